@@ -1,0 +1,1 @@
+"""Brands: the tenants. Each keeps one book."""

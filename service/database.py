@@ -1,0 +1,146 @@
+"""How the service reaches PostgreSQL.
+
+    metadata       every table of the schema ``rewards``; capabilities add theirs in ``tables.py``
+    create_pool    plain asyncpg, for functions of the ledger
+    create_engine  SQLAlchemy Core over the same driver, for configuration and reports
+
+Both connect with the same URL and take their role at connect time. Neither connects before it is first used, so a process can
+start while the database is away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+APPLICATION_ROLE = "rewards_application"
+WORKER_ROLE = "rewards_worker"
+READER_ROLE = "rewards_reader"
+
+CONNECT_TIMEOUT_S = 5.0
+STATEMENT_TIMEOUT_MS = 5_000
+"""No statement and no idle transaction of ours lives longer: an open snapshot halves a book's throughput in half a minute."""
+
+# Constraints are named as sentences where they are declared; the convention catches those that are not.
+metadata = MetaData(
+    schema="rewards",
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_belongs_to_%(referred_table_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_is_unique",
+        "ix": "%(table_name)s_by_%(column_0_N_name)s",
+        "ck": "%(constraint_name)s",
+    },
+)
+
+
+def _server_settings(role: str | None, statement_timeout_ms: int) -> dict[str, str]:
+    settings = {
+        "application_name": role or "rewards_owner",
+        "statement_timeout": str(statement_timeout_ms),
+        "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT_MS),
+        "timezone": "UTC",
+    }
+    if role is not None:
+        settings["role"] = role
+    return settings
+
+
+async def _use_msgspec_for_jsonb(connection: asyncpg.Connection[Any]) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+        format="binary",
+    )
+
+
+async def _leave_as_is(connection: asyncpg.Connection[Any]) -> None:
+    """Take a connection back without a round trip: nothing of ours leaves session state behind."""
+
+
+async def connect(
+    url: str, role: str | None = None, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> asyncpg.Connection[Any]:
+    """Open one connection outside a pool; ``role`` of ``None`` stays the login user (the owner's tools do)."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(
+        url, server_settings=_server_settings(role, statement_timeout_ms), timeout=CONNECT_TIMEOUT_S
+    )
+    await _use_msgspec_for_jsonb(connection)
+    return connection
+
+
+async def create_pool(url: str, role: str, *, size: int = 10) -> asyncpg.Pool[Any]:
+    """Make a pool that opens its connections when they are first needed; the caller closes it."""
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT_S,
+        server_settings=_server_settings(role, STATEMENT_TIMEOUT_MS),
+        init=_use_msgspec_for_jsonb,
+        reset=_leave_as_is,
+    )
+    assert pool is not None
+    return pool
+
+
+def create_engine(url: str, role: str, *, size: int = 4) -> AsyncEngine:
+    """Make an engine over asyncpg; the caller disposes of it.
+
+    The URL goes to the driver as it is, because SQLAlchemy would refuse parameters such as ``sslmode`` in it.
+    """
+
+    async def connect_raw() -> asyncpg.Connection[Any]:
+        return await asyncpg.connect(
+            url, server_settings=_server_settings(role, STATEMENT_TIMEOUT_MS), timeout=CONNECT_TIMEOUT_S
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect_raw,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_pre_ping=True,
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+    )
+
+
+DATABASE_AWAY: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+"""What a driver raises while the database is away, starting, stopping or too slow."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether ``error`` means that the database could not be reached, also when SQLAlchemy has wrapped it."""
+    return any(isinstance(cause, DATABASE_AWAY) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterable[BaseException]:
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        cause = queue.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        queue += [cause.__cause__, cause.__context__, getattr(cause, "orig", None)]
