@@ -1,0 +1,58 @@
+# Every command there is. `make` alone lists them.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+# `make test WORKERS=1` runs the tests one after the other; more than the cores only makes them wait for each other.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench openapi lock clean
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/installed ## the whole service on an embedded PostgreSQL, with a demo brand; Ctrl-C stops it
+	@$(BIN)/rewards up
+
+test: .venv/installed-dev ## all tests, on a PostgreSQL of their own
+	@$(BIN)/pytest -n $(WORKERS)
+
+check: .venv/installed-dev ## the gate: format, lint, types, import contracts, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+format: .venv/installed-dev ## put the code in the one format, mend what lint can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: .venv/installed-dev ## measure the posting engine against COPY of the same rows
+	@$(BIN)/python -m bench
+
+openapi: .venv/installed ## write openapi/openapi.json from the code
+	@$(BIN)/python -m openapi
+
+lock: ## compile requirements*.in into the locks with hashes (needs uv on the PATH)
+	@uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements.in -o requirements.lock
+	@uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements-dev.in -o requirements-dev.lock
+
+clean: ## remove the virtual environment and caches; the demo's data in .rewards stays
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+
+.venv/installed: requirements.lock pyproject.toml
+	@command -v git >/dev/null || { echo "git is missing. On Debian: apt-get install git" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, $(PYTHON) is older: make $(MAKECMDGOALS) PYTHON=python3.11 chooses another" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) comes without venv. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing the locked dependencies into .venv ..."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	@echo "Installing what the tests need into .venv ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
