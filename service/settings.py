@@ -1,0 +1,178 @@
+"""What the operator decides: settings from the environment, secrets from one private file.
+
+Every setting is a variable ``REWARDS_<NAME>``; `Settings` lists them with their defaults. Secrets are never in the
+environment, where a crash report or a child process would carry them off: they are in ``secrets_file``.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import os
+import secrets as random
+import stat
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+PREFIX = "REWARDS_"
+KEY_BYTES = 32
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class SettingsError(Exception):
+    """The environment or the secrets file is not as it must be. The message names the variable or the file."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings. ``REWARDS_DATABASE_URL`` sets ``database_url``, and so on."""
+
+    database_url: str = ""
+    """A ``postgresql://`` URL; empty means the embedded server."""
+    owner_database_url: str = ""
+    """The login that migrates and writes brands and keys; empty means ``database_url``."""
+    data_dir: str = ".rewards"
+    """Where the embedded server, the secrets and the demo's description are kept."""
+    base_url: str = "http://127.0.0.1:8080"
+    """How customers and clients reach the API: reward links begin with it."""
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    operator_host: str = "127.0.0.1"
+    operator_port: Port = 9090
+    """Metrics and health, for the operator alone."""
+    secrets_file: str = ""
+    """Empty means ``<data_dir>/secrets.json``."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    trusted_proxies: str = ""
+    """Addresses whose ``X-Forwarded-For`` is believed, separated by commas."""
+    demo: bool = False
+    """Serve the demo shop's page."""
+
+    @property
+    def secrets_path(self) -> Path:
+        """Where the secrets file is."""
+        return Path(self.secrets_file) if self.secrets_file else Path(self.data_dir) / "secrets.json"
+
+    @property
+    def owner_url(self) -> str:
+        """The URL that migrates and writes brands and keys."""
+        return self.owner_database_url or self.database_url
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from ``environ``, where empty means unset. Raises `SettingsError` naming the variable."""
+    given = {name.removeprefix(PREFIX).lower(): text.strip() for name, text in environ.items() if name.startswith(PREFIX)}
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        if not given.get(field.name):
+            continue
+        try:
+            values[field.name] = msgspec.convert(given[field.name], field.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{PREFIX}{field.name.upper()} is {given[field.name]!r}: {error}") from None
+    settings = Settings(**values)
+    for name in ("database_url", "owner_database_url"):
+        url: str = getattr(settings, name)
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            # The URL itself may hold a password, so the message does not repeat it.
+            raise SettingsError(f"{PREFIX}{name.upper()} must begin with postgresql://")
+    if not settings.base_url.startswith(("http://", "https://")) or settings.base_url.endswith("/"):
+        raise SettingsError(
+            f"{PREFIX}BASE_URL is {settings.base_url!r}: it must begin with http:// or https:// and not end with /"
+        )
+    return settings
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that make `load` return ``settings`` again, for a child process."""
+    values = msgspec.to_builtins(settings)
+    return {
+        f"{PREFIX}{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }
+
+
+class IdentityKey(msgspec.Struct, frozen=True):
+    """A key under which identities (emails, phones) are hashed. ``key_no`` is stored beside each hash."""
+
+    key_no: int
+    key: bytes
+
+
+class LinkKey(msgspec.Struct, frozen=True):
+    """An Ed25519 key that signs reward links; a retired one only verifies."""
+
+    kid: str
+    private_key: bytes
+    retired_at: datetime | None = None
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """What must not leak. The last key of each list that is not retired is the one in use."""
+
+    identity_keys: tuple[IdentityKey, ...]
+    link_keys: tuple[LinkKey, ...]
+
+
+def create_secrets(path: Path) -> bool:
+    """Write a new secrets file, readable by its owner alone. False when there is one: it is never overwritten."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = Secrets(
+        identity_keys=(IdentityKey(key_no=1, key=random.token_bytes(KEY_BYTES)),),
+        link_keys=(LinkKey(kid=f"{datetime.now(UTC):%Y-%m-%d}-1", private_key=random.token_bytes(KEY_BYTES)),),
+    )
+    content = msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
+    # Written aside and linked into place: a reader never sees half a file, and of two writers one wins.
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    write_private(aside, content)
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink()
+    return True
+
+
+def load_secrets(path: Path) -> Secrets:
+    """Read the secrets file. Raises `SettingsError` when it is missing, malformed or readable by others."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read()
+    except FileNotFoundError:
+        raise SettingsError(f"{path} does not exist: `rewards secrets create` makes one") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(f"{path} can be read by others than its owner: chmod 600 it")
+    try:
+        secrets = msgspec.json.decode(content, type=Secrets)
+    except (msgspec.MsgspecError, binascii.Error) as error:
+        raise SettingsError(f"{path} is not a secrets file: {error}") from None
+    keys = [key.key for key in secrets.identity_keys] + [key.private_key for key in secrets.link_keys]
+    if any(len(key) != KEY_BYTES for key in keys):
+        raise SettingsError(f"{path}: every key is {KEY_BYTES} bytes, written in base64")
+    key_numbers = {key.key_no for key in secrets.identity_keys}
+    kids = {key.kid for key in secrets.link_keys}
+    if len(key_numbers) + len(kids) != len(keys):
+        raise SettingsError(f"{path}: each key_no and each kid may be there once")
+    if not secrets.identity_keys or all(key.retired_at for key in secrets.link_keys):
+        raise SettingsError(f"{path} needs an identity key and a link key that is not retired")
+    return secrets
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write ``path`` whole, readable by its owner alone, and put it on the disk."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(file, content)
+        os.fsync(file)
+    finally:
+        os.close(file)
