@@ -1,0 +1,102 @@
+"""Destinations: where a reward link may lead.
+
+A link never carries its destination: it carries the number of one that was checked when it was minted. So there is no open
+redirect to abuse. A destination is an ``https`` URL on a host the brand has named; a test brand may also use plain
+``http`` on the machine's own loopback address.
+
+Hosts are compared after UTS #46 and IDNA 2008, and the URL is kept with the host so compared: what a browser goes to
+is what was allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import idna
+
+URL_CHARACTERS_MAX = 2_048
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+# Browsers turn a backslash into a slash and drop tabs and line ends, so a URL with one means two things.
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"^`{|}\u2028\u2029\ufeff\ud800-\udfff]")
+_UNRESERVED_AND_RESERVED = "%:/?#[]@!$&'()*+,;=-._~"
+
+
+class DestinationRefused(ValueError):
+    """This URL may not be a destination; the message says why, for the one who minted the link."""
+
+
+def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: bool) -> str:
+    """Check a destination and give it in the form that is kept and compared.
+
+    ``allowed_hosts`` are the brand's, each ``host`` or ``host:port``. Raises ``DestinationRefused``.
+    """
+    if len(url) > URL_CHARACTERS_MAX:
+        raise DestinationRefused(f"is longer than {URL_CHARACTERS_MAX} characters")
+    if _AMBIGUOUS.search(url):
+        raise DestinationRefused("holds spaces, control characters or others that a URL may not hold")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise DestinationRefused("is not a URL") from None
+    if parts.scheme not in {"http", "https"} or not url.lower().startswith(f"{parts.scheme}://"):
+        raise DestinationRefused("must begin with https://")
+    if "@" in parts.netloc:
+        raise DestinationRefused("may not hold a user name or password")
+    host = normal_host(parts.hostname or "", is_bracketed=parts.netloc.startswith("["))
+
+    if host in _LOOPBACK and loopback_allowed:
+        pass
+    elif parts.scheme != "https":
+        raise DestinationRefused("must begin with https://")
+    elif _with_port(host, port) not in {_normal_entry(entry) for entry in allowed_hosts}:
+        raise DestinationRefused(f"leads to {_with_port(host, port)}, which is not one of the brand's destination hosts")
+
+    default_port = 443 if parts.scheme == "https" else 80
+    normal = urlunsplit(
+        (
+            parts.scheme,
+            host if port in {None, default_port} else f"{host}:{port}",
+            quote(parts.path or "/", safe=_UNRESERVED_AND_RESERVED),
+            quote(parts.query, safe=_UNRESERVED_AND_RESERVED),
+            quote(parts.fragment, safe=_UNRESERVED_AND_RESERVED),
+        )
+    )
+    if len(normal) > URL_CHARACTERS_MAX:
+        raise DestinationRefused(f"is longer than {URL_CHARACTERS_MAX} characters once written in ASCII")
+    return normal
+
+
+def normal_host(host: str, *, is_bracketed: bool = False) -> str:
+    """A host name in lower-case ASCII. Raises ``DestinationRefused`` for what is no host name."""
+    if is_bracketed:
+        return f"[{host.lower()}]"
+    try:
+        ascii_host = host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:
+        raise DestinationRefused("has a host name that is not valid") from None
+    ascii_host = ascii_host.removesuffix(".")
+    if not _HOST.fullmatch(ascii_host) or ".." in ascii_host:
+        raise DestinationRefused("has a host name that is not valid")
+    return ascii_host
+
+
+def shown_host(url: str) -> str:
+    """The host as a customer knows it: without the port that goes without saying, and without ``www.``."""
+    host = urlsplit(url).netloc.removeprefix("www.")
+    try:
+        return idna.decode(host) if "xn--" in host else host
+    except idna.IDNAError:
+        return host
+
+
+def _normal_entry(entry: str) -> str:
+    host, _, port = entry.partition(":")
+    return _with_port(normal_host(host), int(port) if port.isdigit() else None)
+
+
+def _with_port(host: str, port: int | None) -> str:
+    return host if port in {None, 443} else f"{host}:{port}"
