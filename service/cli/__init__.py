@@ -1,0 +1,1 @@
+"""The command line: `rewards` and its commands, one module each."""

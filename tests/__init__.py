@@ -1,0 +1,1 @@
+"""The specification. `make test` runs it on a PostgreSQL of its own."""

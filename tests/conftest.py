@@ -1,0 +1,274 @@
+"""What every test may ask for: a database of its own, and connections to it in each role.
+
+    database            a fresh, migrated database; `.owner_url`, `.application_url`
+    owner               an asyncpg connection as its owner
+    application_pool    pools in the roles of the service
+    worker_pool
+    reader_pool
+    ledger              the ledger on `application_pool`
+    browser             Chromium, driven by Playwright
+    program             the path of a program that may be missing, such as hledger
+
+One embedded server serves a whole run, also of several pytest workers. ``REWARDS_TEST_DATABASE_URL`` (a superuser's) takes any
+other server instead. A database is a clone of a template that was migrated once.
+
+What a Debian package would provide and is not there skips its tests; ``CI_STRICT=1`` makes every skip a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from service import database as service_database
+from service.cli.migrate import migrate
+from service.embedded_postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from ledger import Ledger
+
+RUN = "REWARDS_TEST_RUN"
+"""The variable that tells the workers of one run where its server is."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database for one test."""
+
+    name: str
+    owner_url: str
+    application_url: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server of this run: URLs of its maintenance database as superuser and of the service's login."""
+
+    owner_url: str
+    login_url: str
+    template: str
+
+    def database(self, name: str) -> Database:
+        """How to reach the database ``name``."""
+        return Database(name, _with_database(self.owner_url, name), _with_database(self.login_url, name))
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+# ---- One server a run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name this run's directory before any worker starts; the server itself starts with the first test that needs it."""
+    if not hasattr(config, "workerinput"):
+        directory = Path(tempfile.mkdtemp(prefix="rewards-test-"))
+        directory.chmod(0o711)  # as root, the server runs as somebody else, who has to get in
+        os.environ[RUN] = str(directory)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server and leave nothing behind."""
+    if hasattr(config, "workerinput") or RUN not in os.environ:
+        return
+    directory = Path(os.environ.pop(RUN))
+    if (directory / "postgres").exists():
+        EmbeddedPostgres(directory / "postgres").stop()
+    if (directory / "external").exists():
+        asyncio.run(_clear_external(os.environ["REWARDS_TEST_DATABASE_URL"], (directory / "external").read_text()))
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Server:
+    """The server of this run, with the template in it."""
+    directory = Path(os.environ[RUN])
+    with (directory / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if external := os.environ.get("REWARDS_TEST_DATABASE_URL"):
+            server = asyncio.run(_external_server(external, directory / "external"))
+        else:
+            embedded = EmbeddedPostgres(directory / "postgres", small=True)
+            embedded.start()
+            server = Server(embedded.owner_url, embedded.application_url, "rewards_template")
+        asyncio.run(_make_template(server))
+    return server
+
+
+async def _external_server(url: str, note: Path) -> Server:
+    if not note.exists():
+        name, password = f"rewards_test_{secrets.token_hex(4)}", secrets.token_hex(16)
+        connection = await asyncpg.connect(url)
+        await connection.execute(f"CREATE ROLE {name} LOGIN NOINHERIT PASSWORD '{password}'")
+        await connection.close()
+        note.write_text(f"{name}:{password}")
+    name, password = note.read_text().split(":")
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    return Server(url, urlsplit(url)._replace(netloc=f"{name}:{password}@{host}").geturl(), f"{name}_template")
+
+
+async def _clear_external(url: str, note: str) -> None:
+    name = note.split(":")[0]
+    connection = await asyncpg.connect(url)
+    for made in await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", name):
+        await connection.execute(f"DROP DATABASE {made['datname']} WITH (FORCE)")
+    await connection.execute(f"DROP ROLE {name}")
+    await connection.close()
+
+
+async def _make_template(server: Server) -> None:
+    connection = await asyncpg.connect(server.owner_url)
+    try:
+        if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", server.template):
+            return
+        unfinished = f"{server.template}_unfinished"
+        await connection.execute(f"DROP DATABASE IF EXISTS {unfinished}")
+        await connection.execute(f"CREATE DATABASE {unfinished}")
+        await migrate(server.database(unfinished).owner_url, server.login_url)
+        await connection.execute(f"ALTER DATABASE {unfinished} RENAME TO {server.template}")
+    finally:
+        await connection.close()
+
+
+# ---- One database a test
+
+
+@pytest.fixture(scope="session")
+async def create_database(server: Server) -> AsyncGenerator[Callable[..., Any]]:
+    """Makes a database from the template (or ``template=None``: an empty one), for tests that need several."""
+    admin = await asyncpg.connect(server.owner_url)
+    prefix = f"{server.template.removesuffix('_template')}_{os.getpid()}"
+    numbers = itertools.count(1)
+
+    async def create(template: str | None = server.template) -> Database:
+        name = f"{prefix}_{next(numbers)}"
+        await admin.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        return server.database(name)
+
+    yield create
+    await admin.close()
+
+
+@pytest.fixture
+async def database(create_database: Callable[..., Any], server: Server) -> AsyncGenerator[Database]:
+    """A fresh, migrated database for this test alone."""
+    made: Database = await create_database()
+    yield made
+    admin = await asyncpg.connect(server.owner_url)
+    await admin.execute(f"DROP DATABASE {made.name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncGenerator[asyncpg.Connection[Any]]:
+    """A connection as the owner: may do anything, so use it to arrange and to look, not to act."""
+    connection = await service_database.connect(database.owner_url)
+    yield connection
+    await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _pool(database: Database, role: str) -> AsyncGenerator[asyncpg.Pool[Any]]:
+    pool = await service_database.create_pool(database.application_url, role)
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+async def application_pool(database: Database) -> AsyncGenerator[asyncpg.Pool[Any]]:
+    """Connections as the API's role."""
+    async with _pool(database, service_database.APPLICATION_ROLE) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def worker_pool(database: Database) -> AsyncGenerator[asyncpg.Pool[Any]]:
+    """Connections as the worker's role."""
+    async with _pool(database, service_database.WORKER_ROLE) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def reader_pool(database: Database) -> AsyncGenerator[asyncpg.Pool[Any]]:
+    """Connections as the role of reports and audits."""
+    async with _pool(database, service_database.READER_ROLE) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def ledger(application_pool: asyncpg.Pool[Any]) -> AsyncGenerator[Ledger]:
+    """The ledger, with its group commit running."""
+    from ledger import Ledger
+
+    async with Ledger(application_pool) as ledger:
+        yield ledger
+
+
+# ---- Programs that may be missing
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Finds a program by name, or skips the test and says which Debian package has it."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            pytest.skip(f"{name} is not installed: apt-get install {name}")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def browser(program: Callable[[str], str]) -> Generator[Any]:
+    """Debian's Chromium; a test opens its own context in it."""
+    from playwright.sync_api import sync_playwright
+
+    path = program("chromium")
+    with sync_playwright() as playwright:
+        # Chromium's sandbox refuses to run as root, which containers and CI do.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+# ---- No skip goes unseen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under ``CI_STRICT`` a skipped test fails."""
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Under ``CI_STRICT`` a skipped file fails."""
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("CI_STRICT") and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"Skipped, and CI_STRICT forbids it: {report.longrepr}"
