@@ -1,0 +1,286 @@
+"""`rewards simulate`: realistic traffic through the public API, or into a file."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import itertools
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import msgspec
+
+from service import settings as settings_module
+from service.cli import traffic
+
+ATTEMPTS_MAX = 12
+"""How often a batch, or what is left of it, is sent before it counts as failed."""
+WAIT_MAX_S = 10.0
+RATE_DEFAULT = 200
+BATCHES_PER_SECOND = 4
+
+
+class Demo(msgspec.Struct, frozen=True):
+    """What is needed of ``demo.json``."""
+
+    base_url: str
+    campaign: str
+    keys: dict[str, str]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    index: int
+    status: int
+    outcome: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    points: int = 0
+    replayed: bool = False
+    retryable: bool = False
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    results: list[_Answer]
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+class Tally:
+    """What became of the events so far."""
+
+    def __init__(self) -> None:
+        self.outcomes: collections.Counter[str] = collections.Counter()
+        self.points = 0
+        self.retries = 0
+        self.failed = 0
+        self.last_failure = ""
+
+    def count(self, answer: _Answer) -> None:
+        """Count one answered event."""
+        name = answer.outcome or answer.code or str(answer.status)
+        if answer.reason:
+            name = f"{name}: {answer.reason}"
+        if answer.replayed:
+            name = f"{name} (reported before)"
+        else:
+            self.points += answer.points
+        self.outcomes[name] += 1
+
+    def fail(self, events: int, why: str) -> None:
+        """Count events that were given up."""
+        self.failed += events
+        self.last_failure = why
+
+
+@click.command()
+@click.option("--events", type=click.IntRange(1), default=2_000, show_default=True, help="How many lines to make.")
+@click.option("--duplicates", type=click.FloatRange(0, 0.9), default=0.10, show_default=True, help="Share reported twice.")
+@click.option("--customers", type=click.IntRange(1), help="How many customers act.  [default: a tenth of the events]")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed and day make the same events.")
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day (UTC) on which the events happened.  [default: yesterday]",
+)
+@click.option("--rate", type=click.FloatRange(0), help="Events a second, 0 for no limit.  [default: 200; no limit with --file]")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Clients that send at once.")
+@click.option("--batch", type=click.IntRange(1, 10_000), default=500, show_default=True, help="Events in one call, at most.")
+@click.option("--write", "write_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the events here, send none.")
+@click.option(
+    "--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Send the events of this file."
+)
+@click.option("--base-url", help="Where the API is.  [default: as in demo.json]")
+@click.option("--key", envvar="REWARDS_API_KEY", help="An API key with grants:write.  [default: the demo's messaging key]")
+@click.option("--campaign", help="The campaign's id.  [default: as in demo.json]")
+def simulate(
+    *,
+    events: int,
+    duplicates: float,
+    customers: int | None,
+    seed: int,
+    day: datetime | None,
+    rate: float | None,
+    concurrency: int,
+    batch: int,
+    write_to: Path | None,
+    file: Path | None,
+    base_url: str | None,
+    key: str | None,
+    campaign: str | None,
+) -> None:
+    """Send what a messaging system would report in a day: email, SMS, RCS, WhatsApp, push, web and app.
+
+    Reads .rewards/demo.json, which `rewards up` writes, for what is not given.
+    """
+    demo = _read_demo()
+    made = traffic.Traffic(
+        campaign=campaign or (demo.campaign if demo else "") or _missing("--campaign"),
+        day=day.date() if day else _yesterday(),
+        events=events,
+        customers=customers or max(50, events // 10),
+        seed=seed,
+        duplicates=duplicates,
+    )
+    if write_to is not None:
+        with write_to.open("wb") as out:
+            out.writelines(traffic.lines(made))
+        click.echo(f"{events:,} events of {made.day} written to {write_to}")
+        return
+
+    base_url = base_url or (demo.base_url if demo else None) or _missing("--base-url")
+    key = key or (demo.keys.get("messaging") if demo else None) or _missing("--key")
+    total = _count_lines(file) if file else events
+    if rate is None:
+        rate = 0 if file else RATE_DEFAULT
+    tally = Tally()
+    started = time.monotonic()
+    with click.progressbar(
+        length=total, label="Sending", file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=True
+    ) as bar:
+        asyncio.run(
+            _send(
+                _read_lines(file) if file else traffic.lines(made),
+                base_url=base_url,
+                key=key,
+                rate=rate,
+                concurrency=concurrency,
+                batch_size=batch,
+                tally=tally,
+                progress=bar.update,
+            )
+        )
+    _report(tally, time.monotonic() - started)
+    if tally.failed:
+        raise SystemExit(1)
+
+
+async def _send(
+    lines: Iterable[bytes],
+    *,
+    base_url: str,
+    key: str,
+    rate: float,
+    concurrency: int,
+    batch_size: int,
+    tally: Tally,
+    progress: Any,
+) -> None:
+    """Send ``lines`` in batches; each client takes the next batch when its last one is answered."""
+    if rate:
+        # At a low rate a full batch would take its time to fill, and traffic would come in bursts.
+        batch_size = max(1, min(batch_size, int(rate / BATCHES_PER_SECOND)))
+    batches = _batches(lines, batch_size)
+    started = time.monotonic()
+    taken = 0
+
+    async def client_loop(client: httpx.AsyncClient) -> None:
+        nonlocal taken
+        for batch in batches:
+            due = started + taken / rate if rate else 0.0
+            taken += len(batch)
+            if (wait_s := due - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
+            await _send_batch(client, batch, tally)
+            progress(len(batch))
+
+    async with httpx.AsyncClient(
+        base_url=base_url,
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"},
+        timeout=60.0,
+        limits=httpx.Limits(max_connections=concurrency),
+        trust_env=False,
+    ) as client:
+        await asyncio.gather(*(client_loop(client) for _ in range(concurrency)))
+
+
+async def _send_batch(client: httpx.AsyncClient, batch: Sequence[bytes], tally: Tally) -> None:
+    """Send one batch until every event is answered for good. Repeating is safe: an event is paid once."""
+    rest = list(batch)
+    why = ""
+    for attempt in range(ATTEMPTS_MAX):
+        if attempt:
+            tally.retries += 1
+        wait_s = min(WAIT_MAX_S, 0.1 * 2**attempt)
+        try:
+            response = await client.post("/v1/grants/batch", content=b"".join(rest))
+        except httpx.TransportError as error:
+            why = f"{type(error).__name__}: {error}"
+        else:
+            if response.status_code == 200:
+                answers = _decode_envelope(response.content).results
+                again = [rest[answer.index] for answer in answers if answer.retryable]
+                for answer in answers:
+                    if not answer.retryable:
+                        tally.count(answer)
+                if not again:
+                    return
+                rest = again
+                why = next(answer.code or "" for answer in answers if answer.retryable)
+            elif response.status_code in (429, 502, 503, 504):
+                why = f"{response.status_code} {response.text[:200]}"
+                wait_s = max(wait_s, min(WAIT_MAX_S, _retry_after_s(response)))
+            else:
+                tally.fail(len(rest), f"{response.status_code} {response.text[:500]}")
+                return
+        await asyncio.sleep(wait_s * random.uniform(1.0, 1.3))  # noqa: S311 (spreads the clients, nothing secret)
+    tally.fail(len(rest), f"given up after {ATTEMPTS_MAX} attempts: {why}")
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    try:
+        return float(response.headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0
+
+
+def _batches(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    source = iter(lines)
+    while batch := list(itertools.islice(source, size)):
+        yield batch
+
+
+def _report(tally: Tally, took_s: float) -> None:
+    answered = sum(tally.outcomes.values())
+    click.echo(f"{answered:,} events answered in {took_s:.1f} s, {answered / max(took_s, 0.001):,.0f} a second")
+    for name, count in tally.outcomes.most_common():
+        click.echo(f"  {count:>10,}  {name}")
+    click.echo(f"  {tally.points:>10,}  points granted")
+    if tally.retries:
+        click.echo(f"  {tally.retries:>10,}  calls repeated")
+    if tally.failed:
+        click.echo(f"  {tally.failed:>10,}  events without an answer. {tally.last_failure}", err=True)
+
+
+def _read_demo() -> Demo | None:
+    path = Path(settings_module.load().data_dir) / "demo.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Demo)
+    except FileNotFoundError:
+        return None
+
+
+def _read_lines(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as lines:
+        for line in lines:
+            if line.strip():
+                yield line if line.endswith(b"\n") else line + b"\n"
+
+
+def _count_lines(file: Path) -> int:
+    return sum(1 for _ in _read_lines(file))
+
+
+def _yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def _missing(option: str) -> str:
+    raise click.UsageError(f"There is no demo.json: start `rewards up` first, or give {option}.")

@@ -1,0 +1,54 @@
+"""journal.hledger: the log as a plain-text journal that ``hledger check --strict`` verifies.
+
+Accounts, payees and the commodity are declared, as strict checks want it. A balance at the cut is an entry that moves nothing
+and asserts what the account holds. Dates are UTC.
+"""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from ledger import Transfer
+from service.finance import journal
+from service.finance.account_names import journal_account
+from service.finance.book_at_cut import BookAtCut
+from service.finance.totals import Totals
+
+_CLOSING = "balance at the cut"
+
+
+async def write(book: BookAtCut, out: TextIO) -> Totals:
+    """Write the journal. Its rows are entries, its totals those of the accounts at the cut."""
+    points = _symbol(journal.commodity(book.points_code))
+    descriptions: set[str] = set()
+    entries = 0
+    out.write(f"; {book.brand}, transfers 1 to {book.cut.seq}\n\ncommodity 1000. {points}\n\n")
+    async for legs in journal.entries(book):
+        description = journal.description(legs)
+        descriptions.add(description)
+        out.write(_entry(legs, description, points))
+        entries += 1
+    for description in sorted(descriptions):
+        out.write(f"payee {description}\n")
+    out.write(f"payee {_CLOSING}\n\n")
+    closed_on = book.cut.posted_at.date()
+    totals = Totals()
+    async for closing in journal.closing_balances(book):
+        out.write(f"account {closing.account}{f'  ; campaign:{closing.note}' if closing.note else ''}\n")
+        out.write(f"{closed_on} {_CLOSING}\n    {closing.account}  0 {points} = {closing.balance} {points}\n\n")
+        totals = totals.plus(closing.debits, closing.credits)
+    return Totals(entries, totals.debits, totals.credits)
+
+
+def _entry(legs: list[Transfer], description: str, points: str) -> str:
+    lines = [f"{legs[0].posted_at.date()} ({legs[0].transaction_id}) {description}  ; seq:{legs[0].seq}\n"]
+    for leg in legs:
+        seq = f"  ; seq:{leg.seq}" if len(legs) > 1 else ""
+        lines.append(f"    {journal_account(leg.debit)}  {leg.amount} {points}{seq}\n")
+        lines.append(f"    {journal_account(leg.credit)}  -{leg.amount} {points}\n")
+    lines.append("\n")
+    return "".join(lines)
+
+
+def _symbol(commodity: str) -> str:
+    return commodity if commodity.isalpha() else f'"{commodity}"'
