@@ -1,0 +1,31 @@
+"""What can go wrong that is nobody's decision. A refusal is a result (see ``types``), never one of these."""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """The ledger could not do what was asked."""
+
+
+class Overloaded(LedgerError):
+    """More is waiting than can be posted soon; nothing was recorded. Try again after ``retry_after_s`` seconds."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"more is waiting than can be posted soon; try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class LedgerUnavailable(LedgerError):
+    """The database is away. Whether the posting was recorded is unknown; asking again is safe."""
+
+
+class BookRefused(LedgerError):
+    """The book does not exist or belongs to another brand."""
+
+
+class ClockSkew(LedgerError):
+    """This process's clock and the book's clock are more than a minute apart, so nothing is posted."""
+
+
+class DataRefused(LedgerError):
+    """The database refused this item's data. The other items of its batch were posted."""

@@ -1,0 +1,25 @@
+"""The event key: what makes two reports the same event.
+
+Version 1 is BLAKE2b with 16 bytes of output over the fields below, each as UTF-8 (numbers in decimal) with its length in bytes
+before it as 4 bytes, big-endian:
+
+    "1"  campaign number  "m:" + message id  customer number  action  qualifier
+
+``tests/ledger/event_key_vectors.json`` holds vectors. A key is in the log for ever, so a new rule is a new version, never a
+change of this one.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+KEY_BYTES = 16
+
+
+def event_key(*, campaign_no: int, message_id: str, customer: int, action: str, qualifier: str = "") -> bytes:
+    """The key of one customer's act on one message. ``qualifier`` is computed from the rule, never sent by a reporter."""
+    digest = blake2b(digest_size=KEY_BYTES)
+    for field in ("1", str(campaign_no), f"m:{message_id}", str(customer), action, qualifier):
+        encoded = field.encode()
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    return digest.digest()

@@ -1,0 +1,214 @@
+"""Natural group commit: while one batch commits, arrivals queue; what waits is the next batch. No timers.
+
+A queue is one task with one connection. It takes at most ``batch_max`` items a turn, round robin over the books that wait, so a
+campaign of one brand does not keep another's waiting. Callers wait on futures; a caller that goes away changes nothing, because what
+was taken is posted.
+
+    too much waits            Overloaded, at once; nothing was recorded
+    the connection is lost    the same batch is sent again: outcomes are unknown, keys make that exact
+    the database stays away   LedgerUnavailable
+    the data is refused       the batch is halved until the item is alone: it gets DataRefused, the rest goes on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import asyncpg
+
+from ledger.errors import BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
+from ledger.types import Book
+
+RETRY_DELAYS_S = (0.0, 0.05, 0.25, 1.0)
+"""Pauses before a batch whose connection was lost is sent again; after the last the database counts as away."""
+
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+class _Posted(Protocol):
+    @property
+    def book(self) -> Book: ...
+
+
+Item = TypeVar("Item", bound=_Posted)
+Result = TypeVar("Result")
+Post = Callable[[asyncpg.Connection[Any], Sequence[Item]], Awaitable[list[Result]]]
+
+
+class _Ticket(Generic[Result]):
+    """What one caller handed in together: its answers so far, and the future it waits on."""
+
+    __slots__ = ("answers", "future", "missing")
+
+    def __init__(self, size: int) -> None:
+        self.answers: list[Result | LedgerError | None] = [None] * size
+        self.missing = size
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def answer(self, index: int, answer: Result | LedgerError) -> None:
+        self.answers[index] = answer
+        self.missing -= 1
+        if self.missing == 0 and not self.future.done():
+            self.future.set_result(None)
+
+
+_Waiting = tuple[Item, _Ticket[Result], int]
+
+
+class GroupCommit(Generic[Item, Result]):
+    """A queue in front of the books. ``start`` it before use and ``close`` it to drain it."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[Any],
+        post: Post[Item, Result],
+        *,
+        batch_max: int = 1_000,
+        share_max: int = 250,
+        items_max: int = 20_000,
+        wait_max_s: float = 2.0,
+    ) -> None:
+        """``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait."""
+        self._pool = pool
+        self._post = post
+        self._batch_max = batch_max
+        self._share_max = share_max
+        self._items_max = items_max
+        self._wait_max_s = wait_max_s
+        self._books: OrderedDict[int, deque[_Waiting[Item, Result]]] = OrderedDict()
+        self._waiting = 0
+        self._items_per_s = 1_000.0
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._connection: Any = None
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait for their turn."""
+        return self._waiting
+
+    def start(self) -> None:
+        """Begin to post."""
+        self._task = asyncio.create_task(self._run(), name=f"group commit of {self._post.__name__}")
+
+    async def close(self) -> None:
+        """Post what waits, take nothing more, and give the connection back."""
+        self._closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+        await self._let_go()
+
+    async def submit(self, items: Sequence[Item]) -> list[Result | LedgerError]:
+        """Post ``items``; return after the commit, one answer per item, in order.
+
+        An item's own fault is its answer; ``Overloaded`` is raised before anything is recorded.
+        """
+        if self._closing:
+            raise LedgerUnavailable
+        expected_wait_s = self._waiting / self._items_per_s
+        if self._waiting + len(items) > self._items_max or expected_wait_s > self._wait_max_s:
+            raise Overloaded(retry_after_s=max(1, round(expected_wait_s)))
+        ticket: _Ticket[Result] = _Ticket(len(items))
+        for index, item in enumerate(items):
+            queue = self._books.get(item.book.book_id)
+            if queue is None:
+                queue = self._books[item.book.book_id] = deque()
+            queue.append((item, ticket, index))
+        self._waiting += len(items)
+        self._arrived.set()
+        if items:
+            await ticket.future
+        return [answer for answer in ticket.answers if answer is not None]
+
+    async def _run(self) -> None:
+        while True:
+            if not self._books:
+                if self._closing:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            batch = self._take()
+            started = time.perf_counter()
+            answers = await self._answers([item for item, _, _ in batch])
+            for (_, ticket, index), answer in zip(batch, answers, strict=True):
+                ticket.answer(index, answer)
+            # The rate says how long newcomers would wait; a small batch says little about it.
+            weight = len(batch) / self._batch_max
+            rate = len(batch) / max(time.perf_counter() - started, 1e-6)
+            self._items_per_s += weight * (rate - self._items_per_s)
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        """The next batch: round robin over the books, in order of arrival within each."""
+        batch: list[_Waiting[Item, Result]] = []
+        share = self._batch_max if len(self._books) == 1 else self._share_max
+        for _ in range(len(self._books)):
+            book_id, queue = self._books.popitem(last=False)
+            for _ in range(min(share, len(queue), self._batch_max - len(batch))):
+                batch.append(queue.popleft())
+            if queue:
+                self._books[book_id] = queue
+            if len(batch) == self._batch_max:
+                break
+        self._waiting -= len(batch)
+        return batch
+
+    async def _answers(self, items: Sequence[Item]) -> Sequence[Result | LedgerError]:
+        """Post a batch whatever happens: every item gets an answer."""
+        try:
+            return await self._post_again_if_lost(items)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError) as error:
+            alone = DataRefused(str(error))
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == "RW002":
+                return [ClockSkew(str(error))] * len(items)
+            alone = BookRefused(str(error)) if error.sqlstate == "RW001" else LedgerUnavailable(str(error))
+        except LedgerUnavailable as error:
+            return [error] * len(items)
+        except Exception as error:  # noqa: BLE001  the task must live: every caller waits for an answer
+            return [LedgerUnavailable(repr(error))] * len(items)
+        if len(items) == 1:
+            return [alone]
+        half = len(items) // 2
+        return [*await self._answers(items[:half]), *await self._answers(items[half:])]
+
+    async def _post_again_if_lost(self, items: Sequence[Item]) -> list[Result]:
+        cause: BaseException | None = None
+        for delay_s in RETRY_DELAYS_S:
+            await asyncio.sleep(delay_s)
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    await self._let_go()
+                    self._connection = await self._pool.acquire()
+                return await self._post(self._connection, items)
+            except _AWAY as error:
+                # Data that the driver cannot encode is an InterfaceError too, and no loss of the connection.
+                if isinstance(error, asyncpg.DataError):
+                    raise
+                cause = error
+                await self._let_go()
+        raise LedgerUnavailable(str(cause)) from cause
+
+    async def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*_AWAY):
+                await self._pool.release(connection, timeout=1)

@@ -1,0 +1,52 @@
+-- Posts what is due on a wallet: holds that timed out go back, lots past their last day go to breakage.
+-- Returns how many transfers it posted. The head is locked by the caller. Every debit of a wallet does this first, in its
+-- own transaction, so the sweeper can be late without harm.
+--
+-- A timed-out hold is released as of its deadline (see spendable_v1), whenever this runs; only then do dead lots expire.
+
+CREATE OR REPLACE FUNCTION ledger.post_due_v1(p_head ledger.head, p_customer bigint) RETURNS integer
+LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+    v_hold     record;
+    v_today    CONSTANT date := (p_head.posted_at AT TIME ZONE p_head.time_zone)::date;
+    v_owner    CONSTANT bytea := ledger.account_owner_v1(1, p_customer);
+    v_verbs    smallint[];
+    v_debits   bytea[];
+    v_credits  bytea[];
+    v_amounts  bigint[];
+    v_posted   integer := 0;
+BEGIN
+    FOR v_hold IN
+        SELECT redemption.id, redemption.deadline
+        FROM ledger.redemption
+        WHERE redemption.book_id = p_head.book_id
+            AND redemption.customer = p_customer
+            AND redemption.closed_at IS NULL
+            AND redemption.deadline <= p_head.posted_at
+        ORDER BY redemption.deadline, redemption.id
+    LOOP
+        v_posted := v_posted + ledger.release_hold_v1(
+            p_head, p_customer, v_hold.id, (v_hold.deadline AT TIME ZONE p_head.time_zone)::date);
+    END LOOP;
+
+    SELECT
+        array_agg(10::smallint ORDER BY lot.id), array_agg(lot.id ORDER BY lot.id),
+        array_agg(ledger.account_id_v1(ledger.account_owner_v1(0, 0), (8 << 4) | (get_byte(lot.id, 11) & 15), 'infinity')
+            ORDER BY lot.id),
+        array_agg(lot.credits - lot.debits ORDER BY lot.id)
+    INTO v_verbs, v_debits, v_credits, v_amounts
+    FROM ledger.account AS lot
+    WHERE lot.book_id = p_head.book_id
+        AND lot.id >= v_owner || '\x10'::bytea
+        AND lot.id < v_owner || '\x20'::bytea
+        AND lot.expires_on < v_today
+        AND lot.credits > lot.debits;
+    IF v_amounts IS NOT NULL THEN
+        PERFORM ledger.write_transfers_v1(
+            p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+        v_posted := v_posted + cardinality(v_amounts);
+    END IF;
+    RETURN v_posted;
+END
+$function$;

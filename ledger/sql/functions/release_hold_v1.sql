@@ -1,0 +1,46 @@
+-- Gives back all that a redemption still holds: to the lots it came from, or, where such a lot was dead on p_as_of, to one
+-- that lasts the book's grace from p_as_of. Closes the redemption. Also what a void and the rest of a final capture do.
+-- Returns how many transfers it posted; their verb is void. The head is locked by the caller.
+
+CREATE OR REPLACE FUNCTION ledger.release_hold_v1(
+    p_head        ledger.head,
+    p_customer    bigint,
+    p_redemption  bigint,
+    p_as_of       date
+) RETURNS integer
+LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+    v_holder   CONSTANT bytea := ledger.account_owner_v1(3, p_redemption);
+    v_owner    CONSTANT bytea := ledger.account_owner_v1(1, p_customer);
+    v_verbs    smallint[];
+    v_debits   bytea[];
+    v_credits  bytea[];
+    v_amounts  bigint[];
+BEGIN
+    SELECT
+        array_agg(8::smallint ORDER BY held.id), array_agg(held.id ORDER BY held.id),
+        array_agg(ledger.account_id_v1(
+            v_owner, (1 << 4) | (get_byte(held.id, 11) & 15),
+            CASE WHEN held.expires_on >= p_as_of THEN held.expires_on ELSE p_as_of + p_head.grace_days END
+        ) ORDER BY held.id),
+        array_agg(held.credits - held.debits ORDER BY held.id)
+    INTO v_verbs, v_debits, v_credits, v_amounts
+    FROM ledger.account AS held
+    WHERE held.book_id = p_head.book_id
+        AND held.id >= v_holder || '\x30'::bytea
+        AND held.id < v_holder || '\x40'::bytea
+        AND held.credits > held.debits;
+
+    UPDATE ledger.redemption
+    SET closed_at = p_head.posted_at
+    WHERE redemption.book_id = p_head.book_id AND redemption.id = p_redemption;
+
+    IF v_amounts IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM ledger.write_transfers_v1(
+        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+    RETURN cardinality(v_amounts);
+END
+$function$;

@@ -1,0 +1,27 @@
+-- Who may call what. Run after every function file: what is not granted here is nobody's but the owner's.
+
+DO $rights$
+DECLARE
+    v_function regprocedure;
+BEGIN
+    FOR v_function IN SELECT proc.oid FROM pg_catalog.pg_proc AS proc WHERE proc.pronamespace = 'ledger'::regnamespace
+    LOOP
+        EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO ledger_owner', v_function);
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_function);
+    END LOOP;
+END
+$rights$;
+
+-- Reading: expressions and look-ups that run with the caller's own rights.
+GRANT EXECUTE ON FUNCTION
+    ledger.account_kind_v1, ledger.account_expires_on_v1, ledger.account_owner_v1, ledger.account_id_v1,
+    ledger.spendable_v1, ledger.redemption_v1, ledger.rfc3339_v1
+TO rewards_application, rewards_worker, rewards_reader;
+
+-- Posting.
+GRANT EXECUTE ON FUNCTION
+    ledger.post_grants_v1, ledger.redeem_v1, ledger.fund_v1, ledger.take_cut_v1
+TO rewards_application, rewards_worker;
+
+-- Tidying up.
+GRANT EXECUTE ON FUNCTION ledger.sweep_v1 TO rewards_worker;

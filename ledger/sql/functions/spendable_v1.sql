@@ -1,0 +1,44 @@
+-- What a customer can spend: open lots, and what timed-out holds give back that no posting has given back yet.
+-- Returns one row. Locks nothing. p_any_due says whether the book has timed-out holds at all; mostly it has none.
+--
+-- A timed-out hold is released as of its deadline: points go to the lot they came from, or, if that was dead by
+-- then, to one that lasts the book's grace from the deadline. So a late sweeper changes nothing.
+
+CREATE OR REPLACE FUNCTION ledger.spendable_v1(
+    p_book_id     integer,
+    p_customer    bigint,
+    p_clock       timestamptz,
+    p_today       date,         -- p_clock's in the zone of the book
+    p_time_zone   text,
+    p_grace_days  integer,
+    p_any_due     boolean
+) RETURNS TABLE (points bigint)
+LANGUAGE sql STABLE
+AS $function$
+    SELECT (
+        (
+            SELECT coalesce(sum(lot.credits - lot.debits), 0)
+            FROM ledger.account AS lot
+            WHERE lot.book_id = p_book_id
+                AND lot.id >= ledger.account_owner_v1(1, p_customer) || '\x10'::bytea
+                AND lot.id < ledger.account_owner_v1(1, p_customer) || '\x20'::bytea
+                AND lot.expires_on >= p_today
+        )
+        + CASE WHEN p_any_due THEN (
+            SELECT coalesce(sum(held.credits - held.debits), 0)
+            FROM ledger.redemption AS hold
+            JOIN ledger.account AS held
+                ON held.book_id = hold.book_id
+                AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
+                AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
+            WHERE hold.book_id = p_book_id
+                AND hold.customer = p_customer
+                AND hold.closed_at IS NULL
+                AND hold.deadline <= p_clock
+                AND CASE
+                    WHEN held.expires_on >= (hold.deadline AT TIME ZONE p_time_zone)::date THEN held.expires_on
+                    ELSE (hold.deadline AT TIME ZONE p_time_zone)::date + p_grace_days
+                END >= p_today
+        ) ELSE 0 END
+    )::bigint
+$function$;

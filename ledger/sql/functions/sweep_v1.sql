@@ -1,0 +1,59 @@
+-- Tidies up: posts what is due on at most p_limit wallets of a book. Nobody waits for it (see post_due_v1).
+-- Returns how many wallets it took; 0 means that nothing is due. Locks the book's head, so keep p_limit small.
+
+CREATE OR REPLACE FUNCTION ledger.sweep_v1(p_brand_id integer, p_book_id integer, p_now timestamptz, p_limit integer)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $function$
+DECLARE
+    v_head      ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
+    v_today     CONSTANT date := (v_head.posted_at AT TIME ZONE v_head.time_zone)::date;
+    v_customer  bigint;
+    v_swept     integer := 0;
+BEGIN
+    FOR v_customer IN
+        SELECT hold.customer
+        FROM (
+            SELECT redemption.customer
+            FROM ledger.redemption
+            WHERE redemption.book_id = p_book_id
+                AND redemption.closed_at IS NULL
+                AND redemption.deadline <= v_head.posted_at
+            ORDER BY redemption.deadline
+            LIMIT p_limit
+        ) AS hold
+        GROUP BY hold.customer
+    LOOP
+        PERFORM ledger.post_due_v1(v_head, v_customer);
+        v_swept := v_swept + 1;
+    END LOOP;
+
+    IF v_swept = 0 AND v_head.swept_through < v_today - 1 THEN
+        FOR v_customer IN
+            SELECT lot.customer
+            FROM (
+                SELECT ('x' || encode(substring(account.id FROM 4 FOR 8), 'hex'))::bit(64)::bigint AS customer
+                FROM ledger.account
+                WHERE account.book_id = p_book_id
+                    AND account.kind = 1
+                    AND account.expires_on < 'infinity'
+                    AND account.expires_on > v_head.swept_through
+                    AND account.expires_on < v_today
+                    AND account.credits > account.debits
+                ORDER BY account.expires_on
+                LIMIT p_limit
+            ) AS lot
+            GROUP BY lot.customer
+        LOOP
+            PERFORM ledger.post_due_v1(v_head, v_customer);
+            v_swept := v_swept + 1;
+        END LOOP;
+        IF v_swept = 0 THEN
+            UPDATE ledger.head SET swept_through = v_today - 1 WHERE head.book_id = p_book_id;
+        END IF;
+    END IF;
+    RETURN v_swept;
+END
+$function$;

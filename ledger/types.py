@@ -1,0 +1,380 @@
+"""The ledger's values: what goes in, what comes out, each frozen.
+
+    Book          the tenant's book, and what every posting needs to know of it
+    GrantOrder    in: pay this customer for this event        GrantResult       out
+    Redeem        in: authorize, capture, void or refund      RedemptionResult  out
+    Fund          in: give a campaign points to grant         FundResult        out
+
+Points are whole numbers, 1 to ``POINTS_MAX``. Times are aware datetimes in UTC. A refusal is a result, never an
+exception: outcomes are listed in order of precedence, so what is wrong in two ways is refused for the first.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import date, datetime
+
+import msgspec
+
+POINTS_MAX = 1_000_000_000
+"""The most points one grant, redemption or refund may move."""
+
+FUND_MAX = 1_000_000_000_000_000
+"""The most points one funding may move."""
+
+TEXT_BYTES_MAX = 256
+"""The longest id or reference, in bytes of UTF-8."""
+
+
+class AccountClass(enum.IntEnum):
+    """What kind of promise a lot is to the accountants."""
+
+    ENGAGEMENT = 0
+    PURCHASE = 1
+    THIRD_PARTY = 2
+
+
+class Grade(enum.StrEnum):
+    """How sure we are that a person acted; ``A`` is the strongest. ``X`` (a machine) never reaches the ledger."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+
+
+class Verb(enum.IntEnum):
+    """What a transfer does; the numbers are in the log for ever."""
+
+    FUND = 1
+    GRANT = 2
+    HOLD_BACK = 3
+    MATURE = 4
+    REJECT = 5
+    AUTHORIZE = 6
+    CAPTURE = 7
+    VOID = 8
+    REFUND = 9
+    EXPIRE = 10
+    CLAWBACK = 11
+    ADJUST = 12
+    MERGE = 13
+    OPEN = 14
+
+
+class Book(msgspec.Struct, frozen=True):
+    """A brand's book. ``brand_id`` is checked by every function against the book's head."""
+
+    brand_id: int
+    book_id: int
+
+
+class CapUse(msgspec.Struct, frozen=True):
+    """One cap that a grant counts against.
+
+    ``period`` is the first day of the period in the brand's zone. A limit of ``None`` does not limit.
+    """
+
+    cap: int
+    period: date
+    max_grants: int | None = None
+    max_points: int | None = None
+
+
+class EventDetails(msgspec.Struct, frozen=True):
+    """What was reported. Kept beside the log, so that it can be erased; the log holds its salted hash."""
+
+    action: str
+    channel: str
+    message_id: str
+    qualifier: str
+    source: str
+    principal: int
+    campaign_version: int
+    rule: int
+    metadata: str | None = None
+
+
+class GrantOrder(msgspec.Struct, frozen=True):
+    """Pay ``points`` to ``customer`` for one event, once.
+
+    ``waits`` says that the evidence is too weak to be paid now: the event is recorded and a stronger report of the same key
+    decides it. ``expires_on`` is the last day the points can be spent, in the brand's zone; ``None`` is never.
+    """
+
+    book: Book
+    campaign_no: int
+    key: bytes
+    customer: int
+    points: int
+    grade: Grade
+    window_at: datetime
+    occurred_at: datetime
+    details: EventDetails
+    expires_on: date | None = None
+    account_class: AccountClass = AccountClass.ENGAGEMENT
+    caps: tuple[CapUse, ...] = ()
+    waits: bool = False
+    unlimited: bool = False
+    due_at: datetime | None = None
+
+
+class GrantOutcome(enum.IntEnum):
+    """How a grant was decided, in order of precedence.
+
+    ``MOVED``: the customer was merged into another, nothing is recorded. ``WAITING``: recorded, and a stronger report of the
+    same event pays it. ``CAP_REACHED`` and ``BUDGET_EXHAUSTED`` are final.
+    """
+
+    MOVED = 5
+    WAITING = 4
+    CAP_REACHED = 2
+    BUDGET_EXHAUSTED = 3
+    GRANTED = 1
+
+
+class GrantResult(msgspec.Struct, frozen=True):
+    """The decision on one event.
+
+    ``points`` are what was paid (0 unless granted). ``balance`` is what the customer can spend after the whole batch, as of
+    ``balance_seq``. ``seq`` is the transfer's, or the head's when it was refused or began to wait.
+    """
+
+    outcome: GrantOutcome
+    points: int
+    seq: int
+    replayed: bool
+    balance: int
+    balance_seq: int
+
+
+class Operation(enum.IntEnum):
+    """What can be asked of a redemption; the numbers are kept with idempotency keys."""
+
+    AUTHORIZE = 1
+    CAPTURE = 2
+    VOID = 3
+    REFUND = 4
+    FUND = 5
+
+
+class Redeem(msgspec.Struct, frozen=True):
+    """One step of a redemption.
+
+    AUTHORIZE takes ``customer``, ``points``, ``order_ref``, ``hold_s``, and may ``capture`` at once. CAPTURE, VOID and REFUND
+    take ``redemption``; ``points`` of 0 means all that is there. ``final`` releases what a capture leaves.
+    ``key`` is the caller's idempotency key (required but for VOID); ``request_hash`` is 32 bytes that differ when the
+    request does.
+    """
+
+    book: Book
+    operation: Operation
+    key: str | None
+    request_hash: bytes
+    points: int = 0
+    customer: int = 0
+    redemption: int = 0
+    final: bool = True
+    capture: bool = False
+    hold_s: int = 0
+    order_ref: str = ""
+    value: int | None = None
+    store_id: str | None = None
+    terminal_id: str | None = None
+
+
+class RedemptionOutcome(enum.IntEnum):
+    """How a step of a redemption was decided, in order of precedence.
+
+    The first three are not kept under the idempotency key, the others are.
+    """
+
+    IDEMPOTENCY_KEY_REUSED = 1
+    NOT_FOUND = 2
+    MOVED = 3
+    AUTHORIZATION_EXPIRED = 4
+    ALREADY_VOIDED = 5
+    FULLY_CAPTURED = 6
+    CAPTURE_EXCEEDS_AUTHORIZED = 7
+    REFUND_EXCEEDS_CAPTURED = 8
+    INSUFFICIENT_BALANCE = 9
+    DONE = 10
+
+
+class RedemptionStatus(enum.StrEnum):
+    """Where a redemption stands."""
+
+    AUTHORIZED = "authorized"
+    PARTIALLY_CAPTURED = "partially_captured"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+
+
+class RedemptionLot(msgspec.Struct, frozen=True):
+    """The part of a redemption that came from lots of one class and last day."""
+
+    account_class: AccountClass
+    expires_on: date | None
+    held: int
+    captured: int
+    refunded: int
+
+
+class RedemptionOperation(msgspec.Struct, frozen=True):
+    """One thing that happened to a redemption. ``verb`` is one of authorize, capture, void and refund."""
+
+    verb: str
+    points: int
+    posted_at: datetime
+    seq: int
+
+
+class Redemption(msgspec.Struct, frozen=True):
+    """A redemption, as of ``balance_seq``. Points that are held, captured and released add up to ``authorized``."""
+
+    redemption: int
+    customer: int
+    status: RedemptionStatus
+    order_ref: str
+    store_id: str | None
+    terminal_id: str | None
+    value: int | None
+    authorized: int
+    captured: int
+    released: int
+    refunded: int
+    expires_at: datetime
+    balance: int
+    balance_seq: int
+    operations: tuple[RedemptionOperation, ...]
+    lots: tuple[RedemptionLot, ...]
+
+
+class RedemptionResult(msgspec.Struct, frozen=True):
+    """The answer to one step: the redemption after it; on a refusal what there was to spend (``balance``)."""
+
+    outcome: RedemptionOutcome
+    replayed: bool
+    balance: int = 0
+    redemption: Redemption | None = None
+
+
+class Fund(msgspec.Struct, frozen=True):
+    """Move points from issuance to a campaign's budget."""
+
+    book: Book
+    campaign_no: int
+    points: int
+    key: str
+    request_hash: bytes
+
+
+class FundOutcome(enum.IntEnum):
+    """How a funding was decided, in order of precedence."""
+
+    IDEMPOTENCY_KEY_REUSED = 1
+    ISSUE_LIMIT_REACHED = 2
+    FUNDED = 3
+
+
+class FundResult(msgspec.Struct, frozen=True):
+    """``budget`` is what the campaign has left, ``issued`` all that issuance has paid out so far."""
+
+    outcome: FundOutcome
+    replayed: bool
+    budget: int
+    issued: int
+
+
+class Lot(msgspec.Struct, frozen=True):
+    """Spendable points of one class with one last day."""
+
+    account_class: AccountClass
+    expires_on: date | None
+    points: int
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What a customer has, as of ``seq``: ``spendable`` is the sum of ``lots``, soonest to expire first."""
+
+    spendable: int
+    held: int
+    pending: int
+    lots: tuple[Lot, ...]
+    seq: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of a customer's statement. ``points`` is positive when the customer gained spendable points."""
+
+    seq: int
+    posted_at: datetime
+    occurred_at: datetime
+    verb: str
+    points: int
+    expires_on: date | None
+    campaign_no: int | None
+    event_key: bytes | None
+    redemption: int | None
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """One row of the log: ``amount`` points from the debited to the credited account (16-byte ids, see ``chart``)."""
+
+    seq: int
+    posted_at: datetime
+    occurred_at: datetime
+    verb: Verb
+    debit: bytes
+    credit: bytes
+    amount: int
+    customer: int | None
+    campaign_no: int | None
+    event_key: bytes | None
+    transaction_id: int
+    due_at: datetime | None
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """An instant made exact: all transfers up to and including ``seq``."""
+
+    name: str
+    seq: int
+    posted_at: datetime
+
+
+class TrialBalanceLine(msgspec.Struct, frozen=True):
+    """Sums of the accounts of one kind (a campaign's budget, or lots of one class and last day, is a line of its own)."""
+
+    kind: str
+    account_class: str | None
+    campaign_no: int | None
+    expires_on: date | None
+    debits: int
+    credits: int
+
+    @property
+    def balance(self) -> int:
+        """Credits less debits."""
+        return self.credits - self.debits
+
+
+class TrialBalance(msgspec.Struct, frozen=True):
+    """All accounts at ``cut``; debits equal credits, or the book is broken."""
+
+    cut: Cut
+    debits: int
+    credits: int
+    lines: tuple[TrialBalanceLine, ...]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What the audit checked: ``violations`` is 0 when the invariant holds; ``examples`` names up to five."""
+
+    invariant: str
+    checked: int
+    violations: int
+    examples: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Migrations: Alembic revisions in ``versions/``, and ``upgrade`` to run them."""
