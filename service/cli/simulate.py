@@ -8,7 +8,7 @@ import itertools
 import random
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from service.cli import traffic
 
 ATTEMPTS_MAX = 12
 """How often a batch, or what is left of it, is sent before it counts as failed."""
+FIRST_WAIT_S = 0.1
 WAIT_MAX_S = 10.0
 RATE_DEFAULT = 200
 BATCHES_PER_SECOND = 4
@@ -146,10 +147,10 @@ def simulate(
         length=total, label="Sending", file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=True
     ) as bar:
         asyncio.run(
-            _send(
+            _send_to(
+                base_url,
+                key,
                 _read_lines(file) if file else traffic.lines(made),
-                base_url=base_url,
-                key=key,
                 rate=rate,
                 concurrency=concurrency,
                 batch_size=batch,
@@ -162,18 +163,28 @@ def simulate(
         raise SystemExit(1)
 
 
-async def _send(
+async def _send_to(base_url: str, key: str, lines: Iterable[bytes], *, concurrency: int, **how: Any) -> None:
+    async with httpx.AsyncClient(
+        base_url=base_url,
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"},
+        timeout=60.0,
+        limits=httpx.Limits(max_connections=concurrency),
+        trust_env=False,
+    ) as client:
+        await send(client, lines, concurrency=concurrency, **how)
+
+
+async def send(
+    client: httpx.AsyncClient,
     lines: Iterable[bytes],
     *,
-    base_url: str,
-    key: str,
-    rate: float,
-    concurrency: int,
-    batch_size: int,
     tally: Tally,
-    progress: Any,
+    rate: float = 0,
+    concurrency: int = 1,
+    batch_size: int = 500,
+    progress: Callable[[int], object] = lambda sent: None,
 ) -> None:
-    """Send ``lines`` in batches; each client takes the next batch when its last one is answered."""
+    """Send ``lines`` in batches, ``concurrency`` at once; ``rate`` is events a second, 0 for as fast as they are answered."""
     if rate:
         # At a low rate a full batch would take its time to fill, and traffic would come in bursts.
         batch_size = max(1, min(batch_size, int(rate / BATCHES_PER_SECOND)))
@@ -181,7 +192,7 @@ async def _send(
     started = time.monotonic()
     taken = 0
 
-    async def client_loop(client: httpx.AsyncClient) -> None:
+    async def send_what_is_next() -> None:
         nonlocal taken
         for batch in batches:
             due = started + taken / rate if rate else 0.0
@@ -191,14 +202,7 @@ async def _send(
             await _send_batch(client, batch, tally)
             progress(len(batch))
 
-    async with httpx.AsyncClient(
-        base_url=base_url,
-        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"},
-        timeout=60.0,
-        limits=httpx.Limits(max_connections=concurrency),
-        trust_env=False,
-    ) as client:
-        await asyncio.gather(*(client_loop(client) for _ in range(concurrency)))
+    await asyncio.gather(*(send_what_is_next() for _ in range(concurrency)))
 
 
 async def _send_batch(client: httpx.AsyncClient, batch: Sequence[bytes], tally: Tally) -> None:
@@ -208,7 +212,7 @@ async def _send_batch(client: httpx.AsyncClient, batch: Sequence[bytes], tally: 
     for attempt in range(ATTEMPTS_MAX):
         if attempt:
             tally.retries += 1
-        wait_s = min(WAIT_MAX_S, 0.1 * 2**attempt)
+        wait_s = min(WAIT_MAX_S, FIRST_WAIT_S * 2**attempt)
         try:
             response = await client.post("/v1/grants/batch", content=b"".join(rest))
         except httpx.TransportError as error:

@@ -1,7 +1,7 @@
 """What an account is called: in our own files and answers, and in the journals.
 
-    ours        lot:<customer>:<class>:<last day>     held:<redemption>:<class>:<last day>    budget:<campaign>    issuance
-    journals    Liabilities:Customers:C<customer>     Liabilities:Held:R<redemption>          Equity:Budgets:K<campaign number>
+    ours      lot:<customer>:<class>:<last day>   held:<redemption>:<class>:<last day>   budget:<campaign>          issuance
+    journals  Liabilities:Customers:C<customer>   Liabilities:Held:R<redemption>         Equity:Budgets:K<number>   ...
 
 A journal account gathers all lots of a customer, and all that one redemption holds or has spent. Account ids sort by owner
 and kind, so the parts of a journal account always stand next to each other.
@@ -31,7 +31,8 @@ _JOURNAL_ROOTS = {
     Kind.TRANSIT: "Assets:Transit",
 }
 _JOURNAL_LETTERS = {OwnerTag.CUSTOMER: "C", OwnerTag.REDEMPTION: "R", OwnerTag.CAMPAIGN: "K"}
-_KINDS_IN_LOTS = frozenset((Kind.LOT, Kind.HELD, Kind.SPENT))
+_KINDS_WITH_LAST_DAY = frozenset((Kind.LOT, Kind.HELD, Kind.SPENT))
+_KINDS_WITHOUT_CLASS = frozenset((Kind.BUDGET, Kind.UNLIMITED_BUDGET, Kind.ISSUANCE))
 _CLASSES = {account_class: account_class.name.lower() for account_class in AccountClass}
 
 
@@ -50,21 +51,23 @@ def last_day(expires_on: date | None) -> str:
     return NEVER if expires_on is None else expires_on.isoformat()
 
 
-def in_lots(name: AccountName) -> bool:
-    """Say whether class and last day mean something for this account."""
-    return name.kind in _KINDS_IN_LOTS
+def class_of(name: AccountName) -> str | None:
+    """The accounting class, None where it means nothing."""
+    return None if name.kind in _KINDS_WITHOUT_CLASS else class_name(name.account_class)
+
+
+def last_day_of(name: AccountName) -> str | None:
+    """The last spendable day, None where it means nothing."""
+    return last_day(name.expires_on) if name.kind in _KINDS_WITH_LAST_DAY else None
 
 
 def account_name(account: bytes, campaigns: Mapping[int, str]) -> str:
     """Our name of an account. A campaign that is not in ``campaigns`` keeps its number."""
     name = describe_account(account)
-    kind = kind_name(name.kind)
-    if name.owner is OwnerTag.HOUSE:
-        return kind
-    owner = campaigns.get(name.number, str(name.number)) if name.owner is OwnerTag.CAMPAIGN else str(name.number)
-    if in_lots(name):
-        return f"{kind}:{owner}:{class_name(name.account_class)}:{last_day(name.expires_on)}"
-    return f"{kind}:{owner}"
+    owner = None if name.owner is OwnerTag.HOUSE else str(name.number)
+    if name.owner is OwnerTag.CAMPAIGN:
+        owner = campaigns.get(name.number, owner)
+    return ":".join(part for part in (kind_name(name.kind), owner, class_of(name), last_day_of(name)) if part is not None)
 
 
 def journal_account(account: bytes) -> str:

@@ -34,16 +34,15 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
         for account, debits, credits in page:
             name = account_names.account_name(account, book.campaigns)
             parts = describe_account(account)
-            in_lots = account_names.in_lots(parts)
             writer.writerow(
                 (
                     neutral(name),
                     account_names.kind_name(parts.kind),
-                    account_names.class_name(parts.account_class) if in_lots else "",
+                    account_names.class_of(parts) or "",
                     parts.number if parts.owner is OwnerTag.CUSTOMER else "",
                     neutral(book.campaigns.get(parts.number, str(parts.number))) if parts.owner is OwnerTag.CAMPAIGN else "",
                     parts.number if parts.owner is OwnerTag.REDEMPTION else "",
-                    account_names.last_day(parts.expires_on) if in_lots else "",
+                    account_names.last_day_of(parts) or "",
                     debits,
                     credits,
                     credits - debits,

@@ -18,7 +18,7 @@ from service.finance.totals import Totals
 
 async def write(book: BookAtCut, out: TextIO) -> Totals:
     """Write the journal. Its rows are entries, its totals those of the accounts at the cut."""
-    points = journal.commodity(book.points_code)
+    points = book.points_code
     opened_on: date | None = None
     entries = 0
     out.write(f'option "title" {_quoted(f"{book.brand}, transfers 1 to {book.cut.seq}")}\n')

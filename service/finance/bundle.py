@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -94,7 +94,7 @@ async def _write_file(path: Path, writer: _Writer, book: BookAtCut) -> ExportedF
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
+def _replacing(path: Path) -> Generator[TextIO]:
     aside = path.with_name(f".{path.name}.partial")
     try:
         with aside.open("w", encoding="utf-8", newline="\n") as out:

@@ -19,7 +19,7 @@ _CLOSING = "balance at the cut"
 
 async def write(book: BookAtCut, out: TextIO) -> Totals:
     """Write the journal. Its rows are entries, its totals those of the accounts at the cut."""
-    points = _symbol(journal.commodity(book.points_code))
+    points = _symbol(book.points_code)
     descriptions: set[str] = set()
     entries = 0
     out.write(f"; {book.brand}, transfers 1 to {book.cut.seq}\n\ncommodity 1000. {points}\n\n")
@@ -50,5 +50,5 @@ def _entry(legs: list[Transfer], description: str, points: str) -> str:
     return "".join(lines)
 
 
-def _symbol(commodity: str) -> str:
-    return commodity if commodity.isalpha() else f'"{commodity}"'
+def _symbol(points_code: str) -> str:
+    return points_code if points_code.isalpha() else f'"{points_code}"'

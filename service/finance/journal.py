@@ -1,13 +1,13 @@
-"""What both journals share: entries, accounts and the commodity.
+"""What both journals share: entries, and what each account held at the cut.
 
-An entry is one transaction of the log, with two postings for each of its transfers. A debit is positive. After the log each
+An entry is one transaction of the log, with two postings for each of its transfers. A debit is positive, and the commodity is
+the brand's points code, whose form both programs accept. After the log each
 account is declared together with what it held at the cut **by its running balance**, so that a journal program that reads the
 file adds up the log by itself and compares: an independent check of our double entry.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -25,13 +25,6 @@ class ClosingBalance(msgspec.Struct, frozen=True):
     debits: int
     credits: int
     note: str
-
-
-def commodity(points_code: str) -> str:
-    """The points code as a commodity: ``[A-Z][A-Z0-9'._-]*`` of 2 to 24 characters that ends with a letter or digit."""
-    code = re.sub(r"[^A-Z0-9'._-]", "-", points_code.upper())
-    code = re.sub(r"[^A-Z0-9]+$", "", code[:23] if code[:1].isalpha() else f"P{code[:22]}")
-    return code if len(code) > 1 else f"{code}PTS"
 
 
 def description(legs: list[Transfer]) -> str:

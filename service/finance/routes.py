@@ -1,0 +1,70 @@
+"""Trial balance, the log, and cuts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import Ledger
+from service.auth.guards import requires
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.finance import queries
+from service.finance.schemas import CutRequest, CutResponse, TransferResponse, TrialBalanceResponse
+from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+
+AtCut = Annotated[
+    str | None,
+    QueryParameter(
+        name="cut", min_length=1, max_length=64, description="A cut's name, or a `seq`. Without it: the book as it stands now."
+    ),
+]
+
+
+@get("/v1/ledger/trial-balance", guards=[requires(Scope.LEDGER_READ)])
+async def get_trial_balance(
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    at_cut: AtCut = None,
+) -> TrialBalanceResponse:
+    """Every kind of account with its debits and credits at a cut; in a sound book they are equal."""
+    book = principal.brand.book
+    cut = await queries.find_cut(ledger, book, at_cut)
+    trial_balance = await ledger.trial_balance(book, cut)
+    return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(engine, book.brand_id))
+
+
+@get("/v1/ledger/transfers", guards=[requires(Scope.LEDGER_READ)])
+async def list_transfers(
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    after: AfterSeq = None,
+    limit: Limit = LIMIT_DEFAULT,
+    at_cut: AtCut = None,
+) -> Page[TransferResponse]:
+    """The log, oldest first. It only grows: a page once read never changes."""
+    book = principal.brand.book
+    cut = await queries.find_cut(ledger, book, at_cut)
+    found = await ledger.transfers(book, after=after or 0, cut=cut.seq, limit=limit + 1)
+    campaigns = await queries.campaign_ids(engine, book.brand_id)
+    shown = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
+    return page(shown, limit=limit, cursor=lambda transfer: transfer.seq)
+
+
+@post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)])
+async def create_cut(
+    data: JSONBody[CutRequest], ledger: NamedDependency[Ledger], principal: NamedDependency[Principal]
+) -> Response[CutResponse]:
+    """Name the book as it stands now. The same name again answers 200 with the cut that has it."""
+    cut, made = await ledger.take_cut(principal.brand.book, data.name)
+    return Response(CutResponse.of(cut), status_code=HTTP_201_CREATED if made else HTTP_200_OK)
+
+
+route_handlers: list[Any] = [get_trial_balance, list_transfers, create_cut]

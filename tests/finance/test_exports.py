@@ -1,0 +1,180 @@
+"""Exports: the same bytes again, totals that agree, and journals that other programs check."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ledger import Cut, Ledger
+from service.brands.brand import Brand
+from service.finance import bundle, queries
+from service.finance.book_at_cut import BookAtCut
+from service.finance.bundle import ExportFormat
+from service.finance.spreadsheets import neutral
+from tests.finance.conftest import CAMPAIGN, Till
+
+ALL = tuple(ExportFormat)
+BEAN_CHECK = Path(sys.executable).with_name("bean-check")
+
+
+@pytest.fixture
+def at_cut(ledger: Ledger, brand: Brand, engine: Any) -> Callable[..., Any]:
+    """The brand's book as it is now, or at a cut."""
+
+    async def read(cut: Cut | None = None, **options: Any) -> BookAtCut:
+        return BookAtCut(
+            log=ledger,
+            book=brand.book,
+            cut=cut or await ledger.head(brand.book),
+            brand=brand.code,
+            points_code=brand.points_code,
+            campaigns=await queries.campaign_ids(engine, brand.brand_id),
+            **options,
+        )
+
+    return read
+
+
+def bytes_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+async def test_the_same_cut_makes_the_same_bytes_again_whatever_came_since(
+    busy_till: Till, at_cut: Callable[..., Any], tmp_path: Path
+) -> None:
+    cut, _ = await busy_till.ledger.take_cut(busy_till.book, "2026-11")
+    await bundle.write(await at_cut(cut), ALL, tmp_path / "first")
+    await busy_till.grant(8, 5)
+    await busy_till.grant(1, 1)
+    await busy_till.capture(await busy_till.authorize(1, 50))
+    # Pages of three rows: where a page ends must not be seen.
+    await bundle.write(await at_cut(cut, page_rows=3), ALL, tmp_path / "second")
+    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
+    assert set(bytes_of(tmp_path / "first")) == {
+        "accounts.csv",
+        "journal.beancount",
+        "journal.hledger",
+        "manifest.json",
+        "transfers.csv",
+    }
+
+
+async def test_the_manifest_says_what_each_file_holds(busy_till: Till, at_cut: Callable[..., Any], tmp_path: Path) -> None:
+    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    assert written["cut"]["seq"] == (await busy_till.ledger.head(busy_till.book)).seq
+    assert written["balanced"] is manifest.balanced is True
+    transfers = rows_of(tmp_path / "transfers.csv")
+    assert [int(row["seq"]) for row in transfers] == list(range(1, written["cut"]["seq"] + 1))
+    moved = sum(int(row["amount"]) for row in transfers)
+    for file in written["files"]:
+        content = (tmp_path / file["name"]).read_bytes()
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+        assert file["size_bytes"] == len(content)
+        assert (file["debits"], file["credits"]) == (moved, moved)
+        assert b"\r" not in content
+
+
+async def test_accounts_are_what_their_transfers_add_up_to(busy_till: Till, at_cut: Callable[..., Any], tmp_path: Path) -> None:
+    await bundle.write(await at_cut(), [ExportFormat.CSV], tmp_path)
+    sums: dict[str, int] = {}
+    for row in rows_of(tmp_path / "transfers.csv"):
+        sums[row["debit"]] = sums.get(row["debit"], 0) - int(row["amount"])
+        sums[row["credit"]] = sums.get(row["credit"], 0) + int(row["amount"])
+    accounts = rows_of(tmp_path / "accounts.csv")
+    assert {row["account"]: int(row["balance"]) for row in accounts} == sums
+    balances = dict.fromkeys(range(1, 8), 0)
+    for row in accounts:
+        if row["kind"] == "lot":
+            balances[int(row["customer"])] += int(row["balance"])
+    for customer, points in balances.items():
+        assert (await busy_till.ledger.balance(busy_till.book, customer)).spendable == points
+
+
+@pytest.mark.usefixtures("busy_till")
+async def test_a_campaign_id_is_no_formula(at_cut: Callable[..., Any], tmp_path: Path) -> None:
+    await bundle.write(await at_cut(), [ExportFormat.CSV], tmp_path)
+    assert {row["campaign"] for row in rows_of(tmp_path / "transfers.csv")} == {"", f"'{CAMPAIGN}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49", "'+49"),
+        ("-x", "'-x"),
+        ("@sum", "'@sum"),
+        ("\tx", "'\tx"),
+        ("autumn-2026", "autumn-2026"),
+        ("", ""),
+    ],
+)
+def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe(text: str, cell: str) -> None:
+    assert neutral(text) == cell
+
+
+async def test_hledger_finds_the_balances_that_the_api_answers(
+    busy_till: Till, at_cut: Callable[..., Any], program: Callable[[str], str], tmp_path: Path
+) -> None:
+    hledger = program("hledger")
+    await bundle.write(await at_cut(), [ExportFormat.HLEDGER], tmp_path)
+    journal = tmp_path / "journal.hledger"
+    checked = run(hledger, "-f", journal, "check", "--strict", "ordereddates", "payees")
+    assert checked.returncode == 0, checked.stderr
+    report = run(hledger, "-f", journal, "balance", "Liabilities:Customers", "--flat", "--output-format=csv", "--empty")
+    found = {row["account"]: -int(row["balance"].split()[0]) for row in csv.DictReader(report.stdout.splitlines())}
+    for customer in range(1, 8):
+        balance = await busy_till.ledger.balance(busy_till.book, customer)
+        assert found[f"Liabilities:Customers:C{customer}"] == balance.spendable
+
+
+@pytest.mark.usefixtures("busy_till")
+async def test_bean_check_accepts_the_journal(at_cut: Callable[..., Any], tmp_path: Path) -> None:
+    await bundle.write(await at_cut(), [ExportFormat.BEANCOUNT], tmp_path)
+    checked = run(BEAN_CHECK, tmp_path / "journal.beancount")
+    assert checked.returncode == 0, checked.stderr
+
+
+async def test_an_empty_book_makes_valid_files(
+    at_cut: Callable[..., Any], program: Callable[[str], str], tmp_path: Path
+) -> None:
+    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    assert manifest.balanced
+    assert run(BEAN_CHECK, tmp_path / "journal.beancount").returncode == 0
+    assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict").returncode == 0
+
+
+async def test_a_balance_that_was_tampered_with_does_not_pass(
+    busy_till: Till,
+    at_cut: Callable[..., Any],
+    owner: asyncpg.Connection[Any],
+    program: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    await owner.execute(
+        "UPDATE ledger.account SET credits = credits + 1 WHERE book_id = $1 AND id = (SELECT min(id) FROM ledger.account"
+        " WHERE book_id = $1 AND kind = 1)",
+        busy_till.book.book_id,
+    )
+    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    assert not manifest.balanced
+    assert run(BEAN_CHECK, tmp_path / "journal.beancount").returncode == 1
+    assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict").returncode == 1
