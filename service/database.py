@@ -10,7 +10,6 @@ start while the database is away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
@@ -25,6 +24,12 @@ READER_ROLE = "rewards_reader"
 CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_MS = 5_000
 """No statement and no idle transaction of ours lives longer: an open snapshot halves a book's throughput in half a minute."""
+
+
+
+class DatabaseAway(ConnectionError):
+    """No connection to the database could be opened."""
+
 
 # Constraints are named as sentences where they are declared; the convention catches those that are not.
 metadata = MetaData(
@@ -65,30 +70,36 @@ async def _leave_as_is(connection: asyncpg.Connection[Any]) -> None:
     """Take a connection back without a round trip: nothing of ours leaves session state behind."""
 
 
+async def _open(*arguments: Any, **options: Any) -> asyncpg.Connection[Any]:
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except OSError as error:
+        # A socket file that is missing, a refused port and a time-out are one and the same to whoever waits for an answer.
+        raise DatabaseAway(type(error).__name__) from error
+
+
 async def connect(
     url: str, role: str | None = None, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
 ) -> asyncpg.Connection[Any]:
     """Open one connection outside a pool; ``role`` of ``None`` stays the login user (the owner's tools do)."""
-    connection: asyncpg.Connection[Any] = await asyncpg.connect(
-        url, server_settings=_server_settings(role, statement_timeout_ms), timeout=CONNECT_TIMEOUT_S
-    )
+    settings = _server_settings(role, statement_timeout_ms)
+    connection = await _open(url, server_settings=settings, timeout=CONNECT_TIMEOUT_S)
     await _use_msgspec_for_jsonb(connection)
     return connection
 
 
 async def create_pool(url: str, role: str, *, size: int = 10) -> asyncpg.Pool[Any]:
     """Make a pool that opens its connections when they are first needed; the caller closes it."""
-    pool = await asyncpg.create_pool(
+    return await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
         server_settings=_server_settings(role, STATEMENT_TIMEOUT_MS),
+        connect=_open,
         init=_use_msgspec_for_jsonb,
         reset=_leave_as_is,
     )
-    assert pool is not None
-    return pool
 
 
 def create_engine(url: str, role: str, *, size: int = 4) -> AsyncEngine:
@@ -98,9 +109,7 @@ def create_engine(url: str, role: str, *, size: int = 4) -> AsyncEngine:
     """
 
     async def connect_raw() -> asyncpg.Connection[Any]:
-        return await asyncpg.connect(
-            url, server_settings=_server_settings(role, STATEMENT_TIMEOUT_MS), timeout=CONNECT_TIMEOUT_S
-        )
+        return await _open(url, server_settings=_server_settings(role, STATEMENT_TIMEOUT_MS), timeout=CONNECT_TIMEOUT_S)
 
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -109,12 +118,16 @@ def create_engine(url: str, role: str, *, size: int = 4) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=True,
+        hide_parameters=True,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
     )
 
 
-DATABASE_AWAY: tuple[type[BaseException], ...] = (
+_AWAY: tuple[type[BaseException], ...] = (
+    DatabaseAway,
+    ConnectionError,
+    TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -122,25 +135,17 @@ DATABASE_AWAY: tuple[type[BaseException], ...] = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
-    asyncpg.InterfaceError,
-    OSError,
-    TimeoutError,
+    # What the driver makes of a server's last words when it is killed in the middle of our statement.
+    asyncpg.InternalClientError,
 )
-"""What a driver raises while the database is away, starting, stopping or too slow."""
 
 
 def is_away(error: BaseException) -> bool:
-    """Say whether ``error`` means that the database could not be reached, also when SQLAlchemy has wrapped it."""
-    return any(isinstance(cause, DATABASE_AWAY) for cause in _causes(error))
-
-
-def _causes(error: BaseException) -> Iterable[BaseException]:
-    seen: set[int] = set()
-    queue: list[BaseException | None] = [error]
-    while queue:
-        cause = queue.pop()
-        if cause is None or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        queue += [cause.__cause__, cause.__context__, getattr(cause, "orig", None)]
+    """Say whether ``error`` means that the database could not be reached in time, also when SQLAlchemy has wrapped it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        # The driver says InterfaceError of a closed connection, and of wrong arguments too; the latter are ValueErrors.
+        if isinstance(cause, _AWAY) or (isinstance(cause, asyncpg.InterfaceError) and not isinstance(cause, ValueError)):
+            return True
+        cause = cause.__cause__
+    return False

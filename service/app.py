@@ -1,0 +1,140 @@
+"""The application, wired: routes in, dependencies open, errors mapped, everything observed.
+
+``create_app`` is what a server runs; ``operator_app`` is what listens on the operator's own port.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import structlog
+from litestar import Litestar, Response, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+
+from ledger import Ledger
+from service import database, docs, health, metrics, openapi, problems
+from service.auth import routes as auth_routes
+from service.auth.guards import provide_principal
+from service.auth.queries import Principals
+from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody
+from service.brands.queries import BrandDirectory
+from service.health import DatabaseWatch
+from service.idempotency import provide_idempotency_key
+from service.links.link_host import open_link_host
+from service.observation import observe
+from service.settings import Secrets, Settings
+
+POOL_SIZE = 10
+ENGINE_SIZE = 4
+
+_LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "link_host", "database_watch", "describe")
+"""What routes may take from the application's state, by name, as a ``NamedDependency``."""
+
+
+def _mounted(capability: str) -> list[Any]:
+    try:
+        return importlib.import_module(f"service.{capability}.routes").route_handlers
+    except ImportError:
+        return []
+
+
+route_handlers: list[Any] = [
+    *health.route_handlers,
+    *docs.route_handlers,
+    *auth_routes.route_handlers,
+    *(handler for name in ("campaigns", "customers", "grants", "redemptions", "links", "finance", "demo_shop") for handler in _mounted(name)),
+]
+
+
+def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIConfig | None = None) -> Litestar:
+    """Make the application. It opens its connections when it is started, and starts while the database is away.
+
+    ``openapi_config`` is for ``describe``; the application that is served shows the finished description, at ``/docs``.
+    """
+    app = Litestar(
+        route_handlers=route_handlers,
+        state=State({"settings": settings, "secrets": secrets, "describe": describe}),
+        lifespan=[_resources],
+        dependencies={
+            **{name: Provide(_lend(name)) for name in _LENT},
+            "principal": Provide(provide_principal),
+            "idempotency_key": Provide(provide_idempotency_key),
+        },
+        exception_handlers=problems.exception_handlers,
+        request_class=BodyRequest,
+        request_max_body_size=SINGLE_BYTES_MAX,
+        dto=StrictBody,
+        return_dto=None,
+        openapi_config=openapi_config,
+        logging_config=None,
+    )
+    app.asgi_handler = observe(app.asgi_handler)
+    return app
+
+
+@functools.cache
+def describe() -> dict[str, Any]:
+    """Return the OpenAPI document of the API."""
+    nothing = Secrets(identity_keys=(), link_keys=())
+    return openapi.document_of(create_app(Settings(), nothing, openapi_config=openapi.config()))
+
+
+@contextlib.asynccontextmanager
+async def _resources(app: Litestar) -> AsyncGenerator[None]:
+    settings: Settings = app.state.settings
+    async with contextlib.AsyncExitStack() as opened:
+        pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=POOL_SIZE)
+        opened.push_async_callback(pool.close)
+        engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
+        opened.push_async_callback(engine.dispose)
+        watch = DatabaseWatch(pool)
+        await watch.start()
+        opened.push_async_callback(watch.stop)
+        app.state.update(
+            {
+                "pool": pool,
+                "engine": engine,
+                "database_watch": watch,
+                "principals": Principals(engine),
+                "brands": BrandDirectory(engine),
+                "ledger": await opened.enter_async_context(Ledger(pool)),
+                "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, engine)),
+            }
+        )
+        structlog.get_logger().info("started")
+        yield
+        structlog.get_logger().info("stopping")
+
+
+def _lend(name: str) -> Any:
+    async def lend(state: State) -> Any:
+        return state[name]
+
+    return lend
+
+
+@get("/metrics", sync_to_thread=False)
+def read_metrics() -> Response[bytes]:
+    """Return all metrics, for Prometheus."""
+    return Response(metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+def operator_app(app: Litestar) -> Litestar:
+    """Make what the operator's port serves: ``/metrics``, and the health of ``app``, which must be running."""
+
+    async def watch_of_app() -> DatabaseWatch:
+        return app.state.database_watch
+
+    return Litestar(
+        route_handlers=[read_metrics, *health.route_handlers],
+        dependencies={"database_watch": Provide(watch_of_app)},
+        exception_handlers=problems.exception_handlers,
+        openapi_config=None,
+        logging_config=None,
+    )

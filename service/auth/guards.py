@@ -1,0 +1,52 @@
+"""The guard that routes declare: ``guards=[requires(Scope.GRANTS_WRITE)]``. It finds out who calls, and whether they may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from service.auth.api_keys import hash_key, read_authorization
+from service.auth.principal import Principal
+from service.auth.queries import Principals
+from service.auth.scopes import Scope
+from service.problems import Problem
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rewards"'}
+
+
+class requires:  # noqa: N801 - reads as a word where routes say guards=[requires(...)]
+    """Lets a request through when its key holds ``scope``; with no scope, any valid key will do."""
+
+    def __init__(self, scope: Scope | None = None) -> None:
+        self.scope = scope
+
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        principal = await authenticate(connection)
+        if self.scope is not None and self.scope not in principal.scopes:
+            raise Problem("missing_scope", f"This call needs an API key with the scope {self.scope}.")
+
+
+async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Return who calls and remember it for the request. Raises the problem ``unauthorized``."""
+    sent = connection.headers.getall("authorization", [])
+    if not sent:
+        raise Problem("unauthorized", "Send the header Authorization: Bearer rk_...", headers=_CHALLENGE)
+    key = read_authorization(sent[0]) if len(sent) == 1 else None
+    principals: Principals = connection.app.state.principals
+    principal = None if key is None else await principals.by_hash(hash_key(key))
+    if principal is None:
+        raise Problem("unauthorized", "The API key is unknown, expired or revoked.", headers=_CHALLENGE)
+    connection.scope["auth"] = principal
+    connection.scope["state"]["principal"] = principal  # pyright: ignore[reportGeneralTypeIssues]
+    return principal
+
+
+async def provide_principal(request: Request[Any, Any, Any]) -> Principal:
+    """Return who calls; routes take it as ``principal: NamedDependency[Principal]`` beside a guard."""
+    principal = request.scope.get("auth")
+    if not isinstance(principal, Principal):
+        raise RuntimeError("a route takes a principal and declares no guard")
+    return principal

@@ -1,0 +1,27 @@
+"""What the service knows of a tenant."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ledger import Book
+
+Mode = Literal["live", "test"]
+
+
+class Brand(msgspec.Struct, frozen=True):
+    """A tenant and the book it keeps. ``mode`` and ``time_zone`` are fixed for ever."""
+
+    brand_id: int
+    book: Book
+    code: str
+    name: str
+    mode: Mode
+    points_code: str
+    points_name: str
+    currency: str
+    time_zone: str
+    accent_color: str
+    destination_hosts: tuple[str, ...]

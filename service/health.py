@@ -1,0 +1,134 @@
+"""Whether this process lives, and whether it may take requests.
+
+    /health/live    the process answers
+    /health/ready   the database is reachable, safe to keep books in, and at our revision
+
+A database that would lose an acknowledged commit is refused at start-up; one that is away at start-up is looked at when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+from litestar import get
+from litestar.di import NamedDependency
+
+from migrations.upgrade import newest_revision
+from service.database import is_away
+from service.problems import RETRY_AFTER_S, Problem
+
+CLOCK_APART_MAX = timedelta(seconds=60)
+_LOOK_AGAIN_S = 1.0
+
+
+class DatabaseUnsafe(Exception):
+    """The database is set up so that it could lose or misdate what we acknowledge; the message says what to change."""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The answer of a healthy process."""
+
+    status: str = "ok"
+
+
+class DatabaseWatch:
+    """Looks at the database before anything is posted to it."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool = pool
+        self._safe = False
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look once. Raises `DatabaseUnsafe`; a database that is away is looked for in the background."""
+        if not await self._look():
+            structlog.get_logger().warning("database_away_at_start")
+            self._watcher = asyncio.create_task(self._look_until_seen())
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+
+    def require_safe(self) -> None:
+        """Raise the problem ``database_unavailable`` until the database has been found safe."""
+        if not self._safe:
+            raise _not_ready("the database has not been reached yet")
+
+    async def ready(self) -> None:
+        """Raise the problem that says why this process is not ready."""
+        self.require_safe()
+        try:
+            async with self._pool.acquire(timeout=2) as connection:
+                revision = await connection.fetchval("SELECT version_num FROM rewards.alembic_version", timeout=2)
+        except asyncpg.UndefinedTableError:
+            revision = None
+        except Exception as error:
+            if not is_away(error):
+                raise
+            raise _not_ready("the database cannot be reached") from error
+        if revision != newest_revision():
+            raise _not_ready("the database is not at the newest revision; run `rewards migrate`")
+
+    async def _look(self) -> bool:
+        try:
+            async with self._pool.acquire(timeout=5) as connection:
+                await refuse_unsafe(connection)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            return False
+        self._safe = True
+        return True
+
+    async def _look_until_seen(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            try:
+                if await self._look():
+                    structlog.get_logger().info("database_reached")
+                    return
+            except DatabaseUnsafe as error:
+                # Nobody waits for this exception: the process stays up, answers 503 and keeps saying why.
+                structlog.get_logger().error("database_unsafe", why=str(error))
+
+
+async def refuse_unsafe(connection: Any) -> None:
+    """Raise `DatabaseUnsafe` when an acknowledged commit could be lost, or when the clocks are too far apart."""
+    before = datetime.now(UTC)
+    row = await connection.fetchrow(
+        "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,"
+        " clock_timestamp() AS now"
+    )
+    after = datetime.now(UTC)
+    for name in ("fsync", "synchronous_commit"):
+        if row[name] == "off":
+            raise DatabaseUnsafe(f"PostgreSQL runs with {name}=off and could lose what it has acknowledged: switch it on")
+    if row["now"] < before - CLOCK_APART_MAX or row["now"] > after + CLOCK_APART_MAX:
+        raise DatabaseUnsafe(f"the database's clock is {row['now'] - after} ahead of ours: set both by NTP")
+
+
+def _not_ready(why: str) -> Problem:
+    return Problem("database_unavailable", f"Not ready: {why}.", headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+@get("/health/live", tags=["health"], summary="Is the process alive?")
+async def live() -> Health:
+    """Answer while the process runs, whatever else is broken."""
+    return Health()
+
+
+@get("/health/ready", tags=["health"], summary="May requests be sent here?")
+async def ready(database_watch: NamedDependency[DatabaseWatch]) -> Health:
+    """Answer 200 when the database is reachable, safe and at the newest revision; 503 otherwise."""
+    await database_watch.ready()
+    return Health()
+
+
+route_handlers = [live, ready]

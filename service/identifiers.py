@@ -1,0 +1,40 @@
+"""The public ids: what they are made of, and how to read them back. An id that cannot be read names nothing."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+# The first digit stops at 7: the database keeps these numbers signed.
+_GRANT = re.compile(r"grt_([0-7][0-9a-f]{7})([0-9a-f]{32})")
+_REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
+_REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def grant_id(campaign_no: int, key: bytes) -> str:
+    """Return the public id of an event: its campaign's number and its 16-byte key."""
+    return f"grt_{campaign_no:08x}{key.hex()}"
+
+
+def parse_grant_id(text: str) -> tuple[int, bytes] | None:
+    """Return the campaign's number and the event key."""
+    match = _GRANT.fullmatch(text)
+    return (int(match[1], 16), bytes.fromhex(match[2])) if match else None
+
+
+def redemption_id(book_id: int, redemption: int) -> str:
+    """Return the public id of a redemption: its book's and its own number."""
+    return f"red_{book_id:08x}{redemption:016x}"
+
+
+def parse_redemption_id(text: str) -> tuple[int, int] | None:
+    """Return the book's number and the redemption's."""
+    match = _REDEMPTION.fullmatch(text)
+    return (int(match[1], 16), int(match[2], 16)) if match else None
+
+
+def request_id(proposed: str | None) -> str:
+    """Return the id under which a request is logged: the caller's own when it is fit to be repeated, else a new one."""
+    if proposed is not None and _REQUEST.fullmatch(proposed):
+        return proposed
+    return f"req_{secrets.token_hex(12)}"

@@ -1,0 +1,33 @@
+"""What the operator's Prometheus reads. Labels are route templates, methods and statuses: never a path, a brand or a customer."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+REGISTRY = CollectorRegistry()
+"""Where other modules register what they measure."""
+
+for _collector in (ProcessCollector, PlatformCollector, GCCollector):
+    _collector(registry=REGISTRY)
+
+requests = Counter(
+    "rewards_http_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY
+)
+duration = Histogram(
+    "rewards_http_request_duration_seconds",
+    "Time from the first byte of a request to the last of its answer.",
+    ["route", "method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    registry=REGISTRY,
+)
+in_flight = Gauge("rewards_http_requests_in_flight", "Requests being answered.", registry=REGISTRY)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def render() -> bytes:
+    """Return all metrics as text."""
+    return generate_latest(REGISTRY)

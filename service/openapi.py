@@ -1,0 +1,215 @@
+"""The API's description (OpenAPI 3.1), made from the routes themselves. ``make openapi`` writes the committed file.
+
+The framework describes paths, parameters and structs. What it leaves out or gets wrong is put right once, in ``document_of``:
+
+    closed objects   ``additionalProperties: false`` for structs that refuse unknown fields
+    whole numbers    bounds are written as integers
+    authentication   the bearer scheme, and the scope that each route's guard asks for
+    problems         what every route can answer, beside what it declares with ``problems``
+    examples         each request struct's own ``example``
+    batches          the NDJSON form, and the bounds on how many items
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.routes import HTTPRoute
+
+from service.auth.guards import requires
+from service.auth.routes import VERSION
+from service.bodies import NDJSON, Batch, Body
+from service.idempotency import HEADER as IDEMPOTENCY_HEADER
+from service.idempotency import REPLAYED
+from service.problems import CODES, MEDIA_TYPE, ProblemDocument
+
+JsonObject = dict[str, Any]
+
+_ABOUT = """Points for what customers do with messages: granted exactly once, redeemed like payments, kept in books anyone can check.
+
+Authenticate with `Authorization: Bearer rk_live_...` (or `rk_test_...`). Times are RFC 3339 in UTC. Every refusal is a problem
+(RFC 9457): tell them apart by `code`. Lists take `after` and `limit`; `next` is the `after` of the page behind, or null. Every answer
+carries `X-Request-Id`; send your own to find it in both logs. Fields, codes and values are only ever added within v1."""
+
+
+@dataclass
+class ProblemSpec(ResponseSpec):
+    """What a route can refuse with, under one status."""
+
+    codes: tuple[str, ...] = field(default=())
+
+
+def problems(*codes: str) -> dict[int, ResponseSpec]:
+    """Declare the refusals of a route: ``responses=problems("insufficient_balance")``.
+
+    What every route of its kind can answer (a missing scope, a field that is wrong, a database that is away) goes without saying.
+    """
+    return {
+        status: ProblemSpec(data_container=ProblemDocument, codes=tuple(code for code in codes if CODES[code].status == status))
+        for status in sorted({CODES[code].status for code in codes})
+    }
+
+
+def config() -> OpenAPIConfig:
+    """Return what the framework needs to describe an application."""
+    return OpenAPIConfig(
+        title="Rewards API",
+        version=VERSION,
+        operation_id_creator=lambda handler, _method, _parts: handler.fn.__name__,
+        render_plugins=[],
+    )
+
+
+def document_of(app: Litestar) -> JsonObject:
+    """Return the description of an application that was made with ``config``."""
+    # Encoded and decoded: what follows works on plain JSON.
+    document: JsonObject = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema(), enc_hook=str))
+    for path, method, handler in _operations(app):
+        operation = document["paths"][path][method.lower()]
+        _describe_operation(operation, handler)
+        _describe_body(operation, handler)
+        _describe_problems(operation, handler)
+    components = document["components"]
+    _describe_structs(components["schemas"])
+    components["securitySchemes"] = {
+        "api_key": {"type": "http", "scheme": "bearer", "description": "An API key, made with `rewards key create`."}
+    }
+    document["info"] |= {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
+    document["servers"] = [{"url": "/"}]
+    _write_whole_numbers(document)
+    return document
+
+
+def encode(document: JsonObject) -> bytes:
+    """Return the document as it is committed."""
+    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
+
+
+def _operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for method, (handler, _) in route.route_handler_map.items():
+                if handler.resolve_include_in_schema() and method != "OPTIONS":
+                    yield route.path_format, method, handler
+
+
+def _describe_operation(operation: JsonObject, handler: HTTPRouteHandler) -> None:
+    text = inspect.getdoc(handler.fn) or ""
+    first, _, rest = text.partition("\n")
+    operation["summary"] = handler.summary or first.removesuffix(".")
+    guard = _guard(handler)
+    about = [text if handler.summary else rest.strip()]
+    if guard is not None:
+        operation["security"] = [{"api_key": []}]
+        if guard.scope is not None:
+            about.append(f"Needs the scope `{guard.scope}`.")
+    operation["description"] = "\n\n".join(part for part in about if part)
+    if not operation["description"]:
+        del operation["description"]
+
+
+def _guard(handler: HTTPRouteHandler) -> requires | None:
+    return next((guard for guard in handler.resolve_guards() if isinstance(guard, requires)), None)
+
+
+def _batch(handler: HTTPRouteHandler) -> type[Batch[Any]] | None:
+    declared: Any = handler.parsed_data_field.annotation if handler.parsed_data_field else None
+    return declared if isinstance(declared, type) and issubclass(declared, Batch) else None
+
+
+def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
+    batch = _batch(handler)
+    if batch is None:
+        return
+    content = operation["requestBody"]["content"]
+    array = content["application/json"]["schema"] | {"minItems": 1, "maxItems": batch.items_max}
+    if batch.member is None:
+        content["application/json"]["schema"] = array
+        content[NDJSON] = {"schema": {"type": "string", "description": "One item a line; each line is one element of the array."}}
+    else:
+        content["application/json"]["schema"] = {
+            "type": "object",
+            "properties": {batch.member: array},
+            "required": [batch.member],
+            "additionalProperties": False,
+        }
+
+
+def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None:
+    codes = [
+        code for spec in (handler.responses or {}).values() if isinstance(spec, ProblemSpec) for code in spec.codes
+    ]
+    parameters = operation.get("parameters", [])
+    if _guard(handler) is not None:
+        codes += ["unauthorized", "missing_scope"]
+    if any(parameter["in"] == "path" for parameter in parameters):
+        codes.append("not_found")
+    if any(parameter["in"] == "query" for parameter in parameters):
+        codes.append("invalid_field")
+    if "requestBody" in operation:
+        codes += ["malformed_body", "too_large", "unsupported_media_type", "unknown_field", "invalid_field"]
+    codes += ["malformed_request", "internal_error", "overloaded", "database_unavailable"]
+    responses = operation["responses"]
+    for parameter in parameters:
+        if parameter["name"] == IDEMPOTENCY_HEADER:
+            parameter["required"] = True
+            parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 255}
+            codes += ["idempotency_key_required", "idempotency_key_invalid", "idempotency_key_reused"]
+            responses["200"] = responses["201"] | {
+                "description": "Decided before under the same key: the same answer.",
+                "headers": {REPLAYED: {"schema": {"const": "true", "type": "string"}, "description": "Present on a replay."}},
+            }
+    for status in [status for status in responses if int(status) >= 400]:
+        del responses[status]
+    for status in sorted({CODES[code].status for code in codes}):
+        told = sorted({code for code in codes if CODES[code].status == status})
+        responses[str(status)] = {
+            "description": "\n".join(f"- `{code}`: {CODES[code].meaning}" for code in told),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+        }
+    operation["responses"] = {status: responses[status] for status in sorted(responses)}
+
+
+def _describe_structs(schemas: JsonObject) -> None:
+    structs = {struct.__name__: struct for struct in _subclasses(msgspec.Struct)}
+    for name, schema in schemas.items():
+        struct = structs.get(schema.get("title", name))
+        if struct is None or schema.get("type") != "object":
+            continue
+        if about := inspect.getdoc(struct):
+            schema.setdefault("description", about)
+        if struct.__struct_config__.forbid_unknown_fields:
+            schema["additionalProperties"] = False
+        if issubclass(struct, Body) and struct.example:
+            schema["examples"] = [struct.example]
+
+
+def _subclasses(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for subclass in struct.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+
+
+def _write_whole_numbers(value: Any) -> None:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                if key in _BOUNDS and isinstance(inner, float) and inner.is_integer():
+                    value[key] = int(inner)
+                else:
+                    _write_whole_numbers(inner)
+        case list():
+            for inner in value:
+                _write_whole_numbers(inner)
+        case _:
+            pass

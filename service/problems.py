@@ -1,0 +1,233 @@
+"""Everything the API says no with: RFC 9457 problems, one code each.
+
+    CODES            the registry: status, whether a retry can help, title, meaning; ``docs/errors.md`` is held to it
+    Problem          what code raises (or, in a batch, returns) to refuse
+    problem_of       the one table from the ledger's, the framework's and the driver's errors to problems
+    exception_handlers  what the application mounts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from sqlalchemy.exc import TimeoutError as EngineExhausted
+
+from ledger import BookRefused, ClockSkew, DataRefused, LedgerUnavailable, Overloaded
+from service import log
+from service.database import is_away
+from service.plain_words import in_plain_words
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "/docs/errors#"
+
+RETRY_AFTER_S = 1
+"""What a client is told to wait when the database is away."""
+
+
+class CodeSpec(msgspec.Struct, frozen=True):
+    """What a code stands for. ``retryable``: the same request, sent again later, may succeed."""
+
+    status: int
+    title: str
+    meaning: str
+    retryable: bool = False
+
+
+CODES: dict[str, CodeSpec] = {
+    "malformed_body": CodeSpec(400, "Malformed body", "The body is not JSON (or NDJSON), is cut short, or is nested too deeply."),
+    "malformed_request": CodeSpec(400, "Malformed request", "The request line or a header cannot be read."),
+    "idempotency_key_required": CodeSpec(
+        400, "Idempotency key required", "The operation has no natural key, so it needs the header Idempotency-Key."
+    ),
+    "idempotency_key_invalid": CodeSpec(
+        400, "Idempotency key invalid", "Idempotency-Key must be 1 to 255 printable ASCII characters."
+    ),
+    "unauthorized": CodeSpec(401, "Unauthorized", "The API key is missing, unknown, expired or revoked."),
+    "insufficient_balance": CodeSpec(402, "Insufficient balance", "The customer has fewer spendable points than asked for."),
+    "issue_limit_reached": CodeSpec(402, "Issue limit reached", "Funding would exceed what the brand may issue."),
+    "missing_scope": CodeSpec(403, "Missing scope", "The API key lacks the scope this call needs; `detail` names it."),
+    "not_found": CodeSpec(404, "Not found", "There is no such thing here, or it belongs to another brand."),
+    "method_not_allowed": CodeSpec(405, "Method not allowed", "The path exists, the method does not; see the header Allow."),
+    "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points went back."),
+    "already_voided": CodeSpec(409, "Already voided", "The redemption was voided; nothing is left to capture."),
+    "fully_captured": CodeSpec(409, "Fully captured", "Nothing is held any more: all of it was captured or released."),
+    "capture_exceeds_authorized": CodeSpec(409, "Capture exceeds authorized", "Less is held than was to be captured."),
+    "refund_exceeds_captured": CodeSpec(409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."),
+    "campaign_exists": CodeSpec(409, "Campaign exists", "The brand has a campaign of this id already."),
+    "customer_not_confirmed": CodeSpec(
+        409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
+    ),
+    "identity_conflict": CodeSpec(409, "Identity conflict", "The identities given belong to different customers."),
+    "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
+    "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),
+    "unsupported_media_type": CodeSpec(
+        415, "Unsupported media type", "Content-Type, its charset or Content-Encoding is not one that this call takes."
+    ),
+    "unknown_field": CodeSpec(422, "Unknown field", "The body has a field that this call does not know."),
+    "invalid_field": CodeSpec(422, "Invalid field", "A field is missing, of the wrong type or out of bounds."),
+    "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign of this id."),
+    "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` lies too far in the past or in the future."),
+    "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with another request."),
+    "internal_error": CodeSpec(500, "Internal error", "Our fault; it is logged under the request id.", retryable=True),
+    "overloaded": CodeSpec(
+        503, "Overloaded", "More is waiting than can be done soon; nothing was recorded. Wait Retry-After.", retryable=True
+    ),
+    "database_unavailable": CodeSpec(
+        503, "Database unavailable", "The database is away; whether the request took effect is unknown. Send it again.", retryable=True
+    ),
+}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing wrong with one field. ``pointer`` is a JSON pointer into the body; a query parameter's begins with ``?``."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class ProblemDocument(msgspec.Struct, frozen=True):
+    """The body of every refusal (RFC 9457). Tell problems apart by ``code``; ``detail`` is for people and may change."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    retryable: bool
+    request_id: str
+    errors: Sequence[FieldError] = ()
+
+
+class Problem(Exception):
+    """A refusal. Its status, title and whether it is retryable come from ``CODES``."""
+
+    def __init__(
+        self, code: str, detail: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.spec = CODES[code]
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.spec.status
+
+    def document(self, request_id: str) -> ProblemDocument:
+        """Return the body to send."""
+        return ProblemDocument(
+            type=TYPE_PREFIX + self.code,
+            title=self.spec.title,
+            status=self.spec.status,
+            code=self.code,
+            detail=self.detail,
+            retryable=self.spec.retryable,
+            request_id=request_id,
+            errors=self.errors,
+        )
+
+
+def invalid_field(pointer: str, detail: str, *, code: str = "invalid_field") -> Problem:
+    """Return the problem with one field: ``invalid_field("/rules/0/points", "must be at least 1")``."""
+    where = pointer or "the body"
+    return Problem(code, f"{where}: {detail}", errors=[FieldError(pointer=pointer, code=code, detail=detail)])
+
+
+def not_found(what: str) -> Problem:
+    """Return the problem for a thing that does not exist, or that another brand owns: ``not_found("redemption")``."""
+    return Problem("not_found", f"There is no such {what}.")
+
+
+def problem_of(error: Exception) -> Problem:
+    """Turn any error into the problem that the caller is told."""
+    match error:
+        case Problem():
+            return error
+        case Overloaded():
+            return Problem("overloaded", CODES["overloaded"].meaning, headers={"Retry-After": str(error.retry_after_s)})
+        case EngineExhausted():
+            return Problem("overloaded", CODES["overloaded"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
+        case LedgerUnavailable() | ClockSkew():
+            return _database_unavailable()
+        case BookRefused():
+            return not_found("book")
+        case DataRefused():
+            return Problem("invalid_field", "The database refused this item's data.")
+        case ValidationException():
+            return _invalid_parameters(error)
+        case HTTPException():
+            return _problem_of_http(error)
+        case _ if is_away(error):
+            return _database_unavailable()
+        case _:
+            return Problem("internal_error", CODES["internal_error"].meaning)
+
+
+def _database_unavailable() -> Problem:
+    spec = CODES["database_unavailable"]
+    return Problem("database_unavailable", spec.meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _invalid_parameters(error: ValidationException) -> Problem:
+    extra: Any = error.extra
+    found = extra if isinstance(extra, list) else []
+    errors = [
+        FieldError(pointer=f"?{item.get('key', '')}", code="invalid_field", detail=in_plain_words(str(item.get("message", "is not valid"))))
+        for item in found
+        if isinstance(item, dict)
+    ]
+    # A path parameter of the wrong form names nothing that exists.
+    if any(isinstance(item, dict) and item.get("source") == "path" for item in found):
+        return not_found("thing")
+    if not errors:
+        name = error.detail.partition("parameter '")[2].partition("'")[0] or error.detail.partition("parameter ")[2].split(" ")[0]
+        errors = [FieldError(pointer=f"?{name}", code="invalid_field", detail="is required")]
+    named = "; ".join(f"{item.pointer}: {item.detail}" for item in errors)
+    return Problem("invalid_field", named, errors=errors)
+
+
+def _problem_of_http(error: HTTPException) -> Problem:
+    headers = error.headers or {}
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return Problem("not_found", "There is nothing at this path.")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = headers.get("allow", "")
+            return Problem("method_not_allowed", f"This path takes {allowed}.", headers={"Allow": allowed})
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return Problem("too_large", CODES["too_large"].meaning)
+        case HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return Problem("unsupported_media_type", CODES["unsupported_media_type"].meaning)
+        case HTTPStatus.UNAUTHORIZED:
+            return Problem("unauthorized", CODES["unauthorized"].meaning, headers={"WWW-Authenticate": "Bearer"})
+        case HTTPStatus.BAD_REQUEST:
+            return Problem("malformed_request", "The request line or a header cannot be read.")
+        case _:
+            return Problem("internal_error", CODES["internal_error"].meaning)
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+    """Answer with the problem that ``error`` is; what is our fault goes to the log without its message."""
+    problem = problem_of(error)
+    request_id = str(request.scope.get("state", {}).get("request_id", ""))
+    request.scope.setdefault("state", {})["problem_code"] = problem.code
+    if problem.code == "internal_error":
+        log.error_with_frames("request_failed", error, request_id=request_id)
+    return Response(
+        content=problem.document(request_id),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=problem.headers,
+    )
+
+
+exception_handlers: dict[int | type[Exception], Any] = {HTTPException: answer, Exception: answer}
