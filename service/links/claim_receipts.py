@@ -45,7 +45,8 @@ class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True):
 def receipt_keys(keys: Sequence[LinkKey]) -> list[bytes]:
     """One key for each link key, newest first."""
     return [
-        HKDF(algorithm=SHA256(), length=32, salt=None, info=b"claim receipt 1").derive(key.private_key) for key in reversed(keys)
+        HKDF(algorithm=SHA256(), length=32, salt=None, info=b"claim receipt 1").derive(key.private_key)
+        for key in reversed(keys)
     ]
 
 

@@ -5,9 +5,9 @@
     jwks        the public keys, for whoever wants to check a link without us
 
 A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its header is exactly ``alg kid typ``, its claims are exactly
-``iss aud jti sub m c a d iat sent_at exp``. It names a customer by our number and never holds an identity. What it pays is not
-in it: that is the campaign's to say. The checks follow RFC 8725: the algorithm is fixed (3.1), the key is picked by ``kid`` from
-our own map and never from the token (3.10), ``typ`` is explicit (3.11).
+``iss aud jti sub m c a d iat sent_at exp``. It names a customer by our number and never holds an identity. What it pays is
+not in it: that is the campaign's to say. The checks follow RFC 8725: the algorithm is fixed (3.1), the key is picked by ``kid``
+from our own map and never from the token (3.10), ``typ`` is explicit (3.11).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from service.settings import LinkKey
 
 ALGORITHM = "EdDSA"
 TYPE = "rl+jwt"
-LINK_ID_BYTES = 20
 TOKEN_CHARACTERS_MAX = 4_096
 NUMBER_MAX = 2**63 - 1
 

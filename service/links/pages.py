@@ -1,7 +1,7 @@
 """The pages a customer sees: what each says, with which status, and how it is sent.
 
 `Page` says which there are. Every page is one HTML document without JavaScript, cookies or anything loaded from elsewhere;
-its style is inside it, so that it is one request and looks right while all else is away. Texts are in `_WORDING` and nowhere else.
+its style is inside it, so that it is one request and looks right while all else is away. Texts are in `_WORDING`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import enum
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Response
+from litestar import Request, Response
 
-from service.brands import Brand
+from service import log
+from service.brands.brand import Brand
 from service.links.brand_colors import palette
 from service.links.destinations import shown_host
+from service.problems import Problem, answer, problem_of
 
 NEUTRAL_ACCENT = "#3f4754"
 
@@ -225,6 +228,16 @@ def respond(
     if wording.status == 503:
         headers["Retry-After"] = "5"
     return Response(html, status_code=wording.status, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def respond_to_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Say to a person what the API would say as a problem; what is asked for as one stays one."""
+    problem = problem_of(error)
+    if isinstance(error, Problem):
+        return answer(request, error)
+    if problem.code == "internal_error":
+        log.error_with_frames("link_failed", error)
+    return respond(Page.BUSY if problem.status >= 500 else Page.NOT_FOUND)
 
 
 def security_headers(nonce: str) -> dict[str, str]:

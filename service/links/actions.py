@@ -1,0 +1,275 @@
+"""Minting links.
+
+    mint    three round trips and two transactions for a whole batch: customers, destinations, links
+
+A link's id is the event key of what it will report, so asking for the same link twice gives the same link: what was stored
+first is what is signed, also its times. Under a newer signing key the URL differs and the link is still the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from litestar.datastructures import State
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import event_key
+from service.auth.principal import Principal
+from service.brands.brand import Brand
+from service.campaigns.queries import Campaign, campaign_by_id
+from service.customers import actions as customers
+from service.links import link_tokens
+from service.links.destinations import DestinationRefused, normal_form
+from service.links.link_host import LinkHost
+from service.links.link_tokens import LinkClaims
+from service.links.queries import LinkRow, links_by_id
+from service.links.schemas import LinkRequest, MintedLink
+from service.links.tables import destination, link
+from service.problems import Problem, invalid_field
+
+LIFE_AFTER_CAMPAIGN = timedelta(hours=72)
+"""As long as a report of something that happened during the campaign may come late."""
+LIFE_MAX = timedelta(days=366)
+"""How long a link lives when nobody says otherwise."""
+LIFE_ASKED_MAX = timedelta(days=5 * 366)
+"""The longest life that may be asked for: print lasts."""
+
+_SIGNED_AT_ONCE = 8
+"""Signing takes some 40 µs: a few are not worth a thread."""
+
+
+class _Draft(msgspec.Struct, frozen=True):
+    """An item whose campaign, rule, destination and times are in order."""
+
+    request: LinkRequest
+    campaign: Campaign
+    channel: str
+    destination: str
+    expires_at: datetime
+
+
+async def mint(
+    state: State, principal: Principal, items: Sequence[LinkRequest | Problem], *, now: datetime
+) -> list[MintedLink | Problem]:
+    """Mint a link for each item, in order; what is wrong with one item is its own problem."""
+    engine: AsyncEngine = state.engine
+    host: LinkHost = state.link_host
+    brand = principal.brand
+    campaigns = {
+        item.campaign: await campaign_by_id(state, brand, item.campaign)
+        for item in {item.campaign: item for item in items if isinstance(item, LinkRequest)}.values()
+    }
+    drafts = [item if isinstance(item, Problem) else _draft(item, brand, campaigns[item.campaign], now) for item in items]
+    good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
+    if not good:
+        return [draft for draft in drafts if isinstance(draft, Problem)]
+
+    resolved = await customers.resolve(state, brand, [draft.request.customer for draft in good.values()])
+    numbers = await number_destinations(engine, brand, {draft.destination for draft in good.values()})
+    host.last_known.see_brand(brand)
+    host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
+
+    rows = {
+        index: _row(draft, customer, numbers[draft.destination], principal, now)
+        for (index, draft), customer in zip(good.items(), resolved, strict=True)
+    }
+    new, stored = await _store(engine, rows.values())
+    tokens = await _sign([_claims(each, brand, host) for each in stored.values()], host)
+    urls = {link_id: f"{host.base_url}/r/{token}" for link_id, token in zip(stored, tokens, strict=True)}
+
+    minted: list[MintedLink | Problem] = []
+    for index, draft in enumerate(drafts):
+        if isinstance(draft, Problem):
+            minted.append(draft)
+            continue
+        there = stored[rows[index].link_id]
+        if there.destination != draft.destination:
+            minted.append(
+                invalid_field(
+                    "/destination", "this link leads elsewhere already; give `link` a label of its own for another one"
+                )
+            )
+            continue
+        minted.append(MintedLink(link=there, url=urls[there.link_id], is_new=there.link_id in new))
+        # The same link twice in one batch is new once.
+        new.discard(there.link_id)
+    return minted
+
+
+def _draft(request: LinkRequest, brand: Brand, campaign: Campaign | None, now: datetime) -> _Draft | Problem:
+    if campaign is None:
+        return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
+    if campaign.ends_at <= now:
+        return invalid_field("/campaign", "this campaign is over", code="unknown_campaign")
+    channel = _channel(request, campaign)
+    if isinstance(channel, Problem):
+        return channel
+    try:
+        leads_to = normal_form(
+            request.destination, allowed_hosts=brand.destination_hosts, loopback_allowed=brand.mode == "test"
+        )
+    except DestinationRefused as refused:
+        return invalid_field("/destination", str(refused))
+    expires_at = _whole_seconds(request.expires_at or min(campaign.ends_at + LIFE_AFTER_CAMPAIGN, now + LIFE_MAX))
+    if expires_at <= _whole_seconds(now):
+        return invalid_field("/expires_at", "must lie in the future")
+    if expires_at > now + LIFE_ASKED_MAX:
+        return invalid_field("/expires_at", f"must be at most {LIFE_ASKED_MAX.days} days from now")
+    return _Draft(request=request, campaign=campaign, channel=channel, destination=leads_to, expires_at=expires_at)
+
+
+def _channel(request: LinkRequest, campaign: Campaign) -> str | Problem:
+    """The channel the link will report, on which the campaign has to pay for its action."""
+    paying = [rule for rule in campaign.rules if rule.action == request.action]
+    if not paying:
+        actions = ", ".join(sorted({rule.action for rule in campaign.rules}))
+        return invalid_field("/action", f"this campaign pays nothing for it; it pays for {actions}")
+    channels = sorted({rule.channel for rule in paying if rule.channel is not None})
+    if request.channel is not None:
+        if campaign.rule_for(request.action, request.channel) is None:
+            return invalid_field("/channel", f"this campaign pays for {request.action} on {', '.join(channels)} only")
+        return request.channel
+    if len(channels) == 1 and all(rule.channel is not None for rule in paying):
+        return channels[0]
+    if any(rule.channel is None for rule in paying):
+        return "web"
+    return invalid_field("/channel", f"is required: this campaign pays for {request.action} on {', '.join(channels)}")
+
+
+def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal, now: datetime) -> _NewLink:
+    request = draft.request
+    label = request.link or ""
+    key = event_key(
+        campaign_no=draft.campaign.campaign_no,
+        message_id=request.message_id,
+        customer=customer,
+        action=request.action,
+        qualifier=label,
+    )
+    return _NewLink(
+        link_id=draft.campaign.campaign_no.to_bytes(4, "big") + key,
+        brand_id=principal.brand.brand_id,
+        campaign_no=draft.campaign.campaign_no,
+        campaign_version=draft.campaign.version,
+        customer=customer,
+        message_id=request.message_id,
+        action=request.action,
+        channel=draft.channel,
+        label=label,
+        destination_no=destination_no,
+        sent_at=None if request.sent_at is None else _whole_seconds(request.sent_at),
+        minted_at=_whole_seconds(now),
+        expires_at=draft.expires_at,
+        minted_by=principal.api_key_id,
+    )
+
+
+class _NewLink(msgspec.Struct, frozen=True):
+    link_id: bytes
+    brand_id: int
+    campaign_no: int
+    campaign_version: int
+    customer: int
+    message_id: str
+    action: str
+    channel: str
+    label: str
+    destination_no: int
+    sent_at: datetime | None
+    minted_at: datetime
+    expires_at: datetime
+    minted_by: int
+
+
+_NEW_LINK_COLUMNS = _NewLink.__struct_fields__
+
+# One statement whatever the number of links: each column is an array, and unnest walks them together.
+_insert_links = (
+    insert(link)
+    .from_select(
+        _NEW_LINK_COLUMNS,
+        select(*(func.unnest(bindparam(name, type_=ARRAY(link.c[name].type))).label(name) for name in _NEW_LINK_COLUMNS)),
+    )
+    .on_conflict_do_nothing()
+    .returning(link.c.link_id)
+)
+
+
+async def _store(engine: AsyncEngine, rows: Iterable[_NewLink]) -> tuple[set[bytes], dict[bytes, LinkRow]]:
+    """Store the links that are not there yet, and give the ids of those and all links as they are stored."""
+    first: dict[bytes, _NewLink] = {}
+    for row in rows:
+        first.setdefault(row.link_id, row)
+    # In order of their ids: two batches with the same links must not wait for each other.
+    ordered = [first[link_id] for link_id in sorted(first)]
+    columns = {name: [getattr(row, name) for row in ordered] for name in _NEW_LINK_COLUMNS}
+    async with engine.begin() as connection:
+        new = {bytes(row.link_id) for row in await connection.execute(_insert_links, columns)}
+    return new, await links_by_id(engine, list(first))
+
+
+_insert_destinations = (
+    insert(destination)
+    .from_select(
+        ["brand_id", "url"],
+        select(
+            bindparam("brand_id", type_=destination.c.brand_id.type),
+            func.unnest(bindparam("urls", type_=ARRAY(destination.c.url.type))),
+        ),
+    )
+    .on_conflict_do_nothing()
+)
+_destinations_by_url = select(destination.c.url, destination.c.destination_no).where(
+    destination.c.brand_id == bindparam("brand_id"),
+    destination.c.url == bindparam("urls", type_=ARRAY(destination.c.url.type)).any_(),
+)
+
+
+async def number_destinations(engine: AsyncEngine, brand: Brand, urls: set[str]) -> Mapping[str, int]:
+    """The number of each URL; one that is new gets the next."""
+    numbers = await _numbered(engine, brand, urls)
+    missing = sorted(urls - numbers.keys())
+    if not missing:
+        return numbers
+    async with engine.begin() as connection:
+        await connection.execute(_insert_destinations, {"brand_id": brand.brand_id, "urls": missing})
+    return await _numbered(engine, brand, urls)
+
+
+async def _numbered(engine: AsyncEngine, brand: Brand, urls: set[str]) -> dict[str, int]:
+    async with engine.connect() as connection:
+        rows = await connection.execute(_destinations_by_url, {"brand_id": brand.brand_id, "urls": sorted(urls)})
+        return {row.url: row.destination_no for row in rows}
+
+
+def _claims(row: LinkRow, brand: Brand, host: LinkHost) -> LinkClaims:
+    return LinkClaims(
+        brand=brand.code,
+        host=host.host,
+        link_id=row.link_id,
+        customer=row.customer,
+        message_id=row.message_id,
+        campaign_no=row.campaign_no,
+        campaign_version=row.campaign_version,
+        action=row.action,
+        destination_no=row.destination_no,
+        issued_at=int(row.minted_at.timestamp()),
+        sent_at=int((row.sent_at or row.minted_at).timestamp()),
+        expires_at=int(row.expires_at.timestamp()),
+    )
+
+
+async def _sign(claims: Sequence[LinkClaims], host: LinkHost) -> list[str]:
+    if len(claims) <= _SIGNED_AT_ONCE:
+        return link_tokens.sign_many(claims, host.keys)
+    return await asyncio.to_thread(link_tokens.sign_many, claims, host.keys)
+
+
+def _whole_seconds(instant: datetime) -> datetime:
+    """As a token can say it."""
+    return instant.astimezone(UTC).replace(microsecond=0)

@@ -1,0 +1,102 @@
+"""Links on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from service.bodies import Batch, Body, Identifier, Slug
+from service.customers.schemas import CustomerRef
+from service.links.queries import LinkRow
+from service.problems import Problem, ProblemDocument
+
+LINKS_MAX = 1_000
+
+
+class MintedLink(msgspec.Struct, frozen=True):
+    """A link and its URL. ``is_new`` is false when it had been minted before."""
+
+    link: LinkRow
+    url: str
+    is_new: bool
+
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class LinkRequest(Body):
+    """A reward link for one customer in one message."""
+
+    campaign: Identifier
+    message_id: Identifier
+    """The sender's own id of the message, chosen before it is sent."""
+    customer: CustomerRef
+    action: Slug
+    destination: Annotated[
+        str, msgspec.Meta(min_length=1, description="Where the link leads: https, on one of the brand's hosts.")
+    ]
+    link: Identifier | None = None
+    """A label that tells the links of one message apart."""
+    channel: Slug | None = None
+    """Absent: the one channel on which the campaign pays for the action."""
+    sent_at: Instant | None = None
+    expires_at: Instant | None = None
+    """Absent: 72 hours after the campaign's end, at most 366 days from now."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "campaign": "autumn-2026",
+        "message_id": "newsletter-0412",
+        "customer": {"id": "C-1001"},
+        "action": "click",
+        "channel": "email",
+        "destination": "https://shop.example/autumn",
+    }
+
+
+class LinkBatch(Batch[LinkRequest]):
+    """``{"links": [...]}``, 1 to 1,000 of them."""
+
+    member: ClassVar[str | None] = "links"
+    items_max: ClassVar[int] = LINKS_MAX
+
+
+class LinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of one item: a link (201, or 200 when it had been minted before), or a problem."""
+
+    index: int
+    status: int
+    link_id: str | msgspec.UnsetType = msgspec.UNSET
+    url: str | msgspec.UnsetType = msgspec.UNSET
+    expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class LinkResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request."""
+
+    results: list[LinkResult]
+
+    @classmethod
+    def of(cls, minted: Sequence[MintedLink | Problem], *, request_id: str) -> LinkResults:
+        """Say what became of each item."""
+        return cls([_result(index, each, request_id) for index, each in enumerate(minted)])
+
+
+def _result(index: int, minted: MintedLink | Problem, request_id: str) -> LinkResult:
+    if isinstance(minted, Problem):
+        return LinkResult(index=index, status=minted.status, problem=minted.document(request_id))
+    return LinkResult(
+        index=index,
+        status=201 if minted.is_new else 200,
+        link_id=public_link_id(minted.link.link_id),
+        url=minted.url,
+        expires_at=minted.link.expires_at,
+    )
+
+
+def public_link_id(link_id: bytes) -> str:
+    """The public id of a link: its campaign's number and its event key."""
+    return f"lnk_{link_id.hex()}"

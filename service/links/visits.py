@@ -1,0 +1,231 @@
+"""Visits: what happens when a link is opened, claimed, and shown again.
+
+    look    GET: says what there is to earn; decides and records nothing, however often and by whomever it is fetched
+    claim   POST: reports the customer's act (grade B), then sends her on to a clean address
+    review  GET of that address: says again what was decided
+
+Whatever happens, the customer gets where she was going: every page of a link that is ours leads on to its destination,
+also while the database is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+import structlog
+from litestar import Response
+from litestar.datastructures import State
+from litestar.response import Redirect
+from litestar.status_codes import HTTP_303_SEE_OTHER
+
+from ledger import ClockSkew, Grade, LedgerUnavailable, Overloaded
+from service import log
+from service.brands.brand import Brand
+from service.campaigns.queries import Campaign, campaign_version
+from service.database import is_away
+from service.grants import actions as grants
+from service.links import claim_receipts, link_tokens
+from service.links.claim_receipts import ClaimReceipt
+from service.links.evidence import is_pressed_on_our_page, reads_ahead
+from service.links.link_host import LinkHost
+from service.links.link_tokens import LinkClaims, LinkRefusal, LinkRefused
+from service.links.pages import Page, respond, security_headers
+from service.links.queries import LinkRow, links_by_id
+from service.problems import Problem
+
+PATIENCE_S = 3.0
+"""How long a customer waits for us before she is offered the way on."""
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A link that can be claimed, if its campaign still pays."""
+
+    row: LinkRow
+    brand: Brand
+    campaign: Campaign
+
+
+class _DeadEnd(msgspec.Struct, frozen=True):
+    """A link that cannot be claimed now: the page that says so, and what is known of where it leads."""
+
+    page: Page
+    brand: Brand | None = None
+    destination: str | None = None
+
+
+async def look(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Response[str]:
+    """Show what the link would earn."""
+    link = await _find(state, token, now)
+    if isinstance(link, _DeadEnd):
+        return _say(link, headers)
+    return await _offer(state, link, Page.CLAIM, now)
+
+
+async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Response[str] | Redirect:
+    """Report the customer's act, and redirect to the page of what was decided."""
+    link = await _find(state, token, now)
+    if isinstance(link, _DeadEnd):
+        return _say(link, headers)
+    if not is_pressed_on_our_page(headers):
+        return await _offer(state, link, Page.CLAIM if reads_ahead(headers) else Page.CLAIM_HERE, now)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await grants.claim(state, link.row, link.brand, Grade.B, now)
+    except Exception as error:
+        if not _is_passing(error):
+            raise
+        return _say(_DeadEnd(Page.BUSY, link.brand, link.row.destination), headers)
+    host: LinkHost = state.link_host
+    receipt = ClaimReceipt(
+        brand=link.brand.code,
+        destination_no=link.row.destination_no,
+        campaign_no=link.row.campaign_no,
+        campaign_version=link.row.campaign_version,
+        page=_page_of(answer),
+        points=answer.points,
+        balance=answer.balance,
+        issued_at=int(now.timestamp()),
+    )
+    return Redirect(
+        f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}",
+        status_code=HTTP_303_SEE_OTHER,
+        headers=security_headers("none"),
+    )
+
+
+async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: datetime) -> Response[str]:
+    """Show what was decided on a claim; the balance only while it is fresh."""
+    host: LinkHost = state.link_host
+    receipt = claim_receipts.unseal(sealed, host.receipt_keys)
+    if receipt is None:
+        return _say(_DeadEnd(Page.NOT_FOUND), headers)
+    campaign_name = "this offer"
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            brand = await _brand(state, receipt.brand)
+            campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
+            campaign_name = campaign.name if campaign is not None else campaign_name
+    except Exception as error:
+        if not _is_passing(error):
+            raise
+        brand = host.last_known.brand(receipt.brand)
+    return respond(
+        Page(receipt.page),
+        brand=brand,
+        campaign=campaign_name,
+        points=receipt.points,
+        balance=receipt.balance if receipt.is_fresh(int(now.timestamp())) else None,
+        destination=host.last_known.destination(brand, receipt.destination_no),
+    )
+
+
+async def _find(state: State, token: str, now: datetime) -> _Found | _DeadEnd:
+    """Check the token, then look the link up: nothing is looked up for a token that is not ours."""
+    host: LinkHost = state.link_host
+    is_expired = False
+    try:
+        claims = link_tokens.verify(token, host.keys, host=host.host, now=int(now.timestamp()))
+    except LinkRefused as refused:
+        if refused.refusal is not LinkRefusal.EXPIRED or refused.claims is None:
+            return _DeadEnd(Page.NOT_FOUND)
+        claims, is_expired = refused.claims, True
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            found = await _look_up(state, claims)
+    except Exception as error:
+        if not _is_passing(error):
+            raise
+        brand = host.last_known.brand(claims.brand)
+        page = Page.EXPIRED if is_expired and brand else Page.BUSY
+        return _DeadEnd(page, brand, host.last_known.destination(brand, claims.destination_no))
+    if found is None:
+        return _DeadEnd(Page.NOT_FOUND)
+    if found.row.revoked_at is not None:
+        return _DeadEnd(Page.REVOKED, found.brand, found.row.destination)
+    if is_expired:
+        return _DeadEnd(Page.EXPIRED, found.brand, found.row.destination)
+    return found
+
+
+async def _look_up(state: State, claims: LinkClaims) -> _Found | None:
+    """The link of these claims, unless it is foreign: of another brand, or not ours at all."""
+    host: LinkHost = state.link_host
+    brand = await _brand(state, claims.brand)
+    row = (await links_by_id(state.engine, [claims.link_id])).get(claims.link_id)
+    if brand is None or row is None or (row.brand_id, row.customer) != (brand.brand_id, claims.customer):
+        return None
+    host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
+    campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
+    return None if campaign is None else _Found(row=row, brand=brand, campaign=campaign)
+
+
+async def _brand(state: State, code: str) -> Brand | None:
+    host: LinkHost = state.link_host
+    brand = await state.brands.by_code(code)
+    if brand is not None:
+        host.last_known.see_brand(brand)
+    return brand
+
+
+async def _offer(state: State, link: _Found, page: Page, now: datetime) -> Response[str]:
+    """The page with the button, or why there is none."""
+    rule = link.campaign.rule_for(link.row.action, link.row.channel)
+    if now < link.campaign.starts_at:
+        page = Page.NOT_STARTED
+    elif now >= link.campaign.ends_at:
+        page = Page.OVER
+    elif rule is None:
+        page = Page.NOTHING_TO_EARN
+    return respond(
+        page,
+        brand=link.brand,
+        campaign=link.campaign.name,
+        points=0 if rule is None else rule.points,
+        destination=link.row.destination,
+        can_claim=page in {Page.CLAIM, Page.CLAIM_HERE},
+    )
+
+
+def _page_of(answer: grants.GrantAnswer) -> Page:
+    """How a decision is told to the customer."""
+    match answer.outcome:
+        case "granted":
+            return Page.ALREADY_CLAIMED if answer.replayed else Page.CLAIMED
+        case "waiting":
+            return Page.WAITING
+        case _:
+            return _PAGES_BY_REASON.get(answer.reason or "", Page.NOTHING_TO_EARN)
+
+
+_PAGES_BY_REASON: Mapping[str, Page] = {
+    "cap_reached": Page.CAP_REACHED,
+    "budget_exhausted": Page.BUDGET_EXHAUSTED,
+    "campaign_not_started": Page.NOT_STARTED,
+    "campaign_over": Page.OVER,
+}
+
+_PROBLEMS: Mapping[Page, tuple[str, str]] = {
+    Page.NOT_FOUND: ("not_found", "There is no such link."),
+    Page.EXPIRED: ("link_expired", "The link has expired."),
+    Page.REVOKED: ("link_revoked", "The link was revoked."),
+    Page.BUSY: ("database_unavailable", "The link could not be looked up; try again."),
+}
+
+
+def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Response[str]:
+    """A page to people; to a program that asks for JSON the same as a problem."""
+    accept = headers.get("accept", "")
+    if "json" in accept and "html" not in accept:
+        raise Problem(*_PROBLEMS[dead_end.page])
+    return respond(dead_end.page, brand=dead_end.brand, destination=dead_end.destination)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether trying again may help: then the customer is shown the way on rather than an error."""
+    if not (isinstance(error, (Overloaded, LedgerUnavailable, ClockSkew)) or is_away(error)):
+        return False
+    structlog.get_logger().warning("link_not_served", **log.describe_error(error))
+    return True
