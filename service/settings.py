@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = ".rewards"
     """Where the embedded server, the secrets and the demo's description are kept."""
     base_url: str = "http://127.0.0.1:8080"
-    """How customers and clients reach the API: reward links begin with it."""
+    """How customers and clients reach the API: reward links begin with it. Follows ``host`` and ``port`` unless given."""
     host: str = "127.0.0.1"
     port: Port = 8080
     operator_host: str = "127.0.0.1"
@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from ``environ``, where empty means unset. Raises `SettingsError` naming the variable."""
+    """Read the settings from ``environ``, where empty means unset. Raises `SettingsError` naming the variable that is wrong."""
     given = {name.removeprefix(PREFIX).lower(): text.strip() for name, text in environ.items() if name.startswith(PREFIX)}
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
@@ -75,6 +75,10 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         except msgspec.ValidationError as error:
             raise SettingsError(f"{PREFIX}{field.name.upper()} is {given[field.name]!r}: {error}") from None
     settings = Settings(**values)
+    if "base_url" not in values:
+        host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
+        host = f"[{host}]" if ":" in host else host
+        settings = msgspec.structs.replace(settings, base_url=f"http://{host}:{settings.port}")
     for name in ("database_url", "owner_database_url"):
         url: str = getattr(settings, name)
         if url and not url.startswith(("postgresql://", "postgres://")):

@@ -5,13 +5,17 @@ Safe to run again, and from two places at once: the second waits, and finds noth
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import click
 
 from migrations.upgrade import upgrade
 from service import database
+from service.cli.database_settings import load_with_database
+from service.settings import load
 
 OLDEST_MAJOR_VERSION = 15
 
@@ -50,3 +54,12 @@ async def grant_login(owner: asyncpg.Connection[Any], login: str | None = None) 
             # A superuser is a member of everything already.
             if not await owner.fetchval("SELECT pg_catalog.pg_has_role($1, $2, 'MEMBER')", name, role):
                 await owner.execute(f"GRANT {role} TO {quoted}")
+
+
+@click.command()
+@click.option("--url", help="The owner's URL.  [default: REWARDS_OWNER_DATABASE_URL, else REWARDS_DATABASE_URL]")
+def migrate_command(url: str | None) -> None:
+    """Bring the database to the newest schema. Safe to run again, and from two places at once."""
+    settings = load() if url else load_with_database()
+    changed = asyncio.run(migrate(url or settings.owner_url, settings.database_url))
+    click.echo("Migrated." if changed else "Up to date.")

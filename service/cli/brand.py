@@ -1,0 +1,64 @@
+"""`rewards brand`: opening a tenant and its book."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from service import database
+from service.brands import actions
+from service.cli.database_settings import load_with_database
+
+
+@click.group()
+def brand() -> None:
+    """Create a brand."""
+
+
+@brand.command()
+@click.argument("code")
+@click.option("--name", required=True, help="As customers know it.")
+@click.option("--mode", type=click.Choice(["live", "test"]), required=True, help="For ever.")
+@click.option("--points-code", default="PTS", show_default=True, help="The unit in the books.")
+@click.option("--points-name", default="Points", show_default=True, help="The unit as customers know it.")
+@click.option("--currency", required=True, help="ISO 4217, as in EUR.")
+@click.option("--time-zone", required=True, help="IANA, as in Europe/Berlin. For ever: days and months are counted in it.")
+@click.option("--issue-limit", type=click.IntRange(0), default=actions.ISSUE_LIMIT_DEFAULT, show_default=True)
+@click.option("--accent-color", default=actions.ACCENT_COLOR_DEFAULT, show_default=True, help="Of the pages customers see.")
+@click.option("--destination-host", "hosts", multiple=True, help="Where reward links may lead; may be given several times.")
+def create(
+    code: str,
+    name: str,
+    mode: str,
+    points_code: str,
+    points_name: str,
+    currency: str,
+    time_zone: str,
+    issue_limit: int,
+    accent_color: str,
+    hosts: tuple[str, ...],
+) -> None:
+    """Create the brand CODE and open its book."""
+
+    async def run() -> None:
+        owner = await database.connect(load_with_database().owner_url)
+        try:
+            made = await actions.create_brand(
+                owner,
+                code=code,
+                name=name,
+                mode="live" if mode == "live" else "test",
+                points_code=points_code,
+                points_name=points_name,
+                currency=currency,
+                time_zone=time_zone,
+                issue_limit=issue_limit,
+                accent_color=accent_color,
+                destination_hosts=hosts,
+            )
+        finally:
+            await owner.close()
+        click.echo(f"Created the {made.mode} brand {made.code} with book {made.book.book_id}.")
+
+    asyncio.run(run())

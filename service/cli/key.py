@@ -1,0 +1,78 @@
+"""`rewards key`: API keys of a brand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import asyncpg
+import click
+
+from service import database
+from service.auth import actions
+from service.auth.scopes import Scope
+from service.cli.database_settings import load_with_database
+
+Result = TypeVar("Result")
+
+
+@click.group()
+def key() -> None:
+    """Create, list or revoke API keys."""
+
+
+@key.command()
+@click.argument("brand")
+@click.option("--name", required=True, help="Who uses it.")
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([str(scope) for scope in Scope]))
+@click.option(
+    "--max-evidence",
+    type=click.Choice(["A", "B", "C", "D"]),
+    default="C",
+    show_default=True,
+    help="The strongest evidence its reports may claim.",
+)
+@click.option(
+    "--expires-at", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) from which it is refused.  [default: never]"
+)
+def create(brand: str, name: str, scopes: tuple[str, ...], max_evidence: str, expires_at: datetime | None) -> None:
+    """Make a key for BRAND and show it, once."""
+    ends = expires_at and expires_at.replace(tzinfo=UTC)
+    text, record = _as_owner(lambda owner: actions.create_key(owner, brand, name, scopes, max_evidence, ends))
+    # The key alone on standard output, so that it can be piped to where it is kept.
+    click.echo(f"Key {record.api_key_id} for {brand}. This is the only time it is shown:", err=True)
+    click.echo(text)
+
+
+@key.command("list")
+@click.argument("brand")
+def list_(brand: str) -> None:
+    """List the keys of BRAND."""
+    for record in _as_owner(lambda owner: actions.list_keys(owner, brand)):
+        state = f"revoked {record.revoked_at:%Y-%m-%d}" if record.revoked_at else "valid"
+        if record.expires_at and not record.revoked_at:
+            state = f"until {record.expires_at:%Y-%m-%d}"
+        scopes = " ".join(record.scopes)
+        click.echo(f"{record.api_key_id:>5}  {record.prefix}...  {state:18}  {record.max_evidence}  {record.name}: {scopes}")
+
+
+@key.command()
+@click.argument("brand")
+@click.argument("number_or_prefix")
+def revoke(brand: str, number_or_prefix: str) -> None:
+    """Revoke the key of BRAND with this number, or beginning so. Within a second nobody accepts it."""
+    record = _as_owner(lambda owner: actions.revoke_key(owner, brand, number_or_prefix))
+    click.echo(f"Revoked key {record.api_key_id} ({record.name}).")
+
+
+def _as_owner(act: Callable[[asyncpg.Connection[Any]], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
+        owner = await database.connect(load_with_database().owner_url)
+        try:
+            return await act(owner)
+        finally:
+            await owner.close()
+
+    return asyncio.run(run())

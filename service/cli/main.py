@@ -1,0 +1,84 @@
+"""The program ``rewards``: a table of commands, each loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+# Where each command is, and what it does.
+COMMANDS = {
+    "up": ("service.cli.up:up", "Run everything on an embedded PostgreSQL, with a demo brand."),
+    "serve": ("service.cli.serve:serve", "Run the API."),
+    "worker": ("service.cli.worker:worker", "Run the jobs behind the API."),
+    "migrate": ("service.cli.migrate:migrate_command", "Bring the database to the newest schema."),
+    "secrets": ("service.cli.secrets:secrets", "Create the secrets file."),
+    "brand": ("service.cli.brand:brand", "Create a brand."),
+    "key": ("service.cli.key:key", "Create, list or revoke API keys."),
+    "simulate": ("service.cli.simulate:simulate", "Send realistic traffic to a demo brand."),
+    "export": ("service.cli.export:export", "Write a brand's books as CSV and journals."),
+    "audit": ("service.cli.audit:audit", "Recompute every invariant of the books from the tables."),
+}
+
+# Whatever went wrong for one of these reasons, the message says what to do, and a traceback would only hide it.
+EXPLAINED = {
+    "service.settings:SettingsError",
+    "service.embedded_postgres:EmbeddedPostgresError",
+    "service.cli.migrate:MigrationRefused",
+    "service.health:DatabaseUnsafe",
+    "service.brands.errors:BrandExists",
+    "service.brands.errors:BrandInvalid",
+    "service.brands.errors:BrandUnknown",
+    "service.auth.errors:KeyInvalid",
+    "service.auth.errors:KeyUnknown",
+}
+UNREACHABLE = {
+    "service.database:DatabaseAway",
+    "asyncpg.exceptions:InvalidPasswordError",
+    "asyncpg.exceptions:InvalidCatalogNameError",
+}
+
+
+class Commands(click.Group):
+    """The commands, imported only when needed: ``rewards --help`` should not wait for a web framework."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(cls=Commands)
+@click.version_option(package_name="atomic-rewards")
+def rewards() -> None:
+    """Loyalty points for messages. Settings are variables REWARDS_..., as in service/settings.py."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit with 1 and one sentence when the operator can do something about it."""
+    try:
+        rewards(arguments)
+    except Exception as error:
+        kinds = {f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__}
+        if kinds & EXPLAINED:
+            sys.exit(f"Error: {error}")
+        if kinds & UNREACHABLE:
+            sys.exit(f"Error: the database cannot be used: {error.__cause__ or error}")
+        raise
+
+
+if __name__ == "__main__":
+    main()

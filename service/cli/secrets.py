@@ -1,0 +1,22 @@
+"""`rewards secrets`: the file of keys that the service signs and hashes with."""
+
+from __future__ import annotations
+
+import click
+
+from service import settings as settings_module
+
+
+@click.group()
+def secrets() -> None:
+    """Create the secrets file."""
+
+
+@secrets.command()
+def create() -> None:
+    """Make a new secrets file, if there is none. Back it up: without it, reward links and identities are lost."""
+    path = settings_module.load().secrets_path
+    if settings_module.create_secrets(path):
+        click.echo(f"Made {path}, readable by you alone.")
+    else:
+        raise click.ClickException(f"{path} exists already; nothing was changed.")

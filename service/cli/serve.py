@@ -1,0 +1,88 @@
+"""`rewards serve`: the API on one port, metrics and health on the operator's, in one process.
+
+More processes are more copies of this, behind one address; they share nothing but the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Generator
+
+import click
+import uvicorn
+import uvloop
+from litestar import Litestar
+
+from service import log
+from service.app import create_app, operator_app
+from service.cli.database_settings import load_with_database
+from service.cli.stopping import stop_event, with_parent
+from service.settings import Settings, SettingsError, load_secrets
+
+# Longer than the longest statement, so that what was accepted is answered.
+SHUTDOWN_TIMEOUT_S = 10
+BACKLOG = 2_048
+
+
+class _Server(uvicorn.Server):
+    """Two of these live in one process, so neither may take its signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+@click.command()
+@with_parent
+def serve(*, with_parent: bool) -> None:
+    """Run the API."""
+    settings = load_with_database()
+    log.configure(settings.log_level)
+    with contextlib.ExitStack() as sockets:
+        public = sockets.enter_context(listen(settings.host, settings.port, "REWARDS_PORT"))
+        operator = sockets.enter_context(listen(settings.operator_host, settings.operator_port, "REWARDS_OPERATOR_PORT"))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, public, operator, with_parent=with_parent))
+
+
+def listen(host: str, port: int, variable: str) -> socket.socket:
+    """Bind a socket. Raises `SettingsError` naming ``variable`` when it is taken."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise SettingsError(f"Cannot listen on {host} port {port} ({why}): {variable} chooses another") from None
+
+
+async def _serve(settings: Settings, public: socket.socket, operator: socket.socket, *, with_parent: bool) -> None:
+    stop = stop_event(with_parent=with_parent)
+    app = create_app(settings, load_secrets(settings.secrets_path))
+    # Opened here and not by the server, which would swallow the reason when it cannot be.
+    async with app.lifespan(), asyncio.TaskGroup() as tasks:
+        servers = [_Server(_configuration(served, settings)) for served in (app, operator_app(app))]
+        for server, listening in zip(servers, (public, operator), strict=True):
+            tasks.create_task(server.serve([listening]))
+        await stop.wait()
+        for server in servers:
+            server.should_exit = True
+
+
+def _configuration(app: Litestar, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType] - Litestar is an ASGI application, its types say it in other words
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        # Our own line is written by the application; the server's would halve its speed.
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+    )

@@ -1,0 +1,27 @@
+"""`rewards worker`: the agents that tidy up behind the API."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+import uvloop
+
+from service import log
+from service import worker as agents
+from service.cli.database_settings import load_with_database
+from service.cli.stopping import stop_event, with_parent
+
+
+@click.command()
+@with_parent
+def worker(*, with_parent: bool) -> None:
+    """Run the jobs behind the API."""
+    settings = load_with_database()
+    log.configure(settings.log_level)
+
+    async def run() -> None:
+        await agents.run(settings, stop=stop_event(with_parent=with_parent))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
