@@ -1,0 +1,78 @@
+"""`rewards export`: a brand's books at a cut, as CSV and as journals that other programs check."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from ledger import Ledger
+from service import database
+from service.brands.errors import BrandUnknown
+from service.brands.queries import find_brand
+from service.cli.database_settings import load_with_database
+from service.finance import bundle
+from service.finance.book_at_cut import BookAtCut
+from service.finance.bundle import ExportFormat, Manifest
+from service.finance.queries import campaign_ids, find_cut
+from service.problems import Problem
+
+NOW = "now"
+
+
+@click.command()
+@click.option("--brand", "code", required=True, help="The brand's code.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice([str(each) for each in ExportFormat]),
+    multiple=True,
+    help="May be given several times.  [default: all]",
+)
+@click.option("--cut", default=NOW, show_default=True, help="A cut's name, a seq, or the book as it stands now.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The directory to write to; files of the same names are replaced.",
+)
+def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
+    """Write a brand's books as CSV and journals, with a manifest; exit with 1 if they do not balance.
+
+    The same cut always makes the same bytes.
+    """
+    chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
+    try:
+        manifest = asyncio.run(_export(code, chosen, None if cut == NOW else cut, out))
+    except Problem as problem:
+        raise click.ClickException(f"--cut {cut}: {problem.detail}") from None
+    for file in manifest.files:
+        click.echo(f"{out / file.name}  {file.rows:,} rows")
+    click.echo(f"{out / bundle.MANIFEST}  {code} up to seq {manifest.cut['seq']:,}, {manifest.cut['posted_at']}")
+    if not manifest.balanced:
+        raise click.ClickException("debits and credits differ: run `rewards audit`")
+
+
+async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: Path) -> Manifest:
+    url = load_with_database().database_url
+    engine = database.create_engine(url, database.READER_ROLE, size=1)
+    pool = await database.create_pool(url, database.READER_ROLE, size=1)
+    try:
+        brand = await find_brand(engine, code)
+        if brand is None:
+            raise BrandUnknown(f"There is no brand {code!r}.")
+        # Only its reads are used, so it needs no queues running.
+        ledger = Ledger(pool)
+        at_cut = BookAtCut(
+            log=ledger,
+            book=brand.book,
+            cut=await find_cut(ledger, brand.book, cut),
+            brand=brand.code,
+            points_code=brand.points_code,
+            campaigns=await campaign_ids(engine, brand.brand_id),
+        )
+        return await bundle.write(at_cut, formats, out)
+    finally:
+        pool.terminate()
+        await engine.dispose()
