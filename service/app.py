@@ -48,7 +48,11 @@ route_handlers: list[Any] = [
     *health.route_handlers,
     *docs.route_handlers,
     *auth_routes.route_handlers,
-    *(handler for name in ("campaigns", "customers", "grants", "redemptions", "links", "finance", "demo_shop") for handler in _mounted(name)),
+    *(
+        handler
+        for name in ("campaigns", "customers", "grants", "redemptions", "links", "finance", "demo_shop")
+        for handler in _mounted(name)
+    ),
 ]
 
 

@@ -1,7 +1,7 @@
 """Request bodies: decoded strictly, once, into the struct that the route declares.
 
-A route says ``data: JSONBody[GrantRequest]``; ``StrictBody`` (mounted on the whole application) decodes the raw bytes. Structs of
-requests derive from ``Body``. A ``Batch`` takes many items, each of which is decoded, and refused, by itself.
+A route says ``data: JSONBody[GrantRequest]``; ``StrictBody`` (mounted on the whole application) decodes the raw bytes. Structs
+of requests derive from ``Body``. A ``Batch`` takes many items, each of which is decoded, and refused, by itself.
 
 JSON as we take it: UTF-8, no NUL and no lone surrogates in any text, no field we do not know, a whole number is written as one
 (``1``, not ``1.0`` or ``true``). What is not JSON is ``malformed_body``; what is JSON and wrong names its field.
@@ -14,7 +14,7 @@ import re
 import typing
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 from litestar import Request
@@ -33,9 +33,6 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 _SHOWN_MAX = 100
-
-# In Python `$` also matches before a line end that is the last character, hence the look-ahead.
-NO_CONTROL_CHARACTERS = "^[^\\x00-\\x1f\\x7f-\\x9f]*$(?!\\n)"
 
 Identifier = Annotated[
     str,
@@ -68,8 +65,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 class Batch(Generic[T]):
     """Many items in one request: ``class GrantBatch(Batch[GrantRequest])``.
 
-    Written as a JSON array or as NDJSON, one item a line; with ``member`` set, as an object whose only field is the array. What is
-    wrong with one item is that item's: ``items`` has, in order, the struct or the problem.
+    Written as a JSON array or as NDJSON, one item a line; with ``member`` set, as an object whose only field is the array. What
+    is wrong with one item is that item's: ``items`` has, in order, the struct or the problem.
     """
 
     member: ClassVar[str | None] = None
@@ -176,12 +173,12 @@ def _unkeepable(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
             elif _has_surrogates(value):
                 yield pointer, "must be valid Unicode: it has half of a surrogate pair or bytes that are not UTF-8"
         case dict():
-            for key, inner in typing.cast("dict[str, Any]", value).items():
+            for key, inner in cast("dict[str, Any]", value).items():
                 if "\0" in key or _has_surrogates(key):
                     yield pointer, "has a field whose name is not valid Unicode or contains a NUL character"
                 yield from _unkeepable(inner, f"{pointer}/{_escaped(key)}")
         case list():
-            for index, inner in enumerate(typing.cast("list[Any]", value)):
+            for index, inner in enumerate(cast("list[Any]", value)):
                 yield from _unkeepable(inner, f"{pointer}/{index}")
         case _:
             pass
@@ -208,7 +205,7 @@ def _too_long(value: Any, declared: Any, pointer: str) -> Iterator[tuple[str, in
             yield from _too_long(getattr(value, field.name), hints[field.name], inner)
     elif isinstance(value, list | tuple):
         inner_type = (*typing.get_args(declared), Any)[0]
-        for index, item in enumerate(typing.cast("Sequence[Any]", value)):
+        for index, item in enumerate(cast("Sequence[Any]", value)):
             yield from _too_long(item, inner_type, f"{pointer}/{index}")
     else:
         # A union such as ``Identifier | None`` is checked as each of its members.
@@ -266,9 +263,9 @@ def _items_of_array(raw: bytes, member: str | None) -> Sequence[bytes | msgspec.
         # One text that cannot be kept spoils the array for the decoder; it must not spoil the other items.
         loose = _load_loosely(raw)
         if member is not None and isinstance(loose, dict):
-            loose = typing.cast("dict[str, Any]", loose).get(member)
+            loose = cast("dict[str, Any]", loose).get(member)
         if isinstance(loose, list):
-            return [json.dumps(item).encode() for item in typing.cast("list[Any]", loose)]
+            return [json.dumps(item).encode() for item in cast("list[Any]", loose)]
         raise Problem("malformed_body", f"The body is not JSON: {_shown(str(error))}.") from None
 
 
@@ -331,13 +328,15 @@ class StrictBody(AbstractDTO[Any]):
 
     def decode_bytes(self, value: bytes) -> Any:
         """Decode the body into the type that the route declares."""
-        declared = self.asgi_connection.route_handler.parsed_data_field.annotation
-        media_type = media_type_of(self.asgi_connection)
+        connection = cast("ASGIConnection[Any, Any, Any, Any]", self.asgi_connection)  # pyright: ignore[reportUnknownMemberType]
+        declared: Any = connection.route_handler.parsed_data_field.annotation
+        media_type = media_type_of(connection)
         batch = _batch_of(declared)
         taken = {JSON, NDJSON} if batch is not None and batch.member is None else {JSON}
         if media_type not in taken:
             raise Problem(
-                "unsupported_media_type", f"Content-Type must be {' or '.join(sorted(taken))}, not {_shown(media_type) or 'empty'}."
+                "unsupported_media_type",
+                f"Content-Type must be {' or '.join(sorted(taken))}, not {_shown(media_type) or 'empty'}.",
             )
         if batch is not None:
             return decode_batch(value, media_type, batch, decoder_of(batch.item_type()))
@@ -374,12 +373,12 @@ class StrictBody(AbstractDTO[Any]):
 
 
 def _batch_of(declared: Any) -> type[Batch[Any]] | None:
-    return declared if isinstance(declared, type) and issubclass(declared, Batch) else None
+    return cast("type[Batch[Any]]", declared) if isinstance(declared, type) and issubclass(declared, Batch) else None
 
 
 def _empty_body(declared: Any) -> bytes:
     """An empty body is read as ``{}`` where no field is required."""
-    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
-        if not any(field.required for field in msgspec.structs.fields(declared)):
-            return b"{}"
+    is_struct = isinstance(declared, type) and issubclass(declared, msgspec.Struct)
+    if is_struct and not any(field.required for field in msgspec.structs.fields(cast("type[msgspec.Struct]", declared))):
+        return b"{}"
     raise Problem("malformed_body", "The body is empty.")

@@ -26,7 +26,6 @@ STATEMENT_TIMEOUT_MS = 5_000
 """No statement and no idle transaction of ours lives longer: an open snapshot halves a book's throughput in half a minute."""
 
 
-
 class DatabaseAway(ConnectionError):
     """No connection to the database could be opened."""
 
@@ -102,6 +101,10 @@ async def create_pool(url: str, role: str, *, size: int = 10) -> asyncpg.Pool[An
     )
 
 
+def _encode_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def create_engine(url: str, role: str, *, size: int = 4) -> AsyncEngine:
     """Make an engine over asyncpg; the caller disposes of it.
 
@@ -119,7 +122,7 @@ def create_engine(url: str, role: str, *, size: int = 4) -> AsyncEngine:
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=True,
         hide_parameters=True,
-        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_serializer=_encode_json,
         json_deserializer=msgspec.json.decode,
     )
 

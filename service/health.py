@@ -3,7 +3,7 @@
     /health/live    the process answers
     /health/ready   the database is reachable, safe to keep books in, and at our revision
 
-A database that would lose an acknowledged commit is refused at start-up; one that is away at start-up is looked at when it is back.
+A database that would lose an acknowledged commit is refused at start-up. One that is away then is looked at when it is back.
 """
 
 from __future__ import annotations

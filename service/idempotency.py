@@ -1,7 +1,7 @@
 """The ``Idempotency-Key`` header, for operations that have no natural key (authorize, capture, refund, fund).
 
-A key is the caller's own name for one request: sent again with the same request it gets the same answer, with another request it
-is refused. The ledger claims it in the transaction that posts.
+A key is the caller's own name for one request: sent again with the same request it gets the same answer, with another request
+it is refused. The ledger claims it in the transaction that posts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ async def provide_idempotency_key(key_header: KeyHeader = None) -> str:
 def parse_key(header: str | None) -> str:
     """Read the header's value; quotes around it, as the draft standard writes them, are not part of the key."""
     if header is None:
-        raise Problem("idempotency_key_required", "Send the header Idempotency-Key with a value of your own, new for each request.")
+        raise Problem(
+            "idempotency_key_required", "Send the header Idempotency-Key with a value of your own, new for each request."
+        )
     key = header[1:-1] if len(header) >= 2 and header[0] == header[-1] == '"' else header
     if not _KEY.fullmatch(key):
         raise Problem("idempotency_key_invalid", "Idempotency-Key must be 1 to 255 printable ASCII characters.")

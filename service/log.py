@@ -1,7 +1,7 @@
 """One JSON object a line, written without blocking on formatting.
 
-What is logged names no person and holds no secret: no bodies, headers, query strings, tokens or addresses. An error is logged as
-its type and the lines it came through, never with its message, because a database's message quotes the row.
+What is logged names no person and holds no secret: no bodies, headers, query strings, tokens or addresses. An error is logged
+as its type and the lines it came through, never with its message, because a database's message quotes the row.
 """
 
 from __future__ import annotations

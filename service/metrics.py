@@ -1,4 +1,7 @@
-"""What the operator's Prometheus reads. Labels are route templates, methods and statuses: never a path, a brand or a customer."""
+"""What the operator's Prometheus reads.
+
+Labels are route templates, methods and statuses: never a path, a brand or a customer.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,7 @@ REGISTRY = CollectorRegistry()
 for _collector in (ProcessCollector, PlatformCollector, GCCollector):
     _collector(registry=REGISTRY)
 
-requests = Counter(
-    "rewards_http_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY
-)
+requests = Counter("rewards_http_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY)
 duration = Histogram(
     "rewards_http_request_duration_seconds",
     "Time from the first byte of a request to the last of its answer.",

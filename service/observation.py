@@ -1,7 +1,7 @@
 """The outermost layer: every request gets an id, one log line, its metrics, and the headers that every answer carries.
 
-It stands around the router, so that what no route takes (404, 405) is observed too. The log names the route's template and never
-the path, because the path of a reward link is a secret.
+It stands around the router, so that what no route takes (404, 405) is observed too. The log names the route's template and
+never the path, because the path of a reward link is a secret.
 """
 
 from __future__ import annotations

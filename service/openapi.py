@@ -13,9 +13,10 @@ The framework describes paths, parameters and structs. What it leaves out or get
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Litestar
@@ -32,11 +33,11 @@ from service.problems import CODES, MEDIA_TYPE, ProblemDocument
 
 JsonObject = dict[str, Any]
 
-_ABOUT = """Points for what customers do with messages: granted exactly once, redeemed like payments, kept in books anyone can check.
+_ABOUT = """Points for what customers do with messages: granted exactly once, redeemed like payments, in books anyone can check.
 
 Authenticate with `Authorization: Bearer rk_live_...` (or `rk_test_...`). Times are RFC 3339 in UTC. Every refusal is a problem
-(RFC 9457): tell them apart by `code`. Lists take `after` and `limit`; `next` is the `after` of the page behind, or null. Every answer
-carries `X-Request-Id`; send your own to find it in both logs. Fields, codes and values are only ever added within v1."""
+(RFC 9457): tell them apart by `code`. Lists take `after` and `limit`; `next` is the `after` of the page behind, or null. Every
+answer carries `X-Request-Id`; send your own to find it in both logs. Fields, codes and values are only ever added within v1."""
 
 
 @dataclass
@@ -49,10 +50,14 @@ class ProblemSpec(ResponseSpec):
 def problems(*codes: str) -> dict[int, ResponseSpec]:
     """Declare the refusals of a route: ``responses=problems("insufficient_balance")``.
 
-    What every route of its kind can answer (a missing scope, a field that is wrong, a database that is away) goes without saying.
+    What every route of its kind can answer (a missing scope, a wrong field, a database that is away) goes without saying.
     """
     return {
-        status: ProblemSpec(data_container=ProblemDocument, codes=tuple(code for code in codes if CODES[code].status == status))
+        status: ProblemSpec(
+            data_container=ProblemDocument,
+            generate_examples=False,
+            codes=tuple(code for code in codes if CODES[code].status == status),
+        )
         for status in sorted({CODES[code].status for code in codes})
     }
 
@@ -84,7 +89,7 @@ def document_of(app: Litestar) -> JsonObject:
     document["info"] |= {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     document["servers"] = [{"url": "/"}]
     _write_whole_numbers(document)
-    return document
+    return _with_short_names(document)
 
 
 def encode(document: JsonObject) -> bytes:
@@ -116,12 +121,13 @@ def _describe_operation(operation: JsonObject, handler: HTTPRouteHandler) -> Non
 
 
 def _guard(handler: HTTPRouteHandler) -> requires | None:
-    return next((guard for guard in handler.resolve_guards() if isinstance(guard, requires)), None)
+    guards = cast("list[object]", handler.resolve_guards())  # pyright: ignore[reportUnknownMemberType]
+    return next((guard for guard in guards if isinstance(guard, requires)), None)
 
 
 def _batch(handler: HTTPRouteHandler) -> type[Batch[Any]] | None:
     declared: Any = handler.parsed_data_field.annotation if handler.parsed_data_field else None
-    return declared if isinstance(declared, type) and issubclass(declared, Batch) else None
+    return cast("type[Batch[Any]]", declared) if isinstance(declared, type) and issubclass(declared, Batch) else None
 
 
 def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
@@ -132,7 +138,9 @@ def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
     array = content["application/json"]["schema"] | {"minItems": 1, "maxItems": batch.items_max}
     if batch.member is None:
         content["application/json"]["schema"] = array
-        content[NDJSON] = {"schema": {"type": "string", "description": "One item a line; each line is one element of the array."}}
+        content[NDJSON] = {
+            "schema": {"type": "string", "description": "One item a line; each line is one element of the array."}
+        }
     else:
         content["application/json"]["schema"] = {
             "type": "object",
@@ -143,9 +151,7 @@ def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
 
 
 def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None:
-    codes = [
-        code for spec in (handler.responses or {}).values() if isinstance(spec, ProblemSpec) for code in spec.codes
-    ]
+    codes = [code for spec in (handler.responses or {}).values() if isinstance(spec, ProblemSpec) for code in spec.codes]
     parameters = operation.get("parameters", [])
     if _guard(handler) is not None:
         codes += ["unauthorized", "missing_scope"]
@@ -197,19 +203,26 @@ def _subclasses(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
         yield from _subclasses(subclass)
 
 
+def _with_short_names(document: JsonObject) -> JsonObject:
+    """Name a page of transfers ``TransferResponsePage``; the framework's name for it tells where its Python class is."""
+    text = msgspec.json.encode(document).decode()
+    return msgspec.json.decode(re.sub(r"\bPage_(?:\w+\.)*(\w+?)_(?=\")", r"\1Page", text))
+
+
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 
 
 def _write_whole_numbers(value: Any) -> None:
     match value:
         case dict():
-            for key, inner in value.items():
+            members = cast("JsonObject", value)
+            for key, inner in members.items():
                 if key in _BOUNDS and isinstance(inner, float) and inner.is_integer():
-                    value[key] = int(inner)
+                    members[key] = int(inner)
                 else:
                     _write_whole_numbers(inner)
         case list():
-            for inner in value:
+            for inner in cast("list[Any]", value):
                 _write_whole_numbers(inner)
         case _:
             pass

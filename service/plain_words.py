@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-NO_CONTROL_CHARACTERS = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
-"""The pattern of texts that are kept as they are sent."""
+NO_CONTROL_CHARACTERS = "^[^\\x00-\\x1f\\x7f-\\x9f]*$(?!\\n)"
+"""The pattern of texts that are kept as they are sent. (A dollar alone would let one line feed pass at the end.)"""
 
 _WORDS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"^Expected `int`, got `(float|bool|str)`$"), r"must be a whole number such as 1, not a \1"),
@@ -15,7 +15,10 @@ _WORDS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"^Expected `str` of length <= (\d+)$"), r"must be at most \1 characters long"),
     (re.compile(r"^Expected `array` of length <= (\d+)$"), r"must have at most \1 items"),
     (re.compile(r"^Expected `array` of length >= (\d+)$"), r"must have at least \1 items"),
-    (re.compile(r"^Expected `str` matching regex " + re.escape(repr(NO_CONTROL_CHARACTERS)) + "$"), r"must not contain control characters"),
+    (
+        re.compile(r"^Expected `str` matching regex " + re.escape(repr(NO_CONTROL_CHARACTERS)) + "$"),
+        r"must not contain control characters",
+    ),
     (re.compile(r"^Expected `str` matching regex '(.*)'$"), r"must match \1"),
     (re.compile(r"^Integer value out of range$"), r"is too large"),
     (re.compile(r"^Invalid RFC3339 encoded datetime$"), r"must be a time such as 2026-11-22T09:30:00Z"),

@@ -1,16 +1,16 @@
 """Everything the API says no with: RFC 9457 problems, one code each.
 
-    CODES            the registry: status, whether a retry can help, title, meaning; ``docs/errors.md`` is held to it
-    Problem          what code raises (or, in a batch, returns) to refuse
-    problem_of       the one table from the ledger's, the framework's and the driver's errors to problems
-    exception_handlers  what the application mounts
+CODES            the registry: status, whether a retry can help, title, meaning; ``docs/errors.md`` is held to it
+Problem          what code raises (or, in a batch, returns) to refuse
+problem_of       the one table from the ledger's, the framework's and the driver's errors to problems
+exception_handlers  what the application mounts
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request, Response
@@ -39,7 +39,9 @@ class CodeSpec(msgspec.Struct, frozen=True):
 
 
 CODES: dict[str, CodeSpec] = {
-    "malformed_body": CodeSpec(400, "Malformed body", "The body is not JSON (or NDJSON), is cut short, or is nested too deeply."),
+    "malformed_body": CodeSpec(
+        400, "Malformed body", "The body is not JSON (or NDJSON), is cut short, or is nested too deeply."
+    ),
     "malformed_request": CodeSpec(400, "Malformed request", "The request line or a header cannot be read."),
     "idempotency_key_required": CodeSpec(
         400, "Idempotency key required", "The operation has no natural key, so it needs the header Idempotency-Key."
@@ -57,7 +59,9 @@ CODES: dict[str, CodeSpec] = {
     "already_voided": CodeSpec(409, "Already voided", "The redemption was voided; nothing is left to capture."),
     "fully_captured": CodeSpec(409, "Fully captured", "Nothing is held any more: all of it was captured or released."),
     "capture_exceeds_authorized": CodeSpec(409, "Capture exceeds authorized", "Less is held than was to be captured."),
-    "refund_exceeds_captured": CodeSpec(409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."),
+    "refund_exceeds_captured": CodeSpec(
+        409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."
+    ),
     "campaign_exists": CodeSpec(409, "Campaign exists", "The brand has a campaign of this id already."),
     "customer_not_confirmed": CodeSpec(
         409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
@@ -78,7 +82,10 @@ CODES: dict[str, CodeSpec] = {
         503, "Overloaded", "More is waiting than can be done soon; nothing was recorded. Wait Retry-After.", retryable=True
     ),
     "database_unavailable": CodeSpec(
-        503, "Database unavailable", "The database is away; whether the request took effect is unknown. Send it again.", retryable=True
+        503,
+        "Database unavailable",
+        "The database is away; whether the request took effect is unknown. Send it again.",
+        retryable=True,
     ),
 }
 
@@ -178,21 +185,19 @@ def _database_unavailable() -> Problem:
 
 
 def _invalid_parameters(error: ValidationException) -> Problem:
-    extra: Any = error.extra
-    found = extra if isinstance(extra, list) else []
-    errors = [
-        FieldError(pointer=f"?{item.get('key', '')}", code="invalid_field", detail=in_plain_words(str(item.get("message", "is not valid"))))
-        for item in found
-        if isinstance(item, dict)
-    ]
-    # A path parameter of the wrong form names nothing that exists.
-    if any(isinstance(item, dict) and item.get("source") == "path" for item in found):
+    # One entry a parameter; a parameter that is missing is only in the message.
+    found = cast("list[dict[str, Any]]", error.extra or [])
+    if any(item.get("source") == "path" for item in found):
+        # A path with a part of the wrong form names nothing that exists.
         return not_found("thing")
+    errors = [
+        FieldError(f"?{item.get('key', '')}", "invalid_field", in_plain_words(str(item.get("message", "is not valid"))))
+        for item in found
+    ]
     if not errors:
-        name = error.detail.partition("parameter '")[2].partition("'")[0] or error.detail.partition("parameter ")[2].split(" ")[0]
-        errors = [FieldError(pointer=f"?{name}", code="invalid_field", detail="is required")]
-    named = "; ".join(f"{item.pointer}: {item.detail}" for item in errors)
-    return Problem("invalid_field", named, errors=errors)
+        name = error.detail.partition("parameter ")[2].partition(" ")[0].strip("'")
+        errors = [FieldError(f"?{name}", "invalid_field", "is required")]
+    return Problem("invalid_field", "; ".join(f"{item.pointer}: {item.detail}" for item in errors), errors=errors)
 
 
 def _problem_of_http(error: HTTPException) -> Problem:
@@ -218,8 +223,9 @@ def _problem_of_http(error: HTTPException) -> Problem:
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
     """Answer with the problem that ``error`` is; what is our fault goes to the log without its message."""
     problem = problem_of(error)
-    request_id = str(request.scope.get("state", {}).get("request_id", ""))
-    request.scope.setdefault("state", {})["problem_code"] = problem.code
+    state: dict[str, Any] = request.scope["state"]
+    request_id = str(state.get("request_id", ""))
+    state["problem_code"] = problem.code
     if problem.code == "internal_error":
         log.error_with_frames("request_failed", error, request_id=request_id)
     return Response(

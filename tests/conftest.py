@@ -6,6 +6,7 @@
     worker_pool
     reader_pool
     ledger              the ledger on `application_pool`
+    api                 the application on `database`, with a brand and keys (see `api_fixtures`)
     browser             Chromium, driven by Playwright
     program             the path of a program that may be missing, such as hledger
 
@@ -38,7 +39,11 @@ from service import database as service_database
 from service.embedded_postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
     from ledger import Ledger
+
+pytest_plugins = ["tests.api_fixtures"]
 
 RUN = "REWARDS_TEST_RUN"
 """The variable that tells the workers of one run where its server is."""
@@ -237,17 +242,23 @@ def program() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def browser(program: Callable[[str], str]) -> Generator[Any]:
-    """Debian's Chromium; a test opens its own context in it."""
-    from playwright.sync_api import sync_playwright
-
+async def browser(program: Callable[[str], str]) -> AsyncGenerator[Browser]:
+    """Debian's Chromium; a test opens its own context in it. Playwright's other, synchronous face cannot share our loop."""
+    async_api = pytest.importorskip("playwright.async_api", reason="playwright is not installed: make test installs it")
     path = program("chromium")
-    with sync_playwright() as playwright:
-        # Chromium's sandbox refuses to run as root, which containers and CI do.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+    # Chromium's sandbox refuses to run as root, which containers and CI do; the others keep it from calling home.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    arguments += [
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    ]
+    async with async_api.async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
-        browser.close()
+        await browser.close()
 
 
 # ---- No skip goes unseen

@@ -54,7 +54,6 @@ async def create_key(
         """,
         found["brand_id"], name, prefix_of(key), hash_key(key), given, max_evidence, expires_at,
     )  # fmt: skip
-    assert row is not None
     return key, _record(row)
 
 
@@ -87,7 +86,6 @@ async def revoke_key(connection: asyncpg.Connection[Any], brand_code: str, prefi
         """,
         meant[0].api_key_id,
     )
-    assert row is not None
     return _record(row)
 
 
@@ -102,8 +100,11 @@ async def _brand(connection: asyncpg.Connection[Any], code: str) -> asyncpg.Reco
     return row
 
 
-def _record(row: asyncpg.Record) -> KeyRecord:
-    return KeyRecord(**{**row, "scopes": tuple(row["scopes"])})
+def _record(row: asyncpg.Record | None) -> KeyRecord:
+    # RETURNING gave a row, or the statement would have raised.
+    if row is None:
+        raise LookupError("api_key")
+    return msgspec.convert(dict(row), KeyRecord)
 
 
 def _check(name: str, scopes: list[str], max_evidence: str, expires_at: datetime | None) -> None:

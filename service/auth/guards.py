@@ -46,7 +46,7 @@ async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Princi
 
 async def provide_principal(request: Request[Any, Any, Any]) -> Principal:
     """Return who calls; routes take it as ``principal: NamedDependency[Principal]`` beside a guard."""
-    principal = request.scope.get("auth")
+    principal: object = request.scope["auth"]
     if not isinstance(principal, Principal):
         raise RuntimeError("a route takes a principal and declares no guard")
     return principal

@@ -44,7 +44,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
         name=row.key_name,
         brand=brand_of_row(row),
         # A scope that this version does not know gives nothing.
-        scopes=frozenset(Scope(scope) for scope in row.scopes if scope in Scope),
+        scopes=frozenset(scope for scope in Scope if scope in row.scopes),
         max_evidence=Grade(row.max_evidence),
     )
 

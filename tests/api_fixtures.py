@@ -1,0 +1,155 @@
+"""The API, running in this process on a database of its own, with a brand and four keys.
+
+api     `.client("messaging")` is an HTTP client with that key; `None` sends no key; `.brand`, `.keys`, `.app`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets as random
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import httpx
+import pytest
+from litestar import Litestar
+
+from service.app import create_app
+from service.auth.actions import create_key
+from service.auth.scopes import Scope
+from service.brands.actions import create_brand
+from service.brands.brand import Brand
+from service.settings import IdentityKey, LinkKey, Secrets, Settings
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
+
+BASE_URL = "http://rewards.test"
+
+KEYS: dict[str, tuple[Sequence[str], str]] = {
+    "admin": ([scope for scope in Scope if scope is not Scope.GRANTS_WRITE], "A"),
+    "messaging": (
+        [
+            Scope.GRANTS_WRITE,
+            Scope.GRANTS_READ,
+            Scope.LINKS_WRITE,
+            Scope.CAMPAIGNS_READ,
+            Scope.CUSTOMERS_READ,
+            Scope.CUSTOMERS_WRITE,
+            Scope.EVENTS_READ,
+        ],
+        "A",
+    ),
+    "storefront": ([Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ, Scope.CUSTOMERS_READ], "A"),
+    "finance": (
+        [
+            Scope.LEDGER_READ,
+            Scope.EXPORTS_WRITE,
+            Scope.FUNDS_WRITE,
+            Scope.CAMPAIGNS_READ,
+            Scope.REDEMPTIONS_READ,
+            Scope.EVENTS_READ,
+            Scope.CUSTOMERS_READ,
+        ],
+        "A",
+    ),
+}
+"""Each key's scopes and the strongest evidence it may claim."""
+
+
+@dataclass
+class Api:
+    """The running application, and clients of it."""
+
+    app: Litestar
+    brand: Brand
+    keys: dict[str, str]
+    settings: Settings
+    secrets: Secrets
+    _clients: dict[str | None, httpx.AsyncClient] = field(default_factory=dict[str | None, httpx.AsyncClient])
+
+    def client(self, key_name: str | None = None, *, key: str | None = None) -> httpx.AsyncClient:
+        """An HTTP client that sends the key of this name, or the text of any key."""
+        sent = key or (self.keys[key_name] if key_name else None)
+        if sent not in self._clients:
+            self._clients[sent] = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=self.app),  # pyright: ignore[reportArgumentType]
+                base_url=BASE_URL,
+                headers={"Authorization": f"Bearer {sent}"} if sent else {},
+            )
+        return self._clients[sent]
+
+    async def close(self) -> None:
+        """Close all clients."""
+        for client in self._clients.values():
+            await client.aclose()
+
+
+async def make_brand(owner: asyncpg.Connection[Any], code: str = "lumen", **changed: Any) -> Brand:
+    """Create a brand as the command line would."""
+    described: dict[str, Any] = {
+        "name": "Lumen",
+        "mode": "test",
+        "points_code": "LUM",
+        "points_name": "Lumens",
+        "currency": "EUR",
+        "time_zone": "Europe/Berlin",
+        "destination_hosts": ["shop.example"],
+    }
+    return await create_brand(owner, code=code, **described | changed)
+
+
+async def make_keys(owner: asyncpg.Connection[Any], brand: Brand) -> dict[str, str]:
+    """Make the four keys for a brand; returns their texts by name."""
+    return {
+        name: (await create_key(owner, brand.code, name, scopes, max_evidence))[0]
+        for name, (scopes, max_evidence) in KEYS.items()
+    }
+
+
+def make_secrets() -> Secrets:
+    """Make secrets for one test."""
+    return Secrets(
+        identity_keys=(IdentityKey(key_no=1, key=random.token_bytes(32)),),
+        link_keys=(LinkKey(kid="test-1", private_key=random.token_bytes(32)),),
+    )
+
+
+@pytest.fixture
+async def api(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[Api]:
+    """The API with the brand ``lumen`` and its keys."""
+    brand = await make_brand(owner)
+    keys = await make_keys(owner, brand)
+    settings = Settings(database_url=database.application_url, base_url=BASE_URL, demo=True)
+    secrets = make_secrets()
+    app = create_app(settings, secrets)
+    async with running(app):
+        api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets)
+        yield api
+        await api.close()
+
+
+@contextlib.asynccontextmanager
+async def running(app: Litestar) -> AsyncGenerator[None]:
+    """Start the application and stop it again, both in one task, which a fixture is not."""
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await stop.wait()
+
+    life = asyncio.create_task(live())
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait({life, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if life.done():
+        await life
+    try:
+        yield
+    finally:
+        stop.set()
+        await life
