@@ -16,6 +16,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.finance import queries
 from service.finance.schemas import CutRequest, CutResponse, TransferResponse, TrialBalanceResponse
+from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 
 AtCut = Annotated[
@@ -26,7 +27,7 @@ AtCut = Annotated[
 ]
 
 
-@get("/v1/ledger/trial-balance", guards=[requires(Scope.LEDGER_READ)])
+@get("/v1/ledger/trial-balance", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
 async def get_trial_balance(
     ledger: NamedDependency[Ledger],
     engine: NamedDependency[AsyncEngine],
@@ -40,7 +41,7 @@ async def get_trial_balance(
     return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(engine, book.brand_id))
 
 
-@get("/v1/ledger/transfers", guards=[requires(Scope.LEDGER_READ)])
+@get("/v1/ledger/transfers", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
 async def list_transfers(
     ledger: NamedDependency[Ledger],
     engine: NamedDependency[AsyncEngine],
@@ -58,7 +59,7 @@ async def list_transfers(
     return page(shown, limit=limit, cursor=lambda transfer: transfer.seq)
 
 
-@post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)])
+@post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)], tags=["finance"])
 async def create_cut(
     data: JSONBody[CutRequest], ledger: NamedDependency[Ledger], principal: NamedDependency[Principal]
 ) -> Response[CutResponse]:
