@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +28,11 @@ from ledger.types import Book
 RETRY_DELAYS_S = (0.0, 0.05, 0.25, 1.0)
 """Pauses before a batch whose connection was lost is sent again; after the last the database counts as away."""
 
+NOT_THE_BRANDS_BOOK = "RW001"
+CLOCKS_DIFFER = "RW002"
+
+_log = logging.getLogger("ledger")
+
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -36,6 +42,8 @@ _AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
     asyncpg.InterfaceError,
+    # What the driver makes of a server's last words when it is killed in the middle of our statement.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
@@ -48,7 +56,7 @@ class _Posted(Protocol):
 
 Item = TypeVar("Item", bound=_Posted)
 Result = TypeVar("Result")
-Post = Callable[[asyncpg.Connection[Any], Sequence[Item]], Awaitable[list[Result]]]
+Post = Callable[["asyncpg.Connection[Any]", Sequence[Item]], Awaitable[list[Result]]]
 
 
 class _Ticket(Generic[Result]):
@@ -173,18 +181,22 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _answers(self, items: Sequence[Item]) -> Sequence[Result | LedgerError]:
         """Post a batch whatever happens: every item gets an answer."""
+        alone: LedgerError
         try:
             return await self._post_again_if_lost(items)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError) as error:
-            alone = DataRefused(str(error))
-        except asyncpg.PostgresError as error:
-            if error.sqlstate == "RW002":
-                return [ClockSkew(str(error))] * len(items)
-            alone = BookRefused(str(error)) if error.sqlstate == "RW001" else LedgerUnavailable(str(error))
         except LedgerUnavailable as error:
             return [error] * len(items)
-        except Exception as error:  # noqa: BLE001  the task must live: every caller waits for an answer
-            return [LedgerUnavailable(repr(error))] * len(items)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError) as error:
+            alone = DataRefused(str(error))
+        except Exception as error:
+            sqlstate = getattr(error, "sqlstate", None)
+            if sqlstate == CLOCKS_DIFFER:
+                return [ClockSkew(str(error))] * len(items)
+            if sqlstate != NOT_THE_BRANDS_BOOK:
+                # The task must live: every caller waits for an answer.
+                _log.exception("posting failed")
+                return [LedgerUnavailable(repr(error))] * len(items)
+            alone = BookRefused(str(error))
         if len(items) == 1:
             return [alone]
         half = len(items) // 2

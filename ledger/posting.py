@@ -21,11 +21,11 @@ import asyncpg
 import msgspec
 
 from ledger import chart
-from ledger.types import EventDetails, GrantOrder, GrantOutcome, GrantResult
+from ledger.types import EventDetails, Grade, GrantOrder, GrantOutcome, GrantResult
 
 SALT_BYTES = 16
 _UNLIMITED = 2**62
-_ARGUMENTS = 43
+_ARGUMENTS = 46
 _POST = f"SELECT * FROM ledger.post_grants_v1({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
 _OUTCOMES = {outcome.value: outcome for outcome in GrantOutcome}
 _encode_details = msgspec.json.Encoder().encode
@@ -70,6 +70,7 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
     book_index = {book_id: n for n, book_id in enumerate(book_ids, 1)}
 
     budgets: dict[tuple[int, bytes], int] = {}
+    kinds: dict[tuple[int, int, int, int, Grade, int, str, str, str], int] = {}
     caps: dict[tuple[int, int, date, int, int], int] = {}
     wallets: dict[tuple[int, int], int] = {}
     first_of_key: dict[tuple[int, int, bytes], int] = {}
@@ -79,7 +80,7 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
 
     first: list[int] = []
     book_ix: list[int] = []
-    budget_ix: list[int] = []
+    kind_ix: list[int] = []
     wallet_ix: list[int] = []
     use_from: list[int] = []
     use_to: list[int] = []
@@ -95,7 +96,19 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
         book_ix.append(book_index[book_id])
         first.append(first_of_key.setdefault((book_id, campaign_no, order.key), item))
         budget = (book_id, chart.budget(campaign_no, unlimited=order.unlimited))
-        budget_ix.append(budgets.setdefault(budget, len(budgets) + 1))
+        details = order.details
+        kind = (
+            budgets.setdefault(budget, len(budgets) + 1),
+            campaign_no,
+            details.campaign_version,
+            details.rule,
+            order.grade,
+            details.principal,
+            details.action,
+            details.channel,
+            details.source,
+        )
+        kind_ix.append(kinds.setdefault(kind, len(kinds) + 1))
         wallet_ix.append(wallets.setdefault((book_index[book_id], customer), len(wallets) + 1))
         use_from.append(len(use_caps) + 1)
         for use in order.caps:
@@ -105,7 +118,7 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
             use_max_points.append(_UNLIMITED if use.max_points is None else use.max_points)
         use_to.append(len(use_caps))
         lots.append(chart.lot(customer, order.account_class, order.expires_on))
-        hashes.append(details_hash(salts[item - 1], order.details))
+        hashes.append(details_hash(salts[item - 1], details))
 
     return (
         now,
@@ -120,6 +133,7 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
         [cap[4] for cap in caps],
         [wallet[0] for wallet in wallets],
         [wallet[1] for wallet in wallets],
+        *([kind[part] for kind in kinds] for part in range(9)),
         use_caps,
         use_max_grants,
         use_max_points,
@@ -128,7 +142,6 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
         [order.key for order in orders],
         first,
         book_ix,
-        budget_ix,
         wallet_ix,
         use_from,
         use_to,
@@ -139,15 +152,10 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
         [order.window_at for order in orders],
         [order.occurred_at for order in orders],
         [order.due_at for order in orders],
-        [order.grade for order in orders],
-        [order.details.campaign_version for order in orders],
-        [order.details.rule for order in orders],
-        [order.details.principal for order in orders],
-        [order.details.action for order in orders],
-        [order.details.channel for order in orders],
+        [date.max if order.expires_on is None else order.expires_on for order in orders],
+        kind_ix,
         [order.details.message_id for order in orders],
         [order.details.qualifier for order in orders],
-        [order.details.source for order in orders],
         [order.details.metadata for order in orders],
         salts,
         hashes,

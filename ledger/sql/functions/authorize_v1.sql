@@ -77,6 +77,6 @@ BEGIN
         p_store_id, p_terminal_id, p_salt
     );
     RETURN ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, v_deadline, p_details, v_verbs, v_debits, v_credits, v_amounts);
+        p_head, p_head.posted_at, p_customer, NULL, v_deadline, p_details, NULL, v_verbs, v_debits, v_credits, v_amounts);
 END
 $function$;

@@ -14,6 +14,7 @@ AS $function$
 DECLARE
     v_state    record;
     v_points   bigint;
+    v_transaction bigint;
     v_missing  bigint;
     v_taken    bigint;
     v_held     record;
@@ -53,12 +54,12 @@ BEGIN
         v_amounts := v_amounts || v_taken;
         v_missing := v_missing - v_taken;
     END LOOP;
-    PERFORM ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+    v_transaction := ledger.write_transfers_v1(
+        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
 
     IF p_final OR v_points = v_state.held THEN
         PERFORM ledger.release_hold_v1(
-            p_head, p_customer, p_redemption, (p_head.posted_at AT TIME ZONE p_head.time_zone)::date);
+            p_head, p_customer, p_redemption, (p_head.posted_at AT TIME ZONE p_head.time_zone)::date, v_transaction);
     END IF;
     RETURN 10;
 END

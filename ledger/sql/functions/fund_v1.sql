@@ -47,7 +47,7 @@ BEGIN
         v_outcome := 3;
         v_issued := v_issued + p_points;
         PERFORM ledger.write_transfers_v1(
-            v_head, v_head.posted_at, NULL, p_campaign_no, NULL, NULL,
+            v_head, v_head.posted_at, NULL, p_campaign_no, NULL, NULL, NULL,
             ARRAY[1::smallint], ARRAY[v_issuance], ARRAY[v_budget], ARRAY[p_points]);
     END IF;
     SELECT coalesce(max(account.credits - account.debits), 0) INTO v_left

@@ -17,6 +17,13 @@ DECLARE
     v_amounts  bigint[];
     v_posted   integer := 0;
 BEGIN
+    IF EXISTS (
+        SELECT FROM ledger.customer_state AS state
+        WHERE state.book_id = p_head.book_id AND state.customer = p_customer
+            AND state.lot_until >= v_today AND state.hold_until > p_head.posted_at
+    ) THEN
+        RETURN 0;
+    END IF;
     FOR v_hold IN
         SELECT redemption.id, redemption.deadline
         FROM ledger.redemption
@@ -27,7 +34,7 @@ BEGIN
         ORDER BY redemption.deadline, redemption.id
     LOOP
         v_posted := v_posted + ledger.release_hold_v1(
-            p_head, p_customer, v_hold.id, (v_hold.deadline AT TIME ZONE p_head.time_zone)::date);
+            p_head, p_customer, v_hold.id, (v_hold.deadline AT TIME ZONE p_head.time_zone)::date, NULL);
     END LOOP;
 
     SELECT
@@ -44,7 +51,7 @@ BEGIN
         AND lot.credits > lot.debits;
     IF v_amounts IS NOT NULL THEN
         PERFORM ledger.write_transfers_v1(
-            p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+            p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
         v_posted := v_posted + cardinality(v_amounts);
     END IF;
     RETURN v_posted;

@@ -22,6 +22,15 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_caps               smallint[],
     p_wallet_books       integer[],      -- wallets: index of the book
     p_wallet_customers   bigint[],
+    p_kind_budgets       integer[],      -- kinds of report: what most items have in common
+    p_kind_campaigns     integer[],
+    p_kind_versions      integer[],
+    p_kind_rules         smallint[],
+    p_kind_grades        text[],
+    p_kind_principals    integer[],
+    p_kind_actions       text[],
+    p_kind_channels      text[],
+    p_kind_sources       text[],
     p_use_caps           integer[],      -- which cap an item counts against, and up to how much
     p_use_max_grants     bigint[],
     p_use_max_points     bigint[],
@@ -30,7 +39,6 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_keys               bytea[],
     p_first              integer[],
     p_book_ix            integer[],
-    p_budget_ix          integer[],
     p_wallet_ix          integer[],
     p_use_from           integer[],
     p_use_to             integer[],
@@ -41,15 +49,10 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_window_at          timestamptz[],
     p_occurred_at        timestamptz[],
     p_due_at             timestamptz[],  -- elements may be NULL
-    p_grades             text[],
-    p_versions           integer[],
-    p_rules              smallint[],
-    p_principals         integer[],
-    p_actions            text[],
-    p_channels           text[],
+    p_expires_on         date[],
+    p_kind_ix            integer[],
     p_messages           text[],
     p_qualifiers         text[],
-    p_sources            text[],
     p_metadata           text[],         -- elements may be NULL
     p_salts              bytea[],
     p_details_hashes     bytea[]
@@ -79,9 +82,13 @@ DECLARE
     v_todays        date[];
     v_zones         text[];
     v_graces        smallint[];
-    v_any_due       boolean;
-    v_any_moved     boolean;
-    v_moved         boolean[] := array_fill(false, ARRAY[cardinality(p_wallet_customers)]);
+
+    -- By wallet.
+    v_moved         boolean[];
+    v_points        bigint[];
+    v_lot_until     date[];
+    v_hold_until    timestamptz[];
+    v_credited      boolean[] := array_fill(false, ARRAY[cardinality(p_wallet_customers)]);
 
     -- By event, at the index of its first item.
     v_known         smallint[];
@@ -106,6 +113,7 @@ DECLARE
     v_event         integer;
     v_book          integer;
     v_budget        integer;
+    v_wallet        integer;
     v_cap           integer;
     v_decision      smallint;
 BEGIN
@@ -131,13 +139,8 @@ BEGIN
         array_agg(greatest(head.posted_at, v_clock + head.clock_offset) ORDER BY head.book_id),
         array_agg((greatest(head.posted_at, v_clock + head.clock_offset) AT TIME ZONE head.time_zone)::date
             ORDER BY head.book_id),
-        bool_or(head.posted_at > v_clock + head.clock_offset + interval '60 seconds'),
-        bool_or(EXISTS (
-            SELECT FROM ledger.redemption AS hold
-            WHERE hold.book_id = head.book_id AND hold.closed_at IS NULL AND hold.deadline <= v_clock + head.clock_offset
-        )),
-        bool_or(EXISTS (SELECT FROM ledger.customer_state AS state WHERE state.book_id = head.book_id))
-    INTO v_clocks, v_todays, v_skewed, v_any_due, v_any_moved
+        bool_or(head.posted_at > v_clock + head.clock_offset + interval '60 seconds')
+    INTO v_clocks, v_todays, v_skewed
     FROM unnest(p_book_ids) AS book (book_id)
     JOIN ledger.head ON head.book_id = book.book_id;
     IF v_skewed OR abs(extract(epoch FROM p_now - v_clock)) > 60 THEN
@@ -163,18 +166,20 @@ BEGIN
     ) AS known ON true;
     v_state := v_known;
 
-    -- 3. Who was merged away. Most books have no such customer.
-    IF v_any_moved THEN
-        SELECT array_agg(coalesce(state.frozen, false) ORDER BY wallet.ix)
-        INTO v_moved
-        FROM unnest(p_wallet_books, p_wallet_customers) WITH ORDINALITY AS wallet (book_ix, customer, ix)
-        LEFT JOIN LATERAL (
-            SELECT customer_state.frozen
-            FROM ledger.customer_state
-            WHERE customer_state.book_id = p_book_ids[wallet.book_ix] AND customer_state.customer = wallet.customer
-            LIMIT 1
-        ) AS state ON true;
-    END IF;
+    -- 3. Who was merged away, and what the others have.
+    SELECT
+        array_agg(coalesce(state.frozen, false) ORDER BY wallet.ix),
+        array_agg(coalesce(state.points, 0) ORDER BY wallet.ix),
+        array_agg(coalesce(state.lot_until, 'infinity') ORDER BY wallet.ix),
+        array_agg(coalesce(state.hold_until, 'infinity') ORDER BY wallet.ix)
+    INTO v_moved, v_points, v_lot_until, v_hold_until
+    FROM unnest(p_wallet_books, p_wallet_customers) WITH ORDINALITY AS wallet (book_ix, customer, ix)
+    LEFT JOIN LATERAL (
+        SELECT customer_state.frozen, customer_state.points, customer_state.lot_until, customer_state.hold_until
+        FROM ledger.customer_state
+        WHERE customer_state.book_id = p_book_ids[wallet.book_ix] AND customer_state.customer = wallet.customer
+        LIMIT 1
+    ) AS state ON true;
 
     -- 4. What the budgets have left, and how much of the caps is used.
     SELECT array_agg(
@@ -208,7 +213,8 @@ BEGIN
         v_event := p_first[v_item];
         v_book := p_book_ix[v_item];
 
-        IF v_moved[p_wallet_ix[v_item]] THEN
+        v_wallet := p_wallet_ix[v_item];
+        IF v_moved[v_wallet] THEN
             v_outcome[v_item] := c_moved;
             CONTINUE;
         END IF;
@@ -232,7 +238,7 @@ BEGIN
                     EXIT;
                 END IF;
             END LOOP;
-            v_budget := p_budget_ix[v_item];
+            v_budget := p_kind_budgets[p_kind_ix[v_item]];
             IF v_decision = c_granted AND v_budget_left[v_budget] < p_points[v_item] THEN
                 v_decision := c_budget;
             END IF;
@@ -241,6 +247,11 @@ BEGIN
         IF v_decision = c_granted THEN
             v_any_grant := true;
             v_seqs[v_book] := v_seqs[v_book] + 1;
+            v_credited[v_wallet] := true;
+            v_points[v_wallet] := v_points[v_wallet] + p_points[v_item];
+            IF p_expires_on[v_item] < v_lot_until[v_wallet] THEN
+                v_lot_until[v_wallet] := p_expires_on[v_item];
+            END IF;
             v_budget_left[v_budget] := v_budget_left[v_budget] - p_points[v_item];
             v_budget_spent[v_budget] := v_budget_spent[v_budget] + p_points[v_item];
             FOR v_use IN p_use_from[v_item] .. p_use_to[v_item] LOOP
@@ -278,35 +289,31 @@ BEGIN
     )
     SELECT
         item.book_id, item.campaign_no, item.key, item.customer, item.seq, item.points, item.window_at,
-        v_clocks[item.book_ix], item.due_at, item.version, item.principal,
-        item.outcome, item.rule, item.grade::"char", item.action, item.channel, item.message_id, item.qualifier,
-        item.source, item.metadata, item.salt
+        v_clocks[item.book_ix], item.due_at, p_kind_versions[item.kind], p_kind_principals[item.kind],
+        item.outcome, p_kind_rules[item.kind], p_kind_grades[item.kind]::"char", p_kind_actions[item.kind],
+        p_kind_channels[item.kind], item.message_id, item.qualifier, p_kind_sources[item.kind], item.metadata, item.salt
     FROM unnest(
-        p_books, p_campaigns, p_keys, p_customers, v_event_seq, v_event_points, p_window_at,
-        p_book_ix, p_due_at, p_versions, p_principals, v_outcome, p_rules, p_grades, p_actions, p_channels, p_messages,
-        p_qualifiers, p_sources, p_metadata, p_salts, v_write
+        p_books, p_campaigns, p_keys, p_customers, v_event_seq, v_event_points, p_window_at, p_book_ix, p_due_at, p_kind_ix,
+        v_outcome, p_messages, p_qualifiers, p_metadata, p_salts, v_write
     ) AS item (
-        book_id, campaign_no, key, customer, seq, points, window_at,
-        book_ix, due_at, version, principal, outcome, rule, grade, action, channel, message_id,
-        qualifier, source, metadata, salt, write
+        book_id, campaign_no, key, customer, seq, points, window_at, book_ix, due_at, kind,
+        outcome, message_id, qualifier, metadata, salt, write
     )
     WHERE item.write = 1;
 
     IF v_any_update THEN
         UPDATE ledger.event
         SET seq = item.seq, points = item.points, window_at = item.window_at, decided_at = v_clocks[item.book_ix],
-            due_at = item.due_at, campaign_version = item.version, principal = item.principal, outcome = item.outcome,
-            rule = item.rule, grade = item.grade::"char", action = item.action, channel = item.channel,
-            message_id = item.message_id, qualifier = item.qualifier, source = item.source, metadata = item.metadata,
-            salt = item.salt
+            due_at = item.due_at, campaign_version = p_kind_versions[item.kind], principal = p_kind_principals[item.kind],
+            outcome = item.outcome, rule = p_kind_rules[item.kind], grade = p_kind_grades[item.kind]::"char",
+            action = p_kind_actions[item.kind], channel = p_kind_channels[item.kind], message_id = item.message_id,
+            qualifier = item.qualifier, source = p_kind_sources[item.kind], metadata = item.metadata, salt = item.salt
         FROM unnest(
-            p_books, p_campaigns, p_keys, v_event_seq, v_event_points, p_window_at, p_book_ix, p_due_at, p_versions,
-            p_principals, v_outcome, p_rules, p_grades, p_actions, p_channels, p_messages, p_qualifiers, p_sources,
-            p_metadata, p_salts, v_write
+            p_books, p_campaigns, p_keys, v_event_seq, v_event_points, p_window_at, p_book_ix, p_due_at, p_kind_ix,
+            v_outcome, p_messages, p_qualifiers, p_metadata, p_salts, v_write
         ) AS item (
-            book_id, campaign_no, key, seq, points, window_at, book_ix, due_at, version,
-            principal, outcome, rule, grade, action, channel, message_id, qualifier, source,
-            metadata, salt, write
+            book_id, campaign_no, key, seq, points, window_at, book_ix, due_at, kind,
+            outcome, message_id, qualifier, metadata, salt, write
         )
         WHERE item.write = 2
             AND event.book_id = item.book_id AND event.campaign_no = item.campaign_no AND event.key = item.key;
@@ -320,12 +327,12 @@ BEGIN
         )
         SELECT
             item.book_id, item.seq, v_clocks[item.book_ix], item.occurred_at, item.points, item.customer, item.seq,
-            item.campaign_no, 2, p_budgets[item.budget_ix], item.lot, item.key, item.details_hash
+            item.campaign_no, 2, p_budgets[p_kind_budgets[item.kind]], item.lot, item.key, item.details_hash
         FROM unnest(
-            p_books, v_event_seq, p_book_ix, p_occurred_at, v_event_points, p_customers, p_campaigns, p_budget_ix, p_lots,
+            p_books, v_event_seq, p_book_ix, p_occurred_at, v_event_points, p_customers, p_campaigns, p_kind_ix, p_lots,
             p_keys, p_details_hashes, v_write, v_outcome
         ) AS item (
-            book_id, seq, book_ix, occurred_at, points, customer, campaign_no, budget_ix, lot,
+            book_id, seq, book_ix, occurred_at, points, customer, campaign_no, kind, lot,
             key, details_hash, write, outcome
         )
         WHERE item.write <> 0 AND item.outcome = c_granted;
@@ -338,6 +345,13 @@ BEGIN
         WHERE item.write <> 0 AND item.outcome = c_granted
         GROUP BY item.book_id, item.lot
         ON CONFLICT (book_id, id) DO UPDATE SET credits = account.credits + excluded.credits;
+
+        INSERT INTO ledger.customer_state (book_id, customer, points, lot_until)
+        SELECT p_book_ids[wallet.book_ix], wallet.customer, wallet.points, wallet.lot_until
+        FROM unnest(p_wallet_books, p_wallet_customers, v_points, v_lot_until, v_credited)
+            AS wallet (book_ix, customer, points, lot_until, credited)
+        WHERE wallet.credited
+        ON CONFLICT (book_id, customer) DO UPDATE SET points = excluded.points, lot_until = excluded.lot_until;
 
         -- An unlimited budget is first debited, so it may have no row yet.
         INSERT INTO ledger.account (book_id, id, kind)
@@ -367,15 +381,24 @@ BEGIN
         WHERE head.book_id = book.book_id AND head.seq < book.seq;
     END IF;
 
-    -- 10. Answer, with what each customer can spend now.
+    -- 10. Answer, with what each customer can spend now. Only where something is due must her lots be looked at.
     RETURN QUERY
     WITH wallet AS MATERIALIZED (
-        SELECT array_agg(spendable.points ORDER BY wallet.ix) AS balances
-        FROM unnest(p_wallet_books, p_wallet_customers) WITH ORDINALITY AS wallet (book_ix, customer, ix)
-        CROSS JOIN LATERAL ledger.spendable_v1(
-            p_book_ids[wallet.book_ix], wallet.customer, v_clocks[wallet.book_ix], v_todays[wallet.book_ix],
-            v_zones[wallet.book_ix], v_graces[wallet.book_ix]::integer, v_any_due
-        ) AS spendable
+        SELECT array_agg(
+            CASE
+                WHEN wallet.lot_until >= v_todays[wallet.book_ix] AND wallet.hold_until > v_clocks[wallet.book_ix]
+                    THEN wallet.points
+                ELSE (
+                    SELECT spendable.points
+                    FROM ledger.spendable_v1(
+                        p_book_ids[wallet.book_ix], wallet.customer, v_clocks[wallet.book_ix], v_todays[wallet.book_ix],
+                        v_zones[wallet.book_ix], v_graces[wallet.book_ix]::integer, true
+                    ) AS spendable
+                )
+            END ORDER BY wallet.ix
+        ) AS balances
+        FROM unnest(p_wallet_books, p_wallet_customers, v_points, v_lot_until, v_hold_until)
+            WITH ORDINALITY AS wallet (book_ix, customer, points, lot_until, hold_until, ix)
     )
     SELECT
         item.outcome,

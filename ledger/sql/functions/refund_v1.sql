@@ -49,7 +49,7 @@ BEGIN
         v_missing := v_missing - v_taken;
     END LOOP;
     PERFORM ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
     RETURN 10;
 END
 $function$;

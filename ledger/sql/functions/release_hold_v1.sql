@@ -6,7 +6,8 @@ CREATE OR REPLACE FUNCTION ledger.release_hold_v1(
     p_head        ledger.head,
     p_customer    bigint,
     p_redemption  bigint,
-    p_as_of       date
+    p_as_of       date,
+    p_transaction bigint  -- NULL: one of its own
 ) RETURNS integer
 LANGUAGE plpgsql VOLATILE
 AS $function$
@@ -37,10 +38,11 @@ BEGIN
     WHERE redemption.book_id = p_head.book_id AND redemption.id = p_redemption;
 
     IF v_amounts IS NULL THEN
+        PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_customer);
         RETURN 0;
     END IF;
     PERFORM ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, p_transaction, v_verbs, v_debits, v_credits, v_amounts);
     RETURN cardinality(v_amounts);
 END
 $function$;

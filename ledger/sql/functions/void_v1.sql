@@ -13,7 +13,7 @@ BEGIN
         RETURN CASE WHEN v_state.captured > 0 THEN 6 ELSE 5 END;
     END IF;
     PERFORM ledger.release_hold_v1(
-        p_head, p_customer, p_redemption, (p_head.posted_at AT TIME ZONE p_head.time_zone)::date);
+        p_head, p_customer, p_redemption, (p_head.posted_at AT TIME ZONE p_head.time_zone)::date, NULL);
     RETURN 10;
 END
 $function$;

@@ -1,5 +1,5 @@
 -- Appends one transaction to a book whose head is locked: its transfers, its balances, its head.
--- Returns the seq of the first transfer, which is the transaction's id. Everything but grants is posted through here.
+-- Returns the seq of the first transfer. Everything but grants is posted through here.
 -- A balance that would fall below its floor violates the table's CHECK: callers decide before they write.
 
 CREATE OR REPLACE FUNCTION ledger.write_transfers_v1(
@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION ledger.write_transfers_v1(
     p_campaign_no   integer,      -- NULL: none
     p_due_at        timestamptz,  -- NULL: none
     p_details_hash  bytea,        -- NULL: none
+    p_transaction   bigint,       -- NULL: a transaction of its own, named after its first transfer
     p_verbs         smallint[],
     p_debits        bytea[],
     p_credits       bytea[],
@@ -32,7 +33,8 @@ BEGIN
         details_hash
     )
     SELECT
-        p_head.book_id, v_first + leg.ix - 1, p_head.posted_at, p_occurred_at, leg.amount, p_customer, v_first, p_due_at,
+        p_head.book_id, v_first + leg.ix - 1, p_head.posted_at, p_occurred_at, leg.amount, p_customer,
+        coalesce(p_transaction, v_first), p_due_at,
         p_campaign_no, leg.verb, leg.debit, leg.credit, p_details_hash
     FROM unnest(p_verbs, p_debits, p_credits, p_amounts) WITH ORDINALITY AS leg (verb, debit, credit, amount, ix);
 
@@ -62,6 +64,9 @@ BEGIN
         SELECT FROM ledger.account WHERE account.book_id = p_head.book_id AND account.id = movement.id
     );
 
+    IF p_customer IS NOT NULL THEN
+        PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_customer);
+    END IF;
     RETURN v_first;
 END
 $function$;

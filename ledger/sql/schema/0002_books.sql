@@ -152,14 +152,20 @@ CREATE TABLE ledger.idempotency_key (
     CONSTRAINT idempotency_key_is_used_once PRIMARY KEY (book_id, operation, key)
 );
 
+-- What a posting needs to know of a customer at one probe. The sums are a cache of the log, recomputed by the audit: points in
+-- all lots, and when that next changes by itself (a lot's last day, a hold's deadline).
 CREATE TABLE ledger.customer_state (
-    book_id   integer NOT NULL,
-    customer  bigint  NOT NULL,
-    frozen    boolean NOT NULL DEFAULT false,
-    moved_to  bigint,
-    erased    boolean NOT NULL DEFAULT false,
-    CONSTRAINT customer_state_is_one_row_a_customer PRIMARY KEY (book_id, customer)
-);
+    book_id        integer     NOT NULL,
+    customer       bigint      NOT NULL,
+    points         bigint      NOT NULL DEFAULT 0,
+    lot_until      date        NOT NULL DEFAULT 'infinity',
+    hold_until     timestamptz NOT NULL DEFAULT 'infinity',
+    moved_to       bigint,
+    frozen         boolean     NOT NULL DEFAULT false,
+    erased         boolean     NOT NULL DEFAULT false,
+    CONSTRAINT customer_state_is_one_row_a_customer PRIMARY KEY (book_id, customer),
+    CONSTRAINT customer_state_points_are_never_owed CHECK (points >= 0)
+) WITH (fillfactor = 70);
 
 CREATE TABLE ledger.cut (
     book_id    integer     NOT NULL,

@@ -1,0 +1,136 @@
+"""The facade: every method is one line to a module below.
+
+``async with Ledger(pool) as ledger:`` where the pool connects as a role that may execute the posting functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import asyncpg
+
+from ledger import balances, books, posting, redemptions, trial_balance
+from ledger.errors import LedgerError
+from ledger.group_commit import GroupCommit
+from ledger.types import (
+    Balance,
+    Book,
+    Cut,
+    Entry,
+    Fund,
+    FundResult,
+    GrantOrder,
+    GrantResult,
+    Redeem,
+    Redemption,
+    RedemptionResult,
+    Transfer,
+    TrialBalance,
+)
+
+Answer = TypeVar("Answer")
+
+
+class Ledger:
+    """Books of points behind one pool. Grants and redemptions have a queue each, so a till never waits behind a campaign."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool = pool
+        self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(pool, posting.post_grants)
+        self._redemptions: GroupCommit[Redeem, RedemptionResult] = GroupCommit(
+            pool, redemptions.post_redemptions, batch_max=100, items_max=5_000
+        )
+        self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
+
+    async def __aenter__(self) -> Self:
+        for queue in (self._grants, self._redemptions, self._funds):
+            queue.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for queue in (self._grants, self._redemptions, self._funds):
+            await queue.close()
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many items wait in each queue."""
+        return {"grants": self._grants.waiting, "redemptions": self._redemptions.waiting, "funds": self._funds.waiting}
+
+    async def grant(self, order: GrantOrder) -> GrantResult:
+        """Decide one grant; return after the commit."""
+        return _only(await self._grants.submit([order]))
+
+    async def grant_batch(self, orders: Sequence[GrantOrder]) -> list[GrantResult | LedgerError]:
+        """Decide many grants, in order; an item's own fault is its answer and concerns no other."""
+        return await self._grants.submit(orders)
+
+    async def redeem(self, step: Redeem) -> RedemptionResult:
+        """Authorize, capture, void or refund."""
+        return _only(await self._redemptions.submit([step]))
+
+    async def fund(self, fund: Fund) -> FundResult:
+        """Give a campaign points to grant."""
+        return _only(await self._funds.submit([fund]))
+
+    async def redemption(self, book: Book, redemption_id: int) -> Redemption | None:
+        """One redemption as it stands now."""
+        return await redemptions.redemption(self._pool, book, redemption_id)
+
+    async def find_redemptions(
+        self,
+        book: Book,
+        *,
+        customer: int | None = None,
+        order_ref: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Redemption]:
+        """Redemptions, newest first."""
+        return await redemptions.find_redemptions(
+            self._pool, book, customer=customer, order_ref=order_ref, before=before, limit=limit
+        )
+
+    async def balance(self, book: Book, customer: int) -> Balance:
+        """What a customer has now."""
+        return await balances.balance(self._pool, book, customer)
+
+    async def statement(self, book: Book, customer: int, *, before: int | None = None, limit: int = 100) -> list[Entry]:
+        """What happened to a customer's points, newest first."""
+        return await balances.statement(self._pool, book, customer, before=before, limit=limit)
+
+    async def head(self, book: Book) -> Cut:
+        """The book as it is now, as a cut that is not kept."""
+        return await books.head(self._pool, book)
+
+    async def take_cut(self, book: Book, name: str) -> tuple[Cut, bool]:
+        """Keep the book as it is now under a name; the flag says whether the cut is new."""
+        return await books.take_cut(self._pool, book, name)
+
+    async def cut_named(self, book: Book, name: str) -> Cut | None:
+        """The cut kept under a name."""
+        return await books.cut_named(self._pool, book, name)
+
+    async def trial_balance(self, book: Book, cut: Cut) -> TrialBalance:
+        """Every account at a cut."""
+        return await trial_balance.trial_balance(self._pool, book, cut)
+
+    async def account_balances(
+        self, book: Book, cut: Cut, *, after: bytes | None = None, limit: int = 10_000
+    ) -> list[tuple[bytes, int, int]]:
+        """A page of accounts at a cut: id, debits, credits."""
+        return await trial_balance.account_balances(self._pool, book, cut, after=after, limit=limit)
+
+    async def transfers(self, book: Book, *, after: int, cut: int, limit: int = 10_000) -> list[Transfer]:
+        """A page of the log."""
+        return await trial_balance.transfers(self._pool, book, after=after, cut=cut, limit=limit)
+
+
+def _only(answers: list[Answer | LedgerError]) -> Answer:
+    (answer,) = answers
+    if isinstance(answer, LedgerError):
+        raise answer
+    return answer

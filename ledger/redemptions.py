@@ -1,0 +1,152 @@
+"""Redemptions: points set aside for a purchase that may still fall through, then spent, given back, refunded.
+
+    authorize  points leave the lots, soonest to expire first
+    capture    points are spent, soonest to expire first; the rest goes back unless the capture is not final
+    void       points go back to the lots they came from; also what a deadline does
+    refund     spent points go back, latest to expire first
+
+A batch costs one round trip for each book in it. What was decided is kept under the idempotency key and answered again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b, sha256
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ledger.types import (
+    Book,
+    Fund,
+    FundOutcome,
+    FundResult,
+    Redeem,
+    Redemption,
+    RedemptionOutcome,
+    RedemptionResult,
+)
+
+_SALT_BYTES = 16
+_REDEEM = f"""
+SELECT outcome, replayed, answer::text
+FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 19))})
+"""
+_FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
+_ONE = """
+SELECT ledger.redemption_v1(
+    head.book_id, $3, greatest(head.posted_at, clock_timestamp() + head.clock_offset), head.time_zone,
+    head.grace_days::integer
+)::text
+FROM ledger.head
+WHERE head.book_id = $1 AND head.brand_id = $2
+"""
+_FIND = """
+SELECT redemption.id
+FROM ledger.redemption
+JOIN ledger.head ON head.book_id = redemption.book_id AND head.brand_id = $2
+WHERE redemption.book_id = $1
+    AND ($3::bigint IS NULL OR redemption.customer = $3)
+    AND ($4::text IS NULL OR redemption.order_ref = $4)
+    AND ($5::bigint IS NULL OR redemption.id < $5)
+ORDER BY redemption.id DESC
+LIMIT $6
+"""
+_decode = msgspec.json.Decoder(Redemption).decode
+
+
+def idempotency_hash(operation: int, key: str) -> bytes:
+    """The 16 bytes under which a key's answer is kept."""
+    return blake2b(operation.to_bytes(2, "big") + key.encode(), digest_size=16).digest()
+
+
+async def post_redemptions(connection: asyncpg.Connection[Any], steps: Sequence[Redeem]) -> list[RedemptionResult]:
+    """Post a batch, book by book; each book's steps are one commit. One result per step, in order."""
+    of_book: dict[Book, list[int]] = {}
+    for index, step in enumerate(steps):
+        of_book.setdefault(step.book, []).append(index)
+    results: dict[int, RedemptionResult] = {}
+    for book, indexes in of_book.items():
+        rows = await connection.fetch(_REDEEM, *_arguments(book, [steps[index] for index in indexes]))
+        for index, row in zip(indexes, rows, strict=True):
+            results[index] = _result(*row)
+    return [results[index] for index in range(len(steps))]
+
+
+def _arguments(book: Book, steps: Sequence[Redeem]) -> tuple[Any, ...]:
+    salts = [os.urandom(_SALT_BYTES) for _ in steps]
+    return (
+        book.brand_id,
+        book.book_id,
+        datetime.now(UTC),
+        [step.operation for step in steps],
+        [None if step.key is None else idempotency_hash(step.operation, step.key) for step in steps],
+        [step.request_hash for step in steps],
+        [step.customer for step in steps],
+        [step.redemption for step in steps],
+        [step.points for step in steps],
+        [step.final for step in steps],
+        [step.capture for step in steps],
+        [step.hold_s for step in steps],
+        [step.order_ref for step in steps],
+        [step.value for step in steps],
+        [step.store_id for step in steps],
+        [step.terminal_id for step in steps],
+        salts,
+        [
+            sha256(salt + msgspec.json.encode((step.order_ref, step.value, step.store_id, step.terminal_id))).digest()
+            for salt, step in zip(salts, steps, strict=True)
+        ],
+    )
+
+
+def _result(outcome: int, replayed: bool, answer: str | None) -> RedemptionResult:
+    if answer is None:
+        return RedemptionResult(RedemptionOutcome(outcome), replayed)
+    if '"redemption"' not in answer:
+        return RedemptionResult(RedemptionOutcome(outcome), replayed, balance=msgspec.json.decode(answer)["balance"])
+    redemption = _decode(answer)
+    return RedemptionResult(RedemptionOutcome(outcome), replayed, redemption.balance, redemption)
+
+
+async def redemption(pool: asyncpg.Pool[Any], book: Book, redemption_id: int) -> Redemption | None:
+    """A redemption as it stands now."""
+    answer = await pool.fetchval(_ONE, book.book_id, book.brand_id, redemption_id)
+    return None if answer is None else _decode(answer)
+
+
+async def find_redemptions(
+    pool: asyncpg.Pool[Any],
+    book: Book,
+    *,
+    customer: int | None = None,
+    order_ref: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Redemption]:
+    """Redemptions, newest first, of a customer or for an order or both; ``before`` is the last id of the page before."""
+    rows = await pool.fetch(_FIND, book.book_id, book.brand_id, customer, order_ref, before, limit)
+    found = [await redemption(pool, book, row["id"]) for row in rows]
+    return [each for each in found if each is not None]
+
+
+async def post_funds(connection: asyncpg.Connection[Any], funds: Sequence[Fund]) -> list[FundResult]:
+    """Fund campaigns, one commit each; the brand's issue limit holds."""
+    results: list[FundResult] = []
+    for fund in funds:
+        row = await connection.fetchrow(
+            _FUND,
+            fund.book.brand_id,
+            fund.book.book_id,
+            datetime.now(UTC),
+            fund.campaign_no,
+            fund.points,
+            idempotency_hash(5, fund.key),
+            fund.request_hash,
+        )
+        assert row is not None
+        results.append(FundResult(FundOutcome(row["outcome"]), row["replayed"], row["budget"] or 0, row["issued"] or 0))
+    return results

@@ -1,0 +1,21 @@
+-- Brings a customer's sums up to date with her accounts and holds. The head is locked by the caller.
+
+CREATE OR REPLACE FUNCTION ledger.refresh_customer_state_v1(p_book_id integer, p_customer bigint) RETURNS void
+LANGUAGE sql VOLATILE
+AS $function$
+    INSERT INTO ledger.customer_state (book_id, customer, points, lot_until, hold_until)
+    SELECT
+        p_book_id, p_customer, coalesce(sum(lot.credits - lot.debits), 0)::bigint, coalesce(min(lot.expires_on), 'infinity'),
+        coalesce((
+            SELECT min(redemption.deadline)
+            FROM ledger.redemption
+            WHERE redemption.book_id = p_book_id AND redemption.customer = p_customer AND redemption.closed_at IS NULL
+        ), 'infinity')
+    FROM ledger.account AS lot
+    WHERE lot.book_id = p_book_id
+        AND lot.id >= ledger.account_owner_v1(1, p_customer) || '\x10'::bytea
+        AND lot.id < ledger.account_owner_v1(1, p_customer) || '\x20'::bytea
+        AND lot.credits > lot.debits
+    ON CONFLICT (book_id, customer)
+        DO UPDATE SET points = excluded.points, lot_until = excluded.lot_until, hold_until = excluded.hold_until
+$function$;
