@@ -15,14 +15,14 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.finance import queries
-from service.finance.schemas import CutRequest, CutResponse, TransferResponse, TrialBalanceResponse
+from service.finance.schemas import NAME_OR_SEQ, CutRequest, CutResponse, TransferResponse, TrialBalanceResponse
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 
 AtCut = Annotated[
     str | None,
     QueryParameter(
-        name="cut", min_length=1, max_length=64, description="A cut's name, or a `seq`. Without it: the book as it stands now."
+        name="cut", pattern=NAME_OR_SEQ, description="A cut's name, or a `seq`. Without it: the book as it stands now."
     ),
 ]
 

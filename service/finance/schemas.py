@@ -13,8 +13,10 @@ from service import identifiers
 from service.bodies import Body
 from service.finance.account_names import account_name, last_day
 
+NAME_OR_SEQ = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\\n)"
+
 # Digits alone would be a seq, and "now" is what the command line calls the head.
-CUT_NAME = "^(?!now$|[0-9]+$)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\\n)"
+CUT_NAME = f"^(?!now$|[0-9]+$){NAME_OR_SEQ.removeprefix('^')}"
 
 CutName = Annotated[
     str,

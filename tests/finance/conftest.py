@@ -45,9 +45,8 @@ async def brand(owner: asyncpg.Connection[Any]) -> Brand:
     )
 
 
-@pytest.fixture
-async def campaign_no(owner: asyncpg.Connection[Any], brand: Brand) -> int:
-    """The number of a campaign called `CAMPAIGN`."""
+async def make_campaign(owner: asyncpg.Connection[Any], brand: Brand) -> int:
+    """Give the brand a campaign called `CAMPAIGN`; return its number."""
     return await owner.fetchval(
         "INSERT INTO rewards.campaign (brand_id, id) VALUES ($1, $2) RETURNING campaign_no", brand.brand_id, CAMPAIGN
     )
@@ -124,9 +123,9 @@ class Till:
 
 
 @pytest.fixture
-def till(ledger: Ledger, brand: Brand, campaign_no: int) -> Till:
+async def till(ledger: Ledger, brand: Brand, owner: asyncpg.Connection[Any]) -> Till:
     """Posts to the brand's book."""
-    return Till(ledger, brand.book, campaign_no)
+    return Till(ledger, brand.book, await make_campaign(owner, brand))
 
 
 @pytest.fixture
