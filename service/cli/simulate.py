@@ -17,8 +17,8 @@ import click
 import httpx
 import msgspec
 
-from service import settings as settings_module
-from service.cli import traffic
+from service import settings
+from service.cli import demo, traffic
 
 ATTEMPTS_MAX = 12
 """How often a batch, or what is left of it, is sent before it counts as failed."""
@@ -26,14 +26,6 @@ FIRST_WAIT_S = 0.1
 WAIT_MAX_S = 10.0
 RATE_DEFAULT = 200
 BATCHES_PER_SECOND = 4
-
-
-class Demo(msgspec.Struct, frozen=True):
-    """What is needed of ``demo.json``."""
-
-    base_url: str
-    campaign: str
-    keys: dict[str, str]
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -121,9 +113,9 @@ def simulate(
 
     Reads .rewards/demo.json, which `rewards up` writes, for what is not given.
     """
-    demo = _read_demo()
+    known = demo.read(Path(settings.load().data_dir) / "demo.json")
     made = traffic.Traffic(
-        campaign=campaign or (demo.campaign if demo else "") or _missing("--campaign"),
+        campaign=campaign or (known.campaign if known else "") or _missing("--campaign"),
         day=day.date() if day else _yesterday(),
         events=events,
         customers=customers or max(50, events // 10),
@@ -136,8 +128,8 @@ def simulate(
         click.echo(f"{events:,} events of {made.day} written to {write_to}")
         return
 
-    base_url = base_url or (demo.base_url if demo else None) or _missing("--base-url")
-    key = key or (demo.keys.get("messaging") if demo else None) or _missing("--key")
+    base_url = base_url or (known.base_url if known else None) or _missing("--base-url")
+    key = key or (known.keys.get("messaging") if known else None) or _missing("--key")
     total = _count_lines(file) if file else events
     if rate is None:
         rate = 0 if file else RATE_DEFAULT
@@ -261,14 +253,6 @@ def _report(tally: Tally, took_s: float) -> None:
         click.echo(f"  {tally.retries:>10,}  calls repeated")
     if tally.failed:
         click.echo(f"  {tally.failed:>10,}  events without an answer. {tally.last_failure}", err=True)
-
-
-def _read_demo() -> Demo | None:
-    path = Path(settings_module.load().data_dir) / "demo.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Demo)
-    except FileNotFoundError:
-        return None
 
 
 def _read_lines(file: Path) -> Iterator[bytes]:

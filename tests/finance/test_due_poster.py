@@ -10,9 +10,8 @@ import asyncpg
 import pytest
 
 from ledger import Verb
-from service import worker
 from service.finance import due_poster
-from service.worker import Agent
+from service.worker import Agent, keep_running
 from tests.finance.conftest import Till
 
 
@@ -56,7 +55,7 @@ async def test_lots_past_their_last_day_expire(
 
 
 async def test_the_loop_outlives_a_failure_and_ends_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "FAILURE_REST_MAX_S", 0.0)
+    monkeypatch.setattr("service.worker.FAILURE_REST_MAX_S", 0.0)
     stop = asyncio.Event()
     runs: list[int] = []
 
@@ -68,5 +67,5 @@ async def test_the_loop_outlives_a_failure_and_ends_when_told(monkeypatch: pytes
             stop.set()
         return 1
 
-    await asyncio.wait_for(worker.keep_running([Agent("tester", run_once, rest_s=0)], stop=stop), timeout=5)
+    await asyncio.wait_for(keep_running([Agent("tester", run_once, rest_s=0)], stop=stop), timeout=5)
     assert runs == [0, 1, 2]
