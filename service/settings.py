@@ -58,6 +58,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.secrets_file) if self.secrets_file else Path(self.data_dir) / "secrets.json"
 
     @property
+    def local_url(self) -> str:
+        """How this machine reaches the API."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def owner_url(self) -> str:
         """The URL that migrates and writes brands and keys."""
         return self.owner_database_url or self.database_url
@@ -76,9 +82,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             raise SettingsError(f"{PREFIX}{field.name.upper()} is {given[field.name]!r}: {error}") from None
     settings = Settings(**values)
     if "base_url" not in values:
-        host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
-        host = f"[{host}]" if ":" in host else host
-        settings = msgspec.structs.replace(settings, base_url=f"http://{host}:{settings.port}")
+        settings = msgspec.structs.replace(settings, base_url=settings.local_url)
     for name in ("database_url", "owner_database_url"):
         url: str = getattr(settings, name)
         if url and not url.startswith(("postgresql://", "postgres://")):

@@ -26,6 +26,8 @@ EXPLAINED = {
     "service.settings:SettingsError",
     "service.embedded_postgres:EmbeddedPostgresError",
     "service.cli.migrate:MigrationRefused",
+    "service.cli.up:UpFailed",
+    "service.cli.demo:DemoRefused",
     "service.health:DatabaseUnsafe",
     "service.brands.errors:BrandExists",
     "service.brands.errors:BrandInvalid",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Generator
 
@@ -19,12 +18,12 @@ from litestar import Litestar
 from service import log
 from service.app import create_app, operator_app
 from service.cli.database_settings import load_with_database
+from service.cli.listening import listen
 from service.cli.stopping import stop_event, with_parent
-from service.settings import Settings, SettingsError, load_secrets
+from service.settings import Settings, load_secrets
 
 # Longer than the longest statement, so that what was accepted is answered.
 SHUTDOWN_TIMEOUT_S = 10
-BACKLOG = 2_048
 
 
 class _Server(uvicorn.Server):
@@ -46,16 +45,6 @@ def serve(*, with_parent: bool) -> None:
         operator = sockets.enter_context(listen(settings.operator_host, settings.operator_port, "REWARDS_OPERATOR_PORT"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, public, operator, with_parent=with_parent))
-
-
-def listen(host: str, port: int, variable: str) -> socket.socket:
-    """Bind a socket. Raises `SettingsError` naming ``variable`` when it is taken."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise SettingsError(f"Cannot listen on {host} port {port} ({why}): {variable} chooses another") from None
 
 
 async def _serve(settings: Settings, public: socket.socket, operator: socket.socket, *, with_parent: bool) -> None:

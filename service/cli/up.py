@@ -1,0 +1,260 @@
+"""`rewards up`: the whole service on one machine, and a demo brand in it.
+
+    embedded PostgreSQL   unless REWARDS_DATABASE_URL names another; started, or found running
+    rewards serve         a child process, log in <data_dir>/api.log
+    rewards worker        a child process, log in <data_dir>/worker.log
+
+Whichever dies is started again. Ctrl-C or SIGTERM stops all three in order. When this process is killed, the children see their
+standard input close and stop too; PostgreSQL stays, and the next start finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from service import settings as settings_module
+from service.cli import demo
+from service.cli.database_settings import POSTGRES_DIRECTORY, with_embedded
+from service.cli.listening import listen
+from service.cli.migrate import migrate
+from service.embedded_postgres import EmbeddedPostgres
+from service.settings import Settings, SettingsError
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+LOOK_EVERY_S = 0.2
+LOG_BYTES_MAX = 50_000_000
+
+
+class UpFailed(Exception):
+    """Something that was started did not stay up. The message has its last words."""
+
+
+class _Child:
+    """A command of ours in a process of its own, started again when it dies."""
+
+    def __init__(self, command: str, title: str, log: Path) -> None:
+        self.title = title
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        self._arguments = [sys.executable, "-m", "service.cli.main", command, "--with-parent"]
+        self._started_at = 0.0
+        self._quick_deaths = 0
+
+    def start(self, settings: Settings) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **settings_module.environment(settings)},
+                # Ctrl-C is for us alone; we stop the children in order.
+                process_group=0,
+            )
+        self._started_at = time.monotonic()
+
+    def keep_up(self, settings: Settings) -> None:
+        """Start it again if it has died; the sooner it dies, the longer it waits."""
+        if self.process is None or self.process.poll() is None:
+            return
+        lived_s = time.monotonic() - self._started_at
+        wait_s = min(0.5 * 2**self._quick_deaths, 10.0)
+        if lived_s < wait_s:
+            return
+        self._quick_deaths = self._quick_deaths + 1 if lived_s < 20 else 0
+        _say(f"{self.title} ended ({_ending(self.process.returncode)}); starting it again. Its log: {self.log}")
+        self.start(settings)
+
+    def ask_to_stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self, deadline: float) -> None:
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+
+@click.command()
+def up() -> None:
+    """Run everything on an embedded PostgreSQL, with a demo brand."""
+    began = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    settings = msgspec.structs.replace(settings_module.load(), demo=True)
+    data = Path(settings.data_dir)
+    data.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as running, contextlib.suppress(KeyboardInterrupt):
+        running.enter_context(_alone(data, settings.base_url))
+        _check_ports(settings)
+        settings = _with_files(data, settings)
+        postgres = None if settings.database_url else EmbeddedPostgres(data / POSTGRES_DIRECTORY)
+        if postgres is not None:
+            running.callback(postgres.stop)
+            found = postgres.start()
+            where = f"{postgres.directory}, port {urlsplit(postgres.owner_url).port}"
+            _say(f"PostgreSQL   {'found running' if found else 'started'} in {where}")
+        children = [_Child("serve", "The API", data / "api.log"), _Child("worker", "The worker", data / "worker.log")]
+        running.callback(_stop, children)
+        running.callback(_ignore_signals)
+        _run(settings, postgres, children, data, began)
+
+
+def _run(settings: Settings, postgres: EmbeddedPostgres | None, children: list[_Child], data: Path, began: float) -> NoReturn:
+    full = with_embedded(settings, postgres) if postgres else settings
+    asyncio.run(migrate(full.owner_url, full.database_url))
+    known = demo.read(data / "demo.json")
+    keys = asyncio.run(demo.ensure_keys(full.owner_url, known.keys if known else {}))
+
+    for child in children:
+        child.start(_for_children(full))
+    _wait_until_ready(settings, children[0])
+    if known is None or known.keys != keys:
+        demo.ensure_campaign(settings.local_url, keys["admin"])
+    link = demo.fresh_link(settings.local_url, keys["messaging"], destination=f"{settings.base_url}/demo/shop")
+    made = demo.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link)
+    demo.write(data / "demo.json", made)
+    _announce(settings, made, data, time.monotonic() - began)
+
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        if postgres is not None and not postgres.running():
+            _say("PostgreSQL ended; starting it again.")
+            postgres.start()
+            again = with_embedded(settings, postgres)
+            if again != full:  # its port had been taken meanwhile
+                full = again
+                for child in children:
+                    child.ask_to_stop()
+        for child in children:
+            child.keep_up(_for_children(full))
+
+
+def _for_children(settings: Settings) -> Settings:
+    # The owner's password is not theirs to know.
+    return msgspec.structs.replace(settings, owner_database_url="")
+
+
+@contextlib.contextmanager
+def _alone(data: Path, base_url: str) -> Generator[None]:
+    """Hold the data directory. Raises `SettingsError` when another `rewards up` does."""
+    with os.fdopen(os.open(data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"It is up already, {lock.read().strip()}; REWARDS_DATA_DIR chooses another directory"
+            ) from None
+        lock.truncate()
+        lock.write(f"at {base_url} as process {os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _check_ports(settings: Settings) -> None:
+    """Raise `SettingsError` when a port is taken, before anything is started. What was killed a moment ago may still leave."""
+    deadline = time.monotonic() + 3
+    while True:
+        try:
+            listen(settings.host, settings.port, "REWARDS_PORT").close()
+            listen(settings.operator_host, settings.operator_port, "REWARDS_OPERATOR_PORT").close()
+        except SettingsError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _with_files(data: Path, settings: Settings) -> Settings:
+    """Make the secrets if need be, put long logs aside; the settings with paths that hold in any directory."""
+    settings_module.create_secrets(settings.secrets_path)
+    for name in ("api.log", "worker.log"):
+        log = data / name
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            log.replace(log.with_suffix(".log.old"))
+    return msgspec.structs.replace(settings, data_dir=str(data.absolute()), secrets_file=str(settings.secrets_path.absolute()))
+
+
+def _wait_until_ready(settings: Settings, api: _Child) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not _is_ready(settings):
+        if api.process is None or api.process.poll() is not None or time.monotonic() > deadline:
+            raise UpFailed(f"The API does not get ready:\n{api.last_words()}")
+        time.sleep(0.02)
+
+
+def _is_ready(settings: Settings) -> bool:
+    connection = http.client.HTTPConnection(urlsplit(settings.local_url).netloc, timeout=5)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _announce(settings: Settings, made: demo.Demo, data: Path, took_s: float) -> None:
+    operator = f"http://{settings.operator_host}:{settings.operator_port}"
+    _say(
+        f"API          {settings.base_url}   ready: /health/ready   reference: /docs",
+        f"Metrics      {operator}/metrics",
+        f"Logs         {data / 'api.log'}, {data / 'worker.log'}",
+        f"Demo         brand {made.brand}, campaign {made.campaign}; all keys are in {data / 'demo.json'}",
+        f"Key          {made.keys['messaging']}   (of the messaging system)",
+        f"Reward link  {made.reward_link}",
+        f"Up after {took_s:.1f} s. Ctrl-C stops everything.",
+    )
+
+
+def _stop(children: list[_Child]) -> None:
+    for child in children:
+        child.ask_to_stop()
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    for child in children:
+        child.wait(deadline)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    """A second Ctrl-C must not leave half of it running."""
+    _say("Stopping ...")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _ending(status: int) -> str:
+    return f"exit code {status}" if status >= 0 else signal.Signals(-status).name
+
+
+def _say(*lines: str) -> None:
+    # The terminal may be gone; what runs must still be stopped.
+    with contextlib.suppress(OSError):
+        print("\n".join(lines), flush=True)
