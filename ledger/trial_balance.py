@@ -43,14 +43,12 @@ ORDER BY substring(line.id FROM 12), line.id
 """
 
 _ACCOUNTS = """
-WITH account_page AS (
+WITH page AS (
     SELECT account.id, account.debits, account.credits
     FROM ledger.account
     WHERE account.book_id = $1 AND account.id > $4
     ORDER BY account.id
     LIMIT $5
-), page AS (
-    SELECT account_page.*, max(account_page.id) OVER () AS last FROM account_page
 ), since AS (
     SELECT side.id, sum(side.debits)::bigint AS debits, sum(side.credits)::bigint AS credits
     FROM (
