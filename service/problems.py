@@ -68,6 +68,7 @@ CODES: dict[str, CodeSpec] = {
     ),
     "identity_conflict": CodeSpec(409, "Identity conflict", "The identities given belong to different customers."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
+    "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),
     "unsupported_media_type": CodeSpec(
         415, "Unsupported media type", "Content-Type, its charset or Content-Encoding is not one that this call takes."

@@ -30,7 +30,7 @@ async def show_shop() -> Response[str]:
     nonce = secrets.token_urlsafe(16)
     return Response(
         _page.render(nonce=nonce),
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={
             "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
         },

@@ -181,6 +181,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {"number": number, "digits": _digits, "shown_host": shown_host}
+_template = _environment.get_template("page.html")
 
 
 def respond(
@@ -214,7 +215,7 @@ def respond(
         button=f"Add {names['points']} {names['unit']}",
     )
     nonce = secrets.token_urlsafe(16)
-    html = _environment.get_template("page.html").render(
+    html = _template.render(
         page=said,
         brand=brand,
         colors=palette(brand.accent_color if brand else NEUTRAL_ACCENT),
@@ -227,7 +228,7 @@ def respond(
     headers = security_headers(nonce)
     if wording.status == 503:
         headers["Retry-After"] = "5"
-    return Response(html, status_code=wording.status, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(html, status_code=wording.status, media_type="text/html", headers=headers)
 
 
 def respond_to_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -1,0 +1,79 @@
+"""The service on a real port of this machine, with a campaign that pays for clicks."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import httpx
+import pytest
+import uvicorn
+
+from service.app import create_app
+from service.settings import Settings
+from tests.api_fixtures import make_brand, make_keys, make_secrets
+from tests.links.campaigns import make_campaign
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
+
+
+@dataclass
+class Site:
+    """The running service: where it is, and how its brand's systems reach it."""
+
+    base_url: str
+    keys: dict[str, str]
+
+    def client(self, key_name: str) -> httpx.AsyncClient:
+        """An HTTP client with one of the brand's keys."""
+        return httpx.AsyncClient(base_url=self.base_url, headers={"Authorization": f"Bearer {self.keys[key_name]}"})
+
+    async def mint(self, customer: str, **changed: Any) -> str:
+        """Mint a link for a customer and return its URL."""
+        link = {
+            "campaign": "autumn",
+            "message_id": "newsletter-0412",
+            "customer": {"id": customer},
+            "action": "click",
+            "channel": "email",
+            "destination": f"{self.base_url}/demo/shop",
+            **changed,
+        }
+        async with self.client("messaging") as messaging:
+            answer = await messaging.post("/v1/links", json={"links": [link]})
+        result = answer.raise_for_status().json()["results"][0]
+        assert result["status"] in {200, 201}, result
+        return result["url"]
+
+    async def balance(self, customer: str) -> int:
+        """What the customer can spend."""
+        async with self.client("storefront") as storefront:
+            answer = await storefront.get(f"/v1/customers/{customer}/balance")
+        return answer.raise_for_status().json()["spendable"]
+
+
+@pytest.fixture
+async def site(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[Site]:
+    """The service of the brand Bluebird Coffee."""
+    brand = await make_brand(
+        owner, "bluebird", name="Bluebird Coffee", points_name="Mu", points_code="MU", accent_color="#0f6b5c"
+    )
+    keys = await make_keys(owner, brand)
+    listening = socket.create_server(("127.0.0.1", 0))
+    base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    app = create_app(Settings(database_url=database.application_url, base_url=base_url, demo=True), make_secrets())
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    site = Site(base_url, keys)
+    async with site.client("admin") as admin:
+        await make_campaign(admin, points=25)
+    yield site
+    server.should_exit = True
+    await serving

@@ -1,0 +1,140 @@
+"""What a customer does with a reward link, in a real browser, without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, ConsoleMessage, Page
+
+    from tests.browser.conftest import Site
+
+SCREENS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 860}}
+
+
+@pytest.fixture(params=[(screen, scheme) for screen in SCREENS for scheme in ("light", "dark")], ids="-".join)
+async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerator[Page]:
+    """A browser that runs no scripts, large and small, light and dark; whatever it complains of fails the test."""
+    screen, scheme = request.param
+    context = await browser.new_context(
+        viewport=SCREENS[screen],  # pyright: ignore[reportArgumentType]
+        color_scheme=scheme,
+        java_script_enabled=False,
+        is_mobile=screen == "phone",
+        has_touch=screen == "phone",
+    )
+    page = await context.new_page()
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # That a page has the status 404, 403 or 410 is meant.
+        if not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    page.on("console", note)
+    yield page
+    assert complaints == []
+    assert await context.cookies() == []
+    await context.close()
+
+
+async def test_a_customer_claims_and_goes_on(site: Site, page: Page) -> None:
+    url = await site.mint("C-1001")
+
+    await page.goto(url)
+    assert await page.inner_text("h1") == "25 Mu for you"
+    assert await site.balance("C-1001") == 0
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    button = await page.locator("button").bounding_box()
+    viewport = page.viewport_size
+    assert button is not None
+    assert viewport is not None
+    assert button["y"] + button["height"] < viewport["height"], "the button is seen without scrolling"
+
+    await page.click("text=Add 25 Mu")
+    assert await page.inner_text("h1") == "25 Mu added"
+    assert await page.inner_text("dl") == "Your balance\n25 Mu"
+    assert await site.balance("C-1001") == 25
+    assert url.rpartition("/")[2] not in page.url
+
+    await page.reload()
+    assert await page.inner_text("h1") == "25 Mu added"
+    assert await site.balance("C-1001") == 25
+
+    onward = page.locator("text=Continue to Bluebird Coffee")
+    async with page.expect_request("**/demo/shop") as asked:
+        await onward.click()
+    assert "referer" not in await (await asked.value).all_headers()
+    assert await page.inner_text("h1") == "You have arrived where the link was going"
+
+
+async def test_a_second_claim_pays_nothing_and_says_so_kindly(site: Site, page: Page) -> None:
+    url = await site.mint("C-1002")
+    for headline in "25 Mu added", "You already have these":
+        await page.goto(url)
+        await page.click("button")
+        assert await page.inner_text("h1") == headline
+        assert await page.inner_text("dd") == "25 Mu"
+    assert await site.balance("C-1002") == 25
+
+
+async def test_going_back_and_claiming_again_is_harmless(site: Site, page: Page) -> None:
+    await page.goto(await site.mint("C-1003"))
+    await page.click("button")
+    await page.go_back()
+    await page.click("button")
+    assert await site.balance("C-1003") == 25
+
+
+async def test_the_keyboard_is_enough(site: Site, page: Page) -> None:
+    await page.goto(await site.mint("C-1004"))
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/r/done/*")
+    assert await page.inner_text("h1") == "25 Mu added"
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/demo/shop")
+
+
+async def test_who_does_not_want_the_points_goes_on_without(site: Site, page: Page) -> None:
+    await page.goto(await site.mint("C-1005"))
+    await page.click("text=Skip and continue")
+    await page.wait_for_url("**/demo/shop")
+    assert await site.balance("C-1005") == 0
+
+
+async def test_an_expired_link_still_leads_on(site: Site, page: Page) -> None:
+    expires_at = datetime.now(UTC) + timedelta(seconds=2)
+    url = await site.mint("C-1006", expires_at=expires_at.isoformat())
+    await page.wait_for_timeout(2_000)
+    answer = await page.goto(url)
+    assert answer is not None
+    assert answer.status == 410
+    assert await page.inner_text("h1") == "This link has expired"
+    await page.click("text=Continue to Bluebird Coffee")
+    await page.wait_for_url("**/demo/shop")
+
+
+async def test_an_altered_link_is_nobodys(site: Site, page: Page) -> None:
+    url = await site.mint("C-1007")
+    answer = await page.goto(url[:-4])
+    assert answer is not None
+    assert answer.status == 404
+    assert await page.inner_text("h1") == "We cannot find this link"
+    assert await page.locator("a, button").count() == 0
+
+
+async def test_another_sites_form_claims_nothing(site: Site, page: Page) -> None:
+    url = await site.mint("C-1008")
+    await page.goto("about:blank")
+    await page.set_content(f'<form method="post" action="{url}"><button>Win a car</button></form>')
+    await page.click("button")
+    assert await page.inner_text("h1") == "Please tap the button here"
+    assert await site.balance("C-1008") == 0
+    await page.click("text=Add 25 Mu")
+    assert await page.inner_text("h1") == "25 Mu added"
