@@ -1,5 +1,7 @@
 """The life of an embedded server as one program, so that any user can run it: prints ``done`` when all went as it should."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio

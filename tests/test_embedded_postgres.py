@@ -1,5 +1,7 @@
 """The embedded PostgreSQL: survives what happens to a developer's machine, and lets nobody in."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio

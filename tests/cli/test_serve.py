@@ -1,0 +1,113 @@
+"""`rewards serve` and `rewards worker` as processes: what they listen on, what they say, how they end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from service.settings import create_secrets
+from tests.cli import running
+from tests.conftest import Database
+
+Environ = dict[str, str]
+
+
+@pytest.fixture
+def environ(database: Database, tmp_path: Path) -> Environ:
+    create_secrets(tmp_path / "secrets.json")
+    return running.environ(tmp_path, database_url=database.application_url)
+
+
+@pytest.fixture
+def api(environ: Environ) -> Generator[Environ]:
+    process = running.start(environ, "serve")
+    running.wait_ready(environ["REWARDS_PORT"])
+    yield environ
+    process.terminate()
+    assert process.wait(15) == 0
+
+
+def test_metrics_are_the_operators_alone(api: Environ) -> None:
+    public, operator = api["REWARDS_PORT"], api["REWARDS_OPERATOR_PORT"]
+    statuses = {
+        (port, path): answer.status
+        for port in (public, operator)
+        for path in ("/health/live", "/health/ready", "/metrics", "/v1/meta")
+        if (answer := running.get(port, path)) is not None
+    }
+    assert statuses[operator, "/metrics"] == 200
+    assert statuses[public, "/metrics"] == 404
+    assert statuses[operator, "/v1/meta"] == 404
+    assert statuses[operator, "/health/ready"] == statuses[public, "/health/ready"] == 200
+
+
+def test_it_does_not_say_what_it_is_made_of(api: Environ) -> None:
+    answer = running.get(api["REWARDS_PORT"], "/health/live")
+    assert answer is not None
+    assert answer.getheader("server") is None
+
+
+def test_a_taken_port_is_named(api: Environ) -> None:
+    finished = running.run(api, "serve")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("Error: Cannot listen on 127.0.0.1 port " + api["REWARDS_PORT"])
+    assert "REWARDS_PORT" in finished.stderr
+
+
+@pytest.mark.parametrize("program", ["serve", "worker"])
+def test_a_child_stops_when_its_parent_is_gone(environ: Environ, program: str) -> None:
+    process = running.start(environ, program, "--with-parent")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert "started" in process.stdout.readline()
+    process.stdin.close()
+    assert process.wait(15) == 0
+
+
+@pytest.mark.parametrize("program", ["serve", "worker"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_in_order(environ: Environ, program: str, number: signal.Signals) -> None:
+    process = running.start(environ, program)
+    assert process.stdout is not None
+    assert "started" in process.stdout.readline()
+    process.send_signal(number)
+    rest = process.communicate(timeout=15)[0]
+    assert process.returncode == 0
+    assert "Traceback" not in rest
+
+
+def test_without_a_database_it_says_what_to_do(tmp_path: Path) -> None:
+    finished = running.run(running.environ(tmp_path), "serve")
+    assert (finished.returncode, finished.stderr) == (
+        1,
+        "Error: There is no database: set REWARDS_DATABASE_URL, or start the embedded one with `rewards up`\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_secrets_it_says_what_to_do(database: Database, tmp_path: Path) -> None:
+    finished = running.run(running.environ(tmp_path, database_url=database.application_url), "serve")
+    assert finished.returncode == 1
+    assert "rewards secrets create" in finished.stderr
+
+
+def test_while_the_database_is_away_it_lives_and_is_not_ready(tmp_path: Path) -> None:
+    create_secrets(tmp_path / "secrets.json")
+    with socket.socket() as nobody:  # bound, and not listening: refuses every connection
+        nobody.bind(("127.0.0.1", 0))
+        url = f"postgresql://rewards:x@127.0.0.1:{nobody.getsockname()[1]}/rewards"
+        environ = running.environ(tmp_path, database_url=url)
+        process = running.start(environ, "serve")
+        assert process.stdout is not None
+        process.stdout.readline()
+        live = ready = None
+        while live is None or ready is None:
+            live, ready = (running.get(environ["REWARDS_PORT"], f"/health/{what}") for what in ("live", "ready"))
+        assert (live.status, ready.status) == (200, 503)
+        assert ready.getheader("retry-after")
+        process.terminate()
+        assert process.wait(15) == 0
