@@ -1,0 +1,136 @@
+"""The README is true: its commands run, in order, against the service that `rewards up` starts, and answer what it shows.
+
+A fenced block of ``bash`` is run; a block of ``json`` behind it shows a part of what its last command prints. ``sh`` blocks are
+targets of the Makefile, which are not run here but have to exist.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parent.parent
+REWARDS = Path(sys.executable).with_name("rewards")
+END = "=== end of block ==="
+
+# A refusal is an exit code, so that the script stops there.
+PROLOGUE = """
+set -e -o pipefail
+curl() { command curl --fail-with-body --show-error "$@"; }
+"""
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A fenced block: its language, its lines, and the line of the file it begins on."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks_of(file: Path) -> list[Block]:
+    """All fenced blocks of a Markdown file, in order."""
+    text = file.read_text()
+    return [
+        Block(match[1], match[2], text.count("\n", 0, match.start()) + 1)
+        for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """A directory in which `rewards up` runs, as a clone of the repository would be."""
+    directory = tmp_path_factory.mktemp("walk")
+    (directory / ".venv").symlink_to(Path(sys.prefix))
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("REWARDS_")} | {
+        "REWARDS_PORT": str(port),
+        "REWARDS_OPERATOR_PORT": str(free_port()),
+        "REWARDS_BASE_URL": f"http://127.0.0.1:{port}",
+    }
+    with (directory / "up.log").open("wb") as log:
+        up = subprocess.Popen([REWARDS, "up"], cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert up.stdout is not None
+    said: list[str] = []
+    for line in up.stdout:
+        said.append(line)
+        if line.startswith("Up after"):
+            break
+    else:
+        pytest.fail(f"rewards up ended: {''.join(said)}\n{(directory / 'up.log').read_text()}")
+    yield directory
+    up.send_signal(signal.SIGINT)
+    assert up.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["README.md", "docs/first-hour.md"])
+def test_the_commands_run_as_written_and_answer_what_is_shown(
+    name: str, directory: Path, program: Callable[[str], str]
+) -> None:
+    blocks = [block for block in blocks_of(ROOT / name) if block.language in {"bash", "json"}]
+    for needed in ("curl", "hledger"):
+        if any(re.search(rf"\b{needed}\b", block.text) for block in blocks if block.language == "bash"):
+            program(needed)
+    script = PROLOGUE + "".join(f"{block.text}\necho\necho '{END}'\n" for block in blocks if block.language == "bash")
+    done = subprocess.run(
+        [shutil.which("bash") or "bash", "-c", script],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    printed = done.stdout.split(END)
+    shown = iter(printed)
+    answer = ""
+    for block in blocks:
+        if block.language == "bash":
+            answer = next(shown, "")
+        else:
+            found = json.loads(answer.strip().splitlines()[-1])
+            assert_shows(json.loads(block.text), found, f"{name}:{block.line}")
+    assert done.returncode == 0, f"{printed[-1]}\n{done.stderr}"
+
+
+def assert_shows(part: Any, whole: Any, where: str) -> None:
+    """Every field of ``part`` is in ``whole``, with the same value."""
+    if isinstance(part, dict):
+        for field, value in part.items():
+            assert field in whole, f"{where}: no field {field} in {whole}"
+            assert_shows(value, whole[field], f"{where} {field}")
+    else:
+        assert part == whole, where
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/first-hour.md"])
+def test_the_targets_of_make_exist(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    commands = [line for block in blocks_of(ROOT / name) if block.language == "sh" for line in block.text.splitlines()]
+    for command in commands:
+        target = re.fullmatch(r"make ([a-z]+)( *#.*)?", command)
+        assert target, f"not a target of make, so bash it: {command}"
+        assert re.search(rf"^{target[1]}:", makefile, re.MULTILINE), command
+
+
+@pytest.mark.parametrize("file", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda file: file.name)
+def test_links_between_documents_lead_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text()):
+        assert (file.parent / target).exists(), f"{file.name} links to {target}"
