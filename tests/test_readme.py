@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -113,7 +113,7 @@ def test_the_commands_run_as_written_and_answer_what_is_shown(
 def assert_shows(part: Any, whole: Any, where: str) -> None:
     """Every field of ``part`` is in ``whole``, with the same value."""
     if isinstance(part, dict):
-        for field, value in part.items():
+        for field, value in cast("dict[str, Any]", part).items():
             assert field in whole, f"{where}: no field {field} in {whole}"
             assert_shows(value, whole[field], f"{where} {field}")
     else:
