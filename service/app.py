@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import importlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import asyncpg
 import structlog
 from litestar import Litestar, Response, get
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.events import BaseEventEmitterBackend
 from litestar.openapi import OpenAPIConfig
 
 from ledger import Ledger
@@ -22,7 +25,7 @@ from service import database, docs, health, metrics, openapi, problems
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.auth.queries import Principals
-from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody
+from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
 from service.brands.queries import BrandDirectory
 from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
@@ -32,6 +35,8 @@ from service.settings import Secrets, Settings
 
 POOL_SIZE = 10
 ENGINE_SIZE = 4
+CLOSE_TIMEOUT_S = 10
+"""Longer than the longest statement; what is still open then is never coming back."""
 
 _LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "link_host", "database_watch", "describe")
 """What routes may take from the application's state, by name, as a ``NamedDependency``."""
@@ -71,15 +76,28 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
             "idempotency_key": Provide(provide_idempotency_key),
         },
         exception_handlers=problems.exception_handlers,
+        before_request=refuse_unkeepable_address,
         request_class=BodyRequest,
         request_max_body_size=SINGLE_BYTES_MAX,
         dto=StrictBody,
         return_dto=None,
         openapi_config=openapi_config,
         logging_config=None,
+        event_emitter_backend=NoEvents,
     )
     app.asgi_handler = observe(app.asgi_handler)
     return app
+
+
+class NoEvents(BaseEventEmitterBackend):
+    """We have no events; the framework's emitter would wrap the reason why we cannot start into a group of one."""
+
+    def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
+        """Refuse: nobody listens."""
+        raise NotImplementedError(event_id)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing was opened."""
 
 
 @functools.cache
@@ -94,12 +112,15 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
     settings: Settings = app.state.settings
     async with contextlib.AsyncExitStack() as opened:
         pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=POOL_SIZE)
-        opened.push_async_callback(pool.close)
+        opened.push_async_callback(_close, pool)
         engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
         opened.push_async_callback(engine.dispose)
         watch = DatabaseWatch(pool)
         await watch.start()
         opened.push_async_callback(watch.stop)
+        ledger = await opened.enter_async_context(Ledger(pool))
+        for queue in ledger.waiting:
+            metrics.waiting.labels(queue).set_function(functools.partial(_waiting, ledger, queue))
         app.state.update(
             {
                 "pool": pool,
@@ -107,13 +128,24 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "database_watch": watch,
                 "principals": Principals(engine),
                 "brands": BrandDirectory(engine),
-                "ledger": await opened.enter_async_context(Ledger(pool)),
+                "ledger": ledger,
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, engine)),
             }
         )
         structlog.get_logger().info("started")
         yield
         structlog.get_logger().info("stopping")
+
+
+async def _close(pool: asyncpg.Pool[Any]) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), CLOSE_TIMEOUT_S)
+    except TimeoutError:
+        pool.terminate()
+
+
+def _waiting(ledger: Ledger, queue: str) -> int:
+    return ledger.waiting[queue]
 
 
 def _lend(name: str) -> Any:

@@ -20,10 +20,11 @@ import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.dto import AbstractDTO, DTOFieldDefinition
+from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
 from service.plain_words import NO_CONTROL_CHARACTERS, in_plain_words
-from service.problems import Problem, invalid_field
+from service.problems import Problem, invalid_field, not_found
 
 SINGLE_BYTES_MAX = 1024 * 1024
 BATCH_BYTES_MAX = 16 * 1024 * 1024
@@ -226,7 +227,7 @@ def _hints(struct: type) -> dict[str, Any]:
 # -- Reading a batch ---------------------------------------------------------------------------------------------------------
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
-_object_of_arrays = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode_batch(raw: bytes, media_type: str, batch: type[Batch[T]], decoder: msgspec.json.Decoder[T]) -> Batch[T]:
@@ -246,17 +247,11 @@ def decode_batch(raw: bytes, media_type: str, batch: type[Batch[T]], decoder: ms
 
 def _items_of_array(raw: bytes, member: str | None) -> Sequence[bytes | msgspec.Raw]:
     try:
-        if member is None:
-            return _array.decode(raw)
-        whole = _object_of_arrays.decode(raw)
-        for name in whole:
-            if name != member:
-                raise invalid_field(f"/{_escaped(_shown(name))}", "is not a field of this request", code="unknown_field")
-        if member not in whole:
-            raise invalid_field(f"/{member}", "is required")
-        return _array.decode(whole[member])
-    except msgspec.ValidationError:
-        raise invalid_field(f"/{member}" if member else "", "must be an array of items") from None
+        array = raw if member is None else _member(raw, member)
+        try:
+            return _array.decode(array)
+        except msgspec.ValidationError:
+            raise invalid_field(f"/{member}" if member else "", "must be an array of items") from None
     except RecursionError:
         raise Problem("malformed_body", "The JSON is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -269,6 +264,20 @@ def _items_of_array(raw: bytes, member: str | None) -> Sequence[bytes | msgspec.
         raise Problem("malformed_body", f"The body is not JSON: {_shown(str(error))}.") from None
 
 
+def _member(raw: bytes, member: str) -> msgspec.Raw:
+    """Return the only field of an object."""
+    try:
+        whole = _object.decode(raw)
+    except msgspec.ValidationError:
+        raise invalid_field("", f"must be an object with the field {member}") from None
+    for name in whole:
+        if name != member:
+            raise invalid_field(f"/{_escaped(_shown(name))}", "is not a field of this request", code="unknown_field")
+    if member not in whole:
+        raise invalid_field(f"/{member}", "is required")
+    return whole[member]
+
+
 # -- From the request to bytes -----------------------------------------------------------------------------------------------
 
 
@@ -277,7 +286,11 @@ class BodyRequest(Request[Any, Any, Any]):
 
     async def body(self) -> bytes:
         """Return the body. Raises a ``Problem`` for a media type or encoding that is not taken, or too many bytes."""
-        raw = await super().body()
+        try:
+            raw = await super().body()
+        except InternalServerException:
+            # The client went away while sending; nobody reads this answer.
+            raise Problem("malformed_body", "The body was cut short.") from None
         if self.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
             raw = self._unpacked(raw)
         # The framework calls a decoder only for what is truthy; an empty body must be refused, not passed over.
@@ -298,6 +311,15 @@ class BodyRequest(Request[Any, Any, Any]):
         if not unzip.eof or unzip.unused_data:
             raise Problem("malformed_body", "The gzip body is cut short or followed by other data.")
         return unpacked
+
+
+async def refuse_unkeepable_address(request: Request[Any, Any, Any]) -> None:
+    """Refuse a NUL in the path or the query before it reaches the database, which could not compare it with anything."""
+    if "\0" in request.scope["path"]:
+        raise not_found("path")
+    for name, value in request.query_params.multi_items():
+        if "\0" in name or "\0" in str(value):
+            raise invalid_field(f"?{name.replace(chr(0), '')}", "must not contain a NUL character")
 
 
 def media_type_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import msgspec
@@ -11,7 +13,9 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.static_files import create_static_files_router  # pyright: ignore[reportUnknownVariableType]
 
-_STATIC = Path(__file__).parent / "static" / "swagger-ui"
+from service.problems import CODES
+
+_STATIC = Path(__file__).parent / "static"
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
@@ -42,6 +46,38 @@ def read_docs() -> Response[str]:
     return Response(_PAGE, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
 
+_ERRORS = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Errors of the Rewards API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/static/errors.css">
+</head>
+<body>
+<h1>Errors</h1>
+<p>Every refusal is a problem (RFC 9457) with one of these codes.</p>
+<dl>
+$entries
+</dl>
+</body>
+</html>
+""")
+
+
+@get("/docs/errors", include_in_schema=False, sync_to_thread=False)
+def read_errors() -> Response[str]:
+    """Return the page that a problem's ``type`` leads to."""
+    entries = "\n".join(
+        f'<dt id="{code}"><code>{code}</code> <span>{spec.status}{", retry" if spec.retryable else ""}</span></dt>'
+        f"<dd>{escape(spec.meaning)}</dd>"
+        for code, spec in CODES.items()
+    )
+    page = _ERRORS.substitute(entries=entries)
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
+
+
 @get("/openapi.json", include_in_schema=False, sync_to_thread=True)
 def read_openapi(describe: NamedDependency[Callable[[], dict[str, Any]]]) -> Response[bytes]:
     """Return the API's description; the first call takes a moment to write it."""
@@ -50,6 +86,9 @@ def read_openapi(describe: NamedDependency[Callable[[], dict[str, Any]]]) -> Res
 
 route_handlers: list[Any] = [
     read_docs,
+    read_errors,
     read_openapi,
-    create_static_files_router(path="/docs/static", directories=[_STATIC], include_in_schema=False),
+    create_static_files_router(
+        path="/docs/static", directories=[_STATIC / "swagger-ui", _STATIC / "docs"], include_in_schema=False
+    ),
 ]

@@ -9,6 +9,7 @@ A database that would lose an acknowledged commit is refused at start-up. One th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,6 +42,7 @@ class DatabaseWatch:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
+        self._revision = newest_revision()
         self._safe = False
         self._watcher: asyncio.Task[None] | None = None
 
@@ -73,13 +75,15 @@ class DatabaseWatch:
             if not is_away(error):
                 raise
             raise _not_ready("the database cannot be reached") from error
-        if revision != newest_revision():
+        if revision != self._revision:
             raise _not_ready("the database is not at the newest revision; run `rewards migrate`")
 
     async def _look(self) -> bool:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 await refuse_unsafe(connection)
+        except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+            raise DatabaseUnsafe("the login cannot take the service's role: run `rewards migrate` first") from error
         except Exception as error:
             if not is_away(error):
                 raise
@@ -99,19 +103,20 @@ class DatabaseWatch:
                 structlog.get_logger().error("database_unsafe", why=str(error))
 
 
-async def refuse_unsafe(connection: Any) -> None:
+async def refuse_unsafe(connection: Any, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
     """Raise `DatabaseUnsafe` when an acknowledged commit could be lost, or when the clocks are too far apart."""
-    before = datetime.now(UTC)
+    before = now()
     row = await connection.fetchrow(
         "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,"
         " clock_timestamp() AS now"
     )
-    after = datetime.now(UTC)
+    after = now()
     for name in ("fsync", "synchronous_commit"):
         if row[name] == "off":
             raise DatabaseUnsafe(f"PostgreSQL runs with {name}=off and could lose what it has acknowledged: switch it on")
     if row["now"] < before - CLOCK_APART_MAX or row["now"] > after + CLOCK_APART_MAX:
-        raise DatabaseUnsafe(f"the database's clock is {row['now'] - after} ahead of ours: set both by NTP")
+        apart_s = (row["now"] - after).total_seconds()
+        raise DatabaseUnsafe(f"the database's clock and ours are {abs(apart_s):.0f} s apart: set both by NTP")
 
 
 def _not_ready(why: str) -> Problem:

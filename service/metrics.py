@@ -26,6 +26,8 @@ duration = Histogram(
 )
 in_flight = Gauge("rewards_http_requests_in_flight", "Requests being answered.", registry=REGISTRY)
 
+waiting = Gauge("rewards_ledger_waiting", "Items in the queue in front of the books.", ["queue"], registry=REGISTRY)
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 

@@ -5,8 +5,6 @@ api     `.client("messaging")` is an HTTP client with that key; `None` sends no 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import secrets as random
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -126,30 +124,7 @@ async def api(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenera
     settings = Settings(database_url=database.application_url, base_url=BASE_URL, demo=True)
     secrets = make_secrets()
     app = create_app(settings, secrets)
-    async with running(app):
+    async with app.lifespan():
         api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets)
         yield api
         await api.close()
-
-
-@contextlib.asynccontextmanager
-async def running(app: Litestar) -> AsyncGenerator[None]:
-    """Start the application and stop it again, both in one task, which a fixture is not."""
-    started, stop = asyncio.Event(), asyncio.Event()
-
-    async def live() -> None:
-        async with app.lifespan():
-            started.set()
-            await stop.wait()
-
-    life = asyncio.create_task(live())
-    waiting = asyncio.create_task(started.wait())
-    await asyncio.wait({life, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if life.done():
-        await life
-    try:
-        yield
-    finally:
-        stop.set()
-        await life

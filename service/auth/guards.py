@@ -12,6 +12,7 @@ from service.auth.api_keys import hash_key, read_authorization
 from service.auth.principal import Principal
 from service.auth.queries import Principals
 from service.auth.scopes import Scope
+from service.health import DatabaseWatch
 from service.problems import Problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rewards"'}
@@ -35,6 +36,8 @@ async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Princi
     if not sent:
         raise Problem("unauthorized", "Send the header Authorization: Bearer rk_...", headers=_CHALLENGE)
     key = read_authorization(sent[0]) if len(sent) == 1 else None
+    watch: DatabaseWatch = connection.app.state.database_watch
+    watch.require_safe()
     principals: Principals = connection.app.state.principals
     principal = None if key is None else await principals.by_hash(hash_key(key))
     if principal is None:

@@ -1,0 +1,127 @@
+"""The API's description: committed as it is, closed where requests are, and with examples that work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from openapi.__main__ import COMMITTED
+from service.app import describe
+from service.bodies import Body, decode_body
+from service.openapi import encode
+from service.problems import CODES
+from tests.api_fixtures import Api
+
+DOCUMENT = describe()
+
+
+def test_the_committed_description_is_of_the_code_as_it_is() -> None:
+    assert COMMITTED.read_bytes() == encode(DOCUMENT), "run `make openapi`"
+
+
+def test_it_is_openapi_3_1_with_one_name_for_each_operation() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert len(names) == len(set(names))
+    for path, method, operation in operations():
+        assert operation["summary"], f"{method} {path} has no docstring"
+        assert operation["tags"], f"{method} {path} has no tag"
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def request_structs() -> list[type[Body]]:
+    found: list[type[Body]] = []
+    queue: list[type[Body]] = [Body]
+    while queue:
+        queue += (subclasses := queue.pop().__subclasses__())
+        found += [subclass for subclass in subclasses if subclass.__module__.startswith("service.")]
+    return found
+
+
+@pytest.mark.parametrize("struct", request_structs(), ids=lambda struct: struct.__name__)
+def test_a_request_refuses_unknown_fields_and_its_example_is_taken(struct: type[Body]) -> None:
+    schema = DOCUMENT["components"]["schemas"].get(struct.__name__)
+    if schema is not None:
+        assert schema["additionalProperties"] is False
+    if struct.example:
+        decode_body(json.dumps(struct.example).encode(), msgspec.json.Decoder(struct))
+
+
+def test_every_body_has_an_example() -> None:
+    for path, _, operation in operations():
+        if body := operation.get("requestBody"):
+            schema = body["content"]["application/json"]["schema"]
+            while "$ref" not in schema:
+                schema = schema["items"] if "items" in schema else next(iter(schema["properties"].values()))
+            assert DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("examples"), path
+
+
+def test_v1_needs_a_key_and_says_which_scope() -> None:
+    for path, method, operation in operations():
+        if path.startswith("/v1/"):
+            assert operation["security"] == [{"api_key": []}], f"{method} {path}"
+            assert {"401", "403", "500", "503"} <= operation["responses"].keys()
+    assert "`ledger:read`" in DOCUMENT["paths"]["/v1/ledger/trial-balance"]["get"]["description"]
+
+
+def test_refusals_are_problems_of_registered_codes() -> None:
+    for _, _, operation in operations():
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"]
+                for line in response["description"].splitlines():
+                    assert CODES[line.split("`")[1]].status == int(status)
+
+
+def test_bounds_are_whole_numbers() -> None:
+    def floats(value: Any) -> Iterator[Any]:
+        if isinstance(value, dict):
+            yield from floats(list(cast("dict[str, Any]", value).values()))
+        elif isinstance(value, list):
+            for inner in cast("list[Any]", value):
+                yield from floats(inner)
+        elif isinstance(value, float):
+            yield value
+
+    assert list(floats(DOCUMENT)) == []
+
+
+async def test_the_description_is_served(api: Api) -> None:
+    answer = await api.client(None).get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == DOCUMENT
+
+
+async def test_the_documentation_asks_nothing_of_other_hosts(api: Api) -> None:
+    client = api.client(None)
+    for page in ("/docs", "/docs/errors"):
+        answer = await client.get(page)
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "://" not in answer.text
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        for name in answer.text.split('"'):
+            if name.startswith("/docs/static/"):
+                assert (await client.get(name)).status_code == 200, name
+    assert "://" not in (await client.get("/docs/static/start.js")).text
+    errors = await client.get("/docs/errors")
+    assert all(f'id="{code}"' in errors.text for code in CODES)
+
+
+@pytest.mark.parametrize("path", ["/docs/static/../../app.py", "/docs/static/%2e%2e/%2e%2e/app.py", "/docs/static//etc/passwd"])
+async def test_only_the_documentations_files_are_served(api: Api, path: str) -> None:
+    assert (await api.client(None).get(path)).status_code == 404
+
+
+def test_the_vendored_page_comes_with_its_licence() -> None:
+    vendored = Path(__file__).parents[2] / "service/static/swagger-ui"
+    assert "Apache License" in (vendored / "LICENSE").read_text()

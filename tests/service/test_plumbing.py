@@ -1,0 +1,116 @@
+"""Idempotency keys, pages, public ids, and what is remembered for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from service import identifiers
+from service.idempotency import parse_key, request_fingerprint
+from service.pagination import page
+from service.problems import Problem
+from service.ttl_cache import TtlCache
+
+KEYS = [
+    ("a", "a"),
+    ('"a"', "a"),
+    ('"', '"'),
+    ("order 7 ~", "order 7 ~"),
+    ("x" * 255, "x" * 255),
+    ('"' + "x" * 255 + '"', "x" * 255),
+]
+
+
+@pytest.mark.parametrize(("header", "key"), KEYS)
+def test_an_idempotency_key_is_read_without_its_quotes(header: str, key: str) -> None:
+    assert parse_key(header) == key
+
+
+@pytest.mark.parametrize("header", ["", '""', "x" * 256, "a\tb", "é", "a\x7f", "a\nb", "a\n"])
+def test_a_key_that_cannot_be_kept_is_refused(header: str) -> None:
+    with pytest.raises(Problem) as refused:
+        parse_key(header)
+    assert (refused.value.code, refused.value.status) == ("idempotency_key_invalid", 400)
+
+
+def test_a_missing_key_is_asked_for() -> None:
+    with pytest.raises(Problem) as refused:
+        parse_key(None)
+    assert (refused.value.code, refused.value.status) == ("idempotency_key_required", 400)
+
+
+class Order(msgspec.Struct):
+    points: int
+    note: str | None = None
+    metadata: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+def test_a_fingerprint_tells_requests_apart_and_not_their_spelling() -> None:
+    fingerprint = request_fingerprint("capture/1", Order(1, metadata={"a": "1", "b": "2"}))
+    assert len(fingerprint) == 32
+    assert fingerprint == request_fingerprint("capture/1", Order(1, metadata={"b": "2", "a": "1"}))
+    others = [("capture/1", Order(2)), ("capture/2", Order(1, metadata={"a": "1", "b": "2"})), ("capture/1", None)]
+    assert len({fingerprint, *(request_fingerprint(*other) for other in others)}) == 4
+
+
+def test_a_page_says_where_the_next_begins() -> None:
+    assert page([1, 2, 3], limit=2, cursor=int).next == "2"
+    assert page([1, 2], limit=2, cursor=int).next is None
+    assert page(list[int](), limit=2, cursor=int).items == []
+
+
+def test_public_ids_read_back() -> None:
+    key = bytes(range(16))
+    assert identifiers.grant_id(7, key) == "grt_00000007000102030405060708090a0b0c0d0e0f"
+    assert identifiers.parse_grant_id(identifiers.grant_id(2**31 - 1, key)) == (2**31 - 1, key)
+    assert identifiers.redemption_id(3, 5) == "red_000000030000000000000005"
+    assert identifiers.parse_redemption_id(identifiers.redemption_id(3, 2**63 - 1)) == (3, 2**63 - 1)
+
+
+@pytest.mark.parametrize("text", ["", "grt_", "grt_" + "f" * 40, "grt_" + "0" * 41, "GRT_" + "0" * 40, "grt_" + "0" * 39 + "G"])
+def test_what_is_not_an_id_names_nothing(text: str) -> None:
+    assert identifiers.parse_grant_id(text) is None
+    assert identifiers.parse_redemption_id(text.replace("grt", "red")) is None
+
+
+async def test_a_cache_asks_once_however_many_wait() -> None:
+    asked: list[str] = []
+    now = 0.0
+
+    async def load(key: str) -> int:
+        asked.append(key)
+        await asyncio.sleep(0)
+        if key == "bad":
+            raise LookupError
+        return len(asked)
+
+    cache = TtlCache(load, ttl_s=1, size_max=2, clock=lambda: now)
+    assert await asyncio.gather(*(cache.get("a") for _ in range(50))) == [1] * 50
+    now = 0.9
+    assert await cache.get("a") == 1
+    now = 1.0
+    assert await cache.get("a") == 2
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            await cache.get("bad")
+    assert asked == ["a", "a", "bad", "bad"]
+    for key in ("b", "c", "a"):
+        await cache.get(key)
+    assert asked[4:] == ["b", "c", "a"]
+
+
+async def test_a_caller_that_goes_away_does_not_fail_the_others() -> None:
+    release = asyncio.Event()
+
+    async def load(key: str) -> str:
+        await release.wait()
+        return key
+
+    cache = TtlCache(load, ttl_s=1)
+    first, second = asyncio.create_task(cache.get("a")), asyncio.create_task(cache.get("a"))
+    await asyncio.sleep(0)
+    first.cancel()
+    release.set()
+    assert await second == "a"
