@@ -65,9 +65,9 @@ async def post_grants(connection: asyncpg.Connection[Any], orders: Sequence[Gran
 
 def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
     """The function's parallel arrays. What several grants share is listed once and named by index, counted from 1."""
-    brands = {order.book.book_id: order.book.brand_id for order in orders}
-    book_ids = sorted(brands)
-    book_index = {book_id: n for n, book_id in enumerate(book_ids, 1)}
+    # A book that is asked for under two brands is here twice, and the function refuses the batch.
+    books = sorted({(order.book.book_id, order.book.brand_id) for order in orders})
+    book_index = {book_id: n for n, (book_id, _) in enumerate(books, 1)}
 
     budgets: dict[tuple[int, bytes], int] = {}
     kinds: dict[tuple[int, int, int, int, Grade, int, str, str, str], int] = {}
@@ -122,8 +122,8 @@ def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
 
     return (
         now,
-        book_ids,
-        [brands[book_id] for book_id in book_ids],
+        [book_id for book_id, _ in books],
+        [brand_id for _, brand_id in books],
         [book_id for book_id, _ in budgets],
         [budget for _, budget in budgets],
         [cap[0] for cap in caps],

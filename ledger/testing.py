@@ -1,0 +1,153 @@
+"""For the tests of programs that embed the ledger: orders and steps with everything filled in, and a clock that stands still.
+
+    await set_clock(owner, book, NOON)
+    await ledger.fund(fund(book, 100))
+    await ledger.grant(order(book, customer=7, points=5))
+    await ledger.redeem(authorize(book, customer=7, points=3))
+
+Say what the test is about and leave out the rest. An order's event key and a step's request hash follow from its contents, as in a
+real program; ``key`` is a fresh idempotency key unless given.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ledger.events import event_key
+from ledger.types import AccountClass, Book, CapUse, EventDetails, Fund, Grade, GrantOrder, Operation, Redeem
+
+NOON = datetime(2030, 1, 15, 12, tzinfo=UTC)
+"""A moment in the future: a book's clock can be moved forward only."""
+
+_STANDS_STILL = timedelta(seconds=55)
+_numbers = itertools.count(1)
+
+
+async def set_clock(owner: asyncpg.Connection[Any], book: Book, at: datetime) -> None:
+    """Move a book's clock to ``at``, where it stands still for most of a minute. ``owner`` connects as the tables' owner.
+
+    A book's time is never before its last posting's: so that is set to ``at`` too, and the clock has to catch up with it.
+    """
+    moved = await owner.execute(
+        """
+        UPDATE ledger.head SET posted_at = $3, clock_offset = $3 - clock_timestamp() - $4
+        WHERE book_id = $1 AND brand_id = $2 AND posted_at <= $3
+        """,
+        book.book_id,
+        book.brand_id,
+        at,
+        _STANDS_STILL,
+    )
+    if moved != "UPDATE 1":
+        raise ValueError(f"{book} has no clock before {at}")
+
+
+def order(
+    book: Book,
+    *,
+    customer: int = 7,
+    points: int = 5,
+    message_id: str = "message-1",
+    campaign_no: int = 1,
+    action: str = "click",
+    channel: str = "email",
+    qualifier: str = "",
+    grade: Grade = Grade.B,
+    waits: bool = False,
+    unlimited: bool = False,
+    caps: tuple[CapUse, ...] = (),
+    expires_on: date | None = None,
+    account_class: AccountClass = AccountClass.ENGAGEMENT,
+    at: datetime = NOON,
+    metadata: str | None = None,
+) -> GrantOrder:
+    """A grant for one click on one email."""
+    return GrantOrder(
+        book=book,
+        campaign_no=campaign_no,
+        key=event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action=action, qualifier=qualifier),
+        customer=customer,
+        points=points,
+        grade=grade,
+        window_at=at,
+        occurred_at=at,
+        details=EventDetails(
+            action=action,
+            channel=channel,
+            message_id=message_id,
+            qualifier=qualifier,
+            source="api",
+            principal=1,
+            campaign_version=1,
+            rule=0,
+            metadata=metadata,
+        ),
+        expires_on=expires_on,
+        account_class=account_class,
+        caps=caps,
+        waits=waits,
+        unlimited=unlimited,
+    )
+
+
+def fund(book: Book, points: int, *, campaign_no: int = 1, key: str | None = None) -> Fund:
+    """Points for a campaign."""
+    return Fund(book, campaign_no, points, key or _fresh_key(), _request_hash(campaign_no, points))
+
+
+def authorize(
+    book: Book,
+    customer: int,
+    points: int,
+    *,
+    key: str | None = None,
+    hold_s: int = 600,
+    capture: bool = False,
+    order_ref: str = "order-1",
+    value: int | None = None,
+) -> Redeem:
+    """Set points aside, for ten minutes unless told."""
+    return _step(
+        book,
+        Operation.AUTHORIZE,
+        key or _fresh_key(),
+        customer=customer,
+        points=points,
+        hold_s=hold_s,
+        capture=capture,
+        order_ref=order_ref,
+        value=value,
+    )
+
+
+def capture(book: Book, redemption: int, points: int = 0, *, final: bool = True, key: str | None = None) -> Redeem:
+    """Spend what is held: ``points`` of it, or all."""
+    return _step(book, Operation.CAPTURE, key or _fresh_key(), redemption=redemption, points=points, final=final)
+
+
+def void(book: Book, redemption: int, *, key: str | None = None) -> Redeem:
+    """Give back what is held. Needs no idempotency key."""
+    return _step(book, Operation.VOID, key, redemption=redemption)
+
+
+def refund(book: Book, redemption: int, points: int = 0, *, key: str | None = None) -> Redeem:
+    """Give back what was spent: ``points`` of it, or all."""
+    return _step(book, Operation.REFUND, key or _fresh_key(), redemption=redemption, points=points)
+
+
+def _step(book: Book, operation: Operation, key: str | None, **fields: Any) -> Redeem:
+    return Redeem(book=book, operation=operation, key=key, request_hash=_request_hash(sorted(fields.items())), **fields)
+
+
+def _fresh_key() -> str:
+    return f"key-{next(_numbers)}"
+
+
+def _request_hash(*fields: Any) -> bytes:
+    return sha256(msgspec.json.encode(fields)).digest()

@@ -1,0 +1,64 @@
+"""The event key: a published format, so that anyone can recompute it."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger import event_key
+
+VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "event_key_vectors.json").read_text())["vectors"]
+
+EVENT: dict[str, Any] = {
+    "campaign_no": 12,
+    "message_id": "msg-2031-05",
+    "customer": 345,
+    "action": "click",
+    "qualifier": "hero",
+}
+
+
+def key_as_documented(campaign_no: int, message_id: str, customer: int, action: str, qualifier: str) -> bytes:
+    """The format of `ledger/events.py`, written down a second time."""
+    fields = ["1", str(campaign_no), "m:" + message_id, str(customer), action, qualifier]
+    text = b"".join(len(field.encode("utf-8")).to_bytes(4, "big") + field.encode("utf-8") for field in fields)
+    return blake2b(text, digest_size=16).digest()
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["about"] for vector in VECTORS])
+def test_the_published_vectors_hold(vector: dict[str, Any]) -> None:
+    assert event_key(**vector["event"]).hex() == vector["key"]
+    assert key_as_documented(**vector["event"]).hex() == vector["key"]
+
+
+OTHER_EVENTS = [
+    {"campaign_no": 13},
+    {"message_id": "msg-2031-06"},
+    {"message_id": "MSG-2031-05"},
+    {"message_id": "msg-2031-05 "},
+    {"customer": 346},
+    {"action": "open"},
+    {"qualifier": ""},
+    {"qualifier": "footer"},
+    {"message_id": "msg-2031-05345", "customer": 0},  # the same characters, cut elsewhere
+    {"action": "clickhero", "qualifier": ""},
+]
+
+
+@pytest.mark.parametrize("changed", OTHER_EVENTS, ids=str)
+def test_every_field_makes_another_event(changed: dict[str, Any]) -> None:
+    assert event_key(**EVENT | changed) != event_key(**EVENT)
+
+
+def test_without_a_qualifier_it_is_empty() -> None:
+    unqualified = {name: value for name, value in EVENT.items() if name != "qualifier"}
+    assert event_key(**unqualified) == event_key(**unqualified, qualifier="")
+
+
+def test_letters_that_look_alike_are_different_letters() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    assert event_key(**EVENT | {"message_id": composed}) != event_key(**EVENT | {"message_id": decomposed})
