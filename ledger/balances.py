@@ -70,6 +70,13 @@ CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clo
 WHERE head.book_id = $1 AND head.brand_id = $2
 """
 
+_BUDGET = """
+SELECT account.credits, account.debits
+FROM ledger.account
+JOIN ledger.head ON head.book_id = account.book_id AND head.brand_id = $2
+WHERE account.book_id = $1 AND account.id = $3
+"""
+
 _STATEMENT = """
 SELECT
     transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.debit, transfer.credit, transfer.amount,
@@ -96,6 +103,12 @@ async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance
     return Balance(
         spendable=sum(lot.points for lot in lots), held=row["held"], pending=row["pending"], lots=lots, seq=row["seq"]
     )
+
+
+async def budget(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> tuple[int, int]:
+    """What a campaign's budget was funded with and what was granted from it."""
+    row = await pool.fetchrow(_BUDGET, book.book_id, book.brand_id, chart.budget(campaign_no))
+    return (0, 0) if row is None else (row["credits"], row["debits"])
 
 
 async def statement(

@@ -98,6 +98,10 @@ class Ledger:
         """What a customer has now."""
         return await balances.balance(self._pool, book, customer)
 
+    async def budget(self, book: Book, campaign_no: int) -> tuple[int, int]:
+        """What a campaign was funded with and what it has granted, in points."""
+        return await balances.budget(self._pool, book, campaign_no)
+
     async def statement(self, book: Book, customer: int, *, before: int | None = None, limit: int = 100) -> list[Entry]:
         """What happened to a customer's points, newest first."""
         return await balances.statement(self._pool, book, customer, before=before, limit=limit)

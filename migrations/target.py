@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import service.auth.tables
-import service.brands.tables
-import service.campaigns.tables
-import service.customers.tables
-import service.links.tables  # noqa: F401  imported for what it adds to the metadata, as are the others
+from service.auth import tables as auth
+from service.brands import tables as brands
+from service.campaigns import tables as campaigns
+from service.customers import tables as customers
 from service.database import metadata
+from service.links import tables as links
 
 SCHEMA = "rewards"
 
-__all__ = ["SCHEMA", "metadata"]
+# Importing them is what puts the tables on the metadata.
+CAPABILITIES = (auth, brands, campaigns, customers, links)
+
+__all__ = ["CAPABILITIES", "SCHEMA", "metadata"]

@@ -27,6 +27,8 @@ from service.auth.guards import provide_principal
 from service.auth.queries import Principals
 from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
 from service.brands.queries import BrandDirectory
+from service.campaigns.queries import CampaignDirectory
+from service.customers.directory import CustomerDirectory
 from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
 from service.links.link_host import open_link_host
@@ -128,6 +130,8 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "database_watch": watch,
                 "principals": Principals(engine),
                 "brands": BrandDirectory(engine),
+                "campaigns": CampaignDirectory(engine),
+                "customers": CustomerDirectory(pool, app.state.secrets.identity_keys[-1]),
                 "ledger": ledger,
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, engine)),
             }

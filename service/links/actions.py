@@ -21,7 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import event_key
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.campaigns.queries import Campaign, campaign_by_id
+from service.campaigns.queries import campaign_by_id
+from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.links import link_tokens
 from service.links.destinations import DestinationRefused, normal_form
@@ -69,14 +70,19 @@ async def mint(
     if not good:
         return [draft for draft in drafts if isinstance(draft, Problem)]
 
-    resolved = await customers.resolve(state, brand, [draft.request.customer for draft in good.values()])
+    resolved = dict(
+        zip(good, await customers.resolve(state, brand, [draft.request.customer for draft in good.values()]), strict=True)
+    )
+    drafts = [each if isinstance(each := resolved.get(index), Problem) else draft for index, draft in enumerate(drafts)]
+    good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
     numbers = await number_destinations(engine, brand, {draft.destination for draft in good.values()})
     host.last_known.see_brand(brand)
     host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
 
     rows = {
         index: _row(draft, customer, numbers[draft.destination], principal, now)
-        for (index, draft), customer in zip(good.items(), resolved, strict=True)
+        for index, draft in good.items()
+        if isinstance(customer := resolved[index], int)
     }
     new, stored = await _store(engine, rows.values())
     tokens = await _sign([_claims(each, brand, host) for each in stored.values()], host)

@@ -1,0 +1,155 @@
+"""Campaigns on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from ledger import FUND_MAX, AccountClass, Grade
+from service.bodies import Body, Identifier, Points, Slug
+from service.campaigns.rules import Campaign, Cap, OncePer, Rule
+
+ClassName = Literal["engagement", "purchase", "third_party"]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+FundPoints = Annotated[int, msgspec.Meta(ge=1, le=FUND_MAX)]
+CampaignId = Annotated[
+    str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$(?!\\n)", description="Lower case, at most 64 characters.")
+]
+
+
+class RuleRequest(Body, frozen=True):
+    """What an action is worth."""
+
+    action: Slug
+    points: Points
+    channel: Slug | None = None
+    """Absent: any channel on which no other rule pays."""
+    once_per: OncePer = "message"
+    min_evidence: Literal["A", "B", "C", "D"] = "C"
+    """The weakest evidence that is paid at once; a weaker report waits for a stronger one."""
+
+
+class CapRequest(Body, frozen=True):
+    """The most that one customer can earn in one day of the brand's zone."""
+
+    per: Literal["customer"]
+    window: Literal["day"]
+    action: Slug | None = None
+    channel: Slug | None = None
+    max_grants: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    max_points: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
+
+
+class CampaignRequest(Body, frozen=True):
+    """A campaign. With a ``budget`` it is funded at once, which takes the scope ``funds:write`` too."""
+
+    id: CampaignId
+    name: Identifier
+    starts_at: Instant
+    ends_at: Instant
+    rules: Annotated[list[RuleRequest], msgspec.Meta(min_length=1, max_length=100)]
+    budget: Annotated[int, msgspec.Meta(ge=0, le=FUND_MAX)] = 0
+    caps: Annotated[list[CapRequest], msgspec.Meta(max_length=8)] = msgspec.field(default_factory=list[CapRequest])
+    account_class: ClassName = msgspec.field(default="engagement", name="class")
+    expires_after_months: Annotated[int, msgspec.Meta(ge=1, le=120)] | None = 12
+    """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "id": "autumn-2026",
+        "name": "Autumn thank-you",
+        "starts_at": "2026-09-01T00:00:00Z",
+        "ends_at": "2026-12-01T00:00:00Z",
+        "budget": 5_000_000,
+        "rules": [
+            {"action": "open", "points": 1, "min_evidence": "D"},
+            {"action": "click", "channel": "email", "points": 5},
+            {"action": "reply", "points": 20},
+        ],
+        "caps": [{"per": "customer", "window": "day", "max_grants": 10}],
+        "expires_after_months": 12,
+    }
+
+    def pays(self) -> tuple[Rule, ...]:
+        """The rules, as campaigns keep them."""
+        return tuple(
+            Rule(rule.action, rule.points, rule.channel, rule.once_per, Grade(rule.min_evidence)) for rule in self.rules
+        )
+
+    def limits(self) -> tuple[Cap, ...]:
+        """The caps, as campaigns keep them."""
+        return tuple(
+            Cap(action=cap.action, channel=cap.channel, max_grants=cap.max_grants, max_points=cap.max_points)
+            for cap in self.caps
+        )
+
+
+class BudgetResponse(msgspec.Struct, frozen=True):
+    """``funded`` less ``granted`` is ``left``."""
+
+    funded: int
+    granted: int
+    left: int
+
+
+class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign as it is now."""
+
+    id: str
+    version: int
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    rules: Sequence[Rule]
+    caps: Sequence[Cap]
+    account_class: ClassName = msgspec.field(name="class")
+    expires_after_months: int | None
+    created_at: datetime
+    budget: BudgetResponse
+
+    @classmethod
+    def of(cls, campaign: Campaign, budget: tuple[int, int]) -> CampaignResponse:
+        """``budget`` is what was funded and what was granted, in points."""
+        funded, granted = budget
+        return cls(
+            id=campaign.id,
+            version=campaign.version,
+            name=campaign.name,
+            starts_at=campaign.starts_at,
+            ends_at=campaign.ends_at,
+            rules=campaign.rules,
+            caps=campaign.caps,
+            account_class=class_name(campaign.account_class),
+            expires_after_months=campaign.expires_after_months,
+            created_at=campaign.created_at,
+            budget=BudgetResponse(funded=funded, granted=granted, left=funded - granted),
+        )
+
+
+class FundRequest(Body, frozen=True):
+    """Points for a campaign to grant."""
+
+    points: FundPoints
+
+    example: ClassVar[dict[str, Any]] = {"points": 1_000_000}
+
+
+class FundResponse(msgspec.Struct, frozen=True):
+    """What the campaign has left now, and all that the brand has issued."""
+
+    campaign: str
+    funded: int
+    budget_left: int
+    issued: int
+
+
+def class_name(account_class: AccountClass) -> ClassName:
+    """The accounting class as the wire says it."""
+    names: dict[AccountClass, ClassName] = {
+        AccountClass.ENGAGEMENT: "engagement",
+        AccountClass.PURCHASE: "purchase",
+        AccountClass.THIRD_PARTY: "third_party",
+    }
+    return names[account_class]

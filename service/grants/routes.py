@@ -1,0 +1,55 @@
+"""Grants over HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from service.auth.guards import requires
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.bodies import BATCH_BYTES_MAX
+from service.grants import actions
+from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResults
+from service.idempotency import REPLAYED
+from service.openapi import problems
+from service.problems import Problem
+
+
+@post(
+    "/v1/grants",
+    guards=[requires(Scope.GRANTS_WRITE)],
+    tags=["grants"],
+    responses=problems("unknown_campaign", "occurred_at_out_of_range", "overloaded", "database_unavailable"),
+)
+async def report_event(
+    data: JSONBody[GrantRequest], principal: NamedDependency[Principal], state: State
+) -> Response[GrantAnswer]:
+    """Report what a customer did with a message, and pay for it once."""
+    (answer,) = await actions.report(state, principal, [data], received_at=datetime.now(UTC))
+    if isinstance(answer, Problem):
+        raise answer
+    return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
+
+
+@post(
+    "/v1/grants/batch",
+    guards=[requires(Scope.GRANTS_WRITE)],
+    status_code=200,
+    request_max_body_size=BATCH_BYTES_MAX,
+    tags=["grants"],
+)
+async def report_events(
+    data: JSONBody[GrantBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> GrantResults:
+    """Report many events, decided in order. What is wrong with one item concerns that item alone."""
+    answers = await actions.report(state, principal, data.items, received_at=datetime.now(UTC))
+    return GrantResults.of(data.items, answers, request_id=request.scope["state"]["request_id"])
+
+
+route_handlers: list[Any] = [report_event, report_events]

@@ -1,0 +1,131 @@
+"""Grants on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from service.bodies import Batch, Body, Identifier, Slug
+from service.customers.schemas import CustomerRef
+from service.problems import Problem, ProblemDocument
+
+METADATA_BYTES_MAX = 2_048
+
+Outcome = Literal["granted", "waiting", "refused", "ignored"]
+Reason = Literal[
+    "cap_reached",
+    "budget_exhausted",
+    "stronger_evidence_needed",
+    "campaign_not_started",
+    "campaign_over",
+    "no_rule",
+    "machine",
+]
+
+
+class GrantRequest(Body, frozen=True):
+    """One thing a customer did with one message."""
+
+    campaign: Identifier
+    message_id: Identifier
+    """The sender's own id of the message: with the customer and the action it makes the event, which is paid once."""
+    customer: CustomerRef
+    action: Slug
+    channel: Slug
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """Absent: now. More than 72 hours ago counts as 72 hours ago."""
+    link: Identifier | None = None
+    """Which link of the message, where a rule pays once per link."""
+    evidence: Literal["A", "B", "C", "D", "X"] | None = None
+    """How sure it is that a person acted. It can lower what the API key may claim, never raise it; X is a machine."""
+    metadata: Annotated[dict[str, str | int | float | bool | None], msgspec.Meta(max_length=32)] | None = None
+    """Kept beside the books and erasable; at most 2,048 bytes of JSON."""
+    ref: Identifier | None = None
+    """Your own mark, echoed in the answer."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "campaign": "autumn-2026",
+        "message_id": "newsletter-0412",
+        "customer": {"id": "C-1001"},
+        "action": "click",
+        "channel": "email",
+        "occurred_at": "2026-10-02T09:14:03Z",
+    }
+
+
+class GrantBatch(Batch[GrantRequest]):
+    """A JSON array, or NDJSON with one grant a line; at most 10,000."""
+
+
+class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided on a report.
+
+    ``points`` is what was paid. ``balance`` is what the customer can spend now, as of ``balance_seq``; both are null where
+    nothing was recorded (``ignored``), and so is ``grant_id``.
+    """
+
+    grant_id: str | None
+    outcome: Outcome
+    reason: Reason | None
+    points: int
+    balance: int | None
+    balance_seq: int | None
+    replayed: bool
+    ref: str | None = None
+
+    @property
+    def status(self) -> int:
+        """201 when it was decided now, 200 when it was before or when there was nothing to decide."""
+        return 200 if self.replayed or self.outcome == "ignored" else 201
+
+
+class GrantResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One item's answer: what a single grant answers, or a problem. ``index`` counts every item, also the broken ones."""
+
+    index: int
+    status: int
+    ref: str | msgspec.UnsetType = msgspec.UNSET
+    grant_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    outcome: Outcome | msgspec.UnsetType = msgspec.UNSET
+    reason: Reason | msgspec.UnsetType | None = msgspec.UNSET
+    points: int | msgspec.UnsetType = msgspec.UNSET
+    balance: int | msgspec.UnsetType | None = msgspec.UNSET
+    balance_seq: int | msgspec.UnsetType | None = msgspec.UNSET
+    replayed: bool | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class GrantResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request."""
+
+    results: list[GrantResult]
+
+    @classmethod
+    def of(
+        cls, items: Sequence[GrantRequest | Problem], answers: Sequence[GrantAnswer | Problem], *, request_id: str
+    ) -> GrantResults:
+        """Say what became of each item."""
+        return cls(
+            [_result(index, item, answer, request_id) for index, (item, answer) in enumerate(zip(items, answers, strict=True))]
+        )
+
+
+def _result(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Problem, request_id: str) -> GrantResult:
+    ref = item.ref if isinstance(item, GrantRequest) and item.ref is not None else msgspec.UNSET
+    if isinstance(answer, Problem):
+        return GrantResult(index=index, status=answer.status, ref=ref, problem=answer.document(request_id))
+    return GrantResult(
+        index=index,
+        status=answer.status,
+        ref=ref,
+        grant_id=answer.grant_id,
+        outcome=answer.outcome,
+        reason=answer.reason,
+        points=answer.points,
+        balance=answer.balance,
+        balance_seq=answer.balance_seq,
+        replayed=answer.replayed,
+    )

@@ -1,0 +1,33 @@
+"""When an event counts: the one time that decides campaign dates, caps and how long the points last."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from ledger import month_end
+
+LATENESS_MAX = timedelta(hours=72)
+"""How late a report may come and still count when it happened; a later one counts as this late."""
+AHEAD_MAX = timedelta(minutes=5)
+"""How far a reporter's clock may be ahead of ours."""
+
+
+def window_at(occurred_at: datetime, received_at: datetime) -> datetime | None:
+    """The time that counts, or ``None`` for an event from the future.
+
+    A reporter cannot choose it: it lies between ``LATENESS_MAX`` before the report and the report.
+    """
+    if occurred_at > received_at + AHEAD_MAX:
+        return None
+    return max(received_at - LATENESS_MAX, min(occurred_at, received_at))
+
+
+def business_date(at: datetime, time_zone: str) -> date:
+    """The day of ``at`` in the brand's zone. ``ZoneInfo`` remembers the zones it has read."""
+    return at.astimezone(ZoneInfo(time_zone)).date()
+
+
+def last_day(earned_on: date, months: int | None) -> date | None:
+    """The last day on which points can be spent that were earned on ``earned_on``; ``None`` is for ever."""
+    return None if months is None else month_end(earned_on, months)

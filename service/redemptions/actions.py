@@ -1,0 +1,125 @@
+"""Spending points the way a payment is made: authorize, capture, void, refund."""
+
+from __future__ import annotations
+
+from litestar.datastructures import State
+
+from ledger import Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
+from service.brands.brand import Brand
+from service.customers import actions as customers
+from service.idempotency import REPLAYED, request_fingerprint
+from service.identifiers import parse_redemption_id
+from service.problems import Problem, not_found
+from service.redemptions.schemas import CaptureRequest, RedemptionRequest, RefundRequest
+
+# How a refusal of the ledger is told; ``{balance}`` is what the customer can spend.
+_REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
+    RedemptionOutcome.IDEMPOTENCY_KEY_REUSED: (
+        "idempotency_key_reused",
+        "This Idempotency-Key was used before with another request.",
+    ),
+    RedemptionOutcome.AUTHORIZATION_EXPIRED: ("authorization_expired", "The hold timed out; its points went back."),
+    RedemptionOutcome.ALREADY_VOIDED: ("already_voided", "The redemption was voided."),
+    RedemptionOutcome.FULLY_CAPTURED: ("fully_captured", "Nothing is held any more: it was captured."),
+    RedemptionOutcome.CAPTURE_EXCEEDS_AUTHORIZED: ("capture_exceeds_authorized", "Less is held than was to be captured."),
+    RedemptionOutcome.REFUND_EXCEEDS_CAPTURED: (
+        "refund_exceeds_captured",
+        "Less was captured, and not yet refunded, than was to be refunded.",
+    ),
+    RedemptionOutcome.INSUFFICIENT_BALANCE: ("insufficient_balance", "The customer can spend {balance} points, which is less."),
+}
+
+
+async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: str) -> RedemptionResult:
+    """Set points aside, or spend them at once. The customer must be one to whom the brand has given its own id."""
+    known = await customers.find(state, brand, wanted.customer)
+    if known is None:
+        raise Problem("insufficient_balance", "Nobody has reported this customer yet, so she has no points.")
+    if not known.confirmed:
+        raise Problem(
+            "customer_not_confirmed",
+            "The customer is known by an email or phone alone. She can redeem once she is reported with the brand's own id.",
+        )
+    return await _redeem(
+        state,
+        Redeem(
+            book=brand.book,
+            operation=Operation.AUTHORIZE,
+            key=key,
+            request_hash=request_fingerprint("authorize", wanted),
+            points=wanted.points,
+            customer=known.customer,
+            capture=wanted.capture,
+            hold_s=wanted.expires_in_s,
+            order_ref=wanted.order_ref,
+            store_id=wanted.store_id,
+            terminal_id=wanted.terminal_id,
+        ),
+    )
+
+
+async def capture(state: State, brand: Brand, public_id: str, wanted: CaptureRequest, key: str) -> RedemptionResult:
+    """Spend what is held, and give back the rest unless the capture is not the last one."""
+    return await _redeem(
+        state,
+        Redeem(
+            book=brand.book,
+            operation=Operation.CAPTURE,
+            key=key,
+            request_hash=request_fingerprint(f"capture {public_id}", wanted),
+            points=wanted.points or 0,
+            redemption=redemption_number(brand, public_id),
+            final=wanted.final,
+        ),
+    )
+
+
+async def void(state: State, brand: Brand, public_id: str) -> RedemptionResult:
+    """Give back what is held. Doing it again changes nothing and answers the same."""
+    return await _redeem(
+        state,
+        Redeem(
+            book=brand.book,
+            operation=Operation.VOID,
+            key=None,
+            request_hash=request_fingerprint(f"void {public_id}", None),
+            redemption=redemption_number(brand, public_id),
+        ),
+    )
+
+
+async def refund(state: State, brand: Brand, public_id: str, wanted: RefundRequest, key: str) -> RedemptionResult:
+    """Give back what was captured."""
+    return await _redeem(
+        state,
+        Redeem(
+            book=brand.book,
+            operation=Operation.REFUND,
+            key=key,
+            request_hash=request_fingerprint(f"refund {public_id}", wanted),
+            points=wanted.points or 0,
+            redemption=redemption_number(brand, public_id),
+        ),
+    )
+
+
+def redemption_number(brand: Brand, public_id: str) -> int:
+    """The redemption's number in the brand's book. Raises ``not_found`` for any other id."""
+    parsed = parse_redemption_id(public_id)
+    if parsed is None or parsed[0] != brand.book.book_id:
+        raise not_found("redemption")
+    return parsed[1]
+
+
+async def _redeem(state: State, step: Redeem) -> RedemptionResult:
+    ledger: Ledger = state.ledger
+    result = await ledger.redeem(step)
+    if result.outcome is RedemptionOutcome.NOT_FOUND:
+        raise not_found("redemption")
+    if result.outcome is RedemptionOutcome.MOVED:
+        raise Problem("database_unavailable", "The customer is being merged into another; send it again.")
+    if result.outcome in _REFUSALS:
+        code, detail = _REFUSALS[result.outcome]
+        headers = {REPLAYED: "true"} if result.replayed else {}
+        raise Problem(code, detail.format(balance=result.balance), headers=headers)
+    return result

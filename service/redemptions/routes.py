@@ -1,0 +1,149 @@
+"""Redemptions over HTTP: what a storefront's checkout calls."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Response, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from ledger import Ledger, RedemptionResult
+from service.auth.guards import requires
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.customers import actions as customers
+from service.customers.schemas import CustomerRef
+from service.idempotency import decided
+from service.openapi import problems
+from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+from service.problems import not_found
+from service.redemptions import actions
+from service.redemptions.schemas import CaptureRequest, RedemptionRequest, RedemptionResponse, RefundRequest, VoidRequest
+
+_WRITE = [requires(Scope.REDEMPTIONS_WRITE)]
+_READ = [requires(Scope.REDEMPTIONS_READ)]
+
+
+@post(
+    "/v1/redemptions",
+    guards=_WRITE,
+    tags=["redemptions"],
+    responses=problems("insufficient_balance", "customer_not_confirmed", "idempotency_key_reused"),
+)
+async def authorize_redemption(
+    data: JSONBody[RedemptionRequest],
+    principal: NamedDependency[Principal],
+    state: State,
+    idempotency_key: NamedDependency[str],
+) -> Response[RedemptionResponse]:
+    """Set points aside for a purchase."""
+    return _answer(principal, await actions.authorize(state, principal.brand, data, idempotency_key))
+
+
+@post(
+    "/v1/redemptions/{redemption_id:str}/capture",
+    guards=_WRITE,
+    tags=["redemptions"],
+    responses=problems(
+        "not_found",
+        "authorization_expired",
+        "already_voided",
+        "fully_captured",
+        "capture_exceeds_authorized",
+        "idempotency_key_reused",
+    ),
+)
+async def capture_redemption(
+    redemption_id: FromPath[str],
+    data: JSONBody[CaptureRequest],
+    principal: NamedDependency[Principal],
+    state: State,
+    idempotency_key: NamedDependency[str],
+) -> Response[RedemptionResponse]:
+    """Spend points that were set aside; the rest goes back unless ``final`` is false."""
+    return _answer(principal, await actions.capture(state, principal.brand, redemption_id, data, idempotency_key))
+
+
+@post(
+    "/v1/redemptions/{redemption_id:str}/void",
+    guards=_WRITE,
+    tags=["redemptions"],
+    responses=problems("not_found", "fully_captured"),
+)
+async def void_redemption(
+    redemption_id: FromPath[str],
+    data: JSONBody[VoidRequest],
+    principal: NamedDependency[Principal],
+    state: State,
+) -> Response[RedemptionResponse]:
+    """Give back points that were set aside. Needs no Idempotency-Key: a second void changes nothing."""
+    return _answer(principal, await actions.void(state, principal.brand, redemption_id))
+
+
+@post(
+    "/v1/redemptions/{redemption_id:str}/refund",
+    guards=_WRITE,
+    tags=["redemptions"],
+    responses=problems("not_found", "refund_exceeds_captured", "idempotency_key_reused"),
+)
+async def refund_redemption(
+    redemption_id: FromPath[str],
+    data: JSONBody[RefundRequest],
+    principal: NamedDependency[Principal],
+    state: State,
+    idempotency_key: NamedDependency[str],
+) -> Response[RedemptionResponse]:
+    """Give back points that were spent, in part or in full."""
+    return _answer(principal, await actions.refund(state, principal.brand, redemption_id, data, idempotency_key))
+
+
+@get("/v1/redemptions/{redemption_id:str}", guards=_READ, tags=["redemptions"], responses=problems("not_found"))
+async def get_redemption(
+    redemption_id: FromPath[str], ledger: NamedDependency[Ledger], principal: NamedDependency[Principal]
+) -> RedemptionResponse:
+    """A redemption as it stands now."""
+    book = principal.brand.book
+    redemption = await ledger.redemption(book, actions.redemption_number(principal.brand, redemption_id))
+    if redemption is None:
+        raise not_found("redemption")
+    return RedemptionResponse.of(redemption, book.book_id)
+
+
+@get("/v1/redemptions", guards=_READ, tags=["redemptions"])
+async def list_redemptions(
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
+    state: State,
+    customer: Annotated[str | None, QueryParameter(description="The brand's own id of a customer.")] = None,
+    order_ref: Annotated[str | None, QueryParameter(description="The storefront's reference of a purchase.")] = None,
+    after: AfterSeq = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[RedemptionResponse]:
+    """Redemptions, newest first: all, a customer's, or those for an order."""
+    book = principal.brand.book
+    number: int | None = None
+    if customer is not None:
+        known = await customers.find(state, principal.brand, CustomerRef(id=customer))
+        if known is None:
+            return Page(items=[], next=None)
+        number = known.customer
+    found = await ledger.find_redemptions(book, customer=number, order_ref=order_ref, before=after, limit=limit + 1)
+    listed = page(found, limit=limit, cursor=lambda redemption: redemption.redemption)
+    return Page(items=[RedemptionResponse.of(each, book.book_id) for each in listed.items], next=listed.next)
+
+
+def _answer(principal: Principal, result: RedemptionResult) -> Response[RedemptionResponse]:
+    assert result.redemption is not None
+    return decided(RedemptionResponse.of(result.redemption, principal.brand.book.book_id), replayed=result.replayed)
+
+
+route_handlers: list[Any] = [
+    authorize_redemption,
+    list_redemptions,
+    get_redemption,
+    capture_redemption,
+    void_redemption,
+    refund_redemption,
+]

@@ -1,0 +1,128 @@
+"""Redemptions on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from ledger import Redemption, RedemptionStatus
+from service.bodies import Body, Identifier, Points
+from service.customers.schemas import CustomerRef
+from service.identifiers import redemption_id
+
+HOLD_S = 7 * 86_400
+"""How long a hold lasts unless the storefront says otherwise."""
+HOLD_S_MAX = 30 * 86_400
+
+HoldSeconds = Annotated[int, msgspec.Meta(ge=1, le=HOLD_S_MAX)]
+
+
+class RedemptionRequest(Body, frozen=True):
+    """Points to set aside for a purchase."""
+
+    customer: CustomerRef
+    points: Points
+    order_ref: Identifier
+    """The storefront's own reference of the purchase."""
+    capture: bool = False
+    """Spend the points at once, without a hold."""
+    expires_in_s: HoldSeconds = HOLD_S
+    """After so many seconds a hold that was not captured gives its points back."""
+    store_id: Identifier | None = None
+    terminal_id: Identifier | None = None
+
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "points": 500, "order_ref": "order-77812"}
+
+
+class CaptureRequest(Body, frozen=True):
+    """What to spend of a hold. Absent ``points``: all of it."""
+
+    points: Points | None = None
+    final: bool = True
+    """Give back what is not captured; false keeps holding it."""
+
+    example: ClassVar[dict[str, Any]] = {"points": 400}
+
+
+class VoidRequest(Body, frozen=True):
+    """Nothing needs to be said to void a hold."""
+
+
+class RefundRequest(Body, frozen=True):
+    """What to give back of what was captured. Absent ``points``: all of it."""
+
+    points: Points | None = None
+
+    example: ClassVar[dict[str, Any]] = {"points": 150}
+
+
+class OperationResponse(msgspec.Struct, frozen=True):
+    """One thing that happened to a redemption."""
+
+    type: str
+    points: int
+    posted_at: datetime
+    seq: int
+
+
+class RedemptionLotResponse(msgspec.Struct, frozen=True):
+    """The part of a redemption that came from points with one last day."""
+
+    expires_on: date | None
+    account_class: str = msgspec.field(name="class")
+    held: int
+    captured: int
+    refunded: int
+
+
+class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A redemption. ``captured``, ``released`` and what is still held add up to ``authorized``.
+
+    ``balance`` is what the customer can spend after it, as of ``balance_seq``.
+    """
+
+    redemption_id: str
+    status: RedemptionStatus
+    order_ref: str
+    store_id: str | None
+    terminal_id: str | None
+    authorized: int
+    captured: int
+    released: int
+    refunded: int
+    value: int | None
+    operations: Sequence[OperationResponse]
+    lots: Sequence[RedemptionLotResponse]
+    expires_at: datetime
+    balance: int
+    balance_seq: int
+
+    @classmethod
+    def of(cls, redemption: Redemption, book_id: int) -> RedemptionResponse:
+        """The redemption as a storefront sees it."""
+        return cls(
+            redemption_id=redemption_id(book_id, redemption.redemption),
+            status=redemption.status,
+            order_ref=redemption.order_ref,
+            store_id=redemption.store_id,
+            terminal_id=redemption.terminal_id,
+            authorized=redemption.authorized,
+            captured=redemption.captured,
+            released=redemption.released,
+            refunded=redemption.refunded,
+            value=redemption.value,
+            operations=[
+                OperationResponse(operation.verb, operation.points, operation.posted_at, operation.seq)
+                for operation in redemption.operations
+            ],
+            lots=[
+                RedemptionLotResponse(lot.expires_on, lot.account_class.name.lower(), lot.held, lot.captured, lot.refunded)
+                for lot in redemption.lots
+            ],
+            expires_at=redemption.expires_at,
+            balance=redemption.balance,
+            balance_seq=redemption.balance_seq,
+        )
