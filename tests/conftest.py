@@ -75,6 +75,17 @@ def _with_database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
+@contextlib.contextmanager
+def reachable_directory() -> Generator[Path]:
+    """A temporary directory for an embedded server: when root runs the tests, the server's user gets into it too."""
+    directory = Path(tempfile.mkdtemp(prefix="rewards-test-"))
+    directory.chmod(0o711)
+    yield directory
+    for postgres in directory.rglob("server.json"):
+        EmbeddedPostgres(postgres.parent).stop()
+    shutil.rmtree(directory)
+
+
 # ---- One server a run
 
 

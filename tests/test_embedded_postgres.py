@@ -13,7 +13,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ import pytest
 from service import embedded_postgres
 from service.database import is_away
 from service.embedded_postgres import EmbeddedPostgres
+from tests.conftest import reachable_directory
 from tests.embedded_postgres_walk import kill_9, run, walk
 
 ROOT = os.geteuid() == 0
@@ -35,24 +35,17 @@ ROOT = os.geteuid() == 0
 
 @pytest.fixture
 def directory() -> Generator[Path]:
-    """A directory that the server's user can reach, which pytest's own is not when root runs the tests."""
-    path = Path(tempfile.mkdtemp(prefix="rewards-embedded-"))
-    path.chmod(0o755)
-    yield path
-    EmbeddedPostgres(path / "postgres").stop()
-    shutil.rmtree(path)
+    with reachable_directory() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="module")
 def server() -> Generator[EmbeddedPostgres]:
     """One running server for the tests that only look."""
-    path = Path(tempfile.mkdtemp(prefix="rewards-embedded-"))
-    path.chmod(0o755)
-    server = EmbeddedPostgres(path / "postgres", small=True)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(path)
+    with reachable_directory() as directory:
+        server = EmbeddedPostgres(directory / "postgres", small=True)
+        server.start()
+        yield server
 
 
 def test_it_keeps_its_data_through_restarts_and_kills(directory: Path) -> None:
