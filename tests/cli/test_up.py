@@ -1,0 +1,178 @@
+"""`rewards up`, which `make run` calls: all runs after one command, comes back when it dies, and stops in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli import running
+from tests.conftest import reachable_directory
+
+Environ = dict[str, str]
+
+STAYS_UNDER_S = 5
+"""What the second start may take."""
+
+
+@pytest.fixture
+def environ() -> Generator[Environ]:
+    with reachable_directory() as directory:
+        yield running.environ(directory / ".rewards")
+
+
+class Up:
+    """A `rewards up` that has said that it is up."""
+
+    def __init__(self, environ: Environ) -> None:
+        began = time.monotonic()
+        self.environ = environ
+        self.process = running.start(environ, "up")
+        self.said: list[str] = []
+        self.hear("Up after")
+        self.took_s = time.monotonic() - began
+
+    def hear(self, beginning: str) -> None:
+        """Wait for a line that begins so."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.append(line)
+            if line.startswith(beginning):
+                return
+        pytest.fail(f"It ended, and had said: {''.join(self.said)}")
+
+    @property
+    def demo(self) -> dict[str, Any]:
+        return json.loads((Path(self.environ["REWARDS_DATA_DIR"]) / "demo.json").read_bytes())
+
+    def child(self, name: str) -> int:
+        """The pid of one of its commands."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return next(int(pid) for pid in children if name in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+
+    def postmaster(self) -> int:
+        data = Path(self.environ["REWARDS_DATA_DIR"]) / "postgres" / "data"
+        return int((data / "postmaster.pid").read_text().split()[0])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        pids = [self.process.pid, self.child("serve"), self.child("worker"), self.postmaster()]
+        self.process.send_signal(number)
+        assert self.process.wait(30) == 0
+        assert [pid for pid in pids if _lives(pid)] == []
+
+
+def _lives(pid: int) -> bool:
+    """Whether the process runs; one that ended, and whose new parent has not looked yet, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_one_command_and_everything_runs(environ: Environ) -> None:
+    up = Up(environ)
+    demo = up.demo
+    demo_file = Path(environ["REWARDS_DATA_DIR"]) / "demo.json"
+    assert demo_file.stat().st_mode & 0o777 == 0o600
+    assert set(demo) == {"base_url", "brand", "campaign", "keys", "reward_link"}
+    assert set(demo["keys"]) == {"admin", "messaging", "storefront", "finance"}
+    assert demo["base_url"] == f"http://127.0.0.1:{environ['REWARDS_PORT']}"
+    shown = "".join(up.said)
+    for told in (demo["base_url"], demo["keys"]["messaging"], demo["reward_link"], environ["REWARDS_OPERATOR_PORT"]):
+        assert told in shown
+
+    page = httpx.get(demo["reward_link"])
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+    second = running.run(environ, "up")
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"Error: It is up already, at {demo['base_url']}")
+    up.stop(signal.SIGINT)
+
+    again = Up(environ)
+    assert again.took_s < STAYS_UNDER_S
+    assert again.demo["keys"] == demo["keys"]
+    again.stop()
+
+
+def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ) -> None:
+    up = Up(environ)
+    paid = [_grant(up.demo, "before")]
+
+    os.kill(up.child("serve"), signal.SIGKILL)
+    up.hear("The API ended (SIGKILL)")
+    running.wait_ready(environ["REWARDS_PORT"])
+    paid.append(_grant(up.demo, "after the API"))
+
+    os.kill(up.postmaster(), signal.SIGKILL)
+    up.hear("PostgreSQL ended")
+    running.wait_ready(environ["REWARDS_PORT"])
+    paid.append(_grant(up.demo, "after PostgreSQL"))
+
+    os.kill(up.child("worker"), signal.SIGKILL)
+    up.hear("The worker ended (SIGKILL)")
+
+    # Killed itself, it leaves PostgreSQL behind; the next one finds it.
+    up.process.kill()
+    up.process.wait()
+    again = Up(environ)
+    assert any(line.startswith("PostgreSQL   found running") for line in again.said)
+    for message in ("before", "after the API", "after PostgreSQL"):
+        assert _grant(again.demo, message)["replayed"] is True
+    assert _grant(again.demo, "last")["balance"] == sum(grant["points"] for grant in paid) + 100
+    again.stop()
+
+
+def _grant(demo: dict[str, Any], message_id: str) -> dict[str, Any]:
+    answer = httpx.post(
+        f"{demo['base_url']}/v1/grants",
+        headers={"Authorization": f"Bearer {demo['keys']['messaging']}"},
+        json={
+            "campaign": demo["campaign"],
+            "message_id": message_id,
+            "customer": {"id": "customer-7"},
+            "action": "reply",
+            "channel": "sms",
+        },
+        timeout=30,
+    )
+    assert answer.status_code in {200, 201}, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("variable", ["REWARDS_PORT", "REWARDS_OPERATOR_PORT"])
+def test_a_taken_port_is_named_before_anything_starts(environ: Environ, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", int(environ[variable]))):
+        finished = running.run(environ, "up")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(f"Error: Cannot listen on 127.0.0.1 port {environ[variable]}")
+    assert variable in finished.stderr
+    assert not (Path(environ["REWARDS_DATA_DIR"]) / "postgres").exists()
+
+
+def test_a_wrong_setting_is_one_sentence(environ: Environ) -> None:
+    finished = running.run({**environ, "REWARDS_PORT": "eighty"}, "up")
+    assert (finished.returncode, finished.stderr.count("\n")) == (1, 1)
+    assert "REWARDS_PORT" in finished.stderr
+
+
+def test_ctrl_c_in_the_middle_of_the_start_leaves_nothing_running(environ: Environ) -> None:
+    process = running.start(environ, "up")
+    data = Path(environ["REWARDS_DATA_DIR"])
+    while not (data / "postgres" / "data.new").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 0, said
+    held = subprocess.run(["/usr/bin/flock", "-n", data / "postgres" / "running", "true"], check=False)
+    assert held.returncode == 0
