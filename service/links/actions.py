@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import event_key
 from service.auth.principal import Principal
+from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
@@ -43,6 +44,8 @@ LIFE_ASKED_MAX = timedelta(days=5 * 366)
 _SIGNED_AT_ONCE = 8
 """Signing takes some 40 µs: a few are not worth a thread."""
 
+_LEADS_ELSEWHERE = "this link leads elsewhere already; give `link` a label of its own for another one"
+
 
 class _Draft(msgspec.Struct, frozen=True):
     """An item whose campaign, rule, destination and times are in order."""
@@ -58,53 +61,60 @@ async def mint(
     state: State, principal: Principal, items: Sequence[LinkRequest | Problem], *, now: datetime
 ) -> list[MintedLink | Problem]:
     """Mint a link for each item, in order; what is wrong with one item is its own problem."""
-    engine: AsyncEngine = state.engine
     host: LinkHost = state.link_host
     brand = principal.brand
-    campaigns = {
-        item.campaign: await campaign_by_id(state, brand, item.campaign)
-        for item in {item.campaign: item for item in items if isinstance(item, LinkRequest)}.values()
-    }
+    named = {item.campaign for item in items if isinstance(item, LinkRequest)}
+    campaigns = {name: await campaign_by_id(state, brand, name) for name in named}
     drafts = [item if isinstance(item, Problem) else _draft(item, brand, campaigns[item.campaign], now) for item in items]
-    good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
-    if not good:
-        return [draft for draft in drafts if isinstance(draft, Problem)]
+    problems = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, Problem)}
+    rows: dict[int, _NewLink] = {}
+    for index, row in (await _rows(state, principal, drafts, now)).items():
+        if isinstance(row, Problem):
+            problems[index] = row
+        else:
+            rows[index] = row
 
-    resolved = dict(
-        zip(good, await customers.resolve(state, brand, [draft.request.customer for draft in good.values()]), strict=True)
-    )
-    drafts = [each if isinstance(each := resolved.get(index), Problem) else draft for index, draft in enumerate(drafts)]
-    good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
-    numbers = await number_destinations(engine, brand, {draft.destination for draft in good.values()})
-    host.last_known.see_brand(brand)
-    host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
-
-    rows = {
-        index: _row(draft, customer, numbers[draft.destination], principal, now)
-        for index, draft in good.items()
-        if isinstance(customer := resolved[index], int)
-    }
-    new, stored = await _store(engine, rows.values())
-    tokens = await _sign([_claims(each, brand, host) for each in stored.values()], host)
+    new, stored = await _store(state.engine, rows.values())
+    tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
     urls = {link_id: f"{host.base_url}/r/{token}" for link_id, token in zip(stored, tokens, strict=True)}
 
     minted: list[MintedLink | Problem] = []
-    for index, draft in enumerate(drafts):
-        if isinstance(draft, Problem):
-            minted.append(draft)
+    for index in range(len(items)):
+        if index in problems:
+            minted.append(problems[index])
             continue
         there = stored[rows[index].link_id]
-        if there.destination != draft.destination:
-            minted.append(
-                invalid_field(
-                    "/destination", "this link leads elsewhere already; give `link` a label of its own for another one"
-                )
-            )
+        if there.destination_no != rows[index].destination_no:
+            minted.append(invalid_field("/destination", _LEADS_ELSEWHERE))
             continue
         minted.append(MintedLink(link=there, url=urls[there.link_id], is_new=there.link_id in new))
         # The same link twice in one batch is new once.
         new.discard(there.link_id)
     return minted
+
+
+async def _rows(
+    state: State, principal: Principal, drafts: Sequence[_Draft | Problem], now: datetime
+) -> dict[int, _NewLink | Problem]:
+    """The row of each draft, by its index; or what is wrong with its customer."""
+    good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
+    if not good:
+        return {}
+    brand = principal.brand
+    resolved = await customers.resolve(
+        state,
+        brand,
+        [draft.request.customer for draft in good.values()],
+        may_attach=Scope.CUSTOMERS_WRITE in principal.scopes,
+    )
+    numbers = await number_destinations(state.engine, brand, {draft.destination for draft in good.values()})
+    host: LinkHost = state.link_host
+    host.last_known.see_brand(brand)
+    host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
+    return {
+        index: customer if isinstance(customer, Problem) else _row(draft, customer, numbers[draft.destination], principal, now)
+        for (index, draft), customer in zip(good.items(), resolved, strict=True)
+    }
 
 
 def _draft(request: LinkRequest, brand: Brand, campaign: Campaign | None, now: datetime) -> _Draft | Problem:
@@ -211,6 +221,8 @@ async def _store(engine: AsyncEngine, rows: Iterable[_NewLink]) -> tuple[set[byt
     first: dict[bytes, _NewLink] = {}
     for row in rows:
         first.setdefault(row.link_id, row)
+    if not first:
+        return set(), {}
     # In order of their ids: two batches with the same links must not wait for each other.
     ordered = [first[link_id] for link_id in sorted(first)]
     columns = {name: [getattr(row, name) for row in ordered] for name in _NEW_LINK_COLUMNS}

@@ -31,7 +31,8 @@ async def mint_links(
 ) -> LinkResults:
     """Mint reward links.
 
-    The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item alone.
+    The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item
+    alone.
     """
     minted = await actions.mint(state, principal, data.items, now=datetime.now(UTC))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])

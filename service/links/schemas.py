@@ -27,7 +27,7 @@ class MintedLink(msgspec.Struct, frozen=True):
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class LinkRequest(Body):
+class LinkRequest(Body, frozen=True):
     """A reward link for one customer in one message."""
 
     campaign: Identifier

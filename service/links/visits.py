@@ -21,12 +21,14 @@ from litestar.datastructures import State
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
-from ledger import ClockSkew, Grade, LedgerUnavailable, Overloaded
+from ledger import Grade
 from service import log
 from service.brands.brand import Brand
-from service.campaigns.queries import Campaign, campaign_version
+from service.campaigns.queries import campaign_version
+from service.campaigns.rules import Campaign
 from service.database import is_away
 from service.grants import actions as grants
+from service.grants.schemas import GrantAnswer
 from service.links import claim_receipts, link_tokens
 from service.links.claim_receipts import ClaimReceipt
 from service.links.evidence import is_pressed_on_our_page, reads_ahead
@@ -189,7 +191,7 @@ async def _offer(state: State, link: _Found, page: Page, now: datetime) -> Respo
     )
 
 
-def _page_of(answer: grants.GrantAnswer) -> Page:
+def _page_of(answer: GrantAnswer) -> Page:
     """How a decision is told to the customer."""
     match answer.outcome:
         case "granted":
@@ -225,7 +227,7 @@ def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Response[str]:
 
 def _is_passing(error: Exception) -> bool:
     """Whether trying again may help: then the customer is shown the way on rather than an error."""
-    if not (isinstance(error, (Overloaded, LedgerUnavailable, ClockSkew)) or is_away(error)):
+    if not (isinstance(error, Problem) and error.spec.retryable) and not is_away(error):
         return False
     structlog.get_logger().warning("link_not_served", **log.describe_error(error))
     return True

@@ -54,7 +54,7 @@ class Site:
         """What the customer can spend."""
         async with self.client("storefront") as storefront:
             answer = await storefront.get(f"/v1/customers/{customer}/balance")
-        return answer.raise_for_status().json()["spendable"]
+        return answer.raise_for_status().json()["balance"]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def site(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGener
     app = create_app(Settings(database_url=database.application_url, base_url=base_url, demo=True), make_secrets())
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
     site = Site(base_url, keys)
     async with site.client("admin") as admin:

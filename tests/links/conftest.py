@@ -47,7 +47,7 @@ class Links:
     async def balance(self, customer: str = "C-1001") -> int:
         """What the customer can spend."""
         answer = await self.api.client("storefront").get(f"/v1/customers/{customer}/balance")
-        return answer.raise_for_status().json()["spendable"]
+        return answer.raise_for_status().json()["balance"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from service.app import create_app
 from service.links import link_tokens, visits
 from service.settings import Settings
-from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys, make_secrets, running
+from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys, make_secrets
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 
@@ -275,7 +275,7 @@ async def wired(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGene
     secrets = make_secrets()
     settings = Settings(database_url=await wire.start(), base_url=BASE_URL)
     app = create_app(settings, secrets)
-    async with running(app):
+    async with app.lifespan():
         api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets)
         await make_campaign(api.client("admin"))
         yield Links(api), wire
