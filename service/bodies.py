@@ -352,8 +352,13 @@ class StrictBody(AbstractDTO[Any]):
         """Decode the body into the type that the route declares."""
         connection = cast("ASGIConnection[Any, Any, Any, Any]", self.asgi_connection)  # pyright: ignore[reportUnknownMemberType]
         declared: Any = connection.route_handler.parsed_data_field.annotation
-        media_type = media_type_of(connection)
         batch = _batch_of(declared)
+        if batch is None and not value.strip() and "content-type" not in connection.headers:
+            # Nothing was sent (a void, say), so there is nothing to name the type of.
+            return decode_body(_empty_body(declared), decoder_of(declared))
+        is_empty = not value.strip()
+        # Who sends nothing need not say what it is.
+        media_type = JSON if is_empty and "content-type" not in connection.headers else media_type_of(connection)
         taken = {JSON, NDJSON} if batch is not None and batch.member is None else {JSON}
         if media_type not in taken:
             raise Problem(
@@ -362,9 +367,7 @@ class StrictBody(AbstractDTO[Any]):
             )
         if batch is not None:
             return decode_batch(value, media_type, batch, decoder_of(batch.item_type()))
-        if not value.strip():
-            value = _empty_body(declared)
-        return decode_body(value, decoder_of(declared))
+        return decode_body(_empty_body(declared) if is_empty else value, decoder_of(declared))
 
     @classmethod
     def is_supported_model_type_field(cls, field_definition: FieldDefinition) -> bool:
