@@ -21,6 +21,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tests.conftest import reachable_directory
+
 ROOT = Path(__file__).parent.parent
 REWARDS = Path(sys.executable).with_name("rewards")
 END = "=== end of block ==="
@@ -55,9 +57,13 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+def directory() -> Generator[Path]:
     """A directory in which `rewards up` runs, as a clone of the repository would be."""
-    directory = tmp_path_factory.mktemp("walk")
+    with reachable_directory() as directory:
+        yield from _run_in(directory)
+
+
+def _run_in(directory: Path) -> Generator[Path]:
     (directory / ".venv").symlink_to(Path(sys.prefix))
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REWARDS_")} | {
@@ -99,15 +105,24 @@ def test_the_commands_run_as_written_and_answer_what_is_shown(
         check=False,
     )
     printed = done.stdout.split(END)
+    assert done.returncode == 0, f"{printed[-1]}\n{done.stderr}"
     shown = iter(printed)
     answer = ""
     for block in blocks:
         if block.language == "bash":
-            answer = next(shown, "")
+            answer = next(shown)
         else:
-            found = json.loads(answer.strip().splitlines()[-1])
-            assert_shows(json.loads(block.text), found, f"{name}:{block.line}")
-    assert done.returncode == 0, f"{printed[-1]}\n{done.stderr}"
+            assert_shows(json.loads(block.text), last_answer(answer), f"{name}:{block.line}")
+
+
+def last_answer(printed: str) -> Any:
+    """The last of the JSON values that a block's commands printed one behind the other."""
+    answer: Any = None
+    rest = printed.strip()
+    while rest:
+        answer, end = json.JSONDecoder().raw_decode(rest)
+        rest = rest[end:].strip()
+    return answer
 
 
 def assert_shows(part: Any, whole: Any, where: str) -> None:
