@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -27,12 +26,19 @@ from service.auth.guards import provide_principal
 from service.auth.queries import Principals
 from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
 from service.brands.queries import BrandDirectory
+from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
+from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
+from service.demo_shop import routes as demo_shop_routes
+from service.finance import routes as finance_routes
+from service.grants import routes as grant_routes
 from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
+from service.links import routes as link_routes
 from service.links.link_host import open_link_host
 from service.observation import observe
+from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
 
 POOL_SIZE = 10
@@ -44,22 +50,17 @@ _LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "link_host
 """What routes may take from the application's state, by name, as a ``NamedDependency``."""
 
 
-def _mounted(capability: str) -> list[Any]:
-    try:
-        return importlib.import_module(f"service.{capability}.routes").route_handlers
-    except ImportError:
-        return []
-
-
 route_handlers: list[Any] = [
     *health.route_handlers,
     *docs.route_handlers,
     *auth_routes.route_handlers,
-    *(
-        handler
-        for name in ("campaigns", "customers", "grants", "redemptions", "links", "finance", "demo_shop")
-        for handler in _mounted(name)
-    ),
+    *campaign_routes.route_handlers,
+    *customer_routes.route_handlers,
+    *grant_routes.route_handlers,
+    *link_routes.route_handlers,
+    *redemption_routes.route_handlers,
+    *finance_routes.route_handlers,
+    *demo_shop_routes.route_handlers,
 ]
 
 

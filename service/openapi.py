@@ -16,6 +16,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, cast
 
 import msgspec
@@ -38,6 +39,18 @@ _ABOUT = """Points for what customers do with messages: granted exactly once, re
 Authenticate with `Authorization: Bearer rk_live_...` (or `rk_test_...`). Times are RFC 3339 in UTC. Every refusal is a problem
 (RFC 9457): tell them apart by `code`. Lists take `after` and `limit`; `next` is the `after` of the page behind, or null. Every
 answer carries `X-Request-Id`; send your own to find it in both logs. Fields, codes and values are only ever added within v1."""
+
+
+_TAGS = {
+    "meta": "Who you are here.",
+    "campaigns": "What is paid for: rules, budgets and caps.",
+    "grants": "Points for what customers did.",
+    "links": "Reward links, for messages to carry.",
+    "customers": "What a customer has.",
+    "redemptions": "Spending points: authorize, capture, void, refund.",
+    "finance": "The books, as they stand and at a cut.",
+    "health": "For load balancers.",
+}
 
 
 @dataclass
@@ -80,6 +93,7 @@ def document_of(app: Litestar) -> JsonObject:
         operation = document["paths"][path][method.lower()]
         _describe_operation(operation, handler)
         _describe_body(operation, handler)
+        _describe_success(operation)
         _describe_problems(operation, handler)
     components = document["components"]
     _describe_structs(components["schemas"])
@@ -88,6 +102,7 @@ def document_of(app: Litestar) -> JsonObject:
     }
     document["info"] |= {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     document["servers"] = [{"url": "/"}]
+    document["tags"] = [{"name": name, "description": about} for name, about in _TAGS.items()]
     _write_whole_numbers(document)
     return _with_short_names(document)
 
@@ -118,6 +133,13 @@ def _describe_operation(operation: JsonObject, handler: HTTPRouteHandler) -> Non
     operation["description"] = "\n\n".join(part for part in about if part)
     if not operation["description"]:
         del operation["description"]
+
+
+def _describe_success(operation: JsonObject) -> None:
+    for status, response in operation["responses"].items():
+        # The framework quotes a table of status codes ("Request fulfilled, document follows").
+        if int(status) < 400 and response.get("description") == HTTPStatus(int(status)).description:
+            response["description"] = HTTPStatus(int(status)).phrase
 
 
 def _guard(handler: HTTPRouteHandler) -> requires | None:

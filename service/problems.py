@@ -66,7 +66,6 @@ CODES: dict[str, CodeSpec] = {
     "customer_not_confirmed": CodeSpec(
         409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
     ),
-    "identity_conflict": CodeSpec(409, "Identity conflict", "The identities given belong to different customers."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),

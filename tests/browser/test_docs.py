@@ -25,7 +25,6 @@ async def test_the_documentation_shows_the_api_and_asks_nothing_of_other_hosts(s
     await page.wait_for_selector("text=Rewards API")
     operation = page.locator("#operations-meta-read_meta")
     await operation.click()
-    await operation.locator("text=/v1/meta").first.wait_for()
     await operation.locator("text=unauthorized").first.wait_for()
     assert complaints == []
     others = [url for url in asked if not url.startswith((site.base_url, "data:"))]

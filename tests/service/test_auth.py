@@ -58,7 +58,7 @@ NOT_A_KEY = [
 
 @pytest.mark.parametrize("header", NOT_A_KEY)
 async def test_without_a_known_key_nothing_is_answered(api: Api, header: str | None) -> None:
-    headers = {} if header is None else {"Authorization": header.encode()}
+    headers = {} if header is None else {b"Authorization": header.encode()}
     answer = await api.client(None).get("/v1/meta", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["www-authenticate"] == 'Bearer realm="rewards"'

@@ -30,7 +30,7 @@ def test_it_is_openapi_3_1_with_one_name_for_each_operation() -> None:
     assert len(names) == len(set(names))
     for path, method, operation in operations():
         assert operation["summary"], f"{method} {path} has no docstring"
-        assert operation["tags"], f"{method} {path} has no tag"
+        assert {tag["name"] for tag in DOCUMENT["tags"]} >= set(operation["tags"]), f"{method} {path}"
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -63,7 +63,8 @@ def test_every_body_has_an_example() -> None:
             schema = body["content"]["application/json"]["schema"]
             while "$ref" not in schema:
                 schema = schema["items"] if "items" in schema else next(iter(schema["properties"].values()))
-            assert DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("examples"), path
+            described = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            assert described.get("examples") or not described["properties"], path
 
 
 def test_v1_needs_a_key_and_says_which_scope() -> None:
