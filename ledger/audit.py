@@ -1,7 +1,7 @@
 """The audit: every invariant of a book, recomputed from its tables alone.
 
-Each check is one statement, so it is of one instant even while writers run. Together they read the whole log: on a large book run
-it with a connection of its own, or on a replica.
+Each check is one statement, so it is of one instant even while writers run. Together they read the whole log: on a large book
+run it with a connection of its own, or on a replica.
 
     seq_has_no_gaps                    1, 2, 3 ... up to the head's
     posted_at_never_runs_back          in the order of seq
@@ -79,7 +79,8 @@ _CHECKS = {
         FROM ledger.account WHERE account.book_id = $1
     """,
     "no_account_below_its_floor": """
-        SELECT count(*), count(*) FILTER (WHERE log.balance < 0), array_agg(encode(log.id, 'hex')) FILTER (WHERE log.balance < 0)
+        SELECT count(*), count(*) FILTER (WHERE log.balance < 0),
+            array_agg(encode(log.id, 'hex')) FILTER (WHERE log.balance < 0)
         FROM (
             SELECT side.id, sum(side.points) AS balance
             FROM (
@@ -217,8 +218,8 @@ _CHECKS = {
 
 _DETAILS = """
 SELECT
-    transfer.seq, transfer.details_hash, event.salt, event.action, event.channel, event.message_id, event.qualifier, event.source,
-    event.principal, event.campaign_version, event.rule, event.metadata
+    transfer.seq, transfer.details_hash, event.salt, event.action, event.channel, event.message_id, event.qualifier,
+    event.source, event.principal, event.campaign_version, event.rule, event.metadata
 FROM ledger.transfer
 JOIN ledger.event
     ON event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
@@ -271,5 +272,3 @@ async def _events(connection: asyncpg.Connection[Any], book: Book) -> AsyncItera
         for row in rows:
             yield row
         after = rows[-1]["seq"]
-
-

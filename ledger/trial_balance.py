@@ -1,7 +1,7 @@
 """The book at a cut: every account's sums, and the log itself.
 
-A balance at a cut is today's balance less what was posted since, both read in one statement. The log up to a cut never changes, so
-it is read page by page in separate statements: no snapshot stays open.
+A balance at a cut is today's balance less what was posted since, both read in one statement. The log up to a cut never changes,
+so it is read page by page in separate statements: no snapshot stays open.
 """
 
 from __future__ import annotations
@@ -129,5 +129,3 @@ async def transfers(pool: asyncpg.Pool[Any], book: Book, *, after: int, cut: int
         )
         for row in rows
     ]
-
-

@@ -1,7 +1,7 @@
 """Identities: the normal form of what a brand calls a customer, and the keyed hash that is all we keep of it.
 
-Form 1 is: the brand's own id as it is; an email address in NFC, trimmed, lower case, its domain in ASCII (IDNA 2008); a telephone
-number in E.164. A new form or key gets a new number, and both are looked up until no old hash is left.
+Form 1 is: the brand's own id as it is; an email address in NFC, trimmed, lower case, its domain in ASCII (IDNA 2008); a
+telephone number in E.164. A new form or key gets a new number, and both are looked up until no old hash is left.
 """
 
 from __future__ import annotations

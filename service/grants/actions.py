@@ -3,8 +3,8 @@
     report    what a brand's system says that customers did, any number at once
     claim     what a customer did with a link of ours
 
-What can be computed again (no such campaign, not its time, nothing to pay, a machine) is answered and not recorded. The rest is one
-order to the ledger for each event: it decides once, whoever reports it and how often.
+What can be computed again (no such campaign, not its time, nothing to pay, a machine) is answered and not recorded. The rest is
+one order to the ledger for each event: it decides once, whoever reports it and how often.
 """
 
 from __future__ import annotations

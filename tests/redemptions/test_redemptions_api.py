@@ -1,0 +1,197 @@
+"""Redemptions over HTTP, as a checkout uses them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api_fixtures import Api, make_brand, make_keys
+
+EARNED = 100
+
+
+@pytest.fixture
+async def shop(api: Api) -> httpx.AsyncClient:
+    """The storefront's client, and a customer with 100 points."""
+    campaign = {
+        "id": "autumn",
+        "name": "Autumn",
+        "starts_at": "2026-01-01T00:00:00Z",
+        "ends_at": "2099-01-01T00:00:00Z",
+        "budget": 10_000,
+        "rules": [{"action": "click", "points": EARNED}],
+    }
+    (await api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
+    for customer in ({"id": "c-1"}, {"email": "ada@example.org"}):
+        report = {"campaign": "autumn", "message_id": "m", "customer": customer, "action": "click", "channel": "email"}
+        (await api.client("messaging").post("/v1/grants", json=report)).raise_for_status()
+    return api.client("storefront")
+
+
+async def authorize(shop: httpx.AsyncClient, key: str = "a-1", **changed: Any) -> httpx.Response:
+    body: dict[str, Any] = {"customer": {"id": "c-1"}, "points": 60, "order_ref": "order-1"}
+    return await shop.post("/v1/redemptions", json=body | changed, headers={"Idempotency-Key": key})
+
+
+async def act(shop: httpx.AsyncClient, redemption: str, operation: str, key: str, **body: Any) -> httpx.Response:
+    return await shop.post(f"/v1/redemptions/{redemption}/{operation}", json=body, headers={"Idempotency-Key": key})
+
+
+async def test_a_purchase_from_authorization_to_refund(shop: httpx.AsyncClient) -> None:
+    held = (await authorize(shop)).json()
+    assert (held["status"], held["authorized"], held["balance"]) == ("authorized", 60, 40)
+    captured = (await act(shop, held["redemption_id"], "capture", "c-1", points=50)).json()
+    assert (captured["status"], captured["captured"], captured["released"], captured["balance"]) == ("captured", 50, 10, 50)
+    part = (await act(shop, held["redemption_id"], "refund", "r-1", points=20)).json()
+    assert (part["status"], part["refunded"], part["balance"]) == ("partially_refunded", 20, 70)
+    rest = (await act(shop, held["redemption_id"], "refund", "r-2")).json()
+    assert (rest["status"], rest["refunded"], rest["balance"]) == ("refunded", 50, 100)
+    assert [operation["type"] for operation in rest["operations"]] == ["authorize", "capture", "void", "refund", "refund"]
+    shown = (await shop.get(f"/v1/redemptions/{held['redemption_id']}")).json()
+    assert shown == rest
+
+
+async def test_a_capture_that_is_not_final_keeps_holding_the_rest(shop: httpx.AsyncClient) -> None:
+    redemption = (await authorize(shop)).json()["redemption_id"]
+    first = (await act(shop, redemption, "capture", "c-1", points=20, final=False)).json()
+    assert (first["status"], first["captured"], first["released"], first["balance"]) == ("partially_captured", 20, 0, 40)
+    rest = (await act(shop, redemption, "capture", "c-2")).json()
+    assert (rest["status"], rest["captured"], rest["balance"]) == ("captured", 60, 40)
+
+
+async def test_points_can_be_spent_at_once(shop: httpx.AsyncClient) -> None:
+    spent = (await authorize(shop, capture=True)).json()
+    assert (spent["status"], spent["captured"], spent["balance"]) == ("captured", 60, 40)
+
+
+async def test_a_void_gives_all_back_and_can_be_repeated_without_a_key(shop: httpx.AsyncClient) -> None:
+    redemption = (await authorize(shop)).json()["redemption_id"]
+    first = await shop.post(f"/v1/redemptions/{redemption}/void")
+    again = await shop.post(f"/v1/redemptions/{redemption}/void")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["status"] == "voided"
+    assert first.json() == again.json()
+    assert first.json()["balance"] == EARNED
+
+
+async def test_a_retry_with_the_same_key_gets_the_same_answer(shop: httpx.AsyncClient) -> None:
+    first, again = await authorize(shop), await authorize(shop)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert first.content == again.content
+
+
+async def test_a_refusal_is_kept_under_its_key(shop: httpx.AsyncClient) -> None:
+    refused = await authorize(shop, points=101)
+    assert (refused.status_code, refused.json()["code"]) == (402, "insufficient_balance")
+    again = await authorize(shop, points=101)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (402, "true")
+
+
+async def test_a_key_used_with_another_request_is_refused(shop: httpx.AsyncClient) -> None:
+    await authorize(shop)
+    reused = await authorize(shop, points=61)
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [(None, "idempotency_key_required"), ("", "idempotency_key_invalid"), ("x" * 256, "idempotency_key_invalid")],
+)
+async def test_an_authorization_needs_a_key(shop: httpx.AsyncClient, key: str | None, code: str) -> None:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    body = {"customer": {"id": "c-1"}, "points": 1, "order_ref": "o"}
+    answer = await shop.post("/v1/redemptions", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+WRONG_STATES: list[tuple[list[tuple[str, dict[str, Any]]], tuple[str, dict[str, Any]], str]] = [
+    ([("void", {})], ("capture", {}), "already_voided"),
+    ([("capture", {})], ("capture", {}), "fully_captured"),
+    ([("capture", {})], ("void", {}), "fully_captured"),
+    ([], ("capture", {"points": 61}), "capture_exceeds_authorized"),
+    ([], ("refund", {}), "refund_exceeds_captured"),
+    ([("capture", {"points": 10})], ("refund", {"points": 11}), "refund_exceeds_captured"),
+    ([("capture", {}), ("refund", {})], ("refund", {"points": 1}), "refund_exceeds_captured"),
+]
+
+
+@pytest.mark.parametrize(("before", "step", "code"), WRONG_STATES)
+async def test_a_step_in_the_wrong_state_says_why(
+    shop: httpx.AsyncClient, before: list[tuple[str, dict[str, Any]]], step: tuple[str, dict[str, Any]], code: str
+) -> None:
+    redemption = (await authorize(shop)).json()["redemption_id"]
+    for n, (operation, body) in enumerate(before):
+        (await act(shop, redemption, operation, f"before-{n}", **body)).raise_for_status()
+    answer = await act(shop, redemption, step[0], "now", **step[1])
+    assert (answer.status_code, answer.json()["code"]) == (409, code)
+
+
+async def test_a_customer_known_by_email_alone_cannot_redeem_yet(shop: httpx.AsyncClient, api: Api) -> None:
+    refused = await authorize(shop, customer={"email": "ada@example.org"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "customer_not_confirmed")
+    report = {
+        "campaign": "autumn",
+        "message_id": "m",
+        "customer": {"id": "ada", "email": "ada@example.org"},
+        "action": "click",
+        "channel": "email",
+    }
+    await api.client("messaging").post("/v1/grants", json=report)
+    assert (await authorize(shop, customer={"email": "ada@example.org"})).status_code == 201
+
+
+async def test_a_customer_nobody_knows_has_nothing_to_spend(shop: httpx.AsyncClient) -> None:
+    refused = await authorize(shop, customer={"id": "stranger"})
+    assert (refused.status_code, refused.json()["code"]) == (402, "insufficient_balance")
+    balance = (await shop.get("/v1/customers/stranger/balance")).json()
+    assert (balance["known"], balance["balance"]) == (False, 0)
+
+
+async def test_another_brand_sees_nothing(shop: httpx.AsyncClient, api: Api, owner: Any) -> None:
+    redemption = (await authorize(shop)).json()["redemption_id"]
+    other = api.client(key=(await make_keys(owner, await make_brand(owner, "other")))["storefront"])
+    for answer in (
+        await other.get(f"/v1/redemptions/{redemption}"),
+        await other.post(f"/v1/redemptions/{redemption}/void"),
+        await act(other, redemption, "capture", "k"),
+        await other.get("/v1/redemptions/red_1"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert (await other.get("/v1/customers/c-1/balance")).json()["known"] is False
+    assert (await shop.get(f"/v1/redemptions/{redemption}")).json()["status"] == "authorized"
+
+
+async def test_redemptions_are_found_by_order_and_by_customer(shop: httpx.AsyncClient) -> None:
+    for n in range(3):
+        await authorize(shop, f"a-{n}", points=10, order_ref=f"order-{n}")
+    assert len((await shop.get("/v1/redemptions", params={"order_ref": "order-1"})).json()["items"]) == 1
+    page = (await shop.get("/v1/redemptions", params={"customer": "c-1", "limit": 2})).json()
+    assert [each["order_ref"] for each in page["items"]] == ["order-2", "order-1"]
+    rest = (await shop.get("/v1/redemptions", params={"customer": "c-1", "after": page["next"]})).json()
+    assert ([each["order_ref"] for each in rest["items"]], rest["next"]) == (["order-0"], None)
+
+
+async def test_two_hundred_tills_at_once_never_overspend(shop: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(authorize(shop, f"till-{n}", points=7) for n in range(200)))
+    assert sorted({answer.status_code for answer in answers}) == [201, 402]
+    assert sum(answer.status_code == 201 for answer in answers) == EARNED // 7
+    balance = (await shop.get("/v1/customers/c-1/balance")).json()
+    assert (balance["balance"], balance["held"]) == (EARNED % 7, EARNED - EARNED % 7)
+
+
+async def test_fifty_identical_requests_with_one_key_make_one_hold_and_equal_answers(shop: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(authorize(shop) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 49 + [201]
+    assert len({answer.content for answer in answers}) == 1
+    assert (await shop.get("/v1/customers/c-1/balance")).json()["held"] == 60
+
+
+async def test_fifty_refunds_at_once_never_exceed_what_was_captured(shop: httpx.AsyncClient) -> None:
+    redemption = (await authorize(shop, capture=True)).json()["redemption_id"]
+    answers = await asyncio.gather(*(act(shop, redemption, "refund", f"r-{n}", points=7) for n in range(50)))
+    assert sum(answer.status_code == 201 for answer in answers) == 60 // 7
+    assert (await shop.get(f"/v1/redemptions/{redemption}")).json()["refunded"] == 56
