@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Site
 
 SCREENS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 860}}
+EVERYWHERE = pytest.mark.parametrize(
+    "page", [(screen, scheme) for screen in SCREENS for scheme in ("light", "dark")], ids="-".join, indirect=True
+)
 
 
-@pytest.fixture(params=[(screen, scheme) for screen in SCREENS for scheme in ("light", "dark")], ids="-".join)
+@pytest.fixture
 async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerator[Page]:
-    """A browser that runs no scripts, large and small, light and dark; whatever it complains of fails the test."""
-    screen, scheme = request.param
+    """A browser that runs no scripts, on a phone unless told; whatever it complains of fails the test."""
+    screen, scheme = getattr(request, "param", ("phone", "light"))
     context = await browser.new_context(
         viewport=SCREENS[screen],  # pyright: ignore[reportArgumentType]
         color_scheme=scheme,
@@ -42,6 +45,7 @@ async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerat
     await context.close()
 
 
+@EVERYWHERE
 async def test_a_customer_claims_and_goes_on(site: Site, page: Page) -> None:
     url = await site.mint("C-1001")
 
