@@ -28,8 +28,9 @@ def run(connection: Connection) -> None:
 
 
 async def _run_from_command_line() -> None:
-    from service.settings import load
     from sqlalchemy.ext.asyncio import create_async_engine
+
+    from service.settings import load
 
     settings = load()
     url = settings.owner_database_url or settings.database_url

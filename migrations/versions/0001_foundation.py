@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from ledger import schema
 from sqlalchemy.dialects import postgresql
+
+from ledger import schema
 
 revision = "0001"
 down_revision = None
