@@ -91,14 +91,19 @@ class GroupCommit(Generic[Item, Result]):
         share_max: int = 250,
         items_max: int = 20_000,
         wait_max_s: float = 2.0,
+        one_book: bool = False,
     ) -> None:
-        """``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait."""
+        """``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait.
+
+        ``one_book`` is for what is committed book by book: an item that is refused must not send other books' items twice.
+        """
         self._pool = pool
         self._post = post
         self._batch_max = batch_max
         self._share_max = share_max
         self._items_max = items_max
         self._wait_max_s = wait_max_s
+        self._one_book = one_book
         self._books: OrderedDict[int, deque[_Waiting[Item, Result]]] = OrderedDict()
         self._waiting = 0
         self._items_per_s = 1_000.0
@@ -167,8 +172,9 @@ class GroupCommit(Generic[Item, Result]):
     def _take(self) -> list[_Waiting[Item, Result]]:
         """The next batch: round robin over the books, in order of arrival within each."""
         batch: list[_Waiting[Item, Result]] = []
-        share = self._batch_max if len(self._books) == 1 else self._share_max
-        for _ in range(len(self._books)):
+        books = 1 if self._one_book else len(self._books)
+        share = self._batch_max if books == 1 else self._share_max
+        for _ in range(books):
             book_id, queue = self._books.popitem(last=False)
             for _ in range(min(share, len(queue), self._batch_max - len(batch))):
                 batch.append(queue.popleft())

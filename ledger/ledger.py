@@ -40,7 +40,7 @@ class Ledger:
         self._pool = pool
         self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(pool, posting.post_grants)
         self._redemptions: GroupCommit[Redeem, RedemptionResult] = GroupCommit(
-            pool, redemptions.post_redemptions, batch_max=100, items_max=5_000
+            pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
 

@@ -110,6 +110,7 @@ DECLARE
 
     v_any_grant     boolean := false;
     v_any_update    boolean := false;
+    v_soonest       date := 'infinity';
     v_event         integer;
     v_book          integer;
     v_budget        integer;
@@ -251,6 +252,7 @@ BEGIN
             v_points[v_wallet] := v_points[v_wallet] + p_points[v_item];
             IF p_expires_on[v_item] < v_lot_until[v_wallet] THEN
                 v_lot_until[v_wallet] := p_expires_on[v_item];
+                v_soonest := least(v_soonest, p_expires_on[v_item]);
             END IF;
             v_budget_left[v_budget] := v_budget_left[v_budget] - p_points[v_item];
             v_budget_spent[v_budget] := v_budget_spent[v_budget] + p_points[v_item];
@@ -374,9 +376,9 @@ BEGIN
         ON CONFLICT (book_id, campaign_no, period, customer, cap)
             DO UPDATE SET grants = excluded.grants, points = excluded.points;
 
-        -- 9. Move the heads.
+        -- 9. Move the heads. The sweeper has to come back for points that were dead on arrival.
         UPDATE ledger.head
-        SET seq = book.seq, posted_at = book.posted_at
+        SET seq = book.seq, posted_at = book.posted_at, swept_through = least(head.swept_through, v_soonest - 1)
         FROM unnest(p_book_ids, v_seqs, v_clocks) AS book (book_id, seq, posted_at)
         WHERE head.book_id = book.book_id AND head.seq < book.seq;
     END IF;

@@ -53,6 +53,11 @@ BEGIN
         v_redemption := p_redemptions[v_step];
         v_customer := p_customers[v_step];
 
+        -- Nothing would be moved, and a redemption be made that has no place in the log.
+        IF p_points[v_step] < (p_operations[v_step] = 1)::integer THEN
+            RAISE EXCEPTION 'too few points: %', p_points[v_step] USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+
         IF p_keys[v_step] IS NOT NULL THEN
             SELECT idempotency_key.* INTO v_kept
             FROM ledger.idempotency_key
