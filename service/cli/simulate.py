@@ -28,15 +28,23 @@ RATE_DEFAULT = 200
 BATCHES_PER_SECOND = 4
 
 
+class _Problem(msgspec.Struct, frozen=True):
+    code: str
+    retryable: bool
+
+
 class _Answer(msgspec.Struct, frozen=True):
     index: int
     status: int
-    outcome: str | None = None
+    outcome: str = ""
     reason: str | None = None
-    code: str | None = None
     points: int = 0
     replayed: bool = False
-    retryable: bool = False
+    problem: _Problem | None = None
+
+    @property
+    def may_be_repeated(self) -> bool:
+        return self.problem is not None and self.problem.retryable
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -58,7 +66,7 @@ class Tally:
 
     def count(self, answer: _Answer) -> None:
         """Count one answered event."""
-        name = answer.outcome or answer.code or str(answer.status)
+        name = answer.problem.code if answer.problem else answer.outcome
         if answer.reason:
             name = f"{name}: {answer.reason}"
         if answer.replayed:
@@ -212,14 +220,14 @@ async def _send_batch(client: httpx.AsyncClient, batch: Sequence[bytes], tally: 
         else:
             if response.status_code == 200:
                 answers = _decode_envelope(response.content).results
-                again = [rest[answer.index] for answer in answers if answer.retryable]
                 for answer in answers:
-                    if not answer.retryable:
+                    if not answer.may_be_repeated:
                         tally.count(answer)
+                again = [answer for answer in answers if answer.may_be_repeated]
                 if not again:
                     return
-                rest = again
-                why = next(answer.code or "" for answer in answers if answer.retryable)
+                rest = [rest[answer.index] for answer in again]
+                why = f"{again[0].problem}"
             elif response.status_code in (429, 502, 503, 504):
                 why = f"{response.status_code} {response.text[:200]}"
                 wait_s = max(wait_s, min(WAIT_MAX_S, _retry_after_s(response)))

@@ -99,7 +99,7 @@ async def test_what_could_not_be_done_now_is_sent_again(monkeypatch: pytest.Monk
             return httpx.Response(503, headers={"Retry-After": "0"})
         answer = msgspec.json.decode(answer_all(request).content)
         if calls == 3:
-            answer["results"][1] = {"index": 1, "status": 503, "code": "overloaded", "retryable": True}
+            answer["results"][1] = {"index": 1, "status": 503, "problem": {"code": "overloaded", "retryable": True}}
         return httpx.Response(200, json=answer)
 
     tally = await send(handler, batch_size=2_000)
