@@ -95,15 +95,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The variables that make `load` return ``settings`` again, for a child process."""
-    values = msgspec.to_builtins(settings)
-    return {
-        f"{PREFIX}{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in values.items()
-    }
-
-
 class IdentityKey(msgspec.Struct, frozen=True):
     """A key under which identities (emails, phones) are hashed. ``key_no`` is stored beside each hash."""
 

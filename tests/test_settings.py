@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.settings import Settings, SettingsError, create_secrets, environment, load, load_secrets
+from service.settings import Settings, SettingsError, create_secrets, load, load_secrets
 
 WRONG = [
     ({"REWARDS_PORT": "http"}, "REWARDS_PORT"),
@@ -45,13 +45,6 @@ def test_what_is_unset_or_empty_has_its_default() -> None:
 )
 def test_links_begin_with_where_we_listen_unless_told(environ: dict[str, str], base_url: str) -> None:
     assert load(environ).base_url == base_url
-
-
-def test_a_child_process_gets_the_same_settings() -> None:
-    settings = load(
-        {"REWARDS_DEMO": "true", "REWARDS_PORT": "9000", "REWARDS_DATABASE_URL": "postgresql://a:b@c/d?sslmode=require"}
-    )
-    assert load(environment(settings)) == settings
 
 
 def test_secrets_are_made_once_and_for_us_alone(tmp_path: Path) -> None:

@@ -17,9 +17,8 @@ from litestar import Litestar
 
 from service import log
 from service.app import create_app, operator_app
-from service.cli.database_settings import load_with_database
 from service.cli.listening import listen
-from service.cli.stopping import stop_event, with_parent
+from service.cli.process import settings_for, stop_event, with_parent
 from service.settings import Settings, load_secrets
 
 # Longer than the longest statement, so that what was accepted is answered.
@@ -38,7 +37,7 @@ class _Server(uvicorn.Server):
 @with_parent
 def serve(*, with_parent: bool) -> None:
     """Run the API."""
-    settings = load_with_database()
+    settings = settings_for(with_parent=with_parent)
     log.configure(settings.log_level)
     with contextlib.ExitStack() as sockets:
         public = sockets.enter_context(listen(settings.host, settings.port, "REWARDS_PORT"))

@@ -28,10 +28,8 @@ import click
 import msgspec
 
 from service import settings as settings_module
-from service.cli import demo
 from service.cli.database_settings import POSTGRES_DIRECTORY, with_embedded
 from service.cli.listening import listen
-from service.cli.migrate import migrate
 from service.embedded_postgres import EmbeddedPostgres
 from service.settings import Settings, SettingsError
 
@@ -56,18 +54,26 @@ class _Child:
         self._started_at = 0.0
         self._quick_deaths = 0
 
-    def start(self, settings: Settings) -> None:
+    def start(self) -> None:
+        """Let it load; it waits for `give`."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._arguments,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **settings_module.environment(settings)},
                 # Ctrl-C is for us alone; we stop the children in order.
                 process_group=0,
             )
         self._started_at = time.monotonic()
+
+    def give(self, settings: Settings) -> None:
+        """Tell it what it needs to begin. The owner's password is not its to know."""
+        line = msgspec.json.encode(msgspec.structs.replace(settings, owner_database_url="")) + b"\n"
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(line)
+                self.process.stdin.flush()
 
     def keep_up(self, settings: Settings) -> None:
         """Start it again if it has died; the sooner it dies, the longer it waits."""
@@ -79,7 +85,8 @@ class _Child:
             return
         self._quick_deaths = self._quick_deaths + 1 if lived_s < 20 else 0
         _say(f"{self.title} ended ({_ending(self.process.returncode)}); starting it again. Its log: {self.log}")
-        self.start(settings)
+        self.start()
+        self.give(settings)
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -112,50 +119,65 @@ def up() -> None:
         _check_ports(settings)
         settings = _with_files(data, settings)
         postgres = None if settings.database_url else EmbeddedPostgres(data / POSTGRES_DIRECTORY)
+        children = [_Child("serve", "The API", data / "api.log"), _Child("worker", "The worker", data / "worker.log")]
         if postgres is not None:
             running.callback(postgres.stop)
+        running.callback(_stop, children)
+        running.callback(_ignore_signals)
+        # They load while the database is made ready.
+        for child in children:
+            child.start()
+        if postgres is not None:
             found = postgres.start()
             where = f"{postgres.directory}, port {urlsplit(postgres.owner_url).port}"
             _say(f"PostgreSQL   {'found running' if found else 'started'} in {where}")
-        children = [_Child("serve", "The API", data / "api.log"), _Child("worker", "The worker", data / "worker.log")]
-        running.callback(_stop, children)
-        running.callback(_ignore_signals)
-        _run(settings, postgres, children, data, began)
+            settings = with_embedded(settings, postgres)
+        _prepare(settings, children, data, began)
+        _keep_up(settings, postgres, children)
 
 
-def _run(settings: Settings, postgres: EmbeddedPostgres | None, children: list[_Child], data: Path, began: float) -> NoReturn:
-    full = with_embedded(settings, postgres) if postgres else settings
-    asyncio.run(migrate(full.owner_url, full.database_url))
-    known = demo.read(data / "demo.json")
-    keys = asyncio.run(demo.ensure_keys(full.owner_url, known.keys if known else {}))
+def _prepare(settings: Settings, children: list[_Child], data: Path, began: float) -> None:
+    """Migrate, have the demo made, and say where everything is."""
+    from service.cli import demo  # here, so that the children need not wait until it is loaded
+    from service.cli.migrate import migrate
 
+    asyncio.run(migrate(settings.owner_url, settings.database_url))
     for child in children:
-        child.start(_for_children(full))
+        child.give(settings)
+    known = demo.read(data / "demo.json")
+    keys = asyncio.run(demo.ensure_keys(settings.owner_url, known.keys if known else {}))
     _wait_until_ready(settings, children[0])
     if known is None or known.keys != keys:
         demo.ensure_campaign(settings.local_url, keys["admin"])
     link = demo.fresh_link(settings.local_url, keys["messaging"], destination=f"{settings.base_url}/demo/shop")
     made = demo.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link)
     demo.write(data / "demo.json", made)
-    _announce(settings, made, data, time.monotonic() - began)
 
+    operator = f"http://{settings.operator_host}:{settings.operator_port}"
+    _say(
+        f"API          {settings.base_url}   ready: /health/ready   reference: /docs",
+        f"Metrics      {operator}/metrics",
+        f"Logs         {data / 'api.log'}, {data / 'worker.log'}",
+        f"Demo         brand {made.brand}, campaign {made.campaign}; all keys are in {data / 'demo.json'}",
+        f"Key          {made.keys['messaging']}   (of the messaging system)",
+        f"Reward link  {made.reward_link}",
+        f"Up after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.",
+    )
+
+
+def _keep_up(settings: Settings, postgres: EmbeddedPostgres | None, children: list[_Child]) -> NoReturn:
     while True:
         time.sleep(LOOK_EVERY_S)
         if postgres is not None and not postgres.running():
             _say("PostgreSQL ended; starting it again.")
             postgres.start()
             again = with_embedded(settings, postgres)
-            if again != full:  # its port had been taken meanwhile
-                full = again
+            if again != settings:  # its port had been taken meanwhile
+                settings = again
                 for child in children:
                     child.ask_to_stop()
         for child in children:
-            child.keep_up(_for_children(full))
-
-
-def _for_children(settings: Settings) -> Settings:
-    # The owner's password is not theirs to know.
-    return msgspec.structs.replace(settings, owner_database_url="")
+            child.keep_up(settings)
 
 
 @contextlib.contextmanager
@@ -216,19 +238,6 @@ def _is_ready(settings: Settings) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _announce(settings: Settings, made: demo.Demo, data: Path, took_s: float) -> None:
-    operator = f"http://{settings.operator_host}:{settings.operator_port}"
-    _say(
-        f"API          {settings.base_url}   ready: /health/ready   reference: /docs",
-        f"Metrics      {operator}/metrics",
-        f"Logs         {data / 'api.log'}, {data / 'worker.log'}",
-        f"Demo         brand {made.brand}, campaign {made.campaign}; all keys are in {data / 'demo.json'}",
-        f"Key          {made.keys['messaging']}   (of the messaging system)",
-        f"Reward link  {made.reward_link}",
-        f"Up after {took_s:.1f} s. Ctrl-C stops everything.",
-    )
 
 
 def _stop(children: list[_Child]) -> None:

@@ -9,15 +9,14 @@ import uvloop
 
 from service import log
 from service import worker as agents
-from service.cli.database_settings import load_with_database
-from service.cli.stopping import stop_event, with_parent
+from service.cli.process import settings_for, stop_event, with_parent
 
 
 @click.command()
 @with_parent
 def worker(*, with_parent: bool) -> None:
     """Run the jobs behind the API."""
-    settings = load_with_database()
+    settings = settings_for(with_parent=with_parent)
     log.configure(settings.log_level)
 
     async def run() -> None:

@@ -7,9 +7,10 @@ import socket
 from collections.abc import Generator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from service.settings import create_secrets
+from service.settings import create_secrets, load
 from tests.cli import running
 from tests.conftest import Database
 
@@ -63,6 +64,8 @@ def test_a_child_stops_when_its_parent_is_gone(environ: Environ, program: str) -
     process = running.start(environ, program, "--with-parent")
     assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.write(msgspec.json.encode(load(environ)).decode() + "\n")
+    process.stdin.flush()
     assert "started" in process.stdout.readline()
     process.stdin.close()
     assert process.wait(15) == 0

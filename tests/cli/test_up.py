@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -21,8 +21,8 @@ from tests.conftest import reachable_directory
 
 Environ = dict[str, str]
 
-STAYS_UNDER_S = 5
-"""What the second start may take; best of three, because other tests share the machine."""
+SECOND_START_S = 5
+"""What the second start may take, with all that it starts."""
 
 
 @pytest.fixture
@@ -35,12 +35,10 @@ class Up:
     """A `rewards up` that has said that it is up."""
 
     def __init__(self, environ: Environ) -> None:
-        began = time.monotonic()
         self.environ = environ
         self.process = running.start(environ, "up")
         self.said: list[str] = []
         self.hear("Up after")
-        self.took_s = time.monotonic() - began
 
     def hear(self, beginning: str) -> None:
         """Wait for a line that begins so."""
@@ -99,13 +97,13 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     assert second.stderr.startswith(f"Error: It is up already, at {demo['base_url']}")
     up.stop(signal.SIGINT)
 
-    took_s: list[float] = []
-    while len(took_s) < 3 and min(took_s, default=math.inf) >= STAYS_UNDER_S:
-        again = Up(environ)
-        took_s.append(again.took_s)
-        assert again.demo["keys"] == demo["keys"]
-        again.stop()
-    assert min(took_s) < STAYS_UNDER_S
+    # Processor time, because other tests share the machine; a child's counts once it has been waited for.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    again = Up(environ)
+    assert again.demo["keys"] == demo["keys"]
+    again.stop()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECOND_START_S
 
 
 def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ) -> None:
