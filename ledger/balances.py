@@ -10,7 +10,7 @@ import msgspec
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
 from ledger.errors import BookRefused
-from ledger.types import AccountClass, Balance, Book, Entry, Lot, Verb
+from ledger.types import AccountClass, Balance, Book, Entry, GrantOutcome, GrantResult, Lot, Verb
 
 # Timed-out holds and dead lots are shown as if what is due had been posted: see spendable_v1.
 _BALANCE = """
@@ -77,6 +77,13 @@ JOIN ledger.head ON head.book_id = account.book_id AND head.brand_id = $2
 WHERE account.book_id = $1 AND account.id = $3
 """
 
+_DECISION = """
+SELECT event.outcome, event.points, event.seq, event.customer
+FROM ledger.event
+JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
+WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = $4
+"""
+
 _STATEMENT = """
 SELECT
     transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.debit, transfer.credit, transfer.amount,
@@ -109,6 +116,22 @@ async def budget(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> tuple
     """What a campaign's budget was funded with and what was granted from it."""
     row = await pool.fetchrow(_BUDGET, book.book_id, book.brand_id, chart.budget(campaign_no))
     return (0, 0) if row is None else (row["credits"], row["debits"])
+
+
+async def decision(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key: bytes) -> GrantResult | None:
+    """What was decided on an event, with what its customer can spend now; ``None`` for an event that nobody has reported."""
+    row = await pool.fetchrow(_DECISION, book.book_id, book.brand_id, campaign_no, key)
+    if row is None:
+        return None
+    now = await balance(pool, book, row["customer"])
+    return GrantResult(
+        outcome=GrantOutcome(row["outcome"]),
+        points=row["points"],
+        seq=row["seq"],
+        replayed=True,
+        balance=now.spendable,
+        balance_seq=now.seq,
+    )
 
 
 async def statement(

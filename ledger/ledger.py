@@ -68,6 +68,10 @@ class Ledger:
         """Decide many grants, in order; an item's own fault is its answer and concerns no other."""
         return await self._grants.submit(orders)
 
+    async def decision(self, book: Book, campaign_no: int, key: bytes) -> GrantResult | None:
+        """What was decided on an event."""
+        return await balances.decision(self._pool, book, campaign_no, key)
+
     async def redeem(self, step: Redeem) -> RedemptionResult:
         """Authorize, capture, void or refund."""
         return _only(await self._redemptions.submit([step]))

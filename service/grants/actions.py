@@ -2,6 +2,7 @@
 
     report    what a brand's system says that customers did, any number at once
     claim     what a customer did with a link of ours
+    decided   whether that was decided before
 
 What can be computed again (no such campaign, not its time, nothing to pay, a machine) is answered and not recorded. The rest is
 one order to the ledger for each event: it decides once, whoever reports it and how often.
@@ -117,13 +118,38 @@ async def report(
 
 async def claim(state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime) -> GrantAnswer:
     """Decide what a link's customer gets for her act, by the version of the campaign that the link was minted under."""
+    order = await _order_of_link(state, link, brand, grade, received_at)
+    if not isinstance(order, GrantOrder):
+        return _ignored(order)
+    (answer,) = await _post(state, [order])
+    if isinstance(answer, Problem):
+        raise answer
+    return answer
+
+
+async def decided(state: State, link: ClaimedLink, brand: Brand, at: datetime) -> GrantAnswer | None:
+    """What was decided on a link's act before, by whomever it was reported; ``None`` while a claim would still be new."""
+    ledger: Ledger = state.ledger
+    order = await _order_of_link(state, link, brand, Grade.A, at)
+    if not isinstance(order, GrantOrder):
+        return None
+    decision = await ledger.decision(brand.book, order.campaign_no, order.key)
+    if decision is None or decision.outcome is GrantOutcome.WAITING:
+        return None
+    answer = _answer(order, decision)
+    return None if isinstance(answer, Problem) else answer
+
+
+async def _order_of_link(
+    state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime
+) -> GrantOrder | Reason:
     campaign = await campaign_version(state, link.campaign_no, link.campaign_version)
     if campaign is None or campaign.brand_id != brand.brand_id:
         raise not_found("link")
     number = campaign.rule_number(link.action, link.channel)
     refusal = _not_its_time(campaign, received_at)
     if refusal is not None or number is None:
-        return _ignored(refusal or "no_rule")
+        return refusal or "no_rule"
     act = _Act(
         campaign=campaign,
         rule=campaign.rules[number],
@@ -139,10 +165,7 @@ async def claim(state: State, link: ClaimedLink, brand: Brand, grade: Grade, rec
         principal=0,
         metadata=None,
     )
-    (answer,) = await _post(state, [_order(act, brand, link.customer)])
-    if isinstance(answer, Problem):
-        raise answer
-    return answer
+    return _order(act, brand, link.customer)
 
 
 def _read(

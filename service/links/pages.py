@@ -70,14 +70,14 @@ _WORDING: Mapping[Page, _Wording] = {
         "Another page asked for your {unit} in your name. They are only added when you ask for them yourself.",
     ),
     Page.CLAIMED: _Wording(
-        200, "check", "{points} {unit} added", "{points} {unit} added", "Thank you! They are in your balance and ready to use."
+        200, "check", "{points} {unit} added", "{points} {unit} added", "Thank you! They are in your balance now."
     ),
     Page.ALREADY_CLAIMED: _Wording(
         200,
         "check",
         "You already have these",
         "You already have these",
-        "The {points} {unit} of this link are in your balance. Look out for the next one.",
+        "This link has paid you its {points} {unit} before. Look out for the next one.",
     ),
     Page.WAITING: _Wording(
         200,

@@ -173,22 +173,36 @@ async def _brand(state: State, code: str) -> Brand | None:
 
 
 async def _offer(state: State, link: _Found, page: Page, now: datetime) -> Response[str]:
-    """The page with the button, or why there is none."""
+    """The page with the button, or why there is none. It shows no balance: whoever looks has proved nothing yet."""
     rule = link.campaign.rule_for(link.row.action, link.row.channel)
+    points = 0 if rule is None else rule.points
     if now < link.campaign.starts_at:
         page = Page.NOT_STARTED
     elif now >= link.campaign.ends_at:
         page = Page.OVER
     elif rule is None:
         page = Page.NOTHING_TO_EARN
+    elif before := await _decided(state, link, now):
+        page, points = _page_of(before), before.points
     return respond(
         page,
         brand=link.brand,
         campaign=link.campaign.name,
-        points=0 if rule is None else rule.points,
+        points=points,
         destination=link.row.destination,
         can_claim=page in {Page.CLAIM, Page.CLAIM_HERE},
     )
+
+
+async def _decided(state: State, link: _Found, now: datetime) -> GrantAnswer | None:
+    """What was decided before. Not to know it harms nobody: a claim would say."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await grants.decided(state, link.row, link.brand, now)
+    except Exception as error:
+        if not _is_passing(error):
+            raise
+        return None
 
 
 def _page_of(answer: GrantAnswer) -> Page:

@@ -87,6 +87,34 @@ async def test_claiming_again_shows_the_first_result(links: Links) -> None:
     assert await links.balance() == 25
 
 
+async def test_looking_at_a_claimed_link_shows_the_result_and_no_balance(links: Links) -> None:
+    path = await links.path()
+    await claim(links, path)
+    page = await links.api.client(None).get(path)
+    assert headline(page) == "You already have these"
+    assert "paid you its 25 Lumens before" in page.text
+    assert "<button" not in page.text
+    assert "Your balance" not in page.text
+    assert "https://shop.example/autumn" in page.text
+
+
+async def test_weak_evidence_waits_and_the_customers_own_act_is_paid(api: Api) -> None:
+    await make_campaign(api.client("admin"), rules=[{"action": "open", "points": 5, "min_evidence": "B"}])
+    links = Links(api)
+    path = await links.path(action="open", channel="email")
+    report = {
+        "campaign": "autumn",
+        "message_id": "newsletter-0412",
+        "customer": {"id": "C-1001"},
+        "action": "open",
+        "channel": "email",
+    }
+    answer = await api.client("messaging").post("/v1/grants", json=report)
+    assert answer.json()["outcome"] == "waiting"
+    assert headline(await api.client(None).get(path)) == "5 Lumens for you"
+    assert headline(await claim(links, path)) == "5 Lumens added"
+
+
 async def test_fifty_claims_at_once_pay_once(links: Links) -> None:
     path = await links.path()
     pages = await asyncio.gather(*(claim(links, path) for _ in range(50)))
