@@ -272,7 +272,12 @@ async def browser(program: Callable[[str], str]) -> AsyncGenerator[Browser]:
         await browser.close()
 
 
-# ---- No skip goes unseen
+# ---- Names and skips
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long values are numbered: nobody reads them, and those drawn at random would tell the workers' lists of tests apart."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 40) else None
 
 
 @pytest.hookimpl(wrapper=True)
