@@ -401,9 +401,14 @@ def _batch_of(declared: Any) -> type[Batch[Any]] | None:
     return cast("type[Batch[Any]]", declared) if isinstance(declared, type) and issubclass(declared, Batch) else None
 
 
+def needs_body(declared: Any) -> bool:
+    """Say whether a body of this type must be sent."""
+    is_struct = isinstance(declared, type) and issubclass(declared, msgspec.Struct)
+    return not is_struct or any(field.required for field in msgspec.structs.fields(cast("type[msgspec.Struct]", declared)))
+
+
 def _empty_body(declared: Any) -> bytes:
     """An empty body is read as ``{}`` where no field is required."""
-    is_struct = isinstance(declared, type) and issubclass(declared, msgspec.Struct)
-    if is_struct and not any(field.required for field in msgspec.structs.fields(cast("type[msgspec.Struct]", declared))):
+    if not needs_body(declared):
         return b"{}"
     raise Problem("malformed_body", "The body is empty.")

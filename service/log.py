@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
@@ -50,9 +51,16 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
     root.setLevel(max(number, logging.WARNING))
 
 
+def _short(filename: str) -> str:
+    return "/".join(Path(filename).parts[-3:])
+
+
 def describe_error(error: BaseException) -> dict[str, Any]:
     """Return the type of ``error``, the lines it came through, and what the database calls it, but nothing it quotes."""
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    through = traceback.extract_tb(error.__traceback__)
+    # The libraries' own lines between ours tell little; the last says where it failed.
+    ours = [frame for frame in through[:-1] if "site-packages" not in frame.filename]
+    frames = [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in (*ours, *through[-1:])]
     described: dict[str, Any] = {"error": type(error).__qualname__, "frames": frames}
     for name in ("sqlstate", "constraint_name"):
         value = getattr(error, name, None)

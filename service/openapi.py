@@ -3,7 +3,7 @@
 The framework describes paths, parameters and structs. What it leaves out or gets wrong is put right once, in ``document_of``:
 
     closed objects   ``additionalProperties: false`` for structs that refuse unknown fields
-    whole numbers    bounds are written as integers
+    numbers          bounds are written as integers, unions as ``anyOf``
     authentication   the bearer scheme, and the scope that each route's guard asks for
     problems         what every route can answer, beside what it declares with ``problems``
     examples         each request struct's own ``example``
@@ -20,14 +20,14 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.routes import HTTPRoute
 
 from service.auth.guards import requires
 from service.auth.routes import VERSION
-from service.bodies import NDJSON, Batch, Body
+from service.bodies import NDJSON, Batch, Body, needs_body
 from service.idempotency import HEADER as IDEMPOTENCY_HEADER
 from service.idempotency import REPLAYED
 from service.problems import CODES, MEDIA_TYPE, ProblemDocument
@@ -103,7 +103,7 @@ def document_of(app: Litestar) -> JsonObject:
     document["info"] |= {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     document["servers"] = [{"url": "/"}]
     document["tags"] = [{"name": name, "description": about} for name, about in _TAGS.items()]
-    _write_whole_numbers(document)
+    _mend(document)
     return _with_short_names(document)
 
 
@@ -155,6 +155,9 @@ def _batch(handler: HTTPRouteHandler) -> type[Batch[Any]] | None:
 def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
     batch = _batch(handler)
     if batch is None:
+        declared: Any = handler.parsed_data_field.annotation if handler.parsed_data_field else None
+        if declared is not None and not needs_body(declared):
+            operation["requestBody"]["required"] = False
         return
     content = operation["requestBody"]["content"]
     array = content["application/json"]["schema"] | {"minItems": 1, "maxItems": batch.items_max}
@@ -185,15 +188,17 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
         codes += ["malformed_body", "too_large", "unsupported_media_type", "unknown_field", "invalid_field"]
     codes += ["malformed_request", "internal_error", "overloaded", "database_unavailable"]
     responses = operation["responses"]
+    if "201" in responses and handler.parsed_fn_signature.return_type.is_subclass_of(Response):
+        # A route that chooses its status answers 200 to what is not new.
+        responses["200"] = responses["201"] | {
+            "description": "Nothing new: decided before, and this is the same answer; or there is nothing to decide.",
+            "headers": {REPLAYED: {"schema": {"const": "true", "type": "string"}, "description": "Present on a replay."}},
+        }
     for parameter in parameters:
         if parameter["name"] == IDEMPOTENCY_HEADER:
             parameter["required"] = True
             parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 255}
             codes += ["idempotency_key_required", "idempotency_key_invalid", "idempotency_key_reused"]
-            responses["200"] = responses["201"] | {
-                "description": "Decided before under the same key: the same answer.",
-                "headers": {REPLAYED: {"schema": {"const": "true", "type": "string"}, "description": "Present on a replay."}},
-            }
     for status in [status for status in responses if int(status) >= 400]:
         del responses[status]
     for status in sorted({CODES[code].status for code in codes}):
@@ -234,17 +239,20 @@ def _with_short_names(document: JsonObject) -> JsonObject:
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 
 
-def _write_whole_numbers(value: Any) -> None:
+def _mend(value: Any) -> None:
+    """Write bounds as whole numbers, and unions as ``anyOf``: 1 is an integer and a number, which ``oneOf`` would refuse."""
     match value:
         case dict():
             members = cast("JsonObject", value)
+            if "oneOf" in members:
+                members["anyOf"] = members.pop("oneOf")
             for key, inner in members.items():
                 if key in _BOUNDS and isinstance(inner, float) and inner.is_integer():
                     members[key] = int(inner)
                 else:
-                    _write_whole_numbers(inner)
+                    _mend(inner)
         case list():
             for inner in cast("list[Any]", value):
-                _write_whole_numbers(inner)
+                _mend(inner)
         case _:
             pass

@@ -17,6 +17,9 @@ Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX, description="How many 
 AfterSeq = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1, description="The `next` of the page before.")]
 """``after: AfterSeq = None``, for lists whose cursor is a number in the book."""
 
+AfterNumber = Annotated[int | None, QueryParameter(ge=0, le=2**31 - 1, description="The `next` of the page before.")]
+"""``after: AfterNumber = None``, for lists whose cursor is the number of a configuration row."""
+
 T = TypeVar("T")
 
 

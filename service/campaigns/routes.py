@@ -19,7 +19,7 @@ from service.campaigns.rules import Campaign
 from service.campaigns.schemas import CampaignRequest, CampaignResponse, FundRequest, FundResponse
 from service.idempotency import decided, request_fingerprint
 from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+from service.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
 from service.problems import not_found
 
 
@@ -46,7 +46,7 @@ async def list_campaigns(
     engine: NamedDependency[AsyncEngine],
     ledger: NamedDependency[Ledger],
     principal: NamedDependency[Principal],
-    after: AfterSeq = None,
+    after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[CampaignResponse]:
     """The brand's campaigns, oldest first."""

@@ -1,0 +1,92 @@
+"""Whatever is sent, the service answers as its description says, and never with a 500."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import httpx
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from service.app import create_app, describe
+from service.settings import Settings
+from tests.api_fixtures import make_brand, make_keys, make_secrets
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
+
+EXAMPLES = 20
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+# The key that may call, by the first part of the path.
+KEYS = {"grants": "messaging", "links": "messaging", "redemptions": "storefront"}
+
+
+@pytest.fixture
+async def served(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[tuple[str, dict[str, str]]]:
+    """The service on a port, with a funded campaign and a customer who has points: its URL and keys."""
+    keys = await make_keys(owner, await make_brand(owner))
+    listening = socket.create_server(("127.0.0.1", 0))
+    base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    app = create_app(Settings(database_url=database.application_url, base_url=base_url), make_secrets())
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    schemas = describe()["components"]["schemas"]
+    async with httpx.AsyncClient(base_url=base_url) as client:
+        for path, struct, key in (("campaigns", "CampaignRequest", "admin"), ("grants", "GrantRequest", "messaging")):
+            example = schemas[struct]["examples"][0]
+            headers = {"Authorization": f"Bearer {keys[key]}"}
+            (await client.post(f"/v1/{path}", json=example, headers=headers)).raise_for_status()
+    yield base_url, keys
+    server.should_exit = True
+    await serving
+
+
+@pytest.mark.slow
+async def test_no_input_gets_an_answer_that_is_not_described(served: tuple[str, dict[str, str]]) -> None:
+    base_url, keys = served
+    await asyncio.to_thread(_try_all, base_url, keys)
+
+
+def _try_all(base_url: str, keys: dict[str, str]) -> None:
+    # Through JSON, as a client would have it.
+    schema = schemathesis.openapi.from_dict(json.loads(json.dumps(describe())))
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        key = keys[KEYS.get(operation.path.split("/")[2], "admin")]
+        takes_input = bool(operation.body or operation.query or operation.path_parameters or operation.headers)
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE) if takes_input else (GenerationMode.POSITIVE,):
+            _try(operation.as_strategy(generation_mode=mode), base_url, key)
+
+
+def _try(cases: Any, base_url: str, key: str) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def answers_as_described(case: Any) -> None:
+        answer = case.call(base_url=base_url, headers={"Authorization": f"Bearer {key}"})
+        case.validate_response(answer, checks=CHECKS)
+
+    answers_as_described()
