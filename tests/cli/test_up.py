@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -17,9 +16,8 @@ import httpx
 import pytest
 
 from tests.cli import running
+from tests.cli.up import Environ, Up
 from tests.conftest import reachable_directory
-
-Environ = dict[str, str]
 
 SECOND_START_S = 5
 """What the second start may take, with all that it starts."""
@@ -29,52 +27,6 @@ SECOND_START_S = 5
 def environ() -> Generator[Environ]:
     with reachable_directory() as directory:
         yield running.environ(directory / ".rewards")
-
-
-class Up:
-    """A `rewards up` that has said that it is up."""
-
-    def __init__(self, environ: Environ) -> None:
-        self.environ = environ
-        self.process = running.start(environ, "up")
-        self.said: list[str] = []
-        self.hear("Up after")
-
-    def hear(self, beginning: str) -> None:
-        """Wait for a line that begins so."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
-            if line.startswith(beginning):
-                return
-        pytest.fail(f"It ended, and had said: {''.join(self.said)}")
-
-    @property
-    def demo(self) -> dict[str, Any]:
-        return json.loads((Path(self.environ["REWARDS_DATA_DIR"]) / "demo.json").read_bytes())
-
-    def child(self, name: str) -> int:
-        """The pid of one of its commands."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next(int(pid) for pid in children if name in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
-
-    def postmaster(self) -> int:
-        data = Path(self.environ["REWARDS_DATA_DIR"]) / "postgres" / "data"
-        return int((data / "postmaster.pid").read_text().split()[0])
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        pids = [self.process.pid, self.child("serve"), self.child("worker"), self.postmaster()]
-        self.process.send_signal(number)
-        assert self.process.wait(30) == 0
-        assert [pid for pid in pids if _lives(pid)] == []
-
-
-def _lives(pid: int) -> bool:
-    """Whether the process runs; one that ended, and whose new parent has not looked yet, does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_one_command_and_everything_runs(environ: Environ) -> None:

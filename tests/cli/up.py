@@ -1,0 +1,60 @@
+"""A `rewards up` under test."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import running
+
+Environ = dict[str, str]
+
+
+class Up:
+    """A `rewards up` that has said that it is up."""
+
+    def __init__(self, environ: Environ) -> None:
+        self.environ = environ
+        self.process = running.start(environ, "up")
+        self.said: list[str] = []
+        self.hear("Up after")
+
+    def hear(self, beginning: str) -> None:
+        """Wait for a line that begins so."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.append(line)
+            if line.startswith(beginning):
+                return
+        pytest.fail(f"It ended, and had said: {''.join(self.said)}")
+
+    @property
+    def demo(self) -> dict[str, Any]:
+        return json.loads((Path(self.environ["REWARDS_DATA_DIR"]) / "demo.json").read_bytes())
+
+    def child(self, name: str) -> int:
+        """The pid of one of its commands."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return next(int(pid) for pid in children if name in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+
+    def postmaster(self) -> int:
+        data = Path(self.environ["REWARDS_DATA_DIR"]) / "postgres" / "data"
+        return int((data / "postmaster.pid").read_text().split()[0])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        pids = [self.process.pid, self.child("serve"), self.child("worker"), self.postmaster()]
+        self.process.send_signal(number)
+        assert self.process.wait(30) == 0
+        assert [pid for pid in pids if lives(pid)] == []
+
+
+def lives(pid: int) -> bool:
+    """Whether the process runs; one that ended, and whose new parent has not looked yet, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,143 @@
+"""kill -9 under load: what was acknowledged is there afterwards, once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Generator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli import running
+from tests.cli.up import Up
+from tests.conftest import reachable_directory
+
+CLIENTS = 4
+PER_BATCH = 25
+LOAD_S = 6.0
+
+
+@pytest.fixture
+def up() -> Generator[Up]:
+    with reachable_directory() as directory:
+        up = Up(running.environ(directory / ".rewards"))
+        yield up
+        up.stop()
+
+
+def _kill_api(up: Up) -> None:
+    os.kill(up.child("serve"), signal.SIGKILL)
+
+
+def _kill_postgres(up: Up) -> None:
+    os.kill(up.postmaster(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [_kill_api, _kill_postgres])
+async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(up: Up, kill: Callable[[Up], None]) -> None:
+    load = _Load(up)
+    clients = [asyncio.create_task(load.send(client)) for client in range(CLIENTS)]
+    await asyncio.sleep(LOAD_S / 3)
+    kill(up)
+    await asyncio.sleep(2 * LOAD_S / 3)
+    load.stop = True
+    await asyncio.gather(*clients)
+    await asyncio.to_thread(running.wait_ready, up.environ["REWARDS_PORT"])
+
+    assert load.failed_batches > 0, "the kill must have been felt"
+    assert load.acknowledged_after_failure > 0, "the load must have gone on after it"
+    # Sent again, everything acknowledged is a replay; what was not acknowledged is decided now, once.
+    again = await load.send_all_again()
+    lost = [ref for ref in load.acknowledged if not again[ref]["replayed"]]
+    assert lost == []
+    assert [ref for ref, points in load.acknowledged.items() if again[ref]["points"] != points] == []
+    balance = await load.balance()
+    assert balance == load.points_owed
+    audit = await asyncio.to_thread(running.run, up.environ, "audit", "--brand", "demo")
+    assert audit.returncode == 0, audit.stdout
+
+
+class _Load:
+    """Clicks of one customer, each on a message of its own, in small batches; an unanswered batch is not sent again."""
+
+    def __init__(self, up: Up) -> None:
+        demo = up.demo
+        self.stop = False
+        self.acknowledged: dict[str, int] = {}
+        self.acknowledged_after_failure = 0
+        self.failed_batches = 0
+        self._base_url = demo["base_url"]
+        self._campaign = "load"
+        self._messaging = {"Authorization": f"Bearer {demo['keys']['messaging']}"}
+        self._storefront = {"Authorization": f"Bearer {demo['keys']['storefront']}"}
+        self._sent: dict[str, dict[str, Any]] = {}
+        campaign = {
+            "id": self._campaign,
+            "name": "Load",
+            "starts_at": "2026-01-01T00:00:00Z",
+            "ends_at": "2099-01-01T00:00:00Z",
+            "budget": 10_000_000,
+            "rules": [{"action": "click", "points": 3}],
+        }
+        admin = {"Authorization": f"Bearer {demo['keys']['admin']}"}
+        httpx.post(f"{self._base_url}/v1/campaigns", json=campaign, headers=admin).raise_for_status()
+
+    @property
+    def points_owed(self) -> int:
+        return 3 * len(self._sent)
+
+    async def send(self, client: int) -> None:
+        """Send batch after batch until told to stop."""
+        batch = 0
+        while not self.stop:
+            batch += 1
+            items = [self._click(f"{client}-{batch}-{n}") for n in range(PER_BATCH)]
+            results = await self._post(items)
+            if results is None:
+                self.failed_batches += 1
+                await asyncio.sleep(0.1)
+                continue
+            for result in results:
+                if "problem" in result:
+                    self.failed_batches += 1
+                    continue
+                self.acknowledged[result["ref"]] = result["points"]
+                self.acknowledged_after_failure += self.failed_batches > 0
+
+    async def send_all_again(self) -> dict[str, dict[str, Any]]:
+        items = list(self._sent.values())
+        answers: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(items), 1_000):
+            results = await self._post(items[start : start + 1_000])
+            assert results is not None
+            answers |= {result["ref"]: result for result in results}
+        return answers
+
+    async def balance(self) -> int:
+        async with httpx.AsyncClient(base_url=self._base_url, headers=self._storefront, timeout=30) as client:
+            return (await client.get("/v1/customers/loaded/balance")).json()["balance"]
+
+    def _click(self, ref: str) -> dict[str, Any]:
+        item = {
+            "campaign": self._campaign,
+            "message_id": f"m-{ref}",
+            "customer": {"id": "loaded"},
+            "action": "click",
+            "channel": "email",
+            "ref": ref,
+        }
+        self._sent[ref] = item
+        return item
+
+    async def _post(self, items: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        """The results, or ``None`` when there was no answer or a refusal of the whole."""
+        try:
+            async with httpx.AsyncClient(base_url=self._base_url, headers=self._messaging, timeout=30) as client:
+                answer = await client.post("/v1/grants/batch", json=items)
+        except httpx.TransportError:
+            return None
+        return answer.json()["results"] if answer.status_code == 200 else None
