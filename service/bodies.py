@@ -13,7 +13,8 @@ import json
 import re
 import typing
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
@@ -111,9 +112,9 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise Problem("malformed_body", f"The body is not JSON: {_shown(str(error))}.") from None
     if suspect:
         _refuse_unkeepable_text(raw)
-    if suspect or not raw.isascii() or b"\\u" in raw:
-        for pointer, bytes_max in _too_long(value, decoder.type, ""):
-            raise invalid_field(pointer, f"must be at most {bytes_max} bytes of UTF-8")
+    # An ASCII text has as many bytes as characters, which the decoder has counted.
+    if (not raw.isascii() or b"\\u" in raw) and (check := _text_check(decoder.type)) is not None:
+        check(value, "")
     return value
 
 
@@ -189,39 +190,62 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _too_long(value: Any, declared: Any, pointer: str) -> Iterator[tuple[str, int]]:
-    """Yield texts with more bytes than their type allows; msgspec counts characters."""
+# -- Texts by their bytes ----------------------------------------------------------------------------------------------------
+
+# msgspec counts characters; what we store is counted in bytes. A type's check is made once, None where there is nothing to check.
+_TextCheck = Callable[[Any, str], None]
+_checks: dict[Any, _TextCheck | None] = {}
+
+
+def _text_check(declared: Any) -> _TextCheck | None:
+    """Return what raises the problem of a text with more bytes than its type allows, given a value and its pointer."""
     origin = typing.get_origin(declared)
     if origin is Annotated:
         declared, *notes = typing.get_args(declared)
         for note in notes:
-            bytes_max = (note.extra or {}).get("bytes_max") if isinstance(note, msgspec.Meta) else None
-            if bytes_max is not None and isinstance(value, str) and len(value.encode()) > bytes_max:
-                yield pointer, bytes_max
-        yield from _too_long(value, declared, pointer)
-    elif isinstance(value, msgspec.Struct):
-        hints = _hints(type(value))
-        for field in msgspec.structs.fields(value):
-            inner = f"{pointer}/{_escaped(field.encode_name)}"
-            yield from _too_long(getattr(value, field.name), hints[field.name], inner)
-    elif isinstance(value, list | tuple):
-        inner_type = (*typing.get_args(declared), Any)[0]
+            if isinstance(note, msgspec.Meta) and note.extra and "bytes_max" in note.extra:
+                return partial(_check_text, note.extra["bytes_max"])
+        return _text_check(declared)
+    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
+        if declared not in _checks:
+            _checks[declared] = _struct_check(declared)
+        return _checks[declared]
+    members = [check for member in typing.get_args(declared) if (check := _text_check(member)) is not None]
+    if not members:
+        return None
+    return partial(_check_items if origin in {list, tuple} else _check_any, members)
+
+
+def _struct_check(struct: type[msgspec.Struct]) -> _TextCheck | None:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    fields = [
+        (field.name, f"/{_escaped(field.encode_name)}", check)
+        for field in msgspec.structs.fields(struct)
+        if (check := _text_check(hints[field.name])) is not None
+    ]
+    return partial(_check_fields, struct, fields) if fields else None
+
+
+def _check_text(bytes_max: int, value: Any, pointer: str) -> None:
+    if isinstance(value, str) and len(value.encode()) > bytes_max:
+        raise invalid_field(pointer, f"must be at most {bytes_max} bytes of UTF-8")
+
+
+def _check_fields(struct: type, fields: list[tuple[str, str, _TextCheck]], value: Any, pointer: str) -> None:
+    if isinstance(value, struct):
+        for name, step, check in fields:
+            check(getattr(value, name), pointer + step)
+
+
+def _check_items(members: list[_TextCheck], value: Any, pointer: str) -> None:
+    if isinstance(value, list | tuple):
         for index, item in enumerate(cast("Sequence[Any]", value)):
-            yield from _too_long(item, inner_type, f"{pointer}/{index}")
-    else:
-        # A union such as ``Identifier | None`` is checked as each of its members.
-        for member in typing.get_args(declared):
-            if typing.get_origin(member) is Annotated:
-                yield from _too_long(value, member, pointer)
+            _check_any(members, item, f"{pointer}/{index}")
 
 
-_hints_by_type: dict[type, dict[str, Any]] = {}
-
-
-def _hints(struct: type) -> dict[str, Any]:
-    if struct not in _hints_by_type:
-        _hints_by_type[struct] = typing.get_type_hints(struct, include_extras=True)
-    return _hints_by_type[struct]
+def _check_any(members: list[_TextCheck], value: Any, pointer: str) -> None:
+    for check in members:
+        check(value, pointer)
 
 
 # -- Reading a batch ---------------------------------------------------------------------------------------------------------
