@@ -195,6 +195,10 @@ async def send(
     async def send_what_is_next() -> None:
         nonlocal taken
         for batch in batches:
+            if tally.failed:
+                # The service is away or refuses this key: what one client met, the next batch would meet too.
+                tally.fail(len(batch), tally.last_failure)
+                continue
             due = started + taken / rate if rate else 0.0
             taken += len(batch)
             if (wait_s := due - time.monotonic()) > 0:
