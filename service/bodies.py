@@ -3,18 +3,15 @@
 A route says ``data: JSONBody[GrantRequest]``; ``StrictBody`` (mounted on the whole application) decodes the raw bytes. Structs
 of requests derive from ``Body``. A ``Batch`` takes many items, each of which is decoded, and refused, by itself.
 
-JSON as we take it: UTF-8, no NUL and no lone surrogates in any text, no field we do not know, a whole number is written as one
-(``1``, not ``1.0`` or ``true``). What is not JSON is ``malformed_body``; what is JSON and wrong names its field.
+How strict that is, ``strict_json`` says.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import typing
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
@@ -24,8 +21,9 @@ from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
-from service.plain_words import NO_CONTROL_CHARACTERS, in_plain_words
+from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, invalid_field, not_found
+from service.strict_json import decode_body, escaped, load_loosely, shown
 
 SINGLE_BYTES_MAX = 1024 * 1024
 BATCH_BYTES_MAX = 16 * 1024 * 1024
@@ -33,8 +31,6 @@ BATCH_ITEMS_MAX = 10_000
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
-
-_SHOWN_MAX = 100
 
 Identifier = Annotated[
     str,
@@ -86,38 +82,6 @@ class Batch(Generic[T]):
         raise TypeError(f"{cls.__name__} does not say Batch[...]")
 
 
-# -- Reading one struct ------------------------------------------------------------------------------------------------------
-
-_PATH = r"(?: - at `(?:key in )?(?P<path>\$[^`]*)`)?$"
-_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*?)`" + _PATH, re.DOTALL)
-_MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]*)`" + _PATH)
-_OTHER = re.compile(r"^(?P<says>.*?)" + _PATH, re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-
-# A text that JSON can spell and we cannot keep: an escaped NUL, or half of a surrogate pair.
-_SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-
-
-def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode one struct. Raises the ``Problem`` that names what is wrong."""
-    suspect = _SUSPECT_ESCAPE.search(raw) is not None
-    try:
-        value = decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise _problem_of_validation(str(error)) from None
-    except RecursionError:
-        raise Problem("malformed_body", "The JSON is nested too deeply.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _refuse_unkeepable_text(raw)
-        raise Problem("malformed_body", f"The body is not JSON: {_shown(str(error))}.") from None
-    if suspect:
-        _refuse_unkeepable_text(raw)
-    # An ASCII text has as many bytes as characters, which the decoder has counted.
-    if (not raw.isascii() or b"\\u" in raw) and (check := _text_check(decoder.type)) is not None:
-        check(value, "")
-    return value
-
-
 def decode_item(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T | Problem:
     """Decode one item of a batch; what is wrong with it is returned."""
     try:
@@ -125,130 +89,6 @@ def decode_item(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T
     except Problem as problem:
         return problem
 
-
-def _problem_of_validation(message: str) -> Problem:
-    if unknown := _UNKNOWN.match(message):
-        pointer = f"{_pointer(unknown['path'])}/{_escaped(_shown(unknown['field']))}"
-        return invalid_field(pointer, "is not a field of this request", code="unknown_field")
-    if missing := _MISSING.match(message):
-        return invalid_field(f"{_pointer(missing['path'])}/{_escaped(missing['field'])}", "is required")
-    other = _OTHER.match(message)
-    path, says = (other["path"], other["says"]) if other else (None, message)
-    return invalid_field(_pointer(path), in_plain_words(_shown(says)))
-
-
-def _pointer(path: str | None) -> str:
-    """Turn ``$.rules[0].points`` into ``/rules/0/points``; the pointer stops where the path does not know the key."""
-    pointer = ""
-    for name, index in _STEP.findall((path or "$").partition("[...]")[0]):
-        pointer += "/" + (_escaped(name) if name else index)
-    return pointer
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
-
-
-def _refuse_unkeepable_text(raw: bytes) -> None:
-    """Find the NUL, lone surrogate or broken UTF-8 that stopped the decoder, and say in which field it is."""
-    loose = _load_loosely(raw)
-    for pointer, detail in _unkeepable(loose, ""):
-        raise invalid_field(pointer, detail)
-
-
-def _load_loosely(raw: bytes) -> Any:
-    try:
-        return json.loads(raw.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _unkeepable(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    match value:
-        case str():
-            if "\0" in value:
-                yield pointer, "must not contain a NUL character"
-            elif _has_surrogates(value):
-                yield pointer, "must be valid Unicode: it has half of a surrogate pair or bytes that are not UTF-8"
-        case dict():
-            for key, inner in cast("dict[str, Any]", value).items():
-                if "\0" in key or _has_surrogates(key):
-                    yield pointer, "has a field whose name is not valid Unicode or contains a NUL character"
-                yield from _unkeepable(inner, f"{pointer}/{_escaped(key)}")
-        case list():
-            for index, inner in enumerate(cast("list[Any]", value)):
-                yield from _unkeepable(inner, f"{pointer}/{index}")
-        case _:
-            pass
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-# -- Texts by their bytes ----------------------------------------------------------------------------------------------------
-
-# msgspec counts characters; what we store is counted in bytes. A type's check is made once, None where there is nothing to check.
-_TextCheck = Callable[[Any, str], None]
-_checks: dict[Any, _TextCheck | None] = {}
-
-
-def _text_check(declared: Any) -> _TextCheck | None:
-    """Return what raises the problem of a text with more bytes than its type allows, given a value and its pointer."""
-    origin = typing.get_origin(declared)
-    if origin is Annotated:
-        declared, *notes = typing.get_args(declared)
-        for note in notes:
-            if isinstance(note, msgspec.Meta) and note.extra and "bytes_max" in note.extra:
-                return partial(_check_text, note.extra["bytes_max"])
-        return _text_check(declared)
-    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
-        if declared not in _checks:
-            _checks[declared] = _struct_check(declared)
-        return _checks[declared]
-    members = [check for member in typing.get_args(declared) if (check := _text_check(member)) is not None]
-    if not members:
-        return None
-    return partial(_check_items if origin in {list, tuple} else _check_any, members)
-
-
-def _struct_check(struct: type[msgspec.Struct]) -> _TextCheck | None:
-    hints = typing.get_type_hints(struct, include_extras=True)
-    fields = [
-        (field.name, f"/{_escaped(field.encode_name)}", check)
-        for field in msgspec.structs.fields(struct)
-        if (check := _text_check(hints[field.name])) is not None
-    ]
-    return partial(_check_fields, struct, fields) if fields else None
-
-
-def _check_text(bytes_max: int, value: Any, pointer: str) -> None:
-    if isinstance(value, str) and len(value.encode()) > bytes_max:
-        raise invalid_field(pointer, f"must be at most {bytes_max} bytes of UTF-8")
-
-
-def _check_fields(struct: type, fields: list[tuple[str, str, _TextCheck]], value: Any, pointer: str) -> None:
-    if isinstance(value, struct):
-        for name, step, check in fields:
-            check(getattr(value, name), pointer + step)
-
-
-def _check_items(members: list[_TextCheck], value: Any, pointer: str) -> None:
-    if isinstance(value, list | tuple):
-        for index, item in enumerate(cast("Sequence[Any]", value)):
-            _check_any(members, item, f"{pointer}/{index}")
-
-
-def _check_any(members: list[_TextCheck], value: Any, pointer: str) -> None:
-    for check in members:
-        check(value, pointer)
-
-
-# -- Reading a batch ---------------------------------------------------------------------------------------------------------
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -280,12 +120,12 @@ def _items_of_array(raw: bytes, member: str | None) -> Sequence[bytes | msgspec.
         raise Problem("malformed_body", "The JSON is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # One text that cannot be kept spoils the array for the decoder; it must not spoil the other items.
-        loose = _load_loosely(raw)
+        loose = load_loosely(raw)
         if member is not None and isinstance(loose, dict):
             loose = cast("dict[str, Any]", loose).get(member)
         if isinstance(loose, list):
             return [json.dumps(item).encode() for item in cast("list[Any]", loose)]
-        raise Problem("malformed_body", f"The body is not JSON: {_shown(str(error))}.") from None
+        raise Problem("malformed_body", f"The body is not JSON: {shown(str(error))}.") from None
 
 
 def _member(raw: bytes, member: str) -> msgspec.Raw:
@@ -296,13 +136,10 @@ def _member(raw: bytes, member: str) -> msgspec.Raw:
         raise invalid_field("", f"must be an object with the field {member}") from None
     for name in whole:
         if name != member:
-            raise invalid_field(f"/{_escaped(_shown(name))}", "is not a field of this request", code="unknown_field")
+            raise invalid_field(f"/{escaped(shown(name))}", "is not a field of this request", code="unknown_field")
     if member not in whole:
         raise invalid_field(f"/{member}", "is required")
     return whole[member]
-
-
-# -- From the request to bytes -----------------------------------------------------------------------------------------------
 
 
 class BodyRequest(Request[Any, Any, Any]):
@@ -323,7 +160,7 @@ class BodyRequest(Request[Any, Any, Any]):
     def _unpacked(self, raw: bytes) -> bytes:
         encoding = self.headers["content-encoding"].strip().lower()
         if encoding != "gzip":
-            raise Problem("unsupported_media_type", f"Content-Encoding must be gzip or absent, not {_shown(encoding)}.")
+            raise Problem("unsupported_media_type", f"Content-Encoding must be gzip or absent, not {shown(encoding)}.")
         bytes_max = self.route_handler.resolve_request_max_body_size() or SINGLE_BYTES_MAX
         unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
@@ -387,7 +224,7 @@ class StrictBody(AbstractDTO[Any]):
         if media_type not in taken:
             raise Problem(
                 "unsupported_media_type",
-                f"Content-Type must be {' or '.join(sorted(taken))}, not {_shown(media_type) or 'empty'}.",
+                f"Content-Type must be {' or '.join(sorted(taken))}, not {shown(media_type) or 'empty'}.",
             )
         if batch is not None:
             return decode_batch(value, media_type, batch, decoder_of(batch.item_type()))

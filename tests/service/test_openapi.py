@@ -12,9 +12,10 @@ import pytest
 
 from openapi.__main__ import COMMITTED
 from service.app import describe
-from service.bodies import Body, decode_body
+from service.bodies import Body
 from service.openapi import encode
 from service.problems import CODES
+from service.strict_json import decode_body
 from tests.api_fixtures import Api
 
 DOCUMENT = describe()
