@@ -14,6 +14,7 @@ from service.brands.brand import Brand
 from service.brands.errors import BrandUnknown
 from service.brands.queries import list_brands
 from service.cli.database_settings import load_with_database
+from service.finance.cap_audit import audit_caps
 
 STATEMENT_TIMEOUT_MS = 30 * 60 * 1000
 """A check reads a whole book. The only statements of ours that may take long: run audits of large books on a replica."""
@@ -47,7 +48,10 @@ async def _audit(code: str | None) -> list[BookFindings]:
     brands = await _brands(settings.database_url, code)
     connection = await database.connect(settings.database_url, database.READER_ROLE, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     try:
-        return [BookFindings(brand.code, await audit_book(connection, brand.book)) for brand in brands]
+        return [
+            BookFindings(brand.code, [*await audit_book(connection, brand.book), await audit_caps(connection, brand)])
+            for brand in brands
+        ]
     finally:
         await connection.close()
 
