@@ -28,7 +28,9 @@ class _ToStructlog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         failure = record.exc_info[1] if record.exc_info else None
         details: dict[str, Any] = describe_error(failure) if failure is not None else {}
-        structlog.get_logger().log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, **details)
+        # Only the first line: asyncio, for one, quotes the exception of a forgotten task on the second.
+        said = record.getMessage().partition("\n")[0]
+        structlog.get_logger().log(max(record.levelno, logging.DEBUG), said, logger=record.name, **details)
 
 
 def configure(level: str = "info", stream: BinaryIO | None = None) -> None:

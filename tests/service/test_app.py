@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import logging
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -100,6 +101,13 @@ def test_an_error_is_logged_without_its_message(lines: io.BytesIO) -> None:
     assert "test_app.py" in line["frames"][0]
     assert "ada@example.org" not in lines.getvalue().decode()
     assert "inner secret" not in lines.getvalue().decode()
+
+
+def test_what_libraries_say_is_logged_in_the_same_form(lines: io.BytesIO) -> None:
+    logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: <Task exception=ValueError('secret')>")
+    logging.getLogger("asyncio").info("not of interest")
+    (line,) = logged(lines)
+    assert (line["event"], line["level"], line["logger"]) == ("Task exception was never retrieved", "error", "asyncio")
 
 
 # ---- Headers and metrics
