@@ -48,6 +48,9 @@ pytest_plugins = ["tests.api_fixtures"]
 RUN = "REWARDS_TEST_RUN"
 """The variable that tells the workers of one run where its server is."""
 
+DIRECTORIES = "rewards-test-"
+"""How temporary directories with servers begin; then comes the pid of who made them."""
+
 
 @dataclass(frozen=True)
 class Database:
@@ -77,13 +80,30 @@ def _with_database(url: str, name: str) -> str:
 
 @contextlib.contextmanager
 def reachable_directory() -> Generator[Path]:
-    """A temporary directory for an embedded server: when root runs the tests, the server's user gets into it too."""
-    directory = Path(tempfile.mkdtemp(prefix="rewards-test-"))
-    directory.chmod(0o711)
+    """A temporary directory for an embedded server, which is stopped at the end."""
+    directory = _make_directory()
     yield directory
-    for postgres in directory.rglob("server.json"):
-        EmbeddedPostgres(postgres.parent).stop()
-    shutil.rmtree(directory)
+    _remove_directory(directory)
+
+
+def _make_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix=f"{DIRECTORIES}{os.getpid()}-"))
+    directory.chmod(0o711)  # when root runs the tests, the server's user gets into it too
+    return directory
+
+
+def _remove_directory(directory: Path) -> None:
+    for state in directory.rglob("server.json"):
+        EmbeddedPostgres(state.parent).stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_abandoned() -> None:
+    """Stop the servers of runs that were killed."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{DIRECTORIES}*-*"):
+        pid = directory.name.removeprefix(DIRECTORIES).split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and directory.stat().st_uid == os.geteuid():
+            _remove_directory(directory)
 
 
 # ---- One server a run
@@ -92,9 +112,8 @@ def reachable_directory() -> Generator[Path]:
 def pytest_configure(config: pytest.Config) -> None:
     """Name this run's directory before any worker starts; the server itself starts with the first test that needs it."""
     if not hasattr(config, "workerinput"):
-        directory = Path(tempfile.mkdtemp(prefix="rewards-test-"))
-        directory.chmod(0o711)  # as root, the server runs as somebody else, who has to get in
-        os.environ[RUN] = str(directory)
+        _remove_abandoned()
+        os.environ[RUN] = str(_make_directory())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -102,11 +121,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or RUN not in os.environ:
         return
     directory = Path(os.environ.pop(RUN))
-    if (directory / "postgres").exists():
-        EmbeddedPostgres(directory / "postgres").stop()
     if (directory / "external").exists():
         asyncio.run(_clear_external(os.environ["REWARDS_TEST_DATABASE_URL"], (directory / "external").read_text()))
-    shutil.rmtree(directory, ignore_errors=True)
+    _remove_directory(directory)
 
 
 @pytest.fixture(scope="session")
