@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 import uvicorn
+from litestar import Litestar
 
 from service.app import create_app
 from service.settings import Settings
@@ -28,6 +29,7 @@ class Site:
 
     base_url: str
     keys: dict[str, str]
+    app: Litestar
 
     def client(self, key_name: str) -> httpx.AsyncClient:
         """An HTTP client with one of the brand's keys."""
@@ -71,7 +73,7 @@ async def site(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGener
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
-    site = Site(base_url, keys)
+    site = Site(base_url, keys, app)
     async with site.client("admin") as admin:
         await make_campaign(admin, points=25)
     yield site
