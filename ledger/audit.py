@@ -16,6 +16,7 @@ run it with a connection of its own, or on a replica.
     pending_rows_equal_the_accounts    the sum of what is held back is the account's balance
     customer_states_equal_the_accounts points, soonest last day and soonest deadline are those of lots and open holds
     redemptions_close_when_empty       an open redemption holds points, a closed one none
+    redemptions_begin_in_the_log       each is of the customer and has the deadline of its authorization, and none is missing
     redemptions_add_up                 refunded <= captured <= authorized
     cuts_lie_in_the_log                no cut is ahead of its book
 """
@@ -188,6 +189,20 @@ _CHECKS = {
                 AND account.id < ledger.account_owner_v1(3, redemption.id) || '\\x40'::bytea
         ) AS sums
         WHERE redemption.book_id = $1
+    """,
+    "redemptions_begin_in_the_log": """
+        SELECT count(*), count(*) FILTER (WHERE pair.wrong), array_agg('redemption ' || pair.id) FILTER (WHERE pair.wrong)
+        FROM (
+            SELECT coalesce(redemption.id, begun.seq) AS id,
+                redemption.id IS NULL OR begun.seq IS NULL OR redemption.customer <> begun.customer
+                    OR redemption.deadline <> begun.due_at AS wrong
+            FROM (SELECT * FROM ledger.redemption WHERE redemption.book_id = $1) AS redemption
+            FULL JOIN (
+                SELECT transfer.seq, transfer.customer, transfer.due_at
+                FROM ledger.transfer
+                WHERE transfer.book_id = $1 AND transfer.verb = 6 AND transfer.seq = transfer.transaction_id
+            ) AS begun ON begun.seq = redemption.id
+        ) AS pair
     """,
     "redemptions_add_up": """
         SELECT count(*), count(*) FILTER (WHERE wrong), array_agg('redemption ' || summed.id) FILTER (WHERE wrong)

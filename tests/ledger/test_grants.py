@@ -250,7 +250,14 @@ async def test_a_batch_may_hold_several_books_and_answers_in_the_order_asked(
     second, third = await make_book(owner, brand_id=2), await make_book(owner, brand_id=3)
     for each, points in ((book, 7), (second, 100), (third, 100)):
         await ledger.fund(fund(each, points))
-    orders = [order(third), order(book), order(second), order(book, message_id="b"), order(third), order(second, message_id="b")]
+    orders = [
+        order(third),
+        order(book),
+        order(second),
+        order(book, message_id="b"),
+        order(third),
+        order(second, message_id="b"),
+    ]
     answers = await ledger.grant_batch(orders)
     assert answers == [
         GrantResult(GRANTED, 5, seq=2, replayed=False, balance=5, balance_seq=2),

@@ -404,7 +404,9 @@ async def test_a_step_with_a_used_key_gets_the_first_answer_to_the_letter_and_wr
 
 
 REFUSED_STEPS = [
-    pytest.param(lambda book, _: authorize(book, CUSTOMER, 51, key="k"), RedemptionOutcome.INSUFFICIENT_BALANCE, id="authorize"),
+    pytest.param(
+        lambda book, _: authorize(book, CUSTOMER, 51, key="k"), RedemptionOutcome.INSUFFICIENT_BALANCE, id="authorize"
+    ),
     pytest.param(
         lambda book, held: capture(book, held, 11, key="k"), RedemptionOutcome.CAPTURE_EXCEEDS_AUTHORIZED, id="capture"
     ),
@@ -452,9 +454,7 @@ async def test_a_key_that_was_used_for_another_request_is_refused_and_nothing_is
     assert await written(owner) == before
 
 
-async def test_a_key_belongs_to_one_operation_and_one_book(
-    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
-) -> None:
+async def test_a_key_belongs_to_one_operation_and_one_book(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
     other = await make_book(owner, brand_id=2)
     for each in (book, other):
         await earn(ledger, each, CUSTOMER, *WALLET)

@@ -1,0 +1,260 @@
+"""The audit: a sound book passes, and each way of breaking one is reported by the invariant that it breaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ledger import Book, CapUse, Finding, Ledger, audit
+from ledger.testing import NOON, authorize, capture, fund, order, refund, void
+from tests.ledger.conftest import make_book
+
+CAP = (CapUse(0, NOON.date(), max_grants=3),)
+
+
+@pytest.fixture
+async def lively_book(ledger: Ledger, owner: asyncpg.Connection[Any]) -> Book:
+    """A book in which everything has happened once. Nobody audits it in the end, for the tests break it."""
+    book = await make_book(owner)
+    await ledger.fund(fund(book, 1000))
+    await ledger.grant_batch(
+        [
+            order(book, customer=7, message_id="a", points=10, caps=CAP, expires_on=NOON.date()),
+            order(book, customer=7, message_id="b", points=100, caps=CAP, metadata='{"n":1}'),
+            order(book, customer=8, message_id="a", points=100, caps=CAP),
+            order(book, customer=9, message_id="a", waits=True),
+            order(book, customer=9, message_id="b", points=2000),
+            order(book, customer=9, message_id="c", points=1, unlimited=True, campaign_no=2),
+        ]
+    )
+    held = await ledger.redeem(authorize(book, 7, 50))
+    spent = await ledger.redeem(authorize(book, 8, 50))
+    given_back = await ledger.redeem(authorize(book, 8, 10))
+    assert held.redemption
+    assert spent.redemption
+    assert given_back.redemption
+    await ledger.redeem(capture(book, spent.redemption.redemption, 30))
+    await ledger.redeem(refund(book, spent.redemption.redemption, 5))
+    await ledger.redeem(void(book, given_back.redemption.redemption))
+    await ledger.take_cut(book, "first")
+    return book
+
+
+async def violated(connection: asyncpg.Connection[Any], book: Book) -> dict[str, Finding]:
+    """The findings that report something."""
+    return {finding.invariant: finding for finding in await audit(connection, book) if finding.violations}
+
+
+async def test_a_sound_book_passes_and_the_audit_says_what_it_looked_at(
+    reader_pool: asyncpg.Pool[Any], lively_book: Book
+) -> None:
+    async with reader_pool.acquire() as reader:
+        findings = await audit(reader, lively_book)  # pyright: ignore[reportArgumentType]  a pool's connection is one
+    assert [finding for finding in findings if finding.violations or finding.examples] == []
+    unchecked = {finding.invariant for finding in findings if not finding.checked}
+    assert unchecked == {"pending_rows_equal_the_accounts"}
+    assert len({finding.invariant for finding in findings}) == len(findings)
+
+
+async def test_an_empty_book_passes(owner: asyncpg.Connection[Any]) -> None:
+    assert await violated(owner, await make_book(owner)) == {}
+
+
+LAST = "(SELECT max(seq) FROM ledger.transfer)"
+GRANT = "(SELECT min(seq) FROM ledger.transfer WHERE verb = 2)"
+HOLD = "(SELECT min(id) FROM ledger.redemption)"
+SPENT = "(SELECT min(id) FROM ledger.redemption WHERE closed_at IS NOT NULL)"
+WITHOUT_CHECKS = "ALTER TABLE ledger.account DROP CONSTRAINT account_stays_above_its_floor"
+
+BREAKS: dict[str, tuple[str, set[str]]] = {
+    "a balance is raised": (
+        "UPDATE ledger.account SET credits = credits + 1 WHERE kind = 5",
+        {"balances_equal_the_log", "debits_equal_credits"},
+    ),
+    "points are moved from one customer to another": (
+        """
+        UPDATE ledger.account
+        SET credits = credits + CASE WHEN id = (SELECT min(id) FROM ledger.account WHERE kind = 1) THEN 1 ELSE -1 END
+        WHERE id IN ((SELECT min(id) FROM ledger.account WHERE kind = 1), (SELECT max(id) FROM ledger.account WHERE kind = 1))
+        """,
+        {"balances_equal_the_log", "customer_states_equal_the_accounts"},
+    ),
+    "an account is forgotten": (
+        "DELETE FROM ledger.account WHERE kind = 4",
+        {"balances_equal_the_log", "debits_equal_credits"},
+    ),
+    "an account appears that nobody posted to": (
+        "INSERT INTO ledger.account (book_id, id, kind, debits, credits) VALUES (1, '\\x000000000000000000000090ffffffff', 9, 1, 1)",
+        {"balances_equal_the_log"},
+    ),
+    "an account's kind is not what its id says": (
+        "ALTER TABLE ledger.account DROP CONSTRAINT account_kind_is_in_its_id; UPDATE ledger.account SET kind = 9 WHERE kind = 7",
+        {"account_columns_equal_its_id"},
+    ),
+    "a lot's last day is not what its id says": (
+        "UPDATE ledger.account SET expires_on = 'infinity' WHERE kind = 1 AND expires_on < 'infinity'",
+        {"account_columns_equal_its_id"},
+    ),
+    "the last transfer is deleted": (
+        f"DELETE FROM ledger.transfer WHERE seq = {LAST}",
+        {"seq_has_no_gaps", "balances_equal_the_log"},
+    ),
+    "a grant is deleted from the log": (
+        f"DELETE FROM ledger.transfer WHERE seq = {GRANT}",
+        {"seq_has_no_gaps", "balances_equal_the_log", "one_transfer_an_event", "no_account_below_its_floor"},
+    ),
+    "a grant's amount is changed": (
+        f"UPDATE ledger.transfer SET amount = amount + 1 WHERE seq = {GRANT}",
+        {"balances_equal_the_log", "one_transfer_an_event"},
+    ),
+    "a transfer is added behind the head": (
+        f"""
+        INSERT INTO ledger.transfer (book_id, seq, posted_at, occurred_at, amount, transaction_id, verb, debit, credit)
+        SELECT 1, seq + 1, posted_at, posted_at, 1, seq + 1, 12, debit, credit FROM ledger.transfer WHERE seq = {LAST}
+        """,
+        {"seq_has_no_gaps", "balances_equal_the_log", "no_account_below_its_floor"},
+    ),
+    "the head is moved back": ("UPDATE ledger.head SET seq = seq - 1", {"seq_has_no_gaps", "cuts_lie_in_the_log"}),
+    "a posting is dated back": (
+        f"UPDATE ledger.transfer SET posted_at = posted_at - interval '1 second' WHERE seq = {LAST}",
+        {"posted_at_never_runs_back"},
+    ),
+    "more was issued than the brand authorized": (
+        "UPDATE ledger.head SET issue_limit = 999",
+        {"issued_within_the_limit"},
+    ),
+    "a budget was overspent": (
+        f"""
+        {WITHOUT_CHECKS};
+        UPDATE ledger.transfer SET amount = 100 WHERE verb = 1;
+        UPDATE ledger.account SET debits = 100 WHERE kind = 7;
+        UPDATE ledger.account SET credits = 100 WHERE kind = 5
+        """,
+        {"no_account_below_its_floor"},
+    ),
+    "an event's message is changed": (
+        "UPDATE ledger.event SET message_id = 'another' WHERE outcome = 1 AND customer = 8",
+        {"details_equal_their_hash"},
+    ),
+    "an event's metadata are changed": (
+        "UPDATE ledger.event SET metadata = '{\"n\":2}' WHERE metadata IS NOT NULL",
+        {"details_equal_their_hash"},
+    ),
+    "an event's salt is changed": (
+        "UPDATE ledger.event SET salt = '\\x00' WHERE outcome = 1 AND customer = 8",
+        {"details_equal_their_hash"},
+    ),
+    "the log's hash of the details is changed": (
+        f"UPDATE ledger.transfer SET details_hash = '\\x00' WHERE seq = {GRANT}",
+        {"details_equal_their_hash"},
+    ),
+    "a paid event is forgotten, so that it would be paid again": (
+        "DELETE FROM ledger.event WHERE outcome = 1 AND customer = 8",
+        {"one_transfer_an_event", "caps_count_real_grants"},
+    ),
+    "a refused event is said to have been granted": (
+        "UPDATE ledger.event SET outcome = 1, points = 2000 WHERE outcome = 3",
+        {"one_transfer_an_event"},
+    ),
+    "an event's points are changed": (
+        "UPDATE ledger.event SET points = points + 1 WHERE outcome = 1 AND customer = 8",
+        {"one_transfer_an_event"},
+    ),
+    "a cap counts what was not granted": ("UPDATE ledger.cap_use SET grants = grants + 1", {"caps_count_real_grants"}),
+    "a cap counts more points than were granted": (
+        "UPDATE ledger.cap_use SET points = points + 1",
+        {"caps_count_real_grants"},
+    ),
+    "points are held back that no account holds": (
+        "INSERT INTO ledger.pending (book_id, customer, key, campaign_no, amount, due_at) VALUES (1, 7, '\\x00', 1, 5, now())",
+        {"pending_rows_equal_the_accounts"},
+    ),
+    "a customer's sum is wrong": (
+        "UPDATE ledger.customer_state SET points = points + 1 WHERE customer = 8",
+        {"customer_states_equal_the_accounts"},
+    ),
+    "a customer's sum is missing": (
+        "DELETE FROM ledger.customer_state WHERE customer = 8",
+        {"customer_states_equal_the_accounts"},
+    ),
+    "a customer's points seem to last": (
+        "UPDATE ledger.customer_state SET lot_until = '2031-01-01' WHERE customer = 8",
+        {"customer_states_equal_the_accounts"},
+    ),
+    "a customer's hold seems to last": (
+        "UPDATE ledger.customer_state SET hold_until = 'infinity' WHERE customer = 7",
+        {"customer_states_equal_the_accounts"},
+    ),
+    "a hold's deadline is changed": (
+        f"UPDATE ledger.redemption SET deadline = deadline + interval '1 day' WHERE id = {HOLD}",
+        {"customer_states_equal_the_accounts", "redemptions_begin_in_the_log"},
+    ),
+    "a redemption is closed while it holds points": (
+        f"""
+        UPDATE ledger.redemption SET closed_at = deadline WHERE id = {HOLD};
+        UPDATE ledger.customer_state SET hold_until = 'infinity' WHERE customer = 7
+        """,
+        {"redemptions_close_when_empty"},
+    ),
+    "a redemption is opened again that holds nothing": (
+        f"""
+        UPDATE ledger.redemption SET closed_at = NULL WHERE id = {SPENT};
+        UPDATE ledger.customer_state SET hold_until = deadline FROM ledger.redemption
+        WHERE id = {SPENT} AND customer_state.customer = 8
+        """,
+        {"redemptions_close_when_empty"},
+    ),
+    "a redemption appears that nobody authorized": (
+        "INSERT INTO ledger.redemption (book_id, id, customer, deadline, closed_at, order_ref, salt) "
+        "VALUES (1, 999, 8, now(), now(), 'forged', '\\x00')",
+        {"redemptions_add_up", "redemptions_begin_in_the_log"},
+    ),
+    "more was refunded than was captured": (
+        f"{WITHOUT_CHECKS}; UPDATE ledger.account SET debits = credits + 1 WHERE kind = 4",
+        {"balances_equal_the_log", "debits_equal_credits", "redemptions_add_up"},
+    ),
+    "a redemption is given to another customer": (
+        f"UPDATE ledger.redemption SET customer = 9 WHERE id = {SPENT}",
+        {"redemptions_begin_in_the_log"},
+    ),
+    "a redemption is forgotten": (
+        f"DELETE FROM ledger.redemption WHERE id = {SPENT}",
+        {"redemptions_begin_in_the_log"},
+    ),
+    "a cut lies ahead of its book": ("UPDATE ledger.cut SET seq = seq + 1", {"cuts_lie_in_the_log"}),
+}
+
+
+@pytest.mark.parametrize(("tampering", "invariants"), BREAKS.values(), ids=list(BREAKS))
+async def test_a_broken_book_is_reported_by_the_invariant_it_breaks(
+    owner: asyncpg.Connection[Any], lively_book: Book, tampering: str, invariants: set[str]
+) -> None:
+    await owner.execute(tampering)
+    assert set(await violated(owner, lively_book)) == invariants
+
+
+async def test_a_finding_names_what_is_wrong_up_to_five_times(owner: asyncpg.Connection[Any], lively_book: Book) -> None:
+    await owner.execute("UPDATE ledger.event SET channel = 'forged' WHERE customer = 7 AND outcome = 1")
+    finding = (await violated(owner, lively_book))["details_equal_their_hash"]
+    assert (finding.checked, finding.violations, finding.examples) == (4, 2, ("seq 2", "seq 3"))
+    await owner.execute("UPDATE ledger.account SET credits = credits + 1")
+    finding = (await violated(owner, lively_book))["balances_equal_the_log"]
+    assert finding.violations == finding.checked > 5
+    assert len(finding.examples) == 5
+
+
+async def test_erased_details_are_no_violation(owner: asyncpg.Connection[Any], lively_book: Book) -> None:
+    await owner.execute("UPDATE ledger.event SET message_id = NULL, metadata = NULL, salt = NULL WHERE customer = 7")
+    assert await violated(owner, lively_book) == {}
+
+
+async def test_a_book_without_a_head_is_a_violation(owner: asyncpg.Connection[Any]) -> None:
+    assert "seq_has_no_gaps" in await violated(owner, Book(1, 99))
+
+
+async def test_a_broken_book_is_not_blamed_on_another(owner: asyncpg.Connection[Any], lively_book: Book) -> None:
+    other = await make_book(owner, brand_id=2)
+    await owner.execute("UPDATE ledger.account SET credits = credits + 1")
+    assert await violated(owner, other) == {}

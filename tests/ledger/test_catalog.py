@@ -1,0 +1,168 @@
+"""The rules of the schema, read from the catalog: what lets a cluster place whole books on any node, and keeps rights tight."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import asyncpg
+
+from migrations.target import metadata
+
+BOOK_TABLES = {
+    "head",
+    "account",
+    "transfer",
+    "event",
+    "cap_use",
+    "pending",
+    "redemption",
+    "idempotency_key",
+    "customer_state",
+    "cut",
+    "cut_balance",
+}
+
+LOOK_UP_TABLES = {"customer", "identity", "link", "destination"}
+CONFIGURATION_TABLES = {"brand", "api_key", "campaign", "campaign_version", "alembic_version"}
+
+EXECUTED_BY = {
+    "rewards_application": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1"},
+    "rewards_worker": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "sweep_v1"},
+    "rewards_reader": set[str](),
+}
+READING = {
+    "account_kind_v1",
+    "account_expires_on_v1",
+    "account_owner_v1",
+    "account_id_v1",
+    "spendable_v1",
+    "redemption_v1",
+    "rfc3339_v1",
+}
+
+
+async def names(owner: asyncpg.Connection[Any], statement: str, *arguments: Any) -> set[str]:
+    """The first column."""
+    return {row[0] for row in await owner.fetch(statement, *arguments)}
+
+
+async def test_every_table_is_of_a_known_kind(owner: asyncpg.Connection[Any]) -> None:
+    tables = "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p')"
+    assert await names(owner, tables, "ledger") == BOOK_TABLES
+    assert await names(owner, tables, "rewards") == LOOK_UP_TABLES | CONFIGURATION_TABLES
+    described = {table.name for table in metadata.tables.values()}
+    assert described | {"alembic_version"} == LOOK_UP_TABLES | CONFIGURATION_TABLES
+
+
+async def test_every_key_and_index_of_a_book_table_begins_with_the_book(owner: asyncpg.Connection[Any]) -> None:
+    first_columns = await owner.fetch(
+        """
+        SELECT index.indexrelid::regclass::text AS name, attribute.attname AS first
+        FROM pg_index AS index
+        JOIN pg_class AS class ON class.oid = index.indrelid AND class.relnamespace = 'ledger'::regnamespace
+        LEFT JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid AND attribute.attnum = index.indkey[0]
+        """
+    )
+    assert len(first_columns) >= len(BOOK_TABLES)
+    assert [row["name"] for row in first_columns if row["first"] != "book_id"] == []
+
+
+async def test_every_book_table_has_a_primary_key_and_the_log_no_other_unique_index(owner: asyncpg.Connection[Any]) -> None:
+    unique = await owner.fetch(
+        """
+        SELECT class.relname AS table, index.indisprimary AS primary
+        FROM pg_index AS index
+        JOIN pg_class AS class ON class.oid = index.indrelid AND class.relnamespace = 'ledger'::regnamespace
+        WHERE index.indisunique
+        """
+    )
+    assert sorted(row["table"] for row in unique if row["primary"]) == sorted(BOOK_TABLES)
+    assert [row["table"] for row in unique if not row["primary"]] == []
+
+
+FORBIDDEN = {
+    "trigger": "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE relnamespace = 'ledger'::regnamespace",
+    "rule": "SELECT rulename FROM pg_rules WHERE schemaname = 'ledger'",
+    "deferrable constraint": "SELECT conname FROM pg_constraint WHERE connamespace = 'ledger'::regnamespace AND condeferrable",
+    "foreign key": "SELECT conname FROM pg_constraint WHERE connamespace = 'ledger'::regnamespace AND contype = 'f'",
+    "foreign key into the books": """
+        SELECT conname FROM pg_constraint JOIN pg_class ON pg_class.oid = confrelid
+        WHERE contype = 'f' AND relnamespace = 'ledger'::regnamespace
+    """,
+    "exclusion": "SELECT conname FROM pg_constraint WHERE connamespace = 'ledger'::regnamespace AND contype = 'x'",
+    "sequence": "SELECT relname FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'S'",
+    "identity or generated column": """
+        SELECT attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relnamespace = 'ledger'::regnamespace AND (attidentity <> '' OR attgenerated <> '')
+    """,
+    "view": "SELECT relname FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('v', 'm', 'f')",
+    "unlogged or temporary table": """
+        SELECT relname FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'r' AND relpersistence <> 'p'
+    """,
+    "table of another owner": """
+        SELECT relname FROM pg_class
+        WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'p', 'i') AND relowner <> 'ledger_owner'::regrole
+    """,
+    "function of another owner": """
+        SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace AND proowner <> 'ledger_owner'::regrole
+    """,
+    "function of the owner's rights that looks names up where its caller says": """
+        SELECT proname FROM pg_proc
+        WHERE pronamespace = 'ledger'::regnamespace AND prosecdef
+            AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
+    """,
+    "function with two bodies": """
+        SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace GROUP BY proname HAVING count(*) > 1
+    """,
+    "function without a version": "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace AND proname !~ '_v[0-9]+$'",
+    "role that logs in as the owner": """
+        SELECT rolname FROM pg_roles
+        WHERE rolname IN ('ledger_owner', 'rewards_application', 'rewards_worker', 'rewards_reader')
+            AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)
+    """,
+    "column of time without a zone": """
+        SELECT attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relnamespace IN ('ledger'::regnamespace, 'rewards'::regnamespace) AND atttypid = 'timestamp'::regtype
+    """,
+}
+
+
+async def test_the_books_have_none_of_what_would_bind_them_to_one_node_or_loosen_their_rights(
+    owner: asyncpg.Connection[Any],
+) -> None:
+    found = {what: await names(owner, statement) for what, statement in FORBIDDEN.items()}
+    assert {what: which for what, which in found.items() if which} == {}
+
+
+async def test_each_role_executes_what_its_work_needs_and_no_more(owner: asyncpg.Connection[Any]) -> None:
+    for role, posting in EXECUTED_BY.items():
+        executable = await names(
+            owner,
+            """
+            SELECT proname FROM pg_proc
+            WHERE pronamespace = 'ledger'::regnamespace AND has_function_privilege($1, pg_proc.oid, 'EXECUTE')
+            """,
+            role,
+        )
+        assert executable == posting | READING
+
+
+async def test_what_runs_with_the_owners_rights_is_what_may_be_called_to_post(owner: asyncpg.Connection[Any]) -> None:
+    definers = await names(owner, "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace AND prosecdef")
+    assert definers == EXECUTED_BY["rewards_worker"] | {"open_book_v1"}
+
+
+async def test_a_constraints_name_is_a_sentence(owner: asyncpg.Connection[Any]) -> None:
+    # PostgreSQL 18 names NOT NULL constraints too; nobody refers to those.
+    named = await owner.fetch(
+        """
+        SELECT conname AS name, relname AS table FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+        WHERE connamespace = 'ledger'::regnamespace AND contype <> 'n'
+        """
+    )
+    assert named
+    for row in named:
+        assert row["name"].startswith(row["table"].removesuffix("s"))
+        assert not re.search(r"_(check\d*|key|pkey|fkey|excl|idx)$", row["name"])
+        assert re.search(r"_(is|are|has|counts|stays|runs|never)_", row["name"]), row["name"]
