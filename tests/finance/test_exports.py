@@ -170,8 +170,8 @@ async def test_a_balance_that_was_tampered_with_does_not_pass(
     tmp_path: Path,
 ) -> None:
     await owner.execute(
-        "UPDATE ledger.account SET credits = credits + 1 WHERE book_id = $1 AND id = (SELECT min(id) FROM ledger.account"
-        " WHERE book_id = $1 AND kind = 1)",
+        "UPDATE ledger.account SET credits = credits + 1 WHERE book_id = $1 AND id = (SELECT id FROM ledger.account"
+        " WHERE book_id = $1 AND kind = 1 ORDER BY id LIMIT 1)",
         busy_till.book.book_id,
     )
     manifest = await bundle.write(await at_cut(), ALL, tmp_path)
