@@ -1,8 +1,8 @@
 """Natural group commit: while one batch commits, arrivals queue; what waits is the next batch. No timers.
 
 A queue is one task with one connection. It takes at most ``batch_max`` items a turn, round robin over the books that wait, so a
-campaign of one brand does not keep another's waiting. Callers wait on futures; a caller that goes away changes nothing, because what
-was taken is posted.
+campaign of one brand does not keep another's waiting. If a full batch waits already, it is prepared while the database works on
+the one before. Callers wait on futures; a caller that goes away changes nothing, because what was taken is posted.
 
     too much waits            Overloaded, at once; nothing was recorded
     the connection is lost    the same batch is sent again: outcomes are unknown, keys make that exact
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections import OrderedDict, deque
@@ -56,7 +57,11 @@ class _Posted(Protocol):
 
 Item = TypeVar("Item", bound=_Posted)
 Result = TypeVar("Result")
-Post = Callable[["asyncpg.Connection[Any]", Sequence[Item]], Awaitable[list[Result]]]
+Post = Callable[["asyncpg.Connection[Any]", Any], Awaitable[list[Result]]]
+
+
+def _as_it_is(items: Sequence[Item]) -> Sequence[Item]:
+    return items
 
 
 class _Ticket(Generic[Result]):
@@ -79,26 +84,34 @@ class _Ticket(Generic[Result]):
 _Waiting = tuple[Item, _Ticket[Result], int]
 
 
+def _give_out(batch: list[_Waiting[Item, Result]], answers: Sequence[Result | LedgerError]) -> None:
+    for (_, ticket, index), answer in zip(batch, answers, strict=True):
+        ticket.answer(index, answer)
+
+
 class GroupCommit(Generic[Item, Result]):
     """A queue in front of the books. ``start`` it before use and ``close`` it to drain it."""
 
     def __init__(
         self,
         pool: asyncpg.Pool[Any],
-        post: Post[Item, Result],
+        post: Post[Result],
         *,
+        prepare: Callable[[Sequence[Item]], Any] = _as_it_is,
         batch_max: int = 1_000,
         share_max: int = 250,
         items_max: int = 20_000,
         wait_max_s: float = 2.0,
         one_book: bool = False,
     ) -> None:
-        """``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait.
+        """``post`` takes what ``prepare`` makes of the items.
 
+        ``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait.
         ``one_book`` is for what is committed book by book: an item that is refused must not send other books' items twice.
         """
         self._pool = pool
         self._post = post
+        self._prepare = prepare
         self._batch_max = batch_max
         self._share_max = share_max
         self._items_max = items_max
@@ -111,6 +124,7 @@ class GroupCommit(Generic[Item, Result]):
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._connection: Any = None
+        self._ready: tuple[list[Item], Any] | None = None
 
     @property
     def waiting(self) -> int:
@@ -152,8 +166,12 @@ class GroupCommit(Generic[Item, Result]):
         return [answer for answer in ticket.answers if answer is not None]
 
     async def _run(self) -> None:
+        last: list[_Waiting[Item, Result]] = []
+        answers: Sequence[Result | LedgerError] = []
         while True:
             if not self._books:
+                _give_out(last, answers)
+                last, answers = [], []
                 if self._closing:
                     return
                 self._arrived.clear()
@@ -161,13 +179,35 @@ class GroupCommit(Generic[Item, Result]):
                 continue
             batch = self._take()
             started = time.perf_counter()
-            answers = await self._answers([item for item, _, _ in batch])
-            for (_, ticket, index), answer in zip(batch, answers, strict=True):
-                ticket.answer(index, answer)
+            posting = self._begin([item for item, _, _ in batch])
+            await asyncio.sleep(0)
+            # The database has work; now there is time for the last batch's callers, and for the next batch.
+            _give_out(last, answers)
+            self._make_ready()
+            answers = await posting
+            last = batch
             # The rate says how long newcomers would wait; a small batch says little about it.
             weight = len(batch) / self._batch_max
             rate = len(batch) / max(time.perf_counter() - started, 1e-6)
             self._items_per_s += weight * (rate - self._items_per_s)
+
+    def _begin(self, items: Sequence[Item]) -> asyncio.Task[Sequence[Result | LedgerError]]:
+        return asyncio.create_task(self._answers(items))
+
+    def _make_ready(self) -> None:
+        """Prepare the next batch if it is known already: a full one, of the only book that waits."""
+        self._ready = None
+        if len(self._books) == 1 and self._waiting >= self._batch_max:
+            (queue,) = self._books.values()
+            items = [item for item, _, _ in itertools.islice(queue, self._batch_max)]
+            # What cannot be prepared fails again in its turn, and is answered there.
+            with contextlib.suppress(Exception):
+                self._ready = (items, self._prepare(items))
+
+    def _prepared(self, items: Sequence[Item]) -> Any:
+        if self._ready is not None and self._ready[0] == items:
+            return self._ready[1]
+        return self._prepare(items)
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         """The next batch: round robin over the books, in order of arrival within each."""
@@ -176,8 +216,7 @@ class GroupCommit(Generic[Item, Result]):
         share = self._batch_max if books == 1 else self._share_max
         for _ in range(books):
             book_id, queue = self._books.popitem(last=False)
-            for _ in range(min(share, len(queue), self._batch_max - len(batch))):
-                batch.append(queue.popleft())
+            batch.extend(queue.popleft() for _ in range(min(share, len(queue), self._batch_max - len(batch))))
             if queue:
                 self._books[book_id] = queue
             if len(batch) == self._batch_max:
@@ -189,7 +228,7 @@ class GroupCommit(Generic[Item, Result]):
         """Post a batch whatever happens: every item gets an answer."""
         alone: LedgerError
         try:
-            return await self._post_again_if_lost(items)
+            return await self._post_again_if_lost(self._prepared(items))
         except LedgerUnavailable as error:
             return [error] * len(items)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError) as error:
@@ -208,15 +247,16 @@ class GroupCommit(Generic[Item, Result]):
         half = len(items) // 2
         return [*await self._answers(items[:half]), *await self._answers(items[half:])]
 
-    async def _post_again_if_lost(self, items: Sequence[Item]) -> list[Result]:
+    async def _post_again_if_lost(self, prepared: Any) -> list[Result]:
         cause: BaseException | None = None
         for delay_s in RETRY_DELAYS_S:
-            await asyncio.sleep(delay_s)
+            if delay_s:
+                await asyncio.sleep(delay_s)
             try:
                 if self._connection is None or self._connection.is_closed():
                     await self._let_go()
                     self._connection = await self._pool.acquire()
-                return await self._post(self._connection, items)
+                return await self._post(self._connection, prepared)
             except _AWAY as error:
                 # Data that the driver cannot encode is an InterfaceError too, and no loss of the connection.
                 if isinstance(error, asyncpg.DataError):

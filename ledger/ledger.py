@@ -38,7 +38,7 @@ class Ledger:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(pool, posting.post_grants)
+        self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(pool, posting.post_prepared, prepare=posting.prepare)
         self._redemptions: GroupCommit[Redeem, RedemptionResult] = GroupCommit(
             pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
         )

@@ -1,9 +1,11 @@
 """The engine: a batch of grants in, one outcome per grant out, in one call and one commit.
 
-    what                                cost of 1,000 on one connection, about
-    arrays from orders (here)            5 ms
-    the function (sql/functions)        22 ms
-    answers into results (here)          1 ms
+    what                                          cost of 1,000 on one connection, about
+    arrays from orders (`prepare`)                 5 ms, while the database works on the batch before
+    arrays onto the wire (the driver)              4 ms
+    the function (see its header)                 30 ms
+    the commit                                     2 ms
+    answers into results (`post_prepared`)         1 ms
 
 The batch may hold several books. Order of arrival is order of decision. Sending the same batch again is safe: every grant has a
 key, and what is decided is answered again.
@@ -12,10 +14,10 @@ key, and what is decided is answered again.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
@@ -25,8 +27,11 @@ from ledger.types import EventDetails, Grade, GrantOrder, GrantOutcome, GrantRes
 
 SALT_BYTES = 16
 _UNLIMITED = 2**62
-_ARGUMENTS = 46
+_ARGUMENTS = 45
 _POST = f"SELECT * FROM ledger.post_grants_v1({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_GRADES = {grade: grade.encode() for grade in Grade}
 _OUTCOMES = {outcome.value: outcome for outcome in GrantOutcome}
 _encode_details = msgspec.json.Encoder().encode
 
@@ -51,112 +56,130 @@ def details_hash(salt: bytes, details: EventDetails) -> bytes:
     ).digest()
 
 
+class Prepared(NamedTuple):
+    """A batch made ready for the database: the function's arguments, and where each item's answer is found."""
+
+    arguments: tuple[Any, ...]
+    wallets: list[int]
+    books: list[int]
+
+
 async def post_grants(connection: asyncpg.Connection[Any], orders: Sequence[GrantOrder]) -> list[GrantResult]:
     """Post a batch and commit it; one result per order, in order.
 
     Raises what asyncpg raises. SQLSTATE RW001 is a book of another brand, RW002 clocks that differ: nothing is posted then.
     """
-    rows = await connection.fetch(_POST, *_arguments(orders, datetime.now(UTC)))
+    return await post_prepared(connection, prepare(orders))
+
+
+async def post_prepared(connection: asyncpg.Connection[Any], batch: Prepared) -> list[GrantResult]:
+    """The same for a batch that was made ready before. It may be sent again."""
+    row = await connection.fetchrow(_POST, datetime.now(UTC), *batch.arguments)
+    assert row is not None
+    outcomes, points, seqs, replayed, balances, balance_seqs = row
     return [
-        GrantResult(_OUTCOMES[outcome], points, seq, replayed, balance, balance_seq)
-        for outcome, points, seq, replayed, balance, balance_seq in rows
+        GrantResult(_OUTCOMES[outcome], paid, seq, replay, balances[wallet - 1], balance_seqs[book - 1])
+        for outcome, paid, seq, replay, wallet, book in zip(
+            outcomes, points, seqs, replayed, batch.wallets, batch.books, strict=True
+        )
     ]
 
 
-def _arguments(orders: Sequence[GrantOrder], now: datetime) -> tuple[Any, ...]:
+def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     """The function's parallel arrays. What several grants share is listed once and named by index, counted from 1."""
     # A book that is asked for under two brands is here twice, and the function refuses the batch.
     books = sorted({(order.book.book_id, order.book.brand_id) for order in orders})
     book_index = {book_id: n for n, (book_id, _) in enumerate(books, 1)}
+    book_ix = [book_index[order.book.book_id] for order in orders]
 
-    budgets: dict[tuple[int, bytes], int] = {}
-    kinds: dict[tuple[int, int, int, int, Grade, int, str, str, str], int] = {}
-    caps: dict[tuple[int, int, date, int, int], int] = {}
-    wallets: dict[tuple[int, int], int] = {}
+    # In the order of their keys, so that neighbours are found on the same pages.
+    wallets = sorted(set(zip(book_ix, [order.customer for order in orders], strict=True)))
+    wallet_index = {wallet: n for n, wallet in enumerate(wallets, 1)}
+    wallet_ix = [wallet_index[book, order.customer] for book, order in zip(book_ix, orders, strict=True)]
+    item_lots = [
+        (wallet, order.account_class, order.expires_on or date.max) for wallet, order in zip(wallet_ix, orders, strict=True)
+    ]
+    lots = sorted(set(item_lots))
+    lot_index = {lot: n for n, lot in enumerate(lots, 1)}
+
+    budgets: dict[tuple[int, int, bool], int] = {}
+    kinds: dict[tuple[int, int, int, int, int, bytes, int, str, str, str], int] = {}
+    limits: dict[tuple[int, date, int, int, int], int] = {}
+    uses: dict[tuple[int, int, date, int], tuple[int, int]] = {}
     first_of_key: dict[tuple[int, int, bytes], int] = {}
-    use_caps: list[int] = []
-    use_max_grants: list[int] = []
-    use_max_points: list[int] = []
-
     first: list[int] = []
-    book_ix: list[int] = []
     kind_ix: list[int] = []
-    wallet_ix: list[int] = []
-    use_from: list[int] = []
-    use_to: list[int] = []
-    lots: list[bytes] = []
+    charges_before = [0]
+    charge_uses: list[int] = []
+    charge_limits: list[int] = []
     hashes: list[bytes] = []
     randomness = os.urandom(SALT_BYTES * len(orders))
     salts = [randomness[at : at + SALT_BYTES] for at in range(0, len(randomness), SALT_BYTES)]
 
-    for item, order in enumerate(orders, 1):
-        book_id = order.book.book_id
+    for order, book, wallet, salt in zip(orders, book_ix, wallet_ix, salts, strict=True):
         campaign_no = order.campaign_no
-        customer = order.customer
-        book_ix.append(book_index[book_id])
-        first.append(first_of_key.setdefault((book_id, campaign_no, order.key), item))
-        budget = (book_id, chart.budget(campaign_no, unlimited=order.unlimited))
         details = order.details
+        first.append(first_of_key.setdefault((book, campaign_no, order.key), len(first) + 1))
         kind = (
-            budgets.setdefault(budget, len(budgets) + 1),
+            book,
+            budgets.setdefault((book, campaign_no, order.unlimited), len(budgets) + 1),
             campaign_no,
             details.campaign_version,
             details.rule,
-            order.grade,
+            _GRADES[order.grade],
             details.principal,
             details.action,
             details.channel,
             details.source,
         )
         kind_ix.append(kinds.setdefault(kind, len(kinds) + 1))
-        wallet_ix.append(wallets.setdefault((book_index[book_id], customer), len(wallets) + 1))
-        use_from.append(len(use_caps) + 1)
-        for use in order.caps:
-            cap = (book_id, campaign_no, use.period, customer, use.cap)
-            use_caps.append(caps.setdefault(cap, len(caps) + 1))
-            use_max_grants.append(_UNLIMITED if use.max_grants is None else use.max_grants)
-            use_max_points.append(_UNLIMITED if use.max_points is None else use.max_points)
-        use_to.append(len(use_caps))
-        lots.append(chart.lot(customer, order.account_class, order.expires_on))
-        hashes.append(details_hash(salts[item - 1], details))
+        for cap in order.caps:
+            max_grants = _UNLIMITED if cap.max_grants is None else cap.max_grants
+            max_points = _UNLIMITED if cap.max_points is None else cap.max_points
+            limit = limits.setdefault((campaign_no, cap.period, cap.cap, max_grants, max_points), len(limits) + 1)
+            use, _ = uses.setdefault((wallet, campaign_no, cap.period, cap.cap), (len(uses) + 1, limit))
+            charge_uses.append(use)
+            charge_limits.append(limit)
+        charges_before.append(len(charge_uses))
+        hashes.append(details_hash(salt, details))
 
-    return (
-        now,
-        [book_id for book_id, _ in books],
-        [brand_id for _, brand_id in books],
-        [book_id for book_id, _ in budgets],
-        [budget for _, budget in budgets],
-        [cap[0] for cap in caps],
-        [cap[1] for cap in caps],
-        [cap[2] for cap in caps],
-        [cap[3] for cap in caps],
-        [cap[4] for cap in caps],
-        [wallet[0] for wallet in wallets],
-        [wallet[1] for wallet in wallets],
-        *([kind[part] for kind in kinds] for part in range(9)),
-        use_caps,
-        use_max_grants,
-        use_max_points,
-        [order.book.book_id for order in orders],
-        [order.campaign_no for order in orders],
+    arguments = (
+        *_columns(books, 2),
+        [book for book, _, _ in budgets],
+        [chart.budget(campaign_no, unlimited=unlimited) for _, campaign_no, unlimited in budgets],
+        *_columns(wallets, 2),
+        [wallet for wallet, _, _ in lots],
+        [
+            chart.lot(wallets[wallet - 1][1], account_class, None if last_day == date.max else last_day)
+            for wallet, account_class, last_day in lots
+        ],
+        [last_day for _, _, last_day in lots],
+        *_columns(limits, 5),
+        [wallet for wallet, _, _, _ in uses],
+        [limit for _, limit in uses.values()],
+        charge_uses,
+        charge_limits,
+        *_columns(kinds, 10),
         [order.key for order in orders],
         first,
-        book_ix,
+        kind_ix,
         wallet_ix,
-        use_from,
-        use_to,
-        [order.customer for order in orders],
+        [lot_index[lot] for lot in item_lots],
+        charges_before,
         [order.points for order in orders],
         [order.waits for order in orders],
-        lots,
-        [order.window_at for order in orders],
-        [order.occurred_at for order in orders],
+        [(order.window_at - _EPOCH) // _MICROSECOND for order in orders],
+        [(order.occurred_at - _EPOCH) // _MICROSECOND for order in orders],
         [order.due_at for order in orders],
-        [date.max if order.expires_on is None else order.expires_on for order in orders],
-        kind_ix,
         [order.details.message_id for order in orders],
         [order.details.qualifier for order in orders],
         [order.details.metadata for order in orders],
         salts,
         hashes,
     )
+    return Prepared(arguments, wallet_ix, book_ix)
+
+
+def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows of ``width`` fields as arrays of one field each, also where there are no rows."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
