@@ -21,9 +21,7 @@ from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 
 AtCut = Annotated[
     str | None,
-    QueryParameter(
-        name="cut", pattern=NAME_OR_SEQ, description="A cut's name, or a `seq`. Without it: the book as it stands now."
-    ),
+    QueryParameter(pattern=NAME_OR_SEQ, description="A cut's name, or a `seq`. Without it: the book as it stands now."),
 ]
 
 
@@ -32,12 +30,12 @@ async def get_trial_balance(
     ledger: NamedDependency[Ledger],
     engine: NamedDependency[AsyncEngine],
     principal: NamedDependency[Principal],
-    at_cut: AtCut = None,
+    cut: AtCut = None,
 ) -> TrialBalanceResponse:
     """Every kind of account with its debits and credits at a cut; in a sound book they are equal."""
     book = principal.brand.book
-    cut = await queries.find_cut(ledger, book, at_cut)
-    trial_balance = await ledger.trial_balance(book, cut)
+    at = await queries.find_cut(ledger, book, cut)
+    trial_balance = await ledger.trial_balance(book, at)
     return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(engine, book.brand_id))
 
 
@@ -48,12 +46,12 @@ async def list_transfers(
     principal: NamedDependency[Principal],
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
-    at_cut: AtCut = None,
+    cut: AtCut = None,
 ) -> Page[TransferResponse]:
     """The log, oldest first. It only grows: a page once read never changes."""
     book = principal.brand.book
-    cut = await queries.find_cut(ledger, book, at_cut)
-    found = await ledger.transfers(book, after=after or 0, cut=cut.seq, limit=limit + 1)
+    at = await queries.find_cut(ledger, book, cut)
+    found = await ledger.transfers(book, after=after or 0, cut=at.seq, limit=limit + 1)
     campaigns = await queries.campaign_ids(engine, book.brand_id)
     shown = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
     return page(shown, limit=limit, cursor=lambda transfer: transfer.seq)

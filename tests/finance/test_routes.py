@@ -94,6 +94,7 @@ async def test_a_cut_that_is_none_is_refused(api: Api, query: dict[str, str], st
     for path in ("/v1/ledger/trial-balance", "/v1/ledger/transfers"):
         answer = await api.client("finance").get(path, params=query)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert [error["pointer"] for error in answer.json()["errors"]] == (["?cut"] if status == 422 else [])
 
 
 @pytest.mark.parametrize("name", ["", "now", "123", "a b", "x" * 65, "-a", "a\n", 7, None])
