@@ -1,0 +1,138 @@
+"""Hot statements look rows up by index, whatever the planner knows: on empty tables, on full ones, before and after ANALYZE.
+
+What was scanned is counted by PostgreSQL itself, so this holds for the statements inside the functions too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger
+from ledger.testing import authorize, capture, fund, order, refund, void
+from service.database import APPLICATION_ROLE, create_pool
+from tests.conftest import Database
+from tests.ledger.conftest import make_book
+
+TABLES = ("account", "cap_use", "customer_state", "event", "idempotency_key", "redemption", "transfer")
+CUSTOMERS = 20_000
+MONTH_END = date(2031, 1, 31)
+
+LOAD = (
+    """
+    INSERT INTO ledger.account (book_id, id, kind, expires_on, credits)
+    SELECT
+        $1, ledger.account_id_v1(ledger.account_owner_v1(1, customer), 16, month.last_day), 1, month.last_day, 10
+    FROM (VALUES (date '2030-12-31'), (date '2031-01-31'), (date '2031-02-28')) AS month (last_day),
+        generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.customer_state (book_id, customer, points, lot_until)
+    SELECT $1, customer, 30, '2030-12-31' FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.event
+    SELECT
+        $1, 1, decode(md5(customer::text), 'hex'), customer, customer, 10, now(), now(), NULL, 1, 1, 1, 0, 'B', 'click',
+        'email', 'loaded', '', 'api', NULL, NULL
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.transfer (
+        book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, campaign_no, verb, debit, credit, event_key
+    )
+    SELECT
+        $1, 1000000 + customer, now(), now(), 10, customer, 1000000 + customer, 1, 2, '\\x00',
+        ledger.account_id_v1(ledger.account_owner_v1(1, customer), 16, '2031-01-31'), decode(md5(customer::text), 'hex')
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.cap_use
+    SELECT $1, 1, '2030-01-15', customer, 0, 1, 10 FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.redemption (book_id, id, customer, deadline, closed_at, order_ref, salt)
+    SELECT $1, 1000000 + customer, customer, now(), now(), 'order ' || customer, '\\x00'
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.idempotency_key
+    SELECT $1, 1, decode(md5(customer::text), 'hex'), '\\x00', 10, '{}', now() FROM generate_series(11, $2::bigint) AS customer
+    """,
+)
+
+
+_OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type IN ('client backend', 'parallel worker') AND pid <> pg_backend_pid()
+"""
+
+
+async def scans(owner: asyncpg.Connection[Any]) -> dict[str, tuple[int, bool]]:
+    """How often each table was scanned from end to end by now, and whether its indexes were used at all.
+
+    A connection's counts are there for certain once it has ended.
+    """
+    async with asyncio.timeout(10):
+        while await owner.fetchval(_OTHERS):  # noqa: ASYNC110 - another process has to end
+            await asyncio.sleep(0.01)
+    await owner.execute("SELECT pg_stat_force_next_flush()")
+    rows = await owner.fetch(
+        "SELECT relname, seq_scan, idx_scan > 0 FROM pg_stat_user_tables WHERE schemaname = 'ledger' AND relname = ANY($1)",
+        TABLES,
+    )
+    return {table: (sequential, by_index) for table, sequential, by_index in rows}
+
+
+async def use(ledger: Ledger, book: Book, turn: int) -> None:
+    """Everything hot, more often than a plan is made anew."""
+    caps = (CapUse(0, date(2030, 1, 15), max_grants=100),)
+    await ledger.fund(fund(book, 10_000))
+    for number in range(8):
+        name = f"message {turn} {number}"
+        grants = [
+            order(book, customer=customer, message_id=name, caps=caps, expires_on=MONTH_END, waits=customer == 3)
+            for customer in (1, 2, 3, 2, CUSTOMERS + 1 + turn * 10 + number)
+        ]
+        answers = await ledger.grant_batch([*grants, order(book, customer=3, message_id=name, caps=caps)])
+        outcomes = [answer.outcome for answer in answers if isinstance(answer, GrantResult)]
+        assert outcomes == [GrantOutcome.GRANTED, GrantOutcome.GRANTED, GrantOutcome.WAITING, *[GrantOutcome.GRANTED] * 3]
+        held = (await ledger.redeem(authorize(book, customer=1, points=4))).redemption
+        assert held is not None
+        await ledger.redeem(capture(book, held.redemption, 3))
+        await ledger.redeem(refund(book, held.redemption, 1))
+        held = (await ledger.redeem(authorize(book, customer=2, points=1))).redemption
+        assert held is not None
+        await ledger.redeem(void(book, held.redemption))
+        assert await ledger.redemption(book, held.redemption)
+        assert (await ledger.balance(book, 1)).spendable
+        assert await ledger.statement(book, 1)
+        assert await ledger.decision(book, 1, grants[0].key)
+
+
+@pytest.mark.slow
+async def test_no_hot_statement_scans_a_table_whatever_the_planner_knows(
+    database: Database, owner: asyncpg.Connection[Any]
+) -> None:
+    book = await make_book(owner)  # rows are loaded that no log explains: not for the audit
+
+    async def scanned(turn: int) -> list[str]:
+        before = await scans(owner)
+        pool = await create_pool(database.application_url, APPLICATION_ROLE)
+        async with Ledger(pool) as ledger:
+            await use(ledger, book, turn)
+        await pool.close()
+        after = await scans(owner)
+        assert all(by_index for _, by_index in after.values())
+        return [table for table in TABLES if after[table][0] != before[table][0]]
+
+    assert await scanned(0) == [], "empty, never analyzed"
+    for statement in LOAD:
+        await owner.execute(statement, book.book_id, CUSTOMERS)
+    assert await scanned(1) == [], "full, never analyzed"
+    await owner.execute("ANALYZE")
+    assert await scanned(2) == [], "full, analyzed"
