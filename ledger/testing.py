@@ -5,8 +5,8 @@
     await ledger.grant(order(book, customer=7, points=5))
     await ledger.redeem(authorize(book, customer=7, points=3))
 
-Say what the test is about and leave out the rest. An order's event key and a step's request hash follow from its contents, as in a
-real program; ``key`` is a fresh idempotency key unless given.
+Say what the test is about and leave out the rest. An order's event key and a step's request hash follow from its contents, as
+in a real program; ``key`` is a fresh idempotency key unless given.
 """
 
 from __future__ import annotations

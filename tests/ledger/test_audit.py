@@ -86,11 +86,17 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         {"balances_equal_the_log", "debits_equal_credits"},
     ),
     "an account appears that nobody posted to": (
-        "INSERT INTO ledger.account (book_id, id, kind, debits, credits) VALUES (1, '\\x000000000000000000000090ffffffff', 9, 1, 1)",
+        """
+        INSERT INTO ledger.account (book_id, id, kind, debits, credits)
+        VALUES (1, '\\x000000000000000000000090ffffffff', 9, 1, 1)
+        """,
         {"balances_equal_the_log"},
     ),
     "an account's kind is not what its id says": (
-        "ALTER TABLE ledger.account DROP CONSTRAINT account_kind_is_in_its_id; UPDATE ledger.account SET kind = 9 WHERE kind = 7",
+        """
+        ALTER TABLE ledger.account DROP CONSTRAINT account_kind_is_in_its_id;
+        UPDATE ledger.account SET kind = 9 WHERE kind = 7
+        """,
         {"account_columns_equal_its_id"},
     ),
     "a lot's last day is not what its id says": (

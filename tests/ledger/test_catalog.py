@@ -82,7 +82,10 @@ async def test_every_book_table_has_a_primary_key_and_the_log_no_other_unique_in
 
 
 FORBIDDEN = {
-    "trigger": "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE relnamespace = 'ledger'::regnamespace",
+    "trigger": """
+        SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+        WHERE relnamespace = 'ledger'::regnamespace
+    """,
     "rule": "SELECT rulename FROM pg_rules WHERE schemaname = 'ledger'",
     "deferrable constraint": "SELECT conname FROM pg_constraint WHERE connamespace = 'ledger'::regnamespace AND condeferrable",
     "foreign key": "SELECT conname FROM pg_constraint WHERE connamespace = 'ledger'::regnamespace AND contype = 'f'",
@@ -115,7 +118,10 @@ FORBIDDEN = {
     "function with two bodies": """
         SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace GROUP BY proname HAVING count(*) > 1
     """,
-    "function without a version": "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace AND proname !~ '_v[0-9]+$'",
+    "function without a version": """
+        SELECT proname FROM pg_proc
+        WHERE pronamespace = 'ledger'::regnamespace AND proname !~ '_v[0-9]+$'
+    """,
     "role that logs in as the owner": """
         SELECT rolname FROM pg_roles
         WHERE rolname IN ('ledger_owner', 'rewards_application', 'rewards_worker', 'rewards_reader')

@@ -78,7 +78,8 @@ async def test_sql_reads_and_makes_account_ids_as_python_does(application_pool: 
     rows = await application_pool.fetch(
         """
         SELECT
-            name.account, ledger.account_kind_v1(name.account) AS kind, ledger.account_expires_on_v1(name.account) AS expires_on,
+            name.account, ledger.account_kind_v1(name.account) AS kind,
+            ledger.account_expires_on_v1(name.account) AS expires_on,
             ledger.account_owner_v1(name.tag, name.number) AS owner,
             ledger.account_id_v1(name.owner, name.kind_and_class, name.expires_on) AS id
         FROM unnest($1::bytea[], $2::integer[], $3::bigint[], $4::bytea[], $5::integer[], $6::date[])

@@ -176,11 +176,14 @@ class Gate:
 
     def __init__(self) -> None:
         self.batches: list[list[GrantOrder]] = []
+        self._reached = asyncio.Condition()
         self._permits = asyncio.Semaphore(0)
 
     async def post(self, connection: asyncpg.Connection[Any], orders: Sequence[GrantOrder]) -> list[GrantResult]:
         """Wait for the test, then post."""
-        self.batches.append(list(orders))
+        async with self._reached:
+            self.batches.append(list(orders))
+            self._reached.notify_all()
         await self._permits.acquire()
         return await post_grants(connection, orders)
 
@@ -191,8 +194,8 @@ class Gate:
 
     async def reached(self, batches: int) -> None:
         """Return when so many batches have come to the gate."""
-        while len(self.batches) < batches:
-            await asyncio.sleep(0)
+        async with self._reached:
+            await self._reached.wait_for(lambda: len(self.batches) >= batches)
 
 
 @pytest.fixture
@@ -380,8 +383,9 @@ async def test_waiting_items_are_counted_by_queue(ledger: Ledger, owner: asyncpg
     async with owner.transaction():
         await owner.execute("SELECT FROM ledger.head FOR UPDATE")
         posting = [asyncio.create_task(ledger.grant(each)) for each in orders_of(book, 5)]
-        while ledger.waiting["grants"] or not await a_posting_waits_for_a_lock(owner):
-            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while not await a_posting_waits_for_a_lock(owner):
+                pass
         posting += [asyncio.create_task(ledger.grant(each)) for each in orders_of(book, 3, first=5)]
         await settled()
         assert ledger.waiting == {"grants": 3, "redemptions": 0, "funds": 0}

@@ -41,7 +41,8 @@ FORGERIES = {
     "open a book": "SELECT ledger.open_book_v1(1, 'points', 'UTC', 1000, 30)",
     "write transfers": """
         SELECT ledger.write_transfers_v1(
-            head, now(), 8, NULL, NULL, NULL, NULL, ARRAY[2::smallint], ARRAY['\\x00'::bytea], ARRAY['\\x01'::bytea], ARRAY[5::bigint])
+            head, now(), 8, NULL, NULL, NULL, NULL,
+            ARRAY[2::smallint], ARRAY['\\x00'::bytea], ARRAY['\\x01'::bytea], ARRAY[5::bigint])
         FROM ledger.head
     """,
     "lock the head by function": "SELECT ledger.lock_head_v1(1, 1, now())",
@@ -60,7 +61,9 @@ FORGERIES = {
     "own a table": f"ALTER TABLE ledger.account OWNER TO {APPLICATION_ROLE}",
     "drop a check": "ALTER TABLE ledger.account DROP CONSTRAINT account_stays_above_its_floor",
     "switch checks off": "SET session_replication_role = replica",
-    "add a trigger": "CREATE TRIGGER forged BEFORE UPDATE ON ledger.account EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "add a trigger": """
+        CREATE TRIGGER forged BEFORE UPDATE ON ledger.account EXECUTE FUNCTION suppress_redundant_updates_trigger()
+    """,
     "add a rule": "CREATE RULE forged AS ON INSERT TO ledger.transfer DO INSTEAD NOTHING",
     "replace a function": """
         CREATE OR REPLACE FUNCTION ledger.account_kind_v1(p_id bytea) RETURNS smallint LANGUAGE sql RETURN 1::smallint

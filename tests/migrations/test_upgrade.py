@@ -103,12 +103,15 @@ async def test_an_upgraded_ledger_equals_a_freshly_installed_one(empty_database:
 
 
 async def test_the_migrated_tables_are_the_ones_the_service_describes(database: Database) -> None:
+    def belongs_to_us(name: str | None, kind: str, _parents: Any) -> bool:
+        return kind != "schema" or name == SCHEMA
+
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(
             connection,
             opts={
                 "include_schemas": True,
-                "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
+                "include_name": belongs_to_us,
                 "version_table_schema": SCHEMA,
                 "compare_type": True,
                 "compare_server_default": True,
@@ -172,7 +175,10 @@ async def test_a_changed_function_file_is_installed_by_the_next_upgrade(
     # As if the files had changed since: the comment names another digest, and the bodies are others.
     await owner.execute("COMMENT ON SCHEMA ledger IS 'functions of an earlier release'")
     await owner.execute(
-        "CREATE OR REPLACE FUNCTION ledger.account_kind_v1(p_id bytea) RETURNS smallint LANGUAGE sql IMMUTABLE RETURN 1::smallint"
+        """
+        CREATE OR REPLACE FUNCTION ledger.account_kind_v1(p_id bytea) RETURNS smallint LANGUAGE sql IMMUTABLE
+        RETURN 1::smallint
+        """
     )
     await owner.execute("GRANT EXECUTE ON FUNCTION ledger.open_book_v1 TO PUBLIC")
     assert await upgrade(database.owner_url) is True
@@ -204,12 +210,12 @@ def test_the_digest_changes_with_any_file_and_with_the_rights(monkeypatch: pytes
     seen = {functions_digest()}
     for left_out in range(len(everything)):
         remaining = [statement for n, statement in enumerate(everything) if n != left_out]
-        monkeypatch.setattr("ledger.schema.function_statements", lambda remaining=remaining: iter(remaining))
+        monkeypatch.setattr("ledger.schema.function_statements", remaining.copy)
         seen.add(functions_digest())
     assert len(seen) == len(everything) + 1
 
 
-SCRIPTS = [
+SCRIPTS: list[tuple[str, list[str]]] = [
     ("SELECT 1; SELECT 2;", ["SELECT 1;", "SELECT 2;"]),
     ("-- a comment; with a semicolon\nSELECT 1;", ["-- a comment; with a semicolon\nSELECT 1;"]),
     ("SELECT 'a;''b'; SELECT 2;", ["SELECT 'a;''b';", "SELECT 2;"]),

@@ -1,7 +1,7 @@
 """A small ledger that is obviously right: one thing at a time, in dictionaries, with time passing for everybody at once.
 
-What is due (timed-out holds, dead lots) happens at the instant it is due: `settle` runs after every change. The real ledger posts it
-later, when somebody touches the wallet or the sweeper comes, and must be found to agree nevertheless.
+What is due (timed-out holds, dead lots) happens at the instant it is due: `settle` runs after every change. The real ledger
+posts it later, when somebody touches the wallet or the sweeper comes, and must be found to agree nevertheless.
 """
 
 from __future__ import annotations

@@ -272,12 +272,12 @@ def test_the_ledger_says_what_a_plain_one_says(database: Database) -> None:
     world = World(database)
     try:
         run_state_machine_as_test(
-            lambda: History(world),
+            lambda: History(world),  # pyright: ignore[reportArgumentType]  any maker of machines will do
             settings=settings(
                 max_examples=EXAMPLES,
                 stateful_step_count=STEPS,
                 deadline=None,
-                suppress_health_check=list(HealthCheck),
+                suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
                 print_blob=True,
             ),
         )
