@@ -183,6 +183,7 @@ class GroupCommit(Generic[Item, Result]):
             await asyncio.sleep(0)
             # The database has work; now there is time for the last batch's callers, and for the next batch.
             _give_out(last, answers)
+            await asyncio.sleep(0)
             self._make_ready()
             answers = await posting
             last = batch
