@@ -11,7 +11,6 @@ run it with a connection of its own, or on a replica.
     issued_within_the_limit            issuance has not paid out more than the brand authorized
     account_columns_equal_its_id       kind and last day
     one_transfer_an_event              a granted event has one grant of its points, and no grant lacks its event
-    details_equal_their_hash           what an event says was reported is what the log committed to
     caps_count_real_grants             a cap counts no more than the customer was granted in its campaign
     pending_rows_equal_the_accounts    the sum of what is held back is the account's balance
     customer_states_equal_the_accounts points, soonest last day and soonest deadline are those of lots and open holds
@@ -19,16 +18,18 @@ run it with a connection of its own, or on a replica.
     redemptions_begin_in_the_log       each is of the customer and has the deadline of its authorization, and none is missing
     redemptions_add_up                 refunded <= captured <= authorized
     cuts_lie_in_the_log                no cut is ahead of its book
+    details_equal_their_hash           what an event says was reported is what the log committed to
+    redemption_details_equal_their_hash  the same of orders, values and tills
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
 
-from ledger.posting import details_hash
+from ledger import posting, redemptions
 from ledger.types import Book, EventDetails, Finding
 
 _PAGE = 5_000
@@ -231,24 +232,41 @@ _CHECKS = {
     """,
 }
 
-_DETAILS = """
-SELECT
-    transfer.seq, transfer.details_hash, event.salt, event.action, event.channel, event.message_id, event.qualifier,
-    event.source, event.principal, event.campaign_version, event.rule, event.metadata
-FROM ledger.transfer
-JOIN ledger.event
-    ON event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
-WHERE transfer.book_id = $1 AND transfer.verb = 2 AND transfer.seq > $2
-ORDER BY transfer.seq
-LIMIT $3
+# Each statement returns pages of (seq, hash in the log, salt, details ...). Erased details have no salt; the hash in the log
+# then proves nothing, and need not.
+_EVENT_DETAILS = """
+    SELECT
+        transfer.seq, transfer.details_hash, event.salt, event.action, event.channel, event.message_id, event.qualifier,
+        event.source, event.principal, event.campaign_version, event.rule, event.metadata
+    FROM ledger.transfer
+    JOIN ledger.event
+        ON event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
+    WHERE transfer.book_id = $1 AND transfer.verb = 2 AND transfer.seq > $2
+    ORDER BY transfer.seq
+    LIMIT $3
+"""
+_REDEMPTION_DETAILS = """
+    SELECT
+        transfer.seq, transfer.details_hash, redemption.salt, redemption.order_ref, redemption.value, redemption.store_id,
+        redemption.terminal_id
+    FROM ledger.transfer
+    JOIN ledger.redemption ON redemption.book_id = transfer.book_id AND redemption.id = transfer.transaction_id
+    WHERE transfer.book_id = $1 AND transfer.verb = 6 AND transfer.seq > $2
+    ORDER BY transfer.seq
+    LIMIT $3
 """
 
 
 async def audit(connection: asyncpg.Connection[Any], book: Book) -> list[Finding]:
     """Check every invariant of a book; a finding with violations names up to five of them. The reader's role is enough."""
     findings = [await _check(connection, invariant, statement, book) for invariant, statement in _CHECKS.items()]
-    findings.insert(8, await _check_details(connection, book))
-    return findings
+    return [
+        *findings,
+        await _check_details(connection, "details_equal_their_hash", _EVENT_DETAILS, _event_hash, book),
+        await _check_details(
+            connection, "redemption_details_equal_their_hash", _REDEMPTION_DETAILS, redemptions.details_hash, book
+        ),
+    ]
 
 
 async def _check(connection: asyncpg.Connection[Any], invariant: str, statement: str, book: Book) -> Finding:
@@ -257,33 +275,25 @@ async def _check(connection: asyncpg.Connection[Any], invariant: str, statement:
     return Finding(invariant, checked, violations, tuple((examples or [])[:_EXAMPLES]))
 
 
-async def _check_details(connection: asyncpg.Connection[Any], book: Book) -> Finding:
+async def _check_details(
+    connection: asyncpg.Connection[Any], invariant: str, statement: str, hash_of: Callable[..., bytes], book: Book
+) -> Finding:
     checked = 0
     wrong: list[str] = []
-    async for row in _events(connection, book):
+    async for seq, in_the_log, salt, *details in _pages(connection, statement, book):
         checked += 1
-        # Erased details have no salt; the hash in the log then proves nothing, and need not.
-        if row["salt"] is None:
-            continue
-        details = EventDetails(
-            action=row["action"],
-            channel=row["channel"],
-            message_id=row["message_id"],
-            qualifier=row["qualifier"],
-            source=row["source"],
-            principal=row["principal"],
-            campaign_version=row["campaign_version"],
-            rule=row["rule"],
-            metadata=row["metadata"],
-        )
-        if details_hash(row["salt"], details) != row["details_hash"]:
-            wrong.append(f"seq {row['seq']}")
-    return Finding("details_equal_their_hash", checked, len(wrong), tuple(wrong[:_EXAMPLES]))
+        if salt is not None and hash_of(salt, *details) != in_the_log:
+            wrong.append(f"seq {seq}")
+    return Finding(invariant, checked, len(wrong), tuple(wrong[:_EXAMPLES]))
 
 
-async def _events(connection: asyncpg.Connection[Any], book: Book) -> AsyncIterator[Any]:
+async def _pages(connection: asyncpg.Connection[Any], statement: str, book: Book) -> AsyncIterator[Any]:
     after = 0
-    while rows := await connection.fetch(_DETAILS, book.book_id, after, _PAGE):
+    while rows := await connection.fetch(statement, book.book_id, after, _PAGE):
         for row in rows:
             yield row
         after = rows[-1]["seq"]
+
+
+def _event_hash(salt: bytes, *details: Any) -> bytes:
+    return posting.details_hash(salt, EventDetails(*details))

@@ -63,6 +63,11 @@ def idempotency_hash(operation: int, key: str) -> bytes:
     return blake2b(operation.to_bytes(2, "big") + key.encode(), digest_size=16).digest()
 
 
+def details_hash(salt: bytes, order_ref: str, value: int | None, store_id: str | None, terminal_id: str | None) -> bytes:
+    """What the log holds of a redemption's details: SHA-256 of the salt and a JSON array of the fields in order."""
+    return sha256(salt + msgspec.json.encode((order_ref, value, store_id, terminal_id))).digest()
+
+
 async def post_redemptions(connection: asyncpg.Connection[Any], steps: Sequence[Redeem]) -> list[RedemptionResult]:
     """Post a batch, book by book; each book's steps are one commit. One result per step, in order."""
     of_book: dict[Book, list[int]] = {}
@@ -97,7 +102,7 @@ def _arguments(book: Book, steps: Sequence[Redeem]) -> tuple[Any, ...]:
         [step.terminal_id for step in steps],
         salts,
         [
-            sha256(salt + msgspec.json.encode((step.order_ref, step.value, step.store_id, step.terminal_id))).digest()
+            details_hash(salt, step.order_ref, step.value, step.store_id, step.terminal_id)
             for salt, step in zip(salts, steps, strict=True)
         ],
     )

@@ -229,6 +229,14 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         f"DELETE FROM ledger.redemption WHERE id = {SPENT}",
         {"redemptions_begin_in_the_log"},
     ),
+    "a redemption's order is changed": (
+        f"UPDATE ledger.redemption SET order_ref = 'another' WHERE id = {HOLD}",
+        {"redemption_details_equal_their_hash"},
+    ),
+    "a redemption's value is changed": (
+        f"UPDATE ledger.redemption SET value = 1 WHERE id = {SPENT}",
+        {"redemption_details_equal_their_hash"},
+    ),
     "a cut lies ahead of its book": ("UPDATE ledger.cut SET seq = seq + 1", {"cuts_lie_in_the_log"}),
 }
 
