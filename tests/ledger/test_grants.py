@@ -470,3 +470,28 @@ async def test_the_statement_lists_what_changed_the_balance_newest_first(ledger:
     assert (newest.campaign_no, newest.event_key, newest.occurred_at, newest.posted_at) == (1, orders[2].key, NOON, NOON)
     assert [entry.seq for entry in rest] == [3]
     assert [entry.seq for entry in await ledger.statement(book, 7, before=3)] == [2]
+
+
+async def test_a_decision_can_be_looked_up_by_its_event(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+    await ledger.fund(fund(book, 7))
+    orders = [order(book), order(book, message_id="too dear"), order(book, message_id="weak", waits=True)]
+    await ledger.grant_batch(orders)
+    before = await written(owner)
+    looked_up = [await ledger.decision(book, 1, each.key) for each in orders]
+    assert looked_up == [
+        GrantResult(GRANTED, points=5, seq=2, replayed=True, balance=5, balance_seq=2),
+        GrantResult(BUDGET, points=0, seq=2, replayed=True, balance=5, balance_seq=2),
+        GrantResult(WAITING, points=0, seq=2, replayed=True, balance=5, balance_seq=2),
+    ]
+    assert await ledger.decision(book, 1, order(book, message_id="never seen").key) is None
+    assert await ledger.decision(book, 2, orders[0].key) is None
+    assert await ledger.decision(Book(2, book.book_id), 1, orders[0].key) is None
+    assert await written(owner) == before
+
+
+async def test_a_budget_says_what_it_was_given_and_what_was_granted_from_it(ledger: Ledger, book: Book) -> None:
+    await ledger.fund(fund(book, 100))
+    await ledger.grant_batch([order(book, points=30), order(book, message_id="b", points=5)])
+    assert await ledger.budget(book, 1) == (100, 35)
+    assert await ledger.budget(book, 2) == (0, 0)
+    assert await ledger.budget(Book(2, book.book_id), 1) == (0, 0)
