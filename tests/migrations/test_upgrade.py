@@ -180,6 +180,7 @@ async def test_a_changed_function_file_is_installed_by_the_next_upgrade(
         RETURN 1::smallint
         """
     )
+    await owner.execute("CREATE FUNCTION ledger.post_grants_v1(integer) RETURNS integer LANGUAGE sql RETURN 1")
     await owner.execute("GRANT EXECUTE ON FUNCTION ledger.open_book_v1 TO PUBLIC")
     assert await upgrade(database.owner_url) is True
     assert await catalog(database.owner_url) == before
