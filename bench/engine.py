@@ -3,7 +3,8 @@
 Ours: the ledger's queue of grants with everything on, on one connection, two callers taking turns so that a batch waits
 whenever one is posted: event keys, a duplicate in ten inside its batch, a cap, a budget, customers with twelve lots each, and
 every answer with the balance. The reference: the rows which that left in the log and in the events, written by ``COPY``, and
-one upsert of the lots' balances, one transaction a batch. Both commit to disk.
+one upsert for each table of sums (lots, customers, uses of caps), one transaction a batch. Both commit to disk. The reference
+can leave out customers and caps, which a ledger without balances in its answers and without caps would not write.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from bench.server import Server
 from ledger import (
@@ -63,6 +65,18 @@ INSERT INTO ledger.account AS account (book_id, id, kind, expires_on, credits)
 SELECT $1, lot.id, 1, ledger.account_expires_on_v1(lot.id), lot.points
 FROM unnest($2::bytea[], $3::bigint[]) AS lot (id, points)
 ON CONFLICT (book_id, id) DO UPDATE SET credits = account.credits + excluded.credits
+"""
+_SUMS_UPSERT = """
+INSERT INTO ledger.customer_state AS state (book_id, customer, points)
+SELECT $1, wallet.customer, wallet.points FROM unnest($2::bigint[], $3::bigint[]) AS wallet (customer, points)
+ON CONFLICT (book_id, customer) DO UPDATE SET points = state.points + excluded.points
+"""
+_USES_UPSERT = """
+INSERT INTO ledger.cap_use AS used (book_id, campaign_no, period, customer, cap, grants, points)
+SELECT $1, $2, $3, use.customer, 0, use.grants, use.points
+FROM unnest($4::bigint[], $5::bigint[], $6::bigint[]) AS use (customer, grants, points)
+ON CONFLICT (book_id, campaign_no, period, customer, cap)
+    DO UPDATE SET grants = used.grants + excluded.grants, points = used.points + excluded.points
 """
 
 
@@ -130,14 +144,38 @@ def batches(book: Book, size: int, *, seed: int, customers: int = CUSTOMERS) -> 
         yield batch
 
 
-async def copy_batch(
-    connection: asyncpg.Connection[Any], book: Book, events: list[Any], transfers: list[Any], lots: Counter[bytes]
-) -> None:
-    """The reference: the same rows by ``COPY``, the same balances by one upsert, one commit."""
+class Copied(msgspec.Struct, frozen=True):
+    """What one batch of ours left behind: rows of two tables, and what it added to the sums of three."""
+
+    events: list[tuple[Any, ...]]
+    transfers: list[tuple[Any, ...]]
+    lots: Counter[bytes]
+    customers: Counter[int]
+    grants: Counter[int]
+
+    @classmethod
+    def of(cls, events: Sequence[Any], transfers: Sequence[Any]) -> Copied:
+        lots: Counter[bytes] = Counter()
+        customers: Counter[int] = Counter()
+        for transfer in transfers:
+            lots[transfer["credit"]] += transfer["amount"]
+            customers[transfer["customer"]] += transfer["amount"]
+        grants = Counter(transfer["customer"] for transfer in transfers)
+        return cls([tuple(row) for row in events], [tuple(row) for row in transfers], lots, customers, grants)
+
+
+async def copy_batch(connection: asyncpg.Connection[Any], book: Book, copied: Copied, *, all_sums: bool) -> None:
+    """The reference: the same rows by ``COPY``, the same sums by upserts, one commit."""
     async with connection.transaction():
-        await connection.copy_records_to_table("event", schema_name="ledger", records=events)
-        await connection.copy_records_to_table("transfer", schema_name="ledger", records=transfers)
-        await connection.execute(_UPSERT, book.book_id, list(lots), list(lots.values()))
+        await connection.copy_records_to_table("event", schema_name="ledger", records=copied.events)
+        await connection.copy_records_to_table("transfer", schema_name="ledger", records=copied.transfers)
+        await connection.execute(_UPSERT, book.book_id, list(copied.lots), list(copied.lots.values()))
+        if all_sums:
+            customers, points = list(copied.customers), list(copied.customers.values())
+            await connection.execute(_SUMS_UPSERT, book.book_id, customers, points)
+            grants = [copied.grants[customer] for customer in customers]
+            today = date.today()  # noqa: DTZ011
+            await connection.execute(_USES_UPSERT, book.book_id, CAMPAIGN, today, customers, grants, points)
 
 
 async def _post(queue: GroupCommit[GrantOrder, GrantResult], work: list[list[GrantOrder]]) -> None:
@@ -160,7 +198,7 @@ def _settle() -> None:
     gc.freeze()
 
 
-async def engine(server: Server, *, size: int, turns: int, turn: int) -> tuple[float, float]:
+async def engine(server: Server, *, size: int, turns: int, turn: int, all_sums: bool) -> tuple[float, float]:
     """Grants a second by the engine and rows a second by the reference, in ``turns`` turns of ``turn`` batches.
 
     What was a duplicate counts for neither side. The first turn of each warms up and is not counted.
@@ -186,18 +224,11 @@ async def engine(server: Server, *, size: int, turns: int, turn: int) -> tuple[f
         events = await ours.owner.fetch("SELECT * FROM ledger.event WHERE seq > $1 ORDER BY seq", last)
         last = transfers[-1]["seq"]
         each = len(transfers) // turn
-        copies: list[tuple[list[Any], list[Any], Counter[bytes]]] = []
-        for at in range(0, len(transfers), each):
-            lots: Counter[bytes] = Counter()
-            for transfer in transfers[at : at + each]:
-                lots[transfer["credit"]] += transfer["amount"]
-            copies.append(
-                ([tuple(row) for row in events[at : at + each]], [tuple(row) for row in transfers[at : at + each]], lots)
-            )
+        copies = [Copied.of(events[at : at + each], transfers[at : at + each]) for at in range(0, len(transfers), each)]
         _settle()
         started = time.perf_counter()
         for copied in copies:
-            await copy_batch(theirs.owner, theirs.book, *copied)
+            await copy_batch(theirs.owner, theirs.book, copied, all_sums=all_sums)
         theirs_s = time.perf_counter() - started
         if number:
             grants += len(transfers)

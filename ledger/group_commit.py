@@ -119,7 +119,7 @@ class GroupCommit(Generic[Item, Result]):
         self._one_book = one_book
         self._books: OrderedDict[int, deque[_Waiting[Item, Result]]] = OrderedDict()
         self._waiting = 0
-        self._items_per_s = 1_000.0
+        self._items_per_s = 5_000.0
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
