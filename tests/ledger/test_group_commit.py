@@ -303,9 +303,9 @@ async def test_more_than_the_bound_is_refused_at_once_and_nothing_of_it_is_recor
 
 
 async def test_an_expected_wait_beyond_the_bound_is_refused_at_once(queues: Queues, gate: Gate, book: Book) -> None:
-    queue = queues(batch_max=100, wait_max_s=0.3)
-    # A queue that has posted nothing yet expects to post 1,000 a second.
-    waiting = [asyncio.create_task(queue.submit(orders_of(book, 300, first=300 * n))) for n in range(2)]
+    queue = queues(batch_max=100, wait_max_s=0.05)
+    # A queue that has posted nothing yet expects to post 5,000 a second.
+    waiting = [asyncio.create_task(queue.submit(orders_of(book, 200, first=200 * n))) for n in range(2)]
     await gate.reached(1)
     with pytest.raises(Overloaded):
         await queue.submit(orders_of(book, 1, first=1000))
