@@ -76,7 +76,8 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     "points are moved from one customer to another": (
         """
         UPDATE ledger.account
-        SET credits = credits + CASE WHEN id = (SELECT id FROM ledger.account WHERE kind = 1 ORDER BY id LIMIT 1) THEN 1 ELSE -1 END
+        SET credits = credits
+            + CASE WHEN id = (SELECT id FROM ledger.account WHERE kind = 1 ORDER BY id LIMIT 1) THEN 1 ELSE -1 END
         WHERE id IN (
             (SELECT id FROM ledger.account WHERE kind = 1 ORDER BY id LIMIT 1),
             (SELECT id FROM ledger.account WHERE kind = 1 ORDER BY id DESC LIMIT 1)
