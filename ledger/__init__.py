@@ -12,6 +12,7 @@ from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_accou
 from ledger.errors import BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.events import event_key
 from ledger.ledger import Ledger
+from ledger.point_value import PointValue
 from ledger.schema import functions_digest, install
 from ledger.sweeping import sweep
 from ledger.types import (
@@ -79,6 +80,7 @@ __all__ = [
     "Operation",
     "Overloaded",
     "OwnerTag",
+    "PointValue",
     "Redeem",
     "Redemption",
     "RedemptionLot",

@@ -25,6 +25,7 @@ from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.auth.queries import Principals
 from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
+from service.brand_settings import routes as brand_settings_routes
 from service.brands.queries import BrandDirectory
 from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
@@ -54,6 +55,7 @@ route_handlers: list[Any] = [
     *health.route_handlers,
     *docs.route_handlers,
     *auth_routes.route_handlers,
+    *brand_settings_routes.route_handlers,
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,
     *grant_routes.route_handlers,

@@ -43,6 +43,7 @@ answer carries `X-Request-Id`; send your own to find it in both logs. Fields, co
 
 _TAGS = {
     "meta": "Who you are here.",
+    "brand": "How your points look, and what they are worth.",
     "campaigns": "What is paid for: rules, budgets and caps.",
     "grants": "Points for what customers did.",
     "links": "Reward links, for messages to carry.",

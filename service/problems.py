@@ -63,6 +63,9 @@ CODES: dict[str, CodeSpec] = {
         409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."
     ),
     "campaign_exists": CodeSpec(409, "Campaign exists", "The brand has a campaign of this id already."),
+    "point_value_changed": CodeSpec(
+        409, "Point value changed", "The value of points has a newer version than the one you have read."
+    ),
     "customer_not_confirmed": CodeSpec(
         409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
     ),

@@ -11,7 +11,7 @@ from ledger import Grade
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.auth.tables import api_key
-from service.brands.queries import brand_of_row
+from service.brands.queries import brand_columns, brand_of_row, brands_with_value
 from service.brands.tables import brand
 from service.ttl_cache import TtlCache
 
@@ -27,9 +27,9 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
             api_key.c.secret_hash,
             api_key.c.scopes,
             api_key.c.max_evidence,
-            brand,
+            *brand_columns,
         )
-        .join_from(api_key, brand, api_key.c.brand_id == brand.c.brand_id)
+        .join_from(api_key, brands_with_value, api_key.c.brand_id == brand.c.brand_id)
         .where(api_key.c.secret_hash == secret_hash)
         .where(api_key.c.revoked_at.is_(None))
         .where(api_key.c.expires_at.is_(None) | (api_key.c.expires_at > func.clock_timestamp()))
@@ -60,3 +60,7 @@ class Principals:
     async def by_hash(self, secret_hash: bytes) -> Principal | None:
         """Return who holds the key of this hash."""
         return await self._by_hash.get(secret_hash)
+
+    def forget(self) -> None:
+        """Ask again for every key: what one stands for was changed in this process."""
+        self._by_hash.clear()

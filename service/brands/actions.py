@@ -21,6 +21,11 @@ ACCENT_COLOR_DEFAULT = "#1f4fd8"
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:[0-9]{1,5})?")
 
 
+def is_host(text: str) -> bool:
+    """Say whether this is a host name in lower case, with a port if need be."""
+    return _HOST.fullmatch(text) is not None
+
+
 async def create_brand(
     connection: asyncpg.Connection[Any],
     *,
@@ -109,7 +114,7 @@ def _check(
     wrong += [
         f"destination host {host!r} must be a host name in lower case, with a port if need be, as in shop.example"
         for host in destination_hosts
-        if not _HOST.fullmatch(host)
+        if not is_host(host)
     ]
     if wrong:
         raise BrandInvalid("; ".join(wrong))
