@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,6 +18,8 @@ from ledger.group_commit import GroupCommit
 from ledger.types import (
     Balance,
     Book,
+    BookClock,
+    ClockAdvance,
     Cut,
     Entry,
     Fund,
@@ -121,6 +124,14 @@ class Ledger:
     async def cut_named(self, book: Book, name: str) -> Cut | None:
         """The cut kept under a name."""
         return await books.cut_named(self._pool, book, name)
+
+    async def clock(self, book: Book) -> BookClock:
+        """How the book's clock stands to the world's."""
+        return await books.clock(self._pool, book)
+
+    async def advance_clock(self, book: Book, *, seconds: int | None = None, to: datetime | None = None) -> ClockAdvance:
+        """Move a test book's clock forward, by ``seconds`` or ``to`` a time."""
+        return await books.advance_clock(self._pool, book, seconds=seconds, to=to)
 
     async def trial_balance(self, book: Book, cut: Cut) -> TrialBalance:
         """Every account at a cut."""

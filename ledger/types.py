@@ -12,7 +12,7 @@ exception: outcomes are listed in order of precedence, so what is wrong in two w
 from __future__ import annotations
 
 import enum
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
 
@@ -344,6 +344,33 @@ class Cut(msgspec.Struct, frozen=True):
     name: str
     seq: int
     posted_at: datetime
+
+
+class BookClock(msgspec.Struct, frozen=True):
+    """How a book's clock stands to the world's. It runs ``offset`` ahead, and never before the last posting."""
+
+    offset: timedelta
+    posted_at: datetime
+
+    def at(self, world: datetime) -> datetime:
+        """What the book's clock says when the world's says ``world``."""
+        return max(self.posted_at, world + self.offset)
+
+
+class ClockOutcome(enum.IntEnum):
+    """What became of moving a book's clock, in order of precedence."""
+
+    LIVE_BOOK = 1
+    NOT_FORWARD = 2
+    TOO_FAR = 3
+    ADVANCED = 4
+
+
+class ClockAdvance(msgspec.Struct, frozen=True):
+    """Whether the clock was moved, and how it stands then."""
+
+    outcome: ClockOutcome
+    clock: BookClock
 
 
 class TrialBalanceLine(msgspec.Struct, frozen=True):

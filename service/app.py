@@ -26,6 +26,7 @@ from service.auth.guards import provide_principal
 from service.auth.queries import Principals
 from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
 from service.brand_settings import routes as brand_settings_routes
+from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
@@ -41,13 +42,14 @@ from service.links.link_host import open_link_host
 from service.observation import observe
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
+from service.test_clock import routes as test_clock_routes
 
 POOL_SIZE = 10
 ENGINE_SIZE = 4
 CLOSE_TIMEOUT_S = 10
 """Longer than the longest statement; what is still open then is never coming back."""
 
-_LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "link_host", "database_watch", "describe")
+_LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "clocks", "link_host", "database_watch", "describe")
 """What routes may take from the application's state, by name, as a ``NamedDependency``."""
 
 
@@ -63,6 +65,7 @@ route_handlers: list[Any] = [
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
     *demo_shop_routes.route_handlers,
+    *test_clock_routes.route_handlers,
 ]
 
 
@@ -136,6 +139,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "campaigns": CampaignDirectory(engine),
                 "customers": CustomerDirectory(pool, app.state.secrets.identity_keys[-1]),
                 "ledger": ledger,
+                "clocks": BookClocks(ledger),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, engine)),
             }
         )

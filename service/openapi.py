@@ -50,6 +50,7 @@ _TAGS = {
     "customers": "What a customer has.",
     "redemptions": "Spending points: authorize, capture, void, refund.",
     "finance": "The books, as they stand and at a cut.",
+    "test": "For test brands: their clock.",
     "health": "For load balancers.",
 }
 

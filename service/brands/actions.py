@@ -47,7 +47,14 @@ async def create_brand(
             raise BrandExists(f"There is a brand {code!r} already.")
         # The book needs the brand's number and the brand its book's, so the number is drawn first.
         brand_id: int = await connection.fetchval("SELECT nextval(pg_get_serial_sequence($1, 'brand_id'))", brands.fullname)
-        book = await open_book(connection, brand_id=brand_id, unit=points_code, time_zone=time_zone, issue_limit=issue_limit)
+        book = await open_book(
+            connection,
+            brand_id=brand_id,
+            unit=points_code,
+            time_zone=time_zone,
+            issue_limit=issue_limit,
+            mode=mode,
+        )
         try:
             await connection.execute(
                 _INSERT,

@@ -27,7 +27,7 @@ from service.campaigns.rules import Campaign, Rule, claimed_grade
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
 from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Outcome, Reason
-from service.grants.windows import business_date, last_day, window_at
+from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, last_day, window_at
 from service.identifiers import grant_id
 from service.problems import Problem, invalid_field, not_found, problem_of
 
@@ -176,7 +176,8 @@ def _read(
     occurred_at = received_at if item.occurred_at is None else item.occurred_at.astimezone(UTC)
     counts_at = window_at(occurred_at, received_at)
     if counts_at is None:
-        return invalid_field("/occurred_at", "must not lie in the future", code="occurred_at_out_of_range")
+        allowed = f"must lie between {AGE_MAX.days} days ago and {AHEAD_MAX.seconds // 60} minutes ahead"
+        return invalid_field("/occurred_at", allowed, code="occurred_at_out_of_range")
     metadata = None if item.metadata is None else _encode_metadata(item.metadata).decode()
     if metadata is not None and len(metadata.encode()) > METADATA_BYTES_MAX:
         return invalid_field("/metadata", f"must be at most {METADATA_BYTES_MAX} bytes of JSON")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Request, Response, post
@@ -31,7 +30,7 @@ async def report_event(
     data: JSONBody[GrantRequest], principal: NamedDependency[Principal], state: State
 ) -> Response[GrantAnswer]:
     """Report what a customer did with a message, and pay for it once."""
-    (answer,) = await actions.report(state, principal, [data], received_at=datetime.now(UTC))
+    (answer,) = await actions.report(state, principal, [data], received_at=await state.clocks.now(principal.brand))
     if isinstance(answer, Problem):
         raise answer
     return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
@@ -48,7 +47,7 @@ async def report_events(
     data: JSONBody[GrantBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> GrantResults:
     """Report many events, decided in order. What is wrong with one item concerns that item alone."""
-    answers = await actions.report(state, principal, data.items, received_at=datetime.now(UTC))
+    answers = await actions.report(state, principal, data.items, received_at=await state.clocks.now(principal.brand))
     return GrantResults.of(data.items, answers, request_id=request.scope["state"]["request_id"])
 
 

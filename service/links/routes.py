@@ -34,7 +34,7 @@ async def mint_links(
     The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item
     alone.
     """
-    minted = await actions.mint(state, principal, data.items, now=datetime.now(UTC))
+    minted = await actions.mint(state, principal, data.items, now=await state.clocks.now(principal.brand))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 

@@ -78,6 +78,7 @@ FORGERIES = {
 
 SWEEP = "SELECT ledger.sweep_v1(1, 1, now(), 10)"
 CUT = "SELECT ledger.take_cut_v1(1, 1, now(), 'forged')"
+CLOCK = "SELECT * FROM ledger.advance_clock_v1(1, 1, now(), 60, NULL)"
 FUND = "SELECT ledger.fund_v1(1, 1, now(), 1, 1000, '\\x00', '\\x00')"
 READ_KEYS = "SELECT * FROM ledger.idempotency_key"
 
@@ -86,6 +87,7 @@ BEYOND = [  # what one role may do and another may not
     (READER_ROLE, SWEEP),
     (READER_ROLE, CUT),
     (READER_ROLE, FUND),
+    (READER_ROLE, CLOCK),
     (READER_ROLE, READ_KEYS),
 ]
 
