@@ -8,6 +8,7 @@ import secrets
 # The first digit stops at 7: the database keeps these numbers signed.
 _GRANT = re.compile(r"grt_([0-7][0-9a-f]{7})([0-9a-f]{32})")
 _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
+_KEY = re.compile(r"key_([1-9][0-9]{0,9})")
 _REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -38,3 +39,14 @@ def request_id(proposed: str | None) -> str:
     if proposed is not None and _REQUEST.fullmatch(proposed):
         return proposed
     return f"req_{secrets.token_hex(12)}"
+
+
+def key_id(api_key_id: int) -> str:
+    """Return the public id of an API key."""
+    return f"key_{api_key_id}"
+
+
+def parse_key_id(text: str) -> int | None:
+    """Return the number of an API key, or None when ``text`` is not such an id."""
+    found = _KEY.fullmatch(text)
+    return int(found[1]) if found and int(found[1]) < 2**31 else None

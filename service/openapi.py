@@ -43,6 +43,7 @@ answer carries `X-Request-Id`; send your own to find it in both logs. Fields, co
 
 _TAGS = {
     "meta": "Who you are here.",
+    "keys": "API keys, and the trail of what was administered with them.",
     "brand": "How your points look, and what they are worth.",
     "campaigns": "What is paid for: rules, budgets and caps.",
     "grants": "Points for what customers did.",

@@ -47,6 +47,14 @@ async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Princi
     return principal
 
 
+def caller_hash(request: Request[Any, Any, Any]) -> bytes:
+    """Return the hash of the key of a request that a guard has let through: what the database takes for the key itself."""
+    key = read_authorization(request.headers.get("authorization"))
+    if key is None:
+        raise RuntimeError("a route asks for the caller's key and declares no guard")
+    return hash_key(key)
+
+
 async def provide_principal(request: Request[Any, Any, Any]) -> Principal:
     """Return who calls; routes take it as ``principal: NamedDependency[Principal]`` beside a guard."""
     principal: object = request.scope["auth"]

@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from service import database
+from service.auth.audit_trail import record_by_operator
 from service.brands import actions
 from service.cli.database_settings import load_with_database
 
@@ -44,19 +45,21 @@ def create(
     async def run() -> None:
         owner = await database.connect(load_with_database().owner_url)
         try:
-            made = await actions.create_brand(
-                owner,
-                code=code,
-                name=name,
-                mode="live" if mode == "live" else "test",
-                points_code=points_code,
-                points_name=points_name,
-                currency=currency,
-                time_zone=time_zone,
-                issue_limit=issue_limit,
-                accent_color=accent_color,
-                destination_hosts=hosts,
-            )
+            async with owner.transaction():
+                made = await actions.create_brand(
+                    owner,
+                    code=code,
+                    name=name,
+                    mode="live" if mode == "live" else "test",
+                    points_code=points_code,
+                    points_name=points_name,
+                    currency=currency,
+                    time_zone=time_zone,
+                    issue_limit=issue_limit,
+                    accent_color=accent_color,
+                    destination_hosts=hosts,
+                )
+                await record_by_operator(owner, made.brand_id, "brand.create", made.code, after=made)
         finally:
             await owner.close()
         click.echo(f"Created the {made.mode} brand {made.code} with book {made.book.book_id}.")

@@ -24,7 +24,16 @@ BOOK_TABLES = {
 }
 
 LOOK_UP_TABLES = {"customer", "identity", "link", "destination"}
-CONFIGURATION_TABLES = {"brand", "brand_point_value", "api_key", "campaign", "campaign_version", "alembic_version"}
+CONFIGURATION_TABLES = {
+    "brand",
+    "brand_point_value",
+    "api_key",
+    "key_quota",
+    "audit_trail",
+    "campaign",
+    "campaign_version",
+    "alembic_version",
+}
 
 EXECUTED_BY = {
     "rewards_application": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "advance_clock_v1"},
