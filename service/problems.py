@@ -66,6 +66,7 @@ CODES: dict[str, CodeSpec] = {
     "point_value_changed": CodeSpec(
         409, "Point value changed", "The value of points has a newer version than the one you have read."
     ),
+    "version_exists": CodeSpec(409, "Version exists", "The campaign has another version of this number already."),
     "customer_not_confirmed": CodeSpec(
         409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
     ),

@@ -21,6 +21,7 @@ Reason = Literal[
     "stronger_evidence_needed",
     "campaign_not_started",
     "campaign_over",
+    "campaign_paused",
     "no_rule",
     "machine",
 ]

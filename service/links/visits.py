@@ -25,7 +25,7 @@ from ledger import Grade
 from service import log
 from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
-from service.campaigns.queries import campaign_version
+from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
 from service.database import is_away
 from service.grants import actions as grants
@@ -49,6 +49,7 @@ class _Found(msgspec.Struct, frozen=True):
     row: LinkRow
     brand: Brand
     campaign: Campaign
+    is_paused: bool
     now: datetime
 
 
@@ -166,7 +167,8 @@ async def _look_up(state: State, claims: LinkClaims, now: datetime) -> _Found | 
     if campaign is None:
         return None
     clocks: BookClocks = state.clocks
-    return _Found(row=row, brand=brand, campaign=campaign, now=await clocks.at(brand, now))
+    is_paused = await campaign_is_paused(state, row.campaign_no)
+    return _Found(row=row, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))
 
 
 async def _brand(state: State, code: str) -> Brand | None:
@@ -189,6 +191,8 @@ async def _offer(state: State, link: _Found, page: Page) -> Response[str]:
         page = Page.NOTHING_TO_EARN
     elif before := await _decided(state, link):
         page, points = _page_of(before), before.points
+    elif link.is_paused:
+        page = Page.PAUSED
     return respond(
         page,
         brand=link.brand,
@@ -226,6 +230,7 @@ _PAGES_BY_REASON: Mapping[str, Page] = {
     "budget_exhausted": Page.BUDGET_EXHAUSTED,
     "campaign_not_started": Page.NOT_STARTED,
     "campaign_over": Page.OVER,
+    "campaign_paused": Page.PAUSED,
 }
 
 _PROBLEMS: Mapping[Page, tuple[str, str]] = {
