@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any
 
 import asyncpg
@@ -33,7 +33,7 @@ from ledger.types import (
 _SALT_BYTES = 16
 _REDEEM = f"""
 SELECT outcome, replayed, answer::text
-FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 19))})
+FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 22))})
 """
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
 _ONE = """
@@ -55,6 +55,7 @@ WHERE redemption.book_id = $1
 ORDER BY redemption.id DESC
 LIMIT $6
 """
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Redemption).decode
 
 
@@ -87,19 +88,20 @@ def _arguments(book: Book, steps: Sequence[Redeem]) -> tuple[Any, ...]:
         [step.request_hash for step in steps],
         [step.customer for step in steps],
         [step.redemption for step in steps],
-        [step.points for step in steps],
+        [-1 if step.maximum else step.points for step in steps],
         [step.final for step in steps],
         [step.capture for step in steps],
         [step.hold_s for step in steps],
         [step.order_ref for step in steps],
         [step.value for step in steps],
+        [None if step.point_value is None else step.point_value.points for step in steps],
+        [None if step.point_value is None else step.point_value.minor_units for step in steps],
         [step.store_id for step in steps],
         [step.terminal_id for step in steps],
         salts,
-        [
-            sha256(salt + msgspec.json.encode((step.order_ref, step.value, step.store_id, step.terminal_id))).digest()
-            for salt, step in zip(salts, steps, strict=True)
-        ],
+        # The log holds SHA-256 of the salt and a JSON array: order, value, store, terminal. The value is known in the database.
+        [salt + b"[" + _encode(step.order_ref) + b"," for salt, step in zip(salts, steps, strict=True)],
+        [b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]" for step in steps],
     )
 
 

@@ -16,6 +16,8 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+from ledger.point_value import PointValue
+
 POINTS_MAX = 1_000_000_000
 """The most points one grant, redemption or refund may move."""
 
@@ -163,6 +165,8 @@ class Redeem(msgspec.Struct, frozen=True):
 
     AUTHORIZE takes ``customer``, ``points``, ``order_ref``, ``hold_s``, and may ``capture`` at once. CAPTURE, VOID and REFUND
     take ``redemption``; ``points`` of 0 means all that is there. ``final`` releases what a capture leaves.
+    ``maximum`` authorizes all that there is to spend, at most ``POINTS_MAX``, instead of ``points``. The redemption keeps
+    ``value``, in minor units, or else what the points it takes are worth at ``point_value``.
     ``key`` is the caller's idempotency key (required but for VOID); ``request_hash`` is 32 bytes that differ when the
     request does.
     """
@@ -179,6 +183,8 @@ class Redeem(msgspec.Struct, frozen=True):
     hold_s: int = 0
     order_ref: str = ""
     value: int | None = None
+    point_value: PointValue | None = None
+    maximum: bool = False
     store_id: str | None = None
     terminal_id: str | None = None
 

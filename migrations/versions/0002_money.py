@@ -16,6 +16,17 @@ GRANT INSERT ON rewards.brand_point_value TO rewards_application;
 GRANT UPDATE (name, points_name, accent_color, destination_hosts, point_value_version) ON rewards.brand TO rewards_application;
 """
 
+# They take what points are worth now, and are made anew with the other functions.
+_REPLACED = """
+DROP FUNCTION IF EXISTS ledger.redeem_v1(
+    integer, integer, timestamptz, smallint[], bytea[], bytea[], bigint[], bigint[], bigint[], boolean[], boolean[], integer[],
+    text[], bigint[], text[], text[], bytea[], bytea[]
+);
+DROP FUNCTION IF EXISTS ledger.authorize_v1(
+    ledger.head, bigint, bigint, boolean, integer, text, bigint, text, text, bytea, bytea
+);
+"""
+
 
 def upgrade() -> None:
     """Add the values of points."""
@@ -35,5 +46,5 @@ def upgrade() -> None:
         schema="rewards",
     )
     op.add_column("brand", sa.Column("point_value_version", sa.Integer(), nullable=True), schema="rewards")
-    for statement in schema.statements(_RIGHTS):
+    for statement in [*schema.statements(_REPLACED), *schema.statements(_RIGHTS)]:
         op.get_bind().exec_driver_sql(statement)

@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK
 
 from ledger import Ledger, RedemptionResult
 from service.auth.guards import requires
@@ -20,7 +21,15 @@ from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 from service.problems import not_found
 from service.redemptions import actions
-from service.redemptions.schemas import CaptureRequest, RedemptionRequest, RedemptionResponse, RefundRequest, VoidRequest
+from service.redemptions.schemas import (
+    CaptureRequest,
+    QuoteRequest,
+    QuoteResponse,
+    RedemptionRequest,
+    RedemptionResponse,
+    RefundRequest,
+    VoidRequest,
+)
 
 _WRITE = [requires(Scope.REDEMPTIONS_WRITE)]
 _READ = [requires(Scope.REDEMPTIONS_READ)]
@@ -40,6 +49,21 @@ async def authorize_redemption(
 ) -> Response[RedemptionResponse]:
     """Set points aside for a purchase."""
     return _answer(principal, await actions.authorize(state, principal.brand, data, idempotency_key))
+
+
+@post(
+    "/v1/redemptions/quote",
+    guards=_READ,
+    tags=["redemptions"],
+    status_code=HTTP_200_OK,
+    responses=problems("customer_not_confirmed"),
+)
+async def quote_redemption(data: JSONBody[QuoteRequest], principal: NamedDependency[Principal], state: State) -> QuoteResponse:
+    """What a redemption would take and pay; nothing is set aside.
+
+    What points pay is rounded down to a minor unit; a value takes the fewest points that are worth it.
+    """
+    return await actions.quote(state, principal.brand, data)
 
 
 @post(
@@ -141,6 +165,7 @@ def _answer(principal: Principal, result: RedemptionResult) -> Response[Redempti
 
 route_handlers: list[Any] = [
     authorize_redemption,
+    quote_redemption,
     list_redemptions,
     get_redemption,
     capture_redemption,

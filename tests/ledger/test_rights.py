@@ -49,7 +49,9 @@ FORGERIES = {
     "post what is due": "SELECT ledger.post_due_v1(head, 7) FROM ledger.head",
     "release a hold": "SELECT ledger.release_hold_v1(head, 7, 3, current_date, NULL) FROM ledger.head",
     "authorize without a key": """
-        SELECT ledger.authorize_v1(head, 7, 5, true, 0, '', NULL, NULL, NULL, '\\x00', '\\x00') FROM ledger.head
+        SELECT ledger.authorize_v1(
+            head, 7, 5, true, 0, '', NULL, ARRAY[NULL::bigint, NULL], NULL, NULL, '\\x00', '\\x00', '\\x00')
+        FROM ledger.head
     """,
     "capture without a key": "SELECT ledger.capture_v1(head, 7, 3, 5, true) FROM ledger.head",
     "void without a check": "SELECT ledger.void_v1(head, 7, 3) FROM ledger.head",
