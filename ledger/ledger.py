@@ -29,6 +29,7 @@ from ledger.types import (
     Redeem,
     Redemption,
     RedemptionResult,
+    RedemptionStatus,
     Transfer,
     TrialBalance,
 )
@@ -93,12 +94,13 @@ class Ledger:
         *,
         customer: int | None = None,
         order_ref: str | None = None,
+        status: RedemptionStatus | None = None,
         before: int | None = None,
         limit: int = 100,
-    ) -> list[Redemption]:
-        """Redemptions, newest first."""
+    ) -> tuple[list[Redemption], int | None]:
+        """A page of redemptions, newest first, and the ``before`` of the next page."""
         return await redemptions.find_redemptions(
-            self._pool, book, customer=customer, order_ref=order_ref, before=before, limit=limit
+            self._pool, book, customer=customer, order_ref=order_ref, status=status, before=before, limit=limit
         )
 
     async def balance(self, book: Book, customer: int) -> Balance:
