@@ -26,6 +26,7 @@ from ledger.types import (
     FundResult,
     GrantOrder,
     GrantResult,
+    Reconciliation,
     Redeem,
     Redemption,
     RedemptionResult,
@@ -110,6 +111,10 @@ class Ledger:
     async def budget(self, book: Book, campaign_no: int) -> tuple[int, int]:
         """What a campaign was funded with and what it has granted, in points."""
         return await balances.budget(self._pool, book, campaign_no)
+
+    async def reconcile(self, book: Book, campaign_no: int) -> Reconciliation:
+        """What a campaign has decided up to now, counted by outcome, channel and hour, beside its budget."""
+        return await balances.reconcile(self._pool, book, campaign_no)
 
     async def statement(self, book: Book, customer: int, *, before: int | None = None, limit: int = 100) -> list[Entry]:
         """What happened to a customer's points, newest first."""

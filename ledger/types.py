@@ -150,6 +150,26 @@ class GrantResult(msgspec.Struct, frozen=True):
     balance_seq: int
 
 
+class Decisions(msgspec.Struct, frozen=True):
+    """How many events of one channel, counted in one hour (UTC), were decided alike, and what they were paid."""
+
+    outcome: GrantOutcome
+    channel: str
+    hour: datetime
+    events: int
+    points: int
+
+
+class Reconciliation(msgspec.Struct, frozen=True):
+    """What a campaign was funded with, has granted and has decided, all up to one ``seq``, which the book had at ``at``."""
+
+    seq: int
+    at: datetime
+    funded: int
+    granted: int
+    decisions: tuple[Decisions, ...]
+
+
 class Operation(enum.IntEnum):
     """What can be asked of a redemption; the numbers are kept with idempotency keys."""
 

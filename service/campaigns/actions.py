@@ -22,7 +22,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import Terms, all_versions, find_campaign, find_version
 from service.campaigns.rules import Campaign, Standing, number_caps
-from service.campaigns.schemas import CampaignRequest, TermsRequest, VersionRequest
+from service.campaigns.schemas import CampaignRequest, TermsRequest, VersionRequest, VersionResponse
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
 from service.problems import Problem, invalid_field, not_found
@@ -84,22 +84,40 @@ async def create_version(
             await connection.execute(
                 update(campaigns).where(campaigns.c.campaign_no == campaign_no).values(current_version=following)
             )
+            before, after = VersionResponse.of(earlier[-1]), msgspec.structs.replace(wanted, version=following)
+            await record(connection, principal, "campaign.change", campaign_id, before, after)
     return await _standing(engine, principal, campaign_id), new
 
 
 async def pause_campaign(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Standing:
     """Let a campaign pay nothing for now; a campaign that is paused stays so since when it was."""
-    return await _set_paused(engine, principal, campaign_id, func.coalesce(campaigns.c.paused_at, func.now()))
+    pays = campaigns.c.paused_at.is_(None)
+    return await _set_paused(engine, principal, campaign_id, "campaign.pause", pays, func.now())
 
 
 async def resume_campaign(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Standing:
     """Let a campaign pay again."""
-    return await _set_paused(engine, principal, campaign_id, null())
+    is_paused = campaigns.c.paused_at.is_not(None)
+    return await _set_paused(engine, principal, campaign_id, "campaign.resume", is_paused, null())
 
 
-async def _set_paused(engine: AsyncEngine, principal: Principal, campaign_id: str, paused_at: ColumnElement[Any]) -> Standing:
+async def _set_paused(
+    engine: AsyncEngine,
+    principal: Principal,
+    campaign_id: str,
+    act: str,
+    is_other: ColumnElement[bool],
+    paused_at: ColumnElement[Any],
+) -> Standing:
     async with engine.begin() as connection:
-        await connection.execute(update(campaigns).where(_is(principal, campaign_id)).values(paused_at=paused_at))
+        changed = await connection.execute(
+            update(campaigns)
+            .where(_is(principal, campaign_id), is_other)
+            .values(paused_at=paused_at)
+            .returning(campaigns.c.campaign_no)
+        )
+        if changed.scalar_one_or_none() is not None:
+            await record(connection, principal, act, campaign_id)
     return await _standing(engine, principal, campaign_id)
 
 

@@ -26,7 +26,7 @@ from service.campaigns.queries import campaign_is_paused, campaign_standing, cam
 from service.campaigns.rules import Campaign, Rule, Standing, claimed_grade
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
-from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Outcome, Reason
+from service.grants.schemas import DECIDED, METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, last_day, window_at
 from service.identifiers import grant_id
 from service.problems import Problem, invalid_field, not_found, problem_of
@@ -35,13 +35,6 @@ POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
 
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
-
-_OUTCOMES: dict[GrantOutcome, tuple[Outcome, Reason | None]] = {
-    GrantOutcome.GRANTED: ("granted", None),
-    GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
-    GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
-    GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
-}
 
 
 class _Act(msgspec.Struct, frozen=True):
@@ -274,7 +267,7 @@ def _answer(order: GrantOrder, decision: Decision | LedgerError) -> GrantAnswer 
         return problem_of(decision)
     if decision.outcome is GrantOutcome.MOVED:
         return Problem("database_unavailable", "The customer is being merged into another; send it again.")
-    outcome, reason = _OUTCOMES[decision.outcome]
+    outcome, reason = DECIDED[decision.outcome]
     return GrantAnswer(
         grant_id=grant_id(order.campaign_no, order.key),
         outcome=outcome,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Response, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger import Ledger
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
+from service.campaigns.queries import find_campaign
 from service.grants import actions
-from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResults
+from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResults, ReconciliationResponse
 from service.idempotency import REPLAYED
 from service.openapi import problems
-from service.problems import Problem
+from service.problems import Problem, not_found
 
 
 @post(
@@ -51,4 +54,23 @@ async def report_events(
     return GrantResults.of(data.items, answers, request_id=request.scope["state"]["request_id"])
 
 
-route_handlers: list[Any] = [report_event, report_events]
+@get("/v1/campaigns/{campaign_id:str}/reconciliation", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
+async def get_reconciliation(
+    campaign_id: FromPath[str],
+    engine: NamedDependency[AsyncEngine],
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
+) -> ReconciliationResponse:
+    """Count what was decided on a campaign's events, by outcome, reason, channel and hour.
+
+    It is counted anew from the events each time, so it takes the longer the more there are: do not poll it. Events that are
+    decided while it counts are in the next answer.
+    """
+    standing = await find_campaign(engine, principal.brand.brand_id, campaign_id)
+    if standing is None:
+        raise not_found("campaign")
+    found = await ledger.reconcile(principal.brand.book, standing.current.campaign_no)
+    return ReconciliationResponse.of(campaign_id, found)
+
+
+route_handlers: list[Any] = [report_event, report_events, get_reconciliation]

@@ -187,6 +187,19 @@ async def test_a_late_report_is_judged_by_the_version_of_its_time(autumn: Api, o
     assert (await click(autumn, "m-2"))["points"] == 5
 
 
+async def test_every_change_is_in_the_audit_trail_once(autumn: Api) -> None:
+    for _ in range(2):
+        await change(autumn, CHEAPER)
+    for verb in ("pause", "pause", "resume", "resume"):
+        await autumn.client("admin").post(f"/v1/campaigns/autumn/{verb}")
+    trail = (await autumn.client("admin").get("/v1/audit-trail")).json()["items"]
+    acts = [entry for entry in trail if entry["act"] in {"campaign.change", "campaign.pause", "campaign.resume"}]
+    assert [entry["act"] for entry in acts] == ["campaign.change", "campaign.pause", "campaign.resume"]
+    assert {entry["subject"] for entry in acts} == {"autumn"}
+    was, became = acts[0]["before"], acts[0]["after"]
+    assert [(terms["version"], terms["rules"][0]["points"]) for terms in (was, became)] == [(1, 10), (2, 5)]
+
+
 # ---- Caps
 
 
