@@ -23,7 +23,9 @@ from ledger import Ledger
 from service import database, docs, health, metrics, openapi, problems
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
+from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
+from service.auth.quotas import Quotas
 from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
 from service.brand_settings import routes as brand_settings_routes
 from service.brands.book_clocks import BookClocks
@@ -135,6 +137,8 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "engine": engine,
                 "database_watch": watch,
                 "principals": Principals(engine),
+                "quotas": Quotas(pool),
+                "key_use": await opened.enter_async_context(KeyUse(pool)),
                 "brands": BrandDirectory(engine),
                 "campaigns": CampaignDirectory(engine),
                 "customers": CustomerDirectory(pool, app.state.secrets.identity_keys[-1]),

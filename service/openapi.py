@@ -38,7 +38,8 @@ _ABOUT = """Points for what customers do with messages: granted exactly once, re
 
 Authenticate with `Authorization: Bearer rk_live_...` (or `rk_test_...`). Times are RFC 3339 in UTC. Every refusal is a problem
 (RFC 9457): tell them apart by `code`. Lists take `after` and `limit`; `next` is the `after` of the page behind, or null. Every
-answer carries `X-Request-Id`; send your own to find it in both logs. Fields, codes and values are only ever added within v1."""
+answer carries `X-Request-Id`; send your own to find it in both logs. A key with a quota is told in `RateLimit` and
+`RateLimit-Policy` what is left of it. Fields, codes and values are only ever added within v1."""
 
 
 _TAGS = {
@@ -182,7 +183,7 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
     codes = [code for spec in (handler.responses or {}).values() if isinstance(spec, ProblemSpec) for code in spec.codes]
     parameters = operation.get("parameters", [])
     if _guard(handler) is not None:
-        codes += ["unauthorized", "missing_scope"]
+        codes += ["unauthorized", "missing_scope", "quota_exceeded"]
     if any(parameter["in"] == "path" for parameter in parameters):
         codes.append("not_found")
     if any(parameter["in"] == "query" for parameter in parameters):

@@ -8,6 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import PointValue
+from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brand_settings.schemas import BrandRequest, PointValueVersionResponse
 from service.brands.actions import is_host
@@ -45,7 +46,10 @@ async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandR
                 point_value_version=version,
             )
         )
-        return await read_brand(connection, brand_id)
+        changed = await read_brand(connection, brand_id)
+        if changed != brand:
+            await record(connection, principal, "brand.change", changed.code, before=brand, after=changed)
+        return changed
 
 
 async def list_point_values(

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
-from service.auth.guards import requires
+from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
@@ -50,6 +50,7 @@ async def report_events(
     data: JSONBody[GrantBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> GrantResults:
     """Report many events, decided in order. What is wrong with one item concerns that item alone."""
+    await count_items(request, principal, len(data.items))
     answers = await actions.report(state, principal, data.items, received_at=await state.clocks.now(principal.brand))
     return GrantResults.of(data.items, answers, request_id=request.scope["state"]["request_id"])
 

@@ -13,6 +13,7 @@ from service.auth.actions import create_key, revoke_key
 from service.auth.api_keys import hash_key
 from service.auth.audit_trail import record
 from service.auth.queries import find_principal
+from service.brand_settings.schemas import BrandRequest
 from service.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api, make_brand
 from tests.conftest import Database
@@ -80,6 +81,18 @@ async def test_an_act_that_does_not_take_effect_leaves_no_entry(api: Api) -> Non
         await record(connection, principal, "campaign.pause", "spring", {"paused": False}, {"paused": True})
         await connection.rollback()
     assert await acts(api, before) == []
+
+
+async def test_a_change_of_the_brand_says_what_was_before(api: Api) -> None:
+    before = await last(api)
+    admin = api.client("admin")
+    wanted = (await admin.get("/v1/brand")).json() | {"accent_color": "#123456"}
+    wanted = {name: value for name, value in wanted.items() if name in BrandRequest.__struct_fields__}
+    for _ in range(2):
+        assert (await admin.put("/v1/brand", json=wanted)).status_code == 200
+    (entry,) = await trail(api, after=before)
+    assert (entry["principal"], entry["act"], entry["subject"]) == ("key_1", "brand.change", "lumen")
+    assert (entry["before"]["accent_color"], entry["after"]["accent_color"]) == ("#1f4fd8", "#123456")
 
 
 async def test_the_operators_acts_are_recorded_as_hers(api: Api, owner: Owner) -> None:
