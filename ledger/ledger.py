@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from ledger import balances, books, posting, redemptions, trial_balance
+from ledger import balances, books, happenings, posting, redemptions, trial_balance
 from ledger.errors import LedgerError
 from ledger.group_commit import GroupCommit
 from ledger.types import (
@@ -22,10 +22,14 @@ from ledger.types import (
     ClockAdvance,
     Cut,
     Entry,
+    Event,
     Fund,
     FundResult,
     GrantOrder,
+    GrantOutcome,
     GrantResult,
+    Happening,
+    Position,
     Reconciliation,
     Redeem,
     Redemption,
@@ -76,6 +80,29 @@ class Ledger:
     async def decision(self, book: Book, campaign_no: int, key: bytes) -> GrantResult | None:
         """What was decided on an event."""
         return await balances.decision(self._pool, book, campaign_no, key)
+
+    async def event(self, book: Book, campaign_no: int, key: bytes) -> Event | None:
+        """What was reported and decided under a key."""
+        return await happenings.event(self._pool, book, campaign_no, key)
+
+    async def find_events(
+        self,
+        book: Book,
+        *,
+        customer: int | None = None,
+        campaign_no: int | None = None,
+        outcomes: Sequence[GrantOutcome] = (),
+        before: Position | None = None,
+        limit: int = 100,
+    ) -> tuple[list[Event], Position | None]:
+        """A page of events, newest first, and where the next page begins."""
+        return await happenings.find_events(
+            self._pool, book, customer=customer, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
+        )
+
+    async def happenings(self, book: Book, *, after: Position, limit: int = 100) -> list[Happening]:
+        """The feed: what happened to customers, oldest first."""
+        return await happenings.happenings(self._pool, book, after=after, limit=limit)
 
     async def redeem(self, step: Redeem) -> RedemptionResult:
         """Authorize, capture, void or refund."""

@@ -372,6 +372,68 @@ class Cut(msgspec.Struct, frozen=True):
     posted_at: datetime
 
 
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in the order of all that happened in a book (see ``happenings``).
+
+    That of a transfer has no key; events that moved no points stand behind the transfer of their ``seq``.
+    """
+
+    seq: int
+    campaign_no: int = 0
+    key: bytes = b""
+
+    @property
+    def is_event(self) -> bool:
+        """Whether this is the place of an event that moved no points."""
+        return self.key != b""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What was reported, and what was decided about it. ``seq`` is the transfer's, or the head's when it moved no points."""
+
+    campaign_no: int
+    key: bytes
+    customer: int
+    outcome: GrantOutcome
+    points: int
+    seq: int
+    grade: str
+    window_at: datetime
+    decided_at: datetime
+    campaign_version: int
+    action: str
+    channel: str
+    message_id: str | None
+    qualifier: str
+    source: str
+    metadata: str | None
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in the order of all that happened."""
+        if self.outcome is GrantOutcome.GRANTED:
+            return Position(self.seq)
+        return Position(self.seq, self.campaign_no, self.key)
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """One thing that happened to a customer: a transfer (``verb``), or an event that moved no points (``outcome``)."""
+
+    position: Position
+    verb: Verb | None
+    outcome: GrantOutcome | None
+    at: datetime
+    customer: int
+    points: int
+    transaction_id: int | None
+    campaign_no: int | None
+    key: bytes | None
+    redemption: int | None
+    action: str | None
+    channel: str | None
+    message_id: str | None
+
+
 class BookClock(msgspec.Struct, frozen=True):
     """How a book's clock stands to the world's. It runs ``offset`` ahead, and never before the last posting."""
 

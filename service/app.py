@@ -35,6 +35,7 @@ from service.campaigns.queries import CampaignDirectory
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
 from service.demo_shop import routes as demo_shop_routes
+from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
 from service.health import DatabaseWatch
@@ -66,6 +67,7 @@ route_handlers: list[Any] = [
     *link_routes.route_handlers,
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
+    *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
     *test_clock_routes.route_handlers,
 ]

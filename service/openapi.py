@@ -51,6 +51,7 @@ _TAGS = {
     "links": "Reward links, for messages to carry.",
     "customers": "What a customer has.",
     "redemptions": "Spending points: authorize, capture, void, refund.",
+    "events": "All that happened, as a feed to resume.",
     "finance": "The books, as they stand and at a cut.",
     "test": "For test brands: their clock.",
     "health": "For load balancers.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -123,6 +123,13 @@ async def list_campaigns(engine: AsyncEngine, brand_id: int, *, after: int, limi
             .limit(limit)
         )
         return [_standing([row]) for row in rows]
+
+
+async def campaign_ids(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:
+    """The ids of a brand's campaigns by their numbers."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(campaigns.c.campaign_no, campaigns.c.id).where(campaigns.c.brand_id == brand_id))
+        return {row.campaign_no: row.id for row in rows}
 
 
 class CampaignDirectory:

@@ -15,7 +15,15 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.finance import queries
-from service.finance.schemas import NAME_OR_SEQ, CutRequest, CutResponse, TransferResponse, TrialBalanceResponse
+from service.finance.schemas import (
+    NAME_OR_SEQ,
+    AccountBalance,
+    BalancesResponse,
+    CutRequest,
+    CutResponse,
+    TransferResponse,
+    TrialBalanceResponse,
+)
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 
@@ -37,6 +45,33 @@ async def get_trial_balance(
     at = await queries.find_cut(ledger, book, cut)
     trial_balance = await ledger.trial_balance(book, at)
     return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(engine, book.brand_id))
+
+
+AfterAccount = Annotated[
+    str | None, QueryParameter(pattern="^[0-9a-f]{32}$(?!\\n)", description="The `next` of the page before.")
+]
+
+
+@get("/v1/ledger/balances", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
+async def list_balances(
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    after: AfterAccount = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cut: AtCut = None,
+) -> BalancesResponse:
+    """Every account with its debits and credits at a cut.
+
+    To read several pages of one instant, name a cut, or give the first page's ``cut.seq`` as ``cut``.
+    """
+    book = principal.brand.book
+    at = await queries.find_cut(ledger, book, cut)
+    found = await ledger.account_balances(book, at, after=None if after is None else bytes.fromhex(after), limit=limit + 1)
+    campaigns = await queries.campaign_ids(engine, book.brand_id)
+    shown = page(found, limit=limit, cursor=lambda row: row[0].hex())
+    items = [AccountBalance.of(*row, book, campaigns) for row in shown.items]
+    return BalancesResponse(CutResponse.of(at), items, shown.next)
 
 
 @get("/v1/ledger/transfers", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
@@ -66,4 +101,4 @@ async def create_cut(
     return Response(CutResponse.of(cut), status_code=HTTP_201_CREATED if made else HTTP_200_OK)
 
 
-route_handlers: list[Any] = [get_trial_balance, list_transfers, create_cut]
+route_handlers: list[Any] = [get_trial_balance, list_balances, list_transfers, create_cut]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
@@ -15,11 +15,16 @@ from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
-from service.campaigns.queries import find_campaign
+from service.campaigns.queries import campaign_ids, find_campaign
+from service.customers import actions as customers
+from service.customers.schemas import CustomerRef
 from service.grants import actions
-from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResults, ReconciliationResponse
+from service.grants.queries import OUTCOMES, describe
+from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResponse, GrantResults, ReconciliationResponse
 from service.idempotency import REPLAYED
+from service.identifiers import parse_grant_id, parse_position, position
 from service.openapi import problems
+from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
 from service.problems import Problem, not_found
 
 
@@ -75,3 +80,55 @@ async def get_reconciliation(
 
 
 route_handlers: list[Any] = [report_event, report_events, get_reconciliation]
+
+
+@get("/v1/grants/{grant_id:str}", guards=[requires(Scope.GRANTS_READ)], tags=["grants"], responses=problems("not_found"))
+async def get_grant(
+    grant_id: FromPath[str],
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+) -> GrantResponse:
+    """What was reported and decided under a grant's id."""
+    brand = principal.brand
+    read = parse_grant_id(grant_id)
+    event = None if read is None else await ledger.event(brand.book, *read)
+    if event is None:
+        raise not_found("grant")
+    return describe(event, await campaign_ids(engine, brand.brand_id))
+
+
+@get("/v1/grants", guards=[requires(Scope.GRANTS_READ)], tags=["grants"])
+async def list_grants(
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    state: State,
+    customer: Annotated[str | None, QueryParameter(description="The brand's own id of a customer.")] = None,
+    campaign: Annotated[str | None, QueryParameter(description="A campaign's id.")] = None,
+    outcome: Annotated[Literal["granted", "waiting", "refused"] | None, QueryParameter(description="What was decided.")] = None,
+    after: AfterPosition = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[GrantResponse]:
+    """What was decided, newest first.
+
+    A page may hold fewer than ``limit``, even none, and not be the last: follow ``next`` until it is null.
+    """
+    brand = principal.brand
+    campaigns = await campaign_ids(engine, brand.brand_id)
+    known = None if customer is None else await customers.find(state, brand, CustomerRef(id=customer))
+    campaign_no = next((number for number, name in campaigns.items() if name == campaign), None)
+    if (customer is not None and known is None) or (campaign is not None and campaign_no is None):
+        return Page(items=[], next=None)
+    events, following = await ledger.find_events(
+        brand.book,
+        customer=None if known is None else known.customer,
+        campaign_no=campaign_no,
+        outcomes=[number for number, (name, _) in OUTCOMES.items() if name == outcome],
+        before=None if after is None else parse_position(after),
+        limit=limit,
+    )
+    return Page(items=[describe(event, campaigns) for event in events], next=None if following is None else position(following))
+
+
+route_handlers: list[Any] = [report_event, report_events, list_grants, get_grant]

@@ -68,6 +68,32 @@ class GrantRequest(Body, frozen=True):
     }
 
 
+class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What was reported, and what was decided about it.
+
+    ``customer`` is our number of the customer. ``window_at`` is the time by which it was judged, ``seq`` the transfer that paid
+    it, or the last one before it was refused or began to wait. ``evidence`` is the grade it was decided on.
+    """
+
+    grant_id: str
+    campaign: str
+    campaign_version: int
+    customer: int
+    action: str
+    channel: str
+    message_id: str | None
+    qualifier: str
+    evidence: str
+    outcome: Outcome
+    reason: Reason | None
+    points: int
+    window_at: datetime
+    decided_at: datetime
+    seq: int
+    source: str
+    metadata: dict[str, str | int | float | bool | None] | None
+
+
 class GrantBatch(Batch[GrantRequest]):
     """A JSON array, or NDJSON with one grant a line; at most 10,000."""
 
