@@ -26,7 +26,6 @@ from service.campaigns.queries import campaign_is_paused, campaign_standing, cam
 from service.campaigns.rules import Campaign, Rule, Standing, claimed_grade
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
-from service.grants.queries import OUTCOMES
 from service.grants.schemas import DECIDED, METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, last_day, window_at
 from service.identifiers import grant_id
@@ -269,7 +268,6 @@ def _answer(order: GrantOrder, decision: Decision | LedgerError) -> GrantAnswer 
     if decision.outcome is GrantOutcome.MOVED:
         return Problem("database_unavailable", "The customer is being merged into another; send it again.")
     outcome, reason = DECIDED[decision.outcome]
-    outcome, reason = OUTCOMES[decision.outcome]
     return GrantAnswer(
         grant_id=grant_id(order.campaign_no, order.key),
         outcome=outcome,

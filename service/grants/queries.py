@@ -7,21 +7,14 @@ from typing import Any
 
 import msgspec
 
-from ledger import Event, GrantOutcome
-from service.grants.schemas import GrantResponse, Outcome, Reason
+from ledger import Event
+from service.grants.schemas import DECIDED, GrantResponse
 from service.identifiers import grant_id
-
-OUTCOMES: dict[GrantOutcome, tuple[Outcome, Reason | None]] = {
-    GrantOutcome.GRANTED: ("granted", None),
-    GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
-    GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
-    GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
-}
 
 
 def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
     """The event as the API shows it; ``campaigns`` names campaigns by number."""
-    outcome, reason = OUTCOMES[event.outcome]
+    outcome, reason = DECIDED[event.outcome]
     metadata: Any = None if event.metadata is None else msgspec.json.decode(event.metadata)
     return GrantResponse(
         grant_id=grant_id(event.campaign_no, event.key),

@@ -19,8 +19,16 @@ from service.campaigns.queries import campaign_ids, find_campaign
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
 from service.grants import actions
-from service.grants.queries import OUTCOMES, describe
-from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResponse, GrantResults, ReconciliationResponse
+from service.grants.queries import describe
+from service.grants.schemas import (
+    DECIDED,
+    GrantAnswer,
+    GrantBatch,
+    GrantRequest,
+    GrantResponse,
+    GrantResults,
+    ReconciliationResponse,
+)
 from service.idempotency import REPLAYED
 from service.identifiers import parse_grant_id, parse_position, position
 from service.openapi import problems
@@ -124,7 +132,7 @@ async def list_grants(
         brand.book,
         customer=None if known is None else known.customer,
         campaign_no=campaign_no,
-        outcomes=[number for number, (name, _) in OUTCOMES.items() if name == outcome],
+        outcomes=[number for number, (name, _) in DECIDED.items() if name == outcome],
         before=None if after is None else parse_position(after),
         limit=limit,
     )
