@@ -14,7 +14,7 @@ from ledger import Ledger
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.finance import queries
+from service.finance import actions, queries
 from service.finance.schemas import (
     NAME_OR_SEQ,
     AccountBalance,
@@ -94,10 +94,13 @@ async def list_transfers(
 
 @post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)], tags=["finance"])
 async def create_cut(
-    data: JSONBody[CutRequest], ledger: NamedDependency[Ledger], principal: NamedDependency[Principal]
+    data: JSONBody[CutRequest],
+    engine: NamedDependency[AsyncEngine],
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
 ) -> Response[CutResponse]:
     """Name the book as it stands now. The same name again answers 200 with the cut that has it."""
-    cut, made = await ledger.take_cut(principal.brand.book, data.name)
+    cut, made = await actions.take_cut(engine, ledger, principal, data.name)
     return Response(CutResponse.of(cut), status_code=HTTP_201_CREATED if made else HTTP_200_OK)
 
 

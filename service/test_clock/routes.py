@@ -7,6 +7,7 @@ from typing import Any
 from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
 from service.auth.guards import requires
@@ -27,6 +28,7 @@ from service.test_clock.schemas import ClockAdvanceRequest, ClockResponse
 )
 async def advance_clock(
     data: JSONBody[ClockAdvanceRequest],
+    engine: NamedDependency[AsyncEngine],
     ledger: NamedDependency[Ledger],
     clocks: NamedDependency[BookClocks],
     principal: NamedDependency[Principal],
@@ -36,7 +38,7 @@ async def advance_clock(
     Holds time out, points expire and campaigns end as they would have. API keys go by the world's time. Another process of the
     API follows within a second. A live brand has no such clock: 404.
     """
-    return ClockResponse(now=await actions.advance(ledger, clocks, principal.brand, data))
+    return ClockResponse(now=await actions.advance(engine, ledger, clocks, principal, data))
 
 
 route_handlers: list[Any] = [advance_clock]

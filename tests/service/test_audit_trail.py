@@ -95,6 +95,16 @@ async def test_a_change_of_the_brand_says_what_was_before(api: Api) -> None:
     assert (entry["before"]["accent_color"], entry["after"]["accent_color"]) == ("#1f4fd8", "#123456")
 
 
+async def test_a_cut_and_a_test_clock_are_recorded_with_who_asked_first(api: Api) -> None:
+    before = await last(api)
+    for client in ("finance", "admin"):
+        assert (await api.client(client).post("/v1/cuts", json={"name": "2026-11"})).status_code in {200, 201}
+    clock = "/v1/test/clock/advance"
+    assert (await api.client("admin").post(clock, json={"seconds": 60})).status_code == 200
+    assert (await api.client("admin").post(clock, json={"to": "2020-01-01T00:00:00Z"})).status_code == 422
+    assert await acts(api, before) == [("key_4", "cut.take", "2026-11"), ("key_1", "clock.advance", "lumen")]
+
+
 async def test_the_operators_acts_are_recorded_as_hers(api: Api, owner: Owner) -> None:
     before = await last(api)
     _, made = await create_key(owner, "lumen", "temporary", ["ledger:read"], quota_per_minute=60)
