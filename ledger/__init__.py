@@ -12,6 +12,7 @@ from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_accou
 from ledger.errors import BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.events import event_key
 from ledger.ledger import Ledger
+from ledger.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.point_value import PointValue
 from ledger.schema import functions_digest, install
 from ledger.sweeping import sweep
@@ -84,11 +85,14 @@ __all__ = [
     "GrantOutcome",
     "GrantResult",
     "Happening",
+    "ImportResult",
+    "IssueLimitResult",
     "Kind",
     "Ledger",
     "LedgerError",
     "LedgerUnavailable",
     "Lot",
+    "Opening",
     "Operation",
     "Overloaded",
     "OwnerTag",
@@ -111,8 +115,10 @@ __all__ = [
     "describe_account",
     "event_key",
     "functions_digest",
+    "import_balances",
     "install",
     "month_end",
     "open_book",
+    "set_issue_limit",
     "sweep",
 ]

@@ -30,6 +30,8 @@ DROP FUNCTION IF EXISTS ledger.authorize_v1(
 
 def upgrade() -> None:
     """Add the values of points."""
+    for statement in schema.schema_statements("0004_balance_imports"):
+        op.get_bind().exec_driver_sql(statement)
     op.create_table(
         "brand_point_value",
         sa.Column("brand_id", sa.Integer(), autoincrement=False, nullable=False),

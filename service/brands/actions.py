@@ -9,9 +9,9 @@ from typing import Any
 
 import asyncpg
 
-from ledger import open_book
+from ledger import Book, IssueLimitResult, open_book, set_issue_limit
 from service.brands.brand import Brand, Mode
-from service.brands.errors import BrandExists, BrandInvalid
+from service.brands.errors import BrandExists, BrandInvalid, BrandUnknown, IssueLimitRefused
 from service.brands.tables import brand as brands
 
 ISSUE_LIMIT_DEFAULT = 1_000_000_000_000
@@ -76,6 +76,20 @@ async def create_brand(
         accent_color=accent_color,
         destination_hosts=tuple(destination_hosts),
     )
+
+
+async def change_issue_limit(connection: asyncpg.Connection[Any], code: str, limit: int) -> tuple[int, IssueLimitResult]:
+    """Set how many points a brand may ever issue; return its number and what was before.
+
+    Raises `BrandUnknown`, or `IssueLimitRefused` for less than was issued.
+    """
+    row = await connection.fetchrow(f"SELECT brand_id, book_id FROM {brands.fullname} WHERE code = $1", code)
+    if row is None:
+        raise BrandUnknown(f"There is no brand {code!r}.")
+    result = await set_issue_limit(connection, Book(brand_id=row["brand_id"], book_id=row["book_id"]), limit)
+    if not result.changed:
+        raise IssueLimitRefused(f"The brand has issued {result.issued} points; the limit cannot be less.")
+    return row["brand_id"], result
 
 
 _INSERT = f"""

@@ -38,6 +38,11 @@ FORGERIES = {
     "copy into the log": "COPY ledger.transfer FROM '/etc/hostname'",
     "lock the books": "DO $$ BEGIN LOCK TABLE ledger.head IN ACCESS EXCLUSIVE MODE; END $$",
     "lock a head": "SELECT * FROM ledger.head FOR UPDATE",
+    "import balances": """
+        SELECT ledger.import_balances_v1(
+            1, 1, now(), sha256('\\x00'), 1, 5, ARRAY[7::bigint], ARRAY[5::bigint], ARRAY[0::smallint], ARRAY['infinity'::date])
+    """,
+    "set the issue limit": "SELECT ledger.set_issue_limit_v1(1, 1, now(), 1000000000000000000)",
     "open a book": "SELECT ledger.open_book_v1(1, 'points', 'UTC', 1000, 30)",
     "write transfers": """
         SELECT ledger.write_transfers_v1(
