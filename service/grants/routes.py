@@ -87,9 +87,6 @@ async def get_reconciliation(
     return ReconciliationResponse.of(campaign_id, found)
 
 
-route_handlers: list[Any] = [report_event, report_events, get_reconciliation]
-
-
 @get("/v1/grants/{grant_id:str}", guards=[requires(Scope.GRANTS_READ)], tags=["grants"], responses=problems("not_found"))
 async def get_grant(
     grant_id: FromPath[str],
@@ -139,4 +136,4 @@ async def list_grants(
     return Page(items=[describe(event, campaigns) for event in events], next=None if following is None else position(following))
 
 
-route_handlers: list[Any] = [report_event, report_events, list_grants, get_grant]
+route_handlers: list[Any] = [report_event, report_events, list_grants, get_grant, get_reconciliation]
