@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -29,6 +30,10 @@ from service.problems import Problem, invalid_field, not_found
 
 CAP_NUMBER_MAX = 2**15 - 1
 """The ledger's counters are keyed by a small integer."""
+
+# The ends of time are infinite to the driver, and have no zone there.
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 # What tells two versions apart; the numbers we give them do not.
 _COMPARED = ("name", "starts_at", "ends_at", "account_class", "expires_after_months", "rules", "caps")
@@ -163,7 +168,10 @@ def _check_funded(result: FundResult) -> None:
 
 
 def _check(wanted: TermsRequest) -> None:
-    """Refuse terms that contradict themselves."""
+    """Refuse terms that contradict themselves, or that no calendar of ours has."""
+    for name, at in (("starts_at", wanted.starts_at), ("ends_at", wanted.ends_at)):
+        if not _EARLIEST <= at < _LATEST:
+            raise invalid_field(f"/{name}", f"must lie between {_EARLIEST.year} and {_LATEST.year}")
     if wanted.ends_at <= wanted.starts_at:
         raise invalid_field("/ends_at", "must be after starts_at")
     seen: set[tuple[str, str | None]] = set()
