@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -10,7 +11,21 @@ import msgspec
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
 from ledger.errors import BookRefused
-from ledger.types import AccountClass, Balance, Book, Entry, GrantOutcome, GrantResult, Lot, Verb
+from ledger.types import (
+    AccountClass,
+    Balance,
+    Book,
+    Decisions,
+    Entry,
+    GrantOutcome,
+    GrantResult,
+    Lot,
+    Reconciliation,
+    Verb,
+)
+
+_DECISIONS_AT_ONCE = 20_000
+"""How many events one statement counts: well below the five seconds that a statement may take, also from a cold disk."""
 
 # Timed-out holds and dead lots are shown as if what is due had been posted: see spendable_v1.
 _BALANCE = """
@@ -77,6 +92,36 @@ JOIN ledger.head ON head.book_id = account.book_id AND head.brand_id = $2
 WHERE account.book_id = $1 AND account.id = $3
 """
 
+# By the book's clock: a refusal moves no head, so the head's own time may lie before decisions that are there already.
+_BUDGET_AT_HEAD = """
+SELECT
+    head.seq, greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at,
+    coalesce(account.credits, 0) AS credits, coalesce(account.debits, 0) AS debits
+FROM ledger.head
+LEFT JOIN ledger.account ON account.book_id = head.book_id AND account.id = $3
+WHERE head.book_id = $1 AND head.brand_id = $2
+"""
+
+_DECISIONS = """
+WITH part AS (
+    SELECT event.key, event.outcome, event.channel, event.window_at, event.points, event.seq, event.decided_at
+    FROM ledger.event
+    WHERE event.book_id = $1 AND event.campaign_no = $2 AND event.key > $3
+    ORDER BY event.key
+    LIMIT $6
+), last AS (
+    SELECT part.key FROM part ORDER BY part.key DESC LIMIT 1
+)
+SELECT
+    part.outcome, part.channel, date_trunc('hour', part.window_at, 'UTC') AS hour,
+    count(*) FILTER (WHERE counted.is) AS events,
+    coalesce(sum(part.points) FILTER (WHERE counted.is), 0)::bigint AS points,
+    (SELECT last.key FROM last) AS last
+FROM part
+CROSS JOIN LATERAL (SELECT CASE part.outcome WHEN 1 THEN part.seq <= $4 ELSE part.decided_at <= $5 END AS is) AS counted
+GROUP BY part.outcome, part.channel, hour
+"""
+
 _DECISION = """
 SELECT event.outcome, event.points, event.seq, event.customer
 FROM ledger.event
@@ -116,6 +161,36 @@ async def budget(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> tuple
     """What a campaign's budget was funded with and what was granted from it."""
     row = await pool.fetchrow(_BUDGET, book.book_id, book.brand_id, chart.budget(campaign_no))
     return (0, 0) if row is None else (row["credits"], row["debits"])
+
+
+async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Reconciliation:
+    """What a campaign decided up to the book's head of now, and its budget there.
+
+    Read in pages by key, since no statement of ours may take long: granted events are those up to the head's ``seq``, which is
+    exact; one that waited then and is decided while this reads is not counted.
+    """
+    row = await pool.fetchrow(_BUDGET_AT_HEAD, book.book_id, book.brand_id, chart.budget(campaign_no))
+    if row is None:
+        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+    counts: dict[tuple[GrantOutcome, str, datetime], tuple[int, int]] = {}
+    after: bytes | None = b""
+    while after is not None:
+        part = await pool.fetch(_DECISIONS, book.book_id, campaign_no, after, row["seq"], row["at"], _DECISIONS_AT_ONCE)
+        for outcome, channel, hour, events, points, _ in part:
+            known = counts.get((GrantOutcome(outcome), channel, hour), (0, 0))
+            if events:
+                counts[GrantOutcome(outcome), channel, hour] = (known[0] + events, known[1] + points)
+        after = part[0]["last"] if part else None
+    return Reconciliation(
+        seq=row["seq"],
+        at=row["at"],
+        funded=row["credits"],
+        granted=row["debits"],
+        decisions=tuple(
+            Decisions(outcome, channel, hour, events, points)
+            for (outcome, channel, hour), (events, points) in sorted(counts.items(), key=lambda item: (item[0][2], item[0]))
+        ),
+    )
 
 
 async def decision(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key: bytes) -> GrantResult | None:

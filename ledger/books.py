@@ -1,4 +1,4 @@
-"""Opening a book, and cutting it: a cut is an instant made exact, the number of the last transfer that belongs to it."""
+"""Opening a book, its clock, and cutting it. A cut is an instant made exact: the number of the last transfer in it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import asyncpg
 
 from ledger.errors import BookRefused
-from ledger.types import Book, Cut
+from ledger.types import Book, BookClock, ClockAdvance, ClockOutcome, Cut
 
-_OPEN = "SELECT ledger.open_book_v1($1, $2, $3, $4, $5)"
+_OPEN = "SELECT ledger.open_book_v1($1, $2, $3, $4, $5, $6)"
 _HEAD = "SELECT seq, posted_at FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
+_CLOCK = "SELECT clock_offset, posted_at FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
+_ADVANCE = "SELECT outcome, clock_offset, posted_at FROM ledger.advance_clock_v1($1, $2, $3, $4, $5)"
 _TAKE = "SELECT name, seq, posted_at, made FROM ledger.take_cut_v1($1, $2, $3, $4)"
 _NAMED = "SELECT name, seq, posted_at FROM ledger.cut WHERE book_id = $1 AND brand_id = $2 AND name = $3"
 
@@ -24,13 +26,15 @@ async def open_book(
     time_zone: str,
     issue_limit: int,
     grace_days: int = 30,
+    mode: str = "live",
 ) -> Book:
     """Open a brand's book with the owner's connection.
 
     ``issue_limit`` is the most points that may ever be issued; ``grace_days`` is how long points last that come back to a lot
-    past its last day. ``time_zone`` is an IANA name and never changes.
+    past its last day. ``time_zone`` is an IANA name and never changes, and neither does ``mode``: ``live``, or ``test``, whose
+    clock can be moved forward.
     """
-    book_id = await connection.fetchval(_OPEN, brand_id, unit, time_zone, issue_limit, grace_days)
+    book_id = await connection.fetchval(_OPEN, brand_id, unit, time_zone, issue_limit, grace_days, mode)
     return Book(brand_id=brand_id, book_id=book_id)
 
 
@@ -53,3 +57,21 @@ async def cut_named(pool: asyncpg.Pool[Any], book: Book, name: str) -> Cut | Non
     """The cut kept under ``name``."""
     row = await pool.fetchrow(_NAMED, book.book_id, book.brand_id, name)
     return None if row is None else Cut(name=row["name"], seq=row["seq"], posted_at=row["posted_at"])
+
+
+async def clock(pool: asyncpg.Pool[Any], book: Book) -> BookClock:
+    """How the book's clock stands to the world's."""
+    row = await pool.fetchrow(_CLOCK, book.book_id, book.brand_id)
+    if row is None:
+        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+    return BookClock(offset=row["clock_offset"], posted_at=row["posted_at"])
+
+
+async def advance_clock(
+    pool: asyncpg.Pool[Any], book: Book, *, seconds: int | None = None, to: datetime | None = None
+) -> ClockAdvance:
+    """Move a test book's clock forward, by ``seconds`` or ``to`` a time: exactly one of them."""
+    assert (seconds is None) != (to is None)
+    row = await pool.fetchrow(_ADVANCE, book.brand_id, book.book_id, datetime.now(UTC), seconds, to)
+    assert row is not None
+    return ClockAdvance(ClockOutcome(row["outcome"]), BookClock(offset=row["clock_offset"], posted_at=row["posted_at"]))

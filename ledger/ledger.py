@@ -6,26 +6,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from ledger import balances, books, posting, redemptions, trial_balance
+from ledger import balances, books, happenings, posting, redemptions, trial_balance
 from ledger.errors import LedgerError
 from ledger.group_commit import GroupCommit
 from ledger.types import (
     Balance,
     Book,
+    BookClock,
+    ClockAdvance,
     Cut,
     Entry,
+    Event,
     Fund,
     FundResult,
     GrantOrder,
+    GrantOutcome,
     GrantResult,
+    Happening,
+    Position,
+    Reconciliation,
     Redeem,
     Redemption,
     RedemptionResult,
+    RedemptionStatus,
     Transfer,
     TrialBalance,
 )
@@ -72,6 +81,29 @@ class Ledger:
         """What was decided on an event."""
         return await balances.decision(self._pool, book, campaign_no, key)
 
+    async def event(self, book: Book, campaign_no: int, key: bytes) -> Event | None:
+        """What was reported and decided under a key."""
+        return await happenings.event(self._pool, book, campaign_no, key)
+
+    async def find_events(
+        self,
+        book: Book,
+        *,
+        customer: int | None = None,
+        campaign_no: int | None = None,
+        outcomes: Sequence[GrantOutcome] = (),
+        before: Position | None = None,
+        limit: int = 100,
+    ) -> tuple[list[Event], Position | None]:
+        """A page of events, newest first, and where the next page begins."""
+        return await happenings.find_events(
+            self._pool, book, customer=customer, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
+        )
+
+    async def happenings(self, book: Book, *, after: Position, limit: int = 100) -> list[Happening]:
+        """The feed: what happened to customers, oldest first."""
+        return await happenings.happenings(self._pool, book, after=after, limit=limit)
+
     async def redeem(self, step: Redeem) -> RedemptionResult:
         """Authorize, capture, void or refund."""
         return _only(await self._redemptions.submit([step]))
@@ -90,12 +122,13 @@ class Ledger:
         *,
         customer: int | None = None,
         order_ref: str | None = None,
+        status: RedemptionStatus | None = None,
         before: int | None = None,
         limit: int = 100,
-    ) -> list[Redemption]:
-        """Redemptions, newest first."""
+    ) -> tuple[list[Redemption], int | None]:
+        """A page of redemptions, newest first, and the ``before`` of the next page."""
         return await redemptions.find_redemptions(
-            self._pool, book, customer=customer, order_ref=order_ref, before=before, limit=limit
+            self._pool, book, customer=customer, order_ref=order_ref, status=status, before=before, limit=limit
         )
 
     async def balance(self, book: Book, customer: int) -> Balance:
@@ -105,6 +138,10 @@ class Ledger:
     async def budget(self, book: Book, campaign_no: int) -> tuple[int, int]:
         """What a campaign was funded with and what it has granted, in points."""
         return await balances.budget(self._pool, book, campaign_no)
+
+    async def reconcile(self, book: Book, campaign_no: int) -> Reconciliation:
+        """What a campaign has decided up to now, counted by outcome, channel and hour, beside its budget."""
+        return await balances.reconcile(self._pool, book, campaign_no)
 
     async def statement(self, book: Book, customer: int, *, before: int | None = None, limit: int = 100) -> list[Entry]:
         """What happened to a customer's points, newest first."""
@@ -121,6 +158,14 @@ class Ledger:
     async def cut_named(self, book: Book, name: str) -> Cut | None:
         """The cut kept under a name."""
         return await books.cut_named(self._pool, book, name)
+
+    async def clock(self, book: Book) -> BookClock:
+        """How the book's clock stands to the world's."""
+        return await books.clock(self._pool, book)
+
+    async def advance_clock(self, book: Book, *, seconds: int | None = None, to: datetime | None = None) -> ClockAdvance:
+        """Move a test book's clock forward, by ``seconds`` or ``to`` a time."""
+        return await books.advance_clock(self._pool, book, seconds=seconds, to=to)
 
     async def trial_balance(self, book: Book, cut: Cut) -> TrialBalance:
         """Every account at a cut."""

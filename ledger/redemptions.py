@@ -28,12 +28,13 @@ from ledger.types import (
     Redemption,
     RedemptionOutcome,
     RedemptionResult,
+    RedemptionStatus,
 )
 
 _SALT_BYTES = 16
 _REDEEM = f"""
 SELECT outcome, replayed, answer::text
-FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 19))})
+FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 22))})
 """
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
 _ONE = """
@@ -45,7 +46,7 @@ FROM ledger.head
 WHERE head.book_id = $1 AND head.brand_id = $2
 """
 _FIND = """
-SELECT redemption.id
+SELECT redemption.id, NULL AS status
 FROM ledger.redemption
 JOIN ledger.head ON head.book_id = redemption.book_id AND head.brand_id = $2
 WHERE redemption.book_id = $1
@@ -55,6 +56,27 @@ WHERE redemption.book_id = $1
 ORDER BY redemption.id DESC
 LIMIT $6
 """
+_FIND_WITH_STATUS = """
+SELECT found.id, ledger.redemption_status_v1(found.closed_at, found.deadline, clock.at, sums.captured, sums.refunded) AS status
+FROM ledger.head
+CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
+CROSS JOIN LATERAL (
+    SELECT redemption.id, redemption.closed_at, redemption.deadline
+    FROM ledger.redemption
+    WHERE redemption.book_id = head.book_id
+        AND ($3::bigint IS NULL OR redemption.customer = $3)
+        AND ($4::text IS NULL OR redemption.order_ref = $4)
+        AND ($5::bigint IS NULL OR redemption.id < $5)
+    ORDER BY redemption.id DESC
+    LIMIT $6
+) AS found
+CROSS JOIN LATERAL ledger.redemption_sums_v1(head.book_id, found.id) AS sums
+WHERE head.book_id = $1 AND head.brand_id = $2
+ORDER BY found.id DESC
+"""
+LOOKED_AT_MAX = 2_000
+"""How many redemptions one page looks at to find those of a status, which is derived and has no index."""
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Redemption).decode
 
 
@@ -92,19 +114,20 @@ def _arguments(book: Book, steps: Sequence[Redeem]) -> tuple[Any, ...]:
         [step.request_hash for step in steps],
         [step.customer for step in steps],
         [step.redemption for step in steps],
-        [step.points for step in steps],
+        [-1 if step.maximum else step.points for step in steps],
         [step.final for step in steps],
         [step.capture for step in steps],
         [step.hold_s for step in steps],
         [step.order_ref for step in steps],
         [step.value for step in steps],
+        [None if step.point_value is None else step.point_value.points for step in steps],
+        [None if step.point_value is None else step.point_value.minor_units for step in steps],
         [step.store_id for step in steps],
         [step.terminal_id for step in steps],
         salts,
-        [
-            details_hash(salt, step.order_ref, step.value, step.store_id, step.terminal_id)
-            for salt, step in zip(salts, steps, strict=True)
-        ],
+        # The log holds SHA-256 of the salt and a JSON array: order, value, store, terminal. The value is known in the database.
+        [salt + b"[" + _encode(step.order_ref) + b"," for salt, step in zip(salts, steps, strict=True)],
+        [b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]" for step in steps],
     )
 
 
@@ -129,13 +152,27 @@ async def find_redemptions(
     *,
     customer: int | None = None,
     order_ref: str | None = None,
+    status: RedemptionStatus | None = None,
     before: int | None = None,
     limit: int = 100,
-) -> list[Redemption]:
-    """Redemptions, newest first, of a customer or for an order or both; ``before`` is the last id of the page before."""
-    rows = await pool.fetch(_FIND, book.book_id, book.brand_id, customer, order_ref, before, limit)
-    found = [await redemption(pool, book, row["id"]) for row in rows]
-    return [each for each in found if each is not None]
+) -> tuple[list[Redemption], int | None]:
+    """A page of redemptions, newest first, and the ``before`` of the next page, or ``None`` at the end.
+
+    With a ``status`` a page may be short, or empty, and yet have a next one: it looks at ``LOOKED_AT_MAX`` redemptions at most.
+    """
+    statement, looked_at = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, LOOKED_AT_MAX)
+    rows = await pool.fetch(statement, book.book_id, book.brand_id, customer, order_ref, before, looked_at)
+    more = rows[-1]["id"] if len(rows) == looked_at else None
+    ids: list[int] = []
+    for place, row in enumerate(rows, 1):
+        if status is None or row["status"] == status:
+            ids.append(row["id"])
+        if len(ids) == limit:
+            more = row["id"] if place < len(rows) else more
+            break
+    found = [await redemption(pool, book, each) for each in ids]
+    # A moment has passed since its status was looked at.
+    return [each for each in found if each is not None and status in {None, each.status}], more
 
 
 async def post_funds(connection: asyncpg.Connection[Any], funds: Sequence[Fund]) -> list[FundResult]:

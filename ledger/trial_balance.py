@@ -43,13 +43,7 @@ ORDER BY substring(line.id FROM 12), line.id
 """
 
 _ACCOUNTS = """
-WITH page AS (
-    SELECT account.id, account.debits, account.credits
-    FROM ledger.account
-    WHERE account.book_id = $1 AND account.id > $4
-    ORDER BY account.id
-    LIMIT $5
-), since AS (
+WITH since AS (
     SELECT side.id, sum(side.debits)::bigint AS debits, sum(side.credits)::bigint AS credits
     FROM (
         SELECT transfer.debit AS id, transfer.amount AS debits, 0 AS credits
@@ -60,11 +54,15 @@ WITH page AS (
     ) AS side
     GROUP BY side.id
 )
-SELECT page.id, page.debits - coalesce(since.debits, 0) AS debits, page.credits - coalesce(since.credits, 0) AS credits
-FROM page
-LEFT JOIN since ON since.id = page.id
-WHERE EXISTS (SELECT FROM ledger.head WHERE head.book_id = $1 AND head.brand_id = $2)
-ORDER BY page.id
+SELECT account.id, account.debits - coalesce(since.debits, 0) AS debits, account.credits - coalesce(since.credits, 0) AS credits
+FROM ledger.account
+LEFT JOIN since ON since.id = account.id
+WHERE account.book_id = $1 AND account.id > $4
+    -- Accounts that were first used after the cut would move the ends of its pages.
+    AND (account.debits > coalesce(since.debits, 0) OR account.credits > coalesce(since.credits, 0))
+    AND EXISTS (SELECT FROM ledger.head WHERE head.book_id = $1 AND head.brand_id = $2)
+ORDER BY account.id
+LIMIT $5
 """
 
 _TRANSFERS = """
@@ -104,7 +102,7 @@ def _line(account: bytes, debits: int, credits_: int) -> TrialBalanceLine:
 async def account_balances(
     pool: asyncpg.Pool[Any], book: Book, cut: Cut, *, after: bytes | None = None, limit: int = 10_000
 ) -> list[tuple[bytes, int, int]]:
-    """A page of accounts at ``cut`` by id: ``(id, debits, credits)``. ``after`` is the last id of the page before."""
+    """A page of the accounts used up to ``cut``, by id: ``(id, debits, credits)``. ``after`` is the last id before the page."""
     rows = await pool.fetch(_ACCOUNTS, book.book_id, book.brand_id, cut.seq, after or b"", limit)
     return [tuple(row) for row in rows]
 

@@ -12,9 +12,11 @@ exception: outcomes are listed in order of precedence, so what is wrong in two w
 from __future__ import annotations
 
 import enum
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
+
+from ledger.point_value import PointValue
 
 POINTS_MAX = 1_000_000_000
 """The most points one grant, redemption or refund may move."""
@@ -148,6 +150,26 @@ class GrantResult(msgspec.Struct, frozen=True):
     balance_seq: int
 
 
+class Decisions(msgspec.Struct, frozen=True):
+    """How many events of one channel, counted in one hour (UTC), were decided alike, and what they were paid."""
+
+    outcome: GrantOutcome
+    channel: str
+    hour: datetime
+    events: int
+    points: int
+
+
+class Reconciliation(msgspec.Struct, frozen=True):
+    """What a campaign was funded with, has granted and has decided, all up to one ``seq``, which the book had at ``at``."""
+
+    seq: int
+    at: datetime
+    funded: int
+    granted: int
+    decisions: tuple[Decisions, ...]
+
+
 class Operation(enum.IntEnum):
     """What can be asked of a redemption; the numbers are kept with idempotency keys."""
 
@@ -163,6 +185,8 @@ class Redeem(msgspec.Struct, frozen=True):
 
     AUTHORIZE takes ``customer``, ``points``, ``order_ref``, ``hold_s``, and may ``capture`` at once. CAPTURE, VOID and REFUND
     take ``redemption``; ``points`` of 0 means all that is there. ``final`` releases what a capture leaves.
+    ``maximum`` authorizes all that there is to spend, at most ``POINTS_MAX``, instead of ``points``. The redemption keeps
+    ``value``, in minor units, or else what the points it takes are worth at ``point_value``.
     ``key`` is the caller's idempotency key (required but for VOID); ``request_hash`` is 32 bytes that differ when the
     request does.
     """
@@ -179,6 +203,8 @@ class Redeem(msgspec.Struct, frozen=True):
     hold_s: int = 0
     order_ref: str = ""
     value: int | None = None
+    point_value: PointValue | None = None
+    maximum: bool = False
     store_id: str | None = None
     terminal_id: str | None = None
 
@@ -344,6 +370,95 @@ class Cut(msgspec.Struct, frozen=True):
     name: str
     seq: int
     posted_at: datetime
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in the order of all that happened in a book (see ``happenings``).
+
+    That of a transfer has no key; events that moved no points stand behind the transfer of their ``seq``.
+    """
+
+    seq: int
+    campaign_no: int = 0
+    key: bytes = b""
+
+    @property
+    def is_event(self) -> bool:
+        """Whether this is the place of an event that moved no points."""
+        return self.key != b""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What was reported, and what was decided about it. ``seq`` is the transfer's, or the head's when it moved no points."""
+
+    campaign_no: int
+    key: bytes
+    customer: int
+    outcome: GrantOutcome
+    points: int
+    seq: int
+    grade: str
+    window_at: datetime
+    decided_at: datetime
+    campaign_version: int
+    action: str
+    channel: str
+    message_id: str | None
+    qualifier: str
+    source: str
+    metadata: str | None
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in the order of all that happened."""
+        if self.outcome is GrantOutcome.GRANTED:
+            return Position(self.seq)
+        return Position(self.seq, self.campaign_no, self.key)
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """One thing that happened to a customer: a transfer (``verb``), or an event that moved no points (``outcome``)."""
+
+    position: Position
+    verb: Verb | None
+    outcome: GrantOutcome | None
+    at: datetime
+    customer: int
+    points: int
+    transaction_id: int | None
+    campaign_no: int | None
+    key: bytes | None
+    redemption: int | None
+    action: str | None
+    channel: str | None
+    message_id: str | None
+
+
+class BookClock(msgspec.Struct, frozen=True):
+    """How a book's clock stands to the world's. It runs ``offset`` ahead, and never before the last posting."""
+
+    offset: timedelta
+    posted_at: datetime
+
+    def at(self, world: datetime) -> datetime:
+        """What the book's clock says when the world's says ``world``."""
+        return max(self.posted_at, world + self.offset)
+
+
+class ClockOutcome(enum.IntEnum):
+    """What became of moving a book's clock, in order of precedence."""
+
+    LIVE_BOOK = 1
+    NOT_FORWARD = 2
+    TOO_FAR = 3
+    ADVANCED = 4
+
+
+class ClockAdvance(msgspec.Struct, frozen=True):
+    """Whether the clock was moved, and how it stands then."""
+
+    outcome: ClockOutcome
+    clock: BookClock
 
 
 class TrialBalanceLine(msgspec.Struct, frozen=True):

@@ -23,14 +23,19 @@ from ledger import Ledger
 from service import database, docs, health, metrics, openapi, problems
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
+from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
+from service.auth.quotas import Quotas
 from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
+from service.brand_settings import routes as brand_settings_routes
+from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
 from service.demo_shop import routes as demo_shop_routes
+from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
 from service.health import DatabaseWatch
@@ -40,13 +45,14 @@ from service.links.link_host import open_link_host
 from service.observation import observe
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
+from service.test_clock import routes as test_clock_routes
 
 POOL_SIZE = 10
 ENGINE_SIZE = 4
 CLOSE_TIMEOUT_S = 10
 """Longer than the longest statement; what is still open then is never coming back."""
 
-_LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "link_host", "database_watch", "describe")
+_LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "clocks", "link_host", "database_watch", "describe")
 """What routes may take from the application's state, by name, as a ``NamedDependency``."""
 
 
@@ -54,13 +60,16 @@ route_handlers: list[Any] = [
     *health.route_handlers,
     *docs.route_handlers,
     *auth_routes.route_handlers,
+    *brand_settings_routes.route_handlers,
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,
     *grant_routes.route_handlers,
     *link_routes.route_handlers,
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
+    *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
+    *test_clock_routes.route_handlers,
 ]
 
 
@@ -130,10 +139,13 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "engine": engine,
                 "database_watch": watch,
                 "principals": Principals(engine),
+                "quotas": Quotas(pool),
+                "key_use": await opened.enter_async_context(KeyUse(pool)),
                 "brands": BrandDirectory(engine),
                 "campaigns": CampaignDirectory(engine),
                 "customers": CustomerDirectory(pool, app.state.secrets.identity_keys[-1]),
                 "ledger": ledger,
+                "clocks": BookClocks(ledger),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, engine)),
             }
         )

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 
+from ledger import Position
+
 # The first digit stops at 7: the database keeps these numbers signed.
 _GRANT = re.compile(r"grt_([0-7][0-9a-f]{7})([0-9a-f]{32})")
 _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
+_KEY = re.compile(r"key_([1-9][0-9]{0,9})")
+_POSITION = re.compile(r"([0-9]{1,18})(?:\.([0-7][0-9a-f]{7})([0-9a-f]{32}))?")
 _REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -33,8 +37,33 @@ def parse_redemption_id(text: str) -> tuple[int, int] | None:
     return (int(match[1], 16), int(match[2], 16)) if match else None
 
 
+def position(at: Position) -> str:
+    """Return the text of a place in the order of all that happened: a transfer's ``seq``, or ``seq.`` and what an event is."""
+    return f"{at.seq}.{at.campaign_no:08x}{at.key.hex()}" if at.is_event else str(at.seq)
+
+
+def parse_position(text: str) -> Position | None:
+    """Return the place."""
+    match = _POSITION.fullmatch(text)
+    if match is None or not match[1].isascii():
+        return None
+    seq = int(match[1])
+    return Position(seq) if match[2] is None else Position(seq, int(match[2], 16), bytes.fromhex(match[3]))
+
+
 def request_id(proposed: str | None) -> str:
     """Return the id under which a request is logged: the caller's own when it is fit to be repeated, else a new one."""
     if proposed is not None and _REQUEST.fullmatch(proposed):
         return proposed
     return f"req_{secrets.token_hex(12)}"
+
+
+def key_id(api_key_id: int) -> str:
+    """Return the public id of an API key."""
+    return f"key_{api_key_id}"
+
+
+def parse_key_id(text: str) -> int | None:
+    """Return the number of an API key, or None when ``text`` is not such an id."""
+    found = _KEY.fullmatch(text)
+    return int(found[1]) if found and int(found[1]) < 2**31 else None

@@ -47,6 +47,7 @@ def observe(app: ASGIApp) -> ASGIApp:
                 present = {name.lower() for name, _ in headers}
                 headers += [(name, value) for name, value in _ALWAYS.items() if name not in present]
                 headers.append((b"x-request-id", request_id.encode()))
+                headers += [(name.lower().encode(), value.encode()) for name, value in state.get("answer_headers", {}).items()]
                 message["headers"] = headers
             await send(message)
 

@@ -38,17 +38,22 @@ _ABOUT = """Points for what customers do with messages: granted exactly once, re
 
 Authenticate with `Authorization: Bearer rk_live_...` (or `rk_test_...`). Times are RFC 3339 in UTC. Every refusal is a problem
 (RFC 9457): tell them apart by `code`. Lists take `after` and `limit`; `next` is the `after` of the page behind, or null. Every
-answer carries `X-Request-Id`; send your own to find it in both logs. Fields, codes and values are only ever added within v1."""
+answer carries `X-Request-Id`; send your own to find it in both logs. A key with a quota is told in `RateLimit` and
+`RateLimit-Policy` what is left of it. Fields, codes and values are only ever added within v1."""
 
 
 _TAGS = {
     "meta": "Who you are here.",
+    "keys": "API keys, and the trail of what was administered with them.",
+    "brand": "How your points look, and what they are worth.",
     "campaigns": "What is paid for: rules, budgets and caps.",
     "grants": "Points for what customers did.",
     "links": "Reward links, for messages to carry.",
     "customers": "What a customer has.",
     "redemptions": "Spending points: authorize, capture, void, refund.",
+    "events": "All that happened, as a feed to resume.",
     "finance": "The books, as they stand and at a cut.",
+    "test": "For test brands: their clock.",
     "health": "For load balancers.",
 }
 
@@ -179,7 +184,7 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
     codes = [code for spec in (handler.responses or {}).values() if isinstance(spec, ProblemSpec) for code in spec.codes]
     parameters = operation.get("parameters", [])
     if _guard(handler) is not None:
-        codes += ["unauthorized", "missing_scope"]
+        codes += ["unauthorized", "missing_scope", "quota_exceeded"]
     if any(parameter["in"] == "path" for parameter in parameters):
         codes.append("not_found")
     if any(parameter["in"] == "query" for parameter in parameters):

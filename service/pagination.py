@@ -20,6 +20,12 @@ AfterSeq = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1, description=
 AfterNumber = Annotated[int | None, QueryParameter(ge=0, le=2**31 - 1, description="The `next` of the page before.")]
 """``after: AfterNumber = None``, for lists whose cursor is the number of a configuration row."""
 
+AfterPosition = Annotated[
+    str | None,
+    QueryParameter(pattern="^[0-9]{1,18}(\\.[0-7][0-9a-f]{39})?$(?!\\n)", description="The `next` of the page before."),
+]
+"""``after: AfterPosition = None``, for lists whose cursor is a place in the order of all that happened."""
+
 T = TypeVar("T")
 
 

@@ -63,6 +63,10 @@ CODES: dict[str, CodeSpec] = {
         409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."
     ),
     "campaign_exists": CodeSpec(409, "Campaign exists", "The brand has a campaign of this id already."),
+    "point_value_changed": CodeSpec(
+        409, "Point value changed", "The value of points has a newer version than the one you have read."
+    ),
+    "version_exists": CodeSpec(409, "Version exists", "The campaign has another version of this number already."),
     "customer_not_confirmed": CodeSpec(
         409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
     ),
@@ -77,6 +81,9 @@ CODES: dict[str, CodeSpec] = {
     "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign of this id."),
     "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` lies too far in the past or in the future."),
     "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with another request."),
+    "quota_exceeded": CodeSpec(
+        429, "Quota exceeded", "The key has sent as many items in this minute as it may. Wait Retry-After.", retryable=True
+    ),
     "internal_error": CodeSpec(500, "Internal error", "Our fault; it is logged under the request id.", retryable=True),
     "overloaded": CodeSpec(
         503, "Overloaded", "More is waiting than can be done soon; nothing was recorded. Wait Retry-After.", retryable=True

@@ -37,17 +37,23 @@ class TtlCache(Generic[K, V]):
         loading = self._loading.get(key)
         if loading is None:
             loading = asyncio.create_task(self._load_and_keep(key))
-            self._loading[key] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(key, None))
+            in_flight = self._loading
+            in_flight[key] = loading
+            loading.add_done_callback(lambda _: in_flight.pop(key, None))
         # A caller that goes away must not fail the others who wait for the same answer.
         return await asyncio.shield(loading)
 
+    def clear(self) -> None:
+        """Forget everything, also what is being loaded at this moment."""
+        self._kept = {}
+        self._loading = {}
+
     async def _load_and_keep(self, key: K) -> V:
         # The age counts from the question: what was true before the answer was asked for is not promised.
-        asked_at = self._clock()
+        asked_at, kept = self._clock(), self._kept
         value = await self._load(key)
-        self._kept.pop(key, None)
-        while len(self._kept) >= self._size_max:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = (asked_at, value)
+        kept.pop(key, None)
+        while len(kept) >= self._size_max:
+            del kept[next(iter(kept))]
+        kept[key] = (asked_at, value)
         return value

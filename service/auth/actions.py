@@ -1,20 +1,35 @@
-"""Making, listing and revoking keys: what the operator's command line does, over the owner's connection."""
+"""Making, listing and revoking keys.
+
+    create_key list_keys revoke_key    what the operator's command line does, over the owner's connection
+    issue_key withdraw_key brand_keys  what a key with the scope keys:write does over HTTP, through functions of the database
+
+Both are recorded in the audit trail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import msgspec
+from sqlalchemy import TIMESTAMP, Integer, LargeBinary, Row, Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.auth.api_keys import PREFIX_CHARACTERS, hash_key, make_key, prefix_of
+from service.auth.audit_trail import record_by_operator
 from service.auth.errors import KeyInvalid, KeyUnknown
+from service.auth.principal import Principal
 from service.auth.scopes import NEVER_TOGETHER, Scope
 from service.auth.tables import api_key
 from service.brands.errors import BrandUnknown
 from service.brands.tables import brand
+from service.identifiers import key_id
+from service.problems import Problem, invalid_field, not_found
+
+QUOTA_MAX = 100_000_000
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
@@ -28,9 +43,11 @@ class KeyRecord(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    quota_per_minute: int | None
 
 
-_COLUMNS = "api_key_id, name, prefix, scopes, max_evidence, created_at, expires_at, revoked_at"
+_COLUMNS = ", ".join(field.name for field in msgspec.structs.fields(KeyRecord))
 
 
 async def create_key(
@@ -40,21 +57,27 @@ async def create_key(
     scopes: Iterable[str],
     max_evidence: str = "C",
     expires_at: datetime | None = None,
+    quota_per_minute: int | None = None,
 ) -> tuple[str, KeyRecord]:
     """Make a key for a brand and return its text, which cannot be had again. Raises `BrandUnknown` or `KeyInvalid`."""
     given = sorted(set(scopes))
-    _check(name, given, max_evidence, expires_at)
+    _check(name, given, max_evidence, expires_at, quota_per_minute)
     found = await _brand(connection, brand_code)
     key = make_key(found["mode"])
-    row = await connection.fetchrow(
-        f"""
-        INSERT INTO {api_key.fullname} (brand_id, name, prefix, secret_hash, scopes, max_evidence, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        RETURNING {_COLUMNS}
-        """,
-        found["brand_id"], name, prefix_of(key), hash_key(key), given, max_evidence, expires_at,
-    )  # fmt: skip
-    return key, _record(row)
+    async with connection.transaction():
+        row = await connection.fetchrow(
+            f"""
+            INSERT INTO {api_key.fullname}
+                (brand_id, name, prefix, secret_hash, scopes, max_evidence, expires_at, quota_per_minute)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            RETURNING {_COLUMNS}
+            """,
+            found["brand_id"], name, prefix_of(key), hash_key(key), given, max_evidence, expires_at, quota_per_minute,
+        )  # fmt: skip
+        record = _record(row)
+        subject = key_id(record.api_key_id)
+        await record_by_operator(connection, found["brand_id"], "key.create", subject, after=_recorded(record))
+    return key, record
 
 
 async def list_keys(connection: asyncpg.Connection[Any], brand_code: str) -> list[KeyRecord]:
@@ -78,15 +101,133 @@ async def revoke_key(connection: asyncpg.Connection[Any], brand_code: str, prefi
     if len(meant) != 1:
         which = "no key" if not meant else f"{len(meant)} keys"
         raise KeyUnknown(f"The brand {brand_code!r} has {which} of this number or prefix; see `rewards key list`.")
-    row = await connection.fetchrow(
-        f"""
-        UPDATE {api_key.fullname} SET revoked_at = coalesce(revoked_at, clock_timestamp())
-        WHERE api_key_id = $1
-        RETURNING {_COLUMNS}
-        """,
-        meant[0].api_key_id,
+    if meant[0].revoked_at is not None:
+        return meant[0]
+    async with connection.transaction():
+        row = await connection.fetchrow(
+            f"""
+            UPDATE {api_key.fullname} SET revoked_at = coalesce(revoked_at, clock_timestamp())
+            WHERE api_key_id = $1
+            RETURNING {_COLUMNS}, brand_id
+            """,
+            meant[0].api_key_id,
+        )
+        record = _record(row)
+        assert row is not None
+        before, after = (
+            {"name": each.name, "prefix": each.prefix, "revoked_at": each.revoked_at} for each in (meant[0], record)
+        )
+        await record_by_operator(connection, row["brand_id"], "key.revoke", key_id(record.api_key_id), before, after)
+    return record
+
+
+async def issue_key(
+    engine: AsyncEngine,
+    principal: Principal,
+    caller_hash: bytes,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    max_evidence: str,
+    expires_at: datetime | None,
+    quota_per_minute: int | None,
+) -> tuple[str, KeyRecord]:
+    """Make a key for the caller's brand, with nothing that the caller does not hold. Raises a problem.
+
+    What is checked here is checked by the database again, against the caller's own row: this is for good answers.
+    """
+    given = sorted(set(scopes))
+    expires_at = expires_at or principal.expires_at
+    quota_per_minute = quota_per_minute or principal.quota_per_minute
+    for pointer, wrong in _beyond(principal, given, max_evidence, expires_at, quota_per_minute):
+        raise invalid_field(pointer, wrong)
+    if missing := [scope for scope in given if scope not in principal.scopes]:
+        raise Problem("missing_scope", f"This key cannot give what it does not hold: {', '.join(missing)}.")
+    key = make_key(principal.brand.mode)
+    create = select(
+        func.rewards.create_key_v1(
+            bindparam(None, caller_hash, LargeBinary),
+            bindparam(None, hash_key(key), LargeBinary),
+            bindparam(None, prefix_of(key), Text),
+            bindparam(None, name, Text),
+            bindparam(None, given, ARRAY(Text)),
+            bindparam(None, max_evidence, Text),
+            bindparam(None, expires_at, TIMESTAMP(timezone=True)),
+            bindparam(None, quota_per_minute, Integer),
+        )
     )
-    return _record(row)
+    async with engine.begin() as connection:
+        api_key_id = (await connection.execute(create)).scalar_one()
+        if api_key_id is None:
+            raise _no_longer()
+        return key, await _read(connection, principal, api_key_id)
+
+
+async def withdraw_key(engine: AsyncEngine, principal: Principal, caller_hash: bytes, api_key_id: int) -> KeyRecord:
+    """Revoke a key of the caller's brand; again is harmless. Raises a problem."""
+    revoke = select(func.rewards.revoke_key_v1(bindparam(None, caller_hash, LargeBinary), bindparam(None, api_key_id, Integer)))
+    async with engine.begin() as connection:
+        found = (await connection.execute(revoke)).scalar_one()
+        if found is None:
+            raise _no_longer()
+        if not found:
+            raise not_found("key")
+        return await _read(connection, principal, api_key_id)
+
+
+async def brand_keys(engine: AsyncEngine, principal: Principal, *, after: int, limit: int) -> list[KeyRecord]:
+    """Return a page of the brand's keys, revoked ones too, in the order in which they were made."""
+    found = (
+        select(*_columns)
+        .where(api_key.c.brand_id == principal.brand.brand_id, api_key.c.api_key_id > after)
+        .order_by(api_key.c.api_key_id)
+        .limit(limit)
+    )
+    async with engine.connect() as connection:
+        return [_of_row(row) for row in await connection.execute(found)]
+
+
+_FIELDS = [field.name for field in msgspec.structs.fields(KeyRecord)]
+_columns = [api_key.c[name] for name in _FIELDS]
+
+
+def _of_row(row: Row[Any]) -> KeyRecord:
+    return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), KeyRecord)
+
+
+async def _read(connection: AsyncConnection, principal: Principal, api_key_id: int) -> KeyRecord:
+    found = select(*_columns).where(api_key.c.brand_id == principal.brand.brand_id, api_key.c.api_key_id == api_key_id)
+    return _of_row((await connection.execute(found)).one())
+
+
+def _beyond(
+    principal: Principal, scopes: list[str], max_evidence: str, expires_at: datetime | None, quota_per_minute: int | None
+) -> Iterator[tuple[str, str]]:
+    if set(scopes) >= NEVER_TOGETHER:
+        yield "/scopes", "must not have both funds:write and grants:write; make two keys"
+    if max_evidence < principal.max_evidence:
+        yield "/max_evidence", f"must not be stronger than {principal.max_evidence}, which this key may claim"
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        yield "/expires_at", "must lie in the future"
+    if principal.expires_at is not None and expires_at is not None and expires_at > principal.expires_at:
+        yield "/expires_at", f"must not be later than {principal.expires_at.isoformat()}, when this key expires"
+    if (principal.quota_per_minute or 0) and (quota_per_minute or 0) > (principal.quota_per_minute or 0):
+        yield "/quota_per_minute", f"must not be more than {principal.quota_per_minute}, which this key has"
+
+
+def _no_longer() -> Problem:
+    return Problem("unauthorized", "The API key was revoked or has expired.", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _recorded(record: KeyRecord) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "prefix": record.prefix,
+        "scopes": record.scopes,
+        "max_evidence": record.max_evidence,
+        "expires_at": record.expires_at,
+        "quota_per_minute": record.quota_per_minute,
+    }
 
 
 def _begins(key: KeyRecord, named: str) -> bool:
@@ -107,7 +248,7 @@ def _record(row: asyncpg.Record | None) -> KeyRecord:
     return msgspec.convert(dict(row), KeyRecord)
 
 
-def _check(name: str, scopes: list[str], max_evidence: str, expires_at: datetime | None) -> None:
+def _check(name: str, scopes: list[str], max_evidence: str, expires_at: datetime | None, quota_per_minute: int | None) -> None:
     wrong: list[str] = []
     if not 1 <= len(name) <= 100 or not name.isprintable():
         wrong.append("name must be 1 to 100 printable characters")
@@ -121,5 +262,7 @@ def _check(name: str, scopes: list[str], max_evidence: str, expires_at: datetime
         wrong.append(f"max evidence {max_evidence!r} must be A, B, C or D")
     if expires_at is not None and (expires_at.tzinfo is None or expires_at <= datetime.now(UTC)):
         wrong.append("expires_at must lie in the future and say its zone")
+    if quota_per_minute is not None and not 1 <= quota_per_minute <= QUOTA_MAX:
+        wrong.append(f"a quota must be between 1 and {QUOTA_MAX} items a minute")
     if wrong:
         raise KeyInvalid("; ".join(wrong))

@@ -1,4 +1,7 @@
-"""The guard that routes declare: ``guards=[requires(Scope.GRANTS_WRITE)]``. It finds out who calls, and whether they may."""
+"""The guard that routes declare: ``guards=[requires(Scope.GRANTS_WRITE)]``. It finds out who calls, and whether they may.
+
+What a request costs of the key's quota is counted here too.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from service.auth.api_keys import hash_key, read_authorization
+from service.auth.key_use import KeyUse
 from service.auth.principal import Principal
 from service.auth.queries import Principals
+from service.auth.quotas import Quotas, exceeded, too_many
 from service.auth.scopes import Scope
 from service.health import DatabaseWatch
 from service.problems import Problem
@@ -28,6 +33,7 @@ class requires:  # noqa: N801 - reads as a word where routes say guards=[require
         principal = await authenticate(connection)
         if self.scope is not None and self.scope not in principal.scopes:
             raise Problem("missing_scope", f"This call needs an API key with the scope {self.scope}.")
+        await _spend(connection, principal, 1)
 
 
 async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
@@ -42,9 +48,39 @@ async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Princi
     principal = None if key is None else await principals.by_hash(hash_key(key))
     if principal is None:
         raise Problem("unauthorized", "The API key is unknown, expired or revoked.", headers=_CHALLENGE)
+    key_use: KeyUse = connection.app.state.key_use
+    key_use.note(principal.api_key_id)
     connection.scope["auth"] = principal
     connection.scope["state"]["principal"] = principal  # pyright: ignore[reportGeneralTypeIssues]
     return principal
+
+
+def caller_hash(request: Request[Any, Any, Any]) -> bytes:
+    """Return the hash of the key of a request that a guard has let through: what the database takes for the key itself."""
+    key = read_authorization(request.headers.get("authorization"))
+    if key is None:
+        raise RuntimeError("a route asks for the caller's key and declares no guard")
+    return hash_key(key)
+
+
+async def count_items(request: Request[Any, Any, Any], principal: Principal, items: int) -> None:
+    """Count a batch's items against the key's quota; routes of batches call it first. One was counted with the request."""
+    if principal.quota_per_minute is not None and items > principal.quota_per_minute:
+        raise too_many(principal.quota_per_minute, items)
+    await _spend(request, principal, items - 1)
+
+
+async def _spend(connection: ASGIConnection[Any, Any, Any, Any], principal: Principal, items: int) -> None:
+    quota = principal.quota_per_minute
+    if quota is None:
+        return
+    quotas: Quotas = connection.app.state.quotas
+    taken = await quotas.take(principal.api_key_id, quota, items)
+    standing = quotas.standing(principal.api_key_id, quota)
+    state: dict[str, Any] = connection.scope["state"]
+    state["answer_headers"] = standing.headers()
+    if not taken:
+        raise exceeded(standing)
 
 
 async def provide_principal(request: Request[Any, Any, Any]) -> Principal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from ledger import Grade
@@ -12,7 +14,8 @@ from service.brands.brand import Brand
 class Principal(msgspec.Struct, frozen=True):
     """The API key of a request, the brand it belongs to, and what it may do.
 
-    ``max_evidence`` is the strongest grade that a report under this key may claim.
+    ``max_evidence`` is the strongest grade that a report under this key may claim. ``quota_per_minute`` counts
+    items; ``None`` is no quota.
     """
 
     api_key_id: int
@@ -20,3 +23,5 @@ class Principal(msgspec.Struct, frozen=True):
     brand: Brand
     scopes: frozenset[Scope]
     max_evidence: Grade
+    expires_at: datetime | None = None
+    quota_per_minute: int | None = None

@@ -1,15 +1,24 @@
-"""``GET /v1/meta``: what a key is good for."""
+"""What a key is good for, keys that make keys, and what was done with them."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
-from litestar import get
+from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.auth.guards import requires
+from service.auth import actions
+from service.auth.audit_trail import list_entries
+from service.auth.guards import caller_hash, requires
 from service.auth.principal import Principal
-from service.auth.schemas import MetaResponse
+from service.auth.schemas import AuditEntryResponse, KeyRequest, KeyResponse, MetaResponse, NewKeyResponse
+from service.auth.scopes import Scope
+from service.identifiers import parse_key_id
+from service.pagination import LIMIT_DEFAULT, AfterNumber, AfterSeq, Limit, Page, page
+from service.problems import not_found
 
 VERSION = version("atomic-rewards")
 
@@ -20,4 +29,68 @@ async def read_meta(principal: NamedDependency[Principal]) -> MetaResponse:
     return MetaResponse.of(principal, VERSION)
 
 
-route_handlers = [read_meta]
+@post("/v1/keys", guards=[requires(Scope.KEYS_WRITE)], tags=["keys"])
+async def create_key(
+    data: JSONBody[KeyRequest],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    request: Request[Any, Any, Any],
+) -> NewKeyResponse:
+    """Make a key, and show it once.
+
+    An answer that was lost cannot be had again: revoke the key that the list shows, and make another.
+    """
+    key, record = await actions.issue_key(
+        engine,
+        principal,
+        caller_hash(request),
+        name=data.name,
+        scopes=data.scopes,
+        max_evidence=data.max_evidence,
+        expires_at=data.expires_at,
+        quota_per_minute=data.quota_per_minute,
+    )
+    return NewKeyResponse.made(record, key)
+
+
+@get("/v1/keys", guards=[requires(Scope.KEYS_WRITE)], tags=["keys"])
+async def list_keys(
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    after: AfterNumber = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[KeyResponse]:
+    """The brand's keys, expired and revoked ones too, oldest first."""
+    found = await actions.brand_keys(engine, principal, after=after or 0, limit=limit + 1)
+    listed = page(found, limit=limit, cursor=lambda record: record.api_key_id)
+    return Page(items=[KeyResponse.of(record) for record in listed.items], next=listed.next)
+
+
+@delete("/v1/keys/{key_id:str}", guards=[requires(Scope.KEYS_WRITE)], status_code=200, tags=["keys"])
+async def revoke_key(
+    key_id: FromPath[str],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    request: Request[Any, Any, Any],
+) -> KeyResponse:
+    """Revoke a key for ever. Within a second no process accepts it; again, the answer is the same."""
+    api_key_id = parse_key_id(key_id)
+    if api_key_id is None:
+        raise not_found("key")
+    return KeyResponse.of(await actions.withdraw_key(engine, principal, caller_hash(request), api_key_id))
+
+
+@get("/v1/audit-trail", guards=[requires(Scope.ADMIN)], tags=["keys"])
+async def list_audit_trail(
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    after: AfterSeq = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[AuditEntryResponse]:
+    """Who did which administrative act, oldest first. Entries are never changed."""
+    found = await list_entries(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
+    listed = page(found, limit=limit, cursor=lambda entry: entry.entry_no)
+    return Page(items=[AuditEntryResponse.of(entry) for entry in listed.items], next=listed.next)
+
+
+route_handlers: list[Any] = [read_meta, create_key, list_keys, revoke_key, list_audit_trail]

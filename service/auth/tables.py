@@ -1,9 +1,15 @@
-"""API keys. Only the operator's command line writes them, and only a key's hash is kept."""
+"""API keys, what they have used of their quotas, and the audit trail.
+
+The application may append to the trail and say when a key was last used. Everything else it does through functions of the
+database, which see to it that a key gives nothing it does not hold.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -17,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from service.database import metadata
 
@@ -33,6 +40,8 @@ api_key = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
+    Column("quota_per_minute", Integer),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="api_key_belongs_to_brand"),
     UniqueConstraint("secret_hash", name="api_key_secret_is_unique"),
     CheckConstraint("octet_length(secret_hash) = 32", name="api_key_secret_is_a_sha256"),
@@ -41,5 +50,37 @@ api_key = Table(
         "NOT scopes @> ARRAY['funds:write', 'grants:write']",
         name="api_key_never_both_funds_and_grants",
     ),
+    CheckConstraint("quota_per_minute BETWEEN 1 AND 100000000", name="api_key_quota_is_a_number_of_items"),
     Index("api_key_by_brand", "brand_id"),
+)
+
+key_quota = Table(
+    "key_quota",
+    metadata,
+    Column("api_key_id", Integer, primary_key=True, autoincrement=False),
+    Column("minute", DateTime(timezone=True), nullable=False),
+    Column("used", Integer, nullable=False),
+    ForeignKeyConstraint(["api_key_id"], ["rewards.api_key.api_key_id"], name="key_quota_belongs_to_key"),
+    CheckConstraint("used >= 0", name="key_quota_used_is_an_amount"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+audit_trail = Table(
+    "audit_trail",
+    metadata,
+    Column("entry_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("brand_id", Integer, nullable=False),
+    Column("api_key_id", Integer),
+    Column("by_operator", Boolean, nullable=False, server_default="false"),
+    Column("happened_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("before", JSONB(none_as_null=True)),
+    Column("after", JSONB(none_as_null=True)),
+    Column("request", LargeBinary),
+    ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="audit_trail_belongs_to_brand"),
+    ForeignKeyConstraint(["api_key_id"], ["rewards.api_key.api_key_id"], name="audit_trail_names_a_key"),
+    UniqueConstraint("brand_id", "act", "request", name="audit_trail_has_a_request_once"),
+    CheckConstraint("by_operator = (api_key_id IS NULL)", name="audit_trail_is_by_a_key_or_the_operator"),
+    Index("audit_trail_by_brand", "brand_id", "entry_no"),
 )

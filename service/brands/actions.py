@@ -9,9 +9,9 @@ from typing import Any
 
 import asyncpg
 
-from ledger import open_book
+from ledger import Book, IssueLimitResult, open_book, set_issue_limit
 from service.brands.brand import Brand, Mode
-from service.brands.errors import BrandExists, BrandInvalid
+from service.brands.errors import BrandExists, BrandInvalid, BrandUnknown, IssueLimitRefused
 from service.brands.tables import brand as brands
 
 ISSUE_LIMIT_DEFAULT = 1_000_000_000_000
@@ -19,6 +19,11 @@ ISSUE_LIMIT_MAX = 1_000_000_000_000_000_000
 ACCENT_COLOR_DEFAULT = "#1f4fd8"
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:[0-9]{1,5})?")
+
+
+def is_host(text: str) -> bool:
+    """Say whether this is a host name in lower case, with a port if need be."""
+    return _HOST.fullmatch(text) is not None
 
 
 async def create_brand(
@@ -42,7 +47,14 @@ async def create_brand(
             raise BrandExists(f"There is a brand {code!r} already.")
         # The book needs the brand's number and the brand its book's, so the number is drawn first.
         brand_id: int = await connection.fetchval("SELECT nextval(pg_get_serial_sequence($1, 'brand_id'))", brands.fullname)
-        book = await open_book(connection, brand_id=brand_id, unit=points_code, time_zone=time_zone, issue_limit=issue_limit)
+        book = await open_book(
+            connection,
+            brand_id=brand_id,
+            unit=points_code,
+            time_zone=time_zone,
+            issue_limit=issue_limit,
+            mode=mode,
+        )
         try:
             await connection.execute(
                 _INSERT,
@@ -64,6 +76,20 @@ async def create_brand(
         accent_color=accent_color,
         destination_hosts=tuple(destination_hosts),
     )
+
+
+async def change_issue_limit(connection: asyncpg.Connection[Any], code: str, limit: int) -> tuple[int, IssueLimitResult]:
+    """Set how many points a brand may ever issue; return its number and what was before.
+
+    Raises `BrandUnknown`, or `IssueLimitRefused` for less than was issued.
+    """
+    row = await connection.fetchrow(f"SELECT brand_id, book_id FROM {brands.fullname} WHERE code = $1", code)
+    if row is None:
+        raise BrandUnknown(f"There is no brand {code!r}.")
+    result = await set_issue_limit(connection, Book(brand_id=row["brand_id"], book_id=row["book_id"]), limit)
+    if not result.changed:
+        raise IssueLimitRefused(f"The brand has issued {result.issued} points; the limit cannot be less.")
+    return row["brand_id"], result
 
 
 _INSERT = f"""
@@ -109,7 +135,7 @@ def _check(
     wrong += [
         f"destination host {host!r} must be a host name in lower case, with a port if need be, as in shop.example"
         for host in destination_hosts
-        if not _HOST.fullmatch(host)
+        if not is_host(host)
     ]
     if wrong:
         raise BrandInvalid("; ".join(wrong))

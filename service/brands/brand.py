@@ -6,13 +6,16 @@ from typing import Literal
 
 import msgspec
 
-from ledger import Book
+from ledger import Book, PointValue
 
 Mode = Literal["live", "test"]
 
 
 class Brand(msgspec.Struct, frozen=True):
-    """A tenant and the book it keeps. ``mode`` and ``time_zone`` are fixed for ever."""
+    """A tenant and the book it keeps. ``mode`` and ``time_zone`` are fixed for ever.
+
+    ``point_value`` is what its points are worth now; ``None``: nobody has said so, and redemptions are in points alone.
+    """
 
     brand_id: int
     book: Book
@@ -25,3 +28,5 @@ class Brand(msgspec.Struct, frozen=True):
     time_zone: str
     accent_color: str
     destination_hosts: tuple[str, ...]
+    point_value: PointValue | None = None
+    point_value_version: int | None = None

@@ -13,3 +13,7 @@ class BrandInvalid(Exception):
 
 class BrandUnknown(Exception):
     """There is no brand of this code."""
+
+
+class IssueLimitRefused(Exception):
+    """More than this was issued already; nothing was changed."""

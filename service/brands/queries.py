@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import ColumnElement, Row, Select, and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ledger import Book
+from ledger import Book, PointValue
 from service.brands.brand import Brand
 from service.brands.tables import brand as brands
+from service.brands.tables import brand_point_value as point_values
 from service.ttl_cache import TtlCache
 
 _TTL_S = 5.0
 
 
+brands_with_value = brands.outerjoin(
+    point_values,
+    and_(point_values.c.brand_id == brands.c.brand_id, point_values.c.version == brands.c.point_value_version),
+)
+"""What a brand is read from."""
+
+brand_columns = (brands, point_values.c.points.label("value_points"), point_values.c.minor_units.label("value_minor_units"))
+"""What `brand_of_row` needs."""
+
+
 def brand_of_row(row: Row[Any]) -> Brand:
-    """Make a brand of a row that has all columns of its table."""
+    """Make a brand of a row of `brand_columns`."""
     return Brand(
         brand_id=row.brand_id,
         book=Book(brand_id=row.brand_id, book_id=row.book_id),
@@ -29,6 +40,8 @@ def brand_of_row(row: Row[Any]) -> Brand:
         time_zone=row.time_zone,
         accent_color=row.accent_color,
         destination_hosts=tuple(row.destination_hosts),
+        point_value=None if row.value_points is None else PointValue(row.value_points, row.value_minor_units),
+        point_value_version=row.point_value_version,
     )
 
 
@@ -45,12 +58,21 @@ async def find_brand_by_id(engine: AsyncEngine, brand_id: int) -> Brand | None:
 async def list_brands(engine: AsyncEngine) -> list[Brand]:
     """Return all brands, in the order in which they were created."""
     async with engine.connect() as connection:
-        return [brand_of_row(row) for row in await connection.execute(select(brands).order_by(brands.c.brand_id))]
+        return [brand_of_row(row) for row in await connection.execute(_select().order_by(brands.c.brand_id))]
+
+
+async def read_brand(connection: AsyncConnection, brand_id: int) -> Brand:
+    """Return the brand of this number as a transaction sees it; it must exist."""
+    return brand_of_row((await connection.execute(_select().where(brands.c.brand_id == brand_id))).one())
+
+
+def _select() -> Select[Any]:
+    return select(*brand_columns).select_from(brands_with_value)
 
 
 async def _find(engine: AsyncEngine, condition: ColumnElement[bool]) -> Brand | None:
     async with engine.connect() as connection:
-        row = (await connection.execute(select(brands).where(condition))).one_or_none()
+        row = (await connection.execute(_select().where(condition))).one_or_none()
     return None if row is None else brand_of_row(row)
 
 
@@ -68,3 +90,8 @@ class BrandDirectory:
     async def by_id(self, brand_id: int) -> Brand | None:
         """Return the brand of this number."""
         return await self._by_id.get(brand_id)
+
+    def forget(self) -> None:
+        """Ask again for every brand: one was changed in this process."""
+        self._by_code.clear()
+        self._by_id.clear()

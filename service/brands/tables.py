@@ -1,8 +1,21 @@
-"""The brand's table. Only the operator's command line writes it."""
+"""Brands, and what their points are worth. Only the operator's command line makes one; an administrator changes some of it."""
 
 from __future__ import annotations
 
-from sqlalchemy import ARRAY, CheckConstraint, Column, DateTime, Identity, Integer, Table, Text, UniqueConstraint, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
 
 from service.database import metadata
 
@@ -21,6 +34,7 @@ brand = Table(
     Column("accent_color", Text, nullable=False),
     Column("destination_hosts", ARRAY(Text), nullable=False, server_default="{}"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("point_value_version", Integer),
     UniqueConstraint("code", name="brand_code_is_unique"),
     UniqueConstraint("book_id", name="brand_keeps_its_own_book"),
     # Public ids begin with a short prefix such as cus_, so a code that begins with cus could be taken for one.
@@ -28,4 +42,20 @@ brand = Table(
     CheckConstraint("mode IN ('live', 'test')", name="brand_is_live_or_test"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="brand_currency_is_three_letters"),
     CheckConstraint("accent_color ~ '^#[0-9a-f]{6}$'", name="brand_accent_color_is_a_colour"),
+)
+
+# Versions are never changed: a redemption keeps the value it was made with, and why it was so can be looked up.
+brand_point_value = Table(
+    "brand_point_value",
+    metadata,
+    Column("brand_id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("points", BigInteger, nullable=False),
+    Column("minor_units", BigInteger, nullable=False),
+    Column("valid_from", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", Integer, nullable=False),
+    ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="brand_point_value_belongs_to_brand"),
+    CheckConstraint(
+        "points BETWEEN 1 AND 1000000000 AND minor_units BETWEEN 1 AND 1000000000", name="brand_point_value_is_a_ratio"
+    ),
 )

@@ -1,60 +1,160 @@
-"""Creating campaigns and giving them points.
+"""Creating campaigns, changing, pausing and funding them.
 
 A campaign's id is its natural key: creating the same campaign again finishes what a crash may have left undone and answers the
-same; another campaign of that id is refused.
+same; another campaign of that id is refused. So is a version's number, and the terms that are in force already are not made
+a version again. Versions of one campaign are made one after the other, under its row's lock.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, func, insert, null, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import AccountClass, Fund, FundOutcome, FundResult, Ledger
+from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.campaigns.queries import Terms, find_campaign
-from service.campaigns.rules import Campaign
-from service.campaigns.schemas import CampaignRequest
+from service.campaigns.queries import Terms, all_versions, find_campaign, find_version
+from service.campaigns.rules import Campaign, Standing, number_caps
+from service.campaigns.schemas import CampaignRequest, TermsRequest, VersionRequest, VersionResponse
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
-from service.problems import Problem, invalid_field
+from service.problems import Problem, invalid_field, not_found
 
-# What tells two campaigns apart; the numbers we give them do not.
+CAP_NUMBER_MAX = 2**15 - 1
+"""The ledger's counters are keyed by a small integer."""
+
+# The ends of time are infinite to the driver, and have no zone there.
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+# What tells two versions apart; the numbers we give them do not.
 _COMPARED = ("name", "starts_at", "ends_at", "account_class", "expires_after_months", "rules", "caps")
 
 
 async def create_campaign(
     engine: AsyncEngine, ledger: Ledger, principal: Principal, wanted: CampaignRequest
-) -> tuple[Campaign, bool]:
+) -> tuple[Standing, bool]:
     """Create and fund a campaign; the flag says whether it is new."""
-    _check(wanted, principal)
+    _check(wanted)
+    if wanted.budget and Scope.FUNDS_WRITE not in principal.scopes:
+        raise Problem("missing_scope", "A campaign with a budget also needs the scope funds:write.")
     new = await _insert(engine, principal, wanted)
-    campaign = await find_campaign(engine, principal.brand.brand_id, wanted.id)
-    assert campaign is not None
-    if not new and _differs(campaign, wanted):
-        raise Problem("campaign_exists", f"The brand has another campaign {wanted.id!r} already.")
+    standing = await find_campaign(engine, principal.brand.brand_id, wanted.id)
+    assert standing is not None
+    campaign_no = standing.current.campaign_no
+    if not new:
+        # It may have changed since; what was created is the first version.
+        first = await find_version(engine, campaign_no, 1)
+        if first is None or _differs(first, wanted):
+            raise Problem("campaign_exists", f"The brand has another campaign {wanted.id!r} already.")
     if wanted.budget:
-        request = hashlib.sha256(f"budget {campaign.campaign_no} {wanted.budget}".encode()).digest()
-        result = await ledger.fund(
-            Fund(principal.brand.book, campaign.campaign_no, wanted.budget, f"campaign {campaign.campaign_no}", request)
-        )
+        request = hashlib.sha256(f"budget {campaign_no} {wanted.budget}".encode()).digest()
+        await _record_funding(engine, principal, wanted.id, wanted.budget, request)
+        result = await ledger.fund(Fund(principal.brand.book, campaign_no, wanted.budget, f"campaign {campaign_no}", request))
         if result.outcome is FundOutcome.IDEMPOTENCY_KEY_REUSED:
             raise Problem("campaign_exists", f"The brand has a campaign {wanted.id!r} with another budget already.")
         _check_funded(result)
-    return campaign, new
+    return standing, new
 
 
-async def fund_campaign(ledger: Ledger, fund: Fund) -> FundResult:
+async def create_version(
+    engine: AsyncEngine, principal: Principal, campaign_id: str, wanted: VersionRequest
+) -> tuple[Standing, bool]:
+    """Give a campaign new terms from now on; the flag says whether they are new."""
+    _check(wanted)
+    async with engine.begin() as connection:
+        locked = await connection.execute(
+            select(campaigns.c.campaign_no).where(_is(principal, campaign_id)).with_for_update(key_share=True)
+        )
+        campaign_no = locked.scalar_one_or_none()
+        if campaign_no is None:
+            raise not_found("campaign")
+        earlier = await all_versions(connection, campaign_no)
+        new = _is_new(earlier, wanted)
+        if new:
+            _check_against(earlier, wanted)
+            numbers = number_caps(wanted.limits(), earlier)
+            if max(numbers, default=0) > CAP_NUMBER_MAX:
+                raise invalid_field("/caps", "this campaign has had too many different caps")
+            following = earlier[-1].version + 1
+            await _insert_version(connection, principal, campaign_no, following, wanted, numbers)
+            await connection.execute(
+                update(campaigns).where(campaigns.c.campaign_no == campaign_no).values(current_version=following)
+            )
+            before, after = VersionResponse.of(earlier[-1]), msgspec.structs.replace(wanted, version=following)
+            await record(connection, principal, "campaign.change", campaign_id, before, after)
+    return await _standing(engine, principal, campaign_id), new
+
+
+async def pause_campaign(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Standing:
+    """Let a campaign pay nothing for now; a campaign that is paused stays so since when it was."""
+    pays = campaigns.c.paused_at.is_(None)
+    return await _set_paused(engine, principal, campaign_id, "campaign.pause", pays, func.now())
+
+
+async def resume_campaign(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Standing:
+    """Let a campaign pay again."""
+    is_paused = campaigns.c.paused_at.is_not(None)
+    return await _set_paused(engine, principal, campaign_id, "campaign.resume", is_paused, null())
+
+
+async def _set_paused(
+    engine: AsyncEngine,
+    principal: Principal,
+    campaign_id: str,
+    act: str,
+    is_other: ColumnElement[bool],
+    paused_at: ColumnElement[Any],
+) -> Standing:
+    async with engine.begin() as connection:
+        changed = await connection.execute(
+            update(campaigns)
+            .where(_is(principal, campaign_id), is_other)
+            .values(paused_at=paused_at)
+            .returning(campaigns.c.campaign_no)
+        )
+        if changed.scalar_one_or_none() is not None:
+            await record(connection, principal, act, campaign_id)
+    return await _standing(engine, principal, campaign_id)
+
+
+def _is(principal: Principal, campaign_id: str) -> ColumnElement[bool]:
+    return (campaigns.c.brand_id == principal.brand.brand_id) & (campaigns.c.id == campaign_id)
+
+
+async def _standing(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Standing:
+    standing = await find_campaign(engine, principal.brand.brand_id, campaign_id)
+    if standing is None:
+        raise not_found("campaign")
+    return standing
+
+
+async def fund_campaign(
+    engine: AsyncEngine, ledger: Ledger, principal: Principal, campaign: Campaign, fund: Fund
+) -> FundResult:
     """Give a campaign more points."""
+    request = hashlib.sha256(f"{campaign.campaign_no} {fund.key}".encode() + fund.request_hash).digest()
+    await _record_funding(engine, principal, campaign.id, fund.points, request)
     result = await ledger.fund(fund)
     if result.outcome is FundOutcome.IDEMPOTENCY_KEY_REUSED:
         raise Problem("idempotency_key_reused", "This Idempotency-Key was used before with another request.")
     _check_funded(result)
     return result
+
+
+async def _record_funding(engine: AsyncEngine, principal: Principal, campaign_id: str, points: int, request: bytes) -> None:
+    # The books are posted in a transaction of their own. Recorded first, no funding can be without its entry; whether the
+    # points moved, the book's log says.
+    async with engine.begin() as connection:
+        await record(connection, principal, "campaign.fund", campaign_id, after={"points": points}, request=request)
 
 
 def _check_funded(result: FundResult) -> None:
@@ -67,19 +167,50 @@ def _check_funded(result: FundResult) -> None:
         )
 
 
-def _check(wanted: CampaignRequest, principal: Principal) -> None:
+def _check(wanted: TermsRequest) -> None:
+    """Refuse terms that contradict themselves, or that no calendar of ours has."""
+    for name, at in (("starts_at", wanted.starts_at), ("ends_at", wanted.ends_at)):
+        if not _EARLIEST <= at < _LATEST:
+            raise invalid_field(f"/{name}", f"must lie between {_EARLIEST.year} and {_LATEST.year}")
     if wanted.ends_at <= wanted.starts_at:
         raise invalid_field("/ends_at", "must be after starts_at")
     seen: set[tuple[str, str | None]] = set()
+    once_per: dict[str, str] = {}
     for n, rule in enumerate(wanted.rules):
         if (rule.action, rule.channel) in seen:
             raise invalid_field(f"/rules/{n}", "another rule is for the same action and channel")
         seen.add((rule.action, rule.channel))
-    for n, cap in enumerate(wanted.caps):
-        if cap.max_grants is None and cap.max_points is None:
+        # Events are told apart by it, and not by their channel: one act must not become two events on its way to us.
+        if once_per.setdefault(rule.action, rule.once_per) != rule.once_per:
+            raise invalid_field(f"/rules/{n}/once_per", f"another rule for {rule.action} has {once_per[rule.action]}")
+    counted: set[object] = set()
+    for n, (asked, cap) in enumerate(zip(wanted.caps, wanted.limits(), strict=True)):
+        if asked.max_grants is None and asked.max_points is None:
             raise invalid_field(f"/caps/{n}", "needs max_grants or max_points")
-    if wanted.budget and Scope.FUNDS_WRITE not in principal.scopes:
-        raise Problem("missing_scope", "A campaign with a budget also needs the scope funds:write.")
+        if cap.counts in counted:
+            raise invalid_field(f"/caps/{n}", "another cap counts the same; one cap can have max_grants and max_points")
+        counted.add(cap.counts)
+
+
+def _check_against(earlier: Sequence[Campaign], wanted: VersionRequest) -> None:
+    """Refuse terms by which an event that is decided could come again as another one."""
+    once_per = {rule.action: rule.once_per for version in earlier for rule in version.rules}
+    for n, rule in enumerate(wanted.rules):
+        before = once_per.get(rule.action, rule.once_per)
+        if rule.once_per != before:
+            raise invalid_field(f"/rules/{n}/once_per", f"is {before} for {rule.action} in this campaign, and never changes")
+
+
+def _is_new(earlier: Sequence[Campaign], wanted: VersionRequest) -> bool:
+    """Say whether ``wanted`` is to become the next version, or is one already."""
+    current = earlier[-1]
+    if wanted.version is None:
+        return _differs(current, wanted)
+    if wanted.version > current.version + 1:
+        raise invalid_field("/version", f"the next version is {current.version + 1}")
+    if wanted.version <= current.version and _differs(earlier[wanted.version - 1], wanted):
+        raise Problem("version_exists", f"The campaign has another version {wanted.version} already.")
+    return wanted.version > current.version
 
 
 async def _insert(engine: AsyncEngine, principal: Principal, wanted: CampaignRequest) -> bool:
@@ -93,23 +224,38 @@ async def _insert(engine: AsyncEngine, principal: Principal, wanted: CampaignReq
         campaign_no = inserted.scalar_one_or_none()
         if campaign_no is None:
             return False
-        await connection.execute(
-            insert(versions).values(
-                campaign_no=campaign_no,
-                version=1,
-                name=wanted.name,
-                starts_at=wanted.starts_at,
-                ends_at=wanted.ends_at,
-                account_class=AccountClass[wanted.account_class.upper()],
-                expires_after_months=wanted.expires_after_months,
-                terms=msgspec.to_builtins(Terms(rules=wanted.pays(), caps=wanted.limits())),
-                created_by=principal.api_key_id,
-            )
-        )
+        await _insert_version(connection, principal, campaign_no, 1, wanted, number_caps(wanted.limits(), ()))
+        await record(connection, principal, "campaign.create", wanted.id, after=wanted)
     return True
 
 
-def _differs(campaign: Campaign, wanted: CampaignRequest) -> bool:
+async def _insert_version(
+    connection: AsyncConnection,
+    principal: Principal,
+    campaign_no: int,
+    version: int,
+    wanted: TermsRequest,
+    cap_numbers: tuple[int, ...],
+) -> None:
+    terms = Terms(rules=wanted.pays(), caps=wanted.limits(), cap_numbers=cap_numbers)
+    await connection.execute(
+        insert(versions).values(
+            campaign_no=campaign_no,
+            version=version,
+            name=wanted.name,
+            starts_at=wanted.starts_at,
+            ends_at=wanted.ends_at,
+            account_class=AccountClass[wanted.account_class.upper()],
+            expires_after_months=wanted.expires_after_months,
+            terms=msgspec.to_builtins(terms),
+            # The clock, and not the transaction's beginning, which may lie before that of the version before.
+            created_at=func.clock_timestamp(),
+            created_by=principal.api_key_id,
+        )
+    )
+
+
+def _differs(campaign: Campaign, wanted: TermsRequest) -> bool:
     asked = (
         wanted.name,
         wanted.starts_at,

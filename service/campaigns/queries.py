@@ -1,17 +1,19 @@
-"""Reading campaigns. A version never changes and is kept; which version is the current one is known for a second."""
+"""Reading campaigns. A version never changes and is kept; which is in force, and whether it pays, is known for a second."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from litestar.datastructures import State
-from sqlalchemy import Row, Select, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import AccountClass
 from service.brands.brand import Brand
-from service.campaigns.rules import Campaign, Cap, Rule
+from service.campaigns.rules import Campaign, Cap, Rule, Standing
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
 from service.ttl_cache import TtlCache
@@ -19,18 +21,32 @@ from service.ttl_cache import TtlCache
 _TTL_S = 1.0
 _FOR_EVER_S = 86_400.0
 
+_OF_LATE = timedelta(days=90)
+"""A late report is judged by the version that was in force when it happened; no report may come as late as this."""
+
 
 class Terms(msgspec.Struct, frozen=True):
     """What the column ``terms`` holds."""
 
     rules: tuple[Rule, ...]
     caps: tuple[Cap, ...]
+    cap_numbers: tuple[int, ...] = ()
+    """Empty for the first versions ever written, whose caps are numbered by their place."""
 
 
-_selected: Select[Any] = select(campaigns.c.brand_id, campaigns.c.id, versions).join(
-    versions, versions.c.campaign_no == campaigns.c.campaign_no
-)
+_selected: Select[Any] = select(
+    campaigns.c.brand_id, campaigns.c.id, campaigns.c.created_at.label("campaign_created_at"), campaigns.c.paused_at, versions
+).join(versions, versions.c.campaign_no == campaigns.c.campaign_no)
 _current = _selected.where(versions.c.version == campaigns.c.current_version)
+
+_before = versions.alias("before")
+_of_late = _selected.where(
+    versions.c.version <= campaigns.c.current_version,
+    versions.c.version
+    >= select(func.coalesce(func.max(_before.c.version), 1))
+    .where(_before.c.campaign_no == campaigns.c.campaign_no, _before.c.created_at <= func.now() - _OF_LATE)
+    .scalar_subquery(),
+).order_by(versions.c.version.desc())
 
 
 def _of_row(row: Row[Any]) -> Campaign:
@@ -47,16 +63,30 @@ def _of_row(row: Row[Any]) -> Campaign:
         expires_after_months=row.expires_after_months,
         rules=terms.rules,
         caps=terms.caps,
+        cap_numbers=terms.cap_numbers or tuple(range(len(terms.caps))),
         created_at=row.created_at,
     )
 
 
-async def find_campaign(engine: AsyncEngine, brand_id: int, campaign_id: str) -> Campaign | None:
-    """The current version of a brand's campaign, as it is now."""
+def _standing(rows: Sequence[Row[Any]]) -> Standing:
+    return Standing(
+        versions=tuple(_of_row(row) for row in rows), created_at=rows[0].campaign_created_at, paused_at=rows[0].paused_at
+    )
+
+
+async def find_campaign(engine: AsyncEngine, brand_id: int, campaign_id: str) -> Standing | None:
+    """A brand's campaign, as it stands now."""
     async with engine.connect() as connection:
-        found = await connection.execute(_current.where(campaigns.c.brand_id == brand_id, campaigns.c.id == campaign_id))
-        row = found.one_or_none()
-    return None if row is None else _of_row(row)
+        found = await connection.execute(_of_late.where(campaigns.c.brand_id == brand_id, campaigns.c.id == campaign_id))
+        rows = found.all()
+    return _standing(rows) if rows else None
+
+
+async def is_paused(engine: AsyncEngine, campaign_no: int) -> bool:
+    """Say whether a campaign pays nothing for now."""
+    async with engine.connect() as connection:
+        paused_at = await connection.scalar(select(campaigns.c.paused_at).where(campaigns.c.campaign_no == campaign_no))
+    return paused_at is not None
 
 
 async def find_version(engine: AsyncEngine, campaign_no: int, version: int) -> Campaign | None:
@@ -67,46 +97,90 @@ async def find_version(engine: AsyncEngine, campaign_no: int, version: int) -> C
     return None if row is None else _of_row(row)
 
 
-async def list_campaigns(engine: AsyncEngine, brand_id: int, *, after: int, limit: int) -> list[Campaign]:
-    """A page of a brand's campaigns, in the order in which they were created."""
+async def all_versions(connection: AsyncConnection, campaign_no: int) -> list[Campaign]:
+    """Every version of a campaign, oldest first."""
+    rows = await connection.execute(_selected.where(versions.c.campaign_no == campaign_no).order_by(versions.c.version))
+    return [_of_row(row) for row in rows]
+
+
+async def list_versions(engine: AsyncEngine, campaign_no: int, *, after: int, limit: int) -> list[Campaign]:
+    """A page of a campaign's versions, oldest first."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            _selected.where(versions.c.campaign_no == campaign_no, versions.c.version > after)
+            .order_by(versions.c.version)
+            .limit(limit)
+        )
+        return [_of_row(row) for row in rows]
+
+
+async def list_campaigns(engine: AsyncEngine, brand_id: int, *, after: int, limit: int) -> list[Standing]:
+    """A page of a brand's campaigns, in the order in which they were created, each with its current version alone."""
     async with engine.connect() as connection:
         rows = await connection.execute(
             _current.where(campaigns.c.brand_id == brand_id, campaigns.c.campaign_no > after)
             .order_by(campaigns.c.campaign_no)
             .limit(limit)
         )
-        return [_of_row(row) for row in rows]
+        return [_standing([row]) for row in rows]
+
+
+async def campaign_ids(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:
+    """The ids of a brand's campaigns by their numbers."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(campaigns.c.campaign_no, campaigns.c.id).where(campaigns.c.brand_id == brand_id))
+        return {row.campaign_no: row.id for row in rows}
 
 
 class CampaignDirectory:
-    """Campaigns by id, as they were at most a second ago, and versions by number."""
+    """Campaigns by id, as they stood at most a second ago, and versions by number."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        async def by_id(key: tuple[int, str]) -> Campaign | None:
+        async def by_id(key: tuple[int, str]) -> Standing | None:
             return await find_campaign(engine, *key)
 
         async def by_version(key: tuple[int, int]) -> Campaign | None:
             return await find_version(engine, *key)
 
-        self._by_id: TtlCache[tuple[int, str], Campaign | None] = TtlCache(by_id, ttl_s=_TTL_S)
-        self._by_version: TtlCache[tuple[int, int], Campaign | None] = TtlCache(by_version, ttl_s=_FOR_EVER_S)
+        async def paused(campaign_no: int) -> bool:
+            return await is_paused(engine, campaign_no)
 
-    async def by_id(self, brand_id: int, campaign_id: str) -> Campaign | None:
-        """The current version of a brand's campaign."""
+        self._by_id: TtlCache[tuple[int, str], Standing | None] = TtlCache(by_id, ttl_s=_TTL_S)
+        self._by_version: TtlCache[tuple[int, int], Campaign | None] = TtlCache(by_version, ttl_s=_FOR_EVER_S)
+        self._paused: TtlCache[int, bool] = TtlCache(paused, ttl_s=_TTL_S)
+
+    async def by_id(self, brand_id: int, campaign_id: str) -> Standing | None:
+        """A brand's campaign."""
         return await self._by_id.get((brand_id, campaign_id))
 
     async def by_version(self, campaign_no: int, version: int) -> Campaign | None:
         """One version of a campaign."""
         return await self._by_version.get((campaign_no, version))
 
+    async def is_paused(self, campaign_no: int) -> bool:
+        """Say whether a campaign pays nothing for now."""
+        return await self._paused.get(campaign_no)
+
+
+async def campaign_standing(state: State, brand: Brand, campaign_id: str) -> Standing | None:
+    """``brand``'s campaign as it stands."""
+    directory: CampaignDirectory = state.campaigns
+    return await directory.by_id(brand.brand_id, campaign_id)
+
 
 async def campaign_by_id(state: State, brand: Brand, campaign_id: str) -> Campaign | None:
     """The current version of ``brand``'s campaign."""
-    directory: CampaignDirectory = state.campaigns
-    return await directory.by_id(brand.brand_id, campaign_id)
+    standing = await campaign_standing(state, brand, campaign_id)
+    return None if standing is None else standing.current
 
 
 async def campaign_version(state: State, campaign_no: int, version: int) -> Campaign | None:
     """The version that a link was minted under."""
     directory: CampaignDirectory = state.campaigns
     return await directory.by_version(campaign_no, version)
+
+
+async def campaign_is_paused(state: State, campaign_no: int) -> bool:
+    """Whether a campaign pays nothing for now, whichever version of it is asked for."""
+    directory: CampaignDirectory = state.campaigns
+    return await directory.is_paused(campaign_no)

@@ -15,8 +15,15 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns import actions, queries
-from service.campaigns.rules import Campaign
-from service.campaigns.schemas import CampaignRequest, CampaignResponse, FundRequest, FundResponse
+from service.campaigns.rules import Standing
+from service.campaigns.schemas import (
+    CampaignRequest,
+    CampaignResponse,
+    FundRequest,
+    FundResponse,
+    VersionRequest,
+    VersionResponse,
+)
 from service.idempotency import decided, request_fingerprint
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
@@ -36,8 +43,8 @@ async def create_campaign(
     principal: NamedDependency[Principal],
 ) -> Response[CampaignResponse]:
     """Create a campaign, and fund it if it has a budget. The same campaign again answers 200."""
-    campaign, new = await actions.create_campaign(engine, ledger, principal, data)
-    shown = CampaignResponse.of(campaign, await ledger.budget(principal.brand.book, campaign.campaign_no))
+    standing, new = await actions.create_campaign(engine, ledger, principal, data)
+    shown = await _shown(ledger, principal, standing)
     return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
 
 
@@ -50,13 +57,9 @@ async def list_campaigns(
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[CampaignResponse]:
     """The brand's campaigns, oldest first."""
-    brand = principal.brand
-    found = await queries.list_campaigns(engine, brand.brand_id, after=after or 0, limit=limit + 1)
-    listed = page(found, limit=limit, cursor=lambda campaign: campaign.campaign_no)
-    return Page(
-        items=[CampaignResponse.of(each, await ledger.budget(brand.book, each.campaign_no)) for each in listed.items],
-        next=listed.next,
-    )
+    found = await queries.list_campaigns(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
+    listed = page(found, limit=limit, cursor=lambda standing: standing.current.campaign_no)
+    return Page(items=[await _shown(ledger, principal, each) for each in listed.items], next=listed.next)
 
 
 @get("/v1/campaigns/{campaign_id:str}", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
@@ -67,8 +70,80 @@ async def get_campaign(
     principal: NamedDependency[Principal],
 ) -> CampaignResponse:
     """One campaign, and what its budget has left."""
-    campaign = await _of_the_brand(engine, principal, campaign_id)
-    return CampaignResponse.of(campaign, await ledger.budget(principal.brand.book, campaign.campaign_no))
+    return await _shown(ledger, principal, await _of_the_brand(engine, principal, campaign_id))
+
+
+@post(
+    "/v1/campaigns/{campaign_id:str}/versions",
+    guards=[requires(Scope.CAMPAIGNS_WRITE)],
+    tags=["campaigns"],
+    responses=problems("version_exists"),
+)
+async def create_version(
+    campaign_id: FromPath[str],
+    data: JSONBody[VersionRequest],
+    engine: NamedDependency[AsyncEngine],
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
+) -> Response[CampaignResponse]:
+    """Change a campaign's terms from now on. The terms it has already answer 200.
+
+    Every API process knows within a second. A link keeps the terms it was minted under, and a late report is judged by the
+    version that was in force when the event happened. A cap goes on counting while only its limits change.
+    """
+    standing, new = await actions.create_version(engine, principal, campaign_id, data)
+    shown = await _shown(ledger, principal, standing)
+    return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
+
+
+@get("/v1/campaigns/{campaign_id:str}/versions", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
+async def list_versions(
+    campaign_id: FromPath[str],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    after: AfterNumber = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[VersionResponse]:
+    """All terms that a campaign has had, oldest first. A version never changes."""
+    standing = await _of_the_brand(engine, principal, campaign_id)
+    found = await queries.list_versions(engine, standing.current.campaign_no, after=after or 0, limit=limit + 1)
+    return page([VersionResponse.of(each) for each in found], limit=limit, cursor=lambda version: version.version)
+
+
+@post(
+    "/v1/campaigns/{campaign_id:str}/pause",
+    guards=[requires(Scope.CAMPAIGNS_WRITE)],
+    status_code=HTTP_200_OK,
+    tags=["campaigns"],
+)
+async def pause_campaign(
+    campaign_id: FromPath[str],
+    engine: NamedDependency[AsyncEngine],
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
+) -> CampaignResponse:
+    """Let a campaign pay nothing for now, neither reports nor links; within a second everywhere.
+
+    Reports are answered `ignored` with the reason `campaign_paused`, and nothing is recorded: sent again after the campaign was
+    resumed, they are paid, as late reports are. A campaign that is paused already stays so.
+    """
+    return await _shown(ledger, principal, await actions.pause_campaign(engine, principal, campaign_id))
+
+
+@post(
+    "/v1/campaigns/{campaign_id:str}/resume",
+    guards=[requires(Scope.CAMPAIGNS_WRITE)],
+    status_code=HTTP_200_OK,
+    tags=["campaigns"],
+)
+async def resume_campaign(
+    campaign_id: FromPath[str],
+    engine: NamedDependency[AsyncEngine],
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
+) -> CampaignResponse:
+    """Let a paused campaign pay again; within a second everywhere. One that is not paused stays as it is."""
+    return await _shown(ledger, principal, await actions.resume_campaign(engine, principal, campaign_id))
 
 
 @post(
@@ -86,19 +161,32 @@ async def fund_campaign(
     idempotency_key: NamedDependency[str],
 ) -> Response[FundResponse]:
     """Give a campaign points to grant, from what the brand is authorized to issue."""
-    campaign = await _of_the_brand(engine, principal, campaign_id)
+    campaign = (await _of_the_brand(engine, principal, campaign_id)).current
     request = request_fingerprint(f"fund {campaign.campaign_no}", data)
     fund = Fund(principal.brand.book, campaign.campaign_no, data.points, f"key {idempotency_key}", request)
-    result = await actions.fund_campaign(ledger, fund)
+    result = await actions.fund_campaign(engine, ledger, principal, campaign, fund)
     shown = FundResponse(campaign=campaign.id, funded=data.points, budget_left=result.budget, issued=result.issued)
     return decided(shown, replayed=result.replayed)
 
 
-async def _of_the_brand(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Campaign:
-    campaign = await queries.find_campaign(engine, principal.brand.brand_id, campaign_id)
-    if campaign is None:
+async def _of_the_brand(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Standing:
+    standing = await queries.find_campaign(engine, principal.brand.brand_id, campaign_id)
+    if standing is None:
         raise not_found("campaign")
-    return campaign
+    return standing
 
 
-route_handlers: list[Any] = [create_campaign, list_campaigns, get_campaign, fund_campaign]
+async def _shown(ledger: Ledger, principal: Principal, standing: Standing) -> CampaignResponse:
+    return CampaignResponse.of(standing, await ledger.budget(principal.brand.book, standing.current.campaign_no))
+
+
+route_handlers: list[Any] = [
+    create_campaign,
+    list_campaigns,
+    get_campaign,
+    create_version,
+    list_versions,
+    pause_campaign,
+    resume_campaign,
+    fund_campaign,
+]

@@ -1,11 +1,13 @@
 """What a campaign pays: pure decisions over its terms.
 
-A report is matched by action and channel; a rule that names the channel wins over one that does not.
+A report is matched by action and channel; a rule that names the channel wins over one that does not. A cap is counted under its
+number, which it keeps in every version of the campaign while only its limits change.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -13,6 +15,10 @@ import msgspec
 from ledger import AccountClass, Grade
 
 OncePer = Literal["message", "link", "day"]
+Window = Literal["day", "week", "month", "ever"]
+
+THE_ONLY_PERIOD = date(2000, 1, 1)
+"""What counts for ever is counted under this day."""
 
 GRADES = (Grade.A, Grade.B, Grade.C, Grade.D)
 """From the strongest evidence to the weakest."""
@@ -33,18 +39,35 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Cap(msgspec.Struct, frozen=True):
-    """At most so many grants, or points, for one customer in one day of the brand's zone."""
+    """At most so many grants, or points, for one customer in one period of the brand's calendar."""
 
     per: Literal["customer"] = "customer"
-    window: Literal["day"] = "day"
+    window: Window = "day"
     action: str | None = None
     channel: str | None = None
     max_grants: int | None = None
     max_points: int | None = None
 
+    @property
+    def counts(self) -> tuple[str, Window, str | None, str | None]:
+        """What is counted: all of the cap but its limits."""
+        return self.per, self.window, self.action, self.channel
+
     def covers(self, action: str, channel: str) -> bool:
         """Say whether a grant for ``action`` on ``channel`` counts against this cap."""
         return self.action in (None, action) and self.channel in (None, channel)
+
+    def period(self, day: date) -> date:
+        """The first day of the period that ``day`` is in. Weeks begin on Monday."""
+        match self.window:
+            case "day":
+                return day
+            case "week":
+                return day - timedelta(days=day.weekday())
+            case "month":
+                return day.replace(day=1)
+            case "ever":
+                return THE_ONLY_PERIOD
 
 
 class Campaign(msgspec.Struct, frozen=True):
@@ -61,6 +84,8 @@ class Campaign(msgspec.Struct, frozen=True):
     expires_after_months: int | None
     rules: tuple[Rule, ...]
     caps: tuple[Cap, ...]
+    cap_numbers: tuple[int, ...]
+    """The number of each cap: its counter's key in the ledger."""
     created_at: datetime
 
     def rule_number(self, action: str, channel: str) -> int | None:
@@ -72,6 +97,37 @@ class Campaign(msgspec.Struct, frozen=True):
         """The rule that pays for ``action`` on ``channel``."""
         number = self.rule_number(action, channel)
         return None if number is None else self.rules[number]
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A campaign as it stands: its versions of late, newest first, and since when it is paused."""
+
+    versions: tuple[Campaign, ...]
+    created_at: datetime
+    paused_at: datetime | None
+
+    @property
+    def current(self) -> Campaign:
+        """The version in force."""
+        return self.versions[0]
+
+    def version_at(self, at: datetime) -> Campaign:
+        """The version that was in force at ``at``; the oldest known for what was before."""
+        return next((version for version in self.versions if version.created_at <= at), self.versions[-1])
+
+
+def number_caps(caps: Sequence[Cap], earlier: Iterable[Campaign]) -> tuple[int, ...]:
+    """The number of each of ``caps``: the one that an earlier version counted the same thing under, or the next."""
+    used = [(cap.counts, number) for version in earlier for cap, number in zip(version.caps, version.cap_numbers, strict=True)]
+    known = dict(reversed(used))
+    following = max((number for _, number in used), default=-1) + 1
+    numbers: list[int] = []
+    for cap in caps:
+        if cap.counts not in known:
+            known[cap.counts] = following
+            following += 1
+        numbers.append(known[cap.counts])
+    return tuple(numbers)
 
 
 def claimed_grade(action: str, asked: Grade | None, strongest: Grade) -> Grade:

@@ -10,7 +10,7 @@ import msgspec
 
 from ledger import FUND_MAX, AccountClass, Grade
 from service.bodies import Body, Identifier, Points, Slug
-from service.campaigns.rules import Campaign, Cap, OncePer, Rule
+from service.campaigns.rules import Campaign, Cap, OncePer, Rule, Standing, Window
 
 ClassName = Literal["engagement", "purchase", "third_party"]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -28,34 +28,50 @@ class RuleRequest(Body, frozen=True):
     channel: Slug | None = None
     """Absent: any channel on which no other rule pays."""
     once_per: OncePer = "message"
+    """What makes another event of it; the same in all rules for an action, in every version."""
     min_evidence: Literal["A", "B", "C", "D"] = "C"
     """The weakest evidence that is paid at once; a weaker report waits for a stronger one."""
 
 
 class CapRequest(Body, frozen=True):
-    """The most that one customer can earn in one day of the brand's zone."""
+    """The most that one customer can earn in one period of the brand's calendar: a week begins on Monday."""
 
     per: Literal["customer"]
-    window: Literal["day"]
+    window: Window
     action: Slug | None = None
     channel: Slug | None = None
     max_grants: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
     max_points: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
 
 
-class CampaignRequest(Body, frozen=True):
-    """A campaign. With a ``budget`` it is funded at once, which takes the scope ``funds:write`` too."""
+class TermsRequest(Body, frozen=True):
+    """What a version of a campaign says."""
 
-    id: CampaignId
     name: Identifier
     starts_at: Instant
     ends_at: Instant
     rules: Annotated[list[RuleRequest], msgspec.Meta(min_length=1, max_length=100)]
-    budget: Annotated[int, msgspec.Meta(ge=0, le=FUND_MAX)] = 0
     caps: Annotated[list[CapRequest], msgspec.Meta(max_length=8)] = msgspec.field(default_factory=list[CapRequest])
     account_class: ClassName = msgspec.field(default="engagement", name="class")
     expires_after_months: Annotated[int, msgspec.Meta(ge=1, le=120)] | None = 12
     """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
+
+    def pays(self) -> tuple[Rule, ...]:
+        """The rules, as campaigns keep them."""
+        return tuple(
+            Rule(rule.action, rule.points, rule.channel, rule.once_per, Grade(rule.min_evidence)) for rule in self.rules
+        )
+
+    def limits(self) -> tuple[Cap, ...]:
+        """The caps, as campaigns keep them."""
+        return tuple(Cap(cap.per, cap.window, cap.action, cap.channel, cap.max_grants, cap.max_points) for cap in self.caps)
+
+
+class CampaignRequest(TermsRequest, frozen=True, kw_only=True):
+    """A campaign. With a ``budget`` it is funded at once, which takes the scope ``funds:write`` too."""
+
+    id: CampaignId
+    budget: Annotated[int, msgspec.Meta(ge=0, le=FUND_MAX)] = 0
 
     example: ClassVar[dict[str, Any]] = {
         "id": "autumn-2026",
@@ -72,18 +88,24 @@ class CampaignRequest(Body, frozen=True):
         "expires_after_months": 12,
     }
 
-    def pays(self) -> tuple[Rule, ...]:
-        """The rules, as campaigns keep them."""
-        return tuple(
-            Rule(rule.action, rule.points, rule.channel, rule.once_per, Grade(rule.min_evidence)) for rule in self.rules
-        )
 
-    def limits(self) -> tuple[Cap, ...]:
-        """The caps, as campaigns keep them."""
-        return tuple(
-            Cap(action=cap.action, channel=cap.channel, max_grants=cap.max_grants, max_points=cap.max_points)
-            for cap in self.caps
-        )
+class VersionRequest(TermsRequest, frozen=True, kw_only=True):
+    """The terms of a campaign from now on, all of them: what is left out has its default, not its old value."""
+
+    version: Annotated[int, msgspec.Meta(ge=2, le=2**31 - 1)] | None = None
+    """Which version this is to be, so that a late retry, or a colleague, changes nothing unseen. Absent: the next."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "version": 2,
+        "name": "Autumn thank-you",
+        "starts_at": "2026-09-01T00:00:00Z",
+        "ends_at": "2026-12-15T00:00:00Z",
+        "rules": [
+            {"action": "open", "points": 1, "min_evidence": "D"},
+            {"action": "click", "points": 3},
+        ],
+        "caps": [{"per": "customer", "window": "week", "max_points": 50}],
+    }
 
 
 class BudgetResponse(msgspec.Struct, frozen=True):
@@ -107,12 +129,15 @@ class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
     account_class: ClassName = msgspec.field(name="class")
     expires_after_months: int | None
     created_at: datetime
+    paused_at: datetime | None
+    """Since when it pays nothing; null while it pays."""
     budget: BudgetResponse
 
     @classmethod
-    def of(cls, campaign: Campaign, budget: tuple[int, int]) -> CampaignResponse:
+    def of(cls, standing: Standing, budget: tuple[int, int]) -> CampaignResponse:
         """``budget`` is what was funded and what was granted, in points."""
         funded, granted = budget
+        campaign = standing.current
         return cls(
             id=campaign.id,
             version=campaign.version,
@@ -123,8 +148,39 @@ class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
             caps=campaign.caps,
             account_class=class_name(campaign.account_class),
             expires_after_months=campaign.expires_after_months,
-            created_at=campaign.created_at,
+            created_at=standing.created_at,
+            paused_at=standing.paused_at,
             budget=BudgetResponse(funded=funded, granted=granted, left=funded - granted),
+        )
+
+
+class VersionResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a campaign. It never changes."""
+
+    version: int
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    rules: Sequence[Rule]
+    caps: Sequence[Cap]
+    account_class: ClassName = msgspec.field(name="class")
+    expires_after_months: int | None
+    created_at: datetime
+    """From when on it was in force, until the next was made."""
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> VersionResponse:
+        """Show one version."""
+        return cls(
+            version=campaign.version,
+            name=campaign.name,
+            starts_at=campaign.starts_at,
+            ends_at=campaign.ends_at,
+            rules=campaign.rules,
+            caps=campaign.caps,
+            account_class=class_name(campaign.account_class),
+            expires_after_months=campaign.expires_after_months,
+            created_at=campaign.created_at,
         )
 
 

@@ -26,6 +26,7 @@ campaign = Table(
     Column("brand_id", Integer, nullable=False),
     Column("id", Text, nullable=False),
     Column("current_version", Integer, nullable=False, server_default="1"),
+    Column("paused_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="campaign_belongs_to_brand"),
     UniqueConstraint("brand_id", "id", name="campaign_id_is_the_brands_own"),

@@ -13,6 +13,7 @@ import msgspec
 
 from service import database
 from service.auth import actions as auth_actions
+from service.auth.audit_trail import record_by_operator
 from service.auth.scopes import Scope
 from service.brands import actions as brand_actions
 from service.brands.errors import BrandExists
@@ -105,18 +106,20 @@ async def ensure_keys(owner_url: str, known: dict[str, str]) -> dict[str, str]:
 
 async def _ensure_brand(owner: asyncpg.Connection[Any]) -> None:
     with contextlib.suppress(BrandExists):
-        await brand_actions.create_brand(
-            owner,
-            code=BRAND,
-            name="Harbour Coffee",
-            # A test brand's links may lead to this machine.
-            mode="test",
-            points_code="BEANS",
-            points_name="Beans",
-            currency="EUR",
-            time_zone="Europe/Berlin",
-            accent_color="#7a3e1d",
-        )
+        async with owner.transaction():
+            made = await brand_actions.create_brand(
+                owner,
+                code=BRAND,
+                name="Harbour Coffee",
+                # A test brand's links may lead to this machine.
+                mode="test",
+                points_code="BEANS",
+                points_name="Beans",
+                currency="EUR",
+                time_zone="Europe/Berlin",
+                accent_color="#7a3e1d",
+            )
+            await record_by_operator(owner, made.brand_id, "brand.create", made.code, after=made)
 
 
 def ensure_campaign(base_url: str, admin_key: str) -> None:

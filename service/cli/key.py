@@ -37,10 +37,18 @@ def key() -> None:
 @click.option(
     "--expires-at", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) from which it is refused.  [default: never]"
 )
-def create(brand: str, name: str, scopes: tuple[str, ...], max_evidence: str, expires_at: datetime | None) -> None:
+@click.option("--quota-per-minute", type=click.IntRange(1, actions.QUOTA_MAX), help="Items it may send.  [default: no quota]")
+def create(
+    brand: str,
+    name: str,
+    scopes: tuple[str, ...],
+    max_evidence: str,
+    expires_at: datetime | None,
+    quota_per_minute: int | None,
+) -> None:
     """Make a key for BRAND and show it, once."""
     ends = expires_at and expires_at.replace(tzinfo=UTC)
-    text, record = _as_owner(lambda owner: actions.create_key(owner, brand, name, scopes, max_evidence, ends))
+    text, record = _as_owner(lambda owner: actions.create_key(owner, brand, name, scopes, max_evidence, ends, quota_per_minute))
     # The key alone on standard output, so that it can be piped to where it is kept.
     click.echo(f"Key {record.api_key_id} for {brand}. This is the only time it is shown:", err=True)
     click.echo(text)

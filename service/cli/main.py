@@ -14,9 +14,10 @@ COMMANDS = {
     "worker": ("service.cli.worker:worker", "Run the jobs behind the API."),
     "migrate": ("service.cli.migrate:migrate_command", "Bring the database to the newest schema."),
     "secrets": ("service.cli.secrets:secrets", "Create the secrets file."),
-    "brand": ("service.cli.brand:brand", "Create a brand."),
+    "brand": ("service.cli.brand:brand", "Create a brand, or set what it may issue."),
     "key": ("service.cli.key:key", "Create, list or revoke API keys."),
     "simulate": ("service.cli.simulate:simulate", "Send realistic traffic to a demo brand."),
+    "import": ("service.cli.import_:import_group", "Import balances that a brand brings along."),
     "export": ("service.cli.export:export", "Write a brand's books as CSV and journals."),
     "audit": ("service.cli.audit:audit", "Recompute every invariant of the books from the tables."),
 }
@@ -32,6 +33,8 @@ EXPLAINED = {
     "service.brands.errors:BrandExists",
     "service.brands.errors:BrandInvalid",
     "service.brands.errors:BrandUnknown",
+    "service.brands.errors:IssueLimitRefused",
+    "service.customers.balance_file:BalanceFileInvalid",
     "service.auth.errors:KeyInvalid",
     "service.auth.errors:KeyUnknown",
 }

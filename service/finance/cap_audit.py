@@ -14,27 +14,45 @@ from service.brands.brand import Brand
 
 _EXAMPLES = 5
 
-# Each cap's grants by customer and day of the brand's zone, from the events alone, beside what was counted.
+# Each cap's grants by customer and period of the brand's calendar, from the events alone, beside what was counted. A grant
+# counts against the caps of the version that paid it; a cap has its number in all versions. Where they differ in its limits,
+# the highest is what nobody may have passed.
 _CAPS = """
 WITH cap AS (
     SELECT
-        campaign.campaign_no, campaign.id, (term.ordinality - 1)::smallint AS cap,
+        campaign.campaign_no, campaign.id, campaign_version.version,
+        coalesce(campaign_version.terms -> 'cap_numbers' ->> (term.ordinality - 1)::int, (term.ordinality - 1)::text)::smallint
+            AS cap,
+        term.value ->> 'window' AS time_window,
         term.value ->> 'action' AS action, term.value ->> 'channel' AS channel,
         (term.value ->> 'max_grants')::bigint AS max_grants, (term.value ->> 'max_points')::bigint AS max_points
     FROM rewards.campaign
-    JOIN rewards.campaign_version
-        ON campaign_version.campaign_no = campaign.campaign_no AND campaign_version.version = campaign.current_version
+    JOIN rewards.campaign_version ON campaign_version.campaign_no = campaign.campaign_no
     CROSS JOIN LATERAL jsonb_array_elements(campaign_version.terms -> 'caps') WITH ORDINALITY AS term (value, ordinality)
     WHERE campaign.brand_id = $1
+), highest AS (
+    SELECT
+        cap.campaign_no, cap.cap, min(cap.id) AS id,
+        max(coalesce(cap.max_grants, 9223372036854775807)) AS max_grants,
+        max(coalesce(cap.max_points, 9223372036854775807)) AS max_points
+    FROM cap
+    GROUP BY cap.campaign_no, cap.cap
 ), granted AS (
     SELECT
-        cap.campaign_no, cap.cap, event.customer, (event.window_at AT TIME ZONE $3)::date AS period,
+        cap.campaign_no, cap.cap, event.customer, period.begins_on AS period,
         count(*) AS grants, sum(event.points)::bigint AS points
     FROM cap
     JOIN ledger.event
-        ON event.book_id = $2 AND event.campaign_no = cap.campaign_no AND event.outcome = 1
+        ON event.book_id = $2 AND event.campaign_no = cap.campaign_no AND event.campaign_version = cap.version
+        AND event.outcome = 1
         AND event.action = coalesce(cap.action, event.action) AND event.channel = coalesce(cap.channel, event.channel)
-    GROUP BY cap.campaign_no, cap.cap, event.customer, period
+    CROSS JOIN LATERAL (
+        SELECT CASE cap.time_window
+            WHEN 'ever' THEN date '2000-01-01'
+            ELSE date_trunc(cap.time_window, event.window_at AT TIME ZONE $3)::date
+        END AS begins_on
+    ) AS period
+    GROUP BY cap.campaign_no, cap.cap, event.customer, period.begins_on
 ), compared AS (
     SELECT
         coalesce(granted.customer, used.customer) AS customer, coalesce(granted.period, used.period) AS period,
@@ -48,13 +66,13 @@ WITH cap AS (
 SELECT
     count(*) AS checked,
     count(*) FILTER (WHERE wrong.is) AS violations,
-    (array_agg('campaign ' || cap.id || ', customer ' || compared.customer || ', ' || compared.period)
+    (array_agg('campaign ' || highest.id || ', customer ' || compared.customer || ', ' || compared.period)
         FILTER (WHERE wrong.is))[1:$4] AS examples
 FROM compared
-LEFT JOIN cap USING (campaign_no, cap)
+LEFT JOIN highest USING (campaign_no, cap)
 CROSS JOIN LATERAL (
-    SELECT compared.miscounted OR cap.id IS NULL
-        OR compared.grants > cap.max_grants OR compared.points > cap.max_points AS is
+    SELECT compared.miscounted OR highest.id IS NULL
+        OR compared.grants > highest.max_grants OR compared.points > highest.max_points AS is
 ) AS wrong_or_unknown
 CROSS JOIN LATERAL (SELECT coalesce(wrong_or_unknown.is, false) AS is) AS wrong
 """

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from ledger import Book, Cut, Ledger
-from service.campaigns.tables import campaign as campaigns
+from service.campaigns.queries import campaign_ids
 from service.problems import invalid_field, not_found
 
-
-async def campaign_ids(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:
-    """The ids of a brand's campaigns by their numbers."""
-    async with engine.connect() as connection:
-        rows = await connection.execute(select(campaigns.c.campaign_no, campaigns.c.id).where(campaigns.c.brand_id == brand_id))
-        return {row.campaign_no: row.id for row in rows}
+__all__ = ["campaign_ids", "find_cut"]
 
 
 async def find_cut(ledger: Ledger, book: Book, wanted: str | None) -> Cut:
@@ -29,7 +19,8 @@ async def find_cut(ledger: Ledger, book: Book, wanted: str | None) -> Cut:
     seq = int(wanted)
     if seq > head.seq:
         raise invalid_field("?cut", f"the book ends at seq {head.seq}")
-    last = await ledger.transfers(book, after=seq - 1, cut=seq, limit=1) if seq else []
+    # Nothing was posted by seq 0; its time is that of the first transfer, so that it stays the same too.
+    last = await ledger.transfers(book, after=max(seq, 1) - 1, cut=max(seq, 1), limit=1)
     return Cut(name="", seq=seq, posted_at=last[0].posted_at if last else head.posted_at)
 
 

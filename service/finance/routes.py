@@ -14,8 +14,16 @@ from ledger import Ledger
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.finance import queries
-from service.finance.schemas import NAME_OR_SEQ, CutRequest, CutResponse, TransferResponse, TrialBalanceResponse
+from service.finance import actions, queries
+from service.finance.schemas import (
+    NAME_OR_SEQ,
+    AccountBalance,
+    BalancesResponse,
+    CutRequest,
+    CutResponse,
+    TransferResponse,
+    TrialBalanceResponse,
+)
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 
@@ -39,6 +47,33 @@ async def get_trial_balance(
     return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(engine, book.brand_id))
 
 
+AfterAccount = Annotated[
+    str | None, QueryParameter(pattern="^[0-9a-f]{32}$(?!\\n)", description="The `next` of the page before.")
+]
+
+
+@get("/v1/ledger/balances", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
+async def list_balances(
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    after: AfterAccount = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cut: AtCut = None,
+) -> BalancesResponse:
+    """Every account with its debits and credits at a cut.
+
+    To read several pages of one instant, name a cut, or give the first page's ``cut.seq`` as ``cut``.
+    """
+    book = principal.brand.book
+    at = await queries.find_cut(ledger, book, cut)
+    found = await ledger.account_balances(book, at, after=None if after is None else bytes.fromhex(after), limit=limit + 1)
+    campaigns = await queries.campaign_ids(engine, book.brand_id)
+    shown = page(found, limit=limit, cursor=lambda row: row[0].hex())
+    items = [AccountBalance.of(*row, book, campaigns) for row in shown.items]
+    return BalancesResponse(CutResponse.of(at), items, shown.next)
+
+
 @get("/v1/ledger/transfers", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
 async def list_transfers(
     ledger: NamedDependency[Ledger],
@@ -59,11 +94,14 @@ async def list_transfers(
 
 @post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)], tags=["finance"])
 async def create_cut(
-    data: JSONBody[CutRequest], ledger: NamedDependency[Ledger], principal: NamedDependency[Principal]
+    data: JSONBody[CutRequest],
+    engine: NamedDependency[AsyncEngine],
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
 ) -> Response[CutResponse]:
     """Name the book as it stands now. The same name again answers 200 with the cut that has it."""
-    cut, made = await ledger.take_cut(principal.brand.book, data.name)
+    cut, made = await actions.take_cut(engine, ledger, principal, data.name)
     return Response(CutResponse.of(cut), status_code=HTTP_201_CREATED if made else HTTP_200_OK)
 
 
-route_handlers: list[Any] = [get_trial_balance, list_transfers, create_cut]
+route_handlers: list[Any] = [get_trial_balance, list_balances, list_transfers, create_cut]

@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from ledger import Book, Cut, OwnerTag, Transfer, TrialBalance, TrialBalanceLine, describe_account
+from ledger import AccountName, Book, Cut, OwnerTag, Transfer, TrialBalance, TrialBalanceLine, describe_account
 from service import identifiers
 from service.bodies import Body
-from service.finance.account_names import account_name, last_day
+from service.finance.account_names import account_name, class_of, kind_name, last_day
 
 NAME_OR_SEQ = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\\n)"
 
@@ -99,6 +99,50 @@ def _line(line: TrialBalanceLine, campaigns: Mapping[int, str]) -> TrialBalanceA
     )
 
 
+class AccountBalance(msgspec.Struct, frozen=True):
+    """One account with its debits and credits; ``balance`` is credits less debits.
+
+    ``customer`` is our number of the customer; the books know no other identity.
+    """
+
+    account: str
+    kind: str
+    account_class: str | None
+    customer: int | None
+    campaign: str | None
+    redemption_id: str | None
+    expires_on: date | None
+    debits: int
+    credits: int
+    balance: int
+
+    @classmethod
+    def of(cls, account: bytes, debits: int, credits_: int, book: Book, campaigns: Mapping[int, str]) -> AccountBalance:
+        """The account as the API shows it; ``campaigns`` names campaigns by number."""
+        name = describe_account(account)
+        is_campaigns = name.owner is OwnerTag.CAMPAIGN
+        return cls(
+            account=account_name(account, campaigns),
+            kind=kind_name(name.kind),
+            account_class=class_of(name),
+            customer=name.number if name.owner is OwnerTag.CUSTOMER else None,
+            campaign=campaigns.get(name.number, str(name.number)) if is_campaigns else None,
+            redemption_id=_redemption_id_of(name, book),
+            expires_on=name.expires_on,
+            debits=debits,
+            credits=credits_,
+            balance=credits_ - debits,
+        )
+
+
+class BalancesResponse(msgspec.Struct, frozen=True):
+    """A page of the accounts that were used up to a cut. The same cut and page again are the same bytes."""
+
+    cut: CutResponse
+    items: Sequence[AccountBalance]
+    next: str | None
+
+
 class TransferResponse(msgspec.Struct, frozen=True):
     """One row of the log: ``amount`` points from the debited to the credited account.
 
@@ -142,8 +186,9 @@ class TransferResponse(msgspec.Struct, frozen=True):
 
 
 def _redemption_id(transfer: Transfer, book: Book) -> str | None:
-    for account in (transfer.debit, transfer.credit):
-        name = describe_account(account)
-        if name.owner is OwnerTag.REDEMPTION:
-            return identifiers.redemption_id(book.book_id, name.number)
-    return None
+    names = (describe_account(account) for account in (transfer.debit, transfer.credit))
+    return next((found for name in names if (found := _redemption_id_of(name, book))), None)
+
+
+def _redemption_id_of(name: AccountName, book: Book) -> str | None:
+    return identifiers.redemption_id(book.book_id, name.number) if name.owner is OwnerTag.REDEMPTION else None

@@ -4,8 +4,8 @@
     claim     what a customer did with a link of ours
     decided   whether that was decided before
 
-What can be computed again (no such campaign, not its time, nothing to pay, a machine) is answered and not recorded. The rest is
-one order to the ledger for each event: it decides once, whoever reports it and how often.
+What can be computed again (no such campaign, not its time, paused, nothing to pay, a machine) is answered and not recorded. The
+rest is one order to the ledger for each event: it decides once, whoever reports it and how often.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ledger import GrantResult as Decision
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
-from service.campaigns.queries import campaign_by_id, campaign_version
-from service.campaigns.rules import Campaign, Rule, claimed_grade
+from service.campaigns.queries import campaign_is_paused, campaign_standing, campaign_version
+from service.campaigns.rules import Campaign, Rule, Standing, claimed_grade
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
-from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Outcome, Reason
-from service.grants.windows import business_date, last_day, window_at
+from service.grants.schemas import DECIDED, METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
+from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, last_day, window_at
 from service.identifiers import grant_id
 from service.problems import Problem, invalid_field, not_found, problem_of
 
@@ -35,13 +35,6 @@ POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
 
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
-
-_OUTCOMES: dict[GrantOutcome, tuple[Outcome, Reason | None]] = {
-    GrantOutcome.GRANTED: ("granted", None),
-    GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
-    GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
-    GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
-}
 
 
 class _Act(msgspec.Struct, frozen=True):
@@ -86,7 +79,7 @@ async def report(
 ) -> list[GrantAnswer | Problem]:
     """Decide each item, in order; what is wrong with one item is its own problem."""
     campaigns = {
-        name: await campaign_by_id(state, principal.brand, name)
+        name: await campaign_standing(state, principal.brand, name)
         for name in {item.campaign for item in items if isinstance(item, GrantRequest)}
     }
     answers: list[GrantAnswer | Problem | None] = []
@@ -121,6 +114,8 @@ async def claim(state: State, link: ClaimedLink, brand: Brand, grade: Grade, rec
     order = await _order_of_link(state, link, brand, grade, received_at)
     if not isinstance(order, GrantOrder):
         return _ignored(order)
+    if await campaign_is_paused(state, link.campaign_no):
+        return await decided(state, link, brand, received_at) or _ignored("campaign_paused")
     (answer,) = await _post(state, [order])
     if isinstance(answer, Problem):
         raise answer
@@ -169,20 +164,24 @@ async def _order_of_link(
 
 
 def _read(
-    item: GrantRequest, campaign: Campaign | None, principal: Principal, received_at: datetime
+    item: GrantRequest, standing: Standing | None, principal: Principal, received_at: datetime
 ) -> _Act | GrantAnswer | Problem:
-    if campaign is None:
+    if standing is None:
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
     occurred_at = received_at if item.occurred_at is None else item.occurred_at.astimezone(UTC)
     counts_at = window_at(occurred_at, received_at)
     if counts_at is None:
-        return invalid_field("/occurred_at", "must not lie in the future", code="occurred_at_out_of_range")
+        allowed = f"must lie between {AGE_MAX.days} days ago and {AHEAD_MAX.seconds // 60} minutes ahead"
+        return invalid_field("/occurred_at", allowed, code="occurred_at_out_of_range")
     metadata = None if item.metadata is None else _encode_metadata(item.metadata).decode()
     if metadata is not None and len(metadata.encode()) > METADATA_BYTES_MAX:
         return invalid_field("/metadata", f"must be at most {METADATA_BYTES_MAX} bytes of JSON")
+    campaign = standing.version_at(counts_at)
     refusal = _not_its_time(campaign, counts_at)
     if refusal is not None:
         return _ignored(refusal)
+    if standing.paused_at is not None:
+        return _ignored("campaign_paused")
     number = campaign.rule_number(item.action, item.channel)
     if number is None:
         return _ignored("no_rule")
@@ -245,8 +244,8 @@ def _order(act: _Act, brand: Brand, customer: int) -> GrantOrder:
         expires_on=last_day(day, campaign.expires_after_months),
         account_class=campaign.account_class,
         caps=tuple(
-            CapUse(number, day, cap.max_grants, cap.max_points)
-            for number, cap in enumerate(campaign.caps)
+            CapUse(number, cap.period(day), cap.max_grants, cap.max_points)
+            for number, cap in zip(campaign.cap_numbers, campaign.caps, strict=True)
             if cap.covers(act.action, act.channel)
         ),
         waits=not rule.pays_at_once(act.grade),
@@ -268,7 +267,7 @@ def _answer(order: GrantOrder, decision: Decision | LedgerError) -> GrantAnswer 
         return problem_of(decision)
     if decision.outcome is GrantOutcome.MOVED:
         return Problem("database_unavailable", "The customer is being merged into another; send it again.")
-    outcome, reason = _OUTCOMES[decision.outcome]
+    outcome, reason = DECIDED[decision.outcome]
     return GrantAnswer(
         grant_id=grant_id(order.campaign_no, order.key),
         outcome=outcome,

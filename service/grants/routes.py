@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from litestar import Request, Response, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.auth.guards import requires
+from ledger import Ledger
+from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
+from service.campaigns.queries import campaign_ids, find_campaign
+from service.customers import actions as customers
+from service.customers.schemas import CustomerRef
 from service.grants import actions
-from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResults
+from service.grants.queries import describe
+from service.grants.schemas import (
+    DECIDED,
+    GrantAnswer,
+    GrantBatch,
+    GrantRequest,
+    GrantResponse,
+    GrantResults,
+    ReconciliationResponse,
+)
 from service.idempotency import REPLAYED
+from service.identifiers import parse_grant_id, parse_position, position
 from service.openapi import problems
-from service.problems import Problem
+from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
+from service.problems import Problem, not_found
 
 
 @post(
@@ -31,7 +46,7 @@ async def report_event(
     data: JSONBody[GrantRequest], principal: NamedDependency[Principal], state: State
 ) -> Response[GrantAnswer]:
     """Report what a customer did with a message, and pay for it once."""
-    (answer,) = await actions.report(state, principal, [data], received_at=datetime.now(UTC))
+    (answer,) = await actions.report(state, principal, [data], received_at=await state.clocks.now(principal.brand))
     if isinstance(answer, Problem):
         raise answer
     return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
@@ -48,8 +63,77 @@ async def report_events(
     data: JSONBody[GrantBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> GrantResults:
     """Report many events, decided in order. What is wrong with one item concerns that item alone."""
-    answers = await actions.report(state, principal, data.items, received_at=datetime.now(UTC))
+    await count_items(request, principal, len(data.items))
+    answers = await actions.report(state, principal, data.items, received_at=await state.clocks.now(principal.brand))
     return GrantResults.of(data.items, answers, request_id=request.scope["state"]["request_id"])
 
 
-route_handlers: list[Any] = [report_event, report_events]
+@get("/v1/campaigns/{campaign_id:str}/reconciliation", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
+async def get_reconciliation(
+    campaign_id: FromPath[str],
+    engine: NamedDependency[AsyncEngine],
+    ledger: NamedDependency[Ledger],
+    principal: NamedDependency[Principal],
+) -> ReconciliationResponse:
+    """Count what was decided on a campaign's events, by outcome, reason, channel and hour.
+
+    It is counted anew from the events each time, so it takes the longer the more there are: do not poll it. Events that are
+    decided while it counts are in the next answer.
+    """
+    standing = await find_campaign(engine, principal.brand.brand_id, campaign_id)
+    if standing is None:
+        raise not_found("campaign")
+    found = await ledger.reconcile(principal.brand.book, standing.current.campaign_no)
+    return ReconciliationResponse.of(campaign_id, found)
+
+
+@get("/v1/grants/{grant_id:str}", guards=[requires(Scope.GRANTS_READ)], tags=["grants"], responses=problems("not_found"))
+async def get_grant(
+    grant_id: FromPath[str],
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+) -> GrantResponse:
+    """What was reported and decided under a grant's id."""
+    brand = principal.brand
+    read = parse_grant_id(grant_id)
+    event = None if read is None else await ledger.event(brand.book, *read)
+    if event is None:
+        raise not_found("grant")
+    return describe(event, await campaign_ids(engine, brand.brand_id))
+
+
+@get("/v1/grants", guards=[requires(Scope.GRANTS_READ)], tags=["grants"])
+async def list_grants(
+    ledger: NamedDependency[Ledger],
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    state: State,
+    customer: Annotated[str | None, QueryParameter(description="The brand's own id of a customer.")] = None,
+    campaign: Annotated[str | None, QueryParameter(description="A campaign's id.")] = None,
+    outcome: Annotated[Literal["granted", "waiting", "refused"] | None, QueryParameter(description="What was decided.")] = None,
+    after: AfterPosition = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[GrantResponse]:
+    """What was decided, newest first.
+
+    A page may hold fewer than ``limit``, even none, and not be the last: follow ``next`` until it is null.
+    """
+    brand = principal.brand
+    campaigns = await campaign_ids(engine, brand.brand_id)
+    known = None if customer is None else await customers.find(state, brand, CustomerRef(id=customer))
+    campaign_no = next((number for number, name in campaigns.items() if name == campaign), None)
+    if (customer is not None and known is None) or (campaign is not None and campaign_no is None):
+        return Page(items=[], next=None)
+    events, following = await ledger.find_events(
+        brand.book,
+        customer=None if known is None else known.customer,
+        campaign_no=campaign_no,
+        outcomes=[number for number, (name, _) in DECIDED.items() if name == outcome],
+        before=None if after is None else parse_position(after),
+        limit=limit,
+    )
+    return Page(items=[describe(event, campaigns) for event in events], next=None if following is None else position(following))
+
+
+route_handlers: list[Any] = [report_event, report_events, list_grants, get_grant, get_reconciliation]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from ledger import GrantOutcome
+from ledger import Reconciliation as Reconciled
 from service.bodies import Batch, Body, Identifier, Slug
+from service.campaigns.schemas import BudgetResponse
 from service.customers.schemas import CustomerRef
 from service.problems import Problem, ProblemDocument
 
@@ -21,9 +24,18 @@ Reason = Literal[
     "stronger_evidence_needed",
     "campaign_not_started",
     "campaign_over",
+    "campaign_paused",
     "no_rule",
     "machine",
 ]
+
+DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
+    GrantOutcome.GRANTED: ("granted", None),
+    GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
+    GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
+    GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
+}
+"""What the ledger decides, as the wire says it."""
 
 
 class GrantRequest(Body, frozen=True):
@@ -54,6 +66,32 @@ class GrantRequest(Body, frozen=True):
         "channel": "email",
         "occurred_at": "2026-10-02T09:14:03Z",
     }
+
+
+class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What was reported, and what was decided about it.
+
+    ``customer`` is our number of the customer. ``window_at`` is the time by which it was judged, ``seq`` the transfer that paid
+    it, or the last one before it was refused or began to wait. ``evidence`` is the grade it was decided on.
+    """
+
+    grant_id: str
+    campaign: str
+    campaign_version: int
+    customer: int
+    action: str
+    channel: str
+    message_id: str | None
+    qualifier: str
+    evidence: str
+    outcome: Outcome
+    reason: Reason | None
+    points: int
+    window_at: datetime
+    decided_at: datetime
+    seq: int
+    source: str
+    metadata: dict[str, str | int | float | bool | None] | None
 
 
 class GrantBatch(Batch[GrantRequest]):
@@ -129,3 +167,56 @@ def _result(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Prob
         balance_seq=answer.balance_seq,
         replayed=answer.replayed,
     )
+
+
+class DecisionTotal(msgspec.Struct, frozen=True):
+    """How many events were decided so, and what they were paid."""
+
+    outcome: Outcome
+    reason: Reason | None
+    events: int
+    points: int
+
+
+class DecisionsInHour(msgspec.Struct, frozen=True):
+    """How many events of one channel were decided so, and what they were paid. ``hour`` (UTC) begins when they count."""
+
+    hour: datetime
+    channel: str
+    outcome: Outcome
+    reason: Reason | None
+    events: int
+    points: int
+
+
+class ReconciliationResponse(msgspec.Struct, frozen=True):
+    """All that a campaign has decided up to ``seq`` of the book.
+
+    The points of what was granted are the budget's ``granted``. What was ``ignored`` was not recorded and is not here.
+    """
+
+    campaign: str
+    seq: int
+    at: datetime
+    budget: BudgetResponse
+    totals: Sequence[DecisionTotal]
+    hours: Sequence[DecisionsInHour]
+
+    @classmethod
+    def of(cls, campaign: str, found: Reconciled) -> ReconciliationResponse:
+        """Show what the ledger counted."""
+        totals: dict[GrantOutcome, tuple[int, int]] = {}
+        for each in found.decisions:
+            events, points = totals.get(each.outcome, (0, 0))
+            totals[each.outcome] = (events + each.events, points + each.points)
+        return cls(
+            campaign=campaign,
+            seq=found.seq,
+            at=found.at,
+            budget=BudgetResponse(funded=found.funded, granted=found.granted, left=found.funded - found.granted),
+            totals=[DecisionTotal(*DECIDED[outcome], *totals[outcome]) for outcome in DECIDED if outcome in totals],
+            hours=[
+                DecisionsInHour(each.hour, each.channel, *DECIDED[each.outcome], each.events, each.points)
+                for each in found.decisions
+            ],
+        )

@@ -11,14 +11,16 @@ LATENESS_MAX = timedelta(hours=72)
 """How late a report may come and still count when it happened; a later one counts as this late."""
 AHEAD_MAX = timedelta(minutes=5)
 """How far a reporter's clock may be ahead of ours."""
+AGE_MAX = timedelta(days=400)
+"""How old an event may be; an older one is a mistake of the reporter's."""
 
 
 def window_at(occurred_at: datetime, received_at: datetime) -> datetime | None:
-    """The time that counts, or ``None`` for an event from the future.
+    """The time that counts, or ``None`` for an event from the future or from long ago.
 
     A reporter cannot choose it: it lies between ``LATENESS_MAX`` before the report and the report.
     """
-    if occurred_at > received_at + AHEAD_MAX:
+    if not received_at - AGE_MAX <= occurred_at <= received_at + AHEAD_MAX:
         return None
     return max(received_at - LATENESS_MAX, min(occurred_at, received_at))
 

@@ -37,6 +37,7 @@ class Page(enum.StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     NOT_STARTED = "not_started"
     OVER = "over"
+    PAUSED = "paused"
     NOTHING_TO_EARN = "nothing_to_earn"
     EXPIRED = "expired"
     REVOKED = "revoked"
@@ -91,7 +92,7 @@ _WORDING: Mapping[Page, _Wording] = {
         "sparkle",
         "That is all for now",
         "That is all for now",
-        "You have earned as many {unit} as “{campaign}” gives in one day. What you have earned is yours.",
+        "You have earned as many {unit} as “{campaign}” gives for now. What you have earned is yours.",
     ),
     Page.BUDGET_EXHAUSTED: _Wording(
         200,
@@ -109,6 +110,13 @@ _WORDING: Mapping[Page, _Wording] = {
         "This offer has ended",
         "This offer has ended",
         "“{campaign}” is over, so this link no longer earns {unit}. What you have earned before is yours.",
+    ),
+    Page.PAUSED: _Wording(
+        200,
+        "clock",
+        "A short break",
+        "A short break",
+        "“{campaign}” is paused at the moment. Keep this link: it earns its {unit} when it goes on.",
     ),
     Page.NOTHING_TO_EARN: _Wording(
         200,

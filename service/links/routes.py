@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from service.auth.guards import requires
+from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
@@ -34,7 +34,8 @@ async def mint_links(
     The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item
     alone.
     """
-    minted = await actions.mint(state, principal, data.items, now=datetime.now(UTC))
+    await count_items(request, principal, len(data.items))
+    minted = await actions.mint(state, principal, data.items, now=await state.clocks.now(principal.brand))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 

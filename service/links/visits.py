@@ -23,8 +23,9 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from ledger import Grade
 from service import log
+from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
-from service.campaigns.queries import campaign_version
+from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
 from service.database import is_away
 from service.grants import actions as grants
@@ -43,11 +44,13 @@ PATIENCE_S = 3.0
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """A link that can be claimed, if its campaign still pays."""
+    """A link that can be claimed, if its campaign still pays. ``now`` is by the brand's clock."""
 
     row: LinkRow
     brand: Brand
     campaign: Campaign
+    is_paused: bool
+    now: datetime
 
 
 class _DeadEnd(msgspec.Struct, frozen=True):
@@ -63,7 +66,7 @@ async def look(state: State, token: str, headers: Mapping[str, str], *, now: dat
     link = await _find(state, token, now)
     if isinstance(link, _DeadEnd):
         return _say(link, headers)
-    return await _offer(state, link, Page.CLAIM, now)
+    return await _offer(state, link, Page.CLAIM)
 
 
 async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Response[str] | Redirect:
@@ -72,10 +75,10 @@ async def claim(state: State, token: str, headers: Mapping[str, str], *, now: da
     if isinstance(link, _DeadEnd):
         return _say(link, headers)
     if not is_pressed_on_our_page(headers):
-        return await _offer(state, link, Page.CLAIM if reads_ahead(headers) else Page.CLAIM_HERE, now)
+        return await _offer(state, link, Page.CLAIM if reads_ahead(headers) else Page.CLAIM_HERE)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            answer = await grants.claim(state, link.row, link.brand, Grade.B, now)
+            answer = await grants.claim(state, link.row, link.brand, Grade.B, link.now)
     except Exception as error:
         if not _is_passing(error):
             raise
@@ -136,7 +139,7 @@ async def _find(state: State, token: str, now: datetime) -> _Found | _DeadEnd:
         claims, is_expired = refused.claims, True
     try:
         async with asyncio.timeout(PATIENCE_S):
-            found = await _look_up(state, claims)
+            found = await _look_up(state, claims, now)
     except Exception as error:
         if not _is_passing(error):
             raise
@@ -147,12 +150,12 @@ async def _find(state: State, token: str, now: datetime) -> _Found | _DeadEnd:
         return _DeadEnd(Page.NOT_FOUND)
     if found.row.revoked_at is not None:
         return _DeadEnd(Page.REVOKED, found.brand, found.row.destination)
-    if is_expired:
+    if is_expired or claims.expires_at <= found.now.timestamp():
         return _DeadEnd(Page.EXPIRED, found.brand, found.row.destination)
     return found
 
 
-async def _look_up(state: State, claims: LinkClaims) -> _Found | None:
+async def _look_up(state: State, claims: LinkClaims, now: datetime) -> _Found | None:
     """The link of these claims, unless it is foreign: of another brand, or not ours at all."""
     host: LinkHost = state.link_host
     brand = await _brand(state, claims.brand)
@@ -161,7 +164,11 @@ async def _look_up(state: State, claims: LinkClaims) -> _Found | None:
         return None
     host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
     campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
-    return None if campaign is None else _Found(row=row, brand=brand, campaign=campaign)
+    if campaign is None:
+        return None
+    clocks: BookClocks = state.clocks
+    is_paused = await campaign_is_paused(state, row.campaign_no)
+    return _Found(row=row, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))
 
 
 async def _brand(state: State, code: str) -> Brand | None:
@@ -172,18 +179,20 @@ async def _brand(state: State, code: str) -> Brand | None:
     return brand
 
 
-async def _offer(state: State, link: _Found, page: Page, now: datetime) -> Response[str]:
+async def _offer(state: State, link: _Found, page: Page) -> Response[str]:
     """The page with the button, or why there is none. It shows no balance: whoever looks has proved nothing yet."""
     rule = link.campaign.rule_for(link.row.action, link.row.channel)
     points = 0 if rule is None else rule.points
-    if now < link.campaign.starts_at:
+    if link.now < link.campaign.starts_at:
         page = Page.NOT_STARTED
-    elif now >= link.campaign.ends_at:
+    elif link.now >= link.campaign.ends_at:
         page = Page.OVER
     elif rule is None:
         page = Page.NOTHING_TO_EARN
-    elif before := await _decided(state, link, now):
+    elif before := await _decided(state, link):
         page, points = _page_of(before), before.points
+    elif link.is_paused:
+        page = Page.PAUSED
     return respond(
         page,
         brand=link.brand,
@@ -194,11 +203,11 @@ async def _offer(state: State, link: _Found, page: Page, now: datetime) -> Respo
     )
 
 
-async def _decided(state: State, link: _Found, now: datetime) -> GrantAnswer | None:
+async def _decided(state: State, link: _Found) -> GrantAnswer | None:
     """What was decided before. Not to know it harms nobody: a claim would say."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            return await grants.decided(state, link.row, link.brand, now)
+            return await grants.decided(state, link.row, link.brand, link.now)
     except Exception as error:
         if not _is_passing(error):
             raise
@@ -221,6 +230,7 @@ _PAGES_BY_REASON: Mapping[str, Page] = {
     "budget_exhausted": Page.BUDGET_EXHAUSTED,
     "campaign_not_started": Page.NOT_STARTED,
     "campaign_over": Page.OVER,
+    "campaign_paused": Page.PAUSED,
 }
 
 _PROBLEMS: Mapping[Page, tuple[str, str]] = {

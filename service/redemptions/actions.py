@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from litestar.datastructures import State
 
-from ledger import Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
+from ledger import POINTS_MAX, Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
 from service.brands.brand import Brand
 from service.customers import actions as customers
+from service.customers.directory import Known
+from service.customers.schemas import CustomerRef
 from service.idempotency import REPLAYED, request_fingerprint
 from service.identifiers import parse_redemption_id
-from service.problems import Problem, not_found
-from service.redemptions.schemas import CaptureRequest, RedemptionRequest, RefundRequest
+from service.problems import Problem, invalid_field, not_found
+from service.redemptions.schemas import CaptureRequest, QuoteRequest, QuoteResponse, RedemptionRequest, RefundRequest
 
 # How a refusal of the ledger is told; ``{balance}`` is what the customer can spend.
 _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
@@ -32,14 +34,10 @@ _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
 
 async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: str) -> RedemptionResult:
     """Set points aside, or spend them at once. The customer must be one to whom the brand has given its own id."""
-    known = await customers.find(state, brand, wanted.customer)
+    points = _points(brand, wanted)
+    known = await _find(state, brand, wanted.customer)
     if known is None:
         raise Problem("insufficient_balance", "Nobody has reported this customer yet, so she has no points.")
-    if not known.confirmed:
-        raise Problem(
-            "customer_not_confirmed",
-            "The customer is known by an email or phone alone. She can redeem once she is reported with the brand's own id.",
-        )
     return await _redeem(
         state,
         Redeem(
@@ -47,7 +45,10 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
             operation=Operation.AUTHORIZE,
             key=key,
             request_hash=request_fingerprint("authorize", wanted),
-            points=wanted.points,
+            points=points or 0,
+            maximum=points is None,
+            value=wanted.value,
+            point_value=brand.point_value,
             customer=known.customer,
             capture=wanted.capture,
             hold_s=wanted.expires_in_s,
@@ -56,6 +57,50 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
             terminal_id=wanted.terminal_id,
         ),
     )
+
+
+async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:
+    """Say what a redemption would take and pay now. Nothing is set aside."""
+    points = _points(brand, wanted)
+    known = await _find(state, brand, wanted.customer)
+    ledger: Ledger = state.ledger
+    # Nobody has the number 0, nor points.
+    balance = await ledger.balance(brand.book, 0 if known is None else known.customer)
+    taken = min(balance.spendable, POINTS_MAX) if points is None else points
+    worth = brand.point_value
+    return QuoteResponse(
+        points=taken,
+        value=wanted.value if wanted.value is not None or worth is None else worth.worth(taken),
+        spendable=0 < taken <= balance.spendable,
+        balance=balance.spendable,
+        balance_value=None if worth is None else worth.worth(balance.spendable),
+        currency=brand.currency,
+        balance_seq=balance.seq,
+    )
+
+
+async def _find(state: State, brand: Brand, customer: CustomerRef) -> Known | None:
+    known = await customers.find(state, brand, customer)
+    if known is not None and not known.confirmed:
+        raise Problem(
+            "customer_not_confirmed",
+            "The customer is known by an email or phone alone. She can redeem once she is reported with the brand's own id.",
+        )
+    return known
+
+
+def _points(brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> int | None:
+    """How many points are asked for; ``None`` for all that there is."""
+    if (wanted.points is None) == (wanted.value is None):
+        raise invalid_field("/points", "give exactly one of points and value")
+    if wanted.value is None:
+        return None if wanted.points == "max" else wanted.points
+    if brand.point_value is None:
+        raise invalid_field("/value", "the brand has not said what its points are worth; give points")
+    points = brand.point_value.points_for(wanted.value)
+    if points > POINTS_MAX:
+        raise invalid_field("/value", f"is worth more than {POINTS_MAX} points")
+    return points
 
 
 async def capture(state: State, brand: Brand, public_id: str, wanted: CaptureRequest, key: str) -> RedemptionResult:

@@ -8,8 +8,9 @@ from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK
 
-from ledger import Ledger, RedemptionResult
+from ledger import Ledger, RedemptionResult, RedemptionStatus
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -17,10 +18,18 @@ from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
 from service.idempotency import decided
 from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
 from service.problems import not_found
 from service.redemptions import actions
-from service.redemptions.schemas import CaptureRequest, RedemptionRequest, RedemptionResponse, RefundRequest, VoidRequest
+from service.redemptions.schemas import (
+    CaptureRequest,
+    QuoteRequest,
+    QuoteResponse,
+    RedemptionRequest,
+    RedemptionResponse,
+    RefundRequest,
+    VoidRequest,
+)
 
 _WRITE = [requires(Scope.REDEMPTIONS_WRITE)]
 _READ = [requires(Scope.REDEMPTIONS_READ)]
@@ -40,6 +49,21 @@ async def authorize_redemption(
 ) -> Response[RedemptionResponse]:
     """Set points aside for a purchase."""
     return _answer(principal, await actions.authorize(state, principal.brand, data, idempotency_key))
+
+
+@post(
+    "/v1/redemptions/quote",
+    guards=_READ,
+    tags=["redemptions"],
+    status_code=HTTP_200_OK,
+    responses=problems("customer_not_confirmed"),
+)
+async def quote_redemption(data: JSONBody[QuoteRequest], principal: NamedDependency[Principal], state: State) -> QuoteResponse:
+    """What a redemption would take and pay; nothing is set aside.
+
+    What points pay is rounded down to a minor unit; a value takes the fewest points that are worth it.
+    """
+    return await actions.quote(state, principal.brand, data)
 
 
 @post(
@@ -118,10 +142,14 @@ async def list_redemptions(
     state: State,
     customer: Annotated[str | None, QueryParameter(description="The brand's own id of a customer.")] = None,
     order_ref: Annotated[str | None, QueryParameter(description="The storefront's reference of a purchase.")] = None,
+    status: Annotated[RedemptionStatus | None, QueryParameter(description="Where a redemption stands.")] = None,
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[RedemptionResponse]:
-    """Redemptions, newest first: all, a customer's, or those for an order."""
+    """Redemptions, newest first: all, a customer's, those for an order, or those of a status.
+
+    A page of a status may hold fewer than ``limit``, or none, and still have a ``next``: go on until that is null.
+    """
     book = principal.brand.book
     number: int | None = None
     if customer is not None:
@@ -129,9 +157,11 @@ async def list_redemptions(
         if known is None:
             return Page(items=[], next=None)
         number = known.customer
-    found = await ledger.find_redemptions(book, customer=number, order_ref=order_ref, before=after, limit=limit + 1)
-    listed = page(found, limit=limit, cursor=lambda redemption: redemption.redemption)
-    return Page(items=[RedemptionResponse.of(each, book.book_id) for each in listed.items], next=listed.next)
+    found, more = await ledger.find_redemptions(
+        book, customer=number, order_ref=order_ref, status=status, before=after, limit=limit
+    )
+    items = [RedemptionResponse.of(each, book.book_id) for each in found]
+    return Page(items=items, next=None if more is None else str(more))
 
 
 def _answer(principal: Principal, result: RedemptionResult) -> Response[RedemptionResponse]:
@@ -141,6 +171,7 @@ def _answer(principal: Principal, result: RedemptionResult) -> Response[Redempti
 
 route_handlers: list[Any] = [
     authorize_redemption,
+    quote_redemption,
     list_redemptions,
     get_redemption,
     capture_redemption,

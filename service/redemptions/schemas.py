@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -20,13 +20,20 @@ HOLD_S_MAX = 30 * 86_400
 HoldSeconds = Annotated[int, msgspec.Meta(ge=1, le=HOLD_S_MAX)]
 
 
+MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+"""An amount in minor units of the brand's currency: cents, pence, yen."""
+
+
 class RedemptionRequest(Body, frozen=True):
-    """Points to set aside for a purchase."""
+    """Points to set aside for a purchase: exactly one of ``points`` and ``value``."""
 
     customer: CustomerRef
-    points: Points
     order_ref: Identifier
     """The storefront's own reference of the purchase."""
+    points: Points | Literal["max"] | None = None
+    """So many, or all that the customer can spend."""
+    value: MinorUnits | None = None
+    """As many as are worth this, in minor units of the brand's currency."""
     capture: bool = False
     """Spend the points at once, without a hold."""
     expires_in_s: HoldSeconds = HOLD_S
@@ -35,6 +42,32 @@ class RedemptionRequest(Body, frozen=True):
     terminal_id: Identifier | None = None
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "points": 500, "order_ref": "order-77812"}
+
+
+class QuoteRequest(Body, frozen=True):
+    """What a redemption would take and pay: exactly one of ``points`` and ``value``."""
+
+    customer: CustomerRef
+    points: Points | Literal["max"] | None = None
+    value: MinorUnits | None = None
+
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "points": "max"}
+
+
+class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a redemption of ``points`` would pay of a purchase (``value``), and whether she can spend so many.
+
+    ``balance`` is all that the customer can spend, worth ``balance_value``, as of ``balance_seq``. Values are in minor units of
+    ``currency``, null when the brand has not said what its points are worth.
+    """
+
+    points: int
+    value: int | None
+    spendable: bool
+    balance: int
+    balance_value: int | None
+    currency: str
+    balance_seq: int
 
 
 class CaptureRequest(Body, frozen=True):
@@ -81,7 +114,10 @@ class RedemptionLotResponse(msgspec.Struct, frozen=True):
 class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A redemption. ``captured``, ``released`` and what is still held add up to ``authorized``.
 
-    ``balance`` is what the customer can spend after it, as of ``balance_seq``.
+    ``value`` is what the authorized points pay of the purchase, in minor units of the brand's currency; ``captured_value`` and
+    ``refunded_value`` are its parts for the points captured and refunded, rounded so that what was captured in full is paid in
+    full and what was refunded in full is given back in full. ``balance`` is what the customer can spend after it, as of
+    ``balance_seq``.
     """
 
     redemption_id: str
@@ -94,6 +130,8 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
     released: int
     refunded: int
     value: int | None
+    captured_value: int | None
+    refunded_value: int | None
     operations: Sequence[OperationResponse]
     lots: Sequence[RedemptionLotResponse]
     expires_at: datetime
@@ -103,6 +141,7 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, redemption: Redemption, book_id: int) -> RedemptionResponse:
         """The redemption as a storefront sees it."""
+        captured_value, refunded_value = _parts_of_value(redemption)
         return cls(
             redemption_id=redemption_id(book_id, redemption.redemption),
             status=redemption.status,
@@ -114,6 +153,8 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
             released=redemption.released,
             refunded=redemption.refunded,
             value=redemption.value,
+            captured_value=captured_value,
+            refunded_value=refunded_value,
             operations=[
                 OperationResponse(operation.verb, operation.points, operation.posted_at, operation.seq)
                 for operation in redemption.operations
@@ -126,3 +167,12 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
             balance=redemption.balance,
             balance_seq=redemption.balance_seq,
         )
+
+
+def _parts_of_value(redemption: Redemption) -> tuple[int | None, int | None]:
+    """What the captured points pay, rounded down, and what of that went back: the rest of what is kept, rounded down too."""
+    if redemption.value is None:
+        return None, None
+    captured = redemption.value * redemption.captured // redemption.authorized
+    kept = redemption.value * (redemption.captured - redemption.refunded) // redemption.authorized
+    return captured, captured - kept

@@ -95,8 +95,8 @@ async def test_a_messaging_key_can_neither_create_nor_fund(api: Api) -> None:
 
 
 def _campaign(*rules: Rule) -> Campaign:
-    unsaid: dict[str, Any] = dict.fromkeys(Campaign.__struct_fields__)
-    return Campaign(**unsaid | {"rules": rules})
+    said: dict[str, Any] = {**dict.fromkeys(Campaign.__struct_fields__), "rules": rules}
+    return Campaign(**said)
 
 
 def test_the_rule_that_names_the_channel_wins() -> None:

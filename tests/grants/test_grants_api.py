@@ -158,6 +158,7 @@ BAD_ITEMS: list[tuple[dict[str, Any], str, str]] = [
     ({"occurred_at": "yesterday"}, "invalid_field", "/occurred_at"),
     ({"occurred_at": "2026-01-01T00:00:00"}, "invalid_field", "/occurred_at"),
     ({"occurred_at": "2199-01-01T00:00:00Z"}, "occurred_at_out_of_range", "/occurred_at"),
+    ({"occurred_at": "2024-01-01T00:00:00Z"}, "occurred_at_out_of_range", "/occurred_at"),
     ({"metadata": {"k": "v" * 3000}}, "invalid_field", "/metadata"),
     ({"metadata": {"k": {"deep": 1}}}, "invalid_field", "/metadata"),
     ({"metadata": {"k": "\0"}}, "invalid_field", "/metadata/k"),

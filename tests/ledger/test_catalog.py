@@ -21,14 +21,24 @@ BOOK_TABLES = {
     "customer_state",
     "cut",
     "cut_balance",
+    "balance_import",
 }
 
 LOOK_UP_TABLES = {"customer", "identity", "link", "destination"}
-CONFIGURATION_TABLES = {"brand", "api_key", "campaign", "campaign_version", "alembic_version"}
+CONFIGURATION_TABLES = {
+    "brand",
+    "brand_point_value",
+    "api_key",
+    "key_quota",
+    "audit_trail",
+    "campaign",
+    "campaign_version",
+    "alembic_version",
+}
 
 EXECUTED_BY = {
-    "rewards_application": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1"},
-    "rewards_worker": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "sweep_v1"},
+    "rewards_application": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "advance_clock_v1"},
+    "rewards_worker": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "advance_clock_v1", "sweep_v1"},
     "rewards_reader": set[str](),
 }
 READING = {
@@ -38,6 +48,8 @@ READING = {
     "account_id_v1",
     "spendable_v1",
     "redemption_v1",
+    "redemption_status_v1",
+    "redemption_sums_v1",
     "rfc3339_v1",
 }
 
@@ -156,7 +168,7 @@ async def test_each_role_executes_what_its_work_needs_and_no_more(owner: asyncpg
 
 async def test_what_runs_with_the_owners_rights_is_what_may_be_called_to_post(owner: asyncpg.Connection[Any]) -> None:
     definers = await names(owner, "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace AND prosecdef")
-    assert definers == EXECUTED_BY["rewards_worker"] | {"open_book_v1"}
+    assert definers == EXECUTED_BY["rewards_worker"] | {"open_book_v1", "import_balances_v1", "set_issue_limit_v1"}
 
 
 async def test_a_constraints_name_is_a_sentence(owner: asyncpg.Connection[Any]) -> None:

@@ -554,7 +554,7 @@ async def test_redemptions_are_found_by_customer_and_by_order_newest_first(ledge
     ]
 
     async def found(**asked: Any) -> list[int]:
-        return [made.index(each.redemption) for each in await ledger.find_redemptions(book, **asked)]
+        return [made.index(each.redemption) for each in (await ledger.find_redemptions(book, **asked))[0]]
 
     assert await found(customer=7) == [3, 2, 0]
     assert await found(order_ref="a") == [3, 1, 0]
@@ -562,7 +562,7 @@ async def test_redemptions_are_found_by_customer_and_by_order_newest_first(ledge
     assert await found(customer=7, limit=1) == [3]
     assert await found(customer=7, before=made[3], limit=1) == [2]
     assert await found(customer=9) == []
-    assert await ledger.find_redemptions(Book(2, book.book_id), customer=7) == []
+    assert await ledger.find_redemptions(Book(2, book.book_id), customer=7) == ([], None)
 
 
 STATUSES = {status for story in STORIES.values() for status in (after.answer for after in story) if status.islower()}

@@ -38,6 +38,11 @@ FORGERIES = {
     "copy into the log": "COPY ledger.transfer FROM '/etc/hostname'",
     "lock the books": "DO $$ BEGIN LOCK TABLE ledger.head IN ACCESS EXCLUSIVE MODE; END $$",
     "lock a head": "SELECT * FROM ledger.head FOR UPDATE",
+    "import balances": """
+        SELECT ledger.import_balances_v1(
+            1, 1, now(), sha256('\\x00'), 1, 5, ARRAY[7::bigint], ARRAY[5::bigint], ARRAY[0::smallint], ARRAY['infinity'::date])
+    """,
+    "set the issue limit": "SELECT ledger.set_issue_limit_v1(1, 1, now(), 1000000000000000000)",
     "open a book": "SELECT ledger.open_book_v1(1, 'points', 'UTC', 1000, 30)",
     "write transfers": """
         SELECT ledger.write_transfers_v1(
@@ -49,7 +54,9 @@ FORGERIES = {
     "post what is due": "SELECT ledger.post_due_v1(head, 7) FROM ledger.head",
     "release a hold": "SELECT ledger.release_hold_v1(head, 7, 3, current_date, NULL) FROM ledger.head",
     "authorize without a key": """
-        SELECT ledger.authorize_v1(head, 7, 5, true, 0, '', NULL, NULL, NULL, '\\x00', '\\x00') FROM ledger.head
+        SELECT ledger.authorize_v1(
+            head, 7, 5, true, 0, '', NULL, ARRAY[NULL::bigint, NULL], NULL, NULL, '\\x00', '\\x00', '\\x00')
+        FROM ledger.head
     """,
     "capture without a key": "SELECT ledger.capture_v1(head, 7, 3, 5, true) FROM ledger.head",
     "void without a check": "SELECT ledger.void_v1(head, 7, 3) FROM ledger.head",
@@ -78,6 +85,7 @@ FORGERIES = {
 
 SWEEP = "SELECT ledger.sweep_v1(1, 1, now(), 10)"
 CUT = "SELECT ledger.take_cut_v1(1, 1, now(), 'forged')"
+CLOCK = "SELECT * FROM ledger.advance_clock_v1(1, 1, now(), 60, NULL)"
 FUND = "SELECT ledger.fund_v1(1, 1, now(), 1, 1000, '\\x00', '\\x00')"
 READ_KEYS = "SELECT * FROM ledger.idempotency_key"
 
@@ -86,6 +94,7 @@ BEYOND = [  # what one role may do and another may not
     (READER_ROLE, SWEEP),
     (READER_ROLE, CUT),
     (READER_ROLE, FUND),
+    (READER_ROLE, CLOCK),
     (READER_ROLE, READ_KEYS),
 ]
 

@@ -175,6 +175,50 @@ async def test_redemptions_are_found_by_order_and_by_customer(shop: httpx.AsyncC
     assert ([each["order_ref"] for each in rest["items"]], rest["next"]) == (["order-0"], None)
 
 
+async def test_redemptions_are_found_by_where_they_stand(
+    shop: httpx.AsyncClient, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: dict[str, list[tuple[str, dict[str, Any]]]] = {
+        "authorized": [],
+        "partially_captured": [("capture", {"points": 1, "final": False})],
+        "captured": [("capture", {})],
+        "voided": [("void", {})],
+        "partially_refunded": [("capture", {}), ("refund", {"points": 1})],
+        "refunded": [("capture", {}), ("refund", {})],
+        "expired": [],
+    }
+    for status, operations in steps.items():
+        made = (await authorize(shop, status, points=4, order_ref=status)).json()
+        for n, (operation, body) in enumerate(operations):
+            (await act(shop, made["redemption_id"], operation, f"{status}-{n}", **body)).raise_for_status()
+    # Long ago by the book's clock, and nobody has posted what is due.
+    await owner.execute("UPDATE ledger.redemption SET deadline = now() - interval '1 day' WHERE order_ref = 'expired'")
+
+    async def found(**asked: Any) -> list[str]:
+        orders: list[str] = []
+        after: dict[str, str] = {}
+        while True:
+            page = (await shop.get("/v1/redemptions", params=asked | after)).json()
+            assert {each["status"] for each in page["items"]} <= {asked["status"]}
+            orders += [each["order_ref"] for each in page["items"]]
+            if page["next"] is None:
+                return orders
+            after = {"after": page["next"]}
+
+    for status in steps:
+        assert await found(status=status) == [status]
+    assert await found(status="captured", customer="c-1", order_ref="captured") == ["captured"]
+    assert await found(status="captured", order_ref="voided") == []
+    # Pages that are full, and pages that look at less than there is.
+    await authorize(shop, "another", points=1, order_ref="another")
+    assert await found(status="authorized", limit=1) == ["another", "authorized"]
+    monkeypatch.setattr("ledger.redemptions.LOOKED_AT_MAX", 2)
+    assert await found(status="authorized") == ["another", "authorized"]
+    assert await found(status="refunded") == ["refunded"]
+    wrong = await shop.get("/v1/redemptions", params={"status": "open"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "?status")
+
+
 async def test_two_hundred_tills_at_once_never_overspend(shop: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(authorize(shop, f"till-{n}", points=7) for n in range(200)))
     assert sorted({answer.status_code for answer in answers}) == [201, 402]

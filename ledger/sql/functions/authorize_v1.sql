@@ -1,6 +1,8 @@
 -- Sets points aside for a purchase: lots, soonest to expire first, to the redemption's own accounts.
 -- Returns the new redemption's id, or NULL when the wallet has too little. The head is locked and what is due is posted.
--- With p_capture the points are spent in the same transaction.
+-- With p_capture the points are spent in the same transaction. p_points -1 is all there is, at most 10^9.
+-- The value kept is p_value, or what the points are worth, rounded down. The details' hash is over it, as over the rest:
+-- p_before, the value in digits (or null), p_after.
 
 CREATE OR REPLACE FUNCTION ledger.authorize_v1(
     p_head         ledger.head,
@@ -9,11 +11,13 @@ CREATE OR REPLACE FUNCTION ledger.authorize_v1(
     p_capture      boolean,
     p_hold_s       integer,
     p_order_ref    text,
-    p_value        bigint,
+    p_value        bigint,  -- NULL: what the points are worth
+    p_worth        bigint[],  -- so many points are so many minor units; NULLs: nobody has said
     p_store_id     text,
     p_terminal_id  text,
     p_salt         bytea,
-    p_details      bytea
+    p_before       bytea,
+    p_after        bytea
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
@@ -21,7 +25,8 @@ DECLARE
     v_owner     CONSTANT bytea := ledger.account_owner_v1(1, p_customer);
     v_deadline  CONSTANT timestamptz := p_head.posted_at + make_interval(secs => p_hold_s);
     v_holder    bytea;
-    v_missing   bigint := p_points;
+    v_wanted    CONSTANT bigint := CASE WHEN p_points = -1 THEN 1000000000 ELSE p_points END;
+    v_missing   bigint := v_wanted;
     v_taken     bigint;
     v_lot       record;
     v_verbs     smallint[] := '{}';
@@ -31,6 +36,7 @@ DECLARE
     v_held      bytea[];
     v_legs      integer;
     v_id        bigint;
+    v_value     bigint;
 BEGIN
     SELECT head.seq + 1 INTO v_id FROM ledger.head WHERE head.book_id = p_head.book_id;
     v_holder := ledger.account_owner_v1(3, v_id);
@@ -54,9 +60,10 @@ BEGIN
         v_missing := v_missing - v_taken;
         EXIT WHEN v_missing = 0;
     END LOOP;
-    IF v_missing > 0 THEN
+    IF v_missing > 0 AND (p_points <> -1 OR v_missing = v_wanted) THEN
         RETURN NULL;
     END IF;
+    v_value := coalesce(p_value, (v_wanted - v_missing) * p_worth[2] / p_worth[1]);
 
     IF p_capture THEN
         v_legs := cardinality(v_amounts);
@@ -73,10 +80,12 @@ BEGIN
         book_id, id, customer, deadline, closed_at, order_ref, value, store_id, terminal_id, salt
     )
     VALUES (
-        p_head.book_id, v_id, p_customer, v_deadline, CASE WHEN p_capture THEN p_head.posted_at END, p_order_ref, p_value,
+        p_head.book_id, v_id, p_customer, v_deadline, CASE WHEN p_capture THEN p_head.posted_at END, p_order_ref, v_value,
         p_store_id, p_terminal_id, p_salt
     );
     RETURN ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, v_deadline, p_details, NULL, v_verbs, v_debits, v_credits, v_amounts);
+        p_head, p_head.posted_at, p_customer, NULL, v_deadline,
+        sha256(p_before || convert_to(coalesce(v_value::text, 'null'), 'UTF8') || p_after), NULL,
+        v_verbs, v_debits, v_credits, v_amounts);
 END
 $function$;

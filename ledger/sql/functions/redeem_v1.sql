@@ -13,16 +13,19 @@ CREATE OR REPLACE FUNCTION ledger.redeem_v1(
     p_requests      bytea[],
     p_customers     bigint[],
     p_redemptions   bigint[],
-    p_points        bigint[],  -- 0: all there is
+    p_points        bigint[],  -- 0: all there is; to authorize that, -1
     p_finals        boolean[],
     p_captures      boolean[],
     p_hold_s        integer[],
     p_order_refs    text[],
-    p_values        bigint[],  -- elements may be NULL, as may those of the next two
+    p_values        bigint[],  -- elements may be NULL, as may those of the next four
+    p_value_points  bigint[],
+    p_value_units   bigint[],
     p_stores        text[],
     p_terminals     text[],
     p_salts         bytea[],
-    p_details       bytea[]
+    p_befores       bytea[],
+    p_afters        bytea[]
 ) RETURNS TABLE (outcome smallint, replayed boolean, answer jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -54,7 +57,9 @@ BEGIN
         v_customer := p_customers[v_step];
 
         -- Nothing would be moved, and a redemption be made that has no place in the log.
-        IF p_points[v_step] < (p_operations[v_step] = 1)::integer THEN
+        IF p_points[v_step] < (p_operations[v_step] = 1)::integer
+            AND NOT (p_operations[v_step] = 1 AND p_points[v_step] = -1)
+        THEN
             RAISE EXCEPTION 'too few points: %', p_points[v_step] USING ERRCODE = 'invalid_parameter_value';
         END IF;
 
@@ -92,8 +97,9 @@ BEGIN
                     WHEN 1 THEN
                         v_redemption := ledger.authorize_v1(
                             v_head, v_customer, p_points[v_step], p_captures[v_step], p_hold_s[v_step],
-                            p_order_refs[v_step], p_values[v_step], p_stores[v_step], p_terminals[v_step],
-                            p_salts[v_step], p_details[v_step]);
+                            p_order_refs[v_step], p_values[v_step],
+                            ARRAY[p_value_points[v_step], p_value_units[v_step]],
+                            p_stores[v_step], p_terminals[v_step], p_salts[v_step], p_befores[v_step], p_afters[v_step]);
                         v_outcome := CASE WHEN v_redemption IS NULL THEN 9 ELSE c_done END;
                     WHEN 2 THEN
                         v_outcome := ledger.capture_v1(v_head, v_customer, v_redemption, p_points[v_step], p_finals[v_step]);

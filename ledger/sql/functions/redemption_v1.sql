@@ -13,15 +13,8 @@ AS $function$
     SELECT jsonb_build_object(
         'redemption', redemption.id,
         'customer', redemption.customer,
-        'status', CASE
-            WHEN sums.refunded > 0 AND sums.refunded = sums.captured AND state.closed THEN 'refunded'
-            WHEN sums.refunded > 0 THEN 'partially_refunded'
-            WHEN sums.captured > 0 AND state.closed THEN 'captured'
-            WHEN sums.captured > 0 THEN 'partially_captured'
-            WHEN NOT state.closed THEN 'authorized'
-            WHEN redemption.closed_at < redemption.deadline THEN 'voided'
-            ELSE 'expired'
-        END,
+        'status', ledger.redemption_status_v1(
+            redemption.closed_at, redemption.deadline, p_clock, sums.captured, sums.refunded),
         'order_ref', redemption.order_ref,
         'store_id', redemption.store_id,
         'terminal_id', redemption.terminal_id,

@@ -15,12 +15,12 @@ $rights$;
 -- Reading: expressions and look-ups that run with the caller's own rights.
 GRANT EXECUTE ON FUNCTION
     ledger.account_kind_v1, ledger.account_expires_on_v1, ledger.account_owner_v1, ledger.account_id_v1,
-    ledger.spendable_v1, ledger.redemption_v1, ledger.rfc3339_v1
+    ledger.spendable_v1, ledger.redemption_v1, ledger.redemption_status_v1, ledger.redemption_sums_v1, ledger.rfc3339_v1
 TO rewards_application, rewards_worker, rewards_reader;
 
 -- Posting.
 GRANT EXECUTE ON FUNCTION
-    ledger.post_grants_v1, ledger.redeem_v1, ledger.fund_v1, ledger.take_cut_v1
+    ledger.post_grants_v1, ledger.redeem_v1, ledger.fund_v1, ledger.take_cut_v1, ledger.advance_clock_v1
 TO rewards_application, rewards_worker;
 
 -- Tidying up.

@@ -1,0 +1,93 @@
+"""A file of balances that a brand brings along: CSV in UTF-8, its first line the names of its columns.
+
+    id          the brand's own id of the customer
+    points      a whole number, from 1
+    expires_on  the last day they can be spent, as in 2027-12-31; empty or absent: never
+    class       engagement, purchase or third_party; empty or absent: engagement
+
+A customer may have several lines, one for each last day and class.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import date
+
+import msgspec
+
+from ledger import POINTS_MAX, TEXT_BYTES_MAX, AccountClass
+
+COLUMNS = ("id", "points", "expires_on", "class")
+_WRONG_MAX = 10
+_POINTS = re.compile(r"[1-9][0-9]{0,9}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class BalanceFileInvalid(Exception):
+    """Why a file of balances is not imported; the message is for the operator."""
+
+
+class BroughtBalance(msgspec.Struct, frozen=True):
+    """One line."""
+
+    id: str
+    points: int
+    expires_on: date | None
+    account_class: AccountClass
+
+
+def read_balances(content: bytes, *, today: date) -> list[BroughtBalance]:
+    """Read a file whole. Raises `BalanceFileInvalid`, which names the first lines that are wrong."""
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header: list[str] = next(reader, [""])
+        if not {"id", "points"} <= set(header) <= set(COLUMNS) or len(header) != len(set(header)):
+            raise BalanceFileInvalid(f"The first line must name the columns, out of {', '.join(COLUMNS)}.")
+        balances: list[BroughtBalance] = []
+        wrong: list[str] = []
+        seen: dict[tuple[str, date | None, AccountClass], int] = {}
+        for fields in reader:
+            read = _read_line(header, fields, today)
+            if isinstance(read, str):
+                wrong.append(f"line {reader.line_num}: {read}")
+                continue
+            lot = (read.id, read.expires_on, read.account_class)
+            if lot in seen:
+                wrong.append(f"line {reader.line_num}: the same customer, last day and class as line {seen[lot]}")
+            seen[lot] = reader.line_num
+            balances.append(read)
+    except UnicodeDecodeError:
+        raise BalanceFileInvalid("The file is not UTF-8.") from None
+    except csv.Error as error:
+        raise BalanceFileInvalid(f"The file is not CSV: {error}.") from None
+    if wrong:
+        more = f"\nand {len(wrong) - _WRONG_MAX} more" if len(wrong) > _WRONG_MAX else ""
+        raise BalanceFileInvalid("\n".join(wrong[:_WRONG_MAX]) + more)
+    if not balances:
+        raise BalanceFileInvalid("There are no lines.")
+    return balances
+
+
+def _read_line(header: list[str], fields: list[str], today: date) -> BroughtBalance | str:
+    """One line, or what is wrong with it."""
+    if len(fields) != len(header):
+        return f"has {len(fields)} fields, not {len(header)}"
+    values = dict(zip(header, fields, strict=True))
+    name, points, day, class_name = (values.get(column, "") for column in COLUMNS)
+    if not 1 <= len(name.encode()) <= TEXT_BYTES_MAX or any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in name):
+        return f"id must be 1 to {TEXT_BYTES_MAX} bytes without control characters"
+    if not _POINTS.fullmatch(points) or int(points) > POINTS_MAX:
+        return f"points must be a whole number from 1 to {POINTS_MAX}"
+    try:
+        expires_on = date.fromisoformat(day) if _DAY.fullmatch(day) else None
+    except ValueError:
+        return "expires_on is not a day"
+    if day and expires_on is None:
+        return "expires_on must be a day such as 2027-12-31"
+    if expires_on is not None and expires_on < today:
+        return "expires_on is past"
+    if class_name and class_name.upper() not in AccountClass.__members__:
+        return "class must be engagement, purchase or third_party"
+    return BroughtBalance(name, int(points), expires_on, AccountClass[(class_name or "engagement").upper()])

@@ -1,0 +1,174 @@
+"""`rewards import balances` and `rewards brand set-issue-limit`: what only the operator does to a book."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from click.testing import CliRunner, Result
+
+from ledger import audit
+from service.brands.errors import BrandUnknown, IssueLimitRefused
+from service.cli.main import rewards
+from service.customers.balance_file import BalanceFileInvalid
+from service.settings import create_secrets, load_secrets
+from tests.api_fixtures import Api, make_brand
+from tests.conftest import Database
+
+Run = Callable[..., Awaitable[Result]]
+
+FILE = """id,points,expires_on,class
+c-1,100,,
+c-1,20,2090-12-31,purchase
+"c,2",7,2091-01-31,
+"""
+IMPORT = ("import", "balances", "--brand", "lumen", "--rows", 3, "--points", 127)
+
+
+@pytest.fixture
+def run(database: Database, tmp_path: Path) -> Run:
+    """Runs `rewards` with these arguments on the test's database."""
+    create_secrets(tmp_path / "secrets.json")
+    runner = CliRunner(
+        env={
+            "REWARDS_DATABASE_URL": database.application_url,
+            "REWARDS_OWNER_DATABASE_URL": database.owner_url,
+            "REWARDS_SECRETS_FILE": str(tmp_path / "secrets.json"),
+        }
+    )
+
+    async def run(*arguments: object) -> Result:
+        return await asyncio.to_thread(runner.invoke, rewards, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file of three lots of two customers."""
+    path = tmp_path / "members.csv"
+    path.write_text(FILE)
+    return path
+
+
+async def trail(owner: asyncpg.Connection[Any]) -> list[tuple[str, str]]:
+    """The operator's acts, in order."""
+    rows = await owner.fetch("SELECT act, subject FROM rewards.audit_trail WHERE by_operator ORDER BY entry_no")
+    return [(row["act"], row["subject"]) for row in rows if row["act"] in {"balances.import", "brand.set_issue_limit"}]
+
+
+async def test_a_file_opens_its_lots_once(
+    run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    # The service that answers must know the identities by the same key.
+    api.app.state.customers.key = load_secrets(tmp_path / "secrets.json").identity_keys[-1]
+    storefront = api.client("storefront")
+    checked = await run(*IMPORT, "--dry-run", file)
+    assert (checked.exit_code, await owner.fetchval("SELECT count(*) FROM ledger.transfer")) == (0, 0), checked.output
+    done = await run(*IMPORT, file)
+    assert done.exit_code == 0, done.output
+    assert "Opened 3 lots with 127 points, from seq 1" in done.output
+    again = await run(*IMPORT, file)
+    assert (again.exit_code, "imported before" in again.output) == (0, True), again.output
+
+    balance = (await storefront.get("/v1/customers/c-1/balance")).json()
+    assert (balance["balance"], [(lot["points"], lot["expires_on"]) for lot in balance["lots"]]) == (
+        120,
+        [(20, "2090-12-31"), (100, None)],
+    )
+    assert (await storefront.get("/v1/customers/c,2/balance")).json()["balance"] == 7
+    statement = (await storefront.get("/v1/customers/c-1/statement")).json()["items"]
+    assert [(entry["type"], entry["points"]) for entry in statement] == [("open", 20), ("open", 100)]
+    spent = await storefront.post(
+        "/v1/redemptions",
+        json={"customer": {"id": "c-1"}, "points": 30, "order_ref": "o", "capture": True},
+        headers={"Idempotency-Key": "k"},
+    )
+    assert (spent.status_code, spent.json()["balance"]) == (201, 90)
+    findings = await audit(owner, api.brand.book)
+    assert [finding.invariant for finding in findings if finding.violations] == []
+    assert await trail(owner) == [("balances.import", "lumen")]
+
+
+async def test_two_imports_of_one_file_at_once_post_it_once(run: Run, file: Path, owner: asyncpg.Connection[Any]) -> None:
+    await make_brand(owner)
+    both = await asyncio.gather(run(*IMPORT, file), run(*IMPORT, file))
+    assert [each.exit_code for each in both] == [0, 0]
+    assert await owner.fetchval("SELECT sum(amount) FROM ledger.transfer") == 127
+
+
+async def test_another_file_adds_to_lots_that_are_there(run: Run, file: Path, owner: asyncpg.Connection[Any]) -> None:
+    await make_brand(owner)
+    await run(*IMPORT, file)
+    file.write_text("id,points\nc-1,3\n")
+    done = await run("import", "balances", "--brand", "lumen", "--rows", 1, "--points", 3, file)
+    assert done.exit_code == 0, done.output
+    assert await owner.fetchval("SELECT max(points) FROM ledger.customer_state") == 123
+    assert await owner.fetchval("SELECT count(*) FROM ledger.account WHERE kind = 1") == 3
+
+
+WRONG_FILES = [
+    ("id,points\nc-1,3\n", "1 lines with 3 points, not 3 with 127"),
+    ("id;points\nc-1;3\n", "must name the columns"),
+    ("id\nc-1\n", "must name the columns"),
+    ("", "must name the columns"),
+    ("id,points\n", "no lines"),
+    ("id,points\nc-1,0\nc-2,1.5\n", "line 2: points must be a whole number"),
+    ("id,points\n,5\n", "line 2: id must be"),
+    ("id,points\nc-1,5,6\n", "line 2: has 3 fields, not 2"),
+    ("id,points,expires_on\nc-1,5,2020-01-31\n", "line 2: expires_on is past"),
+    ("id,points,expires_on\nc-1,5,31.12.2090\n", "line 2: expires_on must be a day"),
+    ("id,points,expires_on\nc-1,5,2090-02-30\n", "line 2: expires_on is not a day"),
+    ("id,points,class\nc-1,5,gift\n", "line 2: class must be"),
+    ("id,points\nc-1,5\nc-1,6\n", "line 3: the same customer, last day and class as line 2"),
+    ('id,points\n"c-1,5\n', "not CSV"),
+    ("id,points\n\xff,5\n", "not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("content", "says"), WRONG_FILES)
+async def test_a_file_that_is_wrong_is_not_imported(
+    run: Run, file: Path, owner: asyncpg.Connection[Any], content: str, says: str
+) -> None:
+    await make_brand(owner)
+    file.write_bytes(content.encode("latin-1"))
+    done = await run(*IMPORT, file)
+    assert isinstance(done.exception, BalanceFileInvalid)
+    assert says in str(done.exception)
+    assert await owner.fetchval("SELECT count(*) FROM ledger.transfer") == 0
+    assert await owner.fetchval("SELECT count(*) FROM rewards.customer") == 0
+
+
+async def test_the_issue_limit_is_what_the_operator_says(run: Run, api: Api, owner: asyncpg.Connection[Any]) -> None:
+    campaign = {
+        "id": "autumn",
+        "name": "Autumn",
+        "starts_at": "2026-01-01T00:00:00Z",
+        "ends_at": "2099-01-01T00:00:00Z",
+        "budget": 1_000,
+        "rules": [{"action": "click", "points": 1}],
+    }
+    admin = api.client("admin")
+    (await admin.post("/v1/campaigns", json=campaign)).raise_for_status()
+    done = await run("brand", "set-issue-limit", "lumen", 1_500)
+    assert done.exit_code == 0, done.output
+    assert "lumen may issue 1,500 points" in done.output
+
+    async def fund(key: str, points: int) -> int:
+        path = "/v1/campaigns/autumn/fund"
+        return (await admin.post(path, json={"points": points}, headers={"Idempotency-Key": key})).status_code
+
+    assert [await fund("a", 501), await fund("b", 500), await fund("c", 1)] == [402, 201, 402]
+    less = await run("brand", "set-issue-limit", "lumen", 1_499)
+    assert isinstance(less.exception, IssueLimitRefused)
+    assert (await run("brand", "set-issue-limit", "lumen", 1_501)).exit_code == 0
+    assert await fund("d", 1) == 201
+    assert isinstance((await run("brand", "set-issue-limit", "nobody", 1)).exception, BrandUnknown)
+    assert await trail(owner) == [("brand.set_issue_limit", "lumen")] * 2
+    after = await owner.fetchval("SELECT after::text FROM rewards.audit_trail WHERE act = 'brand.set_issue_limit' LIMIT 1")
+    assert json.loads(after) == {"points": 1_500}
