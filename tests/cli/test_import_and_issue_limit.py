@@ -31,16 +31,14 @@ IMPORT = ("import", "balances", "--brand", "lumen", "--rows", 3, "--points", 127
 
 
 @pytest.fixture
-def run(database: Database, tmp_path: Path) -> Run:
+def run(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `rewards` with these arguments on the test's database."""
     create_secrets(tmp_path / "secrets.json")
-    runner = CliRunner(
-        env={
-            "REWARDS_DATABASE_URL": database.application_url,
-            "REWARDS_OWNER_DATABASE_URL": database.owner_url,
-            "REWARDS_SECRETS_FILE": str(tmp_path / "secrets.json"),
-        }
-    )
+    # Not the runner's own variables: two commands at once would put each other's back.
+    monkeypatch.setenv("REWARDS_DATABASE_URL", database.application_url)
+    monkeypatch.setenv("REWARDS_OWNER_DATABASE_URL", database.owner_url)
+    monkeypatch.setenv("REWARDS_SECRETS_FILE", str(tmp_path / "secrets.json"))
+    runner = CliRunner()
 
     async def run(*arguments: object) -> Result:
         return await asyncio.to_thread(runner.invoke, rewards, [str(argument) for argument in arguments])
