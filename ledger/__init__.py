@@ -9,7 +9,7 @@ Anything not named here is private.
 from ledger.audit import audit
 from ledger.books import open_book
 from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_account, month_end
-from ledger.errors import BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
+from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.events import event_key
 from ledger.ledger import Ledger
 from ledger.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
@@ -58,6 +58,7 @@ from ledger.types import (
 )
 
 __all__ = [
+    "CONNECTION_LOST",
     "FUND_MAX",
     "POINTS_MAX",
     "TEXT_BYTES_MAX",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -85,11 +86,11 @@ CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clo
 WHERE head.book_id = $1 AND head.brand_id = $2
 """
 
-_BUDGET = """
-SELECT account.credits, account.debits
+_BUDGETS = """
+SELECT account.id, account.credits, account.debits
 FROM ledger.account
 JOIN ledger.head ON head.book_id = account.book_id AND head.brand_id = $2
-WHERE account.book_id = $1 AND account.id = $3
+WHERE account.book_id = $1 AND account.id = ANY($3::bytea[])
 """
 
 # By the book's clock: a refusal moves no head, so the head's own time may lie before decisions that are there already.
@@ -157,10 +158,12 @@ async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance
     )
 
 
-async def budget(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> tuple[int, int]:
-    """What a campaign's budget was funded with and what was granted from it."""
-    row = await pool.fetchrow(_BUDGET, book.book_id, book.brand_id, chart.budget(campaign_no))
-    return (0, 0) if row is None else (row["credits"], row["debits"])
+async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:
+    """What each campaign's budget was funded with and what was granted from it, in order."""
+    accounts = [chart.budget(campaign_no) for campaign_no in campaign_nos]
+    rows = await pool.fetch(_BUDGETS, book.book_id, book.brand_id, accounts)
+    sums = {row["id"]: (row["credits"], row["debits"]) for row in rows}
+    return [sums.get(account, (0, 0)) for account in accounts]
 
 
 async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Reconciliation:

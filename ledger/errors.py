@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+import asyncpg
+
+CONNECTION_LOST: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.QueryCanceledError,
+    # What the driver makes of a server's last words when it is killed in the middle of our statement.
+    asyncpg.InternalClientError,
+)
+"""What the driver raises of a server that is away, starting, stopping or too slow. A closed connection is its InterfaceError."""
+
 
 class LedgerError(Exception):
     """The ledger could not do what was asked."""

@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import asyncpg
 
-from ledger.errors import BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
+from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.types import Book
 
 RETRY_DELAYS_S = (0.0, 0.05, 0.25, 1.0)
@@ -34,20 +34,7 @@ CLOCKS_DIFFER = "RW002"
 
 _log = logging.getLogger("ledger")
 
-_AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.QueryCanceledError,
-    asyncpg.InterfaceError,
-    # What the driver makes of a server's last words when it is killed in the middle of our statement.
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
+_AWAY = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class _Posted(Protocol):

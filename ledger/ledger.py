@@ -137,7 +137,11 @@ class Ledger:
 
     async def budget(self, book: Book, campaign_no: int) -> tuple[int, int]:
         """What a campaign was funded with and what it has granted, in points."""
-        return await balances.budget(self._pool, book, campaign_no)
+        return (await self.budgets(book, [campaign_no]))[0]
+
+    async def budgets(self, book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:
+        """The same for many campaigns, in order, in one statement."""
+        return await balances.budgets(self._pool, book, campaign_nos)
 
     async def reconcile(self, book: Book, campaign_no: int) -> Reconciliation:
         """What a campaign has decided up to now, counted by outcome, channel and hour, beside its budget."""

@@ -17,6 +17,8 @@ import msgspec
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from ledger import CONNECTION_LOST
+
 APPLICATION_ROLE = "rewards_application"
 WORKER_ROLE = "rewards_worker"
 READER_ROLE = "rewards_reader"
@@ -131,15 +133,7 @@ _AWAY: tuple[type[BaseException], ...] = (
     DatabaseAway,
     ConnectionError,
     TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.QueryCanceledError,
-    # What the driver makes of a server's last words when it is killed in the middle of our statement.
-    asyncpg.InternalClientError,
+    *CONNECTION_LOST,
 )
 
 

@@ -59,7 +59,9 @@ async def list_campaigns(
     """The brand's campaigns, oldest first."""
     found = await queries.list_campaigns(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda standing: standing.current.campaign_no)
-    return Page(items=[await _shown(ledger, principal, each) for each in listed.items], next=listed.next)
+    budgets = await ledger.budgets(principal.brand.book, [each.current.campaign_no for each in listed.items])
+    shown = [CampaignResponse.of(each, budget) for each, budget in zip(listed.items, budgets, strict=True)]
+    return Page(items=shown, next=listed.next)
 
 
 @get("/v1/campaigns/{campaign_id:str}", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])

@@ -117,3 +117,11 @@ def test_the_rule_that_names_the_channel_wins() -> None:
 )
 def test_a_report_claims_no_more_than_its_key_may(action: str, asked: Grade | None, strongest: Grade, grade: Grade) -> None:
     assert claimed_grade(action, asked, strongest) is grade
+
+
+async def test_a_list_shows_each_campaign_with_its_own_budget(api: Api) -> None:
+    admin = api.client("admin")
+    for name, budget in (("rich", 700), ("poor", 0), ("middling", 300)):
+        (await admin.post("/v1/campaigns", json=CAMPAIGN | {"id": name, "budget": budget})).raise_for_status()
+    listed = (await admin.get("/v1/campaigns")).json()["items"]
+    assert [(each["id"], each["budget"]["funded"]) for each in listed] == [("rich", 700), ("poor", 0), ("middling", 300)]
