@@ -15,7 +15,7 @@ CONNECTION_LOST: tuple[type[BaseException], ...] = (
     # What the driver makes of a server's last words when it is killed in the middle of our statement.
     asyncpg.InternalClientError,
 )
-"""What the driver raises of a server that is away, starting, stopping or too slow; a closed connection is its InterfaceError."""
+"""What the driver raises of a server that is away, starting, stopping or too slow."""
 
 
 class LedgerError(Exception):
