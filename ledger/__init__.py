@@ -10,7 +10,7 @@ from ledger.audit import audit
 from ledger.books import open_book
 from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_account, month_end
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
-from ledger.events import event_key
+from ledger.events import event_key, proof_key
 from ledger.ledger import Ledger
 from ledger.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.point_value import PointValue
@@ -22,6 +22,7 @@ from ledger.types import (
     TEXT_BYTES_MAX,
     AccountClass,
     Balance,
+    Bearing,
     Book,
     BookClock,
     CapUse,
@@ -41,6 +42,8 @@ from ledger.types import (
     GrantResult,
     Happening,
     Lot,
+    MergeOutcome,
+    MergeResult,
     Operation,
     Position,
     Reconciliation,
@@ -51,6 +54,8 @@ from ledger.types import (
     RedemptionOutcome,
     RedemptionResult,
     RedemptionStatus,
+    Settlement,
+    SettleOutcome,
     Transfer,
     TrialBalance,
     TrialBalanceLine,
@@ -65,6 +70,7 @@ __all__ = [
     "AccountClass",
     "AccountName",
     "Balance",
+    "Bearing",
     "Book",
     "BookClock",
     "BookRefused",
@@ -93,6 +99,8 @@ __all__ = [
     "LedgerError",
     "LedgerUnavailable",
     "Lot",
+    "MergeOutcome",
+    "MergeResult",
     "Opening",
     "Operation",
     "Overloaded",
@@ -107,6 +115,8 @@ __all__ = [
     "RedemptionOutcome",
     "RedemptionResult",
     "RedemptionStatus",
+    "SettleOutcome",
+    "Settlement",
     "Transfer",
     "TrialBalance",
     "TrialBalanceLine",
@@ -120,6 +130,7 @@ __all__ = [
     "install",
     "month_end",
     "open_book",
+    "proof_key",
     "set_issue_limit",
     "sweep",
 ]

@@ -23,3 +23,8 @@ def event_key(*, campaign_no: int, message_id: str, customer: int, action: str, 
         encoded = field.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
     return digest.digest()
+
+
+def proof_key(*, campaign_no: int, message_id: str, customer: int) -> bytes:
+    """The key under which it is kept that the customer acted on the message herself: an event's key without an action."""
+    return event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action="")

@@ -62,6 +62,7 @@ class Prepared(NamedTuple):
     arguments: tuple[Any, ...]
     wallets: list[int]
     books: list[int]
+    keys: list[bytes]
 
 
 async def post_grants(connection: asyncpg.Connection[Any], orders: Sequence[GrantOrder]) -> list[GrantResult]:
@@ -78,9 +79,9 @@ async def post_prepared(connection: asyncpg.Connection[Any], batch: Prepared) ->
     assert row is not None
     outcomes, points, seqs, replayed, balances, balance_seqs = row
     return [
-        GrantResult(_OUTCOMES[outcome], paid, seq, replay, balances[wallet - 1], balance_seqs[book - 1])
-        for outcome, paid, seq, replay, wallet, book in zip(
-            outcomes, points, seqs, replayed, batch.wallets, batch.books, strict=True
+        GrantResult(_OUTCOMES[outcome], paid, seq, replay, balances[wallet - 1], balance_seqs[book - 1], key)
+        for outcome, paid, seq, replay, wallet, book, key in zip(
+            outcomes, points, seqs, replayed, batch.wallets, batch.books, batch.keys, strict=True
         )
     ]
 
@@ -177,7 +178,7 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
         salts,
         hashes,
     )
-    return Prepared(arguments, wallet_ix, book_ix)
+    return Prepared(arguments, wallet_ix, book_ix, [order.key for order in orders])
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -74,13 +74,29 @@ class Book(msgspec.Struct, frozen=True):
 class CapUse(msgspec.Struct, frozen=True):
     """One cap that a grant counts against.
 
-    ``period`` is the first day of the period in the brand's zone. A limit of ``None`` does not limit.
+    ``period`` is the first day of the period in the brand's zone; ``None`` is the 24 hours around the event, on either side, so
+    that a report that comes late never passes the cap. ``shared`` counts all customers of the campaign together, and takes a
+    ``period``. A limit of ``None`` does not limit.
     """
 
     cap: int
-    period: date
+    period: date | None
     max_grants: int | None = None
     max_points: int | None = None
+    shared: bool = False
+
+
+class Bearing(msgspec.Struct, frozen=True):
+    """What an act says of other acts of the customer on the same message: a strong one proves that a person is there.
+
+    Keys are the customer's own, then those under ids that were merged into hers. A strong act (grade A or B) leaves a proof
+    under the first of ``proof_keys`` and pays what waits: for each of ``may_wait`` (the keys of one other event) the one that
+    does, unless another of them is decided. A weak act, which waits, is paid at once where there is a proof under one of
+    ``proof_keys``.
+    """
+
+    proof_keys: tuple[bytes, ...]
+    may_wait: tuple[tuple[bytes, ...], ...] = ()
 
 
 class EventDetails(msgspec.Struct, frozen=True):
@@ -101,7 +117,11 @@ class GrantOrder(msgspec.Struct, frozen=True):
     """Pay ``points`` to ``customer`` for one event, once.
 
     ``waits`` says that the evidence is too weak to be paid now: the event is recorded and a stronger report of the same key
-    decides it. ``expires_on`` is the last day the points can be spent, in the brand's zone; ``None`` is never.
+    decides it, or a strong act on the same message (``bearing``). ``expires_on`` is the last day the points can be spent, in
+    the brand's zone; ``None`` is never. ``former_keys`` are the same event's keys under the ids that were merged into the
+    customer, and ``absorbed`` is how many those ids are: who knows too few is told ``MOVED``. ``held_back`` sets the points
+    aside until they mature or are rejected, or until ``due_at``. ``again`` decides anew what was refused for a cap or the
+    budget. ``points`` of 0 pay nothing and record nothing but the proof.
     """
 
     book: Book
@@ -119,27 +139,37 @@ class GrantOrder(msgspec.Struct, frozen=True):
     waits: bool = False
     unlimited: bool = False
     due_at: datetime | None = None
+    held_back: bool = False
+    again: bool = False
+    former_keys: tuple[bytes, ...] = ()
+    absorbed: int = 0
+    bearing: Bearing | None = None
 
 
 class GrantOutcome(enum.IntEnum):
     """How a grant was decided, in order of precedence.
 
-    ``MOVED``: the customer was merged into another, nothing is recorded. ``WAITING``: recorded, and a stronger report of the
-    same event pays it. ``CAP_REACHED`` and ``BUDGET_EXHAUSTED`` are final.
+    ``MOVED``: the customer was merged into another, or another into her; nothing is recorded: look her up again. ``NOTED``:
+    there was nothing to pay, at most a proof was left. ``WAITING``: recorded, and better evidence pays it. ``CAP_REACHED`` and
+    ``BUDGET_EXHAUSTED`` are final unless somebody asks to decide ``again``. ``HELD_BACK`` becomes ``GRANTED`` or ``REJECTED``.
     """
 
     MOVED = 5
+    NOTED = 8
     WAITING = 4
     CAP_REACHED = 2
     BUDGET_EXHAUSTED = 3
+    HELD_BACK = 6
+    REJECTED = 7
     GRANTED = 1
 
 
 class GrantResult(msgspec.Struct, frozen=True):
     """The decision on one event.
 
-    ``points`` are what was paid (0 unless granted). ``balance`` is what the customer can spend after the whole batch, as of
-    ``balance_seq``. ``seq`` is the transfer's, or the head's when it was refused or began to wait.
+    ``points`` are what was paid, or is held back (0 otherwise). ``balance`` is what the customer can spend after the whole
+    batch, as of ``balance_seq``. ``seq`` is the transfer's, or the head's when it was refused or began to wait. ``key`` is the
+    one that the event is recorded under: the order's, or one of its ``former_keys``.
     """
 
     outcome: GrantOutcome
@@ -148,6 +178,41 @@ class GrantResult(msgspec.Struct, frozen=True):
     replayed: bool
     balance: int
     balance_seq: int
+    key: bytes
+
+
+class SettleOutcome(enum.IntEnum):
+    """What became of points that were held back, in order of precedence."""
+
+    NOT_FOUND = 1
+    NOT_HELD_BACK = 2
+    SETTLED = 3
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """Whether an event's points were settled, now or (``replayed``) in the same way before; the event is read anew."""
+
+    outcome: SettleOutcome
+    replayed: bool
+
+
+class MergeOutcome(enum.IntEnum):
+    """What became of a merge, in order of precedence.
+
+    ``MOVED``: one of the two was merged elsewhere before; ``TOO_MANY``: together they would have more than eight ids.
+    """
+
+    MOVED = 1
+    TOO_MANY = 2
+    MERGED = 3
+
+
+class MergeResult(msgspec.Struct, frozen=True):
+    """Whether two customers are one now. ``points`` were moved to the survivor; ``replayed``: they had been merged before."""
+
+    outcome: MergeOutcome
+    replayed: bool
+    points: int
 
 
 class Decisions(msgspec.Struct, frozen=True):
@@ -324,13 +389,17 @@ class Lot(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What a customer has, as of ``seq``: ``spendable`` is the sum of ``lots``, soonest to expire first."""
+    """What a customer has, as of ``seq``: ``spendable`` is the sum of ``lots``, soonest to expire first.
+
+    Who was merged into another has nothing; ``moved_to`` says into whom.
+    """
 
     spendable: int
     held: int
     pending: int
     lots: tuple[Lot, ...]
     seq: int
+    moved_to: int | None = None
 
 
 class Entry(msgspec.Struct, frozen=True):
