@@ -124,10 +124,13 @@ GROUP BY part.outcome, part.channel, hour
 """
 
 _DECISION = """
-SELECT event.outcome, event.points, event.seq, event.customer
+SELECT event.outcome, event.points, event.seq, event.key, coalesce(state.moved_to, event.customer) AS customer
 FROM ledger.event
 JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
-WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = $4
+LEFT JOIN ledger.customer_state AS state ON state.book_id = event.book_id AND state.customer = event.customer
+WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = ANY($4::bytea[])
+ORDER BY (event.outcome = 4), event.seq
+LIMIT 1
 """
 
 _STATEMENT = """
@@ -196,9 +199,12 @@ async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Re
     )
 
 
-async def decision(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key: bytes) -> GrantResult | None:
-    """What was decided on an event, with what its customer can spend now; ``None`` for an event that nobody has reported."""
-    row = await pool.fetchrow(_DECISION, book.book_id, book.brand_id, campaign_no, key)
+async def decision(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, keys: Sequence[bytes]) -> GrantResult | None:
+    """What was decided on an event under one of its keys, with what its customer can spend now.
+
+    ``None`` for an event that nobody has reported.
+    """
+    row = await pool.fetchrow(_DECISION, book.book_id, book.brand_id, campaign_no, keys)
     if row is None:
         return None
     now = await balance(pool, book, row["customer"])
@@ -209,6 +215,7 @@ async def decision(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key: b
         replayed=True,
         balance=now.spendable,
         balance_seq=now.seq,
+        key=row["key"],
     )
 
 

@@ -77,9 +77,9 @@ class Ledger:
         """Decide many grants, in order; an item's own fault is its answer and concerns no other."""
         return await self._grants.submit(orders)
 
-    async def decision(self, book: Book, campaign_no: int, key: bytes) -> GrantResult | None:
-        """What was decided on an event."""
-        return await balances.decision(self._pool, book, campaign_no, key)
+    async def decision(self, book: Book, campaign_no: int, keys: Sequence[bytes]) -> GrantResult | None:
+        """What was decided on an event, under one of its keys."""
+        return await balances.decision(self._pool, book, campaign_no, keys)
 
     async def event(self, book: Book, campaign_no: int, key: bytes) -> Event | None:
         """What was reported and decided under a key."""

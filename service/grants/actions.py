@@ -128,7 +128,7 @@ async def decided(state: State, link: ClaimedLink, brand: Brand, at: datetime) -
     order = await _order_of_link(state, link, brand, Grade.A, at)
     if not isinstance(order, GrantOrder):
         return None
-    decision = await ledger.decision(brand.book, order.campaign_no, order.key)
+    decision = await ledger.decision(brand.book, order.campaign_no, [order.key, *order.former_keys])
     if decision is None or decision.outcome is GrantOutcome.WAITING:
         return None
     answer = _answer(order, decision)
