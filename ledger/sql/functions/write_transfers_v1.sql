@@ -13,7 +13,8 @@ CREATE OR REPLACE FUNCTION ledger.write_transfers_v1(
     p_verbs         smallint[],
     p_debits        bytea[],
     p_credits       bytea[],
-    p_amounts       bigint[]
+    p_amounts       bigint[],
+    p_event_key     bytea DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
@@ -30,12 +31,13 @@ BEGIN
 
     INSERT INTO ledger.transfer (
         book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, due_at, campaign_no, verb, debit, credit,
-        details_hash
+        event_key, details_hash
     )
     SELECT
         p_head.book_id, v_first + leg.ix - 1, p_head.posted_at, p_occurred_at, leg.amount, p_customer,
         coalesce(p_transaction, v_first), p_due_at,
-        p_campaign_no, leg.verb, leg.debit, leg.credit, p_details_hash
+        p_campaign_no, leg.verb, leg.debit, leg.credit,
+        p_event_key, p_details_hash
     FROM unnest(p_verbs, p_debits, p_credits, p_amounts) WITH ORDINALITY AS leg (verb, debit, credit, amount, ix);
 
     SELECT array_agg(movement.id), array_agg(movement.debits), array_agg(movement.credits)
