@@ -48,6 +48,19 @@ async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerat
     await context.close()
 
 
+async def follow(page: Page, selector: str) -> None:
+    """Click what leads to another page and wait for it: a click alone returns before the page it asks for is there."""
+    async with page.expect_navigation():
+        await page.click(selector)
+
+
+async def follow_by_keyboard(page: Page) -> None:
+    """Take the first thing that the keyboard reaches and wait for the page it leads to."""
+    await page.keyboard.press("Tab")
+    async with page.expect_navigation():
+        await page.keyboard.press("Enter")
+
+
 def expired(url: str, site: Site) -> str:
     """The same link as if it had been minted a day ago for an hour."""
     host: LinkHost = site.app.state.link_host
@@ -72,7 +85,7 @@ async def test_a_customer_claims_and_goes_on(site: Site, page: Page) -> None:
     assert viewport is not None
     assert button["y"] + button["height"] < viewport["height"], "the button is seen without scrolling"
 
-    await page.click("text=Add 25 Mu")
+    await follow(page, "text=Add 25 Mu")
     assert await page.inner_text("h1") == "25 Mu added"
     assert await page.inner_text("dl") == "Your balance\n25 Mu"
     assert await site.balance("C-1001") == 25
@@ -82,9 +95,8 @@ async def test_a_customer_claims_and_goes_on(site: Site, page: Page) -> None:
     assert await page.inner_text("h1") == "25 Mu added"
     assert await site.balance("C-1001") == 25
 
-    onward = page.locator("text=Continue to Bluebird Coffee")
     async with page.expect_request("**/demo/shop") as asked:
-        await onward.click()
+        await follow(page, "text=Continue to Bluebird Coffee")
     assert "referer" not in await (await asked.value).all_headers()
     assert await page.inner_text("h1") == "You have arrived where the link was going"
 
@@ -92,41 +104,38 @@ async def test_a_customer_claims_and_goes_on(site: Site, page: Page) -> None:
 async def test_a_link_that_was_claimed_says_so_kindly(site: Site, page: Page) -> None:
     url = await site.mint("C-1002")
     await page.goto(url)
-    await page.click("button")
+    await follow(page, "button")
     await page.goto(url)
     assert await page.inner_text("h1") == "You already have these"
     assert await page.locator("button").count() == 0
-    await page.click("text=Continue to Bluebird Coffee")
-    await page.wait_for_url("**/demo/shop")
+    await follow(page, "text=Continue to Bluebird Coffee")
+    assert page.url == f"{site.base_url}/demo/shop"
     assert await site.balance("C-1002") == 25
 
 
 async def test_going_back_and_claiming_again_is_harmless(site: Site, page: Page) -> None:
     await page.goto(await site.mint("C-1003"))
-    await page.click("button")
+    await follow(page, "button")
     await page.go_back()
     # A page that was kept has its button still; one that is fetched anew has none.
-    for button in await page.locator("button").all():
-        await button.click()
+    if await page.locator("button").count():
+        await follow(page, "button")
     assert await page.inner_text("h1") == "You already have these"
     assert await site.balance("C-1003") == 25
 
 
 async def test_the_keyboard_is_enough(site: Site, page: Page) -> None:
     await page.goto(await site.mint("C-1004"))
-    await page.keyboard.press("Tab")
-    await page.keyboard.press("Enter")
-    await page.wait_for_url("**/r/done/*")
+    await follow_by_keyboard(page)
     assert await page.inner_text("h1") == "25 Mu added"
-    await page.keyboard.press("Tab")
-    await page.keyboard.press("Enter")
-    await page.wait_for_url("**/demo/shop")
+    await follow_by_keyboard(page)
+    assert page.url == f"{site.base_url}/demo/shop"
 
 
 async def test_who_does_not_want_the_points_goes_on_without(site: Site, page: Page) -> None:
     await page.goto(await site.mint("C-1005"))
-    await page.click("text=Skip and continue")
-    await page.wait_for_url("**/demo/shop")
+    await follow(page, "text=Skip and continue")
+    assert page.url == f"{site.base_url}/demo/shop"
     assert await site.balance("C-1005") == 0
 
 
@@ -136,8 +145,8 @@ async def test_an_expired_link_still_leads_on(site: Site, page: Page) -> None:
     assert answer is not None
     assert answer.status == 410
     assert await page.inner_text("h1") == "This link has expired"
-    await page.click("text=Continue to Bluebird Coffee")
-    await page.wait_for_url("**/demo/shop")
+    await follow(page, "text=Continue to Bluebird Coffee")
+    assert page.url == f"{site.base_url}/demo/shop"
 
 
 async def test_an_altered_link_is_nobodys(site: Site, page: Page) -> None:
@@ -153,8 +162,8 @@ async def test_another_sites_form_claims_nothing(site: Site, page: Page) -> None
     url = await site.mint("C-1008")
     await page.goto("about:blank")
     await page.set_content(f'<form method="post" action="{url}"><button>Win a car</button></form>')
-    await page.click("button")
+    await follow(page, "button")
     assert await page.inner_text("h1") == "Please tap the button here"
     assert await site.balance("C-1008") == 0
-    await page.click("text=Add 25 Mu")
+    await follow(page, "text=Add 25 Mu")
     assert await page.inner_text("h1") == "25 Mu added"
