@@ -15,8 +15,13 @@ run it with a connection of its own, or on a replica.
     pending_rows_equal_the_accounts    the sum of what is held back is the account's balance
     customer_states_equal_the_accounts points, soonest last day and soonest deadline are those of lots and open holds
     redemptions_close_when_empty       an open redemption holds points, a closed one none
-    redemptions_begin_in_the_log       each is of the customer and has the deadline of its authorization, and none is missing
+    redemptions_begin_in_the_log       each is of the customer of its authorization, or of whom she was merged into, and has its
+                                       deadline, and none is missing
     redemptions_add_up                 refunded <= captured <= authorized
+    merged_customers_have_nothing      who was merged is frozen, has no points, holds or redemptions, and names one who was not
+    survivors_count_whom_they_absorbed as many as name them
+    merges_move_everything             what leaves a wallet is the last that happens to it, and reaches whom it was merged into
+                                       with the same class and last day; nothing stays in transit
     cuts_lie_in_the_log                no cut is ahead of its book
     details_equal_their_hash           what an event says was reported is what the log committed to
     redemption_details_equal_their_hash  the same of orders, values and tills
@@ -199,8 +204,10 @@ _CHECKS = {
                     OR redemption.deadline <> begun.due_at AS wrong
             FROM (SELECT * FROM ledger.redemption WHERE redemption.book_id = $1) AS redemption
             FULL JOIN (
-                SELECT transfer.seq, transfer.customer, transfer.due_at
+                SELECT transfer.seq, coalesce(state.moved_to, transfer.customer) AS customer, transfer.due_at
                 FROM ledger.transfer
+                LEFT JOIN ledger.customer_state AS state
+                    ON state.book_id = transfer.book_id AND state.customer = transfer.customer
                 WHERE transfer.book_id = $1 AND transfer.verb = 6 AND transfer.seq = transfer.transaction_id
             ) AS begun ON begun.seq = redemption.id
         ) AS pair
@@ -223,6 +230,78 @@ _CHECKS = {
             ) AS sums
             WHERE redemption.book_id = $1
         ) AS summed
+    """,
+    "merged_customers_have_nothing": """
+        SELECT count(*), count(*) FILTER (WHERE checked.wrong),
+            array_agg('customer ' || checked.customer) FILTER (WHERE checked.wrong)
+        FROM (
+            SELECT merged.customer, NOT merged.frozen OR survivor.customer IS NULL OR survivor.moved_to IS NOT NULL
+                OR EXISTS (
+                    SELECT FROM ledger.account
+                    WHERE account.book_id = $1 AND account.credits > account.debits
+                        AND account.id >= ledger.account_owner_v1(1, merged.customer) || '\\x10'::bytea
+                        AND account.id < ledger.account_owner_v1(1, merged.customer) || '\\x30'::bytea
+                )
+                OR EXISTS (
+                    SELECT FROM ledger.redemption WHERE redemption.book_id = $1 AND redemption.customer = merged.customer
+                )
+                OR EXISTS (
+                    SELECT FROM ledger.pending WHERE pending.book_id = $1 AND pending.customer = merged.customer
+                ) AS wrong
+            FROM ledger.customer_state AS merged
+            LEFT JOIN ledger.customer_state AS survivor
+                ON survivor.book_id = merged.book_id AND survivor.customer = merged.moved_to
+            WHERE merged.book_id = $1 AND merged.moved_to IS NOT NULL
+        ) AS checked
+    """,
+    "survivors_count_whom_they_absorbed": """
+        SELECT count(*), count(*) FILTER (WHERE state.absorbed <> coalesce(merged.customers, 0)),
+            array_agg('customer ' || state.customer) FILTER (WHERE state.absorbed <> coalesce(merged.customers, 0))
+        FROM ledger.customer_state AS state
+        LEFT JOIN (
+            SELECT each.moved_to, count(*) AS customers
+            FROM ledger.customer_state AS each WHERE each.book_id = $1 AND each.moved_to IS NOT NULL GROUP BY each.moved_to
+        ) AS merged ON merged.moved_to = state.customer
+        WHERE state.book_id = $1
+    """,
+    "merges_move_everything": """
+        SELECT count(*), count(*) FILTER (WHERE merge.wrong), array_agg('seq ' || merge.id) FILTER (WHERE merge.wrong)
+        FROM (
+            SELECT part.id, bool_or(
+                part.losers <> 1 OR part.points_out <> part.points_in
+                OR part.loser_now IS DISTINCT FROM part.survivor_now OR part.last_of_loser > part.last
+            ) AS wrong
+            FROM (
+                SELECT
+                    leg.id, count(DISTINCT leg.customer) FILTER (WHERE leg.leaves) AS losers,
+                    coalesce(sum(leg.amount) FILTER (WHERE leg.leaves), 0) AS points_out,
+                    coalesce(sum(leg.amount) FILTER (WHERE NOT leg.leaves), 0) AS points_in,
+                    min(state.moved_to) FILTER (WHERE leg.leaves) AS loser_now,
+                    min(coalesce(state.moved_to, leg.customer)) FILTER (WHERE NOT leg.leaves) AS survivor_now,
+                    max(leg.seq) AS last,
+                    max((
+                        SELECT max(later.seq) FROM ledger.transfer AS later
+                        WHERE later.book_id = $1 AND later.customer = leg.customer
+                    )) FILTER (WHERE leg.leaves) AS last_of_loser
+                FROM (
+                    SELECT
+                        transfer.transaction_id AS id, transfer.seq, transfer.customer, transfer.amount, side.leaves,
+                        substring(side.account FROM 12) AS kind_class_and_last_day
+                    FROM ledger.transfer
+                    CROSS JOIN LATERAL (
+                        SELECT get_byte(transfer.debit, 0) = 1 AS leaves,
+                            CASE get_byte(transfer.debit, 0) WHEN 1 THEN transfer.debit ELSE transfer.credit END AS account
+                    ) AS side
+                    WHERE transfer.book_id = $1 AND transfer.verb = 13
+                ) AS leg
+                LEFT JOIN ledger.customer_state AS state ON state.book_id = $1 AND state.customer = leg.customer
+                GROUP BY leg.id, leg.kind_class_and_last_day
+            ) AS part
+            GROUP BY part.id
+            UNION ALL
+            SELECT 0, true
+            FROM ledger.account WHERE account.book_id = $1 AND account.kind = 12 AND account.debits <> account.credits
+        ) AS merge
     """,
     "cuts_lie_in_the_log": """
         SELECT count(*), count(*) FILTER (WHERE cut.seq > head.seq), array_agg(cut.name) FILTER (WHERE cut.seq > head.seq)

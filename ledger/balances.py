@@ -80,7 +80,11 @@ SELECT
         WHERE account.book_id = head.book_id
             AND account.id >= ledger.account_owner_v1(1, $3) || '\\x20'::bytea
             AND account.id < ledger.account_owner_v1(1, $3) || '\\x30'::bytea
-    ), 0)::bigint AS pending
+    ), 0)::bigint AS pending,
+    (
+        SELECT state.moved_to FROM ledger.customer_state AS state
+        WHERE state.book_id = head.book_id AND state.customer = $3
+    ) AS moved_to
 FROM ledger.head
 CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
 WHERE head.book_id = $1 AND head.brand_id = $2
@@ -133,6 +137,8 @@ ORDER BY (event.outcome = 4), event.seq
 LIMIT 1
 """
 
+# A line is a transfer to or from a lot: no capture, which spends what an authorization has taken from the wallet already, and
+# nothing of points that are held back.
 _STATEMENT = """
 SELECT
     transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.debit, transfer.credit, transfer.amount,
@@ -140,7 +146,7 @@ SELECT
 FROM ledger.transfer
 JOIN ledger.head ON head.book_id = transfer.book_id AND head.brand_id = $2
 WHERE transfer.book_id = $1 AND transfer.customer = $3 AND transfer.seq < coalesce($4, 9223372036854775807)
-    AND transfer.verb <> 7  -- a capture spends what an authorization has taken from the wallet already
+    AND 1 IN (get_byte(transfer.debit, 11) >> 4, get_byte(transfer.credit, 11) >> 4)
 ORDER BY transfer.seq DESC
 LIMIT $5
 """
@@ -157,7 +163,12 @@ async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance
     )
     lots = msgspec.convert(msgspec.to_builtins(lots), tuple[Lot, ...])
     return Balance(
-        spendable=sum(lot.points for lot in lots), held=row["held"], pending=row["pending"], lots=lots, seq=row["seq"]
+        spendable=sum(lot.points for lot in lots),
+        held=row["held"],
+        pending=row["pending"],
+        lots=lots,
+        seq=row["seq"],
+        moved_to=row["moved_to"],
     )
 
 

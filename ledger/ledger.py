@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from ledger import balances, books, happenings, posting, redemptions, trial_balance
+from ledger import balances, books, happenings, merging, posting, redemptions, trial_balance
 from ledger.errors import LedgerError
 from ledger.group_commit import GroupCommit
 from ledger.types import (
@@ -29,6 +29,7 @@ from ledger.types import (
     GrantOutcome,
     GrantResult,
     Happening,
+    MergeResult,
     Position,
     Reconciliation,
     Redeem,
@@ -52,22 +53,30 @@ class Ledger:
             pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
+        self._merges: GroupCommit[merging.Merge, MergeResult] = GroupCommit(
+            pool, merging.post_merges, batch_max=1, items_max=1_000
+        )
 
     async def __aenter__(self) -> Self:
-        for queue in (self._grants, self._redemptions, self._funds):
+        for queue in (self._grants, self._redemptions, self._funds, self._merges):
             queue.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for queue in (self._grants, self._redemptions, self._funds):
+        for queue in (self._grants, self._redemptions, self._funds, self._merges):
             await queue.close()
 
     @property
     def waiting(self) -> dict[str, int]:
         """How many items wait in each queue."""
-        return {"grants": self._grants.waiting, "redemptions": self._redemptions.waiting, "funds": self._funds.waiting}
+        return {
+            "grants": self._grants.waiting,
+            "redemptions": self._redemptions.waiting,
+            "funds": self._funds.waiting,
+            "merges": self._merges.waiting,
+        }
 
     async def grant(self, order: GrantOrder) -> GrantResult:
         """Decide one grant; return after the commit."""
@@ -111,6 +120,10 @@ class Ledger:
     async def fund(self, fund: Fund) -> FundResult:
         """Give a campaign points to grant."""
         return _only(await self._funds.submit([fund]))
+
+    async def merge(self, book: Book, *, loser: int, survivor: int) -> MergeResult:
+        """Make two customers one: all that ``loser`` has becomes ``survivor``'s, and she is frozen."""
+        return _only(await self._merges.submit([merging.Merge(book, loser, survivor)]))
 
     async def redemption(self, book: Book, redemption_id: int) -> Redemption | None:
         """One redemption as it stands now."""

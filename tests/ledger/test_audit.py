@@ -27,11 +27,14 @@ async def lively_book(ledger: Ledger, owner: asyncpg.Connection[Any]) -> Book:
             order(book, customer=9, message_id="a", waits=True),
             order(book, customer=9, message_id="b", points=2000),
             order(book, customer=9, message_id="c", points=1, unlimited=True, campaign_no=2),
+            order(book, customer=10, message_id="a", points=50),
         ]
     )
     held = await ledger.redeem(authorize(book, 7, 50))
     spent = await ledger.redeem(authorize(book, 8, 50))
     given_back = await ledger.redeem(authorize(book, 8, 10))
+    await ledger.redeem(authorize(book, 10, 20, capture=True))
+    assert (await ledger.merge(book, loser=10, survivor=11)).points == 30
     assert held.redemption
     assert spent.redemption
     assert given_back.redemption
@@ -241,6 +244,45 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         f"UPDATE ledger.redemption SET value = 1 WHERE id = {SPENT}",
         {"redemption_details_equal_their_hash"},
     ),
+    "a redemption is given back to whom it was merged away from": (
+        "UPDATE ledger.redemption SET customer = 10 WHERE customer = 11",
+        {"redemptions_begin_in_the_log", "merged_customers_have_nothing"},
+    ),
+    "a merged customer may act again": (
+        "UPDATE ledger.customer_state SET frozen = false, moved_to = NULL WHERE customer = 10",
+        {"redemptions_begin_in_the_log", "survivors_count_whom_they_absorbed", "merges_move_everything"},
+    ),
+    "a customer seems to be merged and is not": (
+        "UPDATE ledger.customer_state SET frozen = true, moved_to = 9 WHERE customer = 8",
+        {"redemptions_begin_in_the_log", "survivors_count_whom_they_absorbed", "merged_customers_have_nothing"},
+    ),
+    "a survivor seems to have fewer names": (
+        "UPDATE ledger.customer_state SET absorbed = 0 WHERE customer = 11",
+        {"survivors_count_whom_they_absorbed"},
+    ),
+    "a merge reaches another": (
+        """
+        UPDATE ledger.customer_state SET moved_to = 8 WHERE customer = 10;
+        UPDATE ledger.customer_state SET absorbed = 1 - absorbed WHERE customer IN (8, 11);
+        UPDATE ledger.redemption SET customer = 8 WHERE customer = 11
+        """,
+        {"merges_move_everything"},
+    ),
+    "a merge makes points last": (
+        """
+        UPDATE ledger.transfer SET credit = substring(credit FROM 1 FOR 12) || '\\x00003000'::bytea
+        WHERE verb = 13 AND customer = 11
+        """,
+        {"merges_move_everything", "balances_equal_the_log"},
+    ),
+    "points stay in transit": (
+        "UPDATE ledger.transfer SET verb = 12, customer = 9 WHERE verb = 13 AND customer = 11",
+        {"merges_move_everything"},
+    ),
+    "something is posted on a merged customer": (
+        f"UPDATE ledger.transfer SET customer = 10 WHERE seq = {LAST}",
+        {"merges_move_everything"},
+    ),
     "a cut lies ahead of its book": ("UPDATE ledger.cut SET seq = seq + 1", {"cuts_lie_in_the_log"}),
 }
 
@@ -256,7 +298,7 @@ async def test_a_broken_book_is_reported_by_the_invariant_it_breaks(
 async def test_a_finding_names_what_is_wrong_up_to_five_times(owner: asyncpg.Connection[Any], lively_book: Book) -> None:
     await owner.execute("UPDATE ledger.event SET channel = 'forged' WHERE customer = 7 AND outcome = 1")
     finding = (await violated(owner, lively_book))["details_equal_their_hash"]
-    assert (finding.checked, finding.violations, finding.examples) == (4, 2, ("seq 2", "seq 3"))
+    assert (finding.checked, finding.violations, finding.examples) == (5, 2, ("seq 2", "seq 3"))
     await owner.execute("UPDATE ledger.account SET credits = credits + 1")
     finding = (await violated(owner, lively_book))["balances_equal_the_log"]
     assert finding.violations == finding.checked > 5

@@ -22,6 +22,9 @@ BOOK_TABLES = {
     "cut",
     "cut_balance",
     "balance_import",
+    "proof",
+    "cap_recent",
+    "redemption_step",
 }
 
 LOOK_UP_TABLES = {"customer", "identity", "link", "destination"}
@@ -36,9 +39,10 @@ CONFIGURATION_TABLES = {
     "alembic_version",
 }
 
+POSTING = {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "advance_clock_v1", "merge_customers_v1"}
 EXECUTED_BY = {
-    "rewards_application": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "advance_clock_v1"},
-    "rewards_worker": {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "advance_clock_v1", "sweep_v1"},
+    "rewards_application": POSTING,
+    "rewards_worker": POSTING | {"sweep_v1"},
     "rewards_reader": set[str](),
 }
 READING = {
@@ -183,4 +187,4 @@ async def test_a_constraints_name_is_a_sentence(owner: asyncpg.Connection[Any]) 
     for row in named:
         assert row["name"].startswith(row["table"].removesuffix("s"))
         assert not re.search(r"_(check\d*|key|pkey|fkey|excl|idx)$", row["name"])
-        assert re.search(r"_(is|are|has|counts|stays|runs|never)_", row["name"]), row["name"]
+        assert re.search(r"_(is|are|has|counts|stays|runs|never|absorbs|pairs)_", row["name"]), row["name"]

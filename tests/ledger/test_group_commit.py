@@ -388,7 +388,7 @@ async def test_waiting_items_are_counted_by_queue(ledger: Ledger, owner: asyncpg
                 pass
         posting += [asyncio.create_task(ledger.grant(each)) for each in orders_of(book, 3, first=5)]
         await settled()
-        assert ledger.waiting == {"grants": 3, "redemptions": 0, "funds": 0}
+        assert ledger.waiting == {"grants": 3, "redemptions": 0, "funds": 0, "merges": 0}
     assert granted(await asyncio.gather(*posting)) == 8
     assert await spendable(ledger, book, 0) == 1
     assert (await written(owner))[0] == 8

@@ -87,6 +87,7 @@ SWEEP = "SELECT ledger.sweep_v1(1, 1, now(), 10)"
 CUT = "SELECT ledger.take_cut_v1(1, 1, now(), 'forged')"
 CLOCK = "SELECT * FROM ledger.advance_clock_v1(1, 1, now(), 60, NULL)"
 FUND = "SELECT ledger.fund_v1(1, 1, now(), 1, 1000, '\\x00', '\\x00')"
+MERGE = "SELECT * FROM ledger.merge_customers_v1(1, 1, now(), 7, 8)"
 READ_KEYS = "SELECT * FROM ledger.idempotency_key"
 
 BEYOND = [  # what one role may do and another may not
@@ -95,6 +96,7 @@ BEYOND = [  # what one role may do and another may not
     (READER_ROLE, CUT),
     (READER_ROLE, FUND),
     (READER_ROLE, CLOCK),
+    (READER_ROLE, MERGE),
     (READER_ROLE, READ_KEYS),
 ]
 
@@ -197,6 +199,7 @@ async def test_functions_that_run_as_the_owner_check_the_brand(
         ledger.grant(order(foreign, message_id="forged", unlimited=True)),
         ledger.redeem(authorize(foreign, 7, 5)),
         ledger.fund(fund(foreign, 5)),
+        ledger.merge(foreign, loser=7, survivor=8),
         ledger.balance(foreign, 7),
         ledger.head(foreign),
     ):

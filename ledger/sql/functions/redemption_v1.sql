@@ -70,11 +70,19 @@ AS $function$
             SELECT
                 (ARRAY['authorize', 'capture', 'void', 'refund'])[transfer.verb - 5] AS verb,
                 sum(transfer.amount)::bigint AS points, min(transfer.posted_at) AS posted_at, min(transfer.seq) AS seq
-            FROM ledger.transfer
-            WHERE transfer.book_id = redemption.book_id
-                AND transfer.customer = redemption.customer
+            FROM (
+                -- Hers, and those from before somebody was merged into her, each by the index of customers.
+                SELECT redemption.customer
+                UNION ALL
+                SELECT merged.customer
+                FROM ledger.customer_state AS merged
+                WHERE merged.book_id = redemption.book_id AND merged.moved_to = redemption.customer
+            ) AS member
+            JOIN ledger.transfer
+                ON transfer.book_id = redemption.book_id
+                AND transfer.customer = member.customer
                 AND transfer.seq >= redemption.id
-                AND transfer.verb BETWEEN 6 AND 9
+            WHERE transfer.verb BETWEEN 6 AND 9
                 AND ledger.account_owner_v1(3, redemption.id)
                     IN (substring(transfer.debit FROM 1 FOR 11), substring(transfer.credit FROM 1 FOR 11))
             GROUP BY transfer.transaction_id, transfer.verb
