@@ -143,7 +143,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "key_use": await opened.enter_async_context(KeyUse(pool)),
                 "brands": BrandDirectory(engine),
                 "campaigns": CampaignDirectory(engine),
-                "customers": CustomerDirectory(pool, app.state.secrets.identity_keys[-1]),
+                "customers": CustomerDirectory(pool, app.state.secrets.identity_keys),
                 "ledger": ledger,
                 "clocks": BookClocks(ledger),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, engine)),

@@ -12,6 +12,9 @@ _GRANT = re.compile(r"grt_([0-7][0-9a-f]{7})([0-9a-f]{32})")
 _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
 _POSITION = re.compile(r"([0-9]{1,18})(?:\.([0-7][0-9a-f]{7})([0-9a-f]{32}))?")
+CUSTOMER_ID_PREFIX = "cus_"
+"""How our own number of a customer begins; a brand's own id never does."""
+
 _REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -67,3 +70,8 @@ def parse_key_id(text: str) -> int | None:
     """Return the number of an API key, or None when ``text`` is not such an id."""
     found = _KEY.fullmatch(text)
     return int(found[1]) if found and int(found[1]) < 2**31 else None
+
+
+def customer_id(customer: int) -> str:
+    """Return the public form of our own number of a customer."""
+    return f"{CUSTOMER_ID_PREFIX}{customer}"

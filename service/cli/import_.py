@@ -20,7 +20,7 @@ from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
 from service.customers.balance_file import BalanceFileInvalid, BroughtBalance, read_balances
 from service.customers.directory import CustomerDirectory
-from service.customers.identities import Identity, IdentityKind, mac
+from service.customers.identities import IdentityKind, identity
 from service.settings import Settings, load_secrets
 
 BATCH = 10_000
@@ -100,17 +100,16 @@ async def _post(settings: Settings, brand: Brand, brought: list[BroughtBalance],
 
 async def _resolve(settings: Settings, brand: Brand, brought: list[BroughtBalance]) -> list[int]:
     """Everybody's number, before anything is posted; who is new to us gets one."""
-    key = load_secrets(settings.secrets_path).identity_keys[-1]
+    keys = load_secrets(settings.secrets_path).identity_keys
     pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=1)
     try:
-        directory = CustomerDirectory(pool, key)
+        directory = CustomerDirectory(pool, keys)
         numbers: list[int] = []
         for start in range(0, len(brought), BATCH):
             people = [
-                [Identity(IdentityKind.ID, mac(key, brand.brand_id, IdentityKind.ID, balance.id))]
-                for balance in brought[start : start + BATCH]
+                [identity(keys, brand.brand_id, IdentityKind.ID, balance.id)] for balance in brought[start : start + BATCH]
             ]
-            numbers += await directory.resolve(brand, people, may_attach=True)
+            numbers += [known.customer for known in await directory.resolve(brand, people, may_attach=True)]
         return numbers
     finally:
         await pool.close()

@@ -1,57 +1,35 @@
 """Which customer an identity belongs to. A look-up is one statement for a whole batch; what was found is remembered.
 
-    find      looks up, creates nothing
-    resolve   looks up; whom nobody knows gets a number
+    find            looks up, creates nothing
+    resolve         looks up; whom nobody knows gets a number
+    by_number       whom a number that was given out before stands for now
+    settle          brings the book in line with who was merged, and forgets what was remembered of them
+
+An identity keeps the number it was attached to; which customer a number stands for changes when she is merged into another
+(``customer.merged_into``). What is remembered of that may be old. It does no harm: the ledger pays nobody for whom it is told
+fewer numbers than it knows, or more; it says that she has moved, and ``settle`` is the answer.
 
 The transactions here are committed before anything is posted, and posting is idempotent: a crash in between leaves a customer
-without points, whom the next report finds.
+without points, or a merge that the book does not know yet. The next report or look at her balance finds and finishes it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
-import msgspec
 
+from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
-from service.customers.identities import FORM, Identity, IdentityKind
+from service.customers import rows
+from service.customers.identities import Identity, IdentityKind
+from service.customers.rows import Known
 from service.settings import IdentityKey
 
 REMEMBERED_MAX = 200_000
-_ATTEMPTS = 3
-
-_FIND = """
-SELECT identity.mac, identity.customer, customer.confirmed
-FROM unnest($1::bytea[]) AS wanted (mac)
-JOIN rewards.identity ON identity.mac = wanted.mac
-JOIN rewards.customer ON customer.customer = identity.customer
-"""
-_CREATE = """
-INSERT INTO rewards.customer (brand_id, book_id, confirmed)
-SELECT $1, $2, confirmed FROM unnest($3::boolean[]) AS wanted (confirmed)
-RETURNING customer
-"""
-_ATTACH = """
-INSERT INTO rewards.identity (mac, brand_id, kind, key_no, form, customer)
-SELECT wanted.mac, $1, wanted.kind, $2, $3, wanted.customer
-FROM unnest($4::bytea[], $5::smallint[], $6::bigint[]) AS wanted (mac, kind, customer)
-ON CONFLICT (mac) DO NOTHING
-"""
-_CONFIRM = """
-UPDATE rewards.customer SET confirmed = true
-WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed
-RETURNING customer.customer
-"""
-
-
-class Known(msgspec.Struct, frozen=True):
-    """A customer's number; ``confirmed`` says that the brand has given its own id for her."""
-
-    customer: int
-    confirmed: bool
+_ATTEMPTS = 5
 
 
 class _New:
@@ -66,37 +44,88 @@ class _New:
 
 
 class CustomerDirectory:
-    """Customers by identity."""
+    """Customers by identity. The last of ``keys`` is the one in use."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], key: IdentityKey) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], keys: Sequence[IdentityKey]) -> None:
         self._pool = pool
-        self.key = key
-        self._remembered: OrderedDict[bytes, Known] = OrderedDict()
+        self.keys = tuple(keys)
+        self._numbers: OrderedDict[bytes, int] = OrderedDict()
+        self._known: OrderedDict[int, Known] = OrderedDict()
+        self._settled: dict[int, int] = {}
 
-    async def find(self, identities: Sequence[Identity]) -> Known | None:
+    async def find(self, brand: Brand, identities: Sequence[Identity]) -> Known | None:
         """The customer whom one of ``identities`` names, the strongest first."""
-        macs = [identity.mac for identity in identities]
-        known = await self._known(macs)
+        known = await self._recall(brand, identities)
         if not all(each.confirmed for each in known.values()):
             # The brand may have given her id elsewhere in the meantime.
-            known = await self._look_up(macs)
-        return next((known[mac] for mac in macs if mac in known), None)
+            known = await self.look_up(brand, identities)
+        return next((known[each.mac] for each in identities if each.mac in known), None)
 
-    async def resolve(self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool) -> list[int]:
-        """The number of each of ``people``, in order.
+    async def find_each(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Known | None]:
+        """The same for each of ``people``, in one statement."""
+        known = await self.look_up(brand, [identity for person in people for identity in person])
+        return [next((known[each.mac] for each in person if each.mac in known), None) for person in people]
+
+    async def resolve(self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool) -> list[Known]:
+        """Each of ``people``, in order.
 
         An identity that nobody has yet is attached to the customer it came together with, if the caller ``may_attach``. An
         id of the brand's own never joins a customer that has one: two ids with one address between them are two customers.
         """
         for _ in range(_ATTEMPTS):
-            numbers = await self._resolve_once(brand, people, may_attach=may_attach)
-            if numbers is not None:
-                return numbers
+            resolved = await self._resolve_once(brand, people, may_attach=may_attach)
+            if resolved is not None:
+                return resolved
         raise RuntimeError("identities were attached elsewhere at every attempt")
 
-    async def _resolve_once(self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool) -> list[int] | None:
-        macs = [identity.mac for person in people for identity in person]
-        assigned: dict[bytes, Known | _New] = {**await self._known(macs)}
+    async def by_number(self, customer: int) -> Known:
+        """Who the customer of this number is now."""
+        known = self._known.get(customer)
+        if known is None:
+            known = await rows.find_by_number(self._pool, customer)
+            if known is None:
+                return Known(customer, confirmed=False, former=(), named=customer)
+            self._remember([known])
+        return known
+
+    async def settle(self, ledger: Ledger, brand: Brand, customer: int) -> Known:
+        """Have the book do what was decided here on the merges of a customer, and say who she is now."""
+        return (await self.settle_and_count(ledger, brand, customer))[0]
+
+    async def settle_and_count(self, ledger: Ledger, brand: Brand, customer: int) -> tuple[Known, int]:
+        """The same, and how many points the book has moved to her for it."""
+        points = 0
+        for _ in range(_ATTEMPTS):
+            self.forget([customer])
+            known = await self.by_number(customer)
+            done = True
+            for former in known.former:
+                result = await ledger.merge(brand.book, loser=former, survivor=known.customer)
+                # The book may have to learn first of a merge that comes later in the row, or of one since we have read.
+                done = done and result.outcome is MergeOutcome.MERGED
+                points += 0 if result.replayed else result.points
+            if done:
+                self._settled[known.customer] = len(known.former)
+                return known, points
+        raise RuntimeError("a customer was merged at every attempt")
+
+    def is_settled(self, known: Known) -> bool:
+        """Whether the book is known to have done all that makes ``known``."""
+        return not known.former or self._settled.get(known.customer) == len(known.former)
+
+    def forget(self, customers: Iterable[int]) -> None:
+        """Read these, and who was one with them, anew the next time."""
+        for customer in customers:
+            known = self._known.pop(customer, None)
+            if known is not None:
+                for number in (known.customer, *known.former):
+                    self._known.pop(number, None)
+
+    async def _resolve_once(
+        self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool
+    ) -> list[Known] | None:
+        wanted = [identity for person in people for identity in person]
+        assigned: dict[bytes, Known | _New] = {**await self._recall(brand, wanted)}
         found: list[Known | _New] = []
         new: list[_New] = []
         attached: list[tuple[Identity, Known]] = []
@@ -118,52 +147,72 @@ class CustomerDirectory:
                     if identity.kind is IdentityKind.ID:
                         to_confirm.add(owner.customer)
         if not new and not attached:
-            return [owner.customer for owner in found if isinstance(owner, Known)]
+            return [owner for owner in found if isinstance(owner, Known)]
         if not await self._write(brand, new, attached, sorted(to_confirm)):
+            self.forget(known.customer for _, known in attached)
             return None
         # Somebody may have been faster: what is stored now is what counts.
-        settled = await self._look_up(macs)
-        return [owner.customer if isinstance(owner, Known) else settled[owner.identities[0].mac].customer for owner in found]
+        settled = await self.look_up(brand, wanted)
+        return [next(settled[identity.mac] for identity in person if identity.mac in settled) for person in people]
 
     async def _write(
         self, brand: Brand, new: list[_New], attached: list[tuple[Identity, Known]], to_confirm: list[int]
     ) -> bool:
-        """Create and attach in one transaction; ``False`` if another id was attached to one of them in between."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            if to_confirm and len(await connection.fetch(_CONFIRM, to_confirm)) != len(to_confirm):
-                self._remembered.clear()
-                return False
-            rows = await connection.fetch(_CREATE, brand.brand_id, brand.book.book_id, [each.confirmed for each in new])
-            wanted = [(identity, known.customer) for identity, known in attached]
-            wanted += [(identity, row["customer"]) for each, row in zip(new, rows, strict=True) for identity in each.identities]
-            # In order, so that two batches with the same people never wait for each other in a circle.
-            wanted.sort(key=lambda pair: pair[0].mac)
-            await connection.execute(
-                _ATTACH,
-                brand.brand_id,
-                self.key.key_no,
-                FORM,
-                [identity.mac for identity, _ in wanted],
-                [identity.kind for identity, _ in wanted],
-                [customer for _, customer in wanted],
-            )
+        """Create and attach in one transaction; ``False`` if somebody did something with one of them in between."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                if len(self.keys) > 1 and not await self._are_unknown(connection, brand, new, attached):
+                    return False
+                if not await rows.confirm(connection, to_confirm):
+                    return False
+                numbers = await rows.create(connection, brand, [each.confirmed for each in new])
+                pairs = [(identity, known.customer) for identity, known in attached]
+                pairs += [(identity, number) for each, number in zip(new, numbers, strict=True) for identity in each.identities]
+                await rows.attach(connection, brand, pairs)
+        except asyncpg.DeadlockDetectedError:
+            return False
         return True
 
-    async def _known(self, macs: Sequence[bytes]) -> dict[bytes, Known]:
-        known = {mac: self._remembered[mac] for mac in macs if mac in self._remembered}
-        unknown = [mac for mac in macs if mac not in known]
-        return known | await self._look_up(unknown) if unknown else known
+    async def _are_unknown(
+        self, connection: rows.Connection, brand: Brand, new: list[_New], attached: list[tuple[Identity, Known]]
+    ) -> bool:
+        """Say so once nobody else can make them known: a process with another key in use stores them as other rows."""
+        await rows.lock(connection, brand)
+        wanted = [identity for identity, _ in attached] + [identity for each in new for identity in each.identities]
+        return not (await rows.find(connection, wanted)).known
 
-    async def _look_up(self, macs: Sequence[bytes]) -> dict[bytes, Known]:
-        rows = await self._pool.fetch(_FIND, sorted(set(macs)))
-        found = {row["mac"]: Known(row["customer"], row["confirmed"]) for row in rows}
-        self._remembered.update(found)
-        while len(self._remembered) > REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
-        return found
+    async def _recall(self, brand: Brand, wanted: Sequence[Identity]) -> Mapping[bytes, Known]:
+        recalled: dict[bytes, Known] = {}
+        unknown: list[Identity] = []
+        for identity in wanted:
+            number = self._numbers.get(identity.mac)
+            known = None if number is None else self._known.get(number)
+            if known is None:
+                unknown.append(identity)
+            else:
+                recalled[identity.mac] = known
+        return {**recalled, **await self.look_up(brand, unknown)} if unknown else recalled
+
+    async def look_up(self, brand: Brand, wanted: Sequence[Identity]) -> Mapping[bytes, Known]:
+        """Whom each of ``wanted`` names, by what it is to be stored as; what is found under an old key is stored anew."""
+        found = await rows.find(self._pool, wanted)
+        if found.outdated:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await rows.lock(connection, brand)
+                await rows.store_anew(connection, brand, found.outdated)
+        self._numbers.update((mac, known.named) for mac, known in found.known.items())
+        while len(self._numbers) > REMEMBERED_MAX:
+            self._numbers.popitem(last=False)
+        self._remember(found.known.values())
+        return found.known
+
+    def _remember(self, known: Iterable[Known]) -> None:
+        self._known.update((each.named, each) for each in known)
+        while len(self._known) > REMEMBERED_MAX:
+            self._known.popitem(last=False)
 
 
-def _owner(person: Sequence[Identity], assigned: dict[bytes, Known | _New], confirmed: set[int]) -> Known | _New | None:
+def _owner(person: Sequence[Identity], assigned: Mapping[bytes, Known | _New], confirmed: set[int]) -> Known | _New | None:
     """Whom the strongest known identity names. An id that nobody has yet joins only a customer without one."""
     owner = next((assigned[identity.mac] for identity in person if identity.mac in assigned), None)
     if owner is None:

@@ -1,7 +1,9 @@
-"""Identities: the normal form of what a brand calls a customer, and the keyed hash that is all we keep of it.
+"""Identities: the normal forms of what a brand calls a customer, and the keyed hashes that are all we keep of it.
 
 Form 1 is: the brand's own id as it is; an email address in NFC, trimmed, lower case, its domain in ASCII (IDNA 2008); a
-telephone number in E.164. A new form or key gets a new number, and both are looked up until no old hash is left.
+telephone number in E.164. ``tests/customers/normal_form_vectors.json`` holds vectors. A form is never changed: a new rule is a
+new form with a number of its own, first one that is only looked up (in ``FORMS``), then, once every process knows it, the one
+that is stored (``FORM``). Keys change in the same two steps.
 """
 
 from __future__ import annotations
@@ -10,15 +12,20 @@ import enum
 import hmac
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import idna
 import msgspec
 
 from service.customers.schemas import CustomerRef
+from service.identifiers import CUSTOMER_ID_PREFIX
 from service.problems import Problem, invalid_field
 from service.settings import IdentityKey
 
 FORM = 1
+"""The form under which identities are stored."""
+FORMS = (1,)
+"""The forms under which they are looked up."""
 MAC_BYTES = 16
 
 _ASCII_EMAIL = re.compile(
@@ -36,35 +43,81 @@ class IdentityKind(enum.IntEnum):
     PHONE = 3
 
 
+class StoredAs(msgspec.Struct, frozen=True):
+    """What an identity is stored as under one key and one form."""
+
+    mac: bytes
+    key_no: int
+    form: int
+
+
 class Identity(msgspec.Struct, frozen=True):
-    """One name of a customer: its kind, and its keyed hash."""
+    """One name of a customer: its kind, and the hashes it may be stored as, first the one it is to be stored as."""
 
     kind: IdentityKind
-    mac: bytes
+    stored_as: tuple[StoredAs, ...]
+
+    @property
+    def mac(self) -> bytes:
+        """What it is to be stored as; also what tells two identities apart."""
+        return self.stored_as[0].mac
 
 
-def identities(ref: CustomerRef, brand_id: int, key: IdentityKey) -> list[Identity] | Problem:
-    """The identities of ``ref``, strongest first, or what is wrong with it (pointers begin at the item)."""
+def identities(
+    ref: CustomerRef, brand_id: int, keys: Sequence[IdentityKey], *, at: str = "/customer"
+) -> list[Identity] | Problem:
+    """The identities of ``ref``, strongest first, or what is wrong with it; ``at`` is where the body has it.
+
+    The last of ``keys`` is the one in use.
+    """
     named: list[tuple[IdentityKind, str]] = []
     if ref.id is not None:
+        if ref.id.startswith(CUSTOMER_ID_PREFIX):
+            return invalid_field(f"{at}/id", f"must not begin with {CUSTOMER_ID_PREFIX}, as our own numbers do")
         named.append((IdentityKind.ID, ref.id))
     if ref.email is not None:
-        email = normal_email(ref.email)
-        if email is None:
-            return invalid_field("/customer/email", "must be an email address such as ada@example.org")
-        named.append((IdentityKind.EMAIL, email))
+        if normal_email(ref.email) is None:
+            return invalid_field(f"{at}/email", "must be an email address such as ada@example.org")
+        named.append((IdentityKind.EMAIL, ref.email))
     if ref.phone is not None:
-        phone = normal_phone(ref.phone)
-        if phone is None:
-            return invalid_field("/customer/phone", "must be a telephone number with its country code such as +4930901820")
-        named.append((IdentityKind.PHONE, phone))
+        if normal_phone(ref.phone) is None:
+            return invalid_field(f"{at}/phone", "must be a telephone number with its country code such as +4930901820")
+        named.append((IdentityKind.PHONE, ref.phone))
     if not named:
-        return invalid_field("/customer", "needs an id, an email or a phone")
-    return [Identity(kind, mac(key, brand_id, kind, name)) for kind, name in named]
+        return invalid_field(at, "needs an id, an email or a phone")
+    return [identity(keys, brand_id, kind, name) for kind, name in named]
+
+
+def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, name: str) -> Identity:
+    """The identity of a name that has a normal form."""
+    # The stable sort puts the key and the form in use first and keeps the order of the others.
+    forms = sorted(FORMS, key=lambda form: form != FORM)
+    return Identity(
+        kind,
+        tuple(
+            StoredAs(mac(key, brand_id, kind, normal, form), key.key_no, form)
+            for key in reversed(keys)
+            for form in forms
+            if (normal := normal_form(kind, name, form)) is not None
+        ),
+    )
+
+
+def normal_form(kind: IdentityKind, name: str, form: int) -> str | None:
+    """What ``name`` is in a form, or ``None`` if it is no such name."""
+    if form != 1:
+        raise ValueError(f"there is no form {form}")
+    match kind:
+        case IdentityKind.ID:
+            return name
+        case IdentityKind.EMAIL:
+            return normal_email(name)
+        case IdentityKind.PHONE:
+            return normal_phone(name)
 
 
 def normal_email(text: str) -> str | None:
-    """The normal form of an email address, or ``None`` if it is none."""
+    """Form 1 of an email address, or ``None`` if it is none."""
     email = text.strip().lower()
     if _ASCII_EMAIL.fullmatch(email):
         return email
@@ -79,12 +132,12 @@ def normal_email(text: str) -> str | None:
 
 
 def normal_phone(text: str) -> str | None:
-    """The normal form of a telephone number, or ``None`` if it is none."""
+    """Form 1 of a telephone number, or ``None`` if it is none."""
     phone = text.strip().translate(_PUNCTUATION)
     return phone if _E164.fullmatch(phone) else None
 
 
-def mac(key: IdentityKey, brand_id: int, kind: IdentityKind, normal_form: str) -> bytes:
-    """The 16 bytes under which an identity is looked up: HMAC-SHA-256 over form, brand, kind and the normal form."""
-    message = bytes((FORM, kind)) + brand_id.to_bytes(4, "big") + normal_form.encode()
+def mac(key: IdentityKey, brand_id: int, kind: IdentityKind, normal: str, form: int) -> bytes:
+    """The 16 bytes under which an identity is looked up: HMAC-SHA-256 over form, kind, brand and the normal form."""
+    message = bytes((form, kind)) + brand_id.to_bytes(4, "big") + normal.encode()
     return hmac.digest(key.key, message, "sha256")[:MAC_BYTES]

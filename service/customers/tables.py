@@ -18,6 +18,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     func,
+    text,
 )
 
 from service.database import metadata
@@ -30,7 +31,14 @@ customer = Table(
     Column("book_id", Integer, nullable=False),
     # Known by the brand's own id, not by an email or phone alone: may redeem.
     Column("confirmed", Boolean, nullable=False),
+    # Who she is one with now: always the last of the line. Her identities keep her number and lead there through this.
+    Column("merged_into", BigInteger, nullable=True),
+    # How many were merged into her: who has none, nearly everybody, costs no look-up.
+    Column("absorbed", SmallInteger, nullable=False, server_default="0"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("absorbed BETWEEN 0 AND 7", name="customer_absorbs_at_most_seven"),
+    CheckConstraint("merged_into IS NULL OR absorbed = 0", name="customer_is_merged_into_the_last_of_the_line"),
+    Index("customer_by_survivor", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
 )
 
 identity = Table(

@@ -112,8 +112,8 @@ async def _rows(
     host.last_known.see_brand(brand)
     host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
     return {
-        index: customer if isinstance(customer, Problem) else _row(draft, customer, numbers[draft.destination], principal, now)
-        for (index, draft), customer in zip(good.items(), resolved, strict=True)
+        index: known if isinstance(known, Problem) else _row(draft, known.customer, numbers[draft.destination], principal, now)
+        for (index, draft), known in zip(good.items(), resolved, strict=True)
     }
 
 

@@ -7,7 +7,7 @@ from litestar.datastructures import State
 from ledger import POINTS_MAX, Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
 from service.brands.brand import Brand
 from service.customers import actions as customers
-from service.customers.directory import Known
+from service.customers.rows import Known
 from service.customers.schemas import CustomerRef
 from service.idempotency import REPLAYED, request_fingerprint
 from service.identifiers import parse_redemption_id

@@ -64,7 +64,7 @@ async def test_a_file_opens_its_lots_once(
     run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
 ) -> None:
     # The service that answers must know the identities by the same key.
-    api.app.state.customers.key = load_secrets(tmp_path / "secrets.json").identity_keys[-1]
+    api.app.state.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
     storefront = api.client("storefront")
     checked = await run(*IMPORT, "--dry-run", file)
     assert (checked.exit_code, await owner.fetchval("SELECT count(*) FROM ledger.transfer")) == (0, 0), checked.output

@@ -1,0 +1,171 @@
+"""The rows that say who is who: the statements on customers and identities. The caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+
+from service.brands.brand import Brand
+from service.customers.identities import Identity
+
+LOCK = 1668641124  # "cust"
+"""The first half of an advisory lock; the second is the brand."""
+
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+
+_WHO = """
+    numbered.customer AS named, survivor.customer, survivor.confirmed,
+    CASE WHEN survivor.absorbed > 0 THEN ARRAY(
+        SELECT member.customer FROM rewards.customer AS member
+        WHERE member.merged_into = survivor.customer ORDER BY member.customer
+    ) ELSE '{}' END AS former
+"""
+_SURVIVOR = "JOIN rewards.customer AS survivor ON survivor.customer = coalesce(numbered.merged_into, numbered.customer)"
+_BY_MAC = f"""
+SELECT identity.mac, {_WHO}
+FROM unnest($1::bytea[]) AS wanted (mac)
+JOIN rewards.identity ON identity.mac = wanted.mac
+JOIN rewards.customer AS numbered ON numbered.customer = identity.customer
+{_SURVIVOR}
+"""
+_BY_NUMBER = f"""
+SELECT {_WHO}
+FROM rewards.customer AS numbered
+{_SURVIVOR}
+WHERE numbered.customer = $1
+"""
+_CREATE = """
+INSERT INTO rewards.customer (brand_id, book_id, confirmed)
+SELECT $1, $2, wanted.confirmed FROM unnest($3::boolean[]) AS wanted (confirmed)
+RETURNING customer
+"""
+_ATTACH = """
+INSERT INTO rewards.identity (mac, brand_id, kind, key_no, form, customer)
+SELECT wanted.mac, $1, wanted.kind, wanted.key_no, wanted.form, wanted.customer
+FROM unnest($2::bytea[], $3::smallint[], $4::smallint[], $5::smallint[], $6::bigint[])
+    AS wanted (mac, kind, key_no, form, customer)
+ON CONFLICT (mac) DO NOTHING
+RETURNING identity.mac
+"""
+_DETACH = "DELETE FROM rewards.identity WHERE identity.mac = ANY($1::bytea[]) RETURNING identity.mac, identity.customer"
+_CONFIRM = """
+UPDATE rewards.customer SET confirmed = true
+WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed AND customer.merged_into IS NULL
+RETURNING customer.customer
+"""
+_MERGE = """
+UPDATE rewards.customer SET merged_into = wanted.survivor, absorbed = 0
+FROM unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS wanted (number, survivor, confirmed)
+WHERE customer.customer = wanted.number AND customer.confirmed = wanted.confirmed
+RETURNING customer.customer
+"""
+_ABSORB = """
+UPDATE rewards.customer SET absorbed = wanted.absorbed
+FROM unnest($1::bigint[], $2::smallint[]) AS wanted (number, absorbed)
+WHERE customer.customer = wanted.number
+"""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Who a customer is now.
+
+    ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,
+    any of these. ``confirmed`` says that the brand has given its own id for her.
+    """
+
+    customer: int
+    confirmed: bool
+    former: tuple[int, ...]
+    named: int
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What identities are stored: whom each names, by what it is to be stored as, and those that are stored as before.
+
+    ``outdated`` has identities by what they are stored as.
+    """
+
+    known: Mapping[bytes, Known]
+    outdated: Mapping[bytes, Identity]
+
+
+async def lock(connection: Connection, brand: Brand) -> None:
+    """Wait for the others who decide on which of the brand's customers are one, until the end of the transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCK, brand.brand_id)
+
+
+async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Identity]) -> Found:
+    """Look up all of ``wanted`` in one statement, under every key and form."""
+    rows = await connection.fetch(_BY_MAC, sorted({stored.mac for identity in wanted for stored in identity.stored_as}))
+    by_mac = {row["mac"]: _read(row) for row in rows}
+    known: dict[bytes, Known] = {}
+    outdated: dict[bytes, Identity] = {}
+    for identity in wanted:
+        there = [stored for stored in identity.stored_as if stored.mac in by_mac]
+        if not there:
+            continue
+        first = known[identity.mac] = by_mac[there[0].mac]
+        for stored in there:
+            # A key with a higher number is one that others use already: they would only store it back.
+            if stored.mac != identity.mac and stored.key_no <= identity.stored_as[0].key_no and by_mac[stored.mac] == first:
+                outdated[stored.mac] = identity
+    return Found(known, outdated)
+
+
+async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Known | None:
+    """Whom a number stands for now."""
+    row = await connection.fetchrow(_BY_NUMBER, number)
+    return None if row is None else _read(row)
+
+
+async def create(connection: Connection, brand: Brand, confirmed: Sequence[bool]) -> list[int]:
+    """Give out as many numbers."""
+    rows = await connection.fetch(_CREATE, brand.brand_id, brand.book.book_id, confirmed)
+    return [row["customer"] for row in rows]
+
+
+async def attach(connection: Connection, brand: Brand, pairs: Sequence[tuple[Identity, int]]) -> int:
+    """Attach identities to numbers, but for those that are attached already; return how many were."""
+    # In order, so that two batches with the same people never wait for each other in a circle.
+    ordered = sorted(pairs, key=lambda pair: pair[0].mac)
+    attached = await connection.fetch(
+        _ATTACH,
+        brand.brand_id,
+        [identity.mac for identity, _ in ordered],
+        [identity.kind for identity, _ in ordered],
+        [identity.stored_as[0].key_no for identity, _ in ordered],
+        [identity.stored_as[0].form for identity, _ in ordered],
+        [number for _, number in ordered],
+    )
+    return len(attached)
+
+
+async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[bytes, Identity]) -> None:
+    """Store identities as they are to be stored now. The caller holds the brand's lock."""
+    # What somebody else has stored anew in the meantime is not there to be removed, so it is not stored here either.
+    removed = await connection.fetch(_DETACH, sorted(outdated))
+    await attach(connection, brand, [(outdated[row["mac"]], row["customer"]) for row in removed])
+
+
+async def confirm(connection: Connection, numbers: Sequence[int]) -> bool:
+    """Note that the brand has given its own id for these; ``False`` if it had for one of them, or she was merged."""
+    return not numbers or len(await connection.fetch(_CONFIRM, sorted(numbers))) == len(numbers)
+
+
+async def merge(connection: Connection, moves: Mapping[int, tuple[int, bool]], absorbed: Mapping[int, int]) -> bool:
+    """Point customers to their survivors, each with whether she was confirmed; ``False`` if that has changed for one of them.
+
+    ``absorbed`` says how many each survivor has then. The caller holds the brand's lock.
+    """
+    numbers = sorted(moves)
+    survivors = [moves[number][0] for number in numbers]
+    moved = await connection.fetch(_MERGE, numbers, survivors, [moves[number][1] for number in numbers])
+    await connection.execute(_ABSORB, list(absorbed), list(absorbed.values()))
+    return len(moved) == len(numbers)
+
+
+def _read(row: asyncpg.Record) -> Known:
+    return Known(row["customer"], confirmed=row["confirmed"], former=tuple(row["former"]), named=row["named"])
