@@ -111,7 +111,13 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         assert await ledger.redemption(book, held.redemption)
         assert (await ledger.balance(book, 1)).spendable
         assert await ledger.statement(book, 1)
-        assert await ledger.decision(book, 1, grants[0].key)
+        assert await ledger.decision(book, 1, [grants[0].key])
+        newcomer = CUSTOMERS + 1 + turn * 10 + number
+        held = (await ledger.redeem(authorize(book, newcomer, points=1))).redemption
+        assert held is not None
+        assert (await ledger.merge(book, loser=newcomer, survivor=newcomer + 100)).points
+        assert await ledger.redemption(book, held.redemption)
+        assert (await ledger.merge(book, loser=newcomer, survivor=newcomer + 100)).replayed
 
 
 @pytest.mark.slow
