@@ -187,6 +187,8 @@ def _check(wanted: TermsRequest) -> None:
     for n, (asked, cap) in enumerate(zip(wanted.caps, wanted.limits(), strict=True)):
         if asked.max_grants is None and asked.max_points is None:
             raise invalid_field(f"/caps/{n}", "needs max_grants or max_points")
+        if asked.per == "campaign" and asked.window == "rolling_day":
+            raise invalid_field(f"/caps/{n}/window", "rolling_day is per customer; per campaign it is day, week, month or ever")
         if cap.counts in counted:
             raise invalid_field(f"/caps/{n}", "another cap counts the same; one cap can have max_grants and max_points")
         counted.add(cap.counts)

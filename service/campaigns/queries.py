@@ -82,11 +82,12 @@ async def find_campaign(engine: AsyncEngine, brand_id: int, campaign_id: str) ->
     return _standing(rows) if rows else None
 
 
-async def is_paused(engine: AsyncEngine, campaign_no: int) -> bool:
-    """Say whether a campaign pays nothing for now."""
+async def numbered_campaign(engine: AsyncEngine, campaign_no: int) -> Standing | None:
+    """The campaign of a number, as it stands now."""
     async with engine.connect() as connection:
-        paused_at = await connection.scalar(select(campaigns.c.paused_at).where(campaigns.c.campaign_no == campaign_no))
-    return paused_at is not None
+        found = await connection.execute(_of_late.where(campaigns.c.campaign_no == campaign_no))
+        rows = found.all()
+    return _standing(rows) if rows else None
 
 
 async def find_version(engine: AsyncEngine, campaign_no: int, version: int) -> Campaign | None:
@@ -142,12 +143,12 @@ class CampaignDirectory:
         async def by_version(key: tuple[int, int]) -> Campaign | None:
             return await find_version(engine, *key)
 
-        async def paused(campaign_no: int) -> bool:
-            return await is_paused(engine, campaign_no)
+        async def by_number(campaign_no: int) -> Standing | None:
+            return await numbered_campaign(engine, campaign_no)
 
         self._by_id: TtlCache[tuple[int, str], Standing | None] = TtlCache(by_id, ttl_s=_TTL_S)
         self._by_version: TtlCache[tuple[int, int], Campaign | None] = TtlCache(by_version, ttl_s=_FOR_EVER_S)
-        self._paused: TtlCache[int, bool] = TtlCache(paused, ttl_s=_TTL_S)
+        self._by_number: TtlCache[int, Standing | None] = TtlCache(by_number, ttl_s=_TTL_S)
 
     async def by_id(self, brand_id: int, campaign_id: str) -> Standing | None:
         """A brand's campaign."""
@@ -157,9 +158,9 @@ class CampaignDirectory:
         """One version of a campaign."""
         return await self._by_version.get((campaign_no, version))
 
-    async def is_paused(self, campaign_no: int) -> bool:
-        """Say whether a campaign pays nothing for now."""
-        return await self._paused.get(campaign_no)
+    async def by_number(self, campaign_no: int) -> Standing | None:
+        """The campaign of a number."""
+        return await self._by_number.get(campaign_no)
 
 
 async def campaign_standing(state: State, brand: Brand, campaign_id: str) -> Standing | None:
@@ -180,7 +181,13 @@ async def campaign_version(state: State, campaign_no: int, version: int) -> Camp
     return await directory.by_version(campaign_no, version)
 
 
+async def campaign_of_link(state: State, campaign_no: int) -> Standing | None:
+    """How the campaign stands now, whichever version of it a link was minted under."""
+    directory: CampaignDirectory = state.campaigns
+    return await directory.by_number(campaign_no)
+
+
 async def campaign_is_paused(state: State, campaign_no: int) -> bool:
     """Whether a campaign pays nothing for now, whichever version of it is asked for."""
-    directory: CampaignDirectory = state.campaigns
-    return await directory.is_paused(campaign_no)
+    standing = await campaign_of_link(state, campaign_no)
+    return standing is not None and standing.paused_at is not None

@@ -1,7 +1,8 @@
 """What a campaign pays: pure decisions over its terms.
 
 A report is matched by action and channel; a rule that names the channel wins over one that does not. A cap is counted under its
-number, which it keeps in every version of the campaign while only its limits change.
+number, which it keeps in every version of the campaign while only its limits change. What waits for proof of a person is asked
+of all versions of late, so that it makes no difference which of them the acts on a message were judged by.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import msgspec
 from ledger import AccountClass, Grade
 
 OncePer = Literal["message", "link", "day"]
-Window = Literal["day", "week", "month", "ever"]
+CapPer = Literal["customer", "campaign"]
+Window = Literal["day", "week", "month", "ever", "rolling_day"]
 
 THE_ONLY_PERIOD = date(2000, 1, 1)
 """What counts for ever is counted under this day."""
@@ -25,23 +27,38 @@ GRADES = (Grade.A, Grade.B, Grade.C, Grade.D)
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """``points`` for each ``action``, once per ``once_per``; paid at once from ``min_evidence`` on."""
+    """``points`` for each ``action``, once per ``once_per``; paid at once from ``min_evidence`` on.
+
+    With ``hold_back_days`` they are set aside for so long at most, until somebody approves of them.
+    """
 
     action: str
     points: int
     channel: str | None = None
     once_per: OncePer = "message"
     min_evidence: Grade = Grade.C
+    hold_back_days: int | None = None
 
     def pays_at_once(self, grade: Grade) -> bool:
         """Say whether evidence of ``grade`` is strong enough."""
         return GRADES.index(grade) <= GRADES.index(self.min_evidence)
 
+    @property
+    def waits_for_proof(self) -> bool:
+        """Whether a report that is too weak is paid once another act on the message proves a person.
+
+        A rule that asks for grade A takes no other act's word. What counts once a link or a day has no one event a message.
+        """
+        return self.once_per == "message" and self.min_evidence in (Grade.B, Grade.C)
+
 
 class Cap(msgspec.Struct, frozen=True):
-    """At most so many grants, or points, for one customer in one period of the brand's calendar."""
+    """At most so many grants, or points, in one period of the brand's calendar: for one customer, or for all together.
 
-    per: Literal["customer"] = "customer"
+    A ``rolling_day`` is any 24 hours, and for one customer alone.
+    """
+
+    per: CapPer = "customer"
     window: Window = "day"
     action: str | None = None
     channel: str | None = None
@@ -49,7 +66,7 @@ class Cap(msgspec.Struct, frozen=True):
     max_points: int | None = None
 
     @property
-    def counts(self) -> tuple[str, Window, str | None, str | None]:
+    def counts(self) -> tuple[CapPer, Window, str | None, str | None]:
         """What is counted: all of the cap but its limits."""
         return self.per, self.window, self.action, self.channel
 
@@ -57,8 +74,8 @@ class Cap(msgspec.Struct, frozen=True):
         """Say whether a grant for ``action`` on ``channel`` counts against this cap."""
         return self.action in (None, action) and self.channel in (None, channel)
 
-    def period(self, day: date) -> date:
-        """The first day of the period that ``day`` is in. Weeks begin on Monday."""
+    def period(self, day: date) -> date | None:
+        """The first day of the period that ``day`` is in; a rolling day has none. Weeks begin on Monday."""
         match self.window:
             case "day":
                 return day
@@ -68,6 +85,8 @@ class Cap(msgspec.Struct, frozen=True):
                 return day.replace(day=1)
             case "ever":
                 return THE_ONLY_PERIOD
+            case "rolling_day":
+                return None
 
 
 class Campaign(msgspec.Struct, frozen=True):
@@ -115,6 +134,10 @@ class Standing(msgspec.Struct, frozen=True):
         """The version that was in force at ``at``; the oldest known for what was before."""
         return next((version for version in self.versions if version.created_at <= at), self.versions[-1])
 
+    def actions_that_wait(self) -> tuple[str, ...]:
+        """The actions of which a weak report may wait for proof of a person, in an order of their own."""
+        return tuple(sorted({rule.action for version in self.versions for rule in version.rules if rule.waits_for_proof}))
+
 
 def number_caps(caps: Sequence[Cap], earlier: Iterable[Campaign]) -> tuple[int, ...]:
     """The number of each of ``caps``: the one that an earlier version counted the same thing under, or the next."""
@@ -128,6 +151,11 @@ def number_caps(caps: Sequence[Cap], earlier: Iterable[Campaign]) -> tuple[int, 
             following += 1
         numbers.append(known[cap.counts])
     return tuple(numbers)
+
+
+def is_strong(grade: Grade) -> bool:
+    """Say whether an act of ``grade`` proves that a person is there."""
+    return grade in (Grade.A, Grade.B)
 
 
 def claimed_grade(action: str, asked: Grade | None, strongest: Grade) -> Grade:

@@ -10,7 +10,7 @@ import msgspec
 
 from ledger import FUND_MAX, AccountClass, Grade
 from service.bodies import Body, Identifier, Points, Slug
-from service.campaigns.rules import Campaign, Cap, OncePer, Rule, Standing, Window
+from service.campaigns.rules import Campaign, Cap, CapPer, OncePer, Rule, Standing, Window
 
 ClassName = Literal["engagement", "purchase", "third_party"]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -30,14 +30,18 @@ class RuleRequest(Body, frozen=True):
     once_per: OncePer = "message"
     """What makes another event of it; the same in all rules for an action, in every version."""
     min_evidence: Literal["A", "B", "C", "D"] = "C"
-    """The weakest evidence that is paid at once; a weaker report waits for a stronger one."""
+    """The weakest evidence that is paid at once; a weaker report waits for a stronger one, or another act on the message."""
+    hold_back_days: Annotated[int, msgspec.Meta(ge=1, le=90)] | None = None
+    """Set the points aside until they are approved (mature) or rejected; after so many days they are rejected. Absent: pay."""
 
 
 class CapRequest(Body, frozen=True):
-    """The most that one customer can earn in one period of the brand's calendar: a week begins on Monday."""
+    """The most that can be earned in one period of the brand's calendar: a week begins on Monday."""
 
-    per: Literal["customer"]
+    per: CapPer
+    """Who is counted: each customer, or all of the campaign's together."""
     window: Window
+    """A `rolling_day` is any 24 hours, whenever they begin; it is for one customer alone."""
     action: Slug | None = None
     channel: Slug | None = None
     max_grants: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
@@ -59,7 +63,8 @@ class TermsRequest(Body, frozen=True):
     def pays(self) -> tuple[Rule, ...]:
         """The rules, as campaigns keep them."""
         return tuple(
-            Rule(rule.action, rule.points, rule.channel, rule.once_per, Grade(rule.min_evidence)) for rule in self.rules
+            Rule(rule.action, rule.points, rule.channel, rule.once_per, Grade(rule.min_evidence), rule.hold_back_days)
+            for rule in self.rules
         )
 
     def limits(self) -> tuple[Cap, ...]:

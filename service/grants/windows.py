@@ -8,21 +8,21 @@ from zoneinfo import ZoneInfo
 from ledger import month_end
 
 LATENESS_MAX = timedelta(hours=72)
-"""How late a report may come and still count when it happened; a later one counts as this late."""
+"""How late any report may come and still count when it happened; a later one counts as this late. A key may have less."""
 AHEAD_MAX = timedelta(minutes=5)
 """How far a reporter's clock may be ahead of ours."""
 AGE_MAX = timedelta(days=400)
 """How old an event may be; an older one is a mistake of the reporter's."""
 
 
-def window_at(occurred_at: datetime, received_at: datetime) -> datetime | None:
+def window_at(occurred_at: datetime, received_at: datetime, lateness: timedelta = LATENESS_MAX) -> datetime | None:
     """The time that counts, or ``None`` for an event from the future or from long ago.
 
-    A reporter cannot choose it: it lies between ``LATENESS_MAX`` before the report and the report.
+    A reporter cannot choose it: it lies between the reporter's ``lateness`` before the report and the report.
     """
     if not received_at - AGE_MAX <= occurred_at <= received_at + AHEAD_MAX:
         return None
-    return max(received_at - LATENESS_MAX, min(occurred_at, received_at))
+    return max(received_at - min(lateness, LATENESS_MAX), min(occurred_at, received_at))
 
 
 def business_date(at: datetime, time_zone: str) -> date:

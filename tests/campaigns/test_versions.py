@@ -134,7 +134,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         },
         "/caps/1",
     ),
-    ({"caps": [{"per": "customer", "window": "rolling_day", "max_grants": 1}]}, "/caps/0/window"),
+    ({"caps": [{"per": "campaign", "window": "rolling_day", "max_grants": 1}]}, "/caps/0/window"),
     ({"ends_at": "2025-01-01T00:00:00Z"}, "/ends_at"),
     ({"starts_at": "0001-01-01T00:00:00Z"}, "/starts_at"),
     ({"ends_at": "9999-12-31T23:59:59.999999Z"}, "/ends_at"),

@@ -1,0 +1,57 @@
+"""Having orders decided, also while customers are being merged.
+
+The ledger records nothing for whom it knows under more numbers than the order names, or has merged into another. She is then
+read anew and the order made again: so no event is paid under two of a person's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar.datastructures import State
+
+from ledger import GrantOrder, GrantOutcome, GrantResult, Ledger, LedgerError
+from service.brands.brand import Brand
+from service.customers import actions as customers
+from service.customers.rows import Known
+from service.grants.orders import Act, order_of
+from service.problems import Problem, problem_of
+
+_ATTEMPTS = 4
+
+
+async def decide(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> list[GrantResult | Problem]:
+    """Decide each act, in order."""
+    decisions = await _post(state, [order_of(act, brand, known) for act, known in wanted])
+    people = [known for _, known in wanted]
+    for _ in range(_ATTEMPTS):
+        moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]
+        if not moved:
+            return decisions
+        settled = {number: await customers.settle_group(state, brand, number) for number in {people[n].customer for n in moved}}
+        for index in moved:
+            people[index] = settled[people[index].customer]
+        again = await _post(state, [order_of(wanted[index][0], brand, people[index]) for index in moved])
+        for index, decision in zip(moved, again, strict=True):
+            decisions[index] = decision
+    return [_still_moving() if _is_moved(decision) else decision for decision in decisions]
+
+
+async def _post(state: State, orders: Sequence[GrantOrder]) -> list[GrantResult | Problem]:
+    ledger: Ledger = state.ledger
+    try:
+        decisions = await ledger.grant_batch(orders)
+    except LedgerError as error:
+        # The other parts of a batch may have been posted: each item says for itself that it can be sent again.
+        return [problem_of(error)] * len(orders)
+    return [problem_of(decision) if isinstance(decision, LedgerError) else decision for decision in decisions]
+
+
+def _is_moved(decision: GrantResult | Problem) -> bool:
+    return isinstance(decision, GrantResult) and decision.outcome is GrantOutcome.MOVED
+
+
+def _still_moving() -> Problem:
+    return Problem(
+        "overloaded", "The customer is being merged with others; nothing was recorded.", headers={"Retry-After": "1"}
+    )

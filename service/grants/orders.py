@@ -1,0 +1,154 @@
+"""From an act and a known customer to what the ledger is asked: once by key, so much, against these caps.
+
+An act of grade A or B also proves that a person is there. It pays what waits on the same message, and what is reported later:
+whichever comes first, the end is the same. Acts of which no rule pays anything prove too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from ledger import Bearing, CapUse, EventDetails, Grade, GrantOrder, event_key, proof_key
+from service.brands.brand import Brand
+from service.campaigns.rules import Campaign, Cap, Rule, is_strong
+from service.customers.rows import Known
+from service.grants.windows import business_date, last_day
+
+_NO_RULE = -1
+
+
+class Act(msgspec.Struct, frozen=True):
+    """Something that happened, whoever reports it, before it is known to whom.
+
+    ``rule`` is the number of the rule that pays for it, if one does, and ``qualifier`` what it lets count again. ``may_wait``
+    are the actions of the campaign of which a weak report waits for proof of a person.
+    """
+
+    campaign: Campaign
+    rule: int | None
+    message_id: str
+    action: str
+    channel: str
+    qualifier: str
+    grade: Grade
+    occurred_at: datetime
+    window_at: datetime
+    received_at: datetime
+    source: str
+    principal: int
+    metadata: str | None
+    may_wait: tuple[str, ...]
+
+    @property
+    def proves(self) -> bool:
+        """Whether it says of other acts on the message that a person did them."""
+        return is_strong(self.grade) and any(action != self.action for action in self.may_wait)
+
+
+def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
+    """Ask for what the rule pays; where none does, only to keep in mind that a person acted."""
+    if act.rule is None:
+        return _proof(act, brand, known)
+    campaign, rule = act.campaign, act.campaign.rules[act.rule]
+    day = business_date(act.window_at, brand.time_zone)
+    waits = not rule.pays_at_once(act.grade)
+    key, *former_keys = _keys(act, known, act.action, act.qualifier)
+    return GrantOrder(
+        book=brand.book,
+        campaign_no=campaign.campaign_no,
+        key=key,
+        customer=known.customer,
+        points=rule.points,
+        grade=act.grade,
+        window_at=act.window_at,
+        occurred_at=act.occurred_at,
+        details=_details(act, act.rule),
+        expires_on=last_day(day, campaign.expires_after_months),
+        account_class=campaign.account_class,
+        caps=cap_uses(campaign, campaign.caps, act.action, act.channel, day),
+        waits=waits,
+        held_back=rule.hold_back_days is not None,
+        due_at=due_at(rule, act.received_at),
+        former_keys=tuple(former_keys),
+        absorbed=len(known.former),
+        bearing=_bearing(act, known, rule, waits=waits),
+    )
+
+
+def due_at(rule: Rule, decided_at: datetime) -> datetime | None:
+    """Until when points that are held back can be approved of."""
+    return None if rule.hold_back_days is None else decided_at + timedelta(days=rule.hold_back_days)
+
+
+def cap_uses(campaign: Campaign, limits: Sequence[Cap], action: str, channel: str, day: date) -> tuple[CapUse, ...]:
+    """What a grant of ``day`` counts against: the campaign's caps, of which each has its limits from ``limits``."""
+    return tuple(
+        CapUse(number, cap.period(day), limit.max_grants, limit.max_points, shared=cap.per == "campaign")
+        for number, cap, limit in zip(campaign.cap_numbers, campaign.caps, limits, strict=True)
+        if cap.covers(action, channel)
+    )
+
+
+def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
+    proof_keys = _proof_keys(act, known)
+    return GrantOrder(
+        book=brand.book,
+        campaign_no=act.campaign.campaign_no,
+        key=proof_keys[0],
+        customer=known.customer,
+        points=0,
+        grade=act.grade,
+        window_at=act.window_at,
+        occurred_at=act.occurred_at,
+        details=_details(act, _NO_RULE),
+        absorbed=len(known.former),
+        bearing=Bearing(proof_keys, _waiting_keys(act, known)),
+    )
+
+
+def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Bearing | None:
+    if act.proves:
+        return Bearing(_proof_keys(act, known), _waiting_keys(act, known))
+    return Bearing(_proof_keys(act, known)) if waits and rule.waits_for_proof else None
+
+
+def _details(act: Act, rule: int) -> EventDetails:
+    return EventDetails(
+        action=act.action,
+        channel=act.channel,
+        message_id=act.message_id,
+        qualifier=act.qualifier,
+        source=act.source,
+        principal=act.principal,
+        campaign_version=act.campaign.version,
+        rule=rule,
+        metadata=act.metadata,
+    )
+
+
+def _keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[bytes, ...]:
+    """The event's key under each of the customer's numbers, her own first."""
+    return tuple(
+        event_key(
+            campaign_no=act.campaign.campaign_no,
+            message_id=act.message_id,
+            customer=customer,
+            action=action,
+            qualifier=qualifier,
+        )
+        for customer in (known.customer, *known.former)
+    )
+
+
+def _waiting_keys(act: Act, known: Known) -> tuple[tuple[bytes, ...], ...]:
+    return tuple(_keys(act, known, action, "") for action in act.may_wait if action != act.action)
+
+
+def _proof_keys(act: Act, known: Known) -> tuple[bytes, ...]:
+    return tuple(
+        proof_key(campaign_no=act.campaign.campaign_no, message_id=act.message_id, customer=customer)
+        for customer in (known.customer, *known.former)
+    )
