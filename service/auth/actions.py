@@ -9,12 +9,12 @@ Both are recorded in the audit trail.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import TIMESTAMP, Integer, LargeBinary, Row, Text, bindparam, func, select
+from sqlalchemy import TIMESTAMP, Integer, LargeBinary, Row, SmallInteger, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -30,6 +30,7 @@ from service.identifiers import key_id
 from service.problems import Problem, invalid_field, not_found
 
 QUOTA_MAX = 100_000_000
+LATENESS_HOURS_MAX = 72
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     revoked_at: datetime | None
     last_used_at: datetime | None
     quota_per_minute: int | None
+    lateness_hours: int
 
 
 _COLUMNS = ", ".join(field.name for field in msgspec.structs.fields(KeyRecord))
@@ -58,21 +60,23 @@ async def create_key(
     max_evidence: str = "C",
     expires_at: datetime | None = None,
     quota_per_minute: int | None = None,
+    lateness_hours: int = LATENESS_HOURS_MAX,
 ) -> tuple[str, KeyRecord]:
     """Make a key for a brand and return its text, which cannot be had again. Raises `BrandUnknown` or `KeyInvalid`."""
     given = sorted(set(scopes))
-    _check(name, given, max_evidence, expires_at, quota_per_minute)
+    _check(name, given, max_evidence, expires_at, quota_per_minute, lateness_hours)
     found = await _brand(connection, brand_code)
     key = make_key(found["mode"])
     async with connection.transaction():
         row = await connection.fetchrow(
             f"""
             INSERT INTO {api_key.fullname}
-                (brand_id, name, prefix, secret_hash, scopes, max_evidence, expires_at, quota_per_minute)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                (brand_id, name, prefix, secret_hash, scopes, max_evidence, expires_at, quota_per_minute, lateness_hours)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             RETURNING {_COLUMNS}
             """,
             found["brand_id"], name, prefix_of(key), hash_key(key), given, max_evidence, expires_at, quota_per_minute,
+            lateness_hours,
         )  # fmt: skip
         record = _record(row)
         subject = key_id(record.api_key_id)
@@ -131,6 +135,7 @@ async def issue_key(
     max_evidence: str,
     expires_at: datetime | None,
     quota_per_minute: int | None,
+    lateness_hours: int | None,
 ) -> tuple[str, KeyRecord]:
     """Make a key for the caller's brand, with nothing that the caller does not hold. Raises a problem.
 
@@ -139,13 +144,13 @@ async def issue_key(
     given = sorted(set(scopes))
     expires_at = expires_at or principal.expires_at
     quota_per_minute = quota_per_minute or principal.quota_per_minute
-    for pointer, wrong in _beyond(principal, given, max_evidence, expires_at, quota_per_minute):
+    for pointer, wrong in _beyond(principal, given, max_evidence, expires_at, quota_per_minute, lateness_hours):
         raise invalid_field(pointer, wrong)
     if missing := [scope for scope in given if scope not in principal.scopes]:
         raise Problem("missing_scope", f"This key cannot give what it does not hold: {', '.join(missing)}.")
     key = make_key(principal.brand.mode)
     create = select(
-        func.rewards.create_key_v1(
+        func.rewards.create_key_v2(
             bindparam(None, caller_hash, LargeBinary),
             bindparam(None, hash_key(key), LargeBinary),
             bindparam(None, prefix_of(key), Text),
@@ -154,6 +159,7 @@ async def issue_key(
             bindparam(None, max_evidence, Text),
             bindparam(None, expires_at, TIMESTAMP(timezone=True)),
             bindparam(None, quota_per_minute, Integer),
+            bindparam(None, lateness_hours, SmallInteger),
         )
     )
     async with engine.begin() as connection:
@@ -201,7 +207,12 @@ async def _read(connection: AsyncConnection, principal: Principal, api_key_id: i
 
 
 def _beyond(
-    principal: Principal, scopes: list[str], max_evidence: str, expires_at: datetime | None, quota_per_minute: int | None
+    principal: Principal,
+    scopes: list[str],
+    max_evidence: str,
+    expires_at: datetime | None,
+    quota_per_minute: int | None,
+    lateness_hours: int | None,
 ) -> Iterator[tuple[str, str]]:
     if set(scopes) >= NEVER_TOGETHER:
         yield "/scopes", "must not have both funds:write and grants:write; make two keys"
@@ -213,6 +224,8 @@ def _beyond(
         yield "/expires_at", f"must not be later than {principal.expires_at.isoformat()}, when this key expires"
     if (principal.quota_per_minute or 0) and (quota_per_minute or 0) > (principal.quota_per_minute or 0):
         yield "/quota_per_minute", f"must not be more than {principal.quota_per_minute}, which this key has"
+    if timedelta(hours=lateness_hours or 0) > principal.lateness:
+        yield "/lateness_hours", f"must not be more than {principal.lateness // timedelta(hours=1)}, which this key has"
 
 
 def _no_longer() -> Problem:
@@ -227,6 +240,7 @@ def _recorded(record: KeyRecord) -> dict[str, Any]:
         "max_evidence": record.max_evidence,
         "expires_at": record.expires_at,
         "quota_per_minute": record.quota_per_minute,
+        "lateness_hours": record.lateness_hours,
     }
 
 
@@ -248,7 +262,14 @@ def _record(row: asyncpg.Record | None) -> KeyRecord:
     return msgspec.convert(dict(row), KeyRecord)
 
 
-def _check(name: str, scopes: list[str], max_evidence: str, expires_at: datetime | None, quota_per_minute: int | None) -> None:
+def _check(
+    name: str,
+    scopes: list[str],
+    max_evidence: str,
+    expires_at: datetime | None,
+    quota_per_minute: int | None,
+    lateness_hours: int,
+) -> None:
     wrong: list[str] = []
     if not 1 <= len(name) <= 100 or not name.isprintable():
         wrong.append("name must be 1 to 100 printable characters")
@@ -264,5 +285,7 @@ def _check(name: str, scopes: list[str], max_evidence: str, expires_at: datetime
         wrong.append("expires_at must lie in the future and say its zone")
     if quota_per_minute is not None and not 1 <= quota_per_minute <= QUOTA_MAX:
         wrong.append(f"a quota must be between 1 and {QUOTA_MAX} items a minute")
+    if not 0 <= lateness_hours <= LATENESS_HOURS_MAX:
+        wrong.append(f"lateness must be between 0 and {LATENESS_HOURS_MAX} hours")
     if wrong:
         raise KeyInvalid("; ".join(wrong))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -14,8 +14,8 @@ from service.brands.brand import Brand
 class Principal(msgspec.Struct, frozen=True):
     """The API key of a request, the brand it belongs to, and what it may do.
 
-    ``max_evidence`` is the strongest grade that a report under this key may claim. ``quota_per_minute`` counts
-    items; ``None`` is no quota.
+    ``max_evidence`` is the strongest grade that a report under this key may claim, ``lateness`` how late one may come and still
+    count when it happened. ``quota_per_minute`` counts items; ``None`` is no quota.
     """
 
     api_key_id: int
@@ -23,5 +23,6 @@ class Principal(msgspec.Struct, frozen=True):
     brand: Brand
     scopes: frozenset[Scope]
     max_evidence: Grade
+    lateness: timedelta
     expires_at: datetime | None = None
     quota_per_minute: int | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Integer, LargeBinary, Text, bindparam, column, func, select
+from datetime import timedelta
+
+from sqlalchemy import Integer, LargeBinary, SmallInteger, Text, bindparam, column, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,7 +22,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
     """Return who holds the key of this hash, unless it is unknown, revoked or expired."""
     # A function, because the application may not read hashes. It finds only keys that are valid.
     held = (
-        func.rewards.key_of_hash_v1(bindparam(None, secret_hash, LargeBinary))
+        func.rewards.key_of_hash_v2(bindparam(None, secret_hash, LargeBinary))
         .table_valued(
             column("api_key_id", Integer),
             column("brand_id", Integer),
@@ -29,6 +31,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
             column("max_evidence", Text),
             column("expires_at", TIMESTAMP(timezone=True)),
             column("quota_per_minute", Integer),
+            column("lateness_hours", SmallInteger),
         )
         .alias("held")
     )
@@ -39,6 +42,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
         held.c.max_evidence,
         held.c.expires_at,
         held.c.quota_per_minute,
+        held.c.lateness_hours,
         *brand_columns,
     ).join_from(held, brands_with_value, held.c.brand_id == brand.c.brand_id)
     async with engine.connect() as connection:
@@ -52,6 +56,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
         # A scope that this version does not know gives nothing.
         scopes=frozenset(scope for scope in Scope if scope in row.scopes),
         max_evidence=Grade(row.max_evidence),
+        lateness=timedelta(hours=row.lateness_hours),
         expires_at=row.expires_at,
         quota_per_minute=row.quota_per_minute,
     )

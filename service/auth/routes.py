@@ -49,6 +49,7 @@ async def create_key(
         max_evidence=data.max_evidence,
         expires_at=data.expires_at,
         quota_per_minute=data.quota_per_minute,
+        lateness_hours=data.lateness_hours,
     )
     return NewKeyResponse.made(record, key)
 

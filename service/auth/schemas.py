@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from service.auth.actions import QUOTA_MAX, KeyRecord
+from service.auth.actions import LATENESS_HOURS_MAX, QUOTA_MAX, KeyRecord
 from service.auth.audit_trail import Entry
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -30,7 +30,11 @@ class MetaBrand(msgspec.Struct, frozen=True):
 
 
 class MetaResponse(msgspec.Struct, frozen=True):
-    """Who you are here. ``max_evidence`` is the strongest grade your reports may claim."""
+    """Who you are here.
+
+    ``max_evidence`` is the strongest grade your reports may claim, ``lateness_hours`` how late they may come and still count
+    when they happened.
+    """
 
     version: str
     brand: MetaBrand
@@ -38,6 +42,7 @@ class MetaResponse(msgspec.Struct, frozen=True):
     key_name: str
     scopes: list[str]
     max_evidence: str
+    lateness_hours: int
 
     @classmethod
     def of(cls, principal: Principal, version: str) -> MetaResponse:
@@ -58,22 +63,26 @@ class MetaResponse(msgspec.Struct, frozen=True):
             key_name=principal.name,
             scopes=sorted(principal.scopes),
             max_evidence=principal.max_evidence,
+            lateness_hours=principal.lateness // timedelta(hours=1),
         )
 
 
 KeyName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_CONTROL_CHARACTERS)]
 Quota = Annotated[int, msgspec.Meta(ge=1, le=QUOTA_MAX)]
+LatenessHours = Annotated[int, msgspec.Meta(ge=0, le=LATENESS_HOURS_MAX)]
 
 
 class KeyRequest(Body, frozen=True):
     """A new key. It never gets what the key that asks does not hold: no other scope, no stronger evidence, no longer life, no
-    larger quota. `expires_at` and `quota_per_minute` (in items) are the asking key's own unless given."""
+    larger quota, no more lateness. `expires_at`, `quota_per_minute` (in items) and `lateness_hours` (how late its reports may
+    come and still count when they happened) are the asking key's own unless given."""
 
     name: KeyName
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
     max_evidence: Literal["A", "B", "C", "D"] = "C"
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     quota_per_minute: Quota | None = None
+    lateness_hours: LatenessHours | None = None
 
     example: ClassVar[dict[str, Any]] = {
         "name": "finance, from 2027",
@@ -91,6 +100,7 @@ class KeyResponse(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str
     scopes: list[str]
     max_evidence: str
+    lateness_hours: int
     quota_per_minute: int | None
     created_at: datetime
     expires_at: datetime | None
@@ -121,6 +131,7 @@ def _shown(record: KeyRecord) -> dict[str, Any]:
         "prefix": record.prefix,
         "scopes": list(record.scopes),
         "max_evidence": record.max_evidence,
+        "lateness_hours": record.lateness_hours,
         "quota_per_minute": record.quota_per_minute,
         "created_at": record.created_at,
         "expires_at": record.expires_at,

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -42,6 +43,7 @@ api_key = Table(
     Column("revoked_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True)),
     Column("quota_per_minute", Integer),
+    Column("lateness_hours", SmallInteger, nullable=False, server_default="72"),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="api_key_belongs_to_brand"),
     UniqueConstraint("secret_hash", name="api_key_secret_is_unique"),
     CheckConstraint("octet_length(secret_hash) = 32", name="api_key_secret_is_a_sha256"),
@@ -51,6 +53,7 @@ api_key = Table(
         name="api_key_never_both_funds_and_grants",
     ),
     CheckConstraint("quota_per_minute BETWEEN 1 AND 100000000", name="api_key_quota_is_a_number_of_items"),
+    CheckConstraint("lateness_hours BETWEEN 0 AND 72", name="api_key_lateness_is_at_most_72_hours"),
     Index("api_key_by_brand", "brand_id"),
 )
 

@@ -38,6 +38,13 @@ def key() -> None:
     "--expires-at", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) from which it is refused.  [default: never]"
 )
 @click.option("--quota-per-minute", type=click.IntRange(1, actions.QUOTA_MAX), help="Items it may send.  [default: no quota]")
+@click.option(
+    "--lateness-hours",
+    type=click.IntRange(0, actions.LATENESS_HOURS_MAX),
+    default=actions.LATENESS_HOURS_MAX,
+    show_default=True,
+    help="How late its reports may come and still count when they happened.",
+)
 def create(
     brand: str,
     name: str,
@@ -45,10 +52,13 @@ def create(
     max_evidence: str,
     expires_at: datetime | None,
     quota_per_minute: int | None,
+    lateness_hours: int,
 ) -> None:
     """Make a key for BRAND and show it, once."""
     ends = expires_at and expires_at.replace(tzinfo=UTC)
-    text, record = _as_owner(lambda owner: actions.create_key(owner, brand, name, scopes, max_evidence, ends, quota_per_minute))
+    text, record = _as_owner(
+        lambda owner: actions.create_key(owner, brand, name, scopes, max_evidence, ends, quota_per_minute, lateness_hours)
+    )
     # The key alone on standard output, so that it can be piped to where it is kept.
     click.echo(f"Key {record.api_key_id} for {brand}. This is the only time it is shown:", err=True)
     click.echo(text)

@@ -15,6 +15,7 @@ import uvicorn
 from litestar import Litestar
 
 from service.app import create_app
+from service.links import visits
 from service.settings import Settings
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.links.campaigns import make_campaign
@@ -60,8 +61,11 @@ class Site:
 
 
 @pytest.fixture
-async def site(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[Site]:
-    """The service of the brand Bluebird Coffee."""
+async def site(
+    database: Database, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Site]:
+    """The service of the brand Bluebird Coffee. It never says that it is too busy, however busy the machine is."""
+    monkeypatch.setattr(visits, "PATIENCE_S", 60.0)
     brand = await make_brand(
         owner, "bluebird", name="Bluebird Coffee", points_name="Mu", points_code="MU", accent_color="#0f6b5c"
     )

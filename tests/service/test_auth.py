@@ -40,6 +40,7 @@ async def test_meta_says_who_calls(api: Api) -> None:
         "key_name": "storefront",
         "scopes": ["customers:read", "redemptions:read", "redemptions:write"],
         "max_evidence": "A",
+        "lateness_hours": 72,
     }
 
 

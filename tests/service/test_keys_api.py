@@ -35,7 +35,7 @@ async def entries(api: Api, count: int) -> list[dict[str, Any]]:
 
 async def test_a_key_makes_a_key_that_works_and_is_shown_once(api: Api) -> None:
     admin = api.client("admin")
-    answer = await make(admin, max_evidence="B", quota_per_minute=6000)
+    answer = await make(admin, max_evidence="B", quota_per_minute=6000, lateness_hours=6)
     assert answer.status_code == 201
     made = answer.json()
     assert made["key"].startswith("rk_test_")
@@ -54,6 +54,7 @@ async def test_a_key_makes_a_key_that_works_and_is_shown_once(api: Api) -> None:
         "max_evidence": "B",
         "expires_at": None,
         "quota_per_minute": 6000,
+        "lateness_hours": 6,
     }
     assert made["key"] not in str(entry)
 
@@ -88,6 +89,9 @@ BEYOND: list[tuple[dict[str, Any], int, str, str]] = [
     ({"expires_at": "2099-01-01T00:00:00Z"}, 422, "invalid_field", "/expires_at"),
     ({"quota_per_minute": 601}, 422, "invalid_field", "/quota_per_minute"),
     ({"quota_per_minute": 0}, 422, "invalid_field", "/quota_per_minute"),
+    ({"lateness_hours": 25}, 422, "invalid_field", "/lateness_hours"),
+    ({"lateness_hours": 73}, 422, "invalid_field", "/lateness_hours"),
+    ({"lateness_hours": -1}, 422, "invalid_field", "/lateness_hours"),
     ({"name": ""}, 422, "invalid_field", "/name"),
 ]
 
@@ -96,7 +100,7 @@ BEYOND: list[tuple[dict[str, Any], int, str, str]] = [
 async def limited(api: Api, owner: Owner) -> tuple[httpx.AsyncClient, datetime]:
     """A key that may make keys, holds little and does not live for ever."""
     expires_at = (datetime.now(UTC) + timedelta(days=30)).replace(microsecond=0)
-    key, _ = await create_key(owner, "lumen", "limited", ["keys:write", "ledger:read"], "C", expires_at, 600)
+    key, _ = await create_key(owner, "lumen", "limited", ["keys:write", "ledger:read"], "C", expires_at, 600, 24)
     return api.client(key=key), expires_at
 
 
@@ -113,9 +117,11 @@ async def test_what_is_not_said_is_as_it_is_for_the_key_that_asks(limited: tuple
     client, expires_at = limited
     made = (await make(client)).json()
     assert (datetime.fromisoformat(made["expires_at"]), made["quota_per_minute"]) == (expires_at, 600)
-    assert made["max_evidence"] == "C"
-    shorter = (await make(client, expires_at=(expires_at - timedelta(days=1)).isoformat(), quota_per_minute=5)).json()
-    assert shorter["quota_per_minute"] == 5
+    assert (made["max_evidence"], made["lateness_hours"]) == ("C", 24)
+    less = {"expires_at": (expires_at - timedelta(days=1)).isoformat(), "quota_per_minute": 5, "lateness_hours": 0}
+    shorter = (await make(client, **less)).json()
+    assert (shorter["quota_per_minute"], shorter["lateness_hours"]) == (5, 0)
+    assert (await client.get("/v1/meta")).json()["lateness_hours"] == 24
 
 
 async def test_keys_are_a_matter_of_their_brand_and_of_the_scope(api: Api, owner: Owner) -> None:
@@ -185,37 +191,48 @@ async def test_the_application_cannot_write_a_key_or_read_its_hash(intruder: Own
             await intruder.execute(forgery)
 
 
-CREATE = "SELECT rewards.create_key_v1($1, $2, 'rk_test_forged', 'forged', $3, $4, $5, $6)"
+CREATE = "SELECT rewards.create_key_v2($1, $2, 'rk_test_forged', 'forged', $3, $4, $5, $6, $7)"
 
 
-BEYOND_ITS_OWN: list[tuple[list[str | None] | None, str | None, int | None, int | None]] = [
-    # scopes, evidence, days to live, quota
-    (["ledger:read", "admin"], "C", 1, 1),
-    ([], "C", 1, 1),
-    (None, "C", 1, 1),
-    (["ledger:read", None], "C", 1, 1),
-    (["ledger:read"], "B", 1, 1),
-    (["ledger:read"], "C", 31, 1),
-    (["ledger:read"], "C", None, 1),
-    (["ledger:read"], "C", 1, 601),
-    (["ledger:read"], "C", 1, None),
+BEYOND_ITS_OWN: list[tuple[list[str | None] | None, str | None, int | None, int | None, int]] = [
+    # scopes, evidence, days to live, quota, lateness
+    (["ledger:read", "admin"], "C", 1, 1, 1),
+    ([], "C", 1, 1, 1),
+    (None, "C", 1, 1, 1),
+    (["ledger:read", None], "C", 1, 1, 1),
+    (["ledger:read"], "B", 1, 1, 1),
+    (["ledger:read"], "C", 31, 1, 1),
+    (["ledger:read"], "C", None, 1, 1),
+    (["ledger:read"], "C", 1, 601, 1),
+    (["ledger:read"], "C", 1, None, 1),
+    (["ledger:read"], "C", 1, 1, 25),
 ]
 
 
 async def test_the_database_holds_to_the_callers_own_row(intruder: Owner, owner: Owner) -> None:
     now = datetime.now(UTC)
-    key, _ = await create_key(owner, "lumen", "limited", ["keys:write", "ledger:read"], "C", now + timedelta(days=30), 600)
-    for scopes, evidence, days, quota in BEYOND_ITS_OWN:
+    key, _ = await create_key(owner, "lumen", "limited", ["keys:write", "ledger:read"], "C", now + timedelta(days=30), 600, 24)
+    for scopes, evidence, days, quota, lateness in BEYOND_ITS_OWN:
         until = None if days is None else now + timedelta(days=days)
-        asked = (hash_key(make_key("test")), scopes, evidence, until, quota)
+        asked = (hash_key(make_key("test")), scopes, evidence, until, quota, lateness)
         assert await intruder.fetchval(CREATE, hash_key(key), *asked) is None, asked
-    within = (hash_key(make_key("test")), ["ledger:read"], "C", now + timedelta(days=30), 600)
+    within = (hash_key(make_key("test")), ["ledger:read"], "C", now + timedelta(days=30), 600, 24)
     assert await intruder.fetchval(CREATE, hash_key(key), *within) is not None
+
+
+async def test_a_process_of_the_version_before_makes_keys_that_are_no_later(intruder: Owner, owner: Owner) -> None:
+    key, _ = await create_key(owner, "lumen", "limited", ["keys:write", "ledger:read"], lateness_hours=24)
+    made = await intruder.fetchval(
+        "SELECT rewards.create_key_v1($1, $2, 'rk_test_before', 'before', ARRAY['ledger:read'], 'C', NULL, NULL)",
+        hash_key(key),
+        hash_key(make_key("test")),
+    )
+    assert await owner.fetchval("SELECT lateness_hours FROM rewards.api_key WHERE api_key_id = $1", made) == 24
 
 
 async def test_the_database_takes_no_hash_of_a_key_that_may_not_make_keys(intruder: Owner, api: Api, owner: Owner) -> None:
     keys = {name: hash_key(key) for name, key in api.keys.items()}
-    rest = (hash_key(make_key("test")), ["ledger:read"], "C", None, None)
+    rest = (hash_key(make_key("test")), ["ledger:read"], "C", None, None, None)
     assert await intruder.fetchval(CREATE, hash_key(make_key("test")), *rest) is None
     assert await intruder.fetchval(CREATE, keys["finance"], *rest) is None
     assert await intruder.fetchval("SELECT rewards.revoke_key_v1($1, 1)", keys["finance"]) is None
@@ -229,7 +246,7 @@ async def test_the_database_takes_no_hash_of_a_key_that_may_not_make_keys(intrud
 
 async def test_not_even_by_the_database_is_a_key_made_that_funds_and_grants(intruder: Owner, owner: Owner) -> None:
     key, _ = await create_key(owner, "lumen", "x", [scope for scope in Scope if scope is not Scope.FUNDS_WRITE])
-    arguments = (hash_key(make_key("test")), ["funds:write", "grants:write"], "C", None, None)
+    arguments = (hash_key(make_key("test")), ["funds:write", "grants:write"], "C", None, None, None)
     assert await intruder.fetchval(CREATE, hash_key(key), *arguments) is None
 
 
@@ -242,7 +259,15 @@ async def test_the_functions_of_keys_are_the_applications_alone(owner: Owner) ->
         """
     )
     assert {(row["proname"], row["role"]) for row in held} == {
-        (name, APPLICATION_ROLE) for name in ("key_of_hash_v1", "create_key_v1", "revoke_key_v1", "lease_quota_v1")
+        (name, APPLICATION_ROLE)
+        for name in (
+            "key_of_hash_v1",
+            "key_of_hash_v2",
+            "create_key_v1",
+            "create_key_v2",
+            "revoke_key_v1",
+            "lease_quota_v1",
+        )
     }
     assert all(row["prosecdef"] and row["proconfig"] == ["search_path=pg_catalog, pg_temp"] for row in held)
 
