@@ -10,14 +10,17 @@ run it with a connection of its own, or on a replica.
     no_account_below_its_floor         lots, pending, held, spent and budgets, from the log
     issued_within_the_limit            issuance has not paid out more than the brand authorized
     account_columns_equal_its_id       kind and last day
-    one_transfer_an_event              a granted event has one grant of its points, and no grant lacks its event
-    caps_count_real_grants             a cap counts no more than the customer was granted in its campaign
+    one_transfer_an_event              a granted event has one grant of its points, and no grant lacks its event; what was held
+                                       back matured once, or was rejected once
+    what_moved_nothing_has_a_place     refused and waiting events are numbered in the order in which they were decided
+    caps_count_real_grants             a cap counts no more than the customer, or all customers, were granted in its campaign
     pending_rows_equal_the_accounts    the sum of what is held back is the account's balance
     customer_states_equal_the_accounts points, soonest last day and soonest deadline are those of lots and open holds
     redemptions_close_when_empty       an open redemption holds points, a closed one none
     redemptions_begin_in_the_log       each is of the customer of its authorization, or of whom she was merged into, and has its
                                        deadline, and none is missing
     redemptions_add_up                 refunded <= captured <= authorized
+    redemption_steps_are_in_the_log    what is said about a capture or refund is said of one of that redemption
     merged_customers_have_nothing      who was merged is frozen, has no points, holds or redemptions, and names one who was not
     survivors_count_whom_they_absorbed as many as name them
     merges_move_everything             what leaves a wallet is the last that happens to it, and reaches whom it was merged into
@@ -25,6 +28,7 @@ run it with a connection of its own, or on a replica.
     cuts_lie_in_the_log                no cut is ahead of its book
     details_equal_their_hash           what an event says was reported is what the log committed to
     redemption_details_equal_their_hash  the same of orders, values and tills
+    redemption_steps_equal_their_hash  the same of what was said about captures and refunds, and none is forgotten
 """
 
 from __future__ import annotations
@@ -118,29 +122,58 @@ _CHECKS = {
         FROM (
             SELECT
                 coalesce(event.key, posted.event_key) AS key,
-                event.key IS NULL OR posted.event_key IS NULL OR posted.transfers <> 1 OR posted.amount <> event.points
-                    OR posted.seq <> event.seq OR posted.customer <> event.customer AS wrong
-            FROM (SELECT * FROM ledger.event WHERE event.book_id = $1 AND event.outcome = 1) AS event
+                event.key IS NULL OR posted.event_key IS NULL OR posted.transfers <> 1 OR posted.seq <> event.seq
+                    OR posted.customer <> event.customer
+                    OR event.points <> CASE event.outcome WHEN 7 THEN 0 ELSE posted.amount END
+                    OR posted.settled IS DISTINCT FROM CASE
+                        WHEN posted.verb = 2 OR event.outcome = 6 THEN NULL
+                        ELSE posted.amount * CASE event.outcome WHEN 1 THEN 1 ELSE -1 END
+                    END
+                    OR (posted.verb = 2 AND event.outcome <> 1) AS wrong
+            FROM (SELECT * FROM ledger.event WHERE event.book_id = $1 AND event.outcome IN (1, 6, 7)) AS event
             FULL JOIN (
-                SELECT transfer.campaign_no, transfer.event_key, count(*) AS transfers, sum(transfer.amount) AS amount,
-                    min(transfer.seq) AS seq, min(transfer.customer) AS customer
-                FROM ledger.transfer WHERE transfer.book_id = $1 AND transfer.verb = 2
+                SELECT transfer.campaign_no, transfer.event_key,
+                    count(*) FILTER (WHERE transfer.verb IN (2, 3)) AS transfers,
+                    sum(transfer.amount) FILTER (WHERE transfer.verb IN (2, 3)) AS amount,
+                    min(transfer.seq) AS seq, min(transfer.customer) FILTER (WHERE transfer.verb IN (2, 3)) AS customer,
+                    min(transfer.verb) AS verb,
+                    sum(CASE transfer.verb WHEN 4 THEN transfer.amount WHEN 5 THEN -transfer.amount END) AS settled
+                FROM ledger.transfer WHERE transfer.book_id = $1 AND transfer.verb BETWEEN 2 AND 5
                 GROUP BY transfer.campaign_no, transfer.event_key
             ) AS posted ON posted.campaign_no = event.campaign_no AND posted.event_key = event.key
         ) AS pair
     """,
+    "what_moved_nothing_has_a_place": """
+        SELECT count(*), count(*) FILTER (WHERE placed.wrong), array_agg(encode(placed.key, 'hex')) FILTER (WHERE placed.wrong)
+        FROM (
+            SELECT event.key,
+                (event.outcome IN (2, 3, 4)) <> (event.place IS NOT NULL) OR event.place > head.places
+                    OR (event.outcome <> 4 AND event.terms IS NOT NULL)
+                    OR event.place = lag(event.place) OVER by_place OR event.seq < lag(event.seq) OVER by_place AS wrong
+            FROM ledger.event
+            JOIN ledger.head ON head.book_id = event.book_id
+            WHERE event.book_id = $1 AND (event.place IS NOT NULL OR event.outcome <> 1)
+            WINDOW by_place AS (PARTITION BY event.place IS NULL ORDER BY event.place)
+        ) AS placed
+    """,
     "caps_count_real_grants": """
         SELECT count(*), count(*) FILTER (WHERE used.wrong), array_agg('customer ' || used.customer) FILTER (WHERE used.wrong)
         FROM (
-            SELECT cap_use.customer, cap_use.grants > coalesce(granted.grants, 0)
-                OR cap_use.points > coalesce(granted.points, 0) AS wrong
-            FROM ledger.cap_use
+            SELECT counted.customer, counted.grants > coalesce(granted.grants, 0)
+                OR counted.points > coalesce(granted.points, 0) AS wrong
+            FROM (
+                SELECT cap_use.campaign_no, cap_use.customer, cap_use.grants, cap_use.points
+                FROM ledger.cap_use WHERE cap_use.book_id = $1
+                UNION ALL
+                SELECT cap_recent.campaign_no, cap_recent.customer, cardinality(cap_recent.counted_at),
+                    (SELECT coalesce(sum(points), 0) FROM unnest(cap_recent.points) AS points)
+                FROM ledger.cap_recent WHERE cap_recent.book_id = $1
+            ) AS counted
             LEFT JOIN (
                 SELECT event.campaign_no, event.customer, count(*) AS grants, sum(event.points) AS points
-                FROM ledger.event WHERE event.book_id = $1 AND event.outcome = 1
-                GROUP BY event.campaign_no, event.customer
-            ) AS granted ON granted.campaign_no = cap_use.campaign_no AND granted.customer = cap_use.customer
-            WHERE cap_use.book_id = $1
+                FROM ledger.event WHERE event.book_id = $1 AND event.outcome IN (1, 6)
+                GROUP BY GROUPING SETS ((event.campaign_no, event.customer), (event.campaign_no))
+            ) AS granted ON granted.campaign_no = counted.campaign_no AND coalesce(granted.customer, 0) = counted.customer
         ) AS used
     """,
     "pending_rows_equal_the_accounts": """
@@ -231,6 +264,16 @@ _CHECKS = {
             WHERE redemption.book_id = $1
         ) AS summed
     """,
+    "redemption_steps_are_in_the_log": """
+        SELECT count(*), count(*) FILTER (WHERE posted.seq IS NULL),
+            array_agg('seq ' || step.seq) FILTER (WHERE posted.seq IS NULL)
+        FROM ledger.redemption_step AS step
+        LEFT JOIN ledger.transfer AS posted
+            ON posted.book_id = step.book_id AND posted.seq = step.seq AND posted.transaction_id = step.seq
+            AND posted.verb IN (7, 9)
+            AND substring(posted.debit FROM 1 FOR 11) = ledger.account_owner_v1(3, step.redemption)
+        WHERE step.book_id = $1
+    """,
     "merged_customers_have_nothing": """
         SELECT count(*), count(*) FILTER (WHERE checked.wrong),
             array_agg('customer ' || checked.customer) FILTER (WHERE checked.wrong)
@@ -320,7 +363,7 @@ _EVENT_DETAILS = """
     FROM ledger.transfer
     JOIN ledger.event
         ON event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
-    WHERE transfer.book_id = $1 AND transfer.verb = 2 AND transfer.seq > $2
+    WHERE transfer.book_id = $1 AND transfer.verb IN (2, 3) AND transfer.seq > $2
     ORDER BY transfer.seq
     LIMIT $3
 """
@@ -335,6 +378,22 @@ _REDEMPTION_DETAILS = """
     LIMIT $3
 """
 
+# A capture that was part of its authorization is said to be what that is; a hash that nobody explains has an empty salt.
+_STEP_DETAILS = """
+    SELECT
+        transfer.seq, transfer.details_hash, CASE WHEN step.seq IS NULL THEN '\\x' ELSE step.salt END, step.ref, step.store_id,
+        step.terminal_id
+    FROM ledger.transfer
+    LEFT JOIN ledger.redemption_step AS step ON step.book_id = transfer.book_id AND step.seq = transfer.transaction_id
+    WHERE transfer.book_id = $1 AND transfer.verb IN (7, 9) AND transfer.seq > $2
+        AND (transfer.details_hash IS NOT NULL OR step.seq IS NOT NULL)
+        AND NOT EXISTS (
+            SELECT FROM ledger.redemption WHERE redemption.book_id = $1 AND redemption.id = transfer.transaction_id
+        )
+    ORDER BY transfer.seq
+    LIMIT $3
+"""
+
 
 async def audit(connection: asyncpg.Connection[Any], book: Book) -> list[Finding]:
     """Check every invariant of a book; a finding with violations names up to five of them. The reader's role is enough."""
@@ -345,6 +404,7 @@ async def audit(connection: asyncpg.Connection[Any], book: Book) -> list[Finding
         await _check_details(
             connection, "redemption_details_equal_their_hash", _REDEMPTION_DETAILS, redemptions.details_hash, book
         ),
+        await _check_details(connection, "redemption_steps_equal_their_hash", _STEP_DETAILS, redemptions.step_hash, book),
     ]
 
 

@@ -88,6 +88,11 @@ def lot(customer: int, account_class: AccountClass, expires_on: date | None) -> 
     return account_id(OwnerTag.CUSTOMER, customer, Kind.LOT, account_class, expires_on)
 
 
+def pending(customer: int, account_class: AccountClass) -> bytes:
+    """A customer's points of one class that are held back until somebody approves."""
+    return account_id(OwnerTag.CUSTOMER, customer, Kind.PENDING, account_class)
+
+
 def describe_account(account: bytes) -> AccountName:
     """Take an account id apart. Raises ``ValueError`` for what is no account id."""
     if len(account) != 16:

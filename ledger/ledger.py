@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from ledger import balances, books, happenings, merging, posting, redemptions, trial_balance
+from ledger import balances, books, happenings, merging, pending, posting, redemptions, refusals, trial_balance
 from ledger.errors import LedgerError
 from ledger.group_commit import GroupCommit
 from ledger.types import (
@@ -36,6 +36,9 @@ from ledger.types import (
     Redemption,
     RedemptionResult,
     RedemptionStatus,
+    Settlement,
+    Spendable,
+    Refusal,
     Transfer,
     TrialBalance,
 )
@@ -86,6 +89,14 @@ class Ledger:
         """Decide many grants, in order; an item's own fault is its answer and concerns no other."""
         return await self._grants.submit(orders)
 
+    async def mature(self, book: Book, campaign_no: int, key: bytes, *, expires_on: date | None) -> Settlement:
+        """Give the customer what an event holds back, to be spent until ``expires_on``."""
+        return await pending.settle(self._pool, book, campaign_no, key, matures=True, expires_on=expires_on)
+
+    async def reject(self, book: Book, campaign_no: int, key: bytes) -> Settlement:
+        """Give what an event holds back to the campaign again."""
+        return await pending.settle(self._pool, book, campaign_no, key, matures=False, expires_on=None)
+
     async def decision(self, book: Book, campaign_no: int, keys: Sequence[bytes]) -> GrantResult | None:
         """What was decided on an event, under one of its keys."""
         return await balances.decision(self._pool, book, campaign_no, keys)
@@ -108,6 +119,19 @@ class Ledger:
         return await happenings.find_events(
             self._pool, book, customer=customer, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
         )
+
+    async def refusals(
+        self,
+        book: Book,
+        campaign_no: int,
+        outcomes: Sequence[GrantOutcome],
+        *,
+        after: int = 0,
+        until: int | None = None,
+        limit: int = 100,
+    ) -> tuple[list[Refusal], int | None, int]:
+        """A page of what was refused, in order, the ``after`` of the next page, and the ``until`` of all pages."""
+        return await refusals.refusals(self._pool, book, campaign_no, outcomes, after=after, until=until, limit=limit)
 
     async def happenings(self, book: Book, *, after: Position, limit: int = 100) -> list[Happening]:
         """The feed: what happened to customers, oldest first."""
@@ -147,6 +171,10 @@ class Ledger:
     async def balance(self, book: Book, customer: int) -> Balance:
         """What a customer has now."""
         return await balances.balance(self._pool, book, customer)
+
+    async def spendable(self, book: Book, customers: Sequence[int]) -> list[Spendable]:
+        """What many customers can spend now, in order, in one statement."""
+        return await balances.spendable(self._pool, book, customers)
 
     async def budget(self, book: Book, campaign_no: int) -> tuple[int, int]:
         """What a campaign was funded with and what it has granted, in points."""

@@ -27,7 +27,9 @@ from ledger.types import EventDetails, Grade, GrantOrder, GrantOutcome, GrantRes
 
 SALT_BYTES = 16
 _UNLIMITED = 2**62
-_ARGUMENTS = 45
+_ALL = 0
+_STRONG = (Grade.A, Grade.B)
+_ARGUMENTS = 64
 _POST = f"SELECT * FROM ledger.post_grants_v1({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -77,11 +79,12 @@ async def post_prepared(connection: asyncpg.Connection[Any], batch: Prepared) ->
     """The same for a batch that was made ready before. It may be sent again."""
     row = await connection.fetchrow(_POST, datetime.now(UTC), *batch.arguments)
     assert row is not None
-    outcomes, points, seqs, replayed, balances, balance_seqs = row
+    outcomes, points, seqs, replayed, keys, balances, balance_seqs = row
+    recorded_under = batch.keys if keys is None else [key or asked for key, asked in zip(keys, batch.keys, strict=True)]
     return [
         GrantResult(_OUTCOMES[outcome], paid, seq, replay, balances[wallet - 1], balance_seqs[book - 1], key)
         for outcome, paid, seq, replay, wallet, book, key in zip(
-            outcomes, points, seqs, replayed, batch.wallets, batch.books, batch.keys, strict=True
+            outcomes, points, seqs, replayed, batch.wallets, batch.books, recorded_under, strict=True
         )
     ]
 
@@ -93,18 +96,26 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     book_index = {book_id: n for n, (book_id, _) in enumerate(books, 1)}
     book_ix = [book_index[order.book.book_id] for order in orders]
 
-    # In the order of their keys, so that neighbours are found on the same pages.
-    wallets = sorted(set(zip(book_ix, [order.customer for order in orders], strict=True)))
+    # In the order of their keys, so that neighbours are found on the same pages. All customers of a book together are number 0.
+    absorbed: dict[tuple[int, int], int] = {}
+    for book, order in zip(book_ix, orders, strict=True):
+        # Who knows fewer of her ids than another is behind: then all are told so.
+        wallet = (book, order.customer)
+        absorbed[wallet] = min(order.absorbed, absorbed.get(wallet, order.absorbed))
+        if any(cap.shared for cap in order.caps):
+            absorbed[book, _ALL] = 0
+    wallets = sorted(absorbed)
     wallet_index = {wallet: n for n, wallet in enumerate(wallets, 1)}
     wallet_ix = [wallet_index[book, order.customer] for book, order in zip(book_ix, orders, strict=True)]
     item_lots = [
-        (wallet, order.account_class, order.expires_on or date.max) for wallet, order in zip(wallet_ix, orders, strict=True)
+        (wallet, order.account_class, date.max if order.held_back else order.expires_on or date.max, order.held_back)
+        for wallet, order in zip(wallet_ix, orders, strict=True)
     ]
     lots = sorted(set(item_lots))
     lot_index = {lot: n for n, lot in enumerate(lots, 1)}
 
     budgets: dict[tuple[int, int, bool], int] = {}
-    kinds: dict[tuple[int, int, int, int, int, bytes, int, str, str, str], int] = {}
+    kinds: dict[tuple[int, int, int, int, int, bytes, int, str, str, str, bool, bool], int] = {}
     limits: dict[tuple[int, date, int, int, int], int] = {}
     uses: dict[tuple[int, int, date, int], tuple[int, int]] = {}
     first_of_key: dict[tuple[int, int, bytes], int] = {}
@@ -113,14 +124,22 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     charges_before = [0]
     charge_uses: list[int] = []
     charge_limits: list[int] = []
+    recents: dict[tuple[int, int, int], int] = {}
+    tallies: list[tuple[int, int, int, int]] = []
+    formers: list[tuple[int, bytes]] = []
+    proofs: list[tuple[int, bytes, bytes]] = []
+    waits: list[tuple[int, int, bytes]] = []
+    terms: list[str | None] = []
     hashes: list[bytes] = []
     randomness = os.urandom(SALT_BYTES * len(orders))
     salts = [randomness[at : at + SALT_BYTES] for at in range(0, len(randomness), SALT_BYTES)]
 
-    for order, book, wallet, salt in zip(orders, book_ix, wallet_ix, salts, strict=True):
+    for item, (order, book, wallet, salt) in enumerate(zip(orders, book_ix, wallet_ix, salts, strict=True), 1):
         campaign_no = order.campaign_no
         details = order.details
-        first.append(first_of_key.setdefault((book, campaign_no, order.key), len(first) + 1))
+        if order.points == 0 and order.bearing is None:
+            raise ValueError("an order of no points that proves nothing either")
+        first.append(first_of_key.setdefault((book, campaign_no, order.key), item))
         kind = (
             book,
             budgets.setdefault((book, campaign_no, order.unlimited), len(budgets) + 1),
@@ -132,35 +151,53 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
             details.action,
             details.channel,
             details.source,
+            order.held_back,
+            order.again,
         )
         kind_ix.append(kinds.setdefault(kind, len(kinds) + 1))
         for cap in order.caps:
             max_grants = _UNLIMITED if cap.max_grants is None else cap.max_grants
             max_points = _UNLIMITED if cap.max_points is None else cap.max_points
+            if cap.period is None:
+                recent = recents.setdefault((wallet, campaign_no, cap.cap), len(recents) + 1)
+                tallies.append((item, recent, max_grants, max_points))
+                continue
+            counted = wallet_index[book, _ALL] if cap.shared else wallet
             limit = limits.setdefault((campaign_no, cap.period, cap.cap, max_grants, max_points), len(limits) + 1)
-            use, _ = uses.setdefault((wallet, campaign_no, cap.period, cap.cap), (len(uses) + 1, limit))
+            use, _ = uses.setdefault((counted, campaign_no, cap.period, cap.cap), (len(uses) + 1, limit))
             charge_uses.append(use)
             charge_limits.append(limit)
         charges_before.append(len(charge_uses))
         hashes.append(details_hash(salt, details))
+        terms.append(_terms(order, hashes[-1]) if order.waits or order.held_back else None)
+        formers += [(item, key) for key in order.former_keys]
+        if order.bearing is not None:
+            bearing = order.bearing
+            is_strong = order.grade in _STRONG
+            needs = _GRADES[bearing.needs]
+            proofs += [(item, key, needs) for key in (bearing.proof_keys[:1] if is_strong else bearing.proof_keys)]
+            waits += [(item, group, key) for group, keys in enumerate(bearing.may_wait) for key in keys]
 
     arguments = (
         *_columns(books, 2),
         [book for book, _, _ in budgets],
         [chart.budget(campaign_no, unlimited=unlimited) for _, campaign_no, unlimited in budgets],
         *_columns(wallets, 2),
-        [wallet for wallet, _, _ in lots],
+        [absorbed[wallet] for wallet in wallets],
+        [wallet for wallet, _, _, _ in lots],
         [
-            chart.lot(wallets[wallet - 1][1], account_class, None if last_day == date.max else last_day)
-            for wallet, account_class, last_day in lots
+            chart.pending(wallets[wallet - 1][1], account_class)
+            if held_back
+            else chart.lot(wallets[wallet - 1][1], account_class, None if last_day == date.max else last_day)
+            for wallet, account_class, last_day, held_back in lots
         ],
-        [last_day for _, _, last_day in lots],
+        [last_day for _, _, last_day, _ in lots],
         *_columns(limits, 5),
         [wallet for wallet, _, _, _ in uses],
         [limit for _, limit in uses.values()],
         charge_uses,
         charge_limits,
-        *_columns(kinds, 10),
+        *_columns(kinds, 12),
         [order.key for order in orders],
         first,
         kind_ix,
@@ -177,8 +214,30 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
         [order.details.metadata for order in orders],
         salts,
         hashes,
+        terms,
+        *_columns(formers, 2),
+        *_columns(recents, 3),
+        *_columns(tallies, 4),
+        *_columns(proofs, 3),
+        *_columns(waits, 3),
     )
     return Prepared(arguments, wallet_ix, book_ix, [order.key for order in orders])
+
+
+def _terms(order: GrantOrder, hashed: bytes) -> str:
+    """What an event is worth that is not paid yet: see pay_waiting_v1."""
+    return _encode_details(
+        {
+            "points": order.points,
+            "class": order.account_class,
+            "expires_on": order.expires_on,
+            "unlimited": order.unlimited,
+            "held": order.held_back,
+            "occurred_at": (order.occurred_at - _EPOCH) // _MICROSECOND,
+            "hash": hashed.hex(),
+            "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in order.caps],
+        }
+    ).decode()
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -19,8 +19,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ledger.events import event_key
-from ledger.types import AccountClass, Book, CapUse, EventDetails, Fund, Grade, GrantOrder, Operation, Redeem
+from ledger.events import event_key, proof_key
+from ledger.types import AccountClass, Bearing, Book, CapUse, EventDetails, Fund, Grade, GrantOrder, Operation, Redeem
 
 NOON = datetime(2030, 1, 15, 12, tzinfo=UTC)
 """A moment in the future: a book's clock can be moved forward only."""
@@ -66,12 +66,21 @@ def order(
     account_class: AccountClass = AccountClass.ENGAGEMENT,
     at: datetime = NOON,
     metadata: str | None = None,
+    due_at: datetime | None = None,
+    held_back: bool = False,
+    again: bool = False,
+    former: tuple[int, ...] = (),
+    bearing: Bearing | None = None,
 ) -> GrantOrder:
-    """A grant for one click on one email."""
+    """A grant for one click on one email. ``former`` are the customers who were merged into ``customer``."""
+
+    def key(of: int) -> bytes:
+        return event_key(campaign_no=campaign_no, message_id=message_id, customer=of, action=action, qualifier=qualifier)
+
     return GrantOrder(
         book=book,
         campaign_no=campaign_no,
-        key=event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action=action, qualifier=qualifier),
+        key=key(customer),
         customer=customer,
         points=points,
         grade=grade,
@@ -93,6 +102,33 @@ def order(
         caps=caps,
         waits=waits,
         unlimited=unlimited,
+        due_at=due_at,
+        held_back=held_back,
+        again=again,
+        former_keys=tuple(key(each) for each in former),
+        absorbed=len(former),
+        bearing=bearing,
+    )
+
+
+def bearing(
+    *,
+    customer: int = 7,
+    message_id: str = "message-1",
+    campaign_no: int = 1,
+    may_wait: tuple[str, ...] = (),
+    former: tuple[int, ...] = (),
+    needs: Grade = Grade.B,
+) -> Bearing:
+    """What an act on a message says of the actions ``may_wait`` on it."""
+    ids = (customer, *former)
+    return Bearing(
+        proof_keys=tuple(proof_key(campaign_no=campaign_no, message_id=message_id, customer=each) for each in ids),
+        may_wait=tuple(
+            tuple(event_key(campaign_no=campaign_no, message_id=message_id, customer=each, action=action) for each in ids)
+            for action in may_wait
+        ),
+        needs=needs,
     )
 
 
@@ -126,9 +162,11 @@ def authorize(
     )
 
 
-def capture(book: Book, redemption: int, points: int = 0, *, final: bool = True, key: str | None = None) -> Redeem:
-    """Spend what is held: ``points`` of it, or all."""
-    return _step(book, Operation.CAPTURE, key or _fresh_key(), redemption=redemption, points=points, final=final)
+def capture(
+    book: Book, redemption: int, points: int = 0, *, final: bool = True, key: str | None = None, **said: str | None
+) -> Redeem:
+    """Spend what is held: ``points`` of it, or all. ``said`` are ``ref``, ``store_id`` and ``terminal_id``."""
+    return _step(book, Operation.CAPTURE, key or _fresh_key(), redemption=redemption, points=points, final=final, **said)
 
 
 def void(book: Book, redemption: int, *, key: str | None = None) -> Redeem:
@@ -136,9 +174,9 @@ def void(book: Book, redemption: int, *, key: str | None = None) -> Redeem:
     return _step(book, Operation.VOID, key, redemption=redemption)
 
 
-def refund(book: Book, redemption: int, points: int = 0, *, key: str | None = None) -> Redeem:
-    """Give back what was spent: ``points`` of it, or all."""
-    return _step(book, Operation.REFUND, key or _fresh_key(), redemption=redemption, points=points)
+def refund(book: Book, redemption: int, points: int = 0, *, key: str | None = None, **said: str | None) -> Redeem:
+    """Give back what was spent: ``points`` of it, or all. ``said`` as of a capture."""
+    return _step(book, Operation.REFUND, key or _fresh_key(), redemption=redemption, points=points, **said)
 
 
 def _step(book: Book, operation: Operation, key: str | None, **fields: Any) -> Redeem:

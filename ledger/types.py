@@ -91,12 +91,13 @@ class Bearing(msgspec.Struct, frozen=True):
 
     Keys are the customer's own, then those under ids that were merged into hers. A strong act (grade A or B) leaves a proof
     under the first of ``proof_keys`` and pays what waits: for each of ``may_wait`` (the keys of one other event) the one that
-    does, unless another of them is decided. A weak act, which waits, is paid at once where there is a proof under one of
-    ``proof_keys``.
+    does, unless another of them is decided. An act that waits is paid at once where there is a proof under one of
+    ``proof_keys``, of grade ``needs`` or better.
     """
 
     proof_keys: tuple[bytes, ...]
     may_wait: tuple[tuple[bytes, ...], ...] = ()
+    needs: Grade = Grade.B
 
 
 class EventDetails(msgspec.Struct, frozen=True):
@@ -251,7 +252,8 @@ class Redeem(msgspec.Struct, frozen=True):
     AUTHORIZE takes ``customer``, ``points``, ``order_ref``, ``hold_s``, and may ``capture`` at once. CAPTURE, VOID and REFUND
     take ``redemption``; ``points`` of 0 means all that is there. ``final`` releases what a capture leaves.
     ``maximum`` authorizes all that there is to spend, at most ``POINTS_MAX``, instead of ``points``. The redemption keeps
-    ``value``, in minor units, or else what the points it takes are worth at ``point_value``.
+    ``value``, in minor units, or else what the points it takes are worth at ``point_value``, and where it was (``store_id``,
+    ``terminal_id``). CAPTURE and REFUND may say the same of themselves, and a ``ref`` of their own; their operation keeps it.
     ``key`` is the caller's idempotency key (required but for VOID); ``request_hash`` is 32 bytes that differ when the
     request does.
     """
@@ -272,6 +274,7 @@ class Redeem(msgspec.Struct, frozen=True):
     maximum: bool = False
     store_id: str | None = None
     terminal_id: str | None = None
+    ref: str | None = None
 
 
 class RedemptionOutcome(enum.IntEnum):
@@ -315,12 +318,18 @@ class RedemptionLot(msgspec.Struct, frozen=True):
 
 
 class RedemptionOperation(msgspec.Struct, frozen=True):
-    """One thing that happened to a redemption. ``verb`` is one of authorize, capture, void and refund."""
+    """One thing that happened to a redemption. ``verb`` is one of authorize, capture, void and refund.
+
+    ``ref``, ``store_id`` and ``terminal_id`` are what was said about this capture or refund.
+    """
 
     verb: str
     points: int
     posted_at: datetime
     seq: int
+    ref: str | None = None
+    store_id: str | None = None
+    terminal_id: str | None = None
 
 
 class Redemption(msgspec.Struct, frozen=True):
@@ -402,6 +411,14 @@ class Balance(msgspec.Struct, frozen=True):
     moved_to: int | None = None
 
 
+class Spendable(msgspec.Struct, frozen=True):
+    """What a customer can spend, as of ``seq``; ``moved_to`` as in `Balance`."""
+
+    points: int
+    seq: int
+    moved_to: int | None = None
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One line of a customer's statement. ``points`` is positive when the customer gained spendable points."""
 
@@ -469,6 +486,7 @@ class Event(msgspec.Struct, frozen=True):
     grade: str
     window_at: datetime
     decided_at: datetime
+    due_at: datetime | None
     campaign_version: int
     action: str
     channel: str
@@ -483,6 +501,27 @@ class Event(msgspec.Struct, frozen=True):
         if self.outcome is GrantOutcome.GRANTED:
             return Position(self.seq)
         return Position(self.seq, self.campaign_no, self.key)
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An event that was refused for a cap or the budget, and its ``place`` in the order of the decisions that moved no points.
+
+    Without a ``message_id`` its details were erased.
+    """
+
+    place: int
+    customer: int
+    grade: str
+    window_at: datetime
+    campaign_version: int
+    rule: int
+    principal: int
+    action: str
+    channel: str
+    message_id: str | None
+    qualifier: str
+    source: str
+    metadata: str | None
 
 
 class Happening(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ async def lively_book(ledger: Ledger, owner: asyncpg.Connection[Any]) -> Book:
     assert held.redemption
     assert spent.redemption
     assert given_back.redemption
-    await ledger.redeem(capture(book, spent.redemption.redemption, 30))
+    await ledger.redeem(capture(book, spent.redemption.redemption, 30, ref="invoice-1", store_id="store-1"))
     await ledger.redeem(refund(book, spent.redemption.redemption, 5))
     await ledger.redeem(void(book, given_back.redemption.redemption))
     await ledger.take_cut(book, "first")
@@ -169,7 +169,11 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "a refused event is said to have been granted": (
         "UPDATE ledger.event SET outcome = 1, points = 2000 WHERE outcome = 3",
-        {"one_transfer_an_event"},
+        {"one_transfer_an_event", "what_moved_nothing_has_a_place"},
+    ),
+    "a refused event lost its place": (
+        "UPDATE ledger.event SET place = NULL WHERE outcome = 3",
+        {"what_moved_nothing_has_a_place"},
     ),
     "an event's points are changed": (
         "UPDATE ledger.event SET points = points + 1 WHERE outcome = 1 AND customer = 8",
@@ -248,6 +252,26 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "UPDATE ledger.redemption SET customer = 10 WHERE customer = 11",
         {"redemptions_begin_in_the_log", "merged_customers_have_nothing"},
     ),
+    "a capture's reference is changed": (
+        "UPDATE ledger.redemption_step SET ref = 'invoice-2'",
+        {"redemption_steps_equal_their_hash"},
+    ),
+    "a capture's reference is forgotten": (
+        "DELETE FROM ledger.redemption_step",
+        {"redemption_steps_equal_their_hash"},
+    ),
+    "a reference is made up of a refund": (
+        """
+        INSERT INTO ledger.redemption_step (book_id, seq, redemption, ref, salt)
+        SELECT book_id, seq, (SELECT redemption FROM ledger.redemption_step), 'forged', '\\x00'
+        FROM ledger.transfer WHERE verb = 9
+        """,
+        {"redemption_steps_equal_their_hash"},
+    ),
+    "a reference is given to another redemption": (
+        f"UPDATE ledger.redemption_step SET redemption = {HOLD}",
+        {"redemption_steps_are_in_the_log"},
+    ),
     "a merged customer may act again": (
         "UPDATE ledger.customer_state SET frozen = false, moved_to = NULL WHERE customer = 10",
         {"redemptions_begin_in_the_log", "survivors_count_whom_they_absorbed", "merges_move_everything"},
@@ -307,6 +331,7 @@ async def test_a_finding_names_what_is_wrong_up_to_five_times(owner: asyncpg.Con
 
 async def test_erased_details_are_no_violation(owner: asyncpg.Connection[Any], lively_book: Book) -> None:
     await owner.execute("UPDATE ledger.event SET message_id = NULL, metadata = NULL, salt = NULL WHERE customer = 7")
+    await owner.execute("UPDATE ledger.redemption_step SET ref = NULL, store_id = NULL, terminal_id = NULL, salt = NULL")
     assert await violated(owner, lively_book) == {}
 
 

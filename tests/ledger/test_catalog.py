@@ -39,7 +39,15 @@ CONFIGURATION_TABLES = {
     "alembic_version",
 }
 
-POSTING = {"post_grants_v1", "redeem_v1", "fund_v1", "take_cut_v1", "advance_clock_v1", "merge_customers_v1"}
+POSTING = {
+    "post_grants_v1",
+    "settle_pending_v1",
+    "redeem_v1",
+    "fund_v1",
+    "take_cut_v1",
+    "advance_clock_v1",
+    "merge_customers_v1",
+}
 EXECUTED_BY = {
     "rewards_application": POSTING,
     "rewards_worker": POSTING | {"sweep_v1"},

@@ -60,7 +60,7 @@ async def test_a_grant_moves_points_from_the_campaigns_budget_to_the_customers_l
 ) -> None:
     await ledger.fund(fund(book, 100))
     result = await ledger.grant(order(book, customer=7, points=5, expires_on=MARCH))
-    assert result == GrantResult(GRANTED, points=5, seq=2, replayed=False, balance=5, balance_seq=2)
+    assert result == GrantResult(GRANTED, points=5, seq=2, replayed=False, balance=5, balance_seq=2, key=order(book).key)
     assert await ledger.balance(book, 7) == Balance(
         spendable=5, held=0, pending=0, lots=(Lot(AccountClass.ENGAGEMENT, MARCH, 5),), seq=2
     )
@@ -79,7 +79,7 @@ async def test_a_report_of_a_decided_event_gets_the_same_answer_and_writes_nothi
     await ledger.grant(order(book, message_id="message-2"))
     before = await written(owner)
     again = await ledger.grant(order(book, points=99, grade=Grade.A))
-    assert again == GrantResult(GRANTED, points=5, seq=2, replayed=True, balance=10, balance_seq=3)
+    assert again == GrantResult(GRANTED, points=5, seq=2, replayed=True, balance=10, balance_seq=3, key=order(book).key)
     assert await written(owner) == before
 
 
@@ -100,11 +100,11 @@ async def test_a_refusal_is_final(
 ) -> None:
     await ledger.fund(fund(book, 100))
     refused = await ledger.grant(order(book, caps=caps, points=points))
-    assert refused == GrantResult(outcome, points=0, seq=1, replayed=False, balance=0, balance_seq=1)
+    assert refused == GrantResult(outcome, points=0, seq=1, replayed=False, balance=0, balance_seq=1, key=order(book).key)
     await ledger.fund(fund(book, 1000))
     before = await written(owner)
     again = await ledger.grant(order(book, waits=waits))
-    assert again == GrantResult(outcome, points=0, seq=1, replayed=True, balance=0, balance_seq=2)
+    assert again == GrantResult(outcome, points=0, seq=1, replayed=True, balance=0, balance_seq=2, key=order(book).key)
     assert await written(owner) == before
 
 
@@ -260,12 +260,12 @@ async def test_a_batch_may_hold_several_books_and_answers_in_the_order_asked(
     ]
     answers = await ledger.grant_batch(orders)
     assert answers == [
-        GrantResult(GRANTED, 5, seq=2, replayed=False, balance=5, balance_seq=2),
-        GrantResult(GRANTED, 5, seq=2, replayed=False, balance=5, balance_seq=2),
-        GrantResult(GRANTED, 5, seq=2, replayed=False, balance=10, balance_seq=3),
-        GrantResult(BUDGET, 0, seq=2, replayed=False, balance=5, balance_seq=2),
-        GrantResult(GRANTED, 5, seq=2, replayed=True, balance=5, balance_seq=2),
-        GrantResult(GRANTED, 5, seq=3, replayed=False, balance=10, balance_seq=3),
+        GrantResult(GRANTED, 5, seq=2, replayed=False, balance=5, balance_seq=2, key=orders[0].key),
+        GrantResult(GRANTED, 5, seq=2, replayed=False, balance=5, balance_seq=2, key=orders[1].key),
+        GrantResult(GRANTED, 5, seq=2, replayed=False, balance=10, balance_seq=3, key=orders[2].key),
+        GrantResult(BUDGET, 0, seq=2, replayed=False, balance=5, balance_seq=2, key=orders[3].key),
+        GrantResult(GRANTED, 5, seq=2, replayed=True, balance=5, balance_seq=2, key=orders[4].key),
+        GrantResult(GRANTED, 5, seq=3, replayed=False, balance=10, balance_seq=3, key=orders[5].key),
     ]
 
 
@@ -477,15 +477,15 @@ async def test_a_decision_can_be_looked_up_by_its_event(ledger: Ledger, owner: a
     orders = [order(book), order(book, message_id="too dear"), order(book, message_id="weak", waits=True)]
     await ledger.grant_batch(orders)
     before = await written(owner)
-    looked_up = [await ledger.decision(book, 1, each.key) for each in orders]
+    looked_up = [await ledger.decision(book, 1, [each.key]) for each in orders]
     assert looked_up == [
-        GrantResult(GRANTED, points=5, seq=2, replayed=True, balance=5, balance_seq=2),
-        GrantResult(BUDGET, points=0, seq=2, replayed=True, balance=5, balance_seq=2),
-        GrantResult(WAITING, points=0, seq=2, replayed=True, balance=5, balance_seq=2),
+        GrantResult(GRANTED, points=5, seq=2, replayed=True, balance=5, balance_seq=2, key=orders[0].key),
+        GrantResult(BUDGET, points=0, seq=2, replayed=True, balance=5, balance_seq=2, key=orders[1].key),
+        GrantResult(WAITING, points=0, seq=2, replayed=True, balance=5, balance_seq=2, key=orders[2].key),
     ]
-    assert await ledger.decision(book, 1, order(book, message_id="never seen").key) is None
-    assert await ledger.decision(book, 2, orders[0].key) is None
-    assert await ledger.decision(Book(2, book.book_id), 1, orders[0].key) is None
+    assert await ledger.decision(book, 1, [order(book, message_id="never seen").key]) is None
+    assert await ledger.decision(book, 2, [orders[0].key]) is None
+    assert await ledger.decision(Book(2, book.book_id), 1, [orders[0].key]) is None
     assert await written(owner) == before
 
 

@@ -15,6 +15,8 @@ from ledger import (
     Book,
     BookRefused,
     DataRefused,
+    GrantOrder,
+    GrantOutcome,
     Ledger,
     MergeOutcome,
     MergeResult,
@@ -131,37 +133,30 @@ async def test_the_statements_of_both_tell_it(ledger: Ledger, book: Book) -> Non
 async def test_points_held_back_are_held_back_for_the_survivor(
     ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
 ) -> None:
-    await hold_back(owner, book, LOSER, 15)
+    held = await hold_back(ledger, book, LOSER, 15)
     assert await merge(ledger, book) == 0
     balances = [await ledger.balance(book, customer) for customer in (LOSER, SURVIVOR)]
     assert [(balance.spendable, balance.pending) for balance in balances] == [(0, 0), (0, 15)]
     assert await owner.fetchval("SELECT customer FROM ledger.pending") == SURVIVOR
     assert await ledger.statement(book, SURVIVOR) == []
+    await ledger.mature(book, held.campaign_no, held.key, expires_on=LATER)
+    assert await lots(ledger, book, SURVIVOR) == {LATER: 15}
 
 
-async def hold_back(owner: asyncpg.Connection[Any], book: Book, customer: int, points: int) -> None:
-    """Post points that are held back, from an unlimited budget."""
-    await owner.execute(
-        """
-        SELECT ledger.write_transfers_v1(
-            head, head.posted_at, $2, 1, NULL, NULL, NULL, ARRAY[3::smallint],
-            ARRAY[ledger.account_id_v1(ledger.account_owner_v1(2, 1), 6 << 4, 'infinity')],
-            ARRAY[ledger.account_id_v1(ledger.account_owner_v1(1, $2), 2 << 4, 'infinity')], ARRAY[$3::bigint])
-        FROM ledger.head WHERE head.book_id = $1
-        """,
-        book.book_id,
-        customer,
-        points,
+async def hold_back(ledger: Ledger, book: Book, customer: int, points: int, former: tuple[int, ...] = ()) -> GrantOrder:
+    """Grant points that somebody has to approve."""
+    held = order(
+        book,
+        customer=customer,
+        message_id="review",
+        points=points,
+        unlimited=True,
+        held_back=True,
+        former=former,
+        due_at=NOON + timedelta(days=30),
     )
-    await owner.execute(
-        """
-        INSERT INTO ledger.pending (book_id, customer, key, campaign_no, amount, due_at)
-        VALUES ($1, $2, '\\x00', 1, $3, 'infinity')
-        """,
-        book.book_id,
-        customer,
-        points,
-    )
+    assert (await ledger.grant(held)).outcome is GrantOutcome.HELD_BACK
+    return held
 
 
 async def test_customers_whom_the_books_have_never_seen_are_merged_too(
@@ -285,9 +280,9 @@ async def test_the_same_merge_again_says_the_same_and_writes_nothing(
     await earn(ledger, book, OTHER, (SOON, 3))
     await earn(ledger, book, LOSER, (SOON, 10), (LATER, 20))
     await merge(ledger, book, OTHER, LOSER)
-    await hold_back(owner, book, LOSER, 4)
+    await hold_back(ledger, book, LOSER, 4, (OTHER,))
     assert await merge(ledger, book) == 33
-    await ledger.grant(order(book, customer=SURVIVOR, message_id="more", points=5))
+    await ledger.grant(order(book, customer=SURVIVOR, message_id="more", points=5, former=(LOSER, OTHER)))
     before = await written(owner)
     assert await ledger.merge(book, loser=LOSER, survivor=SURVIVOR) == MergeResult(MERGED, replayed=True, points=33)
     # She had been merged into the loser, and followed.

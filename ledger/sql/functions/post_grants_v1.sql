@@ -3,8 +3,10 @@
 -- In    items in order of arrival, as parallel arrays; what several items share once, by index: books, budgets, wallets, lots,
 --       limits, and how much of a limit a wallet has used. Wallets and lots in the order of their keys: neighbours share pages.
 --       p_first is the index of the first item with the same event key: an item's own index unless it is a duplicate inside
---       the batch. Array elements are never NULL unless said: access stays constant-time.
--- Out   one row of arrays. By item: outcome (see GrantOutcome), points of the event, seq, whether it is a replay. By wallet:
+--       the batch. Array elements are never NULL unless said: access stays constant-time. What few items have comes as lists
+--       of (item, ...): keys under ids that were merged away, proofs, events that may wait, caps of the last day.
+-- Out   one row of arrays. By item: outcome (see GrantOutcome), points of the event, seq, whether it is a replay, and, if the
+--       event is recorded under another key than asked for, that key (the whole array is NULL if there is none). By wallet:
 --       what it can spend after the whole batch. By book: the head's seq then.
 -- Locks the heads of the books, which the caller gives in ascending order. That lock is the only writer's of these books, so
 --       a row that was looked up is updated where it was found (by ctid), without looking it up again.
@@ -19,9 +21,10 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_budget_books       integer[],      -- budgets: index of the book
     p_budgets            bytea[],
     p_wallet_books       integer[],      -- wallets: index of the book
-    p_wallet_customers   bigint[],
+    p_wallet_customers   bigint[],       -- 0: all customers of a campaign, for the caps they share
+    p_wallet_absorbed    integer[],      -- how many ids the caller knows to be merged into her
     p_lot_wallets        integer[],      -- lots: index of the wallet
-    p_lots               bytea[],
+    p_lots               bytea[],        -- or her account of what is held back
     p_lot_expires_on     date[],
     p_limit_campaigns    integer[],      -- limits: a cap in one period, and how much of it an item may use up
     p_limit_periods      date[],
@@ -42,6 +45,8 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_kind_actions       text[],
     p_kind_channels      text[],
     p_kind_sources       text[],
+    p_kind_held          boolean[],      -- points are held back until somebody approves
+    p_kind_again         boolean[],      -- a refusal is decided anew
     p_keys               bytea[],        -- items
     p_first              integer[],
     p_kind_ix            integer[],
@@ -58,10 +63,27 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_metadata           text[],         -- elements may be NULL
     p_salts              bytea[],
     p_details_hashes     bytea[],
+    p_terms              text[],         -- elements are NULL unless the item waits or is held back: see pay_waiting_v1
+    p_former_items       integer[],      -- keys of the same event under ids that were merged into the customer
+    p_former_keys        bytea[],
+    p_recent_wallets     integer[],      -- caps of the last day, each with how it is told from others
+    p_recent_campaigns   integer[],
+    p_recent_caps        smallint[],
+    p_tally_items        integer[],      -- tallies: which of them an item counts towards, and up to which limit; by item
+    p_tally_recents      integer[],
+    p_tally_grants       bigint[],
+    p_tally_points       bigint[],
+    p_proof_items        integer[],      -- where a proof is left by a strong item, or looked for by one that waits
+    p_proof_keys         bytea[],
+    p_proof_needs        "char"[],       -- the weakest grade of proof that will do
+    p_wait_items         integer[],      -- events that a strong item pays if they wait, unless one of their group is decided
+    p_wait_groups        integer[],
+    p_wait_keys          bytea[],
     OUT outcomes         smallint[],
     OUT points           bigint[],
     OUT seqs             bigint[],
     OUT replayed         boolean[],
+    OUT keys             bytea[],
     OUT balances         bigint[],
     OUT balance_seqs     bigint[]
 )
@@ -81,6 +103,10 @@ DECLARE
     c_budget   CONSTANT smallint := 3;
     c_waiting  CONSTANT smallint := 4;
     c_moved    CONSTANT smallint := 5;
+    c_held     CONSTANT smallint := 6;
+    c_noted    CONSTANT smallint := 8;
+    c_day      CONSTANT bigint := 86400000000;
+    c_counts_for CONSTANT interval := interval '96 hours';  -- a day, and the three that a report may be late
     c_epoch       CONSTANT timestamptz := '2000-01-01 00:00:00+00';
     c_microsecond CONSTANT interval := interval '1 microsecond';
 
@@ -92,6 +118,8 @@ DECLARE
     -- By book.
     v_seqs          bigint[];
     v_seqs_before   bigint[];
+    v_places        bigint[];
+    v_places_before bigint[];
     v_clocks        timestamptz[];
     v_todays        date[];
     v_zones         text[];
@@ -112,6 +140,22 @@ DECLARE
     v_budget_left   bigint[];
     v_budget_had    bigint[];
 
+    -- By cap of the last day: its latest grant; by grant: when, how many points, and the one before it of the same cap.
+    v_any_recent    CONSTANT boolean := cardinality(p_tally_items) > 0;
+    v_recent_latest integer[];
+    v_recent_added  boolean[];
+    v_grant_recents integer[] := '{}';
+    v_grant_at      bigint[] := '{}';
+    v_grant_points  bigint[] := '{}';
+    v_grant_before  integer[] := '{}';
+    v_tallies       CONSTANT integer := cardinality(p_tally_items);
+    v_next_tally    integer := 1;
+    v_tally         integer;
+    v_recent        integer;
+    v_grant         integer;
+    v_counted       bigint;
+    v_counted_sum   bigint;
+
     -- By event, at its first item: what was known of it, what is now, and which item decided that.
     v_known         smallint[];
     v_state         smallint[];
@@ -123,8 +167,14 @@ DECLARE
     v_outcome       smallint[] := array_fill(0::smallint, ARRAY[v_items]);
     v_replayed      boolean[] := array_fill(false, ARRAY[v_items]);
     v_write         smallint[] := array_fill(0::smallint, ARRAY[v_items]);  -- 1 insert the event, 2 update it
+    v_place         bigint[] := array_fill(NULL::bigint, ARRAY[v_items]);
+    v_keys          bytea[];  -- NULL, or the former keys that events are recorded under
 
     v_any_update    boolean := false;
+    v_any_held      boolean := false;
+    v_proved        boolean;
+    v_found         record;
+    v_head          ledger.head;
     v_soonest       date := 'infinity';
     v_lots_known    bigint;
     v_event         integer;
@@ -142,11 +192,12 @@ BEGIN
     SELECT
         count(*),
         array_agg(locked.seq ORDER BY locked.book_id),
+        array_agg(locked.places ORDER BY locked.book_id),
         array_agg(locked.time_zone ORDER BY locked.book_id),
         array_agg(locked.grace_days ORDER BY locked.book_id)
-    INTO v_heads_known, v_seqs, v_zones, v_graces
+    INTO v_heads_known, v_seqs, v_places, v_zones, v_graces
     FROM (
-        SELECT head.book_id, head.seq, head.time_zone, head.grace_days
+        SELECT head.book_id, head.seq, head.places, head.time_zone, head.grace_days
         FROM unnest(p_book_ids, p_brand_ids) AS book (book_id, brand_id)
         JOIN ledger.head ON head.book_id = book.book_id AND head.brand_id = book.brand_id
         ORDER BY head.book_id
@@ -169,6 +220,7 @@ BEGIN
     END IF;
 
     v_seqs_before := v_seqs;
+    v_places_before := v_places;
 
     -- 2. What is decided already.
     SELECT
@@ -190,21 +242,49 @@ BEGIN
     ) AS known ON true;
     v_state := v_known;
 
-    -- 3. Who was merged away, and what the others have.
+    IF cardinality(p_former_items) > 0 THEN
+        -- Under a former id, what is decided counts before what waits.
+        FOR v_found IN
+            SELECT former.item, known.key, known.outcome, known.points, known.seq
+            FROM (SELECT unnest(p_former_items) AS item, unnest(p_former_keys) AS key) AS former
+            CROSS JOIN LATERAL (
+                SELECT event.key, event.outcome, event.points, event.seq
+                FROM ledger.event
+                WHERE event.book_id = p_book_ids[p_kind_books[p_kind_ix[former.item]]]
+                    AND event.campaign_no = p_kind_campaigns[p_kind_ix[former.item]]
+                    AND event.key = former.key
+                LIMIT 1
+            ) AS known
+            WHERE p_first[former.item] = former.item
+            ORDER BY known.outcome <> 4, known.seq DESC
+        LOOP
+            IF v_state[v_found.item] = 0 OR v_state[v_found.item] = c_waiting THEN
+                v_keys := coalesce(v_keys, array_fill(NULL::bytea, ARRAY[v_items]));
+                IF v_found.outcome <> c_waiting OR v_known[v_found.item] = 0 THEN
+                    v_keys[v_found.item] := v_found.key;
+                    v_state[v_found.item] := v_found.outcome;
+                    v_points[v_found.item] := v_found.points;
+                    v_seq[v_found.item] := v_found.seq;
+                END IF;
+            END IF;
+        END LOOP;
+    END IF;
+
+    -- 3. Who was merged away, or into whom more was merged than the caller knows, and what the others have.
     SELECT
         array_agg(found.place ORDER BY wallet.ix),
-        array_agg(coalesce(found.frozen, false) ORDER BY wallet.ix),
+        array_agg(coalesce(found.frozen, false) OR coalesce(found.absorbed, 0) <> wallet.absorbed ORDER BY wallet.ix),
         array_agg(coalesce(found.points, 0) ORDER BY wallet.ix),
         array_agg(coalesce(found.lot_until, 'infinity') ORDER BY wallet.ix),
         array_agg(coalesce(found.hold_until, 'infinity') ORDER BY wallet.ix)
     INTO v_wallet_rows, v_moved, v_spendable, v_lot_until, v_hold_until
     FROM (
         SELECT
-            unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer,
+            unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(p_wallet_absorbed) AS absorbed,
             generate_series(1, cardinality(p_wallet_books)) AS ix
     ) AS wallet
     LEFT JOIN LATERAL (
-        SELECT state.ctid AS place, state.frozen, state.points, state.lot_until, state.hold_until
+        SELECT state.ctid AS place, state.frozen, state.absorbed, state.points, state.lot_until, state.hold_until
         FROM ledger.customer_state AS state
         WHERE state.book_id = p_book_ids[wallet.book] AND state.customer = wallet.customer
         LIMIT 1
@@ -243,6 +323,35 @@ BEGIN
 
     v_budget_had := v_budget_left;
 
+    IF v_any_recent THEN
+        v_recent_latest := array_fill(0, ARRAY[cardinality(p_recent_caps)]);
+        v_recent_added := array_fill(false, ARRAY[cardinality(p_recent_caps)]);
+        FOR v_found IN
+            SELECT recent.ix, counted.at, counted.points
+            FROM (
+                SELECT
+                    unnest(p_recent_wallets) AS wallet, unnest(p_recent_campaigns) AS campaign_no, unnest(p_recent_caps) AS cap,
+                    generate_series(1, cardinality(p_recent_caps)) AS ix
+            ) AS recent
+            CROSS JOIN LATERAL (
+                SELECT cap_recent.counted_at, cap_recent.points
+                FROM ledger.cap_recent
+                WHERE cap_recent.book_id = p_book_ids[p_wallet_books[recent.wallet]]
+                    AND cap_recent.campaign_no = recent.campaign_no
+                    AND cap_recent.customer = p_wallet_customers[recent.wallet]
+                    AND cap_recent.cap = recent.cap
+                LIMIT 1
+            ) AS found
+            CROSS JOIN LATERAL unnest(found.counted_at, found.points) AS counted (at, points)
+        LOOP
+            v_grant_recents := v_grant_recents || v_found.ix;
+            v_grant_at := v_grant_at || v_found.at;
+            v_grant_points := v_grant_points || v_found.points;
+            v_grant_before := v_grant_before || v_recent_latest[v_found.ix];
+            v_recent_latest[v_found.ix] := cardinality(v_grant_at);
+        END LOOP;
+    END IF;
+
     -- 5. Decide, in order of arrival. No SQL in this loop.
     FOR v_item IN 1 .. v_items LOOP
         v_event := p_first[v_item];
@@ -253,21 +362,35 @@ BEGIN
             CONTINUE;
         END IF;
 
-        IF v_state[v_event] <> 0 AND (v_state[v_event] <> c_waiting OR p_waits[v_item]) THEN
+        IF p_points[v_item] = 0 THEN
+            v_outcome[v_item] := c_noted;
+            v_points[v_item] := 0;
+            v_seq[v_item] := v_seqs[p_wallet_books[v_wallet]];
+            CONTINUE;
+        END IF;
+
+        v_kind := p_kind_ix[v_item];
+        IF v_state[v_event] <> 0
+            AND (v_state[v_event] <> c_waiting OR p_waits[v_item])
+            AND NOT (p_kind_again[v_kind] AND v_event = v_item AND v_state[v_event] IN (c_cap, c_budget))
+        THEN
             v_outcome[v_item] := v_state[v_event];
             v_points[v_item] := v_points[v_decided_at[v_event]];
             v_seq[v_item] := v_seq[v_decided_at[v_event]];
             v_replayed[v_item] := true;
+            IF v_keys IS NOT NULL AND v_event <> v_item THEN
+                v_keys[v_item] := v_keys[v_event];
+            END IF;
             CONTINUE;
         END IF;
 
         v_book := p_wallet_books[v_wallet];
         v_paid := p_points[v_item];
-        v_decision := c_granted;
+        v_decision := CASE WHEN p_kind_held[v_kind] THEN c_held ELSE c_granted END;
         IF p_waits[v_item] THEN
             v_decision := c_waiting;
         ELSE
-            v_budget := p_kind_budgets[p_kind_ix[v_item]];
+            v_budget := p_kind_budgets[v_kind];
             FOR v_charge IN p_charges_before[v_item] + 1 .. p_charges_before[v_item + 1] LOOP
                 v_use := p_charge_uses[v_charge];
                 v_limit := p_charge_limits[v_charge];
@@ -276,19 +399,46 @@ BEGIN
                     EXIT;
                 END IF;
             END LOOP;
-            IF v_decision = c_granted AND v_budget_left[v_budget] < v_paid THEN
+            IF v_any_recent THEN
+                WHILE v_next_tally <= v_tallies AND p_tally_items[v_next_tally] < v_item LOOP
+                    v_next_tally := v_next_tally + 1;
+                END LOOP;
+                v_tally := v_next_tally;
+                WHILE v_tally <= v_tallies AND p_tally_items[v_tally] = v_item LOOP
+                    v_counted := 0;
+                    v_counted_sum := v_paid;
+                    v_grant := v_recent_latest[p_tally_recents[v_tally]];
+                    WHILE v_grant > 0 LOOP
+                        IF abs(v_grant_at[v_grant] - p_window_at[v_item]) < c_day THEN
+                            v_counted := v_counted + 1;
+                            v_counted_sum := v_counted_sum + v_grant_points[v_grant];
+                        END IF;
+                        v_grant := v_grant_before[v_grant];
+                    END LOOP;
+                    IF v_counted >= p_tally_grants[v_tally] OR v_counted_sum > p_tally_points[v_tally] THEN
+                        v_decision := c_cap;
+                        EXIT;
+                    END IF;
+                    v_tally := v_tally + 1;
+                END LOOP;
+            END IF;
+            IF v_decision <> c_cap AND v_budget_left[v_budget] < v_paid THEN
                 v_decision := c_budget;
             END IF;
         END IF;
 
-        IF v_decision = c_granted THEN
+        IF v_decision IN (c_granted, c_held) THEN
             v_lot := p_lot_ix[v_item];
             v_seqs[v_book] := v_seqs[v_book] + 1;
-            v_spendable[v_wallet] := v_spendable[v_wallet] + v_paid;
             v_lot_points[v_lot] := v_lot_points[v_lot] + v_paid;
-            IF p_lot_expires_on[v_lot] < v_lot_until[v_wallet] THEN
-                v_lot_until[v_wallet] := p_lot_expires_on[v_lot];
-                v_soonest := least(v_soonest, p_lot_expires_on[v_lot]);
+            IF v_decision = c_held THEN
+                v_any_held := true;
+            ELSE
+                v_spendable[v_wallet] := v_spendable[v_wallet] + v_paid;
+                IF p_lot_expires_on[v_lot] < v_lot_until[v_wallet] THEN
+                    v_lot_until[v_wallet] := p_lot_expires_on[v_lot];
+                    v_soonest := least(v_soonest, p_lot_expires_on[v_lot]);
+                END IF;
             END IF;
             v_budget_left[v_budget] := v_budget_left[v_budget] - v_paid;
             FOR v_charge IN p_charges_before[v_item] + 1 .. p_charges_before[v_item + 1] LOOP
@@ -296,15 +446,30 @@ BEGIN
                 v_use_grants[v_use] := v_use_grants[v_use] + 1;
                 v_use_points[v_use] := v_use_points[v_use] + v_paid;
             END LOOP;
+            IF v_any_recent THEN
+                v_tally := v_next_tally;
+                WHILE v_tally <= v_tallies AND p_tally_items[v_tally] = v_item LOOP
+                    v_recent := p_tally_recents[v_tally];
+                    v_grant_recents := v_grant_recents || v_recent;
+                    v_grant_at := v_grant_at || p_window_at[v_item];
+                    v_grant_points := v_grant_points || v_paid;
+                    v_grant_before := v_grant_before || v_recent_latest[v_recent];
+                    v_recent_latest[v_recent] := cardinality(v_grant_at);
+                    v_recent_added[v_recent] := true;
+                    v_tally := v_tally + 1;
+                END LOOP;
+            END IF;
         ELSE
             v_paid := 0;
+            v_places[v_book] := v_places[v_book] + 1;
+            v_place[v_item] := v_places[v_book];
         END IF;
 
         v_write[v_item] := 1;
         IF v_known[v_event] <> 0 THEN
             v_write[v_item] := 2;
             v_any_update := true;
-        ELSIF v_state[v_event] = c_waiting THEN
+        ELSIF v_state[v_event] = c_waiting AND v_decided_at[v_event] <> v_item THEN
             -- A waiting event of this very batch is decided before it was written: only the later item writes it.
             v_write[v_decided_at[v_event]] := 0;
         END IF;
@@ -312,6 +477,9 @@ BEGIN
         v_points[v_item] := v_paid;
         v_seq[v_item] := v_seqs[v_book];
         v_state[v_event] := v_decision;
+        IF v_keys IS NOT NULL THEN
+            v_keys[v_event] := NULL;
+        END IF;
         IF v_event <> v_item THEN
             v_decided_at[v_event] := v_item;
         END IF;
@@ -322,37 +490,40 @@ BEGIN
         book_id, campaign_no, key, customer, seq, points, window_at,
         decided_at, due_at, campaign_version, principal,
         outcome, rule, grade, action, channel,
-        message_id, qualifier, source, metadata, salt
+        message_id, qualifier, source, metadata, salt,
+        terms, place
     )
     SELECT
         p_book_ids[p_kind_books[item.kind]], p_kind_campaigns[item.kind], item.key, p_wallet_customers[item.wallet], item.seq,
         item.points, c_epoch + item.window_at * c_microsecond, v_clocks[p_kind_books[item.kind]], item.due_at, p_kind_versions[item.kind],
         p_kind_principals[item.kind], item.outcome, p_kind_rules[item.kind], p_kind_grades[item.kind],
         p_kind_actions[item.kind], p_kind_channels[item.kind], item.message_id, item.qualifier, p_kind_sources[item.kind],
-        item.metadata, item.salt
+        item.metadata, item.salt, CASE item.outcome WHEN 4 THEN item.terms END, item.place
     FROM (
         SELECT
             unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(v_seq) AS seq,
             unnest(v_points) AS points, unnest(p_window_at) AS window_at, unnest(p_due_at) AS due_at,
             unnest(v_outcome) AS outcome, unnest(p_messages) AS message_id, unnest(p_qualifiers) AS qualifier,
-            unnest(p_metadata) AS metadata, unnest(p_salts) AS salt, unnest(v_write) AS write
+            unnest(p_metadata) AS metadata, unnest(p_salts) AS salt, unnest(p_terms) AS terms, unnest(v_place) AS place,
+            unnest(v_write) AS write
     ) AS item
     WHERE item.write = 1;
 
     IF v_any_update THEN
         UPDATE ledger.event
-        SET seq = item.seq, points = item.points, window_at = c_epoch + item.window_at * c_microsecond,
+        SET customer = p_wallet_customers[item.wallet], seq = item.seq, points = item.points, window_at = c_epoch + item.window_at * c_microsecond,
             decided_at = v_clocks[p_kind_books[item.kind]], due_at = item.due_at, campaign_version = p_kind_versions[item.kind],
             principal = p_kind_principals[item.kind], outcome = item.outcome, rule = p_kind_rules[item.kind],
             grade = p_kind_grades[item.kind], action = p_kind_actions[item.kind],
             channel = p_kind_channels[item.kind], message_id = item.message_id, qualifier = item.qualifier,
-            source = p_kind_sources[item.kind], metadata = item.metadata, salt = item.salt
+            source = p_kind_sources[item.kind], metadata = item.metadata, salt = item.salt, terms = NULL, place = item.place
         FROM (
             SELECT
-                unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(v_seq) AS seq, unnest(v_points) AS points,
+                unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(v_seq) AS seq,
+                unnest(v_points) AS points,
                 unnest(p_window_at) AS window_at, unnest(p_due_at) AS due_at, unnest(v_outcome) AS outcome,
                 unnest(p_messages) AS message_id, unnest(p_qualifiers) AS qualifier, unnest(p_metadata) AS metadata,
-                unnest(p_salts) AS salt, unnest(v_write) AS write
+                unnest(p_salts) AS salt, unnest(v_place) AS place, unnest(v_write) AS write
         ) AS item
         WHERE item.write = 2
             AND event.book_id = p_book_ids[p_kind_books[item.kind]]
@@ -364,21 +535,37 @@ BEGIN
         -- 7. The log.
         INSERT INTO ledger.transfer (
             book_id, seq, posted_at, occurred_at, amount,
-            customer, transaction_id, campaign_no, verb, debit,
-            credit, event_key, details_hash
+            customer, transaction_id, due_at, campaign_no,
+            verb, debit, credit,
+            event_key, details_hash
         )
         SELECT
             p_book_ids[p_kind_books[item.kind]], item.seq, v_clocks[p_kind_books[item.kind]],
             c_epoch + item.occurred_at * c_microsecond, item.points,
-            p_wallet_customers[item.wallet], item.seq, p_kind_campaigns[item.kind], 2, p_budgets[p_kind_budgets[item.kind]],
-            p_lots[item.lot], item.key, item.details_hash
+            p_wallet_customers[item.wallet], item.seq, CASE item.outcome WHEN 6 THEN item.due_at END, p_kind_campaigns[item.kind],
+            CASE item.outcome WHEN 6 THEN 3 ELSE 2 END, p_budgets[p_kind_budgets[item.kind]], p_lots[item.lot],
+            item.key, item.details_hash
         FROM (
             SELECT
                 unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(p_lot_ix) AS lot,
                 unnest(v_seq) AS seq, unnest(v_points) AS points, unnest(p_occurred_at) AS occurred_at,
-                unnest(p_details_hashes) AS details_hash, unnest(v_write) AS write, unnest(v_outcome) AS outcome
+                unnest(p_due_at) AS due_at, unnest(p_details_hashes) AS details_hash, unnest(v_write) AS write,
+                unnest(v_outcome) AS outcome
         ) AS item
-        WHERE item.write <> 0 AND item.outcome = c_granted;
+        WHERE item.write <> 0 AND item.outcome IN (1, 6);
+
+        IF v_any_held THEN
+            INSERT INTO ledger.pending (book_id, customer, key, campaign_no, amount, due_at, charges)
+            SELECT
+                p_book_ids[p_kind_books[item.kind]], p_wallet_customers[item.wallet], item.key, p_kind_campaigns[item.kind],
+                item.points, item.due_at, item.terms
+            FROM (
+                SELECT
+                    unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(v_points) AS points,
+                    unnest(p_due_at) AS due_at, unnest(p_terms) AS terms, unnest(v_write) AS write, unnest(v_outcome) AS outcome
+            ) AS item
+            WHERE item.write <> 0 AND item.outcome = c_held;
+        END IF;
 
         -- 8. The balances.
         UPDATE ledger.account
@@ -389,7 +576,7 @@ BEGIN
         IF v_lots_known < cardinality(array_remove(v_lot_points, 0)) THEN
             -- New lots. What was added to the others conflicts, and is not added again.
             INSERT INTO ledger.account (book_id, id, kind, expires_on, credits)
-            SELECT p_book_ids[p_wallet_books[lot.wallet]], lot.id, 1, lot.expires_on, lot.points
+            SELECT p_book_ids[p_wallet_books[lot.wallet]], lot.id, ledger.account_kind_v1(lot.id), lot.expires_on, lot.points
             FROM (
                 SELECT
                     unnest(p_lot_wallets) AS wallet, unnest(p_lots) AS id, unnest(p_lot_expires_on) AS expires_on,
@@ -435,6 +622,26 @@ BEGIN
             WHERE use.place IS NULL AND use.grants > 0;
         END IF;
 
+        IF v_any_recent THEN
+            -- What lies so far back that no report can come near it any more is left out.
+            INSERT INTO ledger.cap_recent (book_id, campaign_no, customer, cap, counted_at, points)
+            SELECT
+                p_book_ids[p_wallet_books[recent.wallet]], recent.campaign_no, p_wallet_customers[recent.wallet], recent.cap,
+                array_agg(counted.at ORDER BY counted.n), array_agg(counted.points ORDER BY counted.n)
+            FROM (
+                SELECT
+                    unnest(p_recent_wallets) AS wallet, unnest(p_recent_campaigns) AS campaign_no, unnest(p_recent_caps) AS cap,
+                    unnest(v_recent_added) AS added, generate_series(1, cardinality(p_recent_caps)) AS ix
+            ) AS recent
+            JOIN unnest(v_grant_recents, v_grant_at, v_grant_points) WITH ORDINALITY AS counted (recent, at, points, n)
+                ON counted.recent = recent.ix
+            WHERE recent.added
+                AND c_epoch + counted.at * c_microsecond > v_clocks[p_wallet_books[recent.wallet]] - c_counts_for
+            GROUP BY recent.wallet, recent.campaign_no, recent.cap
+            ON CONFLICT (book_id, campaign_no, customer, cap)
+                DO UPDATE SET counted_at = excluded.counted_at, points = excluded.points;
+        END IF;
+
         -- An unlimited budget is first debited, so it may have no row yet.
         INSERT INTO ledger.account (book_id, id, kind)
         SELECT p_book_ids[budget.book], budget.id, 6
@@ -447,14 +654,105 @@ BEGIN
         FROM unnest(p_budget_books, p_budgets, v_budget_left, v_budget_had) AS budget (book, id, budget_left, had)
         WHERE budget.budget_left < budget.had AND account.book_id = p_book_ids[budget.book] AND account.id = budget.id;
 
-        -- 9. Move the heads. The sweeper has to come back for points that were dead on arrival.
-        UPDATE ledger.head
-        SET seq = book.seq, posted_at = book.posted_at, swept_through = least(head.swept_through, v_soonest - 1)
-        FROM unnest(p_book_ids, v_seqs, v_clocks) AS book (book_id, seq, posted_at)
-        WHERE head.book_id = book.book_id AND head.seq < book.seq;
     END IF;
 
-    -- 10. Answer, with what each customer can spend now. Only where something is due must her lots be looked at.
+    IF v_seqs <> v_seqs_before OR v_places <> v_places_before THEN
+        -- 9. Move the heads. The sweeper has to come back for points that were dead on arrival.
+        UPDATE ledger.head
+        SET seq = book.seq, places = book.places, posted_at = book.posted_at,
+            swept_through = least(head.swept_through, v_soonest - 1)
+        FROM unnest(p_book_ids, v_seqs, v_places, v_clocks) AS book (book_id, seq, places, posted_at)
+        WHERE head.book_id = book.book_id AND (head.seq < book.seq OR head.places < book.places);
+    END IF;
+
+    -- 10. Strong acts leave proofs, and what waited for one is paid: after the batch, in the same transaction.
+    IF cardinality(p_proof_items) > 0 THEN
+        INSERT INTO ledger.proof AS proof (book_id, campaign_no, key, grade, proved_at)
+        SELECT DISTINCT ON (book_id, campaign_no, key)
+            p_book_ids[p_kind_books[left_by.kind]] AS book_id, p_kind_campaigns[left_by.kind] AS campaign_no, left_by.key AS key,
+            p_kind_grades[left_by.kind], v_clocks[p_kind_books[left_by.kind]]
+        FROM (
+            SELECT p_kind_ix[strong.item] AS kind, strong.key
+            FROM (SELECT unnest(p_proof_items) AS item, unnest(p_proof_keys) AS key) AS strong
+            WHERE v_outcome[strong.item] <> c_moved
+        ) AS left_by
+        WHERE p_kind_grades[left_by.kind] <= 'B'
+        ORDER BY book_id, campaign_no, key, p_kind_grades[left_by.kind]
+        ON CONFLICT (book_id, campaign_no, key)
+            DO UPDATE SET grade = excluded.grade, proved_at = excluded.proved_at
+            WHERE proof.grade > excluded.grade;
+
+        v_proved := false;
+        FOR v_found IN
+            -- Items that wait, though somebody has proved to be there.
+            SELECT
+                weak.item, coalesce(v_keys[weak.item], p_keys[weak.item]) AS key, p_kind_ix[weak.item] AS kind,
+                min(proof.grade::text)::"char" AS grade
+            FROM (
+                SELECT unnest(p_proof_items) AS item, unnest(p_proof_keys) AS key, unnest(p_proof_needs) AS needs
+            ) AS weak
+            JOIN ledger.proof
+                ON proof.book_id = p_book_ids[p_kind_books[p_kind_ix[weak.item]]]
+                AND proof.campaign_no = p_kind_campaigns[p_kind_ix[weak.item]]
+                AND proof.key = weak.key
+            WHERE v_outcome[weak.item] = c_waiting AND proof.grade <= weak.needs
+            GROUP BY weak.item
+            UNION ALL
+            -- Events that wait, and whose customer has just proved to be there.
+            SELECT
+                strong.item, (array_agg(known.key ORDER BY known.seq) FILTER (WHERE known.outcome = c_waiting))[1],
+                p_kind_ix[strong.item], p_kind_grades[p_kind_ix[strong.item]]
+            FROM (
+                SELECT unnest(p_wait_items) AS item, unnest(p_wait_groups) AS grouped, unnest(p_wait_keys) AS key
+            ) AS strong
+            CROSS JOIN LATERAL (
+                SELECT event.key, event.outcome, event.seq
+                FROM ledger.event
+                WHERE event.book_id = p_book_ids[p_kind_books[p_kind_ix[strong.item]]]
+                    AND event.campaign_no = p_kind_campaigns[p_kind_ix[strong.item]]
+                    AND event.key = strong.key
+                LIMIT 1
+            ) AS known
+            WHERE v_outcome[strong.item] <> c_moved
+            GROUP BY strong.item, strong.grouped
+            HAVING bool_and(known.outcome = c_waiting)
+            ORDER BY 1
+        LOOP
+            v_book := p_kind_books[v_found.kind];
+            v_wallet := p_wallet_ix[v_found.item];
+            SELECT head.* INTO v_head FROM ledger.head WHERE head.book_id = p_book_ids[v_book];
+            v_head.posted_at := v_clocks[v_book];
+            PERFORM ledger.pay_waiting_v1(
+                v_head, p_kind_campaigns[v_found.kind], v_found.key, p_wallet_customers[v_wallet], v_found.grade);
+            v_proved := true;
+            -- Her sums have changed: the answer below looks at her lots.
+            v_lot_until[v_wallet] := '-infinity';
+        END LOOP;
+
+        IF v_proved THEN
+            SELECT array_agg(head.seq ORDER BY head.book_id) INTO v_seqs
+            FROM ledger.head WHERE head.book_id = ANY (p_book_ids);
+            FOR v_found IN
+                SELECT item.ix, event.outcome, event.points, event.seq
+                FROM (
+                    SELECT
+                        unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(v_outcome) AS outcome,
+                        generate_series(1, v_items) AS ix
+                ) AS item
+                JOIN ledger.event
+                    ON event.book_id = p_book_ids[p_kind_books[item.kind]]
+                    AND event.campaign_no = p_kind_campaigns[item.kind]
+                    AND event.key = coalesce(v_keys[item.ix], item.key)
+                WHERE item.outcome = c_waiting AND event.outcome <> c_waiting
+            LOOP
+                v_outcome[v_found.ix] := v_found.outcome;
+                v_points[v_found.ix] := v_found.points;
+                v_seq[v_found.ix] := v_found.seq;
+            END LOOP;
+        END IF;
+    END IF;
+
+    -- 11. Answer, with what each customer can spend now. Only where something is due must her lots be looked at.
     SELECT array_agg(
         CASE
             WHEN wallet.lot_until >= v_todays[wallet.book] AND wallet.hold_until > v_clocks[wallet.book] THEN wallet.points
@@ -477,6 +775,7 @@ BEGIN
     points := v_points;
     seqs := v_seq;
     replayed := v_replayed;
+    keys := v_keys;
     balance_seqs := v_seqs;
 END
 $function$;

@@ -20,8 +20,8 @@ TO rewards_application, rewards_worker, rewards_reader;
 
 -- Posting.
 GRANT EXECUTE ON FUNCTION
-    ledger.post_grants_v1, ledger.redeem_v1, ledger.fund_v1, ledger.take_cut_v1, ledger.advance_clock_v1,
-    ledger.merge_customers_v1
+    ledger.post_grants_v1, ledger.settle_pending_v1, ledger.redeem_v1, ledger.fund_v1, ledger.take_cut_v1,
+    ledger.advance_clock_v1, ledger.merge_customers_v1
 TO rewards_application, rewards_worker;
 
 -- Tidying up.

@@ -1,5 +1,6 @@
--- Tidies up: posts what is due on at most p_limit wallets of a book. Nobody waits for it (see post_due_v1).
--- Returns how many wallets it took; 0 means that nothing is due. Locks the book's head, so keep p_limit small.
+-- Tidies up: posts what is due on at most p_limit wallets of a book, and rejects what was held back until now. Nobody waits for it
+-- (see post_due_v1, settle_pending_v1).
+-- Returns how many wallets and events it took; 0 means that nothing is due. Locks the book's head, so keep p_limit small.
 
 CREATE OR REPLACE FUNCTION ledger.sweep_v1(p_brand_id integer, p_book_id integer, p_now timestamptz, p_limit integer)
 RETURNS integer
@@ -11,8 +12,28 @@ DECLARE
     v_head      ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
     v_today     CONSTANT date := (v_head.posted_at AT TIME ZONE v_head.time_zone)::date;
     v_customer  bigint;
+    v_event     ledger.event;
     v_swept     integer := 0;
 BEGIN
+    FOR v_event IN
+        SELECT event.*
+        FROM (
+            SELECT pending.campaign_no, pending.key
+            FROM ledger.pending
+            WHERE pending.book_id = p_book_id AND pending.due_at <= v_head.posted_at
+            ORDER BY pending.due_at
+            LIMIT p_limit
+        ) AS due
+        JOIN ledger.event
+            ON event.book_id = p_book_id AND event.campaign_no = due.campaign_no AND event.key = due.key
+    LOOP
+        PERFORM ledger.settle_event_v1(v_head, v_event, false, NULL);
+        v_swept := v_swept + 1;
+    END LOOP;
+    IF v_swept > 0 THEN
+        RETURN v_swept;
+    END IF;
+
     FOR v_customer IN
         SELECT hold.customer
         FROM (

@@ -5,7 +5,7 @@
 -- so that a report by somebody who knows fewer of her names is sent back, and not paid a second time under another.
 ALTER TABLE ledger.customer_state ADD COLUMN absorbed smallint NOT NULL DEFAULT 0;
 
-ALTER TABLE ledger.customer_state ADD CONSTRAINT customer_state_absorbs_at_most_seven CHECK (absorbed BETWEEN 0 AND 7);
+ALTER TABLE ledger.customer_state ADD CONSTRAINT customer_state_has_at_most_eight_ids CHECK (absorbed BETWEEN 0 AND 7);
 
 ALTER TABLE ledger.customer_state ADD CONSTRAINT customer_state_is_frozen_when_moved CHECK (frozen OR moved_to IS NULL);
 
@@ -67,13 +67,14 @@ CREATE TABLE ledger.cap_recent (
     counted_at   bigint[] NOT NULL,
     points       bigint[] NOT NULL,
     CONSTRAINT cap_recent_is_one_row_a_cap PRIMARY KEY (book_id, campaign_no, customer, cap),
-    CONSTRAINT cap_recent_pairs_times_and_points CHECK (cardinality(counted_at) = cardinality(points))
+    CONSTRAINT cap_recent_has_points_for_each_time CHECK (cardinality(counted_at) = cardinality(points))
 ) WITH (fillfactor = 70);
 
 -- Which caps a grant that is held back counts against, as JSON: a rejection frees them.
 ALTER TABLE ledger.pending ADD COLUMN charges text NOT NULL DEFAULT '[]';
 
--- What the till said about one step of a redemption; seq is the step's first transfer. Erasable, both columns of words with the salt.
+-- What the till said about one capture or refund; seq is the step's first transfer. To erase it, all columns of words and the salt
+-- are made NULL.
 CREATE TABLE ledger.redemption_step (
     book_id      integer NOT NULL,
     seq          bigint  NOT NULL,
@@ -81,7 +82,7 @@ CREATE TABLE ledger.redemption_step (
     ref          text,
     store_id     text,
     terminal_id  text,
-    salt         bytea   NOT NULL,
+    salt         bytea,
     CONSTRAINT redemption_step_is_one_row_a_step PRIMARY KEY (book_id, seq)
 );
 

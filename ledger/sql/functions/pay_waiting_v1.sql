@@ -1,0 +1,79 @@
+-- Decides an event that waits, now that a person is proved: by its own terms, those of the report that began to wait.
+-- Returns its outcome (see GrantOutcome), or NULL if it does not wait. The head is locked by the caller; p_customer is who has the
+-- event's customer's points now.
+--
+-- The terms are JSON: points, class, expires_on, unlimited, held, occurred_at (microseconds since 2000-01-01), hash (of the details,
+-- hex), and caps, each [number, period or null for the last day, most grants or null, most points or null, shared by all].
+
+CREATE OR REPLACE FUNCTION ledger.pay_waiting_v1(
+    p_head         ledger.head,
+    p_campaign_no  integer,
+    p_key          bytea,
+    p_customer     bigint,
+    p_grade        "char"
+) RETURNS smallint
+LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+    v_event    ledger.event;
+    v_terms    jsonb;
+    v_points   bigint;
+    v_class    integer;
+    v_budget   bytea;
+    v_credit   bytea;
+    v_outcome  smallint;
+    v_seq      bigint;
+    v_place    bigint;
+BEGIN
+    SELECT event.* INTO v_event
+    FROM ledger.event
+    WHERE event.book_id = p_head.book_id AND event.campaign_no = p_campaign_no AND event.key = p_key AND event.outcome = 4;
+    IF v_event.terms IS NULL THEN
+        RETURN NULL;
+    END IF;
+    v_terms := v_event.terms::jsonb;
+    v_points := v_terms ->> 'points';
+    v_class := v_terms ->> 'class';
+    v_budget := ledger.account_id_v1(
+        ledger.account_owner_v1(2, p_campaign_no), CASE WHEN (v_terms ->> 'unlimited')::boolean THEN 6 ELSE 5 END << 4, 'infinity');
+
+    v_outcome := CASE
+        WHEN ledger.passes_a_cap_v1(p_head.book_id, p_campaign_no, p_customer, v_event.window_at, v_points, v_terms -> 'caps') THEN 2
+        WHEN NOT (v_terms ->> 'unlimited')::boolean AND v_points > coalesce((
+            SELECT account.credits - account.debits
+            FROM ledger.account WHERE account.book_id = p_head.book_id AND account.id = v_budget
+        ), 0) THEN 3
+        WHEN (v_terms ->> 'held')::boolean THEN 6
+        ELSE 1
+    END;
+
+    IF v_outcome IN (1, 6) THEN
+        v_credit := ledger.account_id_v1(
+            ledger.account_owner_v1(1, p_customer), (CASE v_outcome WHEN 6 THEN 2 ELSE 1 END << 4) | v_class,
+            CASE v_outcome WHEN 6 THEN 'infinity' ELSE coalesce((v_terms ->> 'expires_on')::date, 'infinity') END);
+        v_seq := ledger.write_transfers_v1(
+            p_head, timestamptz '2000-01-01 00:00:00+00' + (v_terms ->> 'occurred_at')::bigint * interval '1 microsecond',
+            p_customer, p_campaign_no, CASE v_outcome WHEN 6 THEN v_event.due_at END, decode(v_terms ->> 'hash', 'hex'), NULL,
+            ARRAY[CASE v_outcome WHEN 6 THEN 3 ELSE 2 END::smallint], ARRAY[v_budget], ARRAY[v_credit], ARRAY[v_points], p_key);
+        PERFORM ledger.charge_caps_v1(
+            p_head, p_campaign_no, p_customer, v_event.window_at, v_points, v_terms -> 'caps');
+        IF v_outcome = 6 THEN
+            INSERT INTO ledger.pending (book_id, customer, key, campaign_no, amount, due_at, charges)
+            VALUES (p_head.book_id, p_customer, p_key, p_campaign_no, v_points, v_event.due_at, v_event.terms);
+        ELSIF (v_terms ->> 'expires_on')::date <= p_head.swept_through THEN
+            -- Dead on arrival: the sweeper has to come back.
+            UPDATE ledger.head SET swept_through = (v_terms ->> 'expires_on')::date - 1 WHERE head.book_id = p_head.book_id;
+        END IF;
+    ELSE
+        UPDATE ledger.head SET places = head.places + 1, posted_at = p_head.posted_at
+        WHERE head.book_id = p_head.book_id
+        RETURNING head.seq, head.places INTO v_seq, v_place;
+    END IF;
+
+    UPDATE ledger.event
+    SET customer = p_customer, outcome = v_outcome, points = CASE WHEN v_outcome IN (1, 6) THEN v_points ELSE 0 END, seq = v_seq,
+        decided_at = p_head.posted_at, grade = p_grade, terms = NULL, place = v_place
+    WHERE event.book_id = p_head.book_id AND event.campaign_no = p_campaign_no AND event.key = p_key;
+    RETURN v_outcome;
+END
+$function$;

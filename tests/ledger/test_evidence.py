@@ -1,0 +1,172 @@
+"""A strong act proves that a person is there, and pays what waited on the same message: in whatever order reports come."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit
+from ledger.testing import NOON, bearing, fund, order
+
+CLICK = order(Book(0, 0), action="click")
+GRANTED, WAITING, NOTED = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.NOTED
+
+
+@pytest.fixture(autouse=True)
+async def funded(ledger: Ledger, book: Book) -> None:
+    await ledger.fund(fund(book, 100))
+
+
+def an_open(book: Book, **fields: Any) -> GrantOrder:
+    """A report that a message was opened, by something that may be a machine."""
+    told: dict[str, Any] = {"action": "open", "points": 1, "waits": True, "grade": Grade.D, "bearing": bearing()}
+    return order(book, **told | fields)
+
+
+def a_click(book: Book, **fields: Any) -> GrantOrder:
+    """A click that only a person can have made."""
+    told: dict[str, Any] = {"action": "click", "points": 5, "grade": Grade.B, "bearing": bearing(may_wait=("open",))}
+    return order(book, **told | fields)
+
+
+def a_reply(book: Book, customer: int = 7) -> GrantOrder:
+    """A reply, for which nothing is paid."""
+    there = bearing(customer=customer, may_wait=("open",))
+    return GrantOrder(
+        book=book,
+        campaign_no=1,
+        key=there.proof_keys[0],
+        customer=customer,
+        points=0,
+        grade=Grade.A,
+        window_at=NOON,
+        occurred_at=NOON,
+        details=CLICK.details,
+        bearing=there,
+    )
+
+
+async def answered(ledger: Ledger, *orders: GrantOrder) -> list[GrantResult]:
+    """The answers, none of which is an error."""
+    answers = await ledger.grant_batch(orders)
+    return [answer for answer in answers if isinstance(answer, GrantResult)]
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "in one batch"])
+async def test_every_order_of_arrival_ends_the_same(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, together: bool
+) -> None:
+    await ledger.fund(fund(book, 100))
+    for customer, arrival in enumerate(itertools.permutations(range(4)), 1000):
+        about: dict[str, Any] = {"customer": customer, "bearing": bearing(customer=customer, may_wait=("open",))}
+        reports = [
+            an_open(book, **about),
+            an_open(book, **about, metadata='"again"'),
+            a_click(book, **about),
+            a_reply(book, customer=customer),
+        ]
+        arriving = [reports[which] for which in arrival]
+        if together:
+            answers = await answered(ledger, *arriving)
+        else:
+            answers = [(await answered(ledger, each))[0] for each in arriving]
+        assert [answer.points for answer, which in zip(answers, arrival, strict=True) if which == 2] == [5]
+        assert (await ledger.balance(book, customer)).spendable == 6, arrival
+        opened = await ledger.decision(book, 1, [reports[0].key])
+        assert opened is not None
+        assert (opened.outcome, opened.points) == (GRANTED, 1), arrival
+    assert await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 2") == 24 * 2
+    assert [each for each in await audit(owner, book) if each.violations] == []
+
+
+async def test_an_open_that_waits_is_paid_when_a_click_proves_the_person(ledger: Ledger, book: Book) -> None:
+    (waiting,) = await answered(ledger, an_open(book))
+    assert (waiting.outcome, waiting.points, waiting.balance) == (WAITING, 0, 0)
+    (click,) = await answered(ledger, a_click(book))
+    assert (click.outcome, click.points, click.balance) == (GRANTED, 5, 6)
+    (again,) = await answered(ledger, an_open(book))
+    assert (again.outcome, again.points, again.replayed) == (GRANTED, 1, True)
+
+
+async def test_an_open_after_the_click_is_paid_at_once(ledger: Ledger, book: Book) -> None:
+    await answered(ledger, a_click(book))
+    (opened,) = await answered(ledger, an_open(book))
+    assert (opened.outcome, opened.points, opened.replayed, opened.balance) == (GRANTED, 1, False, 6)
+
+
+async def test_an_act_that_earns_nothing_proves_as_well(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+    await answered(ledger, an_open(book))
+    (reply,) = await answered(ledger, a_reply(book))
+    assert (reply.outcome, reply.points, reply.replayed, reply.balance) == (NOTED, 0, False, 1)
+    assert await owner.fetchval("SELECT count(*) FROM ledger.event") == 1
+
+
+async def test_it_is_paid_what_its_own_report_was_worth(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+    opened = an_open(book, at=NOON - timedelta(hours=3), expires_on=NOON.date() + timedelta(days=9), metadata='{"a":1}')
+    await answered(ledger, opened)
+    await answered(ledger, a_click(book))
+    paid = await ledger.event(book, 1, opened.key)
+    assert paid is not None
+    assert (paid.points, paid.window_at, paid.grade, paid.metadata) == (1, opened.window_at, "B", '{"a":1}')
+    row = await owner.fetchrow("SELECT * FROM ledger.transfer WHERE event_key = $1", opened.key)
+    assert row is not None
+    assert (row["occurred_at"], row["customer"], row["campaign_no"]) == (opened.occurred_at, 7, 1)
+    lots = (await ledger.balance(book, 7)).lots
+    assert [(lot.expires_on, lot.points) for lot in lots] == [(opened.expires_on, 1), (None, 5)]
+    assert [each for each in await audit(owner, book) if each.violations] == []
+
+
+@pytest.mark.parametrize("click_first", [False, True])
+async def test_its_cap_holds(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, click_first: bool) -> None:
+    caps = (CapUse(0, NOON.date(), max_grants=2), CapUse(1, None, max_points=10), CapUse(2, NOON.date(), 9, shared=True))
+    reports = [an_open(book, caps=caps), a_click(book, caps=caps)]
+    await answered(ledger, order(book, message_id="another", points=1, caps=caps))
+    for each in reversed(reports) if click_first else reports:
+        await answered(ledger, each)
+    opened = await ledger.decision(book, 1, [reports[0].key])
+    assert opened is not None
+    assert (opened.outcome, opened.points) == (GrantOutcome.CAP_REACHED, 0)
+    assert (await ledger.balance(book, 7)).spendable == 6
+    assert await owner.fetch("SELECT grants, points FROM ledger.cap_use ORDER BY cap") == [(2, 6), (2, 6)]
+    assert [each for each in await audit(owner, book) if each.violations] == []
+
+
+async def test_its_budget_holds(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+    await answered(ledger, order(book, message_id="another", points=95))
+    await answered(ledger, an_open(book))
+    (click,) = await answered(ledger, a_click(book))
+    assert (click.outcome, click.balance) == (GRANTED, 100)
+    (opened,) = await answered(ledger, an_open(book))
+    assert (opened.outcome, opened.replayed) == (GrantOutcome.BUDGET_EXHAUSTED, True)
+    assert [each for each in await audit(owner, book) if each.violations] == []
+
+
+async def test_a_proof_must_be_as_strong_as_the_rule_asks(ledger: Ledger, book: Book) -> None:
+    needs_a_session = bearing(needs=Grade.A)
+    await answered(ledger, a_click(book, bearing=bearing()))
+    (waiting,) = await answered(ledger, an_open(book, bearing=needs_a_session))
+    assert waiting.outcome is WAITING
+    await answered(ledger, a_reply(book))
+    (paid,) = await answered(ledger, order(book, action="open", points=1, waits=True, grade=Grade.B, bearing=needs_a_session))
+    assert (paid.outcome, paid.points) == (GRANTED, 1)
+
+
+async def test_another_message_or_customer_proves_nothing(ledger: Ledger, book: Book) -> None:
+    await answered(ledger, a_click(book, message_id="another", bearing=bearing(message_id="another", may_wait=("open",))))
+    await answered(ledger, a_click(book, customer=8, bearing=bearing(customer=8, may_wait=("open",))))
+    (waiting,) = await answered(ledger, an_open(book))
+    assert waiting.outcome is WAITING
+
+
+async def test_many_at_once(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+    people = range(100, 130)
+    clicks = [a_click(book, customer=each, points=1, bearing=bearing(customer=each, may_wait=("open",))) for each in people]
+    opens = [an_open(book, customer=each, bearing=bearing(customer=each)) for each in people]
+    answers = await answered(ledger, *opens[:20], *clicks, *opens)
+    assert {answer.outcome for answer in answers} == {GRANTED}
+    assert await owner.fetchval("SELECT sum(points) FROM ledger.customer_state") == 60
+    assert [each for each in await audit(owner, book) if each.violations] == []
