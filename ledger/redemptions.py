@@ -24,6 +24,7 @@ from ledger.types import (
     Fund,
     FundOutcome,
     FundResult,
+    Operation,
     Redeem,
     Redemption,
     RedemptionOutcome,
@@ -34,7 +35,7 @@ from ledger.types import (
 _SALT_BYTES = 16
 _REDEEM = f"""
 SELECT outcome, replayed, answer::text
-FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 22))})
+FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 24))})
 """
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
 _ONE = """
@@ -90,6 +91,17 @@ def details_hash(salt: bytes, order_ref: str, value: int | None, store_id: str |
     return sha256(salt + msgspec.json.encode((order_ref, value, store_id, terminal_id))).digest()
 
 
+def step_hash(salt: bytes, ref: str | None, store_id: str | None, terminal_id: str | None) -> bytes:
+    """What the log holds of what was said about a capture or refund: the same, over a JSON array of these."""
+    return sha256(salt + msgspec.json.encode((ref, store_id, terminal_id))).digest()
+
+
+def _step_hash(salt: bytes, step: Redeem) -> bytes | None:
+    said = (step.ref, step.store_id, step.terminal_id)
+    says = step.operation in {Operation.CAPTURE, Operation.REFUND} and any(each is not None for each in said)
+    return step_hash(salt, *said) if says else None
+
+
 async def post_redemptions(connection: asyncpg.Connection[Any], steps: Sequence[Redeem]) -> list[RedemptionResult]:
     """Post a batch, book by book; each book's steps are one commit. One result per step, in order."""
     of_book: dict[Book, list[int]] = {}
@@ -128,6 +140,8 @@ def _arguments(book: Book, steps: Sequence[Redeem]) -> tuple[Any, ...]:
         # The log holds SHA-256 of the salt and a JSON array: order, value, store, terminal. The value is known in the database.
         [salt + b"[" + _encode(step.order_ref) + b"," for salt, step in zip(salts, steps, strict=True)],
         [b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]" for step in steps],
+        [step.ref for step in steps],
+        [_step_hash(salt, step) for salt, step in zip(salts, steps, strict=True)],
     )
 
 

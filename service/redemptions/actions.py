@@ -114,6 +114,9 @@ async def capture(state: State, brand: Brand, public_id: str, wanted: CaptureReq
             request_hash=request_fingerprint(f"capture {public_id}", wanted),
             points=wanted.points or 0,
             redemption=redemption_number(brand, public_id),
+            ref=wanted.ref,
+            store_id=wanted.store_id,
+            terminal_id=wanted.terminal_id,
             final=wanted.final,
         ),
     )
@@ -144,6 +147,9 @@ async def refund(state: State, brand: Brand, public_id: str, wanted: RefundReque
             request_hash=request_fingerprint(f"refund {public_id}", wanted),
             points=wanted.points or 0,
             redemption=redemption_number(brand, public_id),
+            ref=wanted.ref,
+            store_id=wanted.store_id,
+            terminal_id=wanted.terminal_id,
         ),
     )
 

@@ -76,8 +76,12 @@ class CaptureRequest(Body, frozen=True):
     points: Points | None = None
     final: bool = True
     """Give back what is not captured; false keeps holding it."""
+    ref: Identifier | None = None
+    """Your own reference of this capture, such as an invoice's number."""
+    store_id: Identifier | None = None
+    terminal_id: Identifier | None = None
 
-    example: ClassVar[dict[str, Any]] = {"points": 400}
+    example: ClassVar[dict[str, Any]] = {"points": 400, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "till-4"}
 
 
 class VoidRequest(Body, frozen=True):
@@ -88,17 +92,24 @@ class RefundRequest(Body, frozen=True):
     """What to give back of what was captured. Absent ``points``: all of it."""
 
     points: Points | None = None
+    ref: Identifier | None = None
+    """Your own reference of this refund, such as a credit note's number."""
+    store_id: Identifier | None = None
+    terminal_id: Identifier | None = None
 
-    example: ClassVar[dict[str, Any]] = {"points": 150}
+    example: ClassVar[dict[str, Any]] = {"points": 150, "ref": "credit-note-881"}
 
 
 class OperationResponse(msgspec.Struct, frozen=True):
-    """One thing that happened to a redemption."""
+    """One thing that happened to a redemption. The last three are what its capture or refund said of itself."""
 
     type: str
     points: int
     posted_at: datetime
     seq: int
+    ref: str | None
+    store_id: str | None
+    terminal_id: str | None
 
 
 class RedemptionLotResponse(msgspec.Struct, frozen=True):
@@ -156,7 +167,15 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
             captured_value=captured_value,
             refunded_value=refunded_value,
             operations=[
-                OperationResponse(operation.verb, operation.points, operation.posted_at, operation.seq)
+                OperationResponse(
+                    type=operation.verb,
+                    points=operation.points,
+                    posted_at=operation.posted_at,
+                    seq=operation.seq,
+                    ref=operation.ref,
+                    store_id=operation.store_id,
+                    terminal_id=operation.terminal_id,
+                )
                 for operation in redemption.operations
             ],
             lots=[

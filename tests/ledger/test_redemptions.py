@@ -23,6 +23,7 @@ from ledger import (
     RedemptionLot,
     RedemptionOperation,
     RedemptionOutcome,
+    RedemptionResult,
     RedemptionStatus,
     sweep,
 )
@@ -289,6 +290,38 @@ async def test_the_statement_shows_holds_releases_refunds_and_expiry_but_no_capt
         ("grant", 5, None),
         ("grant", 10, None),
     ]
+
+
+async def test_captures_and_refunds_keep_what_is_said_about_them(ledger: Ledger, book: Book) -> None:
+    await earn(ledger, book, CUSTOMER, *WALLET)
+    held = await redeemed(ledger, authorize(book, CUSTOMER, 45))
+    await redeemed(ledger, capture(book, held.redemption, 20, final=False, ref="invoice-1", store_id="s-1", terminal_id="t-1"))
+    await redeemed(ledger, capture(book, held.redemption, 15, ref="invoice-2"))
+    step = refund(book, held.redemption, 12, key="refund", ref="credit-note-1", store_id="s-2")
+    first = await ledger.redeem(step)
+    assert await ledger.redeem(step) == RedemptionResult(DONE, True, first.balance, first.redemption)
+    last = await redeemed(ledger, refund(book, held.redemption))
+    said = [(each.verb, each.points, each.ref, each.store_id, each.terminal_id) for each in last.operations]
+    assert said == [
+        ("authorize", 45, None, None, None),
+        ("capture", 20, "invoice-1", "s-1", "t-1"),
+        ("capture", 15, "invoice-2", None, None),
+        ("void", 10, None, None, None),
+        ("refund", 12, "credit-note-1", "s-2", None),
+        ("refund", 23, None, None, None),
+    ]
+    assert last == await ledger.redemption(book, held.redemption)
+
+
+async def test_what_is_said_about_a_step_that_is_refused_is_not_kept(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    await earn(ledger, book, CUSTOMER, *WALLET)
+    held = await redeemed(ledger, authorize(book, CUSTOMER, 10))
+    refused = await ledger.redeem(refund(book, held.redemption, 1, ref="too early"))
+    assert refused.outcome is RedemptionOutcome.REFUND_EXCEEDS_CAPTURED
+    assert (await ledger.redeem(capture(book, held.redemption, 11, ref="too much"))).outcome is not DONE
+    assert await owner.fetchval("SELECT count(*) FROM ledger.redemption_step") == 0
 
 
 # ---- Time: the last instant of a day in the book's zone, and of a hold

@@ -62,6 +62,62 @@ async def test_a_capture_that_is_not_final_keeps_holding_the_rest(shop: httpx.As
     assert (rest["status"], rest["captured"], rest["balance"]) == ("captured", 60, 40)
 
 
+async def test_captures_and_refunds_keep_their_references_tills_and_stores(shop: httpx.AsyncClient) -> None:
+    held = (await authorize(shop, store_id="berlin-1", terminal_id="till-1")).json()["redemption_id"]
+    await act(shop, held, "capture", "c-1", points=20, final=False, ref="invoice-1", store_id="berlin-1", terminal_id="till-2")
+    await act(shop, held, "capture", "c-2", points=30, ref="invoice-2")
+    answer = await act(shop, held, "refund", "r-1", points=5, ref="credit-note-1", store_id="hamburg-3")
+    redemption = answer.json()
+    assert (redemption["store_id"], redemption["terminal_id"]) == ("berlin-1", "till-1")
+    said = [(each["type"], each["ref"], each["store_id"], each["terminal_id"]) for each in redemption["operations"]]
+    assert said == [
+        ("authorize", None, None, None),
+        ("capture", "invoice-1", "berlin-1", "till-2"),
+        ("capture", "invoice-2", None, None),
+        ("void", None, None, None),
+        ("refund", "credit-note-1", "hamburg-3", None),
+    ]
+    assert (await shop.get(f"/v1/redemptions/{held}")).json() == redemption
+
+    # What a step says of itself is part of the request that its key stands for.
+    reused = await act(shop, held, "refund", "r-1", points=5, ref="credit-note-2", store_id="hamburg-3")
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    again = await act(shop, held, "refund", "r-1", points=5, ref="credit-note-1", store_id="hamburg-3")
+    assert (again.status_code, again.content) == (200, answer.content)
+    wrong = await act(shop, held, "refund", "r-2", points=5, ref="")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/ref")
+
+
+async def test_what_an_offline_till_sends_again_is_one_debit(shop: httpx.AsyncClient) -> None:
+    """The till lost its line after each step, so it does not know what arrived, and sends its whole journal again: twice."""
+    said = {"store_id": "berlin-1", "terminal_id": "till-4"}
+
+    async def send_journal() -> list[httpx.Response]:
+        held = await authorize(shop, "till-4 sale-17 hold", **said)
+        redemption = held.json()["redemption_id"]
+        return [held, await act(shop, redemption, "capture", "till-4 sale-17", points=50, ref="receipt-17", **said)]
+
+    first = await send_journal()
+    later = await send_journal()
+    together = [answer for journal in await asyncio.gather(*(send_journal() for _ in range(10))) for answer in journal]
+    assert [answer.status_code for answer in first] == [201, 201]
+    assert {answer.status_code for answer in later + together} == {200}
+    assert {answer.content for answer in later + together} == {answer.content for answer in first}
+
+    redemption = first[1].json()
+    assert [(each["type"], each["points"]) for each in redemption["operations"]] == [
+        ("authorize", 60),
+        ("capture", 50),
+        ("void", 10),
+    ]
+    balance = (await shop.get("/v1/customers/c-1/balance")).json()
+    assert (balance["balance"], balance["held"]) == (EARNED - 50, 0)
+    # Another till that captures the same sale under a key of its own finds nothing to take.
+    other = await act(shop, redemption["redemption_id"], "capture", "till-5 sale-17", points=50, ref="receipt-17")
+    assert (other.status_code, other.json()["code"]) == (409, "fully_captured")
+    assert (await shop.get("/v1/customers/c-1/balance")).json()["balance"] == EARNED - 50
+
+
 async def test_points_can_be_spent_at_once(shop: httpx.AsyncClient) -> None:
     spent = (await authorize(shop, capture=True)).json()
     assert (spent["status"], spent["captured"], spent["balance"]) == ("captured", 60, 40)

@@ -7,7 +7,8 @@ CREATE OR REPLACE FUNCTION ledger.capture_v1(
     p_customer    bigint,
     p_redemption  bigint,
     p_points      bigint,
-    p_final       boolean
+    p_final       boolean,
+    p_details     bytea  -- the hash of what is said about it; NULL: nothing
 ) RETURNS smallint
 LANGUAGE plpgsql VOLATILE
 AS $function$
@@ -55,7 +56,7 @@ BEGIN
         v_missing := v_missing - v_taken;
     END LOOP;
     v_transaction := ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+        p_head, p_head.posted_at, p_customer, NULL, NULL, p_details, NULL, v_verbs, v_debits, v_credits, v_amounts);
 
     IF p_final OR v_points = v_state.held THEN
         PERFORM ledger.release_hold_v1(

@@ -25,7 +25,9 @@ CREATE OR REPLACE FUNCTION ledger.redeem_v1(
     p_terminals     text[],
     p_salts         bytea[],
     p_befores       bytea[],
-    p_afters        bytea[]
+    p_afters        bytea[],
+    p_refs          text[],  -- elements may be NULL
+    p_step_hashes   bytea[]  -- of what is said about a capture or a refund: its ref, store and terminal; NULL: nothing
 ) RETURNS TABLE (outcome smallint, replayed boolean, answer jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -44,6 +46,7 @@ DECLARE
     v_kept        ledger.idempotency_key;
     v_redemption  bigint;
     v_customer    bigint;
+    v_first       bigint;
     v_outcome     smallint;
     v_replayed    boolean;
     v_answer      jsonb;
@@ -93,6 +96,7 @@ BEGIN
 
             IF v_outcome IS NULL THEN
                 PERFORM ledger.post_due_v1(v_head, v_customer);
+                SELECT head.seq + 1 INTO v_first FROM ledger.head WHERE head.book_id = p_book_id;
                 CASE p_operations[v_step]
                     WHEN 1 THEN
                         v_redemption := ledger.authorize_v1(
@@ -102,15 +106,24 @@ BEGIN
                             p_stores[v_step], p_terminals[v_step], p_salts[v_step], p_befores[v_step], p_afters[v_step]);
                         v_outcome := CASE WHEN v_redemption IS NULL THEN 9 ELSE c_done END;
                     WHEN 2 THEN
-                        v_outcome := ledger.capture_v1(v_head, v_customer, v_redemption, p_points[v_step], p_finals[v_step]);
+                        v_outcome := ledger.capture_v1(
+                            v_head, v_customer, v_redemption, p_points[v_step], p_finals[v_step], p_step_hashes[v_step]);
                     WHEN 3 THEN
                         v_outcome := ledger.void_v1(v_head, v_customer, v_redemption);
                         -- Voided already: the same answer again, and nothing to keep.
                         v_replayed := v_outcome = 5;
                         v_outcome := CASE WHEN v_replayed THEN c_done ELSE v_outcome END;
                     WHEN 4 THEN
-                        v_outcome := ledger.refund_v1(v_head, v_customer, v_redemption, p_points[v_step]);
+                        v_outcome := ledger.refund_v1(
+                            v_head, v_customer, v_redemption, p_points[v_step], p_step_hashes[v_step]);
                 END CASE;
+                IF v_outcome = c_done AND p_step_hashes[v_step] IS NOT NULL THEN
+                    INSERT INTO ledger.redemption_step (book_id, seq, redemption, ref, store_id, terminal_id, salt)
+                    VALUES (
+                        p_book_id, v_first, v_redemption, p_refs[v_step], p_stores[v_step], p_terminals[v_step],
+                        p_salts[v_step]
+                    );
+                END IF;
 
                 IF v_redemption IS NOT NULL THEN
                     v_answer := ledger.redemption_v1(

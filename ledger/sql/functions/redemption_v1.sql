@@ -64,7 +64,8 @@ AS $function$
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(jsonb_build_object(
             'verb', operation.verb, 'points', operation.points,
-            'posted_at', ledger.rfc3339_v1(operation.posted_at), 'seq', operation.seq
+            'posted_at', ledger.rfc3339_v1(operation.posted_at), 'seq', operation.seq,
+            'ref', step.ref, 'store_id', step.store_id, 'terminal_id', step.terminal_id
         ) ORDER BY operation.seq) AS operations
         FROM (
             SELECT
@@ -87,6 +88,7 @@ AS $function$
                     IN (substring(transfer.debit FROM 1 FOR 11), substring(transfer.credit FROM 1 FOR 11))
             GROUP BY transfer.transaction_id, transfer.verb
         ) AS operation
+        LEFT JOIN ledger.redemption_step AS step ON step.book_id = redemption.book_id AND step.seq = operation.seq
     ) AS history
     WHERE redemption.book_id = p_book_id AND redemption.id = p_id
 $function$;

@@ -7,7 +7,8 @@ CREATE OR REPLACE FUNCTION ledger.refund_v1(
     p_head        ledger.head,
     p_customer    bigint,
     p_redemption  bigint,
-    p_points      bigint
+    p_points      bigint,
+    p_details     bytea  -- the hash of what is said about it; NULL: nothing
 ) RETURNS smallint
 LANGUAGE plpgsql VOLATILE
 AS $function$
@@ -49,7 +50,7 @@ BEGIN
         v_missing := v_missing - v_taken;
     END LOOP;
     PERFORM ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, NULL, v_verbs, v_debits, v_credits, v_amounts);
+        p_head, p_head.posted_at, p_customer, NULL, NULL, p_details, NULL, v_verbs, v_debits, v_credits, v_amounts);
     RETURN 10;
 END
 $function$;
