@@ -22,6 +22,7 @@ from ledger.types import (
     GrantResult,
     Lot,
     Reconciliation,
+    Spendable,
     Verb,
 )
 
@@ -90,10 +91,38 @@ CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clo
 WHERE head.book_id = $1 AND head.brand_id = $2
 """
 
+_SPENDABLE = """
+SELECT head.seq, spendable.points, state.moved_to
+FROM ledger.head
+CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
+CROSS JOIN LATERAL (
+    SELECT EXISTS (
+        SELECT FROM ledger.redemption AS hold
+        WHERE hold.book_id = head.book_id AND hold.closed_at IS NULL AND hold.deadline <= clock.at
+    ) AS holds OFFSET 0
+) AS due
+CROSS JOIN LATERAL unnest($3::bigint[]) WITH ORDINALITY AS wanted (customer, place)
+CROSS JOIN LATERAL ledger.spendable_v1(
+    head.book_id, wanted.customer, clock.at, (clock.at AT TIME ZONE head.time_zone)::date, head.time_zone, head.grace_days,
+    due.holds
+) AS spendable
+LEFT JOIN ledger.customer_state AS state ON state.book_id = head.book_id AND state.customer = wanted.customer
+WHERE head.book_id = $1 AND head.brand_id = $2
+ORDER BY wanted.place
+"""
+
+# What a rejection gives back is credited to the budget as a funding is, and was debited before.
 _BUDGETS = """
-SELECT account.id, account.credits, account.debits
+SELECT
+    account.id, funding.points AS funded, account.debits - (account.credits - funding.points) AS granted
 FROM ledger.account
 JOIN ledger.head ON head.book_id = account.book_id AND head.brand_id = $2
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(transfer.amount), 0)::bigint AS points
+    FROM ledger.transfer
+    WHERE transfer.book_id = account.book_id AND transfer.verb = 1
+        AND transfer.campaign_no = ('x' || encode(substring(account.id FROM 8 FOR 4), 'hex'))::bit(32)::integer
+) AS funding
 WHERE account.book_id = $1 AND account.id = ANY($3::bytea[])
 """
 
@@ -101,9 +130,14 @@ WHERE account.book_id = $1 AND account.id = ANY($3::bytea[])
 _BUDGET_AT_HEAD = """
 SELECT
     head.seq, greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at,
-    coalesce(account.credits, 0) AS credits, coalesce(account.debits, 0) AS debits
+    funding.points AS funded, coalesce(account.debits - (account.credits - funding.points), 0) AS granted
 FROM ledger.head
 LEFT JOIN ledger.account ON account.book_id = head.book_id AND account.id = $3
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(transfer.amount), 0)::bigint AS points
+    FROM ledger.transfer
+    WHERE transfer.book_id = head.book_id AND transfer.verb = 1 AND transfer.campaign_no = $4
+) AS funding
 WHERE head.book_id = $1 AND head.brand_id = $2
 """
 
@@ -172,11 +206,21 @@ async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance
     )
 
 
+async def spendable(pool: asyncpg.Pool[Any], book: Book, customers: Sequence[int]) -> list[Spendable]:
+    """What each of ``customers`` can spend now, in order."""
+    if not customers:
+        return []
+    rows = await pool.fetch(_SPENDABLE, book.book_id, book.brand_id, customers)
+    if not rows:
+        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+    return [Spendable(row["points"], row["seq"], row["moved_to"]) for row in rows]
+
+
 async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:
-    """What each campaign's budget was funded with and what was granted from it, in order."""
+    """What each campaign's budget was funded with and what of it is granted or held back, in order."""
     accounts = [chart.budget(campaign_no) for campaign_no in campaign_nos]
     rows = await pool.fetch(_BUDGETS, book.book_id, book.brand_id, accounts)
-    sums = {row["id"]: (row["credits"], row["debits"]) for row in rows}
+    sums = {row["id"]: (row["funded"], row["granted"]) for row in rows}
     return [sums.get(account, (0, 0)) for account in accounts]
 
 
@@ -186,7 +230,7 @@ async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Re
     Read in pages by key, since no statement of ours may take long: granted events are those up to the head's ``seq``, which is
     exact; one that waited then and is decided while this reads is not counted.
     """
-    row = await pool.fetchrow(_BUDGET_AT_HEAD, book.book_id, book.brand_id, chart.budget(campaign_no))
+    row = await pool.fetchrow(_BUDGET_AT_HEAD, book.book_id, book.brand_id, chart.budget(campaign_no), campaign_no)
     if row is None:
         raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
     counts: dict[tuple[GrantOutcome, str, datetime], tuple[int, int]] = {}
@@ -201,8 +245,8 @@ async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Re
     return Reconciliation(
         seq=row["seq"],
         at=row["at"],
-        funded=row["credits"],
-        granted=row["debits"],
+        funded=row["funded"],
+        granted=row["granted"],
         decisions=tuple(
             Decisions(outcome, channel, hour, events, points)
             for (outcome, channel, hour), (events, points) in sorted(counts.items(), key=lambda item: (item[0][2], item[0]))

@@ -88,6 +88,9 @@ CREATE TABLE ledger.redemption_step (
 
 CREATE INDEX redemption_step_by_redemption ON ledger.redemption_step (book_id, redemption, seq);
 
+-- What a campaign was funded with: its budget is credited with rejections too. A campaign has few of these.
+CREATE INDEX transfer_funding_by_campaign ON ledger.transfer (book_id, campaign_no) WHERE verb = 1;
+
 ALTER TABLE ledger.proof OWNER TO ledger_owner;
 ALTER TABLE ledger.cap_recent OWNER TO ledger_owner;
 ALTER TABLE ledger.redemption_step OWNER TO ledger_owner;
