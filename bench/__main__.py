@@ -1,90 +1,128 @@
-"""``make bench``: measures, prints a table, writes ``bench/results.json``.
+"""``make bench``: measures, prints a table, writes ``results.json`` and a picture of each figure beside it.
 
-    make bench                     all, some minutes
-    make bench QUICK=1             all, rougher and sooner
+    make bench                     all, within 40 minutes
+    make bench QUICK=1             all, rougher, in less than three
     make bench ONLY=engine_batch   one
 
-``results.json`` holds ``{name: {ours, reference, ratio, unit}}``. A whole run makes it anew; ``ONLY`` changes its own entry.
-``BENCH_DATABASE_URL`` (a superuser's) takes any other server than the embedded one.
+``results.json`` holds ``{name: {ours, reference, ratio, unit}}``. A whole run makes it anew; ``ONLY`` changes its own entries.
+``BENCH_OUT`` is another directory for results and pictures. ``BENCH_DATABASE_URL`` (a superuser's) takes any other server than
+the embedded one; it keeps its own settings, so what needs others measures something else there.
+
+Everything it starts ends with it, also on Ctrl-C; all its data are in one temporary directory, which is removed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
+import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+import time
+import traceback
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
-import msgspec
+import uvloop
 
-from bench.engine import engine
+from bench import pictures, results
+from bench.registry import BENCHMARKS, Benchmark, find
+from bench.results import Result
 from bench.server import Server
+from bench.stage import Bench
+from service.embedded_postgres import EmbeddedPostgres
 
-RESULTS = Path(__file__).parent / "results.json"
-
-
-class Result(msgspec.Struct, frozen=True):
-    """``ours`` against ``reference``, measured in one run."""
-
-    ours: float
-    reference: float
-    ratio: float
-    unit: str
+_DIRECTORIES = "rewards-bench-"
+"""How temporary directories begin; then comes the pid of who made them."""
 
 
-async def engine_batch(server: Server, quick: bool) -> Result:
-    """Posting 1,000 a batch on one connection, everything on, against COPY of the same rows and upserts of the same sums."""
-    return _rates(*await engine(server, size=1_000, turns=5 if quick else 20, turn=10, all_sums=True), "grants/s")
+async def run(bench: Bench, chosen: list[Benchmark], out: Path, known: dict[str, Result]) -> int:
+    """Run benchmarks, one after the other; return how many could not be measured."""
+    _stop_on_signals()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "pictures").mkdir(exist_ok=True)
+    print(results.HEADINGS, flush=True)
+    failed = 0
+    for benchmark in chosen:
+        started = time.monotonic()
+        try:
+            measured = await benchmark.run(bench)
+        except Exception:
+            failed += 1
+            print(f"{' '.join(benchmark.wanted)}: not measured\n{traceback.format_exc()}", flush=True)
+            continue
+        for name, wanted in benchmark.wanted.items():
+            figure = measured[name]
+            known[name] = figure.result
+            print(results.line(name, figure.result, wanted), flush=True)
+            for note in figure.notes:
+                print(f"    {note}", flush=True)
+            (out / "pictures" / f"{name}.svg").write_text(pictures.draw(name, figure, wanted))
+        results.write(out / "results.json", known)
+        print(f"    {time.monotonic() - started:.0f} s", flush=True)
+    return failed
 
 
-async def engine_batch_log(server: Server, quick: bool) -> Result:
-    """The same against a reference that writes neither the customers' sums nor the uses of caps."""
-    return _rates(*await engine(server, size=1_000, turns=5 if quick else 20, turn=10, all_sums=False), "grants/s")
+def _stop_on_signals() -> None:
+    """Let the first Ctrl-C, or a polite end, cancel what runs; what cleans up then is not disturbed by a second."""
+    task = asyncio.current_task()
+    assert task is not None
+    asked: list[bool] = []
+
+    def stop() -> None:
+        if not asked:
+            asked.append(True)
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-async def engine_small(server: Server, quick: bool) -> Result:
-    """The same with 64 a batch."""
-    return _rates(*await engine(server, size=64, turns=5 if quick else 20, turn=100, all_sums=True), "grants/s")
-
-
-BENCHMARKS: dict[str, Callable[[Server, bool], Coroutine[Any, Any, Result]]] = {
-    "engine_batch": engine_batch,
-    "engine_batch_log": engine_batch_log,
-    "engine_small": engine_small,
-}
-
-
-def _rates(ours: float, reference: float, unit: str) -> Result:
-    return Result(round(ours), round(reference), round(ours / reference, 3), unit)
+@contextlib.contextmanager
+def _temporary_directory() -> Generator[Path]:
+    """A directory into which the server's user gets, too; what killed runs have left behind is removed first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_DIRECTORIES}*-*"):
+        pid = left.name.removeprefix(_DIRECTORIES).split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and left.stat().st_uid == os.geteuid():
+            if (left / "postgres" / "server.json").exists():
+                EmbeddedPostgres(left / "postgres").stop()
+            shutil.rmtree(left, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix=f"{_DIRECTORIES}{os.getpid()}-"))
+    directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def main() -> None:
     """Run what the environment asks for."""
     only = os.environ.get("ONLY", "")
     quick = os.environ.get("QUICK", "") not in ("", "0")
-    if only and only not in BENCHMARKS:
-        sys.exit(f"There is no benchmark {only}. There are: {', '.join(BENCHMARKS)}")
-    results: dict[str, Result] = {}
-    if only and RESULTS.exists():
-        results = msgspec.json.decode(RESULTS.read_bytes(), type=dict[str, Result])
-    print(f"{'name':<16} {'ours':>10} {'reference':>10} {'ratio':>6}  unit", flush=True)
-    with tempfile.TemporaryDirectory(prefix="rewards-bench-") as directory:
-        Path(directory).chmod(0o711)  # as root, the server runs as somebody else, who has to get in
-        server = Server(Path(directory) / "postgres", os.environ.get("BENCH_DATABASE_URL", ""))
-        server.start()
+    out = Path(os.environ.get("BENCH_OUT", "") or Path(__file__).parent)
+    chosen = find(only) if only else list(BENCHMARKS)
+    if not chosen:
+        names = ", ".join(name for benchmark in BENCHMARKS for name in benchmark.wanted)
+        sys.exit(f"There is no benchmark {only}. There are: {names}")
+    known = results.read(out / "results.json") if only else {}
+    # An overload has more connections than most systems allow a process at first.
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+    with _temporary_directory() as directory:
+        server = Server(directory / "postgres", os.environ.get("BENCH_DATABASE_URL", ""))
         try:
-            for name, benchmark in BENCHMARKS.items():
-                if only in ("", name):
-                    result = results[name] = asyncio.run(benchmark(server, quick))
-                    print(
-                        f"{name:<16} {result.ours:>10,} {result.reference:>10,} {result.ratio:>6.3f}  {result.unit}", flush=True
-                    )
+            server.start()
+            bench = Bench(server, directory, quick=quick)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                failed = runner.run(run(bench, chosen, out, known))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            sys.exit(130)
         finally:
             server.stop()
-    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,14 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
 
+from bench.results import Measured, Turn, rates
 from bench.server import Server
 from ledger import (
     Book,
@@ -41,24 +42,28 @@ from ledger import (
 )
 from ledger.group_commit import GroupCommit
 
+if TYPE_CHECKING:
+    from bench.stage import Bench
+
 CUSTOMERS = 100_000
 LOTS = 12
 CAMPAIGN = 1
 DUPLICATES = 0.1
+BRANDS = 1_000
 
 # Twelve lots a customer, written month by month as time would have written them.
 _LOTS = """
 INSERT INTO ledger.account (book_id, id, kind, expires_on, credits)
-SELECT $1, ledger.account_id_v1(ledger.account_owner_v1(1, customer), 16, month.last_day), 1, month.last_day, 10
+SELECT book, ledger.account_id_v1(ledger.account_owner_v1(1, customer), 16, month.last_day), 1, month.last_day, 10
 FROM (
     SELECT n, ($3::date + make_interval(months => n + 1))::date - 1 AS last_day FROM generate_series(1, $4) AS n
-) AS month, generate_series(1, $2::bigint) AS customer
-ORDER BY month.n, customer
+) AS month, unnest($1::integer[]) AS book, generate_series(1, $2::bigint) AS customer
+ORDER BY month.n, book, customer
 """
 _STATES = """
 INSERT INTO ledger.customer_state (book_id, customer, points, lot_until)
-SELECT $1, customer, 10 * $3, (SELECT min(expires_on) FROM ledger.account WHERE book_id = $1 AND kind = 1)
-FROM generate_series(1, $2::bigint) AS customer
+SELECT book, customer, 10 * $3, (SELECT min(expires_on) FROM ledger.account WHERE kind = 1)
+FROM unnest($1::integer[]) AS book, generate_series(1, $2::bigint) AS customer
 """
 _UPSERT = """
 INSERT INTO ledger.account AS account (book_id, id, kind, expires_on, credits)
@@ -81,12 +86,18 @@ ON CONFLICT (book_id, campaign_no, period, customer, cap)
 
 
 class Prepared:
-    """A book full of customers in a database of its own, and a connection to it in each of two roles."""
+    """Books full of customers in a database of their own, and a connection to it in each of two roles."""
 
-    def __init__(self, book: Book, owner: asyncpg.Connection[Any], application: asyncpg.Pool[Any]) -> None:
-        self.book = book
+    def __init__(self, books: Sequence[Book], owner: asyncpg.Connection[Any], application: asyncpg.Pool[Any]) -> None:
+        self.books = books
         self.owner = owner
         self.application = application
+
+    @property
+    def book(self) -> Book:
+        """The book, where there is one."""
+        (book,) = self.books
+        return book
 
     async def close(self) -> None:
         """Disconnect."""
@@ -94,39 +105,68 @@ class Prepared:
         await self.application.close()
 
 
-async def prepare(server: Server, name: str, *, customers: int = CUSTOMERS) -> Prepared:
-    """A migrated database with one book, a funded campaign, and ``customers`` with twelve lots each."""
+async def prepare(server: Server, name: str, *, books: int = 1, customers: int = CUSTOMERS) -> Prepared:
+    """A migrated database with books of brands 1, 2, 3 ..., each a funded campaign and ``customers`` with twelve lots."""
     url = await server.database(name)
     owner = await asyncpg.connect(url)
-    book = await open_book(owner, brand_id=1, unit="PTS", time_zone="Europe/Berlin", issue_limit=10**15)
-    async with (
-        asyncpg.create_pool(url, min_size=1, max_size=1, server_settings={"role": "rewards_application"}) as pool,
-        Ledger(pool) as ledger,
-    ):
-        await ledger.fund(Fund(book, CAMPAIGN, 10**12, "bench", b"\0" * 32))
-    today = date.today()  # noqa: DTZ011  any day will do
-    await owner.execute(_LOTS, book.book_id, customers, today.replace(day=1), LOTS)
-    await owner.execute(_STATES, book.book_id, customers, LOTS)
+    async with owner.transaction():
+        opened = [
+            await open_book(owner, brand_id=brand_id, unit="PTS", time_zone="Europe/Berlin", issue_limit=10**15)
+            for brand_id in range(1, books + 1)
+        ]
+    async with _application(url) as pool, Ledger(pool) as ledger:
+        for book in opened:
+            await ledger.fund(Fund(book, CAMPAIGN, 10**12, "bench", b"\0" * 32))
+    if customers:
+        today = date.today()  # noqa: DTZ011  any day will do
+        numbers = [book.book_id for book in opened]
+        await owner.execute(_LOTS, numbers, customers, today.replace(day=1), LOTS)
+        await owner.execute(_STATES, numbers, customers, LOTS)
     await owner.execute("VACUUM ANALYZE")
     await owner.execute("CHECKPOINT")
-    application = await asyncpg.create_pool(url, min_size=1, max_size=1, server_settings={"role": "rewards_application"})
-    return Prepared(book, owner, application)
+    return Prepared(opened, owner, await _application(url))
 
 
-def batches(book: Book, size: int, *, seed: int, customers: int = CUSTOMERS) -> Iterator[list[GrantOrder]]:
+async def prepared(url: str, book: Book) -> Prepared:
+    """A book that is there already."""
+    return Prepared([book], await asyncpg.connect(url), await _application(url))
+
+
+def _application(url: str) -> Any:
+    return asyncpg.create_pool(url, min_size=1, max_size=1, server_settings={"role": "rewards_application"})
+
+
+def batches(
+    book: Book, size: int, *, seed: int, customers: int = CUSTOMERS, campaign_no: int = CAMPAIGN
+) -> Iterator[list[GrantOrder]]:
     """Batches of ``size`` grants, one in ten a duplicate inside its batch, message ids of 36 characters."""
     source = random.Random(seed)
+    order = _orders(source, customers, campaign_no)
+    while True:
+        originals = [order(book) for _ in range(size - round(size * DUPLICATES))]
+        batch = originals + [source.choice(originals) for _ in range(size - len(originals))]
+        source.shuffle(batch)
+        yield batch
+
+
+def one_by_one(books: Sequence[Book], count: int, *, seed: int, customers: int) -> list[list[GrantOrder]]:
+    """So many grants for each book."""
+    order = _orders(random.Random(seed), customers, CAMPAIGN)
+    return [[order(book) for _ in range(count)] for book in books]
+
+
+def _orders(source: random.Random, customers: int, campaign_no: int) -> Callable[[Book], GrantOrder]:
     today = date.today()  # noqa: DTZ011
     first_months = [month_end(today, months) for months in range(1, LOTS + 1)]
 
-    def order() -> GrantOrder:
+    def order(book: Book) -> GrantOrder:
         message_id = str(uuid.UUID(int=source.getrandbits(128)))
         customer = source.randrange(1, customers + 1)
         now = datetime.now(UTC)
         return GrantOrder(
             book=book,
-            campaign_no=CAMPAIGN,
-            key=event_key(campaign_no=CAMPAIGN, message_id=message_id, customer=customer, action="click"),
+            campaign_no=campaign_no,
+            key=event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action="click"),
             customer=customer,
             points=5,
             grade=Grade.B,
@@ -137,11 +177,7 @@ def batches(book: Book, size: int, *, seed: int, customers: int = CUSTOMERS) -> 
             caps=(CapUse(0, today, max_grants=50),),
         )
 
-    while True:
-        originals = [order() for _ in range(size - round(size * DUPLICATES))]
-        batch = originals + [source.choice(originals) for _ in range(size - len(originals))]
-        source.shuffle(batch)
-        yield batch
+    return order
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -178,63 +214,131 @@ async def copy_batch(connection: asyncpg.Connection[Any], book: Book, copied: Co
             await connection.execute(_USES_UPSERT, book.book_id, CAMPAIGN, today, customers, grants, points)
 
 
-async def _post(queue: GroupCommit[GrantOrder, GrantResult], work: list[list[GrantOrder]]) -> None:
-    """Post batches through the queue, two callers taking turns; every item must be granted, or its duplicate be."""
-    waiting = iter(work)
+class Posting:
+    """The ledger's queue of grants on one connection to prepared books; two callers take turns, so that a batch waits."""
 
-    async def call() -> None:
-        for batch in waiting:
-            for answer in await queue.submit(batch):
+    def __init__(self, books: Prepared, *, size: int) -> None:
+        self._queue: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
+            books.application, posting.post_prepared, prepare=posting.prepare, batch_max=size
+        )
+        self._queue.start()
+        self.granted = 0
+        """Without duplicates."""
+
+    async def turn(self, work: Iterable[list[GrantOrder]]) -> float:
+        """Post batches and return the seconds that took; every item must be granted, or its duplicate be.
+
+        ``work`` is drawn from when a caller has been answered, while the database is busy with the other's batch.
+        """
+        waiting = iter(work)
+
+        async def call() -> None:
+            for batch in waiting:
+                for answer in await self._queue.submit(batch):
+                    assert isinstance(answer, GrantResult)
+                    assert answer.outcome is GrantOutcome.GRANTED
+                    self.granted += not answer.replayed
+
+        started = time.perf_counter()
+        await asyncio.gather(call(), call())
+        return time.perf_counter() - started
+
+    async def one_at_a_time(self, work: list[list[GrantOrder]]) -> tuple[int, float]:
+        """Each of ``work`` by a caller of its own, one grant a call; all callers at once."""
+
+        async def call(orders: list[GrantOrder]) -> None:
+            for order in orders:
+                (answer,) = await self._queue.submit([order])
                 assert isinstance(answer, GrantResult)
                 assert answer.outcome is GrantOutcome.GRANTED
 
-    await asyncio.gather(call(), call())
+        settle()
+        started = time.perf_counter()
+        await asyncio.gather(*(call(orders) for orders in work))
+        return sum(len(orders) for orders in work), time.perf_counter() - started
+
+    async def timed(self, work: list[list[GrantOrder]]) -> tuple[int, float]:
+        """The same for work that is ready: how much was granted, and in how many seconds."""
+        settle()
+        before = self.granted
+        seconds = await self.turn(work)
+        return self.granted - before, seconds
+
+    async def close(self) -> None:
+        """Post what waits."""
+        await self._queue.close()
 
 
-def _settle() -> None:
+def settle() -> None:
     """Keep the garbage collector from walking, in the time that is measured, what the benchmark itself has made."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
-async def engine(server: Server, *, size: int, turns: int, turn: int, all_sums: bool) -> tuple[float, float]:
+async def engine(server: Server, *, size: int, turns: int, turn: int, all_sums: bool) -> Measured:
     """Grants a second by the engine and rows a second by the reference, in ``turns`` turns of ``turn`` batches.
 
     What was a duplicate counts for neither side. The first turn of each warms up and is not counted.
     """
     ours = await prepare(server, "bench_ours")
     theirs = await prepare(server, "bench_theirs")
-    queue: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
-        ours.application, posting.post_prepared, prepare=posting.prepare, batch_max=size
-    )
-    queue.start()
+    queue = Posting(ours, size=size)
     source = batches(ours.book, size, seed=1)
-    spent = {"ours": 0.0, "theirs": 0.0}
-    grants = 0
+    taken: list[Turn] = []
     last = 1  # the funding
     for number in range(turns + 1):
-        work = list(itertools.islice(source, turn))
-        _settle()
-        started = time.perf_counter()
-        await _post(queue, work)
-        ours_s = time.perf_counter() - started
+        granted, ours_s = await queue.timed(list(itertools.islice(source, turn)))
 
         transfers = await ours.owner.fetch("SELECT * FROM ledger.transfer WHERE seq > $1 ORDER BY seq", last)
         events = await ours.owner.fetch("SELECT * FROM ledger.event WHERE seq > $1 ORDER BY seq", last)
         last = transfers[-1]["seq"]
         each = len(transfers) // turn
         copies = [Copied.of(events[at : at + each], transfers[at : at + each]) for at in range(0, len(transfers), each)]
-        _settle()
+        settle()
         started = time.perf_counter()
         for copied in copies:
             await copy_batch(theirs.owner, theirs.book, copied, all_sums=all_sums)
         theirs_s = time.perf_counter() - started
         if number:
-            grants += len(transfers)
-            spent["ours"] += ours_s
-            spent["theirs"] += theirs_s
+            taken.append(Turn(granted, ours_s, len(transfers), theirs_s))
     await queue.close()
     await ours.close()
     await theirs.close()
-    return grants / spent["ours"], grants / spent["theirs"]
+    return rates(taken, "grants/s")
+
+
+async def engine_batch(bench: Bench) -> dict[str, Measured]:
+    """Posting 1,000 a batch on one connection, everything on, against COPY of the same rows and upserts of the same sums."""
+    turns = bench.sizes.engine_turns
+    return {"engine_batch": await engine(bench.server, size=1_000, turns=turns, turn=10, all_sums=True)}
+
+
+async def engine_batch_log(bench: Bench) -> dict[str, Measured]:
+    """The same against a reference that writes neither the customers' sums nor the uses of caps."""
+    turns = bench.sizes.engine_turns
+    return {"engine_batch_log": await engine(bench.server, size=1_000, turns=turns, turn=10, all_sums=False)}
+
+
+async def engine_small(bench: Bench) -> dict[str, Measured]:
+    """The same with 64 a batch."""
+    turns = bench.sizes.engine_turns
+    return {"engine_small": await engine(bench.server, size=64, turns=turns, turn=100, all_sums=True)}
+
+
+async def engine_brands(bench: Bench) -> dict[str, Measured]:
+    """A thousand brands, each with a caller of its own and one grant a call, against 64 of one brand a batch."""
+    customers = 20 if bench.quick else 100
+    ours = await prepare(bench.server, "bench_brands", books=BRANDS, customers=customers)
+    one = await prepare(bench.server, "bench_ours")
+    many_brands, one_brand = Posting(ours, size=1_000), Posting(one, size=64)
+    small = batches(one.book, 64, seed=1)
+    taken: list[Turn] = []
+    for number in range(bench.sizes.engine_turns + 1):
+        done = await many_brands.one_at_a_time(one_by_one(ours.books, 6, seed=number, customers=customers))
+        reference = await one_brand.timed(list(itertools.islice(small, 100)))
+        if number:
+            taken.append(Turn(*done, *reference))
+    for each in (many_brands, one_brand, ours, one):
+        await each.close()
+    return {"engine_brands": rates(taken, "grants/s")}

@@ -1,22 +1,55 @@
-"""The PostgreSQL that benchmarks run on: an embedded one of their own, with the settings of production."""
+"""The PostgreSQL that benchmarks run on: an embedded one of their own, with the settings of production.
+
+It is started anew with other settings where a benchmark asks for them: ``LOADING`` to fill large books fast (nothing is
+measured under it), or fewer buffers and shorter rounds between checkpoints.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from migrations.upgrade import upgrade
+from service.cli.migrate import migrate
 from service.embedded_postgres import EmbeddedPostgres
+
+PRODUCTION: Mapping[str, str] = {}
+LOADING: Mapping[str, str] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    # What is written in the transaction that emptied its table needs no log then.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "32GB",
+    "maintenance_work_mem": "1GB",
+    "work_mem": "256MB",
+    "autovacuum": "off",
+}
+
+
+class _Postgres(EmbeddedPostgres):
+    """The embedded server, with some settings changed from what ``rewards up`` takes."""
+
+    changed: Mapping[str, str] = PRODUCTION
+
+    def _settings(self, port: int) -> dict[str, str]:
+        return {**super()._settings(port), **self.changed}
 
 
 class Server:
-    """A server in ``directory``, or the one behind ``url``, which must allow databases to be made."""
+    """A server in ``directory``, or the one behind ``url`` (a superuser's), which keeps the settings that it has.
+
+    Its methods block, but for ``database``: from a coroutine, call them in a thread.
+    """
 
     def __init__(self, directory: Path, url: str = "") -> None:
-        self._embedded = None if url else EmbeddedPostgres(directory)
+        self._embedded = None if url else _Postgres(directory)
         self._url = url
+        self._profile: Mapping[str, str] = PRODUCTION
 
     def start(self) -> None:
         if self._embedded is not None:
@@ -27,14 +60,41 @@ class Server:
         if self._embedded is not None:
             self._embedded.stop()
 
+    def has(self, profile: Mapping[str, str]) -> bool:
+        """Whether it runs with these settings, or never will."""
+        return self._embedded is None or self._profile == profile
+
+    def restart(self, profile: Mapping[str, str]) -> None:
+        """Run with these settings. All that was written before is on the disk then, whatever the settings were."""
+        if self.has(profile) or self._embedded is None:
+            return
+        self._embedded.stop()
+        if self._profile.get("fsync") == "off":
+            os.sync()
+        self._embedded.changed = profile
+        self._profile = profile
+        self.start()
+
     async def database(self, name: str) -> str:
-        """Make a database anew, migrated; return the owner's URL of it."""
+        """Make a database anew, migrated, which the service's login may use; return the owner's URL of it."""
         owner = await asyncpg.connect(self._url)
         try:
             await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             await owner.execute(f'CREATE DATABASE "{name}"')
         finally:
             await owner.close()
-        url = urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
-        await upgrade(url)
+        url = _with_database(self._url, name)
+        await migrate(url, self.login_url(name))
         return url
+
+    def owner_url(self, name: str) -> str:
+        """The superuser's URL of a database. It is another one after a restart."""
+        return _with_database(self._url, name)
+
+    def login_url(self, name: str) -> str:
+        """The URL that a service gets: one that may only take the service's roles, where there is such a login."""
+        return _with_database(self._url if self._embedded is None else self._embedded.application_url, name)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

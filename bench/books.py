@@ -1,0 +1,303 @@
+"""Fills a book at the speed of the disk: customers with their lots, and every grant that made them, all of it consistent.
+
+The rows are those that grants through the API would have left behind in a year of posting, one month after the other: log,
+events, accounts, customers' sums, head, and the customers' names. ``rewards audit`` finds nothing wrong with them
+(``tests/bench/test_books.py``). What is left out: the counters of caps of days that are over, which nothing reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ledger import Book, Fund, FundOutcome, Ledger, month_end
+from ledger.chart import Kind, OwnerTag, account_id, budget, owner
+from service.customers.identities import FORM, MAC_BYTES, IdentityKind
+from service.database import APPLICATION_ROLE
+from service.settings import IdentityKey
+
+LOTS = 12
+POINTS = 10
+BUDGET = 10**11
+_YEAR = timedelta(days=360)
+
+
+class Population(msgspec.Struct, frozen=True):
+    """Customers 1 to ``customers``, each with ``grants`` grants over ``LOTS`` lots, the first ``dead`` of them past."""
+
+    customers: int
+    grants: int = LOTS
+    dead: int = 0
+
+    @property
+    def transfers(self) -> int:
+        """How many grants that makes."""
+        return self.customers * self.grants
+
+
+def customer_id(number: int) -> str:
+    """What the brand calls a customer."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def email(number: int) -> str:
+    """A customer's address."""
+    return f"customer-{number}@shop.example"
+
+
+async def fill(
+    url: str,
+    book: Book,
+    population: Population,
+    *,
+    campaign_no: int,
+    principal: int,
+    identity_key: IdentityKey | None = None,
+) -> None:
+    """Fill an empty book, as the owner behind ``url``; with an ``identity_key`` its customers can be named over HTTP.
+
+    Indexes are dropped and built again, and two connections share the work, so nobody else should be using the database.
+    """
+    if population.grants % LOTS:
+        raise ValueError(f"{population.grants} grants do not spread evenly over {LOTS} lots")
+    began = datetime.now(UTC) - _YEAR
+    await _fund(url, book, campaign_no, began)
+    rows = _Rows(book, population, campaign_no, principal, began)
+    names = [] if identity_key is None else [("rewards.customer", rows.customers()), *_identities(rows, identity_key)]
+    async with asyncio.TaskGroup() as both:
+        both.create_task(_write(url, [("ledger.transfer", rows.transfers()), ("ledger.account", rows.lots())]))
+        both.create_task(_write(url, [("ledger.event", rows.events()), ("ledger.customer_state", rows.states()), *names]))
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in rows.settle():
+            await connection.execute(statement)
+        if names:
+            await connection.execute(
+                "SELECT setval(pg_get_serial_sequence('rewards.customer', 'customer'), max(customer)) FROM rewards.customer"
+            )
+        await connection.execute("VACUUM (ANALYZE)")
+    finally:
+        await connection.close()
+
+
+async def _fund(url: str, book: Book, campaign_no: int, at: datetime) -> None:
+    """Fund the campaign through the ledger, and say that it was done a year ago."""
+    async with (
+        asyncpg.create_pool(url, min_size=1, max_size=1, server_settings={"role": APPLICATION_ROLE}) as pool,
+        Ledger(pool) as ledger,
+    ):
+        funded = await ledger.fund(Fund(book, campaign_no, BUDGET, "fill", bytes(32)))
+        if funded.outcome is not FundOutcome.FUNDED:
+            raise ValueError(f"{book} cannot be funded: {funded.outcome.name}")
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "UPDATE ledger.transfer SET posted_at = $2, occurred_at = $2 WHERE book_id = $1 AND seq = 1", book.book_id, at
+        )
+    finally:
+        await connection.close()
+
+
+class _Rows:
+    """The statements that write the rows. All values are our own numbers, so they stand in the text."""
+
+    def __init__(self, book: Book, population: Population, campaign_no: int, principal: int, began: datetime) -> None:
+        self.book = book
+        self.population = population
+        self._campaign_no = campaign_no
+        self._principal = principal
+        self._began = began
+        today = datetime.now(UTC).date()
+        first = -population.dead or 1
+        self._last_days = [month_end(today, month) for month in range(first, first + LOTS)]
+        # A month's customers in an order that is none, so that neighbours in the log are not neighbours in the wallets.
+        strides = itertools.count(round(population.customers * 0.618) | 1)
+        self._stride = next(stride for stride in strides if math.gcd(stride, population.customers) == 1)
+
+    def _grants(self) -> str:
+        population = self.population
+        microseconds = _YEAR // timedelta(microseconds=1) // (population.transfers + 1)
+        return f"""(
+            SELECT
+                1 + n AS seq,
+                1 + (n * {self._stride}) % {population.customers} AS customer,
+                1 + (n - 1) / {population.transfers // LOTS} AS month,
+                timestamptz '{self._began.isoformat()}' + n * {microseconds} * interval '1 microsecond' AS at,
+                '00000000-0000-4000-9000-' || lpad(n::text, 12, '0') AS message_id,
+                sha256(int8send(n) || int4send({self.book.book_id})) AS random
+            FROM (SELECT generate_series(1::bigint, {population.transfers}) AS n) AS number
+            OFFSET 0  -- so that each expression is computed once
+        ) AS granted"""
+
+    def transfers(self) -> str:
+        details = f"""'["click","email","' || granted.message_id || '","","api",{self._principal},1,0,null]'"""
+        return f"""
+            INSERT INTO ledger.transfer (
+                book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, campaign_no, verb, debit, credit,
+                event_key, details_hash
+            )
+            SELECT
+                {self.book.book_id}, granted.seq, granted.at, granted.at, {POINTS}, granted.customer, granted.seq,
+                {self._campaign_no}, 2, {_bytea(budget(self._campaign_no))},
+                {_owner_of("granted.customer")} || ({self._suffixes()})[granted.month],
+                substring(granted.random FOR 16),
+                sha256(substring(granted.random FROM 17) || convert_to({details}, 'UTF8'))
+            FROM {self._grants()}
+        """
+
+    def events(self) -> str:
+        return f"""
+            INSERT INTO ledger.event (
+                book_id, campaign_no, key, customer, seq, points, window_at, decided_at, campaign_version, principal, outcome,
+                rule, grade, action, channel, message_id, qualifier, source, salt
+            )
+            SELECT
+                {self.book.book_id}, {self._campaign_no}, substring(granted.random FOR 16), granted.customer, granted.seq,
+                {POINTS}, granted.at, granted.at, 1, {self._principal}, 1, 0, 'B', 'click', 'email', granted.message_id, '',
+                'api', substring(granted.random FROM 17)
+            FROM {self._grants()}
+        """
+
+    def lots(self) -> str:
+        """Month after month, as time would have written them."""
+        days = ", ".join(f"'{day}'" for day in self._last_days)
+        customers = self.population.customers
+        return f"""
+            INSERT INTO ledger.account (book_id, id, kind, expires_on, credits)
+            SELECT {self.book.book_id}, {_owner_of(f"(1 + n % {customers})")} || ({self._suffixes()})[1 + n / {customers}],
+                {Kind.LOT:d}, (ARRAY[{days}]::date[])[1 + n / {customers}], {POINTS * self.population.grants // LOTS}
+            FROM (SELECT generate_series(0::bigint, {LOTS * customers - 1}) AS n) AS number
+        """
+
+    def states(self) -> str:
+        return f"""
+            INSERT INTO ledger.customer_state (book_id, customer, points, lot_until)
+            SELECT {self.book.book_id}, customer, {POINTS * self.population.grants}, '{min(self._last_days)}'
+            FROM (SELECT generate_series(1::bigint, {self.population.customers}) AS customer) AS number
+        """
+
+    def customers(self) -> str:
+        return f"""
+            INSERT INTO rewards.customer (customer, brand_id, book_id, confirmed)
+            OVERRIDING SYSTEM VALUE
+            SELECT customer, {self.book.brand_id}, {self.book.book_id}, true
+            FROM (SELECT generate_series(1::bigint, {self.population.customers}) AS customer) AS number
+        """
+
+    def settle(self) -> Sequence[str]:
+        """What the budget has left, and where the book stands."""
+        microseconds = _YEAR // timedelta(microseconds=1) // (self.population.transfers + 1) * self.population.transfers
+        return (
+            f"""
+            UPDATE ledger.account SET debits = debits + {POINTS * self.population.transfers}
+            WHERE book_id = {self.book.book_id} AND id = {_bytea(budget(self._campaign_no))}
+            """,
+            f"""
+            UPDATE ledger.head SET seq = {1 + self.population.transfers},
+                posted_at = timestamptz '{self._began.isoformat()}' + {microseconds} * interval '1 microsecond'
+            WHERE book_id = {self.book.book_id} AND seq = 1
+            """,
+        )
+
+    def _suffixes(self) -> str:
+        """The end of a lot's id, by month: all but whose it is."""
+        ends = [account_id(OwnerTag.CUSTOMER, 0, Kind.LOT, expires_on=day)[-5:] for day in self._last_days]
+        return f"ARRAY[{', '.join(_bytea(end) for end in ends)}]"
+
+
+def _identities(rows: _Rows, key: IdentityKey) -> list[tuple[str, str]]:
+    """The customers' names, keyed and hashed as the service does it: HMAC-SHA-256 (RFC 2104)."""
+    padded = key.key.ljust(64, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in padded) for pad in (0x36, 0x5C))
+    customers = rows.population.customers
+    statements: list[tuple[str, str]] = []
+    names = {
+        IdentityKind.ID: "'00000000-0000-4000-8000-' || lpad(customer::text, 12, '0')",
+        IdentityKind.EMAIL: "'customer-' || customer || '@shop.example'",
+    }
+    for kind, name in names.items():
+        message = f"{_bytea(bytes((FORM, kind)) + rows.book.brand_id.to_bytes(4, 'big'))} || convert_to({name}, 'UTF8')"
+        mac = f"substring(sha256({_bytea(outer)} || sha256({_bytea(inner)} || {message})) FOR {MAC_BYTES})"
+        statements.append(
+            (
+                "rewards.identity",
+                f"""
+                INSERT INTO rewards.identity (mac, brand_id, kind, key_no, form, customer)
+                SELECT {mac}, {rows.book.brand_id}, {kind:d}, {key.key_no}, {FORM}, customer
+                FROM (SELECT generate_series(1::bigint, {customers}) AS customer) AS number
+                """,
+            )
+        )
+    return statements
+
+
+async def _write(url: str, inserts: Sequence[tuple[str, str]]) -> None:
+    """Run each table's statements, without indexes, in a transaction that has emptied the table: that needs no log.
+
+    What was in the table before is put back first.
+    """
+    connection = await asyncpg.connect(url, server_settings={"synchronize_seqscans": "off"})
+    try:
+        for table in dict.fromkeys(table for table, _ in inserts):
+            async with connection.transaction():
+                await connection.execute(f"CREATE TEMPORARY TABLE kept ON COMMIT DROP AS TABLE {table}")
+                rebuild = await _drop_indexes(connection, table)
+                await connection.execute(f"TRUNCATE {table}")
+                columns = await connection.fetchval(
+                    """
+                    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+                    WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+                    """,
+                    table,
+                )
+                await connection.execute(f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM kept")
+                for statement in (insert for into, insert in inserts if into == table):
+                    await connection.execute(statement)
+                for statement in rebuild:
+                    await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _drop_indexes(connection: asyncpg.Connection[Any], table: str) -> list[str]:
+    """Drop all indexes of a table; return the statements that make them again."""
+    constraints = await connection.fetch(
+        """
+        SELECT quote_ident(conname) AS name, pg_get_constraintdef(oid) AS definition
+        FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype IN ('p', 'u') ORDER BY contype, conname
+        """,
+        table,
+    )
+    indexes = await connection.fetch(
+        """
+        SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
+        FROM pg_index WHERE indrelid = $1::text::regclass
+            AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+        ORDER BY 1
+        """,
+        table,
+    )
+    for row in indexes:
+        await connection.execute(f"DROP INDEX {row['name']}")
+    for row in constraints:
+        await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {row['name']}")
+    return [
+        *(f"ALTER TABLE {table} ADD CONSTRAINT {row['name']} {row['definition']}" for row in constraints),
+        *(row["definition"] for row in indexes),
+    ]
+
+
+def _owner_of(customer: str) -> str:
+    """SQL for the eleven bytes with which a customer's accounts begin."""
+    return f"{_bytea(owner(OwnerTag.CUSTOMER, 0)[:3])} || int8send({customer})"
+
+
+def _bytea(value: bytes) -> str:
+    return f"'\\x{value.hex()}'::bytea"

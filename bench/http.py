@@ -1,0 +1,192 @@
+"""Grants and claims over HTTP: one API process, against the engine alone and against a constant answer.
+
+Both sides take turns, each after a warm-up, with the same client on the same two cores.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import asyncpg
+import msgspec
+
+from bench.engine import Posting, batches, prepare, settle
+from bench.load import Conversation, Load, drive, percentile, together
+from bench.results import Measured, Turn, rates
+from bench.stage import Bench, Process, Station
+from bench.traffic import Batches, claims, mintings, saying, single_reports
+
+CLIENTS = 4
+Side = Callable[[float], Awaitable[Load]]
+"""Makes load for so many seconds."""
+
+
+def singles(process: Process, station: Station, connections: int, seed: int) -> Side:
+    """``POST /v1/grants`` on so many connections."""
+    requests = single_reports(station, seed)
+
+    async def load(seconds: float) -> Load:
+        return (await drive(process.port, repeated(requests, connections), seconds=seconds)).expect(200, 201)
+
+    return load
+
+
+def repeated(requests: Iterator[bytes], connections: int) -> list[Conversation]:
+    """So many connections that share what there is to say."""
+    return [saying(requests) for _ in range(connections)]
+
+
+async def by_turns(bench: Bench, ours: Side, reference: Side, seconds: float | None = None) -> tuple[list[Load], list[Load]]:
+    """Both sides' loads, turn by turn; who begins changes from turn to turn."""
+    for side in (ours, reference):
+        await side(bench.sizes.warm_up_s)
+    loads: tuple[list[Load], list[Load]] = ([], [])
+    for number in range(bench.sizes.turns):
+        sides = [(ours, loads[0]), (reference, loads[1])]
+        for side, taken in sides if number % 2 else reversed(sides):
+            settle()
+            taken.append(await side(seconds or bench.sizes.turn_s))
+    return loads
+
+
+def compared(ours: list[Load], reference: list[Load], unit: str) -> Measured:
+    """Answers a second."""
+    turns = [Turn(a.answers, a.seconds, b.answers, b.seconds) for a, b in zip(ours, reference, strict=True)]
+    all_ours, all_theirs = together(ours), together(reference)
+    return rates(
+        turns,
+        unit,
+        f"the client took {all_ours.client_share:.0%} of a core, and {all_theirs.client_share:.0%} against the reference",
+        f"ms p50 / p99: {all_ours.percentile_ms(50):.2f} / {all_ours.percentile_ms(99):.2f}, "
+        f"the reference {all_theirs.percentile_ms(50):.2f} / {all_theirs.percentile_ms(99):.2f}",
+    )
+
+
+def tails(ours: list[Load], reference: list[Load]) -> Measured:
+    """The slowest in a hundred."""
+    return Measured(
+        ours=together(ours).percentile_ms(99),
+        reference=together(reference).percentile_ms(99),
+        unit="ms, p99",
+        turns=tuple((a.percentile_ms(99), b.percentile_ms(99)) for a, b in zip(ours, reference, strict=True)),
+    )
+
+
+async def http_batch(bench: Bench) -> dict[str, Measured]:
+    """``POST /v1/grants/batch``, 1,000 a call, four clients, against the engine alone with 1,000 a batch."""
+    station = await bench.station("shop", bench.sizes.shop)
+    books = await prepare(bench.server, "bench_ours")
+    engine = Posting(books, size=1_000)
+    work = batches(books.book, 1_000, seed=1)
+    calls = Batches(station, 1_000)
+    turns: list[Turn] = []
+    shares: list[Load] = []
+    async with bench.api(station) as api:
+        for number in range(bench.sizes.turns + 1):
+            granted, engine_s = await engine.timed(list(itertools.islice(work, 4 if bench.quick else 40)))
+            before = calls.granted
+            conversations = [calls.conversation() for _ in range(CLIENTS)]
+            load = (await drive(api.port, conversations, seconds=bench.sizes.turn_s)).expect(200)
+            if number:
+                turns.append(Turn(calls.granted - before, load.seconds, granted, engine_s))
+                shares.append(load)
+    await engine.close()
+    await books.close()
+    whole = together(shares)
+    return {
+        "http_batch": rates(
+            turns,
+            "grants/s",
+            f"the client took {whole.client_share:.0%} of a core",
+            f"ms a call, p50 / p99: {whole.percentile_ms(50):.1f} / {whole.percentile_ms(99):.1f}",
+        )
+    }
+
+
+async def http_single(bench: Bench, connections: int) -> dict[str, Measured]:
+    """``POST /v1/grants`` on so many connections, against a constant answer: how many a second, and the slowest."""
+    station = await bench.station("shop", bench.sizes.shop)
+    async with bench.constant() as constant, bench.api(station) as api:
+        ours, reference = await by_turns(
+            bench, singles(api, station, connections, 1), singles(constant, station, connections, 2)
+        )
+    name = f"http_single_{connections}"
+    return {name: compared(ours, reference, "requests/s"), f"{name}_p99": tails(ours, reference)}
+
+
+async def http_idle(bench: Bench) -> dict[str, Measured]:
+    """One grant at a time on one connection, against the commit of one bare ``INSERT``."""
+    station = await bench.station("shop", bench.sizes.shop)
+    owner = await asyncpg.connect(bench.server.owner_url(station.name))
+    await owner.execute("CREATE SCHEMA bench; CREATE TABLE bench.bare (n bigint PRIMARY KEY, at timestamptz NOT NULL)")
+    numbers = itertools.count(1)
+    insert = await owner.prepare("INSERT INTO bench.bare (n, at) VALUES ($1, clock_timestamp())")
+
+    async def bare(seconds: float) -> Load:
+        load = Load()
+        began = time.perf_counter()
+        while (at := time.perf_counter()) < began + seconds:
+            await insert.fetch(next(numbers))
+            load.latencies_s.append(time.perf_counter() - at)
+        load.seconds = time.perf_counter() - began
+        return load
+
+    async with bench.api(station) as api:
+        ours, reference = await by_turns(bench, singles(api, station, 1, 3), bare, bench.sizes.turn_s / 2)
+    await owner.execute("DROP SCHEMA bench CASCADE")
+    await owner.close()
+    return {
+        "http_idle": Measured(
+            ours=together(ours).percentile_ms(50),
+            reference=together(reference).percentile_ms(50),
+            unit="ms, p50",
+            turns=tuple(
+                (percentile(a.latencies_s, 50) * 1_000, percentile(b.latencies_s, 50) * 1_000)
+                for a, b in zip(ours, reference, strict=True)
+            ),
+        )
+    }
+
+
+class _Minted(msgspec.Struct):
+    url: str
+
+
+class _MintedLinks(msgspec.Struct):
+    results: list[_Minted]
+
+
+async def link_claim(bench: Bench) -> dict[str, Measured]:
+    """``POST /r/{token}`` on 64 connections, each token new, against a constant answer."""
+    station = await bench.station("shop", bench.sizes.shop)
+
+    async def pressed(process: Process, tokens: list[str], status: int) -> Load:
+        settle()
+        return (await drive(process.port, repeated(claims(tokens), 64))).expect(status)
+
+    async with bench.constant() as constant, bench.api(station) as api:
+        turns: tuple[list[Load], list[Load]] = ([], [])
+        for number in range(bench.sizes.turns + 1):
+            tokens = await _mint(api, station, bench.sizes.links)
+            ours = await pressed(api, tokens, 303)
+            reference = await pressed(constant, tokens, 200)
+            if number:
+                turns[0].append(ours)
+                turns[1].append(reference)
+    return {"link_claim": compared(*turns, "requests/s")}
+
+
+async def _mint(api: Process, station: Station, count: int) -> list[str]:
+    tokens: list[str] = []
+
+    def minting(requests: Iterator[bytes]) -> Conversation:
+        for each in requests:
+            _, body = yield each
+            minted = msgspec.json.decode(body, type=_MintedLinks)
+            tokens.extend(link.url.rpartition("/")[2] for link in minted.results)
+
+    shared = mintings(station, count, seed=len(tokens))
+    (await drive(api.port, [minting(shared) for _ in range(2)])).expect(200)
+    return tokens

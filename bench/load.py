@@ -1,0 +1,278 @@
+"""A lean HTTP/1.1 client that makes load and takes times: plain sockets, keep-alive, one request at a time on a connection.
+
+What a connection says is a generator, a conversation: it yields a request's bytes and is sent the answer, ``(status, body)``.
+It may yield a number instead, which is a rest in seconds. Nothing is allocated for a request but the request itself, so that
+the client takes as little as it can of the processors that it shares with what it measures; `Load.client_share` says how much.
+
+    drive       so many connections, each as fast as it is answered, for a time or until nothing is left to say
+    drive_at    so many requests a second, whether they are answered or not
+    ask         one request
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import time
+from array import array
+from collections.abc import Callable, Generator, Iterator
+from typing import cast
+
+import msgspec
+
+Answer = tuple[int, bytes]
+Conversation = Generator[bytes | float, Answer, None]
+
+HOST = "127.0.0.1"
+_PATIENCE_S = 60.0
+
+
+class LoadFailed(Exception):
+    """The server answered what it should not have, or went away."""
+
+
+class Load(msgspec.Struct):
+    """What came back: how many answers of each status, the time of each in seconds, and all the time it took."""
+
+    statuses: collections.Counter[int] = msgspec.field(default_factory=collections.Counter[int])
+    latencies_s: array[float] = msgspec.field(default_factory=lambda: array("d"))
+    seconds: float = 0.0
+    client_s: float = 0.0
+    example: bytes = b""
+    """Of an answer that is no success."""
+    unsent: int = 0
+    """What was due and found no free connection."""
+
+    @property
+    def answers(self) -> int:
+        """How many answers there were."""
+        return sum(self.statuses.values())
+
+    @property
+    def client_share(self) -> float:
+        """How much of one processor the client took."""
+        return self.client_s / self.seconds if self.seconds else 0.0
+
+    def percentile_ms(self, percent: float) -> float:
+        """The time within which so many percent were answered."""
+        return percentile(self.latencies_s, percent) * 1_000
+
+    def expect(self, *statuses: int) -> Load:
+        """Refuse to measure anything but the answers that were meant."""
+        if not self.answers or set(self.statuses) - set(statuses):
+            raise LoadFailed(f"answers were {dict(self.statuses)}, such as {self.example[:500]!r}")
+        return self
+
+
+def percentile(values: array[float] | list[float], percent: float) -> float:
+    """The value that ``percent`` of ``values`` do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, min(len(ordered) - 1, round(len(ordered) * percent / 100) - 1))]
+
+
+def together(loads: list[Load]) -> Load:
+    """Several loads as one."""
+    whole = Load()
+    for load in loads:
+        whole.statuses.update(load.statuses)
+        whole.latencies_s.extend(load.latencies_s)
+        whole.seconds += load.seconds
+        whole.client_s += load.client_s
+        whole.example = whole.example or load.example
+        whole.unsent += load.unsent
+    return whole
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: takes answers apart and hands each to ``answered``."""
+
+    def __init__(self, answered: Callable[[_Connection, int, bytes, float], None], lost: Callable[[_Connection], None]) -> None:
+        self._answered = answered
+        self._lost = lost
+        self._buffer = b""
+        self._sent_at = 0.0
+        self.transport: asyncio.WriteTransport | None = None
+        self.conversation: Conversation | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.WriteTransport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._lost(self)
+
+    def send(self, request: bytes) -> None:
+        if self.transport is None:
+            self._lost(self)
+            return
+        self._sent_at = time.perf_counter()
+        self.transport.write(request)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._buffer = data
+            return
+        status = int(data[9:12])
+        at = data.find(b"content-length: ", 0, end)
+        if at < 0:
+            at = data.lower().find(b"content-length: ", 0, end)
+            if at < 0:
+                raise LoadFailed(f"an answer without its length: {data[:end]!r}")
+        length = int(data[at + 16 : data.find(b"\r", at)])
+        if len(data) < end + 4 + length:
+            self._buffer = data
+            return
+        self._buffer = b""
+        self._answered(self, status, data[end + 4 :], time.perf_counter() - self._sent_at)
+
+
+async def _connect(
+    port: int, answered: Callable[[_Connection, int, bytes, float], None], lost: Callable[[_Connection], None]
+) -> _Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(lambda: _Connection(answered, lost), HOST, port)
+    return connection
+
+
+async def drive(port: int, conversations: list[Conversation], *, seconds: float | None = None) -> Load:
+    """Hold all ``conversations`` at once, each on a connection of its own, for ``seconds`` or until all have ended.
+
+    A conversation whose time is over is not asked again; its last answer is waited for and counts, as does the time it took.
+    """
+    loop = asyncio.get_running_loop()
+    load = Load()
+    done: asyncio.Future[None] = loop.create_future()
+    talking = len(conversations)
+    deadline = 0.0
+
+    def fail(error: Exception) -> None:
+        if not done.done():
+            done.set_exception(error)
+
+    def go_on(connection: _Connection, say: Callable[[Conversation], bytes | float]) -> None:
+        nonlocal talking
+        conversation = connection.conversation
+        assert conversation is not None
+        try:
+            said = say(conversation)  # also when time is over: what it was answered is the conversation's to count
+            if seconds is not None and time.perf_counter() >= deadline:
+                raise StopIteration
+        except StopIteration:
+            connection.conversation = None
+            conversation.close()
+            talking -= 1
+            if talking == 0 and not done.done():
+                done.set_result(None)
+            return
+        except Exception as error:
+            fail(error)
+            return
+        if isinstance(said, bytes):
+            connection.send(said)
+        else:
+            loop.call_later(said, go_on, connection, next)
+
+    def answered(connection: _Connection, status: int, body: bytes, took_s: float) -> None:
+        load.statuses[status] += 1
+        load.latencies_s.append(took_s)
+        if status >= 400 and not load.example:
+            load.example = body
+        go_on(connection, lambda conversation: conversation.send((status, body)))
+
+    def lost(connection: _Connection) -> None:
+        if connection.conversation is not None:
+            fail(LoadFailed("the server closed a connection"))
+
+    connections = [await _connect(port, answered, lost) for _ in conversations]
+    try:
+        started, busy = time.perf_counter(), time.process_time()
+        deadline = started + (seconds or 0.0)
+        for connection, conversation in zip(connections, conversations, strict=True):
+            connection.conversation = conversation
+        for connection in connections:
+            go_on(connection, next)
+        await asyncio.wait_for(done, None if seconds is None else seconds + _PATIENCE_S)
+        load.seconds = time.perf_counter() - started
+        load.client_s = time.process_time() - busy
+    finally:
+        for connection in connections:
+            connection.conversation = None
+            connection.close()
+    return load
+
+
+async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds: float, connections_max: int) -> Load:
+    """Send ``rate`` requests a second whatever comes back, on as many connections as that takes and no more than allowed.
+
+    What finds no connection free is not sent later: it is counted as ``unsent``.
+    """
+    load = Load()
+    idle: list[_Connection] = []
+    broken: list[str] = []
+
+    def answered(connection: _Connection, status: int, body: bytes, took_s: float) -> None:
+        load.statuses[status] += 1
+        load.latencies_s.append(took_s)
+        if status >= 400 and not load.example:
+            load.example = body
+        idle.append(connection)
+
+    def lost(_: _Connection) -> None:
+        if not closing:
+            broken.append("the server closed a connection")
+
+    closing = False
+    connections: list[_Connection] = []
+    try:
+        for _ in range(connections_max):
+            connections.append(await _connect(port, answered, lost))  # noqa: PERF401 - each must be closed if the next fails
+        idle.extend(connections)
+        started, busy = time.perf_counter(), time.process_time()
+        due = 0
+        while (now := time.perf_counter() - started) < seconds and not broken:
+            wanted = int(now * rate)
+            free = min(wanted - due, len(idle))
+            for _ in range(free):
+                idle.pop().send(next(requests))
+            load.unsent += wanted - due - free
+            due = wanted
+            await asyncio.sleep(0.002)
+        patience = time.perf_counter() + _PATIENCE_S
+        while len(idle) < len(connections) and time.perf_counter() < patience and not broken:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        load.seconds = time.perf_counter() - started
+        load.client_s = time.process_time() - busy
+        if broken or len(idle) < len(connections):
+            raise LoadFailed(broken[0] if broken else f"{len(connections) - len(idle)} requests were never answered")
+    finally:
+        closing = True
+        for connection in connections:
+            connection.close()
+    return load
+
+
+async def ask(port: int, request: bytes) -> Answer:
+    """Send one request on a connection of its own; raises ``OSError`` where nobody listens."""
+    answers: list[Answer] = []
+
+    def conversation() -> Conversation:
+        answers.append((yield request))
+
+    await drive(port, [conversation()])
+    return answers[0]
+
+
+def request(method: str, path: str, *, key: str = "", body: bytes | None = None, headers: str = "") -> bytes:
+    """The bytes of one request; ``headers`` are whole lines."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}"
+    if key:
+        head += f"Authorization: Bearer {key}\r\n"
+    if body is not None:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}\r\n".encode() + (body or b"")

@@ -1,0 +1,154 @@
+"""Reads of a large book, and exports of a long one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+
+from bench.http import by_turns, compared, repeated, singles, tails
+from bench.load import Load, ask, drive, request
+from bench.results import Measured, Turn, rates
+from bench.stage import Bench, Station
+from bench.traffic import reads
+from ledger import Ledger
+from service import database
+
+EXPORT_MB = 200.0
+_SINCE_CUT = 0.01
+"""How much of the log is younger than the cut whose trial balance is asked for."""
+
+
+async def read(bench: Bench, name: str, what: str) -> dict[str, Measured]:
+    """``GET`` of any customer's ``what`` on 64 connections, against a constant answer."""
+    station = await bench.station("large", bench.sizes.large)
+
+    async with bench.constant() as constant, bench.api(station) as api:
+
+        async def ours(seconds: float) -> Load:
+            return (await drive(api.port, repeated(reads(station, what, 1), 64), seconds=seconds)).expect(200)
+
+        async def reference(seconds: float) -> Load:
+            return (await drive(constant.port, repeated(reads(station, "balance", 2), 64), seconds=seconds)).expect(200)
+
+        return {name: compared(*await by_turns(bench, ours, reference, bench.sizes.read_s), "requests/s")}
+
+
+async def balance_read(bench: Bench) -> dict[str, Measured]:
+    """A customer's balance, by lots."""
+    return await read(bench, "balance_read", "balance")
+
+
+async def statement(bench: Bench) -> dict[str, Measured]:
+    """The newest page of a customer's statement."""
+    return await read(bench, "statement", "statement")
+
+
+async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
+    """The trial balance at a cut some days back, against ``COPY`` of all accounts to a file.
+
+    It is taken through the ledger, by a reader without a time limit; a note says what the API answers.
+    """
+    station = await bench.station("large", bench.sizes.large)
+    url = bench.server.owner_url(station.name)
+    owner = await asyncpg.connect(url)
+    accounts = await owner.fetchval("SELECT count(*) FROM ledger.account")
+    head = await owner.fetchval("SELECT seq FROM ledger.head")
+    cut_seq = head - round(head * _SINCE_CUT)
+
+    settings = {"role": database.READER_ROLE, "statement_timeout": "0"}
+    turns: list[Turn] = []
+    async with asyncpg.create_pool(url, min_size=1, max_size=1, server_settings=settings) as pool:
+        ledger = Ledger(pool)  # reads need no queues
+        now = await ledger.head(station.book)
+        cut = type(now)("", cut_seq, now.posted_at)
+        for number in range(bench.sizes.reads_of_all + 1):
+            started = time.perf_counter()
+            balance = await ledger.trial_balance(station.book, cut)
+            ours_s = time.perf_counter() - started
+            assert balance.debits == balance.credits
+            reference_s = await _copied(owner, "ledger.account")
+            if number:
+                turns.append(Turn(accounts, ours_s, accounts, reference_s))
+    await owner.close()
+    async with bench.api(station) as api:
+        started = time.perf_counter()
+        path = f"/v1/ledger/trial-balance?cut={cut_seq}"
+        status, _ = await ask(api.port, request("GET", path, key=station.keys["finance"]))
+        note = f"over HTTP it was answered {status} after {time.perf_counter() - started:.1f} s"
+    return {"trial_balance_at_cut": rates(turns, "accounts/s", note)}
+
+
+async def export_csv(bench: Bench) -> dict[str, Measured]:
+    """``rewards export --format csv``, against the server's ``COPY`` of the same rows to files; and the exporter's memory."""
+    station = await bench.station("long", bench.sizes.long)
+    owner = await asyncpg.connect(bench.server.owner_url(station.name))
+    rows = await owner.fetchval("SELECT (SELECT count(*) FROM ledger.transfer) + (SELECT count(*) FROM ledger.account)")
+    reference_s = sum([await _copied(owner, table) for table in ("ledger.transfer", "ledger.account")])
+    await owner.close()
+
+    started = time.perf_counter()
+    peak_mb = 0.0
+    directory = bench.scratch("export")
+    async with bench.export(station, directory) as export:
+        while export.popen.poll() is None:
+            peak_mb = max(peak_mb, export.memory_mb("VmHWM"))
+            await asyncio.sleep(0.05)
+        ours_s = time.perf_counter() - started
+    if export.popen.returncode != 0:
+        raise RuntimeError(f"the export ended with {export.popen.returncode}")
+    size = sum(file.stat().st_size for file in directory.iterdir())
+    _clear(directory)
+    return {
+        "export_csv": rates([Turn(rows, ours_s, rows, reference_s)], "rows/s", f"{rows:,} rows, {size / 1e6:,.0f} MB"),
+        "export_csv_memory": Measured(peak_mb, EXPORT_MB, "MB, of the limit"),
+    }
+
+
+async def grants_during_export(bench: Bench) -> dict[str, Measured]:
+    """Single grants on 64 connections while the same book is exported, against the same undisturbed."""
+    station = await bench.station("long", bench.sizes.long)
+    directory = bench.scratch("export")
+
+    async def disturbed(load: Callable[[], Awaitable[Load]]) -> Load:
+        async with bench.export(station, directory) as export:
+            await asyncio.sleep(0.0 if bench.quick else 2.0)  # it has to load before it reads
+            answered = await load()
+            if export.popen.poll() is not None and not bench.quick:
+                raise RuntimeError("the export was over before the grants were")
+        _clear(directory)
+        return answered
+
+    measured = await _disturbed(bench, station, disturbed)
+    return {"grants_during_export": measured[0], "grants_during_export_p99": measured[1]}
+
+
+async def _disturbed(
+    bench: Bench, station: Station, disturbed: Callable[[Callable[[], Awaitable[Load]]], Awaitable[Load]]
+) -> tuple[Measured, Measured]:
+    async with bench.api(station) as api:
+        grants = singles(api, station, 64, 5)
+
+        async def ours(seconds: float) -> Load:
+            return await disturbed(lambda: grants(seconds))
+
+        loads = await by_turns(bench, ours, grants)
+    return compared(*loads, "requests/s"), tails(*loads)
+
+
+async def _copied(owner: asyncpg.Connection[asyncpg.Record], table: str) -> float:
+    """Seconds that the server takes to write a table into a file of its own."""
+    path = Path(await owner.fetchval("SHOW data_directory")) / "bench.copy"
+    started = time.perf_counter()
+    await owner.execute(f"COPY {table} TO '{path}' WITH (FORMAT csv)")
+    took_s = time.perf_counter() - started
+    path.unlink()
+    return took_s
+
+
+def _clear(directory: Path) -> None:
+    for file in directory.iterdir():
+        file.unlink()

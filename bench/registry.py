@@ -1,0 +1,51 @@
+"""All benchmarks by name, in the order in which they run, and what is wanted of each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+import msgspec
+
+from bench import endurance, engine, http, reads, redemptions
+from bench.results import Measured, Wanted, at_least, at_most
+from bench.stage import Bench
+
+
+class Benchmark(msgspec.Struct, frozen=True):
+    """One measurement; some give several figures."""
+
+    run: Callable[[Bench], Awaitable[dict[str, Measured]]]
+    wanted: Mapping[str, Wanted | None]
+
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    Benchmark(engine.engine_batch, {"engine_batch": at_least(0.75)}),
+    Benchmark(engine.engine_batch_log, {"engine_batch_log": None}),
+    Benchmark(engine.engine_small, {"engine_small": at_least(0.75)}),
+    Benchmark(engine.engine_brands, {"engine_brands": at_least(0.6)}),
+    Benchmark(http.http_batch, {"http_batch": at_least(0.8)}),
+    Benchmark(partial(http.http_single, connections=64), {"http_single_64": at_least(1.0), "http_single_64_p99": at_most(2.0)}),
+    Benchmark(
+        partial(http.http_single, connections=256), {"http_single_256": at_least(1.0), "http_single_256_p99": at_most(2.0)}
+    ),
+    Benchmark(http.http_idle, {"http_idle": at_most(4.0)}),
+    Benchmark(http.link_claim, {"link_claim": at_least(0.5)}),
+    Benchmark(redemptions.redeem, {"redeem": at_least(0.3)}),
+    Benchmark(redemptions.redeem_under_load, {"redeem_under_load": at_most(10.0), "redeem_under_load_longest": at_most(1.0)}),
+    Benchmark(endurance.memory, {"memory": at_most(1.0), "memory_growth": at_most(1.02)}),
+    Benchmark(endurance.expiry_storm, {"expiry_storm": at_least(0.6), "expiry_storm_p99": at_most(3.0)}),
+    Benchmark(reads.export_csv, {"export_csv": at_least(0.5), "export_csv_memory": at_most(1.0)}),
+    Benchmark(reads.grants_during_export, {"grants_during_export": at_least(0.6), "grants_during_export_p99": at_most(3.0)}),
+    Benchmark(endurance.on_disk, {"bytes_per_grant": at_most(1.0), "wal_per_grant": at_most(1.0)}),
+    Benchmark(reads.balance_read, {"balance_read": at_least(0.5)}),
+    Benchmark(reads.statement, {"statement": at_least(0.3)}),
+    Benchmark(reads.trial_balance_at_cut, {"trial_balance_at_cut": at_least(0.5)}),
+    # Last, because it leaves the large book larger.
+    Benchmark(endurance.growth, {"growth": at_least(0.7)}),
+)
+
+
+def find(name: str) -> list[Benchmark]:
+    """The benchmark that measures ``name``, if there is one."""
+    return [benchmark for benchmark in BENCHMARKS if name in benchmark.wanted]

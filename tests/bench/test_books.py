@@ -1,0 +1,91 @@
+"""What the benchmarks' books are filled with is what the ledger itself would have written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from bench.books import LOTS, POINTS, Population, customer_id, email, fill
+from ledger import Ledger, audit, sweep
+from ledger.testing import order
+from service.brands.brand import Brand
+from service.customers.identities import identities
+from service.customers.schemas import CustomerRef
+from service.problems import Problem
+from service.settings import IdentityKey
+from tests.api_fixtures import make_brand
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
+
+KEY = IdentityKey(key_no=1, key=bytes(range(32)))
+
+
+async def _violated(owner: asyncpg.Connection[Any], brand: Brand) -> list[str]:
+    return [finding.invariant for finding in await audit(owner, brand.book) if finding.violations]
+
+
+async def test_a_filled_book_is_sound_and_can_be_posted_to(
+    database: Database, owner: asyncpg.Connection[Any], ledger: Ledger
+) -> None:
+    brand = await make_brand(owner)
+    population = Population(customers=40, grants=2 * LOTS)
+    await fill(database.owner_url, brand.book, population, campaign_no=3, principal=1, identity_key=KEY)
+
+    assert await _violated(owner, brand) == []
+    assert (await ledger.head(brand.book)).seq == 1 + population.transfers
+    balance = await ledger.balance(brand.book, 40)
+    assert (balance.spendable, len(balance.lots)) == (POINTS * 2 * LOTS, LOTS)
+    assert len(await ledger.statement(brand.book, 1, before=None, limit=100)) == 2 * LOTS
+    now = datetime.now(UTC)
+    result = await ledger.grant(order(brand.book, customer=40, points=5, campaign_no=3, at=now))
+    assert result.balance == balance.spendable + 5
+    assert await _violated(owner, brand) == []
+
+
+async def test_dead_lots_are_there_to_be_swept(
+    database: Database, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], ledger: Ledger
+) -> None:
+    brand = await make_brand(owner)
+    await fill(database.owner_url, brand.book, Population(customers=20, dead=4), campaign_no=1, principal=1)
+
+    assert (await ledger.balance(brand.book, 7)).spendable == POINTS * (LOTS - 4)
+    assert await sweep(worker_pool, brand.book, limit=1_000) == 20
+    assert await _violated(owner, brand) == []
+    expired = await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 10")
+    assert expired == 4 * 20
+
+
+async def test_customers_are_found_under_the_names_that_the_load_calls_them(
+    database: Database, owner: asyncpg.Connection[Any]
+) -> None:
+    brand = await make_brand(owner)
+    await fill(database.owner_url, brand.book, Population(customers=12), campaign_no=1, principal=1, identity_key=KEY)
+
+    rows = await owner.fetch("SELECT mac, customer FROM rewards.identity")
+    found = {row["mac"]: row["customer"] for row in rows}
+    for number in range(1, 13):
+        named = identities(CustomerRef(id=customer_id(number), email=email(number)), brand.brand_id, [KEY])
+        assert not isinstance(named, Problem)
+        assert [found[identity.mac] for identity in named] == [number, number]
+    assert len(found) == 2 * 12
+    # The next customer gets a number of her own.
+    assert await owner.fetchval("INSERT INTO rewards.customer (brand_id, book_id, confirmed) VALUES (1, 1, true) RETURNING 1")
+    assert await owner.fetchval("SELECT max(customer) FROM rewards.customer") == 13
+
+
+async def test_filling_leaves_the_tables_as_they_were_made(database: Database, owner: asyncpg.Connection[Any]) -> None:
+    described = """
+        SELECT array_agg(indexdef ORDER BY indexdef) FROM pg_indexes WHERE schemaname IN ('ledger', 'rewards')
+    """
+    constrained = """
+        SELECT array_agg(conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+            ORDER BY conrelid::regclass::text, conname)
+        FROM pg_constraint WHERE connamespace IN ('ledger'::regnamespace, 'rewards'::regnamespace)
+    """
+    before = [await owner.fetchval(described), await owner.fetchval(constrained)]
+    brand = await make_brand(owner)
+    await fill(database.owner_url, brand.book, Population(customers=3), campaign_no=1, principal=1, identity_key=KEY)
+    assert [await owner.fetchval(described), await owner.fetchval(constrained)] == before
