@@ -36,9 +36,9 @@ from ledger.types import (
     Redemption,
     RedemptionResult,
     RedemptionStatus,
+    Refusal,
     Settlement,
     Spendable,
-    Refusal,
     Transfer,
     TrialBalance,
 )

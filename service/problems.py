@@ -67,9 +67,20 @@ CODES: dict[str, CodeSpec] = {
         409, "Point value changed", "The value of points has a newer version than the one you have read."
     ),
     "version_exists": CodeSpec(409, "Version exists", "The campaign has another version of this number already."),
+    "already_settled": CodeSpec(
+        409, "Already settled", "The points that were held back were settled the other way before: approved of, or rejected."
+    ),
+    "not_held_back": CodeSpec(
+        409, "Not held back", "Nothing is held back for this grant that could be approved of or rejected."
+    ),
+    "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign pays nothing for now; resume it first."),
     "customer_not_confirmed": CodeSpec(
         409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
     ),
+    "identity_conflict": CodeSpec(
+        409, "Identity conflict", "The email or phone belongs to a customer with another id; `errors` names the field."
+    ),
+    "merge_limit_reached": CodeSpec(409, "Merge limit reached", "At most eight customers can be merged into one."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),

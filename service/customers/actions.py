@@ -1,24 +1,51 @@
-"""Finding out who is meant: from what the brand calls a customer to her number in the book."""
+"""Finding out who is meant, and saying who is one.
+
+resolve, find, by_number    from what the brand calls a customer to who she is in the book
+settle_group                what to do when the ledger says that she has moved
+look                        her balance, or her points, as she is now
+attach, merge               the brand says that several names are one customer
+look_up                     what is known of many customers; nobody is created
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import asyncpg
+import msgspec
 from litestar.datastructures import State
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Ledger
+from ledger import Balance, Ledger
+from service.auth.audit_trail import record
+from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.customers.directory import CustomerDirectory
-from service.customers.identities import Identity, identities
+from service.customers.directory import ATTEMPTS, CustomerDirectory
+from service.customers.identities import Identity, identities, is_own_id
+from service.customers.joining import Attach, Changed, Joined, Merge
 from service.customers.rows import Known
-from service.customers.schemas import CustomerRef
-from service.problems import Problem
+from service.customers.schemas import (
+    CustomerAnswer,
+    CustomerRef,
+    CustomerRequest,
+    LookupAnswer,
+    MergeRequest,
+    NamesRequest,
+)
+from service.identifiers import CUSTOMER_ID_PREFIX, customer_id
+from service.problems import Problem, invalid_field, not_found
+
+_JOINED_AT_ONCE = 1_000
+"""A longer batch is cut: nobody else of the brand can merge or attach while one is written."""
+
+_IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, as our own numbers do"
 
 
 async def resolve(state: State, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True) -> list[Known | Problem]:
     """Who each of ``refs`` is, in order; whom nobody knows gets a number. What is wrong is its own problem."""
     directory: CustomerDirectory = state.customers
-    read = [identities(ref, brand.brand_id, directory.keys) for ref in refs]
+    read = [_read(ref, brand, directory, at="/customer") for ref in refs]
     people: list[list[Identity]] = [each for each in read if not isinstance(each, Problem)]
     known = iter(await directory.resolve(brand, people, may_attach=may_attach) if people else [])
     return [each if isinstance(each, Problem) else next(known) for each in read]
@@ -30,7 +57,8 @@ async def find(state: State, brand: Brand, ref: CustomerRef) -> Known | None:
     named = identities(ref, brand.brand_id, directory.keys)
     if isinstance(named, Problem):
         raise named
-    return await directory.find(brand, named)
+    known = await directory.find(brand, named)
+    return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
 
 
 async def by_number(state: State, number: int) -> Known:
@@ -44,3 +72,173 @@ async def settle_group(state: State, brand: Brand, customer: int) -> Known:
     directory: CustomerDirectory = state.customers
     ledger: Ledger = state.ledger
     return await directory.settle(ledger, brand, customer)
+
+
+async def look(state: State, brand: Brand, known: Known) -> tuple[Known, Balance]:
+    """What a customer has, and who she is now: she may have been merged since she was looked up."""
+    directory: CustomerDirectory = state.customers
+    ledger: Ledger = state.ledger
+    for _ in range(ATTEMPTS):
+        balance = await ledger.balance(brand.book, known.customer)
+        if balance.moved_to is None and directory.is_settled(known):
+            return known, balance
+        known = await _settle(state, brand, known)
+    raise RuntimeError("a customer was merged at every attempt")
+
+
+async def attach(state: State, brand: Brand, items: Sequence[CustomerRequest | Problem]) -> list[CustomerAnswer | Problem]:
+    """Let each item's email and phone be names of the brand's own id. What is wrong with one item concerns that item alone."""
+    directory: CustomerDirectory = state.customers
+    read = [item if isinstance(item, Problem) else _wish(item, brand, directory) for item in items]
+    wishes = [(index, wish) for index, wish in enumerate(read) if isinstance(wish, Attach)]
+    answers: dict[int, CustomerAnswer | Problem] = {}
+    for start in range(0, len(wishes), _JOINED_AT_ONCE):
+        part = wishes[start : start + _JOINED_AT_ONCE]
+        joined = await directory.join(brand, [wish for _, wish in part])
+        ids = [item.id for index, _ in part if isinstance(item := items[index], CustomerRequest)]
+        answered = await _answer(state, brand, ids, joined)
+        answers |= {index: answer for (index, _), answer in zip(part, answered, strict=True)}
+    return [each if isinstance(each, Problem) else answers[index] for index, each in enumerate(read)]
+
+
+async def attach_one(state: State, brand: Brand, own_id: str, wanted: NamesRequest) -> CustomerAnswer:
+    """The same for one customer, whose id the path has."""
+    if not is_own_id(own_id):
+        raise not_found("customer")
+    (answer,) = await attach(state, brand, [CustomerRequest(id=own_id, email=wanted.email, phone=wanted.phone)])
+    if isinstance(answer, Problem):
+        raise answer
+    return answer
+
+
+async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRequest) -> CustomerAnswer:
+    """Make whoever ``wanted`` names one with the customer of an id, who survives. The same again changes nothing."""
+    directory: CustomerDirectory = state.customers
+    brand, other = principal.brand, wanted.from_
+    if [other.id, other.email, other.phone].count(None) != 2:
+        raise invalid_field("/from", "needs exactly one of id, email and phone")
+    if not is_own_id(own_id):
+        raise not_found("customer")
+    name = _read(other, brand, directory, at="/from")
+    survivor = _read(CustomerRef(id=own_id), brand, directory, at="")
+    if isinstance(name, Problem) or isinstance(survivor, Problem):
+        raise name if isinstance(name, Problem) else not_found("customer")
+    joined = await _merge_and_record(state, principal, Merge(survivor[0], name[0]))
+    (answer,) = await _answer(state, brand, [own_id], [joined])
+    if isinstance(answer, Problem):
+        raise answer
+    return answer
+
+
+async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[LookupAnswer | Problem]:
+    """What is known of each of ``refs``, in order; nobody is created."""
+    directory: CustomerDirectory = state.customers
+    read = [ref if isinstance(ref, Problem) else identities(ref, brand.brand_id, directory.keys, at="") for ref in refs]
+    found = await directory.find_each(brand, [each for each in read if not isinstance(each, Problem)])
+    looked = await _points(state, brand, [known for known in found if known is not None])
+    known_of_each = iter(found)
+    answers: list[LookupAnswer | Problem] = []
+    for each in read:
+        if isinstance(each, Problem):
+            answers.append(each)
+            continue
+        known = next(known_of_each)
+        if known is None:
+            answers.append(LookupAnswer(known=False, confirmed=False, balance=0, balance_seq=0))
+        else:
+            points, seq = looked[known.customer]
+            answers.append(LookupAnswer(known=True, confirmed=known.confirmed, balance=points, balance_seq=seq))
+    return answers
+
+
+async def _settle(state: State, brand: Brand, known: Known) -> Known:
+    """The same customer as she is now, still named as she was."""
+    return msgspec.structs.replace(await settle_group(state, brand, known.customer), named=known.named)
+
+
+async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> Joined | Problem:
+    """Merge in the look-ups, and record in the audit trail that it was done, in one transaction."""
+    directory: CustomerDirectory = state.customers
+    engine: AsyncEngine = state.engine
+    for _ in range(ATTEMPTS):
+        try:
+            async with engine.begin() as connection:
+                # SQLAlchemy begins the transaction with its first statement; only then is the driver's connection in one.
+                await connection.execute(select(1))
+                raw = await connection.get_raw_connection()
+                driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
+                (joined,) = await directory.join_within(driver, principal.brand, [wish])
+                if isinstance(joined, Joined) and (joined.came or joined.attached):
+                    # Not the names: what a brand calls somebody is not kept, least of all for ever.
+                    done = {
+                        "merged": [customer_id(number) for number in joined.came],
+                        "attached": [kind.name.lower() for kind in joined.attached],
+                    }
+                    survivor = joined.person.as_known().customer
+                    await record(connection, principal, "customer.merge", customer_id(survivor), after=done)
+                return joined
+        except (Changed, asyncpg.DeadlockDetectedError):
+            continue
+    raise RuntimeError("customers were changed elsewhere at every attempt")
+
+
+async def _answer(
+    state: State, brand: Brand, ids: Sequence[str], joined: Sequence[Joined | Problem]
+) -> list[CustomerAnswer | Problem]:
+    """Have the book do what was decided, and say what each customer can spend then."""
+    directory: CustomerDirectory = state.customers
+    ledger: Ledger = state.ledger
+    people = {each.person.now.as_known() for each in joined if isinstance(each, Joined)}
+    points: dict[int, int] = {}
+    for known in people:
+        if not directory.is_settled(known):
+            _, points[known.customer] = await directory.settle_and_count(ledger, brand, known.customer)
+    looked = await _points(state, brand, people)
+    answers: list[CustomerAnswer | Problem] = []
+    for own_id, each in zip(ids, joined, strict=True):
+        if isinstance(each, Problem):
+            answers.append(each)
+            continue
+        known = each.person.now.as_known()
+        balance, seq = looked[known.customer]
+        answers.append(
+            CustomerAnswer(
+                customer=own_id,
+                known=True,
+                confirmed=known.confirmed,
+                merged=each.merged,
+                # Of several items about one customer the first says what came to her.
+                merged_points=points.pop(known.customer, 0),
+                balance=balance,
+                balance_seq=seq,
+            )
+        )
+    return answers
+
+
+async def _points(state: State, brand: Brand, people: Iterable[Known]) -> dict[int, tuple[int, int]]:
+    """What each customer can spend, and as of which seq."""
+    directory: CustomerDirectory = state.customers
+    ledger: Ledger = state.ledger
+    by_number = {known.customer: known for known in people}
+    spendable = await ledger.spendable(brand.book, list(by_number))
+    looked: dict[int, tuple[int, int]] = {}
+    for known, read in zip(by_number.values(), spendable, strict=True):
+        if read.moved_to is None and directory.is_settled(known):
+            looked[known.customer] = (read.points, read.seq)
+        else:
+            _, balance = await look(state, brand, known)
+            looked[known.customer] = (balance.spendable, balance.seq)
+    return looked
+
+
+def _wish(item: CustomerRequest, brand: Brand, directory: CustomerDirectory) -> Attach | Problem:
+    names = _read(CustomerRef(id=item.id, email=item.email, phone=item.phone), brand, directory, at="")
+    return names if isinstance(names, Problem) else Attach(names)
+
+
+def _read(ref: CustomerRef, brand: Brand, directory: CustomerDirectory, *, at: str) -> list[Identity] | Problem:
+    """The names in ``ref`` where somebody may get them; ``at`` is where the body has it."""
+    if ref.id is not None and ref.id.startswith(CUSTOMER_ID_PREFIX):
+        return invalid_field(f"{at}/id", _IS_OURS)
+    return identities(ref, brand.brand_id, directory.keys, at=at)

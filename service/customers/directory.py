@@ -2,6 +2,7 @@
 
     find            looks up, creates nothing
     resolve         looks up; whom nobody knows gets a number
+    join            attaches names and merges, as far as it is allowed
     by_number       whom a number that was given out before stands for now
     settle          brings the book in line with who was merged, and forgets what was remembered of them
 
@@ -15,6 +16,7 @@ without points, or a merge that the book does not know yet. The next report or l
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,11 +27,14 @@ from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.customers import rows
 from service.customers.identities import Identity, IdentityKind
+from service.customers.joining import Attach, Changed, Joined, Merge, decide, write
 from service.customers.rows import Known
+from service.problems import Problem
 from service.settings import IdentityKey
 
 REMEMBERED_MAX = 200_000
-_ATTEMPTS = 5
+ATTEMPTS = 5
+"""How often something is tried again because others changed the same customers."""
 
 
 class _New:
@@ -72,11 +77,37 @@ class CustomerDirectory:
         An identity that nobody has yet is attached to the customer it came together with, if the caller ``may_attach``. An
         id of the brand's own never joins a customer that has one: two ids with one address between them are two customers.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             resolved = await self._resolve_once(brand, people, may_attach=may_attach)
             if resolved is not None:
                 return resolved
         raise RuntimeError("identities were attached elsewhere at every attempt")
+
+    async def join(self, brand: Brand, wishes: Sequence[Attach | Merge]) -> list[Joined | Problem]:
+        """Do each of ``wishes``, in order, as far as the look-ups go; what came of it is still to be settled."""
+        wanted = _names(wishes)
+        found = await rows.find(self._pool, wanted)
+        decision = decide(found.known, wishes)
+        if decision.changes_nothing and not found.outdated:
+            return decision.answers
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(Changed, asyncpg.DeadlockDetectedError):
+                async with self._pool.acquire() as connection, connection.transaction():
+                    return await self.join_within(connection, brand, wishes)
+        raise RuntimeError("customers were changed elsewhere at every attempt")
+
+    async def join_within(
+        self, connection: rows.Connection, brand: Brand, wishes: Sequence[Attach | Merge]
+    ) -> list[Joined | Problem]:
+        """The same in the caller's transaction, which is void if this raises ``Changed``."""
+        await rows.lock(connection, brand)
+        found = await rows.find(connection, _names(wishes))
+        await rows.store_anew(connection, brand, found.outdated)
+        decision = decide(found.known, wishes)
+        await write(connection, brand, decision)
+        # Forgotten a moment early, they may be remembered once more as they were: that is an old memory like any other.
+        self.forget(number for person in decision.people for number in person.numbers())
+        return decision.answers
 
     async def by_number(self, customer: int) -> Known:
         """Who the customer of this number is now."""
@@ -95,7 +126,7 @@ class CustomerDirectory:
     async def settle_and_count(self, ledger: Ledger, brand: Brand, customer: int) -> tuple[Known, int]:
         """The same, and how many points the book has moved to her for it."""
         points = 0
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             self.forget([customer])
             known = await self.by_number(customer)
             done = True
@@ -210,6 +241,10 @@ class CustomerDirectory:
         self._known.update((each.named, each) for each in known)
         while len(self._known) > REMEMBERED_MAX:
             self._known.popitem(last=False)
+
+
+def _names(wishes: Sequence[Attach | Merge]) -> list[Identity]:
+    return [name for wish in wishes for name in (wish.names if isinstance(wish, Attach) else (wish.survivor, wish.name))]
 
 
 def _owner(person: Sequence[Identity], assigned: Mapping[bytes, Known | _New], confirmed: set[int]) -> Known | _New | None:

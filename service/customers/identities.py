@@ -19,6 +19,7 @@ import msgspec
 
 from service.customers.schemas import CustomerRef
 from service.identifiers import CUSTOMER_ID_PREFIX
+from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, invalid_field
 from service.settings import IdentityKey
 
@@ -72,8 +73,6 @@ def identities(
     """
     named: list[tuple[IdentityKind, str]] = []
     if ref.id is not None:
-        if ref.id.startswith(CUSTOMER_ID_PREFIX):
-            return invalid_field(f"{at}/id", f"must not begin with {CUSTOMER_ID_PREFIX}, as our own numbers do")
         named.append((IdentityKind.ID, ref.id))
     if ref.email is not None:
         if normal_email(ref.email) is None:
@@ -101,6 +100,12 @@ def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, nam
             if (normal := normal_form(kind, name, form)) is not None
         ),
     )
+
+
+def is_own_id(text: str) -> bool:
+    """Whether a brand may call a customer so: within what is kept, and not the way we write our own numbers."""
+    fits = 0 < len(text.encode()) <= 256 and re.search(NO_CONTROL_CHARACTERS, text) is not None
+    return fits and not text.startswith(CUSTOMER_ID_PREFIX)
 
 
 def normal_form(kind: IdentityKind, name: str, form: int) -> str | None:

@@ -1,35 +1,120 @@
-"""Customers over HTTP: what they have, and what happened to it. The brand names them by its own id."""
+"""Customers over HTTP: what a brand calls them, what they have, and what happened to it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import get
+from litestar import Request, get, post, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from ledger import Ledger
-from service.auth.guards import requires
+from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.bodies import BATCH_BYTES_MAX
 from service.customers import actions
-from service.customers.schemas import BalanceResponse, CustomerRef, StatementEntry
+from service.customers.schemas import (
+    BalanceResponse,
+    CustomerAnswer,
+    CustomerBatch,
+    CustomerRef,
+    CustomerResults,
+    LookupBatch,
+    LookupResults,
+    MergeRequest,
+    NamesRequest,
+    StatementEntry,
+)
+from service.identifiers import customer_id as public_number
+from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 
+_READ = [requires(Scope.CUSTOMERS_READ)]
+_WRITE = [requires(Scope.CUSTOMERS_WRITE)]
 
-@get("/v1/customers/{customer_id:str}/balance", guards=[requires(Scope.CUSTOMERS_READ)], tags=["customers"])
-async def get_balance(
-    customer_id: FromPath[str], ledger: NamedDependency[Ledger], principal: NamedDependency[Principal], state: State
-) -> BalanceResponse:
+
+@put(
+    "/v1/customers/{customer_id:str}",
+    guards=_WRITE,
+    tags=["customers"],
+    responses=problems("not_found", "identity_conflict", "merge_limit_reached"),
+)
+async def put_customer(
+    customer_id: FromPath[str], data: JSONBody[NamesRequest], principal: NamedDependency[Principal], state: State
+) -> CustomerAnswer:
+    """Say what else a customer is called. From then on she may redeem.
+
+    What an email or phone had earned by itself is hers: it is moved in the books. One that belongs to a customer with another
+    id of yours is a conflict, and nothing is changed.
+    """
+    return await actions.attach_one(state, principal.brand, customer_id, data)
+
+
+@post(
+    "/v1/customers/batch",
+    guards=_WRITE,
+    status_code=200,
+    request_max_body_size=BATCH_BYTES_MAX,
+    tags=["customers"],
+)
+async def put_customers(
+    data: JSONBody[CustomerBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> CustomerResults:
+    """Say what else many customers are called, in order. What is wrong with one item concerns that item alone."""
+    await count_items(request, principal, len(data.items))
+    answers = await actions.attach(state, principal.brand, data.items)
+    return CustomerResults.of(answers, request_id=request.scope["state"]["request_id"])
+
+
+@post(
+    "/v1/customers/lookup",
+    guards=_READ,
+    status_code=200,
+    request_max_body_size=BATCH_BYTES_MAX,
+    tags=["customers"],
+)
+async def look_up_customers(
+    data: JSONBody[LookupBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> LookupResults:
+    """What is known of many customers, by id, email or phone, and what they can spend. Nobody is created."""
+    await count_items(request, principal, len(data.items))
+    answers = await actions.look_up(state, principal.brand, data.items)
+    return LookupResults.of(answers, request_id=request.scope["state"]["request_id"])
+
+
+@post(
+    "/v1/customers/{customer_id:str}/merge",
+    guards=_WRITE,
+    status_code=200,
+    tags=["customers"],
+    responses=problems("not_found", "merge_limit_reached"),
+)
+async def merge_customers(
+    customer_id: FromPath[str], data: JSONBody[MergeRequest], principal: NamedDependency[Principal], state: State
+) -> CustomerAnswer:
+    """Make another customer one with this one, who survives. It cannot be undone.
+
+    The other's points, holds and names are hers from then on, and what is reported of the other later. The same again changes
+    nothing. At most eight can be one.
+    """
+    return await actions.merge(state, principal, customer_id, data)
+
+
+@get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"])
+async def get_balance(customer_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> BalanceResponse:
     """What a customer can spend, by last day. A customer nobody has reported yet has nothing, and is not ``known``."""
     brand = principal.brand
-    known = await actions.find(state, brand, CustomerRef(id=customer_id))
-    balance = None if known is None else await ledger.balance(brand.book, known.customer)
-    return BalanceResponse.of(customer_id, balance)
+    found = await actions.find(state, brand, CustomerRef(id=customer_id))
+    if found is None:
+        return BalanceResponse.of(customer_id, None)
+    known, balance = await actions.look(state, brand, found)
+    survivor = None if known.named == known.customer else public_number(known.customer)
+    return BalanceResponse.of(customer_id, balance, merged_into=survivor)
 
 
-@get("/v1/customers/{customer_id:str}/statement", guards=[requires(Scope.CUSTOMERS_READ)], tags=["customers"])
+@get("/v1/customers/{customer_id:str}/statement", guards=_READ, tags=["customers"])
 async def get_statement(
     customer_id: FromPath[str],
     ledger: NamedDependency[Ledger],
@@ -38,12 +123,22 @@ async def get_statement(
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[StatementEntry]:
-    """Every change of a customer's spendable points, newest first."""
+    """Every change of a customer's spendable points, newest first. Who was merged into another has the other's."""
     brand = principal.brand
-    known = await actions.find(state, brand, CustomerRef(id=customer_id))
-    entries = [] if known is None else await ledger.statement(brand.book, known.customer, before=after, limit=limit + 1)
+    found = await actions.find(state, brand, CustomerRef(id=customer_id))
+    if found is None:
+        return Page(items=[], next=None)
+    known, _ = await actions.look(state, brand, found)
+    entries = await ledger.statement(brand.book, known.customer, before=after, limit=limit + 1)
     shown = [StatementEntry.of(entry, brand.book.book_id) for entry in entries]
     return page(shown, limit=limit, cursor=lambda entry: entry.seq)
 
 
-route_handlers: list[Any] = [get_balance, get_statement]
+route_handlers: list[Any] = [
+    put_customer,
+    put_customers,
+    look_up_customers,
+    merge_customers,
+    get_balance,
+    get_statement,
+]

@@ -59,7 +59,7 @@ RETURNING customer.customer
 _MERGE = """
 UPDATE rewards.customer SET merged_into = wanted.survivor, absorbed = 0
 FROM unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS wanted (number, survivor, confirmed)
-WHERE customer.customer = wanted.number AND customer.confirmed = wanted.confirmed
+WHERE customer.customer = wanted.number AND (customer.confirmed = wanted.confirmed OR customer.merged_into IS NOT NULL)
 RETURNING customer.customer
 """
 _ABSORB = """

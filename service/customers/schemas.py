@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from ledger import Balance, Entry
-from service.bodies import Body, Identifier
+from service.bodies import Batch, Body, Identifier
 from service.identifiers import grant_id, redemption_id
+from service.problems import Problem, ProblemDocument
 
 Email = Annotated[str, msgspec.Meta(max_length=254, description="An email address such as ada@example.org.")]
 Phone = Annotated[
@@ -28,6 +29,129 @@ class CustomerRef(Body, frozen=True):
     example: ClassVar[dict[str, Any]] = {"id": "C-1001"}
 
 
+class NamesRequest(Body, frozen=True):
+    """What else she is called, beside the brand's own id in the path."""
+
+    email: Email | None = None
+    phone: Phone | None = None
+
+    example: ClassVar[dict[str, Any]] = {"email": "ada@example.org"}
+
+
+class CustomerRequest(Body, frozen=True):
+    """The brand's own id of a customer, and what else she is called."""
+
+    id: Identifier
+    email: Email | None = None
+    phone: Phone | None = None
+
+    example: ClassVar[dict[str, Any]] = {"id": "C-1001", "email": "ada@example.org"}
+
+
+class CustomerBatch(Batch[CustomerRequest]):
+    """A JSON array, or NDJSON with one customer a line; at most 10,000."""
+
+
+class LookupBatch(Batch[CustomerRef]):
+    """``{"customers": [...]}``, 1 to 10,000 of them."""
+
+    member: ClassVar[str | None] = "customers"
+
+
+class MergeRequest(Body, frozen=True):
+    """Who turns out to be the customer in the path: exactly one of id, email and phone."""
+
+    from_: CustomerRef = msgspec.field(name="from")
+
+    example: ClassVar[dict[str, Any]] = {"from": {"id": "C-2002"}}
+
+
+class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer whose names were changed.
+
+    ``merged`` is how many customers became one with her by this call, and ``merged_points`` what came to her with them; both
+    are 0 when the same is sent again. ``balance`` is what she can spend, as of ``balance_seq``.
+    """
+
+    customer: str
+    known: bool
+    confirmed: bool
+    merged: int
+    merged_points: int
+    balance: int
+    balance_seq: int
+
+
+class CustomerResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of one item: what a single call answers, or a problem. ``index`` counts every item, also the broken ones."""
+
+    index: int
+    status: int
+    customer: str | msgspec.UnsetType = msgspec.UNSET
+    known: bool | msgspec.UnsetType = msgspec.UNSET
+    confirmed: bool | msgspec.UnsetType = msgspec.UNSET
+    merged: int | msgspec.UnsetType = msgspec.UNSET
+    merged_points: int | msgspec.UnsetType = msgspec.UNSET
+    balance: int | msgspec.UnsetType = msgspec.UNSET
+    balance_seq: int | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class CustomerResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request."""
+
+    results: list[CustomerResult]
+
+    @classmethod
+    def of(cls, answers: Sequence[CustomerAnswer | Problem], *, request_id: str) -> CustomerResults:
+        """Say what became of each item."""
+        return cls([_customer_result(index, answer, request_id) for index, answer in enumerate(answers)])
+
+
+def _customer_result(index: int, answer: CustomerAnswer | Problem, request_id: str) -> CustomerResult:
+    if isinstance(answer, Problem):
+        return CustomerResult(index=index, status=answer.status, problem=answer.document(request_id))
+    return CustomerResult(index=index, status=200, **msgspec.structs.asdict(answer))
+
+
+class LookupAnswer(msgspec.Struct, frozen=True):
+    """Whether a customer is known, and by the brand's own id, and what she can spend as of ``balance_seq``."""
+
+    known: bool
+    confirmed: bool
+    balance: int
+    balance_seq: int
+
+
+class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is known of one item's customer, or what is wrong with the item."""
+
+    index: int
+    status: int
+    known: bool | msgspec.UnsetType = msgspec.UNSET
+    confirmed: bool | msgspec.UnsetType = msgspec.UNSET
+    balance: int | msgspec.UnsetType = msgspec.UNSET
+    balance_seq: int | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class LookupResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request."""
+
+    results: list[LookupResult]
+
+    @classmethod
+    def of(cls, answers: Sequence[LookupAnswer | Problem], *, request_id: str) -> LookupResults:
+        """Say what is known of each."""
+        return cls([_lookup_result(index, answer, request_id) for index, answer in enumerate(answers)])
+
+
+def _lookup_result(index: int, answer: LookupAnswer | Problem, request_id: str) -> LookupResult:
+    if isinstance(answer, Problem):
+        return LookupResult(index=index, status=answer.status, problem=answer.document(request_id))
+    return LookupResult(index=index, status=200, **msgspec.structs.asdict(answer))
+
+
 class LotResponse(msgspec.Struct, frozen=True):
     """Points that can be spent up to and including ``expires_on``, in the brand's zone; null: for ever."""
 
@@ -37,10 +161,14 @@ class LotResponse(msgspec.Struct, frozen=True):
 
 
 class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a customer has, as of ``balance_seq``. ``known`` is false for a customer nobody has reported yet."""
+    """What a customer has, as of ``balance_seq``. ``known`` is false for a customer nobody has reported yet.
+
+    ``merged_into`` is null unless the id was another customer's who has become one with this one: then our number of her.
+    """
 
     customer: str
     known: bool
+    merged_into: str | None
     balance: int
     held: int
     pending: int
@@ -48,13 +176,14 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
     balance_seq: int
 
     @classmethod
-    def of(cls, customer: str, balance: Balance | None) -> BalanceResponse:
+    def of(cls, customer: str, balance: Balance | None, *, merged_into: str | None = None) -> BalanceResponse:
         """The answer; ``None`` for a customer nobody knows."""
         if balance is None:
-            return cls(customer=customer, known=False, balance=0, held=0, pending=0, lots=(), balance_seq=0)
+            return cls(customer=customer, known=False, merged_into=None, balance=0, held=0, pending=0, lots=(), balance_seq=0)
         return cls(
             customer=customer,
             known=True,
+            merged_into=merged_into,
             balance=balance.spendable,
             held=balance.held,
             pending=balance.pending,

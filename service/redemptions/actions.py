@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar.datastructures import State
 
 from ledger import POINTS_MAX, Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
@@ -13,6 +14,8 @@ from service.idempotency import REPLAYED, request_fingerprint
 from service.identifiers import parse_redemption_id
 from service.problems import Problem, invalid_field, not_found
 from service.redemptions.schemas import CaptureRequest, QuoteRequest, QuoteResponse, RedemptionRequest, RefundRequest
+
+_ATTEMPTS = 4
 
 # How a refusal of the ledger is told; ``{balance}`` is what the customer can spend.
 _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
@@ -38,25 +41,30 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
     known = await _find(state, brand, wanted.customer)
     if known is None:
         raise Problem("insufficient_balance", "Nobody has reported this customer yet, so she has no points.")
-    return await _redeem(
-        state,
-        Redeem(
-            book=brand.book,
-            operation=Operation.AUTHORIZE,
-            key=key,
-            request_hash=request_fingerprint("authorize", wanted),
-            points=points or 0,
-            maximum=points is None,
-            value=wanted.value,
-            point_value=brand.point_value,
-            customer=known.customer,
-            capture=wanted.capture,
-            hold_s=wanted.expires_in_s,
-            order_ref=wanted.order_ref,
-            store_id=wanted.store_id,
-            terminal_id=wanted.terminal_id,
-        ),
+    step = Redeem(
+        book=brand.book,
+        operation=Operation.AUTHORIZE,
+        key=key,
+        request_hash=request_fingerprint("authorize", wanted),
+        points=points or 0,
+        maximum=points is None,
+        value=wanted.value,
+        point_value=brand.point_value,
+        customer=known.customer,
+        capture=wanted.capture,
+        hold_s=wanted.expires_in_s,
+        order_ref=wanted.order_ref,
+        store_id=wanted.store_id,
+        terminal_id=wanted.terminal_id,
     )
+    ledger: Ledger = state.ledger
+    for _ in range(_ATTEMPTS):
+        result = await ledger.redeem(step)
+        if result.outcome is not RedemptionOutcome.MOVED:
+            return _decided(result)
+        moved_to = await customers.settle_group(state, brand, step.customer)
+        step = msgspec.structs.replace(step, customer=moved_to.customer)
+    raise Problem("overloaded", "The customer is being merged with others; nothing was recorded.", headers={"Retry-After": "1"})
 
 
 async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:
@@ -65,7 +73,7 @@ async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteRespon
     known = await _find(state, brand, wanted.customer)
     ledger: Ledger = state.ledger
     # Nobody has the number 0, nor points.
-    balance = await ledger.balance(brand.book, 0 if known is None else known.customer)
+    balance = await ledger.balance(brand.book, 0) if known is None else (await customers.look(state, brand, known))[1]
     taken = min(balance.spendable, POINTS_MAX) if points is None else points
     worth = brand.point_value
     return QuoteResponse(
@@ -164,11 +172,12 @@ def redemption_number(brand: Brand, public_id: str) -> int:
 
 async def _redeem(state: State, step: Redeem) -> RedemptionResult:
     ledger: Ledger = state.ledger
-    result = await ledger.redeem(step)
+    return _decided(await ledger.redeem(step))
+
+
+def _decided(result: RedemptionResult) -> RedemptionResult:
     if result.outcome is RedemptionOutcome.NOT_FOUND:
         raise not_found("redemption")
-    if result.outcome is RedemptionOutcome.MOVED:
-        raise Problem("database_unavailable", "The customer is being merged into another; send it again.")
     if result.outcome in _REFUSALS:
         code, detail = _REFUSALS[result.outcome]
         headers = {REPLAYED: "true"} if result.replayed else {}

@@ -1,0 +1,216 @@
+"""Deciding which names are one customer: the look-up half of attaching and merging.
+
+    decide    what becomes of each wish, in order, given what is stored; touches nothing
+    write     what was decided, in the caller's transaction, which holds the brand's lock
+
+A wish is refused whole or done whole. What was decided is written before the book hears of it: see
+``CustomerDirectory.settle``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from service.brands.brand import Brand
+from service.customers import rows
+from service.customers.identities import Identity, IdentityKind
+from service.customers.rows import Known
+from service.problems import FieldError, Problem, not_found
+
+IDS_MAX = 8
+"""How many numbers one customer may have in all: each of her events is looked up under every one of them."""
+
+_FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone"}
+
+
+class Changed(Exception):
+    """Somebody else has done something with one of these customers since they were read: read them again."""
+
+
+class Attach(msgspec.Struct, frozen=True):
+    """The brand gives its own id, ``names[0]``, to whoever is called by the other names, unless she has one of her own."""
+
+    names: Sequence[Identity]
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Whoever is called ``name`` is the customer ``survivor``, even where both have an id of the brand's own."""
+
+    survivor: Identity
+    name: Identity
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """Who a wish was about, how many other customers became one with her, and which numbers and names she got."""
+
+    person: Person
+    merged: int = 0
+    came: tuple[int, ...] = ()
+    attached: tuple[IdentityKind, ...] = ()
+
+
+class Person:
+    """A customer while wishes are decided: as she is stored, or new, and what is to become of her."""
+
+    def __init__(self, known: Known | None) -> None:
+        self.known = known
+        self.number = None if known is None else known.customer
+        self.confirmed = known is not None and known.confirmed
+        self.into: Person | None = None
+        self.absorbed: list[Person] = []
+
+    @property
+    def now(self) -> Person:
+        """Whom she is one with."""
+        return self if self.into is None else self.into.now
+
+    @property
+    def size(self) -> int:
+        """How many numbers she has."""
+        return (1 if self.known is None else 1 + len(self.known.former)) + sum(each.size for each in self.absorbed)
+
+    def numbers(self) -> list[int]:
+        """Her own number first, then those of whoever became one with her."""
+        own = [] if self.known is None else [self.known.customer, *self.known.former]
+        return own + [number for each in self.absorbed for number in each.numbers()]
+
+    def as_known(self) -> Known:
+        """Who she is once all is written."""
+        number = _number(self)
+        return Known(number, self.confirmed, former=tuple(sorted({*self.numbers()} - {number})), named=number)
+
+    def take_up(self, other: Person) -> None:
+        """Become one with another."""
+        other.into = self
+        self.absorbed.append(other)
+        self.confirmed = self.confirmed or other.confirmed
+
+
+class Decision:
+    """What is to be written, and what each wish is answered."""
+
+    def __init__(self, known: Mapping[bytes, Known]) -> None:
+        people = {each.customer: Person(each) for each in known.values()}
+        self._owners = {mac: people[each.customer] for mac, each in known.items()}
+        self.people: list[Person] = list(people.values())
+        self.attached: list[tuple[Identity, Person]] = []
+        self.answers: list[Joined | Problem] = []
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether all that was wished for is so already, or refused."""
+        return not self.attached and not any(
+            person.known is None or person.into is not None or person.confirmed != person.known.confirmed
+            for person in self.people
+        )
+
+    def owner(self, identity: Identity) -> Person | None:
+        """Whose name it is, by what was decided so far."""
+        person = self._owners.get(identity.mac)
+        return None if person is None else person.now
+
+    def new(self) -> Person:
+        """Somebody nobody knew."""
+        person = Person(None)
+        self.people.append(person)
+        return person
+
+    def attach(self, identity: Identity, person: Person) -> None:
+        """Let a name that nobody has be hers."""
+        self._owners[identity.mac] = person
+        self.attached.append((identity, person))
+
+
+def decide(known: Mapping[bytes, Known], wishes: Sequence[Attach | Merge]) -> Decision:
+    """Decide wishes in order; ``known`` says whose the names are that somebody has."""
+    decision = Decision(known)
+    for wish in wishes:
+        answer = _decide_attach(decision, wish) if isinstance(wish, Attach) else _decide_merge(decision, wish)
+        decision.answers.append(answer)
+    return decision
+
+
+def _decide_attach(decision: Decision, wish: Attach) -> Joined | Problem:
+    own_id, *others = wish.names
+    owners = {name.mac: decision.owner(name) for name in others}
+    person = decision.owner(own_id)
+    if person is None:
+        # Rather the customer who has earned under her address than a new one whom she would have to be merged into.
+        person = next((owner for owner in owners.values() if owner is not None and not owner.confirmed), None)
+    conflicts = [name for name in others if (owner := owners[name.mac]) is not None and owner is not person and owner.confirmed]
+    if conflicts:
+        return _conflict(conflicts)
+    joining = {id(owner): owner for owner in owners.values() if owner is not None and owner is not person}.values()
+    if (1 if person is None else person.size) + sum(each.size for each in joining) > IDS_MAX:
+        return _limit_reached()
+    person = decision.new() if person is None else person
+    person.confirmed = True
+    came = tuple(number for other in joining for number in other.numbers())
+    for other in joining:
+        person.take_up(other)
+    unknown = [name for name in wish.names if decision.owner(name) is None]
+    for name in unknown:
+        decision.attach(name, person)
+    return Joined(person, len(joining), came, tuple(name.kind for name in unknown))
+
+
+def _decide_merge(decision: Decision, wish: Merge) -> Joined | Problem:
+    person, other = decision.owner(wish.survivor), decision.owner(wish.name)
+    if person is None and other is None:
+        return not_found("customer")
+    if person is None or other is None:
+        # Only one of the names is anybody's: from now on the other is hers too.
+        unknown, there = (wish.survivor, other) if person is None else (wish.name, person)
+        assert there is not None
+        there.confirmed = there.confirmed or unknown.kind is IdentityKind.ID
+        decision.attach(unknown, there)
+        return Joined(there, attached=(unknown.kind,))
+    if person is other:
+        return Joined(person)
+    if person.size + other.size > IDS_MAX:
+        return _limit_reached()
+    came = tuple(other.numbers())
+    person.take_up(other)
+    return Joined(person, 1, came)
+
+
+async def write(connection: rows.Connection, brand: Brand, decision: Decision) -> None:
+    """Write what was decided. Raises ``Changed`` when that is no longer what should be done; the transaction is then void."""
+    new = [person for person in decision.people if person.known is None]
+    for person, number in zip(new, await rows.create(connection, brand, [each.confirmed for each in new]), strict=True):
+        person.number = number
+    stored = [(person, person.known) for person in decision.people if person.known is not None]
+    confirmed = [known.customer for person, known in stored if person.into is None and person.confirmed and not known.confirmed]
+    moves = {
+        number: (_number(person.now), known.confirmed)
+        for person, known in stored
+        if person.into is not None
+        for number in (known.customer, *known.former)
+    }
+    absorbed = {_number(each): each.size - 1 for each in decision.people if each.into is None and each.absorbed}
+    pairs = [(identity, _number(person)) for identity, person in decision.attached]
+    written = await rows.confirm(connection, confirmed) and await rows.merge(connection, moves, absorbed)
+    if not written or await rows.attach(connection, brand, pairs) != len(pairs):
+        raise Changed
+
+
+def _number(person: Person) -> int:
+    if person.number is None:
+        raise AssertionError("a new customer is given a number before anything refers to her")
+    return person.number
+
+
+def _conflict(names: Sequence[Identity]) -> Problem:
+    fields = [_FIELDS[name.kind] for name in names]
+    detail = "belongs to a customer with another id; to make the two one, merge them"
+    return Problem(
+        "identity_conflict",
+        "; ".join(f"/{field}: {detail}" for field in fields),
+        errors=[FieldError(f"/{field}", "identity_conflict", detail) for field in fields],
+    )
+
+
+def _limit_reached() -> Problem:
+    return Problem("merge_limit_reached", f"Together they would be more than {IDS_MAX} customers in one.")

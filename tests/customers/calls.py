@@ -1,0 +1,46 @@
+"""What the tests of customers ask of the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import httpx
+
+from ledger import audit
+from tests.api_fixtures import Api
+
+CLICK: dict[str, Any] = {"campaign": "autumn", "message_id": "m-1", "action": "click", "channel": "email"}
+
+
+async def grant(api: Api, customer: dict[str, str], **changed: Any) -> httpx.Response:
+    """Report a click, or what ``changed`` makes of it."""
+    return await api.client("messaging").post("/v1/grants", json=CLICK | {"customer": customer} | changed)
+
+
+async def put(api: Api, own_id: str, **names: str) -> httpx.Response:
+    """Attach names to an id."""
+    return await api.client("messaging").put(f"/v1/customers/{own_id}", json=names)
+
+
+async def merge(api: Api, own_id: str, **name: str) -> httpx.Response:
+    """Merge whoever has the name into the customer of the id."""
+    return await api.client("messaging").post(f"/v1/customers/{own_id}/merge", json={"from": name})
+
+
+async def balance(api: Api, own_id: str) -> dict[str, Any]:
+    """What the customer of an id has."""
+    return (await api.client("storefront").get(f"/v1/customers/{own_id}/balance")).raise_for_status().json()
+
+
+async def authorize(api: Api, customer: dict[str, str], points: int | str, key: str = "k-1", **changed: Any) -> httpx.Response:
+    """Set points aside."""
+    body = {"customer": customer, "points": points, "order_ref": "o-1"} | changed
+    return await api.client("storefront").post("/v1/redemptions", json=body, headers={"Idempotency-Key": key})
+
+
+async def check(api: Api, pool: asyncpg.Pool[Any]) -> None:
+    """Fail unless the book passes its audit."""
+    async with pool.acquire() as connection:
+        findings = await audit(connection, api.brand.book)  # pyright: ignore[reportArgumentType]  a pool's connection is one
+    assert [finding for finding in findings if finding.violations] == []
