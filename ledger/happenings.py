@@ -22,7 +22,7 @@ SCANNED = 10_000
 
 _EVENT_COLUMNS = """
     event.campaign_no, event.key, event.customer, event.outcome, event.points, event.seq, event.grade::text AS grade,
-    event.window_at, event.decided_at, event.campaign_version, event.action, event.channel, event.message_id,
+    event.window_at, event.decided_at, event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
     event.qualifier, event.source, event.metadata
 """
 
@@ -169,6 +169,7 @@ def _event(row: Any) -> Event:
         grade=row["grade"],
         window_at=row["window_at"],
         decided_at=row["decided_at"],
+        due_at=row["due_at"],
         campaign_version=row["campaign_version"],
         action=row["action"],
         channel=row["channel"],

@@ -7,7 +7,7 @@ of all versions of late, so that it makes no difference which of them the acts o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Literal
 
@@ -41,15 +41,17 @@ class Rule(msgspec.Struct, frozen=True):
 
     def pays_at_once(self, grade: Grade) -> bool:
         """Say whether evidence of ``grade`` is strong enough."""
-        return GRADES.index(grade) <= GRADES.index(self.min_evidence)
+        return is_at_least(grade, self.min_evidence)
 
     @property
-    def waits_for_proof(self) -> bool:
-        """Whether a report that is too weak is paid once another act on the message proves a person.
+    def proof_needed(self) -> Grade | None:
+        """The weakest grade of another act on the message by which a report is paid that is too weak; ``None``: it waits alone.
 
-        A rule that asks for grade A takes no other act's word. What counts once a link or a day has no one event a message.
+        What counts once a link or a day has no one event a message.
         """
-        return self.once_per == "message" and self.min_evidence in (Grade.B, Grade.C)
+        if self.once_per != "message" or self.min_evidence is Grade.D:
+            return None
+        return min(self.min_evidence, Grade.B, key=GRADES.index)
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -134,9 +136,13 @@ class Standing(msgspec.Struct, frozen=True):
         """The version that was in force at ``at``; the oldest known for what was before."""
         return next((version for version in self.versions if version.created_at <= at), self.versions[-1])
 
-    def actions_that_wait(self) -> tuple[str, ...]:
-        """The actions of which a weak report may wait for proof of a person, in an order of their own."""
-        return tuple(sorted({rule.action for version in self.versions for rule in version.rules if rule.waits_for_proof}))
+    def waiting_actions(self) -> Mapping[str, Grade]:
+        """The actions of which a weak report waits for proof of a person, and the weakest grade that will do."""
+        needed = sorted(
+            (rule.action, rule.proof_needed) for version in self.versions for rule in version.rules if rule.proof_needed
+        )
+        # Of several, the weakest: it comes last.
+        return dict(needed)
 
 
 def number_caps(caps: Sequence[Cap], earlier: Iterable[Campaign]) -> tuple[int, ...]:
@@ -153,9 +159,9 @@ def number_caps(caps: Sequence[Cap], earlier: Iterable[Campaign]) -> tuple[int, 
     return tuple(numbers)
 
 
-def is_strong(grade: Grade) -> bool:
-    """Say whether an act of ``grade`` proves that a person is there."""
-    return grade in (Grade.A, Grade.B)
+def is_at_least(grade: Grade, needed: Grade) -> bool:
+    """Say whether ``grade`` is as strong as ``needed``, or stronger."""
+    return GRADES.index(grade) <= GRADES.index(needed)
 
 
 def claimed_grade(action: str, asked: Grade | None, strongest: Grade) -> Grade:

@@ -10,7 +10,7 @@ rest is one order to the ledger for each event: it decides once, whoever reports
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -122,13 +122,13 @@ async def decided(state: State, link: ClaimedLink, brand: Brand, at: datetime) -
 
 async def _campaigns(
     state: State, brand: Brand, items: Sequence[GrantRequest | Problem]
-) -> dict[str, tuple[Standing, tuple[str, ...]] | None]:
+) -> dict[str, tuple[Standing, Mapping[str, Grade]] | None]:
     """The campaigns that are named, each with the actions of which a weak report may wait."""
     found = {
         name: await campaign_standing(state, brand, name)
         for name in {item.campaign for item in items if isinstance(item, GrantRequest)}
     }
-    return {name: None if each is None else (each, each.actions_that_wait()) for name, each in found.items()}
+    return {name: None if each is None else (each, each.waiting_actions()) for name, each in found.items()}
 
 
 async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime) -> Act | Reason:
@@ -154,13 +154,13 @@ async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Gra
         source="link",
         principal=0,
         metadata=None,
-        may_wait=standing.actions_that_wait(),
+        may_wait=standing.waiting_actions(),
     )
 
 
 def _read(
     item: GrantRequest,
-    named: tuple[Standing, tuple[str, ...]] | None,
+    named: tuple[Standing, Mapping[str, Grade]] | None,
     principal: Principal,
     received_at: datetime,
 ) -> Act | GrantAnswer | Problem:
@@ -201,7 +201,7 @@ def _read(
         metadata=metadata,
         may_wait=may_wait,
     )
-    return _ignored("no_rule") if act.rule is None and not act.proves else act
+    return _ignored("no_rule") if act.rule is None and not act.proved_actions() else act
 
 
 def _qualifier(

@@ -6,7 +6,7 @@ read anew and the order made again: so no event is paid under two of a person's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from litestar.datastructures import State
 
@@ -20,9 +20,14 @@ from service.problems import Problem, problem_of
 _ATTEMPTS = 4
 
 
-async def decide(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> list[GrantResult | Problem]:
+async def decide(
+    state: State,
+    brand: Brand,
+    wanted: Sequence[tuple[Act, Known]],
+    order: Callable[[Act, Brand, Known], GrantOrder] = order_of,
+) -> list[GrantResult | Problem]:
     """Decide each act, in order."""
-    decisions = await _post(state, [order_of(act, brand, known) for act, known in wanted])
+    decisions = await _post(state, [order(act, brand, known) for act, known in wanted])
     people = [known for _, known in wanted]
     for _ in range(_ATTEMPTS):
         moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]
@@ -31,7 +36,7 @@ async def decide(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]
         settled = {number: await customers.settle_group(state, brand, number) for number in {people[n].customer for n in moved}}
         for index in moved:
             people[index] = settled[people[index].customer]
-        again = await _post(state, [order_of(wanted[index][0], brand, people[index]) for index in moved])
+        again = await _post(state, [order(wanted[index][0], brand, people[index]) for index in moved])
         for index, decision in zip(moved, again, strict=True):
             decisions[index] = decision
     return [_still_moving() if _is_moved(decision) else decision for decision in decisions]

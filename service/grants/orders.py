@@ -6,14 +6,14 @@ whichever comes first, the end is the same. Acts of which no rule pays anything 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
 
 from ledger import Bearing, CapUse, EventDetails, Grade, GrantOrder, event_key, proof_key
 from service.brands.brand import Brand
-from service.campaigns.rules import Campaign, Cap, Rule, is_strong
+from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
 from service.customers.rows import Known
 from service.grants.windows import business_date, last_day
 
@@ -24,7 +24,7 @@ class Act(msgspec.Struct, frozen=True):
     """Something that happened, whoever reports it, before it is known to whom.
 
     ``rule`` is the number of the rule that pays for it, if one does, and ``qualifier`` what it lets count again. ``may_wait``
-    are the actions of the campaign of which a weak report waits for proof of a person.
+    are the actions of the campaign of which a weak report waits for proof of a person, each with the grade that will do.
     """
 
     campaign: Campaign
@@ -40,12 +40,11 @@ class Act(msgspec.Struct, frozen=True):
     source: str
     principal: int
     metadata: str | None
-    may_wait: tuple[str, ...]
+    may_wait: Mapping[str, Grade]
 
-    @property
-    def proves(self) -> bool:
-        """Whether it says of other acts on the message that a person did them."""
-        return is_strong(self.grade) and any(action != self.action for action in self.may_wait)
+    def proved_actions(self) -> list[str]:
+        """The other acts on the message of which it says that a person did them."""
+        return [action for action, needed in self.may_wait.items() if action != self.action and is_at_least(self.grade, needed)]
 
 
 def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
@@ -105,14 +104,18 @@ def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
         occurred_at=act.occurred_at,
         details=_details(act, _NO_RULE),
         absorbed=len(known.former),
-        bearing=Bearing(proof_keys, _waiting_keys(act, known)),
+        bearing=Bearing(proof_keys, _waiting_keys(act, known, act.proved_actions())),
     )
 
 
 def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Bearing | None:
-    if act.proves:
-        return Bearing(_proof_keys(act, known), _waiting_keys(act, known))
-    return Bearing(_proof_keys(act, known)) if waits and rule.waits_for_proof else None
+    proved = act.proved_actions()
+    if waits and rule.proof_needed is None:
+        # Not even its own proof pays it, so none is left.
+        return None
+    if not waits and not proved:
+        return None
+    return Bearing(_proof_keys(act, known), _waiting_keys(act, known, proved), rule.proof_needed or Grade.B)
 
 
 def _details(act: Act, rule: int) -> EventDetails:
@@ -143,8 +146,8 @@ def _keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[bytes, .
     )
 
 
-def _waiting_keys(act: Act, known: Known) -> tuple[tuple[bytes, ...], ...]:
-    return tuple(_keys(act, known, action, "") for action in act.may_wait if action != act.action)
+def _waiting_keys(act: Act, known: Known, actions: Sequence[str]) -> tuple[tuple[bytes, ...], ...]:
+    return tuple(_keys(act, known, action, "") for action in actions)
 
 
 def _proof_keys(act: Act, known: Known) -> tuple[bytes, ...]:

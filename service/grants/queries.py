@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ledger import Event
+from ledger import Event, GrantOutcome
 from service.grants.schemas import DECIDED, GrantResponse
 from service.identifiers import grant_id
 
@@ -31,6 +31,7 @@ def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
         points=event.points,
         window_at=event.window_at,
         decided_at=event.decided_at,
+        due_at=event.due_at if event.outcome is GrantOutcome.HELD_BACK else None,
         seq=event.seq,
         source=event.source,
         metadata=metadata,

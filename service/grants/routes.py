@@ -18,7 +18,7 @@ from service.bodies import BATCH_BYTES_MAX
 from service.campaigns.queries import campaign_ids, find_campaign
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
-from service.grants import actions
+from service.grants import actions, approvals
 from service.grants.queries import describe
 from service.grants.schemas import (
     DECIDED,
@@ -29,7 +29,7 @@ from service.grants.schemas import (
     GrantResults,
     ReconciliationResponse,
 )
-from service.idempotency import REPLAYED
+from service.idempotency import REPLAYED, decided
 from service.identifiers import parse_grant_id, parse_position, position
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
@@ -103,6 +103,40 @@ async def get_grant(
     return describe(event, await campaign_ids(engine, brand.brand_id))
 
 
+@post(
+    "/v1/grants/{grant_id:str}/mature",
+    guards=[requires(Scope.GRANTS_WRITE)],
+    tags=["grants"],
+    responses=problems("not_found", "already_settled", "not_held_back"),
+)
+async def mature_grant(
+    grant_id: FromPath[str], principal: NamedDependency[Principal], engine: NamedDependency[AsyncEngine], state: State
+) -> Response[GrantResponse]:
+    """Approve of points that are held back: they are the customer's now, and last as if earned today.
+
+    Needs no Idempotency-Key: what was approved of before stays so.
+    """
+    event, replayed = await approvals.mature(state, principal.brand, grant_id)
+    return decided(describe(event, await campaign_ids(engine, principal.brand.brand_id)), replayed=replayed)
+
+
+@post(
+    "/v1/grants/{grant_id:str}/reject",
+    guards=[requires(Scope.GRANTS_WRITE)],
+    tags=["grants"],
+    responses=problems("not_found", "already_settled", "not_held_back"),
+)
+async def reject_grant(
+    grant_id: FromPath[str], principal: NamedDependency[Principal], engine: NamedDependency[AsyncEngine], state: State
+) -> Response[GrantResponse]:
+    """Do not approve of points that are held back: they return to the budget, and caps count them no longer.
+
+    Points of which nobody approves in time are rejected by themselves. Needs no Idempotency-Key.
+    """
+    event, replayed = await approvals.reject(state, principal.brand, grant_id)
+    return decided(describe(event, await campaign_ids(engine, principal.brand.brand_id)), replayed=replayed)
+
+
 @get("/v1/grants", guards=[requires(Scope.GRANTS_READ)], tags=["grants"])
 async def list_grants(
     ledger: NamedDependency[Ledger],
@@ -111,7 +145,9 @@ async def list_grants(
     state: State,
     customer: Annotated[str | None, QueryParameter(description="The brand's own id of a customer.")] = None,
     campaign: Annotated[str | None, QueryParameter(description="A campaign's id.")] = None,
-    outcome: Annotated[Literal["granted", "waiting", "refused"] | None, QueryParameter(description="What was decided.")] = None,
+    outcome: Annotated[
+        Literal["granted", "held_back", "waiting", "refused"] | None, QueryParameter(description="What was decided.")
+    ] = None,
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[GrantResponse]:
@@ -136,4 +172,12 @@ async def list_grants(
     return Page(items=[describe(event, campaigns) for event in events], next=None if following is None else position(following))
 
 
-route_handlers: list[Any] = [report_event, report_events, list_grants, get_grant, get_reconciliation]
+route_handlers: list[Any] = [
+    report_event,
+    report_events,
+    list_grants,
+    get_grant,
+    mature_grant,
+    reject_grant,
+    get_reconciliation,
+]

@@ -17,10 +17,12 @@ from service.problems import Problem, ProblemDocument
 
 METADATA_BYTES_MAX = 2_048
 
-Outcome = Literal["granted", "waiting", "refused", "ignored"]
+Outcome = Literal["granted", "held_back", "waiting", "refused", "ignored"]
 Reason = Literal[
     "cap_reached",
     "budget_exhausted",
+    "rejected",
+    "awaiting_approval",
     "stronger_evidence_needed",
     "campaign_not_started",
     "campaign_over",
@@ -31,9 +33,11 @@ Reason = Literal[
 
 DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
     GrantOutcome.GRANTED: ("granted", None),
+    GrantOutcome.HELD_BACK: ("held_back", "awaiting_approval"),
     GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
     GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
     GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
+    GrantOutcome.REJECTED: ("refused", "rejected"),
 }
 """What the ledger decides, as the wire says it."""
 
@@ -72,7 +76,8 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What was reported, and what was decided about it.
 
     ``customer`` is our number of the customer. ``window_at`` is the time by which it was judged, ``seq`` the transfer that paid
-    it, or the last one before it was refused or began to wait. ``evidence`` is the grade it was decided on.
+    it, or the last one before it was refused or began to wait. ``evidence`` is the grade it was decided on. Points that are
+    held back (``held_back``) are paid when they mature, and rejected after ``due_at``; it is null for all others.
     """
 
     grant_id: str
@@ -89,6 +94,7 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     window_at: datetime
     decided_at: datetime
+    due_at: datetime | None
     seq: int
     source: str
     metadata: dict[str, str | int | float | bool | None] | None
@@ -101,8 +107,8 @@ class GrantBatch(Batch[GrantRequest]):
 class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided on a report.
 
-    ``points`` is what was paid. ``balance`` is what the customer can spend now, as of ``balance_seq``; both are null where
-    nothing was recorded (``ignored``), and so is ``grant_id``.
+    ``points`` is what was paid, or is held back. ``balance`` is what the customer can spend now, as of ``balance_seq``; both
+    are null where nothing was recorded (``ignored``), and so is ``grant_id``.
     """
 
     grant_id: str | None
@@ -220,3 +226,29 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
                 for each in found.decisions
             ],
         )
+
+
+class RedecideRequest(Body, frozen=True):
+    """Which refusals to decide anew."""
+
+    reasons: Annotated[list[Literal["cap_reached", "budget_exhausted"]], msgspec.Meta(min_length=1, max_length=2)] = (
+        msgspec.field(default_factory=lambda: ["cap_reached", "budget_exhausted"])
+    )
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+    """How many to decide at most."""
+    after: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}-[0-9]{1,18}$(?!\\n)")] | None = None
+    """The `next` of the answer before; absent: begin with the oldest refusal."""
+
+    example: ClassVar[dict[str, Any]] = {"reasons": ["budget_exhausted"], "limit": 1_000}
+
+
+class RedecideResponse(msgspec.Struct, frozen=True):
+    """What became of a page of refusals: so many were ``decided``, of which ``granted`` now get ``points`` together.
+
+    Points that their rule holds back are counted too. ``next`` is the ``after`` of the next page, null when all are decided.
+    """
+
+    decided: int
+    granted: int
+    points: int
+    next: str | None

@@ -33,6 +33,7 @@ class Page(enum.StrEnum):
     CLAIMED = "claimed"
     ALREADY_CLAIMED = "already_claimed"
     WAITING = "waiting"
+    HELD_BACK = "held_back"
     CAP_REACHED = "cap_reached"
     BUDGET_EXHAUSTED = "budget_exhausted"
     NOT_STARTED = "not_started"
@@ -86,6 +87,13 @@ _WORDING: Mapping[Page, _Wording] = {
         "Almost there",
         "Almost there",
         "{brand} has noted your visit. Your {unit} follow as soon as it has been confirmed.",
+    ),
+    Page.HELD_BACK: _Wording(
+        200,
+        "clock",
+        "{points} {unit} on their way",
+        "{points} {unit} on their way",
+        "Thank you! {brand} will have a look first. Your {unit} follow as soon as it has.",
     ),
     Page.CAP_REACHED: _Wording(
         200,

@@ -221,6 +221,8 @@ def _page_of(answer: GrantAnswer) -> Page:
             return Page.ALREADY_CLAIMED if answer.replayed else Page.CLAIMED
         case "waiting":
             return Page.WAITING
+        case "held_back":
+            return Page.HELD_BACK
         case _:
             return _PAGES_BY_REASON.get(answer.reason or "", Page.NOTHING_TO_EARN)
 

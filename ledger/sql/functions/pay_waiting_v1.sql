@@ -38,7 +38,7 @@ BEGIN
         ledger.account_owner_v1(2, p_campaign_no), CASE WHEN (v_terms ->> 'unlimited')::boolean THEN 6 ELSE 5 END << 4, 'infinity');
 
     v_outcome := CASE
-        WHEN ledger.passes_a_cap_v1(p_head.book_id, p_campaign_no, p_customer, v_event.window_at, v_points, v_terms -> 'caps') THEN 2
+        WHEN ledger.passes_a_cap_v1(p_head, p_campaign_no, p_customer, v_event.window_at, v_points, v_terms -> 'caps') THEN 2
         WHEN NOT (v_terms ->> 'unlimited')::boolean AND v_points > coalesce((
             SELECT account.credits - account.debits
             FROM ledger.account WHERE account.book_id = p_head.book_id AND account.id = v_budget

@@ -106,7 +106,9 @@ DECLARE
     c_held     CONSTANT smallint := 6;
     c_noted    CONSTANT smallint := 8;
     c_day      CONSTANT bigint := 86400000000;
-    c_counts_for CONSTANT interval := interval '96 hours';  -- a day, and the three that a report may be late
+    -- A day and the three that a report may be late, and an hour for reports that are on their way.
+    c_counts_for  CONSTANT interval := interval '97 hours';
+    c_comparable  CONSTANT interval := interval '73 hours';
     c_epoch       CONSTANT timestamptz := '2000-01-01 00:00:00+00';
     c_microsecond CONSTANT interval := interval '1 microsecond';
 
@@ -405,6 +407,11 @@ BEGIN
                 END LOOP;
                 v_tally := v_next_tally;
                 WHILE v_tally <= v_tallies AND p_tally_items[v_tally] = v_item LOOP
+                    -- What else was granted around a time so long ago is not known any more.
+                    IF c_epoch + p_window_at[v_item] * c_microsecond < v_clocks[v_book] - c_comparable THEN
+                        v_decision := c_cap;
+                        EXIT;
+                    END IF;
                     v_counted := 0;
                     v_counted_sum := v_paid;
                     v_grant := v_recent_latest[p_tally_recents[v_tally]];
@@ -425,6 +432,14 @@ BEGIN
             IF v_decision <> c_cap AND v_budget_left[v_budget] < v_paid THEN
                 v_decision := c_budget;
             END IF;
+        END IF;
+
+        IF v_decision = v_state[v_event] AND v_decision <> c_waiting THEN
+            -- Decided anew, and refused as before.
+            v_outcome[v_item] := v_decision;
+            v_points[v_item] := 0;
+            v_replayed[v_item] := true;
+            CONTINUE;
         END IF;
 
         IF v_decision IN (c_granted, c_held) THEN

@@ -1,0 +1,52 @@
+"""What was refused for a cap or the budget, in the order of its refusal, so that it can be decided anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from ledger.types import Book, GrantOutcome, Refusal
+
+SCANNED = 50_000
+"""How many decisions one page looks through: those of other campaigns, and what waits, stand in between."""
+
+_PLACES = "SELECT places FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
+
+_REFUSALS = """
+SELECT
+    event.place, event.customer, event.grade::text AS grade, event.window_at, event.campaign_version, event.rule,
+    event.principal, event.action, event.channel, event.message_id, event.qualifier, event.source, event.metadata
+FROM ledger.event
+JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
+WHERE event.book_id = $1 AND event.place > $4 AND event.place <= $5
+    AND event.campaign_no = $3 AND event.outcome = ANY($6::smallint[])
+ORDER BY event.place
+LIMIT $7
+"""
+
+
+async def refusals(
+    pool: asyncpg.Pool[Any],
+    book: Book,
+    campaign_no: int,
+    outcomes: Sequence[GrantOutcome],
+    *,
+    after: int = 0,
+    until: int | None = None,
+    limit: int = 100,
+) -> tuple[list[Refusal], int | None, int]:
+    """A page of refusals after one place and not past another, the ``after`` of the next page, and that last place.
+
+    Without ``until`` it is the last one there is now: what is refused again while somebody pages does not come up again.
+    A page may hold fewer than ``limit``, or none, and not be the last.
+    """
+    if until is None:
+        until = int(await pool.fetchval(_PLACES, book.book_id, book.brand_id) or 0)
+    highest = min(until, after + SCANNED)
+    rows = await pool.fetch(_REFUSALS, book.book_id, book.brand_id, campaign_no, after, highest, list(outcomes), limit + 1)
+    found = [Refusal(**row) for row in rows[:limit]]
+    if len(rows) > limit:
+        return found, found[-1].place, until
+    return found, highest if highest < until else None, until

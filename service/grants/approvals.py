@@ -1,0 +1,53 @@
+"""Points that a rule holds back until somebody has looked: approved of (mature) or rejected, once and for good."""
+
+from __future__ import annotations
+
+from litestar.datastructures import State
+
+from ledger import Event, GrantOutcome, Ledger, Settlement, SettleOutcome
+from service.brands.brand import Brand
+from service.campaigns.queries import campaign_version
+from service.grants.windows import business_date, last_day
+from service.identifiers import parse_grant_id
+from service.problems import Problem, not_found
+
+
+async def mature(state: State, brand: Brand, grant_id: str) -> tuple[Event, bool]:
+    """Pay what was held back; the flag says that it had been paid before. The points last as if they were earned now."""
+    ledger: Ledger = state.ledger
+    event = await _find(ledger, brand, grant_id)
+    campaign = await campaign_version(state, event.campaign_no, event.campaign_version)
+    if campaign is None:
+        raise not_found("grant")
+    today = business_date(await state.clocks.now(brand), brand.time_zone)
+    expires_on = last_day(today, campaign.expires_after_months)
+    settlement = await ledger.mature(brand.book, event.campaign_no, event.key, expires_on=expires_on)
+    return await _settled(ledger, brand, event, settlement)
+
+
+async def reject(state: State, brand: Brand, grant_id: str) -> tuple[Event, bool]:
+    """Give what was held back to its budget again, and free the caps; the flag says that it had been rejected before."""
+    ledger: Ledger = state.ledger
+    event = await _find(ledger, brand, grant_id)
+    return await _settled(ledger, brand, event, await ledger.reject(brand.book, event.campaign_no, event.key))
+
+
+async def _find(ledger: Ledger, brand: Brand, grant_id: str) -> Event:
+    read = parse_grant_id(grant_id)
+    event = None if read is None else await ledger.event(brand.book, *read)
+    if event is None:
+        raise not_found("grant")
+    return event
+
+
+async def _settled(ledger: Ledger, brand: Brand, event: Event, settlement: Settlement) -> tuple[Event, bool]:
+    now = await ledger.event(brand.book, event.campaign_no, event.key)
+    if now is None or settlement.outcome is SettleOutcome.NOT_FOUND:
+        raise not_found("grant")
+    if settlement.outcome is SettleOutcome.NOT_HELD_BACK:
+        if now.outcome is GrantOutcome.REJECTED:
+            raise Problem("already_settled", "The points were rejected before.")
+        if now.outcome is GrantOutcome.GRANTED and now.due_at is not None:
+            raise Problem("already_settled", "The points were approved of before.")
+        raise Problem("not_held_back", "Nothing is held back for this grant.")
+    return now, settlement.replayed

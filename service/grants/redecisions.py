@@ -1,0 +1,114 @@
+"""Deciding anew what was refused for a cap or the budget, on an operator's word."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from litestar.datastructures import State
+
+from ledger import Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, Refusal
+from service.auth.audit_trail import record
+from service.auth.principal import Principal
+from service.brands.brand import Brand
+from service.campaigns.queries import campaign_version, find_campaign
+from service.campaigns.rules import Campaign
+from service.customers import actions as customers
+from service.customers.rows import Known
+from service.grants.deciding import decide
+from service.grants.orders import Act, cap_uses, order_of
+from service.grants.schemas import RedecideRequest, RedecideResponse
+from service.grants.windows import business_date, last_day
+from service.problems import Problem, not_found
+
+_OUTCOMES = {"cap_reached": GrantOutcome.CAP_REACHED, "budget_exhausted": GrantOutcome.BUDGET_EXHAUSTED}
+
+_PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
+
+
+async def redecide(state: State, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
+    """Decide a page of refusals anew, oldest first. Recorded first, no such act can be without its entry."""
+    brand, ledger = principal.brand, state.ledger
+    standing = await find_campaign(state.engine, brand.brand_id, campaign_id)
+    if standing is None:
+        raise not_found("campaign")
+    if standing.paused_at is not None:
+        raise Problem("campaign_paused", "The campaign is paused; resume it first.")
+    async with state.engine.begin() as connection:
+        await record(connection, principal, "campaign.redecide", campaign_id, after=asked)
+    campaign_no = standing.current.campaign_no
+    refused, following, until = await _page(ledger, brand, campaign_no, asked)
+    now = await state.clocks.now(brand)
+    wanted: list[tuple[Act, Known]] = []
+    for refusal in refused:
+        campaign = await campaign_version(state, campaign_no, refusal.campaign_version)
+        # Whose details were erased cannot be told from others any more.
+        if campaign is not None and refusal.message_id is not None:
+            act = _act(refusal, refusal.message_id, campaign, now)
+            wanted.append((act, await customers.by_number(state, refusal.customer)))
+
+    def order(act: Act, brand: Brand, known: Known) -> GrantOrder:
+        return _order(act, brand, known, standing.current)
+
+    decisions: list[GrantResult] = []
+    for decision in await decide(state, brand, wanted, order):
+        if isinstance(decision, GrantResult):
+            decisions.append(decision)
+        elif decision.spec.retryable:
+            # What was decided is passed over when this page is asked for again.
+            raise decision
+    granted = [each for each in decisions if each.outcome in _PAID and not each.replayed]
+    return RedecideResponse(
+        decided=len(decisions),
+        granted=len(granted),
+        points=sum(each.points for each in granted),
+        next=None if following is None else f"{following}-{until}",
+    )
+
+
+async def _page(
+    ledger: Ledger, brand: Brand, campaign_no: int, asked: RedecideRequest
+) -> tuple[list[Refusal], int | None, int]:
+    after, until = (0, None) if asked.after is None else map(int, asked.after.split("-"))
+    outcomes = [_OUTCOMES[reason] for reason in asked.reasons]
+    return await ledger.refusals(brand.book, campaign_no, outcomes, after=after, until=until, limit=asked.limit)
+
+
+def _act(refusal: Refusal, message_id: str, campaign: Campaign, now: datetime) -> Act:
+    return Act(
+        campaign=campaign,
+        rule=refusal.rule,
+        message_id=message_id,
+        action=refusal.action,
+        channel=refusal.channel,
+        qualifier=refusal.qualifier,
+        grade=Grade(refusal.grade),
+        # When it happened is not kept of what was refused; it is nearly always when it counts.
+        occurred_at=refusal.window_at,
+        window_at=refusal.window_at,
+        received_at=now,
+        source=refusal.source,
+        principal=refusal.principal,
+        metadata=refusal.metadata,
+        may_wait={},
+    )
+
+
+def _order(act: Act, brand: Brand, known: Known, current: Campaign) -> GrantOrder:
+    """The order of the act's own version, with the limits of today. A cap that the current version lacks keeps its limits."""
+    limits = dict(zip(current.cap_numbers, current.caps, strict=True))
+    return msgspec.structs.replace(
+        order_of(act, brand, known),
+        again=True,
+        # It was refused for what it would have been paid, so its evidence had been strong enough, or was proved.
+        waits=False,
+        bearing=None,
+        expires_on=last_day(business_date(act.received_at, brand.time_zone), act.campaign.expires_after_months),
+        caps=cap_uses(
+            act.campaign,
+            [limits.get(number, cap) for number, cap in zip(act.campaign.cap_numbers, act.campaign.caps, strict=True)],
+            act.action,
+            act.channel,
+            business_date(act.window_at, brand.time_zone),
+        ),
+    )
