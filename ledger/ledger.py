@@ -57,7 +57,7 @@ class Ledger:
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
         self._merges: GroupCommit[merging.Merge, MergeResult] = GroupCommit(
-            pool, merging.post_merges, batch_max=1, items_max=1_000
+            pool, merging.post_merges, batch_max=20, items_max=1_000, one_book=True
         )
 
     async def __aenter__(self) -> Self:

@@ -5,7 +5,8 @@
     redemptions            are hers from now on, open or not: what they give back comes to her
     the loser              stays in the log as she was, and is frozen: whoever names her is told ``MOVED``
 
-One commit, which is one transaction of the log. A merge names its own key: the same two again are a replay.
+A merge is one transaction of the log, and those that wait together are one commit. A merge is its own key: the same two again
+are a replay.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ class Merge(msgspec.Struct, frozen=True):
 
 
 async def post_merges(connection: asyncpg.Connection[Any], merges: Sequence[Merge]) -> list[MergeResult]:
-    """Merge customers, one commit each, in order."""
+    """Merge customers of one book, in order, in one commit."""
     results: list[MergeResult] = []
-    for merge in merges:
-        book = merge.book
-        row = await connection.fetchrow(_MERGE, book.brand_id, book.book_id, datetime.now(UTC), merge.loser, merge.survivor)
-        assert row is not None
-        results.append(MergeResult(MergeOutcome(row["outcome"]), row["replayed"], row["points"]))
+    async with connection.transaction():
+        for merge in merges:
+            book = merge.book
+            row = await connection.fetchrow(_MERGE, book.brand_id, book.book_id, datetime.now(UTC), merge.loser, merge.survivor)
+            assert row is not None
+            results.append(MergeResult(MergeOutcome(row["outcome"]), row["replayed"], row["points"]))
     return results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,8 @@ from ledger import (
     Book,
     BookRefused,
     DataRefused,
-    GrantOrder,
     GrantOutcome,
+    GrantResult,
     Ledger,
     MergeOutcome,
     MergeResult,
@@ -130,33 +131,35 @@ async def test_the_statements_of_both_tell_it(ledger: Ledger, book: Book) -> Non
     ]
 
 
-async def test_points_held_back_are_held_back_for_the_survivor(
-    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+HELD_BACK_UNTIL = NOON + timedelta(days=7)
+
+
+@pytest.mark.parametrize("settled", ["matured", "rejected", "timed out"])
+async def test_points_held_back_are_settled_for_the_survivor(
+    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], book: Book, settled: str
 ) -> None:
-    held = await hold_back(ledger, book, LOSER, 15)
+    await ledger.fund(fund(book, 100))
+    held_back = order(
+        book, customer=LOSER, points=15, held_back=True, due_at=HELD_BACK_UNTIL, account_class=AccountClass.PURCHASE
+    )
+    await ledger.grant(held_back)
     assert await merge(ledger, book) == 0
     balances = [await ledger.balance(book, customer) for customer in (LOSER, SURVIVOR)]
     assert [(balance.spendable, balance.pending) for balance in balances] == [(0, 0), (0, 15)]
-    assert await owner.fetchval("SELECT customer FROM ledger.pending") == SURVIVOR
     assert await ledger.statement(book, SURVIVOR) == []
-    await ledger.mature(book, held.campaign_no, held.key, expires_on=LATER)
-    assert await lots(ledger, book, SURVIVOR) == {LATER: 15}
 
-
-async def hold_back(ledger: Ledger, book: Book, customer: int, points: int, former: tuple[int, ...] = ()) -> GrantOrder:
-    """Grant points that somebody has to approve."""
-    held = order(
-        book,
-        customer=customer,
-        message_id="review",
-        points=points,
-        unlimited=True,
-        held_back=True,
-        former=former,
-        due_at=NOON + timedelta(days=30),
-    )
-    assert (await ledger.grant(held)).outcome is GrantOutcome.HELD_BACK
-    return held
+    if settled == "matured":
+        await ledger.mature(book, 1, held_back.key, expires_on=LATER)
+    elif settled == "rejected":
+        await ledger.reject(book, 1, held_back.key)
+    else:
+        await set_clock(owner, book, HELD_BACK_UNTIL)
+        assert await sweep(worker_pool, book) == 1
+    balance = await ledger.balance(book, SURVIVOR)
+    assert balance.pending == 0
+    assert await lots(ledger, book, SURVIVOR) == ({LATER: 15} if settled == "matured" else {})
+    budget = await owner.fetchval("SELECT credits - debits FROM ledger.account WHERE kind = 5")
+    assert budget == (85 if settled == "matured" else 100)
 
 
 async def test_customers_whom_the_books_have_never_seen_are_merged_too(
@@ -280,7 +283,10 @@ async def test_the_same_merge_again_says_the_same_and_writes_nothing(
     await earn(ledger, book, OTHER, (SOON, 3))
     await earn(ledger, book, LOSER, (SOON, 10), (LATER, 20))
     await merge(ledger, book, OTHER, LOSER)
-    await hold_back(ledger, book, LOSER, 4, (OTHER,))
+    held_back = order(
+        book, customer=LOSER, message_id="held", points=4, held_back=True, due_at=HELD_BACK_UNTIL, former=(OTHER,)
+    )
+    await ledger.grant(held_back)
     assert await merge(ledger, book) == 33
     await ledger.grant(order(book, customer=SURVIVOR, message_id="more", points=5, former=(LOSER, OTHER)))
     before = await written(owner)
@@ -343,16 +349,35 @@ async def test_another_brands_book_is_refused(ledger: Ledger, owner: asyncpg.Con
 # ---- At once
 
 
-async def test_merges_authorizations_and_refunds_at_once_lose_nothing(database: Database, book: Book) -> None:
+class LookUps:
+    """Who is one with whom, as a service would keep it: it is said here first, and then in the book."""
+
+    def __init__(self, customers: Sequence[int]) -> None:
+        self.survivors = {customer: customer for customer in customers}
+
+    def join(self, loser: int, survivor: int) -> None:
+        """Let all who are one with the loser be one with the survivor."""
+        self.survivors |= {each: survivor for each, now in self.survivors.items() if now == loser}
+
+    def group(self, customer: int) -> tuple[int, tuple[int, ...]]:
+        """Who she is now, and who was merged into her."""
+        survivor = self.survivors[customer]
+        return survivor, tuple(each for each, now in self.survivors.items() if now == survivor != each)
+
+
+MERGES = ((11, 10), (13, 12), (12, 10), (16, 15), (14, 10), (15, 10), (17, 10))
+CUSTOMERS = range(10, 18)
+
+
+async def test_merges_grants_and_redemptions_at_once_lose_nothing_and_pay_nothing_twice(database: Database, book: Book) -> None:
     pools = [await create_pool(database.application_url, APPLICATION_ROLE) for _ in range(2)]
     async with Ledger(pools[0]) as first, Ledger(pools[1]) as second:
-        ledgers = (first, second)
-        customers = range(10, 18)
-        for customer in customers:
+        ledgers, look_ups = (first, second), LookUps(CUSTOMERS)
+        for customer in CUSTOMERS:
             await earn(first, book, customer, (SOON, 40), (LATER, 60))
 
         async def shop(n: int, customer: int) -> int:
-            """Take 10 points, keep 4; what she paid."""
+            """Take 10 points and keep 4; how many those are."""
             result = await ledgers[n % 2].redeem(authorize(book, customer, 10, order_ref=f"order-{n}"))
             if result.outcome is RedemptionOutcome.MOVED:
                 moved_to = (await ledgers[n % 2].balance(book, customer)).moved_to
@@ -363,18 +388,39 @@ async def test_merges_authorizations_and_refunds_at_once_lose_nothing(database: 
             await redeemed(ledgers[(n + 1) % 2], refund(book, result.redemption.redemption, 3))
             return 4
 
-        async def unite() -> Counter[tuple[MergeOutcome, bool]]:
+        async def report(n: int, message_id: str, customer: int) -> GrantResult:
+            """Report a click; where the book knows of fewer merges than the look-ups do, tell it, and report again."""
+            survivor, former = look_ups.group(customer)
+            click = order(book, customer=survivor, former=former, message_id=message_id, points=2, expires_on=LATER)
+            result = await ledgers[n % 2].grant(click)
+            if result.outcome is not GrantOutcome.MOVED:
+                return result
+            survivor, former = look_ups.group(customer)
+            for loser in former:
+                await ledgers[n % 2].merge(book, loser=loser, survivor=survivor)
+            return await report(n, message_id, customer)
+
+        async def unite() -> set[MergeOutcome]:
             """Make all of them one, each merge asked for by both at once."""
             results: list[MergeResult] = []
-            for loser, survivor in ((11, 10), (13, 12), (12, 10), (16, 15), (14, 10), (15, 10), (17, 10)):
+            for loser, survivor in MERGES:
+                look_ups.join(loser, survivor)
                 results += await asyncio.gather(*(each.merge(book, loser=loser, survivor=survivor) for each in ledgers))
-            return Counter((result.outcome, result.replayed) for result in results)
+            return {result.outcome for result in results}
 
-        merges, paid = await asyncio.gather(unite(), asyncio.gather(*(shop(n, 10 + n % 8) for n in range(48))))
-        assert merges == {(MERGED, False): 7, (MERGED, True): 7}
-        balances = [await first.balance(book, customer) for customer in customers]
+        # Each click is reported twice, by the name that she had then.
+        reports = [report(n, f"message-{n % 60}", 10 + n % 60 % 8) for n in range(120)]
+        merges, paid, decided = await asyncio.gather(
+            unite(), asyncio.gather(*(shop(n, 10 + n % 8) for n in range(48))), asyncio.gather(*reports)
+        )
+        assert merges == {MERGED}
+        assert Counter((each.outcome, each.replayed) for each in decided) == {
+            (GrantOutcome.GRANTED, False): 60,
+            (GrantOutcome.GRANTED, True): 60,
+        }
+        balances = [await first.balance(book, customer) for customer in CUSTOMERS]
         assert [balance.moved_to for balance in balances] == [None, *[10] * 7]
-        assert [balance.spendable for balance in balances] == [800 - sum(paid), *[0] * 7]
+        assert [balance.spendable for balance in balances] == [800 + 60 * 2 - sum(paid), *[0] * 7]
         assert sum(balance.held for balance in balances) == 0
     for pool in pools:
         pool.terminate()
