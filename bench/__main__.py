@@ -2,7 +2,7 @@
 
     make bench                     all, within 40 minutes
     make bench QUICK=1             all, rougher, in less than three
-    make bench ONLY=engine_batch   one
+    make bench ONLY=engine_batch   one, or several with commas between them
 
 ``results.json`` holds ``{name: {ours, reference, ratio, unit}}``. A whole run makes it anew; ``ONLY`` changes its own entries.
 ``BENCH_OUT`` is another directory for results and pictures. ``BENCH_DATABASE_URL`` (a superuser's) takes any other server than
@@ -103,10 +103,10 @@ def main() -> None:
     only = os.environ.get("ONLY", "")
     quick = os.environ.get("QUICK", "") not in ("", "0")
     out = Path(os.environ.get("BENCH_OUT", "") or Path(__file__).parent)
-    chosen = find(only) if only else list(BENCHMARKS)
-    if not chosen:
-        names = ", ".join(name for benchmark in BENCHMARKS for name in benchmark.wanted)
-        sys.exit(f"There is no benchmark {only}. There are: {names}")
+    try:
+        chosen = find(only) if only else list(BENCHMARKS)
+    except KeyError as unknown:
+        sys.exit(unknown.args[0])
     known = results.read(out / "results.json") if only else {}
     # An overload has more connections than most systems allow a process at first.
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -219,7 +219,7 @@ class Posting:
 
     def __init__(self, books: Prepared, *, size: int) -> None:
         self._queue: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
-            books.application, posting.post_prepared, prepare=posting.prepare, batch_max=size
+            books.application, posting.post_prepared, prepare=posting.prepare, batch_max=size, wait_max_s=60.0
         )
         self._queue.start()
         self.granted = 0

@@ -46,6 +46,11 @@ BENCHMARKS: tuple[Benchmark, ...] = (
 )
 
 
-def find(name: str) -> list[Benchmark]:
-    """The benchmark that measures ``name``, if there is one."""
-    return [benchmark for benchmark in BENCHMARKS if name in benchmark.wanted]
+def find(names: str) -> list[Benchmark]:
+    """The benchmarks that measure ``names``, which have commas between them. Raises ``KeyError`` for a name there is not."""
+    wanted = names.split(",")
+    known = {name for benchmark in BENCHMARKS for name in benchmark.wanted}
+    for name in wanted:
+        if name not in known:
+            raise KeyError(f"There is no benchmark {name}. There are: {', '.join(sorted(known))}")
+    return [benchmark for benchmark in BENCHMARKS if not benchmark.wanted.keys().isdisjoint(wanted)]
