@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger
-from ledger.testing import NOON, fund, order, set_clock
+from ledger import Book, CapUse, Grade, GrantOutcome, GrantResult, Ledger, event_key
+from ledger.testing import NOON, bearing, fund, order, set_clock
 from tests.ledger.conftest import make_book
 
 DAY, GRANTED, CAP = timedelta(days=1), GrantOutcome.GRANTED, GrantOutcome.CAP_REACHED
@@ -64,7 +64,32 @@ async def test_what_no_report_can_come_near_any_more_is_forgotten(
         now = NOON + day * DAY
         await set_clock(owner, book, now)
         assert await outcome(ledger, book, f"day {day}", now, a_day(grants=1)) is GRANTED
-    assert await owner.fetchval("SELECT cardinality(counted_at) FROM ledger.cap_recent") == 4
+    # Today's, and those of the three days and an hour that a report may be late, and a day before.
+    assert await owner.fetchval("SELECT cardinality(counted_at) FROM ledger.cap_recent") == 5
+
+
+async def test_what_happened_so_long_ago_that_it_cannot_be_compared_passes_a_cap_of_the_last_day(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    caps = a_day(grants=1)
+    waits: dict[str, Any] = {"waits": True, "grade": Grade.D, "action": "open", "caps": caps}
+    for message_id, at in (("first", NOON), ("second", NOON + timedelta(hours=5))):
+        await set_clock(owner, book, at)
+        await ledger.grant(order(book, message_id=message_id, at=at, bearing=bearing(message_id=message_id), **waits))
+    assert await outcome(ledger, book, "first", NOON, caps, bearing=bearing(message_id="first", may_wait=("open",))) is GRANTED
+    # Four days later nobody knows any more what was granted around the second.
+    now = NOON + 5 * DAY
+    await set_clock(owner, book, now)
+    assert await outcome(ledger, book, "third", now, caps) is GRANTED
+    late = order(book, message_id="second", points=1, at=now, bearing=bearing(message_id="second", may_wait=("open",)))
+    await ledger.grant(late)
+    for message_id in ("first", "second"):
+        key = event_key(campaign_no=1, message_id=message_id, customer=7, action="open")
+        for_cap = await ledger.decision(book, 1, [key])
+        assert for_cap is not None
+        assert for_cap.outcome is CAP
+        again = await ledger.grant(order(book, message_id=message_id, at=NOON, action="open", caps=a_day(grants=9), again=True))
+        assert (again.outcome, again.replayed) == (CAP, True)
 
 
 reports = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 72), st.sampled_from([1, 2, 5])), min_size=1, max_size=25)
@@ -129,7 +154,8 @@ async def test_a_refusal_is_decided_again_when_asked(ledger: Ledger, owner: asyn
     refused = await ledger.grant(capped(1))
     assert refused.outcome is CAP
     still = await ledger.grant(capped(1, again=True))
-    assert (still.outcome, still.replayed) == (CAP, False)
+    assert (still.outcome, still.replayed, still.seq) == (CAP, True, refused.seq)
+    assert await owner.fetchval("SELECT place FROM ledger.event WHERE place IS NOT NULL") == 1
     assert (await ledger.grant(capped(2))).outcome is CAP
     paid = await ledger.grant(capped(2, again=True))
     assert (paid.outcome, paid.points, paid.replayed, paid.balance) == (GRANTED, 5, False, 10)
