@@ -192,7 +192,7 @@ class CustomerDirectory:
         """Create and attach in one transaction; ``False`` if somebody did something with one of them in between."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                if len(self.keys) > 1 and not await self._are_unknown(connection, brand, new, attached):
+                if not await self._are_unknown(connection, brand, new, attached):
                     return False
                 if not await rows.confirm(connection, to_confirm):
                     return False
@@ -207,9 +207,14 @@ class CustomerDirectory:
     async def _are_unknown(
         self, connection: rows.Connection, brand: Brand, new: list[_New], attached: list[tuple[Identity, Known]]
     ) -> bool:
-        """Say so once nobody else can make them known: a process with another key in use stores them as other rows."""
-        await rows.lock(connection, brand)
+        """Whether nobody has these identities yet, where the table's key alone does not see to it.
+
+        That is while there are two keys, or forms: a process with the other one in use stores them as other rows.
+        """
         wanted = [identity for identity, _ in attached] + [identity for each in new for identity in each.identities]
+        if all(len(identity.stored_as) == 1 for identity in wanted):
+            return True
+        await rows.lock(connection, brand)
         return not (await rows.find(connection, wanted)).known
 
     async def _recall(self, brand: Brand, wanted: Sequence[Identity]) -> Mapping[bytes, Known]:

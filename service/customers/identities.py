@@ -63,6 +63,14 @@ class Identity(msgspec.Struct, frozen=True):
         """What it is to be stored as; also what tells two identities apart."""
         return self.stored_as[0].mac
 
+    def outdates(self, stored: StoredAs) -> bool:
+        """Whether what it is stored as is to be replaced.
+
+        A key or form with a higher number than ours is one that other processes use already: they would only store it back.
+        """
+        ours = self.stored_as[0]
+        return stored != ours and stored.key_no <= ours.key_no and stored.form <= ours.form
+
 
 def identities(
     ref: CustomerRef, brand_id: int, keys: Sequence[IdentityKey], *, at: str = "/customer"

@@ -108,10 +108,7 @@ async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Id
         if not there:
             continue
         first = known[identity.mac] = by_mac[there[0].mac]
-        for stored in there:
-            # A key with a higher number is one that others use already: they would only store it back.
-            if stored.mac != identity.mac and stored.key_no <= identity.stored_as[0].key_no and by_mac[stored.mac] == first:
-                outdated[stored.mac] = identity
+        outdated |= {stored.mac: identity for stored in there if identity.outdates(stored) and by_mac[stored.mac] == first}
     return Found(known, outdated)
 
 
