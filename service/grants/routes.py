@@ -18,7 +18,7 @@ from service.bodies import BATCH_BYTES_MAX
 from service.campaigns.queries import campaign_ids, find_campaign
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
-from service.grants import actions, approvals
+from service.grants import actions, approvals, redecisions
 from service.grants.queries import describe
 from service.grants.schemas import (
     DECIDED,
@@ -28,6 +28,8 @@ from service.grants.schemas import (
     GrantResponse,
     GrantResults,
     ReconciliationResponse,
+    RedecideRequest,
+    RedecideResponse,
 )
 from service.idempotency import REPLAYED, decided
 from service.identifiers import parse_grant_id, parse_position, position
@@ -163,7 +165,7 @@ async def list_grants(
         return Page(items=[], next=None)
     events, following = await ledger.find_events(
         brand.book,
-        customer=None if known is None else known.customer,
+        customers=() if known is None else (known.customer, *known.former),
         campaign_no=campaign_no,
         outcomes=[number for number, (name, _) in DECIDED.items() if name == outcome],
         before=None if after is None else parse_position(after),
@@ -172,7 +174,27 @@ async def list_grants(
     return Page(items=[describe(event, campaigns) for event in events], next=None if following is None else position(following))
 
 
+@post(
+    "/v1/campaigns/{campaign_id:str}/redecide",
+    guards=[requires(Scope.CAMPAIGNS_WRITE)],
+    status_code=200,
+    tags=["campaigns"],
+    responses=problems("not_found", "campaign_paused"),
+)
+async def redecide_campaign(
+    campaign_id: FromPath[str], data: JSONBody[RedecideRequest], principal: NamedDependency[Principal], state: State
+) -> RedecideResponse:
+    """Decide anew what was refused for a cap or the budget, oldest first: after the budget was raised, or a cap.
+
+    Each event gets the points of its own version of the terms, and counts against that version's caps when it happened, with
+    the limits that they have now. Its points last as if earned today. Call it again with `next` until that is null; what is
+    paid is never paid again. What a `rolling_day` refused 72 hours ago stays refused. Each call is in the audit trail.
+    """
+    return await redecisions.redecide(state, principal, campaign_id, data)
+
+
 route_handlers: list[Any] = [
+    redecide_campaign,
     report_event,
     report_events,
     list_grants,

@@ -12,8 +12,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger
-from ledger.testing import authorize, capture, fund, order, refund, void
+from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position
+from ledger.posting import post_grants
+from ledger.testing import NOON, authorize, capture, fund, order, refund, void
 from service.database import APPLICATION_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
@@ -39,6 +40,16 @@ LOAD = (
     SELECT
         $1, 1, decode(md5(customer::text), 'hex'), customer, customer, 10, now(), now(), NULL, 1, 1, 1, 0, 'B', 'click',
         'email', 'loaded', '', 'api', NULL, NULL
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.event (
+        book_id, campaign_no, key, customer, seq, points, window_at, decided_at, campaign_version, principal, outcome, rule,
+        grade, action, channel, message_id, qualifier, source, place
+    )
+    SELECT
+        $1, 1, decode(md5('waits ' || customer), 'hex'), customer, customer, 0, now(), now(), 1, 1, 4, 0, 'D', 'open',
+        'email', 'loaded', '', 'api', 1000000 + customer
     FROM generate_series(11, $2::bigint) AS customer
     """,
     """
@@ -118,6 +129,10 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         assert (await ledger.merge(book, loser=newcomer, survivor=newcomer + 100)).points
         assert await ledger.redemption(book, held.redemption)
         assert (await ledger.merge(book, loser=newcomer, survivor=newcomer + 100)).replayed
+        for outcomes in ((), (GrantOutcome.WAITING,), (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)):
+            assert (await ledger.find_events(book, outcomes=outcomes, limit=5))[0]
+            assert (await ledger.find_events(book, outcomes=outcomes, customers=(2, 3), limit=1000))[0]
+        assert await ledger.happenings(book, after=Position(5, 1), limit=1000)
 
 
 @pytest.mark.slow
@@ -142,3 +157,59 @@ async def test_no_hot_statement_scans_a_table_whatever_the_planner_knows(
     assert await scanned(1) == [], "full, never analyzed"
     await owner.execute("ANALYZE")
     assert await scanned(2) == [], "full, analyzed"
+
+
+_READ = """
+SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows
+FROM pg_stat_xact_user_tables WHERE schemaname = 'ledger' ORDER BY relname
+"""
+
+
+async def rows_read(owner: asyncpg.Connection[Any], book: Book, customer: int, caps: tuple[CapUse, ...]) -> dict[str, int]:
+    """How many rows of each table one grant reads. It is taken back."""
+    transaction = owner.transaction()
+    await transaction.start()
+    (paid,) = await post_grants(owner, [order(book, customer=customer, message_id="another", caps=caps, unlimited=True)])
+    assert paid.outcome is GrantOutcome.GRANTED
+    rows = await owner.fetch(_READ)
+    await transaction.rollback()
+    return {row["relname"]: row["rows"] for row in rows}
+
+
+@pytest.mark.slow
+async def test_caps_cost_the_same_for_whoever_has_earned_much_before(owner: asyncpg.Connection[Any]) -> None:
+    book = await make_book(owner)  # rows are loaded that no log explains: not for the audit
+    caps = (
+        CapUse(0, None, max_grants=100),
+        CapUse(1, NOON.date(), max_grants=100),
+        CapUse(2, date(2000, 1, 1), max_points=10**9),
+        CapUse(3, NOON.date(), max_grants=100, shared=True),
+    )
+    for customer in (11, 12):
+        await post_grants(owner, [order(book, customer=customer, caps=caps, unlimited=True)])
+    before = await rows_read(owner, book, 11, caps)
+    for statement in (
+        """
+        INSERT INTO ledger.transfer (
+            book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, campaign_no, verb, debit, credit, event_key
+        )
+        SELECT
+            book_id, 1000000 + n, posted_at, occurred_at, 5, 11, 1000000 + n, 1, 2, debit, credit, decode(md5(n::text), 'hex')
+        FROM ledger.transfer, generate_series(1, $1::integer) AS n
+        WHERE transfer.customer = 11
+        """,
+        """
+        INSERT INTO ledger.event
+        SELECT
+            book_id, 1, decode(md5(n::text), 'hex'), 11, 1000000 + n, 5, window_at - interval '9 days', decided_at, NULL, 1,
+            1, 1, 0, 'B', 'click', 'sms', 'loaded ' || n, '', 'api', NULL, NULL
+        FROM ledger.event, generate_series(1, $1::integer) AS n
+        WHERE event.customer = 11
+        """,
+    ):
+        await owner.execute(statement, 5 * CUSTOMERS)
+    await owner.execute("ANALYZE")
+    after = await rows_read(owner, book, 11, caps)
+    # Attempts that were taken back leave a few versions of rows to look at.
+    assert after["cap_use"] > 0
+    assert sum(after.values()) < sum(before.values()) + 20 < 100
