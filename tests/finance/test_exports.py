@@ -101,7 +101,7 @@ async def test_accounts_are_what_their_transfers_add_up_to(busy_till: Till, at_c
         sums[row["credit"]] = sums.get(row["credit"], 0) + int(row["amount"])
     accounts = rows_of(tmp_path / "accounts.csv")
     assert {row["account"]: int(row["balance"]) for row in accounts} == sums
-    balances = dict.fromkeys(range(1, 8), 0)
+    balances = dict.fromkeys(range(1, 9), 0)
     for row in accounts:
         if row["kind"] == "lot":
             balances[int(row["customer"])] += int(row["balance"])
@@ -141,7 +141,7 @@ async def test_hledger_finds_the_balances_that_the_api_answers(
     assert checked.returncode == 0, checked.stderr
     report = run(hledger, "-f", journal, "balance", "Liabilities:Customers", "--flat", "--output-format=csv", "--empty")
     found = {row["account"]: -int(row["balance"].split()[0]) for row in csv.DictReader(report.stdout.splitlines())}
-    for customer in range(1, 8):
+    for customer in range(1, 9):
         balance = await busy_till.ledger.balance(busy_till.book, customer)
         assert found[f"Liabilities:Customers:C{customer}"] == balance.spendable
 

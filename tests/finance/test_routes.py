@@ -33,7 +33,7 @@ async def test_the_trial_balance_balances_and_says_what_is_owed(api: Api, busy_t
     for account in report["accounts"]:
         assert account["balance"] == account["credits"] - account["debits"]
         owed[account["kind"]] += account["balance"]
-    balances = [await busy_till.ledger.balance(busy_till.book, customer) for customer in range(1, 8)]
+    balances = [await busy_till.ledger.balance(busy_till.book, customer) for customer in range(1, 9)]
     assert owed["lot"] == sum(balance.spendable for balance in balances)
     assert owed["held"] == sum(balance.held for balance in balances)
     assert sum(owed.values()) == 0
@@ -71,10 +71,10 @@ async def test_the_log_comes_in_pages_whose_end_is_the_next_ones_start(api: Api)
     log = [transfer for page in pages for transfer in page]
     assert [transfer["seq"] for transfer in log] == list(range(1, len(log) + 1))
     assert log == (await get(api, "/v1/ledger/transfers", limit=1000))["items"]
-    assert {transfer["verb"] for transfer in log} == {"fund", "grant", "authorize", "capture", "void", "refund"}
+    assert {transfer["verb"] for transfer in log} == {"fund", "grant", "authorize", "capture", "void", "refund", "merge"}
     for transfer in log:
         assert (transfer["grant_id"] is not None) is (transfer["verb"] == "grant")
-        assert (transfer["redemption_id"] is not None) is (transfer["verb"] not in {"fund", "grant"})
+        assert (transfer["redemption_id"] is not None) is (transfer["verb"] not in {"fund", "grant", "merge"})
     assert (await get(api, "/v1/ledger/transfers", cut="5"))["next"] is None
     assert len((await get(api, "/v1/ledger/transfers", cut="5"))["items"]) == 5
 
