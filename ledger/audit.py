@@ -149,7 +149,8 @@ _CHECKS = {
             SELECT event.key,
                 (event.outcome IN (2, 3, 4)) <> (event.place IS NOT NULL) OR event.place > head.places
                     OR (event.outcome <> 4 AND event.terms IS NOT NULL)
-                    OR event.place = lag(event.place) OVER by_place OR event.seq < lag(event.seq) OVER by_place AS wrong
+                    OR event.place = lag(event.place) OVER by_place
+                    OR (event.place IS NOT NULL AND event.seq < lag(event.seq) OVER by_place) AS wrong
             FROM ledger.event
             JOIN ledger.head ON head.book_id = event.book_id
             WHERE event.book_id = $1 AND (event.place IS NOT NULL OR event.outcome <> 1)

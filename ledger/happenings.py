@@ -1,24 +1,26 @@
 """What was decided and posted, in order: one event, lists of events newest first, and the feed of all that happened.
 
-A place in that order is a ``Position``. A transfer's is its ``seq``. An event that moved no points (refused, or waiting) has
-the ``seq`` of the head at its decision, which others share and which comes up again as long as the head stays there. So such
-events stand behind the transfer of that ``seq``, by campaign and key, and the feed tells them once the head has gone on: then
-no other can come in between, because every decision is made under the head's lock.
+Two streams of a book are numbered: its transfers by ``seq``, and its decisions that moved no points, on what was refused or
+waits, by ``place``. Such a decision has the ``seq`` of the head at its time too, and stands behind the transfer of that one.
+Both numbers are given out under the head's lock, so whatever is decided later has a higher one: a reader who keeps how far it
+has come in both misses nothing, and waits for nothing. What waited and is decided leaves its place and is told anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
 
 from ledger import chart
-from ledger.chart import OwnerTag
+from ledger.chart import Kind, OwnerTag
 from ledger.types import Book, Event, GrantOutcome, Happening, Position, Verb
 
 SCANNED = 10_000
 """How much of the log one page of a list looks through, so that a rare event does not cost the whole log."""
+
+_TOLD_BY_THE_LOG = frozenset({GrantOutcome.GRANTED, GrantOutcome.HELD_BACK, GrantOutcome.REJECTED})
 
 _EVENT_COLUMNS = """
     event.campaign_no, event.key, event.customer, event.outcome, event.points, event.seq, event.grade::text AS grade,
@@ -33,71 +35,127 @@ JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
 WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = $4
 """
 
-_HEAD_SEQ = "SELECT seq FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
+_BEYOND_ALL = "SELECT head.seq + 1 AS seq, head.places + 1 AS place FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
 
-# The conditions in braces are constants of this module, present only where they are asked for: each list has a plan of its own.
-_EVENTS = """
-WITH found AS (
-    (
-        SELECT transfer.seq, false AS unpaid, transfer.campaign_no, transfer.event_key AS key
-        FROM ledger.transfer
-        WHERE transfer.book_id = $1 AND transfer.verb = 2 AND transfer.seq <= $3 AND transfer.seq > $7
-            AND {granted} {transfer_customer} {transfer_campaign}
-        ORDER BY transfer.seq DESC
-        LIMIT $8
-    )
-    UNION ALL
-    (
-        SELECT event.seq, true, event.campaign_no, event.key
-        FROM ledger.event
-        WHERE event.book_id = $1 AND event.outcome <> 1 AND event.seq > $7
-            AND (event.seq, event.campaign_no, event.key) < ($4, $5, $6)
-            AND {unpaid} {event_customer} {event_campaign}
-        ORDER BY event.seq DESC, event.campaign_no DESC, event.key DESC
-        LIMIT $8
-    )
+# How far down a page looks: not below $2 and $4, and in both streams to the same point in time. What is as old as the first
+# decision that is left out is left out too.
+_LOWEST = """
+WITH lowest AS (
+    SELECT greatest(
+        $2::bigint,
+        (
+            SELECT event.seq + 1
+            FROM ledger.event
+            WHERE event.book_id = $1 AND event.place < $4
+            ORDER BY event.place DESC
+            LIMIT 1
+        )
+    ) AS seq
 )
-SELECT {columns}
-FROM found
-JOIN ledger.event ON event.book_id = $1 AND event.campaign_no = found.campaign_no AND event.key = found.key
-JOIN ledger.head ON head.book_id = $1 AND head.brand_id = $2
-WHERE $9::bigint IS NULL OR event.customer = $9
-ORDER BY found.seq DESC, found.unpaid DESC, found.campaign_no DESC, found.key DESC
-LIMIT $8
+SELECT
+    lowest.seq,
+    coalesce(
+        (
+            SELECT event.place + 1
+            FROM ledger.event
+            WHERE event.book_id = $1 AND event.place < $3 AND event.place >= $4 AND event.seq + 1 < lowest.seq
+            ORDER BY event.place DESC
+            LIMIT 1
+        ),
+        $4::bigint
+    ) AS place
+FROM lowest
 """
 
-# One statement, so one snapshot: what it sees of the head is what it sees of the events.
+# The conditions in braces are constants of this module, present only where they are asked for: each list has a plan of its own.
+# Events are looked up one by one (LIMIT 1, or for an outcome as a value): a plain join would let the planner read them all.
+_EVENTS = """
+WITH found AS (
+    SELECT told.seq, NULL::bigint AS place, told.campaign_no, told.key
+    FROM {of_each_customer} (
+        SELECT transfer.seq, transfer.campaign_no, transfer.event_key AS key
+        FROM ledger.transfer
+        WHERE transfer.book_id = $1 AND transfer.seq < $3 AND transfer.seq >= $5 AND {transfer_told}
+            {transfer_customer} {transfer_campaign}
+        ORDER BY transfer.seq DESC
+        LIMIT $7
+    ) AS told
+    UNION ALL
+    SELECT told.seq, told.place, told.campaign_no, told.key
+    FROM {of_each_customer} (
+        SELECT event.seq, event.place, event.campaign_no, event.key
+        FROM ledger.event
+        WHERE event.book_id = $1 AND event.place < $4 AND event.place >= $6 AND {event_told}
+            {event_customer} {event_campaign}
+        ORDER BY event.place DESC
+        LIMIT $7
+    ) AS told
+)
+SELECT found.place, event.*
+FROM found
+JOIN ledger.head ON head.book_id = $1 AND head.brand_id = $2
+CROSS JOIN LATERAL (
+    SELECT {columns}
+    FROM ledger.event
+    WHERE event.book_id = $1 AND event.campaign_no = found.campaign_no AND event.key = found.key
+    LIMIT 1
+) AS event
+ORDER BY found.seq DESC, found.place DESC NULLS LAST
+LIMIT $7
+"""
+
+_OF_EACH_CUSTOMER = "unnest($8::bigint[]) AS one (customer) CROSS JOIN LATERAL"
+
+_OUTCOME_HELD_BACK = """
+(
+    SELECT event.outcome
+    FROM ledger.event
+    WHERE event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
+)
+"""
+
+# One statement, so one snapshot: both streams are seen up to the same commit.
 _FEED = """
 WITH found AS (
     (
-        SELECT transfer.seq, false AS unpaid, transfer.campaign_no, transfer.event_key AS key
+        SELECT transfer.seq, NULL::bigint AS place, transfer.campaign_no, transfer.event_key AS key
         FROM ledger.transfer
         WHERE transfer.book_id = $1 AND transfer.seq > $3 AND transfer.customer IS NOT NULL
         ORDER BY transfer.seq
-        LIMIT $6
+        LIMIT $5
     )
     UNION ALL
     (
-        SELECT event.seq, true, event.campaign_no, event.key
+        SELECT event.seq, event.place, event.campaign_no, event.key
         FROM ledger.event
-        WHERE event.book_id = $1 AND event.outcome <> 1
-            AND (event.seq, event.campaign_no, event.key) > ($3, $4, $5)
-            AND event.seq < (SELECT head.seq FROM ledger.head WHERE head.book_id = $1)
-        ORDER BY event.seq, event.campaign_no, event.key
-        LIMIT $6
+        WHERE event.book_id = $1 AND event.place > $4
+        ORDER BY event.place
+        LIMIT $5
     )
 )
 SELECT
-    found.seq, found.unpaid, found.campaign_no, found.key,
+    found.seq, found.place, found.campaign_no, found.key,
     transfer.posted_at, transfer.verb, transfer.amount, transfer.customer AS transfer_customer, transfer.transaction_id,
     transfer.debit, transfer.credit,
     event.outcome, event.customer AS event_customer, event.decided_at, event.action, event.channel, event.message_id
 FROM found
 JOIN ledger.head ON head.book_id = $1 AND head.brand_id = $2
-LEFT JOIN ledger.transfer ON NOT found.unpaid AND transfer.book_id = $1 AND transfer.seq = found.seq
-LEFT JOIN ledger.event ON event.book_id = $1 AND event.campaign_no = found.campaign_no AND event.key = found.key
-ORDER BY found.seq, found.unpaid, found.campaign_no, found.key
-LIMIT $6
+LEFT JOIN LATERAL (
+    SELECT
+        transfer.posted_at, transfer.verb, transfer.amount, transfer.customer, transfer.transaction_id, transfer.debit,
+        transfer.credit
+    FROM ledger.transfer
+    WHERE found.place IS NULL AND transfer.book_id = $1 AND transfer.seq = found.seq
+    LIMIT 1
+) AS transfer ON true
+LEFT JOIN LATERAL (
+    SELECT event.outcome, event.customer, event.decided_at, event.action, event.channel, event.message_id
+    FROM ledger.event
+    WHERE event.book_id = $1 AND event.campaign_no = found.campaign_no AND event.key = found.key
+    LIMIT 1
+) AS event ON true
+ORDER BY found.seq, found.place NULLS FIRST
+LIMIT $5
 """
 
 
@@ -111,51 +169,73 @@ async def find_events(
     pool: asyncpg.Pool[Any],
     book: Book,
     *,
-    customer: int | None = None,
+    customers: Sequence[int] = (),
     campaign_no: int | None = None,
     outcomes: Sequence[GrantOutcome] = (),
     before: Position | None = None,
     limit: int = 100,
 ) -> tuple[list[Event], Position | None]:
-    """A page of events, newest first, and where the next one begins; ``None`` at the end. No ``outcomes`` are all.
+    """A page of events, newest first, and where the next one begins; ``None`` at the end.
 
-    A page may hold fewer than ``limit``, or none, and not be the last: it looks through ``SCANNED`` of the log.
+    No ``customers`` are everybody, no ``outcomes`` are all. A page may hold fewer than ``limit``, or none, and not be the last:
+    without ``customers`` it looks through ``SCANNED`` of each stream.
     """
     if before is None:
-        head = await pool.fetchval(_HEAD_SEQ, book.book_id, book.brand_id)
-        before = Position((head or 0) + 1)
-    lowest = -1 if customer is not None else max(-1, before.seq - SCANNED)
-    statement = _EVENTS.format(
-        columns=_EVENT_COLUMNS,
-        granted="true" if not outcomes or GrantOutcome.GRANTED in outcomes else "false",
-        unpaid=f"event.outcome IN ({', '.join(str(int(each)) for each in outcomes)})" if outcomes else "true",
-        transfer_customer="" if customer is None else "AND transfer.customer = $9",
-        event_customer="" if customer is None else "AND event.customer = $9",
-        transfer_campaign="" if campaign_no is None else f"AND transfer.campaign_no = {int(campaign_no)}",
-        event_campaign="" if campaign_no is None else f"AND event.campaign_no = {int(campaign_no)}",
-    )
+        head = await pool.fetchrow(_BEYOND_ALL, book.book_id, book.brand_id)
+        before = Position() if head is None else Position(head["seq"], head["place"])
+    lowest = Position() if customers else await _lowest(pool, book, before)
+    arguments = (book.book_id, book.brand_id, before.seq, before.place, lowest.seq, lowest.place, limit + 1)
     rows = await pool.fetch(
-        statement,
-        book.book_id,
-        book.brand_id,
-        before.seq if before.is_event else before.seq - 1,
-        before.seq,
-        before.campaign_no,
-        before.key,
-        lowest,
-        limit + 1,
-        customer,
+        _EVENTS.format(
+            columns=_EVENT_COLUMNS,
+            transfer_told=_transfer_told(outcomes),
+            event_told="true" if not outcomes else f"event.outcome IN ({_numbers(outcomes)})",
+            of_each_customer=_OF_EACH_CUSTOMER if customers else "",
+            transfer_customer="AND transfer.customer = one.customer" if customers else "",
+            event_customer="AND event.customer = one.customer" if customers else "",
+            transfer_campaign="" if campaign_no is None else f"AND transfer.campaign_no = {int(campaign_no)}",
+            event_campaign="" if campaign_no is None else f"AND event.campaign_no = {int(campaign_no)}",
+        ),
+        *arguments,
+        *([list(customers)] if customers else []),
     )
-    events = [_event(row) for row in rows[:limit]]
-    if len(rows) > limit:
-        return events, events[-1].position
-    return events, Position(lowest + 1) if lowest > -1 else None
+    for row in rows[:limit]:
+        before = Position(row["seq"], before.place) if row["place"] is None else Position(before.seq, row["place"])
+    if len(rows) <= limit:
+        before = lowest
+    # Both streams begin with 1.
+    return [_event(row) for row in rows[:limit]], before if max(before.seq, before.place) > 1 else None
 
 
 async def happenings(pool: asyncpg.Pool[Any], book: Book, *, after: Position, limit: int = 100) -> list[Happening]:
     """The feed: what happened to customers behind ``after``, oldest first. Whatever comes later comes behind it."""
-    rows = await pool.fetch(_FEED, book.book_id, book.brand_id, after.seq, after.campaign_no, after.key, limit)
-    return [_happening(row) for row in rows]
+    rows = await pool.fetch(_FEED, book.book_id, book.brand_id, after.seq, after.place, limit)
+    found: list[Happening] = []
+    for row in rows:
+        after = Position(row["seq"], after.place if row["place"] is None else row["place"])
+        found.append(_happening(row, after))
+    return found
+
+
+async def _lowest(pool: asyncpg.Pool[Any], book: Book, before: Position) -> Position:
+    row = await pool.fetchrow(_LOWEST, book.book_id, before.seq - SCANNED, before.place, before.place - SCANNED)
+    assert row is not None
+    return Position(max(0, row["seq"]), max(0, row["place"]))
+
+
+def _transfer_told(outcomes: Sequence[GrantOutcome]) -> str:
+    """Which transfers of the log stand for an event: grants, and points held back, which may be granted or rejected since."""
+    if not outcomes:
+        return f"transfer.verb IN ({Verb.GRANT:d}, {Verb.HOLD_BACK:d})"
+    told = _TOLD_BY_THE_LOG.intersection(outcomes)
+    if not told:
+        return "false"
+    held_back = f"transfer.verb = {Verb.HOLD_BACK:d} AND {_OUTCOME_HELD_BACK} IN ({_numbers(told)})"
+    return f"(transfer.verb = {Verb.GRANT:d} OR {held_back})" if GrantOutcome.GRANTED in told else f"({held_back})"
+
+
+def _numbers(outcomes: Iterable[GrantOutcome]) -> str:
+    return ", ".join(str(int(each)) for each in outcomes)
 
 
 def _event(row: Any) -> Event:
@@ -180,16 +260,17 @@ def _event(row: Any) -> Event:
     )
 
 
-def _happening(row: Any) -> Happening:
-    unpaid = row["unpaid"]
-    names = () if unpaid else (chart.describe_account(row["debit"]), chart.describe_account(row["credit"]))
+def _happening(row: Any, position: Position) -> Happening:
+    posted = row["place"] is None
+    names = (chart.describe_account(row["debit"]), chart.describe_account(row["credit"])) if posted else ()
     return Happening(
-        position=Position(row["seq"], row["campaign_no"], row["key"]) if unpaid else Position(row["seq"]),
-        verb=None if unpaid else Verb(row["verb"]),
-        outcome=GrantOutcome(row["outcome"]) if unpaid else None,
-        at=row["decided_at"] if unpaid else row["posted_at"],
-        customer=row["event_customer"] if unpaid else row["transfer_customer"],
-        points=0 if unpaid else row["amount"],
+        position=position,
+        verb=Verb(row["verb"]) if posted else None,
+        outcome=None if posted else GrantOutcome(row["outcome"]),
+        at=row["posted_at"] if posted else row["decided_at"],
+        customer=row["transfer_customer"] if posted else row["event_customer"],
+        points=row["amount"] if posted else 0,
+        balance_change=sum(row["amount"] * sign for name, sign in zip(names, (-1, 1), strict=False) if name.kind is Kind.LOT),
         transaction_id=row["transaction_id"],
         campaign_no=row["campaign_no"],
         key=row["key"],

@@ -109,7 +109,7 @@ class Ledger:
         self,
         book: Book,
         *,
-        customer: int | None = None,
+        customers: Sequence[int] = (),
         campaign_no: int | None = None,
         outcomes: Sequence[GrantOutcome] = (),
         before: Position | None = None,
@@ -117,7 +117,7 @@ class Ledger:
     ) -> tuple[list[Event], Position | None]:
         """A page of events, newest first, and where the next page begins."""
         return await happenings.find_events(
-            self._pool, book, customer=customer, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
+            self._pool, book, customers=customers, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
         )
 
     async def refusals(

@@ -458,20 +458,13 @@ class Cut(msgspec.Struct, frozen=True):
     posted_at: datetime
 
 
-class Position(msgspec.Struct, frozen=True, order=True):
-    """A place in the order of all that happened in a book (see ``happenings``).
-
-    That of a transfer has no key; events that moved no points stand behind the transfer of their ``seq``.
+class Position(msgspec.Struct, frozen=True):
+    """How far a reader has come in all that happened in a book (see ``happenings``): in its transfers, which are numbered by
+    ``seq``, and in its decisions that moved no points, which are numbered by ``place``.
     """
 
-    seq: int
-    campaign_no: int = 0
-    key: bytes = b""
-
-    @property
-    def is_event(self) -> bool:
-        """Whether this is the place of an event that moved no points."""
-        return self.key != b""
+    seq: int = 0
+    place: int = 0
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -494,13 +487,6 @@ class Event(msgspec.Struct, frozen=True):
     qualifier: str
     source: str
     metadata: str | None
-
-    @property
-    def position(self) -> Position:
-        """Where it stands in the order of all that happened."""
-        if self.outcome is GrantOutcome.GRANTED:
-            return Position(self.seq)
-        return Position(self.seq, self.campaign_no, self.key)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -525,7 +511,10 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """One thing that happened to a customer: a transfer (``verb``), or an event that moved no points (``outcome``)."""
+    """One thing that happened to a customer: a transfer (``verb``), or an event that moved no points (``outcome``).
+
+    ``position`` is that of a reader who has come so far. ``balance_change`` is what the transfer did to what she can spend.
+    """
 
     position: Position
     verb: Verb | None
@@ -533,6 +522,7 @@ class Happening(msgspec.Struct, frozen=True):
     at: datetime
     customer: int
     points: int
+    balance_change: int
     transaction_id: int | None
     campaign_no: int | None
     key: bytes | None

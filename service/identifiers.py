@@ -11,7 +11,7 @@ from ledger import Position
 _GRANT = re.compile(r"grt_([0-7][0-9a-f]{7})([0-9a-f]{32})")
 _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
-_POSITION = re.compile(r"([0-9]{1,18})(?:\.([0-7][0-9a-f]{7})([0-9a-f]{32}))?")
+_POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 CUSTOMER_ID_PREFIX = "cus_"
 """How our own number of a customer begins; a brand's own id never does."""
 
@@ -41,17 +41,14 @@ def parse_redemption_id(text: str) -> tuple[int, int] | None:
 
 
 def position(at: Position) -> str:
-    """Return the text of a place in the order of all that happened: a transfer's ``seq``, or ``seq.`` and what an event is."""
-    return f"{at.seq}.{at.campaign_no:08x}{at.key.hex()}" if at.is_event else str(at.seq)
+    """Return the text of how far a reader has come: in the log, and in what moved no points."""
+    return f"{at.seq}.{at.place}"
 
 
 def parse_position(text: str) -> Position | None:
-    """Return the place."""
+    """Return how far a reader has come."""
     match = _POSITION.fullmatch(text)
-    if match is None or not match[1].isascii():
-        return None
-    seq = int(match[1])
-    return Position(seq) if match[2] is None else Position(seq, int(match[2], 16), bytes.fromhex(match[3]))
+    return Position(int(match[1]), int(match[2])) if match else None
 
 
 def request_id(proposed: str | None) -> str:

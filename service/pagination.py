@@ -22,9 +22,9 @@ AfterNumber = Annotated[int | None, QueryParameter(ge=0, le=2**31 - 1, descripti
 
 AfterPosition = Annotated[
     str | None,
-    QueryParameter(pattern="^[0-9]{1,18}(\\.[0-7][0-9a-f]{39})?$(?!\\n)", description="The `next` of the page before."),
+    QueryParameter(pattern="^[0-9]{1,18}\\.[0-9]{1,18}$(?!\\n)", description="The `next` of the page before."),
 ]
-"""``after: AfterPosition = None``, for lists whose cursor is a place in the order of all that happened."""
+"""``after: AfterPosition = None``, for lists whose cursor is a position in all that happened."""
 
 T = TypeVar("T")
 

@@ -4,35 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
 from ledger import GrantOutcome, Happening
 from service import identifiers
 
-_TYPES = {GrantOutcome.WAITING: "waiting", GrantOutcome.CAP_REACHED: "refused", GrantOutcome.BUDGET_EXHAUSTED: "refused"}
-_REASONS: Mapping[GrantOutcome, Literal["stronger_evidence_needed", "cap_reached", "budget_exhausted"]] = {
-    GrantOutcome.WAITING: "stronger_evidence_needed",
-    GrantOutcome.CAP_REACHED: "cap_reached",
-    GrantOutcome.BUDGET_EXHAUSTED: "budget_exhausted",
+Type = Literal[
+    "waiting",
+    "refused",
+    "grant",
+    "hold_back",
+    "mature",
+    "reject",
+    "authorize",
+    "capture",
+    "void",
+    "refund",
+    "expire",
+    "clawback",
+    "adjust",
+    "merge",
+    "open",
+]
+"""What moved no points, and every verb of the log but ``fund``, which happens to no customer."""
+
+Reason = Literal["stronger_evidence_needed", "cap_reached", "budget_exhausted"]
+
+_OUTCOMES: Mapping[GrantOutcome, tuple[Type, Reason]] = {
+    GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
+    GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
+    GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
 }
 
 
 class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened to a customer.
 
-    ``position`` is its place, for ``after``. ``type`` is a verb of the log (``grant``, ``authorize``, ``capture``, ``void``,
-    ``refund``, ``expire`` ...), ``waiting`` or ``refused``. ``customer`` is our number of the customer. An operation on points
-    with several last days is an entry for each, with one ``transaction_id``.
+    ``position`` is for ``after``. ``type`` is a verb of the log, ``waiting`` or ``refused``. Points that are held back
+    (``hold_back``) become hers (``mature``) or go back to the budget (``reject``). A customer who is merged into another gives
+    what she has and the other gets it: two entries (``merge``) for each last day.
+    ``customer`` is our number of the customer, ``points`` how many were moved, and ``balance_change`` what that did to what she
+    can spend. An operation on points with several last days is an entry for each, with one ``transaction_id``.
     """
 
     position: str
-    type: str
-    reason: Literal["stronger_evidence_needed", "cap_reached", "budget_exhausted"] | None
+    type: Type
+    reason: Reason | None
     at: datetime
     customer: int
     points: int
+    balance_change: int
     campaign: str | None
     grant_id: str | None
     redemption_id: str | None
@@ -44,14 +67,16 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, happening: Happening, book_id: int, campaigns: Mapping[int, str]) -> FeedEntry:
         """The entry as the API shows it; ``campaigns`` names campaigns by number."""
-        no, key, verb, outcome = happening.campaign_no, happening.key, happening.verb, happening.outcome
+        no, key = happening.campaign_no, happening.key
+        entry_type, reason = _type_and_reason(happening)
         return cls(
             position=identifiers.position(happening.position),
-            type=_TYPES[outcome] if outcome is not None else verb.name.lower() if verb is not None else "",
-            reason=None if outcome is None else _REASONS[outcome],
+            type=entry_type,
+            reason=reason,
             at=happening.at,
             customer=happening.customer,
             points=happening.points,
+            balance_change=happening.balance_change,
             campaign=None if no is None else campaigns.get(no, str(no)),
             grant_id=None if no is None or key is None else identifiers.grant_id(no, key),
             redemption_id=None if happening.redemption is None else identifiers.redemption_id(book_id, happening.redemption),
@@ -60,6 +85,13 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
             channel=happening.channel,
             message_id=happening.message_id,
         )
+
+
+def _type_and_reason(happening: Happening) -> tuple[Type, Reason | None]:
+    if happening.outcome is not None:
+        return _OUTCOMES[happening.outcome]
+    assert happening.verb is not None, "what happened is a transfer or an event"
+    return cast("Type", happening.verb.name.lower()), None
 
 
 class FeedPage(msgspec.Struct, frozen=True):

@@ -61,9 +61,7 @@ class Site:
 
 
 @pytest.fixture
-async def site(
-    database: Database, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
-) -> AsyncGenerator[Site]:
+async def site(database: Database, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Site]:
     """The service of the brand Bluebird Coffee. It never says that it is too busy, however busy the machine is."""
     monkeypatch.setattr(visits, "PATIENCE_S", 60.0)
     brand = await make_brand(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from typing import Any, get_args
 
 import asyncpg
 import pytest
 
+from ledger import Verb
+from service.feed.schemas import Type
 from tests.api_fixtures import Api, make_brand, make_keys
 
 CAMPAIGN: dict[str, Any] = {
@@ -27,6 +29,9 @@ async def funded(api: Api) -> Api:
     """A campaign of which a customer is paid four clicks a day."""
     (await api.client("admin").post("/v1/campaigns", json=CAMPAIGN)).raise_for_status()
     return api
+
+
+POSTED = {"grant", "authorize", "capture", "void", "refund", "expire"}
 
 
 async def report(api: Api, customer: str, message: str, action: str = "click", **changed: Any) -> Any:
@@ -59,7 +64,8 @@ async def test_the_feed_tells_what_happened_in_order(funded: Api) -> None:
     weak = await report(funded, "c-1", "m-6", "open")
     assert (refused["reason"], weak["outcome"]) == ("cap_reached", "waiting")
     quiet = await feed(funded)
-    assert [entry["grant_id"] for entry in quiet["items"]] == granted
+    assert [entry["grant_id"] for entry in quiet["items"]] == [*granted, refused["grant_id"], weak["grant_id"]]
+    assert (quiet["items"][5]["type"], quiet["items"][5]["reason"]) == ("waiting", "stronger_evidence_needed")
 
     order = {"customer": {"id": "c-1"}, "points": 12, "order_ref": "order-1"}
     held = await step(funded, "/v1/redemptions", "a", **order)
@@ -73,17 +79,20 @@ async def test_the_feed_tells_what_happened_in_order(funded: Api) -> None:
     types = ["grant"] * 4 + ["refused", "authorize", "capture", "void", "refund", "grant"]
     assert [entry["type"] for entry in entries] == types
     assert [entry["points"] for entry in entries] == [5, 5, 5, 5, 0, 12, 10, 2, 3, 1]
+    assert [entry["balance_change"] for entry in entries] == [5, 5, 5, 5, 0, -12, 0, 2, 3, 1]
     assert entries[4]["grant_id"] == refused["grant_id"]
     assert (entries[4]["reason"], entries[4]["message_id"], entries[4]["action"]) == ("cap_reached", "m-5", "click")
     assert {entry["redemption_id"] for entry in entries[5:9]} == {held["redemption_id"]}
     assert entries[9]["grant_id"] == weak["grant_id"]
     assert len({entry["customer"] for entry in entries}) == 1
     assert entries[6]["transaction_id"] == entries[7]["transaction_id"]
+    balance = (await funded.client("storefront").get("/v1/customers/c-1/balance")).json()["balance"]
+    assert sum(entry["balance_change"] for entry in entries) == balance
 
 
 async def test_the_feed_goes_on_where_it_was_left(funded: Api) -> None:
     empty = await feed(funded)
-    assert (empty["items"], empty["next"], empty["more"]) == ([], "0", False)
+    assert (empty["items"], empty["next"], empty["more"]) == ([], "0.0", False)
     for n in range(3):
         await report(funded, "c-1", f"m-{n}")
     whole = await feed(funded, empty["next"])
@@ -95,21 +104,21 @@ async def test_the_feed_goes_on_where_it_was_left(funded: Api) -> None:
     assert (end["items"], end["next"], end["more"]) == ([], whole["next"], False)
 
 
-async def test_what_is_refused_while_nothing_else_happens_is_not_passed_over(funded: Api) -> None:
+async def test_what_is_refused_is_told_at_once_also_while_no_points_move(funded: Api) -> None:
     for n in range(4):
         await report(funded, "c-1", f"m-{n}")
-    seen: list[Any] = []
-    kept = "0"
-    refused: list[str] = []
+    kept = (await feed(funded))["next"]
     for n in range(12):
         # All of them have the same seq, and keys in any order.
-        refused.append((await report(funded, "c-1", f"refused-{n}"))["grant_id"])
+        refused = await report(funded, "c-1", f"refused-{n}")
         page = await feed(funded, kept)
-        seen, kept = seen + page["items"], page["next"]
+        assert [(entry["grant_id"], entry["type"]) for entry in page["items"]] == [(refused["grant_id"], "refused")]
+        kept = page["next"]
     await report(funded, "c-2", "m-last")
-    seen += (await feed(funded, kept))["items"]
-    assert sorted(entry["grant_id"] for entry in seen if entry["type"] == "refused") == sorted(refused)
-    assert [entry["type"] for entry in seen] == ["grant"] * 4 + ["refused"] * 12 + ["grant"]
+    page = await feed(funded, kept)
+    assert [entry["type"] for entry in page["items"]] == ["grant"]
+    types = [entry["type"] for entry in (await feed(funded))["items"]]
+    assert types == ["grant"] * 4 + ["refused"] * 12 + ["grant"]
 
 
 async def test_a_consumer_that_is_stopped_anywhere_sees_each_entry_once_and_misses_none(
@@ -156,27 +165,37 @@ async def test_a_consumer_that_is_stopped_anywhere_sees_each_entry_once_and_miss
 
     consuming = asyncio.create_task(consume())
     await asyncio.gather(*(write(writer) for writer in range(4)))
-    # Points move once more, so that nothing that was refused is left untold.
-    await report(funded, "c-last", "m-last")
     done.set()
     await asyncio.wait_for(consuming, 60)
 
-    positions = [entry["position"] for entry in seen]
+    positions = [tuple(map(int, entry["position"].split("."))) for entry in seen]
     assert len(set(positions)) == len(positions)
+    # Neither goes back: what comes later is later in both.
+    assert [sorted(numbers) for numbers in zip(*positions, strict=True)] == [list(n) for n in zip(*positions, strict=True)]
+    posted = [position[0] for position, entry in zip(positions, seen, strict=True) if entry["type"] in POSTED]
     transfers = await owner.fetch("SELECT seq FROM ledger.transfer WHERE customer IS NOT NULL ORDER BY seq")
-    assert [int(position) for position in positions if "." not in position] == [row["seq"] for row in transfers]
-    unpaid = await owner.fetch("SELECT campaign_no, encode(key, 'hex') AS key FROM ledger.event WHERE outcome <> 1")
-    told = {entry["grant_id"] for entry in seen if entry["type"] in {"refused", "waiting"}}
+    assert posted == [row["seq"] for row in transfers]
+    unpaid = await owner.fetch("SELECT campaign_no, encode(key, 'hex') AS key FROM ledger.event WHERE place IS NOT NULL")
+    told = {entry["grant_id"] for entry in seen if entry["type"] not in POSTED}
     assert {f"grt_{row['campaign_no']:08x}{row['key']}" for row in unpaid} <= told
     refused = [entry["grant_id"] for entry in seen if entry["type"] == "refused"]
     assert len(set(refused)) == len(refused) > 0
     # Read again from the beginning, it is the same, but for what waited then and has been paid since.
     paid = {entry["grant_id"] for entry in seen if entry["type"] == "grant"}
     again = (await feed(funded))["items"]
-    assert again == [entry for entry in seen if entry["type"] != "waiting" or entry["grant_id"] not in paid]
+    assert without_positions(again) == without_positions(
+        [entry for entry in seen if entry["type"] != "waiting" or entry["grant_id"] not in paid]
+    )
 
 
-@pytest.mark.parametrize("after", ["", "x", "-1", "1.", "1.00", "9" * 19, "1.8" + "0" * 39, "1\n", "²"])
+def without_positions(entries: list[Any]) -> list[Any]:
+    """The entries but for how far a reader has come with each: who has read what waited has come further."""
+    return [{name: value for name, value in entry.items() if name != "position"} for entry in entries]
+
+
+@pytest.mark.parametrize(
+    "after", ["", "x", "-1", "1", "1.", ".1", "1.1.1", "1." + "9" * 19, "9" * 19 + ".1", "1.1\n", "²", "1.²"]
+)
 async def test_a_place_that_is_none_is_refused(api: Api, after: str) -> None:
     for path in ("/v1/events", "/v1/grants"):
         answer = await api.client("messaging").get(path, params={"after": after})
@@ -188,3 +207,7 @@ async def test_each_brand_reads_its_own_feed_with_the_right_scope(funded: Api, o
     others = await make_keys(owner, await make_brand(owner, "other"))
     assert (await funded.client(key=others["finance"]).get("/v1/events")).json()["items"] == []
     assert (await funded.client("storefront").get("/v1/events")).json()["code"] == "missing_scope"
+
+
+def test_every_verb_that_happens_to_a_customer_is_a_type_of_entry() -> None:
+    assert set(get_args(Type)) == {verb.name.lower() for verb in Verb if verb is not Verb.FUND} | {"waiting", "refused"}
