@@ -93,7 +93,7 @@ async def test_other_answers_and_lost_connections_are_failures() -> None:
         with pytest.raises(LoadFailed, match=r"503.*busy"):
             load.expect(200, 201)
         assert await ask(port, request("GET", "/")) == (503, b"busy")
-    async with serving(always(b"") as port:
+    async with serving(always(b"")) as port:
         with pytest.raises(LoadFailed, match="closed"):
             await drive(port, [iter_once(request("GET", "/"))])
 

@@ -12,9 +12,30 @@ from bench import pictures, results
 from bench.registry import BENCHMARKS, find
 from bench.results import Measured, Result, Turn, at_least, at_most, rates
 
-ASKED_FOR = set(
-    ["engine_batch", "engine_small", "engine_brands", "http_batch", "http_single_64", "http_single_256", "http_single_64_p99", "http_single_256_p99", "http_idle", "link_claim", "redeem", "redeem_under_load", "balance_read", "statement", "trial_balance_at_cut", "bytes_per_grant", "wal_per_grant", "growth", "grants_during_export", "expiry_storm", "export_csv", "memory"]
-)
+ASKED_FOR = {
+    "engine_batch",
+    "engine_small",
+    "engine_brands",
+    "http_batch",
+    "http_single_64",
+    "http_single_256",
+    "http_single_64_p99",
+    "http_single_256_p99",
+    "http_idle",
+    "link_claim",
+    "redeem",
+    "redeem_under_load",
+    "balance_read",
+    "statement",
+    "trial_balance_at_cut",
+    "bytes_per_grant",
+    "wal_per_grant",
+    "growth",
+    "grants_during_export",
+    "expiry_storm",
+    "export_csv",
+    "memory",
+}
 
 
 def test_the_file_has_four_fields_a_name_and_reads_back(tmp_path: Path) -> None:
