@@ -16,7 +16,11 @@ DELIGHT: dict[str, Any] = PERIOD | {
     "id": "delight",
     "name": "Surprise and delight",
     "budget": 100,
-    "rules": [{"action": "apology", "points": 30}, {"action": "gesture", "points": 10}],
+    "rules": [
+        {"action": "apology", "points": 30},
+        {"action": "gesture", "points": 10},
+        {"action": "surprise", "points": 40, "hold_back_days": 7},
+    ],
 }
 AUTUMN: dict[str, Any] = PERIOD | {"id": "autumn", "name": "Autumn", "budget": 50, "rules": [{"action": "click", "points": 5}]}
 
@@ -84,3 +88,20 @@ async def test_the_reason_is_kept_with_the_grant(funded: Api) -> None:
     shown = (await funded.client("messaging").get(f"/v1/grants/{given['grant_id']}")).json()
     assert shown["metadata"] == {"reason": "parcel of ticket-1 was late", "agent": "A. Lovelace"}
     assert (shown["campaign"], shown["action"]) == ("delight", "apology")
+
+
+async def test_what_needs_approval_counts_against_the_budget_until_it_is_rejected(funded: Api) -> None:
+    messaging = funded.client("messaging")
+    asked = [(await delight(funded, f"ticket-{n}", "surprise")).json() for n in range(3)]
+    assert [(each["outcome"], each["points"]) for each in asked] == [("held_back", 40), ("held_back", 40), ("refused", 0)]
+    assert (await budget(funded, "delight"))["left"] == 20
+    (await messaging.post(f"/v1/grants/{asked[0]['grant_id']}/reject")).raise_for_status()
+    assert (await budget(funded, "delight"))["left"] == 60
+
+    assert (await delight(funded, "ticket-3", "surprise")).json()["outcome"] == "held_back"
+    assert (await delight(funded, "ticket-4")).json()["reason"] == "budget_exhausted"
+    approved = (await messaging.post(f"/v1/grants/{asked[1]['grant_id']}/mature")).json()
+    assert (approved["outcome"], approved["points"]) == ("granted", 40)
+    assert await budget(funded, "delight") == {"funded": 100, "granted": 80, "left": 20}
+    balance = (await messaging.get("/v1/customers/customer of ticket-1/balance")).json()
+    assert (balance["balance"], balance["pending"]) == (40, 0)
