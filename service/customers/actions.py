@@ -51,13 +51,16 @@ async def resolve(state: State, brand: Brand, refs: Sequence[CustomerRef], *, ma
     return [each if isinstance(each, Problem) else next(known) for each in read]
 
 
-async def find(state: State, brand: Brand, ref: CustomerRef) -> Known | None:
-    """The customer whom ``ref`` names, if there is one; nobody is created. Raises the ``Problem`` of a malformed ``ref``."""
+async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = False) -> Known | None:
+    """The customer whom ``ref`` names, if there is one; nobody is created. Raises the ``Problem`` of a malformed ``ref``.
+
+    ``now`` is for lists, of which nothing else would say that who is remembered has been merged since.
+    """
     directory: CustomerDirectory = state.customers
     named = identities(ref, brand.brand_id, directory.keys)
     if isinstance(named, Problem):
         raise named
-    known = await directory.find(brand, named)
+    known = (await directory.find_each(brand, [named]))[0] if now else await directory.find(brand, named)
     return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
 
 
@@ -167,6 +170,7 @@ async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> 
                 await connection.execute(select(1))
                 raw = await connection.get_raw_connection()
                 driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
+                assert driver.is_in_transaction()
                 (joined,) = await directory.join_within(driver, principal.brand, [wish])
                 if isinstance(joined, Joined) and (joined.came or joined.attached):
                     # Not the names: what a brand calls somebody is not kept, least of all for ever.

@@ -125,10 +125,9 @@ async def get_statement(
 ) -> Page[StatementEntry]:
     """Every change of a customer's spendable points, newest first. Who was merged into another has the other's."""
     brand = principal.brand
-    found = await actions.find(state, brand, CustomerRef(id=customer_id))
-    if found is None:
+    known = await actions.find(state, brand, CustomerRef(id=customer_id), now=True)
+    if known is None:
         return Page(items=[], next=None)
-    known, _ = await actions.look(state, brand, found)
     entries = await ledger.statement(brand.book, known.customer, before=after, limit=limit + 1)
     shown = [StatementEntry.of(entry, brand.book.book_id) for entry in entries]
     return page(shown, limit=limit, cursor=lambda entry: entry.seq)

@@ -159,7 +159,7 @@ async def list_grants(
     """
     brand = principal.brand
     campaigns = await campaign_ids(engine, brand.brand_id)
-    known = None if customer is None else await customers.find(state, brand, CustomerRef(id=customer))
+    known = None if customer is None else await customers.find(state, brand, CustomerRef(id=customer), now=True)
     campaign_no = next((number for number, name in campaigns.items() if name == campaign), None)
     if (customer is not None and known is None) or (campaign is not None and campaign_no is None):
         return Page(items=[], next=None)

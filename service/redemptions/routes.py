@@ -153,7 +153,7 @@ async def list_redemptions(
     book = principal.brand.book
     number: int | None = None
     if customer is not None:
-        known = await customers.find(state, principal.brand, CustomerRef(id=customer))
+        known = await customers.find(state, principal.brand, CustomerRef(id=customer), now=True)
         if known is None:
             return Page(items=[], next=None)
         number = known.customer

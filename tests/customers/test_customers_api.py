@@ -260,6 +260,21 @@ async def test_a_merged_customer_redeems_as_the_survivor(funded: Api, other: Api
     await check(funded, reader_pool)
 
 
+async def test_lists_of_a_process_that_remembers_two_customers_are_the_survivors(funded: Api, other: Api) -> None:
+    for own_id in ("c-1", "c-2"):
+        await grant(other, {"id": own_id})
+    await authorize(other, {"id": "c-2"}, 5)
+    await merge(funded, "c-1", id="c-2")
+    for path, key, length in (
+        ("redemptions", "storefront", 1),
+        ("grants", "messaging", 2),
+        ("customers/c-2/statement", "finance", 1),
+    ):
+        parameters = {} if "/" in path else {"customer": "c-2"}
+        found = await other.client(key).get(f"/v1/{path}", params=parameters)
+        assert len(found.raise_for_status().json()["items"]) == length, path
+
+
 async def test_a_till_that_remembers_the_old_customer_is_served(
     funded: Api, other: Api, reader_pool: asyncpg.Pool[Any]
 ) -> None:
