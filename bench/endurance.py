@@ -118,7 +118,7 @@ def _rates(series: list[tuple[float, int]]) -> tuple[float, ...]:
 async def on_disk(bench: Bench) -> dict[str, Measured]:
     """Bytes that a grant adds to the log, the events and their indexes, and to the write-ahead log, over two checkpoints."""
     await bench.settings(profile(bench))
-    customers = bench.sizes.shop.customers
+    customers = bench.sizes.engine_customers
     books = await prepare(bench.server, "bench_disk", customers=customers)
     sustained = await sustain(bench, books, batches(books.book, 1_000, seed=1, customers=customers))
     await books.close()

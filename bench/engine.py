@@ -45,7 +45,6 @@ from ledger.group_commit import GroupCommit
 if TYPE_CHECKING:
     from bench.stage import Bench
 
-CUSTOMERS = 100_000
 LOTS = 12
 CAMPAIGN = 1
 DUPLICATES = 0.1
@@ -105,7 +104,7 @@ class Prepared:
         await self.application.close()
 
 
-async def prepare(server: Server, name: str, *, books: int = 1, customers: int = CUSTOMERS) -> Prepared:
+async def prepare(server: Server, name: str, *, books: int = 1, customers: int) -> Prepared:
     """A migrated database with books of brands 1, 2, 3 ..., each a funded campaign and ``customers`` with twelve lots."""
     url = await server.database(name)
     owner = await asyncpg.connect(url)
@@ -136,9 +135,7 @@ def _application(url: str) -> Any:
     return asyncpg.create_pool(url, min_size=1, max_size=1, server_settings={"role": "rewards_application"})
 
 
-def batches(
-    book: Book, size: int, *, seed: int, customers: int = CUSTOMERS, campaign_no: int = CAMPAIGN
-) -> Iterator[list[GrantOrder]]:
+def batches(book: Book, size: int, *, seed: int, customers: int, campaign_no: int = CAMPAIGN) -> Iterator[list[GrantOrder]]:
     """Batches of ``size`` grants, one in ten a duplicate inside its batch, message ids of 36 characters."""
     source = random.Random(seed)
     order = _orders(source, customers, campaign_no)
@@ -276,18 +273,19 @@ def settle() -> None:
     gc.freeze()
 
 
-async def engine(server: Server, *, size: int, turns: int, turn: int, all_sums: bool) -> Measured:
-    """Grants a second by the engine and rows a second by the reference, in ``turns`` turns of ``turn`` batches.
+async def engine(bench: Bench, *, size: int, turn: int, all_sums: bool) -> Measured:
+    """Grants a second by the engine and rows a second by the reference, in turns of ``turn`` batches.
 
     What was a duplicate counts for neither side. The first turn of each warms up and is not counted.
     """
-    ours = await prepare(server, "bench_ours")
-    theirs = await prepare(server, "bench_theirs")
+    customers = bench.sizes.engine_customers
+    ours = await prepare(bench.server, "bench_ours", customers=customers)
+    theirs = await prepare(bench.server, "bench_theirs", customers=customers)
     queue = Posting(ours, size=size)
-    source = batches(ours.book, size, seed=1)
+    source = batches(ours.book, size, seed=1, customers=customers)
     taken: list[Turn] = []
     last = 1  # the funding
-    for number in range(turns + 1):
+    for number in range(bench.sizes.engine_turns + 1):
         granted, ours_s = await queue.timed(list(itertools.islice(source, turn)))
 
         transfers = await ours.owner.fetch("SELECT * FROM ledger.transfer WHERE seq > $1 ORDER BY seq", last)
@@ -310,29 +308,26 @@ async def engine(server: Server, *, size: int, turns: int, turn: int, all_sums: 
 
 async def engine_batch(bench: Bench) -> dict[str, Measured]:
     """Posting 1,000 a batch on one connection, everything on, against COPY of the same rows and upserts of the same sums."""
-    turns = bench.sizes.engine_turns
-    return {"engine_batch": await engine(bench.server, size=1_000, turns=turns, turn=10, all_sums=True)}
+    return {"engine_batch": await engine(bench, size=1_000, turn=10, all_sums=True)}
 
 
 async def engine_batch_log(bench: Bench) -> dict[str, Measured]:
     """The same against a reference that writes neither the customers' sums nor the uses of caps."""
-    turns = bench.sizes.engine_turns
-    return {"engine_batch_log": await engine(bench.server, size=1_000, turns=turns, turn=10, all_sums=False)}
+    return {"engine_batch_log": await engine(bench, size=1_000, turn=10, all_sums=False)}
 
 
 async def engine_small(bench: Bench) -> dict[str, Measured]:
     """The same with 64 a batch."""
-    turns = bench.sizes.engine_turns
-    return {"engine_small": await engine(bench.server, size=64, turns=turns, turn=100, all_sums=True)}
+    return {"engine_small": await engine(bench, size=64, turn=100, all_sums=True)}
 
 
 async def engine_brands(bench: Bench) -> dict[str, Measured]:
     """A thousand brands, each with a caller of its own and one grant a call, against 64 of one brand a batch."""
     customers = 20 if bench.quick else 100
     ours = await prepare(bench.server, "bench_brands", books=BRANDS, customers=customers)
-    one = await prepare(bench.server, "bench_ours")
+    one = await prepare(bench.server, "bench_ours", customers=bench.sizes.engine_customers)
     many_brands, one_brand = Posting(ours, size=1_000), Posting(one, size=64)
-    small = batches(one.book, 64, seed=1)
+    small = batches(one.book, 64, seed=1, customers=bench.sizes.engine_customers)
     taken: list[Turn] = []
     for number in range(bench.sizes.engine_turns + 1):
         done = await many_brands.one_at_a_time(one_by_one(ours.books, 6, seed=number, customers=customers))

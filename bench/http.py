@@ -77,9 +77,10 @@ def tails(ours: list[Load], reference: list[Load]) -> Measured:
 async def http_batch(bench: Bench) -> dict[str, Measured]:
     """``POST /v1/grants/batch``, 1,000 a call, four clients, against the engine alone with 1,000 a batch."""
     station = await bench.station("shop", bench.sizes.shop)
-    books = await prepare(bench.server, "bench_ours")
+    customers = bench.sizes.engine_customers
+    books = await prepare(bench.server, "bench_ours", customers=customers)
     engine = Posting(books, size=1_000)
-    work = batches(books.book, 1_000, seed=1)
+    work = batches(books.book, 1_000, seed=1, customers=customers)
     calls = Batches(station, 1_000)
     turns: list[Turn] = []
     shares: list[Load] = []

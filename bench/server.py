@@ -30,6 +30,8 @@ LOADING: Mapping[str, str] = {
     "autovacuum": "off",
 }
 
+_TEMPLATE = "bench_template"
+
 
 class _Postgres(EmbeddedPostgres):
     """The embedded server, with some settings changed from what ``rewards up`` takes."""
@@ -50,6 +52,7 @@ class Server:
         self._embedded = None if url else _Postgres(directory)
         self._url = url
         self._profile: Mapping[str, str] = PRODUCTION
+        self._migrated = False
 
     def start(self) -> None:
         if self._embedded is not None:
@@ -79,13 +82,16 @@ class Server:
         """Make a database anew, migrated, which the service's login may use; return the owner's URL of it."""
         owner = await asyncpg.connect(self._url)
         try:
+            if not self._migrated:
+                await owner.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)")
+                await owner.execute(f"CREATE DATABASE {_TEMPLATE}")
+                await migrate(self.owner_url(_TEMPLATE), self.login_url(_TEMPLATE))
+                self._migrated = True
             await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            await owner.execute(f'CREATE DATABASE "{name}"')
+            await owner.execute(f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}')
         finally:
             await owner.close()
-        url = _with_database(self._url, name)
-        await migrate(url, self.login_url(name))
-        return url
+        return self.owner_url(name)
 
     def owner_url(self, name: str) -> str:
         """The superuser's URL of a database. It is another one after a restart."""

@@ -57,6 +57,8 @@ class Sizes(msgspec.Struct, frozen=True):
     """Five million transfers, for exports."""
     dying: Population
     """A million lots past their last day."""
+    engine_customers: int
+    """Customers of the engine's own books."""
     engine_turns: int
     turns: int
     turn_s: float
@@ -77,6 +79,7 @@ FULL = Sizes(
     large=Population(customers=2_000_000),
     long=Population(customers=104_200, grants=48),
     dying=Population(customers=250_000, dead=4),
+    engine_customers=100_000,
     engine_turns=12,
     turns=3,
     turn_s=5.0,
@@ -93,6 +96,7 @@ QUICK = Sizes(
     large=Population(customers=10_000),
     long=Population(customers=1_000, grants=48),
     dying=Population(customers=2_500, dead=4),
+    engine_customers=10_000,
     engine_turns=2,
     turns=2,
     turn_s=0.6,
