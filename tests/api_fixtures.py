@@ -15,12 +15,12 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from service.app import create_app
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
 from service.brands.actions import create_brand
 from service.brands.brand import Brand
 from service.settings import IdentityKey, LinkKey, Secrets, Settings
+from tests.processes import InTurns, processes, serving
 
 if TYPE_CHECKING:
     from tests.conftest import Database
@@ -60,13 +60,17 @@ KEYS: dict[str, tuple[Sequence[str], str]] = {
 
 @dataclass
 class Api:
-    """The running application, and clients of it."""
+    """The running application, and clients of it.
+
+    When the tests run against several (see ``processes``), ``app`` is the first, and ``served`` gives requests to all in turns.
+    """
 
     app: Litestar
     brand: Brand
     keys: dict[str, str]
     settings: Settings
     secrets: Secrets
+    served: Any = None
     _clients: dict[str | None, httpx.AsyncClient] = field(default_factory=dict[str | None, httpx.AsyncClient])
 
     def client(self, key_name: str | None = None, *, key: str | None = None) -> httpx.AsyncClient:
@@ -74,7 +78,7 @@ class Api:
         sent = key or (self.keys[key_name] if key_name else None)
         if sent not in self._clients:
             self._clients[sent] = httpx.AsyncClient(
-                transport=httpx.ASGITransport(app=self.app),  # pyright: ignore[reportArgumentType]
+                transport=httpx.ASGITransport(app=self.served or self.app),  # pyright: ignore[reportArgumentType]
                 base_url=BASE_URL,
                 headers={"Authorization": f"Bearer {sent}"} if sent else {},
             )
@@ -117,14 +121,14 @@ def make_secrets() -> Secrets:
 
 
 @pytest.fixture
-async def api(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[Api]:
+async def api(request: pytest.FixtureRequest, database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[Api]:
     """The API with the brand ``lumen`` and its keys."""
     brand = await make_brand(owner)
     keys = await make_keys(owner, brand)
     settings = Settings(database_url=database.application_url, base_url=BASE_URL, demo=True)
     secrets = make_secrets()
-    app = create_app(settings, secrets)
-    async with app.lifespan():
-        api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets)
+    async with serving(settings, secrets, processes(request)) as apps:
+        served = InTurns(apps) if len(apps) > 1 else None
+        api = Api(app=apps[0], brand=brand, keys=keys, settings=settings, secrets=secrets, served=served)
         yield api
         await api.close()

@@ -14,11 +14,11 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
-from service.app import create_app
 from service.links import visits
 from service.settings import Settings
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.links.campaigns import make_campaign
+from tests.processes import InTurns, processes, serving
 
 if TYPE_CHECKING:
     from tests.conftest import Database
@@ -61,7 +61,9 @@ class Site:
 
 
 @pytest.fixture
-async def site(database: Database, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Site]:
+async def site(
+    request: pytest.FixtureRequest, database: Database, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Site]:
     """The service of the brand Bluebird Coffee. It never says that it is too busy, however busy the machine is."""
     monkeypatch.setattr(visits, "PATIENCE_S", 60.0)
     brand = await make_brand(
@@ -70,14 +72,15 @@ async def site(database: Database, owner: asyncpg.Connection[Any], monkeypatch: 
     keys = await make_keys(owner, brand)
     listening = socket.create_server(("127.0.0.1", 0))
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    app = create_app(Settings(database_url=database.application_url, base_url=base_url, demo=True), make_secrets())
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
-        await asyncio.sleep(0.01)
-    site = Site(base_url, keys, app)
-    async with site.client("admin") as admin:
-        await make_campaign(admin, points=25)
-    yield site
-    server.should_exit = True
-    await serving
+    settings = Settings(database_url=database.application_url, base_url=base_url, demo=True)
+    async with serving(settings, make_secrets(), processes(request)) as apps:
+        server = uvicorn.Server(uvicorn.Config(InTurns(apps), lifespan="off", log_config=None, access_log=False))
+        listens = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started and not listens.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
+            await asyncio.sleep(0.01)
+        site = Site(base_url, keys, apps[0])
+        async with site.client("admin") as admin:
+            await make_campaign(admin, points=25)
+        yield site
+        server.should_exit = True
+        await listens
