@@ -49,6 +49,7 @@ async def run(bench: Bench, chosen: list[Benchmark], out: Path, known: dict[str,
     for benchmark in chosen:
         started = time.monotonic()
         try:
+            await bench.settings()
             measured = await benchmark.run(bench)
         except Exception:
             failed += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from bench.results import Measured, Wanted
+from bench.results import Measured, Wanted, shown
 
 _WIDTH, _ROW, _LEFT, _RIGHT = 720, 34, 96, 96
 _TEXT = "font-family='system-ui, sans-serif' font-size='13' fill='#1f2430'"
@@ -29,13 +29,11 @@ def draw(name: str, measured: Measured, wanted: Wanted | None) -> str:
     ]
     for row, (side, figure, turns) in enumerate((("ours", measured.ours, ours), ("reference", measured.reference, reference))):
         top = 44 + row * _ROW
-        end = _LEFT + figure * scale
+        end = _LEFT + max([figure, *turns]) * scale + 10
         parts += [
             f"<text x='12' y='{top + 17}' {_TEXT}>{side}</text>",
             f"<rect x='{_LEFT}' y='{top}' width='{figure * scale:.1f}' height='24' fill='{_COLORS[side]}'/>",
-            f"<text x='{end + 6:.1f}' y='{top + 17}' {_TEXT}>{figure:,.4g}</text>"
-            if figure < 1_000
-            else f"<text x='{end + 6:.1f}' y='{top + 17}' {_TEXT}>{figure:,.0f}</text>",
+            f"<text x='{end:.1f}' y='{top + 17}' {_TEXT}>{shown(figure)}</text>",
         ]
         parts += [
             f"<circle cx='{_LEFT + turn * scale:.1f}' cy='{top + 12}' r='3' fill='#ffffff' stroke='#1f2430'/>" for turn in turns

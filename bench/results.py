@@ -84,7 +84,7 @@ def line(name: str, result: Result, wanted: Wanted | None) -> str:
     """A line of the printed table; a ratio that is not what was wanted has a mark."""
     mark = " " if wanted is None or wanted.met(result.ratio) else "!"
     return (
-        f"{name:<26} {_shown(result.ours):>12} {_shown(result.reference):>12} {result.ratio:>7.3f}{mark} "
+        f"{name:<26} {shown(result.ours):>12} {shown(result.reference):>12} {result.ratio:>7.3f}{mark} "
         f"{'' if wanted is None else str(wanted):<8} {result.unit}"
     )
 
@@ -105,5 +105,6 @@ def _rounded(figure: float) -> float:
     return round(figure) if figure >= 1_000 else float(f"{figure:.4g}")
 
 
-def _shown(figure: float) -> str:
+def shown(figure: float) -> str:
+    """A figure for people."""
     return f"{figure:,.0f}" if figure >= 1_000 else f"{figure:,.4g}"
