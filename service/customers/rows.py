@@ -16,6 +16,7 @@ LOCK = 1668641124  # "cust"
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
+# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
 _WHO = """
     numbered.customer AS named, survivor.customer, survivor.confirmed,
     CASE WHEN survivor.absorbed > 0 THEN ARRAY(
@@ -23,12 +24,21 @@ _WHO = """
         WHERE member.merged_into = survivor.customer ORDER BY member.customer
     ) ELSE '{}' END AS former
 """
-_SURVIVOR = "JOIN rewards.customer AS survivor ON survivor.customer = coalesce(numbered.merged_into, numbered.customer)"
+_SURVIVOR = """
+CROSS JOIN LATERAL (
+    SELECT final.customer, final.confirmed, final.absorbed
+    FROM rewards.customer AS final
+    WHERE final.customer = coalesce(numbered.merged_into, numbered.customer)
+    OFFSET 0
+) AS survivor
+"""
 _BY_MAC = f"""
-SELECT identity.mac, {_WHO}
+SELECT wanted.mac, {_WHO}
 FROM unnest($1::bytea[]) AS wanted (mac)
-JOIN rewards.identity ON identity.mac = wanted.mac
-JOIN rewards.customer AS numbered ON numbered.customer = identity.customer
+CROSS JOIN LATERAL (SELECT identity.customer FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0) AS attached
+CROSS JOIN LATERAL (
+    SELECT customer.customer, customer.merged_into FROM rewards.customer WHERE customer.customer = attached.customer OFFSET 0
+) AS numbered
 {_SURVIVOR}
 """
 _BY_NUMBER = f"""

@@ -1,0 +1,52 @@
+"""A customer is looked up by index, whatever the planner knew of the tables when it made its plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from service.brands.brand import Brand
+from service.customers import rows
+from service.customers.identities import Identity, IdentityKind, identity
+from service.database import APPLICATION_ROLE, connect
+from service.settings import IdentityKey
+from tests.api_fixtures import make_brand
+from tests.conftest import Database
+
+KEYS = (IdentityKey(key_no=1, key=bytes(32)), IdentityKey(key_no=2, key=bytes(reversed(range(32)))))
+PEOPLE = 20_000
+
+_SCANS = """
+SELECT coalesce(sum(seq_scan), 0)::int AS whole, coalesce(sum(idx_scan), 0)::int AS by_index FROM pg_stat_xact_user_tables
+WHERE schemaname = 'rewards' AND relname IN ('customer', 'identity')
+"""
+
+
+async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
+    """How often a table is read whole when one customer is looked up more often than a plan is made anew."""
+    async with connection.transaction():
+        for n in range(12):
+            await rows.find(connection, [_name(brand, n)])
+            await rows.find_by_number(connection, n + 1)
+        (read,) = await connection.fetch(_SCANS)
+    assert read["by_index"] > 0
+    return read["whole"]
+
+
+def _name(brand: Brand, n: int) -> Identity:
+    return identity(KEYS, brand.brand_id, IdentityKind.ID, f"c-{n}")
+
+
+async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], database: Database) -> None:
+    brand = await make_brand(owner)
+    connection = await connect(database.application_url, APPLICATION_ROLE)
+    assert await scans(connection, brand) == 0, "empty, never analyzed"
+    numbers = await rows.create(connection, brand, [True] * PEOPLE)
+    await rows.attach(connection, brand, [(_name(brand, n), number) for n, number in enumerate(numbers)])
+    await owner.execute("UPDATE rewards.customer SET merged_into = 1 WHERE customer BETWEEN 2 AND 8")
+    await owner.execute("UPDATE rewards.customer SET absorbed = 7 WHERE customer = 1")
+    assert await scans(connection, brand) == 0, "full, never analyzed"
+    await owner.execute("ANALYZE")
+    assert await scans(connection, brand) == 0, "full, analyzed"
+    await connection.close()
