@@ -1,4 +1,5 @@
-"""The promise, on the real thing: 100,000 reported events, one in ten twice, the whole file sent twice by four clients at once.
+"""The promise, on the real thing: 100,000 reported events, one in ten twice, the whole file sent twice by four clients at once,
+each time to another of two API processes, which share nothing but the database; two workers run beside them.
 
 Every rule pays the same and caps count grants, so what each customer must have follows from the file alone, whatever the order
 in which the clients came: the test counts it by itself.
@@ -23,13 +24,12 @@ import pytest
 
 from service.embedded_postgres import EmbeddedPostgres
 from tests.cli import running
-from tests.cli.up import Up
+from tests.cli.up import Up, second_of_each
 from tests.conftest import reachable_directory
 
 EVENTS = 100_000
 POINTS = 5
 CAP = 12
-SENDERS = 2
 CLIENTS_EACH = 2
 
 
@@ -41,8 +41,15 @@ def up() -> Generator[Up]:
         up.stop()
 
 
+@pytest.fixture
+def addresses(up: Up) -> Generator[list[str]]:
+    """Where the API's processes are."""
+    with second_of_each(up) as second:
+        yield [up.demo["base_url"], second]
+
+
 @pytest.mark.slow
-def test_every_event_is_paid_exactly_once(up: Up, tmp_path: Path, program: Any) -> None:
+def test_every_event_is_paid_exactly_once(up: Up, addresses: list[str], tmp_path: Path, program: Any) -> None:
     hledger = program("hledger")
     budgets = {"generous": EVENTS * POINTS, "scarce": 20_000 * POINTS + POINTS - 1}
     for campaign, budget in budgets.items():
@@ -56,7 +63,7 @@ def test_every_event_is_paid_exactly_once(up: Up, tmp_path: Path, program: Any) 
             up.environ, "simulate", "--events", str(share), "--campaign", campaign, "--write", str(files[campaign])
         )
         assert made.returncode == 0, made.stderr
-        _send_twice(up, files[campaign])
+        _send_twice(up, addresses, files[campaign])
 
     owed = _owed(files["generous"])
     assert min(owed.values()) < CAP * POINTS < max(owed.values()), "the cap must matter, and on more than one day"
@@ -107,10 +114,10 @@ def _create(up: Up, campaign: str, budget: int, *, cap: int) -> None:
     httpx.post(f"{up.demo['base_url']}/v1/campaigns", json=body, headers=admin).raise_for_status()
 
 
-def _send_twice(up: Up, file: Path) -> None:
-    """Two senders with two clients each, at the same time: each event comes from both of them at about the same moment."""
+def _send_twice(up: Up, addresses: list[str], file: Path) -> None:
+    """A sender for each API process, with two clients, at the same time: each event comes to both at about the same moment."""
     sending = ("simulate", "--file", str(file), "--concurrency", str(CLIENTS_EACH))
-    senders = [running.start(up.environ, *sending) for _ in range(SENDERS)]
+    senders = [running.start(up.environ, *sending, "--base-url", address) for address in addresses]
     for sender in senders:
         said, _ = sender.communicate(timeout=300)
         assert sender.returncode == 0, said

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import subprocess
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,28 @@ class Up:
         self.process.send_signal(number)
         assert self.process.wait(30) == 0
         assert [pid for pid in pids if lives(pid)] == []
+
+
+@contextlib.contextmanager
+def second_of_each(up: Up) -> Generator[str]:
+    """A second API and a second worker beside those of ``up``, on its database; gives the second API's address."""
+    address = {
+        "REWARDS_PORT": str(running.free_port()),
+        "REWARDS_OPERATOR_PORT": str(running.free_port()),
+        "REWARDS_BASE_URL": up.demo["base_url"],
+    }
+    with (Path(up.environ["REWARDS_DATA_DIR"]) / "second.log").open("ab") as log:
+        programs = [
+            subprocess.Popen(running.command(name), env=up.environ | address, stdout=log, stderr=log)
+            for name in ("serve", "worker")
+        ]
+        try:
+            running.wait_ready(address["REWARDS_PORT"])
+            yield f"http://127.0.0.1:{address['REWARDS_PORT']}"
+        finally:
+            for program in programs:
+                program.terminate()
+            assert [program.wait(30) for program in programs] == [0, 0]
 
 
 def lives(pid: int) -> bool:

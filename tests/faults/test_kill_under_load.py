@@ -1,8 +1,9 @@
-"""kill -9 under load: what was acknowledged is there afterwards, once."""
+"""kill -9 under load: what was acknowledged is there afterwards, once. Two API processes and two workers share one database."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import Callable, Generator
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from tests.cli import running
-from tests.cli.up import Up
+from tests.cli.up import Up, second_of_each
 from tests.conftest import reachable_directory
 
 CLIENTS = 4
@@ -29,6 +30,12 @@ def up() -> Generator[Up]:
         up.stop()
 
 
+@pytest.fixture
+def second(up: Up) -> Generator[str]:
+    with second_of_each(up) as second:
+        yield second
+
+
 def _kill_api(up: Up) -> None:
     os.kill(up.child("serve"), signal.SIGKILL)
 
@@ -39,8 +46,10 @@ def _kill_postgres(up: Up) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [_kill_api, _kill_postgres])
-async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(up: Up, kill: Callable[[Up], None]) -> None:
-    load = _Load(up)
+async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(
+    up: Up, second: str, kill: Callable[[Up], None]
+) -> None:
+    load = _Load(up, second)
     clients = [asyncio.create_task(load.send(client)) for client in range(CLIENTS)]
     await load.goes_on()
     kill(up)
@@ -50,7 +59,7 @@ async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(up: Up
     await asyncio.gather(*clients)
     await asyncio.to_thread(running.wait_ready, up.environ["REWARDS_PORT"])
 
-    assert kill is _kill_postgres or load.failed_batches > 0, "the API's end must have been felt; PostgreSQL's need not"
+    assert kill is _kill_postgres or load.failed_batches > 0, "an API's end must have been felt; PostgreSQL's need not"
     # Sent again, everything acknowledged is a replay; what was not acknowledged is decided now, once.
     again = await load.send_all_again()
     lost = [ref for ref in load.acknowledged if not again[ref]["replayed"]]
@@ -65,13 +74,13 @@ async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(up: Up
 class _Load:
     """Clicks of one customer, each on a message of its own, in small batches; an unanswered batch is not sent again."""
 
-    def __init__(self, up: Up) -> None:
+    def __init__(self, up: Up, second: str) -> None:
         demo = up.demo
         self.stop = False
         self.acknowledged: dict[str, int] = {}
         self.went_on = asyncio.Event()
         self.failed_batches = 0
-        self._base_url = demo["base_url"]
+        self._addresses = itertools.cycle([demo["base_url"], second])
         self._campaign = "load"
         self._messaging = {"Authorization": f"Bearer {demo['keys']['messaging']}"}
         self._storefront = {"Authorization": f"Bearer {demo['keys']['storefront']}"}
@@ -85,7 +94,7 @@ class _Load:
             "rules": [{"action": "click", "points": 3}],
         }
         admin = {"Authorization": f"Bearer {demo['keys']['admin']}"}
-        httpx.post(f"{self._base_url}/v1/campaigns", json=campaign, headers=admin).raise_for_status()
+        httpx.post(f"{second}/v1/campaigns", json=campaign, headers=admin).raise_for_status()
 
     @property
     def points_owed(self) -> int:
@@ -124,7 +133,7 @@ class _Load:
         return answers
 
     async def balance(self) -> int:
-        async with httpx.AsyncClient(base_url=self._base_url, headers=self._storefront, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=next(self._addresses), headers=self._storefront, timeout=30) as client:
             return (await client.get("/v1/customers/loaded/balance")).json()["balance"]
 
     def _click(self, ref: str) -> dict[str, Any]:
@@ -142,7 +151,7 @@ class _Load:
     async def _post(self, items: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         """The results, or ``None`` when there was no answer or a refusal of the whole."""
         try:
-            async with httpx.AsyncClient(base_url=self._base_url, headers=self._messaging, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=next(self._addresses), headers=self._messaging, timeout=30) as client:
                 answer = await client.post("/v1/grants/batch", json=items)
         except httpx.TransportError:
             return None
