@@ -226,6 +226,7 @@ async def test_chains_of_merges_end_at_the_last_survivor(funded: Api, other: Api
     await check(funded, reader_pool)
 
 
+@pytest.mark.one_process("makes this process forget customers, as a process that starts anew")
 async def test_a_merge_that_was_cut_short_is_finished_by_whoever_looks(
     funded: Api, owner: asyncpg.Connection[Any], reader_pool: asyncpg.Pool[Any]
 ) -> None:
