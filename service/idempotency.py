@@ -49,9 +49,21 @@ def parse_key(header: str | None) -> str:
 
 
 def request_fingerprint(path: str, body: msgspec.Struct | None) -> bytes:
-    """Return 32 bytes that differ when the request does. Spelling (spaces, order of fields) makes no difference."""
-    encoded = b"" if body is None else msgspec.json.encode(body, order="deterministic")
+    """Return 32 bytes that differ when the request does.
+
+    Spelling (spaces, order of fields) makes no difference, nor whether a default is said: so a retry still is one after fields
+    were added to the request.
+    """
+    encoded = b"" if body is None else msgspec.json.encode(_said(body), order="deterministic")
     return hashlib.sha256(path.encode() + b"\0" + encoded).digest()
+
+
+def _said(value: Any) -> Any:
+    """A request as plain values, without the fields that have their defaults."""
+    if not isinstance(value, msgspec.Struct):
+        return value
+    fields = [(field, getattr(value, field.name)) for field in msgspec.structs.fields(value)]
+    return {field.encode_name: _said(content) for field, content in fields if content != field.default}
 
 
 def decided(content: Any, *, replayed: bool) -> Response[Any]:

@@ -47,10 +47,17 @@ class Order(msgspec.Struct):
     metadata: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
+class Bare(msgspec.Struct):
+    points: int
+    metadata: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
 def test_a_fingerprint_tells_requests_apart_and_not_their_spelling() -> None:
     fingerprint = request_fingerprint("capture/1", Order(1, metadata={"a": "1", "b": "2"}))
     assert len(fingerprint) == 32
     assert fingerprint == request_fingerprint("capture/1", Order(1, metadata={"b": "2", "a": "1"}))
+    # As it was asked before the request had these fields.
+    assert request_fingerprint("capture/1", Order(1, note=None)) == request_fingerprint("capture/1", Bare(1))
     others = [("capture/1", Order(2)), ("capture/2", Order(1, metadata={"a": "1", "b": "2"})), ("capture/1", None)]
     assert len({fingerprint, *(request_fingerprint(*other) for other in others)}) == 4
 
