@@ -1,4 +1,4 @@
-"""Remembers what a query answered for a moment, and asks once however many wait for it."""
+"""Remembers what a query answered for a moment, and asks once however many ask it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ V = TypeVar("V")
 
 
 class TtlCache(Generic[K, V]):
-    """Values by key, at most ``ttl_s`` old and at most ``size_max`` of them. A failure is not remembered."""
+    """Values by key, never older than ``ttl_s`` and at most ``size_max`` of them. A failure is not remembered.
+
+    From half of ``ttl_s`` on a value is asked for again while the one before is still given out. So nobody waits for what is
+    asked for all the time, and what has changed is known no later than without that.
+    """
 
     def __init__(
         self,
@@ -24,6 +28,7 @@ class TtlCache(Generic[K, V]):
     ) -> None:
         self._load = load
         self._ttl_s = ttl_s
+        self._refresh_after_s = ttl_s / 2
         self._size_max = size_max
         self._clock = clock
         self._kept: dict[K, tuple[float, V]] = {}
@@ -32,21 +37,40 @@ class TtlCache(Generic[K, V]):
     async def get(self, key: K) -> V:
         """Return the value of ``key``, loading it when it is not known or too old."""
         kept = self._kept.get(key)
-        if kept is not None and self._clock() - kept[0] < self._ttl_s:
-            return kept[1]
-        loading = self._loading.get(key)
-        if loading is None:
-            loading = asyncio.create_task(self._load_and_keep(key))
-            in_flight = self._loading
-            in_flight[key] = loading
-            loading.add_done_callback(lambda _: in_flight.pop(key, None))
-        # A caller that goes away must not fail the others who wait for the same answer.
-        return await asyncio.shield(loading)
+        if kept is None:
+            return await self._loaded(key)
+        age_s = self._clock() - kept[0]
+        if age_s >= self._ttl_s:
+            return await self._loaded(key)
+        if age_s >= self._refresh_after_s:
+            self._begin(key)
+        return kept[1]
 
     def clear(self) -> None:
         """Forget everything, also what is being loaded at this moment."""
         self._kept = {}
         self._loading = {}
+
+    async def _loaded(self, key: K) -> V:
+        # A caller that goes away must not fail the others who wait for the same answer.
+        return await asyncio.shield(self._begin(key))
+
+    def _begin(self, key: K) -> asyncio.Task[V]:
+        """Load ``key``, unless that is under way."""
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = asyncio.create_task(self._load_and_keep(key))
+            in_flight = self._loading
+            in_flight[key] = loading
+
+            def done(task: asyncio.Task[V]) -> None:
+                in_flight.pop(key, None)
+                # Nobody may be waiting for it: then its failure is no news before the value is too old.
+                if not task.cancelled():
+                    task.exception()
+
+            loading.add_done_callback(done)
+        return loading
 
     async def _load_and_keep(self, key: K) -> V:
         # The age counts from the question: what was true before the answer was asked for is not promised.

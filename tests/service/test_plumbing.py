@@ -84,7 +84,6 @@ def test_what_is_not_an_id_names_nothing(text: str) -> None:
 
 async def test_a_cache_asks_once_however_many_wait() -> None:
     asked: list[str] = []
-    now = 0.0
 
     async def load(key: str) -> int:
         asked.append(key)
@@ -93,19 +92,102 @@ async def test_a_cache_asks_once_however_many_wait() -> None:
             raise LookupError
         return len(asked)
 
-    cache = TtlCache(load, ttl_s=1, size_max=2, clock=lambda: now)
+    cache = TtlCache(load, ttl_s=1, size_max=2, clock=lambda: 0.0)
     assert await asyncio.gather(*(cache.get("a") for _ in range(50))) == [1] * 50
-    now = 0.9
-    assert await cache.get("a") == 1
-    now = 1.0
-    assert await cache.get("a") == 2
     for _ in range(2):
         with pytest.raises(LookupError):
             await cache.get("bad")
-    assert asked == ["a", "a", "bad", "bad"]
+    assert asked == ["a", "bad", "bad"]
     for key in ("b", "c", "a"):
         await cache.get(key)
-    assert asked[4:] == ["b", "c", "a"]
+    assert asked[3:] == ["b", "c", "a"]
+
+
+class Source:
+    """A clock that is set, and a value that takes as long to load as it is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.value: int | Exception = 1
+        self.asked = 0
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.cache = TtlCache(self._load, ttl_s=1, clock=lambda: self.now)
+
+    async def _load(self, _: str) -> int:
+        self.asked += 1
+        value = self.value
+        await self.go_on.wait()
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    async def at(self, now: float, *, callers: int = 5) -> list[int]:
+        """What so many callers get at this time, without waiting for anything."""
+        self.now = now
+        async with asyncio.timeout(0.1):
+            got = [await self.cache.get("a") for _ in range(callers)]
+        # What was begun for later goes as far as it can.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return got
+
+
+async def test_a_value_in_use_is_asked_for_again_while_the_old_one_is_given_out() -> None:
+    source = Source()
+    assert await source.at(0.0) == [1] * 5
+    source.value = 2
+    assert await source.at(0.49) == [1] * 5
+    assert source.asked == 1
+    source.go_on.clear()
+    assert await source.at(0.5) == [1] * 5
+    assert await source.at(0.99) == [1] * 5
+    assert source.asked == 2
+    source.go_on.set()
+    await asyncio.sleep(0)
+    # Its age counts from when it was asked for.
+    assert await source.at(0.999) == [2] * 5
+    assert await source.at(1.49) == [2] * 5
+    assert source.asked == 3
+
+
+async def test_no_value_is_given_out_that_is_too_old() -> None:
+    source = Source()
+    assert await source.at(0.0) == [1] * 5
+    source.value = 2
+    source.go_on.clear()
+    assert await source.at(0.9) == [1] * 5
+    with pytest.raises(TimeoutError):
+        await source.at(1.0)
+    source.go_on.set()
+    assert await source.at(1.0) == [2] * 5
+    assert source.asked == 2
+    source.value = 3
+    assert await source.at(9.0) == [3] * 5
+
+
+async def test_a_failure_in_the_background_is_nobodys_until_the_value_is_too_old() -> None:
+    source = Source()
+    assert await source.at(0.0) == [1] * 5
+    source.value = LookupError("away")
+    assert await source.at(0.5) == [1] * 5
+    assert await source.at(0.9) == [1] * 5
+    assert source.asked > 2
+    with pytest.raises(LookupError):
+        await source.at(1.0)
+    source.value = 2
+    assert await source.at(1.0) == [2] * 5
+
+
+async def test_what_is_forgotten_is_not_given_out_again() -> None:
+    source = Source()
+    assert await source.at(0.0) == [1] * 5
+    source.go_on.clear()
+    assert await source.at(0.5) == [1] * 5
+    source.cache.clear()
+    source.value = 2
+    source.go_on.set()
+    assert await source.at(0.5) == [2] * 5
 
 
 async def test_a_caller_that_goes_away_does_not_fail_the_others() -> None:
