@@ -1,4 +1,4 @@
-"""What was decided and posted, in order: one event, lists of events newest first, and the feed of all that happened.
+"""What was decided and posted, in order: events by name, lists of events newest first, and the feed of all that happened.
 
 Two streams of a book are numbered: its transfers by ``seq``, and its decisions that moved no points, on what was refused or
 waits, by ``place``. Such a decision has the ``seq`` of the head at its time too, and stands behind the transfer of that one.
@@ -15,7 +15,7 @@ import asyncpg
 
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
-from ledger.types import Book, Event, GrantOutcome, Happening, Position, Verb
+from ledger.types import Book, Event, EventName, GrantOutcome, Happening, Position, Verb
 
 SCANNED = 10_000
 """How much of the log one page of a list looks through, so that a rare event does not cost the whole log."""
@@ -28,11 +28,19 @@ _EVENT_COLUMNS = """
     event.qualifier, event.source, event.metadata
 """
 
-_EVENT = f"""
-SELECT {_EVENT_COLUMNS}
-FROM ledger.event
-JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
-WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = $4
+# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
+_BY_NAME = f"""
+SELECT wanted.place, {_EVENT_COLUMNS}
+FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bytea[]) WITH ORDINALITY
+    AS wanted (book_id, brand_id, campaign_no, key, place)
+CROSS JOIN LATERAL (
+    SELECT FROM ledger.head WHERE head.book_id = wanted.book_id AND head.brand_id = wanted.brand_id OFFSET 0
+) AS head
+CROSS JOIN LATERAL (
+    SELECT * FROM ledger.event
+    WHERE event.book_id = wanted.book_id AND event.campaign_no = wanted.campaign_no AND event.key = wanted.key
+    OFFSET 0
+) AS event
 """
 
 _BEYOND_ALL = "SELECT head.seq + 1 AS seq, head.places + 1 AS place FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
@@ -159,10 +167,16 @@ LIMIT $5
 """
 
 
-async def event(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key: bytes) -> Event | None:
-    """What was reported and decided under a key."""
-    row = await pool.fetchrow(_EVENT, book.book_id, book.brand_id, campaign_no, key)
-    return None if row is None else _event(row)
+async def events(pool: asyncpg.Pool[Any], names: Sequence[EventName]) -> dict[EventName, Event]:
+    """What was reported and decided under each of ``names``, of any books, where something was."""
+    rows = await pool.fetch(
+        _BY_NAME,
+        [book.book_id for book, _, _ in names],
+        [book.brand_id for book, _, _ in names],
+        [campaign_no for _, campaign_no, _ in names],
+        [key for _, _, key in names],
+    )
+    return {names[row["place"] - 1]: _event(row) for row in rows}
 
 
 async def find_events(

@@ -23,6 +23,7 @@ from ledger.types import (
     Cut,
     Entry,
     Event,
+    EventName,
     Fund,
     FundResult,
     GrantOrder,
@@ -103,7 +104,12 @@ class Ledger:
 
     async def event(self, book: Book, campaign_no: int, key: bytes) -> Event | None:
         """What was reported and decided under a key."""
-        return await happenings.event(self._pool, book, campaign_no, key)
+        name = (book, campaign_no, key)
+        return (await happenings.events(self._pool, [name])).get(name)
+
+    async def events(self, names: Sequence[EventName]) -> dict[EventName, Event]:
+        """The same for many, of any books, in one statement; what nobody has reported is left out."""
+        return await happenings.events(self._pool, names)
 
     async def find_events(
         self,

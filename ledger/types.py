@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 from datetime import date, datetime, timedelta
+from typing import TypeAlias
 
 import msgspec
 
@@ -465,6 +466,10 @@ class Position(msgspec.Struct, frozen=True):
 
     seq: int = 0
     place: int = 0
+
+
+EventName: TypeAlias = tuple[Book, int, bytes]
+"""What an event is recorded under: the book, the campaign's number, the key."""
 
 
 class Event(msgspec.Struct, frozen=True):

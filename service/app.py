@@ -42,6 +42,7 @@ from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
 from service.links import routes as link_routes
 from service.links.link_host import open_link_host
+from service.natural_batches import NaturalBatches
 from service.observation import observe
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
@@ -145,8 +146,9 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "campaigns": CampaignDirectory(engine),
                 "customers": CustomerDirectory(pool, app.state.secrets.identity_keys),
                 "ledger": ledger,
+                "events": NaturalBatches(ledger.events),
                 "clocks": BookClocks(ledger),
-                "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, engine)),
+                "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),
             }
         )
         structlog.get_logger().info("started")

@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 from litestar.datastructures import State
 
-from ledger import Grade, GrantOutcome, Ledger
+from ledger import Event, EventName, Grade, GrantOutcome
 from ledger import GrantResult as Decision
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -28,10 +28,11 @@ from service.customers import actions as customers
 from service.customers.rows import Known
 from service.customers.schemas import CustomerRef
 from service.grants.deciding import decide
-from service.grants.orders import Act, order_of
+from service.grants.orders import Act, event_keys
 from service.grants.schemas import DECIDED, METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, window_at
 from service.identifiers import grant_id
+from service.natural_batches import NaturalBatches
 from service.problems import Problem, invalid_field, not_found
 
 POSTED_AT_ONCE = 1_000
@@ -91,14 +92,19 @@ async def report(
     return [_with_ref(answer, item) for answer, item in zip(answers, items, strict=True) if answer is not None]
 
 
-async def claim(state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime) -> GrantAnswer:
-    """Decide what a link's customer gets for her act, by the version of the campaign that the link was minted under."""
+async def claim(
+    state: State, link: ClaimedLink, known: Known, brand: Brand, grade: Grade, received_at: datetime
+) -> GrantAnswer:
+    """Decide what a link's customer gets for her act, by the version of the campaign that the link was minted under.
+
+    ``known`` is who she is now.
+    """
     act = await _act_of_link(state, link, brand, grade, received_at)
     if not isinstance(act, Act):
         return _ignored(act)
     if await campaign_is_paused(state, link.campaign_no):
-        return await decided(state, link, brand, received_at) or _ignored("campaign_paused")
-    known = await customers.by_number(state, link.customer)
+        before = await decided(state, link, known, brand, received_at)
+        return _ignored("campaign_paused") if before is None else await _with_balance(state, brand, known, before)
     (decision,) = await decide(state, brand, [(act, known)])
     answer = _answer(act, decision)
     if isinstance(answer, Problem):
@@ -106,18 +112,30 @@ async def claim(state: State, link: ClaimedLink, brand: Brand, grade: Grade, rec
     return answer
 
 
-async def decided(state: State, link: ClaimedLink, brand: Brand, at: datetime) -> GrantAnswer | None:
-    """What was decided on a link's act before, by whomever it was reported; ``None`` while a claim would still be new."""
-    ledger: Ledger = state.ledger
+async def decided(state: State, link: ClaimedLink, known: Known, brand: Brand, at: datetime) -> GrantAnswer | None:
+    """What was decided on a link's act before, by whomever it was reported; ``None`` while a claim would still be new.
+
+    It says no balance.
+    """
+    events: NaturalBatches[EventName, Event] = state.events
     act = await _act_of_link(state, link, brand, Grade.A, at)
     if not isinstance(act, Act):
         return None
-    order = order_of(act, brand, await customers.by_number(state, link.customer))
-    decision = await ledger.decision(brand.book, order.campaign_no, [order.key, *order.former_keys])
-    if decision is None or decision.outcome is GrantOutcome.WAITING:
+    found = await events.get_many([(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)])
+    final = [event for event in found.values() if event.outcome is not GrantOutcome.WAITING]
+    if not final:
         return None
-    answer = _answer(act, decision)
-    return None if isinstance(answer, Problem) else answer
+    first = min(final, key=lambda event: event.seq)
+    outcome, reason = DECIDED[first.outcome]
+    return GrantAnswer(
+        grant_id=grant_id(first.campaign_no, first.key),
+        outcome=outcome,
+        reason=reason,
+        points=first.points,
+        balance=None,
+        balance_seq=None,
+        replayed=True,
+    )
 
 
 async def _campaigns(
@@ -241,6 +259,11 @@ def _answer(act: Act, decision: Decision | Problem) -> GrantAnswer | Problem:
         balance_seq=decision.balance_seq,
         replayed=decision.replayed,
     )
+
+
+async def _with_balance(state: State, brand: Brand, known: Known, answer: GrantAnswer) -> GrantAnswer:
+    _, balance = await customers.look(state, brand, known)
+    return msgspec.structs.replace(answer, balance=balance.spendable, balance_seq=balance.seq)
 
 
 def _ignored(reason: Reason) -> GrantAnswer:

@@ -54,7 +54,7 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
     campaign, rule = act.campaign, act.campaign.rules[act.rule]
     day = business_date(act.window_at, brand.time_zone)
     waits = not rule.pays_at_once(act.grade)
-    key, *former_keys = _keys(act, known, act.action, act.qualifier)
+    key, *former_keys = event_keys(act, known)
     return GrantOrder(
         book=brand.book,
         campaign_no=campaign.campaign_no,
@@ -75,6 +75,11 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
         absorbed=len(known.former),
         bearing=_bearing(act, known, rule, waits=waits),
     )
+
+
+def event_keys(act: Act, known: Known) -> tuple[bytes, ...]:
+    """What the act may be recorded under: its key under each of the customer's numbers."""
+    return _keys(act, known, act.action, act.qualifier)
 
 
 def due_at(rule: Rule, decided_at: datetime) -> datetime | None:

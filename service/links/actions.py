@@ -74,7 +74,7 @@ async def mint(
         else:
             rows[index] = row
 
-    new, stored = await _store(state.engine, rows.values())
+    new, stored = await _store(state, rows.values())
     tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
     urls = {link_id: f"{host.base_url}/r/{token}" for link_id, token in zip(stored, tokens, strict=True)}
 
@@ -216,7 +216,7 @@ _insert_links = (
 )
 
 
-async def _store(engine: AsyncEngine, rows: Iterable[_NewLink]) -> tuple[set[bytes], dict[bytes, LinkRow]]:
+async def _store(state: State, rows: Iterable[_NewLink]) -> tuple[set[bytes], dict[bytes, LinkRow]]:
     """Store the links that are not there yet, and give the ids of those and all links as they are stored."""
     first: dict[bytes, _NewLink] = {}
     for row in rows:
@@ -226,9 +226,10 @@ async def _store(engine: AsyncEngine, rows: Iterable[_NewLink]) -> tuple[set[byt
     # In order of their ids: two batches with the same links must not wait for each other.
     ordered = [first[link_id] for link_id in sorted(first)]
     columns = {name: [getattr(row, name) for row in ordered] for name in _NEW_LINK_COLUMNS}
+    engine: AsyncEngine = state.engine
     async with engine.begin() as connection:
         new = {bytes(row.link_id) for row in await connection.execute(_insert_links, columns)}
-    return new, await links_by_id(engine, list(first))
+    return new, await links_by_id(state.pool, list(first))
 
 
 _insert_destinations = (

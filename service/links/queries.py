@@ -1,21 +1,27 @@
-"""Reads: a link by its id, destinations by their numbers."""
+"""Reads: links by their ids, with who their customers are now; destinations by their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, TypeAlias
 
+import asyncpg
 import msgspec
-from sqlalchemy import bindparam, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.types import LargeBinary
 
-from service.links.tables import destination, link
+from service.customers.rows import Known
+from service.links.tables import destination
+
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
 
 class LinkRow(msgspec.Struct, frozen=True):
-    """A link as it was minted. ``link_id`` is the campaign's number (4 bytes) and the link's key (16 bytes)."""
+    """A link as it was minted. ``link_id`` is the campaign's number (4 bytes) and the link's key (16 bytes).
+
+    ``known`` is who the customer is now; ``None`` if she was merged with others, which is not all said here.
+    """
 
     link_id: bytes
     brand_id: int
@@ -32,37 +38,59 @@ class LinkRow(msgspec.Struct, frozen=True):
     expires_at: datetime
     revoked_at: datetime | None
     destination: str
+    known: Known | None
 
 
-_links = select(
-    link.c.link_id,
-    link.c.brand_id,
-    link.c.campaign_no,
-    link.c.campaign_version,
-    link.c.customer,
-    link.c.message_id,
-    link.c.action,
-    link.c.channel,
-    link.c.label,
-    link.c.destination_no,
-    link.c.sent_at,
-    link.c.minted_at,
-    link.c.expires_at,
-    link.c.revoked_at,
-    destination.c.url.label("destination"),
-).join(destination, destination.c.destination_no == link.c.destination_no)
+# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
+_BY_ID = """
+SELECT
+    found.link_id, found.brand_id, found.campaign_no, found.campaign_version, found.customer, found.message_id, found.action,
+    found.channel, found.label, found.destination_no, found.sent_at, found.minted_at, found.expires_at, found.revoked_at,
+    leads_to.url, person.confirmed
+FROM unnest($1::bytea[]) AS wanted (link_id)
+CROSS JOIN LATERAL (SELECT * FROM rewards.link WHERE link.link_id = wanted.link_id OFFSET 0) AS found
+CROSS JOIN LATERAL (
+    SELECT destination.url FROM rewards.destination WHERE destination.destination_no = found.destination_no OFFSET 0
+) AS leads_to
+LEFT JOIN LATERAL (
+    SELECT customer.confirmed
+    FROM rewards.customer
+    WHERE customer.customer = found.customer AND customer.merged_into IS NULL AND customer.absorbed = 0
+    OFFSET 0
+) AS person ON true
+"""
 
-_links_by_id = _links.where(link.c.link_id == bindparam("link_ids", type_=ARRAY(LargeBinary)).any_())
 _newest_destinations = select(destination.c.destination_no, destination.c.brand_id, destination.c.url).order_by(
     destination.c.destination_no.desc()
 )
 
 
-async def links_by_id(engine: AsyncEngine, link_ids: Collection[bytes]) -> dict[bytes, LinkRow]:
-    """The links that exist of ``link_ids``."""
-    async with engine.connect() as connection:
-        rows = await connection.execute(_links_by_id, {"link_ids": list(link_ids)})
-        return {row.link_id: LinkRow(*row) for row in rows}
+async def links_by_id(connection: Connection | asyncpg.Pool[Any], link_ids: Sequence[bytes]) -> dict[bytes, LinkRow]:
+    """The links that exist of ``link_ids``, in one statement."""
+    return {row["link_id"]: _read(row) for row in await connection.fetch(_BY_ID, link_ids)}
+
+
+def _read(row: asyncpg.Record) -> LinkRow:
+    confirmed: bool | None = row["confirmed"]
+    known = None if confirmed is None else Known(row["customer"], confirmed=confirmed, former=(), named=row["customer"])
+    return LinkRow(
+        link_id=row["link_id"],
+        brand_id=row["brand_id"],
+        campaign_no=row["campaign_no"],
+        campaign_version=row["campaign_version"],
+        customer=row["customer"],
+        message_id=row["message_id"],
+        action=row["action"],
+        channel=row["channel"],
+        label=row["label"],
+        destination_no=row["destination_no"],
+        sent_at=row["sent_at"],
+        minted_at=row["minted_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        destination=row["url"],
+        known=known,
+    )
 
 
 async def newest_destinations(engine: AsyncEngine, *, limit: int) -> list[tuple[int, int, str]]:

@@ -27,6 +27,8 @@ from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
+from service.customers import actions as customers
+from service.customers.rows import Known
 from service.database import is_away
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
@@ -36,7 +38,7 @@ from service.links.evidence import is_pressed_on_our_page, reads_ahead
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkClaims, LinkRefusal, LinkRefused
 from service.links.pages import Page, respond, security_headers
-from service.links.queries import LinkRow, links_by_id
+from service.links.queries import LinkRow
 from service.problems import Problem
 
 PATIENCE_S = 3.0
@@ -44,9 +46,10 @@ PATIENCE_S = 3.0
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """A link that can be claimed, if its campaign still pays. ``now`` is by the brand's clock."""
+    """A link that can be claimed, if its campaign still pays. ``known`` is its customer, ``now`` is by the brand's clock."""
 
     row: LinkRow
+    known: Known
     brand: Brand
     campaign: Campaign
     is_paused: bool
@@ -78,7 +81,7 @@ async def claim(state: State, token: str, headers: Mapping[str, str], *, now: da
         return await _offer(state, link, Page.CLAIM if reads_ahead(headers) else Page.CLAIM_HERE)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            answer = await grants.claim(state, link.row, link.brand, Grade.B, link.now)
+            answer = await grants.claim(state, link.row, link.known, link.brand, Grade.B, link.now)
     except Exception as error:
         if not _is_passing(error):
             raise
@@ -159,7 +162,7 @@ async def _look_up(state: State, claims: LinkClaims, now: datetime) -> _Found | 
     """The link of these claims, unless it is foreign: of another brand, or not ours at all."""
     host: LinkHost = state.link_host
     brand = await _brand(state, claims.brand)
-    row = (await links_by_id(state.engine, [claims.link_id])).get(claims.link_id)
+    row = await host.links.get(claims.link_id)
     if brand is None or row is None or (row.brand_id, row.customer) != (brand.brand_id, claims.customer):
         return None
     host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
@@ -168,7 +171,8 @@ async def _look_up(state: State, claims: LinkClaims, now: datetime) -> _Found | 
         return None
     clocks: BookClocks = state.clocks
     is_paused = await campaign_is_paused(state, row.campaign_no)
-    return _Found(row=row, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))
+    known = row.known or await customers.by_number(state, row.customer)
+    return _Found(row=row, known=known, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))
 
 
 async def _brand(state: State, code: str) -> Brand | None:
@@ -207,7 +211,7 @@ async def _decided(state: State, link: _Found) -> GrantAnswer | None:
     """What was decided before. Not to know it harms nobody: a claim would say."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            return await grants.decided(state, link.row, link.brand, link.now)
+            return await grants.decided(state, link.row, link.known, link.brand, link.now)
     except Exception as error:
         if not _is_passing(error):
             raise
