@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,9 +52,11 @@ class Ledger:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(pool, posting.post_prepared, prepare=posting.prepare)
         self._redemptions: GroupCommit[Redeem, RedemptionResult] = GroupCommit(
             pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
+        )
+        self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
+            pool, posting.post_prepared, prepare=posting.prepare, gives_way_to=self._redemptions
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
         self._merges: GroupCommit[merging.Merge, MergeResult] = GroupCommit(
@@ -227,6 +229,10 @@ class Ledger:
     ) -> list[tuple[bytes, int, int]]:
         """A page of accounts at a cut: id, debits, credits."""
         return await trial_balance.account_balances(self._pool, book, cut, after=after, limit=limit)
+
+    def account_ranges(self, book: Book, cut: Cut, *, accounts: int) -> AsyncIterator[trial_balance.AccountRange]:
+        """All accounts in ranges by id, for who has the database write what ``account_sums_v1`` says of each."""
+        return trial_balance.account_ranges(self._pool, book, cut, accounts=accounts)
 
     async def transfers(self, book: Book, *, after: int, cut: int, limit: int = 10_000) -> list[Transfer]:
         """A page of the log."""

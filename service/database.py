@@ -51,6 +51,7 @@ def _server_settings(role: str | None, statement_timeout_ms: int) -> dict[str, s
         "statement_timeout": str(statement_timeout_ms),
         "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT_MS),
         "timezone": "UTC",
+        "datestyle": "ISO",
     }
     if role is not None:
         settings["role"] = role

@@ -66,6 +66,7 @@ async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: 
         ledger = Ledger(pool)
         at_cut = BookAtCut(
             log=ledger,
+            pool=pool,
             book=brand.book,
             cut=await find_cut(ledger, brand.book, cut),
             brand=brand.code,

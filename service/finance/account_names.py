@@ -3,14 +3,17 @@
     ours      lot:<customer>:<class>:<last day>   held:<redemption>:<class>:<last day>   budget:<campaign>          issuance
     journals  Liabilities:Customers:C<customer>   Liabilities:Held:R<redemption>         Equity:Budgets:K<number>   ...
 
-A journal account gathers all lots of a customer, and all that one redemption holds or has spent. Account ids sort by owner
-and kind, so the parts of a journal account always stand next to each other.
+The database says our names too (``account_name_v1``); a test compares them. A journal account gathers all lots of a customer,
+and all that one redemption holds or has spent. Account ids sort by owner and kind, so the parts of a journal account always
+stand next to each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+
+import msgspec
 
 from ledger import AccountClass, AccountName, Kind, OwnerTag, describe_account
 
@@ -68,6 +71,11 @@ def account_name(account: bytes, campaigns: Mapping[int, str]) -> str:
     if name.owner is OwnerTag.CAMPAIGN:
         owner = campaigns.get(name.number, owner)
     return ":".join(part for part in (kind_name(name.kind), owner, class_of(name), last_day_of(name)) if part is not None)
+
+
+def by_number(texts: Mapping[int, str]) -> str:
+    """Texts by number, as JSON, from which the database takes them when it writes rows."""
+    return msgspec.json.encode(texts).decode()
 
 
 def journal_account(account: bytes) -> str:

@@ -1,23 +1,27 @@
 """A book as it stood at a cut, read in pages.
 
 Each page is a short statement of its own, so however long the log is, memory stays flat and no transaction stays open. What is
-read does not change: the log only grows beyond the cut.
+read does not change: the log only grows beyond the cut, and what accounts held there is exact whoever writes meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, Protocol, TextIO
 
+import asyncpg
 import msgspec
 
 from ledger import Book, Cut, Transfer
+from service.finance.totals import Totals
 
 PAGE_ROWS = 10_000
+COPIED_ROWS = 20_000
+"""A page that the database writes: well below a second, also where whoever reads it has little time to."""
 
 
 class Log(Protocol):
-    """The two reads of `ledger.Ledger` that an export needs."""
+    """The reads of `ledger.Ledger` that an export needs."""
 
     async def transfers(self, book: Book, *, after: int, cut: int, limit: int) -> list[Transfer]: ...
 
@@ -25,17 +29,21 @@ class Log(Protocol):
         self, book: Book, cut: Cut, *, after: bytes | None, limit: int
     ) -> list[tuple[bytes, int, int]]: ...
 
+    def account_ranges(self, book: Book, cut: Cut, *, accounts: int) -> AsyncIterator[tuple[Any, ...]]: ...
+
 
 class BookAtCut(msgspec.Struct, frozen=True):
-    """What an exporter reads. ``campaigns`` names the campaigns by number."""
+    """What an exporter reads. ``campaigns`` names the campaigns by number; through ``pool`` the database writes rows itself."""
 
     log: Log
+    pool: asyncpg.Pool[Any]
     book: Book
     cut: Cut
     brand: str
     points_code: str
     campaigns: Mapping[int, str]
     page_rows: int = PAGE_ROWS
+    copied_rows: int = COPIED_ROWS
 
     async def transfers(self) -> AsyncIterator[list[Transfer]]:
         """All transfers up to the cut, oldest first, a page at a time."""
@@ -51,5 +59,29 @@ class BookAtCut(msgspec.Struct, frozen=True):
         """
         after: bytes | None = None
         while page := await self.log.account_balances(self.book, self.cut, after=after, limit=self.page_rows):
-            yield [(account, debits, credits) for account, debits, credits in page if debits or credits]
+            yield page
             after = page[-1][0]
+
+    def log_pages(self) -> Iterator[tuple[int, int, int]]:
+        """The log up to the cut as pages of ``after < seq <= until``, oldest first: the book's number, after, until."""
+        for after in range(0, self.cut.seq, self.copied_rows):
+            yield self.book.book_id, after, min(after + self.copied_rows, self.cut.seq)
+
+    def account_pages(self) -> AsyncIterator[tuple[Any, ...]]:
+        """All accounts in pages by id, as arguments of ``account_sums_v1``."""
+        return self.log.account_ranges(self.book, self.cut, accounts=self.copied_rows)
+
+    async def copy(self, rows: str, sums: str, arguments: tuple[Any, ...], forms: tuple[Any, ...], out: TextIO) -> Totals:
+        """Have the database write the rows of a page as CSV, and add them up in a statement of its own: both see the same.
+
+        ``forms``, which say how ``rows`` writes what it finds, are its last parameters; ``sums`` has none of them.
+        """
+
+        async def keep(lines: bytes) -> None:
+            out.buffer.write(lines)
+
+        said = await self.pool.copy_from_query(rows, *arguments, *forms, output=keep, format="csv")
+        totals = await self.pool.fetchrow(sums, *arguments)
+        if totals is None or said != f"COPY {totals['rows']}":
+            raise RuntimeError(f"{said}, but there are {totals and totals['rows']} rows")
+        return Totals(totals["rows"], totals["debits"], totals["credits"])

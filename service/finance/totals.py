@@ -18,6 +18,9 @@ class Totals(msgspec.Struct, frozen=True):
         """These totals with one row more."""
         return Totals(self.rows + 1, self.debits + debits, self.credits + credits)
 
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.rows + other.rows, self.debits + other.debits, self.credits + other.credits)
+
 
 def utc(at: datetime) -> str:
     """A time, always with microseconds, so that equal times have equal bytes. ``at`` is in UTC."""

@@ -8,18 +8,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from ledger import Cut, Ledger
+from ledger import AccountClass, Cut, Kind, Ledger, OwnerTag, account_id, describe_account, sweep
 from service.brands.brand import Brand
-from service.finance import bundle, queries
+from service.finance import account_names, bundle, queries
 from service.finance.book_at_cut import BookAtCut
 from service.finance.bundle import ExportFormat
 from service.finance.spreadsheets import neutral
+from tests.finance import plain_csv
 from tests.finance.conftest import CAMPAIGN, Till
 
 ALL = tuple(ExportFormat)
@@ -27,12 +29,13 @@ BEAN_CHECK = Path(sys.executable).with_name("bean-check")
 
 
 @pytest.fixture
-def at_cut(ledger: Ledger, brand: Brand, engine: Any) -> Callable[..., Any]:
+def at_cut(ledger: Ledger, reader_pool: asyncpg.Pool[Any], brand: Brand, engine: Any) -> Callable[..., Any]:
     """The brand's book as it is now, or at a cut."""
 
     async def read(cut: Cut | None = None, **options: Any) -> BookAtCut:
         return BookAtCut(
             log=ledger,
+            pool=reader_pool,
             book=brand.book,
             cut=cut or await ledger.head(brand.book),
             brand=brand.code,
@@ -66,7 +69,7 @@ async def test_the_same_cut_makes_the_same_bytes_again_whatever_came_since(
     await busy_till.grant(1, 1)
     await busy_till.capture(await busy_till.authorize(1, 50))
     # Pages of three rows: where a page ends must not be seen.
-    await bundle.write(await at_cut(cut, page_rows=3), ALL, tmp_path / "second")
+    await bundle.write(await at_cut(cut, page_rows=3, copied_rows=3), ALL, tmp_path / "second")
     assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
     assert set(bytes_of(tmp_path / "first")) == {
         "accounts.csv",
@@ -75,6 +78,79 @@ async def test_the_same_cut_makes_the_same_bytes_again_whatever_came_since(
         "manifest.json",
         "transfers.csv",
     }
+
+
+NAMES = [CAMPAIGN, "autumn, 'late', \"2026\"", "+49", "-x", "@sum", "Früchte 🍎; | \\. \\n", " x ", "\\.", '"', "lot:1", "0"]
+"""What brands call campaigns."""
+
+
+@pytest.mark.parametrize("copied_rows", [1, 7, 20_000])
+async def test_the_databases_files_are_those_of_plain_python(
+    busy_till: Till,
+    at_cut: Callable[..., Any],
+    owner: asyncpg.Connection[Any],
+    worker_pool: asyncpg.Pool[Any],
+    tmp_path: Path,
+    copied_rows: int,
+) -> None:
+    till = busy_till
+    for name in NAMES[1:]:
+        campaign_no = await owner.fetchval(
+            "INSERT INTO rewards.campaign (brand_id, id) VALUES ($1, $2) RETURNING campaign_no", till.book.brand_id, name
+        )
+        other = Till(till.ledger, till.book, campaign_no)
+        other.requests = 100 * campaign_no
+        await other.fund(100)
+        await other.grant(8, 7)
+    await Till(till.ledger, till.book, 9_999).fund(5)  # a campaign without a name
+    cut = await till.ledger.head(till.book)
+    await owner.execute("UPDATE ledger.head SET clock_offset = clock_offset + interval '400 days'")
+    while await sweep(worker_pool, till.book, limit=50):
+        pass
+    for at in (cut, await till.ledger.head(till.book)):
+        book = await at_cut(at, copied_rows=copied_rows)
+        assert set(NAMES) <= set(book.campaigns.values())
+        await bundle.write(book, [ExportFormat.CSV], tmp_path)
+        log = await till.ledger.transfers(till.book, after=0, cut=at.seq)
+        assert (tmp_path / "transfers.csv").read_bytes() == plain_csv.transfers(log, book.campaigns)
+        sums: dict[bytes, tuple[int, int]] = {}
+        for transfer in log:
+            debits, credits = sums.get(transfer.debit, (0, 0))
+            sums[transfer.debit] = debits + transfer.amount, credits
+            debits, credits = sums.get(transfer.credit, (0, 0))
+            sums[transfer.credit] = debits, credits + transfer.amount
+        accounts = [(account, *sums[account]) for account in sorted(sums)]
+        assert (tmp_path / "accounts.csv").read_bytes() == plain_csv.accounts(accounts, book.campaigns)
+
+
+async def test_the_database_names_accounts_as_we_do(reader_pool: asyncpg.Pool[Any]) -> None:
+    campaigns = {5: "autumn", 2**31 - 1: "winter"}
+    accounts = [
+        account_id(owner, number, kind, account_class, last_day)
+        for owner in OwnerTag
+        for number in (0, 5, 77, 2**31 - 1, 2**40, 2**63 - 1)
+        for kind in Kind
+        for account_class in AccountClass
+        for last_day in (None, date(2000, 1, 1), date(2026, 2, 28), date(2199, 12, 31))
+    ]
+    named = await reader_pool.fetch(
+        """
+        SELECT ledger.account_name_v1(id, $2::text::jsonb), ledger.account_kind_name_v1(id), ledger.account_class_name_v1(id),
+            ledger.account_last_day_v1(id), ledger.account_number_v1(id)
+        FROM unnest($1::bytea[]) AS id
+        """,
+        accounts,
+        account_names.by_number(campaigns),
+    )
+    for account, row in zip(accounts, named, strict=True):
+        name = describe_account(account)
+        assert tuple(row) == (
+            account_names.account_name(account, campaigns),
+            account_names.kind_name(name.kind),
+            account_names.class_of(name),
+            account_names.last_day_of(name),
+            name.number,
+        )
 
 
 async def test_the_manifest_says_what_each_file_holds(busy_till: Till, at_cut: Callable[..., Any], tmp_path: Path) -> None:

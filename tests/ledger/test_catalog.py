@@ -63,6 +63,15 @@ READING = {
     "redemption_status_v1",
     "redemption_sums_v1",
     "rfc3339_v1",
+    "account_number_v1",
+    "account_kind_name_v1",
+    "account_class_name_v1",
+    "account_last_day_v1",
+    "account_name_v1",
+    "account_line_v1",
+    "account_lines_v1",
+    "account_sums_v1",
+    "log_lines_v1",
 }
 
 
