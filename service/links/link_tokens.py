@@ -7,17 +7,17 @@
 A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its header is exactly ``alg kid typ``, its claims are exactly
 ``iss aud jti sub m c a d iat sent_at exp``. It names a customer by our number and never holds an identity. What it pays is
 not in it: that is the campaign's to say. The checks follow RFC 8725: the algorithm is fixed (3.1), the key is picked by ``kid``
-from our own map and never from the token (3.10), ``typ`` is explicit (3.11).
+from our own map and never from the token (3.10), ``typ`` is explicit (3.11). A token is taken apart once, here: PyJWT's own
+parser looks at each character in Python, twice, which costs more than the signature.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Literal
 
 import jwt
 import msgspec
@@ -31,23 +31,37 @@ TYPE = "rl+jwt"
 TOKEN_CHARACTERS_MAX = 4_096
 NUMBER_MAX = 2**63 - 1
 
-_HEADER = frozenset({"alg", "kid", "typ"})
-_CLAIM_TYPES: Mapping[str, type] = {
-    "iss": str,
-    "aud": str,
-    "jti": str,
-    "sub": str,
-    "m": str,
-    "c": str,
-    "a": str,
-    "d": int,
-    "iat": int,
-    "sent_at": int,
-    "exp": int,
-}
-_LINK_ID = re.compile(r"[0-9a-f]{40}")
-_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
-_CAMPAIGN = re.compile(r"([1-9][0-9]{0,9})\.([1-9][0-9]{0,9})")
+_eddsa = jwt.get_algorithm_by_name(ALGORITHM)
+
+# Base64 leaves spare bits in a segment's last character: were they not nought, a token would have several spellings.
+_SEGMENT = "((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?)"
+_TOKEN = re.compile(rf"{_SEGMENT}\.{_SEGMENT}\.{_SEGMENT}")
+
+_Number = Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    alg: Literal["EdDSA"]
+    kid: str
+    typ: Literal["rl+jwt"]
+
+
+class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    iss: str
+    aud: str
+    jti: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}\Z")]
+    sub: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,18}\Z")]
+    m: str
+    c: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,9}\.[1-9][0-9]{0,9}\Z")]
+    a: str
+    d: _Number
+    iat: _Number
+    sent_at: _Number
+    exp: _Number
+
+
+_header_of = msgspec.json.Decoder(_Header).decode
+_payload_of = msgspec.json.Decoder(_Payload).decode
 
 
 class LinkRefusal(enum.StrEnum):
@@ -135,11 +149,8 @@ def verify(token: str, keys: LinkKeys, *, host: str, now: int, brand: str | None
 
     ``brand`` asks for a token of that brand. The clock is looked at last: only what is ours can be expired.
     """
-    header, payload = _checked_by_signature(token, keys)
-    if header.keys() != _HEADER or header["typ"] != TYPE or header["alg"] != ALGORITHM:
-        raise LinkRefused(LinkRefusal.FORGED)
-    claims = _claims(payload)
-    if claims is None or claims.host != host:
+    claims = _checked_by_signature(token, keys)
+    if claims.host != host:
         raise LinkRefused(LinkRefusal.FORGED)
     if brand is not None and claims.brand != brand:
         raise LinkRefused(LinkRefusal.FOREIGN)
@@ -165,69 +176,40 @@ def jwks(keys: LinkKeys) -> dict[str, list[dict[str, str]]]:
     }
 
 
-def _checked_by_signature(token: str, keys: LinkKeys) -> tuple[dict[str, Any], dict[str, Any]]:
-    if len(token) > TOKEN_CHARACTERS_MAX or not _is_canonical(token):
+def _checked_by_signature(token: str, keys: LinkKeys) -> LinkClaims:
+    parts = _TOKEN.fullmatch(token) if len(token) <= TOKEN_CHARACTERS_MAX else None
+    if parts is None:
         raise LinkRefused(LinkRefusal.FORGED)
     try:
-        kid = jwt.get_unverified_header(token).get("kid")
-        key = keys.verifying.get(kid) if isinstance(kid, str) else None
-        if key is None:
+        key = keys.verifying.get(_header_of(_bytes_of(parts[1])).kid)
+        if key is None or not _eddsa.verify(token[: parts.end(2)].encode(), key, _bytes_of(parts[3])):
             raise LinkRefused(LinkRefusal.FORGED)
-        # The claims' values are checked below, exactly and against the caller's clock.
-        decoded = jwt.decode_complete(
-            token,
-            key,
-            algorithms=[ALGORITHM],
-            options={
-                "require": list(_CLAIM_TYPES),
-                "verify_aud": False,
-                "verify_exp": False,
-                "verify_iat": False,
-                "enforce_minimum_key_length": True,
-            },
-        )
-    except (jwt.PyJWTError, ValueError):
+        return _claims(_payload_of(_bytes_of(parts[2])))
+    except ValueError:
         raise LinkRefused(LinkRefusal.FORGED) from None
-    return decoded["header"], decoded["payload"]
 
 
-def _is_canonical(token: str) -> bool:
-    """Base64 leaves spare bits in the last character: without this check a token would have several spellings."""
-    try:
-        segments = token.encode("ascii").split(b".")
-        return len(segments) == 3 and all(
-            _base64url(base64.b64decode(segment + b"=" * (-len(segment) % 4), b"-_", validate=True)).encode() == segment
-            for segment in segments
-        )
-    except (binascii.Error, UnicodeEncodeError):
-        return False
-
-
-def _claims(payload: dict[str, Any]) -> LinkClaims | None:
-    if payload.keys() != _CLAIM_TYPES.keys():
-        return None
-    # type(), not isinstance(): true is an int to Python and not to us.
-    if any(type(payload[name]) is not wanted for name, wanted in _CLAIM_TYPES.items()):
-        return None
-    campaign = _CAMPAIGN.fullmatch(payload["c"])
-    if campaign is None or _NUMBER.fullmatch(payload["sub"]) is None or _LINK_ID.fullmatch(payload["jti"]) is None:
-        return None
-    if not all(0 < payload[name] <= NUMBER_MAX for name in ("d", "iat", "sent_at", "exp")):
-        return None
+def _claims(payload: _Payload) -> LinkClaims:
+    campaign_no, _, campaign_version = payload.c.partition(".")
     return LinkClaims(
-        brand=payload["iss"],
-        host=payload["aud"],
-        link_id=bytes.fromhex(payload["jti"]),
-        customer=int(payload["sub"]),
-        message_id=payload["m"],
-        campaign_no=int(campaign[1]),
-        campaign_version=int(campaign[2]),
-        action=payload["a"],
-        destination_no=payload["d"],
-        issued_at=payload["iat"],
-        sent_at=payload["sent_at"],
-        expires_at=payload["exp"],
+        brand=payload.iss,
+        host=payload.aud,
+        link_id=bytes.fromhex(payload.jti),
+        customer=int(payload.sub),
+        message_id=payload.m,
+        campaign_no=int(campaign_no),
+        campaign_version=int(campaign_version),
+        action=payload.a,
+        destination_no=payload.d,
+        issued_at=payload.iat,
+        sent_at=payload.sent_at,
+        expires_at=payload.exp,
     )
+
+
+def _bytes_of(segment: str) -> bytes:
+    # Padding that is not needed is passed over.
+    return base64.urlsafe_b64decode(segment + "==")
 
 
 def _base64url(data: bytes) -> str:
