@@ -4,6 +4,7 @@ A queue is one task with one connection. It takes at most ``batch_max`` items a 
 campaign of one brand does not keep another's waiting. If a full batch waits already, it is prepared while the database works on
 the one before. Callers wait on futures; a caller that goes away changes nothing, because what was taken is posted.
 
+    another queue is in use   batches are short, so that it gets its turn at the book soon (grants give way to redemptions)
     too much waits            Overloaded, at once; nothing was recorded
     the connection is lost    the same batch is sent again: outcomes are unknown, keys make that exact
     the database stays away   LedgerUnavailable
@@ -28,6 +29,9 @@ from ledger.types import Book
 
 RETRY_DELAYS_S = (0.0, 0.05, 0.25, 1.0)
 """Pauses before a batch whose connection was lost is sent again; after the last the database counts as away."""
+
+IN_USE_S = 1.0
+"""For so long after an item another is expected soon."""
 
 NOT_THE_BRANDS_BOOK = "RW001"
 CLOCKS_DIFFER = "RW002"
@@ -90,11 +94,15 @@ class GroupCommit(Generic[Item, Result]):
         items_max: int = 20_000,
         wait_max_s: float = 2.0,
         one_book: bool = False,
+        gives_way_to: GroupCommit[Any, Any] | None = None,
+        short_max: int = 100,
     ) -> None:
         """``post`` takes what ``prepare`` makes of the items.
 
         ``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait.
         ``one_book`` is for what is committed book by book: an item that is refused must not send other books' items twice.
+        While the queue that it ``gives_way_to`` is in use, batches are of at most ``short_max`` items: each holds the book's
+        head until it is committed, and the others wait for that.
         """
         self._pool = pool
         self._post = post
@@ -104,6 +112,9 @@ class GroupCommit(Generic[Item, Result]):
         self._items_max = items_max
         self._wait_max_s = wait_max_s
         self._one_book = one_book
+        self._gives_way_to = gives_way_to
+        self._short_max = short_max
+        self._used_at = -IN_USE_S
         self._books: OrderedDict[int, deque[_Waiting[Item, Result]]] = OrderedDict()
         self._waiting = 0
         self._items_per_s = 5_000.0
@@ -117,6 +128,11 @@ class GroupCommit(Generic[Item, Result]):
     def waiting(self) -> int:
         """How many items wait for their turn."""
         return self._waiting
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody has asked for something of late."""
+        return time.monotonic() - self._used_at < IN_USE_S
 
     def start(self) -> None:
         """Begin to post."""
@@ -137,6 +153,7 @@ class GroupCommit(Generic[Item, Result]):
         """
         if self._closing:
             raise LedgerUnavailable
+        self._used_at = time.monotonic()
         expected_wait_s = self._waiting / self._items_per_s
         if self._waiting + len(items) > self._items_max or expected_wait_s > self._wait_max_s:
             raise Overloaded(retry_after_s=max(1, round(expected_wait_s)))
@@ -175,19 +192,26 @@ class GroupCommit(Generic[Item, Result]):
             answers = await posting
             last = batch
             # The rate says how long newcomers would wait; a small batch says little about it.
-            weight = len(batch) / self._batch_max
+            weight = min(1.0, len(batch) / self._size_max)
             rate = len(batch) / max(time.perf_counter() - started, 1e-6)
             self._items_per_s += weight * (rate - self._items_per_s)
 
     def _begin(self, items: Sequence[Item]) -> asyncio.Task[Sequence[Result | LedgerError]]:
         return asyncio.create_task(self._answers(items))
 
+    @property
+    def _size_max(self) -> int:
+        """How many items the next batch may have."""
+        hurried = self._gives_way_to is not None and self._gives_way_to.in_use
+        return min(self._batch_max, self._short_max) if hurried else self._batch_max
+
     def _make_ready(self) -> None:
         """Prepare the next batch if it is known already: a full one, of the only book that waits."""
         self._ready = None
-        if len(self._books) == 1 and self._waiting >= self._batch_max:
+        size = self._size_max
+        if len(self._books) == 1 and self._waiting >= size:
             (queue,) = self._books.values()
-            items = [item for item, _, _ in itertools.islice(queue, self._batch_max)]
+            items = [item for item, _, _ in itertools.islice(queue, size)]
             # What cannot be prepared fails again in its turn, and is answered there.
             with contextlib.suppress(Exception):
                 self._ready = (items, self._prepare(items))
@@ -201,13 +225,14 @@ class GroupCommit(Generic[Item, Result]):
         """The next batch: round robin over the books, in order of arrival within each."""
         batch: list[_Waiting[Item, Result]] = []
         books = 1 if self._one_book else len(self._books)
-        share = self._batch_max if books == 1 else self._share_max
+        size = self._size_max
+        share = size if books == 1 else self._share_max
         for _ in range(books):
             book_id, queue = self._books.popitem(last=False)
-            batch.extend(queue.popleft() for _ in range(min(share, len(queue), self._batch_max - len(batch))))
+            batch.extend(queue.popleft() for _ in range(min(share, len(queue), size - len(batch))))
             if queue:
                 self._books[book_id] = queue
-            if len(batch) == self._batch_max:
+            if len(batch) == size:
                 break
         self._waiting -= len(batch)
         return batch

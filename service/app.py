@@ -38,17 +38,21 @@ from service.demo_shop import routes as demo_shop_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
+from service.grants.thin_route import thin_route
 from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
 from service.links import routes as link_routes
 from service.links.link_host import open_link_host
 from service.natural_batches import NaturalBatches
 from service.observation import observe
+from service.pieces import Room
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
 from service.test_clock import routes as test_clock_routes
 
 POOL_SIZE = 10
+BATCH_ITEMS_IN_HAND = 4_000
+"""So many items of batches are unpacked at the same time, as many as keep the ledger busy; it bounds memory."""
 ENGINE_SIZE = 4
 CLOSE_TIMEOUT_S = 10
 """Longer than the longest statement; what is still open then is never coming back."""
@@ -98,7 +102,7 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         logging_config=None,
         event_emitter_backend=NoEvents,
     )
-    app.asgi_handler = observe(app.asgi_handler)
+    app.asgi_handler = observe(thin_route(app.state, app.asgi_handler))
     return app
 
 
@@ -148,6 +152,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "ledger": ledger,
                 "events": NaturalBatches(ledger.events),
                 "clocks": BookClocks(ledger),
+                "room": Room(BATCH_ITEMS_IN_HAND),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),
             }
         )

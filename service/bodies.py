@@ -12,6 +12,7 @@ import json
 import typing
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
@@ -21,6 +22,7 @@ from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
+from service.pieces import in_pieces
 from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, invalid_field, not_found
 from service.strict_json import decode_body, escaped, load_loosely, shown
@@ -64,14 +66,22 @@ class Batch(Generic[T]):
     """Many items in one request: ``class GrantBatch(Batch[GrantRequest])``.
 
     Written as a JSON array or as NDJSON, one item a line; with ``member`` set, as an object whose only field is the array. What
-    is wrong with one item is that item's: ``items`` has, in order, the struct or the problem.
+    is wrong with one item is that item's: ``items()`` has, in order, the struct or the problem.
     """
 
     member: ClassVar[str | None] = None
     items_max: ClassVar[int] = BATCH_ITEMS_MAX
 
-    def __init__(self, items: Sequence[T | Problem]) -> None:
-        self.items = items
+    def __init__(self, raws: Sequence[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T]) -> None:
+        self._raws = raws
+        self._decoder = decoder
+
+    def __len__(self) -> int:
+        return len(self._raws)
+
+    async def items(self, start: int = 0, end: int | None = None) -> list[T | Problem]:
+        """Decode the items, or those from ``start`` up to ``end``."""
+        return await in_pieces(partial(decode_item, decoder=self._decoder), self._raws[start:end])
 
     @classmethod
     def item_type(cls) -> type[Any]:
@@ -95,7 +105,7 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode_batch(raw: bytes, media_type: str, batch: type[Batch[T]], decoder: msgspec.json.Decoder[T]) -> Batch[T]:
-    """Split a batch into items and decode each."""
+    """Split a batch into items, which are decoded when they are asked for."""
     if media_type == NDJSON:
         # Only a line feed ends a line; an empty last line is the end, other empty lines are skipped.
         items: Sequence[bytes | msgspec.Raw] = [line for line in raw.split(b"\n") if line.strip()]
@@ -106,7 +116,7 @@ def decode_batch(raw: bytes, media_type: str, batch: type[Batch[T]], decoder: ms
         raise invalid_field(pointer, "must have at least 1 item")
     if len(items) > batch.items_max:
         raise invalid_field(pointer, f"must have at most {batch.items_max} items, has {len(items)}")
-    return batch([decode_item(item, decoder) for item in items])
+    return batch(items, decoder)
 
 
 def _items_of_array(raw: bytes, member: str | None) -> Sequence[bytes | msgspec.Raw]:
@@ -206,6 +216,11 @@ def decoder_of(declared: Any) -> msgspec.json.Decoder[Any]:
     return _decoders[declared]
 
 
+def decode_struct(value: bytes, declared: type[T]) -> T:
+    """Decode a JSON body into the struct that a route declares."""
+    return decode_body(value if value.strip() else _empty_body(declared), decoder_of(declared))
+
+
 class StrictBody(AbstractDTO[Any]):
     """Decodes ``data`` of every route of the application, and describes it in the OpenAPI document."""
 
@@ -216,7 +231,7 @@ class StrictBody(AbstractDTO[Any]):
         batch = _batch_of(declared)
         if batch is None and not value.strip() and "content-type" not in connection.headers:
             # Nothing was sent (a void, say), so there is nothing to name the type of.
-            return decode_body(_empty_body(declared), decoder_of(declared))
+            return decode_struct(value, declared)
         is_empty = not value.strip()
         # Who sends nothing need not say what it is.
         media_type = JSON if is_empty and "content-type" not in connection.headers else media_type_of(connection)
@@ -228,7 +243,7 @@ class StrictBody(AbstractDTO[Any]):
             )
         if batch is not None:
             return decode_batch(value, media_type, batch, decoder_of(batch.item_type()))
-        return decode_body(_empty_body(declared) if is_empty else value, decoder_of(declared))
+        return decode_struct(value, declared)
 
     @classmethod
     def is_supported_model_type_field(cls, field_definition: FieldDefinition) -> bool:

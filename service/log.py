@@ -6,9 +6,11 @@ as its type and the lines it came through, never with its message, because a dat
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,9 +35,73 @@ class _ToStructlog(logging.Handler):
         structlog.get_logger().log(max(record.levelno, logging.DEBUG), said, logger=record.name, **details)
 
 
+class _RequestLine(msgspec.Struct, tag_field="event", tag="request"):
+    request_id: str
+    method: str
+    route: str
+    status: int
+    duration_ms: float
+    timestamp: datetime
+    code: str | msgspec.UnsetType
+    brand: str | msgspec.UnsetType
+    api_key_id: int | msgspec.UnsetType
+    level: str = "info"
+
+
+class _RequestLines:
+    """Writes the line of each request. What is said in one turn of the event loop is written together at its end."""
+
+    def __init__(self) -> None:
+        self.stream: BinaryIO | None = None
+        self._waiting = False
+
+    def write(self, line: bytes) -> None:
+        stream = self.stream
+        if stream is None:
+            return
+        stream.write(line)
+        if not self._waiting:
+            self._waiting = True
+            asyncio.get_running_loop().call_soon(self._flush, stream)
+
+    def _flush(self, stream: BinaryIO) -> None:
+        self._waiting = False
+        stream.flush()
+
+
+_request_lines = _RequestLines()
+
+
+def request(
+    *,
+    request_id: str,
+    method: str,
+    route: str,
+    status: int,
+    duration_ms: float,
+    code: str | None,
+    brand: str | None,
+    api_key_id: int | None,
+) -> None:
+    """Log that a request was answered: the line that structlog would write, in a quarter of its time."""
+    line = _RequestLine(
+        request_id,
+        method,
+        route,
+        status,
+        duration_ms,
+        datetime.now(UTC),
+        code or msgspec.UNSET,
+        brand or msgspec.UNSET,
+        api_key_id or msgspec.UNSET,
+    )
+    _request_lines.write(_encode(line) + b"\n")
+
+
 def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
     """Send all logging of this process to ``stream`` (standard output unless given), one JSON object a line."""
     number = logging.getLevelNamesMapping()[level.upper()]
+    _request_lines.stream = (stream or sys.stdout.buffer) if number <= logging.INFO else None
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

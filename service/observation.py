@@ -1,40 +1,66 @@
 """The outermost layer: every request gets an id, one log line, its metrics, and the headers that every answer carries.
 
+What comes while more is in hand than can be done soon is refused here, before anything is done for it.
+
 It stands around the router, so that what no route takes (404, 405) is observed too. The log names the route's template and
 never the path, because the path of a reward link is a secret.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
-import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Histogram
 
-from service import identifiers, metrics
+from ledger import Overloaded
+from service import identifiers, log, metrics
+from service.problems import RETRY_AFTER_S, send_problem
 
 UNMATCHED = "unmatched"
 
+REQUESTS_MAX = 1_000
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""So many requests, and bytes of their bodies, are in hand at once; who comes then is refused, and nothing is done for her."""
+_BODY_BYTES_UNSAID = 1024 * 1024
+_ALWAYS_ANSWERED = "/health/"
+
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
-_ALWAYS = {
-    b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
-    b"cache-control": b"no-store",
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
     # Pages that need more send their own policy; nothing else is ever rendered.
-    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
-}
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+class _InHand:
+    """What the process works on, whatever it is."""
+
+    __slots__ = ("body_bytes", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.body_bytes = 0
+
+    @property
+    def is_too_much(self) -> bool:
+        return self.requests > REQUESTS_MAX or self.body_bytes > BODY_BYTES_MAX
 
 
 def observe(app: ASGIApp) -> ASGIApp:
     """Wrap the application."""
+    in_hand = _InHand()
 
     async def observed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id, body_bytes = _read_headers(scope)
         state: Any = scope.setdefault("state", {})
         state["request_id"] = request_id
         status = 500
@@ -45,46 +71,68 @@ def observe(app: ASGIApp) -> ASGIApp:
                 status = message["status"]
                 headers = list(message["headers"])
                 present = {name.lower() for name, _ in headers}
-                headers += [(name, value) for name, value in _ALWAYS.items() if name not in present]
+                headers += [header for header in _ALWAYS if header[0] not in present]
                 headers.append((b"x-request-id", request_id.encode()))
-                headers += [(name.lower().encode(), value.encode()) for name, value in state.get("answer_headers", {}).items()]
+                if answer_headers := state.get("answer_headers"):
+                    headers += [(name.lower().encode(), value.encode()) for name, value in answer_headers.items()]
                 message["headers"] = headers
             await send(message)
 
         metrics.in_flight.inc()
+        in_hand.requests += 1
+        in_hand.body_bytes += body_bytes
         started_at = time.perf_counter()
         try:
-            await app(scope, receive, send_marked)
+            if in_hand.is_too_much and not scope["path"].startswith(_ALWAYS_ANSWERED):
+                await send_problem(scope, send_marked, Overloaded(RETRY_AFTER_S))
+            else:
+                await app(scope, receive, send_marked)
         finally:
             took_s = time.perf_counter() - started_at
             metrics.in_flight.dec()
+            in_hand.requests -= 1
+            in_hand.body_bytes -= body_bytes
             _record(scope, status, took_s, request_id)
 
     return observed
 
 
-def _request_id(scope: Scope) -> str:
-    proposed = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-    return identifiers.request_id(None if proposed is None else proposed.decode("latin-1"))
+def _read_headers(scope: Scope) -> tuple[str, int]:
+    """The request's id, and how long its body says it is."""
+    proposed: str | None = None
+    body_bytes = 0
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and proposed is None:
+            proposed = value.decode("latin-1")
+        elif name == b"content-length":
+            body_bytes = int(value) if value.isdigit() else 0
+        elif name == b"transfer-encoding":
+            body_bytes = _BODY_BYTES_UNSAID
+    return identifiers.request_id(proposed), body_bytes
 
 
 def _record(scope: Any, status: int, took_s: float, request_id: str) -> None:
     route = scope.get("path_template") or UNMATCHED
     # Anybody can invent a method; each would be a new time series.
     method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-    metrics.requests.labels(route, method, str(status)).inc()
-    metrics.duration.labels(route, method).observe(took_s)
-    line: dict[str, Any] = {
-        "request_id": request_id,
-        "method": method,
-        "route": route,
-        "status": status,
-        "duration_ms": round(took_s * 1000, 2),
-    }
+    requests, duration = _series(route, method, status)
+    requests.inc()
+    duration.observe(took_s)
     state = scope["state"]
-    if code := state.get("problem_code"):
-        line["code"] = code
-    if principal := state.get("principal"):
-        line["brand"] = principal.brand.code
-        line["api_key_id"] = principal.api_key_id
-    structlog.get_logger().info("request", **line)
+    principal = state.get("principal")
+    log.request(
+        request_id=request_id,
+        method=method,
+        route=route,
+        status=status,
+        duration_ms=round(took_s * 1000, 2),
+        code=state.get("problem_code"),
+        brand=None if principal is None else principal.brand.code,
+        api_key_id=None if principal is None else principal.api_key_id,
+    )
+
+
+# There are as many as there are series in the metrics.
+@functools.cache
+def _series(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    return metrics.requests.labels(route, method, str(status)), metrics.duration.labels(route, method)

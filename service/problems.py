@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Send
 from sqlalchemy.exc import TimeoutError as EngineExhausted
 
 from ledger import BookRefused, ClockSkew, DataRefused, LedgerUnavailable, Overloaded
@@ -24,6 +25,8 @@ from service.plain_words import in_plain_words
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "/docs/errors#"
+
+_encode = msgspec.json.Encoder().encode
 
 RETRY_AFTER_S = 1
 """What a client is told to wait when the database is away."""
@@ -238,20 +241,31 @@ def _problem_of_http(error: HTTPException) -> Problem:
             return Problem("internal_error", CODES["internal_error"].meaning)
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
-    """Answer with the problem that ``error`` is; what is our fault goes to the log without its message."""
+def describe(scope: Any, error: Exception) -> tuple[Problem, ProblemDocument]:
+    """The problem that ``error`` is, and the body that says so; what is our fault goes to the log without its message."""
     problem = problem_of(error)
-    state: dict[str, Any] = request.scope["state"]
+    state: dict[str, Any] = scope["state"]
     request_id = str(state.get("request_id", ""))
     state["problem_code"] = problem.code
     if problem.code == "internal_error":
         log.error_with_frames("request_failed", error, request_id=request_id)
-    return Response(
-        content=problem.document(request_id),
-        status_code=problem.status,
-        media_type=MEDIA_TYPE,
-        headers=problem.headers,
-    )
+    return problem, problem.document(request_id)
+
+
+async def send_problem(scope: Any, send: Send, error: Exception) -> None:
+    """Answer with the problem that ``error`` is, outside the framework."""
+    problem, document = describe(scope, error)
+    body = _encode(document)
+    headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    headers += [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+    """Answer with the problem that ``error`` is."""
+    problem, document = describe(request.scope, error)
+    return Response(content=document, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
 exception_handlers: dict[int | type[Exception], Any] = {HTTPException: answer, Exception: answer}

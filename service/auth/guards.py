@@ -1,14 +1,16 @@
 """The guard that routes declare: ``guards=[requires(Scope.GRANTS_WRITE)]``. It finds out who calls, and whether they may.
 
-What a request costs of the key's quota is counted here too.
+``admit`` is the same for a route outside the framework. What a request costs of the key's quota is counted here too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from service.auth.api_keys import hash_key, read_authorization
@@ -30,28 +32,35 @@ class requires:  # noqa: N801 - reads as a word where routes say guards=[require
         self.scope = scope
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        principal = await authenticate(connection)
-        if self.scope is not None and self.scope not in principal.scopes:
-            raise Problem("missing_scope", f"This call needs an API key with the scope {self.scope}.")
-        await _spend(connection, principal, 1)
+        sent = connection.headers.getall("authorization", [])
+        await admit(connection.app.state, cast("dict[str, Any]", connection.scope), sent, self.scope)
 
 
-async def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+async def admit(state: State, scope: dict[str, Any], sent: Sequence[str], needed: Scope | None) -> Principal:
+    """Let a request through, or raise why not; ``sent`` is what its ``Authorization`` has. It takes one of the key's quota."""
+    principal = await authenticate(state, scope, sent)
+    if needed is not None and needed not in principal.scopes:
+        raise Problem("missing_scope", f"This call needs an API key with the scope {needed}.")
+    if principal.quota_per_minute is not None:
+        await _spend(state, scope, principal, principal.quota_per_minute, 1)
+    return principal
+
+
+async def authenticate(state: State, scope: dict[str, Any], sent: Sequence[str]) -> Principal:
     """Return who calls and remember it for the request. Raises the problem ``unauthorized``."""
-    sent = connection.headers.getall("authorization", [])
     if not sent:
         raise Problem("unauthorized", "Send the header Authorization: Bearer rk_...", headers=_CHALLENGE)
     key = read_authorization(sent[0]) if len(sent) == 1 else None
-    watch: DatabaseWatch = connection.app.state.database_watch
+    watch: DatabaseWatch = state.database_watch
     watch.require_safe()
-    principals: Principals = connection.app.state.principals
+    principals: Principals = state.principals
     principal = None if key is None else await principals.by_hash(hash_key(key))
     if principal is None:
         raise Problem("unauthorized", "The API key is unknown, expired or revoked.", headers=_CHALLENGE)
-    key_use: KeyUse = connection.app.state.key_use
+    key_use: KeyUse = state.key_use
     key_use.note(principal.api_key_id)
-    connection.scope["auth"] = principal
-    connection.scope["state"]["principal"] = principal  # pyright: ignore[reportGeneralTypeIssues]
+    scope["auth"] = principal
+    scope["state"]["principal"] = principal
     return principal
 
 
@@ -67,18 +76,16 @@ async def count_items(request: Request[Any, Any, Any], principal: Principal, ite
     """Count a batch's items against the key's quota; routes of batches call it first. One was counted with the request."""
     if principal.quota_per_minute is not None and items > principal.quota_per_minute:
         raise too_many(principal.quota_per_minute, items)
-    await _spend(request, principal, items - 1)
+    if principal.quota_per_minute is not None:
+        scope = cast("dict[str, Any]", request.scope)
+        await _spend(request.app.state, scope, principal, principal.quota_per_minute, items - 1)
 
 
-async def _spend(connection: ASGIConnection[Any, Any, Any, Any], principal: Principal, items: int) -> None:
-    quota = principal.quota_per_minute
-    if quota is None:
-        return
-    quotas: Quotas = connection.app.state.quotas
+async def _spend(state: State, scope: dict[str, Any], principal: Principal, quota: int, items: int) -> None:
+    quotas: Quotas = state.quotas
     taken = await quotas.take(principal.api_key_id, quota, items)
     standing = quotas.standing(principal.api_key_id, quota)
-    state: dict[str, Any] = connection.scope["state"]
-    state["answer_headers"] = standing.headers()
+    scope["state"]["answer_headers"] = standing.headers()
     if not taken:
         raise exceeded(standing)
 

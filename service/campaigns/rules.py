@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -120,7 +121,7 @@ class Campaign(msgspec.Struct, frozen=True):
         return None if number is None else self.rules[number]
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, dict=True):
     """A campaign as it stands: its versions of late, newest first, and since when it is paused."""
 
     versions: tuple[Campaign, ...]
@@ -136,6 +137,7 @@ class Standing(msgspec.Struct, frozen=True):
         """The version that was in force at ``at``; the oldest known for what was before."""
         return next((version for version in self.versions if version.created_at <= at), self.versions[-1])
 
+    @cached_property
     def waiting_actions(self) -> Mapping[str, Grade]:
         """The actions of which a weak report waits for proof of a person, and the weakest grade that will do."""
         needed = sorted(

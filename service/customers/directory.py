@@ -1,4 +1,4 @@
-"""Which customer an identity belongs to. A look-up is one statement for a whole batch; what was found is remembered.
+"""Which customer an identity belongs to. A look-up is one statement for all who wait for one; what was found is remembered.
 
     find            looks up, creates nothing
     resolve         looks up; whom nobody knows gets a number
@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -29,10 +30,13 @@ from service.customers import rows
 from service.customers.identities import Identity, IdentityKind
 from service.customers.joining import Attach, Changed, Joined, Merge, decide, write
 from service.customers.rows import Known
+from service.natural_batches import NaturalBatches
 from service.problems import Problem
 from service.settings import IdentityKey
 
 REMEMBERED_MAX = 200_000
+TOGETHER_MAX = 50
+"""Look-ups of at most so many names are made together with others that wait; more are a statement of their own anyway."""
 ATTEMPTS = 5
 """How often something is tried again because others changed the same customers."""
 
@@ -57,6 +61,7 @@ class CustomerDirectory:
         self._numbers: OrderedDict[bytes, int] = OrderedDict()
         self._known: OrderedDict[int, Known] = OrderedDict()
         self._settled: dict[int, int] = {}
+        self._stored: NaturalBatches[bytes, Known] = NaturalBatches(partial(rows.find_stored, pool))
 
     async def find(self, brand: Brand, identities: Sequence[Identity]) -> Known | None:
         """The customer whom one of ``identities`` names, the strongest first."""
@@ -231,7 +236,9 @@ class CustomerDirectory:
 
     async def look_up(self, brand: Brand, wanted: Sequence[Identity]) -> Mapping[bytes, Known]:
         """Whom each of ``wanted`` names, by what it is to be stored as; what is found under an old key is stored anew."""
-        found = await rows.find(self._pool, wanted)
+        macs = rows.macs_of(wanted)
+        few = len(macs) <= TOGETHER_MAX
+        found = rows.found_of(wanted, await (self._stored.get_many(macs) if few else rows.find_stored(self._pool, macs)))
         if found.outdated:
             async with self._pool.acquire() as connection, connection.transaction():
                 await rows.lock(connection, brand)

@@ -44,6 +44,12 @@ class IdentityKind(enum.IntEnum):
     PHONE = 3
 
 
+_MUST_BE = {
+    IdentityKind.EMAIL: ("email", "an email address such as ada@example.org"),
+    IdentityKind.PHONE: ("phone", "a telephone number with its country code such as +4930901820"),
+}
+
+
 class StoredAs(msgspec.Struct, frozen=True):
     """What an identity is stored as under one key and one form."""
 
@@ -79,20 +85,17 @@ def identities(
 
     The last of ``keys`` is the one in use.
     """
-    named: list[tuple[IdentityKind, str]] = []
-    if ref.id is not None:
-        named.append((IdentityKind.ID, ref.id))
-    if ref.email is not None:
-        if normal_email(ref.email) is None:
-            return invalid_field(f"{at}/email", "must be an email address such as ada@example.org")
-        named.append((IdentityKind.EMAIL, ref.email))
-    if ref.phone is not None:
-        if normal_phone(ref.phone) is None:
-            return invalid_field(f"{at}/phone", "must be a telephone number with its country code such as +4930901820")
-        named.append((IdentityKind.PHONE, ref.phone))
-    if not named:
-        return invalid_field(at, "needs an id, an email or a phone")
-    return [identity(keys, brand_id, kind, name) for kind, name in named]
+    named = ((IdentityKind.ID, ref.id), (IdentityKind.EMAIL, ref.email), (IdentityKind.PHONE, ref.phone))
+    found: list[Identity] = []
+    for kind, name in named:
+        if name is None:
+            continue
+        each = identity(keys, brand_id, kind, name)
+        if not each.stored_as or each.stored_as[0].form != FORM:
+            field, wanted = _MUST_BE[kind]
+            return invalid_field(f"{at}/{field}", f"must be {wanted}")
+        found.append(each)
+    return found or invalid_field(at, "needs an id, an email or a phone")
 
 
 def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, name: str) -> Identity:

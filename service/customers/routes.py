@@ -63,8 +63,8 @@ async def put_customers(
     data: JSONBody[CustomerBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> CustomerResults:
     """Say what else many customers are called, in order. What is wrong with one item concerns that item alone."""
-    await count_items(request, principal, len(data.items))
-    answers = await actions.attach(state, principal.brand, data.items)
+    await count_items(request, principal, len(data))
+    answers = await actions.attach(state, principal.brand, await data.items())
     return CustomerResults.of(answers, request_id=request.scope["state"]["request_id"])
 
 
@@ -79,8 +79,8 @@ async def look_up_customers(
     data: JSONBody[LookupBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> LookupResults:
     """What is known of many customers, by id, email or phone, and what they can spend. Nobody is created."""
-    await count_items(request, principal, len(data.items))
-    answers = await actions.look_up(state, principal.brand, data.items)
+    await count_items(request, principal, len(data))
+    answers = await actions.look_up(state, principal.brand, await data.items())
     return LookupResults.of(answers, request_id=request.scope["state"]["request_id"])
 
 

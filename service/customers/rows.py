@@ -109,8 +109,21 @@ async def lock(connection: Connection, brand: Brand) -> None:
 
 async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Identity]) -> Found:
     """Look up all of ``wanted`` in one statement, under every key and form."""
-    rows = await connection.fetch(_BY_MAC, sorted({stored.mac for identity in wanted for stored in identity.stored_as}))
-    by_mac = {row["mac"]: _read(row) for row in rows}
+    return found_of(wanted, await find_stored(connection, macs_of(wanted)))
+
+
+def macs_of(wanted: Collection[Identity]) -> set[bytes]:
+    """All that ``wanted`` may be stored as."""
+    return {stored.mac for identity in wanted for stored in identity.stored_as}
+
+
+async def find_stored(connection: Connection | asyncpg.Pool[Any], macs: Collection[bytes]) -> dict[bytes, Known]:
+    """Whom each of ``macs`` names that is stored."""
+    return {mac: _known(*who) for mac, *who in await connection.fetch(_BY_MAC, sorted(macs))}
+
+
+def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Found:
+    """What is stored of ``wanted``, given whom each thing that is stored names."""
     known: dict[bytes, Known] = {}
     outdated: dict[bytes, Identity] = {}
     for identity in wanted:
@@ -125,7 +138,7 @@ async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Id
 async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Known | None:
     """Whom a number stands for now."""
     row = await connection.fetchrow(_BY_NUMBER, number)
-    return None if row is None else _read(row)
+    return None if row is None else _known(*row)
 
 
 async def create(connection: Connection, brand: Brand, confirmed: Sequence[bool]) -> list[int]:
@@ -174,5 +187,5 @@ async def merge(connection: Connection, moves: Mapping[int, tuple[int, bool]], a
     return len(moved) == len(numbers)
 
 
-def _read(row: asyncpg.Record) -> Known:
-    return Known(row["customer"], confirmed=row["confirmed"], former=tuple(row["former"]), named=row["named"])
+def _known(named: int, customer: int, confirmed: bool, former: Sequence[int]) -> Known:
+    return Known(customer, confirmed, tuple(former), named)

@@ -10,7 +10,8 @@ rest is one order to the ledger for each event: it decides once, whoever reports
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -26,17 +27,28 @@ from service.campaigns.queries import campaign_is_paused, campaign_of_link, camp
 from service.campaigns.rules import Campaign, Standing, claimed_grade
 from service.customers import actions as customers
 from service.customers.rows import Known
-from service.customers.schemas import CustomerRef
 from service.grants.deciding import decide
 from service.grants.orders import Act, event_keys
-from service.grants.schemas import DECIDED, METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
+from service.grants.schemas import (
+    DECIDED,
+    METADATA_BYTES_MAX,
+    GrantAnswer,
+    GrantBatch,
+    GrantRequest,
+    GrantResult,
+    Reason,
+    result_of,
+)
 from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, window_at
 from service.identifiers import grant_id
 from service.natural_batches import NaturalBatches
+from service.pieces import Room, in_pieces
 from service.problems import Problem, invalid_field, not_found
 
 POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
+LOOKED_UP_AT_ONCE = 250
+"""So many customers of a batch, so that no look-up holds the event loop for long."""
 
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
@@ -60,36 +72,67 @@ class ClaimedLink(Protocol):
     def label(self) -> str: ...
 
 
+async def report_one(state: State, principal: Principal, item: GrantRequest, *, received_at: datetime) -> GrantAnswer | Problem:
+    """Decide one report."""
+    act = _read(item, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
+    if not isinstance(act, Act):
+        return _with_ref(act, item)
+    (known,) = await customers.resolve(state, principal.brand, [item.customer], may_attach=_may_attach(principal))
+    if isinstance(known, Problem):
+        return known
+    (decision,) = await decide(state, principal.brand, [(act, known)])
+    return _with_ref(_answer(act, decision), item)
+
+
 async def report(
-    state: State, principal: Principal, items: Sequence[GrantRequest | Problem], *, received_at: datetime
-) -> list[GrantAnswer | Problem]:
+    state: State, principal: Principal, batch: GrantBatch, *, received_at: datetime, request_id: str
+) -> list[GrantResult]:
     """Decide each item, in order; what is wrong with one item is its own problem."""
-    campaigns = await _campaigns(state, principal.brand, items)
-    answers: list[GrantAnswer | Problem | None] = []
-    acts: list[tuple[int, Act, CustomerRef]] = []
-    for index, item in enumerate(items):
-        read = item if isinstance(item, Problem) else _read(item, campaigns[item.campaign], principal, received_at)
-        if isinstance(read, Act) and isinstance(item, GrantRequest):
-            acts.append((index, read, item.customer))
-            answers.append(None)
-        else:
-            answers.append(None if isinstance(read, Act) else read)
+    room: Room = state.room
+    results: list[GrantResult] = []
+    async with room.of(min(len(batch), POSTED_AT_ONCE)):
+        for start in range(0, len(batch), POSTED_AT_ONCE):
+            items = await batch.items(start, start + POSTED_AT_ONCE)
+            answers = await _report_part(state, principal, items, received_at)
+            told = zip(itertools.count(start), items, answers, strict=False)
+            results += await in_pieces(lambda each: result_of(*each, request_id=request_id), told)
+    return results
 
-    may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
-    people = await customers.resolve(state, principal.brand, [ref for _, _, ref in acts], may_attach=may_attach)
+
+async def _report_part(
+    state: State, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
+) -> list[GrantAnswer | Problem]:
+    brand = principal.brand
+    names = {item.campaign for item in items if isinstance(item, GrantRequest)}
+    campaigns = {name: await campaign_standing(state, brand, name) for name in names}
+
+    def read(item: GrantRequest | Problem) -> Act | GrantAnswer | Problem:
+        return item if isinstance(item, Problem) else _read(item, campaigns[item.campaign], principal, received_at)
+
+    answers: list[Act | GrantAnswer | Problem] = await in_pieces(read, items)
+    acts = [
+        (index, act, item.customer)
+        for index, (act, item) in enumerate(zip(answers, items, strict=True))
+        if isinstance(act, Act) and isinstance(item, GrantRequest)
+    ]
     wanted: list[tuple[int, Act, Known]] = []
-    for (index, act, _), known in zip(acts, people, strict=True):
-        if isinstance(known, Problem):
-            answers[index] = known
-        else:
-            wanted.append((index, act, known))
+    for start in range(0, len(acts), LOOKED_UP_AT_ONCE):
+        part = acts[start : start + LOOKED_UP_AT_ONCE]
+        people = await customers.resolve(state, brand, [ref for _, _, ref in part], may_attach=_may_attach(principal))
+        for (index, act, _), known in zip(part, people, strict=True):
+            if isinstance(known, Problem):
+                answers[index] = known
+            else:
+                wanted.append((index, act, known))
 
-    for start in range(0, len(wanted), POSTED_AT_ONCE):
-        part = wanted[start : start + POSTED_AT_ONCE]
-        decisions = await decide(state, principal.brand, [(act, known) for _, act, known in part])
-        for (index, act, _), decision in zip(part, decisions, strict=True):
-            answers[index] = _answer(act, decision)
-    return [_with_ref(answer, item) for answer, item in zip(answers, items, strict=True) if answer is not None]
+    decisions = await decide(state, brand, [(act, known) for _, act, known in wanted])
+    for (index, act, _), decision in zip(wanted, decisions, strict=True):
+        answers[index] = _answer(act, decision)
+    return [_with_ref(answer, item) for answer, item in zip(answers, items, strict=True) if not isinstance(answer, Act)]
+
+
+def _may_attach(principal: Principal) -> bool:
+    return Scope.CUSTOMERS_WRITE in principal.scopes
 
 
 async def claim(
@@ -138,17 +181,6 @@ async def decided(state: State, link: ClaimedLink, known: Known, brand: Brand, a
     )
 
 
-async def _campaigns(
-    state: State, brand: Brand, items: Sequence[GrantRequest | Problem]
-) -> dict[str, tuple[Standing, Mapping[str, Grade]] | None]:
-    """The campaigns that are named, each with the actions of which a weak report may wait."""
-    found = {
-        name: await campaign_standing(state, brand, name)
-        for name in {item.campaign for item in items if isinstance(item, GrantRequest)}
-    }
-    return {name: None if each is None else (each, each.waiting_actions()) for name, each in found.items()}
-
-
 async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime) -> Act | Reason:
     campaign = await campaign_version(state, link.campaign_no, link.campaign_version)
     standing = await campaign_of_link(state, link.campaign_no)
@@ -172,19 +204,15 @@ async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Gra
         source="link",
         principal=0,
         metadata=None,
-        may_wait=standing.waiting_actions(),
+        may_wait=standing.waiting_actions,
     )
 
 
 def _read(
-    item: GrantRequest,
-    named: tuple[Standing, Mapping[str, Grade]] | None,
-    principal: Principal,
-    received_at: datetime,
+    item: GrantRequest, standing: Standing | None, principal: Principal, received_at: datetime
 ) -> Act | GrantAnswer | Problem:
-    if named is None:
+    if standing is None:
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
-    standing, may_wait = named
     occurred_at = received_at if item.occurred_at is None else item.occurred_at.astimezone(UTC)
     counts_at = window_at(occurred_at, received_at, principal.lateness)
     if counts_at is None:
@@ -217,7 +245,7 @@ def _read(
         source="api",
         principal=principal.api_key_id,
         metadata=metadata,
-        may_wait=may_wait,
+        may_wait=standing.waiting_actions,
     )
     return _ignored("no_rule") if act.rule is None and not act.proved_actions() else act
 

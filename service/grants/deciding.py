@@ -15,6 +15,7 @@ from service.brands.brand import Brand
 from service.customers import actions as customers
 from service.customers.rows import Known
 from service.grants.orders import Act, order_of
+from service.pieces import in_pieces
 from service.problems import Problem, problem_of
 
 _ATTEMPTS = 4
@@ -27,7 +28,7 @@ async def decide(
     order: Callable[[Act, Brand, Known], GrantOrder] = order_of,
 ) -> list[GrantResult | Problem]:
     """Decide each act, in order."""
-    decisions = await _post(state, [order(act, brand, known) for act, known in wanted])
+    decisions = await _post(state, await in_pieces(lambda each: order(each[0], brand, each[1]), wanted))
     people = [known for _, known in wanted]
     for _ in range(_ATTEMPTS):
         moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]

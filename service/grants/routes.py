@@ -48,7 +48,7 @@ async def report_event(
     data: JSONBody[GrantRequest], principal: NamedDependency[Principal], state: State
 ) -> Response[GrantAnswer]:
     """Report what a customer did with a message, and pay for it once."""
-    (answer,) = await actions.report(state, principal, [data], received_at=await state.clocks.now(principal.brand))
+    answer = await actions.report_one(state, principal, data, received_at=await state.clocks.now(principal.brand))
     if isinstance(answer, Problem):
         raise answer
     return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
@@ -65,9 +65,10 @@ async def report_events(
     data: JSONBody[GrantBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> GrantResults:
     """Report many events, decided in order. What is wrong with one item concerns that item alone."""
-    await count_items(request, principal, len(data.items))
-    answers = await actions.report(state, principal, data.items, received_at=await state.clocks.now(principal.brand))
-    return GrantResults.of(data.items, answers, request_id=request.scope["state"]["request_id"])
+    await count_items(request, principal, len(data))
+    request_id: str = request.scope["state"]["request_id"]
+    received_at = await state.clocks.now(principal.brand)
+    return GrantResults(await actions.report(state, principal, data, received_at=received_at, request_id=request_id))
 
 
 @get("/v1/campaigns/{campaign_id:str}/reconciliation", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])

@@ -147,17 +147,9 @@ class GrantResults(msgspec.Struct, frozen=True):
 
     results: list[GrantResult]
 
-    @classmethod
-    def of(
-        cls, items: Sequence[GrantRequest | Problem], answers: Sequence[GrantAnswer | Problem], *, request_id: str
-    ) -> GrantResults:
-        """Say what became of each item."""
-        return cls(
-            [_result(index, item, answer, request_id) for index, (item, answer) in enumerate(zip(items, answers, strict=True))]
-        )
 
-
-def _result(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Problem, request_id: str) -> GrantResult:
+def result_of(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Problem, *, request_id: str) -> GrantResult:
+    """Say what became of an item."""
     ref = item.ref if isinstance(item, GrantRequest) and item.ref is not None else msgspec.UNSET
     if isinstance(answer, Problem):
         return GrantResult(index=index, status=answer.status, ref=ref, problem=answer.document(request_id))

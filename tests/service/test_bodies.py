@@ -68,19 +68,19 @@ async def take_capture(data: JSONBody[Capture]) -> dict[str, Any]:
     return msgspec.to_builtins(data)
 
 
-def _shown(batch: Batch[Order]) -> list[str]:
+async def _shown(batch: Batch[Order]) -> list[str]:
     return [f"{item.code} {item.errors[0].pointer if item.errors else ''}" if isinstance(item, Problem) else "taken"
-            for item in batch.items]  # fmt: skip
+            for item in await batch.items()]  # fmt: skip
 
 
 @post("/batch", request_max_body_size=BATCH_BYTES_MAX)
 async def take_batch(data: JSONBody[OrderBatch]) -> list[str]:
-    return _shown(data)
+    return await _shown(data)
 
 
 @post("/links")
 async def take_links(data: JSONBody[LinkBatch]) -> list[str]:
-    return _shown(data)
+    return await _shown(data)
 
 
 @pytest.fixture(scope="module")

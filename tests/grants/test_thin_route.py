@@ -1,0 +1,269 @@
+"""The thin route of single grants answers as the general one does, whatever it is sent: status, headers, body, log line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import pytest
+import structlog
+
+from ledger import Overloaded
+from service import log
+from service.auth.actions import create_key
+from service.auth.scopes import Scope
+from service.bodies import SINGLE_BYTES_MAX
+from service.grants import actions, thin_route
+from tests.api_fixtures import Api
+
+CAMPAIGN: dict[str, Any] = {
+    "id": "autumn",
+    "name": "Autumn",
+    "starts_at": "2026-01-01T00:00:00Z",
+    "ends_at": "2099-01-01T00:00:00Z",
+    "budget": 1_000_000,
+    "rules": [{"action": "click", "points": 5}, {"action": "visit", "points": 2, "hold_back_days": 3}],
+}
+OVER = CAMPAIGN | {"id": "over", "ends_at": "2026-01-02T00:00:00Z"}
+
+
+@dataclass
+class Sent:
+    """A request; ``SIDE`` in its body is another text for each route, so that both are told of the same for the first time."""
+
+    body: str | bytes
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    key: str | None = "messaging"
+    times: int = 1
+    more: tuple[tuple[str, str], ...] = ()
+    packed: bool = False
+    thin: bool = True
+    """Whether the thin route takes it, and does not leave it to the general one."""
+
+
+def click(**changed: Any) -> str:
+    return json.dumps(
+        {"campaign": "autumn", "message_id": "m-SIDE", "customer": {"id": "c-SIDE"}, "action": "click", "channel": "email"}
+        | changed
+    )
+
+
+def without(name: str) -> str:
+    return json.dumps({key: value for key, value in json.loads(click()).items() if key != name})
+
+
+REQUESTS: dict[str, Sent] = {
+    "a click": Sent(click()),
+    "again": Sent(click(), times=2),
+    "with a ref": Sent(click(ref="r-1")),
+    "again with a ref": Sent(click(ref="r-1"), times=2),
+    "held back": Sent(click(action="visit")),
+    "no rule": Sent(click(action="open", ref="r")),
+    "a machine": Sent(click(evidence="X")),
+    "weak evidence": Sent(click(evidence="D")),
+    "over": Sent(click(campaign="over")),
+    "in time": Sent(click(occurred_at="2026-11-01T00:00:00+01:00")),
+    "metadata": Sent(click(metadata={"a": 1, "b": None, "c": "ü"})),
+    "three names": Sent(click(customer={"id": "c-SIDE", "email": "SIDE@example.org"})),
+    "texts that are not ASCII": Sent(click(message_id="ü-SIDE").encode()),
+    "charset": Sent(click(), {"content-type": "application/json; charset=utf-8"}),
+    "charset spelt otherwise": Sent(click(), {"content-type": 'Application/JSON;  Charset="UTF-8"'}, thin=False),
+    "an encoding that is none": Sent(click(), {"content-encoding": "identity"}, thin=False),
+    "gzip": Sent(click(), {"content-encoding": "gzip"}, packed=True, thin=False),
+    "broken gzip": Sent(b"no gzip", {"content-encoding": "gzip"}, thin=False),
+    "another encoding": Sent(click(), {"content-encoding": "br"}, thin=False),
+    "no key": Sent(click(), key=None),
+    "another scheme": Sent(click(), {"authorization": "Basic abc"}),
+    "an unknown key": Sent(click(), {"authorization": "Bearer rk_test_" + "x" * 43}),
+    "two keys": Sent(click(), more=(("authorization", "Bearer rk_test_" + "x" * 43),)),
+    "a key without the scope": Sent(click(), key="storefront"),
+    "no key and no JSON": Sent("{", key=None),
+    "another type": Sent(click(), {"content-type": "text/plain"}, thin=False),
+    "another charset": Sent(click(), {"content-type": "application/json; charset=latin-1"}, thin=False),
+    "two types": Sent(click(), more=(("content-type", "application/json"),), thin=False),
+    "a host that is none": Sent(click(), {"host": "a b"}, thin=False),
+    "nothing": Sent("", thin=False),
+    "only spaces": Sent("  \n "),
+    "no JSON": Sent("points, please"),
+    "cut short": Sent(click()[:-5]),
+    "two bodies": Sent(click() + click()),
+    "not UTF-8": Sent(click().encode() + b"\xff"),
+    "a broken text": Sent(click().encode().replace(b"email", b"em\xffail")),
+    "a NUL": Sent(click(message_id="a\0b")),
+    "half a pair": Sent(click().replace("m-SIDE", "\\ud800")),
+    "too deep": Sent("[" * 100_000),
+    "an array": Sent(f"[{click()}]"),
+    "null": Sent("null"),
+    "an unknown field": Sent(click(colour="red")),
+    "an unknown name": Sent(click(customer={"id": "c", "fax": "1"})),
+    "a field twice": Sent(click()[:-1] + ', "action": "visit"}'),
+    **{f"without {name}": Sent(without(name)) for name in ("campaign", "message_id", "customer", "action", "channel")},
+    "a number for a text": Sent(click(message_id=1)),
+    "an empty text": Sent(click(message_id="")),
+    "a text too long": Sent(click(message_id="x" * 257)),
+    "a text of too many bytes": Sent(click(message_id="ü" * 200)),
+    "control characters": Sent(click(message_id="a\tb")),
+    "no slug": Sent(click(action="Click!")),
+    "no such grade": Sent(click(evidence="E")),
+    "a time without zone": Sent(click(occurred_at="2026-11-01T00:00:00")),
+    "too long ago": Sent(click(occurred_at="2001-01-01T00:00:00Z")),
+    "to come": Sent(click(occurred_at="2098-01-01T00:00:00Z")),
+    "metadata too large": Sent(click(metadata={"a": "x" * 2_100})),
+    "nested metadata": Sent(click(metadata={"a": {"b": 1}})),
+    "no such campaign": Sent(click(campaign="winter")),
+    "nobody": Sent(click(customer={})),
+    "no email": Sent(click(customer={"email": "ada"})),
+    "no phone": Sent(click(customer={"phone": "123"})),
+    "almost too large": Sent(click() + " " * (SINGLE_BYTES_MAX - len(click()))),
+    "too large": Sent(click() + " " * SINGLE_BYTES_MAX, thin=False),
+}
+
+
+@dataclass
+class Routes:
+    """Both routes, and what the thin one has taken."""
+
+    api: Api
+    taken: list[str]
+    lines: io.BytesIO
+
+    async def both(self, sent: Sent, *, prepare: Callable[[], None] | None = None) -> tuple[Any, Any]:
+        """What each of them answers, and logs, without what is new each time."""
+        answers: list[Any] = []
+        for side, path in (("thin", "/v1/grants"), ("full", "/v1/grants?by=general")):
+            if prepare is not None:
+                prepare()
+            body = sent.body.encode("utf-8", "surrogatepass") if isinstance(sent.body, str) else sent.body
+            body = body.replace(b"SIDE", side.encode())
+            if sent.packed:
+                body = gzip.compress(body)
+            headers = {"content-type": "application/json", "x-request-id": "req-1"} | sent.headers
+            client = self.api.client(sent.key)
+            for _ in range(sent.times - 1):
+                await client.post(path, content=body, headers=[*headers.items(), *sent.more])
+            self.lines.truncate(0)
+            self.lines.seek(0)
+            answer = await client.post(path, content=body, headers=[*headers.items(), *sent.more])
+            shown = answer.json()
+            for name in ("grant_id", "balance_seq"):
+                if shown.get(name):
+                    shown[name] = "some"
+            line = json.loads(self.lines.getvalue().splitlines()[-1])
+            for name in ("timestamp", "duration_ms"):
+                del line[name]
+            length = int(answer.headers.pop("content-length")) - len(str(answer.json().get("balance_seq")))
+            answers.append((answer.status_code, sorted(answer.headers.items()), length, shown, line))
+        thin, general = answers
+        return thin, general
+
+
+@pytest.fixture
+async def routes(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
+    for campaign in (CAMPAIGN, OVER):
+        (await api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
+    taken: list[str] = []
+    admit = thin_route.admit
+
+    async def noting(*arguments: Any) -> Any:
+        taken.append("one")
+        return await admit(*arguments)
+
+    monkeypatch.setattr(thin_route, "admit", noting)
+    lines = io.BytesIO()
+    log.configure("info", lines)
+    yield Routes(api, taken, lines)
+    structlog.reset_defaults()
+
+
+async def test_both_routes_answer_alike(routes: Routes) -> None:
+    differ: dict[str, Any] = {}
+    for name, sent in REQUESTS.items():
+        routes.taken.clear()
+        thin, general = await routes.both(sent)
+        if thin != general or bool(routes.taken) != sent.thin:
+            differ[name] = (thin, general, routes.taken)
+    assert not differ
+
+
+async def test_what_is_new_is_paid_on_both(routes: Routes) -> None:
+    thin, _ = await routes.both(REQUESTS["a click"])
+    assert thin[0] == 201
+    assert (thin[3]["points"], thin[3]["balance"], thin[3]["replayed"]) == (5, 5, False)
+    assert (thin[4]["route"], thin[4]["brand"], thin[4]["status"]) == ("/v1/grants", "lumen", 201)
+
+
+async def test_a_grant_of_one_route_is_a_replay_on_the_other(routes: Routes) -> None:
+    client = routes.api.client("messaging")
+    headers = {"content-type": "application/json"}
+    first = await client.post("/v1/grants", content=click(), headers=headers)
+    again = await client.post("/v1/grants?by=general", content=click(), headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() | {"replayed": True} == again.json()
+
+
+async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.Connection[Any]) -> None:
+    key, _ = await create_key(owner, "lumen", "small", [Scope.GRANTS_WRITE], "A", quota_per_minute=3)
+    routes.api.keys["small"] = key
+    seen: list[tuple[int, str]] = []
+    for path in ("/v1/grants", "/v1/grants?by=general") * 2:
+        answer = await routes.api.client("small").post(path, content=click(), headers={"content-type": "application/json"})
+        seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
+    assert seen == [(201, "r=2"), (200, "r=1"), (200, "r=0"), (429, "r=0")]
+    thin, general = await routes.both(Sent(click(), key="small"))
+    assert thin[0] == 429
+    assert [name for name, _ in thin[1]] == [name for name, _ in general[1]]
+    assert "retry-after" in dict(thin[1])
+
+
+@pytest.mark.parametrize("error", [Overloaded(7), OSError("away"), RuntimeError("our fault")])
+async def test_what_fails_below_is_told_alike(routes: Routes, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(actions, "report_one", fail)
+    thin, general = await routes.both(REQUESTS["a click"])
+    assert thin == general
+    assert thin[0] in {500, 503}
+    assert routes.taken
+
+
+async def test_a_caller_who_goes_away_while_sending_is_no_fault_of_ours(routes: Routes) -> None:
+    messages: list[Any] = []
+    parts: list[Any] = [{"type": "http.request", "body": b'{"camp', "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/grants",
+        "query_string": b"",
+        "headers": [
+            (b"authorization", f"Bearer {routes.api.keys['messaging']}".encode()),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"100"),
+        ],
+    }
+    await routes.api.app(scope, receive, send)
+    assert messages[0]["status"] == 400
+    assert json.loads(messages[1]["body"])["code"] == "malformed_body"
+
+
+async def test_a_body_in_chunks_is_left_to_the_general_route(routes: Routes) -> None:
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield click()[:10].encode()
+        yield click()[10:].encode()
+
+    answer = await routes.api.client("messaging").post(
+        "/v1/grants", content=chunks(), headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, routes.taken) == (201, [])
