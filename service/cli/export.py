@@ -13,7 +13,7 @@ from service.brands.errors import BrandUnknown
 from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
 from service.finance import bundle
-from service.finance.book_at_cut import BookAtCut
+from service.finance.book_at_cut import READERS, BookAtCut
 from service.finance.bundle import ExportFormat, Manifest
 from service.finance.queries import campaign_ids, find_cut
 from service.problems import Problem
@@ -57,7 +57,7 @@ def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
 async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: Path) -> Manifest:
     url = load_with_database().database_url
     engine = database.create_engine(url, database.READER_ROLE, size=1)
-    pool = await database.create_pool(url, database.READER_ROLE, size=1)
+    pool = await database.create_pool(url, database.READER_ROLE, size=READERS)
     try:
         brand = await find_brand(engine, code)
         if brand is None:

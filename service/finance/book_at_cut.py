@@ -6,7 +6,9 @@ read does not change: the log only grows beyond the cut, and what accounts held 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, Protocol, TextIO
 
 import asyncpg
@@ -18,6 +20,8 @@ from service.finance.totals import Totals
 PAGE_ROWS = 10_000
 COPIED_ROWS = 20_000
 """A page that the database writes: well below a second, also where whoever reads it has little time to."""
+READERS = 2
+"""How many pages are read at a time, each by a connection of its own."""
 
 
 class Log(Protocol):
@@ -62,7 +66,7 @@ class BookAtCut(msgspec.Struct, frozen=True):
             yield page
             after = page[-1][0]
 
-    def log_pages(self) -> Iterator[tuple[int, int, int]]:
+    async def log_pages(self) -> AsyncIterator[tuple[int, int, int]]:
         """The log up to the cut as pages of ``after < seq <= until``, oldest first: the book's number, after, until."""
         for after in range(0, self.cut.seq, self.copied_rows):
             yield self.book.book_id, after, min(after + self.copied_rows, self.cut.seq)
@@ -71,17 +75,41 @@ class BookAtCut(msgspec.Struct, frozen=True):
         """All accounts in pages by id, as arguments of ``account_sums_v1``."""
         return self.log.account_ranges(self.book, self.cut, accounts=self.copied_rows)
 
-    async def copy(self, rows: str, sums: str, arguments: tuple[Any, ...], forms: tuple[Any, ...], out: TextIO) -> Totals:
-        """Have the database write the rows of a page as CSV, and add them up in a statement of its own: both see the same.
+    async def copy(
+        self, rows: str, sums: str, pages: AsyncIterator[tuple[Any, ...]], forms: tuple[Any, ...], out: TextIO
+    ) -> Totals:
+        """Have the database write the rows of each page as CSV, and add them up in a statement of its own: both see the same.
 
-        ``forms``, which say how ``rows`` writes what it finds, are its last parameters; ``sums`` has none of them.
+        A page is the parameters of both; ``forms``, which say how ``rows`` writes what it finds, are its last. While a page is
+        written, the next one is read.
         """
+        totals = Totals()
+        async with asyncio.TaskGroup() as reading:
+            ahead: deque[asyncio.Task[tuple[bytearray, Totals]]] = deque()
+            async for page in pages:
+                ahead.append(reading.create_task(self._copied(rows, sums, page, forms)))
+                if len(ahead) == READERS:
+                    totals += await _kept(ahead.popleft(), out)
+            while ahead:
+                totals += await _kept(ahead.popleft(), out)
+        return totals
 
-        async def keep(lines: bytes) -> None:
-            out.buffer.write(lines)
+    async def _copied(self, rows: str, sums: str, page: tuple[Any, ...], forms: tuple[Any, ...]) -> tuple[bytearray, Totals]:
+        lines = bytearray()
 
-        said = await self.pool.copy_from_query(rows, *arguments, *forms, output=keep, format="csv")
-        totals = await self.pool.fetchrow(sums, *arguments)
-        if totals is None or said != f"COPY {totals['rows']}":
-            raise RuntimeError(f"{said}, but there are {totals and totals['rows']} rows")
-        return Totals(totals["rows"], totals["debits"], totals["credits"])
+        async def keep(some: bytes) -> None:
+            lines.extend(some)
+
+        async with self.pool.acquire() as connection:
+            said = await connection.copy_from_query(rows, *page, *forms, output=keep, format="csv")
+            row = await connection.fetchrow(sums, *page)
+        assert row is not None
+        if said != f"COPY {row['rows']}":
+            raise RuntimeError(f"{said}, but {row['rows']} rows were added up")
+        return lines, Totals(row["rows"], row["debits"], row["credits"])
+
+
+async def _kept(copied: Awaitable[tuple[bytearray, Totals]], out: TextIO) -> Totals:
+    lines, totals = await copied
+    out.buffer.write(lines)
+    return totals

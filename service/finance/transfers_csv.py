@@ -53,7 +53,4 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     out.buffer.write((",".join(COLUMNS) + "\n").encode())
     names = by_number(book.campaigns)
     cells = by_number({number: neutral(campaign) for number, campaign in book.campaigns.items()})
-    totals = Totals()
-    for page in book.log_pages():
-        totals += await book.copy(_ROWS, _SUMS, page, (_VERBS, names, cells), out)
-    return totals
+    return await book.copy(_ROWS, _SUMS, book.log_pages(), (_VERBS, names, cells), out)
