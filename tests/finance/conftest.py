@@ -108,11 +108,13 @@ class Till:
         """Give back what was spent."""
         await self._redeem(Operation.REFUND, redemption=redemption, points=points)
 
-    async def _redeem(self, operation: Operation, **step: Any) -> int:
+    def step(self, operation: Operation, **step: Any) -> Redeem:
+        """A step of a redemption, for which the ledger may refuse what it will."""
         key = self._key()
-        result = await self.ledger.redeem(
-            Redeem(book=self.book, operation=operation, key=key, request_hash=bytes(32), order_ref=f"order {key}", **step)
-        )
+        return Redeem(book=self.book, operation=operation, key=key, request_hash=bytes(32), order_ref=f"order {key}", **step)
+
+    async def _redeem(self, operation: Operation, **step: Any) -> int:
+        result = await self.ledger.redeem(self.step(operation, **step))
         assert result.outcome is RedemptionOutcome.DONE
         assert result.redemption is not None
         return result.redemption.redemption
