@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
+from litestar.exceptions import HTTPException
 
 from service import log
 from service.brands.brand import Brand
@@ -180,6 +181,14 @@ class _Said(msgspec.Struct, frozen=True):
     button: str
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What a browser is sent."""
+
+    status_code: int
+    content: str
+    headers: dict[str, str]
+
+
 def number(value: int) -> str:
     """A whole number as people write it."""
     return f"{value:,}"
@@ -209,7 +218,7 @@ def respond(
     balance: int | None = None,
     destination: str | None = None,
     can_claim: bool = False,
-) -> Response[str]:
+) -> Answer:
     """Say ``page`` in the brand's name and colours. Without a brand nothing is said about whose link it was."""
     wording = _WORDING[page]
     names = {
@@ -241,20 +250,26 @@ def respond(
         preview_text=f"Open it to collect your {names['unit']}.",
         nonce=nonce,
     )
-    headers = security_headers(nonce)
+    headers = {"Content-Type": "text/html; charset=utf-8", **security_headers(nonce)}
     if wording.status == 503:
         headers["Retry-After"] = "5"
-    return Response(html, status_code=wording.status, media_type="text/html", headers=headers)
+    return Answer(wording.status, html, headers)
+
+
+def redirect(path: str) -> Answer:
+    """Send the browser on to a page of ours."""
+    return Answer(303, "", {"Location": path, **security_headers("none")})
 
 
 def respond_to_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Say to a person what the API would say as a problem; what is asked for as one stays one."""
     problem = problem_of(error)
-    if isinstance(error, Problem):
+    if isinstance(error, Problem | HTTPException):
         return answer(request, error)
     if problem.code == "internal_error":
         log.error_with_frames("link_failed", error)
-    return respond(Page.BUSY if problem.status >= 500 else Page.NOT_FOUND)
+    page = respond(Page.BUSY if problem.status >= 500 else Page.NOT_FOUND)
+    return Response(page.content, status_code=page.status_code, headers=page.headers, media_type="text/html")
 
 
 def security_headers(nonce: str) -> dict[str, str]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from litestar import HttpMethod, Request, Response, Router, get, post, route
+from litestar import Request, Response, asgi, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.params import JSONBody
+from litestar.types import Receive, Send
 
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
 from service.links import actions, link_tokens, visits
-from service.links.pages import respond_to_error
+from service.links.pages import Answer, respond_to_error
 from service.links.schemas import LinkBatch, LinkResults
 
 
@@ -34,8 +37,8 @@ async def mint_links(
     The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item
     alone.
     """
-    await count_items(request, principal, len(data))
-    minted = await actions.mint(state, principal, await data.items(), now=await state.clocks.now(principal.brand))
+    await count_items(request, principal, len(data.items))
+    minted = await actions.mint(state, principal, data.items, now=await state.clocks.now(principal.brand))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 
@@ -48,30 +51,46 @@ async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]
     return Response(link_tokens.jwks(state.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
 
 
-@route("/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
-async def open_link(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[str]:
-    """Show the customer what the link would earn. Looking earns nothing, whoever looks."""
-    return await visits.look(state, token, request.headers, now=datetime.now(UTC))
+@asgi("/r", is_mount=True, copy_scope=False, exception_handlers={Exception: respond_to_error})
+async def pages(scope: Any, receive: Receive, send: Send) -> None:
+    """The pages of links.
+
+    They are sent without the framework's requests and responses, which would cost as much as all else but the signature. A
+    mount, because it gives a plain ASGI route no parameters.
+    """
+    match [part for part in scope["path"].split("/") if part]:
+        case ["done", receipt]:
+            scope["path_template"] = "/r/done/{receipt}"
+            await _send(scope, send, receipt, _VISITS_OF_A_RECEIPT)
+        case [token]:
+            scope["path_template"] = "/r/{token}"
+            await _send(scope, send, token, _VISITS_OF_A_LINK)
+        case _:
+            raise NotFoundException
 
 
-@post("/{token:str}", status_code=303)
-async def claim_link(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[str]:
-    """Give the customer the link's points, once, and redirect to a page that says what was decided."""
-    return await visits.claim(state, token, request.headers, now=datetime.now(UTC))
+Visit = Callable[..., Awaitable[Answer]]
+
+_VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.look, "POST": visits.claim}
+_VISITS_OF_A_RECEIPT: Mapping[str, Visit] = {"GET": visits.review, "HEAD": visits.review}
 
 
-@route("/done/{receipt:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
-async def show_claim(receipt: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[str]:
-    """Show what was decided on a claim, and lead on to the destination."""
-    return await visits.review(state, receipt, request.headers, now=datetime.now(UTC))
+async def _send(scope: Any, send: Send, subject: str, visits_by_method: Mapping[str, Visit]) -> None:
+    visit = visits_by_method.get(scope["method"])
+    if visit is not None:
+        # Of several headers of one name the first counts.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        answer = await visit(scope["litestar_app"].state, subject, headers, now=datetime.now(UTC))
+    else:
+        allowed = ", ".join([*visits_by_method, "OPTIONS"])
+        if scope["method"] != "OPTIONS":
+            raise MethodNotAllowedException(headers={"allow": allowed})
+        answer = Answer(204, "", {"Allow": allowed})
+    body = answer.content.encode()
+    sent = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    sent.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": sent})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False})
 
-
-pages = Router(
-    "/r",
-    route_handlers=[open_link, claim_link, show_claim],
-    exception_handlers={Exception: respond_to_error},
-    dto=None,
-    include_in_schema=False,
-)
 
 route_handlers: list[Any] = [mint_links, list_link_keys, pages]

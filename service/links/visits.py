@@ -16,10 +16,7 @@ from datetime import datetime
 
 import msgspec
 import structlog
-from litestar import Response
 from litestar.datastructures import State
-from litestar.response import Redirect
-from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from ledger import Grade
 from service import log
@@ -37,7 +34,7 @@ from service.links.claim_receipts import ClaimReceipt
 from service.links.evidence import is_pressed_on_our_page, reads_ahead
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkClaims, LinkRefusal, LinkRefused
-from service.links.pages import Page, respond, security_headers
+from service.links.pages import Answer, Page, redirect, respond
 from service.links.queries import LinkRow
 from service.problems import Problem
 
@@ -64,7 +61,7 @@ class _DeadEnd(msgspec.Struct, frozen=True):
     destination: str | None = None
 
 
-async def look(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Response[str]:
+async def look(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
     """Show what the link would earn."""
     link = await _find(state, token, now)
     if isinstance(link, _DeadEnd):
@@ -72,7 +69,7 @@ async def look(state: State, token: str, headers: Mapping[str, str], *, now: dat
     return await _offer(state, link, Page.CLAIM)
 
 
-async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Response[str] | Redirect:
+async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
     """Report the customer's act, and redirect to the page of what was decided."""
     link = await _find(state, token, now)
     if isinstance(link, _DeadEnd):
@@ -97,14 +94,10 @@ async def claim(state: State, token: str, headers: Mapping[str, str], *, now: da
         balance=answer.balance,
         issued_at=int(now.timestamp()),
     )
-    return Redirect(
-        f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}",
-        status_code=HTTP_303_SEE_OTHER,
-        headers=security_headers("none"),
-    )
+    return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
 
 
-async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: datetime) -> Response[str]:
+async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
     """Show what was decided on a claim; the balance only while it is fresh."""
     host: LinkHost = state.link_host
     receipt = claim_receipts.unseal(sealed, host.receipt_keys)
@@ -183,7 +176,7 @@ async def _brand(state: State, code: str) -> Brand | None:
     return brand
 
 
-async def _offer(state: State, link: _Found, page: Page) -> Response[str]:
+async def _offer(state: State, link: _Found, page: Page) -> Answer:
     """The page with the button, or why there is none. It shows no balance: whoever looks has proved nothing yet."""
     rule = link.campaign.rule_for(link.row.action, link.row.channel)
     points = 0 if rule is None else rule.points
@@ -247,7 +240,7 @@ _PROBLEMS: Mapping[Page, tuple[str, str]] = {
 }
 
 
-def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Response[str]:
+def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Answer:
     """A page to people; to a program that asks for JSON the same as a problem."""
     accept = headers.get("accept", "")
     if "json" in accept and "html" not in accept:

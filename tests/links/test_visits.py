@@ -65,6 +65,23 @@ async def test_whoever_looks_before_her_earns_nothing(links: Links) -> None:
     assert await links.balance() == 25
 
 
+async def test_a_page_takes_what_it_takes_and_nothing_else(links: Links) -> None:
+    client = links.api.client(None)
+    path = await links.path()
+    shown, head = await client.get(path), await client.head(path)
+    assert head.content == b""
+    assert (head.status_code, len(head.headers["content-length"])) == (200, len(shown.headers["content-length"]))
+    assert (await client.options(path)).headers["allow"] == "GET, HEAD, POST, OPTIONS"
+    for refused, allowed in ((path, "GET, HEAD, POST, OPTIONS"), ("/r/done/x", "GET, HEAD, OPTIONS")):
+        answer = await client.put(refused)
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert answer.headers["allow"] == allowed
+    for nowhere in ("/r", "/r/", f"{path}/x", "/r/done/x/y"):
+        answer = await client.get(nowhere)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), nowhere
+    assert (await client.get(f"{path}/")).status_code == 200
+
+
 async def test_a_claim_is_paid_and_shown_on_a_clean_page(links: Links) -> None:
     path = await links.path()
     answer = await links.api.client(None).post(path)
