@@ -37,8 +37,8 @@ async def mint_links(
     The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item
     alone.
     """
-    await count_items(request, principal, len(data.items))
-    minted = await actions.mint(state, principal, data.items, now=await state.clocks.now(principal.brand))
+    await count_items(request, principal, len(data))
+    minted = await actions.mint(state, principal, await data.items(), now=await state.clocks.now(principal.brand))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 
