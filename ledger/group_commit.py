@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -114,7 +115,7 @@ class GroupCommit(Generic[Item, Result]):
         self._one_book = one_book
         self._gives_way_to = gives_way_to
         self._short_max = short_max
-        self._used_at = -IN_USE_S
+        self._used_at = -math.inf
         self._books: OrderedDict[int, deque[_Waiting[Item, Result]]] = OrderedDict()
         self._waiting = 0
         self._items_per_s = 5_000.0
@@ -192,7 +193,7 @@ class GroupCommit(Generic[Item, Result]):
             answers = await posting
             last = batch
             # The rate says how long newcomers would wait; a small batch says little about it.
-            weight = min(1.0, len(batch) / self._size_max)
+            weight = len(batch) / self._batch_max
             rate = len(batch) / max(time.perf_counter() - started, 1e-6)
             self._items_per_s += weight * (rate - self._items_per_s)
 

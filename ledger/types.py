@@ -72,7 +72,7 @@ class Book(msgspec.Struct, frozen=True):
     book_id: int
 
 
-class CapUse(msgspec.Struct, frozen=True):
+class CapUse(msgspec.Struct, frozen=True, gc=False):
     """One cap that a grant counts against.
 
     ``period`` is the first day of the period in the brand's zone; ``None`` is the 24 hours around the event, on either side, so
@@ -101,7 +101,7 @@ class Bearing(msgspec.Struct, frozen=True):
     needs: Grade = Grade.B
 
 
-class EventDetails(msgspec.Struct, frozen=True):
+class EventDetails(msgspec.Struct, frozen=True, gc=False):
     """What was reported. Kept beside the log, so that it can be erased; the log holds its salted hash."""
 
     action: str
@@ -115,7 +115,7 @@ class EventDetails(msgspec.Struct, frozen=True):
     metadata: str | None = None
 
 
-class GrantOrder(msgspec.Struct, frozen=True):
+class GrantOrder(msgspec.Struct, frozen=True, gc=False):
     """Pay ``points`` to ``customer`` for one event, once.
 
     ``waits`` says that the evidence is too weak to be paid now: the event is recorded and a stronger report of the same key
@@ -166,7 +166,7 @@ class GrantOutcome(enum.IntEnum):
     GRANTED = 1
 
 
-class GrantResult(msgspec.Struct, frozen=True):
+class GrantResult(msgspec.Struct, frozen=True, gc=False):
     """The decision on one event.
 
     ``points`` are what was paid, or is held back (0 otherwise). ``balance`` is what the customer can spend after the whole

@@ -55,7 +55,8 @@ Points = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 T = TypeVar("T")
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+# What was decoded holds no circles, so the garbage collector need not look at it.
+class Body(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, gc=False):
     """What structs of requests, and the objects inside them, derive from."""
 
     example: ClassVar[dict[str, Any]] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Generator
 
@@ -51,6 +52,9 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
     app = create_app(settings, load_secrets(settings.secrets_path))
     # Opened here and not by the server, which would swallow the reason when it cannot be.
     async with app.lifespan(), asyncio.TaskGroup() as tasks:
+        # All that is there now stays: the collector need not look at it again and again, at some hundred milliseconds a look.
+        gc.collect()
+        gc.freeze()
         servers = [_Server(_configuration(served, settings)) for served in (app, operator_app(app))]
         for server, listening in zip(servers, (public, operator), strict=True):
             tasks.create_task(server.serve([listening]))

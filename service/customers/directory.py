@@ -82,6 +82,8 @@ class CustomerDirectory:
         An identity that nobody has yet is attached to the customer it came together with, if the caller ``may_attach``. An
         id of the brand's own never joins a customer that has one: two ids with one address between them are two customers.
         """
+        if len(people) == 1 and (remembered := self._remembered(people[0])) is not None:
+            return [remembered]
         for _ in range(ATTEMPTS):
             resolved = await self._resolve_once(brand, people, may_attach=may_attach)
             if resolved is not None:
@@ -156,6 +158,17 @@ class CustomerDirectory:
             if known is not None:
                 for number in (known.customer, *known.former):
                     self._known.pop(number, None)
+
+    def _remembered(self, person: Sequence[Identity]) -> Known | None:
+        """Who a person is, if all of her names are remembered: then there is nothing to attach."""
+        strongest: Known | None = None
+        for each in person:
+            number = self._numbers.get(each.mac)
+            known = None if number is None else self._known.get(number)
+            if known is None:
+                return None
+            strongest = strongest or known
+        return strongest
 
     async def _resolve_once(
         self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool

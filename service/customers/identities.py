@@ -50,7 +50,7 @@ _MUST_BE = {
 }
 
 
-class StoredAs(msgspec.Struct, frozen=True):
+class StoredAs(msgspec.Struct, frozen=True, gc=False):
     """What an identity is stored as under one key and one form."""
 
     mac: bytes
@@ -58,7 +58,7 @@ class StoredAs(msgspec.Struct, frozen=True):
     form: int
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """One name of a customer: its kind, and the hashes it may be stored as, first the one it is to be stored as."""
 
     kind: IdentityKind

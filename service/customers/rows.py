@@ -79,7 +79,7 @@ WHERE customer.customer = wanted.number
 """
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """Who a customer is now.
 
     ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,

@@ -27,7 +27,7 @@ from service.campaigns.queries import campaign_is_paused, campaign_of_link, camp
 from service.campaigns.rules import Campaign, Standing, claimed_grade
 from service.customers import actions as customers
 from service.customers.rows import Known
-from service.grants.deciding import decide
+from service.grants.deciding import decide, decide_one
 from service.grants.orders import Act, event_keys
 from service.grants.schemas import (
     DECIDED,
@@ -80,8 +80,7 @@ async def report_one(state: State, principal: Principal, item: GrantRequest, *, 
     (known,) = await customers.resolve(state, principal.brand, [item.customer], may_attach=_may_attach(principal))
     if isinstance(known, Problem):
         return known
-    (decision,) = await decide(state, principal.brand, [(act, known)])
-    return _with_ref(_answer(act, decision), item)
+    return _with_ref(_answer(act, await decide_one(state, principal.brand, act, known)), item)
 
 
 async def report(

@@ -43,6 +43,18 @@ async def decide(
     return [_still_moving() if _is_moved(decision) else decision for decision in decisions]
 
 
+async def decide_one(state: State, brand: Brand, act: Act, known: Known) -> GrantResult | Problem:
+    """Decide one act."""
+    ledger: Ledger = state.ledger
+    try:
+        decision = await ledger.grant(order_of(act, brand, known))
+    except LedgerError as error:
+        return problem_of(error)
+    if decision.outcome is GrantOutcome.MOVED:
+        (decision,) = await decide(state, brand, [(act, known)])
+    return decision
+
+
 async def _post(state: State, orders: Sequence[GrantOrder]) -> list[GrantResult | Problem]:
     ledger: Ledger = state.ledger
     try:

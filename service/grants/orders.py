@@ -20,7 +20,7 @@ from service.grants.windows import business_date, last_day
 _NO_RULE = -1
 
 
-class Act(msgspec.Struct, frozen=True):
+class Act(msgspec.Struct, frozen=True, gc=False):
     """Something that happened, whoever reports it, before it is known to whom.
 
     ``rule`` is the number of the rule that pays for it, if one does, and ``qualifier`` what it lets count again. ``may_wait``

@@ -104,7 +104,7 @@ class GrantBatch(Batch[GrantRequest]):
     """A JSON array, or NDJSON with one grant a line; at most 10,000."""
 
 
-class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was decided on a report.
 
     ``points`` is what was paid, or is held back. ``balance`` is what the customer can spend now, as of ``balance_seq``; both

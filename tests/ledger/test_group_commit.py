@@ -314,6 +314,22 @@ async def test_an_expected_wait_beyond_the_bound_is_refused_at_once(queues: Queu
     assert granted(await queue.submit(orders_of(book, 1, first=1000))) == 1
 
 
+async def test_batches_are_short_while_the_queue_they_give_way_to_is_in_use(
+    queues: Queues, gate: Gate, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit_module, "IN_USE_S", 3600.0)
+    gate.open()
+    first = queues()
+    queue = queues(gives_way_to=first, short_max=2)
+    await queue.submit(orders_of(book, 5))
+    await first.submit(orders_of(book, 1, first=5))
+    await queue.submit(orders_of(book, 5, first=6))
+    assert [len(batch) for batch in gate.batches] == [5, 1, 2, 2, 1]
+    monkeypatch.setattr(group_commit_module, "IN_USE_S", 0.0)
+    await queue.submit(orders_of(book, 5, first=11))
+    assert len(gate.batches[-1]) == 5
+
+
 async def test_a_caller_who_goes_away_changes_nothing(
     queues: Queues, gate: Gate, owner: asyncpg.Connection[Any], book: Book
 ) -> None:
