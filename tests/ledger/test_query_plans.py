@@ -123,6 +123,8 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         assert (await ledger.balance(book, 1)).spendable
         assert await ledger.statement(book, 1)
         assert await ledger.decision(book, 1, [grants[0].key])
+        names = [(book, 1, each.key) for each in grants]
+        assert len(await ledger.events([*names, (book, 2, grants[0].key)])) == len({each.key for each in grants})
         newcomer = CUSTOMERS + 1 + turn * 10 + number
         held = (await ledger.redeem(authorize(book, newcomer, points=1))).redemption
         assert held is not None
