@@ -102,7 +102,7 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         logging_config=None,
         event_emitter_backend=NoEvents,
     )
-    app.asgi_handler = observe(thin_route(app.state, app.asgi_handler))
+    app.asgi_handler = observe(thin_route(app.state, link_routes.link_pages(app.state, app.asgi_handler)))
     return app
 
 

@@ -10,18 +10,15 @@ import enum
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Request, Response
-from litestar.exceptions import HTTPException
 
 from service import log
 from service.brands.brand import Brand
 from service.links.brand_colors import palette
 from service.links.destinations import shown_host
-from service.problems import Problem, answer, problem_of
+from service.problems import problem_of
 
 NEUTRAL_ACCENT = "#3f4754"
 
@@ -261,15 +258,12 @@ def redirect(path: str) -> Answer:
     return Answer(303, "", {"Location": path, **security_headers("none")})
 
 
-def respond_to_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Say to a person what the API would say as a problem; what is asked for as one stays one."""
+def page_of_error(error: Exception) -> Answer:
+    """Say to a person what the API would say as a problem."""
     problem = problem_of(error)
-    if isinstance(error, Problem | HTTPException):
-        return answer(request, error)
     if problem.code == "internal_error":
         log.error_with_frames("link_failed", error)
-    page = respond(Page.BUSY if problem.status >= 500 else Page.NOT_FOUND)
-    return Response(page.content, status_code=page.status_code, headers=page.headers, media_type="text/html")
+    return respond(Page.BUSY if problem.status >= 500 else Page.NOT_FOUND)
 
 
 def security_headers(nonce: str) -> dict[str, str]:

@@ -6,20 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from litestar import Request, Response, asgi, get, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.params import JSONBody
-from litestar.types import Receive, Send
+from litestar.types import ASGIApp, Receive, Send
 
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
 from service.links import actions, link_tokens, visits
-from service.links.pages import Answer, respond_to_error
+from service.links.pages import Answer, page_of_error
 from service.links.schemas import LinkBatch, LinkResults
+from service.problems import Problem, send_problem
 
 
 @post(
@@ -51,22 +52,7 @@ async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]
     return Response(link_tokens.jwks(state.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
 
 
-@asgi("/r", is_mount=True, copy_scope=False, exception_handlers={Exception: respond_to_error})
-async def pages(scope: Any, receive: Receive, send: Send) -> None:
-    """The pages of links.
-
-    They are sent without the framework's requests and responses, which would cost as much as all else but the signature. A
-    mount, because it gives a plain ASGI route no parameters.
-    """
-    match [part for part in scope["path"].split("/") if part]:
-        case ["done", receipt]:
-            scope["path_template"] = "/r/done/{receipt}"
-            await _send(scope, send, receipt, _VISITS_OF_A_RECEIPT)
-        case [token]:
-            scope["path_template"] = "/r/{token}"
-            await _send(scope, send, token, _VISITS_OF_A_LINK)
-        case _:
-            raise NotFoundException
+route_handlers: list[Any] = [mint_links, list_link_keys]
 
 
 Visit = Callable[..., Awaitable[Answer]]
@@ -75,17 +61,42 @@ _VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.loo
 _VISITS_OF_A_RECEIPT: Mapping[str, Visit] = {"GET": visits.review, "HEAD": visits.review}
 
 
-async def _send(scope: Any, send: Send, subject: str, visits_by_method: Mapping[str, Visit]) -> None:
+def link_pages(state: State, general: ASGIApp) -> ASGIApp:
+    """Put the pages of links in front of ``general``, the whole application, whose ``state`` they share.
+
+    They are pages for people and no part of the API that is described. The framework's routing, requests and responses would
+    cost a claim as much as all else but its signature.
+    """
+
+    async def served(scope: Any, receive: Receive, send: Send) -> None:
+        parts = [part for part in scope["path"].split("/") if part] if scope["type"] == "http" else []
+        match parts:
+            case ["r", "done", receipt]:
+                scope["path_template"] = "/r/done/{receipt}"
+                await _serve(state, scope, send, receipt, _VISITS_OF_A_RECEIPT)
+            case ["r", token]:
+                scope["path_template"] = "/r/{token}"
+                await _serve(state, scope, send, token, _VISITS_OF_A_LINK)
+            case _:
+                await general(scope, receive, send)
+
+    return served
+
+
+async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_method: Mapping[str, Visit]) -> None:
     visit = visits_by_method.get(scope["method"])
-    if visit is not None:
-        # Of several headers of one name the first counts.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        answer = await visit(scope["litestar_app"].state, subject, headers, now=datetime.now(UTC))
-    else:
-        allowed = ", ".join([*visits_by_method, "OPTIONS"])
-        if scope["method"] != "OPTIONS":
-            raise MethodNotAllowedException(headers={"allow": allowed})
-        answer = Answer(204, "", {"Allow": allowed})
+    try:
+        if visit is not None:
+            # Of several headers of one name the first counts.
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+            answer = await visit(state, subject, headers, now=datetime.now(UTC))
+        else:
+            answer = _say_what_is_taken(scope["method"], ", ".join([*visits_by_method, "OPTIONS"]))
+    except (Problem, HTTPException) as error:
+        await send_problem(scope, send, error)
+        return
+    except Exception as error:
+        answer = page_of_error(error)
     body = answer.content.encode()
     sent = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     sent.append((b"content-length", b"%d" % len(body)))
@@ -93,4 +104,7 @@ async def _send(scope: Any, send: Send, subject: str, visits_by_method: Mapping[
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False})
 
 
-route_handlers: list[Any] = [mint_links, list_link_keys, pages]
+def _say_what_is_taken(method: str, allowed: str) -> Answer:
+    if method != "OPTIONS":
+        raise MethodNotAllowedException(headers={"allow": allowed})
+    return Answer(204, "", {"Allow": allowed})
