@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -29,87 +29,9 @@ from ledger.types import (
 _DECISIONS_AT_ONCE = 20_000
 """How many events one statement counts: well below the five seconds that a statement may take, also from a cold disk."""
 
-# Timed-out holds and dead lots are shown as if what is due had been posted: see spendable_v1.
-_BALANCE = """
-SELECT
-    head.seq,
-    coalesce((
-        SELECT json_agg(json_build_array(lot.class, nullif(lot.expires_on, 'infinity'), lot.points)
-            ORDER BY lot.expires_on, lot.class)
-        FROM (
-            SELECT part.class, part.expires_on, sum(part.points)::bigint AS points
-            FROM (
-                SELECT get_byte(account.id, 11) & 15 AS class, account.expires_on, account.credits - account.debits AS points
-                FROM ledger.account
-                WHERE account.book_id = head.book_id
-                    AND account.id >= ledger.account_owner_v1(1, $3) || '\\x10'::bytea
-                    AND account.id < ledger.account_owner_v1(1, $3) || '\\x20'::bytea
-                    AND account.credits > account.debits
-                UNION ALL
-                SELECT
-                    get_byte(held.id, 11) & 15,
-                    CASE
-                        WHEN held.expires_on >= (hold.deadline AT TIME ZONE head.time_zone)::date THEN held.expires_on
-                        ELSE (hold.deadline AT TIME ZONE head.time_zone)::date + head.grace_days
-                    END,
-                    held.credits - held.debits
-                FROM ledger.redemption AS hold
-                JOIN ledger.account AS held
-                    ON held.book_id = hold.book_id
-                    AND held.id >= ledger.account_owner_v1(3, hold.id) || '\\x30'::bytea
-                    AND held.id < ledger.account_owner_v1(3, hold.id) || '\\x40'::bytea
-                    AND held.credits > held.debits
-                WHERE hold.book_id = head.book_id AND hold.customer = $3 AND hold.closed_at IS NULL
-                    AND hold.deadline <= clock.at
-            ) AS part
-            WHERE part.expires_on >= (clock.at AT TIME ZONE head.time_zone)::date
-            GROUP BY part.class, part.expires_on
-        ) AS lot
-    )::text, '[]') AS lots,
-    coalesce((
-        SELECT sum(held.credits - held.debits)
-        FROM ledger.redemption AS hold
-        JOIN ledger.account AS held
-            ON held.book_id = hold.book_id
-            AND held.id >= ledger.account_owner_v1(3, hold.id) || '\\x30'::bytea
-            AND held.id < ledger.account_owner_v1(3, hold.id) || '\\x40'::bytea
-        WHERE hold.book_id = head.book_id AND hold.customer = $3 AND hold.closed_at IS NULL AND hold.deadline > clock.at
-    ), 0)::bigint AS held,
-    coalesce((
-        SELECT sum(account.credits - account.debits)
-        FROM ledger.account
-        WHERE account.book_id = head.book_id
-            AND account.id >= ledger.account_owner_v1(1, $3) || '\\x20'::bytea
-            AND account.id < ledger.account_owner_v1(1, $3) || '\\x30'::bytea
-    ), 0)::bigint AS pending,
-    (
-        SELECT state.moved_to FROM ledger.customer_state AS state
-        WHERE state.book_id = head.book_id AND state.customer = $3
-    ) AS moved_to
-FROM ledger.head
-CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
-WHERE head.book_id = $1 AND head.brand_id = $2
-"""
+_BALANCE = "SELECT seq, lots, held, pending, moved_to FROM ledger.balance_v1($1, $2, $3)"
 
-_SPENDABLE = """
-SELECT head.seq, spendable.points, state.moved_to
-FROM ledger.head
-CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
-CROSS JOIN LATERAL (
-    SELECT EXISTS (
-        SELECT FROM ledger.redemption AS hold
-        WHERE hold.book_id = head.book_id AND hold.closed_at IS NULL AND hold.deadline <= clock.at
-    ) AS holds OFFSET 0
-) AS due
-CROSS JOIN LATERAL unnest($3::bigint[]) WITH ORDINALITY AS wanted (customer, place)
-CROSS JOIN LATERAL ledger.spendable_v1(
-    head.book_id, wanted.customer, clock.at, (clock.at AT TIME ZONE head.time_zone)::date, head.time_zone, head.grace_days,
-    due.holds
-) AS spendable
-LEFT JOIN ledger.customer_state AS state ON state.book_id = head.book_id AND state.customer = wanted.customer
-WHERE head.book_id = $1 AND head.brand_id = $2
-ORDER BY wanted.place
-"""
+_SPENDABLE = "SELECT points, seq, moved_to FROM ledger.spendable_now_v1($1, $2, $3)"
 
 # What a rejection gives back is credited to the budget as a funding is, and was debited before.
 _BUDGETS = """
@@ -186,16 +108,22 @@ LIMIT $5
 """
 
 
+class _LotRow(msgspec.Struct, array_like=True):
+    account_class: AccountClass
+    expires_on: date | None
+    points: int
+
+
+_decode_lots = msgspec.json.Decoder(list[_LotRow]).decode
+_VERBS = {verb: verb.name.lower() for verb in Verb}
+
+
 async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance:
     """What ``customer`` has now. A customer who never earned has nothing."""
     row = await pool.fetchrow(_BALANCE, book.book_id, book.brand_id, customer)
     if row is None:
         raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
-    lots = tuple(
-        Lot(AccountClass(account_class), expires_on, points)
-        for account_class, expires_on, points in msgspec.json.decode(row["lots"], type=list[tuple[int, Any, int]])
-    )
-    lots = msgspec.convert(msgspec.to_builtins(lots), tuple[Lot, ...])
+    lots = tuple([Lot(lot.account_class, lot.expires_on, lot.points) for lot in _decode_lots(row["lots"])])
     return Balance(
         spendable=sum(lot.points for lot in lots),
         held=row["held"],
@@ -283,19 +211,21 @@ async def statement(
 
 
 def _entry(row: Any) -> Entry:
-    debit = chart.describe_account(row["debit"])
-    credit = chart.describe_account(row["credit"])
-    gained = credit.owner == OwnerTag.CUSTOMER and credit.kind == Kind.LOT
-    lost = debit.owner == OwnerTag.CUSTOMER and debit.kind == Kind.LOT
-    redemption = next((name.number for name in (debit, credit) if name.owner == OwnerTag.REDEMPTION), None)
+    seq, posted_at, occurred_at, verb, debit, credit, amount, campaign_no, event_key = row
+    gained, lost = _is_lot(credit), _is_lot(debit)
+    lot, other = (credit, debit) if gained else (debit, credit)
     return Entry(
-        seq=row["seq"],
-        posted_at=row["posted_at"],
-        occurred_at=row["occurred_at"],
-        verb=Verb(row["verb"]).name.lower(),
-        points=row["amount"] * (gained - lost),
-        expires_on=credit.expires_on if gained else debit.expires_on,
-        campaign_no=row["campaign_no"],
-        event_key=row["event_key"],
-        redemption=redemption,
+        seq=seq,
+        posted_at=posted_at,
+        occurred_at=occurred_at,
+        verb=_VERBS[verb],
+        points=amount * (gained - lost),
+        expires_on=chart.describe_account(lot).expires_on,
+        campaign_no=campaign_no,
+        event_key=event_key,
+        redemption=chart.describe_account(other).number if other[0] == OwnerTag.REDEMPTION else None,
     )
+
+
+def _is_lot(account: bytes) -> bool:
+    return account[0] == OwnerTag.CUSTOMER and account[chart.OWNER_BYTES] >> 4 == Kind.LOT

@@ -72,6 +72,8 @@ READING = {
     "account_lines_v1",
     "account_sums_v1",
     "log_lines_v1",
+    "balance_v1",
+    "spendable_now_v1",
 }
 
 

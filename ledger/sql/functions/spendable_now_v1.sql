@@ -1,0 +1,31 @@
+-- What each of many customers can spend now, in order: see spendable_v1. No row at all if the book is not the brand's.
+-- All of them are of the book's last transfer and one instant. Locks nothing.
+
+CREATE OR REPLACE FUNCTION ledger.spendable_now_v1(p_book_id integer, p_brand_id integer, p_customers bigint[])
+RETURNS TABLE (points bigint, seq bigint, moved_to bigint)
+LANGUAGE plpgsql STABLE
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan  -- making a plan takes four times as long as reading a balance
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT spendable.points, head.seq, state.moved_to
+    FROM ledger.head
+    CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (
+            SELECT FROM ledger.redemption AS hold
+            WHERE hold.book_id = head.book_id AND hold.closed_at IS NULL AND hold.deadline <= clock.at
+        ) AS holds OFFSET 0
+    ) AS due
+    CROSS JOIN LATERAL unnest(p_customers) WITH ORDINALITY AS wanted (customer, place)
+    CROSS JOIN LATERAL ledger.spendable_v1(
+        head.book_id, wanted.customer, clock.at, (clock.at AT TIME ZONE head.time_zone)::date, head.time_zone, head.grace_days,
+        due.holds
+    ) AS spendable
+    LEFT JOIN ledger.customer_state AS state ON state.book_id = head.book_id AND state.customer = wanted.customer
+    WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id
+    ORDER BY wanted.place;
+END
+$function$;
