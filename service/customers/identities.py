@@ -101,16 +101,12 @@ def identities(
 def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, name: str) -> Identity:
     """The identity of a name that has a normal form."""
     # The stable sort puts the key and the form in use first and keeps the order of the others.
-    forms = sorted(FORMS, key=lambda form: form != FORM)
-    return Identity(
-        kind,
-        tuple(
-            StoredAs(mac(key, brand_id, kind, normal, form), key.key_no, form)
-            for key in reversed(keys)
-            for form in forms
-            if (normal := normal_form(kind, name, form)) is not None
-        ),
-    )
+    forms = sorted(FORMS, key=FORM.__ne__)
+    normals = [(form, normal) for form in forms if (normal := normal_form(kind, name, form)) is not None]
+    stored_as = [
+        StoredAs(mac(key, brand_id, kind, normal, form), key.key_no, form) for key in reversed(keys) for form, normal in normals
+    ]
+    return Identity(kind, tuple(stored_as))
 
 
 def is_own_id(text: str) -> bool:
