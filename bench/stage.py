@@ -35,6 +35,7 @@ from service.settings import Settings, create_secrets, load_secrets
 
 BRAND = "bench"
 CAMPAIGN = "autumn"
+_ROOT = Path(__file__).parents[1]
 _PROGRAM = Path(sys.executable).with_name("rewards")
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
@@ -263,8 +264,9 @@ class Bench:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parents[1],
-                env={**os.environ, **(environment or {})},
+                cwd=_ROOT,
+                # What is measured is the code beside this, wherever the program was installed from.
+                env={**os.environ, "PYTHONPATH": str(_ROOT), **(environment or {})},
                 # Ctrl-C is ours to handle.
                 process_group=0,
             )
