@@ -1,15 +1,16 @@
 """What happens to a grant, from bytes to commit: ``POST /v1/grants`` without the framework, which would cost the most.
 
-    step                                      where                                    µs of the process
-    HTTP in and out, headers                  the server                               30
-    request id, metrics, log line, headers    service.observation                      12
-    which route, whose key, scope, quota      here, service.auth.guards                6
+    step                                      where                                    µs of the process, about
+    HTTP in and out, headers                  the server                               35
+    request id, metrics, log line, headers    service.observation                      8
+    whose key, scope, quota                   service.auth.guards                      4
     decode strictly                           service.strict_json                      6
-    campaign, rule, time                      actions.report_one                       6
-    who is meant                              service.customers.directory              8, and 8 where she is looked up
-    the order, its key                        orders.order_of                          8
-    wait, prepare, post, take the answer      ledger.group_commit, ledger.posting      20
-    answer                                    here                                     4
+    campaign, time, rule                      actions.report_one                       5
+    who is meant                              service.customers.directory              7, and 15 more where she is looked up
+    the order, its key                        orders.order_of                          6
+    wait, prepare, take the answer            ledger.group_commit, ledger.posting      18
+    onto the wire and off it                  the driver                               15
+    answer                                    here                                     2
 
 Two round trips for as many as wait: one looks up those customers who are not remembered, one decides, writes and commits. What
 waits while one is under way is the next, so the more there are at once, the less each costs.
