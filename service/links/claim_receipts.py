@@ -25,7 +25,7 @@ LIFE_S = 15 * 60
 _MAC_BYTES = 16
 
 
-class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True):
+class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was decided on a claim, and what the page needs to say so and lead on."""
 
     brand: str

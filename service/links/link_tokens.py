@@ -40,13 +40,13 @@ _TOKEN = re.compile(rf"{_SEGMENT}\.{_SEGMENT}\.{_SEGMENT}")
 _Number = Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
 
 
-class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     alg: Literal["EdDSA"]
     kid: str
     typ: Literal["rl+jwt"]
 
 
-class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     iss: str
     aud: str
     jti: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}\Z")]
@@ -72,7 +72,7 @@ class LinkRefusal(enum.StrEnum):
     FOREIGN = "foreign"
 
 
-class LinkClaims(msgspec.Struct, frozen=True):
+class LinkClaims(msgspec.Struct, frozen=True, gc=False):
     """What a token says. Times are whole seconds since 1970; ``link_id`` is the campaign's number and the event key."""
 
     brand: str

@@ -178,7 +178,7 @@ class _Said(msgspec.Struct, frozen=True):
     button: str
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a browser is sent."""
 
     status_code: int

@@ -17,7 +17,7 @@ from service.links.tables import destination
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
 
-class LinkRow(msgspec.Struct, frozen=True):
+class LinkRow(msgspec.Struct, frozen=True, gc=False):
     """A link as it was minted. ``link_id`` is the campaign's number (4 bytes) and the link's key (16 bytes).
 
     ``known`` is who the customer is now; ``None`` if she was merged with others, which is not all said here.

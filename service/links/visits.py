@@ -42,7 +42,7 @@ PATIENCE_S = 3.0
 """How long a customer waits for us before she is offered the way on."""
 
 
-class _Found(msgspec.Struct, frozen=True):
+class _Found(msgspec.Struct, frozen=True, gc=False):
     """A link that can be claimed, if its campaign still pays. ``known`` is its customer, ``now`` is by the brand's clock."""
 
     row: LinkRow
