@@ -50,7 +50,7 @@ async def statement(bench: Bench) -> dict[str, Measured]:
 async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
     """The trial balance at a cut some days back, against ``COPY`` of all accounts to a file.
 
-    It is taken through the ledger, by a reader without a time limit; a note says what the API answers.
+    It is taken through the ledger, by a reader with the API's time limit; a note says what the API answers.
     """
     station = await bench.station("large", bench.sizes.large)
     url = bench.server.owner_url(station.name)
@@ -59,7 +59,7 @@ async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
     head = await owner.fetchval("SELECT seq FROM ledger.head")
     cut_seq = head - round(head * _SINCE_CUT)
 
-    settings = {"role": database.READER_ROLE, "statement_timeout": "0"}
+    settings = {"role": database.READER_ROLE, "statement_timeout": str(database.STATEMENT_TIMEOUT_MS)}
     turns: list[Turn] = []
     async with asyncpg.create_pool(url, min_size=1, max_size=1, server_settings=settings) as pool:
         ledger = Ledger(pool)  # reads need no queues

@@ -29,7 +29,7 @@ from ledger.types import (
 _DECISIONS_AT_ONCE = 20_000
 """How many events one statement counts: well below the five seconds that a statement may take, also from a cold disk."""
 
-_BALANCE = "SELECT seq, lots, held, pending, moved_to FROM ledger.balance_v1($1, $2, $3)"
+_BALANCES = "SELECT seq, lots, held, pending, moved_to FROM ledger.balances_v1($1, $2, $3)"
 
 _SPENDABLE = "SELECT points, seq, moved_to FROM ledger.spendable_now_v1($1, $2, $3)"
 
@@ -120,17 +120,25 @@ _VERBS = {verb: verb.name.lower() for verb in Verb}
 
 async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance:
     """What ``customer`` has now. A customer who never earned has nothing."""
-    row = await pool.fetchrow(_BALANCE, book.book_id, book.brand_id, customer)
-    if row is None:
-        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
-    lots = tuple([Lot(lot.account_class, lot.expires_on, lot.points) for lot in _decode_lots(row["lots"])])
+    return (await balances(pool, [(book, customer)]))[book, customer]
+
+
+async def balances(pool: asyncpg.Pool[Any], wanted: Sequence[tuple[Book, int]]) -> dict[tuple[Book, int], Balance]:
+    """The same for many customers, in one statement for each book."""
+    found: dict[tuple[Book, int], Balance] = {}
+    for book in dict.fromkeys(book for book, _ in wanted):
+        customers = [customer for of, customer in wanted if of == book]
+        rows = await pool.fetch(_BALANCES, book.book_id, book.brand_id, customers)
+        if not rows:
+            raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+        found |= {(book, customer): _balance(*row) for customer, row in zip(customers, rows, strict=True)}
+    return found
+
+
+def _balance(seq: int, lots_json: str, held: int, pending: int, moved_to: int | None) -> Balance:
+    lots = tuple([Lot(lot.account_class, lot.expires_on, lot.points) for lot in _decode_lots(lots_json)])
     return Balance(
-        spendable=sum(lot.points for lot in lots),
-        held=row["held"],
-        pending=row["pending"],
-        lots=lots,
-        seq=row["seq"],
-        moved_to=row["moved_to"],
+        spendable=sum([lot.points for lot in lots]), held=held, pending=pending, lots=lots, seq=seq, moved_to=moved_to
     )
 
 
@@ -220,10 +228,10 @@ def _entry(row: Any) -> Entry:
         occurred_at=occurred_at,
         verb=_VERBS[verb],
         points=amount * (gained - lost),
-        expires_on=chart.describe_account(lot).expires_on,
+        expires_on=chart.expires_on_of(lot),
         campaign_no=campaign_no,
         event_key=event_key,
-        redemption=chart.describe_account(other).number if other[0] == OwnerTag.REDEMPTION else None,
+        redemption=chart.number_of(other) if other[0] == OwnerTag.REDEMPTION else None,
     )
 
 

@@ -13,6 +13,7 @@ Ids are in the log for ever: the layout never changes.
 from __future__ import annotations
 
 import enum
+import functools
 from datetime import date, timedelta
 
 import msgspec
@@ -97,14 +98,29 @@ def describe_account(account: bytes) -> AccountName:
     """Take an account id apart. Raises ``ValueError`` for what is no account id."""
     if len(account) != 16:
         raise ValueError(f"an account id is 16 bytes, not {len(account)}")
-    last_day = account[12:]
     return AccountName(
         owner=OwnerTag(account[0]),
         number=int.from_bytes(account[3:OWNER_BYTES], "big"),
         kind=Kind(account[OWNER_BYTES] >> 4),
         account_class=AccountClass(account[OWNER_BYTES] & 15),
-        expires_on=None if last_day == _NEVER else _EPOCH + timedelta(days=int.from_bytes(last_day, "big")),
+        expires_on=_last_day(account[12:]),
     )
+
+
+def number_of(account: bytes) -> int:
+    """The customer's, campaign's or redemption's number alone."""
+    return int.from_bytes(account[3:OWNER_BYTES], "big")
+
+
+def expires_on_of(account: bytes) -> date | None:
+    """The last day alone."""
+    return _last_day(account[12:])
+
+
+# Lots end with months, and those of a few years are few.
+@functools.lru_cache(4_096)
+def _last_day(days: bytes) -> date | None:
+    return None if days == _NEVER else _EPOCH + timedelta(days=int.from_bytes(days, "big"))
 
 
 def month_end(day: date, months: int) -> date:

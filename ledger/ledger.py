@@ -180,6 +180,10 @@ class Ledger:
         """What a customer has now."""
         return await balances.balance(self._pool, book, customer)
 
+    async def balances(self, wanted: Sequence[tuple[Book, int]]) -> dict[tuple[Book, int], Balance]:
+        """What many customers have now, in one statement for each book."""
+        return await balances.balances(self._pool, wanted)
+
     async def spendable(self, book: Book, customers: Sequence[int]) -> list[Spendable]:
         """What many customers can spend now, in order, in one statement."""
         return await balances.spendable(self._pool, book, customers)

@@ -151,6 +151,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "customers": CustomerDirectory(pool, app.state.secrets.identity_keys),
                 "ledger": ledger,
                 "events": NaturalBatches(ledger.events),
+                "balances": NaturalBatches(ledger.balances),
                 "clocks": BookClocks(ledger),
                 "room": Room(BATCH_ITEMS_IN_HAND),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),

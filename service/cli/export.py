@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -19,6 +20,8 @@ from service.finance.queries import campaign_ids, find_cut
 from service.problems import Problem
 
 NOW = "now"
+_NICENESS = 10
+"""An export takes what others leave: where it shares the machine with the database, that then waits for it to take rows."""
 
 
 @click.command()
@@ -42,6 +45,7 @@ def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
 
     The same cut always makes the same bytes.
     """
+    os.nice(_NICENESS)
     chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
     try:
         manifest = asyncio.run(_export(code, chosen, None if cut == NOW else cut, out))

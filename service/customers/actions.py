@@ -17,7 +17,7 @@ from litestar.datastructures import State
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Balance, Ledger
+from ledger import Balance, Book, Ledger
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
@@ -34,6 +34,7 @@ from service.customers.schemas import (
     NamesRequest,
 )
 from service.identifiers import CUSTOMER_ID_PREFIX, customer_id
+from service.natural_batches import NaturalBatches
 from service.problems import Problem, invalid_field, not_found
 
 _JOINED_AT_ONCE = 1_000
@@ -80,9 +81,10 @@ async def settle_group(state: State, brand: Brand, customer: int) -> Known:
 async def look(state: State, brand: Brand, known: Known) -> tuple[Known, Balance]:
     """What a customer has, and who she is now: she may have been merged since she was looked up."""
     directory: CustomerDirectory = state.customers
-    ledger: Ledger = state.ledger
+    balances: NaturalBatches[tuple[Book, int], Balance] = state.balances
     for _ in range(ATTEMPTS):
-        balance = await ledger.balance(brand.book, known.customer)
+        balance = await balances.get((brand.book, known.customer))
+        assert balance is not None
         if balance.moved_to is None and directory.is_settled(known):
             return known, balance
         known = await _settle(state, brand, known)

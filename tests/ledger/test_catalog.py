@@ -72,7 +72,7 @@ READING = {
     "account_lines_v1",
     "account_sums_v1",
     "log_lines_v1",
-    "balance_v1",
+    "balances_v1",
     "spendable_now_v1",
 }
 

@@ -1,10 +1,10 @@
--- What a customer has now: her lots as JSON, [class, last day or null, points] each, soonest to expire first; what is held and
--- what is held back; into whom she was merged. One row, of the book's last transfer and one instant; none if the book is not the
--- brand's. Locks nothing.
+-- What each of many customers has now, in order: her lots as JSON, [class, last day or null, points] each, soonest to expire
+-- first; what is held and what is held back; into whom she was merged. No row at all if the book is not the brand's. All of them
+-- are of the book's last transfer and one instant. Locks nothing.
 --
 -- Timed-out holds and dead lots are shown as if what is due had been posted: see spendable_v1.
 
-CREATE OR REPLACE FUNCTION ledger.balance_v1(p_book_id integer, p_brand_id integer, p_customer bigint)
+CREATE OR REPLACE FUNCTION ledger.balances_v1(p_book_id integer, p_brand_id integer, p_customers bigint[])
 RETURNS TABLE (seq bigint, lots text, held bigint, pending bigint, moved_to bigint)
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off
@@ -24,8 +24,8 @@ BEGIN
                     SELECT get_byte(account.id, 11) & 15 AS class, account.expires_on, account.credits - account.debits AS points
                     FROM ledger.account
                     WHERE account.book_id = head.book_id
-                        AND account.id >= ledger.account_owner_v1(1, p_customer) || '\x10'::bytea
-                        AND account.id < ledger.account_owner_v1(1, p_customer) || '\x20'::bytea
+                        AND account.id >= ledger.account_owner_v1(1, wanted.customer) || '\x10'::bytea
+                        AND account.id < ledger.account_owner_v1(1, wanted.customer) || '\x20'::bytea
                         AND account.credits > account.debits
                     UNION ALL
                     SELECT
@@ -41,7 +41,7 @@ BEGIN
                         AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
                         AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
                         AND held.credits > held.debits
-                    WHERE hold.book_id = head.book_id AND hold.customer = p_customer AND hold.closed_at IS NULL
+                    WHERE hold.book_id = head.book_id AND hold.customer = wanted.customer AND hold.closed_at IS NULL
                         AND hold.deadline <= clock.at
                 ) AS part
                 WHERE part.expires_on >= (clock.at AT TIME ZONE head.time_zone)::date
@@ -55,21 +55,23 @@ BEGIN
                 ON held.book_id = hold.book_id
                 AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
                 AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
-            WHERE hold.book_id = head.book_id AND hold.customer = p_customer AND hold.closed_at IS NULL AND hold.deadline > clock.at
+            WHERE hold.book_id = head.book_id AND hold.customer = wanted.customer AND hold.closed_at IS NULL AND hold.deadline > clock.at
         ), 0)::bigint AS held,
         coalesce((
             SELECT sum(account.credits - account.debits)
             FROM ledger.account
             WHERE account.book_id = head.book_id
-                AND account.id >= ledger.account_owner_v1(1, p_customer) || '\x20'::bytea
-                AND account.id < ledger.account_owner_v1(1, p_customer) || '\x30'::bytea
+                AND account.id >= ledger.account_owner_v1(1, wanted.customer) || '\x20'::bytea
+                AND account.id < ledger.account_owner_v1(1, wanted.customer) || '\x30'::bytea
         ), 0)::bigint AS pending,
         (
             SELECT state.moved_to FROM ledger.customer_state AS state
-            WHERE state.book_id = head.book_id AND state.customer = p_customer
+            WHERE state.book_id = head.book_id AND state.customer = wanted.customer
         ) AS moved_to
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
-    WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id;
+    CROSS JOIN LATERAL unnest(p_customers) WITH ORDINALITY AS wanted (customer, place)
+    WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id
+    ORDER BY wanted.place;
 END
 $function$;
