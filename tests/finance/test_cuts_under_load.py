@@ -88,7 +88,7 @@ async def from_the_log(ledger: Ledger, book: Book, cut: Cut) -> list[tuple[bytes
     for transfer in await ledger.transfers(book, after=0, cut=cut.seq, limit=1_000_000):
         sums.setdefault(transfer.debit, [0, 0])[0] += transfer.amount
         sums.setdefault(transfer.credit, [0, 0])[1] += transfer.amount
-    return [(account, *sums[account]) for account in sorted(sums)]
+    return [(account, debits, credits) for account, (debits, credits) in sorted(sums.items())]
 
 
 def sums_of(report: TrialBalance) -> dict[tuple[object, ...], tuple[int, int]]:
