@@ -28,11 +28,14 @@ GRANT = st.tuples(st.just("grant"), batches)
 FUND = st.tuples(st.just("fund"), st.sampled_from(CAMPAIGNS), st.sampled_from([1, 10, 50, 600]))
 MERGE = st.tuples(st.just("merge"), customers, customers)
 SETTLE = st.tuples(st.just("settle"), which_ones, st.booleans(), lifetimes)
-SWEEP = st.tuples(st.just("sweep"), st.integers(1, 3))
+SWEEP = st.tuples(st.just("sweep"), st.integers(1, 4))
 AUTHORIZE = st.tuples(st.just("authorize"), customers, st.sampled_from([1, 30, 50, 70, 90, 110, 150]), holds_s, st.booleans())
 CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans())
 VOID = st.tuples(st.just("void"), which_ones)
 REFUND = st.tuples(st.just("refund"), which_ones, some_points)
+SEVERAL = st.lists(
+    st.one_of(GRANT, GRANT, GRANT, MERGE, SETTLE, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND), min_size=2, max_size=4
+)
 
 Plan = tuple[Any, ...]
 Thing = TypeVar("Thing")

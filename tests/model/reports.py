@@ -67,7 +67,7 @@ reports = st.fixed_dictionaries(
             [frozenset[str](), *(frozenset([each]) for each in CAPS), frozenset(CAPS[:2]), frozenset(CAPS)]
         ),
         "limit": st.sampled_from([1, 1, 2, 4]),
-        "late_h": st.sampled_from([0, 0, 5, 24, 30, 48, 72]),
+        "late_h": st.sampled_from([0, 0, 0, 24, 24, 48, 72, 5, 30]),
         "account_class": st.sampled_from(AccountClass),
         "lasts": st.sampled_from(["for ever", "a day", "two weeks", "this month", "next month", "no longer"]),
         "held_back_h": st.sampled_from([0, 0, 0, 1, 24, 240]),
@@ -140,7 +140,7 @@ def _caps(report: Report, day: date) -> tuple[CapUse, ...]:
     caps = {
         "a day": CapUse(0, day, max_grants=2 * report.limit),
         "a month": CapUse(1, day.replace(day=1), max_points=100 * report.limit),
-        "last day": CapUse(2, None, max_grants=2 * report.limit, max_points=60 * report.limit),
+        "last day": CapUse(2, None, max_grants=report.limit, max_points=60 * report.limit),
         "shared": CapUse(3, day.replace(day=1), max_grants=5 * report.limit, shared=True),
     }
     return tuple(caps[name] for name in sorted(report.caps))

@@ -1,6 +1,15 @@
 """Random histories, posted to the real ledger and to a small one that is obviously right: both must say the same.
 
 ``REWARDS_MODEL_EXAMPLES`` and ``REWARDS_MODEL_STEPS`` ask for more or longer histories than the suite's.
+
+    plain_book, plain_ledger           the small ledger; `plain_events` and `plain_holds` are what it keeps
+    reports, plans, acts               what happens: drawn at random, made up when its turn comes, done to both ledgers
+    world, at_once                     the real ledger as two processes; the order in which things done at once happened
+
+Whoever changes it should plant a bug to see that it is still found. These were, each within some dozens of histories:
+`absorbed` not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
+lots, or what is held back; a proof of grade B where A is needed; a rejection that frees no cap; a rolling day that counts both
+its ends; a cap for all that counts each; a void that goes to who was merged away; points that mature past their time.
 """
 
 from __future__ import annotations
@@ -36,25 +45,12 @@ from ledger import (
 )
 from ledger.testing import NOON, set_clock, void
 from tests.conftest import Database
+from tests.model import plans
 from tests.model.acts import Act, Redeeming, standing
 from tests.model.at_once import Done, plain_outcomes
 from tests.model.plain_ledger import PLENTY, PlainLedger
-from tests.model.plans import (
-    AUTHORIZE,
-    CAPTURE,
-    FUND,
-    GRANT,
-    MERGE,
-    REFUND,
-    SETTLE,
-    SWEEP,
-    VOID,
-    Plan,
-    act_of,
-    customers_of,
-    which_ones,
-)
-from tests.model.reports import CAMPAIGNS, CUSTOMERS, Report, customers
+from tests.model.plans import Plan, act_of, customers_of
+from tests.model.reports import CAMPAIGNS, CUSTOMERS, Report, customers, reports
 from tests.model.world import PROCESSES, World, picture
 
 EXAMPLES = int(os.environ.get("REWARDS_MODEL_EXAMPLES", "80"))
@@ -100,26 +96,33 @@ class History(RuleBasedStateMachine):
 
     # ---- What happens
 
-    @rule(plan=GRANT)
+    @rule(plan=plans.GRANT)
     def grant(self, plan: Plan) -> None:
         """A batch of reports comes in, some of them duplicates, some weak, some late, some by who knows too little."""
         self._send_again(plan, self.do(plan))
 
-    @rule(plan=GRANT)
+    @rule(plan=plans.GRANT)
     def grant_more(self, plan: Plan) -> None:
         """The same: it is what happens most."""
         self._send_again(plan, self.do(plan))
 
-    @rule(plan=FUND)
+    @rule(plan=plans.FUND)
     def fund(self, plan: Plan) -> None:
         """Finance gives a campaign points if it needs them."""
         if self.plain.budgets[plan[1], False] < 100:
             self.do(plan)
 
-    @rule(plan=MERGE)
+    @rule(plan=plans.MERGE)
     def merge(self, plan: Plan) -> None:
         """Two customers turn out to be one."""
         self.do(plan)
+
+    @rule(loser=customers, survivor=customers, both=reports, after=plans.batches)
+    def two_turn_out_to_be_one(self, loser: int, survivor: int, both: Report, after: list[Report]) -> None:
+        """Two customers are said to have done the same, then to be one, then to have done more with the same message."""
+        self.grant(("grant", [replace(both, customer=loser), replace(both, customer=survivor)]))
+        self.do(("merge", loser, survivor))
+        self.grant(("grant", [replace(each, campaign_no=both.campaign_no, message=both.message) for each in after]))
 
     @rule(survivor=customers, happens=st.sampled_from([False, False, False, False, True]))
     def merge_many(self, survivor: int, happens: bool) -> None:
@@ -130,37 +133,38 @@ class History(RuleBasedStateMachine):
             if loser != survivor and self.do(("merge", loser, survivor)).outcome is MergeOutcome.TOO_MANY:
                 return
 
-    @rule(plan=SETTLE)
+    @rule(plan=plans.SETTLE)
     def settle(self, plan: Plan) -> None:
         """Somebody approves of points that are held back, or does not."""
         self.do(plan)
 
-    @rule(plan=SWEEP)
+    @rule(plan=plans.SWEEP)
     def sweep(self, plan: Plan) -> None:
-        """The sweeper comes by; nobody may notice, but who waits for what is held back."""
-        self.do(plan)
+        """The sweeper comes by, mostly more than once; nobody may notice, but who waits for what is held back."""
+        for _ in range(plan[1]):
+            self.do(plan)
 
-    @rule(plan=AUTHORIZE)
+    @rule(plan=plans.AUTHORIZE)
     def authorize(self, plan: Plan) -> None:
         """A till sets points aside."""
         self._send_again(plan, self.do(plan))
 
-    @rule(plan=CAPTURE)
+    @rule(plan=plans.CAPTURE)
     def capture(self, plan: Plan) -> None:
         """The till spends what it set aside."""
         self.do(plan)
 
-    @rule(plan=VOID)
+    @rule(plan=plans.VOID)
     def void(self, plan: Plan) -> None:
         """The till changes its mind."""
         self.do(plan)
 
-    @rule(plan=REFUND)
+    @rule(plan=plans.REFUND)
     def refund(self, plan: Plan) -> None:
         """The customer brings something back."""
         self.do(plan)
 
-    @rule(which=which_ones)
+    @rule(which=plans.which_ones)
     def repeat(self, which: int) -> None:
         """A till did not get its answer and asks again with the same key."""
         if not self.answered:
@@ -179,14 +183,10 @@ class History(RuleBasedStateMachine):
         self._keep_the_clock()
         self._check()
 
-    @rule(
-        plans=st.lists(
-            st.one_of(GRANT, GRANT, GRANT, MERGE, SETTLE, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND), min_size=2, max_size=4
-        )
-    )
-    def at_once(self, plans: list[Plan]) -> None:
+    @rule(planned=plans.SEVERAL)
+    def at_once(self, planned: list[Plan]) -> None:
         """Several things happen at the same time, to two processes."""
-        made = [(plan, act) for plan in plans if (act := self._act(plan))]
+        made = [(plan, act) for plan in planned if (act := self._act(plan))]
         self._keep_the_clock()
         done = self.world.run(self._do_at_once([act for _, act in made]))
         shown = self.world.picture(self.book, self.named)
