@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit
+from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit, sweep
 from ledger.testing import NOON, bearing, fund, order
 
 CLICK = order(Book(0, 0), action="click")
@@ -172,6 +172,15 @@ async def test_many_at_once(ledger: Ledger, owner: asyncpg.Connection[Any], book
     assert [each for each in await audit(owner, book) if each.violations] == []
 
 
+async def test_what_is_dead_when_it_is_paid_is_swept(ledger: Ledger, worker_pool: asyncpg.Pool[Any], book: Book) -> None:
+    await answered(ledger, an_open(book, expires_on=NOON.date() - timedelta(days=3)))
+    while await sweep(worker_pool, book):
+        pass
+    (click,) = await answered(ledger, a_click(book))
+    assert click.balance == 5
+    assert await sweep(worker_pool, book) == 1
+
+
 # ---- Who has several ids
 
 OLD, NEW = 7, 8
@@ -184,13 +193,14 @@ def under_both(**fields: Any) -> dict[str, Any]:
 
 async def test_what_waits_under_two_ids_is_paid_once(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
     await answered(ledger, an_open(book, customer=OLD, bearing=bearing(customer=OLD)))
+    await answered(ledger, order(book, customer=9))
     await answered(ledger, an_open(book, customer=NEW, bearing=bearing(customer=NEW)))
     await ledger.merge(book, loser=OLD, survivor=NEW)
     weak, strong = an_open(book, **under_both()), a_click(book, **under_both(may_wait=("open",)))
     opened, click = await answered(ledger, weak, strong)
     assert (opened.outcome, opened.points, click.points, click.balance) == (GRANTED, 1, 5, 6)
     assert opened.key == weak.key
-    assert await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 2") == 2
+    assert await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 2 AND customer = 8") == 2
 
 
 async def test_a_strong_act_that_waits_for_a_stronger_one_finds_the_proof_under_a_former_id(ledger: Ledger, book: Book) -> None:

@@ -116,7 +116,7 @@ def order_of(book: Book, plain: PlainLedger, report: Report, number: int) -> Gra
         expires_on=last_day(report.lasts, plain.today),
         at=at,
         held_back=report.held_back_h > 0,
-        due_at=plain.now + timedelta(hours=report.held_back_h, microseconds=number),
+        due_at=plain.now + timedelta(hours=report.held_back_h, microseconds=-number),
         again=report.again,
     )
     others = [action for action in ("open", "click") if action != report.action]
