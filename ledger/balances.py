@@ -89,7 +89,7 @@ FROM ledger.event
 JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
 LEFT JOIN ledger.customer_state AS state ON state.book_id = event.book_id AND state.customer = event.customer
 WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = ANY($4::bytea[])
-ORDER BY (event.outcome = 4), event.seq
+ORDER BY CASE WHEN event.outcome IN (1, 6) THEN 0 WHEN event.outcome <> 4 THEN 1 ELSE 2 END, event.seq, event.place NULLS FIRST
 LIMIT 1
 """
 

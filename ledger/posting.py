@@ -175,8 +175,9 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
             bearing = order.bearing
             is_strong = order.grade in _STRONG
             needs = _GRADES[bearing.needs]
-            proofs += [(item, key, needs) for key in (bearing.proof_keys[:1] if is_strong else bearing.proof_keys)]
-            waits += [(item, group, key) for group, keys in enumerate(bearing.may_wait) for key in keys]
+            proofs += [(item, key, needs) for key in (bearing.proof_keys if order.waits else bearing.proof_keys[:1])]
+            if is_strong:
+                waits += [(item, group, key) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
 
     arguments = (
         *_columns(books, 2),

@@ -55,6 +55,9 @@ def _server_settings(role: str | None, statement_timeout_ms: int) -> dict[str, s
     }
     if role is not None:
         settings["role"] = role
+    if role in {APPLICATION_ROLE, WORKER_ROLE}:
+        # They look rows up by keys, always. What the planner knows of a table, or does not yet, must not make it read it whole.
+        settings["enable_seqscan"] = "off"
     return settings
 
 

@@ -118,13 +118,7 @@ class CustomerDirectory:
 
     async def by_number(self, customer: int) -> Known:
         """Who the customer of this number is now."""
-        known = self._known.get(customer)
-        if known is None:
-            known = await rows.find_by_number(self._pool, customer)
-            if known is None:
-                return Known(customer, confirmed=False, former=(), named=customer)
-            self._remember([known])
-        return known
+        return self._known.get(customer) or await self._read(customer)
 
     async def settle(self, ledger: Ledger, brand: Brand, customer: int) -> Known:
         """Have the book do what was decided here on the merges of a customer, and say who she is now."""
@@ -135,7 +129,7 @@ class CustomerDirectory:
         points = 0
         for _ in range(ATTEMPTS):
             self.forget([customer])
-            known = await self.by_number(customer)
+            known = await self._read(customer)
             done = True
             for former in known.former:
                 result = await ledger.merge(brand.book, loser=former, survivor=known.customer)
@@ -169,6 +163,13 @@ class CustomerDirectory:
                 return None
             strongest = strongest or known
         return strongest
+
+    async def _read(self, customer: int) -> Known:
+        known = await rows.find_by_number(self._pool, customer)
+        if known is None:
+            return Known(customer, confirmed=False, former=(), named=customer)
+        self._remember([known])
+        return known
 
     async def _resolve_once(
         self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool

@@ -22,7 +22,8 @@ COLUMNS = (
     "balance",
 )
 
-# By id, as ``account_sums_v1`` returns them. The parts are what ``account_name_v1`` puts together. A name begins with its kind, so it is never a formula.
+# By id, as ``account_sums_v1`` returns them. The parts are what ``account_name_v1`` puts together. A name begins with its kind,
+# so it is never a formula.
 _ROWS = """
 SELECT
     concat_ws(':', part.kind, part.owner, part.class, part.last_day), part.kind, part.class,

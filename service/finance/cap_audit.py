@@ -100,7 +100,8 @@ WITH cap AS (
     ) AS used USING (campaign_no, cap, customer, period)
     UNION ALL
     SELECT
-        any_day.campaign_no, any_day.cap, any_day.customer, 'any 24 hours', max(any_day.grants), max(any_day.sum_of_points), false
+        any_day.campaign_no, any_day.cap, any_day.customer, 'any 24 hours',
+        max(any_day.grants), max(any_day.sum_of_points), false
     FROM any_day
     GROUP BY any_day.campaign_no, any_day.cap, any_day.customer
     UNION ALL

@@ -60,6 +60,7 @@ async def trail(owner: asyncpg.Connection[Any]) -> list[tuple[str, str]]:
     return [(row["act"], row["subject"]) for row in rows if row["act"] in {"balances.import", "brand.set_issue_limit"}]
 
 
+@pytest.mark.one_process("gives this process the key by which the command line knows identities")
 async def test_a_file_opens_its_lots_once(
     run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
 ) -> None:

@@ -306,3 +306,16 @@ async def test_many_who_merge_and_report_at_once_lose_and_gain_nothing(
                 assert (await grant(process, name, message_id=f"m-{n}")).json()["replayed"] is True
         assert (await balance(process, "c-2"))["balance"] == total
     await check(funded, reader_pool)
+
+
+SCOPES: list[tuple[str, str, Any, str]] = [
+    ("PUT", "/v1/customers/c-1", {}, "storefront"),
+    ("POST", "/v1/customers/batch", [{"id": "c-1"}], "storefront"),
+    ("POST", "/v1/customers/c-1/merge", {"from": {"id": "c-2"}}, "storefront"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "key"), SCOPES)
+async def test_who_may_only_read_changes_no_names(api: Api, method: str, path: str, body: Any, key: str) -> None:
+    refused = await api.client(key).request(method, path, json=body)
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")

@@ -162,6 +162,7 @@ async def test_points_last_from_when_they_mature(reviews: Api) -> None:
     assert [lot["expires_on"][:7] for lot in balance["lots"]] == [f"{month // 12}-{month % 12 + 1:02}"]
 
 
+@pytest.mark.one_process("sweeps, or does not, by itself")
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "not swept"])
 async def test_what_nobody_approves_of_in_time_is_rejected(
     reviews: Api, worker_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any], swept: bool

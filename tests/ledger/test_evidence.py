@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit
+from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit, sweep
 from ledger.testing import NOON, bearing, fund, order
 
 CLICK = order(Book(0, 0), action="click")
@@ -170,3 +170,74 @@ async def test_many_at_once(ledger: Ledger, owner: asyncpg.Connection[Any], book
     assert {answer.outcome for answer in answers} == {GRANTED}
     assert await owner.fetchval("SELECT sum(points) FROM ledger.customer_state") == 60
     assert [each for each in await audit(owner, book) if each.violations] == []
+
+
+async def test_what_is_dead_when_it_is_paid_is_swept(ledger: Ledger, worker_pool: asyncpg.Pool[Any], book: Book) -> None:
+    await answered(ledger, an_open(book, expires_on=NOON.date() - timedelta(days=3)))
+    while await sweep(worker_pool, book):
+        pass
+    (click,) = await answered(ledger, a_click(book))
+    assert click.balance == 5
+    assert await sweep(worker_pool, book) == 1
+
+
+# ---- Who has several ids
+
+OLD, NEW = 7, 8
+
+
+def under_both(**fields: Any) -> dict[str, Any]:
+    """What a report says that knows her under both numbers."""
+    return {"customer": NEW, "former": (OLD,), "bearing": bearing(customer=NEW, former=(OLD,), **fields)}
+
+
+async def test_what_waits_under_two_ids_is_paid_once(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+    await answered(ledger, an_open(book, customer=OLD, bearing=bearing(customer=OLD)))
+    await answered(ledger, order(book, customer=9))
+    await answered(ledger, an_open(book, customer=NEW, bearing=bearing(customer=NEW)))
+    await ledger.merge(book, loser=OLD, survivor=NEW)
+    weak, strong = an_open(book, **under_both()), a_click(book, **under_both(may_wait=("open",)))
+    opened, click = await answered(ledger, weak, strong)
+    assert (opened.outcome, opened.points, click.points, click.balance) == (GRANTED, 1, 5, 6)
+    assert opened.key == weak.key
+    assert await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 2 AND customer = 8") == 2
+
+
+async def test_a_strong_act_that_waits_for_a_stronger_one_finds_the_proof_under_a_former_id(ledger: Ledger, book: Book) -> None:
+    await answered(ledger, a_reply(book, customer=OLD))
+    await ledger.merge(book, loser=OLD, survivor=NEW)
+    (opened,) = await answered(ledger, an_open(book, grade=Grade.B, **under_both(needs=Grade.A)))
+    assert (opened.outcome, opened.points) == (GRANTED, 1)
+
+
+async def test_what_was_paid_under_a_former_id_is_not_paid_when_its_refusal_is_decided_again(
+    ledger: Ledger, book: Book
+) -> None:
+    caps = (CapUse(0, NOON.date(), max_grants=1),)
+    paid, _, refused = await answered(
+        ledger,
+        order(book, customer=OLD, caps=caps),
+        order(book, customer=NEW, caps=caps, message_id="another"),
+        order(book, customer=NEW, caps=caps),
+    )
+    assert (paid.outcome, refused.outcome) == (GRANTED, GrantOutcome.CAP_REACHED)
+    await ledger.merge(book, loser=OLD, survivor=NEW)
+    (again,) = await answered(ledger, order(book, customer=NEW, former=(OLD,), again=True))
+    assert (again.outcome, again.points, again.replayed, again.key) == (GRANTED, 5, True, paid.key)
+    read = await ledger.decision(book, 1, [refused.key, paid.key])
+    assert read is not None
+    assert (read.outcome, read.key) == (GRANTED, paid.key)
+
+
+async def test_a_weak_act_pays_nothing_whatever_it_bears_on(ledger: Ledger, book: Book) -> None:
+    await answered(ledger, an_open(book))
+    await answered(ledger, order(book, action="click", grade=Grade.C, bearing=bearing(may_wait=("open",))))
+    (opened,) = await answered(ledger, an_open(book))
+    assert opened.outcome is WAITING
+
+
+async def test_what_was_refused_does_not_wait_again(ledger: Ledger, book: Book) -> None:
+    refused = await ledger.grant(order(book, points=1_000))
+    assert refused.outcome is GrantOutcome.BUDGET_EXHAUSTED
+    again = await ledger.grant(order(book, points=1_000, waits=True, again=True))
+    assert (again.outcome, again.replayed) == (GrantOutcome.BUDGET_EXHAUSTED, True)

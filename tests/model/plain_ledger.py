@@ -1,196 +1,171 @@
-"""A small ledger that is obviously right: one thing at a time, in dictionaries, with time passing for everybody at once.
-
-What is due (timed-out holds, dead lots) happens at the instant it is due: `settle` runs after every change. The real ledger
-posts it later, when somebody touches the wallet or the sweeper comes, and must be found to agree nevertheless.
-"""
+"""What can be done to a plain book: grant, settle what is held back, redeem. Each is decided when it comes, and for good."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable
+from datetime import date, timedelta
 
-from ledger import (
-    AccountClass,
-    FundOutcome,
-    GrantOrder,
-    GrantOutcome,
-    Lot,
-    RedemptionOutcome,
-    RedemptionStatus,
-)
+from ledger import CapUse, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
+from tests.model.plain_book import PlainBook
+from tests.model.plain_events import Event, Told, heard, is_strong
+from tests.model.plain_holds import NEVER, Hold, move
 
-NEVER = date.max
-GRACE = timedelta(days=30)
+DAY = timedelta(days=1)
+COMPARABLE = timedelta(hours=73)
+"""How far back the real ledger still knows what it counts against caps of the last day."""
 
-Lots = defaultdict[tuple[date, AccountClass], int]
-"""Points by last day and class, so that sorting is soonest first."""
+PLENTY = 10**12
 
 
-def no_lots() -> Lots:
-    """Nothing yet."""
-    return defaultdict(int)
+class PlainLedger(PlainBook):
+    """One book, and all that its customers, tills and operators ask for."""
 
+    # ---- Granting
 
-@dataclass
-class Hold:
-    """A redemption."""
+    def grant(self, orders: Iterable[GrantOrder]) -> list[Told]:
+        """Decide a batch: one report after the other, then what is proved by all of them."""
+        batch = heard(orders)
+        told: list[Told] = []
+        for order, knows, is_first in batch:
+            if order.customer in self.survivors or knows != len(self.group(order.customer)) - 1:
+                told.append(Told(GrantOutcome.MOVED, 0, False, order.key))
+            elif order.points == 0:
+                told.append(Told(GrantOutcome.NOTED, 0, False, order.key))
+            else:
+                told.append(self._report(order, again=order.again and is_first))
+        reported = [
+            order for (order, _, _), answer in zip(batch, told, strict=True) if answer.outcome is not GrantOutcome.MOVED
+        ]
+        for key in self._prove(reported):
+            event = self.events[key]
+            for n, answer in enumerate(told):
+                if answer.key == key and answer.outcome is GrantOutcome.WAITING:
+                    told[n] = answer._replace(outcome=event.outcome, points=event.points)
+        self.settle()
+        return told
 
-    customer: int
-    deadline: datetime
-    held: Lots = field(default_factory=no_lots)
-    spent: Lots = field(default_factory=no_lots)
-    authorized: int = 0
-    captured: int = 0
-    refunded: int = 0
-    closed: bool = False
-    timed_out: bool = False
+    def _known(self, keys: Iterable[bytes]) -> bytes | None:
+        """Under which of its keys an event counts: paid before refused before waiting; then her own, then the first decided."""
+        own, *former = keys
+        known = [key for key in (own, *(key for key in self.events if key in former)) if key in self.events]
+        return max(known, key=lambda key: self.events[key].rank, default=None)
 
-    @property
-    def status(self) -> RedemptionStatus:
-        """Where it stands."""
-        if self.refunded:
-            whole = self.closed and self.refunded == self.captured
-            return RedemptionStatus.REFUNDED if whole else RedemptionStatus.PARTIALLY_REFUNDED
-        if self.captured:
-            return RedemptionStatus.CAPTURED if self.closed else RedemptionStatus.PARTIALLY_CAPTURED
-        if not self.closed:
-            return RedemptionStatus.AUTHORIZED
-        return RedemptionStatus.EXPIRED if self.timed_out else RedemptionStatus.VOIDED
-
-    @property
-    def sums(self) -> tuple[int, int, int, int]:
-        """Authorized, captured, released, refunded."""
-        return self.authorized, self.captured, self.authorized - self.captured if self.closed else 0, self.refunded
-
-
-def move(source: Lots, points: int, *, latest_first: bool = False) -> list[tuple[tuple[date, AccountClass], int]]:
-    """Take points out of lots, in order; return what was taken from which."""
-    taken: list[tuple[tuple[date, AccountClass], int]] = []
-    for lot in sorted(source, reverse=latest_first):
-        part = min(points, source[lot])
-        if part:
-            source[lot] -= part
-            points -= part
-            taken.append((lot, part))
-    assert points == 0
-    return taken
-
-
-class PlainLedger:
-    """One book."""
-
-    def __init__(self, now: datetime, zone: ZoneInfo, issue_limit: int) -> None:
-        self.now = now
-        self.zone = zone
-        self.issue_limit = issue_limit
-        self.issued = 0
-        self.budgets: defaultdict[int, int] = defaultdict(int)
-        self.events: dict[bytes, tuple[GrantOutcome, int]] = {}
-        self.cap_use: defaultdict[tuple[int, int, date, int], list[int]] = defaultdict(lambda: [0, 0])
-        self.wallets: defaultdict[int, Lots] = defaultdict(no_lots)
-        self.holds: list[Hold] = []
-
-    @property
-    def today(self) -> date:
-        """The day in the book's zone."""
-        return self.now.astimezone(self.zone).date()
-
-    def settle(self) -> None:
-        """Let happen what is due: holds time out as of their deadline, then lots die."""
-        for hold in self.holds:
-            if not hold.closed and hold.deadline <= self.now:
-                hold.timed_out = True
-                self._release(hold, hold.deadline.astimezone(self.zone).date())
-        for wallet in self.wallets.values():
-            for last_day, account_class in list(wallet):
-                if last_day < self.today:
-                    del wallet[last_day, account_class]
-
-    def _give_back(self, customer: int, lot: tuple[date, AccountClass], points: int, day: date) -> None:
-        last_day, account_class = lot
-        self.wallets[customer][last_day if last_day >= day else day + GRACE, account_class] += points
-
-    def _release(self, hold: Hold, day: date) -> None:
-        for lot, points in move(hold.held, sum(hold.held.values())):
-            self._give_back(hold.customer, lot, points, day)
-        hold.closed = True
-
-    # ---- What a customer has
-
-    def lots(self, customer: int) -> tuple[Lot, ...]:
-        """Her lots, soonest to expire first."""
-        return tuple(
-            Lot(account_class, None if last_day == NEVER else last_day, points)
-            for (last_day, account_class), points in sorted(self.wallets[customer].items())
-            if points
-        )
-
-    def spendable(self, customer: int) -> int:
-        """The sum of her lots."""
-        return sum(self.wallets[customer].values())
-
-    def held(self, customer: int) -> int:
-        """What is set aside of hers."""
-        return sum(sum(hold.held.values()) for hold in self.holds if hold.customer == customer)
-
-    # ---- What can be done
-
-    def fund(self, campaign_no: int, points: int) -> tuple[FundOutcome, int, int]:
-        """Give a campaign points."""
-        if self.issued + points > self.issue_limit:
-            return FundOutcome.ISSUE_LIMIT_REACHED, self.budgets[campaign_no], self.issued
-        self.issued += points
-        self.budgets[campaign_no] += points
-        return FundOutcome.FUNDED, self.budgets[campaign_no], self.issued
-
-    def grant(self, order: GrantOrder) -> tuple[GrantOutcome, int, bool]:
-        """Decide one event."""
-        decided = self.events.get(order.key)
-        if decided and (decided[0] is not GrantOutcome.WAITING or order.waits):
-            return (*decided, True)
-        outcome = self._decide(order)
-        points = 0
-        if outcome is GrantOutcome.GRANTED:
-            points = order.points
-            self.budgets[order.campaign_no] -= points
-            self.wallets[order.customer][order.expires_on or NEVER, order.account_class] += points
-            for cap in order.caps:
-                use = self.cap_use[order.campaign_no, order.customer, cap.period, cap.cap]
-                use[0] += 1
-                use[1] += points
-        self.events[order.key] = outcome, points
-        return outcome, points, False
+    def _report(self, order: GrantOrder, *, again: bool) -> Told:
+        known = self._known((order.key, *order.former_keys))
+        event = self.events[known] if known else None
+        if known and event and (order.waits or not (event.waits or (again and event.refused))):
+            return Told(event.outcome, event.points, True, known)
+        outcome = GrantOutcome.WAITING if order.waits else self._decide(order)
+        if known and event and event.outcome is outcome:
+            return Told(outcome, 0, True, known)
+        self._record(order.key, Event(order, order.customer, outcome))
+        return Told(outcome, self.events[order.key].points, False, order.key)
 
     def _decide(self, order: GrantOrder) -> GrantOutcome:
-        if order.waits:
-            return GrantOutcome.WAITING
-        for cap in order.caps:
-            grants, points = self.cap_use[order.campaign_no, order.customer, cap.period, cap.cap]
-            if cap.max_grants is not None and grants + 1 > cap.max_grants:
-                return GrantOutcome.CAP_REACHED
-            if cap.max_points is not None and points + order.points > cap.max_points:
-                return GrantOutcome.CAP_REACHED
-        if order.points > self.budgets[order.campaign_no]:
+        if any(self._passes(order, cap) for cap in order.caps):
+            return GrantOutcome.CAP_REACHED
+        if order.points > self.budgets[order.campaign_no, order.unlimited]:
             return GrantOutcome.BUDGET_EXHAUSTED
-        return GrantOutcome.GRANTED
+        return GrantOutcome.HELD_BACK if order.held_back else GrantOutcome.GRANTED
 
-    def authorize(self, customer: int, points: int, hold_s: int, *, capture: bool) -> RedemptionOutcome:
-        """Set points aside, soonest to expire first."""
+    def _passes(self, order: GrantOrder, cap: CapUse) -> bool:
+        if cap.period is None and order.window_at < self.now - COMPARABLE:
+            return True
+        counted = [
+            event.points
+            for event in self.events.values()
+            if event.paid
+            and event.order.campaign_no == order.campaign_no
+            and (cap.shared or event.customer == order.customer)
+            and any((each.cap, each.period) == (cap.cap, cap.period) for each in event.order.caps)
+            and (cap.period is not None or abs(event.order.window_at - order.window_at) < DAY)
+        ]
+        return (cap.max_grants is not None and len(counted) + 1 > cap.max_grants) or (
+            cap.max_points is not None and sum(counted) + order.points > cap.max_points
+        )
+
+    def _record(self, key: bytes, event: Event) -> None:
+        """Keep a decision, behind all others, and let its points go where they belong."""
+        self.events.pop(key, None)
+        self.events[key] = event
+        self.budgets[event.order.campaign_no, event.order.unlimited] -= event.points
+        if event.outcome is GrantOutcome.GRANTED:
+            self._credit(event, event.order.expires_on)
+
+    def _credit(self, event: Event, expires_on: date | None) -> None:
+        self.wallets[self.survivor(event.customer)][expires_on or NEVER, event.order.account_class] += event.points
+
+    def _prove(self, orders: list[GrantOrder]) -> list[bytes]:
+        """Leave the proofs of strong acts, then pay what waits and is proved. Return the keys of what was paid or refused."""
+        for order in orders:
+            if order.bearing and is_strong(order):
+                key = order.bearing.proof_keys[0]
+                self.proofs[key] = min(order.grade, self.proofs.get(key, order.grade))
+        decided: list[bytes] = []
+        for order in orders:
+            if order.bearing is None:
+                continue
+            proofs = [self.proofs[key] for key in order.bearing.proof_keys if key in self.proofs]
+            proved = [(order.key, *order.former_keys)] if order.waits and proofs and min(proofs) <= order.bearing.needs else []
+            for keys in [*proved, *(order.bearing.may_wait if is_strong(order) else ())]:
+                known = self._known(keys)
+                if known and self.events[known].waits:
+                    waiting = self.events[known].now_of(order.customer)
+                    self._record(known, Event(waiting, order.customer, self._decide(waiting)))
+                    decided.append(known)
+        return decided
+
+    # ---- Points held back
+
+    def settle_event(self, key: bytes, *, matures: bool, expires_on: date | None) -> tuple[SettleOutcome, bool]:
+        """Give what is held back to the customer, or to the campaign again; the flag says that it had been done."""
+        event = self.events.get(key)
+        if event is None:
+            return SettleOutcome.NOT_FOUND, False
+        wanted = GrantOutcome.GRANTED if matures else GrantOutcome.REJECTED
+        if event.outcome is not GrantOutcome.HELD_BACK:
+            done = event.order.held_back and event.outcome is wanted
+            return (SettleOutcome.SETTLED, True) if done else (SettleOutcome.NOT_HELD_BACK, False)
+        is_due = event.due_at <= self.now
+        self._end_holding_back(key, GrantOutcome.REJECTED if is_due else wanted, expires_on)
+        self.settle()
+        return (SettleOutcome.NOT_HELD_BACK if is_due and matures else SettleOutcome.SETTLED), False
+
+    def sweep(self, limit: int) -> None:
+        """Notice the first ``limit`` events that are held back past their time. All else is no news."""
+        due = [
+            key for key, event in self.events.items() if event.outcome is GrantOutcome.HELD_BACK and event.due_at <= self.now
+        ]
+        for key in sorted(due, key=lambda key: self.events[key].due_at)[:limit]:
+            self._end_holding_back(key, GrantOutcome.REJECTED, None)
+
+    def _end_holding_back(self, key: bytes, outcome: GrantOutcome, expires_on: date | None) -> None:
+        event = self.events[key]
+        self.events[key] = Event(event.order, event.customer, outcome)
+        if outcome is GrantOutcome.GRANTED:
+            self._credit(event, expires_on)
+        else:
+            self.budgets[event.order.campaign_no, event.order.unlimited] += event.points
+
+    # ---- Redeeming
+
+    def authorize(self, customer: int, points: int, hold_s: int, number: int, *, capture: bool) -> RedemptionOutcome:
+        """Set points aside, soonest to expire first, under a number that is given."""
+        if customer in self.survivors:
+            return RedemptionOutcome.MOVED
         if points > self.spendable(customer):
             return RedemptionOutcome.INSUFFICIENT_BALANCE
-        hold = Hold(customer, self.now + timedelta(seconds=hold_s), authorized=points)
+        hold = self.holds[number] = Hold(customer, self.now + timedelta(seconds=hold_s), authorized=points)
         for lot, part in move(self.wallets[customer], points):
             hold.held[lot] += part
-        self.holds.append(hold)
         if capture:
-            self.capture(hold, 0, final=True)
+            self.capture(number, 0, final=True)
         self.settle()
         return RedemptionOutcome.DONE
 
-    def capture(self, hold: Hold, points: int, *, final: bool) -> RedemptionOutcome:
+    def capture(self, number: int, points: int, *, final: bool) -> RedemptionOutcome:
         """Spend what is held, soonest to expire first."""
+        hold = self.holds[number]
         if hold.closed:
             if hold.timed_out:
                 return RedemptionOutcome.AUTHORIZATION_EXPIRED
@@ -206,20 +181,22 @@ class PlainLedger:
             self._release(hold, self.today)
         return RedemptionOutcome.DONE
 
-    def void(self, hold: Hold) -> tuple[RedemptionOutcome, bool]:
+    def void(self, number: int) -> tuple[RedemptionOutcome, bool]:
         """Give back what is held; the flag says that it had been done."""
+        hold = self.holds[number]
         if hold.closed:
             return (RedemptionOutcome.FULLY_CAPTURED, False) if hold.captured else (RedemptionOutcome.DONE, True)
         self._release(hold, self.today)
         return RedemptionOutcome.DONE, False
 
-    def refund(self, hold: Hold, points: int) -> RedemptionOutcome:
+    def refund(self, number: int, points: int) -> RedemptionOutcome:
         """Give back what was spent, latest to expire first."""
+        hold = self.holds[number]
         spent = hold.captured - hold.refunded
         points = points or spent
         if not spent or points > spent:
             return RedemptionOutcome.REFUND_EXCEEDS_CAPTURED
         for lot, part in move(hold.spent, points, latest_first=True):
-            self._give_back(hold.customer, lot, part, self.today)
+            self._give_back(hold, lot, part, self.today)
         hold.refunded += points
         return RedemptionOutcome.DONE

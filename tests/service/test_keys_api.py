@@ -145,6 +145,7 @@ async def test_keys_come_in_pages(api: Api) -> None:
     assert second["next"] is None
 
 
+@pytest.mark.one_process("the process must remember the key from its last request")
 async def test_a_key_that_was_revoked_a_moment_ago_makes_and_revokes_nothing(api: Api, owner: Owner) -> None:
     key, made = await create_key(owner, "lumen", "leaver", ["keys:write", "ledger:read"])
     client = api.client(key=key)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import httpx
+import pytest
 
 from service.app import create_app
 from service.auth.actions import create_key
@@ -178,6 +179,7 @@ async def last_used(owner: Owner, number: int) -> datetime | None:
     return await owner.fetchval("SELECT last_used_at FROM rewards.api_key WHERE api_key_id = $1", number)
 
 
+@pytest.mark.one_process("looks at what one process has not written yet")
 async def test_it_is_known_when_a_key_was_last_used_and_written_about_once_a_minute(api: Api, owner: Owner) -> None:
     key, number = await key_with(owner, 1000)
     key_use: KeyUse = api.app.state.key_use

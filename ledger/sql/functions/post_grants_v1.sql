@@ -105,6 +105,7 @@ DECLARE
     c_moved    CONSTANT smallint := 5;
     c_held     CONSTANT smallint := 6;
     c_noted    CONSTANT smallint := 8;
+    c_ranks    CONSTANT smallint[] := '[0:7]={0,3,2,2,1,0,3,2}';  -- by outcome: paid, or held back, before refused before waiting
     c_day      CONSTANT bigint := 86400000000;
     -- A day and the three that a report may be late, and an hour for reports that are on their way.
     c_counts_for  CONSTANT interval := interval '97 hours';
@@ -174,7 +175,7 @@ DECLARE
 
     v_any_update    boolean := false;
     v_any_held      boolean := false;
-    v_proved        boolean;
+    v_proved        bytea[] := '{}';  -- keys of what waited and was decided for it
     v_found         record;
     v_head          ledger.head;
     v_soonest       date := 'infinity';
@@ -245,12 +246,13 @@ BEGIN
     v_state := v_known;
 
     IF cardinality(p_former_items) > 0 THEN
-        -- Under a former id, what is decided counts before what waits.
+        -- Under several ids an event counts where it was paid before where it was refused before where it waits; among these under
+        -- her own, then where it was decided first.
         FOR v_found IN
             SELECT former.item, known.key, known.outcome, known.points, known.seq
             FROM (SELECT unnest(p_former_items) AS item, unnest(p_former_keys) AS key) AS former
             CROSS JOIN LATERAL (
-                SELECT event.key, event.outcome, event.points, event.seq
+                SELECT event.key, event.outcome, event.points, event.seq, event.place
                 FROM ledger.event
                 WHERE event.book_id = p_book_ids[p_kind_books[p_kind_ix[former.item]]]
                     AND event.campaign_no = p_kind_campaigns[p_kind_ix[former.item]]
@@ -258,16 +260,14 @@ BEGIN
                 LIMIT 1
             ) AS known
             WHERE p_first[former.item] = former.item
-            ORDER BY known.outcome <> 4, known.seq DESC
+            ORDER BY known.seq, known.place NULLS FIRST
         LOOP
-            IF v_state[v_found.item] = 0 OR v_state[v_found.item] = c_waiting THEN
+            IF c_ranks[v_found.outcome] > c_ranks[v_state[v_found.item]] THEN
                 v_keys := coalesce(v_keys, array_fill(NULL::bytea, ARRAY[v_items]));
-                IF v_found.outcome <> c_waiting OR v_known[v_found.item] = 0 THEN
-                    v_keys[v_found.item] := v_found.key;
-                    v_state[v_found.item] := v_found.outcome;
-                    v_points[v_found.item] := v_found.points;
-                    v_seq[v_found.item] := v_found.seq;
-                END IF;
+                v_keys[v_found.item] := v_found.key;
+                v_state[v_found.item] := v_found.outcome;
+                v_points[v_found.item] := v_found.points;
+                v_seq[v_found.item] := v_found.seq;
             END IF;
         END LOOP;
     END IF;
@@ -374,7 +374,9 @@ BEGIN
         v_kind := p_kind_ix[v_item];
         IF v_state[v_event] <> 0
             AND (v_state[v_event] <> c_waiting OR p_waits[v_item])
-            AND NOT (p_kind_again[v_kind] AND v_event = v_item AND v_state[v_event] IN (c_cap, c_budget))
+            AND NOT (
+                p_kind_again[v_kind] AND NOT p_waits[v_item] AND v_event = v_item AND v_state[v_event] IN (c_cap, c_budget)
+            )
         THEN
             v_outcome[v_item] := v_state[v_event];
             v_points[v_item] := v_points[v_decided_at[v_event]];
@@ -641,18 +643,16 @@ BEGIN
             -- What lies so far back that no report can come near it any more is left out.
             INSERT INTO ledger.cap_recent (book_id, campaign_no, customer, cap, counted_at, points)
             SELECT
-                p_book_ids[p_wallet_books[recent.wallet]], recent.campaign_no, p_wallet_customers[recent.wallet], recent.cap,
+                p_book_ids[p_wallet_books[p_recent_wallets[counted.recent]]], p_recent_campaigns[counted.recent],
+                p_wallet_customers[p_recent_wallets[counted.recent]], p_recent_caps[counted.recent],
                 array_agg(counted.at ORDER BY counted.n), array_agg(counted.points ORDER BY counted.n)
-            FROM (
-                SELECT
-                    unnest(p_recent_wallets) AS wallet, unnest(p_recent_campaigns) AS campaign_no, unnest(p_recent_caps) AS cap,
-                    unnest(v_recent_added) AS added, generate_series(1, cardinality(p_recent_caps)) AS ix
-            ) AS recent
-            JOIN unnest(v_grant_recents, v_grant_at, v_grant_points) WITH ORDINALITY AS counted (recent, at, points, n)
-                ON counted.recent = recent.ix
-            WHERE recent.added
-                AND c_epoch + counted.at * c_microsecond > v_clocks[p_wallet_books[recent.wallet]] - c_counts_for
-            GROUP BY recent.wallet, recent.campaign_no, recent.cap
+            FROM unnest(v_grant_recents, v_grant_at, v_grant_points) WITH ORDINALITY AS counted (recent, at, points, n)
+            WHERE v_recent_added[counted.recent]
+                AND c_epoch + counted.at * c_microsecond
+                    > v_clocks[p_wallet_books[p_recent_wallets[counted.recent]]] - c_counts_for
+            GROUP BY counted.recent
+            -- In the order of their keys, as wallets are: neighbours share pages.
+            ORDER BY counted.recent
             ON CONFLICT (book_id, campaign_no, customer, cap)
                 DO UPDATE SET counted_at = excluded.counted_at, points = excluded.points;
         END IF;
@@ -697,11 +697,10 @@ BEGIN
             DO UPDATE SET grade = excluded.grade, proved_at = excluded.proved_at
             WHERE proof.grade > excluded.grade;
 
-        v_proved := false;
         FOR v_found IN
             -- Items that wait, though somebody has proved to be there.
             SELECT
-                weak.item, coalesce(v_keys[weak.item], p_keys[weak.item]) AS key, p_kind_ix[weak.item] AS kind,
+                weak.item, 0 AS grouped, coalesce(v_keys[weak.item], p_keys[weak.item]) AS key, p_kind_ix[weak.item] AS kind,
                 min(proof.grade::text)::"char" AS grade
             FROM (
                 SELECT unnest(p_proof_items) AS item, unnest(p_proof_keys) AS key, unnest(p_proof_needs) AS needs
@@ -713,15 +712,22 @@ BEGIN
             WHERE v_outcome[weak.item] = c_waiting AND proof.grade <= weak.needs
             GROUP BY weak.item
             UNION ALL
-            -- Events that wait, and whose customer has just proved to be there.
+            -- Events that wait, and whose customer has just proved to be there. Of several the same as above: her own before others.
             SELECT
-                strong.item, (array_agg(known.key ORDER BY known.seq) FILTER (WHERE known.outcome = c_waiting))[1],
+                strong.item, strong.grouped, (array_agg(known.key ORDER BY strong.is_own DESC, known.seq, known.place))[1],
                 p_kind_ix[strong.item], p_kind_grades[p_kind_ix[strong.item]]
             FROM (
-                SELECT unnest(p_wait_items) AS item, unnest(p_wait_groups) AS grouped, unnest(p_wait_keys) AS key
+                SELECT
+                    listed.item, listed.grouped, listed.key,
+                    listed.n = min(listed.n) OVER (PARTITION BY listed.item, listed.grouped) AS is_own
+                FROM (
+                    SELECT
+                        unnest(p_wait_items) AS item, unnest(p_wait_groups) AS grouped, unnest(p_wait_keys) AS key,
+                        generate_series(1, cardinality(p_wait_items)) AS n
+                ) AS listed
             ) AS strong
             CROSS JOIN LATERAL (
-                SELECT event.key, event.outcome, event.seq
+                SELECT event.key, event.outcome, event.seq, event.place
                 FROM ledger.event
                 WHERE event.book_id = p_book_ids[p_kind_books[p_kind_ix[strong.item]]]
                     AND event.campaign_no = p_kind_campaigns[p_kind_ix[strong.item]]
@@ -731,20 +737,20 @@ BEGIN
             WHERE v_outcome[strong.item] <> c_moved
             GROUP BY strong.item, strong.grouped
             HAVING bool_and(known.outcome = c_waiting)
-            ORDER BY 1
+            ORDER BY item, grouped
         LOOP
             v_book := p_kind_books[v_found.kind];
             v_wallet := p_wallet_ix[v_found.item];
             SELECT head.* INTO v_head FROM ledger.head WHERE head.book_id = p_book_ids[v_book];
             v_head.posted_at := v_clocks[v_book];
-            PERFORM ledger.pay_waiting_v1(
-                v_head, p_kind_campaigns[v_found.kind], v_found.key, p_wallet_customers[v_wallet], v_found.grade);
-            v_proved := true;
+            CONTINUE WHEN ledger.pay_waiting_v1(
+                v_head, p_kind_campaigns[v_found.kind], v_found.key, p_wallet_customers[v_wallet], v_found.grade) IS NULL;
+            v_proved := v_proved || v_found.key;
             -- Her sums have changed: the answer below looks at her lots.
             v_lot_until[v_wallet] := '-infinity';
         END LOOP;
 
-        IF v_proved THEN
+        IF v_proved <> '{}' THEN
             SELECT array_agg(head.seq ORDER BY head.book_id) INTO v_seqs
             FROM ledger.head WHERE head.book_id = ANY (p_book_ids);
             FOR v_found IN
@@ -758,7 +764,7 @@ BEGIN
                     ON event.book_id = p_book_ids[p_kind_books[item.kind]]
                     AND event.campaign_no = p_kind_campaigns[item.kind]
                     AND event.key = coalesce(v_keys[item.ix], item.key)
-                WHERE item.outcome = c_waiting AND event.outcome <> c_waiting
+                WHERE item.outcome = c_waiting AND event.key = ANY (v_proved)
             LOOP
                 v_outcome[v_found.ix] := v_found.outcome;
                 v_points[v_found.ix] := v_found.points;

@@ -1,0 +1,83 @@
+"""What the plain ledger knows of one event, and what it says of one report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from ledger import Grade, GrantOrder, GrantOutcome
+
+
+class Told(NamedTuple):
+    """The answer to one report. ``key`` is the one the event is recorded under."""
+
+    outcome: GrantOutcome
+    points: int
+    replayed: bool
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """What was decided on the report that counts. ``customer`` is whom it was decided for, though she was merged since."""
+
+    order: GrantOrder
+    customer: int
+    outcome: GrantOutcome
+
+    @property
+    def paid(self) -> bool:
+        """Whether it has points, be they held back."""
+        return self.outcome in (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it can be decided again."""
+        return self.outcome in (GrantOutcome.CAP_REACHED, GrantOutcome.BUDGET_EXHAUSTED)
+
+    @property
+    def waits(self) -> bool:
+        """Whether better evidence pays it."""
+        return self.outcome is GrantOutcome.WAITING
+
+    @property
+    def rank(self) -> int:
+        """What counts before what, where a person has the same event under two ids."""
+        return 2 if self.paid else 0 if self.waits else 1
+
+    @property
+    def points(self) -> int:
+        """What it has."""
+        return self.order.points if self.paid else 0
+
+    @property
+    def due_at(self) -> datetime:
+        """Until when it is held back."""
+        assert self.order.due_at is not None
+        return self.order.due_at
+
+    def now_of(self, customer: int) -> GrantOrder:
+        """What it asks for, now that the customer is known to be this one."""
+        return msgspec.structs.replace(self.order, customer=customer, waits=False)
+
+
+def is_strong(order: GrantOrder) -> bool:
+    """Whether only a person can have done this."""
+    return order.grade in (Grade.A, Grade.B)
+
+
+def heard(orders: Iterable[GrantOrder]) -> list[tuple[GrantOrder, int, bool]]:
+    """A batch: each order, how many former ids all in the batch know the customer to have, and whether its key is new in it.
+
+    Who is behind holds up everybody: they all are told to look her up again.
+    """
+    orders = list(orders)
+    keys = [order.key for order in orders]
+    return [
+        (order, min(each.absorbed for each in orders if each.customer == order.customer), order.key not in keys[:n])
+        for n, order in enumerate(orders)
+    ]

@@ -1,0 +1,99 @@
+"""Random plans, and the acts they are when they are carried out: by then it is known who was merged and what is held."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from ledger import Book, GrantOutcome
+from ledger.testing import authorize, capture, fund, refund, void
+from tests.model.acts import Act, Funding, Granting, Merging, Redeeming, Settling, Sweeping
+from tests.model.plain_ledger import PlainLedger
+from tests.model.reports import CAMPAIGNS, customers, last_day, order_of, reports
+from tests.model.world import World
+
+DAY_S = 86_400
+
+some_points = st.sampled_from([0, 1, 7, 15, 30, 45, 80])
+which_ones = st.integers(0, 10**6)
+batches = st.lists(reports, min_size=1, max_size=6)
+holds_s = st.sampled_from([0, 1, 3600, DAY_S, 7 * DAY_S, 30 * DAY_S])
+lifetimes = st.sampled_from(["a day", "next month", "for ever", "no longer"])
+
+GRANT = st.tuples(st.just("grant"), batches)
+FUND = st.tuples(st.just("fund"), st.sampled_from(CAMPAIGNS), st.sampled_from([1, 10, 50, 600]))
+MERGE = st.tuples(st.just("merge"), customers, customers)
+SETTLE = st.tuples(st.just("settle"), which_ones, st.booleans(), lifetimes)
+SWEEP = st.tuples(st.just("sweep"), st.integers(1, 4))
+AUTHORIZE = st.tuples(st.just("authorize"), customers, st.sampled_from([1, 30, 50, 70, 90, 110, 150]), holds_s, st.booleans())
+CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans())
+VOID = st.tuples(st.just("void"), which_ones)
+REFUND = st.tuples(st.just("refund"), which_ones, some_points)
+SEVERAL = st.lists(
+    st.one_of(GRANT, GRANT, GRANT, MERGE, SETTLE, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND), min_size=2, max_size=4
+)
+
+Plan = tuple[Any, ...]
+Thing = TypeVar("Thing")
+
+_numbers = itertools.count(1)
+
+
+def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | None:
+    """What the plan comes to now. ``None``: there is nothing to do it with."""
+    match plan:
+        case "grant", batch:
+            return Granting(tuple(order_of(book, plain, report, next(_numbers)) for report in batch))
+        case "fund", campaign_no, points:
+            return Funding(fund(book, points, campaign_no=campaign_no))
+        case "merge", loser, survivor:
+            return None if loser == survivor else Merging(book, loser, survivor)
+        case "settle", which, matures, lasts:
+            return _settling(book, plain, which, last_day(lasts, plain.today) if matures else None, matures=matures)
+        case "sweep", limit:
+            return Sweeping(world.worker_pool, book, limit)
+        case "authorize", customer, points, hold_s, captures:
+            return Redeeming(authorize(book, customer, points, hold_s=max(hold_s, 1 * captures), capture=captures))
+        case operation, which, *how:
+            number = _recent(list(plain.holds), which)
+            if number is None:
+                return None
+            match operation, *how:
+                case "capture", points, final:
+                    return Redeeming(capture(book, number, points, final=final))
+                case "refund", points:
+                    return Redeeming(refund(book, number, points))
+                case _:
+                    return Redeeming(void(book, number))
+        case _:
+            raise ValueError(plan)
+
+
+def customers_of(plan: Plan) -> set[int]:
+    """Whom it names."""
+    match plan:
+        case "grant", batch:
+            return {report.customer for report in batch}
+        case "merge", *both:
+            return set(both)
+        case "authorize", customer, *_:
+            return {customer}
+        case _:
+            return set()
+
+
+def _settling(book: Book, plain: PlainLedger, which: int, expires_on: date | None, *, matures: bool) -> Act | None:
+    events = list(plain.events.items())
+    held_back = [(key, event) for key, event in events if event.outcome is GrantOutcome.HELD_BACK]
+    # Now and then also what cannot be settled.
+    found = _recent(held_back if held_back and which % 5 else events, which)
+    return found and Settling(book, found[1].order.campaign_no, found[0], matures, expires_on)
+
+
+def _recent(things: Sequence[Thing], which: int) -> Thing | None:
+    """One of the last few, if there is any: recent ones are more often open."""
+    return things[-1 - which % min(len(things), 4)] if things else None

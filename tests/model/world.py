@@ -1,0 +1,87 @@
+"""The real thing: two ledgers on one database, as two processes would be, and a loop to run them in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import date
+from typing import Any, TypeVar
+
+import asyncpg
+
+from ledger import Book, GrantOutcome, Ledger
+from service.database import APPLICATION_ROLE, WORKER_ROLE, connect, create_pool
+from tests.conftest import Database
+from tests.model.plain_ledger import PlainLedger
+from tests.model.reports import CAMPAIGNS
+
+Answer = TypeVar("Answer")
+
+PROCESSES = 2
+_EVENTS = "SELECT key, outcome, points, customer FROM ledger.event WHERE book_id = $1"
+_POOL_SIZE = 6
+"""A connection for each queue, and two to read and settle."""
+
+
+class World:
+    """The real ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._loop = asyncio.new_event_loop()
+        self.owner: asyncpg.Connection[Any] = self.run(connect(database.owner_url))
+        self._pools = [
+            self.run(create_pool(database.application_url, APPLICATION_ROLE, size=_POOL_SIZE)) for _ in range(PROCESSES)
+        ]
+        self.worker_pool = self.run(create_pool(database.application_url, WORKER_ROLE, size=1))
+        self.ledgers = [self.run(Ledger(pool).__aenter__()) for pool in self._pools]
+
+    def run(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
+        """Wait for it."""
+        return self._loop.run_until_complete(doing)
+
+    def picture(self, book: Book, customers: set[int]) -> dict[Any, Any]:
+        """What these customers have and what was decided on every event: to be compared with the plain ledger's."""
+        return self.run(self._picture(book, customers))
+
+    async def _picture(self, book: Book, customers: set[int]) -> dict[Any, Any]:
+        ledger = self.ledgers[-1]
+        balances = [await ledger.balance(book, customer) for customer in customers]
+        budgets = await ledger.budgets(book, CAMPAIGNS)
+        events = await self.owner.fetch(
+            "SELECT key, outcome, points, customer FROM ledger.event WHERE book_id = $1", book.book_id
+        )
+        return {
+            **{
+                customer: (balance.lots, balance.held, balance.pending, balance.moved_to)
+                for customer, balance in zip(customers, balances, strict=True)
+            },
+            "budgets": [funded - granted for funded, granted in budgets],
+            **{key: (GrantOutcome(outcome), points, customer) for key, outcome, points, customer in events},
+        }
+
+    def left_undone(self, book: Book, today: date) -> int:
+        """How many dead lots still have points: the sweeper must have come by for each."""
+        counting = self.owner.fetchval(
+            "SELECT count(*) FROM ledger.account WHERE book_id = $1 AND kind = 1 AND expires_on < $2 AND credits > debits",
+            book.book_id,
+            today,
+        )
+        return self.run(counting)
+
+    def close(self) -> None:
+        """Stop everything."""
+        for ledger in self.ledgers:
+            self.run(ledger.__aexit__(None, None, None))
+        for pool in (*self._pools, self.worker_pool):
+            pool.terminate()
+        self.run(self.owner.close())
+        self._loop.close()
+
+
+def picture(plain: PlainLedger, customers: set[int]) -> dict[Any, Any]:
+    """The same of the plain ledger."""
+    return {
+        **{each: (plain.lots(each), plain.held(each), plain.pending(each), plain.survivors.get(each)) for each in customers},
+        "budgets": [plain.budgets[campaign_no, False] for campaign_no in CAMPAIGNS],
+        **{key: (event.outcome, event.points, event.customer) for key, event in plain.events.items()},
+    }
