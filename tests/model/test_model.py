@@ -53,7 +53,7 @@ from tests.model.plans import Plan, act_of, customers_of
 from tests.model.reports import CAMPAIGNS, CUSTOMERS, Report, customers, reports
 from tests.model.world import PROCESSES, World, picture
 
-EXAMPLES = int(os.environ.get("REWARDS_MODEL_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("REWARDS_MODEL_EXAMPLES", "50"))
 STEPS = int(os.environ.get("REWARDS_MODEL_STEPS", "50"))
 
 ISSUE_LIMIT = 2_500
