@@ -149,6 +149,10 @@ class Ledger:
         """Authorize, capture, void or refund."""
         return _only(await self._redemptions.submit([step]))
 
+    async def kept_redemption(self, step: Redeem) -> RedemptionResult | None:
+        """What was decided on a step before, if anything was; nothing is posted."""
+        return await redemptions.kept_redemption(self._pool, step)
+
     async def fund(self, fund: Fund) -> FundResult:
         """Give a campaign points to grant."""
         return _only(await self._funds.submit([fund]))

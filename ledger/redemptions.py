@@ -38,6 +38,12 @@ SELECT outcome, replayed, answer::text
 FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 24))})
 """
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
+_KEPT = """
+SELECT kept.outcome, kept.request_hash, kept.answer::text
+FROM ledger.idempotency_key AS kept
+JOIN ledger.head ON head.book_id = kept.book_id AND head.brand_id = $2
+WHERE kept.book_id = $1 AND kept.operation = $3 AND kept.key = $4
+"""
 _ONE = """
 SELECT ledger.redemption_v1(
     head.book_id, $3, greatest(head.posted_at, clock_timestamp() + head.clock_offset), head.time_zone,
@@ -152,6 +158,18 @@ def _result(outcome: int, replayed: bool, answer: str | None) -> RedemptionResul
         return RedemptionResult(RedemptionOutcome(outcome), replayed, balance=msgspec.json.decode(answer)["balance"])
     redemption = _decode(answer)
     return RedemptionResult(RedemptionOutcome(outcome), replayed, redemption.balance, redemption)
+
+
+async def kept_redemption(pool: asyncpg.Pool[Any], step: Redeem) -> RedemptionResult | None:
+    """What was decided on a step before, as its replay answers it; ``None`` if nothing was. Posts nothing."""
+    key = None if step.key is None else idempotency_hash(step.operation, step.key)
+    kept = await pool.fetchrow(_KEPT, step.book.book_id, step.book.brand_id, step.operation, key)
+    if kept is None:
+        return None
+    outcome, request_hash, answer = kept
+    if request_hash != step.request_hash:
+        return RedemptionResult(RedemptionOutcome.IDEMPOTENCY_KEY_REUSED, replayed=False)
+    return _result(outcome, True, answer)
 
 
 async def redemption(pool: asyncpg.Pool[Any], book: Book, redemption_id: int) -> Redemption | None:

@@ -10,6 +10,8 @@ from ledger import Position
 # The first digit stops at 7: the database keeps these numbers signed.
 _GRANT = re.compile(r"grt_([0-7][0-9a-f]{7})([0-9a-f]{32})")
 _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
+_IDENTITY = re.compile(r"idn_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
+_CUSTOMER = re.compile(r"cus_([1-9][0-9]{0,17})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
 _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 CUSTOMER_ID_PREFIX = "cus_"
@@ -73,3 +75,20 @@ def parse_key_id(text: str) -> int | None:
 def customer_id(customer: int) -> str:
     """Return the public form of our own number of a customer."""
     return f"{CUSTOMER_ID_PREFIX}{customer}"
+
+
+def parse_customer_id(text: str) -> int | None:
+    """Return our number of a customer."""
+    match = _CUSTOMER.fullmatch(text)
+    return int(match[1]) if match else None
+
+
+def identity_id(brand_id: int, identity: int) -> str:
+    """Return the public id of a name of a customer: its brand's and its own number."""
+    return f"idn_{brand_id:08x}{identity:016x}"
+
+
+def parse_identity_id(text: str) -> tuple[int, int] | None:
+    """Return the brand's number and the identity's."""
+    match = _IDENTITY.fullmatch(text)
+    return (int(match[1], 16), int(match[2], 16)) if match else None

@@ -78,10 +78,15 @@ CODES: dict[str, CodeSpec] = {
     ),
     "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign pays nothing for now; resume it first."),
     "customer_not_confirmed": CodeSpec(
-        409, "Customer not confirmed", "An email or phone alone may earn; to redeem, the customer needs the brand's own id."
+        409,
+        "Customer not confirmed",
+        "A name that is not verified may earn. To redeem, she needs the brand's own id, or to be named by a verified name.",
     ),
     "identity_conflict": CodeSpec(
-        409, "Identity conflict", "The email or phone belongs to a customer with another id; `errors` names the field."
+        409, "Identity conflict", "The email, phone or device belongs to a customer with another id; `errors` names the field."
+    ),
+    "proof_withdrawn": CodeSpec(
+        409, "Proof withdrawn", "This proof of the identity was withdrawn; it takes another one to verify it again."
     ),
     "merge_limit_reached": CodeSpec(409, "Merge limit reached", "At most eight customers can be merged into one."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),

@@ -1,6 +1,7 @@
 """Finding out who is meant, and saying who is one.
 
 resolve, find, by_number    from what the brand calls a customer to who she is in the book
+find_active                 the same for a redemption: whether she may
 settle_group                what to do when the ledger says that she has moved
 look                        her balance, or her points, as she is now
 attach, merge               the brand says that several names are one customer
@@ -33,7 +34,8 @@ from service.customers.schemas import (
     MergeRequest,
     NamesRequest,
 )
-from service.identifiers import CUSTOMER_ID_PREFIX, customer_id
+from service.customers.verification import of_names
+from service.identifiers import CUSTOMER_ID_PREFIX, customer_id, parse_customer_id
 from service.natural_batches import NaturalBatches
 from service.problems import Problem, invalid_field, not_found
 
@@ -65,6 +67,27 @@ async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = Fals
     return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
 
 
+async def find_active(state: State, brand: Brand, ref: CustomerRef) -> tuple[Known | None, bool]:
+    """The customer whom ``ref`` names, and whether she may redeem under it; its id may also be our own number of her.
+
+    She may where the brand has given her an id, or a name given is verified; by our number, once any name of hers is. That she
+    may not is never from an old memory.
+    """
+    directory: CustomerDirectory = state.customers
+    number = None if ref.id is None else parse_customer_id(ref.id)
+    if number is not None:
+        if (ref.email, ref.phone, ref.device) != (None, None, None):
+            raise invalid_field("/customer/id", "must stand alone where it is our own number of the customer")
+        known = await directory.find_number(brand, number)
+        is_active = known is not None and (known.confirmed or known.verified)
+    else:
+        named = identities(ref, brand.brand_id, directory.keys)
+        if isinstance(named, Problem):
+            raise named
+        known, is_active = await directory.find_active(brand, named)
+    return known if known is None or directory.is_settled(known) else await _settle(state, brand, known), is_active
+
+
 async def by_number(state: State, number: int) -> Known:
     """Who the customer of a number is now that was given out before: a link's, say."""
     directory: CustomerDirectory = state.customers
@@ -92,7 +115,7 @@ async def look(state: State, brand: Brand, known: Known) -> tuple[Known, Balance
 
 
 async def attach(state: State, brand: Brand, items: Sequence[CustomerRequest | Problem]) -> list[CustomerAnswer | Problem]:
-    """Let each item's email and phone be names of the brand's own id. What is wrong with one item concerns that item alone."""
+    """Let each item's other names be names of the brand's own id. What is wrong with one item concerns that item alone."""
     directory: CustomerDirectory = state.customers
     read = [item if isinstance(item, Problem) else _wish(item, brand, directory) for item in items]
     wishes = [(index, wish) for index, wish in enumerate(read) if isinstance(wish, Attach)]
@@ -110,7 +133,8 @@ async def attach_one(state: State, brand: Brand, own_id: str, wanted: NamesReque
     """The same for one customer, whose id the path has."""
     if not is_own_id(own_id):
         raise not_found("customer")
-    (answer,) = await attach(state, brand, [CustomerRequest(id=own_id, email=wanted.email, phone=wanted.phone)])
+    item = CustomerRequest(id=own_id, email=wanted.email, phone=wanted.phone, device=wanted.device)
+    (answer,) = await attach(state, brand, [item])
     if isinstance(answer, Problem):
         raise answer
     return answer
@@ -120,8 +144,8 @@ async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRe
     """Make whoever ``wanted`` names one with the customer of an id, who survives. The same again changes nothing."""
     directory: CustomerDirectory = state.customers
     brand, other = principal.brand, wanted.from_
-    if [other.id, other.email, other.phone].count(None) != 2:
-        raise invalid_field("/from", "needs exactly one of id, email and phone")
+    if [other.id, other.email, other.phone, other.device].count(None) != 3:
+        raise invalid_field("/from", "needs exactly one of id, email, phone and device")
     if not is_own_id(own_id):
         raise not_found("customer")
     name = _read(other, brand, directory, at="/from")
@@ -141,6 +165,9 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
     read = [ref if isinstance(ref, Problem) else identities(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     found = await directory.find_each(brand, [each for each in read if not isinstance(each, Problem)])
     looked = await _points(state, brand, [known for known in found if known is not None])
+    named = [each for each in read if not isinstance(each, Problem)]
+    met = [(names, known) for names, known in zip(named, found, strict=True) if known is not None]
+    identities_of_each = iter(await of_names(state, brand, met))
     known_of_each = iter(found)
     answers: list[LookupAnswer | Problem] = []
     for each in read:
@@ -152,7 +179,16 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
             answers.append(LookupAnswer(known=False, confirmed=False, balance=0, balance_seq=0))
         else:
             points, seq = looked[known.customer]
-            answers.append(LookupAnswer(known=True, confirmed=known.confirmed, balance=points, balance_seq=seq))
+            answers.append(
+                LookupAnswer(
+                    known=True,
+                    confirmed=known.confirmed,
+                    balance=points,
+                    balance_seq=seq,
+                    verified=known.verified,
+                    identities=next(identities_of_each),
+                )
+            )
     return answers
 
 
@@ -239,7 +275,7 @@ async def _points(state: State, brand: Brand, people: Iterable[Known]) -> dict[i
 
 
 def _wish(item: CustomerRequest, brand: Brand, directory: CustomerDirectory) -> Attach | Problem:
-    names = _read(CustomerRef(id=item.id, email=item.email, phone=item.phone), brand, directory, at="")
+    names = _read(CustomerRef(id=item.id, email=item.email, phone=item.phone, device=item.device), brand, directory, at="")
     return names if isinstance(names, Problem) else Attach(names)
 
 

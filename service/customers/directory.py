@@ -1,6 +1,7 @@
 """Which customer an identity belongs to. A look-up is one statement for all who wait for one; what was found is remembered.
 
     find            looks up, creates nothing
+    find_active     the same, and whether she may redeem under the names given
     resolve         looks up; whom nobody knows gets a number
     join            attaches names and merges, as far as it is allowed
     by_number       whom a number that was given out before stands for now
@@ -27,7 +28,7 @@ import asyncpg
 from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.customers import rows
-from service.customers.identities import Identity, IdentityKind
+from service.customers.identities import Identity, IdentityKind, deciding
 from service.customers.joining import Attach, Changed, Joined, Merge, decide, write
 from service.customers.rows import Known
 from service.natural_batches import NaturalBatches
@@ -69,12 +70,23 @@ class CustomerDirectory:
         if not all(each.confirmed for each in known.values()):
             # The brand may have given her id elsewhere in the meantime.
             known = await self.look_up(brand, identities)
-        return next((known[each.mac] for each in identities if each.mac in known), None)
+        return next((known[each.mac] for each in deciding(identities) if each.mac in known), None)
+
+    async def find_active(self, brand: Brand, identities: Sequence[Identity]) -> tuple[Known | None, bool]:
+        """The same, and whether she may redeem under these names. That she may not is never from an old memory."""
+        known = await self.find(brand, identities)
+        if known is None or known.confirmed:
+            return known, known is not None
+        return await rows.find_proved(self._pool, deciding(identities))
+
+    async def find_number(self, brand: Brand, number: int) -> Known | None:
+        """Who the customer of one of the brand's numbers is now; not from memory."""
+        return await rows.find_by_number_of(self._pool, brand, number)
 
     async def find_each(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Known | None]:
         """The same for each of ``people``, in one statement."""
         known = await self.look_up(brand, [identity for person in people for identity in person])
-        return [next((known[each.mac] for each in person if each.mac in known), None) for person in people]
+        return [next((known[each.mac] for each in deciding(person) if each.mac in known), None) for person in people]
 
     async def resolve(self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool) -> list[Known]:
         """Each of ``people``, in order.
@@ -275,7 +287,7 @@ def _names(wishes: Sequence[Attach | Merge]) -> list[Identity]:
 
 def _owner(person: Sequence[Identity], assigned: Mapping[bytes, Known | _New], confirmed: set[int]) -> Known | _New | None:
     """Whom the strongest known identity names. An id that nobody has yet joins only a customer without one."""
-    owner = next((assigned[identity.mac] for identity in person if identity.mac in assigned), None)
+    owner = next((assigned[identity.mac] for identity in deciding(person) if identity.mac in assigned), None)
     if owner is None:
         return None
     brings_an_id = person[0].kind is IdentityKind.ID and person[0].mac not in assigned

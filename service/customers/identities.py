@@ -1,9 +1,9 @@
 """Identities: the normal forms of what a brand calls a customer, and the keyed hashes that are all we keep of it.
 
 Form 1 is: the brand's own id as it is; an email address in NFC, trimmed, lower case, its domain in ASCII (IDNA 2008); a
-telephone number in E.164. ``tests/customers/normal_form_vectors.json`` holds vectors. A form is never changed: a new rule is a
-new form with a number of its own, first one that is only looked up (in ``FORMS``), then, once every process knows it, the one
-that is stored (``FORM``). Keys change in the same two steps.
+telephone number in E.164; a device's id as it is. ``tests/customers/normal_form_vectors.json`` holds vectors. A form is never
+changed: a new rule is a new form with a number of its own, first one that is only looked up (in ``FORMS``), then, once every
+process knows it, the one that is stored (``FORM``). Keys change in the same two steps.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class IdentityKind(enum.IntEnum):
     ID = 1
     EMAIL = 2
     PHONE = 3
+    DEVICE = 4
 
 
 _MUST_BE = {
@@ -85,7 +86,12 @@ def identities(
 
     The last of ``keys`` is the one in use.
     """
-    named = ((IdentityKind.ID, ref.id), (IdentityKind.EMAIL, ref.email), (IdentityKind.PHONE, ref.phone))
+    named = (
+        (IdentityKind.ID, ref.id),
+        (IdentityKind.EMAIL, ref.email),
+        (IdentityKind.PHONE, ref.phone),
+        (IdentityKind.DEVICE, ref.device),
+    )
     found: list[Identity] = []
     for kind, name in named:
         if name is None:
@@ -95,7 +101,12 @@ def identities(
             field, wanted = _MUST_BE[kind]
             return invalid_field(f"{at}/{field}", f"must be {wanted}")
         found.append(each)
-    return found or invalid_field(at, "needs an id, an email or a phone")
+    return found or invalid_field(at, "needs an id, an email, a phone or a device")
+
+
+def deciding(person: Sequence[Identity]) -> Sequence[Identity]:
+    """Which names of a person, strongest first, say who she is: a device, which people may share, only if it is alone."""
+    return person[:-1] if len(person) > 1 and person[-1].kind is IdentityKind.DEVICE else person
 
 
 def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, name: str) -> Identity:
@@ -120,7 +131,7 @@ def normal_form(kind: IdentityKind, name: str, form: int) -> str | None:
     if form != 1:
         raise ValueError(f"there is no form {form}")
     match kind:
-        case IdentityKind.ID:
+        case IdentityKind.ID | IdentityKind.DEVICE:
             return name
         case IdentityKind.EMAIL:
             return normal_email(name)

@@ -22,7 +22,7 @@ from service.problems import FieldError, Problem, not_found
 IDS_MAX = 8
 """How many numbers one customer may have in all: each of her events is looked up under every one of them."""
 
-_FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone"}
+_FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone", IdentityKind.DEVICE: "device"}
 
 
 class Changed(Exception):
@@ -58,6 +58,7 @@ class Person:
         self.known = known
         self.number = None if known is None else known.customer
         self.confirmed = known is not None and known.confirmed
+        self.verified = known is not None and known.verified
         self.into: Person | None = None
         self.absorbed: list[Person] = []
 
@@ -79,13 +80,15 @@ class Person:
     def as_known(self) -> Known:
         """Who she is once all is written."""
         number = _number(self)
-        return Known(number, self.confirmed, former=tuple(sorted({*self.numbers()} - {number})), named=number)
+        former = tuple(sorted({*self.numbers()} - {number}))
+        return Known(number, self.confirmed, former, named=number, verified=self.verified)
 
     def take_up(self, other: Person) -> None:
         """Become one with another."""
         other.into = self
         self.absorbed.append(other)
         self.confirmed = self.confirmed or other.confirmed
+        self.verified = self.verified or other.verified
 
 
 class Decision:
@@ -194,6 +197,9 @@ async def write(connection: rows.Connection, brand: Brand, decision: Decision) -
     written = await rows.confirm(connection, confirmed) and await rows.merge(connection, moves, absorbed)
     if not written or await rows.attach(connection, brand, pairs) != len(pairs):
         raise Changed
+    verified = [_number(each) for each in decision.people if each.into is None and each.absorbed and each.verified]
+    if verified:
+        await rows.refresh_verified(connection, verified)
 
 
 def _number(person: Person) -> int:

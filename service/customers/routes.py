@@ -14,18 +14,22 @@ from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
-from service.customers import actions
+from service.customers import actions, verification
 from service.customers.schemas import (
     BalanceResponse,
     CustomerAnswer,
     CustomerBatch,
     CustomerRef,
     CustomerResults,
+    IdentityResponse,
     LookupBatch,
     LookupResults,
     MergeRequest,
     NamesRequest,
     StatementEntry,
+    UnverifyRequest,
+    VerificationResponse,
+    VerifyRequest,
 )
 from service.identifiers import customer_id as public_number
 from service.openapi import problems
@@ -46,8 +50,8 @@ async def put_customer(
 ) -> CustomerAnswer:
     """Say what else a customer is called. From then on she may redeem.
 
-    What an email or phone had earned by itself is hers: it is moved in the books. One that belongs to a customer with another
-    id of yours is a conflict, and nothing is changed.
+    What an email, phone or device had earned by itself is hers: it is moved in the books. One that belongs to a customer with
+    another id of yours is a conflict, and nothing is changed. A name is not verified by being attached.
     """
     return await actions.attach_one(state, principal.brand, customer_id, data)
 
@@ -78,7 +82,7 @@ async def put_customers(
 async def look_up_customers(
     data: JSONBody[LookupBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> LookupResults:
-    """What is known of many customers, by id, email or phone, and what they can spend. Nobody is created."""
+    """What is known of many customers, by any of their names, and what they can spend. Nobody is created."""
     await count_items(request, principal, len(data))
     answers = await actions.look_up(state, principal.brand, await data.items())
     return LookupResults.of(answers, request_id=request.scope["state"]["request_id"])
@@ -133,6 +137,65 @@ async def get_statement(
     return page(shown, limit=limit, cursor=lambda entry: entry.seq)
 
 
+@get("/v1/customers/{customer_id:str}/identities", guards=_READ, tags=["customers"])
+async def list_identities(
+    customer_id: FromPath[str],
+    principal: NamedDependency[Principal],
+    state: State,
+    after: AfterSeq = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[IdentityResponse]:
+    """What a customer is called, and what of it is verified. The names themselves are not kept here, and not told.
+
+    ``customer_id`` is the brand's own id, or our number of her (``cus_``). Who was merged into another has the other's.
+    """
+    return await verification.list_identities(state, principal.brand, customer_id, after=after or 0, limit=limit)
+
+
+@post(
+    "/v1/identities/{identity_id:str}/verify",
+    guards=_WRITE,
+    status_code=200,
+    tags=["customers"],
+    responses=problems("not_found", "proof_withdrawn"),
+)
+async def verify_identity(
+    identity_id: FromPath[str], data: JSONBody[VerifyRequest], principal: NamedDependency[Principal], state: State
+) -> IdentityResponse:
+    """Say that a name is proved to be the customer's. From then on she may redeem under it.
+
+    The proof itself is yours to get: a one-time password, a sign-on. The same again changes nothing; another proof is kept
+    beside the first. One that was withdrawn before is refused.
+    """
+    return await verification.verify(state, principal, identity_id, data)
+
+
+@post(
+    "/v1/identities/{identity_id:str}/unverify",
+    guards=_WRITE,
+    status_code=200,
+    tags=["customers"],
+    responses=problems("not_found"),
+)
+async def unverify_identity(
+    identity_id: FromPath[str], data: JSONBody[UnverifyRequest], principal: NamedDependency[Principal], state: State
+) -> IdentityResponse:
+    """Withdraw all that was proved of a name: it is somebody else's, say. The same again changes nothing."""
+    return await verification.unverify(state, principal, identity_id, data)
+
+
+@get("/v1/identities/{identity_id:str}/verifications", guards=_READ, tags=["customers"], responses=problems("not_found"))
+async def list_verifications(
+    identity_id: FromPath[str],
+    principal: NamedDependency[Principal],
+    state: State,
+    after: AfterSeq = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[VerificationResponse]:
+    """What was proved and withdrawn of a name, oldest first."""
+    return await verification.list_verifications(state, principal.brand, identity_id, after=after or 0, limit=limit)
+
+
 route_handlers: list[Any] = [
     put_customer,
     put_customers,
@@ -140,4 +203,8 @@ route_handlers: list[Any] = [
     merge_customers,
     get_balance,
     get_statement,
+    list_identities,
+    verify_identity,
+    unverify_identity,
+    list_verifications,
 ]

@@ -22,31 +22,36 @@ _WHO = """
     CASE WHEN survivor.absorbed > 0 THEN ARRAY(
         SELECT member.customer FROM rewards.customer AS member
         WHERE member.merged_into = survivor.customer ORDER BY member.customer
-    ) ELSE '{}' END AS former
+    ) ELSE '{}' END AS former,
+    survivor.verified
 """
 _SURVIVOR = """
 CROSS JOIN LATERAL (
-    SELECT final.customer, final.confirmed, final.absorbed
+    SELECT final.customer, final.confirmed, final.absorbed, final.verified
     FROM rewards.customer AS final
     WHERE final.customer = coalesce(numbered.merged_into, numbered.customer)
     OFFSET 0
 ) AS survivor
 """
-_BY_MAC = f"""
-SELECT wanted.mac, {_WHO}
+_NAMED = f"""
 FROM unnest($1::bytea[]) AS wanted (mac)
-CROSS JOIN LATERAL (SELECT identity.customer FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0) AS attached
+CROSS JOIN LATERAL (
+    SELECT identity.customer, identity.verified_by FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0
+) AS attached
 CROSS JOIN LATERAL (
     SELECT customer.customer, customer.merged_into FROM rewards.customer WHERE customer.customer = attached.customer OFFSET 0
 ) AS numbered
 {_SURVIVOR}
 """
+_BY_MAC = f"SELECT wanted.mac, {_WHO} {_NAMED}"
+_BY_MAC_AND_PROOF = f"SELECT wanted.mac, attached.verified_by IS NOT NULL AS proved, {_WHO} {_NAMED}"
 _BY_NUMBER = f"""
 SELECT {_WHO}
 FROM rewards.customer AS numbered
 {_SURVIVOR}
 WHERE numbered.customer = $1
 """
+_BY_NUMBER_OF_BRAND = f"{_BY_NUMBER} AND numbered.brand_id = $2"
 _CREATE = """
 INSERT INTO rewards.customer (brand_id, book_id, confirmed)
 SELECT $1, $2, wanted.confirmed FROM unnest($3::boolean[]) AS wanted (confirmed)
@@ -60,7 +65,19 @@ FROM unnest($2::bytea[], $3::smallint[], $4::smallint[], $5::smallint[], $6::big
 ON CONFLICT (mac) DO NOTHING
 RETURNING identity.mac
 """
-_DETACH = "DELETE FROM rewards.identity WHERE identity.mac = ANY($1::bytea[]) RETURNING identity.mac, identity.customer"
+_DETACH = """
+DELETE FROM rewards.identity WHERE identity.mac = ANY($1::bytea[])
+RETURNING identity.mac, identity.customer, identity.identity_no, identity.verified_by, identity.created_at
+"""
+_ATTACH_ANEW = """
+INSERT INTO rewards.identity (mac, brand_id, kind, key_no, form, customer, identity_no, verified_by, created_at)
+OVERRIDING SYSTEM VALUE
+SELECT wanted.mac, $1, wanted.kind, wanted.key_no, wanted.form, wanted.customer, wanted.number, wanted.verified_by, wanted.since
+FROM unnest(
+    $2::bytea[], $3::smallint[], $4::smallint[], $5::smallint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[]
+) AS wanted (mac, kind, key_no, form, customer, number, verified_by, since)
+ON CONFLICT (mac) DO UPDATE SET verified_by = excluded.verified_by WHERE identity.verified_by IS NULL
+"""
 _CONFIRM = """
 UPDATE rewards.customer SET confirmed = true
 WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed AND customer.merged_into IS NULL
@@ -77,19 +94,34 @@ UPDATE rewards.customer SET absorbed = wanted.absorbed
 FROM unnest($1::bigint[], $2::smallint[]) AS wanted (number, absorbed)
 WHERE customer.customer = wanted.number
 """
+_REFRESH_VERIFIED = """
+UPDATE rewards.customer SET verified = EXISTS (
+    SELECT FROM rewards.identity WHERE identity.customer = customer.customer AND identity.verified_by IS NOT NULL
+) OR EXISTS (
+    SELECT
+    FROM rewards.customer AS member
+    CROSS JOIN LATERAL (
+        SELECT FROM rewards.identity WHERE identity.customer = member.customer AND identity.verified_by IS NOT NULL LIMIT 1
+    ) AS proved
+    WHERE member.merged_into = customer.customer
+)
+WHERE customer.customer = ANY($1::bigint[])
+"""
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
     """Who a customer is now.
 
     ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,
-    any of these. ``confirmed`` says that the brand has given its own id for her.
+    any of these. ``confirmed`` says that the brand has given its own id for her, ``verified`` that one of her names is proved
+    to be hers.
     """
 
     customer: int
     confirmed: bool
     former: tuple[int, ...]
     named: int
+    verified: bool = False
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -141,6 +173,22 @@ async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int
     return None if row is None else _known(*row)
 
 
+async def find_by_number_of(connection: Connection | asyncpg.Pool[Any], brand: Brand, number: int) -> Known | None:
+    """The same, if it is a number of the brand's."""
+    row = await connection.fetchrow(_BY_NUMBER_OF_BRAND, number, brand.brand_id)
+    return None if row is None else _known(*row)
+
+
+async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequence[Identity]) -> tuple[Known | None, bool]:
+    """Whom the first of ``wanted`` names that somebody has, and whether one of them is a name of hers that is verified."""
+    rows = {mac: (proved, _known(*who)) for mac, proved, *who in await connection.fetch(_BY_MAC_AND_PROOF, macs_of(wanted))}
+    found = [rows[stored.mac] for identity in wanted for stored in identity.stored_as if stored.mac in rows]
+    if not found:
+        return None, False
+    _, first = found[0]
+    return first, any(proved and known.customer == first.customer for proved, known in found)
+
+
 async def create(connection: Connection, brand: Brand, confirmed: Sequence[bool]) -> list[int]:
     """Give out as many numbers."""
     rows = await connection.fetch(_CREATE, brand.brand_id, brand.book.book_id, confirmed)
@@ -167,7 +215,22 @@ async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[byt
     """Store identities as they are to be stored now. The caller holds the brand's lock."""
     # What somebody else has stored anew in the meantime is not there to be removed, so it is not stored here either.
     removed = await connection.fetch(_DETACH, sorted(outdated))
-    await attach(connection, brand, [(outdated[row["mac"]], row["customer"]) for row in removed])
+    # Two spellings may be one name under a new form: it goes on as the first of them, or rather the first that is verified.
+    removed.sort(key=lambda row: (row["verified_by"] is None, row["identity_no"]), reverse=True)
+    kept = {outdated[row["mac"]].mac: (outdated[row["mac"]], row) for row in removed}
+    ordered = [kept[mac] for mac in sorted(kept)]
+    await connection.execute(
+        _ATTACH_ANEW,
+        brand.brand_id,
+        [identity.mac for identity, _ in ordered],
+        [identity.kind for identity, _ in ordered],
+        [identity.stored_as[0].key_no for identity, _ in ordered],
+        [identity.stored_as[0].form for identity, _ in ordered],
+        [row["customer"] for _, row in ordered],
+        [row["identity_no"] for _, row in ordered],
+        [row["verified_by"] for _, row in ordered],
+        [row["created_at"] for _, row in ordered],
+    )
 
 
 async def confirm(connection: Connection, numbers: Sequence[int]) -> bool:
@@ -187,5 +250,13 @@ async def merge(connection: Connection, moves: Mapping[int, tuple[int, bool]], a
     return len(moved) == len(numbers)
 
 
-def _known(named: int, customer: int, confirmed: bool, former: Sequence[int]) -> Known:
-    return Known(customer, confirmed, tuple(former), named)
+async def refresh_verified(connection: Connection, numbers: Collection[int]) -> None:
+    """Say of these customers anew whether a name of theirs, or of those merged into them, is verified.
+
+    The caller holds the brand's lock.
+    """
+    await connection.execute(_REFRESH_VERIFIED, sorted(numbers))
+
+
+def _known(named: int, customer: int, confirmed: bool, former: Sequence[int], verified: bool) -> Known:
+    return Known(customer, confirmed, tuple(former), named, verified)

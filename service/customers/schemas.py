@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from ledger import Balance, Entry
 from service.bodies import Batch, Body, Identifier
 from service.identifiers import grant_id, redemption_id
+from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, ProblemDocument
 
 Email = Annotated[str, msgspec.Meta(max_length=254, description="An email address such as ada@example.org.")]
@@ -18,13 +19,24 @@ Phone = Annotated[
     str, msgspec.Meta(max_length=32, description="A telephone number with its country code, such as +49 30 901820.")
 ]
 
+Device = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=200,
+        pattern=NO_CONTROL_CHARACTERS,
+        description="What your app calls its installation on a device; at most 200 characters, no control characters.",
+    ),
+]
+
 
 class CustomerRef(Body, frozen=True):
-    """Who it is: the brand's own id, an email address, a telephone number, or several of them."""
+    """Who it is: the brand's own id, an email address, a telephone number, a device, or several of them."""
 
     id: Identifier | None = None
     email: Email | None = None
     phone: Phone | None = None
+    device: Device | None = None
 
     example: ClassVar[dict[str, Any]] = {"id": "C-1001"}
 
@@ -34,6 +46,7 @@ class NamesRequest(Body, frozen=True):
 
     email: Email | None = None
     phone: Phone | None = None
+    device: Device | None = None
 
     example: ClassVar[dict[str, Any]] = {"email": "ada@example.org"}
 
@@ -44,6 +57,7 @@ class CustomerRequest(Body, frozen=True):
     id: Identifier
     email: Email | None = None
     phone: Phone | None = None
+    device: Device | None = None
 
     example: ClassVar[dict[str, Any]] = {"id": "C-1001", "email": "ada@example.org"}
 
@@ -59,7 +73,7 @@ class LookupBatch(Batch[CustomerRef]):
 
 
 class MergeRequest(Body, frozen=True):
-    """Who turns out to be the customer in the path: exactly one of id, email and phone."""
+    """Who turns out to be the customer in the path: exactly one of id, email, phone and device."""
 
     from_: CustomerRef = msgspec.field(name="from")
 
@@ -114,13 +128,84 @@ def _customer_result(index: int, answer: CustomerAnswer | Problem, request_id: s
     return CustomerResult(index=index, status=200, **msgspec.structs.asdict(answer))
 
 
+Kind = Literal["id", "email", "phone", "device"]
+"""What a name is."""
+
+Method = Literal["otp", "sign_on", "double_opt_in", "document", "in_person"]
+"""How it was proved that a name is the customer's."""
+
+KeptText = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=200,
+        pattern=NO_CONTROL_CHARACTERS,
+        description="At most 200 characters, kept as they are: no address, number or name of the customer's.",
+    ),
+]
+
+
+class VerifyRequest(Body, frozen=True):
+    """Proof that a name is the customer's, which you have had."""
+
+    method: Method
+    proof: KeptText
+    """Your own reference of the proof, such as the id of the message with the one-time password; not the password."""
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """When it was proved. Absent: now."""
+
+    example: ClassVar[dict[str, Any]] = {"method": "otp", "proof": "otp-7f3a91", "at": "2026-10-02T09:14:03Z"}
+
+
+class UnverifyRequest(Body, frozen=True):
+    """Why what was proved of a name does not hold."""
+
+    reason: KeptText
+
+    example: ClassVar[dict[str, Any]] = {"reason": "the address has another owner now"}
+
+
+class IdentityResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A name of a customer, without the name. ``customer`` is our own number of her.
+
+    ``verified_at``, ``method`` and ``proof`` are the first proof since the state was last ``unverified``; null while it is.
+    """
+
+    identity_id: str
+    kind: Kind
+    customer: str
+    state: Literal["unverified", "verified"]
+    verified_at: datetime | None
+    method: Method | None
+    proof: str | None
+    since: datetime
+
+
+class VerificationResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A proof that was taken (``verify``), or that all before it were withdrawn (``unverify``). Texts may have been erased."""
+
+    entry: int
+    act: Literal["verify", "unverify"]
+    at: datetime
+    method: Method | None
+    proof: str | None
+    reason: str | None
+    recorded_at: datetime
+    principal: str
+
+
 class LookupAnswer(msgspec.Struct, frozen=True):
-    """Whether a customer is known, and by the brand's own id, and what she can spend as of ``balance_seq``."""
+    """Whether a customer is known, and by the brand's own id, and what she can spend as of ``balance_seq``.
+
+    ``verified`` says that a name of hers is verified; ``identities`` are those of the names given that are hers.
+    """
 
     known: bool
     confirmed: bool
     balance: int
     balance_seq: int
+    verified: bool = False
+    identities: Sequence[IdentityResponse] = ()
 
 
 class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -132,6 +217,8 @@ class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     confirmed: bool | msgspec.UnsetType = msgspec.UNSET
     balance: int | msgspec.UnsetType = msgspec.UNSET
     balance_seq: int | msgspec.UnsetType = msgspec.UNSET
+    verified: bool | msgspec.UnsetType = msgspec.UNSET
+    identities: Sequence[IdentityResponse] | msgspec.UnsetType = msgspec.UNSET
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 

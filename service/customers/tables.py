@@ -1,6 +1,7 @@
-"""The customer's tables: a number for the books, and keyed hashes of what the brand calls her.
+"""The customer's tables: a number for the books, keyed hashes of what the brand calls her, and proofs that these are hers.
 
-Both are look-up tables. No name, address or telephone number is stored: ``identity.mac`` is an HMAC of a normal form.
+All are look-up tables. No name, address or telephone number is stored: ``identity.mac`` is an HMAC of a normal form. What the
+brand says of its proof and its reasons is: to erase it, ``verification.proof`` and ``reason`` are set to null.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     Table,
+    Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -29,8 +32,10 @@ customer = Table(
     Column("customer", BigInteger, Identity(always=True), primary_key=True),
     Column("brand_id", Integer, nullable=False),
     Column("book_id", Integer, nullable=False),
-    # Known by the brand's own id, not by an email or phone alone: may redeem.
+    # Known by the brand's own id, not by other names alone: may redeem.
     Column("confirmed", Boolean, nullable=False),
+    # A name of hers, or of those merged into her, is proved to be hers: may redeem under that name.
+    Column("verified", Boolean, nullable=False, server_default=text("false")),
     # Who she is one with now: always the last of the line. Her identities keep her number and lead there through this.
     Column("merged_into", BigInteger, nullable=True),
     # How many were merged into her: who has none, nearly everybody, costs no look-up.
@@ -52,6 +57,38 @@ identity = Table(
     Column("customer", BigInteger, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("octet_length(mac) = 16", name="identity_mac_is_16_bytes"),
-    CheckConstraint("kind BETWEEN 1 AND 3", name="identity_is_id_email_or_phone"),
+    # What the brand calls the name, so that the name need not be said. It goes along when the name is stored anew.
+    Column("identity_no", BigInteger, Identity(always=True), nullable=False),
+    # The first proof since it was last withdrawn; null: unverified.
+    Column("verified_by", BigInteger, nullable=True),
+    CheckConstraint("kind BETWEEN 1 AND 4", name="identity_is_id_email_phone_or_device"),
+    UniqueConstraint("identity_no", name="identity_has_a_number_of_its_own"),
     Index("identity_by_customer", "customer"),
+)
+
+# What was proved, and withdrawn, of a name; only ever added to.
+verification = Table(
+    "verification",
+    metadata,
+    Column("verification_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("brand_id", Integer, nullable=False),
+    Column("identity_no", BigInteger, nullable=False),
+    # Null: what was proved before is withdrawn.
+    Column("method", Text, nullable=True),
+    Column("proof", Text, nullable=True),
+    Column("reason", Text, nullable=True),
+    Column("happened_at", DateTime(timezone=True), nullable=False),
+    Column("api_key_id", Integer, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    CheckConstraint(
+        "method IN ('otp', 'sign_on', 'double_opt_in', 'document', 'in_person')", name="verification_method_is_one_we_know"
+    ),
+    CheckConstraint("length(proof) BETWEEN 1 AND 200", name="verification_proof_is_1_to_200_characters"),
+    CheckConstraint("length(reason) BETWEEN 1 AND 200", name="verification_reason_is_1_to_200_characters"),
+    CheckConstraint(
+        "CASE WHEN method IS NULL THEN proof IS NULL ELSE reason IS NULL END",
+        name="verification_without_a_method_is_a_withdrawal",
+    ),
+    UniqueConstraint("identity_no", "method", "proof", name="verification_has_a_proof_once"),
+    Index("verification_by_identity", "identity_no", "verification_no"),
 )

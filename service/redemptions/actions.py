@@ -8,8 +8,6 @@ from litestar.datastructures import State
 from ledger import POINTS_MAX, Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
 from service.brands.brand import Brand
 from service.customers import actions as customers
-from service.customers.rows import Known
-from service.customers.schemas import CustomerRef
 from service.idempotency import REPLAYED, request_fingerprint
 from service.identifiers import parse_redemption_id
 from service.problems import Problem, invalid_field, not_found
@@ -36,9 +34,9 @@ _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
 
 
 async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: str) -> RedemptionResult:
-    """Set points aside, or spend them at once. The customer must be one to whom the brand has given its own id."""
+    """Set points aside, or spend them at once. The customer must be active: known by the brand's own id, or a verified name."""
     points = _points(brand, wanted)
-    known = await _find(state, brand, wanted.customer)
+    known, is_active = await customers.find_active(state, brand, wanted.customer)
     if known is None:
         raise Problem("insufficient_balance", "Nobody has reported this customer yet, so she has no points.")
     step = Redeem(
@@ -58,6 +56,12 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
         terminal_id=wanted.terminal_id,
     )
     ledger: Ledger = state.ledger
+    if not is_active:
+        # What she was given while she was active is still what the same request is answered.
+        kept = await ledger.kept_redemption(step)
+        if kept is None:
+            raise _not_confirmed()
+        return _decided(kept)
     for _ in range(_ATTEMPTS):
         result = await ledger.redeem(step)
         if result.outcome is not RedemptionOutcome.MOVED:
@@ -70,7 +74,9 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
 async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:
     """Say what a redemption would take and pay now. Nothing is set aside."""
     points = _points(brand, wanted)
-    known = await _find(state, brand, wanted.customer)
+    known, is_active = await customers.find_active(state, brand, wanted.customer)
+    if known is not None and not is_active:
+        raise _not_confirmed()
     ledger: Ledger = state.ledger
     # Nobody has the number 0, nor points.
     balance = await ledger.balance(brand.book, 0) if known is None else (await customers.look(state, brand, known))[1]
@@ -87,14 +93,12 @@ async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteRespon
     )
 
 
-async def _find(state: State, brand: Brand, customer: CustomerRef) -> Known | None:
-    known = await customers.find(state, brand, customer)
-    if known is not None and not known.confirmed:
-        raise Problem(
-            "customer_not_confirmed",
-            "The customer is known by an email or phone alone. She can redeem once she is reported with the brand's own id.",
-        )
-    return known
+def _not_confirmed() -> Problem:
+    return Problem(
+        "customer_not_confirmed",
+        "Nothing proves yet that it is this customer. She can redeem once she is reported with the brand's own id, or under an "
+        "email, phone or device that was verified (POST /v1/identities/{identity_id}/verify).",
+    )
 
 
 def _points(brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> int | None:

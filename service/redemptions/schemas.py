@@ -25,7 +25,11 @@ MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 
 
 class RedemptionRequest(Body, frozen=True):
-    """Points to set aside for a purchase: exactly one of ``points`` and ``value``."""
+    """Points to set aside for a purchase: exactly one of ``points`` and ``value``.
+
+    The ``id`` of the customer may also be our own number of her (``cus_``), without other names. A customer to whom the brand
+    has given no id of its own must be named by a name of hers that is verified, or by our number once one is.
+    """
 
     customer: CustomerRef
     order_ref: Identifier

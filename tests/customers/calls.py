@@ -39,6 +39,29 @@ async def authorize(api: Api, customer: dict[str, str], points: int | str, key: 
     return await api.client("storefront").post("/v1/redemptions", json=body, headers={"Idempotency-Key": key})
 
 
+async def identity_of(api: Api, **name: str) -> dict[str, Any]:
+    """The identity of a name that somebody has, as a look-up tells it."""
+    looked = await api.client("storefront").post("/v1/customers/lookup", json={"customers": [name]})
+    (identity,) = looked.raise_for_status().json()["results"][0]["identities"]
+    return identity
+
+
+async def identities_of(api: Api, own_id: str) -> list[dict[str, Any]]:
+    """All that the customer of an id, or of a number of ours, is called."""
+    return (await api.client("storefront").get(f"/v1/customers/{own_id}/identities")).raise_for_status().json()["items"]
+
+
+async def verify(api: Api, identity_id: str, method: str = "otp", proof: str = "otp-1", **at: str) -> httpx.Response:
+    """Say that a name was proved to be the customer's."""
+    body = {"method": method, "proof": proof} | at
+    return await api.client("messaging").post(f"/v1/identities/{identity_id}/verify", json=body)
+
+
+async def unverify(api: Api, identity_id: str, reason: str = "somebody else's") -> httpx.Response:
+    """Withdraw it."""
+    return await api.client("messaging").post(f"/v1/identities/{identity_id}/unverify", json={"reason": reason})
+
+
 async def check(api: Api, pool: asyncpg.Pool[Any]) -> None:
     """Fail unless the book passes its audit."""
     async with pool.acquire() as connection:

@@ -1,0 +1,215 @@
+"""Proof that a name is the customer's: the brand sends it, and takes it back.
+
+verify, unverify         one transaction each: the name's state, the customer's, the history, the audit trail
+list_identities          what a customer is called, without the names themselves
+list_verifications       what was proved and withdrawn of one name
+of_names                 the identities of names that the caller knows
+
+We prove nothing ourselves: who sends the one-time password, or signs her on, is the brand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from litestar.datastructures import State
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.auth.audit_trail import record
+from service.auth.principal import Principal
+from service.brands.brand import Brand
+from service.customers import rows, verification_rows
+from service.customers.directory import CustomerDirectory
+from service.customers.identities import Identity, IdentityKind, identities
+from service.customers.rows import Known
+from service.customers.schemas import (
+    CustomerRef,
+    IdentityResponse,
+    Kind,
+    UnverifyRequest,
+    VerificationResponse,
+    VerifyRequest,
+)
+from service.customers.verification_rows import IdentityState, Verification
+from service.customers.verifying import Step, gives_away, on_proof, on_withdrawal
+from service.identifiers import customer_id, identity_id, key_id, parse_customer_id, parse_identity_id
+from service.pagination import Page, page
+from service.problems import Problem, invalid_field, not_found
+
+_AHEAD_MAX = timedelta(minutes=5)
+"""How far a clock of the brand's may be ahead of ours; what was proved in that time was proved now."""
+
+_KINDS: dict[int, Kind] = {
+    IdentityKind.ID: "id",
+    IdentityKind.EMAIL: "email",
+    IdentityKind.PHONE: "phone",
+    IdentityKind.DEVICE: "device",
+}
+_KEPT_AS_IT_IS = "is kept as it is, so it must not be, or hold, an address, a number or a name of the customer's"
+
+
+async def verify(state: State, principal: Principal, public_id: str, wanted: VerifyRequest) -> IdentityResponse:
+    """Take a proof that the name is hers. The first one counts; the same again changes nothing, another one is kept too."""
+    brand = principal.brand
+    now = await state.clocks.now(brand)
+    if wanted.at is not None and wanted.at > now + _AHEAD_MAX:
+        raise invalid_field("/at", "must not lie in the future")
+    async with _locked(state, brand, public_id) as (connection, driver, name, known):
+        _check_text(state, brand, name, "/proof", wanted.proof)
+        had_as = await verification_rows.taken_as(driver, name.identity_no, wanted.method, wanted.proof)
+        step = on_proof(name.verified_by, had_as)
+        if step is Step.REFUSE:
+            raise Problem("proof_withdrawn", "This proof was withdrawn before; send another one.")
+        if step is not Step.NOTHING:
+            at = now if wanted.at is None else min(wanted.at, now)
+            added = await verification_rows.add_proof(
+                driver, brand.brand_id, name.identity_no, wanted.method, wanted.proof, at, principal.api_key_id
+            )
+            if step is Step.VERIFY:
+                await verification_rows.set_state(driver, name.identity_no, added)
+                await rows.refresh_verified(driver, [known.customer])
+            told = {**_told(name, known), "method": wanted.method}
+            name = await verification_rows.state(driver, brand.brand_id, name.identity_no)
+            # Not the proof: the brand may have to have it erased, and nothing is ever removed from the trail.
+            await record(connection, principal, "identity.verify", public_id, after=told)
+    return _answer(state, brand, name, known)
+
+
+async def unverify(state: State, principal: Principal, public_id: str, wanted: UnverifyRequest) -> IdentityResponse:
+    """Withdraw what was proved of a name. The same again changes nothing."""
+    brand = principal.brand
+    now = await state.clocks.now(brand)
+    async with _locked(state, brand, public_id) as (connection, driver, name, known):
+        _check_text(state, brand, name, "/reason", wanted.reason)
+        if on_withdrawal(name.verified_by) is Step.WITHDRAW:
+            await verification_rows.add_withdrawal(
+                driver, brand.brand_id, name.identity_no, wanted.reason, now, principal.api_key_id
+            )
+            await verification_rows.set_state(driver, name.identity_no, None)
+            await rows.refresh_verified(driver, [known.customer])
+            told = _told(name, known)
+            name = await verification_rows.state(driver, brand.brand_id, name.identity_no)
+            await record(connection, principal, "identity.unverify", public_id, after=told)
+    return _answer(state, brand, name, known)
+
+
+async def list_identities(state: State, brand: Brand, own_id: str, *, after: int, limit: int) -> Page[IdentityResponse]:
+    """What a customer is called, by all numbers she ever had; ``own_id`` may also be one of these numbers."""
+    directory: CustomerDirectory = state.customers
+    number = parse_customer_id(own_id)
+    if number is not None:
+        known = await directory.find_number(brand, number)
+    else:
+        named = identities(CustomerRef(id=own_id), brand.brand_id, directory.keys)
+        (known,) = [None] if isinstance(named, Problem) else await directory.find_each(brand, [named])
+    if known is None:
+        return Page(items=[], next=None)
+    numbers = [known.customer, *known.former]
+    found = await verification_rows.states_of_customer(state.pool, numbers, after=after, limit=limit + 1)
+    shown = page(found, limit=limit, cursor=lambda name: name.identity_no)
+    return Page(items=[_response(brand, name, known) for name in shown.items], next=shown.next)
+
+
+async def list_verifications(
+    state: State, brand: Brand, public_id: str, *, after: int, limit: int
+) -> Page[VerificationResponse]:
+    """What was proved and withdrawn of a name, oldest first."""
+    name = await verification_rows.state(state.pool, brand.brand_id, _number(brand, public_id))
+    if name is None:
+        raise not_found("identity")
+    found = await verification_rows.history(state.pool, name.identity_no, after=after, limit=limit + 1)
+    return page([_entry(each) for each in found], limit=limit, cursor=lambda each: each.entry)
+
+
+async def of_names(
+    state: State, brand: Brand, people: Sequence[tuple[Sequence[Identity], Known]]
+) -> list[list[IdentityResponse]]:
+    """The identities of each of ``people``, by the names given, that are hers."""
+    macs = rows.macs_of([name for names, _ in people for name in names])
+    found = await verification_rows.states_of_macs(state.pool, macs)
+    answers: list[list[IdentityResponse]] = []
+    for names, known in people:
+        numbers = {known.customer, *known.former}
+        stored = [found[each.mac] for name in names for each in name.stored_as if each.mac in found]
+        answers.append([_response(brand, name, known) for name in stored if name.customer in numbers])
+    return answers
+
+
+@asynccontextmanager
+async def _locked(
+    state: State, brand: Brand, public_id: str
+) -> AsyncGenerator[tuple[AsyncConnection, asyncpg.Connection[Any], IdentityState, Known]]:
+    """A transaction in which nobody else verifies or merges, with a name of the brand's and whose it is.
+
+    Raises ``not_found``, and whatever is raised within undoes it.
+    """
+    engine: AsyncEngine = state.engine
+    identity_no = _number(brand, public_id)
+    async with engine.begin() as connection:
+        # SQLAlchemy begins the transaction with its first statement; only then is the driver's connection in one.
+        await connection.execute(select(1))
+        raw = await connection.get_raw_connection()
+        driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
+        assert driver.is_in_transaction()
+        await rows.lock(driver, brand)
+        name = await verification_rows.state(driver, brand.brand_id, identity_no)
+        known = None if name is None else await rows.find_by_number(driver, name.customer)
+        if name is None or known is None:
+            raise not_found("identity")
+        yield connection, driver, name, known
+
+
+def _number(brand: Brand, public_id: str) -> int:
+    parsed = parse_identity_id(public_id)
+    if parsed is None or parsed[0] != brand.brand_id:
+        raise not_found("identity")
+    return parsed[1]
+
+
+def _check_text(state: State, brand: Brand, name: IdentityState, pointer: str, text: str) -> None:
+    directory: CustomerDirectory = state.customers
+    if gives_away(text, directory.keys, brand.brand_id, IdentityKind(name.kind), name.mac):
+        raise invalid_field(pointer, _KEPT_AS_IT_IS)
+
+
+def _told(name: IdentityState, known: Known) -> dict[str, str]:
+    """What the audit trail is told of a name: never the name."""
+    return {"customer": customer_id(known.customer), "kind": _KINDS[name.kind]}
+
+
+def _answer(state: State, brand: Brand, name: IdentityState | None, known: Known) -> IdentityResponse:
+    directory: CustomerDirectory = state.customers
+    directory.forget([known.customer])
+    assert name is not None
+    return _response(brand, name, known)
+
+
+def _response(brand: Brand, name: IdentityState, known: Known) -> IdentityResponse:
+    return IdentityResponse(
+        identity_id=identity_id(brand.brand_id, name.identity_no),
+        kind=_KINDS[name.kind],
+        customer=customer_id(known.customer),
+        state="unverified" if name.verified_by is None else "verified",
+        verified_at=name.verified_at,
+        method=name.method,
+        proof=name.proof,
+        since=name.since,
+    )
+
+
+def _entry(each: Verification) -> VerificationResponse:
+    return VerificationResponse(
+        entry=each.verification_no,
+        act="unverify" if each.method is None else "verify",
+        at=each.happened_at,
+        method=each.method,
+        proof=each.proof,
+        reason=each.reason,
+        recorded_at=each.recorded_at,
+        principal=key_id(each.api_key_id),
+    )
