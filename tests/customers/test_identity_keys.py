@@ -18,7 +18,18 @@ from service.customers import identities
 from service.customers.identities import IdentityKind
 from service.settings import IdentityKey
 from tests.api_fixtures import Api
-from tests.customers.calls import balance, check, grant, merge, put
+from tests.customers.calls import (
+    authorize,
+    balance,
+    check,
+    grant,
+    identities_of,
+    identity_of,
+    merge,
+    put,
+    unverify,
+    verify,
+)
 
 ADA = {"email": "ada@example.org"}
 
@@ -138,6 +149,54 @@ async def test_customers_are_merged_while_keys_change(
     await check(funded, reader_pool)
 
 
+async def test_a_name_that_is_stored_anew_is_the_same_identity_and_stays_proved(
+    funded: Api, process: Process, old: IdentityKey, new: IdentityKey, owner: asyncpg.Connection[Any]
+) -> None:
+    await grant(funded, ADA)
+    before = (await verify(funded, (await identity_of(funded, **ADA))["identity_id"])).json()
+    await put(funded, "c-2", phone="+4930901820")
+    of_c_2 = await identities_of(funded, "c-2")
+    async with process(new, old) as behind, process(old, new) as ahead:
+        # In a process with the new key in use she is found under the old one, and redeems at once.
+        assert (await authorize(ahead, ADA, 1)).status_code == 201
+        assert await key_numbers(owner) == [1, 1, 2]
+        for api in (behind, ahead, behind):
+            assert await identity_of(api, **ADA) == before
+        assert (await authorize(behind, ADA, 1, "k-2")).status_code == 201
+        # Her address is known for what it is under either key.
+        for api in (behind, ahead):
+            assert (await verify(api, before["identity_id"], proof=ADA["email"])).status_code == 422
+        await put(ahead, "c-2", phone="+4930901820")
+        assert await key_numbers(owner) == [2, 2, 2]
+        assert await identities_of(behind, "c-2") == of_c_2
+        assert (await unverify(ahead, before["identity_id"])).json()["state"] == "unverified"
+        assert (await authorize(behind, ADA, 1, "k-3")).status_code == 409
+    async with process(new) as last:
+        assert (await identity_of(last, **ADA))["identity_id"] == before["identity_id"]
+        assert (await authorize(last, ADA, 1, "k-4")).status_code == 409
+        assert (await verify(last, before["identity_id"], proof="otp-1")).status_code == 409
+        assert (await verify(last, before["identity_id"], proof="otp-2")).json()["since"] == before["since"]
+
+
+async def test_names_are_proved_while_keys_change(
+    funded: Api, process: Process, old: IdentityKey, new: IdentityKey, reader_pool: asyncpg.Pool[Any]
+) -> None:
+    names = [{"email": f"ada{n}@example.org"} for n in range(12)]
+    for name in names:
+        await grant(funded, name)
+    known = [(await identity_of(funded, **name))["identity_id"] for name in names]
+    async with process(new, old) as behind, process(old, new) as ahead:
+        work = [verify(process, each) for process in (funded, behind, ahead) for each in known]
+        work += [grant(process, name) for process in (ahead, behind) for name in names]
+        answers = await asyncio.gather(*work)
+        assert {answer.status_code for answer in answers} == {200}
+        for process_, name, identity_id in zip((behind, ahead) * 6, names, known, strict=True):
+            found = await identity_of(process_, **name)
+            assert (found["identity_id"], found["state"]) == (identity_id, "verified")
+            assert (await authorize(process_, name, 5, identity_id)).status_code == 201
+    await check(funded, reader_pool)
+
+
 async def test_a_second_form_is_a_second_way_to_be_found(
     funded: Api, monkeypatch: pytest.MonkeyPatch, owner: asyncpg.Connection[Any]
 ) -> None:
@@ -154,3 +213,29 @@ async def test_a_second_form_is_a_second_way_to_be_found(
     for email in ("ada.lovelace@example.org", "adalovelace@example.org"):
         assert (await grant(funded, {"email": email})).json()["replayed"] is True
     assert await owner.fetchval("SELECT form FROM rewards.identity") == 2
+
+
+async def test_spellings_that_become_one_name_are_proved_if_one_of_them_was(
+    funded: Api, monkeypatch: pytest.MonkeyPatch, owner: asyncpg.Connection[Any]
+) -> None:
+    spellings = ["ada.lovelace@example.org", "adalovelace@example.org", "a.dalovelace@example.org"]
+    for email in spellings:
+        await put(funded, "c-1", email=email)
+    known = [(await identity_of(funded, email=email))["identity_id"] for email in spellings]
+    await verify(funded, known[1])
+
+    def normal_form(kind: IdentityKind, name: str, form: int) -> str:
+        return name.replace(".", "") if form == 2 else name
+
+    monkeypatch.setattr(identities, "normal_form", normal_form)
+    monkeypatch.setattr(identities, "FORMS", (1, 2))
+    monkeypatch.setattr(identities, "FORM", 2)
+    results = await funded.client("storefront").post(
+        "/v1/customers/lookup", json={"customers": [{"email": email} for email in spellings]}
+    )
+    assert all(result["verified"] for result in results.raise_for_status().json()["results"])
+    # Once more, now that all are stored anew: one name, with the number of the one that was proved.
+    for email in spellings:
+        found = await identity_of(funded, email=email)
+        assert (found["identity_id"], found["state"]) == (known[1], "verified")
+    assert await owner.fetchval("SELECT count(*) FROM rewards.identity WHERE kind = 2") == 1

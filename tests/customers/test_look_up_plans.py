@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from service.brands.brand import Brand
-from service.customers import rows
+from service.customers import rows, verification_rows
 from service.customers.identities import Identity, IdentityKind, identity
 from service.database import APPLICATION_ROLE, connect
 from service.settings import IdentityKey
@@ -19,7 +19,14 @@ PEOPLE = 20_000
 
 _SCANS = """
 SELECT coalesce(sum(seq_scan), 0)::int AS whole, coalesce(sum(idx_scan), 0)::int AS by_index FROM pg_stat_xact_user_tables
-WHERE schemaname = 'rewards' AND relname IN ('customer', 'identity')
+WHERE schemaname = 'rewards' AND relname IN ('customer', 'identity', 'verification')
+"""
+
+_PROVE = """
+INSERT INTO rewards.verification (brand_id, identity_no, method, proof, happened_at, api_key_id)
+SELECT identity.brand_id, identity.identity_no, 'otp', 'otp-1', now(), 1 FROM rewards.identity;
+UPDATE rewards.identity SET verified_by = verification.verification_no
+FROM rewards.verification WHERE verification.identity_no = identity.identity_no
 """
 
 
@@ -29,6 +36,14 @@ async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
         for n in range(12):
             await rows.find(connection, [_name(brand, n)])
             await rows.find_by_number(connection, n + 1)
+            await rows.find_by_number_of(connection, brand, n + 1)
+            await rows.find_proved(connection, [_name(brand, n)])
+            await verification_rows.states_of_macs(connection, rows.macs_of([_name(brand, each) for each in range(n, n + 50)]))
+            await verification_rows.states_of_customer(connection, [n + 1, n + 2], after=0, limit=100)
+            await verification_rows.state(connection, brand.brand_id, n + 1)
+            await verification_rows.taken_as(connection, n + 1, "otp", "otp-1")
+            await verification_rows.history(connection, n + 1, after=0, limit=100)
+            await rows.refresh_verified(connection, [1, n + 1])
         (read,) = await connection.fetch(_SCANS)
     assert read["by_index"] > 0
     return read["whole"]
@@ -46,6 +61,7 @@ async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], da
     await rows.attach(connection, brand, [(_name(brand, n), number) for n, number in enumerate(numbers)])
     await owner.execute("UPDATE rewards.customer SET merged_into = 1 WHERE customer BETWEEN 2 AND 8")
     await owner.execute("UPDATE rewards.customer SET absorbed = 7 WHERE customer = 1")
+    await owner.execute(_PROVE)
     assert await scans(connection, brand) == 0, "full, never analyzed"
     await owner.execute("ANALYZE")
     assert await scans(connection, brand) == 0, "full, analyzed"

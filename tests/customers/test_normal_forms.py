@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from service.customers.identities import FORM, FORMS, IdentityKind, identities, identity, is_own_id, mac, normal_form
+from service.customers.identities import FORM, FORMS, IdentityKind, deciding, identities, identity, is_own_id, mac, normal_form
 from service.customers.schemas import CustomerRef
 from service.problems import Problem
 from service.settings import IdentityKey
@@ -71,9 +71,21 @@ def test_the_last_key_is_the_one_to_store_under() -> None:
 
 
 def test_the_strongest_name_comes_first() -> None:
-    found = identities(CustomerRef(id="c-1", email="ada@example.org", phone="+4930901820"), 7, (KEY,))
+    found = identities(CustomerRef(device="d", phone="+4930901820", email="ada@example.org", id="c-1"), 7, (KEY,))
     assert not isinstance(found, Problem)
-    assert [each.kind for each in found] == [IdentityKind.ID, IdentityKind.EMAIL, IdentityKind.PHONE]
+    assert [each.kind for each in found] == [IdentityKind.ID, IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.DEVICE]
+
+
+def test_a_device_says_who_it_is_only_if_it_is_alone() -> None:
+    for ref, kinds in (
+        (CustomerRef(device="d"), [IdentityKind.DEVICE]),
+        (CustomerRef(device="d", phone="+4930901820"), [IdentityKind.PHONE]),
+        (CustomerRef(device="d", phone="+4930901820", id="c-1"), [IdentityKind.ID, IdentityKind.PHONE]),
+        (CustomerRef(phone="+4930901820", id="c-1"), [IdentityKind.ID, IdentityKind.PHONE]),
+    ):
+        found = identities(ref, 7, (KEY,))
+        assert not isinstance(found, Problem)
+        assert [each.kind for each in deciding(found)] == kinds
 
 
 OWN_IDS = [

@@ -24,6 +24,7 @@ SELECT brand.brand_id, 'https://shop.example/' || n FROM rewards.brand, generate
 INSERT INTO rewards.customer (brand_id, book_id, confirmed)
 SELECT brand.brand_id, 1, n % 2 = 0 FROM rewards.brand, generate_series(1, 20000) AS n;
 UPDATE rewards.customer SET merged_into = 1 WHERE customer = 4;
+UPDATE rewards.customer SET verified = true WHERE customer = 3;
 UPDATE rewards.customer SET absorbed = 1 WHERE customer = 1;
 INSERT INTO rewards.link (
     link_id, brand_id, campaign_no, campaign_version, customer, message_id, action, channel, label, destination_no, minted_at,
@@ -65,7 +66,7 @@ async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], da
     assert [found[link_id(n)].known for n in (1, 2, 3, 4)] == [
         None,
         Known(2, confirmed=True, former=(), named=2),
-        Known(3, confirmed=False, former=(), named=3),
+        Known(3, confirmed=False, former=(), named=3, verified=True),
         None,
     ]
     assert len(found) == 4
