@@ -83,7 +83,9 @@ CODES: dict[str, CodeSpec] = {
         "A name that is not verified may earn. To redeem, she needs the brand's own id, or to be named by a verified name.",
     ),
     "identity_conflict": CodeSpec(
-        409, "Identity conflict", "The email, phone or device belongs to a customer with another id; `errors` names the field."
+        409,
+        "Identity conflict",
+        "The email, phone or device belongs to another customer, who is not to be merged unasked; `errors` names it.",
     ),
     "proof_withdrawn": CodeSpec(
         409, "Proof withdrawn", "This proof of the identity was withdrawn; it takes another one to verify it again."

@@ -92,7 +92,8 @@ class CustomerDirectory:
         """Each of ``people``, in order.
 
         An identity that nobody has yet is attached to the customer it came together with, if the caller ``may_attach``. An
-        id of the brand's own never joins a customer that has one: two ids with one address between them are two customers.
+        id of the brand's own never joins a customer that has one: two ids with one address between them are two customers. Nor
+        does any name join the owner of a device who has names already: two who use one device are two customers.
         """
         if len(people) == 1 and (remembered := self._remembered(people[0])) is not None:
             return [remembered]
@@ -106,7 +107,7 @@ class CustomerDirectory:
         """Do each of ``wishes``, in order, as far as the look-ups go; what came of it is still to be settled."""
         wanted = _names(wishes)
         found = await rows.find(self._pool, wanted)
-        decision = decide(found.known, wishes)
+        decision = decide(found.known, wishes, await rows.nameless(self._pool, _owners_of_devices(wishes, found.known)))
         if decision.changes_nothing and not found.outdated:
             return decision.answers
         for _ in range(ATTEMPTS):
@@ -122,7 +123,7 @@ class CustomerDirectory:
         await rows.lock(connection, brand)
         found = await rows.find(connection, _names(wishes))
         await rows.store_anew(connection, brand, found.outdated)
-        decision = decide(found.known, wishes)
+        decision = decide(found.known, wishes, await rows.nameless(connection, _owners_of_devices(wishes, found.known)))
         await write(connection, brand, decision)
         # Forgotten a moment early, they may be remembered once more as they were: that is an old memory like any other.
         self.forget(number for person in decision.people for number in person.numbers())
@@ -192,8 +193,16 @@ class CustomerDirectory:
         new: list[_New] = []
         attached: list[tuple[Identity, Known]] = []
         to_confirm: set[int] = set()
+        by_device: set[int] = set()
+        nameless = await self._nameless(brand, people, assigned)
         for person in people:
             owner = _owner(person, assigned, to_confirm)
+            if owner is None:
+                owner = _who_only_has_devices(_led_by_device(person, assigned), nameless)
+                if isinstance(owner, Known) and may_attach:
+                    # Whoever comes next on this device is somebody else.
+                    nameless.discard(owner.customer)
+                    by_device.add(owner.customer)
             if owner is None:
                 owner = _New()
                 new.append(owner)
@@ -210,21 +219,42 @@ class CustomerDirectory:
                         to_confirm.add(owner.customer)
         if not new and not attached:
             return [owner for owner in found if isinstance(owner, Known)]
-        if not await self._write(brand, new, attached, sorted(to_confirm)):
+        if not await self._write(brand, new, attached, sorted(to_confirm), by_device):
             self.forget(known.customer for _, known in attached)
             return None
         # Somebody may have been faster: what is stored now is what counts.
         settled = await self.look_up(brand, wanted)
         return [next(settled[identity.mac] for identity in person if identity.mac in settled) for person in people]
 
+    async def _nameless(
+        self, brand: Brand, people: Sequence[Sequence[Identity]], assigned: dict[bytes, Known | _New]
+    ) -> set[int]:
+        """Who of those that are reached by a device alone has no other name. Nobody is remembered as such."""
+        devices = [person[-1] for person in people if _led_by_device(person, assigned) is not None]
+        if not devices:
+            return set()
+        owners = await self.look_up(brand, devices)
+        assigned.update(owners)
+        return await rows.nameless(self._pool, {owner.customer for owner in owners.values()})
+
     async def _write(
-        self, brand: Brand, new: list[_New], attached: list[tuple[Identity, Known]], to_confirm: list[int]
+        self,
+        brand: Brand,
+        new: list[_New],
+        attached: list[tuple[Identity, Known]],
+        to_confirm: list[int],
+        by_device: set[int],
     ) -> bool:
         """Create and attach in one transaction; ``False`` if somebody did something with one of them in between."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await self._are_unknown(connection, brand, new, attached):
                     return False
+                if by_device:
+                    # Two who sign on to one device at once take turns: the second finds it named.
+                    await rows.lock(connection, brand)
+                    if await rows.nameless(connection, by_device) != by_device:
+                        return False
                 if not await rows.confirm(connection, to_confirm):
                     return False
                 numbers = await rows.create(connection, brand, [each.confirmed for each in new])
@@ -293,3 +323,25 @@ def _owner(person: Sequence[Identity], assigned: Mapping[bytes, Known | _New], c
     brings_an_id = person[0].kind is IdentityKind.ID and person[0].mac not in assigned
     has_an_id = owner.confirmed or (isinstance(owner, Known) and owner.customer in confirmed)
     return None if brings_an_id and has_an_id else owner
+
+
+def _led_by_device(person: Sequence[Identity], assigned: Mapping[bytes, Known | _New]) -> Known | _New | None:
+    """Whom a device names, where nobody has any of the names that come with it."""
+    device = person[-1]
+    if device.kind is not IdentityKind.DEVICE or len(person) == 1 or any(name.mac in assigned for name in person[:-1]):
+        return None
+    return assigned.get(device.mac)
+
+
+def _who_only_has_devices(owner: Known | _New | None, nameless: set[int]) -> Known | _New | None:
+    """The owner of a device, unless she has other names."""
+    if isinstance(owner, Known):
+        return owner if owner.customer in nameless else None
+    return owner if owner is None or all(name.kind is IdentityKind.DEVICE for name in owner.identities) else None
+
+
+def _owners_of_devices(wishes: Sequence[Attach | Merge], known: Mapping[bytes, Known]) -> set[int]:
+    """Who has the devices that are to be attached, and no id."""
+    names = [name for wish in wishes if isinstance(wish, Attach) for name in wish.names if name.kind is IdentityKind.DEVICE]
+    owners = [known[name.mac] for name in names if name.mac in known]
+    return {owner.customer for owner in owners if not owner.confirmed}

@@ -9,7 +9,7 @@ A wish is refused whole or done whole. What was decided is written before the bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -30,7 +30,10 @@ class Changed(Exception):
 
 
 class Attach(msgspec.Struct, frozen=True):
-    """The brand gives its own id, ``names[0]``, to whoever is called by the other names, unless she has one of her own."""
+    """The brand gives its own id, ``names[0]``, to whoever is called by the other names, unless she has one of her own.
+
+    A device leads only to who has no other name: several people may use it.
+    """
 
     names: Sequence[Identity]
 
@@ -94,7 +97,8 @@ class Person:
 class Decision:
     """What is to be written, and what each wish is answered."""
 
-    def __init__(self, known: Mapping[bytes, Known]) -> None:
+    def __init__(self, known: Mapping[bytes, Known], nameless: Collection[int]) -> None:
+        self.nameless = nameless
         people = {each.customer: Person(each) for each in known.values()}
         self._owners = {mac: people[each.customer] for mac, each in known.items()}
         self.people: list[Person] = list(people.values())
@@ -126,9 +130,12 @@ class Decision:
         self.attached.append((identity, person))
 
 
-def decide(known: Mapping[bytes, Known], wishes: Sequence[Attach | Merge]) -> Decision:
-    """Decide wishes in order; ``known`` says whose the names are that somebody has."""
-    decision = Decision(known)
+def decide(known: Mapping[bytes, Known], wishes: Sequence[Attach | Merge], nameless: Collection[int] = ()) -> Decision:
+    """Decide wishes in order; ``known`` says whose the names are that somebody has.
+
+    ``nameless`` are those among the owners of devices who are known by devices alone.
+    """
+    decision = Decision(known, nameless)
     for wish in wishes:
         answer = _decide_attach(decision, wish) if isinstance(wish, Attach) else _decide_merge(decision, wish)
         decision.answers.append(answer)
@@ -141,8 +148,15 @@ def _decide_attach(decision: Decision, wish: Attach) -> Joined | Problem:
     person = decision.owner(own_id)
     if person is None:
         # Rather the customer who has earned under her address than a new one whom she would have to be merged into.
-        person = next((owner for owner in owners.values() if owner is not None and not owner.confirmed), None)
-    conflicts = [name for name in others if (owner := owners[name.mac]) is not None and owner is not person and owner.confirmed]
+        may_be = (owners[name.mac] for name in others if not _is_shared(decision, name, owners))
+        person = next((owner for owner in may_be if owner is not None and not owner.confirmed), None)
+    conflicts = [
+        name
+        for name in others
+        if (owner := owners[name.mac]) is not None
+        and owner is not person
+        and (owner.confirmed or _is_shared(decision, name, owners))
+    ]
     if conflicts:
         return _conflict(conflicts)
     joining = {id(owner): owner for owner in owners.values() if owner is not None and owner is not person}.values()
@@ -157,6 +171,14 @@ def _decide_attach(decision: Decision, wish: Attach) -> Joined | Problem:
     for name in unknown:
         decision.attach(name, person)
     return Joined(person, len(joining), came, tuple(name.kind for name in unknown))
+
+
+def _is_shared(decision: Decision, name: Identity, owners: Mapping[bytes, Person | None]) -> bool:
+    """Whether a name is a device of somebody who has other names, none of which is given: it may be a shared one."""
+    owner = owners[name.mac]
+    if name.kind is not IdentityKind.DEVICE or owner is None or owner.number in decision.nameless:
+        return False
+    return not any(other is owner for mac, other in owners.items() if mac != name.mac)
 
 
 def _decide_merge(decision: Decision, wish: Merge) -> Joined | Problem:
@@ -210,7 +232,7 @@ def _number(person: Person) -> int:
 
 def _conflict(names: Sequence[Identity]) -> Problem:
     fields = [_FIELDS[name.kind] for name in names]
-    detail = "belongs to a customer with another id; to make the two one, merge them"
+    detail = "belongs to another customer; to make the two one, merge them"
     return Problem(
         "identity_conflict",
         "; ".join(f"/{field}: {detail}" for field in fields),

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from service.brands.brand import Brand
-from service.customers.identities import Identity
+from service.customers.identities import Identity, IdentityKind
 
 LOCK = 1668641124  # "cust"
 """The first half of an advisory lock; the second is the brand."""
@@ -52,6 +52,23 @@ FROM rewards.customer AS numbered
 WHERE numbered.customer = $1
 """
 _BY_NUMBER_OF_BRAND = f"{_BY_NUMBER} AND numbered.brand_id = $2"
+_NAMELESS = f"""
+SELECT stored.customer
+FROM unnest($1::bigint[]) AS wanted (number)
+CROSS JOIN LATERAL (SELECT * FROM rewards.customer WHERE customer.customer = wanted.number OFFSET 0) AS stored
+WHERE NOT stored.confirmed AND stored.merged_into IS NULL AND NOT EXISTS (
+    SELECT
+    FROM (
+        SELECT stored.customer
+        UNION ALL SELECT member.customer FROM rewards.customer AS member WHERE member.merged_into = stored.customer
+    ) AS number
+    CROSS JOIN LATERAL (
+        SELECT FROM rewards.identity
+        WHERE identity.customer = number.customer AND identity.kind <> {IdentityKind.DEVICE:d}
+        LIMIT 1
+    ) AS named
+)
+"""
 _CREATE = """
 INSERT INTO rewards.customer (brand_id, book_id, confirmed)
 SELECT $1, $2, wanted.confirmed FROM unnest($3::boolean[]) AS wanted (confirmed)
@@ -187,6 +204,11 @@ async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequen
         return None, False
     _, first = found[0]
     return first, any(proved and known.customer == first.customer for proved, known in found)
+
+
+async def nameless(connection: Connection | asyncpg.Pool[Any], numbers: Collection[int]) -> set[int]:
+    """Which of these customers are known by devices alone."""
+    return {row["customer"] for row in await connection.fetch(_NAMELESS, sorted(numbers))} if numbers else set()
 
 
 async def create(connection: Connection, brand: Brand, confirmed: Sequence[bool]) -> list[int]:

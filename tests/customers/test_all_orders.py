@@ -33,11 +33,16 @@ REPORT_BY_BOTH = ("report", "c-1", "email")
 ATTACH = ("attach", "c-1", "email")
 MERGE = ("merge", "c-2", "c-1")
 READ = ("read", "c-1")
+REPORT_BY_DEVICE = ("report", "device")
+REPORT_BY_EMAIL_ON_DEVICE = ("report", "email", "device")
+REPORT_BY_ID_ON_DEVICE = ("report", "c-1", "device")
+ATTACH_DEVICE = ("attach", "c-2", "device")
 
 STORIES = {
     "an email that earned gets an id": (REPORT_BY_EMAIL, ATTACH, READ, REPORT_AGAIN_BY_EMAIL, REPORT_BY_ID),
     "an id always comes with the email": (REPORT_BY_EMAIL, ATTACH, READ, REPORT_AGAIN_BY_EMAIL, REPORT_BY_BOTH),
     "and is merged into another id": (REPORT_BY_EMAIL, ATTACH, MERGE, REPORT_BY_ID, REPORT_BY_OTHER_ID),
+    "three share a device": (REPORT_BY_DEVICE, REPORT_BY_EMAIL_ON_DEVICE, REPORT_BY_ID_ON_DEVICE, ATTACH_DEVICE, READ),
 }
 
 
@@ -55,17 +60,35 @@ class Model:
         """Take a step; whether it paid something."""
         match step:
             case ("report", *names):
-                person = self._one([name for name in names if name != "again"])
+                person = self._one(self._reported(names))
                 pays = person.paid == 0
                 person.paid += pays
                 return pays
-            case ("attach", *names):
+            case ("attach", *names) if not self.is_conflict(step):
                 self._one(names)
             case ("merge", *names) if any(name in self._people for name in names):
                 self._one(names)
             case _:
                 pass
         return False
+
+    def is_conflict(self, step: Sequence[str]) -> bool:
+        """Whether the device that is to be attached is that of somebody who has other names."""
+        return step[0] == "attach" and self._is_anothers(step[1:])
+
+    def _is_anothers(self, names: Sequence[str]) -> bool:
+        """Whether one of these names is the device of somebody who has other names, none of which is among these."""
+        owner = self._people.get("device") if "device" in names else None
+        hers = {name for name, person in self._people.items() if person is owner}
+        return len(names) > 1 and len(hers) > 1 and hers & set(names) == {"device"}
+
+    def _reported(self, names: Sequence[str]) -> list[str]:
+        """Which of the names of a report are one customer's by it: not a device, if it is another's who is known."""
+        others = [name for name in names if name not in {"device", "again"}]
+        known = {self._people[name] for name in others if name in self._people}
+        device = self._people.get("device")
+        apart = self._is_anothers(names) or (device is not None and bool(known) and device not in known)
+        return [name for name in names if name in others or (name == "device" and not apart)]
 
     def _one(self, names: list[str]) -> _Person:
         known = list(dict.fromkeys(self._people[name] for name in names if name in self._people))
@@ -82,7 +105,13 @@ class _Person:
 
 
 def _ref(name: str, order: int) -> dict[str, str]:
-    return {"email": f"ada{order}@example.org"} if name == "email" else {"id": f"{name}-{order}"}
+    match name:
+        case "email":
+            return {"email": f"ada{order}@example.org"}
+        case "device":
+            return {"device": f"Ada's {order}"}
+        case _:
+            return {"id": f"{name}-{order}"}
 
 
 async def _take(process: Api, step: Sequence[str], order: int) -> httpx.Response | None:
@@ -107,6 +136,7 @@ async def _tell(processes: Sequence[Api], steps: Sequence[Sequence[str]], order:
     for turn, step in enumerate(steps):
         where = (order, steps[: turn + 1])
         process = processes[(turn + order) % 2]
+        is_conflict = model.is_conflict(step)
         pays = model.tell(step)
         answer = await _take(process, step, order)
         if step[0] == "report":
@@ -119,7 +149,7 @@ async def _tell(processes: Sequence[Api], steps: Sequence[Sequence[str]], order:
             assert (await balance(process, f"c-1-{order}"))["balance"] == model.points("c-1"), where
         else:
             assert answer is not None
-            assert answer.status_code in {200, 404}, where
+            assert answer.status_code in ({409} if is_conflict else {200, 404}), where
     for process, name in itertools.product(processes, sorted(names)):
         late: Any = await _take(process, ("report", name), order)
         pays = model.tell(("report", name))

@@ -1,7 +1,8 @@
-"""A device is a name like another, but for one thing: people share it, so it leads nobody who has another name."""
+"""A device is a name like another, but for one thing: people share it, so it leads to its owner only until she has another."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -49,11 +50,60 @@ async def test_a_shared_device_makes_nobody_one_with_another(funded: Api, other:
     await check(funded, reader_pool)
 
 
+async def test_what_a_device_had_earned_is_hers_who_signs_on_first(
+    funded: Api, other: Api, owner: asyncpg.Connection[Any], reader_pool: asyncpg.Pool[Any]
+) -> None:
+    await grant(funded, TABLET)
+    await grant(other, {"device": "her telephone"})
+    # The other process remembers a device without a name, and so do two copies that come at the same time.
+    answers = await asyncio.gather(*(grant(process, name | TABLET) for process in (other, funded) for name in (ADA, BOB)))
+    assert sorted(answer.json()["replayed"] for answer in answers) == [False, True, True, True]
+    assert {answer.json()["balance"] for answer in answers} == {5}
+    for name in (ADA, BOB):
+        assert (await grant(other, name)).json()["replayed"] is True
+        assert (await grant(funded, name | TABLET)).json()["replayed"] is True
+    emails = "SELECT customer FROM rewards.identity WHERE kind = 2"
+    assert len({row["customer"] for row in await owner.fetch(emails)}) == 2
+    # An id that signs on joins her as it joins an email.
+    assert (await grant(funded, {"id": "c-1", "device": "her telephone"})).json()["replayed"] is True
+    assert (await balance(other, "c-1"))["balance"] == 5
+    assert (await grant(other, {"id": "c-2", "device": "her telephone"})).json()["replayed"] is False
+    await check(funded, reader_pool)
+
+
+async def test_a_device_that_was_merged_elsewhere_leads_to_nobody_else(funded: Api, other: Api) -> None:
+    for process in (funded, other):
+        await grant(process, TABLET)
+    await put(funded, "c-1", **TABLET)
+    # The other process remembers a device without a name.
+    assert (await grant(other, ADA | TABLET)).json()["replayed"] is False
+    assert (await balance(other, "c-1"))["balance"] == 5
+
+
+async def test_a_device_of_somebody_with_other_names_is_not_given_away_unasked(funded: Api) -> None:
+    await grant(funded, ADA | TABLET)
+    await grant(funded, {"device": "another"})
+    refused = await put(funded, "c-1", device=TABLET["device"], phone="+4930901820")
+    assert (refused.status_code, refused.json()["code"]) == (409, "identity_conflict")
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/device"]
+    assert (await balance(funded, "c-1"))["known"] is False
+    # With her email it is she, and whoever merges has been asked.
+    assert (await put(funded, "c-2", **ADA, **TABLET)).json()["balance"] == 5
+    items = [{"id": "c-3", "device": "another"}, {"id": "c-4", "device": "another"}]
+    results = (await funded.client("messaging").post("/v1/customers/batch", json=items)).json()["results"]
+    assert [result["status"] for result in results] == [200, 409]
+    await grant(funded, BOB | {"device": "Bob's"})
+    await put(funded, "c-5")
+    assert (await merge(funded, "c-5", device="Bob's")).json()["balance"] == 5
+
+
 async def test_a_batch_of_a_shared_device_is_as_many_people(funded: Api, owner: asyncpg.Connection[Any]) -> None:
     customers = [TABLET, ADA | TABLET, BOB | TABLET, {"id": "c-1"} | TABLET, ADA | {"device": "another"}, {"device": "another"}]
     answer = await funded.client("messaging").post("/v1/grants/batch", json=[CLICK | {"customer": each} for each in customers])
-    assert [result["replayed"] for result in answer.raise_for_status().json()["results"]] == [False] * 4 + [True] * 2
-    assert await owner.fetchval("SELECT count(*) FROM rewards.customer") == 4
+    replayed = [result["replayed"] for result in answer.raise_for_status().json()["results"]]
+    # The first who gives a name is whoever had earned on the device until then.
+    assert replayed == [False, True, False, False, True, True]
+    assert await owner.fetchval("SELECT count(*) FROM rewards.customer") == 3
 
 
 async def test_a_device_does_not_stand_in_for_a_name_that_nobody_has(funded: Api) -> None:

@@ -44,6 +44,7 @@ async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
             await verification_rows.taken_as(connection, n + 1, "otp", "otp-1")
             await verification_rows.history(connection, n + 1, after=0, limit=100)
             await rows.refresh_verified(connection, [1, n + 1])
+            await rows.nameless(connection, [1, n + 1])
         (read,) = await connection.fetch(_SCANS)
     assert read["by_index"] > 0
     return read["whole"]
