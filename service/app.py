@@ -34,6 +34,7 @@ from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
+from service.customers.reading import thin_reads
 from service.demo_shop import routes as demo_shop_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
@@ -102,7 +103,8 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         logging_config=None,
         event_emitter_backend=NoEvents,
     )
-    app.asgi_handler = observe(thin_route(app.state, link_routes.link_pages(app.state, app.asgi_handler)))
+    general = link_routes.link_pages(app.state, app.asgi_handler)
+    app.asgi_handler = observe(thin_route(app.state, thin_reads(app.state, general)))
     return app
 
 
