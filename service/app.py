@@ -46,12 +46,15 @@ from service.links import routes as link_routes
 from service.links.link_host import open_link_host
 from service.natural_batches import NaturalBatches
 from service.observation import observe
+from service.pagination import LIMIT_DEFAULT
 from service.pieces import Room
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
 from service.test_clock import routes as test_clock_routes
 
 POOL_SIZE = 10
+STATEMENTS_AT_ONCE = 16
+"""So many are read together, of at most a hundred lines each: the event loop stands still while they come off the wire."""
 BATCH_ITEMS_IN_HAND = 4_000
 """So many items of batches are unpacked at the same time, as many as keep the ledger busy; it bounds memory."""
 ENGINE_SIZE = 4
@@ -154,6 +157,9 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "ledger": ledger,
                 "events": NaturalBatches(ledger.events),
                 "balances": NaturalBatches(ledger.balances),
+                "statements": NaturalBatches(
+                    functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE
+                ),
                 "clocks": BookClocks(ledger),
                 "room": Room(BATCH_ITEMS_IN_HAND),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),

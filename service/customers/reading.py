@@ -14,13 +14,14 @@ import msgspec
 from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Send
 
-from ledger import Ledger
+from ledger import Book, Entry, Ledger
 from service.auth.guards import admit
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.customers import actions
 from service.customers.schemas import BalanceResponse, CustomerRef, StatementEntry
 from service.identifiers import customer_id as public_number
+from service.natural_batches import NaturalBatches
 from service.pagination import LIMIT_DEFAULT, Page, page
 from service.plain_requests import authorization_without_body, send_json
 from service.problems import send_problem
@@ -45,11 +46,15 @@ async def statement(
     state: State, brand: Brand, customer_id: str, *, after: int | None = None, limit: int = LIMIT_DEFAULT
 ) -> Page[StatementEntry]:
     """What changed a customer's spendable points, newest first."""
-    ledger: Ledger = state.ledger
     known = await actions.find(state, brand, CustomerRef(id=customer_id), now=True)
     if known is None:
         return Page(items=[], next=None)
-    entries = await ledger.statement(brand.book, known.customer, before=after, limit=limit + 1)
+    if after is None and limit == LIMIT_DEFAULT:
+        newest: NaturalBatches[tuple[Book, int], list[Entry]] = state.statements
+        entries = await newest.get((brand.book, known.customer)) or []
+    else:
+        ledger: Ledger = state.ledger
+        entries = await ledger.statement(brand.book, known.customer, before=after, limit=limit + 1)
     shown = [StatementEntry.of(entry, brand.book.book_id) for entry in entries]
     return page(shown, limit=limit, cursor=lambda entry: entry.seq)
 
