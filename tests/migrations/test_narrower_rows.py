@@ -31,8 +31,8 @@ async def test_the_rows_there_are_stay_as_they_were(empty_database: Database) ->
     await connection.execute(
         """
         INSERT INTO ledger.event (
-            book_id, campaign_no, key, customer, seq, points, window_at, decided_at, due_at, campaign_version, principal, outcome,
-            rule, grade, action, channel, message_id, qualifier, source, metadata, salt, terms, place
+            book_id, campaign_no, key, customer, seq, points, window_at, decided_at, due_at, campaign_version, principal,
+            outcome, rule, grade, action, channel, message_id, qualifier, source, metadata, salt, terms, place
         )
         SELECT
             1, 5, decode(md5('k' || n), 'hex'), n, n, n * 10, now(), now() + n * interval '1 second', now(), 6, 7, 4,
