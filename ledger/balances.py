@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -10,7 +10,6 @@ import asyncpg
 import msgspec
 
 from ledger import chart
-from ledger.chart import Kind, OwnerTag
 from ledger.errors import BookRefused
 from ledger.types import (
     AccountClass,
@@ -95,16 +94,35 @@ LIMIT 1
 
 # A line is a transfer to or from a lot: no capture, which spends what an authorization has taken from the wallet already, and
 # nothing of points that are held back.
-_STATEMENT = """
+# The lot's side of each transfer: points are positive where the lot is credited.
+_STATEMENTS = """
 SELECT
-    transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.debit, transfer.credit, transfer.amount,
-    transfer.campaign_no, transfer.event_key
-FROM ledger.transfer
-JOIN ledger.head ON head.book_id = transfer.book_id AND head.brand_id = $2
-WHERE transfer.book_id = $1 AND transfer.customer = $3 AND transfer.seq < coalesce($4, 9223372036854775807)
-    AND 1 IN (get_byte(transfer.debit, 11) >> 4, get_byte(transfer.credit, 11) >> 4)
-ORDER BY transfer.seq DESC
-LIMIT $5
+    wanted.customer, line.seq, line.posted_at, line.occurred_at, line.verb,
+    CASE WHEN line.gained THEN line.amount ELSE 0 END - CASE WHEN line.lost THEN line.amount ELSE 0 END,
+    nullif(ledger.account_expires_on_v1(line.lot), 'infinity'),
+    line.campaign_no, line.event_key,
+    CASE WHEN get_byte(line.other, 0) = 3 THEN line.other END
+FROM ledger.head
+CROSS JOIN LATERAL unnest($3::bigint[]) WITH ORDINALITY AS wanted (customer, place)
+CROSS JOIN LATERAL (
+    SELECT
+        transfer.*, side.gained, side.lost,
+        CASE WHEN side.gained THEN transfer.credit ELSE transfer.debit END AS lot,
+        CASE WHEN side.gained THEN transfer.debit ELSE transfer.credit END AS other
+    FROM ledger.transfer
+    CROSS JOIN LATERAL (
+        SELECT
+            get_byte(transfer.credit, 0) = 1 AND get_byte(transfer.credit, 11) >> 4 = 1 AS gained,
+            get_byte(transfer.debit, 0) = 1 AND get_byte(transfer.debit, 11) >> 4 = 1 AS lost
+    ) AS side
+    WHERE transfer.book_id = head.book_id AND transfer.customer = wanted.customer
+        AND transfer.seq < coalesce($4, 9223372036854775807)
+        AND 1 IN (get_byte(transfer.debit, 11) >> 4, get_byte(transfer.credit, 11) >> 4)
+    ORDER BY transfer.seq DESC
+    LIMIT $5
+) AS line
+WHERE head.book_id = $1 AND head.brand_id = $2
+ORDER BY wanted.place, line.seq DESC
 """
 
 
@@ -214,26 +232,20 @@ async def statement(
     pool: asyncpg.Pool[Any], book: Book, customer: int, *, before: int | None = None, limit: int = 100
 ) -> list[Entry]:
     """What changed a customer's spendable points, newest first; ``before`` is the last ``seq`` of the page before."""
-    rows = await pool.fetch(_STATEMENT, book.book_id, book.brand_id, customer, before, limit)
-    return [_entry(row) for row in rows]
+    return (await statements(pool, [(book, customer)], before=before, limit=limit))[book, customer]
 
 
-def _entry(row: Any) -> Entry:
-    seq, posted_at, occurred_at, verb, debit, credit, amount, campaign_no, event_key = row
-    gained, lost = _is_lot(credit), _is_lot(debit)
-    lot, other = (credit, debit) if gained else (debit, credit)
-    return Entry(
-        seq=seq,
-        posted_at=posted_at,
-        occurred_at=occurred_at,
-        verb=_VERBS[verb],
-        points=amount * (gained - lost),
-        expires_on=chart.expires_on_of(lot),
-        campaign_no=campaign_no,
-        event_key=event_key,
-        redemption=chart.number_of(other) if other[0] == OwnerTag.REDEMPTION else None,
-    )
-
-
-def _is_lot(account: bytes) -> bool:
-    return account[0] == OwnerTag.CUSTOMER and account[chart.OWNER_BYTES] >> 4 == Kind.LOT
+async def statements(
+    pool: asyncpg.Pool[Any], wanted: Collection[tuple[Book, int]], *, before: int | None = None, limit: int = 100
+) -> dict[tuple[Book, int], list[Entry]]:
+    """The same for many customers, in one statement for each book."""
+    found: dict[tuple[Book, int], list[Entry]] = {each: [] for each in wanted}
+    for book in dict.fromkeys(book for book, _ in wanted):
+        customers = [customer for of, customer in wanted if of == book]
+        rows = await pool.fetch(_STATEMENTS, book.book_id, book.brand_id, customers, before, limit)
+        for customer, seq, posted_at, occurred_at, verb, points, expires_on, campaign_no, event_key, other in rows:
+            redemption = None if other is None else chart.number_of(other)
+            found[book, customer].append(
+                Entry(seq, posted_at, occurred_at, _VERBS[verb], points, expires_on, campaign_no, event_key, redemption)
+            )
+    return found

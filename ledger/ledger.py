@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -207,6 +207,12 @@ class Ledger:
     async def statement(self, book: Book, customer: int, *, before: int | None = None, limit: int = 100) -> list[Entry]:
         """What happened to a customer's points, newest first."""
         return await balances.statement(self._pool, book, customer, before=before, limit=limit)
+
+    async def statements(
+        self, wanted: Collection[tuple[Book, int]], *, limit: int = 100
+    ) -> dict[tuple[Book, int], list[Entry]]:
+        """The newest of many customers' statements, in one statement for each book."""
+        return await balances.statements(self._pool, wanted, limit=limit)
 
     async def head(self, book: Book) -> Cut:
         """The book as it is now, as a cut that is not kept."""

@@ -420,7 +420,7 @@ class Spendable(msgspec.Struct, frozen=True):
     moved_to: int | None = None
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One line of a customer's statement. ``points`` is positive when the customer gained spendable points."""
 
     seq: int

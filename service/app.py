@@ -34,6 +34,7 @@ from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
+from service.customers.reading import thin_reads
 from service.demo_shop import routes as demo_shop_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
@@ -45,12 +46,15 @@ from service.links import routes as link_routes
 from service.links.link_host import open_link_host
 from service.natural_batches import NaturalBatches
 from service.observation import observe
+from service.pagination import LIMIT_DEFAULT
 from service.pieces import Room
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
 from service.test_clock import routes as test_clock_routes
 
 POOL_SIZE = 10
+STATEMENTS_AT_ONCE = 16
+"""So many are read together, of at most a hundred lines each: the event loop stands still while they come off the wire."""
 BATCH_ITEMS_IN_HAND = 4_000
 """So many items of batches are unpacked at the same time, as many as keep the ledger busy; it bounds memory."""
 ENGINE_SIZE = 4
@@ -102,7 +106,8 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         logging_config=None,
         event_emitter_backend=NoEvents,
     )
-    app.asgi_handler = observe(thin_route(app.state, link_routes.link_pages(app.state, app.asgi_handler)))
+    general = link_routes.link_pages(app.state, app.asgi_handler)
+    app.asgi_handler = observe(thin_route(app.state, thin_reads(app.state, general)))
     return app
 
 
@@ -152,6 +157,9 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "ledger": ledger,
                 "events": NaturalBatches(ledger.events),
                 "balances": NaturalBatches(ledger.balances),
+                "statements": NaturalBatches(
+                    functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE
+                ),
                 "clocks": BookClocks(ledger),
                 "room": Room(BATCH_ITEMS_IN_HAND),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),

@@ -9,17 +9,15 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from ledger import Ledger
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
-from service.customers import actions, verification
+from service.customers import actions, reading, verification
 from service.customers.schemas import (
     BalanceResponse,
     CustomerAnswer,
     CustomerBatch,
-    CustomerRef,
     CustomerResults,
     IdentityResponse,
     LookupBatch,
@@ -31,9 +29,8 @@ from service.customers.schemas import (
     VerificationResponse,
     VerifyRequest,
 )
-from service.identifiers import customer_id as public_number
 from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
 
 _READ = [requires(Scope.CUSTOMERS_READ)]
 _WRITE = [requires(Scope.CUSTOMERS_WRITE)]
@@ -109,32 +106,19 @@ async def merge_customers(
 @get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"])
 async def get_balance(customer_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> BalanceResponse:
     """What a customer can spend, by last day. A customer nobody has reported yet has nothing, and is not ``known``."""
-    brand = principal.brand
-    found = await actions.find(state, brand, CustomerRef(id=customer_id))
-    if found is None:
-        return BalanceResponse.of(customer_id, None)
-    known, balance = await actions.look(state, brand, found)
-    survivor = None if known.named == known.customer else public_number(known.customer)
-    return BalanceResponse.of(customer_id, balance, merged_into=survivor)
+    return await reading.balance(state, principal.brand, customer_id)
 
 
 @get("/v1/customers/{customer_id:str}/statement", guards=_READ, tags=["customers"])
 async def get_statement(
     customer_id: FromPath[str],
-    ledger: NamedDependency[Ledger],
     principal: NamedDependency[Principal],
     state: State,
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[StatementEntry]:
     """Every change of a customer's spendable points, newest first. Who was merged into another has the other's."""
-    brand = principal.brand
-    known = await actions.find(state, brand, CustomerRef(id=customer_id), now=True)
-    if known is None:
-        return Page(items=[], next=None)
-    entries = await ledger.statement(brand.book, known.customer, before=after, limit=limit + 1)
-    shown = [StatementEntry.of(entry, brand.book.book_id) for entry in entries]
-    return page(shown, limit=limit, cursor=lambda entry: entry.seq)
+    return await reading.statement(state, principal.brand, customer_id, after=after, limit=limit)
 
 
 @get("/v1/customers/{customer_id:str}/identities", guards=_READ, tags=["customers"])

@@ -279,7 +279,7 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class StatementEntry(msgspec.Struct, frozen=True, kw_only=True):
+class StatementEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of a customer's spendable points; ``points`` is negative when they left."""
 
     seq: int

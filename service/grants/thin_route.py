@@ -21,7 +21,6 @@ route (``routes.report_event``), which is the one that is described and that say
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -34,14 +33,12 @@ from service.bodies import SINGLE_BYTES_MAX, decode_struct
 from service.grants import actions
 from service.grants.schemas import GrantRequest
 from service.idempotency import REPLAYED
+from service.plain_requests import authorization_with_json, send_json
 from service.problems import Problem, send_problem
 
 PATH = "/v1/grants"
 
-_JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
-_HOST = re.compile(rb"[0-9A-Za-z.:\[\]-]*")
-_ELSEWHERE = frozenset({b"content-encoding", b"transfer-encoding"})
-_REPLAYED = (REPLAYED.lower().encode(), b"true")
+_REPLAYED = ((REPLAYED.lower().encode(), b"true"),)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -50,7 +47,8 @@ def thin_route(state: State, general: ASGIApp) -> ASGIApp:
     """Put the route in front of ``general``, the whole application, whose ``state`` it shares."""
 
     async def routed(scope: Any, receive: Receive, send: Send) -> None:
-        sent = _authorization(scope)
+        is_ours = scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST"
+        sent = authorization_with_json(scope, bytes_max=SINGLE_BYTES_MAX) if is_ours else None
         if sent is None:
             await general(scope, receive, send)
             return
@@ -64,32 +62,9 @@ def thin_route(state: State, general: ASGIApp) -> ASGIApp:
         if isinstance(answer, Exception):
             await send_problem(scope, send, answer)
             return
-        body = _encode(answer)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        if answer.replayed:
-            headers.append(_REPLAYED)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send_json(send, answer.status, _encode(answer), _REPLAYED if answer.replayed else ())
 
     return routed
-
-
-def _authorization(scope: Any) -> list[str] | None:
-    """What a plain request has in ``Authorization``; ``None`` for every other request."""
-    if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or scope["query_string"]:
-        return None
-    sent: list[str] = []
-    types = length = 0
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            sent.append(value.decode("latin-1"))
-        elif name == b"content-type":
-            types += 1 if value in _JSON else 2
-        elif name == b"content-length":
-            length = int(value) if value.isdigit() else 0
-        elif name in _ELSEWHERE or (name == b"host" and not _HOST.fullmatch(value)):
-            return None
-    return sent if types == 1 and 0 < length <= SINGLE_BYTES_MAX and not scope.get("root_path") else None
 
 
 async def _body(receive: Receive) -> bytes:

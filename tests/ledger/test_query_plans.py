@@ -36,10 +36,13 @@ LOAD = (
     SELECT $1, customer, 30, '2030-12-31' FROM generate_series(11, $2::bigint) AS customer
     """,
     """
-    INSERT INTO ledger.event
+    INSERT INTO ledger.event (
+        book_id, campaign_no, key, customer, seq, points, window_at, decided_at, campaign_version, principal, outcome, rule,
+        grade, action, channel, message_id, qualifier, source
+    )
     SELECT
-        $1, 1, decode(md5(customer::text), 'hex'), customer, customer, 10, now(), now(), NULL, 1, 1, 1, 0, 'B', 'click',
-        'email', 'loaded', '', 'api', NULL, NULL
+        $1, 1, decode(md5(customer::text), 'hex'), customer, customer, 10, now(), now(), 1, 1, 1, 0, 'B', 'click', 'email',
+        'loaded', '', 'api'
     FROM generate_series(11, $2::bigint) AS customer
     """,
     """
@@ -204,10 +207,13 @@ async def test_caps_cost_the_same_for_whoever_has_earned_much_before(owner: asyn
         WHERE transfer.customer = 11
         """,
         """
-        INSERT INTO ledger.event
+        INSERT INTO ledger.event (
+            book_id, campaign_no, key, customer, seq, points, window_at, decided_at, campaign_version, principal, outcome, rule,
+            grade, action, channel, message_id, qualifier, source
+        )
         SELECT
-            book_id, 1, decode(md5(n::text), 'hex'), 11, 1000000 + n, 5, window_at - interval '9 days', decided_at, NULL, 1,
-            1, 1, 0, 'B', 'click', 'sms', 'loaded ' || n, '', 'api', NULL, NULL
+            book_id, 1, decode(md5(n::text), 'hex'), 11, 1000000 + n, 5, window_at - interval '9 days', decided_at, 1, 1, 1, 0,
+            'B', 'click', 'sms', 'loaded ' || n, '', 'api'
         FROM ledger.event, generate_series(1, $1::integer) AS n
         WHERE event.customer = 11
         """,

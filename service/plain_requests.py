@@ -1,0 +1,59 @@
+"""Requests so plain that a route outside the framework may take them, and how it answers.
+
+Plain is what nearly every program sends. Whatever else a request says of its body, its host or its query concerns the
+framework, which knows what is right: such a request is left to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from litestar.types import Send
+
+_JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+_HOST = re.compile(rb"[0-9A-Za-z.:\[\]-]*")
+_ELSEWHERE = frozenset({b"content-encoding", b"transfer-encoding"})
+
+
+def authorization_with_json(scope: Any, *, bytes_max: int) -> list[str] | None:
+    """What a plain request with a JSON body of at most ``bytes_max`` has in ``Authorization``; ``None`` for any other."""
+    if scope["query_string"]:
+        return None
+    sent: list[str] = []
+    types = length = 0
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            sent.append(value.decode("latin-1"))
+        elif name == b"content-type":
+            types += 1 if value in _JSON else 2
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else 0
+        elif name in _ELSEWHERE or (name == b"host" and not _HOST.fullmatch(value)):
+            return None
+    return sent if types == 1 and 0 < length <= bytes_max and not scope.get("root_path") else None
+
+
+def authorization_without_body(scope: Any) -> list[str] | None:
+    """What a plain request without a body has in ``Authorization``; ``None`` for any other."""
+    if scope["query_string"]:
+        return None
+    sent: list[str] = []
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            sent.append(value.decode("latin-1"))
+        elif (
+            name in _ELSEWHERE
+            or (name == b"host" and not _HOST.fullmatch(value))
+            or (name == b"content-length" and value != b"0")
+        ):
+            return None
+    return None if scope.get("root_path") else sent
+
+
+async def send_json(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with a JSON document."""
+    always = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": [*always, *headers]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
