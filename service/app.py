@@ -32,6 +32,7 @@ from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
+from service.consents import routes as consent_routes
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
 from service.demo_shop import routes as demo_shop_routes
@@ -68,6 +69,7 @@ route_handlers: list[Any] = [
     *brand_settings_routes.route_handlers,
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,
+    *consent_routes.route_handlers,
     *grant_routes.route_handlers,
     *link_routes.route_handlers,
     *redemption_routes.route_handlers,

@@ -65,10 +65,10 @@ async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = Fals
     return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
 
 
-async def by_number(state: State, number: int) -> Known:
+async def by_number(state: State, brand: Brand, number: int) -> Known:
     """Who the customer of a number is now that was given out before: a link's, say."""
     directory: CustomerDirectory = state.customers
-    return await directory.by_number(number)
+    return await directory.by_number(brand, number)
 
 
 async def settle_group(state: State, brand: Brand, customer: int) -> Known:
@@ -182,7 +182,8 @@ async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> 
                     }
                     survivor = joined.person.as_known().customer
                     await record(connection, principal, "customer.merge", customer_id(survivor), after=done)
-                return joined
+            directory.forget_joined([joined])
+            return joined
         except (Changed, asyncpg.DeadlockDetectedError):
             continue
     raise RuntimeError("customers were changed elsewhere at every attempt")

@@ -10,6 +10,7 @@ import msgspec
 
 from service.brands.brand import Brand
 from service.customers.identities import Identity
+from service.customers.refused import Refused, refused_of
 
 LOCK = 1668641124  # "cust"
 """The first half of an advisory lock; the second is the brand."""
@@ -18,7 +19,7 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 
 # Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
 _WHO = """
-    numbered.customer AS named, survivor.customer, survivor.confirmed,
+    numbered.customer AS named, survivor.customer, survivor.confirmed, survivor.refused::text AS refused,
     CASE WHEN survivor.absorbed > 0 THEN ARRAY(
         SELECT member.customer FROM rewards.customer AS member
         WHERE member.merged_into = survivor.customer ORDER BY member.customer
@@ -26,7 +27,7 @@ _WHO = """
 """
 _SURVIVOR = """
 CROSS JOIN LATERAL (
-    SELECT final.customer, final.confirmed, final.absorbed
+    SELECT final.customer, final.confirmed, final.absorbed, final.refused
     FROM rewards.customer AS final
     WHERE final.customer = coalesce(numbered.merged_into, numbered.customer)
     OFFSET 0
@@ -61,6 +62,13 @@ ON CONFLICT (mac) DO NOTHING
 RETURNING identity.mac
 """
 _DETACH = "DELETE FROM rewards.identity WHERE identity.mac = ANY($1::bytea[]) RETURNING identity.mac, identity.customer"
+_LOCK_EACH = """
+SELECT customer.customer
+FROM rewards.customer
+WHERE customer.customer = ANY($1::bigint[]) AND customer.merged_into IS NULL
+ORDER BY customer.customer
+FOR NO KEY UPDATE
+"""
 _CONFIRM = """
 UPDATE rewards.customer SET confirmed = true
 WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed AND customer.merged_into IS NULL
@@ -83,13 +91,14 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     """Who a customer is now.
 
     ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,
-    any of these. ``confirmed`` says that the brand has given its own id for her.
+    any of these. ``confirmed`` says that the brand has given its own id for her, ``refused`` when she refused which channels.
     """
 
     customer: int
     confirmed: bool
     former: tuple[int, ...]
     named: int
+    refused: Refused = ()
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -170,6 +179,11 @@ async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[byt
     await attach(connection, brand, [(outdated[row["mac"]], row["customer"]) for row in removed])
 
 
+async def lock_each(connection: Connection, numbers: Collection[int]) -> set[int]:
+    """Wait for whoever changes one of these, until the end of the transaction, and say who of them was not merged away."""
+    return {row["customer"] for row in await connection.fetch(_LOCK_EACH, sorted(numbers))}
+
+
 async def confirm(connection: Connection, numbers: Sequence[int]) -> bool:
     """Note that the brand has given its own id for these; ``False`` if it had for one of them, or she was merged."""
     return not numbers or len(await connection.fetch(_CONFIRM, sorted(numbers))) == len(numbers)
@@ -187,5 +201,5 @@ async def merge(connection: Connection, moves: Mapping[int, tuple[int, bool]], a
     return len(moved) == len(numbers)
 
 
-def _known(named: int, customer: int, confirmed: bool, former: Sequence[int]) -> Known:
-    return Known(customer, confirmed, tuple(former), named)
+def _known(named: int, customer: int, confirmed: bool, refused: str | None, former: Sequence[int]) -> Known:
+    return Known(customer, confirmed, tuple(former), named, refused_of(refused))
