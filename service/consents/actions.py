@@ -4,7 +4,7 @@
     say_one    of one
     read       what holds for a customer, and all that was said
 
-Of a thousand it is three round trips and one transaction after the customers are looked up: what holds so far, what is new, and
+Of a thousand it is one transaction of a few statements after the customers are looked up: what holds so far, what is new, and
 what follows from it (see ``customers.refused``). A statement takes its turn with merges by the customers' rows.
 """
 
@@ -98,11 +98,12 @@ async def _say(
         try:
             async with pool.acquire() as connection, connection.transaction():
                 moved = numbers - await rows.lock_each(connection, numbers)
+                former = await rows.former_of(connection, numbers)
                 answers = [] if moved else await _take_down(connection, principal, items, people, now)
         except asyncpg.DeadlockDetectedError:
             continue
         # What was read before the commit must not be remembered behind it.
-        directory.forget(moved or numbers)
+        directory.forget([*numbers, *former])
         if not moved:
             return answers
     raise RuntimeError("customers were merged elsewhere at every attempt")

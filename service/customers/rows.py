@@ -69,6 +69,13 @@ WHERE customer.customer = ANY($1::bigint[]) AND customer.merged_into IS NULL
 ORDER BY customer.customer
 FOR NO KEY UPDATE
 """
+_FORMER_OF = """
+SELECT merged.customer
+FROM unnest($1::bigint[]) AS wanted (customer)
+CROSS JOIN LATERAL (
+    SELECT customer.customer FROM rewards.customer WHERE customer.merged_into = wanted.customer OFFSET 0
+) AS merged
+"""
 _CONFIRM = """
 UPDATE rewards.customer SET confirmed = true
 WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed AND customer.merged_into IS NULL
@@ -182,6 +189,11 @@ async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[byt
 async def lock_each(connection: Connection, numbers: Collection[int]) -> set[int]:
     """Wait for whoever changes one of these, until the end of the transaction, and say who of them was not merged away."""
     return {row["customer"] for row in await connection.fetch(_LOCK_EACH, sorted(numbers))}
+
+
+async def former_of(connection: Connection, survivors: Collection[int]) -> list[int]:
+    """The numbers that were merged into any of these."""
+    return [row["customer"] for row in await connection.fetch(_FORMER_OF, sorted(survivors))]
 
 
 async def confirm(connection: Connection, numbers: Sequence[int]) -> bool:

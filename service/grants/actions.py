@@ -5,7 +5,8 @@
     decided   whether that was decided before
 
 What can be computed again (no such campaign, not its time, paused, a channel she refuses, nothing to pay, a machine) is
-answered and not recorded. The rest is one order to the ledger for each event: it decides once, whoever reports it and how often.
+answered and not recorded. The rest is one order to the ledger for each event: it decides once, whoever reports it and how
+often.
 """
 
 from __future__ import annotations
