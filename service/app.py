@@ -21,6 +21,7 @@ from litestar.openapi import OpenAPIConfig
 
 from ledger import Ledger
 from service import database, docs, health, metrics, openapi, problems
+from service.attention import routes as attention_routes
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.auth.key_use import KeyUse
@@ -70,6 +71,7 @@ route_handlers: list[Any] = [
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,
     *consent_routes.route_handlers,
+    *attention_routes.route_handlers,
     *grant_routes.route_handlers,
     *link_routes.route_handlers,
     *redemption_routes.route_handlers,

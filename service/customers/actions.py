@@ -65,6 +65,14 @@ async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = Fals
     return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
 
 
+async def find_each(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Known | Problem | None]:
+    """The same for each of ``refs``, in order and in one statement, as they are now. What is wrong is its own problem."""
+    directory: CustomerDirectory = state.customers
+    read = [ref if isinstance(ref, Problem) else identities(ref, brand.brand_id, directory.keys, at="") for ref in refs]
+    found = iter(await directory.find_each(brand, [each for each in read if not isinstance(each, Problem)]))
+    return [each if isinstance(each, Problem) else next(found) for each in read]
+
+
 async def by_number(state: State, brand: Brand, number: int) -> Known:
     """Who the customer of a number is now that was given out before: a link's, say."""
     directory: CustomerDirectory = state.customers
@@ -137,18 +145,13 @@ async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRe
 
 async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[LookupAnswer | Problem]:
     """What is known of each of ``refs``, in order; nobody is created."""
-    directory: CustomerDirectory = state.customers
-    read = [ref if isinstance(ref, Problem) else identities(ref, brand.brand_id, directory.keys, at="") for ref in refs]
-    found = await directory.find_each(brand, [each for each in read if not isinstance(each, Problem)])
-    looked = await _points(state, brand, [known for known in found if known is not None])
-    known_of_each = iter(found)
+    found = await find_each(state, brand, refs)
+    looked = await _points(state, brand, [known for known in found if isinstance(known, Known)])
     answers: list[LookupAnswer | Problem] = []
-    for each in read:
-        if isinstance(each, Problem):
-            answers.append(each)
-            continue
-        known = next(known_of_each)
-        if known is None:
+    for known in found:
+        if isinstance(known, Problem):
+            answers.append(known)
+        elif known is None:
             answers.append(LookupAnswer(known=False, confirmed=False, balance=0, balance_seq=0))
         else:
             points, seq = looked[known.customer]
