@@ -47,7 +47,7 @@ def upgrade() -> None:
         schema="rewards",
         postgresql_where=sa.text("consent_no IS NOT NULL"),
     )
-    # Some 60 bytes and 10 µs more for each link that is minted; nothing for a visit, which changes no link.
+    # Some 32 bytes and 2 µs more for each link that is minted (10 before); nothing for a visit, which changes no link.
     op.create_index("link_by_customer", "link", ["customer", "minted_at"], schema="rewards")
     for statement in schema.statements(_RIGHTS):
         op.get_bind().exec_driver_sql(statement)

@@ -225,6 +225,7 @@ async def test_an_address_that_is_attached_brings_what_it_refused(called: Called
     assert await called.outcome({"id": "c-1"}, message_id="m-2") == "consent_refused"
 
 
+@pytest.mark.one_process("looks at what this process knows")
 async def test_the_last_turns_count(called: Called) -> None:
     items = [
         {
@@ -253,6 +254,7 @@ merges = st.tuples(st.just("merge"), st.integers(0, PEOPLE - 1), st.integers(0, 
 _examples = itertools.count()
 
 
+@pytest.mark.one_process("looks at what this process knows")
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(st.one_of(statements, statements, merges), min_size=1, max_size=12))
 async def test_what_holds_is_what_was_said_last_by_then_by_any_of_her_names(called: Called, steps: list[Any]) -> None:
