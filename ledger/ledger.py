@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from ledger import balances, books, happenings, merging, pending, posting, redemptions, refusals, trial_balance
+from ledger import attention, balances, books, happenings, merging, pending, posting, redemptions, refusals, trial_balance
 from ledger.errors import LedgerError
 from ledger.group_commit import GroupCommit
 from ledger.types import (
+    Attention,
     Balance,
     Book,
     BookClock,
@@ -32,6 +33,7 @@ from ledger.types import (
     Happening,
     MergeResult,
     Position,
+    Reach,
     Reconciliation,
     Redeem,
     Redemption,
@@ -213,6 +215,14 @@ class Ledger:
     ) -> dict[tuple[Book, int], list[Entry]]:
         """The newest of many customers' statements, in one statement for each book."""
         return await balances.statements(self._pool, wanted, limit=limit)
+
+    async def reach(self, book: Book, span: timedelta) -> Reach:
+        """How far back a span of time goes in the book, from now on by its clock."""
+        return await attention.reach(self._pool, book, span)
+
+    async def attention(self, within: Reach, customers: Sequence[int]) -> list[Attention]:
+        """On which messages each of ``customers`` was reported of late, and what that earned her, in one statement."""
+        return await attention.attention(self._pool, within, customers)
 
     async def head(self, book: Book) -> Cut:
         """The book as it is now, as a cut that is not kept."""

@@ -537,6 +537,43 @@ class Happening(msgspec.Struct, frozen=True):
     message_id: str | None
 
 
+class Reach(msgspec.Struct, frozen=True):
+    """How far back a span of time goes in a book: all that came after ``since``, up to ``until`` and whatever came meanwhile.
+
+    These are the transfers from ``seq`` on, and the decisions that moved no points from ``place`` on.
+    """
+
+    book: Book
+    since: datetime
+    until: datetime
+    seq: int
+    place: int
+
+
+class Sighting(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a customer on one channel and message within a `Reach`.
+
+    ``reported_at`` is when a report on it was decided last, ``None`` if all were decided before. ``rewards`` of her acts were
+    paid ``points``, the last at ``rewarded_at``. Without a ``message_id`` the report's details were erased.
+    """
+
+    channel: str
+    message_id: str | None
+    reported_at: datetime | None
+    rewards: int
+    points: int
+    rewarded_at: datetime | None
+
+
+class Attention(msgspec.Struct, frozen=True):
+    """All sightings of one customer, one for each channel and message. If there was too much to look at (see
+    ``attention.LOOKED_AT_MAX``) it is not ``complete``: there was this at least.
+    """
+
+    sightings: tuple[Sighting, ...]
+    complete: bool
+
+
 class BookClock(msgspec.Struct, frozen=True):
     """How a book's clock stands to the world's. It runs ``offset`` ahead, and never before the last posting."""
 

@@ -21,6 +21,7 @@ from litestar.openapi import OpenAPIConfig
 
 from ledger import Ledger
 from service import database, docs, health, metrics, openapi, problems
+from service.attention import routes as attention_routes
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.auth.key_use import KeyUse
@@ -32,6 +33,7 @@ from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
+from service.consents import routes as consent_routes
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
 from service.customers.reading import thin_reads
@@ -72,6 +74,8 @@ route_handlers: list[Any] = [
     *brand_settings_routes.route_handlers,
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,
+    *consent_routes.route_handlers,
+    *attention_routes.route_handlers,
     *grant_routes.route_handlers,
     *link_routes.route_handlers,
     *redemption_routes.route_handlers,

@@ -28,6 +28,13 @@ in_flight = Gauge("rewards_http_requests_in_flight", "Requests being answered.",
 
 waiting = Gauge("rewards_ledger_waiting", "Items in the queue in front of the books.", ["queue"], registry=REGISTRY)
 
+consent_refused = Counter(
+    "rewards_consent_refused",
+    "Reports, claims and links that were not taken because the customer had refused the channel.",
+    ["what"],
+    registry=REGISTRY,
+)
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 

@@ -44,7 +44,8 @@ class InTurns:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         await next(self._next)(scope, receive, send)
-        if scope["method"] not in {"GET", "HEAD"} and scope["path"].startswith(CONFIGURATION):
+        changes = scope["method"] not in {"GET", "HEAD"}
+        if changes and (scope["path"].startswith(CONFIGURATION) or "/consents" in scope["path"]):
             await asyncio.sleep(REMEMBERED_S)
 
 

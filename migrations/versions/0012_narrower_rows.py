@@ -7,7 +7,7 @@ from alembic import op
 from ledger import schema
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0010"
 
 
 def upgrade() -> None:

@@ -15,6 +15,7 @@ class Brand(msgspec.Struct, frozen=True):
     """A tenant and the book it keeps. ``mode`` and ``time_zone`` are fixed for ever.
 
     ``point_value`` is what its points are worth now; ``None``: nobody has said so, and redemptions are in points alone.
+    ``consent_no`` is how often its customers' consents had been changed when it was read.
     """
 
     brand_id: int
@@ -30,3 +31,4 @@ class Brand(msgspec.Struct, frozen=True):
     destination_hosts: tuple[str, ...]
     point_value: PointValue | None = None
     point_value_version: int | None = None
+    consent_no: int = 0

@@ -42,6 +42,7 @@ def brand_of_row(row: Row[Any]) -> Brand:
         destination_hosts=tuple(row.destination_hosts),
         point_value=None if row.value_points is None else PointValue(row.value_points, row.value_minor_units),
         point_value_version=row.point_value_version,
+        consent_no=row.consent_no,
     )
 
 

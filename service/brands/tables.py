@@ -35,6 +35,8 @@ brand = Table(
     Column("destination_hosts", ARRAY(Text), nullable=False, server_default="{}"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("point_value_version", Integer),
+    # How often consents of the brand's customers were changed: what tells other processes to look them up anew.
+    Column("consent_no", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("code", name="brand_code_is_unique"),
     UniqueConstraint("book_id", name="brand_keeps_its_own_book"),
     # Public ids begin with a short prefix such as cus_, so a code that begins with cus could be taken for one.

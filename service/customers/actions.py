@@ -88,10 +88,18 @@ async def find_active(state: State, brand: Brand, ref: CustomerRef) -> tuple[Kno
     return known if known is None or directory.is_settled(known) else await _settle(state, brand, known), is_active
 
 
-async def by_number(state: State, number: int) -> Known:
+async def find_each(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Known | Problem | None]:
+    """The same for each of ``refs``, in order and in one statement, as they are now. What is wrong is its own problem."""
+    directory: CustomerDirectory = state.customers
+    read = [ref if isinstance(ref, Problem) else identities(ref, brand.brand_id, directory.keys, at="") for ref in refs]
+    found = iter(await directory.find_each(brand, [each for each in read if not isinstance(each, Problem)]))
+    return [each if isinstance(each, Problem) else next(found) for each in read]
+
+
+async def by_number(state: State, brand: Brand, number: int) -> Known:
     """Who the customer of a number is now that was given out before: a link's, say."""
     directory: CustomerDirectory = state.customers
-    return await directory.by_number(number)
+    return await directory.by_number(brand, number)
 
 
 async def settle_group(state: State, brand: Brand, customer: int) -> Known:
@@ -218,7 +226,8 @@ async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> 
                     }
                     survivor = joined.person.as_known().customer
                     await record(connection, principal, "customer.merge", customer_id(survivor), after=done)
-                return joined
+            directory.forget_joined([joined])
+            return joined
         except (Changed, asyncpg.DeadlockDetectedError):
             continue
     raise RuntimeError("customers were changed elsewhere at every attempt")

@@ -6,10 +6,15 @@
     join            attaches names and merges, as far as it is allowed
     by_number       whom a number that was given out before stands for now
     settle          brings the book in line with who was merged, and forgets what was remembered of them
+    forget          has customers looked up anew
 
 An identity keeps the number it was attached to; which customer a number stands for changes when she is merged into another
 (``customer.merged_into``). What is remembered of that may be old. It does no harm: the ledger pays nobody for whom it is told
 fewer numbers than it knows, or more; it says that she has moved, and ``settle`` is the answer.
+
+When she refused which channels is remembered too, and no ledger would notice that it is old. So each brand counts the changes
+of its customers' consents. The brand that comes with a key has the count of at most a second ago; where it is higher than the
+one that was heard of last, those whom the changes concern are forgotten first.
 
 The transactions here are committed before anything is posted, and posting is idempotent: a crash in between leaves a customer
 without points, or a merge that the book does not know yet. The next report or look at her balance finds and finishes it.
@@ -17,6 +22,7 @@ without points, or a merge that the book does not know yet. The next report or l
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,12 +30,14 @@ from functools import partial
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.customers import rows
 from service.customers.identities import Identity, IdentityKind, deciding
 from service.customers.joining import Attach, Changed, Joined, Merge, decide, write
+from service.customers.refused import changed
 from service.customers.rows import Known
 from service.natural_batches import NaturalBatches
 from service.problems import Problem
@@ -38,6 +46,8 @@ from service.settings import IdentityKey
 REMEMBERED_MAX = 200_000
 TOGETHER_MAX = 50
 """Look-ups of at most so many names are made together with others that wait; more are a statement of their own anyway."""
+CHANGED_MAX = 20_000
+"""If more customers' consents were changed since the last look, everybody is forgotten instead of them."""
 ATTEMPTS = 5
 """How often something is tried again because others changed the same customers."""
 
@@ -62,10 +72,14 @@ class CustomerDirectory:
         self._numbers: OrderedDict[bytes, int] = OrderedDict()
         self._known: OrderedDict[int, Known] = OrderedDict()
         self._settled: dict[int, int] = {}
+        self._heard: dict[int, int] = {}
+        self._hearing = asyncio.Lock()
+        self._forgettings = 0
         self._stored: NaturalBatches[bytes, Known] = NaturalBatches(partial(rows.find_stored, pool))
 
     async def find(self, brand: Brand, identities: Sequence[Identity]) -> Known | None:
         """The customer whom one of ``identities`` names, the strongest first."""
+        await self._hear(brand)
         known = await self._recall(brand, identities)
         if not all(each.confirmed for each in known.values()):
             # The brand may have given her id elsewhere in the meantime.
@@ -94,7 +108,10 @@ class CustomerDirectory:
         An identity that nobody has yet is attached to the customer it came together with, if the caller ``may_attach``. An
         id of the brand's own never joins a customer that has one: two ids with one address between them are two customers. Nor
         does any name join the owner of a device who has names already: two who use one device are two customers.
+        What any of her names has refused, she has: a telephone number on a do-not-call list may be somebody else's name here.
         """
+        if brand.consent_no != self._heard.get(brand.brand_id):
+            await self._hear(brand)
         if len(people) == 1 and (remembered := self._remembered(people[0])) is not None:
             return [remembered]
         for _ in range(ATTEMPTS):
@@ -113,7 +130,9 @@ class CustomerDirectory:
         for _ in range(ATTEMPTS):
             with contextlib.suppress(Changed, asyncpg.DeadlockDetectedError):
                 async with self._pool.acquire() as connection, connection.transaction():
-                    return await self.join_within(connection, brand, wishes)
+                    joined = await self.join_within(connection, brand, wishes)
+                self.forget_joined(joined)
+                return joined
         raise RuntimeError("customers were changed elsewhere at every attempt")
 
     async def join_within(
@@ -129,8 +148,13 @@ class CustomerDirectory:
         self.forget(number for person in decision.people for number in person.numbers())
         return decision.answers
 
-    async def by_number(self, customer: int) -> Known:
+    def forget_joined(self, joined: Iterable[Joined | Problem]) -> None:
+        """Forget who was joined: once it is committed, what was read before must not be remembered."""
+        self.forget(number for each in joined if isinstance(each, Joined) for number in each.person.now.numbers())
+
+    async def by_number(self, brand: Brand, customer: int) -> Known:
         """Who the customer of this number is now."""
+        await self._hear(brand)
         return self._known.get(customer) or await self._read(customer)
 
     async def settle(self, ledger: Ledger, brand: Brand, customer: int) -> Known:
@@ -160,11 +184,24 @@ class CustomerDirectory:
 
     def forget(self, customers: Iterable[int]) -> None:
         """Read these, and who was one with them, anew the next time."""
+        self._forgettings += 1
         for customer in customers:
             known = self._known.pop(customer, None)
             if known is not None:
                 for number in (known.customer, *known.former):
                     self._known.pop(number, None)
+
+    async def _hear(self, brand: Brand) -> None:
+        """Forget whose consents were changed since this was done last, as far as ``brand`` knows of changes."""
+        heard = self._heard.setdefault(brand.brand_id, brand.consent_no)
+        if brand.consent_no <= heard:
+            return
+        async with self._hearing:
+            heard = self._heard[brand.brand_id]
+            if brand.consent_no > heard:
+                customers = await changed(self._pool, brand, heard, limit=CHANGED_MAX)
+                self.forget(list(self._known) if customers is None else customers)
+                self._heard[brand.brand_id] = brand.consent_no
 
     def _remembered(self, person: Sequence[Identity]) -> Known | None:
         """Who a person is, if all of her names are remembered: then there is nothing to attach."""
@@ -174,14 +211,15 @@ class CustomerDirectory:
             known = None if number is None else self._known.get(number)
             if known is None:
                 return None
-            strongest = strongest or known
+            strongest = known if strongest is None else _refusing(strongest, known)
         return strongest
 
     async def _read(self, customer: int) -> Known:
+        forgettings = self._forgettings
         known = await rows.find_by_number(self._pool, customer)
         if known is None:
             return Known(customer, confirmed=False, former=(), named=customer)
-        self._remember([known])
+        self._remember([known], forgettings)
         return known
 
     async def _resolve_once(
@@ -218,13 +256,15 @@ class CustomerDirectory:
                     if identity.kind is IdentityKind.ID:
                         to_confirm.add(owner.customer)
         if not new and not attached:
-            return [owner for owner in found if isinstance(owner, Known)]
+            return [_with_names(owner, person, assigned) for owner, person in zip(found, people, strict=True)]
         if not await self._write(brand, new, attached, sorted(to_confirm), by_device):
             self.forget(known.customer for _, known in attached)
             return None
         # Somebody may have been faster: what is stored now is what counts.
         settled = await self.look_up(brand, wanted)
-        return [next(settled[identity.mac] for identity in person if identity.mac in settled) for person in people]
+        return [
+            _with_names(next(settled[each.mac] for each in person if each.mac in settled), person, settled) for person in people
+        ]
 
     async def _nameless(
         self, brand: Brand, people: Sequence[Sequence[Identity]], assigned: dict[bytes, Known | _New]
@@ -292,6 +332,8 @@ class CustomerDirectory:
 
     async def look_up(self, brand: Brand, wanted: Sequence[Identity]) -> Mapping[bytes, Known]:
         """Whom each of ``wanted`` names, by what it is to be stored as; what is found under an old key is stored anew."""
+        self._heard.setdefault(brand.brand_id, brand.consent_no)
+        forgettings = self._forgettings
         macs = rows.macs_of(wanted)
         few = len(macs) <= TOGETHER_MAX
         found = rows.found_of(wanted, await (self._stored.get_many(macs) if few else rows.find_stored(self._pool, macs)))
@@ -302,10 +344,13 @@ class CustomerDirectory:
         self._numbers.update((mac, known.named) for mac, known in found.known.items())
         while len(self._numbers) > REMEMBERED_MAX:
             self._numbers.popitem(last=False)
-        self._remember(found.known.values())
+        self._remember(found.known.values(), forgettings)
         return found.known
 
-    def _remember(self, known: Iterable[Known]) -> None:
+    def _remember(self, known: Iterable[Known], forgettings: int) -> None:
+        """Remember what was read, unless somebody was forgotten since ``forgettings`` were counted: it may be of her."""
+        if forgettings != self._forgettings:
+            return
         self._known.update((each.named, each) for each in known)
         while len(self._known) > REMEMBERED_MAX:
             self._known.popitem(last=False)
@@ -345,3 +390,20 @@ def _owners_of_devices(wishes: Sequence[Attach | Merge], known: Mapping[bytes, K
     names = [name for wish in wishes if isinstance(wish, Attach) for name in wish.names if name.kind is IdentityKind.DEVICE]
     owners = [known[name.mac] for name in names if name.mac in known]
     return {owner.customer for owner in owners if not owner.confirmed}
+
+
+def _with_names(owner: Known | _New, person: Sequence[Identity], known: Mapping[bytes, Known | _New]) -> Known:
+    """Who a person is, with what whoever else she is called by has refused."""
+    assert isinstance(owner, Known)
+    for identity in person:
+        other = known.get(identity.mac)
+        if isinstance(other, Known):
+            owner = _refusing(owner, other)
+    return owner
+
+
+def _refusing(known: Known, other: Known) -> Known:
+    """The one, who has refused what the other has refused too."""
+    if not other.refused or other.customer == known.customer:
+        return known
+    return msgspec.structs.replace(known, refused=(*known.refused, *other.refused))

@@ -16,6 +16,7 @@ import msgspec
 from service.brands.brand import Brand
 from service.customers import rows
 from service.customers.identities import Identity, IdentityKind
+from service.customers.refused import bring_up
 from service.customers.rows import Known
 from service.problems import FieldError, Problem, not_found
 
@@ -222,6 +223,9 @@ async def write(connection: rows.Connection, brand: Brand, decision: Decision) -
     verified = [_number(each) for each in decision.people if each.into is None and each.absorbed and each.verified]
     if verified:
         await rows.refresh_verified(connection, verified)
+    if absorbed:
+        # What each of them had said of where she may be contacted is one story now.
+        await bring_up(connection, brand, sorted(absorbed))
 
 
 def _number(person: Person) -> int:

@@ -10,6 +10,7 @@ import msgspec
 
 from service.brands.brand import Brand
 from service.customers.identities import Identity, IdentityKind
+from service.customers.refused import Refused, refused_of
 
 LOCK = 1668641124  # "cust"
 """The first half of an advisory lock; the second is the brand."""
@@ -18,7 +19,7 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 
 # Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
 _WHO = """
-    numbered.customer AS named, survivor.customer, survivor.confirmed,
+    numbered.customer AS named, survivor.customer, survivor.confirmed, survivor.refused::text AS refused,
     CASE WHEN survivor.absorbed > 0 THEN ARRAY(
         SELECT member.customer FROM rewards.customer AS member
         WHERE member.merged_into = survivor.customer ORDER BY member.customer
@@ -27,7 +28,7 @@ _WHO = """
 """
 _SURVIVOR = """
 CROSS JOIN LATERAL (
-    SELECT final.customer, final.confirmed, final.absorbed, final.verified
+    SELECT final.customer, final.confirmed, final.absorbed, final.verified, final.refused
     FROM rewards.customer AS final
     WHERE final.customer = coalesce(numbered.merged_into, numbered.customer)
     OFFSET 0
@@ -95,6 +96,20 @@ FROM unnest(
 ) AS wanted (mac, kind, key_no, form, customer, number, verified_by, since)
 ON CONFLICT (mac) DO UPDATE SET verified_by = excluded.verified_by WHERE identity.verified_by IS NULL
 """
+_LOCK_EACH = """
+SELECT customer.customer
+FROM rewards.customer
+WHERE customer.customer = ANY($1::bigint[]) AND customer.merged_into IS NULL
+ORDER BY customer.customer
+FOR NO KEY UPDATE
+"""
+_FORMER_OF = """
+SELECT merged.customer
+FROM unnest($1::bigint[]) AS wanted (customer)
+CROSS JOIN LATERAL (
+    SELECT customer.customer FROM rewards.customer WHERE customer.merged_into = wanted.customer OFFSET 0
+) AS merged
+"""
 _CONFIRM = """
 UPDATE rewards.customer SET confirmed = true
 WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed AND customer.merged_into IS NULL
@@ -131,7 +146,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
     ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,
     any of these. ``confirmed`` says that the brand has given its own id for her, ``verified`` that one of her names is proved
-    to be hers.
+    to be hers, ``refused`` when she refused which channels.
     """
 
     customer: int
@@ -139,6 +154,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     former: tuple[int, ...]
     named: int
     verified: bool = False
+    refused: Refused = ()
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -255,6 +271,16 @@ async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[byt
     )
 
 
+async def lock_each(connection: Connection, numbers: Collection[int]) -> set[int]:
+    """Wait for whoever changes one of these, until the end of the transaction, and say who of them was not merged away."""
+    return {row["customer"] for row in await connection.fetch(_LOCK_EACH, sorted(numbers))}
+
+
+async def former_of(connection: Connection, survivors: Collection[int]) -> list[int]:
+    """The numbers that were merged into any of these."""
+    return [row["customer"] for row in await connection.fetch(_FORMER_OF, sorted(survivors))]
+
+
 async def confirm(connection: Connection, numbers: Sequence[int]) -> bool:
     """Note that the brand has given its own id for these; ``False`` if it had for one of them, or she was merged."""
     return not numbers or len(await connection.fetch(_CONFIRM, sorted(numbers))) == len(numbers)
@@ -280,5 +306,5 @@ async def refresh_verified(connection: Connection, numbers: Collection[int]) -> 
     await connection.execute(_REFRESH_VERIFIED, sorted(numbers))
 
 
-def _known(named: int, customer: int, confirmed: bool, former: Sequence[int], verified: bool) -> Known:
-    return Known(customer, confirmed, tuple(former), named, verified)
+def _known(named: int, customer: int, confirmed: bool, refused: str | None, former: Sequence[int], verified: bool) -> Known:
+    return Known(customer, confirmed, tuple(former), named, verified, refused_of(refused))

@@ -1,4 +1,5 @@
-"""The customer's tables: a number for the books, keyed hashes of what the brand calls her, and proofs that these are hers.
+"""The customer's tables: a number for the books, keyed hashes of what the brand calls her and proofs that these are hers, and
+where she may be contacted.
 
 All are look-up tables. No name, address or telephone number is stored: ``identity.mac`` is an HMAC of a normal form. What the
 brand says of its proof and its reasons is: to erase it, ``verification.proof`` and ``reason`` are set to null.
@@ -23,6 +24,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from service.database import metadata
 
@@ -41,9 +43,14 @@ customer = Table(
     # How many were merged into her: who has none, nearly everybody, costs no look-up.
     Column("absorbed", SmallInteger, nullable=False, server_default="0"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # When she began to refuse each channel, ended, began again ...: what follows from the rows of ``consent``, see refused.py.
+    Column("refused", JSONB, nullable=True),
+    # Which of the brand's changes of consents the last was that concerns her; NULL for nearly everybody.
+    Column("consent_no", BigInteger, nullable=True),
     CheckConstraint("absorbed BETWEEN 0 AND 7", name="customer_absorbs_at_most_seven"),
     CheckConstraint("merged_into IS NULL OR absorbed = 0", name="customer_is_merged_into_the_last_of_the_line"),
     Index("customer_by_survivor", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
+    Index("customer_by_consent", "brand_id", "consent_no", postgresql_where=text("consent_no IS NOT NULL")),
 )
 
 identity = Table(
@@ -91,4 +98,20 @@ verification = Table(
     ),
     UniqueConstraint("identity_no", "method", "proof", name="verification_has_a_proof_once"),
     Index("verification_by_identity", "identity_no", "verification_no"),
+)
+
+# What was said, when, and who told us; only ever added to. A merge leaves a row with the number it was said of.
+consent = Table(
+    "consent",
+    metadata,
+    Column("consent_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("brand_id", Integer, nullable=False),
+    Column("customer", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("refused", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("recorded_by", Integer, nullable=False),
+    UniqueConstraint("customer", "channel", "at", "refused", "source", name="consent_is_stated_once"),
 )

@@ -4,8 +4,9 @@
     claim     what a customer did with a link of ours
     decided   whether that was decided before
 
-What can be computed again (no such campaign, not its time, paused, nothing to pay, a machine) is answered and not recorded. The
-rest is one order to the ledger for each event: it decides once, whoever reports it and how often.
+What can be computed again (no such campaign, not its time, paused, a channel she refuses, nothing to pay, a machine) is
+answered and not recorded. The rest is one order to the ledger for each event: it decides once, whoever reports it and how
+often.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from litestar.datastructures import State
 
 from ledger import Event, EventName, Grade, GrantOutcome
 from ledger import GrantResult as Decision
+from service import metrics
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import Campaign, Standing, claimed_grade
 from service.customers import actions as customers
+from service.customers.refused import is_promised
 from service.customers.rows import Known
+from service.grants.consent import not_paid
 from service.grants.deciding import decide, decide_one
-from service.grants.orders import Act, event_keys
+from service.grants.orders import SOURCE_LINK, Act, event_keys
 from service.grants.schemas import (
     DECIDED,
     METADATA_BYTES_MAX,
@@ -70,6 +74,8 @@ class ClaimedLink(Protocol):
     def channel(self) -> str: ...
     @property
     def label(self) -> str: ...
+    @property
+    def minted_at(self) -> datetime: ...
 
 
 async def report_one(state: State, principal: Principal, item: GrantRequest, *, received_at: datetime) -> GrantAnswer | Problem:
@@ -80,6 +86,8 @@ async def report_one(state: State, principal: Principal, item: GrantRequest, *, 
     (known,) = await customers.resolve(state, principal.brand, [item.customer], may_attach=_may_attach(principal))
     if isinstance(known, Problem):
         return known
+    if known.refused and await not_paid(state, principal.brand, [(act, known)]):
+        return _with_ref(_ignored("consent_refused"), item)
     return _with_ref(_answer(act, await decide_one(state, principal.brand, act, known)), item)
 
 
@@ -124,6 +132,11 @@ async def _report_part(
             else:
                 wanted.append((index, act, known))
 
+    if any(known.refused for _, _, known in wanted):
+        left_out = await not_paid(state, brand, [(act, known) for _, act, known in wanted])
+        for n in left_out:
+            answers[wanted[n][0]] = _ignored("consent_refused")
+        wanted = [each for n, each in enumerate(wanted) if n not in left_out]
     decisions = await decide(state, brand, [(act, known) for _, act, known in wanted])
     for (index, act, _), decision in zip(wanted, decisions, strict=True):
         answers[index] = _answer(act, decision)
@@ -144,9 +157,15 @@ async def claim(
     act = await _act_of_link(state, link, brand, grade, received_at)
     if not isinstance(act, Act):
         return _ignored(act)
-    if await campaign_is_paused(state, link.campaign_no):
+    # What a link promised is kept to whoever refused the channel only afterwards.
+    refused = not is_promised(known.refused, link.channel, link.minted_at)
+    if refused or await campaign_is_paused(state, link.campaign_no):
         before = await decided(state, link, known, brand, received_at)
-        return _ignored("campaign_paused") if before is None else await _with_balance(state, brand, known, before)
+        if before is not None:
+            return await _with_balance(state, brand, known, before)
+        if refused:
+            metrics.consent_refused.labels("claim").inc()
+        return _ignored("consent_refused" if refused else "campaign_paused")
     (decision,) = await decide(state, brand, [(act, known)])
     answer = _answer(act, decision)
     if isinstance(answer, Problem):
@@ -200,7 +219,7 @@ async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Gra
         occurred_at=received_at,
         window_at=received_at,
         received_at=received_at,
-        source="link",
+        source=SOURCE_LINK,
         principal=0,
         metadata=None,
         may_wait=standing.waiting_actions,

@@ -17,6 +17,9 @@ from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
 from service.customers.rows import Known
 from service.grants.windows import business_date, last_day
 
+SOURCE_LINK = "link"
+"""The source of what was claimed by a link of ours."""
+
 _NO_RULE = -1
 
 

@@ -14,9 +14,10 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version, find_campaign
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
+from service.customers.refused import has_refused
 from service.customers.rows import Known
 from service.grants.deciding import decide
-from service.grants.orders import Act, cap_uses, order_of
+from service.grants.orders import SOURCE_LINK, Act, cap_uses, order_of
 from service.grants.schemas import RedecideRequest, RedecideResponse
 from service.grants.windows import business_date, last_day
 from service.problems import Problem, not_found
@@ -45,7 +46,10 @@ async def redecide(state: State, principal: Principal, campaign_id: str, asked: 
         # Whose details were erased cannot be told from others any more.
         if campaign is not None and refusal.message_id is not None:
             act = _act(refusal, refusal.message_id, campaign, now)
-            wanted.append((act, await customers.by_number(state, refusal.customer)))
+            known = await customers.by_number(state, brand, refusal.customer)
+            # A link's promise was looked at when it was claimed. Of all else she may have said since that she had refused it.
+            if refusal.source == SOURCE_LINK or not has_refused(known.refused, act.channel, act.occurred_at):
+                wanted.append((act, known))
 
     def order(act: Act, brand: Brand, known: Known) -> GrantOrder:
         return _order(act, brand, known, standing.current)

@@ -27,6 +27,7 @@ Reason = Literal[
     "campaign_not_started",
     "campaign_over",
     "campaign_paused",
+    "consent_refused",
     "no_rule",
     "machine",
 ]

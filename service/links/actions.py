@@ -19,12 +19,15 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import event_key
+from service import metrics
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
+from service.customers.refused import has_refused, is_promised
+from service.customers.rows import Known
 from service.links import link_tokens
 from service.links.destinations import DestinationRefused, normal_form
 from service.links.link_host import LinkHost
@@ -96,7 +99,7 @@ async def mint(
 async def _rows(
     state: State, principal: Principal, drafts: Sequence[_Draft | Problem], now: datetime
 ) -> dict[int, _NewLink | Problem]:
-    """The row of each draft, by its index; or what is wrong with its customer."""
+    """The row of each draft, by its index; or why there is none: what is wrong with its customer, or that she refuses it."""
     good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
     if not good:
         return {}
@@ -111,10 +114,29 @@ async def _rows(
     host: LinkHost = state.link_host
     host.last_known.see_brand(brand)
     host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
-    return {
-        index: known if isinstance(known, Problem) else _row(draft, known.customer, numbers[draft.destination], principal, now)
-        for (index, draft), known in zip(good.items(), resolved, strict=True)
+    rows: dict[int, _NewLink | Problem] = {}
+    refused: dict[int, Known] = {}
+    for (index, draft), known in zip(good.items(), resolved, strict=True):
+        if isinstance(known, Problem):
+            rows[index] = known
+            continue
+        rows[index] = _row(draft, known.customer, numbers[draft.destination], principal, now)
+        if has_refused(known.refused, draft.channel, now):
+            refused[index] = known
+    return rows | await _not_minted(state, refused, rows) if refused else rows
+
+
+async def _not_minted(state: State, refused: Mapping[int, Known], rows: Mapping[int, _NewLink | Problem]) -> dict[int, Problem]:
+    """Which of the links to those who have ``refused`` the channel are not given: all but those that were minted before."""
+    wanted = {index: row for index in refused if isinstance(row := rows[index], _NewLink)}
+    there = await links_by_id(state.pool, [row.link_id for row in wanted.values()])
+    answers = {
+        index: Problem("consent_refused", f"The customer has refused to be contacted on {row.channel}.")
+        for index, row in wanted.items()
+        if (link := there.get(row.link_id)) is None or not is_promised(refused[index].refused, link.channel, link.minted_at)
     }
+    metrics.consent_refused.labels("link").inc(len(answers))
+    return answers
 
 
 def _draft(request: LinkRequest, brand: Brand, campaign: Campaign | None, now: datetime) -> _Draft | Problem:

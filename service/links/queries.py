@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.customers.refused import refused_of
 from service.customers.rows import Known
 from service.links.tables import destination
 
@@ -46,14 +47,14 @@ _BY_ID = """
 SELECT
     found.link_id, found.brand_id, found.campaign_no, found.campaign_version, found.customer, found.message_id, found.action,
     found.channel, found.label, found.destination_no, found.sent_at, found.minted_at, found.expires_at, found.revoked_at,
-    leads_to.url, person.confirmed, person.verified
+    leads_to.url, person.confirmed, person.verified, person.refused
 FROM unnest($1::bytea[]) AS wanted (link_id)
 CROSS JOIN LATERAL (SELECT * FROM rewards.link WHERE link.link_id = wanted.link_id OFFSET 0) AS found
 CROSS JOIN LATERAL (
     SELECT destination.url FROM rewards.destination WHERE destination.destination_no = found.destination_no OFFSET 0
 ) AS leads_to
 LEFT JOIN LATERAL (
-    SELECT customer.confirmed, customer.verified
+    SELECT customer.confirmed, customer.verified, customer.refused::text AS refused
     FROM rewards.customer
     WHERE customer.customer = found.customer AND customer.merged_into IS NULL AND customer.absorbed = 0
     OFFSET 0
@@ -73,7 +74,10 @@ async def links_by_id(connection: Connection | asyncpg.Pool[Any], link_ids: Sequ
 def _read(row: asyncpg.Record) -> LinkRow:
     confirmed: bool | None = row["confirmed"]
     customer: int = row["customer"]
-    known = None if confirmed is None else Known(customer, confirmed, former=(), named=customer, verified=row["verified"])
+    known = None
+    if confirmed is not None:
+        refused = refused_of(row["refused"])
+        known = Known(customer, confirmed, former=(), named=customer, verified=row["verified"], refused=refused)
     return LinkRow(
         link_id=row["link_id"],
         brand_id=row["brand_id"],

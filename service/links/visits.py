@@ -25,6 +25,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
+from service.customers.refused import is_promised
 from service.customers.rows import Known
 from service.database import is_away
 from service.grants import actions as grants
@@ -164,7 +165,7 @@ async def _look_up(state: State, claims: LinkClaims, now: datetime) -> _Found | 
         return None
     clocks: BookClocks = state.clocks
     is_paused = await campaign_is_paused(state, row.campaign_no)
-    known = row.known or await customers.by_number(state, row.customer)
+    known = row.known or await customers.by_number(state, brand, row.customer)
     return _Found(row=row, known=known, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))
 
 
@@ -188,6 +189,8 @@ async def _offer(state: State, link: _Found, page: Page) -> Answer:
         page = Page.NOTHING_TO_EARN
     elif before := await _decided(state, link):
         page, points = _page_of(before), before.points
+    elif not is_promised(link.known.refused, link.row.channel, link.row.minted_at):
+        page = Page.NOTHING_TO_EARN
     elif link.is_paused:
         page = Page.PAUSED
     return respond(

@@ -27,7 +27,7 @@ BOOK_TABLES = {
     "redemption_step",
 }
 
-LOOK_UP_TABLES = {"customer", "identity", "verification", "link", "destination"}
+LOOK_UP_TABLES = {"customer", "identity", "verification", "consent", "link", "destination"}
 CONFIGURATION_TABLES = {
     "brand",
     "brand_point_value",

@@ -1,0 +1,137 @@
+"""Counting what customers were sent and what they earned, from the links that were minted for them and from the books.
+
+Two statements for each ``COUNTED_AT_ONCE`` customers, whatever numbers those have had. Nothing is kept for it: it costs a grant
+nothing, and a link an entry in an index. A message is known by the links that were minted for it and by what was reported on
+it: it counts while one of these lies within the span.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+from litestar.datastructures import State
+
+from ledger import Attention, Ledger, Reach
+from service.attention.schemas import Attended, AttendedChannel, AttentionAnswer
+from service.brands.brand import Brand
+from service.customers.rows import Known
+
+COUNTED_AT_ONCE = 250
+"""So many customers in one statement, so that none holds the event loop for long."""
+LINKS_MAX = 1_000
+"""So many links of one number are looked at, newest first, as many as of its transfers."""
+
+_LINKS = """
+SELECT wanted.n, minted.channel, minted.message_id, max(minted.minted_at) AS at, max(minted.looked_at) AS looked_at
+FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (customer, n)
+CROSS JOIN LATERAL (
+    SELECT newest.*, count(*) OVER () AS looked_at
+    FROM (
+        SELECT link.channel, link.message_id, link.minted_at
+        FROM rewards.link
+        WHERE link.customer = wanted.customer AND link.minted_at > $2
+        ORDER BY link.minted_at DESC
+        LIMIT $3
+    ) AS newest
+) AS minted
+GROUP BY wanted.n, minted.channel, minted.message_id
+"""
+
+
+async def count(
+    state: State, brand: Brand, people: Sequence[Known | None], span: timedelta
+) -> tuple[Reach, list[AttentionAnswer]]:
+    """What is known of each of ``people``, in order, and within which time."""
+    ledger: Ledger = state.ledger
+    within = await ledger.reach(brand.book, span)
+    answers: list[AttentionAnswer] = []
+    for start in range(0, len(people), COUNTED_AT_ONCE):
+        answers += await _count(state, within, people[start : start + COUNTED_AT_ONCE])
+        await asyncio.sleep(0)
+    return within, answers
+
+
+async def _count(state: State, within: Reach, people: Sequence[Known | None]) -> list[AttentionAnswer]:
+    ledger: Ledger = state.ledger
+    numbers = [number for known in people if known is not None for number in (known.customer, *known.former)]
+    acted = dict(zip(numbers, await ledger.attention(within, numbers), strict=True)) if numbers else {}
+    minted = await _links(state.pool, numbers, within.since) if numbers else {}
+    return [_answer(known, acted, minted) for known in people]
+
+
+class _Minted(msgspec.Struct, frozen=True, gc=False):
+    channel: str
+    message_id: str
+    at: datetime
+    looked_at: int
+
+
+async def _links(pool: asyncpg.Pool[Any], numbers: Sequence[int], since: datetime) -> dict[int, list[_Minted]]:
+    found: dict[int, list[_Minted]] = {number: [] for number in numbers}
+    rows: list[Any] = await pool.fetch(_LINKS, numbers, since, LINKS_MAX)
+    for n, *minted in rows:
+        found[numbers[n - 1]].append(_Minted(*minted))
+    return found
+
+
+class _Tally:
+    """What is counted of one customer, on one channel or on all."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, datetime] = {}
+        self.rewards = 0
+        self.points = 0
+        self.rewarded_at: datetime | None = None
+
+    def see(self, message_id: str | None, at: datetime | None) -> None:
+        """Count a message once, however often it is seen."""
+        if message_id is not None and at is not None:
+            self.messages[message_id] = max(at, self.messages.get(message_id, at))
+
+    def earn(self, rewards: int, points: int, at: datetime | None) -> None:
+        """Count acts that were rewarded."""
+        self.rewards += rewards
+        self.points += points
+        if at is not None:
+            self.rewarded_at = at if self.rewarded_at is None else max(self.rewarded_at, at)
+
+    def told(self) -> dict[str, Any]:
+        """The fields of an answer."""
+        return {
+            "messages": len(self.messages),
+            "last_message_at": max(self.messages.values(), default=None),
+            "rewards": self.rewards,
+            "points": self.points,
+            "last_rewarded_at": self.rewarded_at,
+        }
+
+
+def _answer(known: Known | None, acted: dict[int, Attention], minted: dict[int, list[_Minted]]) -> AttentionAnswer:
+    total = _Tally()
+    channels: dict[str, _Tally] = {}
+
+    def tallies(channel: str) -> Iterable[_Tally]:
+        return total, channels.setdefault(channel, _Tally())
+
+    complete = True
+    for number in () if known is None else (known.customer, *known.former):
+        complete = complete and acted[number].complete
+        for seen in acted[number].sightings:
+            for tally in tallies(seen.channel):
+                tally.see(seen.message_id, seen.reported_at)
+                tally.earn(seen.rewards, seen.points, seen.rewarded_at)
+        for link in minted[number]:
+            complete = complete and link.looked_at < LINKS_MAX
+            for tally in tallies(link.channel):
+                tally.see(link.message_id, link.at)
+    return AttentionAnswer(
+        known=known is not None,
+        complete=complete,
+        total=Attended(**total.told()),
+        channels=[AttendedChannel(channel=channel, **channels[channel].told()) for channel in sorted(channels)],
+    )

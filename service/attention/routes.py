@@ -1,0 +1,80 @@
+"""Attention over HTTP."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from service.attention import queries
+from service.attention.schemas import AttentionResponse, AttentionResults, result_of
+from service.auth.guards import count_items, requires
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.bodies import BATCH_BYTES_MAX
+from service.customers import actions as customers
+from service.customers.schemas import CustomerRef, LookupBatch
+from service.problems import Problem
+
+DAYS_DEFAULT = 30
+
+Days = Annotated[int, QueryParameter(ge=1, le=90, description="How far back to count: so many times 24 hours, up to now.")]
+
+_READ = [requires(Scope.CUSTOMERS_READ)]
+
+
+@get("/v1/customers/{customer_id:str}/attention", guards=_READ, tags=["customers"])
+async def get_attention(
+    customer_id: FromPath[str], principal: NamedDependency[Principal], state: State, days: Days = DAYS_DEFAULT
+) -> AttentionResponse:
+    """How many messages a customer was sent of late, on each channel, and what they earned her. Ask before you send.
+
+    Messages are those for which links were minted for her or on which she was reported. What is exactly as old as the span is
+    no longer counted. Who was merged into another has the other's.
+    """
+    brand = principal.brand
+    (known,) = await customers.find_each(state, brand, [CustomerRef(id=customer_id)])
+    if isinstance(known, Problem):
+        raise known
+    within, (answer,) = await queries.count(state, brand, [known], timedelta(days=days))
+    return AttentionResponse(customer=customer_id, since=within.since, until=within.until, **msgspec.structs.asdict(answer))
+
+
+@post(
+    "/v1/customers/attention",
+    guards=_READ,
+    status_code=200,
+    request_max_body_size=BATCH_BYTES_MAX,
+    tags=["customers"],
+)
+async def look_up_attention(
+    data: JSONBody[LookupBatch],
+    principal: NamedDependency[Principal],
+    state: State,
+    request: Request[Any, Any, Any],
+    days: Days = DAYS_DEFAULT,
+) -> AttentionResults:
+    """The same of many customers, by id, email or phone. Nobody is created."""
+    await count_items(request, principal, len(data))
+    brand = principal.brand
+    found = await customers.find_each(state, brand, await data.items())
+    people = [each for each in found if not isinstance(each, Problem)]
+    within, counted = await queries.count(state, brand, people, timedelta(days=days))
+    answers = iter(counted)
+    request_id: str = request.scope["state"]["request_id"]
+    return AttentionResults(
+        since=within.since,
+        until=within.until,
+        results=[
+            result_of(index, each if isinstance(each, Problem) else next(answers), request_id=request_id)
+            for index, each in enumerate(found)
+        ],
+    )
+
+
+route_handlers: list[Any] = [get_attention, look_up_attention]

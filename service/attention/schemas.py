@@ -1,0 +1,79 @@
+"""Attention on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from service.problems import Problem, ProblemDocument
+
+
+class Attended(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages she was sent, as far as is known here, how many of her acts were rewarded and with how many points.
+
+    With the time of the last of each.
+    """
+
+    messages: int
+    last_message_at: datetime | None
+    rewards: int
+    points: int
+    last_rewarded_at: datetime | None
+
+
+class AttendedChannel(Attended, frozen=True, kw_only=True):
+    """The same on one channel."""
+
+    channel: str
+
+
+class AttentionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one customer, on all channels together and on each of which anything is known.
+
+    A message that was on two channels is one of the ``total``. ``complete`` is false where there was too much to look at:
+    then it was this at least. ``known`` is false for a customer of whom nobody has told us yet.
+    """
+
+    known: bool
+    complete: bool
+    total: Attended
+    channels: Sequence[AttendedChannel]
+
+
+class AttentionResponse(AttentionAnswer, frozen=True, kw_only=True):
+    """What is known of one customer after ``since``, up to ``until``, which is now."""
+
+    customer: str
+    since: datetime
+    until: datetime
+
+
+class AttentionResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is known of one item's customer, or what is wrong with the item."""
+
+    index: int
+    status: int
+    known: bool | msgspec.UnsetType = msgspec.UNSET
+    complete: bool | msgspec.UnsetType = msgspec.UNSET
+    total: Attended | msgspec.UnsetType = msgspec.UNSET
+    channels: Sequence[AttendedChannel] | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class AttentionResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request: what is known after ``since``, up to ``until``, which is now."""
+
+    since: datetime
+    until: datetime
+    results: list[AttentionResult]
+
+
+def result_of(index: int, answer: AttentionAnswer | Problem, *, request_id: str) -> AttentionResult:
+    """Say what is known of an item's customer."""
+    if isinstance(answer, Problem):
+        return AttentionResult(index=index, status=answer.status, problem=answer.document(request_id))
+    return AttentionResult(
+        index=index, status=200, known=answer.known, complete=answer.complete, total=answer.total, channels=answer.channels
+    )

@@ -1,0 +1,182 @@
+"""Taking down where customers may be contacted.
+
+    say        what was said of many customers and channels, each for itself
+    say_one    of one
+    read       what holds for a customer, and all that was said
+
+Of a thousand it is one transaction of a few statements after the customers are looked up: what holds so far, what is new, and
+what follows from it (see ``customers.refused``). A statement takes its turn with merges by the customers' rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+from litestar.datastructures import State
+
+from ledger import Position
+from service.auth.principal import Principal
+from service.brands.brand import Brand
+from service.consents import queries
+from service.consents.queries import Said, Statement
+from service.consents.schemas import ConsentAnswer, ConsentItem, ConsentRequest, ConsentResponse, ConsentsResponse
+from service.customers import actions as customers
+from service.customers import refused, rows
+from service.customers.directory import ATTEMPTS, CustomerDirectory
+from service.customers.identities import is_own_id
+from service.customers.rows import Known
+from service.customers.schemas import CustomerRef
+from service.identifiers import customer_id as public_number
+from service.identifiers import key_id, position
+from service.problems import Problem, invalid_field, not_found
+
+AHEAD_MAX = timedelta(minutes=5)
+"""How far a teller's clock may be ahead of ours, as a reporter's of grants."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+_SAID_AT_ONCE = 1_000
+"""A longer batch is cut: whoever else is told something of the brand's customers waits while one is written."""
+
+
+async def say(
+    state: State, principal: Principal, items: Sequence[ConsentItem | Problem], *, now: datetime
+) -> list[ConsentAnswer | Problem]:
+    """Take each item down, in order; what is wrong with one item concerns that item alone. The same again changes nothing."""
+    answers: list[ConsentAnswer | Problem] = []
+    for start in range(0, len(items), _SAID_AT_ONCE):
+        part = [_checked(item, now) for item in items[start : start + _SAID_AT_ONCE]]
+        good = [item for item in part if isinstance(item, ConsentItem)]
+        said = iter(await _say(state, principal, good, now) if good else [])
+        answers += [item if isinstance(item, Problem) else next(said) for item in part]
+    return answers
+
+
+async def say_one(
+    state: State, principal: Principal, own_id: str, channel: str, wanted: ConsentRequest, *, now: datetime
+) -> ConsentAnswer:
+    """The same of one customer and channel, which the path has."""
+    if not is_own_id(own_id):
+        raise not_found("customer")
+    item = ConsentItem(
+        customer=CustomerRef(id=own_id), channel=channel, status=wanted.status, at=wanted.at, source=wanted.source
+    )
+    (answer,) = await say(state, principal, [item], now=now)
+    if isinstance(answer, Problem):
+        raise answer
+    return answer
+
+
+async def read(state: State, brand: Brand, own_id: str, *, before: Position | None, limit: int) -> ConsentsResponse:
+    """What holds for a customer, and a page of all that was said of her."""
+    known = await customers.find(state, brand, CustomerRef(id=own_id), now=True)
+    if known is None:
+        return ConsentsResponse(customer=own_id, known=False, current=(), history=(), next=None)
+    numbers = (known.customer, *known.former)
+    history = await queries.history(state.pool, numbers, before=before, limit=limit + 1)
+    return ConsentsResponse(
+        customer=own_id,
+        known=True,
+        current=[_shown(said) for said in await queries.current(state.pool, numbers)],
+        history=[_shown(said) for said in history[:limit]],
+        next=position(queries.cursor(history[limit - 1])) if len(history) > limit else None,
+    )
+
+
+async def _say(
+    state: State, principal: Principal, items: Sequence[ConsentItem], now: datetime
+) -> list[ConsentAnswer | Problem]:
+    """Look the customers up, as reports would, and take down what was said of each."""
+    directory: CustomerDirectory = state.customers
+    pool: asyncpg.Pool[Any] = state.pool
+    for _ in range(ATTEMPTS):
+        people = await customers.resolve(state, principal.brand, [item.customer for item in items])
+        numbers = {known.customer for known in people if isinstance(known, Known)}
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                moved = numbers - await rows.lock_each(connection, numbers)
+                former = await rows.former_of(connection, numbers)
+                answers = [] if moved else await _take_down(connection, principal, items, people, now)
+        except asyncpg.DeadlockDetectedError:
+            continue
+        # What was read before the commit must not be remembered behind it.
+        directory.forget([*numbers, *former])
+        if not moved:
+            return answers
+    raise RuntimeError("customers were merged elsewhere at every attempt")
+
+
+async def _take_down(
+    connection: queries.Connection,
+    principal: Principal,
+    items: Sequence[ConsentItem],
+    people: Sequence[Known | Problem],
+    now: datetime,
+) -> list[ConsentAnswer | Problem]:
+    wanted = {
+        index: Said(known.customer, item.channel, item.at or now, item.status == "refused", item.source)
+        for index, (item, known) in enumerate(zip(items, people, strict=True))
+        if isinstance(known, Known)
+    }
+    found = dict(zip(wanted, await queries.standing(connection, list(wanted.values())), strict=True))
+    new: dict[Said, int] = {}
+    holds: dict[tuple[int, str], Statement | Said | None] = {}
+    for index, said in wanted.items():
+        was_said, before = found[index]
+        last = holds.setdefault((said.customer, said.channel), before)
+        # Without a time it says that it is so: if it is, there is nothing to say.
+        is_so = items[index].at is None and last is not None and (last.refused, last.source) == (said.refused, said.source)
+        if was_said or said in new or is_so:
+            continue
+        new[said] = index
+        if last is None or (said.at, said.refused) >= (last.at, last.refused):
+            holds[said.customer, said.channel] = said
+    stored = await _store(connection, principal, list(new), now)
+
+    answers: list[ConsentAnswer | Problem] = []
+    for index, known in enumerate(people):
+        if isinstance(known, Problem):
+            answers.append(known)
+            continue
+        said = wanted[index]
+        last = holds[said.customer, said.channel]
+        assert last is not None
+        current = stored[last] if isinstance(last, Said) else last
+        answers.append(ConsentAnswer(recorded=new.get(said) == index, current=_shown(current)))
+    return answers
+
+
+async def _store(
+    connection: queries.Connection, principal: Principal, new: Sequence[Said], now: datetime
+) -> dict[Said, Statement]:
+    if not new:
+        return {}
+    brand = principal.brand
+    stored = await queries.insert(connection, brand.brand_id, new, recorded_at=now, recorded_by=principal.api_key_id)
+    await refused.bring_up(connection, brand, sorted({said.customer for said in new}))
+    return stored
+
+
+def _checked(item: ConsentItem | Problem, now: datetime) -> ConsentItem | Problem:
+    if isinstance(item, Problem) or item.at is None:
+        return item
+    if item.at < EARLIEST:
+        return invalid_field("/at", f"must not lie before {EARLIEST.year}")
+    if item.at > now + AHEAD_MAX:
+        return invalid_field("/at", "must not lie in the future")
+    return msgspec.structs.replace(item, at=item.at.astimezone(UTC))
+
+
+def _shown(said: Statement) -> ConsentResponse:
+    return ConsentResponse(
+        channel=said.channel,
+        status="refused" if said.refused else "granted",
+        at=said.at,
+        source=said.source,
+        recorded_at=said.recorded_at,
+        recorded_by=key_id(said.recorded_by),
+        said_of=public_number(said.customer),
+    )

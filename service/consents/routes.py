@@ -1,0 +1,95 @@
+"""Consents over HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from litestar import Request, get, post, put
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from service.auth.guards import count_items, requires
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.bodies import BATCH_BYTES_MAX
+from service.consents import actions
+from service.consents.schemas import (
+    ConsentAnswer,
+    ConsentBatch,
+    ConsentRequest,
+    ConsentResults,
+    ConsentsResponse,
+    result_of,
+)
+from service.identifiers import parse_position
+from service.openapi import problems
+from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit
+from service.problems import Problem
+
+_READ = [requires(Scope.CUSTOMERS_READ)]
+_WRITE = [requires(Scope.CUSTOMERS_WRITE)]
+
+_CHANNEL = re.compile(r"[a-z][a-z0-9_.]{0,31}")
+
+
+@put(
+    "/v1/customers/{customer_id:str}/consents/{channel:str}",
+    guards=_WRITE,
+    tags=["customers"],
+    responses=problems("not_found"),
+)
+async def put_consent(
+    customer_id: FromPath[str],
+    channel: FromPath[str],
+    data: JSONBody[ConsentRequest],
+    principal: NamedDependency[Principal],
+    state: State,
+) -> ConsentAnswer:
+    """Say whether a customer may be contacted on a channel.
+
+    What she does there while she refuses it is not paid, from `at` on until she grants it again: by when it happens, in
+    whichever order we are told. The same again changes nothing. Another process of the API follows within a second.
+    """
+    if not _CHANNEL.fullmatch(channel):
+        raise Problem("not_found", "A channel is lower case, at most 32 characters, such as email.")
+    now = await state.clocks.now(principal.brand)
+    return await actions.say_one(state, principal, customer_id, channel, data, now=now)
+
+
+@post(
+    "/v1/consents/batch",
+    guards=_WRITE,
+    status_code=200,
+    request_max_body_size=BATCH_BYTES_MAX,
+    tags=["customers"],
+)
+async def put_consents(
+    data: JSONBody[ConsentBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> ConsentResults:
+    """Say it of many: a do-not-call list, say. What is wrong with one item concerns that item alone.
+
+    Customers are named by id, email or phone. A name that nobody has yet is honoured too, once somebody is reported under it.
+    """
+    await count_items(request, principal, len(data))
+    now = await state.clocks.now(principal.brand)
+    answers = await actions.say(state, principal, await data.items(), now=now)
+    request_id: str = request.scope["state"]["request_id"]
+    return ConsentResults([result_of(index, answer, request_id=request_id) for index, answer in enumerate(answers)])
+
+
+@get("/v1/customers/{customer_id:str}/consents", guards=_READ, tags=["customers"])
+async def get_consents(
+    customer_id: FromPath[str],
+    principal: NamedDependency[Principal],
+    state: State,
+    after: AfterPosition = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> ConsentsResponse:
+    """What holds for each channel, and all that was said, latest first. Who was merged into another has the other's too."""
+    before = None if after is None else parse_position(after)
+    return await actions.read(state, principal.brand, customer_id, before=before, limit=limit)
+
+
+route_handlers: list[Any] = [put_consent, put_consents, get_consents]

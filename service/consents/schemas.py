@@ -1,0 +1,123 @@
+"""Consents on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from service.bodies import Batch, Body, Slug
+from service.customers.schemas import CustomerRef
+from service.plain_words import NO_CONTROL_CHARACTERS
+from service.problems import Problem, ProblemDocument
+
+Status = Literal["granted", "refused"]
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+Source = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=256,
+        pattern=NO_CONTROL_CHARACTERS,
+        description="Where it was said: a form, a call, a list. At most 256 bytes of UTF-8. Kept as it is: no names in it.",
+        extra={"bytes_max": 256},
+    ),
+]
+
+
+class ConsentRequest(Body, frozen=True):
+    """Whether the customer may be contacted on the channel."""
+
+    status: Status
+    source: Source
+    at: Instant | None = None
+    """When she said so. Absent: now."""
+
+    example: ClassVar[dict[str, Any]] = {"status": "refused", "source": "call centre", "at": "2026-11-02T10:15:00Z"}
+
+
+class ConsentItem(Body, frozen=True):
+    """Whether one customer may be contacted on one channel. Nobody need know her yet: she is honoured once she is reported."""
+
+    customer: CustomerRef
+    channel: Slug
+    status: Status
+    source: Source
+    at: Instant | None = None
+    """When she said so. Absent: now."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "customer": {"phone": "+4930901820"},
+        "channel": "voice",
+        "status": "refused",
+        "source": "national do-not-call list 2026-11",
+    }
+
+
+class ConsentBatch(Batch[ConsentItem]):
+    """A JSON array, or NDJSON with one statement a line; at most 10,000."""
+
+
+class ConsentResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said of a channel, when and where, and when and by which key we were told.
+
+    ``said_of`` is our number of the customer it was said of: after a merge it may be one that was merged into her.
+    """
+
+    channel: str
+    status: Status
+    at: datetime
+    source: str
+    recorded_at: datetime
+    recorded_by: str
+    said_of: str
+
+
+class ConsentAnswer(msgspec.Struct, frozen=True):
+    """``recorded`` is whether it is new in the history. ``current`` is what holds for the channel now: what was said last.
+
+    An older statement that comes late is recorded and does not change ``current``.
+    """
+
+    recorded: bool
+    current: ConsentResponse
+
+
+class ConsentResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of one item: what a single call answers, or a problem. ``index`` counts every item, also the broken ones."""
+
+    index: int
+    status: int
+    recorded: bool | msgspec.UnsetType = msgspec.UNSET
+    current: ConsentResponse | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class ConsentResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request."""
+
+    results: list[ConsentResult]
+
+
+def result_of(index: int, answer: ConsentAnswer | Problem, *, request_id: str) -> ConsentResult:
+    """Say what became of an item."""
+    if isinstance(answer, Problem):
+        return ConsentResult(index=index, status=answer.status, problem=answer.document(request_id))
+    return ConsentResult(index=index, status=200, recorded=answer.recorded, current=answer.current)
+
+
+class ConsentsResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for each channel of which anything was said, and a page of the history, latest first; ``next`` as of any list.
+
+    A channel of which nothing was said is not refused. ``known`` is false for a customer of whom nobody has told us yet.
+    """
+
+    customer: str
+    known: bool
+    current: Sequence[ConsentResponse]
+    history: Sequence[ConsentResponse]
+    next: str | None

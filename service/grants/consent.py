@@ -1,0 +1,51 @@
+"""What a customer does on a channel while she refuses it is not paid.
+
+It can be computed again, so it is answered (``consent_refused``) and not recorded. What was decided before stays decided: a
+retry of it is answered as it was. Only who has refused something costs the look-up that this takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar.datastructures import State
+
+from ledger import Event, EventName, GrantOutcome
+from service import metrics
+from service.brands.brand import Brand
+from service.customers.refused import has_refused
+from service.customers.rows import Known
+from service.grants.orders import Act, event_keys
+from service.natural_batches import NaturalBatches
+
+_reports = metrics.consent_refused.labels("report")
+
+
+async def not_paid(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
+    """Which of ``wanted``, by index, are not to be decided."""
+    doubtful = {
+        index: (act, known)
+        for index, (act, known) in enumerate(wanted)
+        if known.refused and has_refused(known.refused, act.channel, act.occurred_at)
+    }
+    if not doubtful:
+        return set()
+    events: NaturalBatches[EventName, Event] = state.events
+    names = {
+        index: [(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)]
+        for index, (act, known) in doubtful.items()
+    }
+    found = await events.get_many({name for of_one in names.values() for name in of_one})
+    left_out = {
+        index
+        for index, (act, _) in doubtful.items()
+        if not any(_is_decided(act, found[name]) for name in names[index] if name in found)
+    }
+    _reports.inc(len(left_out))
+    return left_out
+
+
+def _is_decided(act: Act, event: Event) -> bool:
+    """Whether a report of the act changes nothing any more."""
+    waits = act.rule is not None and not act.campaign.rules[act.rule].pays_at_once(act.grade)
+    return waits or event.outcome is not GrantOutcome.WAITING
