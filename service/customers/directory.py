@@ -3,12 +3,14 @@
     find            looks up, creates nothing
     resolve         looks up; whom nobody knows gets a number
     join            attaches names and merges, as far as it is allowed
+    split_within    takes apart again who was merged by mistake
     by_number       whom a number that was given out before stands for now
-    settle          brings the book in line with who was merged, and forgets what was remembered of them
+    settle          brings the book in line with who was merged and split, and forgets what was remembered of them
 
 An identity keeps the number it was attached to; which customer a number stands for changes when she is merged into another
-(``customer.merged_into``). What is remembered of that may be old. It does no harm: the ledger pays nobody for whom it is told
-fewer numbers than it knows, or more; it says that she has moved, and ``settle`` is the answer.
+(``customer.merged_into``), and when she is split off again. What is remembered of that may be old. It does no harm: every
+merge and split gives those whom it concerns a new generation, and the ledger pays nobody for whom it is told another than it
+knows; it says that she has moved, and ``settle`` is the answer.
 
 The transactions here are committed before anything is posted, and posting is idempotent: a crash in between leaves a customer
 without points, or a merge that the book does not know yet. The next report or look at her balance finds and finishes it.
@@ -28,7 +30,7 @@ from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.customers import rows
 from service.customers.identities import Identity, IdentityKind
-from service.customers.joining import Attach, Changed, Joined, Merge, decide, write
+from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split, decide, split, write
 from service.customers.rows import Known
 from service.natural_batches import NaturalBatches
 from service.problems import Problem
@@ -116,12 +118,23 @@ class CustomerDirectory:
         self.forget(number for person in decision.people for number in person.numbers())
         return decision.answers
 
+    async def split_within(self, connection: rows.Connection, brand: Brand, wish: Split) -> Parted | Problem:
+        """Take a number out of the customer it is part of, as far as the look-ups go, in the caller's transaction."""
+        await rows.lock(connection, brand)
+        found = await rows.find(connection, [wish.whole, wish.name])
+        await rows.store_anew(connection, brand, found.outdated)
+        parted = await split(connection, found.known, wish)
+        self.forget(number for known in found.known.values() for number in (known.customer, *known.former))
+        return parted
+
     async def by_number(self, customer: int) -> Known:
         """Who the customer of this number is now."""
-        return self._known.get(customer) or await self._read(customer)
+        known = self._known.get(customer)
+        # Of the few who were ever merged it is asked anew: nothing else says to a list or a page that she was split off since.
+        return known if known is not None and not known.generation else await self._read(customer)
 
     async def settle(self, ledger: Ledger, brand: Brand, customer: int) -> Known:
-        """Have the book do what was decided here on the merges of a customer, and say who she is now."""
+        """Have the book do what was decided here on the merges and splits of a customer, and say who her number is now."""
         return (await self.settle_and_count(ledger, brand, customer))[0]
 
     async def settle_and_count(self, ledger: Ledger, brand: Brand, customer: int) -> tuple[Known, int]:
@@ -130,20 +143,20 @@ class CustomerDirectory:
         for _ in range(ATTEMPTS):
             self.forget([customer])
             known = await self._read(customer)
-            done = True
-            for former in known.former:
-                result = await ledger.merge(brand.book, loser=former, survivor=known.customer)
-                # The book may have to learn first of a merge that comes later in the row, or of one since we have read.
-                done = done and result.outcome is MergeOutcome.MERGED
-                points += 0 if result.replayed else result.points
-            if done:
-                self._settled[known.customer] = len(known.former)
+            if not known.generation:
+                return known, points
+            standings = await rows.standings(self._pool, known.customer, {*known.former, *known.past})
+            aligned = await ledger.align(brand.book, standings)
+            points += aligned.points
+            # What we have read may be old by now, and the book know better.
+            if aligned.outcome is MergeOutcome.MERGED and standings[0].generation == known.generation:
+                self._settled[known.customer] = known.generation
                 return known, points
         raise RuntimeError("a customer was merged at every attempt")
 
     def is_settled(self, known: Known) -> bool:
         """Whether the book is known to have done all that makes ``known``."""
-        return not known.former or self._settled.get(known.customer) == len(known.former)
+        return not known.generation or self._settled.get(known.customer) == known.generation
 
     def forget(self, customers: Iterable[int]) -> None:
         """Read these, and who was one with them, anew the next time."""

@@ -72,7 +72,8 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
         held_back=rule.hold_back_days is not None,
         due_at=due_at(rule, act.received_at),
         former_keys=tuple(former_keys),
-        absorbed=len(known.former),
+        past_keys=past_event_keys(act, known) if known.past else (),
+        generation=known.generation,
         bearing=_bearing(act, known, rule, waits=waits),
     )
 
@@ -80,6 +81,11 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
 def event_keys(act: Act, known: Known) -> tuple[bytes, ...]:
     """What the act may be recorded under: its key under each of the customer's numbers."""
     return _keys(act, known, act.action, act.qualifier)
+
+
+def past_event_keys(act: Act, known: Known) -> tuple[tuple[int, bytes], ...]:
+    """The act's key under each number that the customer was one with once: decided meanwhile, it was decided for her too."""
+    return tuple((number, _key(act, number, act.action, act.qualifier)) for number in known.past)
 
 
 def due_at(rule: Rule, decided_at: datetime) -> datetime | None:
@@ -108,7 +114,7 @@ def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
         window_at=act.window_at,
         occurred_at=act.occurred_at,
         details=_details(act, _NO_RULE),
-        absorbed=len(known.former),
+        generation=known.generation,
         bearing=Bearing(proof_keys, _waiting_keys(act, known, act.proved_actions())),
     )
 
@@ -139,15 +145,16 @@ def _details(act: Act, rule: int) -> EventDetails:
 
 def _keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[bytes, ...]:
     """The event's key under each of the customer's numbers, her own first."""
-    return tuple(
-        event_key(
-            campaign_no=act.campaign.campaign_no,
-            message_id=act.message_id,
-            customer=customer,
-            action=action,
-            qualifier=qualifier,
-        )
-        for customer in (known.customer, *known.former)
+    return tuple(_key(act, customer, action, qualifier) for customer in (known.customer, *known.former))
+
+
+def _key(act: Act, customer: int, action: str, qualifier: str) -> bytes:
+    return event_key(
+        campaign_no=act.campaign.campaign_no,
+        message_id=act.message_id,
+        customer=customer,
+        action=action,
+        qualifier=qualifier,
     )
 
 

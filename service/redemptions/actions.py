@@ -51,6 +51,7 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
         value=wanted.value,
         point_value=brand.point_value,
         customer=known.customer,
+        generation=known.generation,
         capture=wanted.capture,
         hold_s=wanted.expires_in_s,
         order_ref=wanted.order_ref,
@@ -62,9 +63,9 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
         result = await ledger.redeem(step)
         if result.outcome is not RedemptionOutcome.MOVED:
             return _decided(result)
-        moved_to = await customers.settle_group(state, brand, step.customer)
-        step = msgspec.structs.replace(step, customer=moved_to.customer)
-    raise Problem("overloaded", "The customer is being merged with others; nothing was recorded.", headers={"Retry-After": "1"})
+        known = _confirmed(await customers.settle_group(state, brand, known.named))
+        step = msgspec.structs.replace(step, customer=known.customer, generation=known.generation)
+    raise Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})
 
 
 async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:
@@ -89,7 +90,11 @@ async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteRespon
 
 async def _find(state: State, brand: Brand, customer: CustomerRef) -> Known | None:
     known = await customers.find(state, brand, customer)
-    if known is not None and not known.confirmed:
+    return None if known is None else _confirmed(known)
+
+
+def _confirmed(known: Known) -> Known:
+    if not known.confirmed:
         raise Problem(
             "customer_not_confirmed",
             "The customer is known by an email or phone alone. She can redeem once she is reported with the brand's own id.",
