@@ -23,8 +23,8 @@ run it with a connection of its own, or on a replica.
     redemption_steps_are_in_the_log    what is said about a capture or refund is said of one of that redemption
     merged_customers_have_nothing      who was merged is frozen, has no points, holds or redemptions, and names one who was not
     survivors_count_whom_they_absorbed as many as name them
-    merges_move_everything             what leaves a wallet reaches whom it was merged into then, with the same class and last day;
-                                       nothing stays in transit
+    merges_move_everything             what leaves a wallet reaches whom it was merged into then, with the same class and last
+                                       day; nothing stays in transit
     splits_give_back_what_was_brought  to whom it was brought by, from whom she was part of up to then, with the same class and
                                        last day, and no more of it
     spells_say_who_was_part_of_whom    one after the other; the last is open for who is merged now, and for nobody else; in one

@@ -30,7 +30,7 @@ _UNLIMITED = 2**62
 _ALL = 0
 _NONE = -1
 _STRONG = (Grade.A, Grade.B)
-_ARGUMENTS = 65
+_ARGUMENTS = 66
 _POST = f"SELECT * FROM ledger.post_grants_v1({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -130,7 +130,7 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     tallies: list[tuple[int, int, int, int]] = []
     formers: list[tuple[int, bytes, int]] = []
     proofs: list[tuple[int, bytes, bytes]] = []
-    waits: list[tuple[int, int, bytes]] = []
+    waits: list[tuple[int, int, bytes, int]] = []
     terms: list[str | None] = []
     hashes: list[bytes] = []
     randomness = os.urandom(SALT_BYTES * len(orders))
@@ -181,7 +181,11 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
             needs = _GRADES[bearing.needs]
             proofs += [(item, key, needs) for key in (bearing.proof_keys if order.waits else bearing.proof_keys[:1])]
             if is_strong:
-                waits += [(item, group, key) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
+                waits += [(item, group, key, 0) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
+                if bearing.past_keys:
+                    waits += [
+                        (item, group, key, other) for group, keys in enumerate(bearing.past_keys, 1) for other, key in keys
+                    ]
 
     arguments = (
         *_columns(books, 2),
@@ -224,7 +228,7 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
         *_columns(recents, 3),
         *_columns(tallies, 4),
         *_columns(proofs, 3),
-        *_columns(waits, 3),
+        *_columns(waits, 4),
     )
     return Prepared(arguments, wallet_ix, book_ix, [order.key for order in orders])
 

@@ -125,16 +125,19 @@ def bearing(
     campaign_no: int = 1,
     may_wait: tuple[str, ...] = (),
     former: tuple[int, ...] = (),
+    past: tuple[int, ...] = (),
     needs: Grade = Grade.B,
 ) -> Bearing:
     """What an act on a message says of the actions ``may_wait`` on it."""
     ids = (customer, *former)
+
+    def key(of: int, action: str) -> bytes:
+        return event_key(campaign_no=campaign_no, message_id=message_id, customer=of, action=action)
+
     return Bearing(
         proof_keys=tuple(proof_key(campaign_no=campaign_no, message_id=message_id, customer=each) for each in ids),
-        may_wait=tuple(
-            tuple(event_key(campaign_no=campaign_no, message_id=message_id, customer=each, action=action) for each in ids)
-            for action in may_wait
-        ),
+        may_wait=tuple(tuple(key(each, action) for each in ids) for action in may_wait),
+        past_keys=tuple(tuple((each, key(each, action)) for each in past) for action in may_wait),
         needs=needs,
     )
 

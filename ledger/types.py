@@ -93,12 +93,13 @@ class Bearing(msgspec.Struct, frozen=True):
 
     Keys are the customer's own, then those under ids that were merged into hers. A strong act (grade A or B) leaves a proof
     under the first of ``proof_keys`` and pays what waits: for each of ``may_wait`` (the keys of one other event) the one that
-    does, unless another of them is decided. An act that waits is paid at once where there is a proof under one of
-    ``proof_keys``, of grade ``needs`` or better.
+    does, unless another of them is decided, or was under one of its ``past_keys``, which are as an order's. An act that waits
+    is paid at once where there is a proof under one of ``proof_keys``, of grade ``needs`` or better.
     """
 
     proof_keys: tuple[bytes, ...]
     may_wait: tuple[tuple[bytes, ...], ...] = ()
+    past_keys: tuple[tuple[tuple[int, bytes], ...], ...] = ()
     needs: Grade = Grade.B
 
 

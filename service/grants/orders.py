@@ -85,7 +85,7 @@ def event_keys(act: Act, known: Known) -> tuple[bytes, ...]:
 
 def past_event_keys(act: Act, known: Known) -> tuple[tuple[int, bytes], ...]:
     """The act's key under each number that the customer was one with once: decided meanwhile, it was decided for her too."""
-    return tuple((number, _key(act, number, act.action, act.qualifier)) for number in known.past)
+    return _past_keys(act, known, act.action, act.qualifier)
 
 
 def due_at(rule: Rule, decided_at: datetime) -> datetime | None:
@@ -115,7 +115,9 @@ def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
         occurred_at=act.occurred_at,
         details=_details(act, _NO_RULE),
         generation=known.generation,
-        bearing=Bearing(proof_keys, _waiting_keys(act, known, act.proved_actions())),
+        bearing=Bearing(
+            proof_keys, _waiting_keys(act, known, act.proved_actions()), _past_waiting_keys(act, known, act.proved_actions())
+        ),
     )
 
 
@@ -126,7 +128,12 @@ def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Bearing | No
         return None
     if not waits and not proved:
         return None
-    return Bearing(_proof_keys(act, known), _waiting_keys(act, known, proved), rule.proof_needed or Grade.B)
+    return Bearing(
+        _proof_keys(act, known),
+        _waiting_keys(act, known, proved),
+        _past_waiting_keys(act, known, proved),
+        rule.proof_needed or Grade.B,
+    )
 
 
 def _details(act: Act, rule: int) -> EventDetails:
@@ -160,6 +167,14 @@ def _key(act: Act, customer: int, action: str, qualifier: str) -> bytes:
 
 def _waiting_keys(act: Act, known: Known, actions: Sequence[str]) -> tuple[tuple[bytes, ...], ...]:
     return tuple(_keys(act, known, action, "") for action in actions)
+
+
+def _past_keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[tuple[int, bytes], ...]:
+    return tuple((number, _key(act, number, action, qualifier)) for number in known.past)
+
+
+def _past_waiting_keys(act: Act, known: Known, actions: Sequence[str]) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+    return tuple(_past_keys(act, known, action, "") for action in actions) if known.past else ()
 
 
 def _proof_keys(act: Act, known: Known) -> tuple[bytes, ...]:

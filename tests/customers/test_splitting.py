@@ -142,12 +142,10 @@ def _names(api: Api, ref: dict[str, str]) -> Any:
     return names[0]
 
 
-async def _join_as(api: Api, *, survivor: dict[str, str], name: dict[str, str]) -> tuple[int, int]:
-    """The half of a merge that the look-ups do, as a process does it that dies then; who they are."""
+async def _join_as(api: Api, *, survivor: dict[str, str], name: dict[str, str]) -> None:
+    """The half of a merge that the look-ups do, as a process does it that dies then."""
     directory: CustomerDirectory = api.app.state.customers
-    numbers = [(await directory.look_up(api.brand, [_names(api, ref)])).popitem()[1].named for ref in (survivor, name)]
     await directory.join(api.brand, [Merge(_names(api, survivor), _names(api, name))])
-    return numbers[0], numbers[1]
 
 
 async def _split_as(api: Api, *, whole: dict[str, str], name: dict[str, str]) -> int:

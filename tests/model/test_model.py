@@ -117,6 +117,19 @@ class History(RuleBasedStateMachine):
         """Two customers turn out to be one."""
         self.do(plan)
 
+    @rule(plan=plans.SPLIT)
+    def split(self, plan: Plan) -> None:
+        """Two customers turn out not to be one after all, or never were."""
+        self.do(plan)
+
+    @rule(plan=plans.SPLIT, meanwhile=plans.batches, after=plans.batches)
+    def two_turn_out_not_to_be_one(self, plan: Plan, meanwhile: list[Report], after: list[Report]) -> None:
+        """Two customers are said to have done something with a message, then to be two, then to have done more with it."""
+        same = {"campaign_no": after[0].campaign_no, "message": after[0].message}
+        self.grant(("grant", [replace(each, **same) for each in meanwhile]))
+        self.do(plan)
+        self.grant(("grant", [replace(each, **same) for each in (*after, *meanwhile)]))
+
     @rule(loser=customers, survivor=customers, both=reports, after=plans.batches)
     def two_turn_out_to_be_one(self, loser: int, survivor: int, both: Report, after: list[Report]) -> None:
         """Two customers are said to have done the same, then to be one, then to have done more with the same message."""

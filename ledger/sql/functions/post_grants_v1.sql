@@ -80,6 +80,7 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_wait_items         integer[],      -- events that a strong item pays if they wait, unless one of their group is decided
     p_wait_groups        integer[],
     p_wait_keys          bytea[],
+    p_wait_others        bigint[],       -- as p_former_others
     OUT outcomes         smallint[],
     OUT points           bigint[],
     OUT seqs             bigint[],
@@ -724,11 +725,12 @@ BEGIN
                 p_kind_ix[strong.item], p_kind_grades[p_kind_ix[strong.item]]
             FROM (
                 SELECT
-                    listed.item, listed.grouped, listed.key,
+                    listed.item, listed.grouped, listed.key, listed.other,
                     listed.n = min(listed.n) OVER (PARTITION BY listed.item, listed.grouped) AS is_own
                 FROM (
                     SELECT
                         unnest(p_wait_items) AS item, unnest(p_wait_groups) AS grouped, unnest(p_wait_keys) AS key,
+                        unnest(p_wait_others) AS other,
                         generate_series(1, cardinality(p_wait_items)) AS n
                 ) AS listed
             ) AS strong
@@ -741,6 +743,9 @@ BEGIN
                 LIMIT 1
             ) AS known
             WHERE v_outcome[strong.item] <> c_moved
+                AND (strong.other = 0 OR (known.outcome <> c_waiting AND ledger.were_one_v1(
+                    p_book_ids[p_kind_books[p_kind_ix[strong.item]]], p_wallet_customers[p_wallet_ix[strong.item]], strong.other,
+                    known.seq, known.place)))
             GROUP BY strong.item, strong.grouped
             HAVING bool_and(known.outcome = c_waiting)
             ORDER BY item, grouped
