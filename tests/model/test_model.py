@@ -7,7 +7,7 @@
     world, at_once                     the real ledger as two processes; the order in which things done at once happened
 
 Whoever changes it should plant a bug to see that it is still found. These were, each within some dozens of histories:
-`absorbed` not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
+generations not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
 lots, or what is held back; a proof of grade B where A is needed; a rejection that frees no cap; a rolling day that counts both
 its ends; a cap for all that counts each; a void that goes to who was merged away.
 """
