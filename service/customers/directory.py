@@ -212,7 +212,7 @@ class CustomerDirectory:
         if not new and not attached:
             return [owner for owner in found if isinstance(owner, Known)]
         if not await self._write(brand, new, attached, sorted(to_confirm)):
-            self.forget(known.customer for _, known in attached)
+            self.forget(number for _, known in attached for number in (known.customer, known.named))
             return None
         # Somebody may have been faster: what is stored now is what counts.
         settled = await self.look_up(brand, wanted)
@@ -224,6 +224,8 @@ class CustomerDirectory:
         """Create and attach in one transaction; ``False`` if somebody did something with one of them in between."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
+                if not await self._are_whose_they_were(connection, brand, attached):
+                    return False
                 if not await self._are_unknown(connection, brand, new, attached):
                     return False
                 if not await rows.confirm(connection, to_confirm):
@@ -235,6 +237,17 @@ class CustomerDirectory:
         except asyncpg.DeadlockDetectedError:
             return False
         return True
+
+    async def _are_whose_they_were(
+        self, connection: rows.Connection, brand: Brand, attached: list[tuple[Identity, Known]]
+    ) -> bool:
+        """Whether those who were ever merged are part of the same still: a name given to another could not be taken back."""
+        merged = {known.named: known.customer for _, known in attached if known.generation}
+        if not merged:
+            return True
+        await rows.lock(connection, brand)
+        now = [await rows.find_by_number(connection, named) for named in merged]
+        return [None if each is None else each.customer for each in now] == list(merged.values())
 
     async def _are_unknown(
         self, connection: rows.Connection, brand: Brand, new: list[_New], attached: list[tuple[Identity, Known]]

@@ -25,6 +25,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
+from service.customers.rows import Known
 from service.links import link_tokens
 from service.links.destinations import DestinationRefused, normal_form
 from service.links.link_host import LinkHost
@@ -107,6 +108,11 @@ async def _rows(
         [draft.request.customer for draft in good.values()],
         may_attach=Scope.CUSTOMERS_WRITE in principal.scopes,
     )
+    # Of the few who were ever merged it is asked anew: a link is for good, and what is remembered of them may be old.
+    resolved = [
+        await customers.by_number(state, known.named) if isinstance(known, Known) and known.generation else known
+        for known in resolved
+    ]
     numbers = await number_destinations(state.engine, brand, {draft.destination for draft in good.values()})
     host: LinkHost = state.link_host
     host.last_known.see_brand(brand)

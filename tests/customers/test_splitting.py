@@ -84,7 +84,7 @@ async def test_the_same_again_answers_the_same_and_moves_nothing(funded: Api, ot
     assert merged["after"]["merged"] == [first["split_off"]]
 
 
-REFUSED = [
+REFUSED: list[tuple[str, dict[str, str], int, str, str | None]] = [
     ("c-1", {"id": "c-9"}, 404, "not_found", None),
     ("c-9", {"id": "c-2"}, 404, "not_found", None),
     ("cus_1", {"id": "c-2"}, 404, "not_found", None),
@@ -341,6 +341,26 @@ async def test_a_link_of_hers_is_hers_again(funded: Api, other: Api, reader_pool
         await process.client(None).post(path, follow_redirects=True)
     assert (await balance(other, "c-2"))["balance"] == 10
     assert (await balance(other, "c-1"))["balance"] == 10
+    await check(funded, reader_pool)
+
+
+async def test_a_process_that_has_missed_a_split_gives_names_and_links_to_whom_they_belong(
+    funded: Api, other: Api, reader_pool: asyncpg.Pool[Any]
+) -> None:
+    for customer in (C1, C2):
+        await grant(other, customer)
+    await merge(other, "c-1", id="c-2")
+    await balance(other, "c-2")
+    await split(funded, "c-1", id="c-2")
+    link = {"campaign": "autumn", "message_id": "m-2", "customer": C2, "action": "click", "channel": "email",
+            "destination": "https://shop.example/autumn"}  # fmt: skip
+    answer = await other.client("messaging").post("/v1/links", json={"links": [link]})
+    path = answer.raise_for_status().json()["results"][0]["url"].removeprefix(BASE_URL)
+    # Remembered as one still: nothing has told this process otherwise.
+    assert (await grant(other, C2 | {"email": "bob@example.org"}, message_id="m-3")).json()["balance"] == 10
+    await funded.client(None).post(path, follow_redirects=True)
+    assert (await grant(funded, {"email": "bob@example.org"}, message_id="m-4")).json()["balance"] == 20
+    assert (await balance(funded, "c-1"))["balance"] == 5
     await check(funded, reader_pool)
 
 
