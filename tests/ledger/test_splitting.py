@@ -424,6 +424,26 @@ async def test_what_waited_under_hers_and_was_paid_while_they_were_one_was_paid_
         assert (told.outcome, told.replayed) == (GRANTED, True), customer
 
 
+@pytest.mark.parametrize("is_split", [True, False])
+async def test_what_waits_under_her_own_number_is_not_proved_if_it_was_paid_to_both(
+    ledger: Ledger, book: Book, is_split: bool
+) -> None:
+    await ledger.fund(fund(book, 100))
+    await ledger.grant(order(book, customer=ADA, action="open", waits=True, grade=Grade.D))
+    await merge(ledger, book, ADA, BOB)
+    # A stronger report of the same: it is recorded under Bob's number, and Ada's still waits.
+    await ledger.grant(order(book, customer=BOB, former=(ADA,), action="open"))
+    if is_split:
+        await split(ledger, book, ADA, BOB)
+        proves = bearing(customer=ADA, past=(BOB,), may_wait=("open",))
+        await ledger.grant(order(book, customer=ADA, past=(BOB,), generation=1, bearing=proves))
+        assert (await ledger.balance(book, ADA)).spendable == 5
+    else:
+        proves = bearing(customer=BOB, former=(ADA,), may_wait=("open",))
+        await ledger.grant(order(book, customer=BOB, former=(ADA,), bearing=proves))
+        assert (await ledger.balance(book, BOB)).spendable == 10
+
+
 async def test_two_who_were_part_of_a_third_were_one(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 100))
     opened: dict[str, Any] = {"action": "open", "waits": True, "grade": Grade.D}

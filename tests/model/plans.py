@@ -54,11 +54,7 @@ def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | No
         case "merge", loser, survivor:
             return None if loser == survivor else Merging(book, loser, survivor)
         case "split", which, customer, is_part:
-            merged = sorted(plain.survivors)
-            if not merged or not is_part:
-                return Splitting(book, CUSTOMERS[which % len(CUSTOMERS)], customer)
-            part: int = merged[which % len(merged)]
-            return Splitting(book, part, plain.survivors[part])
+            return _splitting(book, plain, which, None if is_part else customer)
         case "settle", which, matures, lasts:
             return _settling(book, plain, which, last_day(lasts, plain.today) if matures else None, matures=matures)
         case "sweep", limit:
@@ -91,6 +87,15 @@ def customers_of(plan: Plan) -> set[int]:
             return {customer}
         case _:
             return set()
+
+
+def _splitting(book: Book, plain: PlainLedger, which: int, survivor: int | None) -> Act | None:
+    """Somebody out of whom she is part of; or, where a survivor is said, out of her, whether she is part of her or not."""
+    if survivor is not None:
+        return Splitting(book, CUSTOMERS[which % len(CUSTOMERS)], survivor)
+    merged = sorted(plain.survivors)
+    part = merged[which % len(merged)] if merged else 0
+    return Splitting(book, part, plain.survivors[part]) if merged else None
 
 
 def _settling(book: Book, plain: PlainLedger, which: int, expires_on: date | None, *, matures: bool) -> Act | None:
