@@ -23,8 +23,12 @@ run it with a connection of its own, or on a replica.
     redemption_steps_are_in_the_log    what is said about a capture or refund is said of one of that redemption
     merged_customers_have_nothing      who was merged is frozen, has no points, holds or redemptions, and names one who was not
     survivors_count_whom_they_absorbed as many as name them
-    merges_move_everything             what leaves a wallet is the last that happens to it, and reaches whom it was merged into
-                                       with the same class and last day; nothing stays in transit
+    merges_move_everything             what leaves a wallet reaches whom it was merged into then, with the same class and last
+                                       day; nothing stays in transit
+    splits_give_back_what_was_brought  to whom it was brought by, from whom she was part of up to then, with the same class and
+                                       last day, and no more of it
+    spells_say_who_was_part_of_whom    one after the other; the last is open for who is merged now, and for nobody else; in one
+                                       nothing happens to a wallet but the merge that begins it
     cuts_lie_in_the_log                no cut is ahead of its book
     details_equal_their_hash           what an event says was reported is what the log committed to
     redemption_details_equal_their_hash  the same of orders, values and tills
@@ -312,24 +316,26 @@ _CHECKS = {
         SELECT count(*), count(*) FILTER (WHERE merge.wrong), array_agg('seq ' || merge.id) FILTER (WHERE merge.wrong)
         FROM (
             SELECT part.id, bool_or(
-                part.losers <> 1 OR part.points_out <> part.points_in
-                OR part.loser_now IS DISTINCT FROM part.survivor_now OR part.last_of_loser > part.last
+                part.losers <> 1 OR part.points_out <> part.points_in OR NOT EXISTS (
+                    SELECT FROM ledger.spell
+                    WHERE spell.book_id = $1 AND spell.customer = part.loser AND spell.from_seq = part.id - 1
+                        AND (spell.survivor = part.survivor OR EXISTS (
+                            -- Of a merge from before spells were kept only the last of the line is known.
+                            SELECT FROM ledger.spell AS later
+                            WHERE later.book_id = $1 AND later.customer = part.survivor AND later.survivor = spell.survivor
+                        ))
+                )
             ) AS wrong
             FROM (
                 SELECT
                     leg.id, count(DISTINCT leg.customer) FILTER (WHERE leg.leaves) AS losers,
                     coalesce(sum(leg.amount) FILTER (WHERE leg.leaves), 0) AS points_out,
                     coalesce(sum(leg.amount) FILTER (WHERE NOT leg.leaves), 0) AS points_in,
-                    min(state.moved_to) FILTER (WHERE leg.leaves) AS loser_now,
-                    min(coalesce(state.moved_to, leg.customer)) FILTER (WHERE NOT leg.leaves) AS survivor_now,
-                    max(leg.seq) AS last,
-                    max((
-                        SELECT max(later.seq) FROM ledger.transfer AS later
-                        WHERE later.book_id = $1 AND later.customer = leg.customer
-                    )) FILTER (WHERE leg.leaves) AS last_of_loser
+                    min(leg.customer) FILTER (WHERE leg.leaves) AS loser,
+                    min(leg.customer) FILTER (WHERE NOT leg.leaves) AS survivor
                 FROM (
                     SELECT
-                        transfer.transaction_id AS id, transfer.seq, transfer.customer, transfer.amount, side.leaves,
+                        transfer.transaction_id AS id, transfer.customer, transfer.amount, side.leaves,
                         substring(side.account FROM 12) AS kind_class_and_last_day
                     FROM ledger.transfer
                     CROSS JOIN LATERAL (
@@ -338,7 +344,6 @@ _CHECKS = {
                     ) AS side
                     WHERE transfer.book_id = $1 AND transfer.verb = 13
                 ) AS leg
-                LEFT JOIN ledger.customer_state AS state ON state.book_id = $1 AND state.customer = leg.customer
                 GROUP BY leg.id, leg.kind_class_and_last_day
             ) AS part
             GROUP BY part.id
@@ -346,6 +351,110 @@ _CHECKS = {
             SELECT 0, true
             FROM ledger.account WHERE account.book_id = $1 AND account.kind = 12 AND account.debits <> account.credits
         ) AS merge
+    """,
+    "splits_give_back_what_was_brought": """
+        SELECT count(*), count(*) FILTER (WHERE split.wrong), array_agg(split.what) FILTER (WHERE split.wrong)
+        FROM (
+            SELECT 'seq ' || part.id AS what, bool_or(
+                part.customers <> 1 OR part.survivors <> 1 OR part.points_out <> part.points_in
+                OR part.points_in > brought.points
+                OR NOT EXISTS (
+                    SELECT FROM ledger.spell
+                    WHERE spell.book_id = $1 AND spell.customer = part.customer AND spell.survivor = part.survivor
+                        AND spell.until_seq = part.id - 1 AND spell.points_returned IS NOT NULL
+                )
+            ) AS wrong
+            FROM (
+                SELECT
+                    leg.id, leg.kind_class_and_last_day,
+                    count(DISTINCT leg.customer) FILTER (WHERE leg.leaves) AS survivors,
+                    count(DISTINCT leg.customer) FILTER (WHERE NOT leg.leaves) AS customers,
+                    coalesce(sum(leg.amount) FILTER (WHERE leg.leaves), 0) AS points_out,
+                    coalesce(sum(leg.amount) FILTER (WHERE NOT leg.leaves), 0) AS points_in,
+                    min(leg.customer) FILTER (WHERE leg.leaves) AS survivor,
+                    min(leg.customer) FILTER (WHERE NOT leg.leaves) AS customer
+                FROM (
+                    SELECT
+                        transfer.transaction_id AS id, transfer.customer, transfer.amount, side.leaves,
+                        substring(side.account FROM 12) AS kind_class_and_last_day
+                    FROM ledger.transfer
+                    CROSS JOIN LATERAL (
+                        SELECT get_byte(transfer.debit, 0) = 1 AS leaves,
+                            CASE get_byte(transfer.debit, 0) WHEN 1 THEN transfer.debit ELSE transfer.credit END AS account
+                    ) AS side
+                    WHERE transfer.book_id = $1 AND transfer.verb = 15
+                ) AS leg
+                GROUP BY leg.id, leg.kind_class_and_last_day
+            ) AS part
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(merged.amount), 0) AS points
+                FROM ledger.transfer AS merged
+                WHERE merged.book_id = $1 AND merged.customer = part.customer AND merged.verb = 13
+                    AND merged.debit = ledger.account_owner_v1(1, part.customer) || part.kind_class_and_last_day
+                    AND merged.transaction_id = (
+                        SELECT max(merge.transaction_id) FROM ledger.transfer AS merge
+                        WHERE merge.book_id = $1 AND merge.customer = part.customer AND merge.verb = 13 AND merge.seq < part.id
+                            AND get_byte(merge.debit, 0) = 1
+                    )
+            ) AS brought
+            GROUP BY part.id
+            UNION ALL
+            SELECT 'customer ' || spell.customer, spell.points_returned <> coalesce((
+                SELECT sum(returned.amount) FROM ledger.transfer AS returned
+                WHERE returned.book_id = $1 AND returned.customer = spell.customer AND returned.verb = 15
+                    AND returned.transaction_id = spell.until_seq + 1
+                    AND substring(returned.credit FROM 1 FOR 11) = ledger.account_owner_v1(1, spell.customer)
+                    AND get_byte(returned.credit, 11) >> 4 = 1
+            ), 0)
+            FROM ledger.spell
+            WHERE spell.book_id = $1 AND spell.points_returned IS NOT NULL
+            UNION ALL
+            SELECT 'customer ' || brought.customer, brought.amount > coalesce((
+                SELECT sum(merged.amount) FROM ledger.transfer AS merged
+                WHERE merged.book_id = $1 AND merged.customer = brought.customer AND merged.verb = 13
+                    AND merged.debit = ledger.account_owner_v1(1, brought.customer) || brought.lot
+            ), 0) OR state.moved_to IS NULL
+            FROM ledger.brought
+            LEFT JOIN ledger.customer_state AS state ON state.book_id = $1 AND state.customer = brought.customer
+            WHERE brought.book_id = $1
+        ) AS split
+    """,
+    "spells_say_who_was_part_of_whom": """
+        SELECT count(*), count(*) FILTER (WHERE checked.wrong),
+            array_agg('customer ' || checked.customer) FILTER (WHERE checked.wrong)
+        FROM (
+            SELECT
+                spell.customer,
+                spell.spell_no <> row_number() OVER hers
+                    OR coalesce(
+                        lag(coalesce(spell.until_seq, 9223372036854775807)) OVER hers > spell.from_seq
+                            OR lag(coalesce(spell.until_place, 9223372036854775807)) OVER hers > spell.from_place,
+                        false)
+                    OR coalesce(spell.until_seq, spell.from_seq) > head.seq
+                    OR EXISTS (
+                        SELECT FROM ledger.spell AS other
+                        WHERE other.book_id = $1 AND other.customer = spell.survivor
+                            AND other.from_seq < coalesce(spell.until_seq, 9223372036854775807)
+                            AND coalesce(other.until_seq, 9223372036854775807) > spell.from_seq
+                    )
+                    OR EXISTS (
+                        SELECT FROM ledger.transfer
+                        WHERE transfer.book_id = $1 AND transfer.customer = spell.customer AND transfer.seq > spell.from_seq
+                            AND transfer.seq <= coalesce(spell.until_seq, 9223372036854775807)
+                            AND (transfer.verb <> 13 OR transfer.transaction_id <> spell.from_seq + 1)
+                    ) AS wrong
+            FROM ledger.spell
+            JOIN ledger.head ON head.book_id = spell.book_id
+            WHERE spell.book_id = $1
+            WINDOW hers AS (PARTITION BY spell.customer ORDER BY spell.spell_no)
+            UNION ALL
+            SELECT coalesce(state.customer, spell.customer), state.moved_to IS DISTINCT FROM spell.survivor
+            FROM (
+                SELECT * FROM ledger.customer_state WHERE customer_state.book_id = $1 AND customer_state.moved_to IS NOT NULL
+            ) AS state
+            FULL JOIN (SELECT * FROM ledger.spell WHERE spell.book_id = $1 AND spell.until_seq IS NULL) AS spell
+                ON spell.customer = state.customer
+        ) AS checked
     """,
     "cuts_lie_in_the_log": """
         SELECT count(*), count(*) FILTER (WHERE cut.seq > head.seq), array_agg(cut.name) FILTER (WHERE cut.seq > head.seq)

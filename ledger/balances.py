@@ -28,9 +28,9 @@ from ledger.types import (
 _DECISIONS_AT_ONCE = 20_000
 """How many events one statement counts: well below the five seconds that a statement may take, also from a cold disk."""
 
-_BALANCES = "SELECT seq, lots, held, pending, moved_to FROM ledger.balances_v1($1, $2, $3)"
+_BALANCES = "SELECT seq, lots, held, pending, moved_to, generation FROM ledger.balances_v1($1, $2, $3)"
 
-_SPENDABLE = "SELECT points, seq, moved_to FROM ledger.spendable_now_v1($1, $2, $3)"
+_SPENDABLE = "SELECT points, seq, moved_to, generation FROM ledger.spendable_now_v1($1, $2, $3)"
 
 # What a rejection gives back is credited to the budget as a funding is, and was debited before.
 _BUDGETS = """
@@ -153,10 +153,16 @@ async def balances(pool: asyncpg.Pool[Any], wanted: Sequence[tuple[Book, int]]) 
     return found
 
 
-def _balance(seq: int, lots_json: str, held: int, pending: int, moved_to: int | None) -> Balance:
+def _balance(seq: int, lots_json: str, held: int, pending: int, moved_to: int | None, generation: int) -> Balance:
     lots = tuple([Lot(lot.account_class, lot.expires_on, lot.points) for lot in _decode_lots(lots_json)])
     return Balance(
-        spendable=sum([lot.points for lot in lots]), held=held, pending=pending, lots=lots, seq=seq, moved_to=moved_to
+        spendable=sum([lot.points for lot in lots]),
+        held=held,
+        pending=pending,
+        lots=lots,
+        seq=seq,
+        moved_to=moved_to,
+        generation=generation,
     )
 
 
@@ -167,7 +173,7 @@ async def spendable(pool: asyncpg.Pool[Any], book: Book, customers: Sequence[int
     rows = await pool.fetch(_SPENDABLE, book.book_id, book.brand_id, customers)
     if not rows:
         raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
-    return [Spendable(row["points"], row["seq"], row["moved_to"]) for row in rows]
+    return [Spendable(row["points"], row["seq"], row["moved_to"], row["generation"]) for row in rows]
 
 
 async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:

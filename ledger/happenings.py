@@ -43,6 +43,19 @@ CROSS JOIN LATERAL (
 ) AS event
 """
 
+_PAST = f"""
+SELECT {_EVENT_COLUMNS}
+FROM ledger.head
+CROSS JOIN unnest($5::bigint[], $6::bytea[]) AS wanted (other, key)
+CROSS JOIN LATERAL (
+    SELECT * FROM ledger.event
+    WHERE event.book_id = head.book_id AND event.campaign_no = $3 AND event.key = wanted.key
+    OFFSET 0
+) AS event
+WHERE head.book_id = $1 AND head.brand_id = $2
+    AND ledger.were_one_v1(head.book_id, $4, wanted.other, event.seq, event.place)
+"""
+
 _BEYOND_ALL = "SELECT head.seq + 1 AS seq, head.places + 1 AS place FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
 
 # How far down a page looks: not below $2 and $4, and in both streams to the same point in time. What is as old as the first
@@ -177,6 +190,14 @@ async def events(pool: asyncpg.Pool[Any], names: Sequence[EventName]) -> dict[Ev
         [key for _, _, key in names],
     )
     return {names[row["place"] - 1]: _event(row) for row in rows}
+
+
+async def past_events(
+    pool: asyncpg.Pool[Any], book: Book, campaign_no: int, customer: int, past_keys: Sequence[tuple[int, bytes]]
+) -> list[Event]:
+    """What was decided under keys of numbers that ``customer`` was one with once, each with that number, while she was."""
+    others, keys = [other for other, _ in past_keys], [key for _, key in past_keys]
+    return [_event(row) for row in await pool.fetch(_PAST, book.book_id, book.brand_id, campaign_no, customer, others, keys)]
 
 
 async def find_events(

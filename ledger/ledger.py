@@ -42,6 +42,8 @@ from ledger.types import (
     Refusal,
     Settlement,
     Spendable,
+    SplitResult,
+    Standing,
     Transfer,
     TrialBalance,
 )
@@ -61,8 +63,8 @@ class Ledger:
             pool, posting.post_prepared, prepare=posting.prepare, gives_way_to=self._redemptions
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
-        self._merges: GroupCommit[merging.Merge, MergeResult] = GroupCommit(
-            pool, merging.post_merges, batch_max=20, items_max=1_000, one_book=True
+        self._merges: GroupCommit[merging.Grouping, MergeResult | SplitResult] = GroupCommit(
+            pool, merging.post_groupings, batch_max=20, items_max=1_000, one_book=True
         )
 
     async def __aenter__(self) -> Self:
@@ -115,6 +117,12 @@ class Ledger:
         """The same for many, of any books, in one statement; what nobody has reported is left out."""
         return await happenings.events(self._pool, names)
 
+    async def past_events(
+        self, book: Book, campaign_no: int, customer: int, past_keys: Sequence[tuple[int, bytes]]
+    ) -> list[Event]:
+        """What was decided under keys of numbers that a customer was one with once, while she was."""
+        return await happenings.past_events(self._pool, book, campaign_no, customer, past_keys)
+
     async def find_events(
         self,
         book: Book,
@@ -161,7 +169,25 @@ class Ledger:
 
     async def merge(self, book: Book, *, loser: int, survivor: int) -> MergeResult:
         """Make two customers one: all that ``loser`` has becomes ``survivor``'s, and she is frozen."""
-        return _only(await self._merges.submit([merging.Merge(book, loser, survivor)]))
+        result = _only(await self._merges.submit([merging.Merge(book, loser, survivor)]))
+        assert isinstance(result, MergeResult)
+        return result
+
+    async def split(self, book: Book, *, customer: int, survivor: int) -> SplitResult:
+        """Undo a merge: ``customer``, who is part of ``survivor``, is one of her own again, with what she had brought."""
+        result = _only(await self._merges.submit([merging.Split(book, customer, survivor)]))
+        assert isinstance(result, SplitResult)
+        return result
+
+    async def align(self, book: Book, standings: Sequence[Standing]) -> MergeResult:
+        """Let the book know of whom each is part by now, where that is news: split and merge as it takes."""
+        result = _only(await self._merges.submit([merging.Align(book, tuple(standings))]))
+        assert isinstance(result, MergeResult)
+        return result
+
+    async def points_returned(self, book: Book, customer: int) -> int:
+        """How many spendable points went with a customer when she was last split off."""
+        return await merging.points_returned(self._pool, book, customer)
 
     async def redemption(self, book: Book, redemption_id: int) -> Redemption | None:
         """One redemption as it stands now."""

@@ -1,26 +1,40 @@
-"""Merging: two customers turn out to be one person, so one wallet takes up the other.
+"""Merging: two customers turn out to be one person, so one wallet takes up the other. Splitting: they turn out not to be.
 
     every lot              goes to the survivor's of the same class and last day, through the house's transit account
     points held back       likewise, and mature or are rejected as hers
     redemptions            are hers from now on, open or not: what they give back comes to her
     the loser              stays in the log as she was, and is frozen: whoever names her is told ``MOVED``
 
-A merge is one transaction of the log, and those that wait together are one commit. A merge is its own key: the same two again
-are a replay.
+    a split                the loser is a customer again. What she brought comes back the same way, as far as it is there; so do
+                           points held back, and redemptions, that began under her own number
+    align                  whatever merges and splits it takes until the book says what it is told
+
+Each is one transaction of the log, and those that wait together are one commit. Each is its own key: the same again is a
+replay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 
-from ledger.types import Book, MergeOutcome, MergeResult
+from ledger.types import Book, MergeOutcome, MergeResult, SplitOutcome, SplitResult, Standing
 
 _MERGE = "SELECT outcome, replayed, points FROM ledger.merge_customers_v1($1, $2, $3, $4, $5)"
+_SPLIT = "SELECT outcome, replayed, points FROM ledger.split_customer_v1($1, $2, $3, $4, $5)"
+_ALIGN = "SELECT outcome, points FROM ledger.align_customers_v1($1, $2, $3, $4, $5, $6)"
+_RETURNED = """
+SELECT spell.points_returned
+FROM ledger.spell
+JOIN ledger.head ON head.book_id = spell.book_id AND head.brand_id = $2
+WHERE spell.book_id = $1 AND spell.customer = $3 AND spell.points_returned IS NOT NULL
+ORDER BY spell.spell_no DESC
+LIMIT 1
+"""
 
 
 class Merge(msgspec.Struct, frozen=True):
@@ -31,13 +45,55 @@ class Merge(msgspec.Struct, frozen=True):
     survivor: int
 
 
-async def post_merges(connection: asyncpg.Connection[Any], merges: Sequence[Merge]) -> list[MergeResult]:
-    """Merge customers of one book, in order, in one commit."""
-    results: list[MergeResult] = []
+class Split(msgspec.Struct, frozen=True):
+    """Take ``customer`` out of ``survivor`` again."""
+
+    book: Book
+    customer: int
+    survivor: int
+
+
+class Align(msgspec.Struct, frozen=True):
+    """Let each be part of whom she is told to be. ``standings`` are of one instant, of customers who are or once were one."""
+
+    book: Book
+    standings: tuple[Standing, ...]
+
+
+Grouping: TypeAlias = Merge | Split | Align
+
+
+async def post_groupings(connection: asyncpg.Connection[Any], groupings: Sequence[Grouping]) -> list[MergeResult | SplitResult]:
+    """Merge, split and align customers of one book, in order, in one commit."""
     async with connection.transaction():
-        for merge in merges:
-            book = merge.book
-            row = await connection.fetchrow(_MERGE, book.brand_id, book.book_id, datetime.now(UTC), merge.loser, merge.survivor)
-            assert row is not None
-            results.append(MergeResult(MergeOutcome(row["outcome"]), row["replayed"], row["points"]))
-    return results
+        return [await _post(connection, each) for each in groupings]
+
+
+async def _post(connection: asyncpg.Connection[Any], grouping: Grouping) -> MergeResult | SplitResult:
+    book, now = grouping.book, datetime.now(UTC)
+    match grouping:
+        case Merge(loser=loser, survivor=survivor):
+            outcome, replayed, points = await _row(connection, _MERGE, book.brand_id, book.book_id, now, loser, survivor)
+            return MergeResult(MergeOutcome(outcome), replayed, points)
+        case Split(customer=customer, survivor=survivor):
+            outcome, replayed, points = await _row(connection, _SPLIT, book.brand_id, book.book_id, now, customer, survivor)
+            return SplitResult(SplitOutcome(outcome), replayed, points)
+        case Align(standings=standings):
+            told = (
+                [each.customer for each in standings],
+                [each.survivor for each in standings],
+                [each.generation for each in standings],
+            )
+            outcome, points = await _row(connection, _ALIGN, book.brand_id, book.book_id, now, *told)
+            return MergeResult(MergeOutcome(outcome), replayed=False, points=points)
+
+
+async def _row(connection: asyncpg.Connection[Any], statement: str, *arguments: Any) -> Any:
+    row = await connection.fetchrow(statement, *arguments)
+    assert row is not None
+    return row
+
+
+async def points_returned(pool: asyncpg.Pool[Any], book: Book, customer: int) -> int:
+    """How many spendable points went with a customer when she was last split off; 0 if she never was."""
+    return await pool.fetchval(_RETURNED, book.book_id, book.brand_id, customer) or 0

@@ -28,8 +28,9 @@ from ledger.types import EventDetails, Grade, GrantOrder, GrantOutcome, GrantRes
 SALT_BYTES = 16
 _UNLIMITED = 2**62
 _ALL = 0
+_NONE = -1
 _STRONG = (Grade.A, Grade.B)
-_ARGUMENTS = 64
+_ARGUMENTS = 66
 _POST = f"SELECT * FROM ledger.post_grants_v1({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -97,14 +98,15 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     book_ix = [book_index[order.book.book_id] for order in orders]
 
     # In the order of their keys, so that neighbours are found on the same pages. All customers of a book together are number 0.
-    absorbed: dict[tuple[int, int], int] = {}
+    generations: dict[tuple[int, int], int] = {}
     for book, order in zip(book_ix, orders, strict=True):
-        # Who knows fewer of her ids than another is behind: then all are told so.
+        # Of those who know different groups of her at least one is behind: then all are told so.
         wallet = (book, order.customer)
-        absorbed[wallet] = min(order.absorbed, absorbed.get(wallet, order.absorbed))
+        if generations.setdefault(wallet, order.generation) != order.generation:
+            generations[wallet] = _NONE
         if any(cap.shared for cap in order.caps):
-            absorbed[book, _ALL] = 0
-    wallets = sorted(absorbed)
+            generations[book, _ALL] = 0
+    wallets = sorted(generations)
     wallet_index = {wallet: n for n, wallet in enumerate(wallets, 1)}
     wallet_ix = [wallet_index[book, order.customer] for book, order in zip(book_ix, orders, strict=True)]
     item_lots = [
@@ -126,9 +128,9 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     charge_limits: list[int] = []
     recents: dict[tuple[int, int, int], int] = {}
     tallies: list[tuple[int, int, int, int]] = []
-    formers: list[tuple[int, bytes]] = []
+    formers: list[tuple[int, bytes, int]] = []
     proofs: list[tuple[int, bytes, bytes]] = []
-    waits: list[tuple[int, int, bytes]] = []
+    waits: list[tuple[int, int, bytes, int]] = []
     terms: list[str | None] = []
     hashes: list[bytes] = []
     randomness = os.urandom(SALT_BYTES * len(orders))
@@ -170,21 +172,27 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
         charges_before.append(len(charge_uses))
         hashes.append(details_hash(salt, details))
         terms.append(_terms(order, hashes[-1]) if order.waits or order.held_back else None)
-        formers += [(item, key) for key in order.former_keys]
+        formers += [(item, key, 0) for key in order.former_keys]
+        if order.past_keys:
+            formers += [(item, key, other) for other, key in order.past_keys]
         if order.bearing is not None:
             bearing = order.bearing
             is_strong = order.grade in _STRONG
             needs = _GRADES[bearing.needs]
             proofs += [(item, key, needs) for key in (bearing.proof_keys if order.waits else bearing.proof_keys[:1])]
             if is_strong:
-                waits += [(item, group, key) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
+                waits += [(item, group, key, 0) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
+                if bearing.past_keys:
+                    waits += [
+                        (item, group, key, other) for group, keys in enumerate(bearing.past_keys, 1) for other, key in keys
+                    ]
 
     arguments = (
         *_columns(books, 2),
         [book for book, _, _ in budgets],
         [chart.budget(campaign_no, unlimited=unlimited) for _, campaign_no, unlimited in budgets],
         *_columns(wallets, 2),
-        [absorbed[wallet] for wallet in wallets],
+        [generations[wallet] for wallet in wallets],
         [wallet for wallet, _, _, _ in lots],
         [
             chart.pending(wallets[wallet - 1][1], account_class)
@@ -216,11 +224,11 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
         salts,
         hashes,
         terms,
-        *_columns(formers, 2),
+        *_columns(formers, 3),
         *_columns(recents, 3),
         *_columns(tallies, 4),
         *_columns(proofs, 3),
-        *_columns(waits, 3),
+        *_columns(waits, 4),
     )
     return Prepared(arguments, wallet_ix, book_ix, [order.key for order in orders])
 

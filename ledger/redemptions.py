@@ -35,7 +35,7 @@ from ledger.types import (
 _SALT_BYTES = 16
 _REDEEM = f"""
 SELECT outcome, replayed, answer::text
-FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 24))})
+FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 25))})
 """
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
 _KEPT = """
@@ -131,6 +131,7 @@ def _arguments(book: Book, steps: Sequence[Redeem]) -> tuple[Any, ...]:
         [None if step.key is None else idempotency_hash(step.operation, step.key) for step in steps],
         [step.request_hash for step in steps],
         [step.customer for step in steps],
+        [step.generation for step in steps],
         [step.redemption for step in steps],
         [-1 if step.maximum else step.points for step in steps],
         [step.final for step in steps],

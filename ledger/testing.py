@@ -70,9 +70,15 @@ def order(
     held_back: bool = False,
     again: bool = False,
     former: tuple[int, ...] = (),
+    past: tuple[int, ...] = (),
+    generation: int | None = None,
     bearing: Bearing | None = None,
 ) -> GrantOrder:
-    """A grant for one click on one email. ``former`` are the customers who were merged into ``customer``."""
+    """A grant for one click on one email.
+
+    ``former`` are the customers who were merged into ``customer``, ``past`` those with whom she was one once. The generation is
+    that of a customer who took part in no merges but these, unless told.
+    """
 
     def key(of: int) -> bytes:
         return event_key(campaign_no=campaign_no, message_id=message_id, customer=of, action=action, qualifier=qualifier)
@@ -106,7 +112,8 @@ def order(
         held_back=held_back,
         again=again,
         former_keys=tuple(key(each) for each in former),
-        absorbed=len(former),
+        past_keys=tuple((each, key(each)) for each in past),
+        generation=len(former) if generation is None else generation,
         bearing=bearing,
     )
 
@@ -118,16 +125,19 @@ def bearing(
     campaign_no: int = 1,
     may_wait: tuple[str, ...] = (),
     former: tuple[int, ...] = (),
+    past: tuple[int, ...] = (),
     needs: Grade = Grade.B,
 ) -> Bearing:
     """What an act on a message says of the actions ``may_wait`` on it."""
     ids = (customer, *former)
+
+    def key(of: int, action: str) -> bytes:
+        return event_key(campaign_no=campaign_no, message_id=message_id, customer=of, action=action)
+
     return Bearing(
         proof_keys=tuple(proof_key(campaign_no=campaign_no, message_id=message_id, customer=each) for each in ids),
-        may_wait=tuple(
-            tuple(event_key(campaign_no=campaign_no, message_id=message_id, customer=each, action=action) for each in ids)
-            for action in may_wait
-        ),
+        may_wait=tuple(tuple(key(each, action) for each in ids) for action in may_wait),
+        past_keys=tuple(tuple((each, key(each, action)) for each in past) for action in may_wait),
         needs=needs,
     )
 

@@ -63,6 +63,7 @@ class Verb(enum.IntEnum):
     ADJUST = 12
     MERGE = 13
     OPEN = 14
+    SPLIT = 15
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -92,12 +93,13 @@ class Bearing(msgspec.Struct, frozen=True):
 
     Keys are the customer's own, then those under ids that were merged into hers. A strong act (grade A or B) leaves a proof
     under the first of ``proof_keys`` and pays what waits: for each of ``may_wait`` (the keys of one other event) the one that
-    does, unless another of them is decided. An act that waits is paid at once where there is a proof under one of
-    ``proof_keys``, of grade ``needs`` or better.
+    does, unless another of them is decided, or was under one of its ``past_keys``, which are as an order's. An act that waits
+    is paid at once where there is a proof under one of ``proof_keys``, of grade ``needs`` or better.
     """
 
     proof_keys: tuple[bytes, ...]
     may_wait: tuple[tuple[bytes, ...], ...] = ()
+    past_keys: tuple[tuple[tuple[int, bytes], ...], ...] = ()
     needs: Grade = Grade.B
 
 
@@ -121,9 +123,10 @@ class GrantOrder(msgspec.Struct, frozen=True, gc=False):
     ``waits`` says that the evidence is too weak to be paid now: the event is recorded and a stronger report of the same key
     decides it, or a strong act on the same message (``bearing``). ``expires_on`` is the last day the points can be spent, in
     the brand's zone; ``None`` is never. ``former_keys`` are the same event's keys under the ids that were merged into the
-    customer, and ``absorbed`` is how many those ids are: who knows too few is told ``MOVED``. ``held_back`` sets the points
-    aside until they mature or are rejected, or until ``due_at``. ``again`` decides anew what was refused for a cap or the
-    budget. ``points`` of 0 pay nothing and record nothing but the proof.
+    customer. ``past_keys`` are those under each number that she was one with once, with that number: they count where they
+    were decided meanwhile. ``generation`` is that of her group as it is known: who knows another is told ``MOVED``.
+    ``held_back`` sets the points aside until they mature or are rejected, or until ``due_at``. ``again`` decides anew what was
+    refused for a cap or the budget. ``points`` of 0 pay nothing and record nothing but the proof.
     """
 
     book: Book
@@ -144,14 +147,15 @@ class GrantOrder(msgspec.Struct, frozen=True, gc=False):
     held_back: bool = False
     again: bool = False
     former_keys: tuple[bytes, ...] = ()
-    absorbed: int = 0
+    past_keys: tuple[tuple[int, bytes], ...] = ()
+    generation: int = 0
     bearing: Bearing | None = None
 
 
 class GrantOutcome(enum.IntEnum):
     """How a grant was decided, in order of precedence.
 
-    ``MOVED``: the customer was merged into another, or another into her; nothing is recorded: look her up again. ``NOTED``:
+    ``MOVED``: the customer was merged or split since she was looked up; nothing is recorded: look her up again. ``NOTED``:
     there was nothing to pay, at most a proof was left. ``WAITING``: recorded, and better evidence pays it. ``CAP_REACHED`` and
     ``BUDGET_EXHAUSTED`` are final unless somebody asks to decide ``again``. ``HELD_BACK`` becomes ``GRANTED`` or ``REJECTED``.
     """
@@ -171,7 +175,7 @@ class GrantResult(msgspec.Struct, frozen=True, gc=False):
 
     ``points`` are what was paid, or is held back (0 otherwise). ``balance`` is what the customer can spend after the whole
     batch, as of ``balance_seq``. ``seq`` is the transfer's, or the head's when it was refused or began to wait. ``key`` is the
-    one that the event is recorded under: the order's, or one of its ``former_keys``.
+    one that the event is recorded under: the order's, or one of its ``former_keys`` or ``past_keys``.
     """
 
     outcome: GrantOutcome
@@ -217,6 +221,29 @@ class MergeResult(msgspec.Struct, frozen=True):
     points: int
 
 
+class SplitOutcome(enum.IntEnum):
+    """What became of a split. ``NOT_PART``: the customer is not part of the other, and was not at last either."""
+
+    NOT_PART = 1
+    SPLIT = 2
+
+
+class SplitResult(msgspec.Struct, frozen=True):
+    """Whether a customer is one of her own again. ``points`` went with her; ``replayed``: she had been split off before."""
+
+    outcome: SplitOutcome
+    replayed: bool
+    points: int
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Of whom a customer is part, by a decision of this ``generation``; ``survivor`` is herself, if of nobody."""
+
+    customer: int
+    survivor: int
+    generation: int
+
+
 class Decisions(msgspec.Struct, frozen=True):
     """How many events of one channel, counted in one hour (UTC), were decided alike, and what they were paid."""
 
@@ -255,6 +282,7 @@ class Redeem(msgspec.Struct, frozen=True):
     ``maximum`` authorizes all that there is to spend, at most ``POINTS_MAX``, instead of ``points``. The redemption keeps
     ``value``, in minor units, or else what the points it takes are worth at ``point_value``, and where it was (``store_id``,
     ``terminal_id``). CAPTURE and REFUND may say the same of themselves, and a ``ref`` of their own; their operation keeps it.
+    ``generation`` is that of the customer's group as it is known; ``None`` is any.
     ``key`` is the caller's idempotency key (required but for VOID); ``request_hash`` is 32 bytes that differ when the
     request does.
     """
@@ -265,6 +293,7 @@ class Redeem(msgspec.Struct, frozen=True):
     request_hash: bytes
     points: int = 0
     customer: int = 0
+    generation: int | None = None
     redemption: int = 0
     final: bool = True
     capture: bool = False
@@ -401,7 +430,7 @@ class Lot(msgspec.Struct, frozen=True):
 class Balance(msgspec.Struct, frozen=True):
     """What a customer has, as of ``seq``: ``spendable`` is the sum of ``lots``, soonest to expire first.
 
-    Who was merged into another has nothing; ``moved_to`` says into whom.
+    Who was merged into another has nothing; ``moved_to`` says into whom. ``generation`` grows with her merges and splits.
     """
 
     spendable: int
@@ -410,14 +439,16 @@ class Balance(msgspec.Struct, frozen=True):
     lots: tuple[Lot, ...]
     seq: int
     moved_to: int | None = None
+    generation: int = 0
 
 
 class Spendable(msgspec.Struct, frozen=True):
-    """What a customer can spend, as of ``seq``; ``moved_to`` as in `Balance`."""
+    """What a customer can spend, as of ``seq``; ``moved_to`` and ``generation`` as in `Balance`."""
 
     points: int
     seq: int
     moved_to: int | None = None
+    generation: int = 0
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

@@ -92,6 +92,7 @@ CODES: dict[str, CodeSpec] = {
     ),
     "merge_limit_reached": CodeSpec(409, "Merge limit reached", "At most eight customers can be merged into one."),
     "consent_refused": CodeSpec(409, "Consent refused", "The customer has refused to be contacted on this channel."),
+    "nothing_to_split": CodeSpec(409, "Nothing to split", "The name is not of a customer who was merged into this one."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),

@@ -4,7 +4,7 @@ resolve, find, by_number    from what the brand calls a customer to who she is i
 find_active                 the same for a redemption: whether she may
 settle_group                what to do when the ledger says that she has moved
 look                        her balance, or her points, as she is now
-attach, merge               the brand says that several names are one customer
+attach, merge, split        the brand says that several names are one customer, or are not after all
 look_up                     what is known of many customers; nobody is created
 """
 
@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import asyncpg
-import msgspec
 from litestar.datastructures import State
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import Balance, Book, Ledger
 from service.auth.audit_trail import record
@@ -24,7 +23,7 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, identities, is_own_id
-from service.customers.joining import Attach, Changed, Joined, Merge
+from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split
 from service.customers.rows import Known
 from service.customers.schemas import (
     CustomerAnswer,
@@ -33,6 +32,8 @@ from service.customers.schemas import (
     LookupAnswer,
     MergeRequest,
     NamesRequest,
+    SplitAnswer,
+    SplitRequest,
 )
 from service.customers.verification import of_names
 from service.identifiers import CUSTOMER_ID_PREFIX, customer_id, parse_customer_id
@@ -111,12 +112,11 @@ async def settle_group(state: State, brand: Brand, customer: int) -> Known:
 
 async def look(state: State, brand: Brand, known: Known) -> tuple[Known, Balance]:
     """What a customer has, and who she is now: she may have been merged since she was looked up."""
-    directory: CustomerDirectory = state.customers
     balances: NaturalBatches[tuple[Book, int], Balance] = state.balances
     for _ in range(ATTEMPTS):
         balance = await balances.get((brand.book, known.customer))
         assert balance is not None
-        if balance.moved_to is None and directory.is_settled(known):
+        if balance.moved_to is None and balance.generation == known.generation:
             return known, balance
         known = await _settle(state, brand, known)
     raise RuntimeError("a customer was merged at every attempt")
@@ -167,6 +167,34 @@ async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRe
     return answer
 
 
+async def split(state: State, principal: Principal, own_id: str, wanted: SplitRequest) -> SplitAnswer:
+    """Let whoever ``wanted`` names be a customer of her own again, not that of an id. The same again changes nothing."""
+    directory: CustomerDirectory = state.customers
+    ledger: Ledger = state.ledger
+    brand, other = principal.brand, wanted.customer
+    if [other.id, other.email, other.phone, other.device].count(None) != 3:
+        raise invalid_field("/customer", "needs exactly one of id, email, phone and device")
+    if not is_own_id(own_id):
+        raise not_found("customer")
+    name = _read(other, brand, directory, at="/customer")
+    whole = _read(CustomerRef(id=own_id), brand, directory, at="")
+    if isinstance(name, Problem) or isinstance(whole, Problem):
+        raise name if isinstance(name, Problem) else not_found("customer")
+    parted = await _split_and_record(state, principal, Split(whole[0], name[0]))
+    if isinstance(parted, Problem):
+        raise parted
+    await settle_group(state, brand, parted.number)
+    left, balance = await look(state, brand, await settle_group(state, brand, parted.survivor))
+    return SplitAnswer(
+        customer=own_id,
+        confirmed=left.confirmed,
+        split_off=customer_id(parted.number),
+        points=await ledger.points_returned(brand.book, parted.number),
+        balance=balance.spendable,
+        balance_seq=balance.seq,
+    )
+
+
 async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[LookupAnswer | Problem]:
     """What is known of each of ``refs``, in order; nobody is created."""
     directory: CustomerDirectory = state.customers
@@ -202,7 +230,7 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
 
 async def _settle(state: State, brand: Brand, known: Known) -> Known:
     """The same customer as she is now, still named as she was."""
-    return msgspec.structs.replace(await settle_group(state, brand, known.customer), named=known.named)
+    return await settle_group(state, brand, known.named)
 
 
 async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> Joined | Problem:
@@ -212,12 +240,7 @@ async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> 
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
-                # SQLAlchemy begins the transaction with its first statement; only then is the driver's connection in one.
-                await connection.execute(select(1))
-                raw = await connection.get_raw_connection()
-                driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
-                assert driver.is_in_transaction()
-                (joined,) = await directory.join_within(driver, principal.brand, [wish])
+                (joined,) = await directory.join_within(await _driver(connection), principal.brand, [wish])
                 if isinstance(joined, Joined) and (joined.came or joined.attached):
                     # Not the names: what a brand calls somebody is not kept, least of all for ever.
                     done = {
@@ -231,6 +254,33 @@ async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> 
         except (Changed, asyncpg.DeadlockDetectedError):
             continue
     raise RuntimeError("customers were changed elsewhere at every attempt")
+
+
+async def _split_and_record(state: State, principal: Principal, wish: Split) -> Parted | Problem:
+    """Split in the look-ups, and record in the audit trail that it was done, in one transaction."""
+    directory: CustomerDirectory = state.customers
+    engine: AsyncEngine = state.engine
+    for _ in range(ATTEMPTS):
+        try:
+            async with engine.begin() as connection:
+                parted = await directory.split_within(await _driver(connection), principal.brand, wish)
+                if isinstance(parted, Parted) and not parted.again:
+                    done = {"split_off": customer_id(parted.number)}
+                    await record(connection, principal, "customer.split", customer_id(parted.survivor), after=done)
+                return parted
+        except asyncpg.DeadlockDetectedError:
+            continue
+    raise RuntimeError("customers were changed elsewhere at every attempt")
+
+
+async def _driver(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+    """The driver's connection, in the transaction."""
+    # SQLAlchemy begins the transaction with its first statement; only then is the driver's connection in one.
+    await connection.execute(select(1))
+    raw = await connection.get_raw_connection()
+    driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
+    assert driver.is_in_transaction()
+    return driver
 
 
 async def _answer(
@@ -269,13 +319,12 @@ async def _answer(
 
 async def _points(state: State, brand: Brand, people: Iterable[Known]) -> dict[int, tuple[int, int]]:
     """What each customer can spend, and as of which seq."""
-    directory: CustomerDirectory = state.customers
     ledger: Ledger = state.ledger
     by_number = {known.customer: known for known in people}
     spendable = await ledger.spendable(brand.book, list(by_number))
     looked: dict[int, tuple[int, int]] = {}
     for known, read in zip(by_number.values(), spendable, strict=True):
-        if read.moved_to is None and directory.is_settled(known):
+        if read.moved_to is None and read.generation == known.generation:
             looked[known.customer] = (read.points, read.seq)
         else:
             _, balance = await look(state, brand, known)

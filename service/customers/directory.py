@@ -4,13 +4,15 @@
     find_active     the same, and whether she may redeem under the names given
     resolve         looks up; whom nobody knows gets a number
     join            attaches names and merges, as far as it is allowed
+    split_within    takes apart again who was merged by mistake
     by_number       whom a number that was given out before stands for now
-    settle          brings the book in line with who was merged, and forgets what was remembered of them
+    settle          brings the book in line with who was merged and split, and forgets what was remembered of them
     forget          has customers looked up anew
 
 An identity keeps the number it was attached to; which customer a number stands for changes when she is merged into another
-(``customer.merged_into``). What is remembered of that may be old. It does no harm: the ledger pays nobody for whom it is told
-fewer numbers than it knows, or more; it says that she has moved, and ``settle`` is the answer.
+(``customer.merged_into``), and when she is split off again. What is remembered of that may be old. It does no harm: every
+merge and split gives those whom it concerns a new generation, and the ledger pays nobody for whom it is told another than it
+knows; it says that she has moved, and ``settle`` is the answer.
 
 When she refused which channels is remembered too, and no ledger would notice that it is old. So each brand counts the changes
 of its customers' consents. The brand that comes with a key has the count of at most a second ago; where it is higher than the
@@ -36,7 +38,7 @@ from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.customers import rows
 from service.customers.identities import Identity, IdentityKind, deciding
-from service.customers.joining import Attach, Changed, Joined, Merge, decide, write
+from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split, decide, split, write
 from service.customers.refused import changed
 from service.customers.rows import Known
 from service.natural_batches import NaturalBatches
@@ -152,13 +154,24 @@ class CustomerDirectory:
         """Forget who was joined: once it is committed, what was read before must not be remembered."""
         self.forget(number for each in joined if isinstance(each, Joined) for number in each.person.now.numbers())
 
+    async def split_within(self, connection: rows.Connection, brand: Brand, wish: Split) -> Parted | Problem:
+        """Take a number out of the customer it is part of, as far as the look-ups go, in the caller's transaction."""
+        await rows.lock(connection, brand)
+        found = await rows.find(connection, [wish.whole, wish.name])
+        await rows.store_anew(connection, brand, found.outdated)
+        parted = await split(connection, brand, found.known, wish)
+        self.forget(number for known in found.known.values() for number in (known.customer, *known.former))
+        return parted
+
     async def by_number(self, brand: Brand, customer: int) -> Known:
         """Who the customer of this number is now."""
         await self._hear(brand)
-        return self._known.get(customer) or await self._read(customer)
+        known = self._known.get(customer)
+        # Of the few who were ever merged it is asked anew: nothing else says to a list or a page that she was split off since.
+        return known if known is not None and not known.generation else await self._read(customer)
 
     async def settle(self, ledger: Ledger, brand: Brand, customer: int) -> Known:
-        """Have the book do what was decided here on the merges of a customer, and say who she is now."""
+        """Have the book do what was decided here on the merges and splits of a customer, and say who her number is now."""
         return (await self.settle_and_count(ledger, brand, customer))[0]
 
     async def settle_and_count(self, ledger: Ledger, brand: Brand, customer: int) -> tuple[Known, int]:
@@ -167,20 +180,20 @@ class CustomerDirectory:
         for _ in range(ATTEMPTS):
             self.forget([customer])
             known = await self._read(customer)
-            done = True
-            for former in known.former:
-                result = await ledger.merge(brand.book, loser=former, survivor=known.customer)
-                # The book may have to learn first of a merge that comes later in the row, or of one since we have read.
-                done = done and result.outcome is MergeOutcome.MERGED
-                points += 0 if result.replayed else result.points
-            if done:
-                self._settled[known.customer] = len(known.former)
+            if not known.generation:
+                return known, points
+            standings = await rows.standings(self._pool, known.customer, {*known.former, *known.past})
+            aligned = await ledger.align(brand.book, standings)
+            points += aligned.points
+            # What we have read may be old by now, and the book know better.
+            if aligned.outcome is MergeOutcome.MERGED and standings[0].generation == known.generation:
+                self._settled[known.customer] = known.generation
                 return known, points
         raise RuntimeError("a customer was merged at every attempt")
 
     def is_settled(self, known: Known) -> bool:
         """Whether the book is known to have done all that makes ``known``."""
-        return not known.former or self._settled.get(known.customer) == len(known.former)
+        return not known.generation or self._settled.get(known.customer) == known.generation
 
     def forget(self, customers: Iterable[int]) -> None:
         """Read these, and who was one with them, anew the next time."""
@@ -258,7 +271,7 @@ class CustomerDirectory:
         if not new and not attached:
             return [_with_names(owner, person, assigned) for owner, person in zip(found, people, strict=True)]
         if not await self._write(brand, new, attached, sorted(to_confirm), by_device):
-            self.forget(known.customer for _, known in attached)
+            self.forget(number for _, known in attached for number in (known.customer, known.named))
             return None
         # Somebody may have been faster: what is stored now is what counts.
         settled = await self.look_up(brand, wanted)
@@ -288,6 +301,8 @@ class CustomerDirectory:
         """Create and attach in one transaction; ``False`` if somebody did something with one of them in between."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
+                if not await self._are_whose_they_were(connection, brand, attached):
+                    return False
                 if not await self._are_unknown(connection, brand, new, attached):
                     return False
                 if by_device:
@@ -304,6 +319,17 @@ class CustomerDirectory:
         except asyncpg.DeadlockDetectedError:
             return False
         return True
+
+    async def _are_whose_they_were(
+        self, connection: rows.Connection, brand: Brand, attached: list[tuple[Identity, Known]]
+    ) -> bool:
+        """Whether those who were ever merged are part of the same still: a name given to another could not be taken back."""
+        merged = {known.named: known.customer for _, known in attached if known.generation}
+        if not merged:
+            return True
+        await rows.lock(connection, brand)
+        now = [await rows.find_by_number(connection, named) for named in merged]
+        return [None if each is None else each.customer for each in now] == list(merged.values())
 
     async def _are_unknown(
         self, connection: rows.Connection, brand: Brand, new: list[_New], attached: list[tuple[Identity, Known]]

@@ -1,7 +1,8 @@
-"""Deciding which names are one customer: the look-up half of attaching and merging.
+"""Deciding which names are one customer: the look-up half of attaching, merging and splitting.
 
     decide    what becomes of each wish, in order, given what is stored; touches nothing
     write     what was decided, in the caller's transaction, which holds the brand's lock
+    split     decides and writes, there too, that one number is a customer of its own again
 
 A wish is refused whole or done whole. What was decided is written before the book hears of it: see
 ``CustomerDirectory.settle``.
@@ -22,6 +23,8 @@ from service.problems import FieldError, Problem, not_found
 
 IDS_MAX = 8
 """How many numbers one customer may have in all: each of her events is looked up under every one of them."""
+NUMBERS_MAX = 32
+"""And how many together with those that she was one with once: under these, too, for as long as she lives."""
 
 _FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone", IdentityKind.DEVICE: "device"}
 
@@ -46,6 +49,21 @@ class Merge(msgspec.Struct, frozen=True):
     name: Identity
 
 
+class Split(msgspec.Struct, frozen=True):
+    """Whoever is called ``name`` is not the customer whom ``whole`` names, though she was merged into her."""
+
+    whole: Identity
+    name: Identity
+
+
+class Parted(msgspec.Struct, frozen=True):
+    """The number that is a customer of its own, and whom it was split off from; ``again`` says that it had been before."""
+
+    number: int
+    survivor: int
+    again: bool
+
+
 class Joined(msgspec.Struct, frozen=True):
     """Who a wish was about, how many other customers became one with her, and which numbers and names she got."""
 
@@ -65,6 +83,7 @@ class Person:
         self.verified = known is not None and known.verified
         self.into: Person | None = None
         self.absorbed: list[Person] = []
+        self.generation = 0 if known is None else known.generation
 
     @property
     def now(self) -> Person:
@@ -84,8 +103,14 @@ class Person:
     def as_known(self) -> Known:
         """Who she is once all is written."""
         number = _number(self)
-        former = tuple(sorted({*self.numbers()} - {number}))
-        return Known(number, self.confirmed, former, named=number, verified=self.verified)
+        numbers = {*self.numbers()}
+        former, past = sorted(numbers - {number}), sorted(self.past() - numbers)
+        return Known(number, self.confirmed, tuple(former), number, self.generation, tuple(past), self.verified)
+
+    def past(self) -> set[int]:
+        """The numbers that hers were one with once, and may be again."""
+        own = set[int]() if self.known is None else {*self.known.past}
+        return own.union(*(each.past() for each in self.absorbed))
 
     def take_up(self, other: Person) -> None:
         """Become one with another."""
@@ -161,7 +186,7 @@ def _decide_attach(decision: Decision, wish: Attach) -> Joined | Problem:
     if conflicts:
         return _conflict(conflicts)
     joining = {id(owner): owner for owner in owners.values() if owner is not None and owner is not person}.values()
-    if (1 if person is None else person.size) + sum(each.size for each in joining) > IDS_MAX:
+    if _are_too_many(person or Person(None), *joining):
         return _limit_reached()
     person = decision.new() if person is None else person
     person.confirmed = True
@@ -195,7 +220,7 @@ def _decide_merge(decision: Decision, wish: Merge) -> Joined | Problem:
         return Joined(there, attached=(unknown.kind,))
     if person is other:
         return Joined(person)
-    if person.size + other.size > IDS_MAX:
+    if _are_too_many(person, other):
         return _limit_reached()
     came = tuple(other.numbers())
     person.take_up(other)
@@ -215,10 +240,11 @@ async def write(connection: rows.Connection, brand: Brand, decision: Decision) -
         if person.into is not None
         for number in (known.customer, *known.former)
     }
-    absorbed = {_number(each): each.size - 1 for each in decision.people if each.into is None and each.absorbed}
+    survivors = [each for each in decision.people if each.into is None and each.absorbed]
+    absorbed = {_number(each): (each.size - 1, bool(each.past())) for each in survivors}
     pairs = [(identity, _number(person)) for identity, person in decision.attached]
-    written = await rows.confirm(connection, confirmed) and await rows.merge(connection, moves, absorbed)
-    if not written or await rows.attach(connection, brand, pairs) != len(pairs):
+    generation = await rows.merge(connection, moves, absorbed) if await rows.confirm(connection, confirmed) else None
+    if generation is None or await rows.attach(connection, brand, pairs) != len(pairs):
         raise Changed
     verified = [_number(each) for each in decision.people if each.into is None and each.absorbed and each.verified]
     if verified:
@@ -226,6 +252,41 @@ async def write(connection: rows.Connection, brand: Brand, decision: Decision) -
     if absorbed:
         # What each of them had said of where she may be contacted is one story now.
         await bring_up(connection, brand, sorted(absorbed))
+    for each in survivors:
+        each.generation = generation or each.generation
+
+
+async def split(connection: rows.Connection, brand: Brand, known: Mapping[bytes, Known], wish: Split) -> Parted | Problem:
+    """Decide on a split, and write it; ``known`` says whose the names are that somebody has."""
+    whole, named = known.get(wish.whole.mac), known.get(wish.name.mac)
+    if whole is None or named is None:
+        return not_found("customer")
+    number, field = named.named, _FIELDS[wish.name.kind]
+    if number in {whole.named, whole.customer}:
+        return _nothing_to_split(field, "belongs to the number of the customer herself, not to one that was merged into her")
+    if named.customer == whole.customer:
+        rest = [whole.customer, *(each for each in whole.former if each != number)]
+        await rows.part(connection, number, rest)
+        await rows.refresh_verified(connection, [number, whole.customer])
+        await bring_up(connection, brand, [number, whole.customer])
+        return Parted(number, whole.customer, again=False)
+    if named.customer == number and await rows.were_one(connection, number, [whole.customer, *whole.former]):
+        return Parted(number, whole.customer, again=True)
+    return _nothing_to_split(
+        field, "belongs to another customer, who is not one with this one; name one who was merged into her"
+    )
+
+
+def _nothing_to_split(field: str, detail: str) -> Problem:
+    pointer = f"/customer/{field}"
+    return Problem("nothing_to_split", f"{pointer}: {detail}", errors=[FieldError(pointer, "nothing_to_split", detail)])
+
+
+def _are_too_many(*people: Person) -> bool:
+    """Whether they cannot all be one."""
+    numbers = {number for person in people for number in person.numbers()}
+    past = {number for person in people for number in person.past()}
+    return sum(person.size for person in people) > IDS_MAX or len(numbers | past) > NUMBERS_MAX
 
 
 def _number(person: Person) -> int:

@@ -82,7 +82,12 @@ SELECT
     (
         SELECT jsonb_object_agg(channel.channel, channel.times) FROM channel WHERE channel.survivor = told.survivor
     )::text AS refused
-FROM (SELECT DISTINCT stated.survivor FROM stated) AS told
+FROM (
+    SELECT stated.survivor FROM stated
+    UNION
+    -- Nothing is left of what was said where it was said of whom she is not one with any more.
+    SELECT customer.customer FROM rewards.customer WHERE customer.customer = ANY($1::bigint[]) AND customer.refused IS NOT NULL
+) AS told
 """
 _NEXT_NUMBER = "UPDATE rewards.brand SET consent_no = brand.consent_no + 1 WHERE brand.brand_id = $1 RETURNING brand.consent_no"
 _KEEP = """

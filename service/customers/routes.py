@@ -24,6 +24,8 @@ from service.customers.schemas import (
     LookupResults,
     MergeRequest,
     NamesRequest,
+    SplitAnswer,
+    SplitRequest,
     StatementEntry,
     UnverifyRequest,
     VerificationResponse,
@@ -95,12 +97,30 @@ async def look_up_customers(
 async def merge_customers(
     customer_id: FromPath[str], data: JSONBody[MergeRequest], principal: NamedDependency[Principal], state: State
 ) -> CustomerAnswer:
-    """Make another customer one with this one, who survives. It cannot be undone.
+    """Make another customer one with this one, who survives. If that was a mistake, split them.
 
     The other's points, holds and names are hers from then on, and what is reported of the other later. The same again changes
     nothing. At most eight can be one.
     """
     return await actions.merge(state, principal, customer_id, data)
+
+
+@post(
+    "/v1/customers/{customer_id:str}/split",
+    guards=_WRITE,
+    status_code=200,
+    tags=["customers"],
+    responses=problems("not_found", "nothing_to_split"),
+)
+async def split_customer(
+    customer_id: FromPath[str], data: JSONBody[SplitRequest], principal: NamedDependency[Principal], state: State
+) -> SplitAnswer:
+    """Undo a merge: let another customer, who was merged into this one, be one of her own again.
+
+    All names that were the other's before the merge are hers again, and what she had brought and is still there. What was spent
+    since stays spent. The same again changes nothing.
+    """
+    return await actions.split(state, principal, customer_id, data)
 
 
 @get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"])
@@ -185,6 +205,7 @@ route_handlers: list[Any] = [
     put_customers,
     look_up_customers,
     merge_customers,
+    split_customer,
     get_balance,
     get_statement,
     list_identities,

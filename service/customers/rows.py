@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import msgspec
 
+from ledger import Standing
 from service.brands.brand import Brand
 from service.customers.identities import Identity, IdentityKind
 from service.customers.refused import Refused, refused_of
@@ -24,11 +25,28 @@ _WHO = """
         SELECT member.customer FROM rewards.customer AS member
         WHERE member.merged_into = survivor.customer ORDER BY member.customer
     ) ELSE '{}' END AS former,
-    survivor.verified
+    survivor.verified,
+    survivor.generation,
+    CASE WHEN survivor.parted THEN ARRAY(
+        SELECT DISTINCT once.other
+        FROM (
+            SELECT survivor.customer
+            UNION ALL
+            SELECT member.customer FROM rewards.customer AS member WHERE member.merged_into = survivor.customer
+        ) AS mine
+        CROSS JOIN LATERAL (SELECT parted.other FROM rewards.parted WHERE parted.customer = mine.customer OFFSET 0) AS once
+        CROSS JOIN LATERAL (
+            SELECT coalesce(other.merged_into, other.customer) AS survivor
+            FROM rewards.customer AS other WHERE other.customer = once.other
+            OFFSET 0
+        ) AS now
+        WHERE now.survivor <> survivor.customer
+        ORDER BY once.other
+    ) ELSE '{}' END AS past
 """
 _SURVIVOR = """
 CROSS JOIN LATERAL (
-    SELECT final.customer, final.confirmed, final.absorbed, final.verified, final.refused
+    SELECT final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted
     FROM rewards.customer AS final
     WHERE final.customer = coalesce(numbered.merged_into, numbered.customer)
     OFFSET 0
@@ -116,14 +134,14 @@ WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed AND custo
 RETURNING customer.customer
 """
 _MERGE = """
-UPDATE rewards.customer SET merged_into = wanted.survivor, absorbed = 0
+UPDATE rewards.customer SET merged_into = wanted.survivor, absorbed = 0, generation = $4
 FROM unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS wanted (number, survivor, confirmed)
 WHERE customer.customer = wanted.number AND (customer.confirmed = wanted.confirmed OR customer.merged_into IS NOT NULL)
 RETURNING customer.customer
 """
 _ABSORB = """
-UPDATE rewards.customer SET absorbed = wanted.absorbed
-FROM unnest($1::bigint[], $2::smallint[]) AS wanted (number, absorbed)
+UPDATE rewards.customer SET absorbed = wanted.absorbed, generation = $4, parted = customer.parted OR wanted.parted
+FROM unnest($1::bigint[], $2::smallint[], $3::boolean[]) AS wanted (number, absorbed, parted)
 WHERE customer.customer = wanted.number
 """
 _REFRESH_VERIFIED = """
@@ -139,6 +157,29 @@ UPDATE rewards.customer SET verified = EXISTS (
 )
 WHERE customer.customer = ANY($1::bigint[])
 """
+_NEXT_GENERATION = "SELECT nextval('rewards.customer_generation')"
+# Each side is confirmed if one of its own numbers has an id of the brand's own.
+_PART = """
+UPDATE rewards.customer
+SET merged_into = NULL, absorbed = greatest(0, cardinality(side.numbers) - 1), generation = $3, parted = true,
+    confirmed = EXISTS (SELECT FROM rewards.identity WHERE identity.customer = ANY(side.numbers) AND identity.kind = 1)
+FROM (VALUES ($1::bigint, ARRAY[$1::bigint]), (($2::bigint[])[1], $2::bigint[])) AS side (number, numbers)
+WHERE customer.customer = side.number
+"""
+_REMEMBER_PARTED = """
+INSERT INTO rewards.parted (customer, other)
+SELECT pair.customer, pair.other
+FROM unnest($2::bigint[]) AS rest (number)
+CROSS JOIN LATERAL (VALUES ($1::bigint, rest.number), (rest.number, $1::bigint)) AS pair (customer, other)
+ON CONFLICT (customer, other) DO NOTHING
+"""
+_STANDINGS = """
+SELECT customer.customer, coalesce(customer.merged_into, customer.customer) AS survivor, customer.generation
+FROM rewards.customer
+WHERE customer.customer = ANY($1::bigint[])
+ORDER BY customer.customer <> $2, customer.customer
+"""
+_WERE_ONE = "SELECT EXISTS (SELECT FROM rewards.parted WHERE parted.customer = $1 AND parted.other = ANY($2::bigint[]))"
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -146,13 +187,16 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
     ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,
     any of these. ``confirmed`` says that the brand has given its own id for her, ``verified`` that one of her names is proved
-    to be hers, ``refused`` when she refused which channels.
+    to be hers, ``refused`` when she refused which channels. ``generation`` grows with her merges and splits; ``past`` are the
+    numbers that were one with any of hers once and are not now, ascending.
     """
 
     customer: int
     confirmed: bool
     former: tuple[int, ...]
     named: int
+    generation: int = 0
+    past: tuple[int, ...] = ()
     verified: bool = False
     refused: Refused = ()
 
@@ -286,16 +330,25 @@ async def confirm(connection: Connection, numbers: Sequence[int]) -> bool:
     return not numbers or len(await connection.fetch(_CONFIRM, sorted(numbers))) == len(numbers)
 
 
-async def merge(connection: Connection, moves: Mapping[int, tuple[int, bool]], absorbed: Mapping[int, int]) -> bool:
-    """Point customers to their survivors, each with whether she was confirmed; ``False`` if that has changed for one of them.
+async def merge(
+    connection: Connection, moves: Mapping[int, tuple[int, bool]], absorbed: Mapping[int, tuple[int, bool]]
+) -> int | None:
+    """Point customers to their survivors, each with whether she was confirmed; ``None`` if that has changed for one of them.
 
-    ``absorbed`` says how many each survivor has then. The caller holds the brand's lock.
+    ``absorbed`` says how many each survivor has then, and whether one of them was one with others once. The caller holds the
+    brand's lock. Returns the generation that all of them are of then; 0 if there is nothing to do.
     """
+    if not moves:
+        return 0
     numbers = sorted(moves)
     survivors = [moves[number][0] for number in numbers]
-    moved = await connection.fetch(_MERGE, numbers, survivors, [moves[number][1] for number in numbers])
-    await connection.execute(_ABSORB, list(absorbed), list(absorbed.values()))
-    return len(moved) == len(numbers)
+    generation: int = await connection.fetchval(_NEXT_GENERATION)
+    moved = await connection.fetch(_MERGE, numbers, survivors, [moves[number][1] for number in numbers], generation)
+    counts = list(absorbed.values())
+    await connection.execute(
+        _ABSORB, list(absorbed), [count for count, _ in counts], [parted for _, parted in counts], generation
+    )
+    return generation if len(moved) == len(numbers) else None
 
 
 async def refresh_verified(connection: Connection, numbers: Collection[int]) -> None:
@@ -306,5 +359,34 @@ async def refresh_verified(connection: Connection, numbers: Collection[int]) -> 
     await connection.execute(_REFRESH_VERIFIED, sorted(numbers))
 
 
-def _known(named: int, customer: int, confirmed: bool, refused: str | None, former: Sequence[int], verified: bool) -> Known:
-    return Known(customer, confirmed, tuple(former), named, verified, refused_of(refused))
+async def part(connection: Connection, number: int, rest: Sequence[int]) -> None:
+    """Let a number be a customer of its own, and not one any more with the ``rest``, of which the first is the survivor.
+
+    The caller holds the brand's lock.
+    """
+    generation: int = await connection.fetchval(_NEXT_GENERATION)
+    await connection.execute(_PART, number, list(rest), generation)
+    await connection.execute(_REMEMBER_PARTED, number, list(rest))
+
+
+async def were_one(connection: Connection, number: int, others: Collection[int]) -> bool:
+    """Whether a number was one with one of the others once, and was split off."""
+    return await connection.fetchval(_WERE_ONE, number, list(others))
+
+
+async def standings(pool: asyncpg.Pool[Any], survivor: int, others: Collection[int]) -> list[Standing]:
+    """Of whom each of these is part, all at one instant, the survivor first."""
+    return [Standing(*row) for row in await pool.fetch(_STANDINGS, [survivor, *others], survivor)]
+
+
+def _known(
+    named: int,
+    customer: int,
+    confirmed: bool,
+    refused: str | None,
+    former: Sequence[int],
+    verified: bool,
+    generation: int,
+    past: Sequence[int],
+) -> Known:
+    return Known(customer, confirmed, tuple(former), named, generation, tuple(past), verified, refused_of(refused))

@@ -80,6 +80,29 @@ class MergeRequest(Body, frozen=True):
     example: ClassVar[dict[str, Any]] = {"from": {"id": "C-2002"}}
 
 
+class SplitRequest(Body, frozen=True):
+    """Who is not the customer in the path after all, as called before the merge: exactly one of id, email, phone and device."""
+
+    customer: CustomerRef
+
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-2002"}}
+
+
+class SplitAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The customer who was taken apart.
+
+    ``split_off`` is our number of who is a customer of her own again, and ``points`` went with her, now or when this was sent
+    first. ``confirmed`` and ``balance``, as of ``balance_seq``, are of the customer in the path.
+    """
+
+    customer: str
+    confirmed: bool
+    split_off: str
+    points: int
+    balance: int
+    balance_seq: int
+
+
 class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A customer whose names were changed.
 

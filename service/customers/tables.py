@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -47,11 +48,26 @@ customer = Table(
     Column("refused", JSONB, nullable=True),
     # Which of the brand's changes of consents the last was that concerns her; NULL for nearly everybody.
     Column("consent_no", BigInteger, nullable=True),
+    # Grows with every merge and split that she takes part in: the book and every memory of her say which one they know.
+    Column("generation", BigInteger, nullable=False, server_default="0"),
+    # Whether she, or one who is part of her, was one with others once.
+    Column("parted", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("absorbed BETWEEN 0 AND 7", name="customer_absorbs_at_most_seven"),
     CheckConstraint("merged_into IS NULL OR absorbed = 0", name="customer_is_merged_into_the_last_of_the_line"),
     Index("customer_by_survivor", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
     Index("customer_by_consent", "brand_id", "consent_no", postgresql_where=text("consent_no IS NOT NULL")),
 )
+
+# Two numbers that were one once and were split: each has a row of the other, for ever, also when they are one again.
+parted = Table(
+    "parted",
+    metadata,
+    Column("customer", BigInteger, primary_key=True),
+    Column("other", BigInteger, primary_key=True),
+    CheckConstraint("customer <> other", name="parted_are_two"),
+)
+
+generations = Sequence("customer_generation", start=16, metadata=metadata)
 
 identity = Table(
     "identity",

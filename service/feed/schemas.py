@@ -26,6 +26,7 @@ Type = Literal[
     "clawback",
     "adjust",
     "merge",
+    "split",
     "open",
 ]
 """What moved no points, and every verb of the log but ``fund``, which happens to no customer."""
@@ -44,7 +45,7 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     ``position`` is for ``after``. ``type`` is a verb of the log, ``waiting`` or ``refused``. Points that are held back
     (``hold_back``) become hers (``mature``) or go back to the budget (``reject``). A customer who is merged into another gives
-    what she has and the other gets it: two entries (``merge``) for each last day.
+    what she has and the other gets it: two entries (``merge``) for each last day. A ``split`` undoes it in the same way.
     ``customer`` is our number of the customer, ``points`` how many were moved, and ``balance_change`` what that did to what she
     can spend. An operation on points with several last days is an entry for each, with one ``transaction_id``.
     """

@@ -19,7 +19,7 @@ from typing import Protocol
 import msgspec
 from litestar.datastructures import State
 
-from ledger import Event, EventName, Grade, GrantOutcome
+from ledger import Event, EventName, Grade, GrantOutcome, Ledger
 from ledger import GrantResult as Decision
 from service import metrics
 from service.auth.principal import Principal
@@ -32,7 +32,7 @@ from service.customers.refused import is_promised
 from service.customers.rows import Known
 from service.grants.consent import not_paid
 from service.grants.deciding import decide, decide_one
-from service.grants.orders import SOURCE_LINK, Act, event_keys
+from service.grants.orders import SOURCE_LINK, Act, event_keys, past_event_keys
 from service.grants.schemas import (
     DECIDED,
     METADATA_BYTES_MAX,
@@ -183,7 +183,12 @@ async def decided(state: State, link: ClaimedLink, known: Known, brand: Brand, a
     if not isinstance(act, Act):
         return None
     found = await events.get_many([(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)])
-    final = [event for event in found.values() if event.outcome is not GrantOutcome.WAITING]
+    events_of_her = [*found.values()]
+    if known.past:
+        ledger: Ledger = state.ledger
+        past = past_event_keys(act, known)
+        events_of_her += await ledger.past_events(brand.book, act.campaign.campaign_no, known.customer, past)
+    final = [event for event in events_of_her if event.outcome is not GrantOutcome.WAITING]
     if not final:
         return None
     first = min(final, key=lambda event: event.seq)

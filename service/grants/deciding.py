@@ -1,6 +1,6 @@
 """Having orders decided, also while customers are being merged.
 
-The ledger records nothing for whom it knows under more numbers than the order names, or has merged into another. She is then
+The ledger records nothing for whom it knows as merged or split otherwise than the order says. She is then
 read anew and the order made again: so no event is paid under two of a person's names.
 """
 
@@ -34,9 +34,10 @@ async def decide(
         moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]
         if not moved:
             return decisions
-        settled = {number: await customers.settle_group(state, brand, number) for number in {people[n].customer for n in moved}}
+        # By the number that the name has: of whom it is part now may be somebody else.
+        settled = {number: await customers.settle_group(state, brand, number) for number in {people[n].named for n in moved}}
         for index in moved:
-            people[index] = settled[people[index].customer]
+            people[index] = settled[people[index].named]
         again = await _post(state, [order(wanted[index][0], brand, people[index]) for index in moved])
         for index, decision in zip(moved, again, strict=True):
             decisions[index] = decision
@@ -70,6 +71,4 @@ def _is_moved(decision: GrantResult | Problem) -> bool:
 
 
 def _still_moving() -> Problem:
-    return Problem(
-        "overloaded", "The customer is being merged with others; nothing was recorded.", headers={"Retry-After": "1"}
-    )
+    return Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})

@@ -75,7 +75,8 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
         held_back=rule.hold_back_days is not None,
         due_at=due_at(rule, act.received_at),
         former_keys=tuple(former_keys),
-        absorbed=len(known.former),
+        past_keys=past_event_keys(act, known) if known.past else (),
+        generation=known.generation,
         bearing=_bearing(act, known, rule, waits=waits),
     )
 
@@ -83,6 +84,11 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
 def event_keys(act: Act, known: Known) -> tuple[bytes, ...]:
     """What the act may be recorded under: its key under each of the customer's numbers."""
     return _keys(act, known, act.action, act.qualifier)
+
+
+def past_event_keys(act: Act, known: Known) -> tuple[tuple[int, bytes], ...]:
+    """The act's key under each number that the customer was one with once: decided meanwhile, it was decided for her too."""
+    return _past_keys(act, known, act.action, act.qualifier)
 
 
 def due_at(rule: Rule, decided_at: datetime) -> datetime | None:
@@ -111,8 +117,10 @@ def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
         window_at=act.window_at,
         occurred_at=act.occurred_at,
         details=_details(act, _NO_RULE),
-        absorbed=len(known.former),
-        bearing=Bearing(proof_keys, _waiting_keys(act, known, act.proved_actions())),
+        generation=known.generation,
+        bearing=Bearing(
+            proof_keys, _waiting_keys(act, known, act.proved_actions()), _past_waiting_keys(act, known, act.proved_actions())
+        ),
     )
 
 
@@ -123,7 +131,12 @@ def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Bearing | No
         return None
     if not waits and not proved:
         return None
-    return Bearing(_proof_keys(act, known), _waiting_keys(act, known, proved), rule.proof_needed or Grade.B)
+    return Bearing(
+        _proof_keys(act, known),
+        _waiting_keys(act, known, proved),
+        _past_waiting_keys(act, known, proved),
+        rule.proof_needed or Grade.B,
+    )
 
 
 def _details(act: Act, rule: int) -> EventDetails:
@@ -142,20 +155,29 @@ def _details(act: Act, rule: int) -> EventDetails:
 
 def _keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[bytes, ...]:
     """The event's key under each of the customer's numbers, her own first."""
-    return tuple(
-        event_key(
-            campaign_no=act.campaign.campaign_no,
-            message_id=act.message_id,
-            customer=customer,
-            action=action,
-            qualifier=qualifier,
-        )
-        for customer in (known.customer, *known.former)
+    return tuple(_key(act, customer, action, qualifier) for customer in (known.customer, *known.former))
+
+
+def _key(act: Act, customer: int, action: str, qualifier: str) -> bytes:
+    return event_key(
+        campaign_no=act.campaign.campaign_no,
+        message_id=act.message_id,
+        customer=customer,
+        action=action,
+        qualifier=qualifier,
     )
 
 
 def _waiting_keys(act: Act, known: Known, actions: Sequence[str]) -> tuple[tuple[bytes, ...], ...]:
     return tuple(_keys(act, known, action, "") for action in actions)
+
+
+def _past_keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[tuple[int, bytes], ...]:
+    return tuple((number, _key(act, number, action, qualifier)) for number in known.past)
+
+
+def _past_waiting_keys(act: Act, known: Known, actions: Sequence[str]) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+    return tuple(_past_keys(act, known, action, "") for action in actions) if known.past else ()
 
 
 def _proof_keys(act: Act, known: Known) -> tuple[bytes, ...]:

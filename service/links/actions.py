@@ -110,6 +110,10 @@ async def _rows(
         [draft.request.customer for draft in good.values()],
         may_attach=Scope.CUSTOMERS_WRITE in principal.scopes,
     )
+    # Of the few who were ever merged it is asked anew: a link is for good, and what is remembered of them may be old.
+    resolved = [
+        await _anew(state, brand, known) if isinstance(known, Known) and known.generation else known for known in resolved
+    ]
     numbers = await number_destinations(state.engine, brand, {draft.destination for draft in good.values()})
     host: LinkHost = state.link_host
     host.last_known.see_brand(brand)
@@ -124,6 +128,12 @@ async def _rows(
         if has_refused(known.refused, draft.channel, now):
             refused[index] = known
     return rows | await _not_minted(state, refused, rows) if refused else rows
+
+
+async def _anew(state: State, brand: Brand, known: Known) -> Known:
+    """Who a customer is now; what any name she came with has refused stays refused."""
+    now = await customers.by_number(state, brand, known.named)
+    return msgspec.structs.replace(now, refused=(*now.refused, *known.refused))
 
 
 async def _not_minted(state: State, refused: Mapping[int, Known], rows: Mapping[int, _NewLink | Problem]) -> dict[int, Problem]:

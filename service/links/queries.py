@@ -21,7 +21,7 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 class LinkRow(msgspec.Struct, frozen=True, gc=False):
     """A link as it was minted. ``link_id`` is the campaign's number (4 bytes) and the link's key (16 bytes).
 
-    ``known`` is who the customer is now; ``None`` if she was merged with others, which is not all said here.
+    ``known`` is who the customer is now; ``None`` if she was ever merged with others, which is not all said here.
     """
 
     link_id: bytes
@@ -57,6 +57,7 @@ LEFT JOIN LATERAL (
     SELECT customer.confirmed, customer.verified, customer.refused::text AS refused
     FROM rewards.customer
     WHERE customer.customer = found.customer AND customer.merged_into IS NULL AND customer.absorbed = 0
+        AND customer.generation = 0
     OFFSET 0
 ) AS person ON true
 """

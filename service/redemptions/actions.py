@@ -49,6 +49,7 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
         value=wanted.value,
         point_value=brand.point_value,
         customer=known.customer,
+        generation=known.generation,
         capture=wanted.capture,
         hold_s=wanted.expires_in_s,
         order_ref=wanted.order_ref,
@@ -66,9 +67,12 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
         result = await ledger.redeem(step)
         if result.outcome is not RedemptionOutcome.MOVED:
             return _decided(result)
-        moved_to = await customers.settle_group(state, brand, step.customer)
-        step = msgspec.structs.replace(step, customer=moved_to.customer)
-    raise Problem("overloaded", "The customer is being merged with others; nothing was recorded.", headers={"Retry-After": "1"})
+        await customers.settle_group(state, brand, known.named)
+        known, is_active = await customers.find_active(state, brand, wanted.customer)
+        if known is None or not is_active:
+            raise _not_confirmed()
+        step = msgspec.structs.replace(step, customer=known.customer, generation=known.generation)
+    raise Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})
 
 
 async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:

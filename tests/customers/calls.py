@@ -67,3 +67,8 @@ async def check(api: Api, pool: asyncpg.Pool[Any]) -> None:
     async with pool.acquire() as connection:
         findings = await audit(connection, api.brand.book)  # pyright: ignore[reportArgumentType]  a pool's connection is one
     assert [finding for finding in findings if finding.violations] == []
+
+
+async def split(api: Api, own_id: str, **name: str) -> httpx.Response:
+    """Take whoever has the name out of the customer of the id."""
+    return await api.client("messaging").post(f"/v1/customers/{own_id}/split", json={"customer": name})

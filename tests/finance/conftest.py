@@ -132,7 +132,7 @@ async def till(ledger: Ledger, brand: Brand, owner: asyncpg.Connection[Any]) -> 
 
 @pytest.fixture
 async def busy_till(till: Till) -> Till:
-    """A book with lots, holds, captures, releases, voids and refunds, of seven customers; one of them becomes an eighth."""
+    """A book with lots, holds, captures, releases, voids and refunds, of seven customers; one becomes an eighth."""
     await till.fund(100_000)
     today = datetime.now(UTC).date()
     for customer in range(1, 8):
@@ -146,5 +146,7 @@ async def busy_till(till: Till) -> Till:
     refunded = await till.authorize(5, 600, capture=True)
     await till.refund(refunded, 150)
     await till.refund(refunded, 450)
+    await till.ledger.merge(till.book, loser=7, survivor=9)
+    await till.ledger.split(till.book, customer=7, survivor=9)
     await till.ledger.merge(till.book, loser=7, survivor=8)
     return till

@@ -63,6 +63,10 @@ async def busy(till: Till, owner: asyncpg.Connection[Any], worker_pool: asyncpg.
                 return
             # Some survivors are merged themselves later.
             await till.ledger.merge(till.book, loser=loser, survivor=loser + 1)
+            if loser % 2 == 0:
+                # And some are split off again, with redemptions that went along twice.
+                await till.ledger.split(till.book, customer=loser - 1, survivor=loser + 1)
+                merged.discard(loser - 1)
 
     async def expire() -> None:
         while not stop.is_set():

@@ -71,10 +71,19 @@ async def test_the_log_comes_in_pages_whose_end_is_the_next_ones_start(api: Api)
     log = [transfer for page in pages for transfer in page]
     assert [transfer["seq"] for transfer in log] == list(range(1, len(log) + 1))
     assert log == (await get(api, "/v1/ledger/transfers", limit=1000))["items"]
-    assert {transfer["verb"] for transfer in log} == {"fund", "grant", "authorize", "capture", "void", "refund", "merge"}
+    assert {transfer["verb"] for transfer in log} == {
+        "fund",
+        "grant",
+        "authorize",
+        "capture",
+        "void",
+        "refund",
+        "merge",
+        "split",
+    }
     for transfer in log:
         assert (transfer["grant_id"] is not None) is (transfer["verb"] == "grant")
-        assert (transfer["redemption_id"] is not None) is (transfer["verb"] not in {"fund", "grant", "merge"})
+        assert (transfer["redemption_id"] is not None) is (transfer["verb"] not in {"fund", "grant", "merge", "split"})
     assert (await get(api, "/v1/ledger/transfers", cut="5"))["next"] is None
     assert len((await get(api, "/v1/ledger/transfers", cut="5"))["items"]) == 5
 

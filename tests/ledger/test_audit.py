@@ -274,11 +274,21 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "a merged customer may act again": (
         "UPDATE ledger.customer_state SET frozen = false, moved_to = NULL WHERE customer = 10",
-        {"redemptions_begin_in_the_log", "survivors_count_whom_they_absorbed", "merges_move_everything"},
+        {
+            "redemptions_begin_in_the_log",
+            "survivors_count_whom_they_absorbed",
+            "splits_give_back_what_was_brought",
+            "spells_say_who_was_part_of_whom",
+        },
     ),
     "a customer seems to be merged and is not": (
         "UPDATE ledger.customer_state SET frozen = true, moved_to = 9 WHERE customer = 8",
-        {"redemptions_begin_in_the_log", "survivors_count_whom_they_absorbed", "merged_customers_have_nothing"},
+        {
+            "redemptions_begin_in_the_log",
+            "survivors_count_whom_they_absorbed",
+            "merged_customers_have_nothing",
+            "spells_say_who_was_part_of_whom",
+        },
     ),
     "a survivor seems to have fewer names": (
         "UPDATE ledger.customer_state SET absorbed = 0 WHERE customer = 11",
@@ -288,7 +298,8 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         """
         UPDATE ledger.customer_state SET moved_to = 8 WHERE customer = 10;
         UPDATE ledger.customer_state SET absorbed = 1 - absorbed WHERE customer IN (8, 11);
-        UPDATE ledger.redemption SET customer = 8 WHERE customer = 11
+        UPDATE ledger.redemption SET customer = 8 WHERE customer = 11;
+        UPDATE ledger.spell SET survivor = 8
         """,
         {"merges_move_everything"},
     ),
@@ -305,7 +316,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "something is posted on a merged customer": (
         f"UPDATE ledger.transfer SET customer = 10 WHERE seq = {LAST}",
-        {"merges_move_everything"},
+        {"spells_say_who_was_part_of_whom"},
     ),
     "a cut lies ahead of its book": ("UPDATE ledger.cut SET seq = seq + 1", {"cuts_lie_in_the_log"}),
 }

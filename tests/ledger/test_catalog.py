@@ -25,9 +25,11 @@ BOOK_TABLES = {
     "proof",
     "cap_recent",
     "redemption_step",
+    "spell",
+    "brought",
 }
 
-LOOK_UP_TABLES = {"customer", "identity", "verification", "consent", "link", "destination"}
+LOOK_UP_TABLES = {"customer", "identity", "verification", "consent", "parted", "link", "destination"}
 CONFIGURATION_TABLES = {
     "brand",
     "brand_point_value",
@@ -47,6 +49,8 @@ POSTING = {
     "take_cut_v1",
     "advance_clock_v1",
     "merge_customers_v1",
+    "split_customer_v1",
+    "align_customers_v1",
 }
 EXECUTED_BY = {
     "rewards_application": POSTING,
@@ -74,6 +78,8 @@ READING = {
     "log_lines_v1",
     "balances_v1",
     "spendable_now_v1",
+    "survivor_at_v1",
+    "were_one_v1",
 }
 
 

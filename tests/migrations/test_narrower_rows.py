@@ -14,7 +14,7 @@ _ROWS = "SELECT to_jsonb(line.*) FROM {} AS line ORDER BY line.seq"
 
 
 async def test_the_rows_there_are_stay_as_they_were(empty_database: Database) -> None:
-    await upgrade(empty_database.owner_url, revision="0010")
+    await upgrade(empty_database.owner_url, revision="0011")
     connection = await asyncpg.connect(empty_database.owner_url)
     await connection.execute(
         """

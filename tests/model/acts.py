@@ -120,6 +120,27 @@ class Merging:
 
 
 @dataclass(frozen=True)
+class Splitting:
+    """Two customers turn out not to be one after all."""
+
+    book: Book
+    customer: int
+    survivor: int
+
+    async def post(self, ledger: Ledger) -> Any:
+        return await ledger.split(self.book, customer=self.customer, survivor=self.survivor)
+
+    def plainly(self, plain: PlainLedger, answer: Any) -> Any:
+        return plain.split(self.customer, self.survivor)
+
+    def told(self, answer: Any) -> Any:
+        return answer.outcome, answer.replayed, answer.points
+
+    def seq(self, answer: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
 class Settling:
     """Somebody approves or disapproves of what an event holds back."""
 

@@ -17,7 +17,7 @@ from datetime import date, datetime
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from ledger import FundOutcome, GrantOutcome, Lot, MergeOutcome
+from ledger import FundOutcome, GrantOutcome, Lot, MergeOutcome, SplitOutcome
 from tests.model.plain_events import Event
 from tests.model.plain_holds import GRACE, NEVER, Hold, LotKey, Lots, move, no_lots
 
@@ -39,12 +39,19 @@ class PlainBook:
         self.holds: dict[int, Hold] = {}
         self.survivors: dict[int, int] = {}
         self.merged: dict[int, int] = {}
+        self.parted: dict[int, tuple[int, int]] = {}
+        self.generations: defaultdict[int, int] = defaultdict(int)
+        self.brought: defaultdict[int, Lots] = defaultdict(no_lots)
+        self.decisions = 0
+        self.groupings: list[tuple[int, dict[int, int]]] = [(-1, {})]
 
     def copy(self) -> Self:
         """Another of the same contents. Events are never changed, only replaced."""
         other = copy.copy(self)
         other.budgets, other.events, other.proofs = self.budgets.copy(), self.events.copy(), self.proofs.copy()
         other.survivors, other.merged = self.survivors.copy(), self.merged.copy()
+        other.parted, other.generations, other.groupings = self.parted.copy(), self.generations.copy(), self.groupings.copy()
+        other.brought = copy.deepcopy(self.brought)
         other.wallets, other.holds = copy.deepcopy(self.wallets), copy.deepcopy(self.holds)
         return other
 
@@ -128,8 +135,51 @@ class PlainBook:
         if len(self.group(loser)) + len(self.group(survivor)) > IDS_MAX:
             return MergeOutcome.TOO_MANY, False, 0
         self.merged[loser] = self.spendable(loser)
-        for each in self.group(loser):
-            self.survivors[each] = survivor
+        group = self.group(loser)
+        self.generations[survivor] += len(group)
+        self.brought[loser] = no_lots()
         for lot, points in self.wallets.pop(loser, no_lots()).items():
             self.wallets[survivor][lot] += points
+            self.brought[loser][lot] = points
+        for member in sorted({*group} - {loser}):
+            for lot in self.brought[member]:
+                self.brought[member][lot] = min(self.brought[member][lot], self.brought[loser][lot])
+                self.brought[loser][lot] -= self.brought[member][lot]
+        for each in group:
+            self.survivors[each] = survivor
+        self.groupings.append((self.decisions, self.survivors.copy()))
         return MergeOutcome.MERGED, False, self.merged[loser]
+
+    def split(self, customer: int, survivor: int) -> tuple[SplitOutcome, bool, int]:
+        """Give a customer back what she brought, as far as it is there; what began with her is hers by itself."""
+        if self.survivors.get(customer) != survivor:
+            was_part_of, points = self.parted.get(customer, (None, 0))
+            if customer in self.survivors or was_part_of != survivor:
+                return SplitOutcome.NOT_PART, False, 0
+            return SplitOutcome.SPLIT, True, points
+        total = 0
+        for lot, points in self.brought.pop(customer, no_lots()).items():
+            back = min(points, self.wallets[survivor][lot])
+            self.wallets[survivor][lot] -= back
+            self.wallets[customer][lot] += back
+            total += back
+        del self.survivors[customer]
+        self.parted[customer] = (survivor, total)
+        for each in (customer, survivor):
+            self.generations[each] += 1
+        self.groupings.append((self.decisions, self.survivors.copy()))
+        return SplitOutcome.SPLIT, False, total
+
+    def were_one(self, customer: int, other: int, decision: int) -> bool:
+        """Whether, at one of the decisions, she or one who is part of her now was one with another."""
+        survivors = next(survivors for before, survivors in reversed(self.groupings) if before < decision)
+        then = {survivors.get(each, each) for each in self.group(customer)}
+        return survivors.get(other, other) in then
+
+    def past(self, customer: int) -> list[int]:
+        """Who was one with her once, or with one who is part of her, and is not now."""
+        now, found = self.group(customer), set[int]()
+        for _, survivors in self.groupings:
+            then = {survivors.get(each, each) for each in now}
+            found |= then | {each for each, survivor in survivors.items() if survivor in then}
+        return sorted(found - {*now})

@@ -28,6 +28,8 @@ class Event:
     order: GrantOrder
     customer: int
     outcome: GrantOutcome
+    decided: int = 0
+    """Which of all decisions it was."""
 
     @property
     def paid(self) -> bool:
@@ -71,13 +73,19 @@ def is_strong(order: GrantOrder) -> bool:
 
 
 def heard(orders: Iterable[GrantOrder]) -> list[tuple[GrantOrder, int, bool]]:
-    """A batch: each order, how many former ids all in the batch know the customer to have, and whether its key is new in it.
+    """A batch: each order, which generation all in the batch know the customer to be of, and whether its key is new in it.
 
     Who is behind holds up everybody: they all are told to look her up again.
     """
     orders = list(orders)
     keys = [order.key for order in orders]
     return [
-        (order, min(each.absorbed for each in orders if each.customer == order.customer), order.key not in keys[:n])
+        (
+            order,
+            order.generation
+            if all(each.generation == order.generation for each in orders if each.customer == order.customer)
+            else -1,
+            order.key not in keys[:n],
+        )
         for n, order in enumerate(orders)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 
 from ledger import CapUse, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
@@ -27,7 +28,7 @@ class PlainLedger(PlainBook):
         batch = heard(orders)
         told: list[Told] = []
         for order, knows, is_first in batch:
-            if order.customer in self.survivors or knows != len(self.group(order.customer)) - 1:
+            if order.customer in self.survivors or knows != self.generations[order.customer]:
                 told.append(Told(GrantOutcome.MOVED, 0, False, order.key))
             elif order.points == 0:
                 told.append(Told(GrantOutcome.NOTED, 0, False, order.key))
@@ -50,8 +51,13 @@ class PlainLedger(PlainBook):
         known = [key for key in (own, *(key for key in self.events if key in former)) if key in self.events]
         return max(known, key=lambda key: self.events[key].rank, default=None)
 
+    def _decided_in_the_past(self, customer: int, keys: Iterable[tuple[int, bytes]]) -> list[bytes]:
+        """Of keys of those who were one with her once, the ones of what was decided while they were."""
+        found = [(other, key) for other, key in keys if key in self.events and not self.events[key].waits]
+        return [key for other, key in found if self.were_one(customer, other, self.events[key].decided)]
+
     def _report(self, order: GrantOrder, *, again: bool) -> Told:
-        known = self._known((order.key, *order.former_keys))
+        known = self._known((order.key, *order.former_keys, *self._decided_in_the_past(order.customer, order.past_keys)))
         event = self.events[known] if known else None
         if known and event and (order.waits or not (event.waits or (again and event.refused))):
             return Told(event.outcome, event.points, True, known)
@@ -87,7 +93,8 @@ class PlainLedger(PlainBook):
     def _record(self, key: bytes, event: Event) -> None:
         """Keep a decision, behind all others, and let its points go where they belong."""
         self.events.pop(key, None)
-        self.events[key] = event
+        self.decisions += 1
+        self.events[key] = replace(event, decided=self.decisions)
         self.budgets[event.order.campaign_no, event.order.unlimited] -= event.points
         if event.outcome is GrantOutcome.GRANTED:
             self._credit(event, event.order.expires_on)
@@ -107,8 +114,12 @@ class PlainLedger(PlainBook):
                 continue
             proofs = [self.proofs[key] for key in order.bearing.proof_keys if key in self.proofs]
             proved = [(order.key, *order.former_keys)] if order.waits and proofs and min(proofs) <= order.bearing.needs else []
-            for keys in [*proved, *(order.bearing.may_wait if is_strong(order) else ())]:
+            may_wait = order.bearing.may_wait if is_strong(order) else ()
+            past = [order.past_keys] * len(proved) + list(order.bearing.past_keys or [()] * len(may_wait))
+            for keys, once in zip([*proved, *may_wait], past, strict=False):
                 known = self._known(keys)
+                if self._decided_in_the_past(order.customer, once):
+                    continue
                 if known and self.events[known].waits:
                     waiting = self.events[known].now_of(order.customer)
                     self._record(known, Event(waiting, order.customer, self._decide(waiting)))
@@ -141,7 +152,7 @@ class PlainLedger(PlainBook):
 
     def _end_holding_back(self, key: bytes, outcome: GrantOutcome, expires_on: date | None) -> None:
         event = self.events[key]
-        self.events[key] = Event(event.order, event.customer, outcome)
+        self.events[key] = replace(event, outcome=outcome)
         if outcome is GrantOutcome.GRANTED:
             self._credit(event, expires_on)
         else:

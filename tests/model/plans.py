@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ledger import Book, GrantOutcome
 from ledger.testing import authorize, capture, fund, refund, void
-from tests.model.acts import Act, Funding, Granting, Merging, Redeeming, Settling, Sweeping
+from tests.model.acts import Act, Funding, Granting, Merging, Redeeming, Settling, Splitting, Sweeping
 from tests.model.plain_ledger import PlainLedger
-from tests.model.reports import CAMPAIGNS, customers, last_day, order_of, reports
+from tests.model.reports import CAMPAIGNS, CUSTOMERS, customers, last_day, order_of, reports
 from tests.model.world import World
 
 DAY_S = 86_400
@@ -27,6 +27,7 @@ lifetimes = st.sampled_from(["a day", "next month", "for ever", "no longer"])
 GRANT = st.tuples(st.just("grant"), batches)
 FUND = st.tuples(st.just("fund"), st.sampled_from(CAMPAIGNS), st.sampled_from([1, 10, 50, 600]))
 MERGE = st.tuples(st.just("merge"), customers, customers)
+SPLIT = st.tuples(st.just("split"), st.integers(0, 10**6), customers, st.sampled_from([True, True, True, False]))
 SETTLE = st.tuples(st.just("settle"), which_ones, st.booleans(), lifetimes)
 SWEEP = st.tuples(st.just("sweep"), st.integers(1, 4))
 AUTHORIZE = st.tuples(st.just("authorize"), customers, st.sampled_from([1, 30, 50, 70, 90, 110, 150]), holds_s, st.booleans())
@@ -34,7 +35,7 @@ CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans())
 VOID = st.tuples(st.just("void"), which_ones)
 REFUND = st.tuples(st.just("refund"), which_ones, some_points)
 SEVERAL = st.lists(
-    st.one_of(GRANT, GRANT, GRANT, MERGE, SETTLE, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND), min_size=2, max_size=4
+    st.one_of(GRANT, GRANT, GRANT, MERGE, SPLIT, SETTLE, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND), min_size=2, max_size=4
 )
 
 Plan = tuple[Any, ...]
@@ -52,6 +53,8 @@ def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | No
             return Funding(fund(book, points, campaign_no=campaign_no))
         case "merge", loser, survivor:
             return None if loser == survivor else Merging(book, loser, survivor)
+        case "split", which, customer, is_part:
+            return _splitting(book, plain, which, None if is_part else customer)
         case "settle", which, matures, lasts:
             return _settling(book, plain, which, last_day(lasts, plain.today) if matures else None, matures=matures)
         case "sweep", limit:
@@ -84,6 +87,15 @@ def customers_of(plan: Plan) -> set[int]:
             return {customer}
         case _:
             return set()
+
+
+def _splitting(book: Book, plain: PlainLedger, which: int, survivor: int | None) -> Act | None:
+    """Somebody out of whom she is part of; or, where a survivor is said, out of her, whether she is part of her or not."""
+    if survivor is not None:
+        return Splitting(book, CUSTOMERS[which % len(CUSTOMERS)], survivor)
+    merged = sorted(plain.survivors)
+    part = merged[which % len(merged)] if merged else 0
+    return Splitting(book, part, plain.survivors[part]) if merged else None
 
 
 def _settling(book: Book, plain: PlainLedger, which: int, expires_on: date | None, *, matures: bool) -> Act | None:

@@ -98,12 +98,15 @@ def order_of(book: Book, plain: PlainLedger, report: Report, number: int) -> Gra
     """What the application asks of the ledger; it looks up in the plain one who the customer is. No two numbers are alike."""
     customer, *former = plain.group(plain.survivor(report.customer)) if report.informed else [report.customer]
     former = sorted(former)
+    past = tuple(plain.past(customer)) if report.informed else ()
     at = plain.now - timedelta(hours=report.late_h)
     message_id = f"message-{report.message}-of-{plain.today:%Y-%m}"
     asked = order(
         book,
         customer=customer,
         former=tuple(former),
+        past=past,
+        generation=plain.generations[customer] if report.informed else 0,
         campaign_no=report.campaign_no,
         message_id=message_id,
         action=report.action,
@@ -128,11 +131,12 @@ def order_of(book: Book, plain: PlainLedger, report: Report, number: int) -> Gra
         campaign_no=report.campaign_no,
         may_wait=tuple(proved),
         former=tuple(former),
+        past=past,
         needs=needed(report.action, report.campaign_no),
     )
     if report.action == REPLY:
         key = proof_key(campaign_no=report.campaign_no, message_id=message_id, customer=customer)
-        return msgspec.structs.replace(asked, key=key, former_keys=(), points=0, waits=False, bearing=bears)
+        return msgspec.structs.replace(asked, key=key, former_keys=(), past_keys=(), points=0, waits=False, bearing=bears)
     return asked if report.alone else msgspec.structs.replace(asked, bearing=bears)
 
 

@@ -7,7 +7,7 @@
     world, at_once                     the real ledger as two processes; the order in which things done at once happened
 
 Whoever changes it should plant a bug to see that it is still found. These were, each within some dozens of histories:
-`absorbed` not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
+generations not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
 lots, or what is held back; a proof of grade B where A is needed; a rejection that frees no cap; a rolling day that counts both
 its ends; a cap for all that counts each; a void that goes to who was merged away.
 """
@@ -116,6 +116,19 @@ class History(RuleBasedStateMachine):
     def merge(self, plan: Plan) -> None:
         """Two customers turn out to be one."""
         self.do(plan)
+
+    @rule(plan=plans.SPLIT)
+    def split(self, plan: Plan) -> None:
+        """Two customers turn out not to be one after all, or never were."""
+        self.do(plan)
+
+    @rule(plan=plans.SPLIT, meanwhile=plans.batches, after=plans.batches)
+    def two_turn_out_not_to_be_one(self, plan: Plan, meanwhile: list[Report], after: list[Report]) -> None:
+        """Two customers are said to have done something with a message, then to be two, then to have done more with it."""
+        same = {"campaign_no": after[0].campaign_no, "message": after[0].message}
+        self.grant(("grant", [replace(each, **same) for each in meanwhile]))
+        self.do(plan)
+        self.grant(("grant", [replace(each, **same) for each in (*after, *meanwhile)]))
 
     @rule(loser=customers, survivor=customers, both=reports, after=plans.batches)
     def two_turn_out_to_be_one(self, loser: int, survivor: int, both: Report, after: list[Report]) -> None:

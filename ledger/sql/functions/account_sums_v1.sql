@@ -58,9 +58,22 @@ BEGIN
             WHERE redemption.book_id = p_book_id AND redemption.id = ledger.account_number_v1(account.id)
             OFFSET 0
         ) AS owner
-        -- Redemptions go along when their customer is merged into another.
+        -- Redemptions go along when their customer is merged into another, and when she is split off again.
         CROSS JOIN LATERAL (
             SELECT owner.customer
+            UNION ALL
+            SELECT unnest(ARRAY[begun.customer, spell.survivor])
+            FROM (
+                SELECT transfer.customer
+                FROM ledger.transfer
+                WHERE transfer.book_id = p_book_id AND transfer.seq = ledger.account_number_v1(account.id)
+                OFFSET 0
+            ) AS begun
+            LEFT JOIN LATERAL (
+                SELECT spell.survivor FROM ledger.spell
+                WHERE spell.book_id = p_book_id AND spell.customer = begun.customer
+                OFFSET 0
+            ) AS spell ON true
             UNION ALL
             SELECT state.customer
             FROM ledger.customer_state AS state

@@ -1,11 +1,11 @@
 -- What each of many customers has now, in order: her lots as JSON, [class, last day or null, points] each, soonest to expire
--- first; what is held and what is held back; into whom she was merged. No row at all if the book is not the brand's. All of them
+-- first; what is held and what is held back; into whom she was merged, and her generation. No row at all if the book is not the brand's. All of them
 -- are of the book's last transfer and one instant. Locks nothing.
 --
 -- Timed-out holds and dead lots are shown as if what is due had been posted: see spendable_v1.
 
 CREATE OR REPLACE FUNCTION ledger.balances_v1(p_book_id integer, p_brand_id integer, p_customers bigint[])
-RETURNS TABLE (seq bigint, lots text, held bigint, pending bigint, moved_to bigint)
+RETURNS TABLE (seq bigint, lots text, held bigint, pending bigint, moved_to bigint, generation bigint)
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan  -- making a plan takes four times as long as reading a balance
@@ -64,13 +64,11 @@ BEGIN
                 AND account.id >= ledger.account_owner_v1(1, wanted.customer) || '\x20'::bytea
                 AND account.id < ledger.account_owner_v1(1, wanted.customer) || '\x30'::bytea
         ), 0)::bigint AS pending,
-        (
-            SELECT state.moved_to FROM ledger.customer_state AS state
-            WHERE state.book_id = head.book_id AND state.customer = wanted.customer
-        ) AS moved_to
+        known.moved_to, coalesce(known.generation, 0)
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
     CROSS JOIN LATERAL unnest(p_customers) WITH ORDINALITY AS wanted (customer, place)
+    LEFT JOIN ledger.customer_state AS known ON known.book_id = head.book_id AND known.customer = wanted.customer
     WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id
     ORDER BY wanted.place;
 END

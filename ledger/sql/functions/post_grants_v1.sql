@@ -22,7 +22,7 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_budgets            bytea[],
     p_wallet_books       integer[],      -- wallets: index of the book
     p_wallet_customers   bigint[],       -- 0: all customers of a campaign, for the caps they share
-    p_wallet_absorbed    integer[],      -- how many ids the caller knows to be merged into her
+    p_wallet_generations bigint[],       -- which state of her merges and splits the caller knows
     p_lot_wallets        integer[],      -- lots: index of the wallet
     p_lots               bytea[],        -- or her account of what is held back
     p_lot_expires_on     date[],
@@ -66,6 +66,7 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_terms              text[],         -- elements are NULL unless the item waits or is held back: see pay_waiting_v1
     p_former_items       integer[],      -- keys of the same event under ids that were merged into the customer
     p_former_keys        bytea[],
+    p_former_others      bigint[],       -- not 0: the number of whom she was one with once; then only what was decided meanwhile counts
     p_recent_wallets     integer[],      -- caps of the last day, each with how it is told from others
     p_recent_campaigns   integer[],
     p_recent_caps        smallint[],
@@ -79,6 +80,7 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_wait_items         integer[],      -- events that a strong item pays if they wait, unless one of their group is decided
     p_wait_groups        integer[],
     p_wait_keys          bytea[],
+    p_wait_others        bigint[],       -- as p_former_others
     OUT outcomes         smallint[],
     OUT points           bigint[],
     OUT seqs             bigint[],
@@ -250,7 +252,9 @@ BEGIN
         -- her own, then where it was decided first.
         FOR v_found IN
             SELECT former.item, known.key, known.outcome, known.points, known.seq
-            FROM (SELECT unnest(p_former_items) AS item, unnest(p_former_keys) AS key) AS former
+            FROM (
+                SELECT unnest(p_former_items) AS item, unnest(p_former_keys) AS key, unnest(p_former_others) AS other
+            ) AS former
             CROSS JOIN LATERAL (
                 SELECT event.key, event.outcome, event.points, event.seq, event.place
                 FROM ledger.event
@@ -260,6 +264,9 @@ BEGIN
                 LIMIT 1
             ) AS known
             WHERE p_first[former.item] = former.item
+                AND (former.other = 0 OR (known.outcome <> c_waiting AND ledger.were_one_v1(
+                    p_book_ids[p_kind_books[p_kind_ix[former.item]]], p_wallet_customers[p_wallet_ix[former.item]], former.other,
+                    known.seq, known.place)))
             ORDER BY known.seq, known.place NULLS FIRST
         LOOP
             IF c_ranks[v_found.outcome] > c_ranks[v_state[v_found.item]] THEN
@@ -272,21 +279,21 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- 3. Who was merged away, or into whom more was merged than the caller knows, and what the others have.
+    -- 3. Who was merged away, or was merged or split since the caller looked her up, and what the others have.
     SELECT
         array_agg(found.place ORDER BY wallet.ix),
-        array_agg(coalesce(found.frozen, false) OR coalesce(found.absorbed, 0) <> wallet.absorbed ORDER BY wallet.ix),
+        array_agg(coalesce(found.frozen, false) OR coalesce(found.generation, 0) <> wallet.generation ORDER BY wallet.ix),
         array_agg(coalesce(found.points, 0) ORDER BY wallet.ix),
         array_agg(coalesce(found.lot_until, 'infinity') ORDER BY wallet.ix),
         array_agg(coalesce(found.hold_until, 'infinity') ORDER BY wallet.ix)
     INTO v_wallet_rows, v_moved, v_spendable, v_lot_until, v_hold_until
     FROM (
         SELECT
-            unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(p_wallet_absorbed) AS absorbed,
+            unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(p_wallet_generations) AS generation,
             generate_series(1, cardinality(p_wallet_books)) AS ix
     ) AS wallet
     LEFT JOIN LATERAL (
-        SELECT state.ctid AS place, state.frozen, state.absorbed, state.points, state.lot_until, state.hold_until
+        SELECT state.ctid AS place, state.frozen, state.generation, state.points, state.lot_until, state.hold_until
         FROM ledger.customer_state AS state
         WHERE state.book_id = p_book_ids[wallet.book] AND state.customer = wallet.customer
         LIMIT 1
@@ -718,11 +725,12 @@ BEGIN
                 p_kind_ix[strong.item], p_kind_grades[p_kind_ix[strong.item]]
             FROM (
                 SELECT
-                    listed.item, listed.grouped, listed.key,
+                    listed.item, listed.grouped, listed.key, listed.other,
                     listed.n = min(listed.n) OVER (PARTITION BY listed.item, listed.grouped) AS is_own
                 FROM (
                     SELECT
                         unnest(p_wait_items) AS item, unnest(p_wait_groups) AS grouped, unnest(p_wait_keys) AS key,
+                        unnest(p_wait_others) AS other,
                         generate_series(1, cardinality(p_wait_items)) AS n
                 ) AS listed
             ) AS strong
@@ -735,6 +743,9 @@ BEGIN
                 LIMIT 1
             ) AS known
             WHERE v_outcome[strong.item] <> c_moved
+                AND (strong.other = 0 OR (known.outcome <> c_waiting AND ledger.were_one_v1(
+                    p_book_ids[p_kind_books[p_kind_ix[strong.item]]], p_wallet_customers[p_wallet_ix[strong.item]], strong.other,
+                    known.seq, known.place)))
             GROUP BY strong.item, strong.grouped
             HAVING bool_and(known.outcome = c_waiting)
             ORDER BY item, grouped

@@ -12,6 +12,7 @@ CREATE OR REPLACE FUNCTION ledger.redeem_v1(
     p_keys          bytea[],   -- elements may be NULL: a void needs no key
     p_requests      bytea[],
     p_customers     bigint[],
+    p_generations   bigint[],  -- to authorize, which state of her merges and splits the caller knows; NULL: any
     p_redemptions   bigint[],
     p_points        bigint[],  -- 0: all there is; to authorize that, -1
     p_finals        boolean[],
@@ -89,8 +90,11 @@ BEGIN
                 END IF;
             ELSIF EXISTS (
                 SELECT FROM ledger.customer_state AS state
-                WHERE state.book_id = p_book_id AND state.customer = v_customer AND state.frozen
-            ) THEN
+                WHERE state.book_id = p_book_id AND state.customer = v_customer
+                    AND (state.frozen OR coalesce(state.generation, 0) <> p_generations[v_step])
+            ) OR (p_generations[v_step] > 0 AND NOT EXISTS (
+                SELECT FROM ledger.customer_state AS state WHERE state.book_id = p_book_id AND state.customer = v_customer
+            )) THEN
                 v_outcome := c_moved;
             END IF;
 

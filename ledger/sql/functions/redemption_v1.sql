@@ -72,12 +72,18 @@ AS $function$
                 (ARRAY['authorize', 'capture', 'void', 'refund'])[transfer.verb - 5] AS verb,
                 sum(transfer.amount)::bigint AS points, min(transfer.posted_at) AS posted_at, min(transfer.seq) AS seq
             FROM (
-                -- Hers, and those from before somebody was merged into her, each by the index of customers.
+                -- Hers, and those of whose it was before: of who authorized it, and of all whom she has been part of. Each by the
+                -- index of customers.
                 SELECT redemption.customer
-                UNION ALL
+                UNION
                 SELECT merged.customer
                 FROM ledger.customer_state AS merged
                 WHERE merged.book_id = redemption.book_id AND merged.moved_to = redemption.customer
+                UNION
+                SELECT unnest(ARRAY[begun.customer, spell.survivor])
+                FROM ledger.transfer AS begun
+                LEFT JOIN ledger.spell ON spell.book_id = begun.book_id AND spell.customer = begun.customer
+                WHERE begun.book_id = redemption.book_id AND begun.seq = redemption.id
             ) AS member
             JOIN ledger.transfer
                 ON transfer.book_id = redemption.book_id

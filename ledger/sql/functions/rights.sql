@@ -18,13 +18,13 @@ GRANT EXECUTE ON FUNCTION
     ledger.spendable_v1, ledger.redemption_v1, ledger.redemption_status_v1, ledger.redemption_sums_v1, ledger.rfc3339_v1,
     ledger.account_number_v1, ledger.account_kind_name_v1, ledger.account_class_name_v1, ledger.account_last_day_v1,
     ledger.account_name_v1, ledger.account_line_v1, ledger.account_lines_v1, ledger.account_sums_v1, ledger.log_lines_v1,
-    ledger.balances_v1, ledger.spendable_now_v1
+    ledger.balances_v1, ledger.spendable_now_v1, ledger.survivor_at_v1, ledger.were_one_v1
 TO rewards_application, rewards_worker, rewards_reader;
 
 -- Posting.
 GRANT EXECUTE ON FUNCTION
     ledger.post_grants_v1, ledger.settle_pending_v1, ledger.redeem_v1, ledger.fund_v1, ledger.take_cut_v1,
-    ledger.advance_clock_v1, ledger.merge_customers_v1
+    ledger.advance_clock_v1, ledger.merge_customers_v1, ledger.split_customer_v1, ledger.align_customers_v1
 TO rewards_application, rewards_worker;
 
 -- Tidying up.

@@ -2,7 +2,7 @@
 -- All of them are of the book's last transfer and one instant. Locks nothing.
 
 CREATE OR REPLACE FUNCTION ledger.spendable_now_v1(p_book_id integer, p_brand_id integer, p_customers bigint[])
-RETURNS TABLE (points bigint, seq bigint, moved_to bigint)
+RETURNS TABLE (points bigint, seq bigint, moved_to bigint, generation bigint)
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan  -- making a plan takes four times as long as reading a balance
@@ -10,7 +10,7 @@ AS $function$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT spendable.points, head.seq, state.moved_to
+    SELECT spendable.points, head.seq, state.moved_to, coalesce(state.generation, 0)
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
     CROSS JOIN LATERAL (

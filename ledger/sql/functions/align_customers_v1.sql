@@ -1,0 +1,90 @@
+-- Brings a book in line with what was decided elsewhere on who is part of whom, each with the generation of that decision: whoever
+-- is not where she should be is split off, then merged. What the book knows from a later generation is left as it is.
+-- Returns one row: whether all is as told (1: no, somebody knows better, read anew; 3: yes), and the spendable points that came by this
+-- to the one of whom the first is part. Locks the book's head.
+--
+-- Told are customers who are or once were one with each other. One is part of p_survivors, or of nobody (her own number); if the
+-- survivor is not told, it is another group's business, and she is only split off here.
+
+CREATE OR REPLACE FUNCTION ledger.align_customers_v1(
+    p_brand_id     integer,
+    p_book_id      integer,
+    p_now          timestamptz,
+    p_customers    bigint[],
+    p_survivors    bigint[],
+    p_generations  bigint[]
+) RETURNS TABLE (outcome smallint, points bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $function$
+#variable_conflict use_column
+DECLARE
+    c_moved      CONSTANT smallint := 1;
+    c_aligned    CONSTANT smallint := 3;
+
+    v_head       ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
+    v_told       record;
+    v_part_of    bigint;
+    v_moved      bigint;
+    v_points     bigint := 0;
+    v_customers  bigint[];
+    v_survivors  bigint[];
+    v_gens       bigint[];
+BEGIN
+    -- Of what is told only what is news.
+    SELECT
+        array_agg(told.customer ORDER BY told.ix), array_agg(told.survivor ORDER BY told.ix), array_agg(told.generation ORDER BY told.ix)
+    INTO v_customers, v_survivors, v_gens
+    FROM unnest(p_customers, p_survivors, p_generations) WITH ORDINALITY AS told (customer, survivor, generation, ix)
+    LEFT JOIN ledger.customer_state AS state ON state.book_id = p_book_id AND state.customer = told.customer
+    WHERE told.generation > coalesce(state.generation, 0);
+    IF v_customers IS NULL THEN
+        RETURN QUERY SELECT c_aligned, 0::bigint;
+        RETURN;
+    END IF;
+    IF EXISTS (
+        SELECT FROM unnest(v_survivors) AS told (survivor)
+        JOIN ledger.customer_state AS state ON state.book_id = p_book_id AND state.customer = told.survivor
+        WHERE state.frozen AND told.survivor = ANY (p_customers) AND NOT told.survivor = ANY (v_customers)
+    ) THEN
+        RETURN QUERY SELECT c_moved, 0::bigint;
+        RETURN;
+    END IF;
+
+    FOR v_told IN SELECT * FROM unnest(v_customers, v_survivors, v_gens) AS told (customer, survivor, generation) LOOP
+        SELECT state.moved_to INTO v_part_of
+        FROM ledger.customer_state AS state WHERE state.book_id = p_book_id AND state.customer = v_told.customer;
+        -- She stays where she is if that one is to be part of the same, herself following then.
+        CONTINUE WHEN v_part_of IS NULL OR v_part_of = v_told.survivor OR (
+            v_told.survivor <> v_told.customer AND EXISTS (
+                SELECT FROM unnest(v_customers, v_survivors) AS other (customer, survivor)
+                WHERE other.customer = v_part_of AND other.survivor = v_told.survivor
+            )
+        );
+        PERFORM ledger.part_customer_v1(v_head, v_told.customer);
+        UPDATE ledger.customer_state
+        SET generation = greatest(coalesce(customer_state.generation, 0), v_told.generation)
+        WHERE customer_state.book_id = p_book_id AND customer_state.customer = v_part_of
+            AND NOT v_part_of = ANY (v_customers);
+    END LOOP;
+
+    FOR v_told IN
+        SELECT * FROM unnest(v_customers, v_survivors, v_gens) AS told (customer, survivor, generation)
+        WHERE told.survivor <> told.customer AND told.survivor = ANY (p_customers)
+    LOOP
+        SELECT state.moved_to INTO v_part_of
+        FROM ledger.customer_state AS state WHERE state.book_id = p_book_id AND state.customer = v_told.customer;
+        CONTINUE WHEN v_part_of IS NOT NULL;
+        v_moved := ledger.join_customers_v1(v_head, v_told.customer, v_told.survivor);
+        v_points := v_points + CASE v_told.survivor WHEN p_survivors[1] THEN v_moved ELSE 0 END;
+    END LOOP;
+
+    INSERT INTO ledger.customer_state AS state (book_id, customer, generation)
+    SELECT p_book_id, told.customer, told.generation
+    FROM unnest(v_customers, v_survivors, v_gens) AS told (customer, survivor, generation)
+    WHERE told.survivor = ANY (p_customers)
+    ON CONFLICT (book_id, customer) DO UPDATE SET generation = excluded.generation;
+    RETURN QUERY SELECT c_aligned, v_points;
+END
+$function$;

@@ -1,0 +1,108 @@
+-- Gives all that one customer has to another, of whom she and those who are part of her are part from then on (see
+-- merge_customers_v1). Neither is part of anybody. Returns the spendable points that were moved. The head is locked by the caller,
+-- who sees to generations.
+
+CREATE OR REPLACE FUNCTION ledger.join_customers_v1(p_head ledger.head, p_loser bigint, p_survivor bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+    v_house      CONSTANT bytea := ledger.account_owner_v1(0, 0);
+    v_from       CONSTANT bytea := ledger.account_owner_v1(1, p_loser);
+    v_to         CONSTANT bytea := ledger.account_owner_v1(1, p_survivor);
+    v_now        ledger.head;
+    v_absorbed   integer;
+    v_verbs      smallint[];
+    v_debits     bytea[];
+    v_transits   bytea[];
+    v_credits    bytea[];
+    v_amounts    bigint[];
+    v_points     bigint;
+    v_first      bigint;
+BEGIN
+    PERFORM ledger.post_due_v1(p_head, p_loser);
+    PERFORM ledger.post_due_v1(p_head, p_survivor);
+    SELECT head.* INTO v_now FROM ledger.head WHERE head.book_id = p_head.book_id;
+
+    SELECT
+        array_agg(13::smallint ORDER BY mine.id),
+        array_agg(mine.id ORDER BY mine.id),
+        array_agg(ledger.account_id_v1(v_house, (12 << 4) | (get_byte(mine.id, 11) & 15), 'infinity') ORDER BY mine.id),
+        array_agg(v_to || substring(mine.id FROM 12) ORDER BY mine.id),
+        array_agg(mine.credits - mine.debits ORDER BY mine.id),
+        coalesce(sum(mine.credits - mine.debits) FILTER (WHERE mine.kind = 1), 0)::bigint
+    INTO v_verbs, v_debits, v_transits, v_credits, v_amounts, v_points
+    FROM ledger.account AS mine
+    WHERE mine.book_id = p_head.book_id
+        AND mine.id >= v_from || '\x10'::bytea
+        AND mine.id < v_from || '\x30'::bytea
+        AND mine.credits > mine.debits;
+
+    -- Of what is left of a lot, first those who are part of her have what they brought, by number; the rest is hers.
+    UPDATE ledger.brought
+    SET amount = share.amount
+    FROM (
+        SELECT each.customer, each.lot,
+            greatest(0, least(
+                each.amount,
+                coalesce(mine.credits - mine.debits, 0)
+                    - (sum(each.amount) OVER (PARTITION BY each.lot ORDER BY each.customer) - each.amount)::bigint
+            )) AS amount
+        FROM ledger.customer_state AS member
+        JOIN ledger.brought AS each ON each.book_id = member.book_id AND each.customer = member.customer
+        LEFT JOIN ledger.account AS mine ON mine.book_id = each.book_id AND mine.id = v_from || each.lot
+        WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser
+    ) AS share
+    WHERE brought.book_id = p_head.book_id AND brought.customer = share.customer AND brought.lot = share.lot;
+    INSERT INTO ledger.brought (book_id, customer, lot, amount)
+    SELECT p_head.book_id, p_loser, substring(mine.id FROM 12), mine.credits - mine.debits - coalesce((
+        SELECT sum(brought.amount)
+        FROM ledger.customer_state AS member
+        JOIN ledger.brought
+            ON brought.book_id = member.book_id AND brought.customer = member.customer AND brought.lot = substring(mine.id FROM 12)
+        WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser
+    ), 0)
+    FROM ledger.account AS mine
+    WHERE mine.book_id = p_head.book_id
+        AND mine.id >= v_from || '\x10'::bytea
+        AND mine.id < v_from || '\x20'::bytea
+        AND mine.credits > mine.debits;
+
+    IF v_amounts IS NOT NULL THEN
+        v_first := ledger.write_transfers_v1(
+            p_head, p_head.posted_at, p_loser, NULL, NULL, NULL, NULL, v_verbs, v_debits, v_transits, v_amounts);
+        PERFORM ledger.write_transfers_v1(
+            p_head, p_head.posted_at, p_survivor, NULL, NULL, NULL, v_first, v_verbs, v_transits, v_credits, v_amounts);
+    END IF;
+
+    UPDATE ledger.redemption SET customer = p_survivor
+    WHERE redemption.book_id = p_head.book_id AND redemption.customer = p_loser;
+    UPDATE ledger.pending SET customer = p_survivor
+    WHERE pending.book_id = p_head.book_id AND pending.customer = p_loser;
+
+    INSERT INTO ledger.spell (book_id, customer, spell_no, survivor, from_seq, from_place, points_brought)
+    SELECT p_head.book_id, p_loser, coalesce(max(spell.spell_no), 0) + 1, p_survivor, v_now.seq, v_now.places, v_points
+    FROM ledger.spell WHERE spell.book_id = p_head.book_id AND spell.customer = p_loser;
+    INSERT INTO ledger.spell (book_id, customer, spell_no, survivor, from_seq, from_place, points_brought)
+    SELECT p_head.book_id, spell.customer, spell.spell_no + 1, p_survivor, v_now.seq, v_now.places, spell.points_brought
+    FROM ledger.customer_state AS member
+    JOIN ledger.spell ON spell.book_id = member.book_id AND spell.customer = member.customer AND spell.until_seq IS NULL
+    WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser;
+    UPDATE ledger.spell SET until_seq = v_now.seq, until_place = v_now.places
+    FROM ledger.customer_state AS member
+    WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser
+        AND spell.book_id = p_head.book_id AND spell.customer = member.customer AND spell.survivor = p_loser
+        AND spell.until_seq IS NULL;
+
+    UPDATE ledger.customer_state SET moved_to = p_survivor
+    WHERE customer_state.book_id = p_head.book_id AND customer_state.moved_to = p_loser;
+    PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_loser);
+    PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_survivor);
+    SELECT state.absorbed INTO v_absorbed
+    FROM ledger.customer_state AS state WHERE state.book_id = p_head.book_id AND state.customer = p_loser;
+    UPDATE ledger.customer_state SET frozen = true, moved_to = p_survivor, absorbed = 0
+    WHERE customer_state.book_id = p_head.book_id AND customer_state.customer = p_loser;
+    UPDATE ledger.customer_state SET absorbed = customer_state.absorbed + 1 + v_absorbed
+    WHERE customer_state.book_id = p_head.book_id AND customer_state.customer = p_survivor;
+    RETURN v_points;
+END
+$function$;

@@ -1,0 +1,79 @@
+-- Takes a customer out of the one she is part of (see split_customer_v1). Returns the spendable points that went with her. The
+-- head is locked by the caller, who sees to generations.
+
+CREATE OR REPLACE FUNCTION ledger.part_customer_v1(p_head ledger.head, p_customer bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+    v_house      CONSTANT bytea := ledger.account_owner_v1(0, 0);
+    v_to         CONSTANT bytea := ledger.account_owner_v1(1, p_customer);
+    v_survivor   bigint;
+    v_from       bytea;
+    v_now        ledger.head;
+    v_verbs      smallint[];
+    v_debits     bytea[];
+    v_transits   bytea[];
+    v_credits    bytea[];
+    v_amounts    bigint[];
+    v_points     bigint;
+    v_first      bigint;
+BEGIN
+    SELECT state.moved_to INTO STRICT v_survivor
+    FROM ledger.customer_state AS state WHERE state.book_id = p_head.book_id AND state.customer = p_customer;
+    v_from := ledger.account_owner_v1(1, v_survivor);
+    PERFORM ledger.post_due_v1(p_head, v_survivor);
+    SELECT head.* INTO v_now FROM ledger.head WHERE head.book_id = p_head.book_id;
+
+    SELECT
+        array_agg(15::smallint ORDER BY back.id),
+        array_agg(back.id ORDER BY back.id),
+        array_agg(ledger.account_id_v1(v_house, (12 << 4) | (get_byte(back.id, 11) & 15), 'infinity') ORDER BY back.id),
+        array_agg(v_to || substring(back.id FROM 12) ORDER BY back.id),
+        array_agg(back.amount ORDER BY back.id),
+        coalesce(sum(back.amount) FILTER (WHERE get_byte(back.id, 11) >> 4 = 1), 0)::bigint
+    INTO v_verbs, v_debits, v_transits, v_credits, v_amounts, v_points
+    FROM (
+        SELECT theirs.id, least(brought.amount, theirs.credits - theirs.debits) AS amount
+        FROM ledger.brought
+        JOIN ledger.account AS theirs ON theirs.book_id = brought.book_id AND theirs.id = v_from || brought.lot
+        WHERE brought.book_id = p_head.book_id AND brought.customer = p_customer AND brought.amount > 0
+            AND theirs.credits > theirs.debits
+        UNION ALL
+        SELECT ledger.account_id_v1(v_from, (2 << 4) | (pending.charges::jsonb ->> 'class')::integer, 'infinity'),
+            sum(pending.amount)::bigint
+        FROM ledger.pending
+        JOIN ledger.event
+            ON event.book_id = pending.book_id AND event.campaign_no = pending.campaign_no AND event.key = pending.key
+        WHERE pending.book_id = p_head.book_id AND pending.customer = v_survivor AND event.customer = p_customer
+        GROUP BY 1
+    ) AS back;
+    IF v_amounts IS NOT NULL THEN
+        v_first := ledger.write_transfers_v1(
+            p_head, p_head.posted_at, v_survivor, NULL, NULL, NULL, NULL, v_verbs, v_debits, v_transits, v_amounts);
+        PERFORM ledger.write_transfers_v1(
+            p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, v_first, v_verbs, v_transits, v_credits, v_amounts);
+    END IF;
+    DELETE FROM ledger.brought WHERE brought.book_id = p_head.book_id AND brought.customer = p_customer;
+
+    -- What began under her own number is hers again.
+    UPDATE ledger.pending SET customer = p_customer
+    FROM ledger.event
+    WHERE pending.book_id = p_head.book_id AND pending.customer = v_survivor
+        AND event.book_id = p_head.book_id AND event.campaign_no = pending.campaign_no AND event.key = pending.key
+        AND event.customer = p_customer;
+    UPDATE ledger.redemption SET customer = p_customer
+    FROM ledger.transfer AS begun
+    WHERE redemption.book_id = p_head.book_id AND redemption.customer = v_survivor
+        AND begun.book_id = p_head.book_id AND begun.seq = redemption.id AND begun.customer = p_customer;
+
+    UPDATE ledger.spell SET until_seq = v_now.seq, until_place = v_now.places, points_returned = v_points
+    WHERE spell.book_id = p_head.book_id AND spell.customer = p_customer AND spell.until_seq IS NULL;
+    UPDATE ledger.customer_state SET frozen = false, moved_to = NULL
+    WHERE customer_state.book_id = p_head.book_id AND customer_state.customer = p_customer;
+    UPDATE ledger.customer_state SET absorbed = customer_state.absorbed - 1
+    WHERE customer_state.book_id = p_head.book_id AND customer_state.customer = v_survivor;
+    PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_customer);
+    PERFORM ledger.refresh_customer_state_v1(p_head.book_id, v_survivor);
+    RETURN v_points;
+END
+$function$;

@@ -1,0 +1,23 @@
+-- Whether an event, by its seq and place, was decided while a customer, or one who is part of her now, was one with another number.
+-- Locks nothing.
+
+CREATE OR REPLACE FUNCTION ledger.were_one_v1(
+    p_book_id   integer,
+    p_customer  bigint,
+    p_other     bigint,
+    p_seq       bigint,
+    p_place     bigint  -- NULL: it moved points
+) RETURNS boolean
+LANGUAGE sql STABLE
+AS $function$
+    SELECT ledger.survivor_at_v1(p_book_id, p_other, p_seq, p_place) IN (
+        SELECT ledger.survivor_at_v1(p_book_id, mine.customer, p_seq, p_place)
+        FROM (
+            SELECT p_customer AS customer
+            UNION ALL
+            SELECT state.customer
+            FROM ledger.customer_state AS state
+            WHERE state.book_id = p_book_id AND state.moved_to = p_customer
+        ) AS mine
+    )
+$function$;
