@@ -94,10 +94,12 @@ async def _say(
     pool: asyncpg.Pool[Any] = state.pool
     for _ in range(ATTEMPTS):
         people = await customers.resolve(state, principal.brand, [item.customer for item in items])
-        numbers = {known.customer for known in people if isinstance(known, Known)}
+        generations = {known.customer: known.generation for known in people if isinstance(known, Known)}
+        numbers = generations.keys()
         try:
             async with pool.acquire() as connection, connection.transaction():
-                moved = numbers - await rows.lock_each(connection, numbers)
+                # Merged with others, or split from one of them, since she was looked up.
+                moved = generations.items() - (await rows.lock_each(connection, numbers)).items()
                 former = await rows.former_of(connection, numbers)
                 answers = [] if moved else await _take_down(connection, principal, items, people, now)
         except asyncpg.DeadlockDetectedError:
@@ -117,21 +119,23 @@ async def _take_down(
     now: datetime,
 ) -> list[ConsentAnswer | Problem]:
     wanted = {
-        index: Said(known.customer, item.channel, item.at or now, item.status == "refused", item.source)
+        index: Said(known.customer, known.named, item.channel, item.at or now, item.status == "refused", item.source)
         for index, (item, known) in enumerate(zip(items, people, strict=True))
         if isinstance(known, Known)
     }
     found = dict(zip(wanted, await queries.standing(connection, list(wanted.values())), strict=True))
     new: dict[Said, int] = {}
+    words: set[tuple[int, str, datetime, bool, str]] = set()
     holds: dict[tuple[int, str], Statement | Said | None] = {}
     for index, said in wanted.items():
         was_said, before = found[index]
         last = holds.setdefault((said.customer, said.channel), before)
         # Without a time it says that it is so: if it is, there is nothing to say.
         is_so = items[index].at is None and last is not None and (last.refused, last.source) == (said.refused, said.source)
-        if was_said or said in new or is_so:
+        if was_said or said.words in words or is_so:
             continue
         new[said] = index
+        words.add(said.words)
         if last is None or (said.at, said.refused) >= (last.at, last.refused):
             holds[said.customer, said.channel] = said
     stored = await _store(connection, principal, list(new), now)

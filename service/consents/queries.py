@@ -49,8 +49,8 @@ SELECT
             AND consent.refused = wanted.refused AND consent.source = wanted.source
     ) AS was_said,
     {_COLUMNS}
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::boolean[], $5::text[]) WITH ORDINALITY
-    AS wanted (customer, channel, at, refused, source, n)
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::boolean[], $6::text[]) WITH ORDINALITY
+    AS wanted (customer, number, channel, at, refused, source, n)
 CROSS JOIN LATERAL (SELECT {_NUMBERS} AS numbers OFFSET 0) AS one
 LEFT JOIN LATERAL (
     SELECT *
@@ -63,9 +63,9 @@ ORDER BY wanted.n
 """
 _INSERT = f"""
 INSERT INTO rewards.consent AS said (brand_id, customer, channel, at, refused, source, recorded_at, recorded_by)
-SELECT $1, wanted.customer, wanted.channel, wanted.at, wanted.refused, wanted.source, $2, $3
-FROM unnest($4::bigint[], $5::text[], $6::timestamptz[], $7::boolean[], $8::text[]) WITH ORDINALITY
-    AS wanted (customer, channel, at, refused, source, n)
+SELECT $1, wanted.number, wanted.channel, wanted.at, wanted.refused, wanted.source, $2, $3
+FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[]) WITH ORDINALITY
+    AS wanted (customer, number, channel, at, refused, source, n)
 ORDER BY wanted.n
 RETURNING {_COLUMNS}
 """
@@ -89,13 +89,19 @@ LIMIT $4
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What somebody tells us of the customer of a number."""
+    """What somebody tells us of a customer. ``number`` is the one that the name given leads to: it is said of that."""
 
     customer: int
+    number: int
     channel: str
     at: datetime
     refused: bool
     source: str
+
+    @property
+    def words(self) -> tuple[int, str, datetime, bool, str]:
+        """What is said, under whichever name of hers."""
+        return (self.customer, self.channel, self.at, self.refused, self.source)
 
 
 async def standing(connection: Connection, wanted: Sequence[Said]) -> list[tuple[bool, Statement | None]]:
@@ -109,7 +115,8 @@ async def insert(
 ) -> dict[Said, Statement]:
     """Add to the history, in order; give each as it is stored."""
     rows = await connection.fetch(_INSERT, brand_id, recorded_at, recorded_by, *_columns(wanted))
-    return {Said(*(row[name] for name in Said.__struct_fields__)): _statement(row) for row in rows}
+    stored = {(said.customer, said.channel, said.at, said.refused, said.source): said for said in map(_statement, rows)}
+    return {said: stored[said.number, said.channel, said.at, said.refused, said.source] for said in wanted}
 
 
 async def current(pool: asyncpg.Pool[Any], numbers: Sequence[int]) -> list[Statement]:

@@ -115,7 +115,7 @@ FROM unnest(
 ON CONFLICT (mac) DO UPDATE SET verified_by = excluded.verified_by WHERE identity.verified_by IS NULL
 """
 _LOCK_EACH = """
-SELECT customer.customer
+SELECT customer.customer, customer.generation
 FROM rewards.customer
 WHERE customer.customer = ANY($1::bigint[]) AND customer.merged_into IS NULL
 ORDER BY customer.customer
@@ -315,9 +315,12 @@ async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[byt
     )
 
 
-async def lock_each(connection: Connection, numbers: Collection[int]) -> set[int]:
-    """Wait for whoever changes one of these, until the end of the transaction, and say who of them was not merged away."""
-    return {row["customer"] for row in await connection.fetch(_LOCK_EACH, sorted(numbers))}
+async def lock_each(connection: Connection, numbers: Collection[int]) -> dict[int, int]:
+    """Wait for whoever changes one of these, until the end of the transaction, and say which generation each is of.
+
+    Who was merged away is left out.
+    """
+    return {row["customer"]: row["generation"] for row in await connection.fetch(_LOCK_EACH, sorted(numbers))}
 
 
 async def former_of(connection: Connection, survivors: Collection[int]) -> list[int]:

@@ -29,6 +29,8 @@ CAMPAIGN: dict[str, Any] = {
         {"action": "open", "points": 1, "min_evidence": "B"},
     ],
 }
+HEARD_S = 1.1
+"""How long another process may go on with what it knew."""
 CALL: dict[str, Any] = {"campaign": "autumn", "message_id": "call-1", "action": "voice.call_completed", "channel": "voice"}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from service import metrics
 from tests.api_fixtures import BASE_URL
-from tests.consents.conftest import CALL, Called
+from tests.consents.conftest import CALL, HEARD_S, Called
 
 ADA = {"id": "c-1"}
 NOT_PAID: dict[str, Any] = {
@@ -25,8 +25,6 @@ NOT_PAID: dict[str, Any] = {
     "replayed": False,
     "ref": None,
 }
-HEARD_S = 1.1
-"""How long another process may go on with what it knew."""
 
 
 def hours_ago(hours: float) -> datetime:

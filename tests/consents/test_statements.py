@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from service.customers.schemas import CustomerRef
 from service.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.conftest import Database
-from tests.consents.conftest import Called
+from tests.consents.conftest import HEARD_S, Called
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -214,6 +215,32 @@ async def test_a_merge_is_one_story_of_all_that_either_had_said(called: Called) 
     await called.api.client("messaging").post("/v1/customers/c-3/merge", json={"from": {"id": "c-2"}})
     for own_id in ("c-1", "c-2", "c-3"):
         assert await called.outcome({"id": own_id}, message_id=f"then {own_id}") == "consent_refused"
+
+
+async def test_a_split_leaves_each_what_was_said_of_her(called: Called, other: Called) -> None:
+    client = called.api.client("messaging")
+    await called.outcome({"id": "c-1"}, message_id="known")
+    await called.say("c-2", "refused")
+    (await client.post("/v1/customers/c-1/merge", json={"from": {"id": "c-2"}})).raise_for_status()
+    # Said while they were one, of each under her own name.
+    await called.say("c-1", "refused", channel="sms")
+    await other.say("c-2", "refused", channel="email")
+    for own_id in ("c-1", "c-2"):
+        for channel in ("voice", "sms", "email"):
+            assert await other.outcome({"id": own_id}, action="click", channel=channel) == "consent_refused"
+    (await client.post("/v1/customers/c-1/split", json={"customer": {"id": "c-2"}})).raise_for_status()
+    for process in (called, other):
+        if process is other:
+            await asyncio.sleep(HEARD_S)
+        for own_id, refused in (("c-1", {"sms"}), ("c-2", {"voice", "email"})):
+            found = await process.consents(own_id)
+            assert {each["channel"] for each in found["current"] if each["status"] == "refused"} == refused
+            for channel in ("voice", "sms", "email"):
+                act = {"message_id": f"then {own_id} {channel}", "action": "click", "channel": channel}
+                was = await process.outcome({"id": own_id}, **act)
+                assert was == ("consent_refused" if channel in refused else "granted"), (own_id, channel)
+    again = await called.say("c-2", "refused", channel="email")
+    assert again["recorded"] is False
 
 
 async def test_an_address_that_is_attached_brings_what_it_refused(called: Called) -> None:

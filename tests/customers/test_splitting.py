@@ -18,7 +18,7 @@ from service.customers.joining import Merge, Split
 from service.customers.schemas import CustomerRef
 from service.problems import Problem
 from tests.api_fixtures import BASE_URL, Api
-from tests.customers.calls import authorize, balance, check, grant, merge, put, split
+from tests.customers.calls import authorize, balance, check, grant, identity_of, merge, put, split, verify
 
 C1, C2, C3 = {"id": "c-1"}, {"id": "c-2"}, {"id": "c-3"}
 
@@ -316,6 +316,31 @@ async def test_a_purchase_of_before_is_refunded_to_whose_it_was(
     for own_id, redemption in (("c-2", spent), ("c-1", held)):
         found = await storefront.get("/v1/redemptions", params={"customer": own_id})
         assert [each["redemption_id"] for each in found.json()["items"]] == [redemption]
+    await check(funded, reader_pool)
+
+
+@pytest.mark.parametrize("proved", [True, False])
+async def test_a_proof_of_a_name_goes_with_the_name(
+    funded: Api, other: Api, reader_pool: asyncpg.Pool[Any], proved: bool
+) -> None:
+    eve = {"email": "eve@example.org"}
+    await grant(funded, C1)
+    await grant(funded, eve)
+    if proved:
+        await verify(funded, (await identity_of(funded, **eve))["identity_id"])
+    await put(other, "c-1", **eve)
+    assert (await authorize(funded, eve, 6, key="k-one")).status_code == 201
+
+    assert (await split(other, "c-1", **eve)).status_code == 200
+
+    looked = {"customers": [eve, C1]}
+    found = (await funded.client("storefront").post("/v1/customers/lookup", json=looked)).json()["results"]
+    assert [(each["confirmed"], each["verified"]) for each in found] == [(False, proved), (True, False)]
+    for process in (funded, other):
+        spent = await authorize(process, eve, 1, key=f"k-two-{process is other}")
+        assert spent.status_code == (201 if proved else 409), spent.text
+        if not proved:
+            assert spent.json()["code"] == "customer_not_confirmed"
     await check(funded, reader_pool)
 
 
