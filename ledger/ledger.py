@@ -12,7 +12,19 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from ledger import attention, balances, books, happenings, merging, pending, posting, redemptions, refusals, trial_balance
+from ledger import (
+    attention,
+    balances,
+    books,
+    happenings,
+    merging,
+    pending,
+    posting,
+    quoting,
+    redemptions,
+    refusals,
+    trial_balance,
+)
 from ledger.errors import LedgerError
 from ledger.group_commit import GroupCommit
 from ledger.types import (
@@ -29,6 +41,7 @@ from ledger.types import (
     FundResult,
     GrantOrder,
     GrantOutcome,
+    GrantQuote,
     GrantResult,
     Happening,
     MergeResult,
@@ -95,6 +108,14 @@ class Ledger:
     async def grant_batch(self, orders: Sequence[GrantOrder]) -> list[GrantResult | LedgerError]:
         """Decide many grants, in order; an item's own fault is its answer and concerns no other."""
         return await self._grants.submit(orders)
+
+    async def quote(self, order: GrantOrder) -> GrantQuote:
+        """What would be decided on one grant if it came now. Nothing is written, and nobody waits for it."""
+        return (await self.quotes([order]))[0]
+
+    async def quotes(self, orders: Sequence[GrantOrder]) -> list[GrantQuote]:
+        """The same for many of one book, in order and in one statement, each as if it were the only one."""
+        return await quoting.quotes(self._pool, orders)
 
     async def mature(self, book: Book, campaign_no: int, key: bytes, *, expires_on: date | None) -> Settlement:
         """Give the customer what an event holds back, to be spent until ``expires_on``."""

@@ -195,6 +195,30 @@ class SettleOutcome(enum.IntEnum):
     SETTLED = 3
 
 
+class CapRoom(msgspec.Struct, frozen=True):
+    """What one cap of an order would still let through, of grants and of points; ``None`` where it has no such limit."""
+
+    grants_left: int | None
+    points_left: int | None
+
+
+class GrantQuote(msgspec.Struct, frozen=True):
+    """What would be decided on an order if it came now, as of the book's transfer ``seq``.
+
+    ``outcome``, ``points`` and ``replayed`` are what the ``GrantResult`` would say. ``caps`` says of each of the order's caps,
+    in their order, what it leaves before the order; so do ``budget_left``, which is ``None`` for an unlimited budget, and
+    ``balance``, what the customer can spend.
+    """
+
+    outcome: GrantOutcome
+    points: int
+    replayed: bool
+    caps: tuple[CapRoom, ...]
+    budget_left: int | None
+    balance: int
+    seq: int
+
+
 class Settlement(msgspec.Struct, frozen=True):
     """Whether an event's points were settled, now or (``replayed``) in the same way before; the event is read anew."""
 

@@ -6,7 +6,7 @@ The framework describes paths, parameters and structs. What it leaves out or get
     numbers          bounds are written as integers, unions as ``anyOf``
     authentication   the bearer scheme, and the scope that each route's guard asks for
     problems         what every route can answer, beside what it declares with ``problems``
-    examples         each request struct's own ``example``
+    examples         each struct's own ``example``
     batches          the NDJSON form, and the bounds on how many items
 """
 
@@ -27,7 +27,7 @@ from litestar.routes import HTTPRoute
 
 from service.auth.guards import requires
 from service.auth.routes import VERSION
-from service.bodies import NDJSON, Batch, Body, needs_body
+from service.bodies import NDJSON, Batch, needs_body
 from service.idempotency import HEADER as IDEMPOTENCY_HEADER
 from service.idempotency import REPLAYED
 from service.problems import CODES, MEDIA_TYPE, ProblemDocument
@@ -225,8 +225,8 @@ def _describe_structs(schemas: JsonObject) -> None:
             schema.setdefault("description", about)
         if struct.__struct_config__.forbid_unknown_fields:
             schema["additionalProperties"] = False
-        if issubclass(struct, Body) and struct.example:
-            schema["examples"] = [struct.example]
+        if example := getattr(struct, "example", None):
+            schema["examples"] = [example]
 
 
 def _subclasses(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:

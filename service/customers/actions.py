@@ -55,6 +55,15 @@ async def resolve(state: State, brand: Brand, refs: Sequence[CustomerRef], *, ma
     return [each if isinstance(each, Problem) else next(known) for each in read]
 
 
+async def foresee(state: State, brand: Brand, refs: Sequence[CustomerRef]) -> list[Known | Problem]:
+    """Who each of ``refs`` would be if she were reported now, in order; whom nobody knows has the number 0, and gets none."""
+    directory: CustomerDirectory = state.customers
+    read = [_read(ref, brand, directory, at="/customer") for ref in refs]
+    people = [each for each in read if not isinstance(each, Problem)]
+    foreseen = iter(await directory.foresee(brand, people) if people else [])
+    return [each if isinstance(each, Problem) else next(foreseen) for each in read]
+
+
 async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = False) -> Known | None:
     """The customer whom ``ref`` names, if there is one; nobody is created. Raises the ``Problem`` of a malformed ``ref``.
 

@@ -3,6 +3,7 @@
     find            looks up, creates nothing
     find_active     the same, and whether she may redeem under the names given
     resolve         looks up; whom nobody knows gets a number
+    foresee         whom `resolve` would say that somebody is; nobody gets a number
     join            attaches names and merges, as far as it is allowed
     split_within    takes apart again who was merged by mistake
     by_number       whom a number that was given out before stands for now
@@ -52,6 +53,9 @@ CHANGED_MAX = 20_000
 """If more customers' consents were changed since the last look, everybody is forgotten instead of them."""
 ATTEMPTS = 5
 """How often something is tried again because others changed the same customers."""
+
+
+_NOBODY = Known(0, confirmed=False, former=(), named=0)
 
 
 class _New:
@@ -121,6 +125,22 @@ class CustomerDirectory:
             if resolved is not None:
                 return resolved
         raise RuntimeError("identities were attached elsewhere at every attempt")
+
+    async def foresee(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Known]:
+        """Whom ``resolve`` would say that each of ``people`` is if she alone were reported now; not from memory.
+
+        Who would be new has the number 0, which nobody has.
+        """
+        await self._hear(brand)
+        assigned: dict[bytes, Known | _New] = {
+            **await self.look_up(brand, [identity for person in people for identity in person])
+        }
+        nameless = await self._nameless(brand, people, assigned)
+        owners = [
+            _owner(person, assigned, set()) or _who_only_has_devices(_led_by_device(person, assigned), nameless)
+            for person in people
+        ]
+        return [_with_names(owner or _NOBODY, person, assigned) for owner, person in zip(owners, people, strict=True)]
 
     async def join(self, brand: Brand, wishes: Sequence[Attach | Merge]) -> list[Joined | Problem]:
         """Do each of ``wishes``, in order, as far as the look-ups go; what came of it is still to be settled."""

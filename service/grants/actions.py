@@ -80,7 +80,7 @@ class ClaimedLink(Protocol):
 
 async def report_one(state: State, principal: Principal, item: GrantRequest, *, received_at: datetime) -> GrantAnswer | Problem:
     """Decide one report."""
-    act = _read(item, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
+    act = act_of(item, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
     if not isinstance(act, Act):
         return _with_ref(act, item)
     (known,) = await customers.resolve(state, principal.brand, [item.customer], may_attach=_may_attach(principal))
@@ -114,7 +114,7 @@ async def _report_part(
     campaigns = {name: await campaign_standing(state, brand, name) for name in names}
 
     def read(item: GrantRequest | Problem) -> Act | GrantAnswer | Problem:
-        return item if isinstance(item, Problem) else _read(item, campaigns[item.campaign], principal, received_at)
+        return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
 
     answers: list[Act | GrantAnswer | Problem] = await in_pieces(read, items)
     acts = [
@@ -231,9 +231,10 @@ async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Gra
     )
 
 
-def _read(
+def act_of(
     item: GrantRequest, standing: Standing | None, principal: Principal, received_at: datetime
 ) -> Act | GrantAnswer | Problem:
+    """What a report says that happened, why it is ignored, or what is wrong with it."""
     if standing is None:
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
     occurred_at = received_at if item.occurred_at is None else item.occurred_at.astimezone(UTC)

@@ -22,7 +22,14 @@ _reports = metrics.consent_refused.labels("report")
 
 
 async def not_paid(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
-    """Which of ``wanted``, by index, are not to be decided."""
+    """Which of ``wanted``, by index, are not to be decided; they are counted."""
+    left_out = await would_not_be_paid(state, brand, wanted)
+    _reports.inc(len(left_out))
+    return left_out
+
+
+async def would_not_be_paid(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
+    """The same, of what is not reported yet."""
     doubtful = {
         index: (act, known)
         for index, (act, known) in enumerate(wanted)
@@ -36,13 +43,11 @@ async def not_paid(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known
         for index, (act, known) in doubtful.items()
     }
     found = await events.get_many({name for of_one in names.values() for name in of_one})
-    left_out = {
+    return {
         index
         for index, (act, _) in doubtful.items()
         if not any(_is_decided(act, found[name]) for name in names[index] if name in found)
     }
-    _reports.inc(len(left_out))
-    return left_out
 
 
 def _is_decided(act: Act, event: Event) -> bool:

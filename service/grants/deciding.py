@@ -6,7 +6,7 @@ read anew and the order made again: so no event is paid under two of a person's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from litestar.datastructures import State
 
@@ -18,7 +18,8 @@ from service.grants.orders import Act, order_of
 from service.pieces import in_pieces
 from service.problems import Problem, problem_of
 
-_ATTEMPTS = 4
+ATTEMPTS = 4
+"""How often customers who are being merged or split meanwhile are read anew."""
 
 
 async def decide(
@@ -30,18 +31,23 @@ async def decide(
     """Decide each act, in order."""
     decisions = await _post(state, await in_pieces(lambda each: order(each[0], brand, each[1]), wanted))
     people = [known for _, known in wanted]
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]
         if not moved:
             return decisions
-        # By the number that the name has: of whom it is part now may be somebody else.
-        settled = {number: await customers.settle_group(state, brand, number) for number in {people[n].named for n in moved}}
-        for index in moved:
-            people[index] = settled[people[index].named]
+        await read_anew(state, brand, people, moved)
         again = await _post(state, [order(wanted[index][0], brand, people[index]) for index in moved])
         for index, decision in zip(moved, again, strict=True):
             decisions[index] = decision
-    return [_still_moving() if _is_moved(decision) else decision for decision in decisions]
+    return [still_moving() if _is_moved(decision) else decision for decision in decisions]
+
+
+async def read_anew(state: State, brand: Brand, people: list[Known], moved: Collection[int]) -> None:
+    """Put in the place of those of ``people`` of whom the ledger said that they have moved who they are now."""
+    # By the number that the name has: of whom it is part now may be somebody else.
+    settled = {number: await customers.settle_group(state, brand, number) for number in {people[n].named for n in moved}}
+    for index in moved:
+        people[index] = settled[people[index].named]
 
 
 async def decide_one(state: State, brand: Brand, act: Act, known: Known) -> GrantResult | Problem:
@@ -70,5 +76,6 @@ def _is_moved(decision: GrantResult | Problem) -> bool:
     return isinstance(decision, GrantResult) and decision.outcome is GrantOutcome.MOVED
 
 
-def _still_moving() -> Problem:
+def still_moving() -> Problem:
+    """What is said of who is never found to stand still."""
     return Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})

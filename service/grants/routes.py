@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -18,12 +19,16 @@ from service.bodies import BATCH_BYTES_MAX
 from service.campaigns.queries import campaign_ids, find_campaign
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
-from service.grants import actions, approvals, redecisions
+from service.grants import actions, approvals, quotes, redecisions
 from service.grants.queries import describe
 from service.grants.schemas import (
     DECIDED,
     GrantAnswer,
     GrantBatch,
+    GrantQuoteAnswer,
+    GrantQuoteBatch,
+    GrantQuoteRequest,
+    GrantQuoteResults,
     GrantRequest,
     GrantResponse,
     GrantResults,
@@ -69,6 +74,42 @@ async def report_events(
     request_id: str = request.scope["state"]["request_id"]
     received_at = await state.clocks.now(principal.brand)
     return GrantResults(await actions.report(state, principal, data, received_at=received_at, request_id=request_id))
+
+
+@post(
+    "/v1/grants/quote",
+    guards=[requires(Scope.GRANTS_READ)],
+    status_code=200,
+    tags=["grants"],
+    responses=problems("unknown_campaign", "occurred_at_out_of_range"),
+)
+async def quote_grant(
+    data: JSONBody[GrantQuoteRequest], principal: NamedDependency[Principal], state: State
+) -> GrantQuoteAnswer:
+    """Say what an act would earn now, with the remaining caps and budget; nothing is recorded.
+
+    The same report right after it is answered the same, unless something changed in between: points are not set aside. It is
+    judged by the asking key's evidence and lateness. A customer whom nobody knows is quoted as a new one, and not created.
+    Without `message_id` it is about a message that is yet to be sent.
+    """
+    (answer,) = await quotes.quote(state, principal, [data], received_at=await state.clocks.now(principal.brand))
+    if isinstance(answer, Problem):
+        raise answer
+    return msgspec.structs.replace(answer, ref=data.ref)
+
+
+@post("/v1/grants/quote/batch", guards=[requires(Scope.GRANTS_READ)], status_code=200, tags=["grants"])
+async def quote_grants(
+    data: JSONBody[GrantQuoteBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> GrantQuoteResults:
+    """Say what each of up to 100 acts would earn now, such as the offers that one customer could be made.
+
+    Each is quoted as if it were the only one, all as of one `as_of`. What is wrong with one item concerns that item alone.
+    """
+    await count_items(request, principal, len(data))
+    items = await data.items()
+    answers = await quotes.quote(state, principal, items, received_at=await state.clocks.now(principal.brand))
+    return GrantQuoteResults.of(items, answers, request_id=request.scope["state"]["request_id"])
 
 
 @get("/v1/campaigns/{campaign_id:str}/reconciliation", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
@@ -198,6 +239,8 @@ route_handlers: list[Any] = [
     redecide_campaign,
     report_event,
     report_events,
+    quote_grant,
+    quote_grants,
     list_grants,
     get_grant,
     mature_grant,

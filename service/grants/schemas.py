@@ -11,6 +11,7 @@ import msgspec
 from ledger import GrantOutcome
 from ledger import Reconciliation as Reconciled
 from service.bodies import Batch, Body, Identifier, Slug
+from service.campaigns.rules import CapPer, Window
 from service.campaigns.schemas import BudgetResponse
 from service.customers.schemas import CustomerRef
 from service.problems import Problem, ProblemDocument
@@ -99,6 +100,137 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     source: str
     metadata: dict[str, str | int | float | bool | None] | None
+
+
+class GrantQuoteRequest(GrantRequest, frozen=True, kw_only=True):
+    """One thing a customer might do: a report as ``POST /v1/grants`` takes it, of a message that may not be there yet."""
+
+    message_id: Identifier | None = None  # pyright: ignore[reportIncompatibleVariableOverride] - see `as_report`
+    """Absent: a message that is yet to be sent, so nothing was decided on it before."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "campaign": "autumn-2026",
+        "customer": {"id": "C-1001"},
+        "action": "click",
+        "channel": "email",
+        "ref": "offer-7",
+    }
+
+    def as_report(self) -> GrantRequest:
+        """The report of it. No message has the id that it has if it names none."""
+        return msgspec.structs.replace(self, message_id=self.message_id or "")
+
+
+class GrantQuoteBatch(Batch[GrantQuoteRequest]):
+    """A JSON array, or NDJSON with one act a line; at most 100."""
+
+    items_max: ClassVar[int] = 100
+
+
+class CapLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """A cap that covers the act, and what it leaves in the period in which the act would count.
+
+    ``cap`` is its place, from 0, among the ``caps`` of the campaign's version. ``grants_left`` and ``points_left`` are null
+    where it has no such limit.
+    """
+
+    cap: int
+    per: CapPer
+    window: Window
+    action: str | None
+    channel: str | None
+    max_grants: int | None
+    max_points: int | None
+    grants_left: int | None
+    points_left: int | None
+
+
+class GrantQuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an act would earn now, with the remaining caps and budget. Nothing was recorded, and nothing is promised.
+
+    ``outcome``, ``reason``, ``points`` and ``replayed`` are what the report would be answered. ``caps`` are those that cover
+    the act in the ``campaign_version`` that it would be judged by; ``budget_left`` is what the campaign can still grant, null
+    for an unlimited budget; ``balance`` is what the customer can spend. All are as of the book's transfer ``as_of``, before the
+    act. Where nothing would be recorded (``ignored``) there are no ``caps``, and these four are null.
+    """
+
+    outcome: Outcome
+    reason: Reason | None
+    points: int
+    replayed: bool
+    campaign_version: int | None
+    caps: Sequence[CapLeft]
+    budget_left: int | None
+    balance: int | None
+    as_of: int | None
+    ref: str | None = None
+
+    example: ClassVar[dict[str, Any]] = {
+        "outcome": "granted",
+        "reason": None,
+        "points": 5,
+        "replayed": False,
+        "campaign_version": 1,
+        "caps": [
+            {
+                "cap": 0,
+                "per": "customer",
+                "window": "day",
+                "action": None,
+                "channel": None,
+                "max_grants": 10,
+                "max_points": None,
+                "grants_left": 7,
+                "points_left": None,
+            }
+        ],
+        "budget_left": 4_812_345,
+        "balance": 120,
+        "as_of": 98_120,
+        "ref": "offer-7",
+    }
+
+
+class GrantQuoteResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One item's answer: what a single quote answers, or a problem. ``index`` counts every item, also the broken ones."""
+
+    index: int
+    status: int
+    outcome: Outcome | msgspec.UnsetType = msgspec.UNSET
+    reason: Reason | msgspec.UnsetType | None = msgspec.UNSET
+    points: int | msgspec.UnsetType = msgspec.UNSET
+    replayed: bool | msgspec.UnsetType = msgspec.UNSET
+    campaign_version: int | msgspec.UnsetType | None = msgspec.UNSET
+    caps: Sequence[CapLeft] | msgspec.UnsetType = msgspec.UNSET
+    budget_left: int | msgspec.UnsetType | None = msgspec.UNSET
+    balance: int | msgspec.UnsetType | None = msgspec.UNSET
+    as_of: int | msgspec.UnsetType | None = msgspec.UNSET
+    ref: str | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class GrantQuoteResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request."""
+
+    results: list[GrantQuoteResult]
+
+    @classmethod
+    def of(
+        cls, items: Sequence[GrantQuoteRequest | Problem], answers: Sequence[GrantQuoteAnswer | Problem], *, request_id: str
+    ) -> GrantQuoteResults:
+        """Say of each item what it would earn."""
+        pairs = zip(items, answers, strict=True)
+        return cls([_quote_result(index, item, answer, request_id) for index, (item, answer) in enumerate(pairs)])
+
+
+def _quote_result(
+    index: int, item: GrantQuoteRequest | Problem, answer: GrantQuoteAnswer | Problem, request_id: str
+) -> GrantQuoteResult:
+    ref = msgspec.UNSET if isinstance(item, Problem) or item.ref is None else item.ref
+    if isinstance(answer, Problem):
+        return GrantQuoteResult(index=index, status=answer.status, ref=ref, problem=answer.document(request_id))
+    told: dict[str, Any] = {**msgspec.structs.asdict(answer), "ref": ref}
+    return GrantQuoteResult(index=index, status=200, **told)
 
 
 class GrantBatch(Batch[GrantRequest]):

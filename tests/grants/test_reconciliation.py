@@ -110,9 +110,12 @@ async def test_it_adds_up_while_events_come_in(autumn: Api, monkeypatch: pytest.
 async def test_its_pages_are_read_by_the_index(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
     await owner.execute(
         """
-        INSERT INTO ledger.event
-        SELECT $1, 1 + number % 2, decode(md5(number::text), 'hex'), number, number, 10, now(), now(), NULL, 1, 1, 1, 0, 'B',
-            'click', 'email', 'loaded', '', 'api', NULL, NULL
+        INSERT INTO ledger.event (
+            book_id, campaign_no, key, customer, seq, points, window_at, decided_at, campaign_version, principal, outcome, rule,
+            grade, action, channel, message_id, qualifier, source
+        )
+        SELECT $1, 1 + number % 2, decode(md5(number::text), 'hex'), number, number, 10, now(), now(), 1, 1, 1, 0,
+            'B', 'click', 'email', 'loaded', '', 'api'
         FROM generate_series(1, 20000) AS number
         """.replace("$1", str(autumn.brand.book.book_id))
     )

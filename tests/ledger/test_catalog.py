@@ -80,6 +80,9 @@ READING = {
     "spendable_now_v1",
     "survivor_at_v1",
     "were_one_v1",
+    "microseconds_v1",
+    "cap_counts_v1",
+    "quote_grants_v1",
 }
 
 

@@ -10,16 +10,27 @@ from datetime import date
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position
 from ledger.posting import post_grants
-from ledger.testing import NOON, authorize, capture, fund, order, refund, void
+from ledger.testing import NOON, authorize, bearing, capture, fund, order, refund, void
 from service.database import APPLICATION_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
 
-TABLES = ("account", "cap_use", "customer_state", "event", "idempotency_key", "redemption", "transfer")
+TABLES = (
+    "account",
+    "cap_recent",
+    "cap_use",
+    "customer_state",
+    "event",
+    "idempotency_key",
+    "proof",
+    "redemption",
+    "transfer",
+)
 CUSTOMERS = 20_000
 MONTH_END = date(2031, 1, 31)
 
@@ -69,6 +80,14 @@ LOAD = (
     SELECT $1, 1, '2030-01-15', customer, 0, 1, 10 FROM generate_series(11, $2::bigint) AS customer
     """,
     """
+    INSERT INTO ledger.cap_recent (book_id, campaign_no, customer, cap, counted_at, points)
+    SELECT $1, 1, customer, 1, ARRAY[0::bigint], ARRAY[10::bigint] FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.proof (book_id, campaign_no, key, grade, proved_at)
+    SELECT $1, 1, decode(md5('proof ' || customer), 'hex'), 'B', now() FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
     INSERT INTO ledger.redemption (book_id, id, customer, deadline, closed_at, order_ref, salt)
     SELECT $1, 1000000 + customer, customer, now(), now(), 'order ' || customer, '\\x00'
     FROM generate_series(11, $2::bigint) AS customer
@@ -115,6 +134,18 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         answers = await ledger.grant_batch([*grants, order(book, customer=3, message_id=name, caps=caps)])
         outcomes = [answer.outcome for answer in answers if isinstance(answer, GrantResult)]
         assert outcomes == [GrantOutcome.GRANTED, GrantOutcome.GRANTED, GrantOutcome.WAITING, *[GrantOutcome.GRANTED] * 3]
+        quotes = await ledger.quotes(
+            [
+                msgspec.structs.replace(grants[0], former_keys=(grants[3].key,), past_keys=((2, grants[1].key),)),
+                order(book, customer=1, message_id="not sent yet", caps=(*caps, CapUse(1, None, max_grants=100))),
+                order(book, customer=3, message_id="weak", waits=True, bearing=bearing(customer=3, message_id="weak")),
+            ]
+        )
+        assert [(quote.outcome, quote.replayed) for quote in quotes] == [
+            (GrantOutcome.GRANTED, True),
+            (GrantOutcome.GRANTED, False),
+            (GrantOutcome.WAITING, False),
+        ]
         held = (await ledger.redeem(authorize(book, customer=1, points=4))).redemption
         assert held is not None
         await ledger.redeem(capture(book, held.redemption, 3))

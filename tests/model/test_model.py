@@ -46,7 +46,7 @@ from ledger import (
 from ledger.testing import NOON, set_clock, void
 from tests.conftest import Database
 from tests.model import plans
-from tests.model.acts import Act, Redeeming, standing
+from tests.model.acts import Act, Granting, Redeeming, standing
 from tests.model.at_once import Done, plain_outcomes
 from tests.model.plain_ledger import PLENTY, PlainLedger
 from tests.model.plans import Plan, act_of, customers_of
@@ -217,12 +217,21 @@ class History(RuleBasedStateMachine):
         if act is None:
             return None
         self._keep_the_clock()
+        quote = self._quote(act)
         answer = self.world.run(act.post(self.world.ledgers[0]))
+        assert quote is None or quote == [(each.outcome, each.points, each.replayed) for each in answer]
         self._keep_answer(act, answer)
         told, expected = act.told(answer), act.plainly(self.plain, answer)
         assert told == expected, f"{act} was told {told} instead of {expected}"
         self._check()
         return answer
+
+    def _quote(self, act: Act) -> list[tuple[GrantOutcome, int, bool]] | None:
+        """What a report is said to be worth before it comes; several at once may say different things of each other."""
+        if not isinstance(act, Granting) or len(act.orders) > 1:
+            return None
+        quotes = self.world.run(self.world.ledgers[-1].quotes(act.orders))
+        return [(quote.outcome, quote.points, quote.replayed) for quote in quotes]
 
     def _act(self, plan: Plan) -> Act | None:
         self.named |= customers_of(plan)

@@ -1,0 +1,163 @@
+-- What post_grants_v1 would decide now on each of many items, in order, each as if it were the only one. No row at all if the book is
+-- not the brand's. All of them are of the book's last transfer and one instant. Writes nothing, locks nothing.
+--
+-- In    items as a JSON array of objects: campaign, customer, generation (of her group, as the caller knows it), keys (of the event,
+--       each [hex, 0], her own first, then those under ids that were merged into her; or [hex, number] of whom she was one with
+--       once), at (when it counts, microseconds since 2000-01-01), waits, again, proofs (keys, hex, where an item that waits looks for
+--       proof), needs (the weakest grade that will do); and of its terms points, unlimited, held and caps, as pay_waiting_v1 has them.
+-- Out   outcome (see GrantOutcome), points of the event, whether it was decided before; what each cap has counted, as JSON: grants,
+--       points, and whether that is known; what the budget has left, NULL if it is unlimited; what she can spend; the head's seq.
+
+CREATE OR REPLACE FUNCTION ledger.quote_grants_v1(p_book_id integer, p_brand_id integer, p_items text)
+RETURNS TABLE (
+    outcome smallint, points bigint, replayed boolean, counted text, budget_left bigint, balance bigint, seq bigint
+)
+LANGUAGE plpgsql STABLE
+-- Every look-up below is a probe of an index, whatever the statistics of a young table say.
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
+AS $function$
+#variable_conflict use_column
+DECLARE
+    c_cap      CONSTANT smallint := 2;
+    c_budget   CONSTANT smallint := 3;
+    c_waiting  CONSTANT smallint := 4;
+    c_moved    CONSTANT smallint := 5;
+    c_noted    CONSTANT smallint := 8;
+BEGIN
+    RETURN QUERY
+    SELECT
+        decided.outcome,
+        CASE
+            WHEN decided.outcome IN (c_moved, c_noted) THEN 0
+            WHEN step.is_final THEN known.points
+            WHEN decided.outcome IN (1, 6) THEN due.points
+            ELSE 0
+        END,
+        -- Decided anew, and refused as before, is what was decided.
+        decided.outcome NOT IN (c_moved, c_noted)
+            AND (step.is_decided OR coalesce(known.outcome IN (c_cap, c_budget) AND known.outcome = decided.outcome, false)),
+        shown.counted::text,
+        budget.points_left,
+        spendable.points,
+        head.seq
+    FROM ledger.head
+    CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (
+            SELECT FROM ledger.redemption AS hold
+            WHERE hold.book_id = head.book_id AND hold.closed_at IS NULL AND hold.deadline <= clock.at
+        ) AS holds OFFSET 0
+    ) AS timed_out
+    CROSS JOIN LATERAL jsonb_array_elements(p_items::jsonb) WITH ORDINALITY AS listed (item, place)
+    CROSS JOIN LATERAL (
+        SELECT
+            (listed.item ->> 'campaign')::integer AS campaign_no, (listed.item ->> 'customer')::bigint AS customer,
+            (listed.item ->> 'at')::bigint AS at, (listed.item ->> 'points')::bigint AS points,
+            (listed.item ->> 'waits')::boolean AS waits, (listed.item ->> 'again')::boolean AS again
+        OFFSET 0
+    ) AS item
+    LEFT JOIN LATERAL (
+        SELECT state.frozen, state.generation
+        FROM ledger.customer_state AS state
+        WHERE state.book_id = head.book_id AND state.customer = item.customer
+        LIMIT 1
+    ) AS state ON true
+    -- What is decided already: under several ids as post_grants_v1 has it.
+    LEFT JOIN LATERAL (
+        SELECT event.outcome, event.points, event.window_at, event.terms::jsonb AS terms
+        FROM jsonb_array_elements(listed.item -> 'keys') WITH ORDINALITY AS asked (key, place)
+        CROSS JOIN LATERAL (
+            SELECT event.outcome, event.points, event.seq, event.place, event.window_at, event.terms
+            FROM ledger.event
+            WHERE event.book_id = head.book_id AND event.campaign_no = item.campaign_no
+                AND event.key = decode(asked.key ->> 0, 'hex')
+            LIMIT 1
+        ) AS event
+        WHERE (asked.key ->> 1)::bigint = 0
+            OR (event.outcome <> c_waiting
+                AND ledger.were_one_v1(head.book_id, item.customer, (asked.key ->> 1)::bigint, event.seq, event.place))
+        ORDER BY
+            CASE WHEN event.outcome IN (1, 6) THEN 1 WHEN event.outcome <> c_waiting THEN 2 ELSE 3 END,
+            asked.place > 1, event.seq, event.place NULLS FIRST
+        LIMIT 1
+    ) AS known ON true
+    CROSS JOIN LATERAL (
+        SELECT
+            known.outcome IS NOT NULL AND (known.outcome <> c_waiting OR item.waits)
+                AND NOT (item.again AND NOT item.waits AND known.outcome IN (c_cap, c_budget)) AS is_decided,
+            item.waits AND (known.outcome IS NULL OR (known.outcome = c_waiting AND known.terms IS NOT NULL)) AND EXISTS (
+                SELECT
+                FROM jsonb_array_elements_text(listed.item -> 'proofs') AS left_under (key)
+                CROSS JOIN LATERAL (
+                    SELECT proof.grade
+                    FROM ledger.proof
+                    WHERE proof.book_id = head.book_id AND proof.campaign_no = item.campaign_no
+                        AND proof.key = decode(left_under.key, 'hex')
+                    LIMIT 1
+                ) AS proof
+                WHERE proof.grade <= (listed.item ->> 'needs')::"char"
+            ) AS is_proved
+        OFFSET 0
+    ) AS found
+    -- What waits already and is proved is paid by its own terms.
+    CROSS JOIN LATERAL (
+        SELECT
+            found.is_decided, found.is_proved, found.is_decided AND NOT found.is_proved AS is_final,
+            found.is_decided AND found.is_proved AS has_own_terms
+        OFFSET 0
+    ) AS step
+    CROSS JOIN LATERAL (
+        SELECT
+            (terms.json ->> 'points')::bigint AS points, (terms.json ->> 'unlimited')::boolean AS unlimited,
+            (terms.json ->> 'held')::boolean AS held, terms.json -> 'caps' AS caps
+        FROM (SELECT CASE WHEN step.has_own_terms THEN known.terms ELSE listed.item END AS json) AS terms
+        OFFSET 0
+    ) AS due
+    CROSS JOIN LATERAL (
+        SELECT
+            coalesce(json_agg(json_build_array(counts.grants, counts.points, counts.is_known) ORDER BY counts.place), '[]') AS counted,
+            coalesce(bool_or(counts.passes), false) AS passes
+        FROM ledger.cap_counts_v1(
+            head.book_id, item.campaign_no, item.customer, item.at, clock.at, item.points, listed.item -> 'caps'
+        ) AS counts
+    ) AS shown
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN due.unlimited THEN NULL ELSE coalesce((
+            SELECT account.credits - account.debits
+            FROM ledger.account
+            WHERE account.book_id = head.book_id
+                AND account.id = ledger.account_id_v1(ledger.account_owner_v1(2, item.campaign_no), 5 << 4, 'infinity')
+        ), 0) END AS points_left
+        OFFSET 0
+    ) AS budget
+    CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN coalesce(state.frozen, false)
+                OR coalesce(state.generation, 0) <> (listed.item ->> 'generation')::bigint THEN c_moved
+            WHEN item.points = 0 THEN c_noted
+            WHEN step.is_final THEN known.outcome
+            WHEN item.waits AND NOT step.is_proved THEN c_waiting
+            WHEN CASE WHEN step.has_own_terms THEN (
+                SELECT coalesce(bool_or(counts.passes), false)
+                FROM ledger.cap_counts_v1(
+                    head.book_id, item.campaign_no, item.customer,
+                    ledger.microseconds_v1(known.window_at), clock.at, due.points, due.caps
+                ) AS counts
+            ) ELSE shown.passes END THEN c_cap
+            WHEN budget.points_left < due.points THEN c_budget
+            WHEN due.held THEN 6::smallint
+            ELSE 1::smallint
+        END AS outcome
+        OFFSET 0
+    ) AS decided
+    CROSS JOIN LATERAL ledger.spendable_v1(
+        head.book_id, item.customer, clock.at, (clock.at AT TIME ZONE head.time_zone)::date, head.time_zone, head.grace_days,
+        timed_out.holds
+    ) AS spendable
+    WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id
+    ORDER BY listed.place;
+END
+$function$;

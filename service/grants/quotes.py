@@ -1,0 +1,129 @@
+"""What an act would earn now, and what caps and budget leave: a report's own decision, without the report.
+
+An act is read, its customer looked up and the order made by the code of a report; the ledger says what it would decide. Nobody
+is created, nothing is recorded. The one thing that may be written is what any look at a customer finishes: a merge or split of
+hers that the book does not know yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from litestar.datastructures import State
+
+from ledger import GrantOutcome, GrantQuote, Ledger
+from service.auth.principal import Principal
+from service.brands.brand import Brand
+from service.campaigns.queries import campaign_standing
+from service.customers import actions as customers
+from service.customers.rows import Known
+from service.grants.actions import act_of
+from service.grants.consent import would_not_be_paid
+from service.grants.deciding import ATTEMPTS, read_anew, still_moving
+from service.grants.orders import Act, order_of
+from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, Reason
+from service.problems import Problem
+
+
+async def quote(
+    state: State, principal: Principal, items: Sequence[GrantQuoteRequest | Problem], *, received_at: datetime
+) -> list[GrantQuoteAnswer | Problem]:
+    """Say what each item would earn if it alone were reported now, in order."""
+    brand = principal.brand
+    answers: dict[int, GrantQuoteAnswer | Problem] = {}
+    acts: list[tuple[int, Act, GrantQuoteRequest]] = []
+    for index, item in enumerate(items):
+        read = await _read(state, principal, item, received_at)
+        if isinstance(read, Act):
+            assert not isinstance(item, Problem)
+            acts.append((index, read, item))
+        else:
+            answers[index] = read
+    wanted: list[tuple[int, Act, Known]] = []
+    people = await customers.foresee(state, brand, [item.customer for _, _, item in acts])
+    for (index, act, _), known in zip(acts, people, strict=True):
+        if isinstance(known, Problem):
+            answers[index] = known
+        else:
+            wanted.append((index, act, known))
+    left_out = await would_not_be_paid(state, brand, [(act, known) for _, act, known in wanted])
+    for n in left_out:
+        answers[wanted[n][0]] = _ignored("consent_refused")
+    wanted = [each for n, each in enumerate(wanted) if n not in left_out]
+    quotes = await _quotes(state, brand, [(act, known) for _, act, known in wanted])
+    answers |= {index: _answer(act, told) for (index, act, _), told in zip(wanted, quotes, strict=True)}
+    return [answers[index] for index in range(len(items))]
+
+
+async def _read(
+    state: State, principal: Principal, item: GrantQuoteRequest | Problem, received_at: datetime
+) -> Act | GrantQuoteAnswer | Problem:
+    if isinstance(item, Problem):
+        return item
+    standing = await campaign_standing(state, principal.brand, item.campaign)
+    read = act_of(item.as_report(), standing, principal, received_at)
+    if not isinstance(read, GrantAnswer):
+        return read
+    assert read.reason is not None
+    return _ignored(read.reason)
+
+
+async def _quotes(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> list[GrantQuote]:
+    """What the ledger would decide on each act, in order; who has moved is read anew, as for a report."""
+    ledger: Ledger = state.ledger
+    people = [known for _, known in wanted]
+    for _ in range(ATTEMPTS):
+        # All in one statement, so that all are of one instant.
+        quotes = await ledger.quotes([order_of(act, brand, known) for (act, _), known in zip(wanted, people, strict=True)])
+        moved = [index for index, told in enumerate(quotes) if told.outcome is GrantOutcome.MOVED]
+        if not moved:
+            return quotes
+        await read_anew(state, brand, people, moved)
+    raise still_moving()
+
+
+def _answer(act: Act, told: GrantQuote) -> GrantQuoteAnswer:
+    if told.outcome is GrantOutcome.NOTED:
+        return _ignored("no_rule")
+    outcome, reason = DECIDED[told.outcome]
+    campaign = act.campaign
+    covering = [(place, cap) for place, cap in enumerate(campaign.caps) if cap.covers(act.action, act.channel)]
+    return GrantQuoteAnswer(
+        outcome=outcome,
+        reason=reason,
+        points=told.points,
+        replayed=told.replayed,
+        campaign_version=campaign.version,
+        caps=[
+            CapLeft(
+                cap=place,
+                per=cap.per,
+                window=cap.window,
+                action=cap.action,
+                channel=cap.channel,
+                max_grants=cap.max_grants,
+                max_points=cap.max_points,
+                grants_left=room.grants_left,
+                points_left=room.points_left,
+            )
+            for (place, cap), room in zip(covering, told.caps, strict=True)
+        ],
+        budget_left=told.budget_left,
+        balance=told.balance,
+        as_of=told.seq,
+    )
+
+
+def _ignored(reason: Reason) -> GrantQuoteAnswer:
+    return GrantQuoteAnswer(
+        outcome="ignored",
+        reason=reason,
+        points=0,
+        replayed=False,
+        campaign_version=None,
+        caps=[],
+        budget_left=None,
+        balance=None,
+        as_of=None,
+    )
