@@ -694,9 +694,13 @@ BEGIN
             p_book_ids[p_kind_books[left_by.kind]] AS book_id, p_kind_campaigns[left_by.kind] AS campaign_no, left_by.key AS key,
             p_kind_grades[left_by.kind], v_clocks[p_kind_books[left_by.kind]]
         FROM (
+            -- Under her own number alone, the first of an item's: what was of the others before stays theirs after a split.
             SELECT p_kind_ix[strong.item] AS kind, strong.key
-            FROM (SELECT unnest(p_proof_items) AS item, unnest(p_proof_keys) AS key) AS strong
-            WHERE v_outcome[strong.item] <> c_moved
+            FROM (
+                SELECT
+                    unnest(p_proof_items) AS item, unnest(p_proof_keys) AS key, generate_series(1, cardinality(p_proof_items)) AS n
+            ) AS strong
+            WHERE p_proof_items[strong.n - 1] IS DISTINCT FROM strong.item AND v_outcome[strong.item] <> c_moved
         ) AS left_by
         WHERE p_kind_grades[left_by.kind] <= 'B'
         ORDER BY book_id, campaign_no, key, p_kind_grades[left_by.kind]
