@@ -444,6 +444,19 @@ async def test_what_waits_under_her_own_number_is_not_proved_if_it_was_paid_to_b
         assert (await ledger.balance(book, BOB)).spendable == 10
 
 
+async def test_a_proof_that_was_left_while_they_were_one_stays_with_the_survivor(ledger: Ledger, book: Book) -> None:
+    await ledger.fund(fund(book, 100))
+    await merge(ledger, book, ADA, BOB)
+    # Strong enough for other acts, and not for itself.
+    waits = bearing(customer=BOB, former=(ADA,), needs=Grade.A)
+    await ledger.grant(order(book, customer=BOB, former=(ADA,), action="open", waits=True, grade=Grade.B, bearing=waits))
+    await split(ledger, book, ADA, BOB)
+    weak: dict[str, Any] = {"action": "read", "waits": True, "grade": Grade.D}
+    for customer, other, knows, outcome in ((ADA, BOB, 1, GrantOutcome.WAITING), (BOB, ADA, 2, GRANTED)):
+        report = order(book, customer=customer, past=(other,), generation=knows, bearing=bearing(customer=customer), **weak)
+        assert (await ledger.grant(report)).outcome is outcome, customer
+
+
 async def test_two_who_were_part_of_a_third_were_one(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 100))
     opened: dict[str, Any] = {"action": "open", "waits": True, "grade": Grade.D}
