@@ -21,7 +21,7 @@ import pytest
 from litestar import Litestar
 
 from service import database, worker
-from service.app import create_app
+from service.app import create_app, describe
 from service.auth import queries as auth_queries
 from service.brands import book_clocks
 from service.brands import queries as brand_queries
@@ -32,6 +32,8 @@ from service.settings import Secrets, Settings
 PROCESSES = int(os.environ.get("REWARDS_TEST_PROCESSES", "1"))
 REMEMBERED_S = 0.05
 WORKER_RESTS_S = 0.1
+_stopped: list[Litestar] = []
+"""Applications whose test is over, to be started anew by another: making one takes as long as most tests do."""
 CONFIGURATION = ("/v1/brand", "/v1/campaigns", "/v1/keys", "/v1/test/clock")
 
 
@@ -60,12 +62,24 @@ async def serving(settings: Settings, secrets: Secrets, count: int) -> AsyncGene
     async with contextlib.AsyncExitStack() as running:
         if count > 1:
             _remember_shortly(running.enter_context(pytest.MonkeyPatch.context()))
-        apps = [create_app(settings, secrets) for _ in range(count)]
+        apps = [_application(settings, secrets) for _ in range(count)]
         for app in apps:
             await running.enter_async_context(app.lifespan())
         for _ in range(count if count > 1 else 0):
             await running.enter_async_context(_working(settings))
         yield apps
+    _stopped.extend(apps)
+
+
+def _application(settings: Settings, secrets: Secrets) -> Litestar:
+    """One that was stopped, with nothing in its state of what was there before, or a new one."""
+    if not _stopped:
+        return create_app(settings, secrets)
+    app = _stopped.pop()
+    for name in list(app.state):
+        del app.state[name]
+    app.state.update({"settings": settings, "secrets": secrets, "describe": describe})
+    return app
 
 
 def _remember_shortly(patch: pytest.MonkeyPatch) -> None:
