@@ -184,11 +184,12 @@ class CustomerDirectory:
         return parted
 
     async def by_number(self, brand: Brand, customer: int) -> Known:
-        """Who the customer of this number is now."""
+        """Who the customer of this number is now; never from memory.
+
+        Nothing else would say to a list or a page that she was merged or split off since.
+        """
         await self._hear(brand)
-        known = self._known.get(customer)
-        # Of the few who were ever merged it is asked anew: nothing else says to a list or a page that she was split off since.
-        return known if known is not None and not known.generation else await self._read(customer)
+        return await self._read(customer)
 
     async def settle(self, ledger: Ledger, brand: Brand, customer: int) -> Known:
         """Have the book do what was decided here on the merges and splits of a customer, and say who her number is now."""
