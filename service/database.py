@@ -14,8 +14,8 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import MetaData
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import MetaData, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ledger import CONNECTION_LOST
 
@@ -139,6 +139,16 @@ _AWAY: tuple[type[BaseException], ...] = (
     TimeoutError,
     *CONNECTION_LOST,
 )
+
+
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+    """The driver's connection, in the transaction that ``connection`` is in."""
+    # SQLAlchemy begins the transaction with its first statement; only then is the driver's connection in one.
+    await connection.execute(select(1))
+    raw = await connection.get_raw_connection()
+    driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
+    assert driver.is_in_transaction()
+    return driver
 
 
 def is_away(error: BaseException) -> bool:

@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import asyncpg
 from litestar.datastructures import State
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Balance, Book, Ledger
 from service.auth.audit_trail import record
@@ -36,6 +35,7 @@ from service.customers.schemas import (
     SplitRequest,
 )
 from service.customers.verification import of_names
+from service.database import driver_of
 from service.identifiers import CUSTOMER_ID_PREFIX, customer_id, parse_customer_id
 from service.natural_batches import NaturalBatches
 from service.problems import Problem, invalid_field, not_found
@@ -159,17 +159,9 @@ async def attach_one(state: State, brand: Brand, own_id: str, wanted: NamesReque
 
 async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRequest) -> CustomerAnswer:
     """Make whoever ``wanted`` names one with the customer of an id, who survives. The same again changes nothing."""
-    directory: CustomerDirectory = state.customers
-    brand, other = principal.brand, wanted.from_
-    if [other.id, other.email, other.phone, other.device].count(None) != 3:
-        raise invalid_field("/from", "needs exactly one of id, email, phone and device")
-    if not is_own_id(own_id):
-        raise not_found("customer")
-    name = _read(other, brand, directory, at="/from")
-    survivor = _read(CustomerRef(id=own_id), brand, directory, at="")
-    if isinstance(name, Problem) or isinstance(survivor, Problem):
-        raise name if isinstance(name, Problem) else not_found("customer")
-    joined = await _merge_and_record(state, principal, Merge(survivor[0], name[0]))
+    brand = principal.brand
+    survivor, name = _two_names(state, brand, own_id, wanted.from_, at="/from")
+    joined = await _merge_and_record(state, principal, Merge(survivor, name))
     (answer,) = await _answer(state, brand, [own_id], [joined])
     if isinstance(answer, Problem):
         raise answer
@@ -178,18 +170,10 @@ async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRe
 
 async def split(state: State, principal: Principal, own_id: str, wanted: SplitRequest) -> SplitAnswer:
     """Let whoever ``wanted`` names be a customer of her own again, not that of an id. The same again changes nothing."""
-    directory: CustomerDirectory = state.customers
     ledger: Ledger = state.ledger
-    brand, other = principal.brand, wanted.customer
-    if [other.id, other.email, other.phone, other.device].count(None) != 3:
-        raise invalid_field("/customer", "needs exactly one of id, email, phone and device")
-    if not is_own_id(own_id):
-        raise not_found("customer")
-    name = _read(other, brand, directory, at="/customer")
-    whole = _read(CustomerRef(id=own_id), brand, directory, at="")
-    if isinstance(name, Problem) or isinstance(whole, Problem):
-        raise name if isinstance(name, Problem) else not_found("customer")
-    parted = await _split_and_record(state, principal, Split(whole[0], name[0]))
+    brand = principal.brand
+    whole, name = _two_names(state, brand, own_id, wanted.customer, at="/customer")
+    parted = await _split_and_record(state, principal, Split(whole, name))
     if isinstance(parted, Problem):
         raise parted
     await settle_group(state, brand, parted.number)
@@ -249,7 +233,7 @@ async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> 
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
-                (joined,) = await directory.join_within(await _driver(connection), principal.brand, [wish])
+                (joined,) = await directory.join_within(await driver_of(connection), principal.brand, [wish])
                 if isinstance(joined, Joined) and (joined.came or joined.attached):
                     # Not the names: what a brand calls somebody is not kept, least of all for ever.
                     done = {
@@ -272,7 +256,7 @@ async def _split_and_record(state: State, principal: Principal, wish: Split) -> 
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
-                parted = await directory.split_within(await _driver(connection), principal.brand, wish)
+                parted = await directory.split_within(await driver_of(connection), principal.brand, wish)
                 if isinstance(parted, Parted) and not parted.again:
                     done = {"split_off": customer_id(parted.number)}
                     await record(connection, principal, "customer.split", customer_id(parted.survivor), after=done)
@@ -280,16 +264,6 @@ async def _split_and_record(state: State, principal: Principal, wish: Split) -> 
         except asyncpg.DeadlockDetectedError:
             continue
     raise RuntimeError("customers were changed elsewhere at every attempt")
-
-
-async def _driver(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
-    """The driver's connection, in the transaction."""
-    # SQLAlchemy begins the transaction with its first statement; only then is the driver's connection in one.
-    await connection.execute(select(1))
-    raw = await connection.get_raw_connection()
-    driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
-    assert driver.is_in_transaction()
-    return driver
 
 
 async def _answer(
@@ -339,6 +313,20 @@ async def _points(state: State, brand: Brand, people: Iterable[Known]) -> dict[i
             _, balance = await look(state, brand, known)
             looked[known.customer] = (balance.spendable, balance.seq)
     return looked
+
+
+def _two_names(state: State, brand: Brand, own_id: str, other: CustomerRef, *, at: str) -> tuple[Identity, Identity]:
+    """The id in the path, and the one name that the body has ``at`` there. Raises what is wrong with either."""
+    directory: CustomerDirectory = state.customers
+    if [other.id, other.email, other.phone, other.device].count(None) != 3:
+        raise invalid_field(at, "needs exactly one of id, email, phone and device")
+    if not is_own_id(own_id):
+        raise not_found("customer")
+    name = _read(other, brand, directory, at=at)
+    own = _read(CustomerRef(id=own_id), brand, directory, at="")
+    if isinstance(name, Problem) or isinstance(own, Problem):
+        raise name if isinstance(name, Problem) else not_found("customer")
+    return own[0], name[0]
 
 
 def _wish(item: CustomerRequest, brand: Brand, directory: CustomerDirectory) -> Attach | Problem:

@@ -17,7 +17,6 @@ from typing import Any
 
 import asyncpg
 from litestar.datastructures import State
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.auth.audit_trail import record
@@ -37,6 +36,7 @@ from service.customers.schemas import (
 )
 from service.customers.verification_rows import IdentityState, Verification
 from service.customers.verifying import Step, gives_away, on_proof, on_withdrawal
+from service.database import driver_of
 from service.identifiers import customer_id, identity_id, key_id, parse_customer_id, parse_identity_id
 from service.pagination import Page, page
 from service.problems import Problem, invalid_field, not_found
@@ -151,11 +151,7 @@ async def _locked(
     engine: AsyncEngine = state.engine
     identity_no = _number(brand, public_id)
     async with engine.begin() as connection:
-        # SQLAlchemy begins the transaction with its first statement; only then is the driver's connection in one.
-        await connection.execute(select(1))
-        raw = await connection.get_raw_connection()
-        driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # pyright: ignore[reportAssignmentType]
-        assert driver.is_in_transaction()
+        driver = await driver_of(connection)
         await rows.lock(driver, brand)
         name = await verification_rows.state(driver, brand.brand_id, identity_no)
         known = None if name is None else await rows.find_by_number(driver, name.customer)
