@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import msgspec
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import PointValue
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brand_settings.schemas import BrandRequest, PointValueVersionResponse
+from service.brands import logos
 from service.brands.actions import is_host
 from service.brands.brand import Brand
+from service.brands.destinations import DestinationRefused, normal_form, normal_origin
 from service.brands.queries import read_brand
 from service.brands.tables import brand as brands
+from service.brands.tables import brand_logo
 from service.brands.tables import brand_point_value as point_values
 from service.problems import Problem, invalid_field
 
 _FIXED = ("code", "mode", "points_code", "currency", "time_zone")
 
 
-async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandRequest) -> Brand:
-    """Make the brand as ``wanted`` says. The same again changes nothing; another value of points is a new version."""
+async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandRequest, *, base_url: str) -> Brand:
+    """Make the brand as ``wanted`` says. The same again changes nothing; another value of points is a new version.
+
+    ``base_url`` is where every brand's links may begin, so that no brand takes it for its own.
+    """
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
         # Two administrators at once take turns, so versions count up by one.
         await connection.execute(select(brands.c.brand_id).where(brands.c.brand_id == brand_id).with_for_update())
         brand = await read_brand(connection, brand_id)
         _check(brand, wanted)
+        looks = await _looks(connection, brand, wanted, base_url)
         version = brand.point_value_version
         if wanted.point_value is not None:
             value = PointValue(wanted.point_value.points, wanted.point_value.minor_units)
             if value != brand.point_value:
                 version = (version or 0) + 1
                 await _insert_value(connection, brand_id, version, value, principal.api_key_id)
-        await connection.execute(
+        change = (
             update(brands)
             .where(brands.c.brand_id == brand_id)
             .values(
@@ -44,8 +55,15 @@ async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandR
                 accent_color=wanted.accent_color,
                 destination_hosts=wanted.destination_hosts,
                 point_value_version=version,
+                **looks,
             )
         )
+        try:
+            await connection.execute(change)
+        except IntegrityError as error:
+            if "brand_link_base_url_is_unique" not in str(error):
+                raise
+            raise invalid_field("/link_base_url", "is another brand's") from None
         changed = await read_brand(connection, brand_id)
         if changed != brand:
             await record(connection, principal, "brand.change", changed.code, before=brand, after=changed)
@@ -78,6 +96,49 @@ async def _insert_value(connection: AsyncConnection, brand_id: int, version: int
     )
 
 
+async def _looks(connection: AsyncConnection, brand: Brand, wanted: BrandRequest, base_url: str) -> dict[str, Any]:
+    """The columns of what may be absent, each as it shall be. A new logo is stored."""
+    as_it_is = {
+        "language": brand.language,
+        "logo": brand.logo,
+        "home_url": brand.home_url,
+        "link_base_url": brand.link_base_url,
+        "app_links": msgspec.to_builtins(brand.app_links),
+        "goals": msgspec.to_builtins(brand.goals),
+    }
+    sent = {name: value for name in as_it_is if (value := getattr(wanted, name)) is not msgspec.UNSET}
+    looks = as_it_is | msgspec.to_builtins(sent)
+    test = brand.mode == "test"
+    try:
+        if (home := looks["home_url"]) is not None:
+            looks["home_url"] = normal_form(home, allowed_hosts=wanted.destination_hosts, loopback_allowed=test)
+    except DestinationRefused as refused:
+        raise invalid_field("/home_url", str(refused)) from None
+    try:
+        if (base := looks["link_base_url"]) is not None:
+            looks["link_base_url"] = normal_origin(base, loopback_allowed=test)
+    except DestinationRefused as refused:
+        raise invalid_field("/link_base_url", str(refused)) from None
+    if looks["link_base_url"] == base_url:
+        raise invalid_field("/link_base_url", "is the address of this service, which null stands for")
+    if sent.get("logo") is not None:
+        looks["logo"] = await _store_logo(connection, brand.brand_id, looks["logo"])
+    return looks
+
+
+async def _store_logo(connection: AsyncConnection, brand_id: int, text: str) -> str:
+    """Check and keep a logo; return its name."""
+    try:
+        picture = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise invalid_field("/logo", "must be base64") from None
+    if wrong := logos.check(picture):
+        raise invalid_field("/logo", wrong)
+    name = logos.name_of(picture)
+    await connection.execute(upsert(brand_logo).values(brand_id=brand_id, logo=name, picture=picture).on_conflict_do_nothing())
+    return name
+
+
 def _check(brand: Brand, wanted: BrandRequest) -> None:
     for field in _FIXED:
         sent, fixed = getattr(wanted, field), getattr(brand, field)
@@ -86,6 +147,9 @@ def _check(brand: Brand, wanted: BrandRequest) -> None:
     for field in ("name", "points_name"):
         if not getattr(wanted, field).isprintable():
             raise invalid_field(f"/{field}", "must be printable")
+    for n, goal in enumerate(wanted.goals or ()):
+        if not goal.name.isprintable():
+            raise invalid_field(f"/goals/{n}/name", "must be printable")
     for n, host in enumerate(wanted.destination_hosts):
         if not is_host(host):
             raise invalid_field(

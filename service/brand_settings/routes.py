@@ -15,7 +15,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brand_settings import actions
 from service.brand_settings.schemas import BrandRequest, BrandResponse, PointValueVersionResponse
-from service.brands.queries import find_brand_by_id
+from service.brands.queries import find_brand_by_id, read_logo
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
 from service.problems import not_found
@@ -27,7 +27,7 @@ async def get_brand(engine: NamedDependency[AsyncEngine], principal: NamedDepend
     brand = await find_brand_by_id(engine, principal.brand.brand_id)
     if brand is None:
         raise not_found("brand")
-    return BrandResponse.of(brand)
+    return BrandResponse.of(brand, await read_logo(engine, brand))
 
 
 @put("/v1/brand", guards=[requires(Scope.ADMIN)], tags=["brand"], responses=problems("point_value_changed"))
@@ -40,12 +40,12 @@ async def put_brand(
     """Change the brand.
 
     Redemptions take a new value of points within a second, pages a new name or colour within five. Redemptions that exist keep
-    the value they have.
+    the value they have. Links that are out keep the address they have: both have to lead here.
     """
-    brand = await actions.change_brand(engine, principal, data)
+    brand = await actions.change_brand(engine, principal, data, base_url=state.settings.base_url)
     state.principals.forget()
     state.brands.forget()
-    return BrandResponse.of(brand)
+    return BrandResponse.of(brand, await read_logo(engine, brand))
 
 
 @get("/v1/brand/point-values", guards=[requires()], tags=["brand"])

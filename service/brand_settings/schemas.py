@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -9,10 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from ledger import PointValue
-from service.bodies import Body
-from service.brands.brand import Brand
+from service.bodies import Body, Points
+from service.brands import logos
+from service.brands.brand import AppLinks, Brand, Goal, Language
 
 DESTINATION_HOSTS_MAX = 100
+GOALS_MAX = 20
+APPS_MAX = 20
+LOGO_CHARACTERS_MAX = 4 * (logos.BYTES_MAX // 3 + 1)
 
 Term = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Shown = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="At most 100 printable characters.")]
@@ -46,6 +51,37 @@ class PointValueVersionResponse(msgspec.Struct, frozen=True):
     valid_from: datetime
 
 
+class GoalRequest(Body, frozen=True):
+    """A reward to save for: a wallet shows how far it is to the next."""
+
+    name: Shown
+    points: Points
+
+
+class AndroidAppRequest(Body, frozen=True):
+    """An Android app that may open the brand's links."""
+
+    package: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+$(?!\n)", max_length=255)]
+    sha256: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$(?!\n)")]],
+        msgspec.Meta(min_length=1, max_length=APPS_MAX),
+    ]
+    """Fingerprints of the certificates that the app is signed with, as in `14:6D:E9:...`."""
+
+
+class AppLinksRequest(Body, frozen=True):
+    """The brand's own apps that may open its links: served to Apple's and Google's systems from each of its link hosts."""
+
+    apple: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}$(?!\n)")]],
+        msgspec.Meta(max_length=APPS_MAX),
+    ] = msgspec.field(default_factory=list[str])
+    """App ids, as in `ABCDE12345.com.example.app`."""
+    android: Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)] = msgspec.field(
+        default_factory=list[AndroidAppRequest]
+    )
+
+
 class BrandRequest(Body, frozen=True):
     """All that may change of a brand, as it shall be; send back what GET answered, changed where you like.
 
@@ -61,6 +97,17 @@ class BrandRequest(Body, frozen=True):
     """Null for a brand that has none yet. A value is changed, and never taken away."""
     point_value_version: int | None = None
     """The version you have read. If there is a newer one, nothing is changed."""
+    language: Language | msgspec.UnsetType = msgspec.UNSET
+    """The language of the pages. This and what follows stays as it is where it is absent."""
+    logo: Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+    """A PNG, JPEG or WebP picture in base64, at most 32 KiB and 1,024 pixels wide and high; every page carries it."""
+    home_url: str | msgspec.UnsetType | None = msgspec.UNSET
+    """Where a customer goes when nothing better is known: https, on one of the destination hosts."""
+    link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
+    """What links begin with, as in `https://r.shop.example`, a host that leads here. Null: the address of this service."""
+    app_links: AppLinksRequest | msgspec.UnsetType = msgspec.UNSET
+    goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    """Rewards to save for, shown in a wallet."""
     code: str | None = None
     mode: str | None = None
     points_code: str | None = None
@@ -73,6 +120,10 @@ class BrandRequest(Body, frozen=True):
         "accent_color": "#1f4fd8",
         "destination_hosts": ["shop.example"],
         "point_value": {"points": 100, "minor_units": 50},
+        "language": "en",
+        "logo": None,
+        "home_url": "https://shop.example/",
+        "goals": [{"name": "A coffee on us", "points": 500}],
     }
 
 
@@ -90,10 +141,16 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     destination_hosts: Sequence[str]
     point_value: PointValueResponse | None
     point_value_version: int | None
+    language: Language
+    logo: str | None
+    home_url: str | None
+    link_base_url: str | None
+    app_links: AppLinks
+    goals: Sequence[Goal]
 
     @classmethod
-    def of(cls, brand: Brand) -> BrandResponse:
-        """The brand as its administrators see it."""
+    def of(cls, brand: Brand, logo: bytes | None) -> BrandResponse:
+        """The brand as its administrators see it, with the picture that its logo is."""
         return cls(
             code=brand.code,
             mode=brand.mode,
@@ -106,4 +163,10 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
             destination_hosts=brand.destination_hosts,
             point_value=PointValueResponse.of(brand.point_value),
             point_value_version=brand.point_value_version,
+            language=brand.language,
+            logo=None if logo is None else base64.b64encode(logo).decode(),
+            home_url=brand.home_url,
+            link_base_url=brand.link_base_url,
+            app_links=brand.app_links,
+            goals=brand.goals,
         )

@@ -10,11 +10,37 @@ from ledger import Book, PointValue
 
 Mode = Literal["live", "test"]
 
+Language = Literal["ar", "de", "en", "es", "fr", "it", "nl", "pt"]
+"""A language of the pages (BCP 47): those there are texts for."""
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """A reward to save for: a wallet shows how far it is to the next."""
+
+    name: str
+    points: int
+
+
+class AndroidApp(msgspec.Struct, frozen=True):
+    """An app that may open the brand's links, with the SHA-256 fingerprints of the certificates it is signed with."""
+
+    package: str
+    sha256: tuple[str, ...]
+
+
+class AppLinks(msgspec.Struct, frozen=True):
+    """The brand's apps that may open its links. ``apple`` are app ids, as in ``ABCDE12345.com.example.app``."""
+
+    apple: tuple[str, ...] = ()
+    android: tuple[AndroidApp, ...] = ()
+
 
 class Brand(msgspec.Struct, frozen=True):
     """A tenant and the book it keeps. ``mode`` and ``time_zone`` are fixed for ever.
 
     ``point_value`` is what its points are worth now; ``None``: nobody has said so, and redemptions are in points alone.
+    ``logo`` names a picture in `brand_logo`; ``home_url`` is where a customer goes when nothing better is known;
+    ``link_base_url`` is what links begin with, where it is not the service's own address.
     ``consent_no`` is how often its customers' consents had been changed when it was read.
     """
 
@@ -32,3 +58,9 @@ class Brand(msgspec.Struct, frozen=True):
     point_value: PointValue | None = None
     point_value_version: int | None = None
     consent_no: int = 0
+    language: Language = "en"
+    logo: str | None = None
+    home_url: str | None = None
+    link_base_url: str | None = None
+    app_links: AppLinks = AppLinks()
+    goals: tuple[Goal, ...] = ()

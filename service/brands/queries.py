@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import Book, PointValue
-from service.brands.brand import Brand
+from service.brands.brand import AppLinks, Brand, Goal
 from service.brands.tables import brand as brands
+from service.brands.tables import brand_logo as logos
 from service.brands.tables import brand_point_value as point_values
 from service.ttl_cache import TtlCache
 
@@ -43,6 +45,12 @@ def brand_of_row(row: Row[Any]) -> Brand:
         point_value=None if row.value_points is None else PointValue(row.value_points, row.value_minor_units),
         point_value_version=row.point_value_version,
         consent_no=row.consent_no,
+        language=row.language,
+        logo=row.logo,
+        home_url=row.home_url,
+        link_base_url=row.link_base_url,
+        app_links=msgspec.convert(row.app_links, AppLinks),
+        goals=msgspec.convert(row.goals, tuple[Goal, ...]),
     )
 
 
@@ -65,6 +73,15 @@ async def list_brands(engine: AsyncEngine) -> list[Brand]:
 async def read_brand(connection: AsyncConnection, brand_id: int) -> Brand:
     """Return the brand of this number as a transaction sees it; it must exist."""
     return brand_of_row((await connection.execute(_select().where(brands.c.brand_id == brand_id))).one())
+
+
+async def read_logo(engine: AsyncEngine, brand: Brand) -> bytes | None:
+    """Return the picture that the brand's logo is at present."""
+    if brand.logo is None:
+        return None
+    found = select(logos.c.picture).where(logos.c.brand_id == brand.brand_id, logos.c.logo == brand.logo)
+    async with engine.connect() as connection:
+        return (await connection.execute(found)).scalar_one_or_none()
 
 
 def _select() -> Select[Any]:

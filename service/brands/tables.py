@@ -11,11 +11,13 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Identity,
     Integer,
+    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
     func,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from service.database import metadata
 
@@ -37,7 +39,15 @@ brand = Table(
     Column("point_value_version", Integer),
     # How often consents of the brand's customers were changed: what tells other processes to look them up anew.
     Column("consent_no", BigInteger, nullable=False, server_default="0"),
+    Column("language", Text, nullable=False, server_default="en"),
+    Column("logo", Text),
+    Column("home_url", Text),
+    Column("link_base_url", Text),
+    Column("app_links", JSONB, nullable=False, server_default="{}"),
+    Column("goals", JSONB, nullable=False, server_default="[]"),
     UniqueConstraint("code", name="brand_code_is_unique"),
+    # A request says whose it is by the host it asks for.
+    UniqueConstraint("link_base_url", name="brand_link_base_url_is_unique"),
     UniqueConstraint("book_id", name="brand_keeps_its_own_book"),
     # Public ids begin with a short prefix such as cus_, so a code that begins with cus could be taken for one.
     CheckConstraint("code ~ '^[a-z0-9][a-z0-9-]{0,38}$' AND code !~ '^cus'", name="brand_code_is_a_slug"),
@@ -60,4 +70,16 @@ brand_point_value = Table(
     CheckConstraint(
         "points BETWEEN 1 AND 1000000000 AND minor_units BETWEEN 1 AND 1000000000", name="brand_point_value_is_a_ratio"
     ),
+)
+
+# Apart from the brand, which is read with every key; and never changed, so whoever knows a brand as it was finds its logo.
+brand_logo = Table(
+    "brand_logo",
+    metadata,
+    Column("brand_id", Integer, primary_key=True, autoincrement=False),
+    Column("logo", Text, primary_key=True),
+    Column("picture", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="brand_logo_belongs_to_brand"),
+    CheckConstraint("octet_length(picture) <= 32768", name="brand_logo_is_at_most_32_kib"),
 )

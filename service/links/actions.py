@@ -23,13 +23,13 @@ from service import metrics
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
+from service.brands.destinations import DestinationRefused, normal_form
 from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.refused import has_refused, is_promised
 from service.customers.rows import Known
 from service.links import link_tokens
-from service.links.destinations import DestinationRefused, normal_form
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkClaims
 from service.links.queries import LinkRow, links_by_id

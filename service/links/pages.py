@@ -16,8 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service import log
 from service.brands.brand import Brand
+from service.brands.destinations import shown_host
 from service.links.brand_colors import palette
-from service.links.destinations import shown_host
 from service.problems import problem_of
 
 NEUTRAL_ACCENT = "#3f4754"

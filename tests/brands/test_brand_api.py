@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
+from service.auth.api_keys import hash_key
+from service.brand_settings.actions import change_brand
+from service.brand_settings.schemas import BrandRequest
+from service.problems import Problem
 from tests.api_fixtures import Api, make_brand, make_keys
+from tests.brands.pictures import png
 
 HALF_A_CENT = {"points": 100, "minor_units": 50}
+
+PIXEL = base64.b64encode(png(1, 1)).decode()
+OF_BEFORE = ("name", "points_name", "accent_color", "destination_hosts", "point_value")
+FINGERPRINT = ":".join(["AB"] * 32)
+PAGES: dict[str, Any] = {
+    "language": "ar",
+    "logo": PIXEL,
+    "home_url": "https://shop.example/",
+    "link_base_url": "https://r.shop.example",
+    "app_links": {
+        "apple": ["ABCDE12345.com.example.app"],
+        "android": [{"package": "com.example.app", "sha256": [FINGERPRINT]}],
+    },
+    "goals": [{"name": "A coffee on us", "points": 500}, {"name": "Breakfast for two", "points": 2_000}],
+}
 
 
 async def put(client: httpx.AsyncClient, **changed: Any) -> httpx.Response:
@@ -35,6 +56,12 @@ async def test_every_key_reads_the_brand(api: Api) -> None:
             "destination_hosts": ["shop.example"],
             "point_value": None,
             "point_value_version": None,
+            "language": "en",
+            "logo": None,
+            "home_url": None,
+            "link_base_url": None,
+            "app_links": {"apple": [], "android": []},
+            "goals": [],
         }
 
 
@@ -62,22 +89,79 @@ async def test_what_may_change_changes(api: Api) -> None:
     assert (await api.client("storefront").get("/v1/meta")).json()["brand"]["name"] == "Lumen & Co"
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("code", "other"),
-        ("mode", "live"),
-        ("points_code", "PTS"),
-        ("currency", "USD"),
-        ("time_zone", "Europe/Paris"),
-        ("accent_color", "blue"),
-        ("name", ""),
-        ("name", "a\u202eb"),
-        ("point_value", {"points": 0, "minor_units": 1}),
-        ("point_value", {"points": 1}),
-        ("destination_hosts", ["shop.example", "https://shop.example/"]),
-    ],
-)
+async def test_how_pages_speak_and_look_is_kept_until_it_is_changed(api: Api) -> None:
+    admin = api.client("admin")
+    changed = (await put(admin, **PAGES)).json()
+    assert PAGES.items() <= changed.items()
+    assert (await admin.get("/v1/brand")).json() == changed
+    # Who knows nothing of these fields leaves them as they are.
+    assert (await admin.put("/v1/brand", json={name: changed[name] for name in OF_BEFORE})).json() == changed
+    plain = (await put(admin, logo=None, home_url=None, link_base_url=None, goals=[], app_links={})).json()
+    assert (plain["logo"], plain["home_url"], plain["link_base_url"], plain["goals"]) == (None, None, None, [])
+    assert plain["app_links"] == {"apple": [], "android": []}
+    # The same picture again, which is there already.
+    assert (await put(admin, logo=PIXEL)).json()["logo"] == PIXEL
+
+
+async def test_a_link_host_is_written_in_one_way_and_is_one_brands(api: Api, owner: asyncpg.Connection[Any]) -> None:
+    assert (await put(api.client("admin"), link_base_url="https://R.Bücher.example:443/")).json()[
+        "link_base_url"
+    ] == "https://r.xn--bcher-kva.example"
+    other = api.client(key=(await make_keys(owner, await make_brand(owner, "other")))["admin"])
+    answer = await put(other, link_base_url="https://r.xn--bcher-kva.example")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/link_base_url")
+    loopback = await put(other, link_base_url="http://127.0.0.1:8081")
+    assert loopback.json()["link_base_url"] == "http://127.0.0.1:8081"
+
+
+async def test_the_services_own_address_is_no_brands(api: Api) -> None:
+    own = "https://r.rewards.example"
+    principal = await api.app.state.principals.by_hash(hash_key(api.keys["admin"]))
+    wanted = BrandRequest(
+        name="Lumen", points_name="Lumens", accent_color="#1f4fd8", destination_hosts=[], point_value=None, link_base_url=own
+    )
+    with pytest.raises(Problem, match="/link_base_url"):
+        await change_brand(api.app.state.engine, principal, wanted, base_url=own)
+
+
+async def test_a_home_stays_on_the_brands_own_hosts(api: Api) -> None:
+    await put(api.client("admin"), home_url="https://shop.example/")
+    answer = await put(api.client("admin"), destination_hosts=["other.example"])
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/home_url")
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("code", "other"),
+    ("mode", "live"),
+    ("points_code", "PTS"),
+    ("currency", "USD"),
+    ("time_zone", "Europe/Paris"),
+    ("accent_color", "blue"),
+    ("name", ""),
+    ("name", "a\u202eb"),
+    ("point_value", {"points": 0, "minor_units": 1}),
+    ("point_value", {"points": 1}),
+    ("destination_hosts", ["shop.example", "https://shop.example/"]),
+    ("language", "tlh"),
+    ("logo", "no base64"),
+    ("logo", base64.b64encode(b"<svg onload='alert(1)'/>").decode()),
+    ("home_url", "https://elsewhere.example/"),
+    ("home_url", "http://shop.example/"),
+    ("link_base_url", "https://r.shop.example/r"),
+    ("link_base_url", "https://r.shop.example?"),
+    ("link_base_url", "http://r.shop.example"),
+    ("link_base_url", "https://me@r.shop.example"),
+    ("link_base_url", "r.shop.example"),
+    ("app_links", {"apple": ["com.example.app"]}),
+    ("app_links", {"android": [{"package": "com.example.app", "sha256": []}]}),
+    ("app_links", {"android": [{"package": "com.example.app", "sha256": [FINGERPRINT.lower()]}]}),
+    ("goals", [{"name": "Nothing", "points": 0}]),
+    ("goals", [{"name": "a\u202eb", "points": 1}]),
+    ("goals", [{"name": "Coffee", "points": 1}] * 21),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), WRONG)
 async def test_what_may_not_change_is_named(api: Api, field: str, value: Any) -> None:
     before = (await api.client("admin").get("/v1/brand")).json()
     answer = await put(api.client("admin"), **{field: value})
@@ -141,6 +225,8 @@ async def test_the_application_can_change_no_version_and_nothing_fixed(applicati
         "UPDATE rewards.brand SET mode = 'live'",
         "UPDATE rewards.brand SET book_id = 2",
         "DELETE FROM rewards.brand",
+        "UPDATE rewards.brand_logo SET picture = ''",
+        "DELETE FROM rewards.brand_logo",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await application_pool.execute(forbidden)

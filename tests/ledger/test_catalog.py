@@ -33,6 +33,7 @@ LOOK_UP_TABLES = {"customer", "identity", "verification", "consent", "parted", "
 CONFIGURATION_TABLES = {
     "brand",
     "brand_point_value",
+    "brand_logo",
     "api_key",
     "key_quota",
     "audit_trail",

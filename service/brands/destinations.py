@@ -1,4 +1,4 @@
-"""Destinations: where a reward link may lead.
+"""Where a brand's links may lead: destinations; and what they begin with.
 
 A link never carries its destination: it carries the number of one that was checked when it was minted. So there is no open
 redirect to abuse. A destination is an ``https`` URL on a host the brand has named; a test brand may also use plain
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import idna
 
@@ -33,6 +33,34 @@ def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: b
 
     ``allowed_hosts`` are the brand's, each ``host`` or ``host:port``. Raises ``DestinationRefused``.
     """
+    parts, host, port = _read(url, loopback_allowed=loopback_allowed)
+    is_ours = host in _LOOPBACK and loopback_allowed
+    if not is_ours and _with_port(host, port) not in {_normal_entry(entry) for entry in allowed_hosts}:
+        raise DestinationRefused(f"leads to {_with_port(host, port)}, which is not one of the brand's destination hosts")
+    normal = urlunsplit(
+        (
+            parts.scheme,
+            _location(parts.scheme, host, port),
+            quote(parts.path or "/", safe=_UNRESERVED_AND_RESERVED),
+            quote(parts.query, safe=_UNRESERVED_AND_RESERVED),
+            quote(parts.fragment, safe=_UNRESERVED_AND_RESERVED),
+        )
+    )
+    if len(normal) > URL_CHARACTERS_MAX:
+        raise DestinationRefused(f"is longer than {URL_CHARACTERS_MAX} characters once written in ASCII")
+    return normal
+
+
+def normal_origin(url: str, *, loopback_allowed: bool) -> str:
+    """Check what a brand's links shall begin with, a scheme and a host alone. Raises ``DestinationRefused``."""
+    parts, host, port = _read(url, loopback_allowed=loopback_allowed)
+    if parts.path not in {"", "/"} or "?" in url or "#" in url:
+        raise DestinationRefused("must be a scheme and a host alone, as in https://r.shop.example")
+    return f"{parts.scheme}://{_location(parts.scheme, host, port)}"
+
+
+def _read(url: str, *, loopback_allowed: bool) -> tuple[SplitResult, str, int | None]:
+    """The parts of a URL that a browser reads as we do, its host in the form that is compared, and its port."""
     if len(url) > URL_CHARACTERS_MAX:
         raise DestinationRefused(f"is longer than {URL_CHARACTERS_MAX} characters")
     if _AMBIGUOUS.search(url):
@@ -47,27 +75,14 @@ def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: b
     if "@" in parts.netloc:
         raise DestinationRefused("may not hold a user name or password")
     host = normal_host(parts.hostname or "", is_bracketed=parts.netloc.startswith("["))
-
-    if host in _LOOPBACK and loopback_allowed:
-        pass
-    elif parts.scheme != "https":
+    if parts.scheme != "https" and not (host in _LOOPBACK and loopback_allowed):
         raise DestinationRefused("must begin with https://")
-    elif _with_port(host, port) not in {_normal_entry(entry) for entry in allowed_hosts}:
-        raise DestinationRefused(f"leads to {_with_port(host, port)}, which is not one of the brand's destination hosts")
+    return parts, host, port
 
-    default_port = 443 if parts.scheme == "https" else 80
-    normal = urlunsplit(
-        (
-            parts.scheme,
-            host if port in {None, default_port} else f"{host}:{port}",
-            quote(parts.path or "/", safe=_UNRESERVED_AND_RESERVED),
-            quote(parts.query, safe=_UNRESERVED_AND_RESERVED),
-            quote(parts.fragment, safe=_UNRESERVED_AND_RESERVED),
-        )
-    )
-    if len(normal) > URL_CHARACTERS_MAX:
-        raise DestinationRefused(f"is longer than {URL_CHARACTERS_MAX} characters once written in ASCII")
-    return normal
+
+def _location(scheme: str, host: str, port: int | None) -> str:
+    default_port = 443 if scheme == "https" else 80
+    return host if port in {None, default_port} else f"{host}:{port}"
 
 
 def normal_host(host: str, *, is_bracketed: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.links.destinations import DestinationRefused, normal_form, shown_host
+from service.brands.destinations import DestinationRefused, normal_form, shown_host
 
 HOSTS = ("shop.example", "www.shop.example", "pay.shop.example:8443", "xn--bcher-kva.example")
 
