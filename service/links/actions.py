@@ -31,7 +31,7 @@ from service.customers.refused import has_refused, is_promised
 from service.customers.rows import Known
 from service.links import link_tokens
 from service.links.link_host import LinkHost
-from service.links.link_tokens import LinkClaims
+from service.links.link_tokens import LinkClaims, LinkKind, LinkMode
 from service.links.queries import LinkRow, links_by_id
 from service.links.schemas import LinkRequest, MintedLink
 from service.links.tables import destination, link
@@ -47,7 +47,9 @@ LIFE_ASKED_MAX = timedelta(days=5 * 366)
 _SIGNED_AT_ONCE = 8
 """Signing takes some 40 µs: a few are not worth a thread."""
 
-_LEADS_ELSEWHERE = "this link leads elsewhere already; give `link` a label of its own for another one"
+_LABEL_IT = "give `link` a label of its own for another one"
+OPEN_ACTION = "open"
+"""All that a picture can report."""
 
 
 class _Draft(msgspec.Struct, frozen=True):
@@ -56,7 +58,7 @@ class _Draft(msgspec.Struct, frozen=True):
     request: LinkRequest
     campaign: Campaign
     channel: str
-    destination: str
+    destination: str | None
     expires_at: datetime
 
 
@@ -87,8 +89,8 @@ async def mint(
             minted.append(problems[index])
             continue
         there = stored[rows[index].link_id]
-        if there.destination_no != rows[index].destination_no:
-            minted.append(invalid_field("/destination", _LEADS_ELSEWHERE))
+        if (otherwise := _minted_otherwise(there, rows[index])) is not None:
+            minted.append(otherwise)
             continue
         minted.append(MintedLink(link=there, url=urls[there.link_id], is_new=there.link_id in new))
         # The same link twice in one batch is new once.
@@ -114,7 +116,8 @@ async def _rows(
     resolved = [
         await _anew(state, brand, known) if isinstance(known, Known) and known.generation else known for known in resolved
     ]
-    numbers = await number_destinations(state.engine, brand, {draft.destination for draft in good.values()})
+    urls = {draft.destination for draft in good.values() if draft.destination is not None}
+    numbers = await number_destinations(state.engine, brand, urls)
     host: LinkHost = state.link_host
     host.last_known.see_brand(brand)
     host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
@@ -124,7 +127,8 @@ async def _rows(
         if isinstance(known, Problem):
             rows[index] = known
             continue
-        rows[index] = _row(draft, known.customer, numbers[draft.destination], principal, now)
+        destination_no = 0 if draft.destination is None else numbers[draft.destination]
+        rows[index] = _row(draft, known.customer, destination_no, principal, now)
         if has_refused(known.refused, draft.channel, now):
             refused[index] = known
     return rows | await _not_minted(state, refused, rows) if refused else rows
@@ -157,18 +161,42 @@ def _draft(request: LinkRequest, brand: Brand, campaign: Campaign | None, now: d
     channel = _channel(request, campaign)
     if isinstance(channel, Problem):
         return channel
-    try:
-        leads_to = normal_form(
-            request.destination, allowed_hosts=brand.destination_hosts, loopback_allowed=brand.mode == "test"
-        )
-    except DestinationRefused as refused:
-        return invalid_field("/destination", str(refused))
+    leads_to = _destination(request, brand)
+    if isinstance(leads_to, Problem):
+        return leads_to
     expires_at = _whole_seconds(request.expires_at or min(campaign.ends_at + LIFE_AFTER_CAMPAIGN, now + LIFE_MAX))
     if expires_at <= _whole_seconds(now):
         return invalid_field("/expires_at", "must lie in the future")
     if expires_at > now + LIFE_ASKED_MAX:
         return invalid_field("/expires_at", f"must be at most {LIFE_ASKED_MAX.days} days from now")
     return _Draft(request=request, campaign=campaign, channel=channel, destination=leads_to, expires_at=expires_at)
+
+
+def _destination(request: LinkRequest, brand: Brand) -> str | Problem | None:
+    """Where the link leads: nowhere, if it is an open."""
+    if request.kind is LinkKind.OPEN:
+        if request.action != OPEN_ACTION:
+            return invalid_field("/action", f"must be {OPEN_ACTION}: that is all that a picture can report")
+        if request.mode is not LinkMode.PAGE:
+            return invalid_field("/mode", "is for claims; an open has none")
+        return None if request.destination is None else invalid_field("/destination", "is for claims; an open leads nowhere")
+    if request.destination is None:
+        return invalid_field("/destination", "is required")
+    try:
+        return normal_form(request.destination, allowed_hosts=brand.destination_hosts, loopback_allowed=brand.mode == "test")
+    except DestinationRefused as refused:
+        return invalid_field("/destination", str(refused))
+
+
+def _minted_otherwise(there: LinkRow, wanted: _NewLink) -> Problem | None:
+    """Why what is asked for is not the link of its id that is there already."""
+    if there.kind != wanted.kind:
+        return invalid_field("/kind", f"this link is of kind {there.kind} already; {_LABEL_IT}")
+    if there.mode != wanted.mode:
+        return invalid_field("/mode", f"this link is in mode {there.mode} already; {_LABEL_IT}")
+    if there.destination_no != wanted.destination_no:
+        return invalid_field("/destination", f"this link leads elsewhere already; {_LABEL_IT}")
+    return None
 
 
 def _channel(request: LinkRequest, campaign: Campaign) -> str | Problem:
@@ -214,6 +242,8 @@ def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal
         minted_at=_whole_seconds(now),
         expires_at=draft.expires_at,
         minted_by=principal.api_key_id,
+        kind=request.kind,
+        mode=request.mode,
     )
 
 
@@ -232,6 +262,8 @@ class _NewLink(msgspec.Struct, frozen=True):
     minted_at: datetime
     expires_at: datetime
     minted_by: int
+    kind: LinkKind
+    mode: LinkMode
 
 
 _NEW_LINK_COLUMNS = _NewLink.__struct_fields__
@@ -283,6 +315,8 @@ _destinations_by_url = select(destination.c.url, destination.c.destination_no).w
 
 async def number_destinations(engine: AsyncEngine, brand: Brand, urls: set[str]) -> Mapping[str, int]:
     """The number of each URL; one that is new gets the next."""
+    if not urls:
+        return {}
     numbers = await _numbered(engine, brand, urls)
     missing = sorted(urls - numbers.keys())
     if not missing:
@@ -312,6 +346,8 @@ def _claims(row: LinkRow, brand: Brand, host: LinkHost) -> LinkClaims:
         issued_at=int(row.minted_at.timestamp()),
         sent_at=int((row.sent_at or row.minted_at).timestamp()),
         expires_at=int(row.expires_at.timestamp()),
+        kind=row.kind,
+        mode=row.mode,
     )
 
 

@@ -5,10 +5,11 @@
     jwks        the public keys, for whoever wants to check a link without us
 
 A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its header is exactly ``alg kid typ``, its claims are exactly
-``iss aud jti sub m c a d iat sent_at exp``. It names a customer by our number and never holds an identity. What it pays is
-not in it: that is the campaign's to say. The checks follow RFC 8725: the algorithm is fixed (3.1), the key is picked by ``kid``
-from our own map and never from the token (3.10), ``typ`` is explicit (3.11). A token is taken apart once, here: PyJWT's own
-parser looks at each character in Python, twice, which costs more than the signature.
+``iss aud jti sub m c a d iat sent_at exp``, and ``k`` where the link is anything but a claim on our page. It names a customer
+by our number and never holds an identity. What it pays is not in it: that is the campaign's to say. The checks follow RFC 8725:
+the algorithm is fixed (3.1), the key is picked by ``kid`` from our own map and never from the token (3.10), ``typ`` is explicit
+(3.11), and what is signed for one use is nothing in another (3.12): see ``person_tokens``. A token is taken apart once, here:
+PyJWT's own parser looks at each character in Python, twice, which costs more than the signature.
 """
 
 from __future__ import annotations
@@ -40,10 +41,25 @@ _TOKEN = re.compile(rf"{_SEGMENT}\.{_SEGMENT}\.{_SEGMENT}")
 _Number = Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
 
 
+class LinkKind(enum.StrEnum):
+    """What following a link does: a claim pays for an act, an open only says that a picture was fetched."""
+
+    CLAIM = "claim"
+    OPEN = "open"
+
+
+class LinkMode(enum.StrEnum):
+    """How a claim is honoured: on our page, by the shop the customer is handed to, or while she is sent on."""
+
+    PAGE = "page"
+    HANDOFF = "handoff"
+    REDIRECT = "redirect"
+
+
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     alg: Literal["EdDSA"]
     kid: str
-    typ: Literal["rl+jwt"]
+    typ: str
 
 
 class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -54,10 +70,11 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     m: str
     c: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,9}\.[1-9][0-9]{0,9}\Z")]
     a: str
-    d: _Number
+    d: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
     iat: _Number
     sent_at: _Number
     exp: _Number
+    k: Literal["handoff", "redirect", "open"] | msgspec.UnsetType = msgspec.UNSET
 
 
 _header_of = msgspec.json.Decoder(_Header).decode
@@ -73,7 +90,10 @@ class LinkRefusal(enum.StrEnum):
 
 
 class LinkClaims(msgspec.Struct, frozen=True, gc=False):
-    """What a token says. Times are whole seconds since 1970; ``link_id`` is the campaign's number and the event key."""
+    """What a token says. Times are whole seconds since 1970; ``link_id`` is the campaign's number and the event key.
+
+    An open leads nowhere: its ``destination_no`` is 0.
+    """
 
     brand: str
     host: str
@@ -87,6 +107,8 @@ class LinkClaims(msgspec.Struct, frozen=True, gc=False):
     issued_at: int
     sent_at: int
     expires_at: int
+    kind: LinkKind = LinkKind.CLAIM
+    mode: LinkMode = LinkMode.PAGE
 
 
 class LinkRefused(Exception):
@@ -119,24 +141,29 @@ def link_keys(keys: Sequence[LinkKey]) -> LinkKeys:
 
 def sign(claims: LinkClaims, keys: LinkKeys) -> str:
     """Sign ``claims``. The same claims and key always give the same token (Ed25519 is deterministic)."""
-    return jwt.encode(
-        {
-            "iss": claims.brand,
-            "aud": claims.host,
-            "jti": claims.link_id.hex(),
-            "sub": str(claims.customer),
-            "m": claims.message_id,
-            "c": f"{claims.campaign_no}.{claims.campaign_version}",
-            "a": claims.action,
-            "d": claims.destination_no,
-            "iat": claims.issued_at,
-            "sent_at": claims.sent_at,
-            "exp": claims.expires_at,
-        },
-        keys.signing,
-        algorithm=ALGORITHM,
-        headers={"kid": keys.kid, "typ": TYPE},
-    )
+    payload: dict[str, str | int] = {
+        "iss": claims.brand,
+        "aud": claims.host,
+        "jti": claims.link_id.hex(),
+        "sub": str(claims.customer),
+        "m": claims.message_id,
+        "c": f"{claims.campaign_no}.{claims.campaign_version}",
+        "a": claims.action,
+        "d": claims.destination_no,
+        "iat": claims.issued_at,
+        "sent_at": claims.sent_at,
+        "exp": claims.expires_at,
+    }
+    if claims.kind is LinkKind.OPEN:
+        payload["k"] = claims.kind
+    elif claims.mode is not LinkMode.PAGE:
+        payload["k"] = claims.mode
+    return sign_payload(payload, keys, TYPE)
+
+
+def sign_payload(payload: Mapping[str, str | int], keys: LinkKeys, token_type: str) -> str:
+    """Sign any payload as a token of a type."""
+    return jwt.encode(dict(payload), keys.signing, algorithm=ALGORITHM, headers={"kid": keys.kid, "typ": token_type})
 
 
 def sign_many(claims: Iterable[LinkClaims], keys: LinkKeys) -> list[str]:
@@ -144,13 +171,19 @@ def sign_many(claims: Iterable[LinkClaims], keys: LinkKeys) -> list[str]:
     return [sign(each, keys) for each in claims]
 
 
-def verify(token: str, keys: LinkKeys, *, host: str, now: int, brand: str | None = None) -> LinkClaims:
+def verify(
+    token: str, keys: LinkKeys, *, host: str, now: int, brand: str | None = None, kind: LinkKind = LinkKind.CLAIM
+) -> LinkClaims:
     """Give the claims of a token that we signed for ``host`` and that has not expired.
 
-    ``brand`` asks for a token of that brand. The clock is looked at last: only what is ours can be expired.
+    ``kind`` is what it must be a token for; ``brand`` asks for a token of that brand. The clock is looked at last: only what is
+    ours can be expired.
     """
-    claims = _checked_by_signature(token, keys)
-    if claims.host != host:
+    try:
+        claims = _claims(_payload_of(signed_payload(token, keys, TYPE)))
+    except ValueError:
+        raise LinkRefused(LinkRefusal.FORGED) from None
+    if claims.host != host or claims.kind is not kind:
         raise LinkRefused(LinkRefusal.FORGED)
     if brand is not None and claims.brand != brand:
         raise LinkRefused(LinkRefusal.FOREIGN)
@@ -176,20 +209,25 @@ def jwks(keys: LinkKeys) -> dict[str, list[dict[str, str]]]:
     }
 
 
-def _checked_by_signature(token: str, keys: LinkKeys) -> LinkClaims:
+def signed_payload(token: str, keys: LinkKeys, token_type: str) -> bytes:
+    """The payload of a token of a type, if one of ``keys`` signed it. Raises ``LinkRefused``."""
     parts = _TOKEN.fullmatch(token) if len(token) <= TOKEN_CHARACTERS_MAX else None
     if parts is None:
         raise LinkRefused(LinkRefusal.FORGED)
     try:
-        key = keys.verifying.get(_header_of(_bytes_of(parts[1])).kid)
+        header = _header_of(_bytes_of(parts[1]))
+        key = keys.verifying.get(header.kid) if header.typ == token_type else None
         if key is None or not _eddsa.verify(token[: parts.end(2)].encode(), key, _bytes_of(parts[3])):
             raise LinkRefused(LinkRefusal.FORGED)
-        return _claims(_payload_of(_bytes_of(parts[2])))
+        return _bytes_of(parts[2])
     except ValueError:
         raise LinkRefused(LinkRefusal.FORGED) from None
 
 
 def _claims(payload: _Payload) -> LinkClaims:
+    is_open = payload.k == LinkKind.OPEN
+    if is_open != (payload.d == 0):
+        raise ValueError(payload.d)
     campaign_no, _, campaign_version = payload.c.partition(".")
     return LinkClaims(
         brand=payload.iss,
@@ -204,6 +242,8 @@ def _claims(payload: _Payload) -> LinkClaims:
         issued_at=payload.iat,
         sent_at=payload.sent_at,
         expires_at=payload.exp,
+        kind=LinkKind.OPEN if is_open else LinkKind.CLAIM,
+        mode=LinkMode.PAGE if is_open or payload.k is msgspec.UNSET else LinkMode(payload.k),
     )
 
 

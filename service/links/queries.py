@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.customers.refused import refused_of
 from service.customers.rows import Known
+from service.links.link_tokens import LinkKind, LinkMode
 from service.links.tables import destination
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
@@ -21,7 +22,8 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 class LinkRow(msgspec.Struct, frozen=True, gc=False):
     """A link as it was minted. ``link_id`` is the campaign's number (4 bytes) and the link's key (16 bytes).
 
-    ``known`` is who the customer is now; ``None`` if she was ever merged with others, which is not all said here.
+    ``destination`` is ``None`` for an open, which leads nowhere. ``known`` is who the customer is now; ``None`` if she was ever
+    merged with others, which is not all said here.
     """
 
     link_id: bytes
@@ -38,8 +40,10 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     minted_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
-    destination: str
+    destination: str | None
     known: Known | None
+    kind: LinkKind = LinkKind.CLAIM
+    mode: LinkMode = LinkMode.PAGE
 
 
 # Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
@@ -47,12 +51,12 @@ _BY_ID = """
 SELECT
     found.link_id, found.brand_id, found.campaign_no, found.campaign_version, found.customer, found.message_id, found.action,
     found.channel, found.label, found.destination_no, found.sent_at, found.minted_at, found.expires_at, found.revoked_at,
-    leads_to.url, person.confirmed, person.verified, person.refused
+    found.kind, found.mode, leads_to.url, person.confirmed, person.verified, person.refused
 FROM unnest($1::bytea[]) AS wanted (link_id)
 CROSS JOIN LATERAL (SELECT * FROM rewards.link WHERE link.link_id = wanted.link_id OFFSET 0) AS found
-CROSS JOIN LATERAL (
+LEFT JOIN LATERAL (
     SELECT destination.url FROM rewards.destination WHERE destination.destination_no = found.destination_no OFFSET 0
-) AS leads_to
+) AS leads_to ON true
 LEFT JOIN LATERAL (
     SELECT customer.confirmed, customer.verified, customer.refused::text AS refused
     FROM rewards.customer
@@ -96,6 +100,8 @@ def _read(row: asyncpg.Record) -> LinkRow:
         revoked_at=row["revoked_at"],
         destination=row["url"],
         known=known,
+        kind=LinkKind(row["kind"]),
+        mode=LinkMode(row["mode"]),
     )
 
 

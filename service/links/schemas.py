@@ -10,6 +10,7 @@ import msgspec
 
 from service.bodies import Batch, Body, Identifier, Slug
 from service.customers.schemas import CustomerRef
+from service.links.link_tokens import LinkKind, LinkMode
 from service.links.queries import LinkRow
 from service.problems import Problem, ProblemDocument
 
@@ -35,9 +36,15 @@ class LinkRequest(Body, frozen=True):
     """The sender's own id of the message, chosen before it is sent."""
     customer: CustomerRef
     action: Slug
-    destination: Annotated[
-        str, msgspec.Meta(min_length=1, description="Where the link leads: https, on one of the brand's hosts.")
-    ]
+    destination: (
+        Annotated[str, msgspec.Meta(min_length=1, description="Where the link leads: https, on one of the brand's hosts.")]
+        | None
+    ) = None
+    """Required, but for an open, which has none."""
+    kind: LinkKind = LinkKind.CLAIM
+    """`claim` pays for what the customer does with the link; `open` is a picture, and says only that it was fetched."""
+    mode: LinkMode = LinkMode.PAGE
+    """How a claim is honoured: on our `page`, by a `handoff` to the shop, or while we `redirect`."""
     link: Identifier | None = None
     """A label that tells the links of one message apart."""
     channel: Slug | None = None

@@ -159,7 +159,8 @@ async def _look_up(state: State, claims: LinkClaims, now: datetime) -> _Found | 
     row = await host.links.get(claims.link_id)
     if brand is None or row is None or (row.brand_id, row.customer) != (brand.brand_id, claims.customer):
         return None
-    host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
+    if row.destination is not None:
+        host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
     campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
     if campaign is None:
         return None

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.links import link_tokens
-from service.links.link_tokens import LinkClaims, LinkRefusal, LinkRefused
+from service.links.link_tokens import LinkClaims, LinkKind, LinkMode, LinkRefusal, LinkRefused
 from service.settings import LinkKey
 
 HOST = "links.shop.example"
@@ -45,8 +45,10 @@ HEADER: dict[str, Any] = jwt.get_unverified_header(TOKEN)
 PAYLOAD: dict[str, Any] = jwt.decode(TOKEN, options={"verify_signature": False})
 
 
-def verify(token: str, *, now: int = NOW, host: str = HOST, brand: str | None = None) -> LinkClaims:
-    return link_tokens.verify(token, KEYS, host=host, now=now, brand=brand)
+def verify(
+    token: str, *, now: int = NOW, host: str = HOST, brand: str | None = None, kind: LinkKind = LinkKind.CLAIM
+) -> LinkClaims:
+    return link_tokens.verify(token, KEYS, host=host, now=now, brand=brand, kind=kind)
 
 
 def encode(part: dict[str, Any] | bytes) -> str:
@@ -58,6 +60,28 @@ def ours(header: dict[str, Any] | None = None, payload: Any = None) -> str:
     """Any header and payload, really signed with our key: what is wrong is only what is in it."""
     signing_input = f"{encode(HEADER if header is None else header)}.{encode(PAYLOAD if payload is None else payload)}"
     return f"{signing_input}.{encode(KEYS.signing.sign(signing_input.encode()))}"
+
+
+def of_kind(kind: LinkKind, mode: LinkMode) -> LinkClaims:
+    destination_no = 0 if kind is LinkKind.OPEN else CLAIMS.destination_no
+    return msgspec.structs.replace(CLAIMS, kind=kind, mode=mode, destination_no=destination_no)
+
+
+KINDS = [  # what it is for, and its `k`
+    (of_kind(LinkKind.CLAIM, LinkMode.PAGE), None),
+    (of_kind(LinkKind.CLAIM, LinkMode.HANDOFF), "handoff"),
+    (of_kind(LinkKind.CLAIM, LinkMode.REDIRECT), "redirect"),
+    (of_kind(LinkKind.OPEN, LinkMode.PAGE), "open"),
+]
+
+
+@pytest.mark.parametrize(("claims", "k"), KINDS)
+def test_a_token_says_what_it_is_for_and_is_nothing_else(claims: LinkClaims, k: str | None) -> None:
+    token = link_tokens.sign(claims, KEYS)
+    assert jwt.decode(token, options={"verify_signature": False}).get("k") == k
+    assert link_tokens.verify(token, KEYS, host=HOST, now=NOW, kind=claims.kind) == claims
+    other = LinkKind.CLAIM if claims.kind is LinkKind.OPEN else LinkKind.OPEN
+    assert refusal_of(token, kind=other) is LinkRefusal.FORGED
 
 
 def refusal_of(token: str, **asked: Any) -> LinkRefusal:
@@ -220,6 +244,10 @@ FORGERIES: dict[str, Callable[[], str]] = {
     "d true": lambda: ours(payload={**PAYLOAD, "d": True}),
     "d a text": lambda: ours(payload={**PAYLOAD, "d": "3"}),
     "d a URL": lambda: ours(payload={**PAYLOAD, "d": "https://evil.example/"}),
+    "k claim": lambda: ours(payload={**PAYLOAD, "k": "claim"}),
+    "k wallet": lambda: ours(payload={**PAYLOAD, "k": "wallet"}),
+    "k null": lambda: ours(payload={**PAYLOAD, "k": None}),
+    "an open that leads somewhere": lambda: ours(payload={**PAYLOAD, "k": "open"}),
     "d nought": lambda: ours(payload={**PAYLOAD, "d": 0}),
     "exp a fraction": lambda: ours(payload={**PAYLOAD, "exp": NOW + 0.5}),
     "exp a whole fraction": lambda: ours(payload={**PAYLOAD, "exp": float(NOW + 86_400)}),

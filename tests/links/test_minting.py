@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys
+from tests.links.campaigns import make_campaign
 from tests.links.conftest import EMAIL, Links
 
 
@@ -83,6 +84,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"destination": "http://shop.example/"}, "invalid_field", "/destination"),
     ({"destination": "https://evil.example/"}, "invalid_field", "/destination"),
     ({"destination": "https://shop.example@evil.example/"}, "invalid_field", "/destination"),
+    ({"destination": None}, "invalid_field", "/destination"),
+    ({"kind": "wallet"}, "invalid_field", "/kind"),
+    ({"mode": "post"}, "invalid_field", "/mode"),
     ({"destination": 7}, "invalid_field", "/destination"),
     ({"expires_at": "2020-01-01T00:00:00Z"}, "invalid_field", "/expires_at"),
     ({"expires_at": "2099-01-01T00:00:00Z"}, "invalid_field", "/expires_at"),
@@ -111,6 +115,36 @@ async def test_a_link_that_leads_elsewhere_needs_a_label(links: Links) -> None:
     refused, labelled = await links.mint(elsewhere, {**elsewhere, "link": "winter"})
     assert refused["problem"]["errors"][0]["pointer"] == "/destination"
     assert labelled["status"] == 201
+
+
+async def test_a_link_is_of_one_kind_and_mode_for_good(links: Links) -> None:
+    results = await links.mint(
+        links.item(mode="handoff"),
+        links.item(mode="redirect", link="banner"),
+        links.item(mode="handoff"),
+        links.item(),
+    )
+    assert [result["status"] for result in results] == [201, 201, 200, 422]
+    assert [claims_of(result).get("k") for result in results[:3]] == ["handoff", "redirect", "handoff"]
+    assert results[3]["problem"]["errors"][0]["pointer"] == "/mode"
+
+
+async def test_an_open_leads_nowhere_and_is_no_claim(api: Api) -> None:
+    await make_campaign(api.client("admin"), rules=[{"action": "open", "points": 1, "min_evidence": "D"}])
+    links = Links(api)
+    picture = links.item(action="open", kind="open", destination=None)
+    [minted] = await links.mint(picture)
+    assert (minted["status"], claims_of(minted)["k"], claims_of(minted)["d"]) == (201, "open", 0)
+    assert (await api.client().get(f"/r/{token_of(minted)}")).status_code == 404
+    for changed, pointer in (
+        ({"action": "click"}, "/action"),
+        ({"mode": "handoff"}, "/mode"),
+        ({"destination": "https://shop.example/"}, "/destination"),
+        ({"kind": "claim", "destination": "https://shop.example/"}, "/kind"),
+        ({"kind": "claim"}, "/destination"),
+    ):
+        [refused] = await links.mint({**picture, **changed})
+        assert (refused["status"], refused["problem"]["errors"][0]["pointer"]) == (422, pointer), changed
 
 
 async def test_a_batch_holds_one_to_a_thousand_links(links: Links) -> None:

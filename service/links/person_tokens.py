@@ -1,0 +1,102 @@
+"""Person tokens: what a short-lived link to a customer's own pages says, signed.
+
+    sign      claims in, a token out
+    verify    a token in, its claims out, or ``LinkRefused`` with the reasons of ``link_tokens``
+
+A person token opens something of a customer's, such as her wallet, and pays nothing. It is signed as a link token is, but of
+another type and with other claims, exactly ``iss aud sub k iat exp``: so neither passes for the other, and each is only taken
+by the page of its kind.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Literal
+
+import msgspec
+
+from service.links.link_tokens import (
+    NUMBER_MAX,
+    LinkKeys,
+    LinkRefusal,
+    LinkRefused,
+    sign_payload,
+    signed_payload,
+)
+
+TYPE = "rp+jwt"
+
+_Number = Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
+
+
+class PersonKind(enum.StrEnum):
+    """What a token opens."""
+
+    LIVE = "live"
+    WALLET = "wallet"
+    PREFERENCES = "preferences"
+
+
+LIFE_S = {PersonKind.LIVE: 30 * 86_400, PersonKind.WALLET: 15 * 60, PersonKind.PREFERENCES: 30 * 86_400}
+"""How long a token lives when nobody says otherwise."""
+LIFE_S_MAX = {PersonKind.LIVE: 90 * 86_400, PersonKind.WALLET: 86_400, PersonKind.PREFERENCES: 90 * 86_400}
+"""The longest life that is honoured, whoever signed it."""
+
+
+class PersonClaims(msgspec.Struct, frozen=True, gc=False):
+    """What a token says. Times are whole seconds since 1970."""
+
+    kind: PersonKind
+    brand: str
+    host: str
+    customer: int
+    issued_at: int
+    expires_at: int
+
+
+class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    iss: str
+    aud: str
+    sub: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,18}\Z")]
+    k: Literal["live", "wallet", "preferences"]
+    iat: _Number
+    exp: _Number
+
+
+_payload_of = msgspec.json.Decoder(_Payload).decode
+
+
+def sign(claims: PersonClaims, keys: LinkKeys) -> str:
+    """Sign ``claims``. The same claims and key always give the same token."""
+    payload: dict[str, str | int] = {
+        "iss": claims.brand,
+        "aud": claims.host,
+        "sub": str(claims.customer),
+        "k": claims.kind,
+        "iat": claims.issued_at,
+        "exp": claims.expires_at,
+    }
+    return sign_payload(payload, keys, TYPE)
+
+
+def verify(token: str, keys: LinkKeys, *, kind: PersonKind, host: str, now: int) -> PersonClaims:
+    """Give the claims of a token of ``kind`` that we signed for ``host`` and that has not expired.
+
+    The clock is looked at last: only what is ours can be expired.
+    """
+    try:
+        payload = _payload_of(signed_payload(token, keys, TYPE))
+    except ValueError:
+        raise LinkRefused(LinkRefusal.FORGED) from None
+    if payload.aud != host or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
+        raise LinkRefused(LinkRefusal.FORGED)
+    if payload.exp <= now:
+        raise LinkRefused(LinkRefusal.EXPIRED)
+    return PersonClaims(
+        kind=kind,
+        brand=payload.iss,
+        host=payload.aud,
+        customer=int(payload.sub),
+        issued_at=payload.iat,
+        expires_at=payload.exp,
+    )

@@ -1,0 +1,56 @@
+"""A person token opens one page of one customer, for a while; it is no link, and no link is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+
+from service.links import link_tokens, person_tokens
+from service.links.link_tokens import LinkRefusal, LinkRefused
+from service.links.person_tokens import LIFE_S_MAX, PersonClaims, PersonKind
+from tests.links.test_link_tokens import HOST, KEYS, NOW, TOKEN
+
+CLAIMS = PersonClaims(
+    kind=PersonKind.WALLET, brand="bluebird", host=HOST, customer=4711, issued_at=NOW - 60, expires_at=NOW + 840
+)
+
+
+def refusal_of(token: str, *, kind: PersonKind = PersonKind.WALLET, host: str = HOST, now: int = NOW) -> LinkRefusal:
+    with pytest.raises(LinkRefused) as refused:
+        person_tokens.verify(token, KEYS, kind=kind, host=host, now=now)
+    return refused.value.refusal
+
+
+def signed(**changed: Any) -> str:
+    return person_tokens.sign(msgspec.structs.replace(CLAIMS, **changed), KEYS)
+
+
+@pytest.mark.parametrize("kind", PersonKind)
+def test_what_was_signed_comes_back_on_the_page_of_its_kind_alone(kind: PersonKind) -> None:
+    token = signed(kind=kind)
+    claims = person_tokens.verify(token, KEYS, kind=kind, host=HOST, now=NOW)
+    assert claims == msgspec.structs.replace(CLAIMS, kind=kind)
+    assert jwt.decode(token, options={"verify_signature": False}).keys() == {"iss", "aud", "sub", "k", "iat", "exp"}
+    for other in set(PersonKind) - {kind}:
+        assert refusal_of(token, kind=other) is LinkRefusal.FORGED
+
+
+def test_a_link_is_no_person_token_and_the_other_way_round() -> None:
+    assert refusal_of(TOKEN) is LinkRefusal.FORGED
+    with pytest.raises(LinkRefused):
+        link_tokens.verify(signed(), KEYS, host=HOST, now=NOW)
+
+
+def test_another_host_and_a_changed_token_are_forged() -> None:
+    assert refusal_of(signed(), host="links.another.example") is LinkRefusal.FORGED
+    assert refusal_of(signed(customer=4712).rpartition(".")[0] + "." + signed().rpartition(".")[2]) is LinkRefusal.FORGED
+
+
+def test_it_is_over_soon_and_no_longer_life_is_honoured() -> None:
+    assert refusal_of(signed(), now=CLAIMS.expires_at) is LinkRefusal.EXPIRED
+    longest = NOW + LIFE_S_MAX[PersonKind.WALLET]
+    person_tokens.verify(signed(issued_at=NOW, expires_at=longest), KEYS, kind=PersonKind.WALLET, host=HOST, now=NOW)
+    assert refusal_of(signed(issued_at=NOW, expires_at=longest + 1)) is LinkRefusal.FORGED
