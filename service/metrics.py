@@ -35,6 +35,16 @@ consent_refused = Counter(
     registry=REGISTRY,
 )
 
+spool_bytes = Gauge("rewards_spool_bytes", "What waits on this process's own disk to reach the database.", registry=REGISTRY)
+spool_appended = Counter("rewards_spool_appended", "Records that were put on the disk.", registry=REGISTRY)
+spool_refused = Counter(
+    "rewards_spool_refused",
+    "Records that were not put on the disk: because the spool is full, or because the disk does not take them.",
+    ["why"],
+    registry=REGISTRY,
+)
+spool_damaged_bytes = Counter("rewards_spool_damaged_bytes", "What could not be read again of the spool.", registry=REGISTRY)
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
