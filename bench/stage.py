@@ -241,6 +241,8 @@ class Bench:
         return Settings(
             database_url=self.server.login_url(station.name),
             data_dir=str(self._directory),
+            # Acts of one database are nothing to another.
+            spool_dir=str(self._directory / "spool" / station.name),
             base_url=f"http://{HOST}:{port}",
             port=port,
             operator_port=operator_port,

@@ -46,6 +46,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Metrics and health, for the operator alone."""
     secrets_file: str = ""
     """Empty means ``<data_dir>/secrets.json``."""
+    spool_dir: str = ""
+    """On a disk of this machine: acts that wait for the database, and what links need to be served without it. Empty means
+    ``<data_dir>/spool``."""
+    spool_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 1024 * 1024
+    """How much one process may keep there of acts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     trusted_proxies: str = ""
     """Addresses whose ``X-Forwarded-For`` is believed, separated by commas."""
@@ -56,6 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def secrets_path(self) -> Path:
         """Where the secrets file is."""
         return Path(self.secrets_file) if self.secrets_file else Path(self.data_dir) / "secrets.json"
+
+    @property
+    def spool_path(self) -> Path:
+        """Where acts wait for the database."""
+        return Path(self.spool_dir) if self.spool_dir else Path(self.data_dir) / "spool"
 
     @property
     def local_url(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets as random
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -121,11 +122,13 @@ def make_secrets() -> Secrets:
 
 
 @pytest.fixture
-async def api(request: pytest.FixtureRequest, database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[Api]:
+async def api(
+    request: pytest.FixtureRequest, database: Database, owner: asyncpg.Connection[Any], tmp_path: Path
+) -> AsyncGenerator[Api]:
     """The API with the brand ``lumen`` and its keys."""
     brand = await make_brand(owner)
     keys = await make_keys(owner, brand)
-    settings = Settings(database_url=database.application_url, base_url=BASE_URL, demo=True)
+    settings = Settings(database_url=database.application_url, base_url=BASE_URL, demo=True, data_dir=str(tmp_path))
     secrets = make_secrets()
     async with serving(settings, secrets, processes(request)) as apps:
         served = InTurns(apps) if len(apps) > 1 else None

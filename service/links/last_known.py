@@ -1,34 +1,63 @@
 """Brands and destinations as they were last seen, so that a link leads on while the database is away.
 
-A token carries the number of its destination. What this process has seen is enough to take a customer where she was going;
-nothing else is ever decided from here.
+    LastKnown   what this process has seen
+    read_copy   what was written of it to the local disk, also by another process, before this one was started
+    write_copy  the same for the next
+
+A token carries the number of its destination. What is known here is enough to take a customer where she was going; nothing
+else is ever decided from it.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
 
 from service.brands.brand import Brand
+from service.settings import write_private
 
 DESTINATIONS_MAX = 100_000
+
+_CHECK_BYTES = 16
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """What is kept on the local disk. ``destinations`` are number, brand's number and URL, those not seen for longest first."""
+
+    brands: tuple[Brand, ...] = ()
+    destinations: tuple[tuple[int, int, str], ...] = ()
 
 
 class LastKnown:
     """Brands by code and destinations by number."""
 
-    def __init__(self) -> None:
+    def __init__(self, copy: Copy | None = None) -> None:
         self._brands: dict[str, Brand] = {}
         self._destinations: OrderedDict[int, tuple[int, str]] = OrderedDict()
+        self.is_copied = copy is not None
+        """Whether nothing was seen that is not in the copy."""
+        if copy is not None:
+            self._brands = {brand.code: brand for brand in copy.brands}
+            self._destinations.update((number, (brand_id, url)) for number, brand_id, url in copy.destinations)
 
     def see_brand(self, brand: Brand) -> None:
         """Keep a brand as it is now."""
-        self._brands[brand.code] = brand
+        if self._brands.get(brand.code) != brand:
+            self._brands[brand.code] = brand
+            self.is_copied = False
 
     def see_destinations(self, destinations: Iterable[tuple[int, int, str]]) -> None:
         """Keep destinations (number, brand's number, URL); those not seen for longest make room."""
         for destination_no, brand_id, url in destinations:
-            self._destinations[destination_no] = (brand_id, url)
+            if self._destinations.get(destination_no) != (brand_id, url):
+                self._destinations[destination_no] = (brand_id, url)
+                self.is_copied = False
             self._destinations.move_to_end(destination_no)
         while len(self._destinations) > DESTINATIONS_MAX:
             self._destinations.popitem(last=False)
@@ -41,3 +70,35 @@ class LastKnown:
         """Where ``destination_no`` leads, if it is this brand's."""
         brand_id, url = self._destinations.get(destination_no, (0, None))
         return url if brand is not None and brand.brand_id == brand_id else None
+
+    def copy(self) -> Copy:
+        """All of it, to be written to the local disk."""
+        self.is_copied = True
+        return Copy(
+            brands=tuple(self._brands.values()),
+            destinations=tuple((number, brand_id, url) for number, (brand_id, url) in self._destinations.items()),
+        )
+
+
+def read_copy(path: Path) -> Copy | None:
+    """What was written, if it is there whole; a file that is damaged in one letter could lead a customer anywhere."""
+    try:
+        content = path.read_bytes()
+        check, body = content[:_CHECK_BYTES], content[_CHECK_BYTES:]
+        return msgspec.msgpack.decode(body, type=Copy) if check == _check(body) else None
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def write_copy(path: Path, copy: Copy) -> None:
+    """Put ``copy`` in the place of what was there, in one step. Raises ``OSError``."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    body = msgspec.msgpack.encode(copy)
+    # Other processes of this machine write theirs beside us; whose is there last is as good as another.
+    aside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    write_private(aside, _check(body) + body)
+    aside.replace(path)
+
+
+def _check(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_CHECK_BYTES).digest()

@@ -105,8 +105,8 @@ def _read(row: asyncpg.Record) -> LinkRow:
     )
 
 
-async def newest_destinations(engine: AsyncEngine, *, limit: int) -> list[tuple[int, int, str]]:
-    """The destinations that were numbered last: number, brand, URL."""
+async def newest_destinations(engine: AsyncEngine, *, after: int, limit: int) -> list[tuple[int, int, str]]:
+    """The destinations that were numbered last, of those after number ``after``: number, brand, URL."""
     async with engine.connect() as connection:
-        rows = await connection.execute(_newest_destinations.limit(limit))
+        rows = await connection.execute(_newest_destinations.where(destination.c.destination_no > after).limit(limit))
         return [(row.destination_no, row.brand_id, row.url) for row in rows]

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -62,7 +63,11 @@ class Site:
 
 @pytest.fixture
 async def site(
-    request: pytest.FixtureRequest, database: Database, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    database: Database,
+    owner: asyncpg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> AsyncGenerator[Site]:
     """The service of the brand Bluebird Coffee. It never says that it is too busy, however busy the machine is."""
     monkeypatch.setattr(visits, "PATIENCE_S", 60.0)
@@ -72,7 +77,7 @@ async def site(
     keys = await make_keys(owner, brand)
     listening = socket.create_server(("127.0.0.1", 0))
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    settings = Settings(database_url=database.application_url, base_url=base_url, demo=True)
+    settings = Settings(database_url=database.application_url, base_url=base_url, demo=True, data_dir=str(tmp_path))
     async with serving(settings, make_secrets(), processes(request)) as apps:
         server = uvicorn.Server(uvicorn.Config(InTurns(apps), lifespan="off", log_config=None, access_log=False))
         listens = asyncio.create_task(server.serve(sockets=[listening]))

@@ -9,6 +9,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -40,12 +41,14 @@ KEYS = {"grants": "messaging", "links": "messaging", "redemptions": "storefront"
 
 
 @pytest.fixture
-async def served(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[tuple[str, dict[str, str]]]:
+async def served(
+    database: Database, owner: asyncpg.Connection[Any], tmp_path: Path
+) -> AsyncGenerator[tuple[str, dict[str, str]]]:
     """The service on a port, with a funded campaign and a customer who has points: its URL and keys."""
     keys = await make_keys(owner, await make_brand(owner))
     listening = socket.create_server(("127.0.0.1", 0))
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    app = create_app(Settings(database_url=database.application_url, base_url=base_url), make_secrets())
+    app = create_app(Settings(database_url=database.application_url, base_url=base_url, data_dir=str(tmp_path)), make_secrets())
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     schemas = describe()["components"]["schemas"]

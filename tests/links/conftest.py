@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 
-from tests.api_fixtures import BASE_URL, Api
+from service.app import create_app
+from service.settings import Settings
+from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys, make_secrets
 from tests.links.campaigns import make_campaign
+from tests.links.wire import Wire
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
 
 EMAIL = "someone@mail.example"
 
@@ -55,3 +64,20 @@ async def links(api: Api) -> Links:
     """The campaign ``autumn`` pays 25 for a click."""
     await make_campaign(api.client("admin"))
     return Links(api)
+
+
+@pytest.fixture
+async def wired(database: Database, owner: asyncpg.Connection[Any], tmp_path: Path) -> AsyncGenerator[tuple[Links, Wire]]:
+    """The service, and the wire between it and its database."""
+    wire = Wire(database.application_url)
+    brand = await make_brand(owner)
+    keys = await make_keys(owner, brand)
+    secrets = make_secrets()
+    settings = Settings(database_url=await wire.start(), base_url=BASE_URL, data_dir=str(tmp_path))
+    app = create_app(settings, secrets)
+    async with app.lifespan():
+        api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets)
+        await make_campaign(api.client("admin"))
+        yield Links(api), wire
+        await api.close()
+    await wire.stop()

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
 import msgspec
-import pytest
 
-from service.app import create_app
 from service.links import link_tokens, visits
-from service.settings import Settings
-from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys, make_secrets
+from tests.api_fixtures import Api, make_brand
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
+from tests.links.wire import Wire
 
 if TYPE_CHECKING:
-    from tests.conftest import Database
+    pass
 
 READERS: list[tuple[str, dict[str, str]]] = [
     ("GET", {}),
@@ -260,72 +256,6 @@ async def test_an_offer_page_is_in_the_brands_name_and_colours(links: Links) -> 
 
 
 # ---- While the database is away
-
-
-class Wire:
-    """A wire to the database that can be cut."""
-
-    def __init__(self, url: str) -> None:
-        self._to = urlsplit(url)
-        self._open: set[asyncio.StreamWriter] = set()
-        self._is_cut = False
-
-    async def start(self) -> str:
-        """Start, and give the URL of this end."""
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        return self._to._replace(netloc=f"{self._to.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl()
-
-    def cut(self) -> None:
-        """Break every connection and take no new one."""
-        self._is_cut = True
-        for writer in self._open:
-            writer.transport.abort()
-
-    def mend(self) -> None:
-        """Take connections again."""
-        self._is_cut = False
-
-    async def stop(self) -> None:
-        """Stop for good."""
-        self.cut()
-        self._server.close()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
-            writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_connection(self._to.hostname, self._to.port)
-        self._open |= {writer, far_writer}
-        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
-
-
-@pytest.fixture
-async def wired(database: Database, owner: asyncpg.Connection[Any]) -> AsyncGenerator[tuple[Links, Wire]]:
-    """The service, and the wire between it and its database."""
-    wire = Wire(database.application_url)
-    brand = await make_brand(owner)
-    keys = await make_keys(owner, brand)
-    secrets = make_secrets()
-    settings = Settings(database_url=await wire.start(), base_url=BASE_URL)
-    app = create_app(settings, secrets)
-    async with app.lifespan():
-        api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets)
-        await make_campaign(api.client("admin"))
-        yield Links(api), wire
-        await api.close()
-    await wire.stop()
 
 
 async def test_while_the_database_is_away_the_link_still_leads_on(wired: tuple[Links, Wire]) -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -215,10 +216,12 @@ async def ready_in(client: httpx.AsyncClient, seconds: float) -> bool:
     return False
 
 
-async def test_a_process_starts_without_its_database_and_works_once_it_is_there(wire: Wire, owner: Owner) -> None:
+async def test_a_process_starts_without_its_database_and_works_once_it_is_there(
+    wire: Wire, owner: Owner, tmp_path: Path
+) -> None:
     keys = await make_keys(owner, await make_brand(owner))
     await wire.cut()
-    app = create_app(Settings(database_url=wire.url), make_secrets())
+    app = create_app(Settings(database_url=wire.url, data_dir=str(tmp_path)), make_secrets())
     async with app.lifespan(), client_of(app, Authorization=f"Bearer {keys['finance']}") as client:
         assert (await client.get("/health/live")).status_code == 200
         for path in ("/health/ready", "/v1/meta"):
@@ -231,9 +234,9 @@ async def test_a_process_starts_without_its_database_and_works_once_it_is_there(
         assert (await client.get("/v1/meta")).status_code == 200
 
 
-async def test_a_database_that_goes_and_comes_back_is_used_again(wire: Wire, owner: Owner) -> None:
+async def test_a_database_that_goes_and_comes_back_is_used_again(wire: Wire, owner: Owner, tmp_path: Path) -> None:
     keys = await make_keys(owner, await make_brand(owner))
-    app = create_app(Settings(database_url=wire.url), make_secrets())
+    app = create_app(Settings(database_url=wire.url, data_dir=str(tmp_path)), make_secrets())
     async with app.lifespan(), client_of(app, Authorization=f"Bearer {keys['finance']}") as client:
         assert (await client.get("/v1/ledger/trial-balance")).status_code == 200
         await wire.cut()
@@ -249,9 +252,9 @@ async def test_a_database_that_goes_and_comes_back_is_used_again(wire: Wire, own
 # ---- Start-up refuses
 
 
-async def test_a_database_that_could_lose_commits_is_refused(database: Database, owner: Owner) -> None:
+async def test_a_database_that_could_lose_commits_is_refused(database: Database, owner: Owner, tmp_path: Path) -> None:
     await owner.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = off")
-    app = create_app(Settings(database_url=database.application_url), make_secrets())
+    app = create_app(Settings(database_url=database.application_url, data_dir=str(tmp_path)), make_secrets())
     with pytest.raises(DatabaseUnsafe, match="synchronous_commit=off"):
         async with app.lifespan():
             pass

@@ -1,0 +1,77 @@
+"""What is known of brands and destinations without asking the database: it is kept on the local disk, whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from service.app import create_app
+from service.links import link_host
+from service.links.last_known import Copy, LastKnown, read_copy, write_copy
+from service.links.link_host import LinkHost
+from tests.api_fixtures import Api
+from tests.links.conftest import Links
+from tests.links.wire import Wire
+
+
+async def test_a_copy_says_all_that_is_known(api: Api, tmp_path: Path) -> None:
+    known = LastKnown()
+    known.see_brand(api.brand)
+    known.see_destinations([(7, api.brand.brand_id, "https://shop.example/autumn"), (8, 99, "https://other.example/")])
+    assert not known.is_copied
+    path = tmp_path / "new" / "known"
+    write_copy(path, known.copy())
+    assert known.is_copied
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = LastKnown(read_copy(path))
+    assert again.is_copied
+    assert again.brand("lumen") == api.brand
+    assert again.destination(api.brand, 7) == "https://shop.example/autumn"
+    assert again.destination(api.brand, 8) is None
+    again.see_brand(api.brand)
+    again.see_destinations([(7, api.brand.brand_id, "https://shop.example/autumn")])
+    assert again.is_copied
+    assert os.listdir(path.parent) == ["known"]
+
+
+def test_a_copy_that_is_not_whole_is_no_copy(tmp_path: Path) -> None:
+    path = tmp_path / "known"
+    assert read_copy(path) is None
+    write_copy(path, Copy(destinations=((7, 1, "https://shop.example/autumn"),)))
+    whole = path.read_bytes()
+    for content in (b"", whole[:-1], whole[:10], whole.replace(b"shop", b"shoq"), b"\x00" * 40):
+        path.write_bytes(content)
+        assert read_copy(path) is None
+
+
+async def test_a_process_that_starts_without_its_database_leads_on(
+    wired: tuple[Links, Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links, wire = wired
+    monkeypatch.setattr(link_host, "LEARNS_EVERY_S", 0.05)
+    monkeypatch.setattr(link_host, "_RETRY_AFTER_S", 0.05)
+    path = await links.path()
+    settings, secrets = links.api.settings, links.api.secrets
+    # Another process hears of the destination without a visit, and keeps it.
+    async with create_app(settings, secrets).lifespan():
+        await asyncio.sleep(0.3)
+    wire.cut()
+    app = create_app(settings, secrets)
+    async with app.lifespan():
+        later = Api(app=app, brand=links.api.brand, keys=links.api.keys, settings=settings, secrets=secrets)
+        page = await later.client(None).get(path)
+        assert "https://shop.example/autumn" in page.text
+        assert "Lumen" in page.text
+        await later.close()
+        wire.mend()
+
+
+async def test_a_disk_that_refuses_the_copy_stops_nobody(api: Api, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_bytes(b"")
+    host: LinkHost = api.app.state.link_host
+    await link_host._copy(host.last_known, blocked / "known")  # pyright: ignore[reportPrivateUsage]
+    assert not host.last_known.is_copied
