@@ -46,6 +46,7 @@ from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
 from service.links import routes as link_routes
 from service.links.link_host import open_link_host
+from service.links.touches import Touches, agent_key
 from service.natural_batches import NaturalBatches
 from service.observation import observe
 from service.pagination import LIMIT_DEFAULT
@@ -166,6 +167,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 ),
                 "clocks": BookClocks(ledger),
                 "room": Room(BATCH_ITEMS_IN_HAND),
+                "touches": await opened.enter_async_context(Touches(pool, agent_key(app.state.secrets.link_keys))),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),
             }
         )

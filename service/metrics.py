@@ -45,6 +45,10 @@ spool_refused = Counter(
 )
 spool_damaged_bytes = Counter("rewards_spool_damaged_bytes", "What could not be read again of the spool.", registry=REGISTRY)
 
+touches_lost = Counter(
+    "rewards_touches_lost", "Requests for links of which no note was kept, because too many waited.", registry=REGISTRY
+)
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 

@@ -2,9 +2,9 @@
 
     grade    what a request says by itself, and with what else was fetched at the same time: one verdict
 
-Mail gateways, previews, virus scanners and browsers that read ahead all fetch links. A verdict is ``B`` for a button pressed on our
-own page, ``C`` for a GET that looks like a person's, ``D`` for what may be anybody's, and a machine for what says so or
-behaves so. A rule is here because something was seen in the world that needs it; the tests name what.
+Mail gateways, previews, virus scanners and browsers that read ahead all fetch links. A verdict is ``B`` for a button pressed
+on our own page, ``C`` for a GET that looks like a person's, ``D`` for what may be anybody's, and a machine for what says so
+or behaves so. A rule is here because something was seen in the world that needs it; the tests name what.
 
 Which programs say what they are is a list that others keep (crawler-user-agents); what it lacks, and links in
 messages meet, is here.
@@ -82,16 +82,14 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return "X" if self.grade is None else self.grade.value
 
 
-def grade(
-    method: str, headers: Mapping[str, str], *, since_sent_s: float, siblings: int = 1, picture: bool = False
-) -> Verdict:
+def grade(method: str, headers: Mapping[str, str], *, since_sent_s: float, siblings: int = 1, picture: bool = False) -> Verdict:
     """Judge one request for a link, or with ``picture`` for the picture in a message.
 
     ``headers`` have lower-case names. ``since_sent_s`` is how long ago the message was sent (or, where nobody said, the link
     minted). ``siblings`` is how many links of the message were fetched within ``SIBLINGS_WITHIN_S`` before or after, this one
-    among them; that is known in full only so much later (``touches.siblings_touched`` counts them), so at the time of a request it is
-    left at 1, and whoever pays on a GET asks again. The first rule that fits decides: what speaks of a machine comes before
-    what speaks of a person.
+    among them. That is known in full only so much later (``touches.siblings_touched`` counts them): at the time of a request it
+    is left at 1, and whoever pays on a GET judges again. The first rule that fits decides: what speaks of a machine comes
+    before what speaks of a person.
     """
     if (why := _sign_of_a_machine(method, headers, siblings, picture=picture)) is not None:
         return Verdict(None, why)
@@ -121,7 +119,7 @@ def _sign_of_a_machine(method: str, headers: Mapping[str, str], siblings: int, *
 
 # A look into the list takes half a millisecond, and most requests come from a few hundred programs.
 @functools.lru_cache(maxsize=10_000)
-def _why_agent_is_a_machine(agent: str, picture: bool) -> Why | None:  # noqa: FBT001 - the cache's key
+def _why_agent_is_a_machine(agent: str, picture: bool) -> Why | None:
     if not agent.strip():
         return Why.NO_AGENT
     if agent in _EXACT_MACHINES:
