@@ -1,20 +1,20 @@
 """Minting links.
 
-    mint    three round trips and two transactions for a whole batch: customers, destinations, links
+    mint    three round trips and two transactions for a whole batch: customers, destinations, links; one more for short ones
 
 A link's id is the event key of what it will report, so asking for the same link twice gives the same link: what was stored
-first is what is signed, also its times. Under a newer signing key the URL differs and the link is still the same.
+first is what is signed, also its times. Under a newer signing key the URL and the code differ, and the link is still the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 from litestar.datastructures import State
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import LargeBinary, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -30,11 +30,12 @@ from service.customers import actions as customers
 from service.customers.refused import has_refused, is_promised
 from service.customers.rows import Known
 from service.links import link_tokens
+from service.links.codes import code_hash, code_of
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkClaims, LinkKind, LinkMode
 from service.links.queries import LinkRow, links_by_id
 from service.links.schemas import LinkRequest, MintedLink
-from service.links.tables import destination, link
+from service.links.tables import destination, link, link_code
 from service.problems import Problem, invalid_field
 
 LIFE_AFTER_CAMPAIGN = timedelta(hours=72)
@@ -81,7 +82,10 @@ async def mint(
 
     new, stored = await _store(state, rows.values())
     tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
-    urls = {link_id: f"{host.base_url}/r/{token}" for link_id, token in zip(stored, tokens, strict=True)}
+    base_url = host.base_url_of(brand)
+    urls = {link_id: f"{base_url}/r/{token}" for link_id, token in zip(stored, tokens, strict=True)}
+    short_ids = {rows[index].link_id for index, draft in enumerate(drafts) if index in rows and _is_short(draft)}
+    codes = await _store_codes(state, host, short_ids)
 
     minted: list[MintedLink | Problem] = []
     for index in range(len(items)):
@@ -92,7 +96,15 @@ async def mint(
         if (otherwise := _minted_otherwise(there, rows[index])) is not None:
             minted.append(otherwise)
             continue
-        minted.append(MintedLink(link=there, url=urls[there.link_id], is_new=there.link_id in new))
+        code = codes[there.link_id] if _is_short(drafts[index]) else None
+        minted.append(
+            MintedLink(
+                link=there,
+                url=urls[there.link_id],
+                short_url=code and f"{base_url}/{code}",
+                is_new=there.link_id in new,
+            )
+        )
         # The same link twice in one batch is new once.
         new.discard(there.link_id)
     return minted
@@ -179,6 +191,8 @@ def _destination(request: LinkRequest, brand: Brand) -> str | Problem | None:
             return invalid_field("/action", f"must be {OPEN_ACTION}: that is all that a picture can report")
         if request.mode is not LinkMode.PAGE:
             return invalid_field("/mode", "is for claims; an open has none")
+        if request.short:
+            return invalid_field("/short", "is for claims; nobody types the address of a picture")
         return None if request.destination is None else invalid_field("/destination", "is for claims; an open leads nowhere")
     if request.destination is None:
         return invalid_field("/destination", "is required")
@@ -296,6 +310,33 @@ async def _store(state: State, rows: Iterable[_NewLink]) -> tuple[set[bytes], di
     return new, await links_by_id(state.pool, list(first))
 
 
+def _is_short(draft: _Draft | Problem) -> bool:
+    return isinstance(draft, _Draft) and draft.request.short
+
+
+_insert_codes = (
+    insert(link_code)
+    .from_select(
+        ["code_hash", "link_id"],
+        select(*(func.unnest(bindparam(name, type_=ARRAY(LargeBinary))).label(name) for name in ("code_hash", "link_id"))),
+    )
+    .on_conflict_do_nothing()
+)
+
+
+async def _store_codes(state: State, host: LinkHost, link_ids: Collection[bytes]) -> dict[bytes, str]:
+    """Let there be a code for each of these links."""
+    codes = {link_id: code_of(b"link" + link_id, host.code_key) for link_id in link_ids}
+    if codes:
+        by_hash = {code_hash(code): link_id for link_id, code in codes.items()}
+        hashes = sorted(by_hash)
+        engine: AsyncEngine = state.engine
+        async with engine.begin() as connection:
+            columns = {"code_hash": hashes, "link_id": [by_hash[each] for each in hashes]}
+            await connection.execute(_insert_codes, columns)
+    return codes
+
+
 _insert_destinations = (
     insert(destination)
     .from_select(
@@ -335,7 +376,7 @@ async def _numbered(engine: AsyncEngine, brand: Brand, urls: set[str]) -> dict[s
 def _claims(row: LinkRow, brand: Brand, host: LinkHost) -> LinkClaims:
     return LinkClaims(
         brand=brand.code,
-        host=host.host,
+        host=host.host_of(brand),
         link_id=row.link_id,
         customer=row.customer,
         message_id=row.message_id,

@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,16 +35,24 @@ class Copy(msgspec.Struct, frozen=True):
     destinations: tuple[tuple[int, int, str], ...] = ()
 
 
+def host_of(base_url: str) -> str:
+    """The host that links of this base lead to, with its port if it says one: what a request for them names."""
+    return urlsplit(base_url).netloc.lower()
+
+
 class LastKnown:
     """Brands by code and destinations by number."""
 
     def __init__(self, copy: Copy | None = None) -> None:
         self._brands: dict[str, Brand] = {}
+        self._codes_by_link_host: dict[str, str] = {}
         self._destinations: OrderedDict[int, tuple[int, str]] = OrderedDict()
         self.is_copied = copy is not None
         """Whether nothing was seen that is not in the copy."""
         if copy is not None:
             self._brands = {brand.code: brand for brand in copy.brands}
+            for brand in copy.brands:
+                self._see_link_host(brand)
             self._destinations.update((number, (brand_id, url)) for number, brand_id, url in copy.destinations)
 
     def see_brand(self, brand: Brand) -> None:
@@ -51,6 +60,7 @@ class LastKnown:
         if self._brands.get(brand.code) != brand:
             self._brands[brand.code] = brand
             self.is_copied = False
+            self._see_link_host(brand)
 
     def see_destinations(self, destinations: Iterable[tuple[int, int, str]]) -> None:
         """Keep destinations (number, brand's number, URL); those not seen for longest make room."""
@@ -62,9 +72,20 @@ class LastKnown:
         while len(self._destinations) > DESTINATIONS_MAX:
             self._destinations.popitem(last=False)
 
+    def _see_link_host(self, brand: Brand) -> None:
+        if brand.link_base_url is not None:
+            self._codes_by_link_host[host_of(brand.link_base_url)] = brand.code
+
     def brand(self, code: str) -> Brand | None:
         """The brand as it was last seen."""
         return self._brands.get(code)
+
+    def brand_at(self, host: str) -> Brand | None:
+        """The brand whose own link host this is."""
+        brand = self._brands.get(self._codes_by_link_host.get(host, ""))
+        if brand is None or brand.link_base_url is None or host_of(brand.link_base_url) != host:
+            return None
+        return brand
 
     def destination(self, brand: Brand | None, destination_no: int) -> str | None:
         """Where ``destination_no`` leads, if it is this brand's."""

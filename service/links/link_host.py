@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import log
+from service.brands.brand import Brand
 from service.brands.queries import list_brands
 from service.database import is_away
 from service.links.claim_receipts import receipt_keys
-from service.links.last_known import DESTINATIONS_MAX, LastKnown, read_copy, write_copy
-from service.links.link_tokens import LinkKeys, link_keys
-from service.links.queries import LinkRow, links_by_id, newest_destinations
+from service.links.codes import code_key
+from service.links.last_known import DESTINATIONS_MAX, LastKnown, host_of, read_copy, write_copy
+from service.links.link_tokens import LinkKeys, link_keys, signing_key
+from service.links.queries import LinkRow, link_ids_by_code, links_by_id, newest_destinations
 from service.natural_batches import NaturalBatches
 from service.settings import Secrets, Settings
 
@@ -35,7 +36,10 @@ _NUMBERED_OF_LATE = 1_000
 
 
 class LinkHost(msgspec.Struct, frozen=True):
-    """Where links point (``base_url``), whom their tokens address (``host``), the keys, the links, and what was last known."""
+    """Where links point (``base_url``), whom their tokens address (``host``), the keys, the links, and what was last known.
+
+    A brand may have a host of its own: its links point there, and their tokens address it.
+    """
 
     base_url: str
     host: str
@@ -43,7 +47,32 @@ class LinkHost(msgspec.Struct, frozen=True):
     receipt_keys: tuple[bytes, ...]
     links: NaturalBatches[bytes, LinkRow]
     """By their ids."""
+    link_ids: NaturalBatches[bytes, bytes]
+    """By the hashes of their codes."""
+    code_key: bytes
     last_known: LastKnown
+
+    def base_url_of(self, brand: Brand) -> str:
+        """What the brand's links begin with."""
+        return brand.link_base_url or self.base_url
+
+    def host_of(self, brand: Brand) -> str:
+        """Whom the tokens of the brand's links address."""
+        return self.host if brand.link_base_url is None else host_of(brand.link_base_url)
+
+    def hosts(self, headers: Mapping[str, str]) -> tuple[str, str]:
+        """Whom a token may address that was brought with a request: the service, and the host that was asked."""
+        return self.host, requested_host(headers)
+
+    def is_at_home(self, brand: Brand, headers: Mapping[str, str]) -> bool:
+        """Whether a brand may show itself on the host that was asked: on any but another brand's."""
+        there = self.last_known.brand_at(requested_host(headers))
+        return there is None or there.brand_id == brand.brand_id
+
+
+def requested_host(headers: Mapping[str, str]) -> str:
+    """The host that a request names, as tokens say it."""
+    return headers.get("host", "").lower().removesuffix(".")
 
 
 @contextlib.asynccontextmanager
@@ -54,10 +83,12 @@ async def open_link_host(
     copy = settings.spool_path / COPY
     host = LinkHost(
         base_url=settings.base_url,
-        host=urlsplit(settings.base_url).netloc.lower(),
+        host=host_of(settings.base_url),
         keys=link_keys(secrets.link_keys),
         receipt_keys=tuple(receipt_keys(secrets.link_keys)),
         links=NaturalBatches(functools.partial(links_by_id, pool)),
+        link_ids=NaturalBatches(functools.partial(link_ids_by_code, pool)),
+        code_key=code_key(signing_key(secrets.link_keys)),
         last_known=LastKnown(read_copy(copy)),
     )
     learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy))

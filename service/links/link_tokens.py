@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 import enum
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import jwt
@@ -128,10 +128,15 @@ class LinkKeys(msgspec.Struct, frozen=True):
     verifying: Mapping[str, Ed25519PublicKey]
 
 
+def signing_key(keys: Sequence[LinkKey]) -> LinkKey:
+    """The key of the secrets file that signs: the last one that is not retired."""
+    return [key for key in keys if key.retired_at is None][-1]
+
+
 def link_keys(keys: Sequence[LinkKey]) -> LinkKeys:
-    """Load the keys of the secrets file: the last one that is not retired signs, retired ones still verify."""
+    """Load the keys of the secrets file; retired ones still verify."""
     private_keys = {key.kid: Ed25519PrivateKey.from_private_bytes(key.private_key) for key in keys}
-    kid = [key.kid for key in keys if key.retired_at is None][-1]
+    kid = signing_key(keys).kid
     return LinkKeys(
         kid=kid,
         signing=private_keys[kid],
@@ -172,9 +177,15 @@ def sign_many(claims: Iterable[LinkClaims], keys: LinkKeys) -> list[str]:
 
 
 def verify(
-    token: str, keys: LinkKeys, *, host: str, now: int, brand: str | None = None, kind: LinkKind = LinkKind.CLAIM
+    token: str,
+    keys: LinkKeys,
+    *,
+    hosts: Collection[str],
+    now: int,
+    brand: str | None = None,
+    kind: LinkKind = LinkKind.CLAIM,
 ) -> LinkClaims:
-    """Give the claims of a token that we signed for ``host`` and that has not expired.
+    """Give the claims of a token that we signed for one of ``hosts`` and that has not expired.
 
     ``kind`` is what it must be a token for; ``brand`` asks for a token of that brand. The clock is looked at last: only what is
     ours can be expired.
@@ -183,7 +194,7 @@ def verify(
         claims = _claims(_payload_of(signed_payload(token, keys, TYPE)))
     except ValueError:
         raise LinkRefused(LinkRefusal.FORGED) from None
-    if claims.host != host or claims.kind is not kind:
+    if claims.host not in hosts or claims.kind is not kind:
         raise LinkRefused(LinkRefusal.FORGED)
     if brand is not None and claims.brand != brand:
         raise LinkRefused(LinkRefusal.FOREIGN)

@@ -11,6 +11,7 @@ by the page of its kind.
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import msgspec
@@ -79,8 +80,8 @@ def sign(claims: PersonClaims, keys: LinkKeys) -> str:
     return sign_payload(payload, keys, TYPE)
 
 
-def verify(token: str, keys: LinkKeys, *, kind: PersonKind, host: str, now: int) -> PersonClaims:
-    """Give the claims of a token of ``kind`` that we signed for ``host`` and that has not expired.
+def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[str], now: int) -> PersonClaims:
+    """Give the claims of a token of ``kind`` that we signed for one of ``hosts`` and that has not expired.
 
     The clock is looked at last: only what is ours can be expired.
     """
@@ -88,7 +89,7 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, host: str, now: int)
         payload = _payload_of(signed_payload(token, keys, TYPE))
     except ValueError:
         raise LinkRefused(LinkRefusal.FORGED) from None
-    if payload.aud != host or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
+    if payload.aud not in hosts or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
         raise LinkRefused(LinkRefusal.FORGED)
     if payload.exp <= now:
         raise LinkRefused(LinkRefusal.EXPIRED)

@@ -66,6 +66,12 @@ LEFT JOIN LATERAL (
 ) AS person ON true
 """
 
+_LINK_IDS_BY_CODE = """
+SELECT found.code_hash, found.link_id
+FROM unnest($1::bytea[]) AS wanted (code_hash)
+CROSS JOIN LATERAL (SELECT * FROM rewards.link_code WHERE link_code.code_hash = wanted.code_hash OFFSET 0) AS found
+"""
+
 _newest_destinations = select(destination.c.destination_no, destination.c.brand_id, destination.c.url).order_by(
     destination.c.destination_no.desc()
 )
@@ -74,6 +80,11 @@ _newest_destinations = select(destination.c.destination_no, destination.c.brand_
 async def links_by_id(connection: Connection | asyncpg.Pool[Any], link_ids: Sequence[bytes]) -> dict[bytes, LinkRow]:
     """The links that exist of ``link_ids``, in one statement."""
     return {row["link_id"]: _read(row) for row in await connection.fetch(_BY_ID, link_ids)}
+
+
+async def link_ids_by_code(connection: Connection | asyncpg.Pool[Any], code_hashes: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The ids of the links that codes stand for, by the codes' hashes."""
+    return {row["code_hash"]: row["link_id"] for row in await connection.fetch(_LINK_IDS_BY_CODE, code_hashes)}
 
 
 def _read(row: asyncpg.Record) -> LinkRow:

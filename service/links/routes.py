@@ -18,6 +18,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX
 from service.links import actions, link_tokens, visits
+from service.links.codes import normal_code
 from service.links.pages import Answer, page_of_error
 from service.links.schemas import LinkBatch, LinkResults
 from service.problems import Problem, send_problem
@@ -74,6 +75,9 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
             case ["r", "done", receipt]:
                 scope["path_template"] = "/r/done/{receipt}"
                 await _serve(state, scope, send, receipt, _VISITS_OF_A_RECEIPT)
+            case [code] if normal_code(code) is not None:
+                scope["path_template"] = "/{code}"
+                await _serve(state, scope, send, code, _VISITS_OF_A_LINK)
             case ["r", token]:
                 scope["path_template"] = "/r/{token}"
                 await _serve(state, scope, send, token, _VISITS_OF_A_LINK)

@@ -18,10 +18,11 @@ LINKS_MAX = 1_000
 
 
 class MintedLink(msgspec.Struct, frozen=True):
-    """A link and its URL. ``is_new`` is false when it had been minted before."""
+    """A link and its URLs. ``is_new`` is false when it had been minted before."""
 
     link: LinkRow
     url: str
+    short_url: str | None
     is_new: bool
 
 
@@ -52,6 +53,8 @@ class LinkRequest(Body, frozen=True):
     sent_at: Instant | None = None
     expires_at: Instant | None = None
     """Absent: 72 hours after the campaign's end, at most 366 days from now."""
+    short: bool = False
+    """Give a `short_url` as well, for an SMS or a QR code."""
 
     example: ClassVar[dict[str, Any]] = {
         "campaign": "autumn-2026",
@@ -77,6 +80,7 @@ class LinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     status: int
     link_id: str | msgspec.UnsetType = msgspec.UNSET
     url: str | msgspec.UnsetType = msgspec.UNSET
+    short_url: str | msgspec.UnsetType = msgspec.UNSET
     expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
@@ -100,6 +104,7 @@ def _result(index: int, minted: MintedLink | Problem, request_id: str) -> LinkRe
         status=201 if minted.is_new else 200,
         link_id=public_link_id(minted.link.link_id),
         url=minted.url,
+        short_url=minted.short_url or msgspec.UNSET,
         expires_at=minted.link.expires_at,
     )
 

@@ -35,7 +35,7 @@ destination = Table(
     CheckConstraint("length(url) <= 2048", name="destination_url_is_at_most_2048_characters"),
 )
 
-# A look-up table, keyed by the hash it is looked up by: so no foreign keys. The other index counts a customer's messages.
+# Look-up tables, keyed by the hash they are looked up by: so no foreign keys. The other index counts a customer's messages.
 link = Table(
     "link",
     metadata,
@@ -113,4 +113,13 @@ touch_reader = Table(
     Column("only_one", Boolean, primary_key=True),
     Column("counted_until", DateTime(timezone=True), nullable=False),
     CheckConstraint("only_one", name="touch_reader_is_one_row"),
+)
+
+link_code = Table(
+    "link_code",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("link_id", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(code_hash) = 16", name="link_code_hash_is_16_bytes"),
+    CheckConstraint("octet_length(link_id) = 20", name="link_code_stands_for_a_link_id"),
 )

@@ -32,9 +32,10 @@ from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
 from service.links import claim_receipts, link_tokens
 from service.links.claim_receipts import ClaimReceipt
+from service.links.codes import code_hash, normal_code
 from service.links.evidence import is_pressed_on_our_page, reads_ahead
-from service.links.link_host import LinkHost
-from service.links.link_tokens import LinkClaims, LinkRefusal, LinkRefused
+from service.links.link_host import LinkHost, requested_host
+from service.links.link_tokens import LinkClaims, LinkKind, LinkRefusal, LinkRefused
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.queries import LinkRow
 from service.problems import Problem
@@ -64,7 +65,7 @@ class _DeadEnd(msgspec.Struct, frozen=True):
 
 async def look(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
     """Show what the link would earn."""
-    link = await _find(state, token, now)
+    link = await _find(state, token, headers, now)
     if isinstance(link, _DeadEnd):
         return _say(link, headers)
     return await _offer(state, link, Page.CLAIM)
@@ -72,7 +73,7 @@ async def look(state: State, token: str, headers: Mapping[str, str], *, now: dat
 
 async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
     """Report the customer's act, and redirect to the page of what was decided."""
-    link = await _find(state, token, now)
+    link = await _find(state, token, headers, now)
     if isinstance(link, _DeadEnd):
         return _say(link, headers)
     if not is_pressed_on_our_page(headers):
@@ -124,45 +125,79 @@ async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: 
     )
 
 
-async def _find(state: State, token: str, now: datetime) -> _Found | _DeadEnd:
-    """Check the token, then look the link up: nothing is looked up for a token that is not ours."""
+async def _find(state: State, subject: str, headers: Mapping[str, str], now: datetime) -> _Found | _DeadEnd:
+    """The link that a token or a code stands for. A token is checked first: nothing is looked up for one that is not ours."""
+    code = normal_code(subject)
+    if code is not None:
+        return await _find_by_code(state, code, headers, now)
     host: LinkHost = state.link_host
     is_expired = False
     try:
-        claims = link_tokens.verify(token, host.keys, host=host.host, now=int(now.timestamp()))
+        claims = link_tokens.verify(subject, host.keys, hosts=host.hosts(headers), now=int(now.timestamp()))
     except LinkRefused as refused:
         if refused.refusal is not LinkRefusal.EXPIRED or refused.claims is None:
             return _DeadEnd(Page.NOT_FOUND)
         claims, is_expired = refused.claims, True
     try:
         async with asyncio.timeout(PATIENCE_S):
-            found = await _look_up(state, claims, now)
+            found = await _by_claims(state, claims, headers, now)
     except Exception as error:
         if not _is_passing(error):
             raise
         brand = host.last_known.brand(claims.brand)
         page = Page.EXPIRED if is_expired and brand else Page.BUSY
         return _DeadEnd(page, brand, host.last_known.destination(brand, claims.destination_no))
+    return _alive(found, is_expired=is_expired)
+
+
+async def _find_by_code(state: State, code: str, headers: Mapping[str, str], now: datetime) -> _Found | _DeadEnd:
+    host: LinkHost = state.link_host
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            link_id = await host.link_ids.get(code_hash(code))
+            row = None if link_id is None else await host.links.get(link_id)
+            found = None if row is None else await _with_brand(state, row, headers, now)
+    except Exception as error:
+        if not _is_passing(error):
+            raise
+        # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
+        brand = host.last_known.brand_at(requested_host(headers))
+        return _DeadEnd(Page.BUSY, brand, brand and brand.home_url)
+    return _alive(found)
+
+
+def _alive(found: _Found | None, *, is_expired: bool = False) -> _Found | _DeadEnd:
+    """The link, unless there is none, or it is past its life."""
     if found is None:
         return _DeadEnd(Page.NOT_FOUND)
     if found.row.revoked_at is not None:
         return _DeadEnd(Page.REVOKED, found.brand, found.row.destination)
-    if is_expired or claims.expires_at <= found.now.timestamp():
+    if is_expired or found.row.expires_at <= found.now:
         return _DeadEnd(Page.EXPIRED, found.brand, found.row.destination)
     return found
 
 
-async def _look_up(state: State, claims: LinkClaims, now: datetime) -> _Found | None:
+async def _by_claims(state: State, claims: LinkClaims, headers: Mapping[str, str], now: datetime) -> _Found | None:
     """The link of these claims, unless it is foreign: of another brand, or not ours at all."""
     host: LinkHost = state.link_host
-    brand = await _brand(state, claims.brand)
     row = await host.links.get(claims.link_id)
-    if brand is None or row is None or (row.brand_id, row.customer) != (brand.brand_id, claims.customer):
+    if row is None or row.customer != claims.customer:
         return None
+    found = await _with_brand(state, row, headers, now)
+    return found if found is not None and found.brand.code == claims.brand else None
+
+
+async def _with_brand(state: State, row: LinkRow, headers: Mapping[str, str], now: datetime) -> _Found | None:
+    """A link with all it takes to honour it, unless it was brought to another brand's host."""
+    host: LinkHost = state.link_host
+    brand = await state.brands.by_id(row.brand_id)
+    if brand is None or not host.is_at_home(brand, headers):
+        return None
+    host.last_known.see_brand(brand)
     if row.destination is not None:
         host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
     campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
-    if campaign is None:
+    if campaign is None or row.kind is not LinkKind.CLAIM:
         return None
     clocks: BookClocks = state.clocks
     is_paused = await campaign_is_paused(state, row.campaign_no)

@@ -48,7 +48,7 @@ PAYLOAD: dict[str, Any] = jwt.decode(TOKEN, options={"verify_signature": False})
 def verify(
     token: str, *, now: int = NOW, host: str = HOST, brand: str | None = None, kind: LinkKind = LinkKind.CLAIM
 ) -> LinkClaims:
-    return link_tokens.verify(token, KEYS, host=host, now=now, brand=brand, kind=kind)
+    return link_tokens.verify(token, KEYS, hosts=[host], now=now, brand=brand, kind=kind)
 
 
 def encode(part: dict[str, Any] | bytes) -> str:
@@ -79,7 +79,7 @@ KINDS = [  # what it is for, and its `k`
 def test_a_token_says_what_it_is_for_and_is_nothing_else(claims: LinkClaims, k: str | None) -> None:
     token = link_tokens.sign(claims, KEYS)
     assert jwt.decode(token, options={"verify_signature": False}).get("k") == k
-    assert link_tokens.verify(token, KEYS, host=HOST, now=NOW, kind=claims.kind) == claims
+    assert link_tokens.verify(token, KEYS, hosts=[HOST], now=NOW, kind=claims.kind) == claims
     other = LinkKind.CLAIM if claims.kind is LinkKind.OPEN else LinkKind.OPEN
     assert refusal_of(token, kind=other) is LinkRefusal.FORGED
 

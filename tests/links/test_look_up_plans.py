@@ -8,7 +8,7 @@ import asyncpg
 
 from service.customers.rows import Known
 from service.database import APPLICATION_ROLE, connect
-from service.links.queries import links_by_id
+from service.links.queries import link_ids_by_code, links_by_id
 from tests.api_fixtures import make_brand
 from tests.conftest import Database
 
@@ -16,7 +16,7 @@ LINKS = 20_000
 
 _SCANS = """
 SELECT coalesce(sum(seq_scan), 0)::int AS whole, coalesce(sum(idx_scan), 0)::int AS by_index FROM pg_stat_xact_user_tables
-WHERE schemaname = 'rewards' AND relname IN ('link', 'destination', 'customer')
+WHERE schemaname = 'rewards' AND relname IN ('link', 'link_code', 'destination', 'customer')
 """
 _LOAD = """
 INSERT INTO rewards.destination (brand_id, url)
@@ -34,7 +34,14 @@ SELECT
     decode(lpad(to_hex(n), 40, '0'), 'hex'), brand.brand_id, 1, 1, n, 'm-' || n, 'click', 'email', '', 1 + n % 5000, now(),
     now() + interval '1 day', 1
 FROM rewards.brand, generate_series(1, 20000) AS n;
+INSERT INTO rewards.link_code (code_hash, link_id)
+SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), decode(lpad(to_hex(n), 40, '0'), 'hex') FROM generate_series(1, 20000) AS n;
 """
+
+
+def code_hash_of(n: int) -> bytes:
+    """As it is loaded."""
+    return n.to_bytes(16, "big")
 
 
 def link_id(n: int) -> bytes:
@@ -48,6 +55,7 @@ async def scans(connection: asyncpg.Connection[Any]) -> int:
         for n in range(12):
             await links_by_id(connection, [link_id(n), link_id(LINKS + n)])
             await links_by_id(connection, [link_id(each) for each in range(100 * n, 100 * n + 100)])
+            await link_ids_by_code(connection, [code_hash_of(each) for each in range(100 * n, 100 * n + 100)])
         (read,) = await connection.fetch(_SCANS)
     assert read["by_index"] > 0
     return read["whole"]
@@ -61,6 +69,7 @@ async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], da
     assert await scans(connection) == 0, "full, never analyzed"
     await owner.execute("ANALYZE")
     assert await scans(connection) == 0, "full, analyzed"
+    assert await link_ids_by_code(connection, [code_hash_of(7), code_hash_of(LINKS + 1)]) == {code_hash_of(7): link_id(7)}
     # Who was merged with others is not all said here.
     found = await links_by_id(connection, [link_id(n) for n in (1, 2, 3, 4, LINKS + 1)])
     assert [found[link_id(n)].known for n in (1, 2, 3, 4)] == [

@@ -139,6 +139,7 @@ async def test_an_open_leads_nowhere_and_is_no_claim(api: Api) -> None:
     for changed, pointer in (
         ({"action": "click"}, "/action"),
         ({"mode": "handoff"}, "/mode"),
+        ({"short": True}, "/short"),
         ({"destination": "https://shop.example/"}, "/destination"),
         ({"kind": "claim", "destination": "https://shop.example/"}, "/kind"),
         ({"kind": "claim"}, "/destination"),

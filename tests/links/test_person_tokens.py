@@ -20,7 +20,7 @@ CLAIMS = PersonClaims(
 
 def refusal_of(token: str, *, kind: PersonKind = PersonKind.WALLET, host: str = HOST, now: int = NOW) -> LinkRefusal:
     with pytest.raises(LinkRefused) as refused:
-        person_tokens.verify(token, KEYS, kind=kind, host=host, now=now)
+        person_tokens.verify(token, KEYS, kind=kind, hosts=[host], now=now)
     return refused.value.refusal
 
 
@@ -31,7 +31,7 @@ def signed(**changed: Any) -> str:
 @pytest.mark.parametrize("kind", PersonKind)
 def test_what_was_signed_comes_back_on_the_page_of_its_kind_alone(kind: PersonKind) -> None:
     token = signed(kind=kind)
-    claims = person_tokens.verify(token, KEYS, kind=kind, host=HOST, now=NOW)
+    claims = person_tokens.verify(token, KEYS, kind=kind, hosts=[HOST], now=NOW)
     assert claims == msgspec.structs.replace(CLAIMS, kind=kind)
     assert jwt.decode(token, options={"verify_signature": False}).keys() == {"iss", "aud", "sub", "k", "iat", "exp"}
     for other in set(PersonKind) - {kind}:
@@ -41,7 +41,7 @@ def test_what_was_signed_comes_back_on_the_page_of_its_kind_alone(kind: PersonKi
 def test_a_link_is_no_person_token_and_the_other_way_round() -> None:
     assert refusal_of(TOKEN) is LinkRefusal.FORGED
     with pytest.raises(LinkRefused):
-        link_tokens.verify(signed(), KEYS, host=HOST, now=NOW)
+        link_tokens.verify(signed(), KEYS, hosts=[HOST], now=NOW)
 
 
 def test_another_host_and_a_changed_token_are_forged() -> None:
@@ -52,5 +52,5 @@ def test_another_host_and_a_changed_token_are_forged() -> None:
 def test_it_is_over_soon_and_no_longer_life_is_honoured() -> None:
     assert refusal_of(signed(), now=CLAIMS.expires_at) is LinkRefusal.EXPIRED
     longest = NOW + LIFE_S_MAX[PersonKind.WALLET]
-    person_tokens.verify(signed(issued_at=NOW, expires_at=longest), KEYS, kind=PersonKind.WALLET, host=HOST, now=NOW)
+    person_tokens.verify(signed(issued_at=NOW, expires_at=longest), KEYS, kind=PersonKind.WALLET, hosts=[HOST], now=NOW)
     assert refusal_of(signed(issued_at=NOW, expires_at=longest + 1)) is LinkRefusal.FORGED

@@ -201,7 +201,7 @@ async def test_all_links_that_are_not_ours_look_alike(links: Links, owner: async
     path = await links.path()
     state = links.api.app.state
     ours = link_tokens.verify(
-        path.removeprefix("/r/"), state.link_host.keys, host="rewards.test", now=int(datetime.now(UTC).timestamp())
+        path.removeprefix("/r/"), state.link_host.keys, hosts=["rewards.test"], now=int(datetime.now(UTC).timestamp())
     )
     await make_brand(owner, "other")
 
