@@ -149,8 +149,8 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     goals: Sequence[Goal]
 
     @classmethod
-    def of(cls, brand: Brand, logo: bytes | None) -> BrandResponse:
-        """The brand as its administrators see it, with the picture that its logo is."""
+    def of(cls, brand: Brand) -> BrandResponse:
+        """The brand, read with its picture, as its administrators see it."""
         return cls(
             code=brand.code,
             mode=brand.mode,
@@ -164,7 +164,7 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
             point_value=PointValueResponse.of(brand.point_value),
             point_value_version=brand.point_value_version,
             language=brand.language,
-            logo=None if logo is None else base64.b64encode(logo).decode(),
+            logo=None if brand.picture is None else base64.b64encode(brand.picture).decode(),
             home_url=brand.home_url,
             link_base_url=brand.link_base_url,
             app_links=brand.app_links,

@@ -39,7 +39,8 @@ class Brand(msgspec.Struct, frozen=True):
     """A tenant and the book it keeps. ``mode`` and ``time_zone`` are fixed for ever.
 
     ``point_value`` is what its points are worth now; ``None``: nobody has said so, and redemptions are in points alone.
-    ``logo`` names a picture in `brand_logo`; ``home_url`` is where a customer goes when nothing better is known;
+    ``logo`` names a picture in `brand_logo`, and ``picture`` is it where pages are made: see `BrandDirectory`;
+    ``home_url`` is where a customer goes when nothing better is known;
     ``link_base_url`` is what links begin with, where it is not the service's own address.
     ``consent_no`` is how often its customers' consents had been changed when it was read.
     """
@@ -64,3 +65,4 @@ class Brand(msgspec.Struct, frozen=True):
     link_base_url: str | None = None
     app_links: AppLinks = AppLinks()
     goals: tuple[Goal, ...] = ()
+    picture: bytes | None = None

@@ -51,6 +51,7 @@ def brand_of_row(row: Row[Any]) -> Brand:
         link_base_url=row.link_base_url,
         app_links=msgspec.convert(row.app_links, AppLinks),
         goals=msgspec.convert(row.goals, tuple[Goal, ...]),
+        picture=getattr(row, "picture", None),
     )
 
 
@@ -64,10 +65,10 @@ async def find_brand_by_id(engine: AsyncEngine, brand_id: int) -> Brand | None:
     return await _find(engine, brands.c.brand_id == brand_id)
 
 
-async def list_brands(engine: AsyncEngine) -> list[Brand]:
-    """Return all brands, in the order in which they were created."""
+async def list_brands(engine: AsyncEngine, *, drawn: bool = False) -> list[Brand]:
+    """Return all brands, in the order in which they were created; ``drawn`` with their pictures."""
     async with engine.connect() as connection:
-        return [brand_of_row(row) for row in await connection.execute(_select().order_by(brands.c.brand_id))]
+        return [brand_of_row(row) for row in await connection.execute(_select(drawn=drawn).order_by(brands.c.brand_id))]
 
 
 async def read_brand(connection: AsyncConnection, brand_id: int) -> Brand:
@@ -75,31 +76,36 @@ async def read_brand(connection: AsyncConnection, brand_id: int) -> Brand:
     return brand_of_row((await connection.execute(_select().where(brands.c.brand_id == brand_id))).one())
 
 
-async def read_logo(engine: AsyncEngine, brand: Brand) -> bytes | None:
-    """Return the picture that the brand's logo is at present."""
-    if brand.logo is None:
-        return None
-    found = select(logos.c.picture).where(logos.c.brand_id == brand.brand_id, logos.c.logo == brand.logo)
+async def draw_brand(engine: AsyncEngine, brand_id: int) -> Brand | None:
+    """Return the brand of this number with its picture."""
+    return await _find(engine, brands.c.brand_id == brand_id, drawn=True)
+
+
+def _select(*, drawn: bool = False) -> Select[Any]:
+    if not drawn:
+        return select(*brand_columns).select_from(brands_with_value)
+    is_its_logo = and_(logos.c.brand_id == brands.c.brand_id, logos.c.logo == brands.c.logo)
+    return select(*brand_columns, logos.c.picture).select_from(brands_with_value.outerjoin(logos, is_its_logo))
+
+
+async def _find(engine: AsyncEngine, condition: ColumnElement[bool], *, drawn: bool = False) -> Brand | None:
     async with engine.connect() as connection:
-        return (await connection.execute(found)).scalar_one_or_none()
-
-
-def _select() -> Select[Any]:
-    return select(*brand_columns).select_from(brands_with_value)
-
-
-async def _find(engine: AsyncEngine, condition: ColumnElement[bool]) -> Brand | None:
-    async with engine.connect() as connection:
-        row = (await connection.execute(_select().where(condition))).one_or_none()
+        row = (await connection.execute(_select(drawn=drawn).where(condition))).one_or_none()
     return None if row is None else brand_of_row(row)
 
 
 class BrandDirectory:
-    """Brands by code and by number, as they were at most 5 seconds ago: pages look one up for every click."""
+    """Brands with their pictures, as they were at most 5 seconds ago: pages look one up for every click."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._by_code: TtlCache[str, Brand | None] = TtlCache(lambda code: find_brand(engine, code), ttl_s=_TTL_S)
-        self._by_id: TtlCache[int, Brand | None] = TtlCache(lambda number: find_brand_by_id(engine, number), ttl_s=_TTL_S)
+        async def by_code(code: str) -> Brand | None:
+            return await _find(engine, brands.c.code == code, drawn=True)
+
+        async def by_id(brand_id: int) -> Brand | None:
+            return await draw_brand(engine, brand_id)
+
+        self._by_code: TtlCache[str, Brand | None] = TtlCache(by_code, ttl_s=_TTL_S)
+        self._by_id: TtlCache[int, Brand | None] = TtlCache(by_id, ttl_s=_TTL_S)
 
     async def by_code(self, code: str) -> Brand | None:
         """Return the brand of this code."""

@@ -117,7 +117,7 @@ async def _keep_learning(last_known: LastKnown, engine: AsyncEngine, copy: Path)
 
 async def _learn(last_known: LastKnown, engine: AsyncEngine, newest: int) -> int:
     """See the brands, and the destinations from about ``newest`` on; says which is the newest now."""
-    for brand in await list_brands(engine):
+    for brand in await list_brands(engine, drawn=True):
         last_known.see_brand(brand)
     after = max(0, newest - _NUMBERED_OF_LATE)
     destinations = await newest_destinations(engine, after=after, limit=DESTINATIONS_MAX)

@@ -105,7 +105,7 @@ async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: 
     receipt = claim_receipts.unseal(sealed, host.receipt_keys)
     if receipt is None:
         return _say(_DeadEnd(Page.NOT_FOUND), headers)
-    campaign_name = "this offer"
+    campaign_name = None
     try:
         async with asyncio.timeout(PATIENCE_S):
             brand = await _brand(state, receipt.brand)
@@ -284,7 +284,12 @@ def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Answer:
     accept = headers.get("accept", "")
     if "json" in accept and "html" not in accept:
         raise Problem(*_PROBLEMS[dead_end.page])
-    return respond(dead_end.page, brand=dead_end.brand, destination=dead_end.destination)
+    return respond(
+        dead_end.page,
+        brand=dead_end.brand,
+        destination=dead_end.destination,
+        accept_language=headers.get("accept-language", ""),
+    )
 
 
 def _is_passing(error: Exception) -> bool:

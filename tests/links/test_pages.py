@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from ledger import Book
-from service.brands.brand import Brand
+from service.brands.brand import Brand, Language
 from service.links.pages import Page, respond
+from service.pages.words import LANGUAGES
+from tests.brands.pictures import png
 
 BRAND = Brand(
     brand_id=1,
@@ -25,7 +27,16 @@ BRAND = Brand(
     accent_color="#0f6b5c",
     destination_hosts=("shop.example",),
 )
-STATUSES = {Page.CLAIM_HERE: 403, Page.EXPIRED: 410, Page.REVOKED: 410, Page.NOT_FOUND: 404, Page.BUSY: 503}
+STATUSES = {
+    Page.CLAIM_HERE: 403,
+    Page.CODE_TAKEN: 410,
+    Page.EXPIRED: 410,
+    Page.REVOKED: 410,
+    Page.PAGE_EXPIRED: 410,
+    Page.NOT_FOUND: 404,
+    Page.BUSY: 503,
+}
+LOGO = msgspec.structs.replace(BRAND, logo="0", picture=png(3, 2))
 
 
 def html_of(page: Page, brand: Brand | None = BRAND) -> str:
@@ -36,7 +47,7 @@ def html_of(page: Page, brand: Brand | None = BRAND) -> str:
         points=1_500,
         balance=12_345,
         destination="https://shop.example/?a=1&b='\"",
-        can_claim=page in {Page.CLAIM, Page.CLAIM_HERE},
+        can_claim=page in {Page.CLAIM, Page.CLAIM_HERE, Page.CODE},
     ).content
 
 
@@ -57,11 +68,12 @@ def tags_of(html: str) -> list[tuple[str, dict[str, str | None]]]:
 
 @pytest.mark.parametrize("page", Page)
 def test_a_page_runs_nothing_and_loads_nothing(page: Page) -> None:
-    tags = tags_of(html_of(page))
-    assert {tag for tag, _ in tags} & {"script", "img", "iframe", "object", "embed", "base", "b"} == set()
+    tags = tags_of(html_of(page, LOGO))
+    assert {tag for tag, _ in tags} & {"script", "iframe", "object", "embed", "base", "b"} == set()
     assert not any(name.startswith("on") or name == "style" for _, attributes in tags for name in attributes)
-    loaded = [attributes.get("href") or "" for tag, attributes in tags if tag == "link"]
-    assert all(href.startswith("data:") for href in loaded)
+    loaded = [attributes.get("href") or attributes.get("src") or "" for tag, attributes in tags if tag in {"link", "img"}]
+    assert len(loaded) == 2
+    assert all(href.startswith("data:image/") for href in loaded)
     assert re.search(r"@import|url\(", html_of(page)) is None
 
 
@@ -90,7 +102,55 @@ def test_a_page_has_one_heading_and_one_thing_to_press(page: Page) -> None:
     assert [tag for tag, _ in tags].count("h1") == 1
     primary = [tag for tag, attributes in tags if tag == "button" or (tag == "a" and attributes.get("class") == "button")]
     assert len(primary) == 1
-    assert ("html", {"lang": "en"}) in tags
+    assert ("html", {"lang": "en", "dir": "ltr"}) in tags
+
+
+def test_a_logo_stands_for_the_name_and_says_it() -> None:
+    pictures = [attributes for tag, attributes in tags_of(html_of(Page.CLAIM, LOGO)) if tag == "img"]
+    assert [(picture["alt"], (picture["src"] or "").partition(",")[0]) for picture in pictures] == [
+        (BRAND.name, "data:image/png;base64")
+    ]
+    assert 'class="monogram"' in html_of(Page.CLAIM)
+    assert 'class="monogram"' not in html_of(Page.CLAIM, LOGO)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("page", Page)
+def test_a_page_speaks_the_brands_language(page: Page, language: Language) -> None:
+    brand = msgspec.structs.replace(BRAND, language=language)
+    answer = respond(page, brand=brand, points=1_500, campaign="Herbst")
+    direction = "rtl" if language == "ar" else "ltr"
+    assert answer.headers["Content-Language"] == language
+    assert ("html", {"lang": language, "dir": direction}) in tags_of(answer.content)
+    assert "{" not in re.sub(r"<style.*?</style>", "", answer.content, flags=re.DOTALL)
+    assert len(answer.content.encode()) < 16_000
+
+
+def test_a_page_of_no_brand_speaks_what_the_browser_likes() -> None:
+    assert '<html lang="it" dir="ltr">' in respond(Page.NOT_FOUND, accept_language="it-IT,it;q=0.9,en;q=0.5").content
+    assert "Non troviamo questo link" in respond(Page.NOT_FOUND, accept_language="it").content
+    assert '<html lang="en" dir="ltr">' in respond(Page.NOT_FOUND).content
+    # The brand knows better than the browser.
+    assert '<html lang="en" dir="ltr">' in respond(Page.EXPIRED, brand=BRAND, accept_language="it").content
+
+
+def test_who_is_nowhere_expected_goes_home() -> None:
+    at_home = msgspec.structs.replace(BRAND, home_url="https://shop.example/home")
+    ways = [attributes["href"] for tag, attributes in tags_of(respond(Page.EXPIRED, brand=at_home).content) if tag == "a"]
+    assert ways == ["https://shop.example/home"]
+    known = respond(Page.EXPIRED, brand=at_home, destination="https://shop.example/autumn").content
+    assert [attributes["href"] for tag, attributes in tags_of(known) if tag == "a"] == ["https://shop.example/autumn"]
+    assert [tag for tag, _ in tags_of(respond(Page.EXPIRED, brand=BRAND).content) if tag == "a"] == []
+
+
+def test_a_code_asks_for_an_address_and_once_more_for_a_wrong_one() -> None:
+    asks = respond(Page.CODE, brand=BRAND, points=5, can_claim=True)
+    field = next(attributes for tag, attributes in tags_of(asks.content) if tag == "input")
+    assert (field["type"], field["name"], field["autocomplete"]) == ("email", "email", "email")
+    again = respond(Page.CODE, brand=BRAND, points=5, can_claim=True, email='"><b>', email_is_wrong=True)
+    assert again.status_code == 422
+    field = next(attributes for tag, attributes in tags_of(again.content) if tag == "input")
+    assert (field["value"], field["aria-invalid"]) == ('"><b>', "true")
 
 
 def test_the_way_on_is_the_destination_and_tells_it_nothing() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from service.links.brand_colors import contrast, palette
+from service.pages.brand_colors import contrast, palette
 
 
 def rgb(color: str) -> tuple[int, int, int]:

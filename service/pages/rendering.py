@@ -1,0 +1,117 @@
+"""How a page is made and sent.
+
+    render         fill in a template with a brand's words, colours and logo
+    redirect       send the browser on to a page of ours
+    Answer         what a browser is sent
+
+Every page is one HTML document without JavaScript, cookies or anything loaded from elsewhere; style and logo are inside it, so
+that it is one request and looks right while all else is away.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from service.brands import logos
+from service.brands.brand import Brand
+from service.brands.destinations import shown_host
+from service.pages.brand_colors import palette
+from service.pages.words import Words, words_of
+
+NEUTRAL_ACCENT = "#3f4754"
+
+_SHARED = Path(__file__).parent / "templates"
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What a browser is sent."""
+
+    status_code: int
+    content: str
+    headers: dict[str, str]
+
+
+def environment(own_templates: Path) -> Environment:
+    """Where a capability's templates are found, beside those that all share."""
+    made = Environment(
+        loader=FileSystemLoader([own_templates, _SHARED]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"shown_host": shown_host, "digits": _digits}
+    return made
+
+
+def words_for(brand: Brand | None) -> Words:
+    """The words of a brand's language; English where there is none."""
+    return words_of(brand.language if brand else "en")
+
+
+def render(
+    templates: Environment,
+    name: str,
+    *,
+    brand: Brand | None,
+    words: Words,
+    title: str,
+    status: int = 200,
+    **content: Any,
+) -> Answer:
+    """Make a page of the template ``name`` in the brand's colours; without a brand nothing is said about whose it is."""
+    nonce = secrets.token_urlsafe(16)
+    html = templates.get_template(name).render(
+        brand=brand,
+        logo=_logo(brand),
+        words=words,
+        title=f"{title} · {brand.name}" if brand else title,
+        unit=brand.points_name if brand else words.say("common.points"),
+        colors=palette(brand.accent_color if brand else NEUTRAL_ACCENT),
+        nonce=nonce,
+        **content,
+    )
+    headers = {"Content-Type": "text/html; charset=utf-8", "Content-Language": words.language, **security_headers(nonce)}
+    if status == 503:
+        headers["Retry-After"] = "5"
+    return Answer(status, html, headers)
+
+
+def redirect(path: str) -> Answer:
+    """Send the browser on to a page of ours."""
+    return Answer(303, "", {"Location": path, **security_headers("none")})
+
+
+def security_headers(nonce: str) -> dict[str, str]:
+    """What every page is sent with: nothing is kept, indexed, framed, run, loaded or told to where it leads."""
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; form-action 'self'; base-uri 'none'; "
+            "frame-ancestors 'none'"
+        ),
+        "Cache-Control": "no-store",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "X-Robots-Tag": "noindex, nofollow",
+    }
+
+
+def _logo(brand: Brand | None) -> str | None:
+    """The brand's logo as a URL that holds it."""
+    if brand is None or brand.picture is None:
+        return None
+    return f"data:{logos.media_type(brand.picture)};base64,{base64.b64encode(brand.picture).decode()}"
+
+
+def _digits(value: int) -> str:
+    return "few" if value < 1_000 else "some" if value < 1_000_000 else "many"
