@@ -65,10 +65,10 @@ async def find_brand_by_id(engine: AsyncEngine, brand_id: int) -> Brand | None:
     return await _find(engine, brands.c.brand_id == brand_id)
 
 
-async def list_brands(engine: AsyncEngine, *, drawn: bool = False) -> list[Brand]:
-    """Return all brands, in the order in which they were created; ``drawn`` with their pictures."""
+async def list_brands(engine: AsyncEngine) -> list[Brand]:
+    """Return all brands, in the order in which they were created."""
     async with engine.connect() as connection:
-        return [brand_of_row(row) for row in await connection.execute(_select(drawn=drawn).order_by(brands.c.brand_id))]
+        return [brand_of_row(row) for row in await connection.execute(_select().order_by(brands.c.brand_id))]
 
 
 async def read_brand(connection: AsyncConnection, brand_id: int) -> Brand:

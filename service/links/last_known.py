@@ -55,9 +55,17 @@ class LastKnown:
                 self._see_link_host(brand)
             self._destinations.update((number, (brand_id, url)) for number, brand_id, url in copy.destinations)
 
+    def has_picture_of(self, brand: Brand) -> bool:
+        """Whether the brand's logo, if it has one, is known here: then it need not be read again."""
+        known = self._brands.get(brand.code)
+        return brand.logo is None or (known is not None and known.logo == brand.logo and known.picture is not None)
+
     def see_brand(self, brand: Brand) -> None:
-        """Keep a brand as it is now."""
-        if self._brands.get(brand.code) != brand:
+        """Keep a brand as it is now; with its picture, if that is known, also where it comes without."""
+        known = self._brands.get(brand.code)
+        if known is not None and brand.picture is None and known.logo == brand.logo:
+            brand = msgspec.structs.replace(brand, picture=known.picture)
+        if known != brand:
             self._brands[brand.code] = brand
             self.is_copied = False
             self._see_link_host(brand)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import log
 from service.brands.brand import Brand
-from service.brands.queries import list_brands
+from service.brands.queries import draw_brand, list_brands
 from service.database import is_away
 from service.links.claim_receipts import receipt_keys
 from service.links.codes import code_key
@@ -117,8 +117,11 @@ async def _keep_learning(last_known: LastKnown, engine: AsyncEngine, copy: Path)
 
 async def _learn(last_known: LastKnown, engine: AsyncEngine, newest: int) -> int:
     """See the brands, and the destinations from about ``newest`` on; says which is the newest now."""
-    for brand in await list_brands(engine, drawn=True):
-        last_known.see_brand(brand)
+    for brand in await list_brands(engine):
+        if last_known.has_picture_of(brand):
+            last_known.see_brand(brand)
+        elif drawn := await draw_brand(engine, brand.brand_id):
+            last_known.see_brand(drawn)
     after = max(0, newest - _NUMBERED_OF_LATE)
     destinations = await newest_destinations(engine, after=after, limit=DESTINATIONS_MAX)
     last_known.see_destinations(reversed(destinations))

@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service.app import create_app
@@ -13,6 +14,7 @@ from service.links import link_host
 from service.links.last_known import Copy, LastKnown, read_copy, write_copy
 from service.links.link_host import LinkHost
 from tests.api_fixtures import Api
+from tests.brands.pictures import png
 from tests.links.conftest import Links
 from tests.links.wire import Wire
 
@@ -35,6 +37,26 @@ async def test_a_copy_says_all_that_is_known(api: Api, tmp_path: Path) -> None:
     again.see_destinations([(7, api.brand.brand_id, "https://shop.example/autumn")])
     assert again.is_copied
     assert os.listdir(path.parent) == ["known"]
+
+
+def test_a_logo_is_read_once_and_goes_with_its_brand(tmp_path: Path, api: Api) -> None:
+    known = LastKnown()
+    without = msgspec.structs.replace(api.brand, logo="ab12")
+    assert known.has_picture_of(api.brand)
+    assert not known.has_picture_of(without)
+    known.see_brand(msgspec.structs.replace(without, picture=png(2, 2)))
+    write_copy(tmp_path / "copy", known.copy())
+    started = LastKnown(read_copy(tmp_path / "copy"))
+    assert started.has_picture_of(without)
+    started.see_brand(msgspec.structs.replace(without, name="Lumen & Co"))
+    seen = started.brand(api.brand.code)
+    assert seen is not None
+    assert (seen.name, seen.picture) == ("Lumen & Co", png(2, 2))
+    # Another logo is another picture.
+    changed = msgspec.structs.replace(without, logo="cd34")
+    assert not started.has_picture_of(changed)
+    started.see_brand(changed)
+    assert started.brand(api.brand.code) == changed
 
 
 def test_a_copy_that_is_not_whole_is_no_copy(tmp_path: Path) -> None:
