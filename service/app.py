@@ -44,6 +44,7 @@ from service.grants import routes as grant_routes
 from service.grants.thin_route import thin_route
 from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
+from service.links import administration as link_administration
 from service.links import routes as link_routes
 from service.links.link_host import open_link_host
 from service.links.touches import Touches, agent_key
@@ -79,6 +80,7 @@ route_handlers: list[Any] = [
     *attention_routes.route_handlers,
     *grant_routes.route_handlers,
     *link_routes.route_handlers,
+    *link_administration.route_handlers,
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
     *feed_routes.route_handlers,

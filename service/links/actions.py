@@ -93,6 +93,9 @@ async def mint(
             minted.append(problems[index])
             continue
         there = stored[rows[index].link_id]
+        if there.revoked_at is not None:
+            minted.append(Problem("link_revoked", "What this link belongs to is revoked: it would earn nothing."))
+            continue
         if (otherwise := _minted_otherwise(there, rows[index])) is not None:
             minted.append(otherwise)
             continue

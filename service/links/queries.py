@@ -50,13 +50,22 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
 _BY_ID = """
 SELECT
     found.link_id, found.brand_id, found.campaign_no, found.campaign_version, found.customer, found.message_id, found.action,
-    found.channel, found.label, found.destination_no, found.sent_at, found.minted_at, found.expires_at, found.revoked_at,
-    found.kind, found.mode, leads_to.url, person.confirmed, person.verified, person.refused
+    found.channel, found.label, found.destination_no, found.sent_at, found.minted_at, found.expires_at, found.kind, found.mode,
+    coalesce(found.revoked_at, revocation.revoked_at) AS revoked_at, leads_to.url, person.confirmed, person.verified,
+    person.refused
 FROM unnest($1::bytea[]) AS wanted (link_id)
 CROSS JOIN LATERAL (SELECT * FROM rewards.link WHERE link.link_id = wanted.link_id OFFSET 0) AS found
 LEFT JOIN LATERAL (
     SELECT destination.url FROM rewards.destination WHERE destination.destination_no = found.destination_no OFFSET 0
 ) AS leads_to ON true
+LEFT JOIN LATERAL (
+    SELECT min(link_revocation.revoked_at) AS revoked_at
+    FROM rewards.link_revocation
+    WHERE link_revocation.brand_id = found.brand_id AND link_revocation.subject = ANY (ARRAY[
+        'link ' || encode(found.link_id, 'hex'), 'message ' || found.message_id, 'campaign ' || found.campaign_no,
+        'key ' || found.minted_by
+    ])
+) AS revocation ON true
 LEFT JOIN LATERAL (
     SELECT customer.confirmed, customer.verified, customer.refused::text AS refused
     FROM rewards.customer

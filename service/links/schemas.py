@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
@@ -109,6 +110,45 @@ def _result(index: int, minted: MintedLink | Problem, request_id: str) -> LinkRe
     )
 
 
+class RevocationRequest(Body, frozen=True):
+    """What shall earn no more: exactly one of a link, all links of a message or a campaign, or all that an API key minted."""
+
+    link: Identifier | None = None
+    """Its `link_id`."""
+    message_id: Identifier | None = None
+    campaign: Identifier | None = None
+    key: Identifier | None = None
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    """For yourselves: no customer is shown it."""
+
+    example: ClassVar[dict[str, Any]] = {"message_id": "newsletter-0412", "reason": "went to the wrong list"}
+
+    def named(self) -> list[tuple[str, str]]:
+        """What is named, and by which field."""
+        fields = (("link", self.link), ("message_id", self.message_id), ("campaign", self.campaign), ("key", self.key))
+        return [(field, named) for field, named in fields if named is not None]
+
+
+class RevocationResponse(msgspec.Struct, frozen=True):
+    """What is revoked: of which kind, and as whoever revoked it named it."""
+
+    id: int
+    kind: str
+    named: str
+    reason: str | None
+    revoked_at: datetime
+    revoked_by: str
+
+
 def public_link_id(link_id: bytes) -> str:
     """The public id of a link: its campaign's number and its event key."""
     return f"lnk_{link_id.hex()}"
+
+
+_LINK_ID = re.compile(r"lnk_([0-7][0-9a-f]{39})")
+
+
+def parse_link_id(text: str) -> bytes | None:
+    """The link of a public id."""
+    match = _LINK_ID.fullmatch(text)
+    return bytes.fromhex(match[1]) if match else None

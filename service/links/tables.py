@@ -123,3 +123,19 @@ link_code = Table(
     CheckConstraint("octet_length(code_hash) = 16", name="link_code_hash_is_16_bytes"),
     CheckConstraint("octet_length(link_id) = 20", name="link_code_stands_for_a_link_id"),
 )
+
+# What was revoked, and is not any more, is in the audit trail.
+link_revocation = Table(
+    "link_revocation",
+    metadata,
+    Column("revocation_no", Integer, Identity(always=True), primary_key=True),
+    Column("brand_id", Integer, nullable=False),
+    # As `queries` puts it together from a link: what is looked up with every one.
+    Column("subject", Text, nullable=False),
+    # As the one who revoked it called it.
+    Column("named", Text, nullable=False),
+    Column("reason", Text),
+    Column("revoked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("revoked_by", Integer, nullable=False),
+    UniqueConstraint("brand_id", "subject", name="link_revocation_is_said_once"),
+)

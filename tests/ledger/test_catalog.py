@@ -29,7 +29,18 @@ BOOK_TABLES = {
     "brought",
 }
 
-LOOK_UP_TABLES = {"customer", "identity", "verification", "consent", "parted", "link", "link_code", "destination", "touch"}
+LOOK_UP_TABLES = {
+    "customer",
+    "identity",
+    "verification",
+    "consent",
+    "parted",
+    "link",
+    "link_code",
+    "link_revocation",
+    "destination",
+    "touch",
+}
 CONFIGURATION_TABLES = {
     "brand",
     "brand_point_value",

@@ -16,7 +16,7 @@ LINKS = 20_000
 
 _SCANS = """
 SELECT coalesce(sum(seq_scan), 0)::int AS whole, coalesce(sum(idx_scan), 0)::int AS by_index FROM pg_stat_xact_user_tables
-WHERE schemaname = 'rewards' AND relname IN ('link', 'link_code', 'destination', 'customer')
+WHERE schemaname = 'rewards' AND relname IN ('link', 'link_code', 'link_revocation', 'destination', 'customer')
 """
 _LOAD = """
 INSERT INTO rewards.destination (brand_id, url)
@@ -34,6 +34,8 @@ SELECT
     decode(lpad(to_hex(n), 40, '0'), 'hex'), brand.brand_id, 1, 1, n, 'm-' || n, 'click', 'email', '', 1 + n % 5000, now(),
     now() + interval '1 day', 1
 FROM rewards.brand, generate_series(1, 20000) AS n;
+INSERT INTO rewards.link_revocation (brand_id, subject, named, revoked_by)
+SELECT brand.brand_id, 'message r-' || n, 'r-' || n, 1 FROM rewards.brand, generate_series(1, 20000) AS n;
 INSERT INTO rewards.link_code (code_hash, link_id)
 SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), decode(lpad(to_hex(n), 40, '0'), 'hex') FROM generate_series(1, 20000) AS n;
 """
