@@ -210,10 +210,11 @@ async def drive(port: int, conversations: list[Conversation], *, seconds: float 
 async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds: float, connections_max: int) -> Load:
     """Send ``rate`` requests a second whatever comes back, on as many connections as that takes and no more than allowed.
 
-    What finds no connection free is not sent later: it is counted as ``unsent``.
+    What finds no connection free is not sent later: it is counted as ``unsent``. Connections take turns: one that nobody has
+    used for some seconds the server closes.
     """
     load = Load()
-    idle: list[_Connection] = []
+    idle: collections.deque[_Connection] = collections.deque()
     broken: list[str] = []
 
     def answered(connection: _Connection, status: int, body: bytes, took_s: float) -> None:
@@ -239,7 +240,7 @@ async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds
             wanted = int(now * rate)
             free = min(wanted - due, len(idle))
             for _ in range(free):
-                idle.pop().send(next(requests))
+                idle.popleft().send(next(requests))
             load.unsent += wanted - due - free
             due = wanted
             await asyncio.sleep(0.002)
