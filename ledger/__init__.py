@@ -15,7 +15,7 @@ from ledger.ledger import Ledger
 from ledger.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.point_value import PointValue
 from ledger.schema import functions_digest, install
-from ledger.sweeping import sweep
+from ledger.sweeping import Sweeper, sweep
 from ledger.types import (
     FUND_MAX,
     POINTS_MAX,
@@ -139,6 +139,7 @@ __all__ = [
     "SplitOutcome",
     "SplitResult",
     "Standing",
+    "Sweeper",
     "Transfer",
     "TrialBalance",
     "TrialBalanceLine",

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 import msgspec
 import structlog
 
 from service import database, log
-from service.finance import due_poster
+from service.finance.due_poster import DuePoster
 from service.settings import Settings
 
 FAILURE_REST_MAX_S = 30.0
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """``run_once`` returns how much it did. It rests ``busy_rest_s`` when it may have left something, else ``rest_s``."""
+    """``run_once`` returns how much it did. It rests ``rest_s`` when there was nothing to do.
+
+    When it may have left something it rests ``busy_rests`` times as long as it worked: whoever waits for an answer goes first.
+    """
 
     name: str
     run_once: Callable[[], Awaitable[int]]
     rest_s: float
-    busy_rest_s: float = 0.02
+    busy_rests: float = 3.0
 
 
 async def run(settings: Settings, *, stop: asyncio.Event) -> None:
@@ -36,7 +39,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
     engine = database.create_engine(settings.database_url, database.WORKER_ROLE, size=1)
     structlog.get_logger().info("worker_started")
     try:
-        await keep_running([Agent("due_poster", partial(due_poster.run_once, pool, engine), rest_s=5.0)], stop=stop)
+        await keep_running([Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0)], stop=stop)
     finally:
         pool.terminate()
         await engine.dispose()
@@ -53,6 +56,7 @@ async def keep_running(agents: Sequence[Agent], *, stop: asyncio.Event) -> None:
 async def _keep_running(agent: Agent, stop: asyncio.Event) -> None:
     failures = 0
     while not stop.is_set():
+        began = time.monotonic()
         try:
             done = await agent.run_once()
         except Exception as error:
@@ -61,7 +65,7 @@ async def _keep_running(agent: Agent, stop: asyncio.Event) -> None:
             log.error_with_frames("agent_failed", error, agent=agent.name, failures=failures, rest_s=rest_s)
         else:
             failures = 0
-            rest_s = agent.busy_rest_s if done else agent.rest_s
+            rest_s = agent.busy_rests * (time.monotonic() - began) if done else agent.rest_s
             if done:
                 structlog.get_logger().info("agent_ran", agent=agent.name, done=done)
         with contextlib.suppress(TimeoutError):

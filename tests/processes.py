@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import os
 from collections.abc import AsyncGenerator, Sequence
-from functools import partial
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from service.auth import queries as auth_queries
 from service.brands import book_clocks
 from service.brands import queries as brand_queries
 from service.campaigns import queries as campaign_queries
-from service.finance import due_poster
+from service.finance.due_poster import DuePoster
 from service.settings import Secrets, Settings
 
 PROCESSES = int(os.environ.get("REWARDS_TEST_PROCESSES", "1"))
@@ -93,7 +92,7 @@ async def _working(settings: Settings) -> AsyncGenerator[None]:
     stop = asyncio.Event()
     pool = await database.create_pool(settings.database_url, database.WORKER_ROLE, size=1)
     engine = database.create_engine(settings.database_url, database.WORKER_ROLE, size=1)
-    agent = worker.Agent("due_poster", partial(due_poster.run_once, pool, engine), rest_s=WORKER_RESTS_S)
+    agent = worker.Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=WORKER_RESTS_S)
     working = asyncio.create_task(worker.keep_running([agent], stop=stop))
     yield
     stop.set()

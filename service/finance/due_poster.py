@@ -11,12 +11,23 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import sweep
+from ledger import Book, Sweeper
 from service.brands.queries import list_brands
 
-CUSTOMERS_A_BATCH = 50
+CUSTOMERS_A_BATCH = 20
 
 
-async def run_once(pool: asyncpg.Pool[Any], engine: AsyncEngine, *, limit: int = CUSTOMERS_A_BATCH) -> int:
-    """Post one batch for every book. Returns for how many customers; 0 means that nothing was due anywhere."""
-    return sum([await sweep(pool, brand.book, limit=limit) for brand in await list_brands(engine)])
+class DuePoster:
+    """Goes round all books. It remembers how far it has come in each, and no more."""
+
+    def __init__(self, pool: asyncpg.Pool[Any], engine: AsyncEngine, *, limit: int = CUSTOMERS_A_BATCH) -> None:
+        self._pool = pool
+        self._engine = engine
+        self._limit = limit
+        self._sweepers: dict[Book, Sweeper] = {}
+
+    async def run_once(self) -> int:
+        """Post one batch for every book. Returns for how many customers; 0 means that nothing was due anywhere."""
+        books = [brand.book for brand in await list_brands(self._engine)]
+        self._sweepers = {book: self._sweepers.get(book) or Sweeper(self._pool, book) for book in books}
+        return sum([await sweeper.run_once(limit=self._limit) for sweeper in self._sweepers.values()])

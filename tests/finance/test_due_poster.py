@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from ledger import Verb
-from service.finance import due_poster
+from service.finance.due_poster import DuePoster
 from service.worker import Agent, keep_running
 from tests.finance.conftest import Till
 
@@ -32,11 +32,10 @@ async def test_holds_that_timed_out_go_back(
     for customer in (1, 2, 3):
         await till.grant(customer, 100)
         await till.authorize(customer, 60, hold_s=600)
-    assert await due_poster.run_once(worker_pool, engine) == 0
+    due_poster = DuePoster(worker_pool, engine, limit=2)
+    assert await due_poster.run_once() == 0
     await _advance(owner, "11 minutes")
-    assert await due_poster.run_once(worker_pool, engine, limit=2) == 2
-    assert await due_poster.run_once(worker_pool, engine, limit=2) == 1
-    assert await due_poster.run_once(worker_pool, engine, limit=2) == 0
+    assert [await due_poster.run_once() for _ in range(3)] == [2, 1, 0]
     assert (await _verbs(till)).count(Verb.VOID) == 3
     assert (await till.ledger.balance(till.book, 1)).spendable == 100
 
@@ -49,7 +48,7 @@ async def test_lots_past_their_last_day_expire(
     await till.grant(1, 100, date(last_day.year + 1, last_day.month, 1))
     await till.grant(1, 11)
     await _advance(owner, "400 days")
-    assert await due_poster.run_once(worker_pool, engine) == 1
+    assert await DuePoster(worker_pool, engine).run_once() == 1
     assert (await _verbs(till))[-1] is Verb.EXPIRE
     assert (await till.ledger.balance(till.book, 1)).spendable == 11
 

@@ -68,7 +68,7 @@ POSTING = {
 }
 EXECUTED_BY = {
     "rewards_application": POSTING,
-    "rewards_worker": POSTING | {"sweep_v1"},
+    "rewards_worker": POSTING | {"sweep_v1", "expire_v1", "swept_through_v1"},
     "rewards_reader": set[str](),
 }
 READING = {

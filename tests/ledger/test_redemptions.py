@@ -25,6 +25,7 @@ from ledger import (
     RedemptionOutcome,
     RedemptionResult,
     RedemptionStatus,
+    Sweeper,
     sweep,
 )
 from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock, void
@@ -408,6 +409,31 @@ async def test_the_sweeper_also_finds_points_that_were_dead_on_arrival(
     await ledger.grant(order(book, expires_on=date(2029, 12, 31)))
     assert await sweep(worker_pool, book) == 1
     assert [entry.verb for entry in await ledger.statement(book, CUSTOMER)] == ["expire", "grant"]
+
+
+async def test_a_sweeper_walks_through_the_wallets_once_and_finds_also_what_died_behind_its_back(
+    ledger: Ledger,
+    owner: asyncpg.Connection[Any],
+    worker_pool: asyncpg.Pool[Any],
+    book: Book,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ledger.sweeping.WALLETS_AT_ONCE", 3)
+    await ledger.fund(fund(book, 10_000))
+    dying = [order(book, customer=customer, points=10, expires_on=SOON) for customer in range(7)]
+    await ledger.grant_batch([*dying, order(book, customer=7, points=10, expires_on=NEVER)])
+    await set_clock(owner, book, datetime(2030, 2, 2, tzinfo=UTC))
+    sweeper = Sweeper(worker_pool, book)
+    assert await sweeper.run_once(limit=2) == 2
+    # Behind the walk, on a lot that is dead already.
+    await ledger.grant(order(book, customer=0, message_id="late", points=5, expires_on=SOON))
+    assert [await sweeper.run_once(limit=2) for _ in range(7)] == [1, 2, 1, 1, 0, 1, 0]
+    assert [await spendable(ledger, book, customer) for customer in range(8)] == [0] * 7 + [10]
+    swept_through = "SELECT swept_through FROM ledger.head WHERE book_id = $1"
+    assert await owner.fetchval(swept_through, book.book_id) == date(2030, 2, 1)
+    before = await written(owner)
+    assert await sweeper.run_once(limit=2) == 0
+    assert await written(owner) == before
 
 
 # ---- Idempotency keys

@@ -29,4 +29,4 @@ GRANT EXECUTE ON FUNCTION
 TO rewards_application, rewards_worker;
 
 -- Tidying up.
-GRANT EXECUTE ON FUNCTION ledger.sweep_v1 TO rewards_worker;
+GRANT EXECUTE ON FUNCTION ledger.sweep_v1, ledger.expire_v1, ledger.swept_through_v1 TO rewards_worker;

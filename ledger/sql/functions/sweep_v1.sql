@@ -1,5 +1,5 @@
--- Tidies up: posts what is due on at most p_limit wallets of a book, and rejects what was held back until now. Nobody waits for it
--- (see post_due_v1, settle_pending_v1).
+-- Tidies up: on at most p_limit wallets of a book gives back holds that timed out, with what else is due there, and rejects what
+-- was held back until now. Nobody waits for it (see post_due_v1, settle_pending_v1). Dead lots are expire_v1's.
 -- Returns how many wallets and events it took; 0 means that nothing is due. Locks the book's head, so keep p_limit small.
 
 CREATE OR REPLACE FUNCTION ledger.sweep_v1(p_brand_id integer, p_book_id integer, p_now timestamptz, p_limit integer)
@@ -10,7 +10,6 @@ SET enable_seqscan = off
 AS $function$
 DECLARE
     v_head      ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
-    v_today     CONSTANT date := (v_head.posted_at AT TIME ZONE v_head.time_zone)::date;
     v_customer  bigint;
     v_event     ledger.event;
     v_swept     integer := 0;
@@ -50,31 +49,6 @@ BEGIN
         PERFORM ledger.post_due_v1(v_head, v_customer);
         v_swept := v_swept + 1;
     END LOOP;
-
-    IF v_swept = 0 AND v_head.swept_through < v_today - 1 THEN
-        FOR v_customer IN
-            SELECT lot.customer
-            FROM (
-                SELECT ('x' || encode(substring(account.id FROM 4 FOR 8), 'hex'))::bit(64)::bigint AS customer
-                FROM ledger.account
-                WHERE account.book_id = p_book_id
-                    AND account.kind = 1
-                    AND account.expires_on < 'infinity'
-                    AND account.expires_on > v_head.swept_through
-                    AND account.expires_on < v_today
-                    AND account.credits > account.debits
-                ORDER BY account.expires_on
-                LIMIT p_limit
-            ) AS lot
-            GROUP BY lot.customer
-        LOOP
-            PERFORM ledger.post_due_v1(v_head, v_customer);
-            v_swept := v_swept + 1;
-        END LOOP;
-        IF v_swept = 0 THEN
-            UPDATE ledger.head SET swept_through = v_today - 1 WHERE head.book_id = p_book_id;
-        END IF;
-    END IF;
     RETURN v_swept;
 END
 $function$;
