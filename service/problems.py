@@ -56,6 +56,9 @@ CODES: dict[str, CodeSpec] = {
     "insufficient_balance": CodeSpec(402, "Insufficient balance", "The customer has fewer spendable points than asked for."),
     "issue_limit_reached": CodeSpec(402, "Issue limit reached", "Funding would exceed what the brand may issue."),
     "missing_scope": CodeSpec(403, "Missing scope", "The API key lacks the scope this call needs; `detail` names it."),
+    "origin_not_allowed": CodeSpec(
+        403, "Origin not allowed", "Without an API key, only pages on the brand's destination hosts may call this."
+    ),
     "not_found": CodeSpec(404, "Not found", "There is no such thing here, or it belongs to another brand."),
     "method_not_allowed": CodeSpec(405, "Method not allowed", "The path exists, the method does not; see the header Allow."),
     "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points went back."),
@@ -93,6 +96,7 @@ CODES: dict[str, CodeSpec] = {
     "merge_limit_reached": CodeSpec(409, "Merge limit reached", "At most eight customers can be merged into one."),
     "consent_refused": CodeSpec(409, "Consent refused", "The customer has refused to be contacted on this channel."),
     "nothing_to_split": CodeSpec(409, "Nothing to split", "The name is not of a customer who was merged into this one."),
+    "claim_expired": CodeSpec(410, "Claim expired", "The visit that the claim stands for was too long ago."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),
@@ -104,6 +108,12 @@ CODES: dict[str, CodeSpec] = {
     "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign of this id."),
     "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` lies too far in the past or in the future."),
     "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with another request."),
+    "claim_too_early": CodeSpec(
+        425,
+        "Claim too early",
+        "Whether the visit was a scanner's is known only some seconds later. Wait Retry-After; a claim of grade A need not.",
+        retryable=True,
+    ),
     "quota_exceeded": CodeSpec(
         429, "Quota exceeded", "The key has sent as many items in this minute as it may. Wait Retry-After.", retryable=True
     ),

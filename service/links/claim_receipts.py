@@ -3,26 +3,18 @@
 After a claim the browser is sent to ``/r/done/<receipt>``, so that the link's token leaves the address bar and a reload shows
 the page again without claiming anything. A receipt says what was decided; it can claim nothing, and after a quarter
 of an hour it no longer shows the balance to whoever finds it in a history.
-
-It is MessagePack with 16 bytes of HMAC-SHA-256. Its keys are derived from the link keys (HKDF, RFC 5869), so that
-no key is used for two things and no second secret has to be kept.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 from collections.abc import Sequence
 
 import msgspec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from service.links import sealing
 from service.settings import LinkKey
 
 LIFE_S = 15 * 60
-_MAC_BYTES = 16
 
 
 class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -42,31 +34,16 @@ class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return now < self.issued_at + LIFE_S
 
 
-def receipt_keys(keys: Sequence[LinkKey]) -> list[bytes]:
+def receipt_keys(keys: Sequence[LinkKey]) -> tuple[bytes, ...]:
     """One key for each link key, newest first."""
-    return [
-        HKDF(algorithm=SHA256(), length=32, salt=None, info=b"claim receipt 1").derive(key.private_key)
-        for key in reversed(keys)
-    ]
+    return sealing.sealing_keys(keys, "claim receipt 1")
 
 
 def seal(receipt: ClaimReceipt, keys: Sequence[bytes]) -> str:
     """Make the receipt's text for a URL."""
-    body = msgspec.msgpack.encode(receipt)
-    return base64.urlsafe_b64encode(_mac(body, keys[0]) + body).rstrip(b"=").decode()
+    return sealing.seal(receipt, keys)
 
 
 def unseal(text: str, keys: Sequence[bytes]) -> ClaimReceipt | None:
     """Give the receipt of a text that one of ``keys`` sealed."""
-    try:
-        sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
-        if not any(hmac.compare_digest(mac, _mac(body, key)) for key in keys):
-            return None
-        return msgspec.msgpack.decode(body, type=ClaimReceipt)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        return None
-
-
-def _mac(body: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:_MAC_BYTES]
+    return sealing.unseal(text, ClaimReceipt, keys)

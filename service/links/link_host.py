@@ -22,6 +22,7 @@ from service.links.codes import code_key
 from service.links.last_known import DESTINATIONS_MAX, LastKnown, host_of, read_copy, write_copy
 from service.links.link_tokens import LinkKeys, link_keys, signing_key
 from service.links.queries import LinkRow, link_ids_by_code, links_by_id, newest_destinations
+from service.links.sealing import sealing_keys
 from service.natural_batches import NaturalBatches
 from service.settings import Secrets, Settings
 
@@ -45,6 +46,7 @@ class LinkHost(msgspec.Struct, frozen=True):
     host: str
     keys: LinkKeys
     receipt_keys: tuple[bytes, ...]
+    handoff_keys: tuple[bytes, ...]
     links: NaturalBatches[bytes, LinkRow]
     """By their ids."""
     link_ids: NaturalBatches[bytes, bytes]
@@ -85,7 +87,8 @@ async def open_link_host(
         base_url=settings.base_url,
         host=host_of(settings.base_url),
         keys=link_keys(secrets.link_keys),
-        receipt_keys=tuple(receipt_keys(secrets.link_keys)),
+        receipt_keys=receipt_keys(secrets.link_keys),
+        handoff_keys=sealing_keys(secrets.link_keys, "handoff 1"),
         links=NaturalBatches(functools.partial(links_by_id, pool)),
         link_ids=NaturalBatches(functools.partial(link_ids_by_code, pool)),
         code_key=code_key(signing_key(secrets.link_keys)),

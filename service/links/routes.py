@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -13,15 +14,20 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.params import JSONBody
 from litestar.types import ASGIApp, Receive, Send
 
+from service import log
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import BATCH_BYTES_MAX
-from service.links import actions, link_tokens, visits
+from service.bodies import BATCH_BYTES_MAX, decode_struct
+from service.grants.schemas import GrantAnswer
+from service.idempotency import REPLAYED
+from service.links import actions, handoffs, link_tokens, visits
 from service.links.codes import normal_code
 from service.links.pages import Answer, page_of_error
-from service.links.schemas import LinkBatch, LinkResults
-from service.problems import Problem, send_problem
+from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, ScriptAnswer
+from service.links.visits import Visitor
+from service.openapi import problems
+from service.problems import Problem, problem_of, send_problem
 
 
 @post(
@@ -44,6 +50,32 @@ async def mint_links(
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 
+@post(
+    "/v1/claims",
+    guards=[requires(Scope.GRANTS_WRITE)],
+    tags=["links"],
+    responses=problems("not_found", "claim_expired", "link_revoked", "claim_too_early", "overloaded", "database_unavailable"),
+)
+async def confirm_claim(
+    data: JSONBody[ClaimConfirmation], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> Response[GrantAnswer]:
+    """Confirm that a person arrived in the shop by a handoff link, and pay for it once.
+
+    Say so when you know it: when she has signed in, or put something into her basket. A page's script, which has no key, calls
+    the same path from one of the brand's destination hosts.
+    """
+    answer = await handoffs.confirm(
+        state,
+        data,
+        principal=principal,
+        origin=None,
+        headers=request.headers,
+        address="",
+        now=datetime.now(UTC),
+    )
+    return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
+
+
 @get("/.well-known/jwks.json", cache_control=None, tags=["links"])
 async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]]]]:
     """Give the public keys of links as a JSON Web Key Set.
@@ -53,12 +85,15 @@ async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]
     return Response(link_tokens.jwks(state.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
 
 
-route_handlers: list[Any] = [mint_links, list_link_keys]
+route_handlers: list[Any] = [mint_links, confirm_claim, list_link_keys]
 
+
+CONFIRMATION_BYTES_MAX = 4_096
 
 Visit = Callable[..., Awaitable[Answer]]
 
 _VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.look, "POST": visits.claim}
+_VISITS_OF_A_PICTURE: Mapping[str, Visit] = {"GET": visits.show, "HEAD": visits.show}
 _VISITS_OF_A_RECEIPT: Mapping[str, Visit] = {"GET": visits.review, "HEAD": visits.review}
 
 
@@ -81,6 +116,12 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
             case ["r", token]:
                 scope["path_template"] = "/r/{token}"
                 await _serve(state, scope, send, token, _VISITS_OF_A_LINK)
+            case ["o", name] if name.endswith(".gif"):
+                scope["path_template"] = "/o/{token}.gif"
+                await _serve(state, scope, send, name.removesuffix(".gif"), _VISITS_OF_A_PICTURE)
+            case ["v1", "claims"] if scope["method"] == "POST" and not _has_key(scope):
+                scope["path_template"] = "/v1/claims"
+                await _confirm_for_script(state, scope, receive, send)
             case _:
                 await general(scope, receive, send)
 
@@ -91,9 +132,8 @@ async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_m
     visit = visits_by_method.get(scope["method"])
     try:
         if visit is not None:
-            # Of several headers of one name the first counts.
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-            answer = await visit(state, subject, headers, now=datetime.now(UTC))
+            visitor = Visitor(scope["method"], _address_of(scope))
+            answer = await visit(state, subject, _headers_of(scope), now=datetime.now(UTC), visitor=visitor)
         else:
             answer = _say_what_is_taken(scope["method"], ", ".join([*visits_by_method, "OPTIONS"]))
     except (Problem, HTTPException) as error:
@@ -101,11 +141,76 @@ async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_m
         return
     except Exception as error:
         answer = page_of_error(error)
-    body = answer.content.encode()
+    await _send(scope, send, answer)
+
+
+async def _send(scope: Any, send: Send, answer: Answer) -> None:
+    body = answer.content if isinstance(answer.content, bytes) else answer.content.encode()
     sent = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     sent.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": answer.status_code, "headers": sent})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False})
+
+
+async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: Send) -> None:
+    """Confirm a claim for a page, which has no key: what it may do depends on whose page it is.
+
+    It sends JSON as plain text, which browsers let a page send elsewhere without asking first. The answer says nothing of the
+    customer but what she has just earned.
+    """
+    headers = _headers_of(scope)
+    readable: dict[str, str] = {"Vary": "Origin"}
+    try:
+        if "origin" not in headers:
+            raise Problem("unauthorized", "Send the header Authorization: Bearer rk_..., or call from a page of the shop.")
+        asked = decode_struct(await _read(receive, CONFIRMATION_BYTES_MAX), ClaimConfirmation)
+        brand = await handoffs.brand_of(state, asked.claim)
+        if brand is not None and handoffs.is_of_shop(headers["origin"], brand):
+            readable["Access-Control-Allow-Origin"] = headers["origin"]
+        answer = await handoffs.confirm(
+            state,
+            asked,
+            principal=None,
+            origin=headers["origin"],
+            headers=headers,
+            address=_address_of(scope),
+            now=datetime.now(UTC),
+        )
+    except Exception as error:
+        problem = problem_of(error)
+        if problem.code == "internal_error":
+            log.error_with_frames("claim_failed", error)
+        problem.headers |= readable
+        await send_problem(scope, send, problem)
+        return
+    body = msgspec.json.encode(ScriptAnswer(outcome=answer.outcome, reason=answer.reason, points=answer.points))
+    await _send(scope, send, Answer(200, body, {"Content-Type": "application/json", **readable}))
+
+
+async def _read(receive: Receive, bytes_max: int) -> bytes:
+    body = b""
+    more = True
+    while more:
+        message: Any = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > bytes_max:
+            raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
+    return body
+
+
+def _has_key(scope: Any) -> bool:
+    return any(name == b"authorization" for name, _ in scope["headers"])
+
+
+def _headers_of(scope: Any) -> dict[str, str]:
+    # Of several headers of one name the first counts.
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def _address_of(scope: Any) -> str:
+    client: tuple[str, int] | None = scope.get("client")
+    return "" if client is None else client[0]
 
 
 def _say_what_is_taken(method: str, allowed: str) -> Answer:

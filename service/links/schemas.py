@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from service.bodies import Batch, Body, Identifier, Slug
 from service.customers.schemas import CustomerRef
+from service.grants.schemas import Outcome, Reason
 from service.links.link_tokens import LinkKind, LinkMode
 from service.links.queries import LinkRow
 from service.problems import Problem, ProblemDocument
@@ -138,6 +139,25 @@ class RevocationResponse(msgspec.Struct, frozen=True):
     reason: str | None
     revoked_at: datetime
     revoked_by: str
+
+
+class ClaimConfirmation(Body, frozen=True):
+    """That a person arrived in the shop by a handoff link."""
+
+    claim: Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]
+    """What the link's redirect brought along as ``rewards_claim``."""
+    evidence: Literal["A", "B", "C", "D", "X"] | None = None
+    """How sure it is that a person acts. It can lower what the caller may claim, never raise it; X is a machine."""
+
+    example: ClassVar[dict[str, Any]] = {"claim": "1B7nGYcBh4S0m0aEZgPUWpWoYmx1ZWJpcmTEFAAAAAc"}
+
+
+class ScriptAnswer(msgspec.Struct, frozen=True):
+    """What a page's script is told: what was decided, and nothing else of the customer."""
+
+    outcome: Outcome
+    reason: Reason | None
+    points: int
 
 
 def public_link_id(link_id: bytes) -> str:

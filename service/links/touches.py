@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from service import log, metrics
 from service.database import is_away
 from service.links.evidence import SIBLINGS_WITHIN_S, Verdict
+from service.links.queries import LinkRow
 from service.settings import LinkKey
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
@@ -95,6 +96,11 @@ def network_of(address: str) -> Network | None:
 def agent_key(keys: Sequence[LinkKey]) -> bytes:
     """The key that browsers' names are hashed with; it changes with the key that signs links."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"user agent 1").derive(keys[-1].private_key)
+
+
+def since_sent_s(row: LinkRow, brand_at: datetime) -> float:
+    """How long before an instant of the brand's clock a link's message was sent, or at least the link minted."""
+    return (brand_at - (row.sent_at or row.minted_at)).total_seconds()
 
 
 def slot_of(day: date) -> int:
@@ -167,6 +173,33 @@ class Touches:
             )
         )
         self._came.set()
+
+    def note_link(
+        self,
+        way: Way,
+        verdict: Verdict,
+        headers: Mapping[str, str],
+        row: LinkRow,
+        *,
+        at: datetime,
+        brand_at: datetime,
+        address: str,
+        points: int,
+    ) -> None:
+        """The same of a link that was looked up; ``brand_at`` is the instant by the brand's clock."""
+        self.note(
+            way,
+            verdict,
+            headers,
+            at=at,
+            address=address,
+            brand_id=row.brand_id,
+            link_id=row.link_id,
+            customer=row.customer,
+            message_id=row.message_id,
+            points=points,
+            since_sent_s=since_sent_s(row, brand_at),
+        )
 
     async def write(self) -> None:
         """Store all that waits."""

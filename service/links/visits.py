@@ -1,8 +1,9 @@
 """Visits: what happens when a link is opened, claimed, and shown again.
 
-    look    GET: says what there is to earn; decides and records nothing, however often and by whomever it is fetched
+    look    GET: says what there is to earn, or hands over to the shop; decides nothing, whoever fetches it and however often
     claim   POST: reports the customer's act (grade B), then sends her on to a clean address
     review  GET of that address: says again what was decided
+    show    GET of a picture in a message: reports an open (grade D), and answers with the picture whatever happens
 
 Whatever happens, the customer gets where she was going: every page of a link that is ours leads on to its destination,
 also while the database is away.
@@ -30,14 +31,16 @@ from service.customers.rows import Known
 from service.database import is_away
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
-from service.links import claim_receipts, link_tokens
+from service.links import claim_receipts, handoffs, link_tokens
 from service.links.claim_receipts import ClaimReceipt
 from service.links.codes import code_hash, normal_code
-from service.links.evidence import is_pressed_on_our_page, reads_ahead
+from service.links.evidence import Verdict, grade
 from service.links.link_host import LinkHost, requested_host
-from service.links.link_tokens import LinkClaims, LinkKind, LinkRefusal, LinkRefused
+from service.links.link_tokens import LinkClaims, LinkKind, LinkMode, LinkRefusal, LinkRefused
 from service.links.pages import Answer, Page, redirect, respond
+from service.links.pictures import PICTURE
 from service.links.queries import LinkRow
+from service.links.touches import Touches, Way, since_sent_s
 from service.problems import Problem
 
 PATIENCE_S = 3.0
@@ -56,28 +59,49 @@ class _Found(msgspec.Struct, frozen=True, gc=False):
 
 
 class _DeadEnd(msgspec.Struct, frozen=True):
-    """A link that cannot be claimed now: the page that says so, and what is known of where it leads."""
+    """A link that cannot be claimed now: the page that says so, and what is known of where it leads.
+
+    ``claims`` are there while all that is wrong is that the database is away.
+    """
 
     page: Page
     brand: Brand | None = None
     destination: str | None = None
+    claims: LinkClaims | None = None
 
 
-async def look(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
-    """Show what the link would earn."""
+class Visitor(msgspec.Struct, frozen=True, gc=False):
+    """Who asks, beside the headers: with which method, and from which address."""
+
+    method: str
+    address: str
+
+
+_SOMEBODY = Visitor("GET", "")
+_CLAIMING = Visitor("POST", "")
+
+
+async def look(state: State, token: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor = _SOMEBODY) -> Answer:
+    """Show what the link would earn, or hand over to the shop."""
     link = await _find(state, token, headers, now)
     if isinstance(link, _DeadEnd):
-        return _say(link, headers)
+        return _hand_over_untouched(state, link, headers, now) or _say(link, headers)
+    if link.row.mode is LinkMode.HANDOFF and link.row.destination is not None:
+        verdict = _touch(state, Way.HANDOFF, link, headers, visitor, now)
+        keys = state.link_host.handoff_keys
+        return redirect(handoffs.hand_over(link.brand.code, link.row.link_id, link.row.destination, verdict, keys, now))
+    _touch(state, Way.LOOK, link, headers, visitor, now)
     return await _offer(state, link, Page.CLAIM)
 
 
-async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
+async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor = _CLAIMING) -> Answer:
     """Report the customer's act, and redirect to the page of what was decided."""
     link = await _find(state, token, headers, now)
     if isinstance(link, _DeadEnd):
         return _say(link, headers)
-    if not is_pressed_on_our_page(headers):
-        return await _offer(state, link, Page.CLAIM if reads_ahead(headers) else Page.CLAIM_HERE)
+    verdict = _touch(state, Way.CLAIM, link, headers, visitor, now)
+    if verdict.grade is not Grade.B:
+        return await _offer(state, link, Page.CLAIM if verdict.is_machine else Page.CLAIM_HERE)
     try:
         async with asyncio.timeout(PATIENCE_S):
             answer = await grants.claim(state, link.row, link.known, link.brand, Grade.B, link.now)
@@ -99,7 +123,7 @@ async def claim(state: State, token: str, headers: Mapping[str, str], *, now: da
     return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
 
 
-async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: datetime) -> Answer:
+async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: datetime, **_: object) -> Answer:
     """Show what was decided on a claim; the balance only while it is fresh."""
     host: LinkHost = state.link_host
     receipt = claim_receipts.unseal(sealed, host.receipt_keys)
@@ -125,7 +149,46 @@ async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: 
     )
 
 
-async def _find(state: State, subject: str, headers: Mapping[str, str], now: datetime) -> _Found | _DeadEnd:
+async def show(state: State, token: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor = _SOMEBODY) -> Answer:
+    """Report that a picture was fetched. What shows a message keeps the picture, or its error: so there is never an error."""
+    link = await _find(state, token, headers, now, LinkKind.OPEN)
+    if not isinstance(link, _DeadEnd):
+        verdict = _touch(state, Way.OPEN, link, headers, visitor, now)
+        if verdict.grade is not None:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await grants.claim(state, link.row, link.known, link.brand, verdict.grade, link.now)
+            except Exception as error:
+                if not _is_passing(error):
+                    raise
+    return PICTURE
+
+
+def _touch(state: State, way: Way, link: _Found, headers: Mapping[str, str], visitor: Visitor, now: datetime) -> Verdict:
+    """Judge a request for a link, and note it."""
+    since_s = since_sent_s(link.row, link.now)
+    verdict = grade(visitor.method, headers, since_sent_s=since_s, picture=way is Way.OPEN)
+    rule = link.campaign.rule_for(link.row.action, link.row.channel)
+    points = 0 if rule is None else rule.points
+    touches: Touches = state.touches
+    touches.note_link(way, verdict, headers, link.row, at=now, brand_at=link.now, address=visitor.address, points=points)
+    return verdict
+
+
+def _hand_over_untouched(state: State, link: _DeadEnd, headers: Mapping[str, str], now: datetime) -> Answer | None:
+    """Hand over also while the database is away: a claim can be confirmed when it is back."""
+    claims = link.claims
+    if claims is None or claims.mode is not LinkMode.HANDOFF or link.destination is None:
+        return None
+    verdict = grade("GET", headers, since_sent_s=now.timestamp() - claims.sent_at)
+    return redirect(
+        handoffs.hand_over(claims.brand, claims.link_id, link.destination, verdict, state.link_host.handoff_keys, now)
+    )
+
+
+async def _find(
+    state: State, subject: str, headers: Mapping[str, str], now: datetime, kind: LinkKind = LinkKind.CLAIM
+) -> _Found | _DeadEnd:
     """The link that a token or a code stands for. A token is checked first: nothing is looked up for one that is not ours."""
     code = normal_code(subject)
     if code is not None:
@@ -133,7 +196,7 @@ async def _find(state: State, subject: str, headers: Mapping[str, str], now: dat
     host: LinkHost = state.link_host
     is_expired = False
     try:
-        claims = link_tokens.verify(subject, host.keys, hosts=host.hosts(headers), now=int(now.timestamp()))
+        claims = link_tokens.verify(subject, host.keys, hosts=host.hosts(headers), now=int(now.timestamp()), kind=kind)
     except LinkRefused as refused:
         if refused.refusal is not LinkRefusal.EXPIRED or refused.claims is None:
             return _DeadEnd(Page.NOT_FOUND)
@@ -146,8 +209,9 @@ async def _find(state: State, subject: str, headers: Mapping[str, str], now: dat
             raise
         brand = host.last_known.brand(claims.brand)
         page = Page.EXPIRED if is_expired and brand else Page.BUSY
-        return _DeadEnd(page, brand, host.last_known.destination(brand, claims.destination_no))
-    return _alive(found, is_expired=is_expired)
+        destination = host.last_known.destination(brand, claims.destination_no)
+        return _DeadEnd(page, brand, destination, claims if page is Page.BUSY else None)
+    return _alive(found, kind, is_expired=is_expired)
 
 
 async def _find_by_code(state: State, code: str, headers: Mapping[str, str], now: datetime) -> _Found | _DeadEnd:
@@ -163,12 +227,12 @@ async def _find_by_code(state: State, code: str, headers: Mapping[str, str], now
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
         brand = host.last_known.brand_at(requested_host(headers))
         return _DeadEnd(Page.BUSY, brand, brand and brand.home_url)
-    return _alive(found)
+    return _alive(found, LinkKind.CLAIM)
 
 
-def _alive(found: _Found | None, *, is_expired: bool = False) -> _Found | _DeadEnd:
+def _alive(found: _Found | None, kind: LinkKind, *, is_expired: bool = False) -> _Found | _DeadEnd:
     """The link, unless there is none, or it is past its life."""
-    if found is None:
+    if found is None or found.row.kind is not kind:
         return _DeadEnd(Page.NOT_FOUND)
     if found.row.revoked_at is not None:
         return _DeadEnd(Page.REVOKED, found.brand, found.row.destination)
@@ -197,7 +261,7 @@ async def _with_brand(state: State, row: LinkRow, headers: Mapping[str, str], no
     if row.destination is not None:
         host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
     campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
-    if campaign is None or row.kind is not LinkKind.CLAIM:
+    if campaign is None:
         return None
     clocks: BookClocks = state.clocks
     is_paused = await campaign_is_paused(state, row.campaign_no)

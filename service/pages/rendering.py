@@ -30,11 +30,12 @@ _SHARED = Path(__file__).parent / "templates"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What a browser is sent."""
+    """What a browser is sent: text, or ``data`` in its place."""
 
     status_code: int
     content: str
     headers: dict[str, str]
+    data: bytes | None = None
 
 
 def environment(own_templates: Path) -> Environment:
