@@ -83,7 +83,7 @@ async def mint(
     new, stored = await _store(state, rows.values())
     tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
     base_url = host.base_url_of(brand)
-    urls = {link_id: f"{base_url}/r/{token}" for link_id, token in zip(stored, tokens, strict=True)}
+    urls = {there.link_id: base_url + _path(there, token) for there, token in zip(stored.values(), tokens, strict=True)}
     short_ids = {rows[index].link_id for index, draft in enumerate(drafts) if index in rows and _is_short(draft)}
     codes = await _store_codes(state, host, short_ids)
 
@@ -111,6 +111,10 @@ async def mint(
         # The same link twice in one batch is new once.
         new.discard(there.link_id)
     return minted
+
+
+def _path(there: LinkRow, token: str) -> str:
+    return f"/o/{token}.gif" if there.kind is LinkKind.OPEN else f"/r/{token}"
 
 
 async def _rows(

@@ -145,7 +145,7 @@ async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_m
 
 
 async def _send(scope: Any, send: Send, answer: Answer) -> None:
-    body = answer.content if isinstance(answer.content, bytes) else answer.content.encode()
+    body = answer.content.encode() if answer.data is None else answer.data
     sent = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     sent.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": answer.status_code, "headers": sent})
@@ -184,7 +184,7 @@ async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: 
         await send_problem(scope, send, problem)
         return
     body = msgspec.json.encode(ScriptAnswer(outcome=answer.outcome, reason=answer.reason, points=answer.points))
-    await _send(scope, send, Answer(200, body, {"Content-Type": "application/json", **readable}))
+    await _send(scope, send, Answer(200, "", {"Content-Type": "application/json", **readable}, body))
 
 
 async def _read(receive: Receive, bytes_max: int) -> bytes:

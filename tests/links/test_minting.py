@@ -17,7 +17,7 @@ from tests.links.conftest import EMAIL, Links
 
 
 def token_of(result: dict[str, Any]) -> str:
-    return result["url"].removeprefix(f"{BASE_URL}/r/")
+    return result["url"].removeprefix(f"{BASE_URL}/r/").removeprefix(f"{BASE_URL}/o/").removesuffix(".gif")
 
 
 def claims_of(result: dict[str, Any]) -> dict[str, Any]:
