@@ -69,6 +69,8 @@ CODES: dict[str, CodeSpec] = {
         409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."
     ),
     "campaign_exists": CodeSpec(409, "Campaign exists", "The brand has a campaign of this id already."),
+    "code_batch_exists": CodeSpec(409, "Code batch exists", "The brand has another batch of codes of this id already."),
+    "code_taken": CodeSpec(409, "Code taken", "Each code pays one person, and somebody else was first."),
     "point_value_changed": CodeSpec(
         409, "Point value changed", "The value of points has a newer version than the one you have read."
     ),

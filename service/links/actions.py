@@ -177,18 +177,26 @@ def _draft(request: LinkRequest, brand: Brand, campaign: Campaign | None, now: d
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
     if campaign.ends_at <= now:
         return invalid_field("/campaign", "this campaign is over", code="unknown_campaign")
-    channel = _channel(request, campaign)
+    channel = channel_of(request.action, request.channel, campaign)
     if isinstance(channel, Problem):
         return channel
     leads_to = _destination(request, brand)
     if isinstance(leads_to, Problem):
         return leads_to
-    expires_at = _whole_seconds(request.expires_at or min(campaign.ends_at + LIFE_AFTER_CAMPAIGN, now + LIFE_MAX))
+    expires_at = end_of_life(request.expires_at, campaign, now)
+    if isinstance(expires_at, Problem):
+        return expires_at
+    return _Draft(request=request, campaign=campaign, channel=channel, destination=leads_to, expires_at=expires_at)
+
+
+def end_of_life(asked: datetime | None, campaign: Campaign, now: datetime) -> datetime | Problem:
+    """When what is minted now for a campaign expires."""
+    expires_at = _whole_seconds(asked or min(campaign.ends_at + LIFE_AFTER_CAMPAIGN, now + LIFE_MAX))
     if expires_at <= _whole_seconds(now):
         return invalid_field("/expires_at", "must lie in the future")
     if expires_at > now + LIFE_ASKED_MAX:
         return invalid_field("/expires_at", f"must be at most {LIFE_ASKED_MAX.days} days from now")
-    return _Draft(request=request, campaign=campaign, channel=channel, destination=leads_to, expires_at=expires_at)
+    return expires_at
 
 
 def _destination(request: LinkRequest, brand: Brand) -> str | Problem | None:
@@ -203,8 +211,13 @@ def _destination(request: LinkRequest, brand: Brand) -> str | Problem | None:
         return None if request.destination is None else invalid_field("/destination", "is for claims; an open leads nowhere")
     if request.destination is None:
         return invalid_field("/destination", "is required")
+    return allowed_destination(request.destination, brand)
+
+
+def allowed_destination(url: str, brand: Brand) -> str | Problem:
+    """A destination as it is kept, if the brand's links may lead there."""
     try:
-        return normal_form(request.destination, allowed_hosts=brand.destination_hosts, loopback_allowed=brand.mode == "test")
+        return normal_form(url, allowed_hosts=brand.destination_hosts, loopback_allowed=brand.mode == "test")
     except DestinationRefused as refused:
         return invalid_field("/destination", str(refused))
 
@@ -220,22 +233,22 @@ def _minted_otherwise(there: LinkRow, wanted: _NewLink) -> Problem | None:
     return None
 
 
-def _channel(request: LinkRequest, campaign: Campaign) -> str | Problem:
-    """The channel the link will report, on which the campaign has to pay for its action."""
-    paying = [rule for rule in campaign.rules if rule.action == request.action]
+def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Problem:
+    """The channel that will be reported, on which the campaign has to pay for the action."""
+    paying = [rule for rule in campaign.rules if rule.action == action]
     if not paying:
         actions = ", ".join(sorted({rule.action for rule in campaign.rules}))
         return invalid_field("/action", f"this campaign pays nothing for it; it pays for {actions}")
     channels = sorted({rule.channel for rule in paying if rule.channel is not None})
-    if request.channel is not None:
-        if campaign.rule_for(request.action, request.channel) is None:
-            return invalid_field("/channel", f"this campaign pays for {request.action} on {', '.join(channels)} only")
-        return request.channel
+    if asked is not None:
+        if campaign.rule_for(action, asked) is None:
+            return invalid_field("/channel", f"this campaign pays for {action} on {', '.join(channels)} only")
+        return asked
     if len(channels) == 1 and all(rule.channel is not None for rule in paying):
         return channels[0]
     if any(rule.channel is None for rule in paying):
         return "web"
-    return invalid_field("/channel", f"is required: this campaign pays for {request.action} on {', '.join(channels)}")
+    return invalid_field("/channel", f"is required: this campaign pays for {action} on {', '.join(channels)}")
 
 
 def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal, now: datetime) -> _NewLink:
@@ -333,7 +346,7 @@ _insert_codes = (
 
 async def _store_codes(state: State, host: LinkHost, link_ids: Collection[bytes]) -> dict[bytes, str]:
     """Let there be a code for each of these links."""
-    codes = {link_id: code_of(b"link" + link_id, host.code_key) for link_id in link_ids}
+    codes = {link_id: code_of(b"link" + link_id, host.code_keys[host.keys.kid]) for link_id in link_ids}
     if codes:
         by_hash = {code_hash(code): link_id for link_id, code in codes.items()}
         hashes = sorted(by_hash)

@@ -1,21 +1,32 @@
-"""What a brand administers of its links, over HTTP: what is revoked."""
+"""What a brand administers of its links, over HTTP: batches of codes, and what is revoked."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import delete, get, post
+from litestar import Response, delete, get, post
+from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.links import revocations
-from service.links.schemas import RevocationRequest, RevocationResponse
+from service.grants.schemas import GrantAnswer
+from service.links import code_batches, code_claims, revocations
+from service.links.code_batches import CodeBatch
+from service.links.schemas import (
+    CodeBatchRequest,
+    CodeBatchResponse,
+    CodeClaimRequest,
+    RevocationRequest,
+    RevocationResponse,
+)
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
+from service.problems import not_found
 
 
 @post(
@@ -55,4 +66,89 @@ async def restore_links(
     return await revocations.restore(engine, principal, revocation)
 
 
-route_handlers: list[Any] = [revoke_links, list_link_revocations, restore_links]
+@post(
+    "/v1/code-batches",
+    guards=[requires(Scope.LINKS_WRITE)],
+    tags=["links"],
+    responses=problems("unknown_campaign", "code_batch_exists"),
+)
+async def make_code_batch(
+    data: JSONBody[CodeBatchRequest], principal: NamedDependency[Principal], state: State
+) -> Response[CodeBatchResponse]:
+    """Make codes for packs or print. The same batch again answers 200."""
+    batch, is_new = await code_batches.make(state, principal, data, now=await state.clocks.now(principal.brand))
+    return Response(batch, status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
+
+
+@get("/v1/code-batches", guards=[requires(Scope.LINKS_WRITE)], tags=["links"])
+async def list_code_batches(
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    state: State,
+    after: AfterNumber = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[CodeBatchResponse]:
+    """The brand's batches of codes, oldest first."""
+    brand = principal.brand
+    found = await code_batches.list_batches(engine, brand.brand_id, after=after or 0, limit=limit + 1)
+    listed = page(found, limit=limit, cursor=lambda batch: batch.batch_no)
+    return Page(items=[await code_batches.describe(state, brand, batch) for batch in listed.items], next=listed.next)
+
+
+@get("/v1/code-batches/{batch_id:str}", guards=[requires(Scope.LINKS_WRITE)], tags=["links"])
+async def get_code_batch(batch_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> CodeBatchResponse:
+    """One batch of codes, and how many of it are claimed."""
+    return await code_batches.describe(state, principal.brand, await _batch(state, principal, batch_id))
+
+
+@get(
+    "/v1/code-batches/{batch_id:str}/codes",
+    guards=[requires(Scope.LINKS_WRITE)],
+    media_type="text/csv",
+    tags=["links"],
+)
+async def get_codes(batch_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> Response[bytes]:
+    """The codes of a batch as CSV: `serial,code,url`, and a last line with their number and control total.
+
+    It is the same file whenever it is asked for. Whoever has it can use the codes.
+    """
+    batch = await _batch(state, principal, batch_id)
+    return Response(
+        await code_batches.file_of(state, principal.brand, batch),
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{batch.id}.csv"'},
+    )
+
+
+@post(
+    "/v1/code-claims",
+    guards=[requires(Scope.GRANTS_WRITE)],
+    status_code=200,
+    tags=["links"],
+    responses=problems("not_found", "code_taken", "link_expired", "link_revoked"),
+)
+async def claim_code(data: JSONBody[CodeClaimRequest], principal: NamedDependency[Principal], state: State) -> GrantAnswer:
+    """Pay a customer for the code of a pack or print that she brought: once, and nobody after her.
+
+    The same code for the same customer again is answered as the first time, with `replayed`.
+    """
+    return await code_claims.claim(state, principal, data, now=await state.clocks.now(principal.brand))
+
+
+async def _batch(state: State, principal: Principal, batch_id: str) -> CodeBatch:
+    found = await code_batches.find_batch(state.engine, principal.brand.brand_id, batch_id)
+    if found is None:
+        raise not_found("batch of codes")
+    return found
+
+
+route_handlers: list[Any] = [
+    revoke_links,
+    list_link_revocations,
+    restore_links,
+    make_code_batch,
+    list_code_batches,
+    get_code_batch,
+    get_codes,
+    claim_code,
+]

@@ -20,8 +20,8 @@ from service.database import is_away
 from service.links.claim_receipts import receipt_keys
 from service.links.codes import code_key
 from service.links.last_known import DESTINATIONS_MAX, LastKnown, host_of, read_copy, write_copy
-from service.links.link_tokens import LinkKeys, link_keys, signing_key
-from service.links.queries import LinkRow, link_ids_by_code, links_by_id, newest_destinations
+from service.links.link_tokens import LinkKeys, link_keys
+from service.links.queries import BatchCode, LinkRow, batch_codes_by_hash, link_ids_by_code, links_by_id, newest_destinations
 from service.links.sealing import sealing_keys
 from service.natural_batches import NaturalBatches
 from service.settings import Secrets, Settings
@@ -51,7 +51,10 @@ class LinkHost(msgspec.Struct, frozen=True):
     """By their ids."""
     link_ids: NaturalBatches[bytes, bytes]
     """By the hashes of their codes."""
-    code_key: bytes
+    batch_codes: NaturalBatches[bytes, BatchCode]
+    """By their hashes."""
+    code_keys: Mapping[str, bytes]
+    """The keys of codes by the ``kid`` of the link key that each goes with."""
     last_known: LastKnown
 
     def base_url_of(self, brand: Brand) -> str:
@@ -91,7 +94,8 @@ async def open_link_host(
         handoff_keys=sealing_keys(secrets.link_keys, "handoff 1"),
         links=NaturalBatches(functools.partial(links_by_id, pool)),
         link_ids=NaturalBatches(functools.partial(link_ids_by_code, pool)),
-        code_key=code_key(signing_key(secrets.link_keys)),
+        batch_codes=NaturalBatches(functools.partial(batch_codes_by_hash, pool)),
+        code_keys={key.kid: code_key(key) for key in secrets.link_keys},
         last_known=LastKnown(read_copy(copy)),
     )
     learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy))

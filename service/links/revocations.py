@@ -1,6 +1,6 @@
 """Revoking links: what was sent by mistake, or by somebody who should not have, earns nothing any more.
 
-    revoke             a link, all links of a message or a campaign, or all that an API key minted, also those to come
+    revoke             a link; a message's, a campaign's, an API key's, also those to come; a batch of codes
     restore            take that back
     list_revocations   what is revoked
 
@@ -20,6 +20,7 @@ from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.campaigns.queries import find_campaign
 from service.identifiers import key_id, parse_key_id
+from service.links.code_batches import find_batch
 from service.links.schemas import RevocationRequest, RevocationResponse, parse_link_id
 from service.links.tables import link_revocation as revocations
 from service.problems import invalid_field, not_found
@@ -108,5 +109,10 @@ async def _subject(engine: AsyncEngine, principal: Principal, wanted: Revocation
             if api_key_id is None:
                 raise invalid_field("/key", "is not the id of an API key")
             return f"key {api_key_id}", "key", named
+        case [("code_batch", named)]:
+            batch = await find_batch(engine, principal.brand.brand_id, named)
+            if batch is None:
+                raise invalid_field("/code_batch", "the brand has no such batch of codes")
+            return f"code_batch {batch.batch_no}", "code_batch", named
         case _:
-            raise invalid_field("", "name exactly one of link, message_id, campaign and key")
+            raise invalid_field("", "name exactly one of link, message_id, campaign, key and code_batch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,7 @@ from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX, decode_struct
 from service.grants.schemas import GrantAnswer
 from service.idempotency import REPLAYED
-from service.links import actions, handoffs, link_tokens, visits
+from service.links import actions, code_claims, handoffs, link_tokens, visits
 from service.links.codes import normal_code
 from service.links.pages import Answer, page_of_error
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, ScriptAnswer
@@ -110,9 +111,11 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
             case ["r", "done", receipt]:
                 scope["path_template"] = "/r/done/{receipt}"
                 await _serve(state, scope, send, receipt, _VISITS_OF_A_RECEIPT)
-            case [code] if normal_code(code) is not None:
+            case [code] | ["r", code] if normal_code(code) is not None:
                 scope["path_template"] = "/{code}"
-                await _serve(state, scope, send, code, _VISITS_OF_A_LINK)
+                claim = functools.partial(code_claims.claim_page, receive=receive)
+                visits_of_a_code = {"GET": code_claims.look, "HEAD": code_claims.look, "POST": claim}
+                await _serve(state, scope, send, code, visits_of_a_code)
             case ["r", token]:
                 scope["path_template"] = "/r/{token}"
                 await _serve(state, scope, send, token, _VISITS_OF_A_LINK)

@@ -112,13 +112,14 @@ def _result(index: int, minted: MintedLink | Problem, request_id: str) -> LinkRe
 
 
 class RevocationRequest(Body, frozen=True):
-    """What shall earn no more: exactly one of a link, all links of a message or a campaign, or all that an API key minted."""
+    """What shall earn no more: one of a link, all of a message, of a campaign, of an API key's making, or a batch of codes."""
 
     link: Identifier | None = None
     """Its `link_id`."""
     message_id: Identifier | None = None
     campaign: Identifier | None = None
     key: Identifier | None = None
+    code_batch: Identifier | None = None
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     """For yourselves: no customer is shown it."""
 
@@ -126,8 +127,8 @@ class RevocationRequest(Body, frozen=True):
 
     def named(self) -> list[tuple[str, str]]:
         """What is named, and by which field."""
-        fields = (("link", self.link), ("message_id", self.message_id), ("campaign", self.campaign), ("key", self.key))
-        return [(field, named) for field, named in fields if named is not None]
+        fields = ("link", "message_id", "campaign", "key", "code_batch")
+        return [(field, named) for field in fields if (named := getattr(self, field)) is not None]
 
 
 class RevocationResponse(msgspec.Struct, frozen=True):
@@ -158,6 +159,58 @@ class ScriptAnswer(msgspec.Struct, frozen=True):
     outcome: Outcome
     reason: Reason | None
     points: int
+
+
+CODES_MAX = 100_000
+
+
+class CodeBatchRequest(Body, frozen=True):
+    """Codes for packs or print. Each pays one person, once: whoever comes first."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
+    """Your own name for the batch. The same batch again is the same batch."""
+    campaign: Identifier
+    action: Slug
+    codes: Annotated[int, msgspec.Meta(ge=1, le=CODES_MAX)]
+    channel: Slug | None = None
+    """Absent: the one channel on which the campaign pays for the action."""
+    destination: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """Where the page leads on to; absent, to the brand's home."""
+    expires_at: Instant | None = None
+    """Absent: 72 hours after the campaign's end, at most 366 days from now. At most five years: print lasts."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "id": "spring-packs-1",
+        "campaign": "autumn-2026",
+        "action": "click",
+        "channel": "email",
+        "codes": 10_000,
+    }
+
+
+class CodeBatchResponse(msgspec.Struct, frozen=True):
+    """A batch of codes. ``control_total`` is the SHA-256 of all of them in order, each with a line feed behind it."""
+
+    id: str
+    campaign: str
+    action: str
+    channel: str
+    codes: int
+    claimed: int
+    control_total: str
+    made_at: datetime
+    expires_at: datetime
+    revoked: bool
+
+
+class CodeClaimRequest(Body, frozen=True):
+    """A code that a customer brought, and who she is."""
+
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """As it is printed; spaces, hyphens and small letters are taken."""
+    customer: CustomerRef
+
+    example: ClassVar[dict[str, Any]] = {"code": "MZXW6YTBOI4GC2LT", "customer": {"id": "C-1001"}}
 
 
 def public_link_id(link_id: bytes) -> str:

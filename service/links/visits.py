@@ -106,7 +106,7 @@ async def claim(state: State, token: str, headers: Mapping[str, str], *, now: da
         async with asyncio.timeout(PATIENCE_S):
             answer = await grants.claim(state, link.row, link.known, link.brand, Grade.B, link.now)
     except Exception as error:
-        if not _is_passing(error):
+        if not is_passing(error):
             raise
         return _say(_DeadEnd(Page.BUSY, link.brand, link.row.destination), headers)
     host: LinkHost = state.link_host
@@ -115,7 +115,7 @@ async def claim(state: State, token: str, headers: Mapping[str, str], *, now: da
         destination_no=link.row.destination_no,
         campaign_no=link.row.campaign_no,
         campaign_version=link.row.campaign_version,
-        page=_page_of(answer),
+        page=page_of(answer),
         points=answer.points,
         balance=answer.balance,
         issued_at=int(now.timestamp()),
@@ -136,7 +136,7 @@ async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: 
             campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
             campaign_name = campaign.name if campaign is not None else campaign_name
     except Exception as error:
-        if not _is_passing(error):
+        if not is_passing(error):
             raise
         brand = host.last_known.brand(receipt.brand)
     return respond(
@@ -159,7 +159,7 @@ async def show(state: State, token: str, headers: Mapping[str, str], *, now: dat
                 async with asyncio.timeout(PATIENCE_S):
                     await grants.claim(state, link.row, link.known, link.brand, verdict.grade, link.now)
             except Exception as error:
-                if not _is_passing(error):
+                if not is_passing(error):
                     raise
     return PICTURE
 
@@ -205,7 +205,7 @@ async def _find(
         async with asyncio.timeout(PATIENCE_S):
             found = await _by_claims(state, claims, headers, now)
     except Exception as error:
-        if not _is_passing(error):
+        if not is_passing(error):
             raise
         brand = host.last_known.brand(claims.brand)
         page = Page.EXPIRED if is_expired and brand else Page.BUSY
@@ -222,7 +222,7 @@ async def _find_by_code(state: State, code: str, headers: Mapping[str, str], now
             row = None if link_id is None else await host.links.get(link_id)
             found = None if row is None else await _with_brand(state, row, headers, now)
     except Exception as error:
-        if not _is_passing(error):
+        if not is_passing(error):
             raise
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
         brand = host.last_known.brand_at(requested_host(headers))
@@ -288,7 +288,7 @@ async def _offer(state: State, link: _Found, page: Page) -> Answer:
     elif rule is None:
         page = Page.NOTHING_TO_EARN
     elif before := await _decided(state, link):
-        page, points = _page_of(before), before.points
+        page, points = page_of(before), before.points
     elif not is_promised(link.known.refused, link.row.channel, link.row.minted_at):
         page = Page.NOTHING_TO_EARN
     elif link.is_paused:
@@ -309,12 +309,12 @@ async def _decided(state: State, link: _Found) -> GrantAnswer | None:
         async with asyncio.timeout(PATIENCE_S):
             return await grants.decided(state, link.row, link.known, link.brand, link.now)
     except Exception as error:
-        if not _is_passing(error):
+        if not is_passing(error):
             raise
         return None
 
 
-def _page_of(answer: GrantAnswer) -> Page:
+def page_of(answer: GrantAnswer) -> Page:
     """How a decision is told to the customer."""
     match answer.outcome:
         case "granted":
@@ -356,7 +356,7 @@ def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Answer:
     )
 
 
-def _is_passing(error: Exception) -> bool:
+def is_passing(error: Exception) -> bool:
     """Whether trying again may help: then the customer is shown the way on rather than an error."""
     if not (isinstance(error, Problem) and error.spec.retryable) and not is_away(error):
         return False

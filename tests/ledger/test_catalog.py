@@ -38,6 +38,7 @@ LOOK_UP_TABLES = {
     "link",
     "link_code",
     "link_revocation",
+    "batch_code",
     "destination",
     "touch",
 }
@@ -45,6 +46,7 @@ CONFIGURATION_TABLES = {
     "brand",
     "brand_point_value",
     "brand_logo",
+    "code_batch",
     "api_key",
     "key_quota",
     "audit_trail",

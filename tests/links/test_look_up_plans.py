@@ -8,7 +8,7 @@ import asyncpg
 
 from service.customers.rows import Known
 from service.database import APPLICATION_ROLE, connect
-from service.links.queries import link_ids_by_code, links_by_id
+from service.links.queries import batch_codes_by_hash, link_ids_by_code, links_by_id
 from tests.api_fixtures import make_brand
 from tests.conftest import Database
 
@@ -16,7 +16,9 @@ LINKS = 20_000
 
 _SCANS = """
 SELECT coalesce(sum(seq_scan), 0)::int AS whole, coalesce(sum(idx_scan), 0)::int AS by_index FROM pg_stat_xact_user_tables
-WHERE schemaname = 'rewards' AND relname IN ('link', 'link_code', 'link_revocation', 'destination', 'customer')
+WHERE schemaname = 'rewards' AND relname IN (
+    'link', 'link_code', 'link_revocation', 'batch_code', 'code_batch', 'destination', 'customer'
+)
 """
 _LOAD = """
 INSERT INTO rewards.destination (brand_id, url)
@@ -36,6 +38,14 @@ SELECT
 FROM rewards.brand, generate_series(1, 20000) AS n;
 INSERT INTO rewards.link_revocation (brand_id, subject, named, revoked_by)
 SELECT brand.brand_id, 'message r-' || n, 'r-' || n, 1 FROM rewards.brand, generate_series(1, 20000) AS n;
+INSERT INTO rewards.code_batch (
+    brand_id, id, campaign_no, campaign_version, action, channel, destination_no, codes, control_total, kid, made_at,
+    expires_at, made_by
+)
+SELECT brand.brand_id, 'packs-' || n, 1, 1, 'scan', 'pack', 0, 4, '', '1', now(), now() + interval '1 day', 1
+FROM rewards.brand, generate_series(1, 5000) AS n;
+INSERT INTO rewards.batch_code (code_hash, batch_no, serial)
+SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 1 + n % 5000, n FROM generate_series(1, 20000) AS n;
 INSERT INTO rewards.link_code (code_hash, link_id)
 SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), decode(lpad(to_hex(n), 40, '0'), 'hex') FROM generate_series(1, 20000) AS n;
 """
@@ -57,7 +67,9 @@ async def scans(connection: asyncpg.Connection[Any]) -> int:
         for n in range(12):
             await links_by_id(connection, [link_id(n), link_id(LINKS + n)])
             await links_by_id(connection, [link_id(each) for each in range(100 * n, 100 * n + 100)])
-            await link_ids_by_code(connection, [code_hash_of(each) for each in range(100 * n, 100 * n + 100)])
+            code_hashes = [code_hash_of(each) for each in range(100 * n, 100 * n + 100)]
+            await link_ids_by_code(connection, code_hashes)
+            await batch_codes_by_hash(connection, code_hashes)
         (read,) = await connection.fetch(_SCANS)
     assert read["by_index"] > 0
     return read["whole"]

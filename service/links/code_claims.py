@@ -1,0 +1,242 @@
+"""Codes of batches, brought by whoever has one: the first person is paid, once.
+
+    claim        what a storefront or an app reports: this customer has this code
+    look         the page of a code: what it earns, and for which email
+    claim_page   that page sent in: by an email that nobody has proved, so as a person's act on our page (grade B)
+
+A code is first taken for a customer, in a statement of its own, and then pays her as a link in a message of its own would. Who
+is interrupted in between tries again; whoever comes second finds it taken. Where nothing was decided, it is given back.
+
+The page shows no balance and says nobody who has used a code: an email is not a proof of who somebody is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import asyncpg
+import msgspec
+from litestar.datastructures import State
+from litestar.types import Receive
+
+from ledger import Grade
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.brands.book_clocks import BookClocks
+from service.brands.brand import Brand
+from service.campaigns.queries import campaign_is_paused, campaign_version
+from service.customers import actions as customers
+from service.customers.rows import Known
+from service.customers.schemas import CustomerRef
+from service.grants import actions as grants
+from service.grants.schemas import GrantAnswer
+from service.links import claim_receipts, visits
+from service.links.claim_receipts import ClaimReceipt
+from service.links.codes import code_hash, normal_code
+from service.links.evidence import grade as judge
+from service.links.link_host import LinkHost
+from service.links.pages import Answer, Page, redirect, respond
+from service.links.queries import BatchCode
+from service.links.schemas import CodeClaimRequest
+from service.links.visits import Visitor
+from service.problems import Problem, not_found
+
+_TAKE = """
+UPDATE rewards.batch_code SET customer = $2, claimed_at = clock_timestamp()
+WHERE batch_code.code_hash = $1 AND batch_code.customer IS NULL
+RETURNING batch_code.serial
+"""
+_TAKER = "SELECT batch_code.customer FROM rewards.batch_code WHERE batch_code.code_hash = $1"
+_GIVE_BACK = """
+UPDATE rewards.batch_code SET customer = NULL, claimed_at = NULL
+WHERE batch_code.code_hash = $1 AND batch_code.customer = $2
+"""
+
+
+_FORM_BYTES_MAX = 4_096
+
+
+class _Act(msgspec.Struct, frozen=True):
+    """A code in a customer's hands, as grants know a link."""
+
+    campaign_no: int
+    campaign_version: int
+    customer: int
+    message_id: str
+    action: str
+    channel: str
+    label: str
+    minted_at: datetime
+
+
+async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *, now: datetime) -> GrantAnswer:
+    """Pay a customer of the brand's for a code. The same code again is the same grant, and nobody else's."""
+    host: LinkHost = state.link_host
+    code = normal_code(wanted.code.replace(" ", "").replace("-", ""))
+    printed = None if code is None else await host.batch_codes.get(code_hash(code))
+    if printed is None or printed.brand_id != principal.brand.brand_id:
+        raise not_found("code")
+    if printed.revoked_at is not None:
+        raise Problem("link_revoked", "The brand has withdrawn this batch of codes.")
+    if printed.expires_at <= now:
+        raise Problem("link_expired", "The code is past its last day.")
+    (known,) = await customers.resolve(
+        state, principal.brand, [wanted.customer], may_attach=Scope.CUSTOMERS_WRITE in principal.scopes
+    )
+    if isinstance(known, Problem):
+        raise known
+    answer = await _pay(state, principal.brand, printed, known, principal.max_evidence, now)
+    if answer is None:
+        raise Problem("code_taken", "Somebody else has used this code.")
+    return answer
+
+
+async def look(state: State, code: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor) -> Answer:
+    """Show what a code earns, and ask for whom."""
+    found = await _find(state, code, headers, now)
+    if found is None:
+        return await visits.look(state, code, headers, now=now, visitor=visitor)
+    return found if isinstance(found, Answer) else await _ask(state, found)
+
+
+async def claim_page(
+    state: State, code: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor, receive: Receive
+) -> Answer:
+    """Pay whoever's email was sent in."""
+    found = await _find(state, code, headers, now)
+    if found is None:
+        return await visits.claim(state, code, headers, now=now, visitor=visitor)
+    if isinstance(found, Answer):
+        return found
+    email = (await _form(receive)).get("email", "").strip()
+    if judge(visitor.method, headers, since_sent_s=0).grade is not Grade.B:
+        return await _ask(state, found, email=email)
+    printed, brand = found.printed, found.brand
+    try:
+        async with asyncio.timeout(visits.PATIENCE_S):
+            (known,) = await customers.resolve(state, brand, [CustomerRef(email=email)])
+            if isinstance(known, Problem):
+                if known.spec.retryable:
+                    raise known
+                return await _ask(state, found, email=email[:254], email_is_wrong=True)
+            answer = await _pay(state, brand, printed, known, Grade.B, found.now)
+    except Exception as error:
+        if not visits.is_passing(error):
+            raise
+        return respond(Page.BUSY, brand=brand, destination=printed.destination)
+    if answer is None or (answer.outcome == "granted" and answer.replayed):
+        return respond(Page.CODE_TAKEN, brand=brand, destination=printed.destination)
+    host: LinkHost = state.link_host
+    receipt = ClaimReceipt(
+        brand=brand.code,
+        destination_no=printed.destination_no,
+        campaign_no=printed.campaign_no,
+        campaign_version=printed.campaign_version,
+        page=visits.page_of(answer),
+        points=answer.points,
+        balance=None,
+        issued_at=int(now.timestamp()),
+    )
+    return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
+
+
+async def _form(receive: Receive) -> dict[str, str]:
+    """The fields of a form that a browser sends: of several of one name the last, and none of what is too long to be one."""
+    body = b""
+    while len(body) <= _FORM_BYTES_MAX:
+        message = await receive()
+        if message["type"] != "http.request":
+            return {}
+        body += message["body"]
+        if not message["more_body"]:
+            return dict(parse_qsl(body.decode("latin-1")))
+    return {}
+
+
+class _Found(msgspec.Struct, frozen=True):
+    printed: BatchCode
+    brand: Brand
+    now: datetime
+    """By the brand's clock."""
+
+
+async def _find(state: State, code: str, headers: Mapping[str, str], now: datetime) -> _Found | Answer | None:
+    """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's."""
+    host: LinkHost = state.link_host
+    normal = normal_code(code)
+    try:
+        async with asyncio.timeout(visits.PATIENCE_S):
+            printed = None if normal is None else await host.batch_codes.get(code_hash(normal))
+            if printed is None:
+                return None
+            brand: Brand | None = await state.brands.by_id(printed.brand_id)
+            if brand is None or not host.is_at_home(brand, headers):
+                return respond(Page.NOT_FOUND)
+            host.last_known.see_brand(brand)
+            clocks: BookClocks = state.clocks
+            at = await clocks.at(brand, now)
+    except Exception as error:
+        if not visits.is_passing(error):
+            raise
+        return None
+    page = None
+    if printed.revoked_at is not None:
+        page = Page.REVOKED
+    elif printed.expires_at <= at:
+        page = Page.EXPIRED
+    elif printed.customer is not None:
+        page = Page.CODE_TAKEN
+    return _Found(printed, brand, at) if page is None else respond(page, brand=brand, destination=printed.destination)
+
+
+async def _ask(state: State, found: _Found, *, email: str = "", email_is_wrong: bool = False) -> Answer:
+    printed = found.printed
+    campaign = await campaign_version(state, printed.campaign_no, printed.campaign_version)
+    rule = None if campaign is None else campaign.rule_for(printed.action, printed.channel)
+    page = Page.CODE
+    if campaign is None or rule is None:
+        page = Page.NOTHING_TO_EARN
+    elif found.now < campaign.starts_at:
+        page = Page.NOT_STARTED
+    elif found.now >= campaign.ends_at:
+        page = Page.OVER
+    elif await campaign_is_paused(state, printed.campaign_no):
+        page = Page.PAUSED
+    return respond(
+        page,
+        brand=found.brand,
+        campaign=None if campaign is None else campaign.name,
+        points=0 if rule is None else rule.points,
+        destination=printed.destination,
+        can_claim=page is Page.CODE,
+        email=email,
+        email_is_wrong=email_is_wrong and page is Page.CODE,
+    )
+
+
+async def _pay(state: State, brand: Brand, printed: BatchCode, known: Known, grade: Grade, now: datetime) -> GrantAnswer | None:
+    """Take the code for a customer, and decide what she gets for it; ``None`` if it is somebody else's."""
+    pool: asyncpg.Pool[Any] = state.pool
+    is_new = await pool.fetchval(_TAKE, printed.code_hash, known.customer) is not None
+    if not is_new:
+        taker: int = await pool.fetchval(_TAKER, printed.code_hash)
+        if (await customers.by_number(state, brand, taker)).customer != known.customer:
+            return None
+    act = _Act(
+        campaign_no=printed.campaign_no,
+        campaign_version=printed.campaign_version,
+        customer=known.customer,
+        message_id=f"code:{printed.batch_id}:{printed.serial}",
+        action=printed.action,
+        channel=printed.channel,
+        label="",
+        minted_at=printed.made_at,
+    )
+    answer = await grants.claim(state, act, known, brand, grade, now)
+    if is_new and answer.outcome == "ignored":
+        await pool.execute(_GIVE_BACK, printed.code_hash, known.customer)
+    return answer
