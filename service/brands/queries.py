@@ -104,8 +104,16 @@ class BrandDirectory:
         async def by_id(brand_id: int) -> Brand | None:
             return await draw_brand(engine, brand_id)
 
+        async def by_link_host(host: str) -> Brand | None:
+            return await _find(engine, brands.c.link_base_url.in_([f"https://{host}", f"http://{host}"]))
+
+        self._by_link_host: TtlCache[str, Brand | None] = TtlCache(by_link_host, ttl_s=_TTL_S)
         self._by_code: TtlCache[str, Brand | None] = TtlCache(by_code, ttl_s=_TTL_S)
         self._by_id: TtlCache[int, Brand | None] = TtlCache(by_id, ttl_s=_TTL_S)
+
+    async def by_link_host(self, host: str) -> Brand | None:
+        """Return the brand whose own link host this is."""
+        return await self._by_link_host.get(host)
 
     async def by_code(self, code: str) -> Brand | None:
         """Return the brand of this code."""
@@ -118,4 +126,5 @@ class BrandDirectory:
     def forget(self) -> None:
         """Ask again for every brand: one was changed in this process."""
         self._by_code.clear()
+        self._by_link_host.clear()
         self._by_id.clear()

@@ -61,6 +61,11 @@ class LinkHost(msgspec.Struct, frozen=True):
         """What the brand's links begin with."""
         return brand.link_base_url or self.base_url
 
+    def base_url_at(self, headers: Mapping[str, str]) -> str:
+        """What links begin with on the host that was asked: a brand's own, or else the service's."""
+        brand = self.last_known.brand_at(requested_host(headers))
+        return self.base_url if brand is None else self.base_url_of(brand)
+
     def host_of(self, brand: Brand) -> str:
         """Whom the tokens of the brand's links address."""
         return self.host if brand.link_base_url is None else host_of(brand.link_base_url)

@@ -22,7 +22,7 @@ from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX, decode_struct
 from service.grants.schemas import GrantAnswer
 from service.idempotency import REPLAYED
-from service.links import actions, code_claims, handoffs, link_tokens, visits
+from service.links import actions, app_links, code_claims, handoffs, link_tokens, qr_codes, visits
 from service.links.codes import normal_code
 from service.links.pages import Answer, page_of_error
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, ScriptAnswer
@@ -95,6 +95,8 @@ Visit = Callable[..., Awaitable[Answer]]
 
 _VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.look, "POST": visits.claim}
 _VISITS_OF_A_PICTURE: Mapping[str, Visit] = {"GET": visits.show, "HEAD": visits.show}
+_VISITS_OF_A_QR_CODE: Mapping[str, Visit] = {"GET": qr_codes.draw, "HEAD": qr_codes.draw}
+_VISITS_OF_AN_ASSOCIATION: Mapping[str, Visit] = {"GET": app_links.associate, "HEAD": app_links.associate}
 _VISITS_OF_A_RECEIPT: Mapping[str, Visit] = {"GET": visits.review, "HEAD": visits.review}
 
 
@@ -119,6 +121,12 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
             case ["r", token]:
                 scope["path_template"] = "/r/{token}"
                 await _serve(state, scope, send, token, _VISITS_OF_A_LINK)
+            case ["qr", name]:
+                scope["path_template"] = "/qr/{code}"
+                await _serve(state, scope, send, name, _VISITS_OF_A_QR_CODE)
+            case [".well-known", ("apple-app-site-association" | "assetlinks.json") as name]:
+                scope["path_template"] = f"/.well-known/{name}"
+                await _serve(state, scope, send, name, _VISITS_OF_AN_ASSOCIATION)
             case ["o", name] if name.endswith(".gif"):
                 scope["path_template"] = "/o/{token}.gif"
                 await _serve(state, scope, send, name.removesuffix(".gif"), _VISITS_OF_A_PICTURE)

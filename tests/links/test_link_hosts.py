@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import httpx
 import jwt
+import pytest
 
 from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys
 from tests.links.campaigns import make_campaign
@@ -51,6 +52,7 @@ async def test_links_point_to_the_brands_host_and_address_it(links: Links) -> No
     assert await links.balance("C-2") == 25
 
 
+@pytest.mark.one_process("asks at once what other processes learn within seconds")
 async def test_no_other_brand_is_shown_on_it(links: Links, owner: asyncpg.Connection[Any]) -> None:
     await set_link_host(links.api, f"https://{HOST}")
     await links.mint(links.item())
