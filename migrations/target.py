@@ -8,10 +8,11 @@ from service.campaigns import tables as campaigns
 from service.customers import tables as customers
 from service.database import metadata
 from service.links import tables as links
+from service.preferences import tables as preferences
 
 SCHEMA = "rewards"
 
 # Importing them is what puts the tables on the metadata.
-CAPABILITIES = (auth, brands, campaigns, customers, links)
+CAPABILITIES = (auth, brands, campaigns, customers, links, preferences)
 
 __all__ = ["CAPABILITIES", "SCHEMA", "metadata"]

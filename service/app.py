@@ -52,9 +52,11 @@ from service.natural_batches import NaturalBatches
 from service.observation import observe
 from service.pagination import LIMIT_DEFAULT
 from service.pieces import Room
+from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
 from service.test_clock import routes as test_clock_routes
+from service.wallet import routes as wallet_routes
 
 POOL_SIZE = 10
 STATEMENTS_AT_ONCE = 16
@@ -86,6 +88,8 @@ route_handlers: list[Any] = [
     *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
     *test_clock_routes.route_handlers,
+    *wallet_routes.route_handlers,
+    *preferences_routes.route_handlers,
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,6 +20,8 @@ from service.ttl_cache import TtlCache
 
 _TTL_S = 1.0
 _FOR_EVER_S = 86_400.0
+
+_RUNNING_MAX = 1_000
 
 _OF_LATE = timedelta(days=90)
 """A late report is judged by the version that was in force when it happened; no report may come as late as this."""
@@ -124,6 +126,19 @@ async def list_campaigns(engine: AsyncEngine, brand_id: int, *, after: int, limi
             .limit(limit)
         )
         return [_standing([row]) for row in rows]
+
+
+async def running_campaigns(engine: AsyncEngine, brand_id: int, at: datetime) -> list[Campaign]:
+    """The current versions of a brand's campaigns that pay at ``at``, in the order in which the campaigns were created."""
+    running = _current.where(
+        campaigns.c.brand_id == brand_id,
+        campaigns.c.paused_at.is_(None),
+        versions.c.starts_at <= at,
+        versions.c.ends_at > at,
+    )
+    async with engine.connect() as connection:
+        rows = await connection.execute(running.order_by(campaigns.c.campaign_no).limit(_RUNNING_MAX))
+        return [_of_row(row) for row in rows]
 
 
 async def campaign_ids(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:

@@ -1,8 +1,10 @@
 """Taking down where customers may be contacted.
 
-    say        what was said of many customers and channels, each for itself
-    say_one    of one
-    read       what holds for a customer, and all that was said
+    say           what was said of many customers and channels, each for itself
+    say_one       of one
+    say_herself   what a customer says of her own channels, on a page of ours
+    read          what holds for a customer, and all that was said
+    holding       what holds for a customer
 
 Of a thousand it is one transaction of a few statements after the customers are looked up: what holds so far, what is new, and
 what follows from it (see ``customers.refused``). A statement takes its turn with merges by the customers' rows.
@@ -10,8 +12,9 @@ what follows from it (see ``customers.refused``). A statement takes its turn wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -23,7 +26,14 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.consents import queries
 from service.consents.queries import Said, Statement
-from service.consents.schemas import ConsentAnswer, ConsentItem, ConsentRequest, ConsentResponse, ConsentsResponse
+from service.consents.schemas import (
+    ConsentAnswer,
+    ConsentItem,
+    ConsentRequest,
+    ConsentResponse,
+    ConsentsResponse,
+    Status,
+)
 from service.customers import actions as customers
 from service.customers import refused, rows
 from service.customers.directory import ATTEMPTS, CustomerDirectory
@@ -38,8 +48,27 @@ AHEAD_MAX = timedelta(minutes=5)
 """How far a teller's clock may be ahead of ours, as a reporter's of grants."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
+HERSELF = 0
+"""No key told us: the customer did, on a page of ours."""
+
 _SAID_AT_ONCE = 1_000
 """A longer batch is cut: whoever else is told something of the brand's customers waits while one is written."""
+
+
+class Word(msgspec.Struct, frozen=True):
+    """What somebody says of one channel. ``at`` is when she said so; ``None``: now."""
+
+    channel: str
+    status: Status
+    source: str
+    at: datetime | None = None
+
+
+class _Teller(msgspec.Struct, frozen=True):
+    """Who tells us: a key of the brand's, or the customer herself."""
+
+    brand: Brand
+    api_key_id: int
 
 
 async def say(
@@ -50,7 +79,10 @@ async def say(
     for start in range(0, len(items), _SAID_AT_ONCE):
         part = [_checked(item, now) for item in items[start : start + _SAID_AT_ONCE]]
         good = [item for item in part if isinstance(item, ConsentItem)]
-        said = iter(await _say(state, principal, good, now) if good else [])
+        refs = [item.customer for item in good]
+        words = [Word(item.channel, item.status, item.source, item.at) for item in good]
+        people = partial(customers.resolve, state, principal.brand, refs)
+        said = iter(await _say(state, _Teller(principal.brand, principal.api_key_id), words, people, now) if good else [])
         answers += [item if isinstance(item, Problem) else next(said) for item in part]
     return answers
 
@@ -70,6 +102,23 @@ async def say_one(
     return answer
 
 
+async def say_herself(
+    state: State, brand: Brand, number: int, wanted: Sequence[Word], *, now: datetime
+) -> list[ConsentAnswer | Problem]:
+    """The same of one customer, by our number of her, who says so herself."""
+
+    async def herself() -> list[Known | Problem]:
+        return [await customers.by_number(state, brand, number)] * len(wanted)
+
+    return await _say(state, _Teller(brand, HERSELF), wanted, herself, now) if wanted else []
+
+
+async def holding(state: State, known: Known) -> dict[str, bool]:
+    """The channels of which anything was said of a customer, each with whether she refuses it."""
+    said = await queries.current(state.pool, (known.customer, *known.former))
+    return {each.channel: each.refused for each in said}
+
+
 async def read(state: State, brand: Brand, own_id: str, *, before: Position | None, limit: int) -> ConsentsResponse:
     """What holds for a customer, and a page of all that was said of her."""
     known = await customers.find(state, brand, CustomerRef(id=own_id), now=True)
@@ -87,13 +136,17 @@ async def read(state: State, brand: Brand, own_id: str, *, before: Position | No
 
 
 async def _say(
-    state: State, principal: Principal, items: Sequence[ConsentItem], now: datetime
+    state: State,
+    teller: _Teller,
+    words: Sequence[Word],
+    find_people: Callable[[], Awaitable[list[Known | Problem]]],
+    now: datetime,
 ) -> list[ConsentAnswer | Problem]:
-    """Look the customers up, as reports would, and take down what was said of each."""
+    """Find the customers, one for each of ``words``, and take down what was said of each."""
     directory: CustomerDirectory = state.customers
     pool: asyncpg.Pool[Any] = state.pool
     for _ in range(ATTEMPTS):
-        people = await customers.resolve(state, principal.brand, [item.customer for item in items])
+        people = await find_people()
         generations = {known.customer: known.generation for known in people if isinstance(known, Known)}
         numbers = generations.keys()
         try:
@@ -101,7 +154,7 @@ async def _say(
                 # Merged with others, or split from one of them, since she was looked up.
                 moved = generations.items() - (await rows.lock_each(connection, numbers)).items()
                 former = await rows.former_of(connection, numbers)
-                answers = [] if moved else await _take_down(connection, principal, items, people, now)
+                answers = [] if moved else await _take_down(connection, teller, words, people, now)
         except asyncpg.DeadlockDetectedError:
             continue
         # What was read before the commit must not be remembered behind it.
@@ -113,14 +166,14 @@ async def _say(
 
 async def _take_down(
     connection: queries.Connection,
-    principal: Principal,
-    items: Sequence[ConsentItem],
+    teller: _Teller,
+    spoken: Sequence[Word],
     people: Sequence[Known | Problem],
     now: datetime,
 ) -> list[ConsentAnswer | Problem]:
     wanted = {
         index: Said(known.customer, known.named, item.channel, item.at or now, item.status == "refused", item.source)
-        for index, (item, known) in enumerate(zip(items, people, strict=True))
+        for index, (item, known) in enumerate(zip(spoken, people, strict=True))
         if isinstance(known, Known)
     }
     found = dict(zip(wanted, await queries.standing(connection, list(wanted.values())), strict=True))
@@ -131,14 +184,14 @@ async def _take_down(
         was_said, before = found[index]
         last = holds.setdefault((said.customer, said.channel), before)
         # Without a time it says that it is so: if it is, there is nothing to say.
-        is_so = items[index].at is None and last is not None and (last.refused, last.source) == (said.refused, said.source)
+        is_so = spoken[index].at is None and last is not None and (last.refused, last.source) == (said.refused, said.source)
         if was_said or said.words in words or is_so:
             continue
         new[said] = index
         words.add(said.words)
         if last is None or (said.at, said.refused) >= (last.at, last.refused):
             holds[said.customer, said.channel] = said
-    stored = await _store(connection, principal, list(new), now)
+    stored = await _store(connection, teller, list(new), now)
 
     answers: list[ConsentAnswer | Problem] = []
     for index, known in enumerate(people):
@@ -153,13 +206,11 @@ async def _take_down(
     return answers
 
 
-async def _store(
-    connection: queries.Connection, principal: Principal, new: Sequence[Said], now: datetime
-) -> dict[Said, Statement]:
+async def _store(connection: queries.Connection, teller: _Teller, new: Sequence[Said], now: datetime) -> dict[Said, Statement]:
     if not new:
         return {}
-    brand = principal.brand
-    stored = await queries.insert(connection, brand.brand_id, new, recorded_at=now, recorded_by=principal.api_key_id)
+    brand = teller.brand
+    stored = await queries.insert(connection, brand.brand_id, new, recorded_at=now, recorded_by=teller.api_key_id)
     await refused.bring_up(connection, brand, sorted({said.customer for said in new}))
     return stored
 
@@ -181,6 +232,6 @@ def _shown(said: Statement) -> ConsentResponse:
         at=said.at,
         source=said.source,
         recorded_at=said.recorded_at,
-        recorded_by=key_id(said.recorded_by),
+        recorded_by="customer" if said.recorded_by == HERSELF else key_id(said.recorded_by),
         said_of=public_number(said.customer),
     )

@@ -50,7 +50,8 @@ async def put_consent(
     """Say whether a customer may be contacted on a channel.
 
     What she does there while she refuses it is not paid, from `at` on until she grants it again: by when it happens, in
-    whichever order we are told. The same again changes nothing. Another process of the API follows within a second.
+    whichever order we are told. The same again changes nothing. Another process of the API follows within a second. The
+    channel `rewards` stands for all: who refuses it is not rewarded for anything.
     """
     if not _CHANNEL.fullmatch(channel):
         raise Problem("not_found", "A channel is lower case, at most 32 characters, such as email.")

@@ -63,7 +63,7 @@ class ConsentBatch(Batch[ConsentItem]):
 
 
 class ConsentResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said of a channel, when and where, and when and by which key we were told.
+    """What was said of a channel, when and where, and when and by which key we were told: ``customer`` is she herself.
 
     ``said_of`` is our number of the customer it was said of: after a merge it may be one that was merged into her.
     """

@@ -1,6 +1,6 @@
 """Finding out who is meant, and saying who is one.
 
-resolve, find, by_number    from what the brand calls a customer to who she is in the book
+resolve, find, by_number, find_number    from what the brand calls a customer to who she is in the book
 find_active                 the same for a redemption: whether she may
 settle_group                what to do when the ledger says that she has moved
 look                        her balance, or her points, as she is now
@@ -110,6 +110,13 @@ async def by_number(state: State, brand: Brand, number: int) -> Known:
     """Who the customer of a number is now that was given out before: a link's, say."""
     directory: CustomerDirectory = state.customers
     return await directory.by_number(brand, number)
+
+
+async def find_number(state: State, brand: Brand, number: int) -> Known | None:
+    """The same, if it is a number of the brand's."""
+    directory: CustomerDirectory = state.customers
+    known = await directory.find_number(brand, number)
+    return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
 
 
 async def settle_group(state: State, brand: Brand, customer: int) -> Known:

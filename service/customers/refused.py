@@ -1,6 +1,6 @@
 """When a customer refused to be contacted where: what follows from all that was said, and how other processes hear of it.
 
-    has_refused    whether she had refused a channel at a time
+    has_refused    whether she had refused a channel at a time, or to be rewarded at all
     is_promised    whether a link is older than that
     bring_up       work out what follows from the rows of ``consent``, for those of whom something was said or who were merged
     changed        whose was worked out anew since
@@ -30,6 +30,9 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 
 Refused: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 """Channels, each with the times at which she began to refuse it, ended, began again ..., in microseconds since 1970."""
+
+ALL = "rewards"
+"""What stands for every channel: who refuses this wants no rewards, wherever she acts."""
 
 TURNS_MAX = 32
 """Of so many beginnings and ends a channel has the last; what is older is in the history, and no longer counts."""
@@ -122,9 +125,9 @@ def refused_of(kept: str | None) -> Refused:
 
 
 def has_refused(refused: Refused, channel: str, at: datetime) -> bool:
-    """Whether she had refused the channel at that time: from the very moment on at which she said so."""
+    """Whether she had refused the channel at that time, or all: from the very moment on at which she said so."""
     moment = (at - _EPOCH) // _MICROSECOND
-    return any(named == channel and bisect_right(times, moment) % 2 for named, times in refused)
+    return any(named in {channel, ALL} and bisect_right(times, moment) % 2 for named, times in refused)
 
 
 def is_promised(refused: Refused, channel: str, minted_at: datetime) -> bool:

@@ -28,7 +28,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import Campaign, Standing, claimed_grade
 from service.customers import actions as customers
-from service.customers.refused import is_promised
+from service.customers.refused import ALL, has_refused, is_promised
 from service.customers.rows import Known
 from service.grants.consent import not_paid
 from service.grants.deciding import decide, decide_one
@@ -157,8 +157,8 @@ async def claim(
     act = await _act_of_link(state, link, brand, grade, received_at)
     if not isinstance(act, Act):
         return _ignored(act)
-    # What a link promised is kept to whoever refused the channel only afterwards.
-    refused = not is_promised(known.refused, link.channel, link.minted_at)
+    # What a link promised is kept to whoever refused the channel only afterwards; but not to who wants no rewards any more.
+    refused = not is_promised(known.refused, link.channel, link.minted_at) or has_refused(known.refused, ALL, received_at)
     if refused or await campaign_is_paused(state, link.campaign_no):
         before = await decided(state, link, known, brand, received_at)
         if before is not None:

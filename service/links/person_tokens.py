@@ -1,7 +1,7 @@
 """Person tokens: what a short-lived link to a customer's own pages says, signed.
 
     sign      claims in, a token out
-    verify    a token in, its claims out, or ``LinkRefused`` with the reasons of ``link_tokens``
+    verify    a token in, its claims out, or ``PageClosed`` with the reasons of ``link_tokens``
 
 A person token opens something of a customer's, such as her wallet, and pays nothing. It is signed as a link token is, but of
 another type and with other claims, exactly ``iss aud sub k iat exp``: so neither passes for the other, and each is only taken
@@ -55,6 +55,14 @@ class PersonClaims(msgspec.Struct, frozen=True, gc=False):
     expires_at: int
 
 
+class PageClosed(LinkRefused):
+    """This token is not honoured. ``brand`` is whose page it opened, when it is ours and has merely expired."""
+
+    def __init__(self, refusal: LinkRefusal, brand: str | None = None) -> None:
+        super().__init__(refusal)
+        self.brand = brand
+
+
 class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     iss: str
     aud: str
@@ -87,12 +95,12 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
     """
     try:
         payload = _payload_of(signed_payload(token, keys, TYPE))
-    except ValueError:
-        raise LinkRefused(LinkRefusal.FORGED) from None
+    except (ValueError, LinkRefused):
+        raise PageClosed(LinkRefusal.FORGED) from None
     if payload.aud not in hosts or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
-        raise LinkRefused(LinkRefusal.FORGED)
+        raise PageClosed(LinkRefusal.FORGED)
     if payload.exp <= now:
-        raise LinkRefused(LinkRefusal.EXPIRED)
+        raise PageClosed(LinkRefusal.EXPIRED, payload.iss)
     return PersonClaims(
         kind=kind,
         brand=payload.iss,

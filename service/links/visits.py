@@ -26,7 +26,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
-from service.customers.refused import is_promised
+from service.customers.refused import ALL, has_refused, is_promised
 from service.customers.rows import Known
 from service.database import is_away
 from service.grants import actions as grants
@@ -289,7 +289,9 @@ async def _offer(state: State, link: _Found, page: Page) -> Answer:
         page = Page.NOTHING_TO_EARN
     elif before := await _decided(state, link):
         page, points = page_of(before), before.points
-    elif not is_promised(link.known.refused, link.row.channel, link.row.minted_at):
+    elif not is_promised(link.known.refused, link.row.channel, link.row.minted_at) or has_refused(
+        link.known.refused, ALL, link.now
+    ):
         page = Page.NOTHING_TO_EARN
     elif link.is_paused:
         page = Page.PAUSED

@@ -35,6 +35,7 @@ LOOK_UP_TABLES = {
     "verification",
     "consent",
     "parted",
+    "preference",
     "link",
     "link_code",
     "link_revocation",

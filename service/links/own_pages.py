@@ -1,0 +1,136 @@
+"""A customer's own pages: how a short-lived token opens one, and what is said where it does not.
+
+    open_page      who is shown what, or ``NotShown``
+    address_of     where such a page is, with a token of its own
+    answered       what a route of such a page answers, also when it cannot
+
+A page is for a person; a program that asks for JSON gets the same as JSON, and a problem where a person gets a page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from service.brands.book_clocks import BookClocks
+from service.brands.brand import Brand
+from service.customers import actions as customers
+from service.customers.rows import Known
+from service.database import is_away
+from service.links.link_host import LinkHost
+from service.links.link_tokens import LinkRefusal
+from service.links.pages import Answer, Page, page_of_error, respond
+from service.links.person_tokens import LIFE_S, PageClosed, PersonClaims, PersonKind, sign, verify
+from service.problems import Problem
+
+PATIENCE_S = 3.0
+"""How long a customer waits for us before she is told to try again."""
+
+Headers = Mapping[str, str]
+
+
+class OwnPage(msgspec.Struct, frozen=True):
+    """Whose page it is. ``now`` is by the brand's clock."""
+
+    brand: Brand
+    known: Known
+    now: datetime
+
+
+class NotShown(Exception):
+    """This page is not shown; ``page`` says why to the customer of ``brand``."""
+
+    def __init__(self, page: Page, brand: Brand | None = None) -> None:
+        super().__init__(page.value)
+        self.page = page
+        self.brand = brand
+
+
+async def open_page(state: State, token: str, kind: PersonKind, headers: Headers, *, now: datetime) -> OwnPage:
+    """Whose page a token of ``kind`` opens."""
+    host: LinkHost = state.link_host
+    try:
+        claims = verify(token, host.keys, kind=kind, hosts=host.hosts(headers), now=int(now.timestamp()))
+    except PageClosed as closed:
+        if closed.refusal is not LinkRefusal.EXPIRED or closed.brand is None:
+            raise NotShown(Page.NOT_FOUND) from None
+        raise NotShown(Page.PAGE_EXPIRED, host.last_known.brand(closed.brand)) from None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            brand: Brand | None = await state.brands.by_code(claims.brand)
+            if brand is None or not host.is_at_home(brand, headers):
+                raise NotShown(Page.NOT_FOUND)
+            known = await customers.find_number(state, brand, claims.customer)
+            if known is None:
+                raise NotShown(Page.NOT_FOUND)
+            clocks: BookClocks = state.clocks
+            return OwnPage(brand, known, await clocks.at(brand, now))
+    except Exception as error:
+        if not is_away(error):
+            raise
+        raise NotShown(Page.BUSY, host.last_known.brand(claims.brand)) from None
+
+
+def address_of(host: LinkHost, page: OwnPage, kind: PersonKind, *, now: datetime, life_s: int | None = None) -> str:
+    """Where the customer's page of ``kind`` is, below the host that she is on."""
+    issued_at = int(now.timestamp())
+    claims = PersonClaims(
+        kind=kind,
+        brand=page.brand.code,
+        host=host.host_of(page.brand),
+        customer=page.known.customer,
+        issued_at=issued_at,
+        expires_at=issued_at + (life_s or LIFE_S[kind]),
+    )
+    return f"{host.base_url_of(page.brand)}/{kind}/{sign(claims, host.keys)}"
+
+
+async def answered(
+    request: Request[Any, Any, Any],
+    show: Callable[[Headers, datetime], Awaitable[Answer | msgspec.Struct]],
+    *,
+    as_json: bool = False,
+) -> Response[Any]:
+    """What ``show`` makes of a request, as a page or as JSON; or why it makes nothing of it.
+
+    ``as_json``: only programs make such a request.
+    """
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        made = await show(headers, datetime.now(UTC))
+    except NotShown as not_shown:
+        if as_json or wants_json(headers):
+            raise Problem(*_PROBLEMS[not_shown.page]) from None
+        language = headers.get("accept-language", "")
+        made = respond(not_shown.page, brand=not_shown.brand, accept_language=language)
+    except Exception as error:
+        if as_json or wants_json(headers) or isinstance(error, HTTPException):
+            raise
+        made = page_of_error(error)
+    if not isinstance(made, Answer):
+        return Response(made, headers={"Cache-Control": "no-store", "Vary": "Accept"})
+    return Response(
+        b"" if request.method == "HEAD" else made.content.encode(),
+        status_code=made.status_code,
+        headers={**made.headers, "Vary": "Accept"},
+    )
+
+
+def wants_json(headers: Headers) -> bool:
+    """Whether it is a program that asks."""
+    accept = headers.get("accept", "")
+    return "json" in accept and "html" not in accept
+
+
+_PROBLEMS: Mapping[Page, tuple[str, str]] = {
+    Page.NOT_FOUND: ("not_found", "There is no such page."),
+    Page.PAGE_EXPIRED: ("link_expired", "The page's link has expired."),
+    Page.BUSY: ("database_unavailable", "The page could not be made; try again."),
+}

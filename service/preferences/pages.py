@@ -1,0 +1,59 @@
+"""The preferences as a page: a form that works without JavaScript."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from service.brands.brand import Brand
+from service.pages.rendering import Answer, environment, render, words_for
+from service.preferences.schemas import FREQUENCIES, ChannelRequest, Frequency, PreferencesRequest, PreferencesResponse
+
+_FIELDS_MAX = 100
+
+_templates = environment(Path(__file__).parent / "templates")
+
+
+def preferences_page(brand: Brand, preferences: PreferencesResponse, *, is_from_elsewhere: bool = False) -> Answer:
+    """Show the form as it stands. ``is_from_elsewhere``: another site's page tried to send it in her name."""
+    words = words_for(brand)
+    labels = [
+        (each.channel, words.say(key) if words.has(key := f"channel.{each.channel}") else each.channel, each.status)
+        for each in preferences.channels
+    ]
+    return render(
+        _templates,
+        "preferences.html",
+        brand=brand,
+        words=words,
+        title=words.say("preferences.title"),
+        status=403 if is_from_elsewhere else 200,
+        channels=labels,
+        frequencies=[(each, words.say(f"preferences.{each}")) for each in FREQUENCIES],
+        preferences=preferences,
+        is_from_elsewhere=is_from_elsewhere,
+    )
+
+
+def read_form(body: bytes, preferences: PreferencesResponse) -> PreferencesRequest | None:
+    """What the form says, given what it was made of; ``None`` when it is no form of ours.
+
+    A box that was ticked for her and that she left so is no consent: only what she changes is taken down.
+    """
+    try:
+        fields = parse_qs(body.decode(), max_num_fields=_FIELDS_MAX, errors="strict")
+    except ValueError:
+        return None
+    ticked, shown = set(fields.get("channel", ())), set(fields.get("shown", ()))
+    frequency: Frequency | None = next((each for each in FREQUENCIES if fields.get("frequency") == [each]), None)
+    if frequency is None:
+        return None
+    return PreferencesRequest(
+        channels=[
+            ChannelRequest(channel=each.channel, status="granted" if each.channel in ticked else "refused")
+            for each in preferences.channels
+            if each.channel in shown and (each.channel in ticked) is not (each.status != "refused")
+        ],
+        frequency=frequency,
+        rewards="rewards" in fields,
+    )

@@ -1,0 +1,109 @@
+"""Preferences over HTTP: a page and the same as JSON, by a link that lives some weeks; and for the brand's systems to read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from litestar import HttpMethod, Request, Response, get, post, put, route
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from service.auth.guards import requires
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.customers import actions as customers
+from service.customers.schemas import CustomerRef
+from service.links import claim_receipts
+from service.links.claim_receipts import ClaimReceipt
+from service.links.evidence import is_pressed_on_our_page
+from service.links.link_host import LinkHost
+from service.links.own_pages import Headers, OwnPage, answered, open_page, wants_json
+from service.links.pages import Page
+from service.links.person_tokens import PersonKind
+from service.openapi import problems
+from service.pages.rendering import Answer, redirect
+from service.preferences import actions
+from service.preferences.pages import preferences_page, read_form
+from service.preferences.schemas import Earned, PreferencesAnswer, PreferencesRequest, PreferencesResponse
+from service.problems import not_found
+
+
+@get(
+    "/v1/customers/{customer_id:str}/preferences",
+    guards=[requires(Scope.CUSTOMERS_READ)],
+    tags=["customers"],
+    responses=problems("not_found"),
+)
+async def get_preferences(
+    customer_id: FromPath[str], principal: NamedDependency[Principal], state: State
+) -> PreferencesResponse:
+    """What a customer has chosen: where and how often she wants to hear of the brand, and whether she wants rewards."""
+    brand = principal.brand
+    known = await customers.find(state, brand, CustomerRef(id=customer_id), now=True)
+    if known is None:
+        raise not_found("customer")
+    return await actions.read(state, OwnPage(brand, known, await state.clocks.now(brand)))
+
+
+@route("/preferences/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
+async def show_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show a customer what she has chosen."""
+
+    async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
+        page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
+        preferences = await actions.read(state, page)
+        return preferences if wants_json(headers) else preferences_page(page.brand, preferences)
+
+    return await answered(request, show)
+
+
+@put("/preferences/{token:str}", include_in_schema=False)
+async def put_preferences(
+    token: FromPath[str], data: JSONBody[PreferencesRequest], state: State, request: Request[Any, Any, Any]
+) -> Response[Any]:
+    """Take down what a customer chooses, for pages that the brand makes itself."""
+
+    async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
+        page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
+        earned = await actions.answer(state, page, data)
+        return PreferencesAnswer(await actions.read(state, page), earned)
+
+    return await answered(request, show, as_json=True)
+
+
+@post("/preferences/{token:str}", status_code=200, include_in_schema=False)
+async def post_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
+    """Take down what the form says, and go on to a page that says so and has no token in its address."""
+    body = await request.body()
+
+    async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
+        page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
+        preferences = await actions.read(state, page)
+        form = read_form(body, preferences)
+        if form is None or not is_pressed_on_our_page(headers):
+            return preferences_page(page.brand, preferences, is_from_elsewhere=True)
+        return _thank(state, page, await actions.answer(state, page, form), now)
+
+    return await answered(request, show)
+
+
+def _thank(state: State, page: OwnPage, earned: Earned, now: datetime) -> Answer:
+    host: LinkHost = state.link_host
+    is_paid = earned.outcome == "granted" and not earned.replayed
+    receipt = ClaimReceipt(
+        brand=page.brand.code,
+        destination_no=0,
+        campaign_no=0,
+        campaign_version=0,
+        page=Page.PREFERENCES_REWARDED if is_paid else Page.PREFERENCES_SAVED,
+        points=earned.points if is_paid else 0,
+        balance=earned.balance if is_paid else None,
+        issued_at=int(now.timestamp()),
+    )
+    return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
+
+
+route_handlers: list[Any] = [get_preferences, show_preferences, put_preferences, post_preferences]

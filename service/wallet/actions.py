@@ -1,0 +1,32 @@
+"""What is in a wallet: read in three statements, the customer, her balance and a page of her statement."""
+
+from __future__ import annotations
+
+from litestar.datastructures import State
+
+from ledger import Ledger
+from service.brands.brand import Brand
+from service.customers import actions as customers
+from service.customers.rows import Known
+from service.customers.schemas import CustomerRef, StatementEntry
+from service.pagination import Page, page
+from service.wallet.schemas import WalletResponse
+
+HISTORY_LINES = 20
+
+
+async def wallet_of(state: State, brand: Brand, own_id: str, *, after: int | None) -> WalletResponse:
+    """The wallet of a brand's own customer."""
+    known = await customers.find(state, brand, CustomerRef(id=own_id), now=True)
+    if known is None:
+        return WalletResponse.of(brand, None, None, Page(items=[], next=None))
+    return await wallet(state, brand, known, after=after)
+
+
+async def wallet(state: State, brand: Brand, known: Known, *, after: int | None) -> WalletResponse:
+    """The wallet of a customer; ``after`` is the ``next`` of the page of her history before."""
+    ledger: Ledger = state.ledger
+    known, has = await customers.look(state, brand, known)
+    entries = await ledger.statement(brand.book, known.customer, before=after, limit=HISTORY_LINES + 1)
+    shown = [StatementEntry.of(entry, brand.book.book_id) for entry in entries]
+    return WalletResponse.of(brand, known.customer, has, page(shown, limit=HISTORY_LINES, cursor=lambda entry: entry.seq))

@@ -1,0 +1,57 @@
+"""Wallets on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ledger import Balance
+from service.brands.brand import Brand
+from service.customers.schemas import LotResponse, StatementEntry
+from service.identifiers import customer_id as public_number
+from service.pagination import Page
+from service.wallet.progress import Progress, progress
+
+
+class Money(msgspec.Struct, frozen=True):
+    """An amount in minor units (cents, pence, yen) of a currency."""
+
+    minor_units: int
+    currency: str
+
+
+class WalletResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer has, as of ``balance_seq``, what happened of late, and how far it is to her next reward.
+
+    ``customer`` is our number of her, null for one nobody has reported yet. ``worth`` is what her balance pays, rounded
+    down; null where the brand has not said what points are worth. ``history`` is newest first.
+    """
+
+    customer: str | None
+    points_name: str
+    balance: int
+    held: int
+    pending: int
+    worth: Money | None
+    lots: Sequence[LotResponse]
+    progress: Progress
+    history: Page[StatementEntry]
+    balance_seq: int
+
+    @classmethod
+    def of(cls, brand: Brand, customer: int | None, has: Balance | None, history: Page[StatementEntry]) -> WalletResponse:
+        """The answer; ``None`` for a customer nobody knows."""
+        balance = has.spendable if has else 0
+        return cls(
+            customer=None if customer is None else public_number(customer),
+            points_name=brand.points_name,
+            balance=balance,
+            held=has.held if has else 0,
+            pending=has.pending if has else 0,
+            worth=None if brand.point_value is None else Money(brand.point_value.worth(balance), brand.currency),
+            lots=[LotResponse(lot.points, lot.expires_on, lot.account_class.name.lower()) for lot in has.lots] if has else [],
+            progress=progress(balance, brand.goals),
+            history=history,
+            balance_seq=has.seq if has else 0,
+        )

@@ -1,0 +1,19 @@
+"""Pages of a customer's own, as a test opens them."""
+
+from __future__ import annotations
+
+import time
+
+from service.links.link_host import LinkHost
+from service.links.person_tokens import LIFE_S, PersonClaims, PersonKind, sign
+from tests.api_fixtures import Api
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+
+
+def own_page(api: Api, kind: PersonKind, customer: int = 1, *, brand: str | None = None, age_s: int = 0) -> str:
+    """The path of a page, as if it had been made so long ago."""
+    host: LinkHost = api.app.state.link_host
+    made_at = int(time.time()) - age_s
+    claims = PersonClaims(kind, brand or api.brand.code, host.host, customer, made_at, made_at + LIFE_S[kind])
+    return f"/{kind}/{sign(claims, host.keys)}"
