@@ -1,6 +1,6 @@
 """Minting links.
 
-    mint    three round trips and two transactions for a whole batch: customers, destinations, links; one more for short ones
+    mint    three round trips and two transactions for a thousand: customers, destinations, links; one more for short ones
 
 A link's id is the event key of what it will report, so asking for the same link twice gives the same link: what was stored
 first is what is signed, also its times. Under a newer signing key the URL and the code differ, and the link is still the same.
@@ -29,13 +29,15 @@ from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.refused import has_refused, is_promised
 from service.customers.rows import Known
+from service.grants.actions import LOOKED_UP_AT_ONCE
 from service.links import link_tokens
 from service.links.codes import code_hash, code_of
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkClaims, LinkKind, LinkMode
 from service.links.queries import LinkRow, links_by_id
-from service.links.schemas import LinkRequest, MintedLink
+from service.links.schemas import LinkBatch, LinkRequest, MintedLink
 from service.links.tables import destination, link, link_code
+from service.pieces import Room, in_pieces
 from service.problems import Problem, invalid_field
 
 LIFE_AFTER_CAMPAIGN = timedelta(hours=72)
@@ -45,7 +47,9 @@ LIFE_MAX = timedelta(days=366)
 LIFE_ASKED_MAX = timedelta(days=5 * 366)
 """The longest life that may be asked for: print lasts."""
 
-_SIGNED_AT_ONCE = 8
+MINTED_AT_ONCE = 1_000
+"""A longer batch is cut, so that others get their turn in between."""
+_SIGNED_ON_THE_LOOP = 8
 """Signing takes some 40 µs: a few are not worth a thread."""
 
 _LABEL_IT = "give `link` a label of its own for another one"
@@ -63,15 +67,28 @@ class _Draft(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-async def mint(
-    state: State, principal: Principal, items: Sequence[LinkRequest | Problem], *, now: datetime
-) -> list[MintedLink | Problem]:
+async def mint(state: State, principal: Principal, batch: LinkBatch, *, now: datetime) -> list[MintedLink | Problem]:
     """Mint a link for each item, in order; what is wrong with one item is its own problem."""
+    room: Room = state.room
+    minted: list[MintedLink | Problem] = []
+    async with room.of(min(len(batch), MINTED_AT_ONCE)):
+        for start in range(0, len(batch), MINTED_AT_ONCE):
+            minted += await _mint(state, principal, await batch.items(start, start + MINTED_AT_ONCE), now)
+    return minted
+
+
+async def _mint(
+    state: State, principal: Principal, items: Sequence[LinkRequest | Problem], now: datetime
+) -> list[MintedLink | Problem]:
     host: LinkHost = state.link_host
     brand = principal.brand
     named = {item.campaign for item in items if isinstance(item, LinkRequest)}
     campaigns = {name: await campaign_by_id(state, brand, name) for name in named}
-    drafts = [item if isinstance(item, Problem) else _draft(item, brand, campaigns[item.campaign], now) for item in items]
+
+    def read(item: LinkRequest | Problem) -> _Draft | Problem:
+        return item if isinstance(item, Problem) else _draft(item, brand, campaigns[item.campaign], now)
+
+    drafts = await in_pieces(read, items)
     problems = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, Problem)}
     rows: dict[int, _NewLink] = {}
     for index, row in (await _rows(state, principal, drafts, now)).items():
@@ -125,12 +142,12 @@ async def _rows(
     if not good:
         return {}
     brand = principal.brand
-    resolved = await customers.resolve(
-        state,
-        brand,
-        [draft.request.customer for draft in good.values()],
-        may_attach=Scope.CUSTOMERS_WRITE in principal.scopes,
-    )
+    may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
+    refs = [draft.request.customer for draft in good.values()]
+    resolved: list[Known | Problem] = []
+    for start in range(0, len(refs), LOOKED_UP_AT_ONCE):
+        part = refs[start : start + LOOKED_UP_AT_ONCE]
+        resolved += await customers.resolve(state, brand, part, may_attach=may_attach)
     # Of the few who were ever merged it is asked anew: a link is for good, and what is remembered of them may be old.
     resolved = [
         await _anew(state, brand, known) if isinstance(known, Known) and known.generation else known for known in resolved
@@ -413,7 +430,7 @@ def _claims(row: LinkRow, brand: Brand, host: LinkHost) -> LinkClaims:
 
 
 async def _sign(claims: Sequence[LinkClaims], host: LinkHost) -> list[str]:
-    if len(claims) <= _SIGNED_AT_ONCE:
+    if len(claims) <= _SIGNED_ON_THE_LOOP:
         return link_tokens.sign_many(claims, host.keys)
     return await asyncio.to_thread(link_tokens.sign_many, claims, host.keys)
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import base64
 import enum
+import functools
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Literal
@@ -168,7 +170,21 @@ def sign(claims: LinkClaims, keys: LinkKeys) -> str:
 
 def sign_payload(payload: Mapping[str, str | int], keys: LinkKeys, token_type: str) -> str:
     """Sign any payload as a token of a type."""
-    return jwt.encode(dict(payload), keys.signing, algorithm=ALGORITHM, headers={"kid": keys.kid, "typ": token_type})
+    signed = f"{_header(keys.kid, token_type)}.{_segment(payload)}"
+    return f"{signed}.{_base64url(keys.signing.sign(signed.encode()))}"
+
+
+@functools.cache
+def _header(kid: str, token_type: str) -> str:
+    return _segment({"alg": ALGORITHM, "kid": kid, "typ": token_type})
+
+
+# All in ASCII, as JSON may be written: a token must not change because a faster encoder writes otherwise.
+_json_of = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _segment(part: Mapping[str, str | int]) -> str:
+    return _base64url(_json_of(dict(part)).encode())
 
 
 def sign_many(claims: Iterable[LinkClaims], keys: LinkKeys) -> list[str]:

@@ -41,13 +41,13 @@ from service.problems import Problem, problem_of, send_problem
 async def mint_links(
     data: JSONBody[LinkBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> LinkResults:
-    """Mint reward links.
+    """Mint reward links, up to 10,000 at a time.
 
     The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item
     alone.
     """
     await count_items(request, principal, len(data))
-    minted = await actions.mint(state, principal, await data.items(), now=await state.clocks.now(principal.brand))
+    minted = await actions.mint(state, principal, data, now=await state.clocks.now(principal.brand))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 

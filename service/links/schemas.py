@@ -16,7 +16,7 @@ from service.links.link_tokens import LinkKind, LinkMode
 from service.links.queries import LinkRow
 from service.problems import Problem, ProblemDocument
 
-LINKS_MAX = 1_000
+LINKS_MAX = 10_000
 
 
 class MintedLink(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ class LinkRequest(Body, frozen=True):
 
 
 class LinkBatch(Batch[LinkRequest]):
-    """``{"links": [...]}``, 1 to 1,000 of them."""
+    """``{"links": [...]}``, 1 to 10,000 of them."""
 
     member: ClassVar[str | None] = "links"
     items_max: ClassVar[int] = LINKS_MAX

@@ -99,6 +99,15 @@ def test_the_same_claims_always_give_the_same_token() -> None:
     assert link_tokens.sign_many([CLAIMS, CLAIMS], KEYS) == [TOKEN, TOKEN]
 
 
+def test_a_token_is_spelled_as_ever() -> None:
+    """A link that was minted before must be the same when it is minted again."""
+    named = msgspec.structs.replace(CLAIMS, message_id='Grüße "1" ☀')
+    assert link_tokens.sign(named, KEYS) == jwt.encode(
+        {**PAYLOAD, "m": named.message_id}, KEYS.signing, algorithm="EdDSA", headers={"kid": KEY.kid, "typ": "rl+jwt"}
+    )
+    assert hashlib.sha256(TOKEN.encode()).hexdigest() == "38d49154881a37e535549b4cde62281e2ec5fdb27d86c7f56326eba40f1360b1"
+
+
 def test_a_token_is_exactly_this() -> None:
     assert HEADER == {"alg": "EdDSA", "kid": "2026-11-01-1", "typ": "rl+jwt"}
     assert PAYLOAD == {

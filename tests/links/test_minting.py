@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -148,16 +149,42 @@ async def test_an_open_leads_nowhere_and_is_no_claim(api: Api) -> None:
         assert (refused["status"], refused["problem"]["errors"][0]["pointer"]) == (422, pointer), changed
 
 
-async def test_a_batch_holds_one_to_a_thousand_links(links: Links) -> None:
+async def test_a_batch_holds_one_to_ten_thousand_links(links: Links) -> None:
     client = links.api.client("messaging")
-    for items in [], [links.item()] * 1_001:
+    for items in [], [links.item()] * 10_001:
         answer = await client.post("/v1/links", json={"links": items})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
         assert answer.json()["errors"][0]["pointer"] == "/links"
-    results = await links.mint(*(links.item(f"C-{number}") for number in range(1_000)))
+    results = await links.mint(*(links.item(f"C-{number}") for number in range(1_001)), links.item("C-0"))
+    assert [result["status"] for result in results] == [201] * 1_001 + [200]
+    assert len({result["url"] for result in results}) == 1_001
+    assert [result["index"] for result in results] == list(range(1_002))
+
+
+@pytest.mark.slow
+@pytest.mark.one_process("looks whether this process answers others meanwhile")
+async def test_ten_thousand_links_are_minted_while_others_are_answered(links: Links) -> None:
+    """Prints the rate: `pytest -s -k ten_thousand_links`."""
+    items = [links.item(f"C-{number}") for number in range(10_000)]
+    waits: list[float] = []
+
+    async def ask() -> None:
+        while True:
+            began = time.perf_counter()
+            assert (await links.api.client(None).get("/health/live")).status_code == 200
+            waits.append(time.perf_counter() - began)
+            await asyncio.sleep(0.005)
+
+    asking = asyncio.create_task(ask())
+    began = time.perf_counter()
+    results = await links.mint(*items)
+    took_s = time.perf_counter() - began
+    asking.cancel()
     assert {result["status"] for result in results} == {201}
-    assert len({result["url"] for result in results}) == 1_000
-    assert [result["index"] for result in results] == list(range(1_000))
+    print(f"{len(items) / took_s:,.0f} links/s; others waited {max(waits) * 1000:.0f} ms at most")  # noqa: T201 - it is measured
+    # Of a call of seconds, nobody else may wait for a noticeable part.
+    assert len(waits) > 20
+    assert sorted(waits)[len(waits) // 2] < 0.1
 
 
 async def test_many_minting_the_same_links_at_once_get_the_same(links: Links) -> None:
