@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 import structlog
 
 from service import database, log
 from service.finance.due_poster import DuePoster
+from service.links import touch_counter, touch_keeper
 from service.settings import Settings
 
 FAILURE_REST_MAX_S = 30.0
@@ -35,11 +37,16 @@ class Agent(msgspec.Struct, frozen=True):
 
 async def run(settings: Settings, *, stop: asyncio.Event) -> None:
     """Run all agents until ``stop`` is set; what an agent has begun it finishes."""
-    pool = await database.create_pool(settings.database_url, database.WORKER_ROLE, size=2)
+    pool = await database.create_pool(settings.database_url, database.WORKER_ROLE, size=3)
     engine = database.create_engine(settings.database_url, database.WORKER_ROLE, size=1)
     structlog.get_logger().info("worker_started")
     try:
-        await keep_running([Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0)], stop=stop)
+        agents = [
+            Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
+            Agent("touch_counter", partial(touch_counter.run_once, pool), rest_s=5.0),
+            Agent("touch_keeper", partial(touch_keeper.run_once, pool), rest_s=600.0),
+        ]
+        await keep_running(agents, stop=stop)
     finally:
         pool.terminate()
         await engine.dispose()

@@ -27,10 +27,10 @@ END $$
 _RIGHTS = """
 GRANT SELECT, INSERT ON rewards.touch TO rewards_application;
 GRANT SELECT ON rewards.touch, rewards.touch_count TO rewards_worker;
-GRANT SELECT ON rewards.touch_count TO rewards_application;
+GRANT SELECT ON rewards.touch_count, rewards.touch_reader TO rewards_application;
 GRANT INSERT, UPDATE ON rewards.touch_count TO rewards_worker;
 GRANT SELECT, UPDATE ON rewards.touch_reader TO rewards_worker;
-INSERT INTO rewards.touch_reader (only_one, counted_until) VALUES (true, '-infinity');
+INSERT INTO rewards.touch_reader (only_one, counted_until) VALUES (true, now());
 """
 
 
@@ -59,7 +59,7 @@ def upgrade() -> None:
         postgresql_partition_by="LIST (slot)",
     )
     op.create_index("touch_by_message", "touch", ["message", "at"], schema="rewards")
-    op.create_index("touch_by_recording", "touch", ["recorded_at"], schema="rewards", postgresql_using="brin")
+    op.create_index("touch_by_recording", "touch", ["recorded_at"], schema="rewards")
     op.create_table(
         "touch_count",
         sa.Column("brand_id", sa.Integer(), nullable=False),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, MethodNotAllowedException
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 from litestar.types import ASGIApp, Receive, Send
 
 from service import log
@@ -22,8 +22,9 @@ from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX, decode_struct
 from service.grants.schemas import GrantAnswer
 from service.idempotency import REPLAYED
-from service.links import actions, app_links, code_claims, handoffs, link_tokens, qr_codes, visits
+from service.links import actions, app_links, code_claims, evidence_report, handoffs, link_tokens, qr_codes, visits
 from service.links.codes import normal_code
+from service.links.evidence_report import EvidenceResponse
 from service.links.pages import Answer, page_of_error
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, ScriptAnswer
 from service.links.visits import Visitor
@@ -77,6 +78,15 @@ async def confirm_claim(
     return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
 
 
+Days = Annotated[int, QueryParameter(ge=1, le=366, description="So many days, up to and with today (UTC).")]
+
+
+@get("/v1/links/evidence", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["links"])
+async def report_evidence(principal: NamedDependency[Principal], state: State, days: Days = 30) -> EvidenceResponse:
+    """Say what came to the brand's links: how much of it was people, and what machines were not paid."""
+    return await evidence_report.report(state, principal.brand, days=days, now=datetime.now(UTC))
+
+
 @get("/.well-known/jwks.json", cache_control=None, tags=["links"])
 async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]]]]:
     """Give the public keys of links as a JSON Web Key Set.
@@ -86,7 +96,7 @@ async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]
     return Response(link_tokens.jwks(state.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
 
 
-route_handlers: list[Any] = [mint_links, confirm_claim, list_link_keys]
+route_handlers: list[Any] = [mint_links, confirm_claim, report_evidence, list_link_keys]
 
 
 CONFIRMATION_BYTES_MAX = 4_096

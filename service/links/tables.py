@@ -86,7 +86,7 @@ touch = Table(
     CheckConstraint("grade IN ('A', 'B', 'C', 'D', 'X')", name="touch_grade_is_known"),
     CheckConstraint("masklen(network) = CASE family(network) WHEN 4 THEN 24 ELSE 48 END", name="touch_network_is_no_address"),
     Index("touch_by_message", "message", "at"),
-    Index("touch_by_recording", "recorded_at", postgresql_using="brin"),
+    Index("touch_by_recording", "recorded_at"),
     postgresql_partition_by="LIST (slot)",
 )
 
