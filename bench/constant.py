@@ -37,6 +37,12 @@ async def claim_link(token: FromPath[str]) -> GrantAnswer:
     return _ANSWER
 
 
+@get("/r/{token:str}")
+async def follow_link(token: FromPath[str]) -> GrantAnswer:
+    """Lead nowhere."""
+    return _ANSWER
+
+
 @get("/v1/customers/{customer_id:str}/balance")
 async def get_balance(customer_id: FromPath[str]) -> GrantAnswer:
     """Look nothing up."""
@@ -55,7 +61,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(port: int) -> None:
-    app: Any = Litestar([report_event, claim_link, get_balance, is_live], openapi_config=None, logging_config=None)
+    app: Any = Litestar([report_event, claim_link, follow_link, get_balance, is_live], openapi_config=None, logging_config=None)
     server = _Server(
         uvicorn.Config(app, loop="none", http="httptools", ws="none", log_config=None, access_log=False, server_header=False)
     )

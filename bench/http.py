@@ -16,7 +16,7 @@ from bench.engine import Posting, batches, prepare, settle
 from bench.load import Conversation, Load, drive, percentile, together
 from bench.results import Measured, Turn, rates
 from bench.stage import Bench, Process, Station
-from bench.traffic import Batches, claims, mintings, saying, single_reports
+from bench.traffic import Batches, claims, follows, mintings, saying, single_reports
 
 CLIENTS = 4
 Side = Callable[[float], Awaitable[Load]]
@@ -161,25 +161,37 @@ class _MintedLinks(msgspec.Struct):
 
 async def link_claim(bench: Bench) -> dict[str, Measured]:
     """``POST /r/{token}`` on 64 connections, each token new, against a constant answer."""
+    return {"link_claim": await _once_each(bench, "page", claims, status=303)}
+
+
+async def link_redirect(bench: Bench) -> dict[str, Measured]:
+    """``GET /r/{token}`` of links that redirect, on 64 connections, each token new, against a constant answer.
+
+    Each act is on the disk when it is answered; those of a turn are judged and paid while the turn goes on, and after it.
+    """
+    return {"link_redirect": await _once_each(bench, "redirect", follows, status=302)}
+
+
+async def _once_each(bench: Bench, mode: str, requests: Callable[[list[str]], Iterator[bytes]], *, status: int) -> Measured:
     station = await bench.station("shop", bench.sizes.shop)
 
-    async def pressed(process: Process, tokens: list[str], status: int) -> Load:
+    async def asked(process: Process, tokens: list[str], status: int) -> Load:
         settle()
-        return (await drive(process.port, repeated(claims(tokens), 64))).expect(status)
+        return (await drive(process.port, repeated(requests(tokens), 64))).expect(status)
 
     async with bench.constant() as constant, bench.api(station) as api:
         turns: tuple[list[Load], list[Load]] = ([], [])
         for number in range(bench.sizes.turns + 1):
-            tokens = await _mint(api, station, bench.sizes.links)
-            ours = await pressed(api, tokens, 303)
-            reference = await pressed(constant, tokens, 200)
+            tokens = await _mint(api, station, bench.sizes.links, mode)
+            ours = await asked(api, tokens, status)
+            reference = await asked(constant, tokens, 200)
             if number:
                 turns[0].append(ours)
                 turns[1].append(reference)
-    return {"link_claim": compared(*turns, "requests/s")}
+    return compared(*turns, "requests/s")
 
 
-async def _mint(api: Process, station: Station, count: int) -> list[str]:
+async def _mint(api: Process, station: Station, count: int, mode: str) -> list[str]:
     tokens: list[str] = []
 
     def minting(requests: Iterator[bytes]) -> Conversation:
@@ -188,6 +200,6 @@ async def _mint(api: Process, station: Station, count: int) -> list[str]:
             minted = msgspec.json.decode(body, type=_MintedLinks)
             tokens.extend(link.url.rpartition("/")[2] for link in minted.results)
 
-    shared = mintings(station, count, seed=len(tokens))
+    shared = mintings(station, count, seed=len(tokens), mode=mode)
     (await drive(api.port, [minting(shared) for _ in range(2)])).expect(200)
     return tokens

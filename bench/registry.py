@@ -31,6 +31,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ),
     Benchmark(http.http_idle, {"http_idle": at_most(4.0)}),
     Benchmark(http.link_claim, {"link_claim": at_least(0.5)}),
+    Benchmark(http.link_redirect, {"link_redirect": at_least(0.5)}),
     Benchmark(redemptions.redeem, {"redeem": at_least(0.3)}),
     Benchmark(redemptions.redeem_under_load, {"redeem_under_load": at_most(10.0), "redeem_under_load_longest": at_most(1.0)}),
     Benchmark(endurance.memory, {"memory": at_most(1.0), "memory_growth": at_most(1.02)}),

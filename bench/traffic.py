@@ -129,15 +129,16 @@ def _redemption_of(answer: Answer) -> str:
     return body[at : body.index(b'"', at)].decode()
 
 
-def mintings(station: Station, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Requests that mint ``count`` links, 500 at a time."""
+def mintings(station: Station, count: int, seed: int = 1, *, mode: str = "page") -> Iterator[bytes]:
+    """Requests that mint ``count`` links, 500 at a time, of messages that were sent an hour ago."""
     source = random.Random(seed)
     customers = station.population.customers
+    sent_at = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     for start in range(0, count, 500):
         links = ",".join(
             f'{{"campaign":"{CAMPAIGN}","message_id":"{_fresh()}","customer":{{"id":"'
             f'{customer_id(int(source.random() * customers) + 1)}"}},"action":"click","channel":"email",'
-            '"destination":"https://shop.example/autumn"}'
+            f'"destination":"https://shop.example/autumn","mode":"{mode}","sent_at":"{sent_at}"}}'
             for _ in range(min(500, count - start))
         )
         yield request("POST", "/v1/links", key=station.keys["messaging"], body=f'{{"links":[{links}]}}'.encode())
@@ -146,6 +147,14 @@ def mintings(station: Station, count: int, seed: int = 1) -> Iterator[bytes]:
 def claims(tokens: Sequence[str]) -> Iterator[bytes]:
     """Each token's button, pressed once."""
     return (request("POST", f"/r/{token}", headers="Content-Length: 0\r\n") for token in tokens)
+
+
+def follows(tokens: Sequence[str]) -> Iterator[bytes]:
+    """Each token's link, followed once by a person with a telephone."""
+    agent = (
+        "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
+    )
+    return (request("GET", f"/r/{token}", headers=f"User-Agent: {agent}\r\n") for token in tokens)
 
 
 def reads(station: Station, what: str, seed: int = 1) -> Iterator[bytes]:

@@ -46,6 +46,7 @@ from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
 from service.links import administration as link_administration
 from service.links import routes as link_routes
+from service.links.late_settling import open_late_acts
 from service.links.link_host import open_link_host
 from service.links.touches import Touches, agent_key
 from service.natural_batches import NaturalBatches
@@ -55,6 +56,7 @@ from service.pieces import Room
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
 from service.settings import Secrets, Settings
+from service.spool import Spool
 from service.test_clock import routes as test_clock_routes
 from service.wallet import routes as wallet_routes
 
@@ -177,6 +179,8 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),
             }
         )
+        spool = Spool(settings.spool_path, bytes_max=settings.spool_bytes)
+        app.state.late_acts = await opened.enter_async_context(open_late_acts(app.state, spool))
         structlog.get_logger().info("started")
         yield
         structlog.get_logger().info("stopping")

@@ -49,6 +49,16 @@ touches_lost = Counter(
     "rewards_touches_lost", "Requests for links of which no note was kept, because too many waited.", registry=REGISTRY
 )
 
+late_acts = Counter(
+    "rewards_late_acts",
+    "What became of acts on links that were kept to be settled later. Lost are those that neither the disk nor memory took.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+late_acts_age = Gauge(
+    "rewards_late_acts_age_seconds", "How long ago the oldest act happened that is being settled now.", registry=REGISTRY
+)
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 

@@ -4,6 +4,7 @@
     take      the oldest records that were not taken yet, in the order in which they were appended
     release   so many of the oldest taken are dealt with; a file that holds nothing else is removed
     adopt     take over the files of processes that are gone
+    put_aside leave to the operator what cannot be dealt with, in the file ``aside``; renamed ``*.spool`` it is taken again
 
 What it promises is at least once: what was appended and not released is taken again by whoever adopts the file, so whoever
 takes records must be able to bear each twice.
@@ -30,7 +31,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from service import metrics
 
@@ -40,6 +41,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 """A file that is longer is not appended to: files are removed whole, and after a kill at most so much is taken again."""
 RECORD_BYTES_MAX = 32 * 1024
 
+ASIDE = "aside"
 _SUFFIX = ".spool"
 _MAGIC = b"\xc5\x9frs"
 _HEADER = struct.Struct("<4sII")
@@ -105,6 +107,10 @@ class Spool:
             self._tell()
             self.arrived.set()
         return found
+
+    async def put_aside(self, record: bytes) -> None:
+        """Leave ``record`` to the operator, as far as the disk takes it."""
+        await self._in_thread(lambda: self._files.put_aside(frame(record)))
 
     async def close(self) -> None:
         """Leave what was not released to the next process."""
@@ -234,6 +240,13 @@ class SpoolFiles:
         self.bytes += sum(segment.size for segment in adopted)
         return len(adopted)
 
+    def put_aside(self, framed: bytes) -> None:
+        """Append a framed record to the file that nobody takes from."""
+        with contextlib.suppress(OSError), self._open_aside() as file:
+            file.write(framed)
+            file.flush()
+            os.fsync(file.fileno())
+
     def close(self) -> None:
         """Let go of all files, and remove those that hold nothing any more."""
         self._active = None
@@ -243,6 +256,9 @@ class SpoolFiles:
             os.close(segment.file)
         self._segments = []
         self._taken.clear()
+
+    def _open_aside(self) -> BinaryIO:
+        return os.fdopen(os.open(self._directory / ASIDE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def _create(self) -> _Segment:
         if not self._directory.exists():

@@ -6,7 +6,6 @@ links of the others: there is nothing to be found there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from litestar.datastructures import State
 from service.brands.brand import Brand
 from service.database import is_away
 from service.links.codes import CODE_CHARACTERS
+from service.links.finding import Visitor
 from service.links.link_host import LinkHost, requested_host
 from service.pages.rendering import Answer
 from service.problems import not_found
@@ -22,9 +22,9 @@ from service.problems import not_found
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "public, max-age=300"}
 
 
-async def associate(state: State, name: str, headers: Mapping[str, str], **_: object) -> Answer:
+async def associate(state: State, name: str, visitor: Visitor) -> Answer:
     """The file of this ``name`` of the brand whose link host was asked."""
-    brand = await _brand_at(state, requested_host(headers))
+    brand = await _brand_at(state, requested_host(visitor.headers))
     if brand is None:
         raise not_found("file")
     content: Any = apple(brand) if name == "apple-app-site-association" else android(brand)

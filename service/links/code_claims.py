@@ -13,7 +13,6 @@ The page shows no balance and says nobody who has used a code: an email is not a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -34,15 +33,15 @@ from service.customers.rows import Known
 from service.customers.schemas import CustomerRef
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
-from service.links import claim_receipts, visits
+from service.links import claim_receipts, finding, visits
 from service.links.claim_receipts import ClaimReceipt
 from service.links.codes import code_hash, normal_code
 from service.links.evidence import grade as judge
+from service.links.finding import Visitor
 from service.links.link_host import LinkHost
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.queries import BatchCode
 from service.links.schemas import CodeClaimRequest
-from service.links.visits import Visitor
 from service.problems import Problem, not_found
 
 _TAKE = """
@@ -95,29 +94,27 @@ async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *,
     return answer
 
 
-async def look(state: State, code: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor) -> Answer:
+async def look(state: State, code: str, visitor: Visitor) -> Answer:
     """Show what a code earns, and ask for whom."""
-    found = await _find(state, code, headers, now)
+    found = await _find(state, code, visitor)
     if found is None:
-        return await visits.look(state, code, headers, now=now, visitor=visitor)
+        return await visits.look(state, code, visitor)
     return found if isinstance(found, Answer) else await _ask(state, found)
 
 
-async def claim_page(
-    state: State, code: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor, receive: Receive
-) -> Answer:
+async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Receive) -> Answer:
     """Pay whoever's email was sent in."""
-    found = await _find(state, code, headers, now)
+    found = await _find(state, code, visitor)
     if found is None:
-        return await visits.claim(state, code, headers, now=now, visitor=visitor)
+        return await visits.claim(state, code, visitor)
     if isinstance(found, Answer):
         return found
     email = (await _form(receive)).get("email", "").strip()
-    if judge(visitor.method, headers, since_sent_s=0).grade is not Grade.B:
+    if judge(visitor.method, visitor.headers, since_sent_s=0).grade is not Grade.B:
         return await _ask(state, found, email=email)
     printed, brand = found.printed, found.brand
     try:
-        async with asyncio.timeout(visits.PATIENCE_S):
+        async with asyncio.timeout(finding.PATIENCE_S):
             (known,) = await customers.resolve(state, brand, [CustomerRef(email=email)])
             if isinstance(known, Problem):
                 if known.spec.retryable:
@@ -139,7 +136,7 @@ async def claim_page(
         page=visits.page_of(answer),
         points=answer.points,
         balance=None,
-        issued_at=int(now.timestamp()),
+        issued_at=int(visitor.at.timestamp()),
     )
     return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
 
@@ -164,21 +161,21 @@ class _Found(msgspec.Struct, frozen=True):
     """By the brand's clock."""
 
 
-async def _find(state: State, code: str, headers: Mapping[str, str], now: datetime) -> _Found | Answer | None:
+async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | None:
     """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's."""
     host: LinkHost = state.link_host
     normal = normal_code(code)
     try:
-        async with asyncio.timeout(visits.PATIENCE_S):
+        async with asyncio.timeout(finding.PATIENCE_S):
             printed = None if normal is None else await host.batch_codes.get(code_hash(normal))
             if printed is None:
                 return None
             brand: Brand | None = await state.brands.by_id(printed.brand_id)
-            if brand is None or not host.is_at_home(brand, headers):
+            if brand is None or not host.is_at_home(brand, visitor.headers):
                 return respond(Page.NOT_FOUND)
             host.last_known.see_brand(brand)
             clocks: BookClocks = state.clocks
-            at = await clocks.at(brand, now)
+            at = await clocks.at(brand, visitor.at)
     except Exception as error:
         if not visits.is_passing(error):
             raise

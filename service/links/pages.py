@@ -21,6 +21,7 @@ class Page(enum.StrEnum):
     """What can be said to a customer who followed a link. Values are kept in receipts, and name the texts."""
 
     CLAIM = "claim"
+    CLAIM_AWAY = "claim_away"
     CLAIM_HERE = "claim_here"
     CODE = "code"
     CLAIMED = "claimed"
@@ -51,6 +52,7 @@ class _Look(msgspec.Struct, frozen=True):
 
 _LOOKS: Mapping[Page, _Look] = {
     Page.CLAIM: _Look(200, "coin"),
+    Page.CLAIM_AWAY: _Look(200, "sparkle"),
     Page.CLAIM_HERE: _Look(403, "coin"),
     Page.CODE: _Look(200, "coin"),
     Page.CLAIMED: _Look(200, "check"),
@@ -122,6 +124,7 @@ def respond(
         balance=balance,
         destination=(destination or brand.home_url) if brand else None,
         can_claim=can_claim,
+        button=words.say("common.add" if points else "claim_away.button", **names),
         asks_email=page is Page.CODE,
         email=email,
         email_is_wrong=email_is_wrong,

@@ -8,13 +8,13 @@ to be (RFC 3986, 3.1 and 3.2.2): so it fits the alphanumeric mode (ISO/IEC 18004
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import segno
 from litestar.datastructures import State
 
 from service.links.codes import normal_code
+from service.links.finding import Visitor
 from service.links.link_host import LinkHost
 from service.pages.rendering import Answer
 from service.problems import not_found
@@ -23,14 +23,14 @@ _HEADERS = {"Cache-Control": "private, max-age=86400", "X-Robots-Tag": "noindex"
 _PIXELS_A_MODULE = 10
 
 
-async def draw(state: State, name: str, headers: Mapping[str, str], **_: object) -> Answer:
+async def draw(state: State, name: str, visitor: Visitor) -> Answer:
     """The picture of a code, as ``name`` says: ``<code>.svg`` or ``<code>.png``."""
     text, kind = name[:-4], name[-4:]
     code = normal_code(text)
     if code is None or kind not in {".svg", ".png"}:
         raise not_found("QR code")
     host: LinkHost = state.link_host
-    symbol = qr_code(f"{host.base_url_at(headers)}/{code}")
+    symbol = qr_code(f"{host.base_url_at(visitor.headers)}/{code}")
     picture = io.BytesIO()
     if kind == ".svg":
         symbol.save(picture, kind="svg", scale=_PIXELS_A_MODULE, title=code, svgns=True, nl=False)

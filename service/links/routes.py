@@ -25,9 +25,9 @@ from service.idempotency import REPLAYED
 from service.links import actions, app_links, code_claims, evidence_report, handoffs, link_tokens, qr_codes, visits
 from service.links.codes import normal_code
 from service.links.evidence_report import EvidenceResponse
+from service.links.finding import Visitor
 from service.links.pages import Answer, page_of_error
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, ScriptAnswer
-from service.links.visits import Visitor
 from service.openapi import problems
 from service.problems import Problem, problem_of, send_problem
 
@@ -101,7 +101,7 @@ route_handlers: list[Any] = [mint_links, confirm_claim, report_evidence, list_li
 
 CONFIRMATION_BYTES_MAX = 4_096
 
-Visit = Callable[..., Awaitable[Answer]]
+Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
 
 _VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.look, "POST": visits.claim}
 _VISITS_OF_A_PICTURE: Mapping[str, Visit] = {"GET": visits.show, "HEAD": visits.show}
@@ -153,8 +153,8 @@ async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_m
     visit = visits_by_method.get(scope["method"])
     try:
         if visit is not None:
-            visitor = Visitor(scope["method"], _address_of(scope))
-            answer = await visit(state, subject, _headers_of(scope), now=datetime.now(UTC), visitor=visitor)
+            visitor = Visitor(scope["method"], _headers_of(scope), _address_of(scope), datetime.now(UTC))
+            answer = await visit(state, subject, visitor)
         else:
             answer = _say_what_is_taken(scope["method"], ", ".join([*visits_by_method, "OPTIONS"]))
     except (Problem, HTTPException) as error:

@@ -155,7 +155,6 @@ class Touches:
         if len(self._waiting) >= WAITING_MAX:
             metrics.touches_lost.inc()
             return
-        agent = headers.get("user-agent", "")
         self._waiting.append(
             Touch(
                 at=at,
@@ -168,7 +167,7 @@ class Touches:
                 why=verdict.why.value,
                 points=points,
                 network=network_of(address),
-                agent=hmac.digest(self._key, agent.encode(), "sha256")[:8] if agent else None,
+                agent=self.agent_of(headers),
                 since_sent_s=max(-(2**31), min(2**31 - 1, int(since_sent_s))),
             )
         )
@@ -200,6 +199,11 @@ class Touches:
             points=points,
             since_sent_s=since_sent_s(row, brand_at),
         )
+
+    def agent_of(self, headers: Mapping[str, str]) -> bytes | None:
+        """What is kept of what a browser calls itself."""
+        agent = headers.get("user-agent", "")
+        return hmac.digest(self._key, agent.encode(), "sha256")[:8] if agent else None
 
     async def write(self) -> None:
         """Store all that waits."""

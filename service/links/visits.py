@@ -5,110 +5,75 @@
     review  GET of that address: says again what was decided
     show    GET of a picture in a message: reports an open (grade D), and answers with the picture whatever happens
 
-Whatever happens, the customer gets where she was going: every page of a link that is ours leads on to its destination,
-also while the database is away.
+A link that redirects is followed instead (see ``following``). Whatever happens, the customer gets where she was going: every
+page of a link that is ours leads on to its destination. While the database is away her act is kept, and posted later.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
 
-import msgspec
 import structlog
 from litestar.datastructures import State
 
 from ledger import Grade
 from service import log
-from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
-from service.campaigns.queries import campaign_is_paused, campaign_version
-from service.campaigns.rules import Campaign
-from service.customers import actions as customers
+from service.campaigns.queries import campaign_version
 from service.customers.refused import ALL, has_refused, is_promised
-from service.customers.rows import Known
-from service.database import is_away
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
-from service.links import claim_receipts, handoffs, link_tokens
+from service.links import claim_receipts, finding, following, handoffs
 from service.links.claim_receipts import ClaimReceipt
-from service.links.codes import code_hash, normal_code
 from service.links.evidence import Verdict, grade
-from service.links.link_host import LinkHost, requested_host
-from service.links.link_tokens import LinkClaims, LinkKind, LinkMode, LinkRefusal, LinkRefused
+from service.links.finding import Asked, DeadEnd, Found, Visitor
+from service.links.link_host import LinkHost
+from service.links.link_tokens import LinkKind, LinkMode
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.pictures import PICTURE
-from service.links.queries import LinkRow
 from service.links.touches import Touches, Way, since_sent_s
 from service.problems import Problem
 
-PATIENCE_S = 3.0
-"""How long a customer waits for us before she is offered the way on."""
 
-
-class _Found(msgspec.Struct, frozen=True, gc=False):
-    """A link that can be claimed, if its campaign still pays. ``known`` is its customer, ``now`` is by the brand's clock."""
-
-    row: LinkRow
-    known: Known
-    brand: Brand
-    campaign: Campaign
-    is_paused: bool
-    now: datetime
-
-
-class _DeadEnd(msgspec.Struct, frozen=True):
-    """A link that cannot be claimed now: the page that says so, and what is known of where it leads.
-
-    ``claims`` are there while all that is wrong is that the database is away.
-    """
-
-    page: Page
-    brand: Brand | None = None
-    destination: str | None = None
-    claims: LinkClaims | None = None
-
-
-class Visitor(msgspec.Struct, frozen=True, gc=False):
-    """Who asks, beside the headers: with which method, and from which address."""
-
-    method: str
-    address: str
-
-
-_SOMEBODY = Visitor("GET", "")
-_CLAIMING = Visitor("POST", "")
-
-
-async def look(state: State, token: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor = _SOMEBODY) -> Answer:
-    """Show what the link would earn, or hand over to the shop."""
-    link = await _find(state, token, headers, now)
-    if isinstance(link, _DeadEnd):
-        return _hand_over_untouched(state, link, headers, now) or _say(link, headers)
+async def look(state: State, subject: str, visitor: Visitor) -> Answer:
+    """Show what the link would earn, or lead on at once where it redirects or hands over to the shop."""
+    asked = finding.read(state, subject, visitor)
+    if isinstance(asked, DeadEnd):
+        return _say(asked, visitor.headers)
+    if asked.claims is not None and asked.claims.mode is LinkMode.REDIRECT:
+        return await following.follow(state, asked, visitor) or _say(DeadEnd(Page.BUSY), visitor.headers)
+    link = await finding.find(state, asked, visitor)
+    if isinstance(link, DeadEnd):
+        return await _look_at_unknown(state, asked, link, visitor) if link.page is Page.BUSY else _say(link, visitor.headers)
+    if link.row.mode is LinkMode.REDIRECT:
+        return await following.follow(state, asked, visitor, link) or await _offer(state, link, Page.CLAIM)
     if link.row.mode is LinkMode.HANDOFF and link.row.destination is not None:
-        verdict = _touch(state, Way.HANDOFF, link, headers, visitor, now)
+        verdict = _touch(state, Way.HANDOFF, link, visitor)
         keys = state.link_host.handoff_keys
-        return redirect(handoffs.hand_over(link.brand.code, link.row.link_id, link.row.destination, verdict, keys, now))
-    _touch(state, Way.LOOK, link, headers, visitor, now)
+        return redirect(handoffs.hand_over(link.brand.code, link.row.link_id, link.row.destination, verdict, keys, visitor.at))
+    _touch(state, Way.LOOK, link, visitor)
     return await _offer(state, link, Page.CLAIM)
 
 
-async def claim(state: State, token: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor = _CLAIMING) -> Answer:
+async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
     """Report the customer's act, and redirect to the page of what was decided."""
-    link = await _find(state, token, headers, now)
-    if isinstance(link, _DeadEnd):
-        return _say(link, headers)
-    verdict = _touch(state, Way.CLAIM, link, headers, visitor, now)
+    asked = finding.read(state, subject, visitor)
+    if isinstance(asked, DeadEnd):
+        return _say(asked, visitor.headers)
+    link = await finding.find(state, asked, visitor)
+    if isinstance(link, DeadEnd):
+        return await _claim_later(state, asked, link, visitor) if link.page is Page.BUSY else _say(link, visitor.headers)
+    verdict = _touch(state, Way.CLAIM, link, visitor)
     if verdict.grade is not Grade.B:
         return await _offer(state, link, Page.CLAIM if verdict.is_machine else Page.CLAIM_HERE)
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(finding.PATIENCE_S):
             answer = await grants.claim(state, link.row, link.known, link.brand, Grade.B, link.now)
     except Exception as error:
         if not is_passing(error):
             raise
-        return _say(_DeadEnd(Page.BUSY, link.brand, link.row.destination), headers)
+        return await _claim_later(state, asked, DeadEnd(Page.BUSY, link.brand, link.row.destination), visitor)
     host: LinkHost = state.link_host
     receipt = ClaimReceipt(
         brand=link.brand.code,
@@ -118,20 +83,58 @@ async def claim(state: State, token: str, headers: Mapping[str, str], *, now: da
         page=page_of(answer),
         points=answer.points,
         balance=answer.balance,
-        issued_at=int(now.timestamp()),
+        issued_at=int(visitor.at.timestamp()),
     )
     return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
 
 
-async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: datetime, **_: object) -> Answer:
+async def _look_at_unknown(state: State, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
+    """The page with the button, of a link that nobody can look up now: what it earns is not known."""
+    if asked.claims is None:
+        # It may redirect: then she has followed it.
+        await following.keep(state, asked, visitor, Way.REDIRECT, following.judge(asked, visitor))
+        return _say(link, visitor.headers)
+    if asked.claims.mode is LinkMode.HANDOFF and link.destination is not None:
+        # A claim can be confirmed when the database is back.
+        return redirect(
+            handoffs.hand_over(
+                asked.claims.brand,
+                asked.claims.link_id,
+                link.destination,
+                following.judge(asked, visitor),
+                state.link_host.handoff_keys,
+                visitor.at,
+            )
+        )
+    if link.brand is None or _asks_for_json(visitor.headers):
+        return _say(link, visitor.headers)
+    return respond(Page.CLAIM_AWAY, brand=link.brand, destination=link.destination, can_claim=True)
+
+
+async def _claim_later(state: State, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
+    """Keep the act until the database is back; she is told so only if it is on the disk."""
+    if asked.claims is None and visitor.headers.get("content-length", "0") != "0":
+        # The email of somebody who has a printed code: what to do with it nobody can say now.
+        return _say(link, visitor.headers)
+    verdict = following.judge(asked, visitor)
+    if verdict.grade is not Grade.B:
+        page = Page.CLAIM_AWAY if verdict.is_machine else Page.CLAIM_HERE
+        return respond(page, brand=link.brand, destination=link.destination, can_claim=link.brand is not None)
+    is_kept = await following.keep(state, asked, visitor, Way.CLAIM, verdict)
+    return (
+        respond(Page.POINTS_FOLLOW, brand=link.brand, destination=link.destination) if is_kept else _say(link, visitor.headers)
+    )
+
+
+async def review(state: State, sealed: str, visitor: Visitor) -> Answer:
     """Show what was decided on a claim; the balance only while it is fresh."""
     host: LinkHost = state.link_host
     receipt = claim_receipts.unseal(sealed, host.receipt_keys)
     if receipt is None:
-        return _say(_DeadEnd(Page.NOT_FOUND), headers)
+        return _say(DeadEnd(Page.NOT_FOUND), visitor.headers)
     campaign_name = None
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(finding.PATIENCE_S):
             brand = await _brand(state, receipt.brand)
             campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
             campaign_name = campaign.name if campaign is not None else campaign_name
@@ -144,19 +147,20 @@ async def review(state: State, sealed: str, headers: Mapping[str, str], *, now: 
         brand=brand,
         campaign=campaign_name,
         points=receipt.points,
-        balance=receipt.balance if receipt.is_fresh(int(now.timestamp())) else None,
+        balance=receipt.balance if receipt.is_fresh(int(visitor.at.timestamp())) else None,
         destination=host.last_known.destination(brand, receipt.destination_no),
     )
 
 
-async def show(state: State, token: str, headers: Mapping[str, str], *, now: datetime, visitor: Visitor = _SOMEBODY) -> Answer:
+async def show(state: State, token: str, visitor: Visitor) -> Answer:
     """Report that a picture was fetched. What shows a message keeps the picture, or its error: so there is never an error."""
-    link = await _find(state, token, headers, now, LinkKind.OPEN)
-    if not isinstance(link, _DeadEnd):
-        verdict = _touch(state, Way.OPEN, link, headers, visitor, now)
+    asked = finding.read(state, token, visitor, LinkKind.OPEN)
+    link = asked if isinstance(asked, DeadEnd) else await finding.find(state, asked, visitor)
+    if not isinstance(link, DeadEnd):
+        verdict = _touch(state, Way.OPEN, link, visitor)
         if verdict.grade is not None:
             try:
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(finding.PATIENCE_S):
                     await grants.claim(state, link.row, link.known, link.brand, verdict.grade, link.now)
             except Exception as error:
                 if not is_passing(error):
@@ -164,109 +168,17 @@ async def show(state: State, token: str, headers: Mapping[str, str], *, now: dat
     return PICTURE
 
 
-def _touch(state: State, way: Way, link: _Found, headers: Mapping[str, str], visitor: Visitor, now: datetime) -> Verdict:
+def _touch(state: State, way: Way, link: Found, visitor: Visitor) -> Verdict:
     """Judge a request for a link, and note it."""
     since_s = since_sent_s(link.row, link.now)
-    verdict = grade(visitor.method, headers, since_sent_s=since_s, picture=way is Way.OPEN)
+    verdict = grade(visitor.method, visitor.headers, since_sent_s=since_s, picture=way is Way.OPEN)
     rule = link.campaign.rule_for(link.row.action, link.row.channel)
     points = 0 if rule is None else rule.points
     touches: Touches = state.touches
-    touches.note_link(way, verdict, headers, link.row, at=now, brand_at=link.now, address=visitor.address, points=points)
-    return verdict
-
-
-def _hand_over_untouched(state: State, link: _DeadEnd, headers: Mapping[str, str], now: datetime) -> Answer | None:
-    """Hand over also while the database is away: a claim can be confirmed when it is back."""
-    claims = link.claims
-    if claims is None or claims.mode is not LinkMode.HANDOFF or link.destination is None:
-        return None
-    verdict = grade("GET", headers, since_sent_s=now.timestamp() - claims.sent_at)
-    return redirect(
-        handoffs.hand_over(claims.brand, claims.link_id, link.destination, verdict, state.link_host.handoff_keys, now)
+    touches.note_link(
+        way, verdict, visitor.headers, link.row, at=visitor.at, brand_at=link.now, address=visitor.address, points=points
     )
-
-
-async def _find(
-    state: State, subject: str, headers: Mapping[str, str], now: datetime, kind: LinkKind = LinkKind.CLAIM
-) -> _Found | _DeadEnd:
-    """The link that a token or a code stands for. A token is checked first: nothing is looked up for one that is not ours."""
-    code = normal_code(subject)
-    if code is not None:
-        return await _find_by_code(state, code, headers, now)
-    host: LinkHost = state.link_host
-    is_expired = False
-    try:
-        claims = link_tokens.verify(subject, host.keys, hosts=host.hosts(headers), now=int(now.timestamp()), kind=kind)
-    except LinkRefused as refused:
-        if refused.refusal is not LinkRefusal.EXPIRED or refused.claims is None:
-            return _DeadEnd(Page.NOT_FOUND)
-        claims, is_expired = refused.claims, True
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            found = await _by_claims(state, claims, headers, now)
-    except Exception as error:
-        if not is_passing(error):
-            raise
-        brand = host.last_known.brand(claims.brand)
-        page = Page.EXPIRED if is_expired and brand else Page.BUSY
-        destination = host.last_known.destination(brand, claims.destination_no)
-        return _DeadEnd(page, brand, destination, claims if page is Page.BUSY else None)
-    return _alive(found, kind, is_expired=is_expired)
-
-
-async def _find_by_code(state: State, code: str, headers: Mapping[str, str], now: datetime) -> _Found | _DeadEnd:
-    host: LinkHost = state.link_host
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            link_id = await host.link_ids.get(code_hash(code))
-            row = None if link_id is None else await host.links.get(link_id)
-            found = None if row is None else await _with_brand(state, row, headers, now)
-    except Exception as error:
-        if not is_passing(error):
-            raise
-        # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
-        brand = host.last_known.brand_at(requested_host(headers))
-        return _DeadEnd(Page.BUSY, brand, brand and brand.home_url)
-    return _alive(found, LinkKind.CLAIM)
-
-
-def _alive(found: _Found | None, kind: LinkKind, *, is_expired: bool = False) -> _Found | _DeadEnd:
-    """The link, unless there is none, or it is past its life."""
-    if found is None or found.row.kind is not kind:
-        return _DeadEnd(Page.NOT_FOUND)
-    if found.row.revoked_at is not None:
-        return _DeadEnd(Page.REVOKED, found.brand, found.row.destination)
-    if is_expired or found.row.expires_at <= found.now:
-        return _DeadEnd(Page.EXPIRED, found.brand, found.row.destination)
-    return found
-
-
-async def _by_claims(state: State, claims: LinkClaims, headers: Mapping[str, str], now: datetime) -> _Found | None:
-    """The link of these claims, unless it is foreign: of another brand, or not ours at all."""
-    host: LinkHost = state.link_host
-    row = await host.links.get(claims.link_id)
-    if row is None or row.customer != claims.customer:
-        return None
-    found = await _with_brand(state, row, headers, now)
-    return found if found is not None and found.brand.code == claims.brand else None
-
-
-async def _with_brand(state: State, row: LinkRow, headers: Mapping[str, str], now: datetime) -> _Found | None:
-    """A link with all it takes to honour it, unless it was brought to another brand's host."""
-    host: LinkHost = state.link_host
-    brand = await state.brands.by_id(row.brand_id)
-    if brand is None or not host.is_at_home(brand, headers):
-        return None
-    host.last_known.see_brand(brand)
-    if row.destination is not None:
-        host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
-    campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
-    if campaign is None:
-        return None
-    clocks: BookClocks = state.clocks
-    is_paused = await campaign_is_paused(state, row.campaign_no)
-    known = row.known or await customers.by_number(state, brand, row.customer)
-    return _Found(row=row, known=known, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))
+    return verdict
 
 
 async def _brand(state: State, code: str) -> Brand | None:
@@ -277,7 +189,7 @@ async def _brand(state: State, code: str) -> Brand | None:
     return brand
 
 
-async def _offer(state: State, link: _Found, page: Page) -> Answer:
+async def _offer(state: State, link: Found, page: Page) -> Answer:
     """The page with the button, or why there is none. It shows no balance: whoever looks has proved nothing yet."""
     rule = link.campaign.rule_for(link.row.action, link.row.channel)
     points = 0 if rule is None else rule.points
@@ -305,10 +217,10 @@ async def _offer(state: State, link: _Found, page: Page) -> Answer:
     )
 
 
-async def _decided(state: State, link: _Found) -> GrantAnswer | None:
+async def _decided(state: State, link: Found) -> GrantAnswer | None:
     """What was decided before. Not to know it harms nobody: a claim would say."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(finding.PATIENCE_S):
             return await grants.decided(state, link.row, link.known, link.brand, link.now)
     except Exception as error:
         if not is_passing(error):
@@ -345,10 +257,9 @@ _PROBLEMS: Mapping[Page, tuple[str, str]] = {
 }
 
 
-def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Answer:
+def _say(dead_end: DeadEnd, headers: Mapping[str, str]) -> Answer:
     """A page to people; to a program that asks for JSON the same as a problem."""
-    accept = headers.get("accept", "")
-    if "json" in accept and "html" not in accept:
+    if _asks_for_json(headers):
         raise Problem(*_PROBLEMS[dead_end.page])
     return respond(
         dead_end.page,
@@ -358,9 +269,13 @@ def _say(dead_end: _DeadEnd, headers: Mapping[str, str]) -> Answer:
     )
 
 
+def _asks_for_json(headers: Mapping[str, str]) -> bool:
+    accept = headers.get("accept", "")
+    return "json" in accept and "html" not in accept
+
+
 def is_passing(error: Exception) -> bool:
-    """Whether trying again may help: then the customer is shown the way on rather than an error."""
-    if not (isinstance(error, Problem) and error.spec.retryable) and not is_away(error):
+    if not finding.may_pass(error):
         return False
     structlog.get_logger().warning("link_not_served", **log.describe_error(error))
     return True

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
-from service.links import visits
+from service.links import finding
 from service.settings import Settings
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.links.campaigns import make_campaign
@@ -70,7 +70,7 @@ async def site(
     tmp_path: Path,
 ) -> AsyncGenerator[Site]:
     """The service of the brand Bluebird Coffee. It never says that it is too busy, however busy the machine is."""
-    monkeypatch.setattr(visits, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(finding, "PATIENCE_S", 60.0)
     brand = await make_brand(
         owner, "bluebird", name="Bluebird Coffee", points_name="Mu", points_code="MU", accent_color="#0f6b5c"
     )

@@ -1,0 +1,116 @@
+"""Settling late acts: each is judged by all that was fetched of its message, and then posted as if it had been claimed at once.
+
+    note     one round trip for a batch, and what its campaigns pay, where that is not remembered: the touches
+    settle   the links of all in one, the siblings of all in one; then each its claim, which the ledger posts together
+
+It counts when it happened: campaigns, caps and dates are those of the moment of the act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Sequence
+from functools import partial
+
+from litestar.datastructures import State
+
+from ledger import Grade
+from service.brands.queries import BrandDirectory
+from service.campaigns.queries import campaign_version
+from service.grants import actions as grants
+from service.links import finding
+from service.links.evidence import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
+from service.links.finding import Asked, DeadEnd, Found
+from service.links.late_acts import LateAct, LateActs
+from service.links.link_tokens import LinkMode
+from service.links.touches import Touch, Way, message_key, record, siblings_touched
+from service.spool import Spool
+
+_MACHINE = "X"
+
+
+def open_late_acts(state: State, spool: Spool) -> LateActs:
+    """Late acts that are settled with what the application has."""
+    return LateActs(spool, partial(note, state), partial(settle, state), may_pass=finding.may_pass)
+
+
+async def note(state: State, acts: Sequence[LateAct]) -> None:
+    """Store the touches of acts."""
+    touches = [touch for touch in await asyncio.gather(*(_touch(state, act) for act in acts)) if touch is not None]
+    if touches:
+        await record(state.pool, touches)
+
+
+async def settle(state: State, acts: Sequence[LateAct]) -> list[str | BaseException]:
+    """Judge and post acts; says of each, in order, what became of it, or what failed."""
+    links = await asyncio.gather(*(_find(state, act) for act in acts), return_exceptions=True)
+    found = [(act, link) for act, link in zip(acts, links, strict=True) if isinstance(link, Found)]
+    siblings = iter(
+        await siblings_touched(
+            state.pool, [(message_key(link.row.customer, link.row.message_id), act.at) for act, link in found]
+        )
+    )
+    outcomes: list[str | BaseException] = [
+        link.page.value if isinstance(link, DeadEnd) else link if isinstance(link, BaseException) else "" for link in links
+    ]
+    settled = iter(
+        await asyncio.gather(*(_settle(state, act, link, next(siblings)) for act, link in found), return_exceptions=True)
+    )
+    return [outcome or next(settled) for outcome in outcomes]
+
+
+async def _settle(state: State, act: LateAct, link: Found, siblings: int) -> str:
+    is_followed = act.way == Way.REDIRECT
+    if is_followed and link.row.mode is not LinkMode.REDIRECT:
+        # A code that nobody could look up, and whose link has a page: looking pays nothing.
+        return "looked"
+    if act.grade == _MACHINE or (is_followed and siblings >= SIBLINGS_OF_A_MACHINE):
+        return "machine"
+    answer = await grants.claim(state, link.row, link.known, link.brand, _grade(act, link), link.now)
+    return "replayed" if answer.replayed else answer.outcome
+
+
+def _grade(act: LateAct, link: Found) -> Grade:
+    """As it was judged then, but for the time since the message was sent: that is by the brand's clock, and no code says it."""
+    if act.way != Way.REDIRECT or (act.grade != Grade.C.value and act.why != Why.SENT_JUST_NOW):
+        return Grade(act.grade)
+    since_sent_s = (link.now - (link.row.sent_at or link.row.minted_at)).total_seconds()
+    return Grade.C if since_sent_s >= SENT_JUST_NOW_S else Grade.D
+
+
+async def _find(state: State, act: LateAct) -> Found | DeadEnd:
+    asked = Asked(claims=act.claims, code_hash=act.code_hash)
+    return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
+
+
+async def _touch(state: State, act: LateAct) -> Touch | None:
+    """The touch of an act; a token says enough for one, so that nothing is looked up but what its campaign pays."""
+    brands: BrandDirectory = state.brands
+    claims = act.claims
+    if claims is None:
+        link = await _find(state, act)
+        if isinstance(link, DeadEnd):
+            return None
+        row, campaign, brand = link.row, link.campaign, link.brand
+        link_id, customer, message_id, action = row.link_id, row.customer, row.message_id, row.action
+    else:
+        brand = await brands.by_code(claims.brand)
+        campaign = await campaign_version(state, claims.campaign_no, claims.campaign_version)
+        link_id, customer, message_id, action = claims.link_id, claims.customer, claims.message_id, claims.action
+    if brand is None or campaign is None:
+        return None
+    return Touch(
+        at=act.at,
+        brand_id=brand.brand_id,
+        campaign_no=campaign.campaign_no,
+        link_id=link_id,
+        message=message_key(customer, message_id),
+        way=act.way,
+        grade=act.grade,
+        why=act.why,
+        points=next((rule.points for rule in campaign.rules if rule.action == action), 0),
+        network=None if act.network is None else ipaddress.ip_network(act.network),
+        agent=act.agent,
+        since_sent_s=max(-(2**31), min(2**31 - 1, int(act.since_sent_s))),
+    )
