@@ -81,6 +81,7 @@ READING = {
     "account_id_v1",
     "spendable_v1",
     "redemption_v1",
+    "redemptions_v1",
     "redemption_status_v1",
     "redemption_sums_v1",
     "rfc3339_v1",

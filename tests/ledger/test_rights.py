@@ -53,14 +53,6 @@ FORGERIES = {
     "lock the head by function": "SELECT ledger.lock_head_v1(1, 1, now())",
     "post what is due": "SELECT ledger.post_due_v1(head, 7) FROM ledger.head",
     "release a hold": "SELECT ledger.release_hold_v1(head, 7, 3, current_date, NULL) FROM ledger.head",
-    "authorize without a key": """
-        SELECT ledger.authorize_v1(
-            head, 7, 5, true, 0, '', NULL, ARRAY[NULL::bigint, NULL], NULL, NULL, '\\x00', '\\x00', '\\x00')
-        FROM ledger.head
-    """,
-    "capture without a key": "SELECT ledger.capture_v1(head, 7, 3, 5, true, NULL) FROM ledger.head",
-    "void without a check": "SELECT ledger.void_v1(head, 7, 3) FROM ledger.head",
-    "refund without a key": "SELECT ledger.refund_v1(head, 7, 3, 5, NULL) FROM ledger.head",
     "refresh a customer's sums": "SELECT ledger.refresh_customer_state_v1(1, 7)",
     "become the owner": "SET ROLE ledger_owner",
     "become the superuser": "SET ROLE postgres",

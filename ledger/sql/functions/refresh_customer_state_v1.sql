@@ -7,9 +7,16 @@ AS $function$
     SELECT
         p_book_id, p_customer, coalesce(sum(lot.credits - lot.debits), 0)::bigint, coalesce(min(lot.expires_on), 'infinity'),
         coalesce((
-            SELECT min(redemption.deadline)
-            FROM ledger.redemption
-            WHERE redemption.book_id = p_book_id AND redemption.customer = p_customer AND redemption.closed_at IS NULL
+            SELECT min(hold.deadline)
+            FROM (
+                SELECT redemption.deadline
+                FROM ledger.redemption
+                WHERE redemption.book_id = p_book_id
+                    AND redemption.customer BETWEEN p_customer AND p_customer  -- see redeem_v1
+                    AND redemption.closed_at IS NULL
+                ORDER BY redemption.customer
+                OFFSET 0
+            ) AS hold
         ), 'infinity')
     FROM ledger.account AS lot
     WHERE lot.book_id = p_book_id

@@ -1,0 +1,137 @@
+-- Redemptions as they stand at p_clock: sums from their accounts, history from the log. One JSON object each, with its place in
+-- p_ids; none for an id that there is not.
+-- Locks nothing. A hold that has timed out is shown as expired, whether or not its release has been posted.
+
+CREATE OR REPLACE FUNCTION ledger.redemptions_v1(
+    p_book_id      integer,
+    p_ids          bigint[],  -- elements may be NULL
+    p_clock        timestamptz,
+    p_time_zone    text,
+    p_grace_days   integer,
+    p_balances     bigint[],  -- what each one's customer can spend, where that is known; NULL: it is looked up
+    p_seqs         bigint[]   -- and as of which seq
+) RETURNS TABLE (place integer, answer jsonb)
+LANGUAGE plpgsql STABLE
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $function$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT
+        wanted.place,
+        jsonb_build_object(
+            'redemption', redemption.id,
+            'customer', redemption.customer,
+            'status', ledger.redemption_status_v1(
+                redemption.closed_at, redemption.deadline, p_clock, sums.captured, sums.refunded),
+            'order_ref', redemption.order_ref,
+            'store_id', redemption.store_id,
+            'terminal_id', redemption.terminal_id,
+            'value', redemption.value,
+            'authorized', sums.authorized,
+            'captured', sums.captured,
+            'released', CASE WHEN state.closed THEN sums.authorized - sums.captured ELSE 0 END,
+            'refunded', sums.refunded,
+            'expires_at', ledger.rfc3339_v1(redemption.deadline),
+            'balance', coalesce(wanted.balance, (
+                SELECT spendable.points
+                FROM ledger.spendable_v1(
+                    p_book_id, redemption.customer, p_clock, (p_clock AT TIME ZONE p_time_zone)::date, p_time_zone, p_grace_days,
+                    true
+                ) AS spendable
+            )),
+            'balance_seq', wanted.seq,
+            'operations', coalesce(history.operations, '[]'::jsonb),
+            'lots', coalesce(sums.lots, '[]'::jsonb)
+        )
+    FROM (
+        SELECT
+            unnest(p_ids) AS id, unnest(p_balances) AS balance, unnest(p_seqs) AS seq,
+            generate_series(1, cardinality(p_ids)) AS place
+    ) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT redemption.*
+        FROM ledger.redemption
+        WHERE redemption.book_id = p_book_id AND redemption.id BETWEEN wanted.id AND wanted.id  -- see redeem_v1
+        ORDER BY redemption.id
+        LIMIT 1
+    ) AS redemption
+    CROSS JOIN LATERAL (
+        SELECT redemption.closed_at IS NOT NULL OR redemption.deadline <= p_clock AS closed
+    ) AS state
+    CROSS JOIN LATERAL (
+        SELECT
+            sum(lot.authorized)::bigint AS authorized, sum(lot.captured)::bigint AS captured,
+            sum(lot.refunded)::bigint AS refunded,
+            jsonb_agg(jsonb_build_object(
+                'account_class', lot.account_class, 'expires_on', nullif(lot.expires_on, 'infinity'),
+                'held', CASE WHEN state.closed THEN 0 ELSE lot.held END,
+                'captured', lot.captured, 'refunded', lot.refunded
+            ) ORDER BY lot.expires_on, lot.account_class) AS lots
+        FROM (
+            SELECT
+                account.expires_on, get_byte(account.id, 11) & 15 AS account_class,
+                coalesce(sum(account.credits) FILTER (WHERE account.kind = 3), 0) AS authorized,
+                coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = 3), 0) AS held,
+                coalesce(sum(account.credits) FILTER (WHERE account.kind = 4), 0) AS captured,
+                coalesce(sum(account.debits) FILTER (WHERE account.kind = 4), 0) AS refunded
+            FROM ledger.account
+            WHERE account.book_id = p_book_id
+                AND account.id >= ledger.account_owner_v1(3, redemption.id) || '\x30'::bytea
+                AND account.id < ledger.account_owner_v1(3, redemption.id) || '\x50'::bytea
+            GROUP BY account.expires_on, account_class
+        ) AS lot
+    ) AS sums
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_build_object(
+            'verb', operation.verb, 'points', operation.points,
+            'posted_at', ledger.rfc3339_v1(operation.posted_at), 'seq', operation.seq,
+            'ref', step.ref, 'store_id', step.store_id, 'terminal_id', step.terminal_id
+        ) ORDER BY operation.seq) AS operations
+        FROM (
+            SELECT
+                (ARRAY['authorize', 'capture', 'void', 'refund'])[transfer.verb - 5] AS verb,
+                sum(transfer.amount)::bigint AS points, min(transfer.posted_at) AS posted_at, min(transfer.seq) AS seq
+            FROM (
+                -- Hers, and those of whose it was before: of who authorized it, and of all whom she has been part of. Each by the
+                -- index of customers.
+                SELECT redemption.customer
+                UNION
+                SELECT merged.customer
+                FROM ledger.customer_state AS merged
+                WHERE merged.book_id = p_book_id AND merged.moved_to = redemption.customer
+                UNION
+                SELECT unnest(ARRAY[begun.customer, spell.survivor])
+                FROM ledger.transfer AS begun
+                LEFT JOIN LATERAL (
+                    SELECT spell.survivor
+                    FROM ledger.spell
+                    WHERE spell.book_id = p_book_id AND spell.customer = begun.customer
+                    OFFSET 0
+                ) AS spell ON true
+                WHERE begun.book_id = p_book_id AND begun.seq = redemption.id
+            ) AS member
+            CROSS JOIN LATERAL (
+                SELECT transfer.*
+                FROM ledger.transfer
+                WHERE transfer.book_id = p_book_id AND transfer.customer = member.customer AND transfer.seq >= redemption.id
+                OFFSET 0
+            ) AS transfer
+            WHERE transfer.verb BETWEEN 6 AND 9
+                AND ledger.account_owner_v1(3, redemption.id)
+                    IN (substring(transfer.debit FROM 1 FOR 11), substring(transfer.credit FROM 1 FOR 11))
+            GROUP BY transfer.transaction_id, transfer.verb
+        ) AS operation
+        LEFT JOIN LATERAL (
+            SELECT step.ref, step.store_id, step.terminal_id
+            FROM ledger.redemption_step AS step
+            WHERE step.book_id = p_book_id AND step.redemption = redemption.id AND step.seq = operation.seq
+            LIMIT 1
+        ) AS step ON true
+    ) AS history;
+END
+$function$;
