@@ -3,6 +3,7 @@
     open_page      who is shown what, or ``NotShown``
     address_of     where such a page is, with a token of its own
     answered       what a route of such a page answers, also when it cannot
+    mint           links to such pages, for messages and apps
 
 A page is for a person; a program that asks for JSON gets the same as JSON, and a problem where a person gets a page.
 """
@@ -10,7 +11,7 @@ A page is for a person; a program that asks for JSON gets the same as JSON, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,8 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
 from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
 from service.customers import actions as customers
@@ -27,8 +30,10 @@ from service.database import is_away
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkRefusal
 from service.links.pages import Answer, Page, page_of_error, respond
-from service.links.person_tokens import LIFE_S, PageClosed, PersonClaims, PersonKind, sign, verify
-from service.problems import Problem
+from service.links.person_tokens import LIFE_S, LIFE_S_MAX, PageClosed, PersonClaims, PersonKind, sign, verify
+from service.links.schemas import MintedPage, PageLinkRequest
+from service.pieces import in_pieces
+from service.problems import Problem, invalid_field
 
 PATIENCE_S = 3.0
 """How long a customer waits for us before she is told to try again."""
@@ -134,3 +139,37 @@ _PROBLEMS: Mapping[Page, tuple[str, str]] = {
     Page.PAGE_EXPIRED: ("link_expired", "The page's link has expired."),
     Page.BUSY: ("database_unavailable", "The page could not be made; try again."),
 }
+
+
+async def mint(
+    state: State, principal: Principal, items: Sequence[PageLinkRequest | Problem], *, now: datetime
+) -> list[MintedPage | Problem]:
+    """Make a link to a page of a customer's own for each item, in order; what is wrong with one item is its own problem."""
+    host: LinkHost = state.link_host
+    brand = principal.brand
+    checked = [item if isinstance(item, Problem) else _checked(item, principal) for item in items]
+    refs = [item.customer for item in checked if isinstance(item, PageLinkRequest)]
+    may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
+    people = iter(await customers.resolve(state, brand, refs, may_attach=may_attach) if refs else [])
+
+    def made(item: PageLinkRequest | Problem) -> MintedPage | Problem:
+        if isinstance(item, Problem):
+            return item
+        known = next(people)
+        if isinstance(known, Problem):
+            return known
+        kind = PersonKind(item.kind)
+        life_s = item.expires_in_s or LIFE_S[kind]
+        url = address_of(host, OwnPage(brand, known, now), kind, now=now, life_s=life_s)
+        return MintedPage(url, datetime.fromtimestamp(int(now.timestamp()) + life_s, UTC))
+
+    return await in_pieces(made, checked)
+
+
+def _checked(item: PageLinkRequest, principal: Principal) -> PageLinkRequest | Problem:
+    kind = PersonKind(item.kind)
+    if kind is PersonKind.WALLET and Scope.CUSTOMERS_READ not in principal.scopes:
+        return Problem("missing_scope", f"Who may open a wallet may see what is in it: it needs {Scope.CUSTOMERS_READ}.")
+    if item.expires_in_s is not None and item.expires_in_s > LIFE_S_MAX[kind]:
+        return invalid_field("/expires_in_s", f"must be at most {LIFE_S_MAX[kind]}")
+    return item

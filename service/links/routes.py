@@ -22,12 +22,22 @@ from service.auth.scopes import Scope
 from service.bodies import BATCH_BYTES_MAX, decode_struct
 from service.grants.schemas import GrantAnswer
 from service.idempotency import REPLAYED
-from service.links import actions, app_links, code_claims, evidence_report, handoffs, link_tokens, qr_codes, visits
+from service.links import (
+    actions,
+    app_links,
+    code_claims,
+    evidence_report,
+    handoffs,
+    link_tokens,
+    own_pages,
+    qr_codes,
+    visits,
+)
 from service.links.codes import normal_code
 from service.links.evidence_report import EvidenceResponse
 from service.links.finding import Visitor
 from service.links.pages import Answer, page_of_error
-from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, ScriptAnswer
+from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, PageLinkBatch, PageLinkResults, ScriptAnswer
 from service.openapi import problems
 from service.problems import Problem, problem_of, send_problem
 
@@ -96,7 +106,27 @@ async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]
     return Response(link_tokens.jwks(state.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
 
 
-route_handlers: list[Any] = [mint_links, confirm_claim, report_evidence, list_link_keys]
+@post(
+    "/v1/page-links",
+    guards=[requires(Scope.LINKS_WRITE)],
+    status_code=200,
+    request_max_body_size=BATCH_BYTES_MAX,
+    tags=["links"],
+)
+async def mint_page_links(
+    data: JSONBody[PageLinkBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> PageLinkResults:
+    """Make links to customers' own pages: a wallet, for a quarter of an hour, or preferences, for 30 days.
+
+    Whoever has such a link has the page. A wallet shows what a customer has, so it needs `customers:read` too. What is wrong
+    with one item concerns that item alone.
+    """
+    await count_items(request, principal, len(data))
+    minted = await own_pages.mint(state, principal, await data.items(), now=datetime.now(UTC))
+    return PageLinkResults.of(minted, request_id=request.scope["state"]["request_id"])
+
+
+route_handlers: list[Any] = [mint_links, mint_page_links, confirm_claim, report_evidence, list_link_keys]
 
 
 CONFIRMATION_BYTES_MAX = 4_096

@@ -225,3 +225,54 @@ def parse_link_id(text: str) -> bytes | None:
     """The link of a public id."""
     match = _LINK_ID.fullmatch(text)
     return bytes.fromhex(match[1]) if match else None
+
+
+class PageLinkRequest(Body, frozen=True):
+    """A link to a page of one customer's own."""
+
+    customer: CustomerRef
+    kind: Literal["wallet", "preferences"]
+    expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=90 * 86_400)] | None = None
+    """Absent: a wallet is open for 15 minutes, preferences for 30 days. At most a day and 90 days."""
+
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "kind": "wallet"}
+
+
+class PageLinkBatch(Batch[PageLinkRequest]):
+    """``{"pages": [...]}``, 1 to 10,000 of them."""
+
+    member: ClassVar[str | None] = "pages"
+
+
+class MintedPage(msgspec.Struct, frozen=True):
+    """Where a page is, and until when."""
+
+    url: str
+    expires_at: datetime
+
+
+class PageLinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of one item: a link, or a problem."""
+
+    index: int
+    status: int
+    url: str | msgspec.UnsetType = msgspec.UNSET
+    expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class PageLinkResults(msgspec.Struct, frozen=True):
+    """One result for each item, in the order of the request."""
+
+    results: list[PageLinkResult]
+
+    @classmethod
+    def of(cls, minted: Sequence[MintedPage | Problem], *, request_id: str) -> PageLinkResults:
+        """Say what became of each item."""
+        return cls([_page_result(index, each, request_id) for index, each in enumerate(minted)])
+
+
+def _page_result(index: int, minted: MintedPage | Problem, request_id: str) -> PageLinkResult:
+    if isinstance(minted, Problem):
+        return PageLinkResult(index=index, status=minted.status, problem=minted.document(request_id))
+    return PageLinkResult(index=index, status=201, url=minted.url, expires_at=minted.expires_at)
