@@ -55,6 +55,7 @@ from service.pagination import LIMIT_DEFAULT
 from service.pieces import Room
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
+from service.redemptions.thin_routes import thin_redemptions
 from service.settings import Secrets, Settings
 from service.spool import Spool
 from service.test_clock import routes as test_clock_routes
@@ -120,7 +121,7 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         event_emitter_backend=NoEvents,
     )
     general = link_routes.link_pages(app.state, app.asgi_handler)
-    app.asgi_handler = observe(thin_route(app.state, thin_reads(app.state, general)))
+    app.asgi_handler = observe(thin_route(app.state, thin_redemptions(app.state, thin_reads(app.state, general))))
     return app
 
 

@@ -10,7 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from litestar.types import Send
+from litestar.types import Receive, Send
+
+from service.problems import Problem
 
 _JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 _HOST = re.compile(rb"[0-9A-Za-z.:\[\]-]*")
@@ -50,6 +52,19 @@ def authorization_without_body(scope: Any) -> list[str] | None:
         ):
             return None
     return None if scope.get("root_path") else sent
+
+
+async def read_body(receive: Receive) -> bytes:
+    """What a request has for a body."""
+    message: Any = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        # Nobody reads this answer.
+        raise Problem("malformed_body", "The body was cut short.")
+    return body
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:

@@ -35,8 +35,8 @@ from service.bodies import SINGLE_BYTES_MAX, decode_struct
 from service.grants import actions
 from service.grants.schemas import GrantRequest
 from service.idempotency import REPLAYED
-from service.plain_requests import authorization_with_json, send_json
-from service.problems import Problem, send_problem
+from service.plain_requests import authorization_with_json, read_body, send_json
+from service.problems import send_problem
 
 PATH = "/v1/grants"
 
@@ -57,7 +57,7 @@ def thin_route(state: State, general: ASGIApp) -> ASGIApp:
         scope["path_template"] = PATH
         try:
             principal = await admit(state, scope, sent, Scope.GRANTS_WRITE)
-            item = decode_struct(await _body(receive), GrantRequest)
+            item = decode_struct(await read_body(receive), GrantRequest)
             answer = await actions.report_one(state, principal, item, received_at=await state.clocks.now(principal.brand))
         except Exception as error:
             answer = error
@@ -67,15 +67,3 @@ def thin_route(state: State, general: ASGIApp) -> ASGIApp:
         await send_json(send, answer.status, _encode(answer), _REPLAYED if answer.replayed else ())
 
     return routed
-
-
-async def _body(receive: Receive) -> bytes:
-    message: Any = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
-        message = await receive()
-        body += message.get("body", b"")
-    if message["type"] == "http.disconnect":
-        # Nobody reads this answer.
-        raise Problem("malformed_body", "The body was cut short.")
-    return body
