@@ -78,6 +78,11 @@ class Spool:
         """How much is in it, or about to be."""
         return self._files.bytes + self._waiting_bytes
 
+    @property
+    def fullness(self) -> float:
+        """How much of what may be in it is."""
+        return self.bytes / self._bytes_max if self._bytes_max else 1.0
+
     async def append(self, record: bytes, *, share: float = 1.0) -> None:
         """Put ``record`` on the disk. ``share`` is how full the spool may be for this record to be taken."""
         framed = frame(record)

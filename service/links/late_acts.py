@@ -31,11 +31,17 @@ from service.spool import Spool, SpoolFull, SpoolRefused
 
 DELAY_S = 2.5
 """From an act's touch to its judgement: siblings come within two seconds, and are stored in less than half a one."""
-SETTLED_AT_ONCE = 500
-NOTED_AHEAD = 64
-"""So many batches wait for their time, so many acts of each are in memory."""
+SETTLED_AT_ONCE = 200
+NOTED_AHEAD = 20_000
+"""So many acts wait in memory for their time, some twenty megabytes. It has to be more than come within two seconds: an act is
+judged by what came after it."""
 IN_MEMORY_MAX = 10_000
 ADOPTS_EVERY_S = 5.0
+RESTS_FOR = 3
+REST_MAX_S = 0.5
+"""While people follow links, so many times as long as acts were settled nothing is settled; at most so long at a time."""
+RESTS_BELOW = 0.1
+"""But not when the spool is fuller than this."""
 STOPS_WITHIN_S = 5.0
 PATIENCE_S = 1.0
 """How long somebody waits for the disk before she is sent on."""
@@ -92,8 +98,11 @@ class LateActs:
         self._settle = settle
         self._may_pass = may_pass
         self._in_memory: deque[LateAct] = deque()
-        self._noted: asyncio.Queue[_Batch | None] = asyncio.Queue(NOTED_AHEAD)
+        self._noted: asyncio.Queue[_Batch | None] = asyncio.Queue()
+        self._ahead = 0
+        self._settled = asyncio.Event()
         self._adopted_at = -ADOPTS_EVERY_S
+        self._kept = 0
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -118,6 +127,7 @@ class LateActs:
 
     async def keep(self, act: LateAct, *, share: float = 1.0) -> bool:
         """Keep an act, and say whether it is on the disk and so will outlive this process. ``share`` is as for the spool."""
+        self._kept += 1
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._spool.append(_encode(act), share=share)
@@ -137,14 +147,24 @@ class LateActs:
         while (batch := await self._next()) is not None:
             await self._until_it_works(self._note_some, batch.acts)
             batch.due_at = time.monotonic() + DELAY_S
-            await self._noted.put(batch)
-        await self._noted.put(None)
+            self._noted.put_nowait(batch)
+            self._ahead += len(batch.acts)
+            while self._ahead >= NOTED_AHEAD:
+                self._settled.clear()
+                await self._settled.wait()
+        self._noted.put_nowait(None)
 
     async def _settle_all(self) -> None:
         while (batch := await self._noted.get()) is not None:
             await asyncio.sleep(batch.due_at - time.monotonic())
+            began, kept = time.monotonic(), self._kept
             await self._until_it_works(self._settle_some, batch.acts)
             await self._spool.release(batch.spooled)
+            self._ahead -= len(batch.acts)
+            self._settled.set()
+            if self._kept > kept and self._spool.fullness < RESTS_BELOW:
+                # Whoever follows a link now goes before what can wait.
+                await asyncio.sleep(min(RESTS_FOR * (time.monotonic() - began), REST_MAX_S))
 
     async def _next(self) -> _Batch | None:
         """The next acts; ``None`` when there are none and it is time to stop."""

@@ -9,9 +9,9 @@ It counts when it happened: campaigns, caps and dates are those of the moment of
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 from collections.abc import Sequence
-from functools import partial
 
 from litestar.datastructures import State
 
@@ -24,7 +24,7 @@ from service.links.evidence import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
 from service.links.finding import Asked, DeadEnd, Found
 from service.links.late_acts import LateAct, LateActs
 from service.links.link_tokens import LinkMode
-from service.links.touches import Touch, Way, message_key, record, siblings_touched
+from service.links.touches import Network, Touch, Way, message_key, record, siblings_touched
 from service.spool import Spool
 
 _MACHINE = "X"
@@ -32,7 +32,7 @@ _MACHINE = "X"
 
 def open_late_acts(state: State, spool: Spool) -> LateActs:
     """Late acts that are settled with what the application has."""
-    return LateActs(spool, partial(note, state), partial(settle, state), may_pass=finding.may_pass)
+    return LateActs(spool, functools.partial(note, state), functools.partial(settle, state), may_pass=finding.may_pass)
 
 
 async def note(state: State, acts: Sequence[LateAct]) -> None:
@@ -84,6 +84,11 @@ async def _find(state: State, act: LateAct) -> Found | DeadEnd:
     return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
 
 
+@functools.lru_cache(maxsize=10_000)
+def _network(text: str) -> Network:
+    return ipaddress.ip_network(text)
+
+
 async def _touch(state: State, act: LateAct) -> Touch | None:
     """The touch of an act; a token says enough for one, so that nothing is looked up but what its campaign pays."""
     brands: BrandDirectory = state.brands
@@ -110,7 +115,7 @@ async def _touch(state: State, act: LateAct) -> Touch | None:
         grade=act.grade,
         why=act.why,
         points=next((rule.points for rule in campaign.rules if rule.action == action), 0),
-        network=None if act.network is None else ipaddress.ip_network(act.network),
+        network=None if act.network is None else _network(act.network),
         agent=act.agent,
         since_sent_s=max(-(2**31), min(2**31 - 1, int(act.since_sent_s))),
     )

@@ -19,7 +19,7 @@ from service.app import create_app
 from service.links import late_acts, late_settling, link_host
 from service.links.late_acts import LateActs
 from service.spool import ASIDE, Spool, frame
-from tests.api_fixtures import Api
+from tests.api_fixtures import BASE_URL, Api
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.links.wire import Wire
@@ -244,6 +244,45 @@ async def test_a_button_pressed_while_the_database_is_away_counts(cuttable: tupl
     await settles(before, granted=1, replayed=1)
     assert await links.balance() == 25
     assert headline(await client.post(path, follow_redirects=True)) == "You already have these"
+
+
+async def test_a_code_that_redirects_does_so(links: Links) -> None:
+    [minted] = await links.mint(links.item(mode="redirect", sent_at=an_hour_ago(), short=True))
+    before = settled()
+    assert await follow(links, minted["short_url"].removeprefix(BASE_URL)) == (302, SHOP)
+    await settles(before, granted=1)
+    assert await links.balance() == 25
+
+
+async def test_a_code_that_nobody_can_look_up_leads_to_the_brands_home(cuttable: tuple[Links, Wire], tmp_path: Path) -> None:
+    links, wire = cuttable
+    admin, home = links.api.client("admin"), "https://shop.example/home"
+    brand = (await admin.get("/v1/brand")).json()
+    changed = brand | {"link_base_url": "https://r.lumen.example", "home_url": home}
+    (await admin.put("/v1/brand", json=changed)).raise_for_status()
+    items = [
+        links.item(mode=mode, campaign="winter", sent_at=an_hour_ago(), short=True, link=mode) for mode in ("redirect", "page")
+    ]
+    codes = [minted["short_url"].rpartition("/")[2] for minted in await links.mint(*items)]
+    await kept_on_disk(tmp_path, home)
+    before = settled()
+    wire.cut()
+    for code in codes:
+        page = await links.api.client(None).get(f"/{code}", headers={**PHONE, "Host": "r.lumen.example"})
+        assert (page.status_code, headline(page)) == (503, "Please try again in a moment")
+        assert home in page.text
+    wire.mend()
+    # What redirects is paid as if it had; looking at a page pays nothing.
+    await settles(before, granted=1, looked=1)
+
+
+async def test_a_brands_clock_says_when_a_message_was_sent(links: Links) -> None:
+    path = await redirecting(links, sent_at=None)
+    (await links.api.client("admin").post("/v1/test/clock/advance", json={"seconds": 3600})).raise_for_status()
+    await asyncio.sleep(1.1)
+    before = settled()
+    await follow(links, path)
+    await settles(before, granted=1)
 
 
 async def test_it_counts_when_it_happened(cuttable: tuple[Links, Wire]) -> None:
