@@ -90,14 +90,14 @@ async def _mint(
 
     drafts = await in_pieces(read, items)
     problems = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, Problem)}
-    rows: dict[int, _NewLink] = {}
+    rows: dict[int, NewLink] = {}
     for index, row in (await _rows(state, principal, drafts, now)).items():
         if isinstance(row, Problem):
             problems[index] = row
         else:
             rows[index] = row
 
-    new, stored = await _store(state, rows.values())
+    new, stored = await store(state, rows.values())
     tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
     base_url = host.base_url_of(brand)
     urls = {there.link_id: base_url + _path(there, token) for there, token in zip(stored.values(), tokens, strict=True)}
@@ -136,7 +136,7 @@ def _path(there: LinkRow, token: str) -> str:
 
 async def _rows(
     state: State, principal: Principal, drafts: Sequence[_Draft | Problem], now: datetime
-) -> dict[int, _NewLink | Problem]:
+) -> dict[int, NewLink | Problem]:
     """The row of each draft, by its index; or why there is none: what is wrong with its customer, or that she refuses it."""
     good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
     if not good:
@@ -157,7 +157,7 @@ async def _rows(
     host: LinkHost = state.link_host
     host.last_known.see_brand(brand)
     host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
-    rows: dict[int, _NewLink | Problem] = {}
+    rows: dict[int, NewLink | Problem] = {}
     refused: dict[int, Known] = {}
     for (index, draft), known in zip(good.items(), resolved, strict=True):
         if isinstance(known, Problem):
@@ -176,9 +176,9 @@ async def _anew(state: State, brand: Brand, known: Known) -> Known:
     return msgspec.structs.replace(now, refused=(*now.refused, *known.refused))
 
 
-async def _not_minted(state: State, refused: Mapping[int, Known], rows: Mapping[int, _NewLink | Problem]) -> dict[int, Problem]:
+async def _not_minted(state: State, refused: Mapping[int, Known], rows: Mapping[int, NewLink | Problem]) -> dict[int, Problem]:
     """Which of the links to those who have ``refused`` the channel are not given: all but those that were minted before."""
-    wanted = {index: row for index in refused if isinstance(row := rows[index], _NewLink)}
+    wanted = {index: row for index in refused if isinstance(row := rows[index], NewLink)}
     there = await links_by_id(state.pool, [row.link_id for row in wanted.values()])
     answers = {
         index: Problem("consent_refused", f"The customer has refused to be contacted on {row.channel}.")
@@ -239,7 +239,7 @@ def allowed_destination(url: str, brand: Brand) -> str | Problem:
         return invalid_field("/destination", str(refused))
 
 
-def _minted_otherwise(there: LinkRow, wanted: _NewLink) -> Problem | None:
+def _minted_otherwise(there: LinkRow, wanted: NewLink) -> Problem | None:
     """Why what is asked for is not the link of its id that is there already."""
     if there.kind != wanted.kind:
         return invalid_field("/kind", f"this link is of kind {there.kind} already; {_LABEL_IT}")
@@ -268,7 +268,7 @@ def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Prob
     return invalid_field("/channel", f"is required: this campaign pays for {action} on {', '.join(channels)}")
 
 
-def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal, now: datetime) -> _NewLink:
+def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal, now: datetime) -> NewLink:
     request = draft.request
     label = request.link or ""
     key = event_key(
@@ -278,7 +278,7 @@ def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal
         action=request.action,
         qualifier=label,
     )
-    return _NewLink(
+    return NewLink(
         link_id=draft.campaign.campaign_no.to_bytes(4, "big") + key,
         brand_id=principal.brand.brand_id,
         campaign_no=draft.campaign.campaign_no,
@@ -298,7 +298,9 @@ def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal
     )
 
 
-class _NewLink(msgspec.Struct, frozen=True):
+class NewLink(msgspec.Struct, frozen=True):
+    """A link to be stored, unless there is one of its id."""
+
     link_id: bytes
     brand_id: int
     campaign_no: int
@@ -317,7 +319,7 @@ class _NewLink(msgspec.Struct, frozen=True):
     mode: LinkMode
 
 
-_NEW_LINK_COLUMNS = _NewLink.__struct_fields__
+_NEW_LINK_COLUMNS = NewLink.__struct_fields__
 
 # One statement whatever the number of links: each column is an array, and unnest walks them together.
 _insert_links = (
@@ -331,9 +333,9 @@ _insert_links = (
 )
 
 
-async def _store(state: State, rows: Iterable[_NewLink]) -> tuple[set[bytes], dict[bytes, LinkRow]]:
+async def store(state: State, rows: Iterable[NewLink]) -> tuple[set[bytes], dict[bytes, LinkRow]]:
     """Store the links that are not there yet, and give the ids of those and all links as they are stored."""
-    first: dict[bytes, _NewLink] = {}
+    first: dict[bytes, NewLink] = {}
     for row in rows:
         first.setdefault(row.link_id, row)
     if not first:

@@ -1,26 +1,32 @@
-"""What a brand administers of its links, over HTTP: batches of codes, and what is revoked."""
+"""What a brand administers of its links, over HTTP: batches of codes, keys of its own, and what is revoked."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.auth.guards import requires
+from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.grants.schemas import GrantAnswer
-from service.links import code_batches, code_claims, revocations
+from service.links import code_batches, code_claims, minting_keys, offline_links, revocations
 from service.links.code_batches import CodeBatch
+from service.links.minting_keys import MintingKey, public_key_of, text_of
+from service.links.offline_tokens import kid_of, parse_kid
 from service.links.schemas import (
     CodeBatchRequest,
     CodeBatchResponse,
     CodeClaimRequest,
+    MintingKeyRequest,
+    MintingKeyResponse,
+    NumbersRequest,
+    NumbersResponse,
     RevocationRequest,
     RevocationResponse,
 )
@@ -135,6 +141,74 @@ async def claim_code(data: JSONBody[CodeClaimRequest], principal: NamedDependenc
     return await code_claims.claim(state, principal, data, now=await state.clocks.now(principal.brand))
 
 
+@post("/v1/minting-keys", guards=[requires(Scope.KEYS_WRITE)], tags=["links"])
+async def register_minting_key(
+    data: JSONBody[MintingKeyRequest], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+) -> Response[MintingKeyResponse]:
+    """Register the public half of a key with which your own systems sign links. The same key again answers 200.
+
+    Who has the private half can mint links for any customer and campaign of the brand.
+    """
+    key, is_new = await minting_keys.register(engine, principal, data.name, public_key_of(data.public_key))
+    return Response(_shown(key), status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
+
+
+@get("/v1/minting-keys", guards=[requires(Scope.KEYS_WRITE)], tags=["links"])
+async def list_minting_keys(
+    engine: NamedDependency[AsyncEngine],
+    principal: NamedDependency[Principal],
+    after: AfterNumber = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[MintingKeyResponse]:
+    """The brand's own keys for links, oldest first, retired and revoked ones too."""
+    found = await minting_keys.list_keys(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
+    listed = page(found, limit=limit, cursor=lambda key: key.key_no)
+    return Page(items=[_shown(key) for key in listed.items], next=listed.next)
+
+
+@post("/v1/minting-keys/{kid:str}/retire", guards=[requires(Scope.KEYS_WRITE)], status_code=200, tags=["links"])
+async def retire_minting_key(
+    kid: FromPath[str], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+) -> MintingKeyResponse:
+    """Honour what a key has signed until now, and nothing that says it was signed later."""
+    return _shown(await minting_keys.retire(engine, principal, _key_no(kid)))
+
+
+@delete("/v1/minting-keys/{kid:str}", guards=[requires(Scope.KEYS_WRITE)], status_code=200, tags=["links"])
+async def revoke_minting_key(
+    kid: FromPath[str], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+) -> MintingKeyResponse:
+    """Honour nothing that a key has signed any more, whenever it was. What its links have earned stays."""
+    return _shown(await minting_keys.revoke(engine, principal, _key_no(kid)))
+
+
+@post("/v1/link-numbers", guards=[requires(Scope.LINKS_WRITE)], status_code=200, tags=["links"])
+async def number_for_links(
+    data: JSONBody[NumbersRequest], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> NumbersResponse:
+    """Say by which numbers a link that you sign yourself names customers and destinations. They never change."""
+    await count_items(request, principal, max(1, len(data.customers)))
+    return await offline_links.numbers(state, principal, data, request_id=request.scope["state"]["request_id"])
+
+
+def _key_no(kid: str) -> int:
+    key_no = parse_kid(kid)
+    if key_no is None:
+        raise not_found("minting key")
+    return key_no
+
+
+def _shown(key: MintingKey) -> MintingKeyResponse:
+    return MintingKeyResponse(
+        kid=kid_of(key.key_no),
+        name=key.name,
+        public_key=text_of(key.public_key),
+        registered_at=key.registered_at,
+        retired_at=key.retired_at,
+        revoked_at=key.revoked_at,
+    )
+
+
 async def _batch(state: State, principal: Principal, batch_id: str) -> CodeBatch:
     found = await code_batches.find_batch(state.engine, principal.brand.brand_id, batch_id)
     if found is None:
@@ -151,4 +225,9 @@ route_handlers: list[Any] = [
     get_code_batch,
     get_codes,
     claim_code,
+    register_minting_key,
+    list_minting_keys,
+    retire_minting_key,
+    revoke_minting_key,
+    number_for_links,
 ]

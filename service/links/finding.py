@@ -24,10 +24,11 @@ from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.rows import Known
 from service.database import is_away
-from service.links import link_tokens
+from service.links import link_tokens, offline_links
 from service.links.codes import code_hash, normal_code
 from service.links.link_host import LinkHost, requested_host
 from service.links.link_tokens import LinkClaims, LinkKind, LinkRefusal, LinkRefused
+from service.links.offline_tokens import key_named_by, says
 from service.links.pages import Page
 from service.links.queries import LinkRow
 from service.problems import Problem
@@ -46,12 +47,13 @@ class Visitor(msgspec.Struct, frozen=True, gc=False):
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """What was asked for: a token of ours, which may have expired, or a code, of which only the database knows what it is."""
+    """What was asked for: a token of ours, which may have expired; or a code or an offline token, which the database knows."""
 
     kind: LinkKind = LinkKind.CLAIM
     claims: LinkClaims | None = None
     is_expired: bool = False
     code_hash: bytes | None = None
+    offline: str | None = None
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +83,8 @@ def read(state: State, subject: str, visitor: Visitor, kind: LinkKind = LinkKind
     code = normal_code(subject)
     if code is not None:
         return Asked(kind, code_hash=code_hash(code))
+    if key_named_by(subject) is not None:
+        return Asked(kind, offline=subject)
     host: LinkHost = state.link_host
     is_expired = False
     try:
@@ -116,6 +120,8 @@ async def look_up(state: State, asked: Asked, headers: Mapping[str, str], now: d
     link_id = asked.claims.link_id if asked.claims else None
     if asked.code_hash is not None:
         link_id = await host.link_ids.get(asked.code_hash)
+    if asked.offline is not None:
+        link_id = await offline_links.adopt(state, asked.offline, host.hosts(headers), now)
     row = None if link_id is None else await host.links.get(link_id)
     if row is None or (asked.claims and row.customer != asked.claims.customer):
         return None
@@ -140,6 +146,11 @@ def may_pass(error: BaseException) -> bool:
 
 
 def _as_last_known(host: LinkHost, asked: Asked, headers: Mapping[str, str]) -> DeadEnd:
+    if asked.offline is not None:
+        # Unchecked, and yet safe: it leads where the brand of that name allows, or nowhere.
+        said = says(asked.offline)
+        brand = host.last_known.brand(said.brand)
+        return DeadEnd(Page.BUSY, brand, host.last_known.destination(brand, said.destination_no))
     if asked.claims is None:
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
         brand = host.last_known.brand_at(requested_host(headers))

@@ -51,6 +51,7 @@ async def keep(state: State, asked: Asked, visitor: Visitor, way: Way, verdict: 
         since_sent_s=_since_sent_s(asked, visitor),
         claims=asked.claims,
         code_hash=asked.code_hash,
+        offline=asked.offline,
         network=_network(visitor.address),
         agent=touches.agent_of(visitor.headers),
     )

@@ -51,7 +51,8 @@ _RETRIES_AFTER_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 class LateAct(msgspec.Struct, frozen=True, gc=False):
     """An act on a link. ``at`` is by the world's clock.
 
-    A token was checked, and ``claims`` are what it says. A code could not be looked up: ``code_hash`` is what to look for.
+    A token was checked, and ``claims`` are what it says. A code could not be looked up: ``code_hash`` is what to look for,
+    and ``offline`` is a token that somebody else signed and nobody could check.
     ``way``, ``grade`` and ``why`` say how the link was fetched and what the request showed; ``network`` and ``agent`` are as
     in a touch.
     """
@@ -66,6 +67,7 @@ class LateAct(msgspec.Struct, frozen=True, gc=False):
     code_hash: bytes | None = None
     network: str | None = None
     agent: bytes | None = None
+    offline: str | None = None
 
 
 Note = Callable[[Sequence[LateAct]], Awaitable[None]]

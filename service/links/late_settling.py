@@ -80,7 +80,7 @@ def _grade(act: LateAct, link: Found) -> Grade:
 
 
 async def _find(state: State, act: LateAct) -> Found | DeadEnd:
-    asked = Asked(claims=act.claims, code_hash=act.code_hash)
+    asked = Asked(claims=act.claims, code_hash=act.code_hash, offline=act.offline)
     return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
 
 

@@ -207,7 +207,7 @@ def verify(
     ours can be expired.
     """
     try:
-        claims = _claims(_payload_of(signed_payload(token, keys, TYPE)))
+        claims = _claims(_payload_of(signed_payload(token, keys.verifying, TYPE)))
     except ValueError:
         raise LinkRefused(LinkRefusal.FORGED) from None
     if claims.host not in hosts or claims.kind is not kind:
@@ -236,14 +236,14 @@ def jwks(keys: LinkKeys) -> dict[str, list[dict[str, str]]]:
     }
 
 
-def signed_payload(token: str, keys: LinkKeys, token_type: str) -> bytes:
+def signed_payload(token: str, keys: Mapping[str, Ed25519PublicKey], token_type: str) -> bytes:
     """The payload of a token of a type, if one of ``keys`` signed it. Raises ``LinkRefused``."""
     parts = _TOKEN.fullmatch(token) if len(token) <= TOKEN_CHARACTERS_MAX else None
     if parts is None:
         raise LinkRefused(LinkRefusal.FORGED)
     try:
         header = _header_of(_bytes_of(parts[1]))
-        key = keys.verifying.get(header.kid) if header.typ == token_type else None
+        key = keys.get(header.kid) if header.typ == token_type else None
         if key is None or not _eddsa.verify(token[: parts.end(2)].encode(), key, _bytes_of(parts[3])):
             raise LinkRefused(LinkRefusal.FORGED)
         return _bytes_of(parts[2])

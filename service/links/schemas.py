@@ -213,6 +213,63 @@ class CodeClaimRequest(Body, frozen=True):
     example: ClassVar[dict[str, Any]] = {"code": "MZXW6YTBOI4GC2LT", "customer": {"id": "C-1001"}}
 
 
+class MintingKeyRequest(Body, frozen=True):
+    """A key of your own with which your systems sign links. Only its public half is sent, and known to us."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    public_key: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)")]
+    """The 32 bytes of an Ed25519 public key in base64url, as `x` of a JSON Web Key has them (RFC 8037)."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "name": "campaign manager, 2027",
+        "public_key": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    }
+
+
+class MintingKeyResponse(msgspec.Struct, frozen=True):
+    """A key of the brand's with which its systems sign links. ``kid`` is what their headers say."""
+
+    kid: str
+    name: str
+    public_key: str
+    registered_at: datetime
+    retired_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NumbersRequest(Body, frozen=True):
+    """Whom and what a link that you sign yourself names by our numbers."""
+
+    customers: Annotated[list[CustomerRef], msgspec.Meta(max_length=10_000)] = msgspec.field(default_factory=list[CustomerRef])
+    destinations: Annotated[list[str], msgspec.Meta(max_length=100)] = msgspec.field(default_factory=list[str])
+
+    example: ClassVar[dict[str, Any]] = {
+        "customers": [{"id": "C-1001"}],
+        "destinations": ["https://shop.example/autumn"],
+    }
+
+
+class NumberedCustomer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What to write into ``sub``, or what is wrong with how she was named."""
+
+    sub: str | msgspec.UnsetType = msgspec.UNSET
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+
+
+class NumberedDestination(msgspec.Struct, frozen=True):
+    """What to write into ``d``, for a destination as it is kept."""
+
+    url: str
+    d: int
+
+
+class NumbersResponse(msgspec.Struct, frozen=True):
+    """Numbers in the order of the request. They never change."""
+
+    customers: list[NumberedCustomer]
+    destinations: list[NumberedDestination]
+
+
 def public_link_id(link_id: bytes) -> str:
     """The public id of a link: its campaign's number and its event key."""
     return f"lnk_{link_id.hex()}"

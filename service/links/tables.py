@@ -176,3 +176,19 @@ batch_code = Table(
     CheckConstraint("octet_length(code_hash) = 16", name="batch_code_hash_is_16_bytes"),
     CheckConstraint("(customer IS NULL) = (claimed_at IS NULL)", name="batch_code_is_claimed_by_somebody"),
 )
+
+# Public keys alone. A key is never removed: what it signed is told apart from forgeries also after it is revoked.
+minting_key = Table(
+    "minting_key",
+    metadata,
+    Column("key_no", Integer, Identity(always=True), primary_key=True),
+    Column("brand_id", Integer, ForeignKey("rewards.brand.brand_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("registered_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("registered_by", Integer, nullable=False),
+    Column("retired_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    UniqueConstraint("brand_id", "public_key", name="minting_key_is_registered_once"),
+    CheckConstraint("octet_length(public_key) = 32", name="minting_key_is_an_ed25519_key"),
+)

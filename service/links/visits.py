@@ -30,6 +30,7 @@ from service.links.evidence import Verdict, grade
 from service.links.finding import Asked, DeadEnd, Found, Visitor
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkKind, LinkMode
+from service.links.offline_tokens import says
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.pictures import PICTURE
 from service.links.touches import Touches, Way, since_sent_s
@@ -90,11 +91,14 @@ async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
 
 async def _look_at_unknown(state: State, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
     """The page with the button, of a link that nobody can look up now: what it earns is not known."""
-    if asked.claims is None:
+    if asked.offline is not None and link.destination is not None and says(asked.offline).mode is not LinkMode.PAGE:
+        await following.keep(state, asked, visitor, Way.REDIRECT, following.judge(asked, visitor))
+        return redirect(link.destination)
+    if asked.claims is None and asked.offline is None:
         # It may redirect: then she has followed it.
         await following.keep(state, asked, visitor, Way.REDIRECT, following.judge(asked, visitor))
         return _say(link, visitor.headers)
-    if asked.claims.mode is LinkMode.HANDOFF and link.destination is not None:
+    if asked.claims is not None and asked.claims.mode is LinkMode.HANDOFF and link.destination is not None:
         # A claim can be confirmed when the database is back.
         return redirect(
             handoffs.hand_over(

@@ -48,6 +48,7 @@ CONFIGURATION_TABLES = {
     "brand_point_value",
     "brand_logo",
     "code_batch",
+    "minting_key",
     "api_key",
     "key_quota",
     "audit_trail",

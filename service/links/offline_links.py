@@ -1,0 +1,151 @@
+"""Links that a brand's own system has signed: we hear of each when it is first followed, and store it then.
+
+    adopt      what an offline token stands for: from then on it is a link like any other
+    numbers    what a token names customers and destinations by
+
+A token is taken at its word in what its brand may decide: when it was signed, and until when it is good. What it pays is the
+campaign's to say, by the version that was in force when it was signed, or when the key was registered if that was later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from litestar.datastructures import State
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import event_key
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.brands.brand import Brand
+from service.campaigns.queries import campaign_standing
+from service.campaigns.rules import Campaign
+from service.customers import actions as customers
+from service.customers.directory import CustomerDirectory
+from service.customers.schemas import CustomerRef
+from service.links import minting_keys, offline_tokens
+from service.links.actions import (
+    LIFE_ASKED_MAX,
+    OPEN_ACTION,
+    NewLink,
+    allowed_destination,
+    channel_of,
+    number_destinations,
+    store,
+)
+from service.links.link_host import LinkHost
+from service.links.link_tokens import LinkKind, LinkRefused
+from service.links.minting_keys import MintingKey
+from service.links.offline_tokens import OfflineClaims
+from service.links.schemas import NumberedCustomer, NumberedDestination, NumbersRequest, NumbersResponse
+from service.links.tables import destination
+from service.problems import Problem, invalid_field
+
+_AHEAD_MAX = timedelta(minutes=5)
+"""How far a signer's clock may be ahead of ours."""
+
+
+async def adopt(state: State, token: str, hosts: Collection[str], now: datetime) -> bytes | None:
+    """The id of the link that a token stands for, which is stored now if it never was; ``None`` for what we do not honour."""
+    key_no = offline_tokens.key_named_by(token)
+    key = None if key_no is None else await minting_keys.find(state.engine, key_no)
+    if key is None:
+        return None
+    try:
+        claims = offline_tokens.verify(token, key.key_no, key.public_key)
+    except LinkRefused:
+        return None
+    brand: Brand | None = await state.brands.by_id(key.brand_id)
+    if brand is None or claims.iss != brand.code or claims.aud not in hosts or not _is_timely(claims, key, now):
+        return None
+    row = await _row(state, brand, key, claims)
+    if row is None:
+        return None
+    host: LinkHost = state.link_host
+    if await host.links.get(row.link_id) is None:
+        await store(state, [row])
+    return row.link_id
+
+
+async def numbers(state: State, principal: Principal, wanted: NumbersRequest, *, request_id: str) -> NumbersResponse:
+    """The numbers of customers and destinations; whom nobody knows gets one."""
+    brand = principal.brand
+    urls = [allowed_destination(url, brand) for url in wanted.destinations]
+    for n, url in enumerate(urls):
+        if isinstance(url, Problem):
+            raise invalid_field(f"/destinations/{n}", url.errors[0].detail)
+    good = [url for url in urls if isinstance(url, str)]
+    numbered = await number_destinations(state.engine, brand, set(good))
+    return NumbersResponse(
+        customers=await _numbered(state, principal, wanted.customers, request_id),
+        destinations=[NumberedDestination(url=url, d=numbered[url]) for url in good],
+    )
+
+
+async def _numbered(state: State, principal: Principal, refs: Sequence[CustomerRef], request_id: str) -> list[NumberedCustomer]:
+    may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
+    known = await customers.resolve(state, principal.brand, refs, may_attach=may_attach) if refs else []
+    return [
+        NumberedCustomer(problem=each.document(request_id))
+        if isinstance(each, Problem)
+        else NumberedCustomer(sub=str(each.customer))
+        for each in known
+    ]
+
+
+def _is_timely(claims: OfflineClaims, key: MintingKey, now: datetime) -> bool:
+    """Whether a key may have signed this when it says it did. Whether it has expired is asked of the link itself."""
+    signed_at = _instant(claims.iat)
+    if signed_at > now + _AHEAD_MAX or not timedelta() < _instant(claims.exp) - signed_at <= LIFE_ASKED_MAX:
+        return False
+    return key.retired_at is None or signed_at <= key.retired_at
+
+
+async def _row(state: State, brand: Brand, key: MintingKey, claims: OfflineClaims) -> NewLink | None:
+    """The link as it is stored, if all that it names is there and the campaign pays for it."""
+    standing = await campaign_standing(state, brand, claims.c)
+    is_open = claims.kind is LinkKind.OPEN
+    if standing is None or is_open != (claims.d == 0) or (is_open and claims.a != OPEN_ACTION):
+        return None
+    signed_at = _instant(claims.iat)
+    campaign: Campaign = standing.version_at(max(signed_at, key.registered_at))
+    channel = channel_of(claims.a, claims.ch, campaign)
+    customer = int(claims.sub)
+    directory: CustomerDirectory = state.customers
+    if isinstance(channel, Problem) or await directory.find_number(brand, customer) is None:
+        return None
+    if claims.d and not await _is_the_brands(state.engine, brand, claims.d):
+        return None
+    event = event_key(
+        campaign_no=campaign.campaign_no, message_id=claims.m, customer=customer, action=claims.a, qualifier=claims.l
+    )
+    return NewLink(
+        link_id=campaign.campaign_no.to_bytes(4, "big") + event,
+        brand_id=brand.brand_id,
+        campaign_no=campaign.campaign_no,
+        campaign_version=campaign.version,
+        customer=customer,
+        message_id=claims.m,
+        action=claims.a,
+        channel=channel,
+        label=claims.l,
+        destination_no=claims.d,
+        sent_at=None if claims.sent_at is None else _instant(claims.sent_at),
+        minted_at=signed_at,
+        expires_at=_instant(claims.exp),
+        minted_by=key.minted_by,
+        kind=claims.kind,
+        mode=claims.mode,
+    )
+
+
+async def _is_the_brands(engine: AsyncEngine, brand: Brand, destination_no: int) -> bool:
+    found = select(destination.c.brand_id).where(destination.c.destination_no == destination_no)
+    async with engine.connect() as connection:
+        return (await connection.execute(found)).scalar_one_or_none() == brand.brand_id
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,255 @@
+"""Links that a brand signs itself: honoured like ours, and as long as its key is."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc import jwt
+from joserfc.jwk import OKPKey
+
+from tests.api_fixtures import Api, make_brand, make_keys
+from tests.links.conftest import Links
+from tests.links.test_visits import claim, headline, without_nonce
+from tests.links.wire import Wire
+
+DESTINATION = "https://shop.example/autumn"
+NOT_FOUND = (404, "We cannot find this link")
+
+
+class Signer:
+    """A brand's own system, with a key of its own and a JOSE library that is not ours."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.private_key = Ed25519PrivateKey.generate()
+        self.kid = ""
+        self.numbers: dict[str, Any] = {}
+
+    @property
+    def public_key(self) -> str:
+        return base64.urlsafe_b64encode(self.private_key.public_key().public_bytes_raw()).rstrip(b"=").decode()
+
+    async def register(self) -> Signer:
+        answer = await self.links.api.client("admin").post(
+            "/v1/minting-keys", json={"name": "campaign manager", "public_key": self.public_key}
+        )
+        assert answer.status_code == 201, answer.text
+        self.kid = answer.json()["kid"]
+        asked = {"customers": [{"id": "C-1001"}], "destinations": [DESTINATION]}
+        self.numbers = (await self.links.api.client("messaging").post("/v1/link-numbers", json=asked)).json()
+        return self
+
+    def claims(self, **changed: Any) -> dict[str, Any]:
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": "lumen",
+            "aud": "rewards.test",
+            "sub": self.numbers["customers"][0]["sub"],
+            "m": "newsletter-0412",
+            "c": "autumn",
+            "a": "click",
+            "d": self.numbers["destinations"][0]["d"],
+            "iat": now,
+            "exp": now + 86_400,
+            **changed,
+        }
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def path(self, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
+        key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": self.public_key, "d": self._private})
+        sent = {"alg": "EdDSA", "kid": self.kid, "typ": "rl+jwt", **(header or {})}
+        return "/r/" + jwt.encode(sent, self.claims(**changed), key, algorithms=["EdDSA"])
+
+    @property
+    def _private(self) -> str:
+        return base64.urlsafe_b64encode(self.private_key.private_bytes_raw()).rstrip(b"=").decode()
+
+
+@pytest.fixture
+async def signer(links: Links) -> Signer:
+    """A signer whose key is registered."""
+    return await Signer(links).register()
+
+
+async def shown(links: Links, path: str) -> tuple[int, str]:
+    page = await links.api.client(None).get(path)
+    return page.status_code, headline(page)
+
+
+async def test_a_link_that_the_brand_signed_earns_once_as_ours_does(links: Links, signer: Signer) -> None:
+    path = signer.path()
+    assert await shown(links, path) == (200, "25 Lumens for you")
+    assert await links.balance() == 0
+    assert headline(await claim(links, path)) == "25 Lumens added"
+    assert headline(await claim(links, path)) == "You already have these"
+    assert headline(await claim(links, signer.path(iat=int(time.time()) - 60))) == "You already have these"
+    # The same event as a link that we minted, and as any report of it.
+    assert headline(await claim(links, await links.path())) == "You already have these"
+    assert await links.balance() == 25
+    assert DESTINATION in (await links.api.client(None).get(path)).text
+
+
+async def test_it_becomes_a_link_like_any_other_when_it_is_followed(
+    links: Links, signer: Signer, owner: asyncpg.Connection[Any]
+) -> None:
+    assert await owner.fetchval("SELECT count(*) FROM rewards.link") == 0
+    path = signer.path(l="banner", sent_at=int(time.time()) - 5)
+    for _ in range(2):
+        await shown(links, path)
+    (row,) = await owner.fetch("SELECT * FROM rewards.link")
+    assert (row["message_id"], row["label"], row["channel"], row["mode"]) == ("newsletter-0412", "banner", "email", "page")
+    assert row["minted_by"] == -int(signer.kid.removeprefix("mk_"))
+    [again] = await links.mint(links.item(link="banner"))
+    assert (again["status"], again["link_id"]) == (200, f"lnk_{row['link_id'].hex()}")
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "another brand": {"iss": "other"},
+    "another host": {"aud": "links.another.example"},
+    "no such campaign": {"c": "spring"},
+    "the campaign pays nothing for it": {"a": "purchase"},
+    "the wrong channel": {"ch": "sms"},
+    "no such destination": {"d": 99},
+    "a claim that leads nowhere": {"d": 0},
+    "no such customer": {"sub": "999999"},
+    "an identity for a customer": {"sub": "C-1001"},
+    "a URL for a destination": {"d": "https://evil.example/"},
+    "an unknown claim": {"email": "someone@mail.example"},
+    "points of its own": {"points": 1_000},
+    "signed in the future": {"iat": int(time.time()) + 3_600, "exp": int(time.time()) + 7_200},
+    "over before it began": {"iat": int(time.time()), "exp": int(time.time()) - 1},
+    "good for ever": {"exp": int(time.time()) + 6 * 366 * 86_400},
+    "a kind of its own": {"k": "wallet"},
+    "no campaign": {"c": None},
+    "no expiry": {"exp": None},
+    "a message id that is too long": {"m": "é" * 200},
+    "a message id with a line end": {"m": "a\n"},
+}
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+async def test_what_is_wrong_with_a_token_is_not_said(links: Links, signer: Signer, wrong: str) -> None:
+    page = await links.api.client(None).get(signer.path(**REFUSED[wrong]))
+    nobody = await links.api.client(None).get("/r/hello")
+    assert (page.status_code, without_nonce(page)) == (404, without_nonce(nobody))
+    assert (await links.api.client(None).post(signer.path(**REFUSED[wrong]))).status_code == 404
+
+
+async def test_nobody_signs_with_anothers_key(links: Links, signer: Signer, owner: asyncpg.Connection[Any]) -> None:
+    path = signer.path()
+    head, _, signature = path.rpartition(".")
+    stranger = Signer(links)
+    stranger.numbers, stranger.kid = signer.numbers, signer.kid
+    ours = links.api.app.state.link_host.keys
+    forgeries = [
+        stranger.path(),
+        f"{head}.{signature[:-4]}AAAA",
+        f"{head}.",
+        signer.path(header={"kid": "mk_99"}),
+        signer.path(header={"kid": ours.kid}),
+        signer.path(header={"typ": "JWT"}),
+        signer.path(header={"typ": "rp+jwt"}),
+        signer.path(header={"jwk": {"kty": "OKP", "crv": "Ed25519", "x": stranger.public_key}}),
+    ]
+    for forgery in forgeries:
+        assert await shown(links, forgery) == NOT_FOUND
+    # Another brand's key signs for that brand alone.
+    await make_brand(owner, "other")
+    other = (await make_keys(owner, await make_brand(owner, "third")))["admin"]
+    registered = await links.api.client(key=other).post(
+        "/v1/minting-keys", json={"name": "theirs", "public_key": stranger.public_key}
+    )
+    stranger.kid = registered.json()["kid"]
+    for iss in "lumen", "third":
+        assert await shown(links, stranger.path(iss=iss)) == NOT_FOUND
+
+
+async def test_a_handoff_is_signed_likewise(links: Links, signer: Signer) -> None:
+    handoff = await links.api.client(None).get(signer.path(k="handoff"), headers={"User-Agent": "Mozilla/5.0 (X11)"})
+    assert handoff.status_code in {302, 303}
+    assert handoff.headers["location"].startswith(f"{DESTINATION}?rewards_claim=")
+
+
+async def test_while_the_database_is_away_it_leads_on_and_is_paid_afterwards(wired: tuple[Links, Wire]) -> None:
+    links, wire = wired
+    signer = await Signer(links).register()
+    await links.mint(links.item("C-2"))
+    client = links.api.client(None)
+    wire.cut()
+    page = await client.get(signer.path())
+    assert (page.status_code, DESTINATION in page.text) == (200, True)
+    pressed = await client.post(signer.path(), headers={"Sec-Fetch-Site": "same-origin"})
+    assert headline(pressed) == "Your Lumens will follow"
+    followed = await client.get(signer.path(k="redirect"))
+    assert followed.headers["location"] == DESTINATION
+    # What it says is not believed: it leads nowhere that is not on the brand's list.
+    assert "location" not in (await client.get(signer.path(k="redirect", d=99))).headers
+    wire.mend()
+    deadline = time.monotonic() + 20
+    while await links.balance() != 25:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
+async def test_keys_rotate_without_breaking_a_link(links: Links, signer: Signer) -> None:
+    admin = links.api.client("admin")
+    signed_before = signer.path(iat=int(time.time()) - 60)
+    retired = await admin.post(f"/v1/minting-keys/{signer.kid}/retire")
+    assert retired.json()["retired_at"]
+    assert await shown(links, signed_before) == (200, "25 Lumens for you")
+    assert await shown(links, signer.path(iat=int(time.time()) + 60)) == NOT_FOUND
+    newer = await Signer(links).register()
+    assert await shown(links, newer.path(m="newsletter-0413")) == (200, "25 Lumens for you")
+    listed = (await admin.get("/v1/minting-keys")).json()["items"]
+    assert [(key["kid"], key["retired_at"] is None) for key in listed] == [(signer.kid, False), (newer.kid, True)]
+
+
+async def test_nothing_of_a_revoked_key_is_honoured_and_its_links_say_so(links: Links, signer: Signer) -> None:
+    seen, unseen = signer.path(), signer.path(m="newsletter-0413")
+    await claim(links, signer.path(m="newsletter-0414"))
+    await shown(links, seen)
+    admin = links.api.client("admin")
+    revoked = await admin.delete(f"/v1/minting-keys/{signer.kid}")
+    assert (revoked.status_code, bool(revoked.json()["revoked_at"])) == (200, True)
+    assert (await admin.delete(f"/v1/minting-keys/{signer.kid}")).json() == revoked.json()
+    for path in seen, unseen:
+        assert await shown(links, path) == (410, "This link was withdrawn")
+        await claim(links, path)
+    assert await links.balance() == 25
+    trail = [entry["act"] for entry in (await admin.get("/v1/audit-trail")).json()["items"]]
+    assert [act for act in trail if act.startswith("minting_key")] == ["minting_key.register", "minting_key.revoke"]
+
+
+async def test_who_registers_keys_needs_more_than_to_mint(api: Api, links: Links, signer: Signer) -> None:
+    asked = {"name": "mine", "public_key": Signer(links).public_key}
+    assert (await api.client("messaging").post("/v1/minting-keys", json=asked)).status_code == 403
+    again = await api.client("admin").post("/v1/minting-keys", json={"name": "again", "public_key": signer.public_key})
+    assert (again.status_code, again.json()["kid"]) == (200, signer.kid)
+    for wrong in "", "A" * 42, "A" * 42 + "B", "A" * 44, "!" * 43:
+        answer = await api.client("admin").post("/v1/minting-keys", json={"name": "mine", "public_key": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/public_key"), wrong
+    for kid in "mk_99", "test-1", "mk_0":
+        assert (await api.client("admin").delete(f"/v1/minting-keys/{kid}")).status_code == 404
+
+
+async def test_numbers_are_told_for_customers_and_destinations(links: Links, signer: Signer) -> None:
+    async def ask(**asked: Any) -> httpx.Response:
+        return await links.api.client("messaging").post("/v1/link-numbers", json=asked)
+
+    again = (await ask(customers=[{"id": "C-1001"}, {"email": "no"}], destinations=[DESTINATION])).json()
+    assert again["customers"][0] == signer.numbers["customers"][0]
+    assert again["customers"][1]["problem"]["code"] == "invalid_field"
+    assert (
+        again["destinations"]
+        == signer.numbers["destinations"]
+        == [{"url": DESTINATION, "d": signer.numbers["destinations"][0]["d"]}]
+    )
+    refused = await ask(destinations=[DESTINATION, "https://evil.example/"])
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/destinations/1")
