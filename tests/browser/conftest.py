@@ -18,10 +18,13 @@ from litestar import Litestar
 from service.links import finding
 from service.settings import Settings
 from tests.api_fixtures import make_brand, make_keys, make_secrets
+from tests.browser.screens import SCREENS
 from tests.links.campaigns import make_campaign
 from tests.processes import InTurns, processes, serving
 
 if TYPE_CHECKING:
+    from playwright.async_api import Browser, ConsoleMessage, Page
+
     from tests.conftest import Database
 
 
@@ -53,6 +56,32 @@ class Site:
         result = answer.raise_for_status().json()["results"][0]
         assert result["status"] in {200, 201}, result
         return result["url"]
+
+    async def own_page(self, kind: str, customer: str, **changed: Any) -> str:
+        """The URL of a page of a customer's own."""
+        async with self.client("messaging") as messaging:
+            item = {"customer": {"id": customer}, "kind": kind, **changed}
+            answer = await messaging.post("/v1/page-links", json={"pages": [item]})
+        return answer.raise_for_status().json()["results"][0]["url"]
+
+    async def change_brand(self, **changed: Any) -> None:
+        """Change what the brand says of itself."""
+        async with self.client("admin") as admin:
+            known = (await admin.get("/v1/brand")).json()
+            (await admin.put("/v1/brand", json=known | changed)).raise_for_status()
+
+    async def grant(self, customer: str, campaign: str, message_id: str = "m-1") -> None:
+        """Let a customer reply to a message."""
+        act = {
+            "campaign": campaign,
+            "message_id": message_id,
+            "action": "reply",
+            "channel": "sms",
+            "customer": {"id": customer},
+        }
+        async with self.client("messaging") as messaging:
+            answer = await messaging.post("/v1/grants", json=act)
+        assert answer.json()["outcome"] == "granted", answer.text
 
     async def balance(self, customer: str) -> int:
         """What the customer can spend."""
@@ -89,3 +118,29 @@ async def site(
         yield site
         server.should_exit = True
         await listens
+
+
+@pytest.fixture
+async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerator[Page]:
+    """A browser that runs no scripts, on a phone unless told; whatever it complains of fails the test."""
+    screen, scheme = getattr(request, "param", ("phone", "light"))
+    context = await browser.new_context(
+        viewport=SCREENS[screen],  # pyright: ignore[reportArgumentType]
+        color_scheme=scheme,
+        java_script_enabled=False,
+        is_mobile=screen == "phone",
+        has_touch=screen == "phone",
+    )
+    page = await context.new_page()
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # That a page has the status 404, 403 or 410 is meant.
+        if not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    page.on("console", note)
+    yield page
+    assert complaints == []
+    assert await context.cookies() == []
+    await context.close()

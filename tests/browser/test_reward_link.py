@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
 
 from service.links import link_tokens
 from service.links.link_host import LinkHost
+from tests.browser.screens import EVERYWHERE, follow, follow_by_keyboard
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, ConsoleMessage, Page
+    from playwright.async_api import Page
 
     from tests.browser.conftest import Site
-
-SCREENS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 860}}
-EVERYWHERE = pytest.mark.parametrize(
-    "page", [(screen, scheme) for screen in SCREENS for scheme in ("light", "dark")], ids="-".join, indirect=True
-)
-
-
-@pytest.fixture
-async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerator[Page]:
-    """A browser that runs no scripts, on a phone unless told; whatever it complains of fails the test."""
-    screen, scheme = getattr(request, "param", ("phone", "light"))
-    context = await browser.new_context(
-        viewport=SCREENS[screen],  # pyright: ignore[reportArgumentType]
-        color_scheme=scheme,
-        java_script_enabled=False,
-        is_mobile=screen == "phone",
-        has_touch=screen == "phone",
-    )
-    page = await context.new_page()
-    complaints: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        # That a page has the status 404, 403 or 410 is meant.
-        if not message.text.startswith("Failed to load resource"):
-            complaints.append(message.text)
-
-    page.on("console", note)
-    yield page
-    assert complaints == []
-    assert await context.cookies() == []
-    await context.close()
-
-
-async def follow(page: Page, selector: str) -> None:
-    """Click what leads to another page and wait for it: a click alone returns before the page it asks for is there."""
-    async with page.expect_navigation():
-        await page.click(selector)
-
-
-async def follow_by_keyboard(page: Page) -> None:
-    """Take the first thing that the keyboard reaches and wait for the page it leads to."""
-    await page.keyboard.press("Tab")
-    async with page.expect_navigation():
-        await page.keyboard.press("Enter")
 
 
 def expired(url: str, site: Site) -> str:
