@@ -5,7 +5,7 @@
     claim_page   that page sent in: by an email that nobody has proved, so as a person's act on our page (grade B)
 
 A code is first taken for a customer, in a statement of its own, and then pays her as a link in a message of its own would. Who
-is interrupted in between tries again; whoever comes second finds it taken. Where nothing was decided, it is given back.
+is interrupted in between tries again; whoever comes second finds it taken. Where there was nothing to decide, it is given back.
 
 The page shows no balance and says nobody who has used a code: an email is not a proof of who somebody is.
 """
@@ -42,6 +42,7 @@ from service.links.link_host import LinkHost
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.queries import BatchCode
 from service.links.schemas import CodeClaimRequest
+from service.links.touches import network_of
 from service.problems import Problem, not_found
 
 _TAKE = """
@@ -98,15 +99,19 @@ async def look(state: State, code: str, visitor: Visitor) -> Answer:
     """Show what a code earns, and ask for whom."""
     found = await _find(state, code, visitor)
     if found is None:
-        return await visits.look(state, code, visitor)
-    return found if isinstance(found, Answer) else await _ask(state, found)
+        return _noted(state, visitor, await visits.look(state, code, visitor))
+    if isinstance(found, Answer):
+        return found
+    if await _is_used_up(state, found):
+        return respond(Page.CODE_TAKEN, brand=found.brand, destination=found.printed.destination)
+    return await _ask(state, found)
 
 
 async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Receive) -> Answer:
     """Pay whoever's email was sent in."""
     found = await _find(state, code, visitor)
     if found is None:
-        return await visits.claim(state, code, visitor)
+        return _noted(state, visitor, await visits.claim(state, code, visitor))
     if isinstance(found, Answer):
         return found
     email = (await _form(receive)).get("email", "").strip()
@@ -165,6 +170,8 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
     """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's."""
     host: LinkHost = state.link_host
     normal = normal_code(code)
+    if host.guesses.are_too_many(_network(visitor)):
+        return respond(Page.BUSY)
     try:
         async with asyncio.timeout(finding.PATIENCE_S):
             printed = None if normal is None else await host.batch_codes.get(code_hash(normal))
@@ -185,9 +192,28 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
         page = Page.REVOKED
     elif printed.expires_at <= at:
         page = Page.EXPIRED
-    elif printed.customer is not None:
-        page = Page.CODE_TAKEN
     return _Found(printed, brand, at) if page is None else respond(page, brand=brand, destination=printed.destination)
+
+
+def _noted(state: State, visitor: Visitor, answer: Answer) -> Answer:
+    """An answer, of which it is noted if it was a guess."""
+    if answer.status_code == 404:
+        host: LinkHost = state.link_host
+        host.guesses.note(_network(visitor))
+    return answer
+
+
+def _network(visitor: Visitor) -> str:
+    return str(network_of(visitor.address))
+
+
+async def _is_used_up(state: State, found: _Found) -> bool:
+    """Whether a code was taken and something was decided. If not, whoever took it was interrupted, and may try again."""
+    printed = found.printed
+    if printed.customer is None:
+        return False
+    known = await customers.by_number(state, found.brand, printed.customer)
+    return await grants.decided(state, _act(printed, known), known, found.brand, found.now) is not None
 
 
 async def _ask(state: State, found: _Found, *, email: str = "", email_is_wrong: bool = False) -> Answer:
@@ -223,7 +249,14 @@ async def _pay(state: State, brand: Brand, printed: BatchCode, known: Known, gra
         taker: int = await pool.fetchval(_TAKER, printed.code_hash)
         if (await customers.by_number(state, brand, taker)).customer != known.customer:
             return None
-    act = _Act(
+    answer = await grants.claim(state, _act(printed, known), known, brand, grade, now)
+    if is_new and answer.outcome == "ignored":
+        await pool.execute(_GIVE_BACK, printed.code_hash, known.customer)
+    return answer
+
+
+def _act(printed: BatchCode, known: Known) -> _Act:
+    return _Act(
         campaign_no=printed.campaign_no,
         campaign_version=printed.campaign_version,
         customer=known.customer,
@@ -233,7 +266,3 @@ async def _pay(state: State, brand: Brand, printed: BatchCode, known: Known, gra
         label="",
         minted_at=printed.made_at,
     )
-    answer = await grants.claim(state, act, known, brand, grade, now)
-    if is_new and answer.outcome == "ignored":
-        await pool.execute(_GIVE_BACK, printed.code_hash, known.customer)
-    return answer

@@ -19,6 +19,7 @@ from service.brands.queries import draw_brand, list_brands
 from service.database import is_away
 from service.links.claim_receipts import receipt_keys
 from service.links.codes import code_key
+from service.links.guesses import Guesses
 from service.links.last_known import DESTINATIONS_MAX, LastKnown, host_of, read_copy, write_copy
 from service.links.link_tokens import LinkKeys, link_keys
 from service.links.queries import BatchCode, LinkRow, batch_codes_by_hash, link_ids_by_code, links_by_id, newest_destinations
@@ -56,6 +57,7 @@ class LinkHost(msgspec.Struct, frozen=True):
     code_keys: Mapping[str, bytes]
     """The keys of codes by the ``kid`` of the link key that each goes with."""
     last_known: LastKnown
+    guesses: Guesses
 
     def base_url_of(self, brand: Brand) -> str:
         """What the brand's links begin with."""
@@ -102,6 +104,7 @@ async def open_link_host(
         batch_codes=NaturalBatches(functools.partial(batch_codes_by_hash, pool)),
         code_keys={key.kid: code_key(key) for key in secrets.link_keys},
         last_known=LastKnown(read_copy(copy)),
+        guesses=Guesses(),
     )
     learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy))
     try:

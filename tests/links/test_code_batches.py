@@ -156,6 +156,20 @@ async def test_her_code_stays_hers_when_she_gets_an_id(links: Links, codes: list
     assert await links.balance() == 25
 
 
+async def test_who_was_interrupted_tries_again_and_nobody_comes_in_between(
+    links: Links, codes: list[str], owner: asyncpg.Connection[Any]
+) -> None:
+    """A process that is killed after it has taken a code for her leaves it so."""
+    asked = {"customers": [{"email": EMAIL}]}
+    numbers = (await links.api.client("messaging").post("/v1/link-numbers", json=asked)).json()
+    took = "UPDATE rewards.batch_code SET customer = $1, claimed_at = now() WHERE serial = 1"
+    await owner.execute(took, int(numbers["customers"][0]["sub"]))
+    assert headline(await links.api.client(None).get(f"/{codes[0]}")) == "25 Lumens for you"
+    assert headline(await enter(links.api, codes[0], "another@mail.example")) == TAKEN
+    assert headline(await enter(links.api, codes[0], EMAIL)) == "25 Lumens added"
+    assert headline(await links.api.client(None).get(f"/{codes[0]}")) == TAKEN
+
+
 async def test_a_code_is_not_used_up_where_nothing_was_decided(links: Links, codes: list[str]) -> None:
     admin = links.api.client("admin")
     (await admin.post("/v1/campaigns/autumn/pause")).raise_for_status()

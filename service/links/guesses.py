@@ -1,0 +1,37 @@
+"""Guesses at codes: who asks for many that are none is told to come back later, whatever she asks for.
+
+With 80 bits to a code guessing leads nowhere (see decision 21); this keeps it from costing anything, either. It is counted by
+network, as touches keep it, and in each process for itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+WINDOW_S = 60.0
+MISSES_MAX = 60
+"""So many in a window, of everybody behind one network: more than the mistyped codes of a train."""
+NETWORKS_MAX = 10_000
+
+
+class Guesses:
+    """Misses by network."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._misses: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def are_too_many(self, network: str) -> bool:
+        """Whether nothing is looked up for this network now."""
+        began, misses = self._misses.get(network, (0.0, 0))
+        return misses >= MISSES_MAX and self._clock() < began + WINDOW_S
+
+    def note(self, network: str) -> None:
+        """Count a miss."""
+        now = self._clock()
+        began, misses = self._misses.pop(network, (now, 0))
+        self._misses[network] = (began, misses + 1) if now < began + WINDOW_S else (now, 1)
+        while len(self._misses) > NETWORKS_MAX:
+            self._misses.popitem(last=False)
