@@ -6,6 +6,8 @@ page, each with at least the contrast WCAG 2.2 asks for: 4.5 to 1 for text, 3 to
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 TEXT_CONTRAST = 4.5
@@ -26,6 +28,7 @@ class Palette(msgspec.Struct, frozen=True):
     accent_on_dark: str
 
 
+@functools.lru_cache(maxsize=1_024)
 def palette(accent: str) -> Palette:
     """The colours of a brand whose accent is ``#rrggbb``."""
     colour = _parse(accent)

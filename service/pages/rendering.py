@@ -46,6 +46,8 @@ def environment(own_templates: Path) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # Templates are part of the program: nobody looks for newer ones at each page.
+        auto_reload=False,
     )
     made.filters |= {"shown_host": shown_host, "digits": _digits}
     return made
