@@ -197,9 +197,9 @@ class SpoolFiles:
             segment = self._active = self._create()
         data = b"".join(framed)
         try:
+            # The file is opened so that this is the write and the wait for the disk in one.
             if os.write(segment.file, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fdatasync(segment.file)
         except OSError:
             # What the kernel still has of it nobody knows: the file is read up to here, and the next record begins another.
             self._active = None
@@ -272,7 +272,7 @@ class SpoolFiles:
         while True:
             path = self._directory / f"{time.time_ns():020d}-{os.getpid()}{_SUFFIX}"
             try:
-                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_DSYNC, 0o600)
             except FileExistsError:
                 continue
             try:

@@ -137,7 +137,8 @@ def _is_one_of(names: tuple[str, ...], agent: str) -> bool:
 
 def reads_ahead(headers: Mapping[str, str]) -> bool:
     """Whether a browser fetches this in case its user might want it."""
-    return any(word in headers.get(name, "").lower() for name in _READ_AHEAD_HEADERS for word in _READ_AHEAD_WORDS)
+    said = [headers[name].lower() for name in _READ_AHEAD_HEADERS if name in headers]
+    return any(word in each for each in said for word in _READ_AHEAD_WORDS)
 
 
 def is_pressed_on_our_page(headers: Mapping[str, str]) -> bool:

@@ -32,6 +32,7 @@ from service.spool import Spool, SpoolFull, SpoolRefused
 DELAY_S = 2.5
 """From an act's touch to its judgement: siblings come within two seconds, and are stored in less than half a one."""
 SETTLED_AT_ONCE = 200
+NOTES_EVERY_S = 0.05
 NOTED_AHEAD = 20_000
 """So many acts wait in memory for their time, some twenty megabytes. It has to be more than come within two seconds: an act is
 judged by what came after it."""
@@ -151,6 +152,9 @@ class LateActs:
             batch.due_at = time.monotonic() + DELAY_S
             self._noted.put_nowait(batch)
             self._ahead += len(batch.acts)
+            if len(batch.acts) < SETTLED_AT_ONCE:
+                # What comes meanwhile comes along.
+                await asyncio.sleep(NOTES_EVERY_S)
             while self._ahead >= NOTED_AHEAD:
                 self._settled.clear()
                 await self._settled.wait()

@@ -18,6 +18,7 @@ from litestar.datastructures import State
 from ledger import Grade
 from service.brands.queries import BrandDirectory
 from service.campaigns.queries import campaign_version
+from service.campaigns.rules import Campaign
 from service.grants import actions as grants
 from service.links import finding
 from service.links.evidence import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
@@ -36,8 +37,26 @@ def open_late_acts(state: State, spool: Spool) -> LateActs:
 
 
 async def note(state: State, acts: Sequence[LateAct]) -> None:
-    """Store the touches of acts."""
-    touches = [touch for touch in await asyncio.gather(*(_touch(state, act) for act in acts)) if touch is not None]
+    """Store the touches of acts; a token says enough for one, so that nothing is looked up but what its campaign pays."""
+    brands: BrandDirectory = state.brands
+    said = [act.claims for act in acts if act.claims is not None]
+    brand_ids = {code: brand.brand_id for code in {claims.brand for claims in said} if (brand := await brands.by_code(code))}
+    campaigns = {
+        numbers: await campaign_version(state, *numbers)
+        for numbers in {(claims.campaign_no, claims.campaign_version) for claims in said}
+    }
+    touches: list[Touch] = []
+    for act in acts:
+        claims = act.claims
+        if claims is None:
+            link = await _find(state, act)
+            if isinstance(link, Found):
+                row = link.row
+                known = (row.link_id, row.customer, row.message_id, row.action)
+                touches.append(_touch(act, row.brand_id, link.campaign, *known))
+        elif (brand_id := brand_ids.get(claims.brand)) and (campaign := campaigns[claims.campaign_no, claims.campaign_version]):
+            known = (claims.link_id, claims.customer, claims.message_id, claims.action)
+            touches.append(_touch(act, brand_id, campaign, *known))
     if touches:
         await record(state.pool, touches)
 
@@ -89,25 +108,12 @@ def _network(text: str) -> Network:
     return ipaddress.ip_network(text)
 
 
-async def _touch(state: State, act: LateAct) -> Touch | None:
-    """The touch of an act; a token says enough for one, so that nothing is looked up but what its campaign pays."""
-    brands: BrandDirectory = state.brands
-    claims = act.claims
-    if claims is None:
-        link = await _find(state, act)
-        if isinstance(link, DeadEnd):
-            return None
-        row, campaign, brand = link.row, link.campaign, link.brand
-        link_id, customer, message_id, action = row.link_id, row.customer, row.message_id, row.action
-    else:
-        brand = await brands.by_code(claims.brand)
-        campaign = await campaign_version(state, claims.campaign_no, claims.campaign_version)
-        link_id, customer, message_id, action = claims.link_id, claims.customer, claims.message_id, claims.action
-    if brand is None or campaign is None:
-        return None
+def _touch(
+    act: LateAct, brand_id: int, campaign: Campaign, link_id: bytes, customer: int, message_id: str, action: str
+) -> Touch:
     return Touch(
         at=act.at,
-        brand_id=brand.brand_id,
+        brand_id=brand_id,
         campaign_no=campaign.campaign_no,
         link_id=link_id,
         message=message_key(customer, message_id),
