@@ -23,6 +23,7 @@ ASKED_FOR = {
     "http_single_256_p99",
     "http_idle",
     "link_claim",
+    "link_redirect",
     "redeem",
     "redeem_under_load",
     "balance_read",

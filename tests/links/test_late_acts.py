@@ -374,6 +374,10 @@ async def test_an_act_that_cannot_be_settled_is_put_aside_and_holds_nobody_up(
         await settles(before, put_aside=1, granted=1)
     assert (directory / ASIDE).read_bytes() == frame(b"no act")
     assert [each.name for each in directory.iterdir()] == [ASIDE]
+    # Once the cause is mended the operator gives it back; here it is not, and the act is put aside again.
+    (directory / ASIDE).rename(directory / "aside-1.spool")
+    async with late(Spool(directory, bytes_max=1_000_000)):
+        await settles(before, put_aside=2, granted=1)
 
 
 @pytest.mark.one_process("looks at one process's spool")
