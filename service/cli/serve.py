@@ -20,6 +20,7 @@ from litestar import Litestar
 from service import log
 from service.app import create_app, operator_app
 from service.cli.listening import listen
+from service.cli.one_write import OneWriteProtocol
 from service.cli.process import settings_for, stop_event, with_parent
 from service.settings import Settings, load_secrets
 
@@ -28,6 +29,7 @@ _SWITCH_INTERVAL_S = 0.0005
 
 # Longer than the longest statement, so that what was accepted is answered.
 SHUTDOWN_TIMEOUT_S = 10
+_ALLOCATIONS_BETWEEN_LOOKS = 50_000
 
 
 class _Server(uvicorn.Server):
@@ -60,6 +62,8 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         # All that is there now stays: the collector need not look at it again and again, at some hundred milliseconds a look.
         gc.collect()
         gc.freeze()
+        # A request leaves no circles behind; the many that are in hand at once need not be looked at every few of them.
+        gc.set_threshold(_ALLOCATIONS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
         servers = [_Server(_configuration(served, settings)) for served in (app, operator_app(app))]
         for server, listening in zip(servers, (public, operator), strict=True):
             tasks.create_task(server.serve([listening]))
@@ -72,7 +76,7 @@ def _configuration(app: Litestar, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] - Litestar is an ASGI application, its types say it in other words
         loop="none",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

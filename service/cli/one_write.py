@@ -1,0 +1,47 @@
+"""The server's protocol, but that an answer's head and body leave the process together.
+
+The server writes them one after the other: two calls of the operating system, two packets, and the client wakes twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class OneWrite:
+    """A transport that keeps the first thing written in a turn of the event loop until the next, or the turn's end."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._kept = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._kept:
+            self._transport.writelines((self._kept, data))
+            self._kept = b""
+        else:
+            self._kept = data
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._kept:
+            self._transport.write(self._kept)
+            self._kept = b""
+
+
+class OneWriteProtocol(HttpToolsProtocol):
+    """HTTP/1.1 with answers of one write."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to talk on a connection."""
+        super().connection_made(cast("asyncio.Transport", OneWrite(transport)))
