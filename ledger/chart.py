@@ -123,6 +123,7 @@ def _last_day(days: bytes) -> date | None:
     return None if days == _NEVER else _EPOCH + timedelta(days=int.from_bytes(days, "big"))
 
 
+@functools.lru_cache(4_096)
 def month_end(day: date, months: int) -> date:
     """The last day of the month that lies ``months`` after ``day``'s: how long points earned on ``day`` last."""
     first_of_next = day.year * 12 + day.month + months

@@ -96,6 +96,23 @@ route_handlers: list[Any] = [
 ]
 
 
+class Parts(State):
+    """The application's state, whose parts are attributes of their own too: the framework's looks each up by a call."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Keep a part."""
+        super().__setitem__(key, value)
+        self.__dict__[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        """Forget a part."""
+        super().__delitem__(key)
+        self.__dict__.pop(key, None)
+
+    __setattr__ = __setitem__
+    __delattr__ = __delitem__
+
+
 def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIConfig | None = None) -> Litestar:
     """Make the application. It opens its connections when it is started, and starts while the database is away.
 
@@ -103,7 +120,7 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
     """
     app = Litestar(
         route_handlers=route_handlers,
-        state=State({"settings": settings, "secrets": secrets, "describe": describe}),
+        state=Parts({"settings": settings, "secrets": secrets, "describe": describe}),
         lifespan=[_resources],
         dependencies={
             **{name: Provide(_lend(name)) for name in _LENT},

@@ -36,6 +36,7 @@ _ALWAYS = (
     # Pages that need more send their own policy; nothing else is ever rendered.
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+_ALWAYS_NAMES = frozenset(dict(_ALWAYS))
 
 
 class _InHand:
@@ -55,6 +56,7 @@ class _InHand:
 def observe(app: ASGIApp) -> ASGIApp:
     """Wrap the application."""
     in_hand = _InHand()
+    metrics.in_flight.set_function(lambda: in_hand.requests)
 
     async def observed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,16 +71,14 @@ def observe(app: ASGIApp) -> ASGIApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = list(message["headers"])
-                present = {name.lower() for name, _ in headers}
-                headers += [header for header in _ALWAYS if header[0] not in present]
-                headers.append((b"x-request-id", request_id.encode()))
+                given = dict(message["headers"])
+                missing = _ALWAYS if _ALWAYS_NAMES.isdisjoint(given) else [each for each in _ALWAYS if each[0] not in given]
+                headers = [*message["headers"], *missing, (b"x-request-id", request_id.encode())]
                 if answer_headers := state.get("answer_headers"):
                     headers += [(name.lower().encode(), value.encode()) for name, value in answer_headers.items()]
                 message["headers"] = headers
             await send(message)
 
-        metrics.in_flight.inc()
         in_hand.requests += 1
         in_hand.body_bytes += body_bytes
         started_at = time.perf_counter()
@@ -89,7 +89,6 @@ def observe(app: ASGIApp) -> ASGIApp:
                 await app(scope, receive, send_marked)
         finally:
             took_s = time.perf_counter() - started_at
-            metrics.in_flight.dec()
             in_hand.requests -= 1
             in_hand.body_bytes -= body_bytes
             _record(scope, status, took_s, request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import timedelta
 
 from sqlalchemy import Integer, LargeBinary, SmallInteger, Text, bindparam, column, func, select
@@ -70,9 +71,9 @@ class Principals:
             lambda secret_hash: find_principal(engine, secret_hash), ttl_s=_TTL_S
         )
 
-    async def by_hash(self, secret_hash: bytes) -> Principal | None:
+    def by_hash(self, secret_hash: bytes) -> Awaitable[Principal | None]:
         """Return who holds the key of this hash."""
-        return await self._by_hash.get(secret_hash)
+        return self._by_hash.get(secret_hash)
 
     def forget(self) -> None:
         """Ask again for every key: what one stands for was changed in this process."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -165,9 +165,9 @@ class CampaignDirectory:
         self._by_version: TtlCache[tuple[int, int], Campaign | None] = TtlCache(by_version, ttl_s=_FOR_EVER_S)
         self._by_number: TtlCache[int, Standing | None] = TtlCache(by_number, ttl_s=_TTL_S)
 
-    async def by_id(self, brand_id: int, campaign_id: str) -> Standing | None:
+    def by_id(self, brand_id: int, campaign_id: str) -> Awaitable[Standing | None]:
         """A brand's campaign."""
-        return await self._by_id.get((brand_id, campaign_id))
+        return self._by_id.get((brand_id, campaign_id))
 
     async def by_version(self, campaign_no: int, version: int) -> Campaign | None:
         """One version of a campaign."""
@@ -178,10 +178,10 @@ class CampaignDirectory:
         return await self._by_number.get(campaign_no)
 
 
-async def campaign_standing(state: State, brand: Brand, campaign_id: str) -> Standing | None:
+def campaign_standing(state: State, brand: Brand, campaign_id: str) -> Awaitable[Standing | None]:
     """``brand``'s campaign as it stands."""
     directory: CampaignDirectory = state.campaigns
-    return await directory.by_id(brand.brand_id, campaign_id)
+    return directory.by_id(brand.brand_id, campaign_id)
 
 
 async def campaign_by_id(state: State, brand: Brand, campaign_id: str) -> Campaign | None:

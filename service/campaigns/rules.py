@@ -23,9 +23,6 @@ Window = Literal["day", "week", "month", "ever", "rolling_day"]
 THE_ONLY_PERIOD = date(2000, 1, 1)
 """What counts for ever is counted under this day."""
 
-GRADES = (Grade.A, Grade.B, Grade.C, Grade.D)
-"""From the strongest evidence to the weakest."""
-
 
 class Rule(msgspec.Struct, frozen=True):
     """``points`` for each ``action``, once per ``once_per``; paid at once from ``min_evidence`` on.
@@ -52,7 +49,7 @@ class Rule(msgspec.Struct, frozen=True):
         """
         if self.once_per != "message" or self.min_evidence is Grade.D:
             return None
-        return min(self.min_evidence, Grade.B, key=GRADES.index)
+        return min(self.min_evidence, Grade.B)
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -112,8 +109,15 @@ class Campaign(msgspec.Struct, frozen=True):
 
     def rule_number(self, action: str, channel: str) -> int | None:
         """Which of ``rules`` pays for ``action`` on ``channel``."""
-        matching = [n for n, rule in enumerate(self.rules) if rule.action == action and rule.channel in (None, channel)]
-        return min(matching, key=lambda n: self.rules[n].channel is None, default=None)
+        of_any_channel: int | None = None
+        for number, rule in enumerate(self.rules):
+            if rule.action != action:
+                continue
+            if rule.channel == channel:
+                return number
+            if rule.channel is None and of_any_channel is None:
+                of_any_channel = number
+        return of_any_channel
 
     def rule_for(self, action: str, channel: str) -> Rule | None:
         """The rule that pays for ``action`` on ``channel``."""
@@ -135,7 +139,10 @@ class Standing(msgspec.Struct, frozen=True, dict=True):
 
     def version_at(self, at: datetime) -> Campaign:
         """The version that was in force at ``at``; the oldest known for what was before."""
-        return next((version for version in self.versions if version.created_at <= at), self.versions[-1])
+        for version in self.versions:
+            if version.created_at <= at:
+                return version
+        return self.versions[-1]
 
     @cached_property
     def waiting_actions(self) -> Mapping[str, Grade]:
@@ -163,10 +170,10 @@ def number_caps(caps: Sequence[Cap], earlier: Iterable[Campaign]) -> tuple[int, 
 
 def is_at_least(grade: Grade, needed: Grade) -> bool:
     """Say whether ``grade`` is as strong as ``needed``, or stronger."""
-    return GRADES.index(grade) <= GRADES.index(needed)
+    return grade <= needed  # as letters: A is the strongest
 
 
 def claimed_grade(action: str, asked: Grade | None, strongest: Grade) -> Grade:
     """The grade of a report: what it claims, never more than its reporter may. Without a claim an open is unattested."""
     claim = asked if asked is not None else Grade.D if action == "open" else strongest
-    return max(claim, strongest, key=GRADES.index)
+    return max(claim, strongest)

@@ -55,6 +55,13 @@ async def resolve(state: State, brand: Brand, refs: Sequence[CustomerRef], *, ma
     return [each if isinstance(each, Problem) else next(known) for each in read]
 
 
+async def resolve_one(state: State, brand: Brand, ref: CustomerRef, *, may_attach: bool) -> Known | Problem:
+    """The same for one."""
+    directory: CustomerDirectory = state.customers
+    person = _read(ref, brand, directory, at="/customer")
+    return person if isinstance(person, Problem) else await directory.resolve_one(brand, person, may_attach=may_attach)
+
+
 async def foresee(state: State, brand: Brand, refs: Sequence[CustomerRef]) -> list[Known | Problem]:
     """Who each of ``refs`` would be if she were reported now, in order; whom nobody knows has the number 0, and gets none."""
     directory: CustomerDirectory = state.customers

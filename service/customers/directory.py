@@ -116,10 +116,19 @@ class CustomerDirectory:
         does any name join the owner of a device who has names already: two who use one device are two customers.
         What any of her names has refused, she has: a telephone number on a do-not-call list may be somebody else's name here.
         """
+        if len(people) == 1:
+            return [await self.resolve_one(brand, people[0], may_attach=may_attach)]
+        await self._hear(brand)
+        return await self._resolve(brand, people, may_attach=may_attach)
+
+    async def resolve_one(self, brand: Brand, person: Sequence[Identity], *, may_attach: bool) -> Known:
+        """The same for one person, who mostly is known by one name."""
         if brand.consent_no != self._heard.get(brand.brand_id):
             await self._hear(brand)
-        if len(people) == 1 and (remembered := self._remembered(people[0])) is not None:
-            return [remembered]
+        known = self._remembered(person) or await self._find_alone(person)
+        return known or (await self._resolve(brand, [person], may_attach=may_attach))[0]
+
+    async def _resolve(self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool) -> list[Known]:
         for _ in range(ATTEMPTS):
             resolved = await self._resolve_once(brand, people, may_attach=may_attach)
             if resolved is not None:
@@ -248,12 +257,22 @@ class CustomerDirectory:
             strongest = known if strongest is None else _refusing(strongest, known)
         return strongest
 
+    async def _find_alone(self, person: Sequence[Identity]) -> Known | None:
+        """Whom the only name of a person names, if it is stored in the one way there is: then there is nothing to decide."""
+        if len(person) != 1 or len(person[0].stored_as) != 1:
+            return None
+        forgettings = self._forgettings
+        known = await self._stored.get(person[0].mac)
+        if known is not None:
+            self._remember({person[0].mac: known}, forgettings)
+        return known
+
     async def _read(self, customer: int) -> Known:
         forgettings = self._forgettings
         known = await rows.find_by_number(self._pool, customer)
         if known is None:
             return Known(customer, confirmed=False, former=(), named=customer)
-        self._remember([known], forgettings)
+        self._remember_people([known], forgettings)
         return known
 
     async def _resolve_once(
@@ -388,17 +407,23 @@ class CustomerDirectory:
             async with self._pool.acquire() as connection, connection.transaction():
                 await rows.lock(connection, brand)
                 await rows.store_anew(connection, brand, found.outdated)
-        self._numbers.update((mac, known.named) for mac, known in found.known.items())
-        while len(self._numbers) > REMEMBERED_MAX:
-            self._numbers.popitem(last=False)
-        self._remember(found.known.values(), forgettings)
+        self._remember(found.known, forgettings)
         return found.known
 
-    def _remember(self, known: Iterable[Known], forgettings: int) -> None:
+    def _remember(self, found: Mapping[bytes, Known], forgettings: int) -> None:
+        """Remember whom names were found to name, and who she is."""
+        for mac, known in found.items():
+            self._numbers[mac] = known.named
+        while len(self._numbers) > REMEMBERED_MAX:
+            self._numbers.popitem(last=False)
+        self._remember_people(found.values(), forgettings)
+
+    def _remember_people(self, people: Iterable[Known], forgettings: int) -> None:
         """Remember what was read, unless somebody was forgotten since ``forgettings`` were counted: it may be of her."""
         if forgettings != self._forgettings:
             return
-        self._known.update((each.named, each) for each in known)
+        for known in people:
+            self._known[known.named] = known
         while len(self._known) > REMEMBERED_MAX:
             self._known.popitem(last=False)
 

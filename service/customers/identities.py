@@ -25,7 +25,7 @@ from service.settings import IdentityKey
 
 FORM = 1
 """The form under which identities are stored."""
-FORMS = (1,)
+FORMS: tuple[int, ...] = (1,)
 """The forms under which they are looked up."""
 MAC_BYTES = 16
 
@@ -112,7 +112,7 @@ def deciding(person: Sequence[Identity]) -> Sequence[Identity]:
 def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, name: str) -> Identity:
     """The identity of a name that has a normal form."""
     # The stable sort puts the key and the form in use first and keeps the order of the others.
-    forms = sorted(FORMS, key=FORM.__ne__)
+    forms = sorted(FORMS, key=FORM.__ne__) if len(FORMS) > 1 else FORMS
     normals = [(form, normal) for form in forms if (normal := normal_form(kind, name, form)) is not None]
     stored_as = [
         StoredAs(mac(key, brand_id, kind, normal, form), key.key_no, form) for key in reversed(keys) for form, normal in normals

@@ -83,7 +83,7 @@ async def report_one(state: State, principal: Principal, item: GrantRequest, *, 
     act = act_of(item, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
     if not isinstance(act, Act):
         return _with_ref(act, item)
-    (known,) = await customers.resolve(state, principal.brand, [item.customer], may_attach=_may_attach(principal))
+    known = await customers.resolve_one(state, principal.brand, item.customer, may_attach=_may_attach(principal))
     if isinstance(known, Problem):
         return known
     if known.refused and await not_paid(state, principal.brand, [(act, known)]):

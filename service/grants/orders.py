@@ -155,7 +155,7 @@ def _details(act: Act, rule: int) -> EventDetails:
 
 def _keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[bytes, ...]:
     """The event's key under each of the customer's numbers, her own first."""
-    return tuple(_key(act, customer, action, qualifier) for customer in (known.customer, *known.former))
+    return tuple([_key(act, customer, action, qualifier) for customer in (known.customer, *known.former)])
 
 
 def _key(act: Act, customer: int, action: str, qualifier: str) -> bytes:

@@ -13,6 +13,7 @@ AHEAD_MAX = timedelta(minutes=5)
 """How far a reporter's clock may be ahead of ours."""
 AGE_MAX = timedelta(days=400)
 """How old an event may be; an older one is a mistake of the reporter's."""
+_NO_AGE = timedelta()
 
 
 def window_at(occurred_at: datetime, received_at: datetime, lateness: timedelta = LATENESS_MAX) -> datetime | None:
@@ -20,9 +21,10 @@ def window_at(occurred_at: datetime, received_at: datetime, lateness: timedelta 
 
     A reporter cannot choose it: it lies between the reporter's ``lateness`` before the report and the report.
     """
-    if not received_at - AGE_MAX <= occurred_at <= received_at + AHEAD_MAX:
+    age = received_at - occurred_at
+    if not -AHEAD_MAX <= age <= AGE_MAX:
         return None
-    return max(received_at - min(lateness, LATENESS_MAX), min(occurred_at, received_at))
+    return received_at - max(_NO_AGE, min(age, lateness, LATENESS_MAX))
 
 
 def business_date(at: datetime, time_zone: str) -> date:
