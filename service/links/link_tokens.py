@@ -76,9 +76,12 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     iat: _Number
     sent_at: _Number
     exp: _Number
-    k: Literal["handoff", "redirect", "open"] | msgspec.UnsetType = msgspec.UNSET
+    k: Literal["h", "r", "o"] | msgspec.UnsetType = msgspec.UNSET
 
 
+# A letter: each character of a claim is paid for in every message.
+_K_OF_MODE = {LinkMode.HANDOFF: "h", LinkMode.REDIRECT: "r"}
+_MODE_OF_K: dict[str | msgspec.UnsetType, LinkMode] = {letter: mode for mode, letter in _K_OF_MODE.items()}
 _header_of = msgspec.json.Decoder(_Header).decode
 _payload_of = msgspec.json.Decoder(_Payload).decode
 
@@ -162,9 +165,9 @@ def sign(claims: LinkClaims, keys: LinkKeys) -> str:
         "exp": claims.expires_at,
     }
     if claims.kind is LinkKind.OPEN:
-        payload["k"] = claims.kind
+        payload["k"] = "o"
     elif claims.mode is not LinkMode.PAGE:
-        payload["k"] = claims.mode
+        payload["k"] = _K_OF_MODE[claims.mode]
     return sign_payload(payload, keys, TYPE)
 
 
@@ -252,7 +255,7 @@ def signed_payload(token: str, keys: Mapping[str, Ed25519PublicKey], token_type:
 
 
 def _claims(payload: _Payload) -> LinkClaims:
-    is_open = payload.k == LinkKind.OPEN
+    is_open = payload.k == "o"
     if is_open != (payload.d == 0):
         raise ValueError(payload.d)
     campaign_no, _, campaign_version = payload.c.partition(".")
@@ -270,7 +273,7 @@ def _claims(payload: _Payload) -> LinkClaims:
         sent_at=payload.sent_at,
         expires_at=payload.exp,
         kind=LinkKind.OPEN if is_open else LinkKind.CLAIM,
-        mode=LinkMode.PAGE if is_open or payload.k is msgspec.UNSET else LinkMode(payload.k),
+        mode=_MODE_OF_K.get(payload.k, LinkMode.PAGE),
     )
 
 

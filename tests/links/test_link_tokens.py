@@ -69,9 +69,9 @@ def of_kind(kind: LinkKind, mode: LinkMode) -> LinkClaims:
 
 KINDS = [  # what it is for, and its `k`
     (of_kind(LinkKind.CLAIM, LinkMode.PAGE), None),
-    (of_kind(LinkKind.CLAIM, LinkMode.HANDOFF), "handoff"),
-    (of_kind(LinkKind.CLAIM, LinkMode.REDIRECT), "redirect"),
-    (of_kind(LinkKind.OPEN, LinkMode.PAGE), "open"),
+    (of_kind(LinkKind.CLAIM, LinkMode.HANDOFF), "h"),
+    (of_kind(LinkKind.CLAIM, LinkMode.REDIRECT), "r"),
+    (of_kind(LinkKind.OPEN, LinkMode.PAGE), "o"),
 ]
 
 
@@ -253,10 +253,10 @@ FORGERIES: dict[str, Callable[[], str]] = {
     "d true": lambda: ours(payload={**PAYLOAD, "d": True}),
     "d a text": lambda: ours(payload={**PAYLOAD, "d": "3"}),
     "d a URL": lambda: ours(payload={**PAYLOAD, "d": "https://evil.example/"}),
-    "k claim": lambda: ours(payload={**PAYLOAD, "k": "claim"}),
+    "k page": lambda: ours(payload={**PAYLOAD, "k": "p"}),
     "k wallet": lambda: ours(payload={**PAYLOAD, "k": "wallet"}),
     "k null": lambda: ours(payload={**PAYLOAD, "k": None}),
-    "an open that leads somewhere": lambda: ours(payload={**PAYLOAD, "k": "open"}),
+    "an open that leads somewhere": lambda: ours(payload={**PAYLOAD, "k": "o"}),
     "d nought": lambda: ours(payload={**PAYLOAD, "d": 0}),
     "exp a fraction": lambda: ours(payload={**PAYLOAD, "exp": NOW + 0.5}),
     "exp a whole fraction": lambda: ours(payload={**PAYLOAD, "exp": float(NOW + 86_400)}),

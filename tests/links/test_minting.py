@@ -126,7 +126,7 @@ async def test_a_link_is_of_one_kind_and_mode_for_good(links: Links) -> None:
         links.item(),
     )
     assert [result["status"] for result in results] == [201, 201, 200, 422]
-    assert [claims_of(result).get("k") for result in results[:3]] == ["handoff", "redirect", "handoff"]
+    assert [claims_of(result).get("k") for result in results[:3]] == ["h", "r", "h"]
     assert results[3]["problem"]["errors"][0]["pointer"] == "/mode"
 
 
@@ -135,7 +135,7 @@ async def test_an_open_leads_nowhere_and_is_no_claim(api: Api) -> None:
     links = Links(api)
     picture = links.item(action="open", kind="open", destination=None)
     [minted] = await links.mint(picture)
-    assert (minted["status"], claims_of(minted)["k"], claims_of(minted)["d"]) == (201, "open", 0)
+    assert (minted["status"], claims_of(minted)["k"], claims_of(minted)["d"]) == (201, "o", 0)
     assert (await api.client().get(f"/r/{token_of(minted)}")).status_code == 404
     for changed, pointer in (
         ({"action": "click"}, "/action"),
