@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from service import identifiers
+from service.app import Parts
 from service.idempotency import parse_key, request_fingerprint
 from service.pagination import page
 from service.problems import Problem
@@ -203,3 +204,14 @@ async def test_a_caller_that_goes_away_does_not_fail_the_others() -> None:
     first.cancel()
     release.set()
     assert await second == "a"
+
+
+def test_a_part_of_the_application_is_found_as_it_was_last_set() -> None:
+    parts = Parts({"settings": 1})
+    parts.update({"ledger": 2})
+    parts.settings = 3
+    assert (parts.settings, parts["settings"], parts.ledger) == (3, 3, 2)
+    del parts["ledger"]
+    del parts.settings
+    assert not hasattr(parts, "ledger")
+    assert not hasattr(parts, "settings")
