@@ -2,6 +2,7 @@
 
     reach       how far back a span of time goes in a book: one statement, once for any number of customers
     attention   what lies within it of each of many customers, in one statement
+    responders  whose acts lie within it, in one statement
 
 A book's transfers are in the order of their times, and so are its decisions that moved no points. So where a span begins is
 found by halving (some twenty looks at a book of a million transfers), and of each customer only what lies within is read,
@@ -20,7 +21,7 @@ from typing import Any
 import asyncpg
 
 from ledger.errors import BookRefused
-from ledger.types import Attention, Book, Reach, Sighting, Verb
+from ledger.types import Attention, Book, Reach, Responders, Sighting, Verb
 
 LOOKED_AT_MAX = 1_000
 """So many of a customer's transfers are looked at, and of her decisions that moved no points; what is older is left out."""
@@ -116,6 +117,51 @@ CROSS JOIN LATERAL (
 ) AS told
 GROUP BY wanted.n, told.channel, told.message_id
 """
+
+ACTS_LOOKED_AT_MAX = 200_000
+"""So many of a book's grants are looked at for who responds, and of its decisions that moved no points."""
+
+_RESPONDERS = f"""
+SELECT
+    coalesce(array_agg(DISTINCT told.customer), '{{}}') AS acted,
+    coalesce(array_agg(DISTINCT told.customer) FILTER (WHERE told.grade IN ('A', 'B')), '{{}}') AS proved,
+    count(*) FILTER (WHERE told.moved) AS moved, count(*) FILTER (WHERE NOT told.moved) AS decided
+FROM (
+    SELECT event.customer, event.grade, true AS moved
+    FROM (
+        SELECT transfer.campaign_no, transfer.event_key
+        FROM ledger.transfer
+        WHERE transfer.book_id = $1 AND transfer.seq >= $2 AND transfer.verb IN ({_REPORTED})
+        ORDER BY transfer.seq DESC
+        LIMIT $4
+    ) AS newest
+    CROSS JOIN LATERAL (
+        SELECT event.customer, event.grade
+        FROM ledger.event
+        WHERE event.book_id = $1 AND event.campaign_no = newest.campaign_no AND event.key = newest.event_key
+        LIMIT 1
+    ) AS event
+    UNION ALL
+    SELECT decided.customer, decided.grade, false
+    FROM (
+        SELECT event.customer, event.grade
+        FROM ledger.event
+        WHERE event.book_id = $1 AND event.place >= $3
+        ORDER BY event.place DESC
+        LIMIT $4
+    ) AS decided
+) AS told
+"""
+
+
+async def responders(pool: asyncpg.Pool[Any], within: Reach) -> Responders:
+    """Whose acts lie ``within``, and of whom it is proved that they are persons."""
+    row: Any = await pool.fetchrow(_RESPONDERS, within.book.book_id, within.seq, within.place, ACTS_LOOKED_AT_MAX)
+    return Responders(
+        acted=frozenset(row["acted"]),
+        proved=frozenset(row["proved"]),
+        complete=max(row["moved"], row["decided"]) < ACTS_LOOKED_AT_MAX,
+    )
 
 
 async def reach(pool: asyncpg.Pool[Any], book: Book, span: timedelta) -> Reach:

@@ -53,6 +53,7 @@ from ledger.types import (
     RedemptionResult,
     RedemptionStatus,
     Refusal,
+    Responders,
     Settlement,
     Spendable,
     SplitResult,
@@ -270,6 +271,10 @@ class Ledger:
     async def attention(self, within: Reach, customers: Sequence[int]) -> list[Attention]:
         """On which messages each of ``customers`` was reported of late, and what that earned her, in one statement."""
         return await attention.attention(self._pool, within, customers)
+
+    async def responders(self, within: Reach) -> Responders:
+        """Who acted of late, and who of them proved to be a person, in one statement."""
+        return await attention.responders(self._pool, within)
 
     async def head(self, book: Book) -> Cut:
         """The book as it is now, as a cut that is not kept."""

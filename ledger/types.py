@@ -605,6 +605,17 @@ class Reach(msgspec.Struct, frozen=True):
     place: int
 
 
+class Responders(msgspec.Struct, frozen=True, gc=False):
+    """Whose acts a book has within a `Reach`, whatever came of them; ``proved`` are those on evidence of grade A or B.
+
+    ``complete`` is false where there was too much to look at: then these are the customers of the newest acts.
+    """
+
+    acted: frozenset[int]
+    proved: frozenset[int]
+    complete: bool
+
+
 class Sighting(msgspec.Struct, frozen=True, gc=False):
     """What is known of a customer on one channel and message within a `Reach`.
 

@@ -17,7 +17,7 @@ import msgspec
 from litestar.datastructures import State
 
 from ledger import Attention, Ledger, Reach
-from service.attention.schemas import Attended, AttendedChannel, AttentionAnswer
+from service.attention.schemas import Attended, AttendedChannel, AttentionAnswer, HotlineResponse
 from service.brands.brand import Brand
 from service.customers.rows import Known
 
@@ -41,6 +41,37 @@ CROSS JOIN LATERAL (
 ) AS minted
 GROUP BY wanted.n, minted.channel, minted.message_id
 """
+
+
+LINKS_COUNTED_MAX = 200_000
+"""So many of the newest links are looked at for whom a brand wrote to."""
+
+_RECIPIENTS = """
+SELECT coalesce(array_agg(DISTINCT newest.customer), '{}') AS customers, count(*) AS looked_at
+FROM (
+    SELECT link.customer
+    FROM rewards.link
+    WHERE link.brand_id = $1 AND link.minted_at > $2
+    LIMIT $3
+) AS newest
+"""
+
+
+async def hotline(state: State, brand: Brand, span: timedelta) -> HotlineResponse:
+    """How many of those whom a brand wrote to of late answered as persons: two statements, whatever the number."""
+    ledger: Ledger = state.ledger
+    within = await ledger.reach(brand.book, span)
+    responders = await ledger.responders(within)
+    written: Any = await state.pool.fetchrow(_RECIPIENTS, brand.brand_id, within.since, LINKS_COUNTED_MAX)
+    recipients = len(responders.acted.union(written["customers"]))
+    return HotlineResponse(
+        recipients=recipients,
+        responders=len(responders.proved),
+        share=round(len(responders.proved) / recipients, 4) if recipients else None,
+        complete=responders.complete and written["looked_at"] < LINKS_COUNTED_MAX,
+        since=within.since,
+        until=within.until,
+    )
 
 
 async def count(

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.attention import queries
-from service.attention.schemas import AttentionResponse, AttentionResults, result_of
+from service.attention.schemas import AttentionResponse, AttentionResults, HotlineResponse, result_of
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -77,4 +77,10 @@ async def look_up_attention(
     )
 
 
-route_handlers: list[Any] = [get_attention, look_up_attention]
+@get("/v1/hotline", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["customers"])
+async def get_hotline(principal: NamedDependency[Principal], state: State, days: Days = DAYS_DEFAULT) -> HotlineResponse:
+    """Say how many of those whom the brand wrote to of late answered as persons."""
+    return await queries.hotline(state, principal.brand, timedelta(days=days))
+
+
+route_handlers: list[Any] = [get_attention, look_up_attention, get_hotline]

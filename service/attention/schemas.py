@@ -50,6 +50,22 @@ class AttentionResponse(AttentionAnswer, frozen=True, kw_only=True):
     until: datetime
 
 
+class HotlineResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of those whom the brand wrote to after ``since`` answered as persons, up to ``until``, which is now.
+
+    ``recipients`` are the customers for whom links were minted or of whom acts were reported, ``responders`` those of them who
+    proved to be there: by an act of grade A or B. ``share`` is the one by the other, null without recipients. ``complete`` is
+    false where there was too much to look at: then it is of the newest.
+    """
+
+    recipients: int
+    responders: int
+    share: float | None
+    complete: bool
+    since: datetime
+    until: datetime
+
+
 class AttentionResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is known of one item's customer, or what is wrong with the item."""
 

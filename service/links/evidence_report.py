@@ -47,7 +47,7 @@ class CameToCampaign(CameToLinks, frozen=True, kw_only=True):
 class EvidenceResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What came to a brand's links on the days from ``since`` to ``until`` (UTC), as far as it was counted.
 
-    What came after ``counted_until`` is not yet in it; that is some seconds ago while a worker runs.
+    What came after ``counted_until`` is not yet in it; a worker counts it, a quarter of a minute after it came at the earliest.
     """
 
     since: date

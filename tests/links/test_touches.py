@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
 
 from ledger import Grade
 from service import metrics
+from service.database import APPLICATION_ROLE, connect
 from service.links.evidence import Verdict, Why
 from service.links.touches import (
     KEPT_DAYS,
@@ -22,8 +23,12 @@ from service.links.touches import (
     message_key,
     network_of,
     siblings_touched,
+    slot_of,
     slots_between,
 )
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
 
 NOW = datetime.now(UTC)
 LOOKS = Verdict(Grade.C, Why.NOTHING_AGAINST_IT)
@@ -49,7 +54,7 @@ def note(touches: Touches, n: int = 1, *, at: datetime = NOW, message: str = "m-
 async def test_what_is_noted_is_stored_by_the_way(application_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]) -> None:
     async with Touches(application_pool, KEY) as touches:
         note(touches)
-        for _ in range(100):
+        for _ in range(1_000):
             await asyncio.sleep(0.01)
             if await owner.fetchval("SELECT count(*) FROM rewards.touch"):
                 break
@@ -135,3 +140,33 @@ async def test_touches_are_stored_without_an_address_whoever_writes_them(applica
         for forbidden in ("DELETE FROM rewards.touch", "UPDATE rewards.touch SET grade = 'A'", "TRUNCATE rewards.touch"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(forbidden)
+
+
+LOAD = """
+INSERT INTO rewards.touch (slot, at, brand_id, campaign_no, points, since_sent_s, link_id, message, way, grade, why)
+SELECT $1, now(), 1, 1, 0, 0, int8send(n), int8send(n / 5), 'look', 'C', '' FROM generate_series(1, 20000) AS n
+"""
+SCANS = """
+SELECT coalesce(sum(seq_scan), 0)::int AS whole, coalesce(sum(idx_scan), 0)::int AS by_index FROM pg_stat_xact_user_tables
+WHERE schemaname = 'rewards' AND starts_with(relname, 'touch_')
+"""
+
+
+@pytest.mark.parametrize("analyzed_when_empty", [False, True])
+async def test_siblings_are_looked_up_by_index_and_in_the_partitions_of_their_days_alone(
+    database: Database, owner: asyncpg.Connection[Any], analyzed_when_empty: bool
+) -> None:
+    if analyzed_when_empty:
+        await owner.execute("ANALYZE rewards.touch")
+    await owner.execute(LOAD, slot_of(NOW.date()))
+    connection = await connect(database.application_url, APPLICATION_ROLE)
+    async with connection.transaction():
+        for n in range(12):
+            wanted = [((n + each).to_bytes(8, "big"), datetime.now(UTC)) for each in range(50)]
+            found = await siblings_touched(connection, wanted)
+            assert max(found) == 5
+        (read,) = await connection.fetch(SCANS)
+    await connection.close()
+    assert read["whole"] == 0
+    # Two partitions at most for each message, if midnight has just passed: not forty.
+    assert 600 <= read["by_index"] <= 1_200
