@@ -25,6 +25,8 @@ from service.links.schemas import RevocationRequest, RevocationResponse, parse_l
 from service.links.tables import link_revocation as revocations
 from service.problems import invalid_field, not_found
 
+_NUMBER_MAX = 2**31 - 1
+
 
 async def revoke(engine: AsyncEngine, principal: Principal, wanted: RevocationRequest) -> RevocationResponse:
     """Revoke what ``wanted`` names. What is revoked already stays revoked as it was."""
@@ -47,6 +49,8 @@ async def revoke(engine: AsyncEngine, principal: Principal, wanted: RevocationRe
 async def restore(engine: AsyncEngine, principal: Principal, number: int) -> RevocationResponse:
     """Take a revocation back: the links earn again, as long as they live."""
     brand_id = principal.brand.brand_id
+    if not 0 < number <= _NUMBER_MAX:
+        raise not_found("revocation")
     async with engine.begin() as connection:
         found = await _read(connection, brand_id, revocations.c.revocation_no == number)
         taken_back = await connection.execute(

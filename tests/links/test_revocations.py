@@ -90,3 +90,8 @@ async def test_nobody_revokes_another_brands_links_or_restores_without_being_an_
     assert (await stranger.delete(f"/v1/link-revocations/{mine['id']}")).status_code == 404
     assert (await links.api.client("messaging").delete(f"/v1/link-revocations/{mine['id']}")).status_code == 403
     assert await status_of(links, path) == WITHDRAWN
+
+
+async def test_a_number_that_no_revocation_has_is_not_found(api: Api) -> None:
+    for number in (0, 999, 2**31, 2**73):
+        assert (await api.client("admin").delete(f"/v1/link-revocations/{number}")).status_code == 404
