@@ -91,6 +91,13 @@ class _LeftToTheNext(Exception):
     """The database is away, and this process stops."""
 
 
+def _say_why_it_ended(task: asyncio.Task[None]) -> None:
+    """Nobody waits for these tasks, and without them acts are only kept."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, _LeftToTheNext):
+        log.error_with_frames("late_acts_not_settled_any_more", error)
+
+
 class LateActs:
     """Keeps acts in ``spool`` and settles them. A context manager: while it is open it does both, and it closes the spool."""
 
@@ -114,6 +121,8 @@ class LateActs:
             asyncio.create_task(self._note_all(), name="late acts, noted"),
             asyncio.create_task(self._settle_all(), name="late acts, settled"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_say_why_it_ended)
         return self
 
     async def __aexit__(self, *_: object) -> None:
