@@ -47,18 +47,22 @@ async def revoke(engine: AsyncEngine, principal: Principal, wanted: RevocationRe
 
 
 async def restore(engine: AsyncEngine, principal: Principal, number: int) -> RevocationResponse:
-    """Take a revocation back: the links earn again, as long as they live."""
+    """Take a revocation back: the links earn again, as long as they live. A minting key is revoked for ever."""
     brand_id = principal.brand.brand_id
     if not 0 < number <= _NUMBER_MAX:
         raise not_found("revocation")
     async with engine.begin() as connection:
-        found = await _read(connection, brand_id, revocations.c.revocation_no == number)
+        found = await _read(
+            connection, brand_id, revocations.c.revocation_no == number, ~revocations.c.subject.startswith("key -")
+        )
+        if not found:
+            raise not_found("revocation")
         taken_back = await connection.execute(
             delete(revocations)
             .where(revocations.c.brand_id == brand_id, revocations.c.revocation_no == number)
             .returning(revocations.c.revocation_no)
         )
-        if not found or taken_back.first() is None:
+        if taken_back.first() is None:
             raise not_found("revocation")
         (revocation,) = found
         await record(connection, principal, "links.restore", f"{revocation.kind} {revocation.named}", before=revocation)
@@ -72,11 +76,11 @@ async def list_revocations(engine: AsyncEngine, brand_id: int, *, after: int, li
 
 
 async def _read(
-    connection: AsyncConnection, brand_id: int, condition: ColumnElement[bool], *, limit: int | None = None
+    connection: AsyncConnection, brand_id: int, *conditions: ColumnElement[bool], limit: int | None = None
 ) -> list[RevocationResponse]:
     found = (
         select(revocations)
-        .where(revocations.c.brand_id == brand_id, condition)
+        .where(revocations.c.brand_id == brand_id, *conditions)
         .order_by(revocations.c.revocation_no)
         .limit(limit)
     )

@@ -14,6 +14,8 @@ from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.links.test_visits import headline
 
+pytestmark = pytest.mark.one_process("asks at once what other processes learn within seconds")
+
 HOST = "r.lumen.example"
 
 
@@ -52,7 +54,6 @@ async def test_links_point_to_the_brands_host_and_address_it(links: Links) -> No
     assert await links.balance("C-2") == 25
 
 
-@pytest.mark.one_process("asks at once what other processes learn within seconds")
 async def test_no_other_brand_is_shown_on_it(links: Links, owner: asyncpg.Connection[Any]) -> None:
     await set_link_host(links.api, f"https://{HOST}")
     await links.mint(links.item())

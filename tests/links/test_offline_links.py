@@ -223,6 +223,10 @@ async def test_nothing_of_a_revoked_key_is_honoured_and_its_links_say_so(links: 
         assert await shown(links, path) == (410, "This link was withdrawn")
         await claim(links, path)
     assert await links.balance() == 25
+    (revocation,) = (await admin.get("/v1/link-revocations")).json()["items"]
+    assert (revocation["kind"], revocation["named"]) == ("key", signer.kid)
+    assert (await admin.delete(f"/v1/link-revocations/{revocation['id']}")).status_code == 404
+    assert await shown(links, unseen) == (410, "This link was withdrawn")
     trail = [entry["act"] for entry in (await admin.get("/v1/audit-trail")).json()["items"]]
     assert [act for act in trail if act.startswith("minting_key")] == ["minting_key.register", "minting_key.revoke"]
 
