@@ -48,7 +48,8 @@ async def test_merges_of_before_are_kept_and_can_be_undone(
     await owner.execute("UPDATE rewards.customer SET absorbed = 1 WHERE customer = $1", first)
     await owner.execute(BEFORE)
 
-    assert await upgrade(database.owner_url) is True
+    # What came later is there already, and stays.
+    assert await upgrade(database.owner_url, revision="0011") is True
 
     assert [each for each in await audit(owner, book) if each.violations] == []
     generations = (
