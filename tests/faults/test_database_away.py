@@ -140,7 +140,7 @@ def _minted(service: Service) -> list[Click]:
         "rules": [{"action": "click", "channel": "sms", "points": POINTS, "min_evidence": "C"}],
     }
     service.call("admin", "POST", "/v1/campaigns", campaign)
-    items = [
+    items: list[dict[str, Any]] = [
         {
             "campaign": "autumn",
             "message_id": f"message-{n}",
@@ -221,6 +221,7 @@ async def _paid(service: Service, wanted: int) -> dict[str, int]:
             FROM ledger.transfer WHERE verb = 2
             """
         )
-        return dict(row)
+        assert row is not None
+        return dict(row.items())
     finally:
         await owner.close()
