@@ -19,7 +19,7 @@ from tests.cli import running
 from tests.cli.up import Environ, Up
 from tests.conftest import reachable_directory
 
-SECOND_START_S = 5
+SECOND_START_S = 8
 """What the second start may take, with all that it starts."""
 
 
