@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import asyncpg
 import pytest
-import structlog
 
-from service import log
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
 from service.customers import actions, reading
 from tests.api_fixtures import Api
+from tests.both_routes import Watch, watching
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -54,24 +52,20 @@ REQUESTS: dict[str, tuple[str, str, list[tuple[str, str]], str | None, bool]] = 
 class Routes:
     """Both routes, and what the thin one has taken."""
 
-    def __init__(self, api: Api, taken: list[str], lines: io.BytesIO) -> None:
+    def __init__(self, api: Api, watch: Watch) -> None:
         self.api = api
-        self.taken = taken
-        self.lines = lines
+        self.watch = watch
 
     async def both(self, what: str, name: str) -> tuple[Any, Any]:
         """What each answers and logs, without what is new each time."""
         customer, method, headers, key, _ = REQUESTS[name]
         answers: list[Any] = []
         for query in ("", "?by=general"):
-            self.lines.truncate(0)
-            self.lines.seek(0)
+            self.watch.clear_log()
             answer = await self.api.client(key).request(
                 method, f"/v1/customers/{customer}/{what}{query}", headers=[("x-request-id", "req-1"), *headers]
             )
-            line = json.loads(self.lines.getvalue().splitlines()[-1])
-            for field in ("timestamp", "duration_ms"):
-                del line[field]
+            line = self.watch.last_line()
             answers.append((answer.status_code, sorted(answer.headers.items()), answer.content, line))
         return answers[0], answers[1]
 
@@ -85,28 +79,18 @@ async def routes(api: Api, owner: asyncpg.Connection[Any], monkeypatch: pytest.M
             report = {"campaign": "autumn", "message_id": "m", "customer": {"id": customer}, "action": action, "channel": "sms"}
             (await api.client("messaging").post("/v1/grants", json=report)).raise_for_status()
     (await api.client("admin").post("/v1/customers/c-1/merge", json={"from": {"id": "c-2"}})).raise_for_status()
-    taken: list[str] = []
-    admit = reading.admit
-
-    async def noting(*arguments: Any) -> Any:
-        taken.append("one")
-        return await admit(*arguments)
-
-    monkeypatch.setattr(reading, "admit", noting)
-    lines = io.BytesIO()
-    log.configure("info", lines)
-    yield Routes(api, taken, lines)
-    structlog.reset_defaults()
+    with watching(reading, monkeypatch) as watch:
+        yield Routes(api, watch)
 
 
 @pytest.mark.parametrize("what", ["balance", "statement"])
 async def test_both_routes_answer_alike(routes: Routes, what: str) -> None:
     differ: dict[str, Any] = {}
     for name, (*_, thin) in REQUESTS.items():
-        routes.taken.clear()
+        routes.watch.taken.clear()
         plain, general = await routes.both(what, name)
-        if plain != general or bool(routes.taken) != thin:
-            differ[name] = (plain, general, routes.taken)
+        if plain != general or bool(routes.watch.taken) != thin:
+            differ[name] = (plain, general, routes.watch.taken)
     assert not differ
 
 
@@ -120,10 +104,10 @@ async def test_it_is_the_balance_that_is_read(routes: Routes) -> None:
 
 async def test_a_page_further_on_is_left_to_the_general_route(routes: Routes) -> None:
     whole = (await routes.api.client("messaging").get("/v1/customers/c-1/statement")).json()
-    assert routes.taken == ["one"]
+    assert routes.watch.taken == ["one"]
     first = (await routes.api.client("messaging").get("/v1/customers/c-1/statement?limit=1")).json()
     rest = (await routes.api.client("messaging").get(f"/v1/customers/c-1/statement?after={first['next']}")).json()
-    assert routes.taken == ["one"]
+    assert routes.watch.taken == ["one"]
     assert first["items"] + rest["items"] == whole["items"]
     assert len(whole["items"]) > 1
 
@@ -147,4 +131,4 @@ async def test_what_fails_below_is_told_alike(routes: Routes, monkeypatch: pytes
     plain, general = await routes.both("balance", "who has something")
     assert plain == general
     assert plain[0] in {500, 503}
-    assert routes.taken
+    assert routes.watch.taken

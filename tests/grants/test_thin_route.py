@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -11,15 +10,14 @@ from typing import Any
 
 import asyncpg
 import pytest
-import structlog
 
 from ledger import Overloaded
-from service import log
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
 from service.bodies import SINGLE_BYTES_MAX
 from service.grants import actions, thin_route
 from tests.api_fixtures import Api
+from tests.both_routes import Watch, watching
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -129,8 +127,7 @@ class Routes:
     """Both routes, and what the thin one has taken."""
 
     api: Api
-    taken: list[str]
-    lines: io.BytesIO
+    watch: Watch
 
     async def both(self, sent: Sent, *, prepare: Callable[[], None] | None = None) -> tuple[Any, Any]:
         """What each of them answers, and logs, without what is new each time."""
@@ -146,16 +143,13 @@ class Routes:
             client = self.api.client(sent.key)
             for _ in range(sent.times - 1):
                 await client.post(path, content=body, headers=[*headers.items(), *sent.more])
-            self.lines.truncate(0)
-            self.lines.seek(0)
+            self.watch.clear_log()
             answer = await client.post(path, content=body, headers=[*headers.items(), *sent.more])
             shown = answer.json()
             for name in ("grant_id", "balance_seq"):
                 if shown.get(name):
                     shown[name] = "some"
-            line = json.loads(self.lines.getvalue().splitlines()[-1])
-            for name in ("timestamp", "duration_ms"):
-                del line[name]
+            line = self.watch.last_line()
             length = int(answer.headers.pop("content-length")) - len(str(answer.json().get("balance_seq")))
             answers.append((answer.status_code, sorted(answer.headers.items()), length, shown, line))
         thin, general = answers
@@ -166,27 +160,17 @@ class Routes:
 async def routes(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
     for campaign in (CAMPAIGN, OVER):
         (await api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
-    taken: list[str] = []
-    admit = thin_route.admit
-
-    async def noting(*arguments: Any) -> Any:
-        taken.append("one")
-        return await admit(*arguments)
-
-    monkeypatch.setattr(thin_route, "admit", noting)
-    lines = io.BytesIO()
-    log.configure("info", lines)
-    yield Routes(api, taken, lines)
-    structlog.reset_defaults()
+    with watching(thin_route, monkeypatch) as watch:
+        yield Routes(api, watch)
 
 
 async def test_both_routes_answer_alike(routes: Routes) -> None:
     differ: dict[str, Any] = {}
     for name, sent in REQUESTS.items():
-        routes.taken.clear()
+        routes.watch.taken.clear()
         thin, general = await routes.both(sent)
-        if thin != general or bool(routes.taken) != sent.thin:
-            differ[name] = (thin, general, routes.taken)
+        if thin != general or bool(routes.watch.taken) != sent.thin:
+            differ[name] = (thin, general, routes.watch.taken)
     assert not differ
 
 
@@ -229,7 +213,7 @@ async def test_what_fails_below_is_told_alike(routes: Routes, monkeypatch: pytes
     thin, general = await routes.both(REQUESTS["a click"])
     assert thin == general
     assert thin[0] in {500, 503}
-    assert routes.taken
+    assert routes.watch.taken
 
 
 async def test_a_caller_who_goes_away_while_sending_is_no_fault_of_ours(routes: Routes) -> None:
@@ -266,4 +250,4 @@ async def test_a_body_in_chunks_is_left_to_the_general_route(routes: Routes) -> 
     answer = await routes.api.client("messaging").post(
         "/v1/grants", content=chunks(), headers={"content-type": "application/json"}
     )
-    assert (answer.status_code, routes.taken) == (201, [])
+    assert (answer.status_code, routes.watch.taken) == (201, [])

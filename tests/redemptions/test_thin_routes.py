@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import re
@@ -12,15 +11,14 @@ from typing import Any
 
 import asyncpg
 import pytest
-import structlog
 
 from ledger import Overloaded
-from service import log
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
 from service.bodies import SINGLE_BYTES_MAX
 from service.redemptions import actions, thin_routes
 from tests.api_fixtures import Api
+from tests.both_routes import Watch, watching
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -129,10 +127,9 @@ _NEW_EACH_TIME = re.compile(rb'red_[0-9a-f]{24}|(?<=seq":)\d+|\d{4}-\d\d-\d\dT[\
 class Routes:
     """Both routes, and what the thin one has taken."""
 
-    def __init__(self, api: Api, taken: list[str], lines: io.BytesIO) -> None:
+    def __init__(self, api: Api, watch: Watch) -> None:
         self.api = api
-        self.taken = taken
-        self.lines = lines
+        self.watch = watch
 
     async def both(self, sent: Sent) -> tuple[Any, Any]:
         """What each of them answers, and logs, without what is new each time."""
@@ -158,15 +155,12 @@ class Routes:
         client = self.api.client(sent.key)
         for _ in range(sent.times - 1):
             await client.post(path, content=body, headers=[*headers.items(), *sent.more])
-        self.taken.clear()
-        self.lines.truncate(0)
-        self.lines.seek(0)
+        self.watch.taken.clear()
+        self.watch.clear_log()
         answer = await client.post(path, content=body, headers=[*headers.items(), *sent.more])
         assert int(answer.headers.pop("content-length")) == len(answer.content)
-        line = json.loads(self.lines.getvalue().splitlines()[-1])
-        for name in ("timestamp", "duration_ms"):
-            del line[name]
-        assert bool(self.taken) == (sent.thin and not query)
+        line = self.watch.last_line()
+        assert bool(self.watch.taken) == (sent.thin and not query)
         shown = _NEW_EACH_TIME.sub(b"new", answer.content.replace(side.encode(), b"SIDE"))
         return answer.status_code, sorted(answer.headers.items()), shown, line
 
@@ -189,18 +183,8 @@ _numbers = itertools.count(100)
 @pytest.fixture
 async def routes(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
     (await api.client("admin").post("/v1/campaigns", json=CAMPAIGN)).raise_for_status()
-    taken: list[str] = []
-    admit = thin_routes.admit
-
-    async def noting(*arguments: Any) -> Any:
-        taken.append("one")
-        return await admit(*arguments)
-
-    monkeypatch.setattr(thin_routes, "admit", noting)
-    lines = io.BytesIO()
-    log.configure("info", lines)
-    yield Routes(api, taken, lines)
-    structlog.reset_defaults()
+    with watching(thin_routes, monkeypatch) as watch:
+        yield Routes(api, watch)
 
 
 async def test_both_routes_answer_alike(routes: Routes) -> None:

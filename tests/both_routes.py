@@ -1,0 +1,52 @@
+"""Watches what is sent down a thin route and the general one: which of them took a request, and what was logged of it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import pytest
+import structlog
+
+from service import log
+
+
+@dataclass
+class Watch:
+    """What was seen. ``taken`` has an entry for each request that the thin route took."""
+
+    taken: list[str] = field(default_factory=list[str])
+    lines: io.BytesIO = field(default_factory=io.BytesIO)
+
+    def clear_log(self) -> None:
+        """Forget what was logged."""
+        self.lines.truncate(0)
+        self.lines.seek(0)
+
+    def last_line(self) -> dict[str, Any]:
+        """The log line of the last request, without what is new each time."""
+        line: dict[str, Any] = json.loads(self.lines.getvalue().splitlines()[-1])
+        for name in ("timestamp", "duration_ms"):
+            del line[name]
+        return line
+
+
+@contextlib.contextmanager
+def watching(thin: ModuleType, patch: pytest.MonkeyPatch) -> Generator[Watch]:
+    """Watch the thin route that the module ``thin`` is."""
+    watch = Watch()
+    admit = thin.admit
+
+    async def noting(*arguments: Any) -> Any:
+        watch.taken.append("one")
+        return await admit(*arguments)
+
+    patch.setattr(thin, "admit", noting)
+    log.configure("info", watch.lines)
+    yield watch
+    structlog.reset_defaults()
