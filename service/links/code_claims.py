@@ -127,7 +127,7 @@ async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Rece
                 return await _ask(state, found, email=email[:254], email_is_wrong=True)
             answer = await _pay(state, brand, printed, known, Grade.B, found.now)
     except Exception as error:
-        if not visits.is_passing(error):
+        if not finding.is_passing(error):
             raise
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
     if answer is None or (answer.outcome == "granted" and answer.replayed):
@@ -184,7 +184,7 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
             clocks: BookClocks = state.clocks
             at = await clocks.at(brand, visitor.at)
     except Exception as error:
-        if not visits.is_passing(error):
+        if not finding.is_passing(error):
             raise
         return None
     page = None

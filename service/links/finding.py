@@ -107,9 +107,8 @@ async def find(state: State, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
         async with asyncio.timeout(PATIENCE_S):
             found = await look_up(state, asked, visitor.headers, visitor.at)
     except Exception as error:
-        if not may_pass(error):
+        if not is_passing(error):
             raise
-        structlog.get_logger().warning("link_not_served", **log.describe_error(error))
         return _as_last_known(state.link_host, asked, visitor.headers)
     return alive(found, asked)
 
@@ -143,6 +142,14 @@ def alive(found: Found | None, asked: Asked) -> Found | DeadEnd:
 def may_pass(error: BaseException) -> bool:
     """Whether trying again may help: then the customer is shown the way on rather than an error."""
     return (isinstance(error, Problem) and error.spec.retryable) or is_away(error)
+
+
+def is_passing(error: Exception) -> bool:
+    """The same of a failure that a visitor meets, which is logged then."""
+    if not may_pass(error):
+        return False
+    structlog.get_logger().warning("link_not_served", **log.describe_error(error))
+    return True
 
 
 def _as_last_known(host: LinkHost, asked: Asked, headers: Mapping[str, str]) -> DeadEnd:

@@ -25,7 +25,7 @@ from service.links.evidence import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
 from service.links.finding import Asked, DeadEnd, Found
 from service.links.late_acts import LateAct, LateActs
 from service.links.link_tokens import LinkMode
-from service.links.touches import Network, Touch, Way, message_key, record, siblings_touched
+from service.links.touches import Network, Touch, Way, message_key, record, siblings_touched, since_sent_s, whole_seconds
 from service.spool import Spool
 
 _MACHINE = "X"
@@ -94,8 +94,7 @@ def _grade(act: LateAct, link: Found) -> Grade:
     """As it was judged then, but for the time since the message was sent: that is by the brand's clock, and no code says it."""
     if act.way != Way.REDIRECT or (act.grade != Grade.C.value and act.why != Why.SENT_JUST_NOW):
         return Grade(act.grade)
-    since_sent_s = (link.now - (link.row.sent_at or link.row.minted_at)).total_seconds()
-    return Grade.C if since_sent_s >= SENT_JUST_NOW_S else Grade.D
+    return Grade.C if since_sent_s(link.row, link.now) >= SENT_JUST_NOW_S else Grade.D
 
 
 async def _find(state: State, act: LateAct) -> Found | DeadEnd:
@@ -123,5 +122,5 @@ def _touch(
         points=next((rule.points for rule in campaign.rules if rule.action == action), 0),
         network=None if act.network is None else _network(act.network),
         agent=act.agent,
-        since_sent_s=max(-(2**31), min(2**31 - 1, int(act.since_sent_s))),
+        since_sent_s=whole_seconds(act.since_sent_s),
     )

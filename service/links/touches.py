@@ -103,6 +103,11 @@ def since_sent_s(row: LinkRow, brand_at: datetime) -> float:
     return (brand_at - (row.sent_at or row.minted_at)).total_seconds()
 
 
+def whole_seconds(seconds: float) -> int:
+    """As many as the column holds."""
+    return max(-(2**31), min(2**31 - 1, int(seconds)))
+
+
 def slot_of(day: date) -> int:
     """The partition of a day's touches."""
     return day.toordinal() % PARTITIONS
@@ -168,7 +173,7 @@ class Touches:
                 points=points,
                 network=network_of(address),
                 agent=self.agent_of(headers),
-                since_sent_s=max(-(2**31), min(2**31 - 1, int(since_sent_s))),
+                since_sent_s=whole_seconds(since_sent_s),
             )
         )
         self._came.set()

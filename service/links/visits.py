@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-import structlog
 from litestar.datastructures import State
 
 from ledger import Grade
-from service import log
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
 from service.customers.refused import ALL, has_refused, is_promised
@@ -72,7 +70,7 @@ async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
         async with asyncio.timeout(finding.PATIENCE_S):
             answer = await grants.claim(state, link.row, link.known, link.brand, Grade.B, link.now)
     except Exception as error:
-        if not is_passing(error):
+        if not finding.is_passing(error):
             raise
         return await _claim_later(state, asked, DeadEnd(Page.BUSY, link.brand, link.row.destination), visitor)
     host: LinkHost = state.link_host
@@ -143,7 +141,7 @@ async def review(state: State, sealed: str, visitor: Visitor) -> Answer:
             campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
             campaign_name = campaign.name if campaign is not None else campaign_name
     except Exception as error:
-        if not is_passing(error):
+        if not finding.is_passing(error):
             raise
         brand = host.last_known.brand(receipt.brand)
     return respond(
@@ -167,7 +165,7 @@ async def show(state: State, token: str, visitor: Visitor) -> Answer:
                 async with asyncio.timeout(finding.PATIENCE_S):
                     await grants.claim(state, link.row, link.known, link.brand, verdict.grade, link.now)
             except Exception as error:
-                if not is_passing(error):
+                if not finding.is_passing(error):
                     raise
     return PICTURE
 
@@ -227,7 +225,7 @@ async def _decided(state: State, link: Found) -> GrantAnswer | None:
         async with asyncio.timeout(finding.PATIENCE_S):
             return await grants.decided(state, link.row, link.known, link.brand, link.now)
     except Exception as error:
-        if not is_passing(error):
+        if not finding.is_passing(error):
             raise
         return None
 
@@ -276,10 +274,3 @@ def _say(dead_end: DeadEnd, headers: Mapping[str, str]) -> Answer:
 def _asks_for_json(headers: Mapping[str, str]) -> bool:
     accept = headers.get("accept", "")
     return "json" in accept and "html" not in accept
-
-
-def is_passing(error: Exception) -> bool:
-    if not finding.may_pass(error):
-        return False
-    structlog.get_logger().warning("link_not_served", **log.describe_error(error))
-    return True
