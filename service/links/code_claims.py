@@ -204,7 +204,7 @@ def _noted(state: State, visitor: Visitor, answer: Answer) -> Answer:
 
 
 def _network(visitor: Visitor) -> str:
-    return str(network_of(visitor.address))
+    return network_of(visitor.address) or ""
 
 
 async def _is_used_up(state: State, found: _Found) -> bool:

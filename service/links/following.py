@@ -6,8 +6,6 @@ It is judged when it is known what else was fetched of the same message (see ``l
 
 from __future__ import annotations
 
-import functools
-
 from litestar.datastructures import State
 
 from service.links import evidence, finding
@@ -52,7 +50,7 @@ async def keep(state: State, asked: Asked, visitor: Visitor, way: Way, verdict: 
         claims=asked.claims,
         code_hash=asked.code_hash,
         offline=asked.offline,
-        network=_network(visitor.address),
+        network=network_of(visitor.address),
         agent=touches.agent_of(visitor.headers),
     )
     return await late.keep(act, share=_SHARE if verdict.is_machine or asked.claims is None else 1.0)
@@ -61,12 +59,6 @@ async def keep(state: State, asked: Asked, visitor: Visitor, way: Way, verdict: 
 def _since_sent_s(asked: Asked, visitor: Visitor) -> float:
     # When a code's message was sent is looked up when the act is settled.
     return visitor.at.timestamp() - asked.claims.sent_at if asked.claims else _LONG_AGO_S
-
-
-@functools.lru_cache(maxsize=10_000)
-def _network(address: str) -> str | None:
-    network = network_of(address)
-    return None if network is None else str(network)
 
 
 async def _destination(state: State, asked: Asked, visitor: Visitor) -> str | None:

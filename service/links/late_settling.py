@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 from collections.abc import Sequence
 
 from litestar.datastructures import State
@@ -25,7 +24,7 @@ from service.links.evidence import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
 from service.links.finding import Asked, DeadEnd, Found
 from service.links.late_acts import LateAct, LateActs
 from service.links.link_tokens import LinkMode
-from service.links.touches import Network, Touch, Way, message_key, record, siblings_touched, since_sent_s, whole_seconds
+from service.links.touches import Touch, Way, message_key, record, siblings_touched, since_sent_s, touch_of
 from service.spool import Spool
 
 _MACHINE = "X"
@@ -102,25 +101,20 @@ async def _find(state: State, act: LateAct) -> Found | DeadEnd:
     return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
 
 
-@functools.lru_cache(maxsize=10_000)
-def _network(text: str) -> Network:
-    return ipaddress.ip_network(text)
-
-
 def _touch(
     act: LateAct, brand_id: int, campaign: Campaign, link_id: bytes, customer: int, message_id: str, action: str
 ) -> Touch:
-    return Touch(
+    return touch_of(
+        act.way,
+        act.grade,
+        act.why,
         at=act.at,
         brand_id=brand_id,
-        campaign_no=campaign.campaign_no,
         link_id=link_id,
-        message=message_key(customer, message_id),
-        way=act.way,
-        grade=act.grade,
-        why=act.why,
+        customer=customer,
+        message_id=message_id,
         points=next((rule.points for rule in campaign.rules if rule.action == action), 0),
-        network=None if act.network is None else _network(act.network),
+        network=act.network,
         agent=act.agent,
-        since_sent_s=whole_seconds(act.since_sent_s),
+        since_sent_s=act.since_sent_s,
     )

@@ -113,12 +113,17 @@ async def test_siblings_are_the_links_of_one_message_that_were_fetched_within_tw
         ("203.0.113.77", "203.0.113.0/24"),
         ("2001:db8:1:2:3::4", "2001:db8:1::/48"),
         ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("fe80::1:2%eth0", "fe80::/48"),
+        ("::1", "::/48"),
+        ("203.0.113", None),
+        ("203.0.113.77\0", None),
+        ("2001:db8::g", None),
         ("unix:", None),
         ("", None),
     ],
 )
 def test_of_an_address_its_network_is_kept(address: str, network: str | None) -> None:
-    assert network_of(address) == (None if network is None else ipaddress.ip_network(network))
+    assert network_of(address) == network
 
 
 def test_the_days_that_are_kept_have_partitions_of_their_own() -> None:
