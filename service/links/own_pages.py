@@ -42,11 +42,12 @@ Headers = Mapping[str, str]
 
 
 class OwnPage(msgspec.Struct, frozen=True):
-    """Whose page it is. ``now`` is by the brand's clock."""
+    """Whose page it is. ``now`` is by the brand's clock; ``message_id`` is where a live picture is shown."""
 
     brand: Brand
     known: Known
     now: datetime
+    message_id: str = ""
 
 
 class NotShown(Exception):
@@ -76,7 +77,7 @@ async def open_page(state: State, token: str, kind: PersonKind, headers: Headers
             if known is None:
                 raise NotShown(Page.NOT_FOUND)
             clocks: BookClocks = state.clocks
-            return OwnPage(brand, known, await clocks.at(brand, now))
+            return OwnPage(brand, known, await clocks.at(brand, now), claims.message_id)
     except Exception as error:
         if not is_away(error):
             raise
@@ -93,8 +94,10 @@ def address_of(host: LinkHost, page: OwnPage, kind: PersonKind, *, now: datetime
         customer=page.known.customer,
         issued_at=issued_at,
         expires_at=issued_at + (life_s or LIFE_S[kind]),
+        message_id=page.message_id,
     )
-    return f"{host.base_url_of(page.brand)}/{kind}/{sign(claims, host.keys)}"
+    suffix = ".png" if kind is PersonKind.LIVE else ""
+    return f"{host.base_url_of(page.brand)}/{kind}/{sign(claims, host.keys)}{suffix}"
 
 
 async def answered(
@@ -134,6 +137,8 @@ def wants_json(headers: Headers) -> bool:
     return "json" in accept and "html" not in accept
 
 
+_SHOW_A_BALANCE = {PersonKind.WALLET, PersonKind.LIVE}
+
 _PROBLEMS: Mapping[Page, tuple[str, str]] = {
     Page.NOT_FOUND: ("not_found", "There is no such page."),
     Page.PAGE_EXPIRED: ("link_expired", "The page's link has expired."),
@@ -160,7 +165,7 @@ async def mint(
             return known
         kind = PersonKind(item.kind)
         life_s = item.expires_in_s or LIFE_S[kind]
-        url = address_of(host, OwnPage(brand, known, now), kind, now=now, life_s=life_s)
+        url = address_of(host, OwnPage(brand, known, now, item.message_id or ""), kind, now=now, life_s=life_s)
         return MintedPage(url, datetime.fromtimestamp(int(now.timestamp()) + life_s, UTC))
 
     return await in_pieces(made, checked)
@@ -168,8 +173,10 @@ async def mint(
 
 def _checked(item: PageLinkRequest, principal: Principal) -> PageLinkRequest | Problem:
     kind = PersonKind(item.kind)
-    if kind is PersonKind.WALLET and Scope.CUSTOMERS_READ not in principal.scopes:
-        return Problem("missing_scope", f"Who may open a wallet may see what is in it: it needs {Scope.CUSTOMERS_READ}.")
+    if kind in _SHOW_A_BALANCE and Scope.CUSTOMERS_READ not in principal.scopes:
+        return Problem("missing_scope", f"Who has this link may see what the customer has: it needs {Scope.CUSTOMERS_READ}.")
+    if (item.message_id is not None) != (kind is PersonKind.LIVE):
+        return invalid_field("/message_id", "says which message a live picture is in, and no other page is in one")
     if item.expires_in_s is not None and item.expires_in_s > LIFE_S_MAX[kind]:
         return invalid_field("/expires_in_s", f"must be at most {LIFE_S_MAX[kind]}")
     return item

@@ -5,7 +5,7 @@
 
 A person token opens something of a customer's, such as her wallet, and pays nothing. It is signed as a link token is, but of
 another type and with other claims, exactly ``iss aud sub k iat exp``: so neither passes for the other, and each is only taken
-by the page of its kind.
+by the page of its kind. A live picture's says with ``m`` which message it is in, too, so that it is taken back with it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LIFE_S_MAX = {PersonKind.LIVE: 90 * 86_400, PersonKind.WALLET: 86_400, PersonKin
 
 
 class PersonClaims(msgspec.Struct, frozen=True, gc=False):
-    """What a token says. Times are whole seconds since 1970."""
+    """What a token says. Times are whole seconds since 1970; only a live picture has a ``message_id``."""
 
     kind: PersonKind
     brand: str
@@ -53,6 +53,7 @@ class PersonClaims(msgspec.Struct, frozen=True, gc=False):
     customer: int
     issued_at: int
     expires_at: int
+    message_id: str = ""
 
 
 class PageClosed(LinkRefused):
@@ -70,6 +71,7 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     k: Literal["live", "wallet", "preferences"]
     iat: _Number
     exp: _Number
+    m: Annotated[str, msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 _payload_of = msgspec.json.Decoder(_Payload).decode
@@ -85,6 +87,8 @@ def sign(claims: PersonClaims, keys: LinkKeys) -> str:
         "iat": claims.issued_at,
         "exp": claims.expires_at,
     }
+    if claims.message_id:
+        payload["m"] = claims.message_id
     return sign_payload(payload, keys, TYPE)
 
 
@@ -99,6 +103,8 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
         raise PageClosed(LinkRefusal.FORGED) from None
     if payload.aud not in hosts or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
         raise PageClosed(LinkRefusal.FORGED)
+    if (payload.m is not msgspec.UNSET) != (kind is PersonKind.LIVE):
+        raise PageClosed(LinkRefusal.FORGED)
     if payload.exp <= now:
         raise PageClosed(LinkRefusal.EXPIRED, payload.iss)
     return PersonClaims(
@@ -108,4 +114,5 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
         customer=int(payload.sub),
         issued_at=payload.iat,
         expires_at=payload.exp,
+        message_id=payload.m or "",
     )

@@ -1,4 +1,4 @@
-"""The picture that a message carries so that its opening is seen: one transparent pixel."""
+"""The pictures that a message carries: how they are sent, and the one by which its opening is seen, a transparent pixel."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import base64
 
 from service.pages.rendering import Answer, security_headers
 
+
+def picture_headers(media_type: str) -> dict[str, str]:
+    """What a picture is sent with: it is shown by pages of others, and is to be asked for each time."""
+    return {
+        "Content-Type": media_type,
+        **security_headers("none"),
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Cache-Control": "no-cache, no-store, must-revalidate, max-age=0",
+        # For proxies of before HTTP/1.1, of which mail has some.
+        "Pragma": "no-cache",
+        "Expires": "0",
+    }
+
+
 PICTURE = Answer(
     200,
     "",
-    {
-        "Content-Type": "image/gif",
-        **security_headers("none"),
-        # It is shown by pages of others, and is to be asked for each time.
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "Cache-Control": "no-store, no-cache, must-revalidate, max-age=0",
-    },
+    picture_headers("image/gif"),
     base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"),
 )

@@ -124,6 +124,19 @@ _newest_destinations = select(destination.c.destination_no, destination.c.brand_
 )
 
 
+_IS_MESSAGE_REVOKED = """
+SELECT EXISTS (
+    SELECT FROM rewards.link_revocation
+    WHERE link_revocation.brand_id = $1 AND link_revocation.subject = 'message ' || $2
+)
+"""
+
+
+async def is_message_revoked(pool: asyncpg.Pool[Any], brand_id: int, message_id: str) -> bool:
+    """Whether the links of a message were revoked, of all that it was sent to."""
+    return await pool.fetchval(_IS_MESSAGE_REVOKED, brand_id, message_id)
+
+
 async def links_by_id(connection: Connection | asyncpg.Pool[Any], link_ids: Sequence[bytes]) -> dict[bytes, LinkRow]:
     """The links that exist of ``link_ids``, in one statement."""
     return {row["link_id"]: _read(row) for row in await connection.fetch(_BY_ID, link_ids)}

@@ -29,6 +29,7 @@ from service.links import (
     evidence_report,
     handoffs,
     link_tokens,
+    live_pictures,
     own_pages,
     qr_codes,
     visits,
@@ -118,8 +119,8 @@ async def mint_page_links(
 ) -> PageLinkResults:
     """Make links to customers' own pages: a wallet, for a quarter of an hour, or preferences, for 30 days.
 
-    Whoever has such a link has the page. A wallet shows what a customer has, so it needs `customers:read` too. What is wrong
-    with one item concerns that item alone.
+    Whoever has such a link has the page. A wallet and a live picture, which shows a balance in a message, need
+    `customers:read` too. What is wrong with one item concerns that item alone.
     """
     await count_items(request, principal, len(data))
     minted = await own_pages.mint(state, principal, await data.items(), now=datetime.now(UTC))
@@ -135,6 +136,7 @@ Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
 
 _VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.look, "POST": visits.claim}
 _VISITS_OF_A_PICTURE: Mapping[str, Visit] = {"GET": visits.show, "HEAD": visits.show}
+_VISITS_OF_A_LIVE_PICTURE: Mapping[str, Visit] = {"GET": live_pictures.show, "HEAD": live_pictures.show}
 _VISITS_OF_A_QR_CODE: Mapping[str, Visit] = {"GET": qr_codes.draw, "HEAD": qr_codes.draw}
 _VISITS_OF_AN_ASSOCIATION: Mapping[str, Visit] = {"GET": app_links.associate, "HEAD": app_links.associate}
 _VISITS_OF_A_RECEIPT: Mapping[str, Visit] = {"GET": visits.review, "HEAD": visits.review}
@@ -170,6 +172,9 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
             case ["o", name] if name.endswith(".gif"):
                 scope["path_template"] = "/o/{token}.gif"
                 await _serve(state, scope, send, name.removesuffix(".gif"), _VISITS_OF_A_PICTURE)
+            case ["live", name] if name.endswith(".png"):
+                scope["path_template"] = "/live/{token}.png"
+                await _serve(state, scope, send, name.removesuffix(".png"), _VISITS_OF_A_LIVE_PICTURE)
             case ["v1", "claims"] if scope["method"] == "POST" and not _has_key(scope):
                 scope["path_template"] = "/v1/claims"
                 await _confirm_for_script(state, scope, receive, send)

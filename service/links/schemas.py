@@ -285,12 +285,14 @@ def parse_link_id(text: str) -> bytes | None:
 
 
 class PageLinkRequest(Body, frozen=True):
-    """A link to a page of one customer's own."""
+    """A link to a page of one customer's own, or to a picture of her balance for a message (`live`)."""
 
     customer: CustomerRef
-    kind: Literal["wallet", "preferences"]
+    kind: Literal["wallet", "preferences", "live"]
+    message_id: Identifier | None = None
+    """For a live picture, and required there: the message that shows it. It is taken back with that message's links."""
     expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=90 * 86_400)] | None = None
-    """Absent: a wallet is open for 15 minutes, preferences for 30 days. At most a day and 90 days."""
+    """Absent: a wallet is open for 15 minutes, preferences and live pictures for 30 days. At most a day, and 90 days."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "kind": "wallet"}
 

@@ -15,5 +15,6 @@ def own_page(api: Api, kind: PersonKind, customer: int = 1, *, brand: str | None
     """The path of a page, as if it had been made so long ago."""
     host: LinkHost = api.app.state.link_host
     made_at = int(time.time()) - age_s
-    claims = PersonClaims(kind, brand or api.brand.code, host.host, customer, made_at, made_at + LIFE_S[kind])
+    message_id = "newsletter-0412" if kind is PersonKind.LIVE else ""
+    claims = PersonClaims(kind, brand or api.brand.code, host.host, customer, made_at, made_at + LIFE_S[kind], message_id)
     return f"/{kind}/{sign(claims, host.keys)}"

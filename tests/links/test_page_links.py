@@ -42,25 +42,32 @@ async def test_what_is_wrong_with_one_is_its_own_problem(api: Api) -> None:
         item("purse"),
         {"kind": "wallet", "customer": {"email": "nobody"}},
         item("preferences", expires_in_s=86_401),
+        item("live"),
+        item("wallet", message_id="m"),
+        item("live", message_id="m", expires_in_s=90 * 86_400),
     )
-    assert [result["status"] for result in minted] == [422, 422, 422, 201]
-    assert minted[0]["problem"]["errors"][0]["pointer"] == "/expires_in_s"
+    assert [result["status"] for result in minted] == [422, 422, 422, 201, 422, 422, 201]
+    wrong = [minted[n]["problem"]["errors"][0]["pointer"] for n in (0, 4, 5)]
+    assert wrong == ["/expires_in_s", "/message_id", "/message_id"]
 
 
-async def test_a_wallet_takes_a_key_that_may_read_what_is_in_it(api: Api) -> None:
+async def test_a_wallet_or_a_balance_takes_a_key_that_may_read_it(api: Api) -> None:
     made = await api.client("admin").post("/v1/keys", json={"name": "links", "scopes": ["links:write"]})
-    answer = await api.client(key=made.json()["key"]).post("/v1/page-links", json={"pages": [item(), item("preferences")]})
-    first, second = answer.json()["results"]
-    assert (first["status"], first["problem"]["code"], second["status"]) == (403, "missing_scope", 201)
+    answer = await api.client(key=made.json()["key"]).post(
+        "/v1/page-links", json={"pages": [item(), item("live", message_id="m"), item("preferences")]}
+    )
+    *refused, made = answer.json()["results"]
+    assert [(each["status"], each["problem"]["code"]) for each in refused] == [(403, "missing_scope")] * 2
+    assert made["status"] == 201
     assert (await api.client("storefront").post("/v1/page-links", json={"pages": [item()]})).status_code == 403
 
 
-@pytest.mark.parametrize("kind", ["wallet", "preferences"])
-async def test_a_brands_pages_are_on_its_own_host(api: Api, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "changed"), [("wallet", {}), ("preferences", {}), ("live", {"message_id": "m"})])
+async def test_a_brands_pages_are_on_its_own_host(api: Api, kind: str, changed: dict[str, str]) -> None:
     admin = api.client("admin")
     brand = (await admin.get("/v1/brand")).json() | {"link_base_url": "https://r.shop.example"}
     (await admin.put("/v1/brand", json=brand)).raise_for_status()
-    [result] = await mint(api, item(kind))
+    [result] = await mint(api, item(kind, **changed))
     base, _, path = result["url"].partition(f"/{kind}/")
     assert base == "https://r.shop.example"
     there = await api.client().get(f"/{kind}/{path}", headers={**JSON, "Host": "r.shop.example"})

@@ -30,10 +30,12 @@ def signed(**changed: Any) -> str:
 
 @pytest.mark.parametrize("kind", PersonKind)
 def test_what_was_signed_comes_back_on_the_page_of_its_kind_alone(kind: PersonKind) -> None:
-    token = signed(kind=kind)
+    message_id = "newsletter-0412" if kind is PersonKind.LIVE else ""
+    token = signed(kind=kind, message_id=message_id)
     claims = person_tokens.verify(token, KEYS, kind=kind, hosts=[HOST], now=NOW)
-    assert claims == msgspec.structs.replace(CLAIMS, kind=kind)
-    assert jwt.decode(token, options={"verify_signature": False}).keys() == {"iss", "aud", "sub", "k", "iat", "exp"}
+    assert claims == msgspec.structs.replace(CLAIMS, kind=kind, message_id=message_id)
+    said = {"iss", "aud", "sub", "k", "iat", "exp", *(["m"] if message_id else [])}
+    assert jwt.decode(token, options={"verify_signature": False}).keys() == said
     for other in set(PersonKind) - {kind}:
         assert refusal_of(token, kind=other) is LinkRefusal.FORGED
 
@@ -42,6 +44,11 @@ def test_a_link_is_no_person_token_and_the_other_way_round() -> None:
     assert refusal_of(TOKEN) is LinkRefusal.FORGED
     with pytest.raises(LinkRefused):
         link_tokens.verify(signed(), KEYS, hosts=[HOST], now=NOW)
+
+
+def test_a_live_picture_says_which_message_it_is_in_and_no_page_does() -> None:
+    assert refusal_of(signed(kind=PersonKind.LIVE), kind=PersonKind.LIVE) is LinkRefusal.FORGED
+    assert refusal_of(signed(message_id="newsletter-0412")) is LinkRefusal.FORGED
 
 
 def test_another_host_and_a_changed_token_are_forged() -> None:

@@ -27,6 +27,8 @@ from tests.links.test_offline_links import Signer
 FULL_JWT_MAX = 457
 """All claims, with EdDSA."""
 PERSON_JWT_MAX = 320
+LIVE_JWT_MAX = 340
+"""A message more."""
 BINARY_MAX = 100
 CODE = 16
 ALPHANUMERIC_URL_MAX = 40
@@ -42,7 +44,13 @@ def link(kind: LinkKind, mode: LinkMode = LinkMode.PAGE) -> str:
 
 def person(kind: PersonKind) -> str:
     claims = PersonClaims(
-        kind=kind, brand=CLAIMS.brand, host=CLAIMS.host, customer=4711, issued_at=CLAIMS.issued_at, expires_at=CLAIMS.sent_at
+        kind=kind,
+        brand=CLAIMS.brand,
+        host=CLAIMS.host,
+        customer=4711,
+        issued_at=CLAIMS.issued_at,
+        expires_at=CLAIMS.sent_at,
+        message_id=CLAIMS.message_id if kind is PersonKind.LIVE else "",
     )
     return person_tokens.sign(claims, KEYS)
 
@@ -66,6 +74,7 @@ FORMS: dict[str, tuple[str, int]] = {
     "a picture": (link(LinkKind.OPEN), FULL_JWT_MAX),
     "a wallet": (person(PersonKind.WALLET), PERSON_JWT_MAX),
     "preferences": (person(PersonKind.PREFERENCES), PERSON_JWT_MAX),
+    "a live picture": (person(PersonKind.LIVE), LIVE_JWT_MAX),
     "a receipt": (claim_receipts.seal(RECEIPT, SEALING_KEYS), BINARY_MAX),
     "a claim for the shop": (sealing.seal(HANDOFF_CLAIM, SEALING_KEYS), BINARY_MAX),
     "a code": (code_of(b"link" + CLAIMS.link_id, code_key(KEY)), CODE),
