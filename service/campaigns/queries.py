@@ -169,13 +169,13 @@ class CampaignDirectory:
         """A brand's campaign."""
         return self._by_id.get((brand_id, campaign_id))
 
-    async def by_version(self, campaign_no: int, version: int) -> Campaign | None:
+    def by_version(self, campaign_no: int, version: int) -> Awaitable[Campaign | None]:
         """One version of a campaign."""
-        return await self._by_version.get((campaign_no, version))
+        return self._by_version.get((campaign_no, version))
 
-    async def by_number(self, campaign_no: int) -> Standing | None:
+    def by_number(self, campaign_no: int) -> Awaitable[Standing | None]:
         """The campaign of a number."""
-        return await self._by_number.get(campaign_no)
+        return self._by_number.get(campaign_no)
 
 
 def campaign_standing(state: State, brand: Brand, campaign_id: str) -> Awaitable[Standing | None]:
@@ -190,16 +190,16 @@ async def campaign_by_id(state: State, brand: Brand, campaign_id: str) -> Campai
     return None if standing is None else standing.current
 
 
-async def campaign_version(state: State, campaign_no: int, version: int) -> Campaign | None:
+def campaign_version(state: State, campaign_no: int, version: int) -> Awaitable[Campaign | None]:
     """The version that a link was minted under."""
     directory: CampaignDirectory = state.campaigns
-    return await directory.by_version(campaign_no, version)
+    return directory.by_version(campaign_no, version)
 
 
-async def campaign_of_link(state: State, campaign_no: int) -> Standing | None:
+def campaign_of_link(state: State, campaign_no: int) -> Awaitable[Standing | None]:
     """How the campaign stands now, whichever version of it a link was minted under."""
     directory: CampaignDirectory = state.campaigns
-    return await directory.by_number(campaign_no)
+    return directory.by_number(campaign_no)
 
 
 async def campaign_is_paused(state: State, campaign_no: int) -> bool:

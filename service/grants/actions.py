@@ -166,8 +166,7 @@ async def claim(
         if refused:
             metrics.consent_refused.labels("claim").inc()
         return _ignored("consent_refused" if refused else "campaign_paused")
-    (decision,) = await decide(state, brand, [(act, known)])
-    answer = _answer(act, decision)
+    answer = _answer(act, await decide_one(state, brand, act, known))
     if isinstance(answer, Problem):
         raise answer
     return answer

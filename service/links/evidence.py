@@ -28,7 +28,7 @@ SIBLINGS_OF_A_MACHINE = 3
 """So many links of one message within ``SIBLINGS_WITHIN_S``, the one in question among them: a scanner follows them all."""
 AGENT_CHARACTERS_MAX = 512
 
-_READ_AHEAD_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+_READ_AHEAD_HEADERS = frozenset({"sec-purpose", "purpose", "x-purpose", "x-moz"})
 _READ_AHEAD_WORDS = ("prefetch", "prerender", "preview", "instant")
 _FROM_ELSEWHERE = frozenset({"cross-site", "same-site"})
 
@@ -82,6 +82,12 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return "X" if self.grade is None else self.grade.value
 
 
+_PRESSED = Verdict(Grade.B, Why.PRESSED)
+_PRESSED_ELSEWHERE = Verdict(Grade.D, Why.PRESSED_ELSEWHERE)
+_SENT_JUST_NOW = Verdict(Grade.D, Why.SENT_JUST_NOW)
+_NOTHING_AGAINST_IT = Verdict(Grade.C, Why.NOTHING_AGAINST_IT)
+
+
 def grade(method: str, headers: Mapping[str, str], *, since_sent_s: float, siblings: int = 1, picture: bool = False) -> Verdict:
     """Judge one request for a link, or with ``picture`` for the picture in a message.
 
@@ -95,13 +101,13 @@ def grade(method: str, headers: Mapping[str, str], *, since_sent_s: float, sibli
         return Verdict(None, why)
     if method == "POST":
         # Nothing that fetches presses buttons, whatever it calls itself; but a page elsewhere may do it in her name.
-        return Verdict(Grade.B, Why.PRESSED) if is_pressed_on_our_page(headers) else Verdict(Grade.D, Why.PRESSED_ELSEWHERE)
+        return _PRESSED_ELSEWHERE if _is_from_elsewhere(headers) else _PRESSED
     if picture:
         proxied = _is_one_of(_PICTURE_PROXIES, headers.get("user-agent", ""))
         return Verdict(Grade.D, Why.PICTURE_PROXY if proxied else Why.PICTURE)
     if since_sent_s < SENT_JUST_NOW_S:
-        return Verdict(Grade.D, Why.SENT_JUST_NOW)
-    return Verdict(Grade.C, Why.NOTHING_AGAINST_IT)
+        return _SENT_JUST_NOW
+    return _NOTHING_AGAINST_IT
 
 
 def _sign_of_a_machine(method: str, headers: Mapping[str, str], siblings: int, *, picture: bool) -> Why | None:
@@ -137,6 +143,9 @@ def _is_one_of(names: tuple[str, ...], agent: str) -> bool:
 
 def reads_ahead(headers: Mapping[str, str]) -> bool:
     """Whether a browser fetches this in case its user might want it."""
+    # Hardly any request has one of them, and all are looked at.
+    if _READ_AHEAD_HEADERS.isdisjoint(headers):
+        return False
     said = [headers[name].lower() for name in _READ_AHEAD_HEADERS if name in headers]
     return any(word in each for each in said for word in _READ_AHEAD_WORDS)
 
@@ -146,4 +155,8 @@ def is_pressed_on_our_page(headers: Mapping[str, str]) -> bool:
 
     A browser that does not send ``Sec-Fetch-Site`` (old ones; all of them on plain http) is believed: a token is needed anyway.
     """
-    return headers.get("sec-fetch-site", "").lower() not in _FROM_ELSEWHERE and not reads_ahead(headers)
+    return not _is_from_elsewhere(headers) and not reads_ahead(headers)
+
+
+def _is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    return headers.get("sec-fetch-site", "").lower() in _FROM_ELSEWHERE

@@ -15,12 +15,11 @@ from service.links.late_acts import LateAct, LateActs
 from service.links.link_host import LinkHost, requested_host
 from service.links.pages import Answer
 from service.links.touches import Touches, Way, network_of
-from service.pages.rendering import security_headers
+from service.pages.rendering import HEADERS_OF_NO_PAGE
 
 _SHARE = 0.5
 """How full of what nobody can vouch for the spool may be: machines, and codes, which anybody can make up."""
 _LONG_AGO_S = 1e9
-_HEADERS = security_headers("none")
 
 
 async def follow(state: State, asked: Asked, visitor: Visitor, link: Found | None = None) -> Answer | None:
@@ -28,7 +27,7 @@ async def follow(state: State, asked: Asked, visitor: Visitor, link: Found | Non
     if visitor.method == "GET" and not asked.is_expired:
         await keep(state, asked, visitor, Way.REDIRECT, judge(asked, visitor))
     leads_to = link.row.destination if link is not None else await _destination(state, asked, visitor)
-    return None if leads_to is None else Answer(302, "", {"Location": leads_to, **_HEADERS})
+    return None if leads_to is None else Answer(302, "", {"Location": leads_to, **HEADERS_OF_NO_PAGE})
 
 
 def judge(asked: Asked, visitor: Visitor) -> Verdict:

@@ -12,6 +12,7 @@ rest.
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from typing import Annotated, Literal
 
@@ -73,9 +74,12 @@ def parse_kid(kid: str) -> int | None:
 
 def key_named_by(token: str) -> int | None:
     """Which registered key a token says that it is signed with; nothing of it is believed yet."""
-    header, _, _ = token.partition(".")
-    if len(token) > TOKEN_CHARACTERS_MAX:
-        return None
+    return _named_in(token.partition(".")[0]) if len(token) <= TOKEN_CHARACTERS_MAX else None
+
+
+# Every link is looked at for this, and tokens of one key have one header.
+@functools.lru_cache(maxsize=64)
+def _named_in(header: str) -> int | None:
     try:
         found = _IN_HEADER.search(base64.urlsafe_b64decode(header + "==").decode())
     except ValueError:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 
-from service.pages.rendering import Answer, security_headers
+from service.pages.rendering import HEADERS_OF_NO_PAGE, Answer
 
 
 def picture_headers(media_type: str) -> dict[str, str]:
     """What a picture is sent with: it is shown by pages of others, and is to be asked for each time."""
     return {
         "Content-Type": media_type,
-        **security_headers("none"),
+        **HEADERS_OF_NO_PAGE,
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Cache-Control": "no-cache, no-store, must-revalidate, max-age=0",
         # For proxies of before HTTP/1.1, of which mail has some.

@@ -202,10 +202,16 @@ async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_m
 
 async def _send(scope: Any, send: Send, answer: Answer) -> None:
     body = answer.content.encode() if answer.data is None else answer.data
-    sent = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    sent = [(_sent_name(name), value.encode()) for name, value in answer.headers.items()]
     sent.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": answer.status_code, "headers": sent})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False})
+
+
+@functools.cache
+def _sent_name(name: str) -> bytes:
+    """A header's name as it is sent. Names are our own, so there are a few."""
+    return name.lower().encode()
 
 
 async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: Send) -> None:

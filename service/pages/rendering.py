@@ -90,7 +90,7 @@ def render(
 
 def redirect(path: str) -> Answer:
     """Send the browser on to a page of ours."""
-    return Answer(303, "", {"Location": path, **security_headers("none")})
+    return Answer(303, "", {"Location": path, **HEADERS_OF_NO_PAGE})
 
 
 def security_headers(nonce: str) -> dict[str, str]:
@@ -109,6 +109,10 @@ def security_headers(nonce: str) -> dict[str, str]:
         "X-Frame-Options": "DENY",
         "X-Robots-Tag": "noindex, nofollow",
     }
+
+
+HEADERS_OF_NO_PAGE = security_headers("none")
+"""Of an answer that shows nothing."""
 
 
 @functools.lru_cache(maxsize=64)
