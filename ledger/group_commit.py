@@ -5,6 +5,7 @@ campaign of one brand does not keep another's waiting. If a full batch waits alr
 the one before. Callers wait on futures; a caller that goes away changes nothing, because what was taken is posted.
 
     another queue is in use   batches are short, so that it gets its turn at the book soon (grants give way to redemptions)
+    it wants the same book    it goes first, so many times in a row
     too much waits            Overloaded, at once; nothing was recorded
     the connection is lost    the same batch is sent again: outcomes are unknown, keys make that exact
     the database stays away   LedgerUnavailable
@@ -20,7 +21,7 @@ import logging
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import asyncpg
@@ -33,6 +34,9 @@ RETRY_DELAYS_S = (0.0, 0.05, 0.25, 1.0)
 
 IN_USE_S = 1.0
 """For so long after an item another is expected soon."""
+
+LET_PASS_MAX = 3
+"""So many batches of the queue that it gives way to go before one of a queue's own."""
 
 _TURNS_BEFORE_TAKING = 3
 
@@ -122,6 +126,8 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting = 0
         self._items_per_s = 5_000.0
         self._arrived = asyncio.Event()
+        self._posting: frozenset[int] = frozenset()
+        self._posted = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._connection: Any = None
@@ -187,7 +193,13 @@ class GroupCommit(Generic[Item, Result]):
             # Who is about to ask, in this turn of the loop, is asked along: larger batches cost less an item.
             for _ in range(_TURNS_BEFORE_TAKING):
                 await asyncio.sleep(0)
+            other = self._gives_way_to
+            if other is not None and other.wants(self._books):
+                _give_out(last, answers)
+                last, answers = [], []
+                await self._let_pass(other)
             batch = self._take()
+            self._posting = frozenset(item.book.book_id for item, _, _ in batch)
             started = time.perf_counter()
             posting = self._begin([item for item, _, _ in batch])
             await asyncio.sleep(0)
@@ -197,10 +209,24 @@ class GroupCommit(Generic[Item, Result]):
             self._make_ready()
             answers = await posting
             last = batch
+            self._posting = frozenset()
+            self._posted.set()
+            self._posted.clear()
             # The rate says how long newcomers would wait; a small batch says little about it.
             weight = len(batch) / self._batch_max
             rate = len(batch) / max(time.perf_counter() - started, 1e-6)
             self._items_per_s += weight * (rate - self._items_per_s)
+
+    def wants(self, books: Collection[int]) -> bool:
+        """Whether something of one of these books waits or is being posted."""
+        return any(book in self._books or book in self._posting for book in books)
+
+    async def _let_pass(self, other: GroupCommit[Any, Any]) -> None:
+        """Let the other queue post what it has in hand: were we at the head first, it would wait for all of our batch."""
+        for _ in range(LET_PASS_MAX):
+            if not other.wants(self._books):
+                return
+            await other._posted.wait()
 
     def _begin(self, items: Sequence[Item]) -> asyncio.Task[Sequence[Result | LedgerError]]:
         return asyncio.create_task(self._answers(items))

@@ -52,7 +52,7 @@ from service.links.touches import Touches, agent_key
 from service.natural_batches import NaturalBatches
 from service.observation import observe
 from service.pagination import LIMIT_DEFAULT
-from service.pieces import Room
+from service.pieces import Room, small_requests
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
 from service.redemptions.thin_routes import thin_redemptions
@@ -138,7 +138,9 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         event_emitter_backend=NoEvents,
     )
     general = link_routes.link_pages(app.state, app.asgi_handler)
-    app.asgi_handler = observe(thin_route(app.state, thin_redemptions(app.state, thin_reads(app.state, general))))
+    app.asgi_handler = observe(
+        small_requests(thin_route(app.state, thin_redemptions(app.state, thin_reads(app.state, general))))
+    )
     return app
 
 

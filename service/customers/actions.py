@@ -38,6 +38,7 @@ from service.customers.verification import of_names
 from service.database import driver_of
 from service.identifiers import CUSTOMER_ID_PREFIX, customer_id, parse_customer_id
 from service.natural_batches import NaturalBatches
+from service.pieces import in_pieces
 from service.problems import Problem, invalid_field, not_found
 
 _JOINED_AT_ONCE = 1_000
@@ -49,7 +50,7 @@ _IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, as our own numbers do"
 async def resolve(state: State, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True) -> list[Known | Problem]:
     """Who each of ``refs`` is, in order; whom nobody knows gets a number. What is wrong is its own problem."""
     directory: CustomerDirectory = state.customers
-    read = [_read(ref, brand, directory, at="/customer") for ref in refs]
+    read = await in_pieces(lambda ref: _read(ref, brand, directory, at="/customer"), refs)
     people: list[list[Identity]] = [each for each in read if not isinstance(each, Problem)]
     known = iter(await directory.resolve(brand, people, may_attach=may_attach) if people else [])
     return [each if isinstance(each, Problem) else next(known) for each in read]

@@ -47,7 +47,7 @@ from service.problems import Problem
 from service.settings import IdentityKey
 
 REMEMBERED_MAX = 200_000
-TOGETHER_MAX = 50
+TOGETHER_MAX = 8
 """Look-ups of at most so many names are made together with others that wait; more are a statement of their own anyway."""
 CHANGED_MAX = 20_000
 """If more customers' consents were changed since the last look, everybody is forgotten instead of them."""

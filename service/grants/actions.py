@@ -51,7 +51,7 @@ from service.problems import Problem, invalid_field, not_found
 
 POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
-LOOKED_UP_AT_ONCE = 250
+LOOKED_UP_AT_ONCE = 100
 """So many customers of a batch, so that no look-up holds the event loop for long."""
 
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
@@ -138,8 +138,9 @@ async def _report_part(
             answers[wanted[n][0]] = _ignored("consent_refused")
         wanted = [each for n, each in enumerate(wanted) if n not in left_out]
     decisions = await decide(state, brand, [(act, known) for _, act, known in wanted])
-    for (index, act, _), decision in zip(wanted, decisions, strict=True):
-        answers[index] = _answer(act, decision)
+    told = await in_pieces(lambda each: _answer(*each), list(zip((act for _, act, _ in wanted), decisions, strict=True)))
+    for (index, _, _), answer in zip(wanted, told, strict=True):
+        answers[index] = answer
     return [_with_ref(answer, item) for answer, item in zip(answers, items, strict=True) if not isinstance(answer, Act)]
 
 

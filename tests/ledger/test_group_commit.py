@@ -23,7 +23,7 @@ from ledger import (
     Overloaded,
 )
 from ledger import group_commit as group_commit_module
-from ledger.group_commit import GroupCommit
+from ledger.group_commit import LET_PASS_MAX, GroupCommit
 from ledger.posting import post_grants
 from ledger.testing import authorize, fund, order
 from service.database import APPLICATION_ROLE, create_pool
@@ -328,6 +328,61 @@ async def test_batches_are_short_while_the_queue_they_give_way_to_is_in_use(
     monkeypatch.setattr(group_commit_module, "IN_USE_S", 0.0)
     await queue.submit(orders_of(book, 5, first=11))
     assert len(gate.batches[-1]) == 5
+
+
+async def come(gate: Gate, batches: int) -> None:
+    """Wait until so many batches have come to the gate, and let whoever would come as well."""
+    await gate.reached(batches)
+    await settled()
+
+
+async def test_what_the_other_queue_has_in_hand_goes_before_the_next_batch(queues: Queues, gate: Gate, book: Book) -> None:
+    tills = queues()
+    campaign = queues(gives_way_to=tills, short_max=2)
+    first = asyncio.create_task(tills.submit(orders_of(book, 1)))
+    await come(gate, 1)
+    reported = asyncio.create_task(campaign.submit(orders_of(book, 2, first=10)))
+    second = asyncio.create_task(tills.submit(orders_of(book, 1, first=1)))
+    await settled()
+    assert len(gate.batches) == 1
+    gate.open(1)
+    await first
+    await come(gate, 2)
+    assert gate.batches[1:] == [orders_of(book, 1, first=1)]
+    gate.open(1)
+    await second
+    await come(gate, 3)
+    assert gate.batches[2:] == [orders_of(book, 2, first=10)]
+    gate.open(1)
+    await reported
+
+
+async def test_a_batch_gets_its_turn_although_the_other_queue_is_never_empty(queues: Queues, gate: Gate, book: Book) -> None:
+    tills = queues(batch_max=1)
+    campaign = queues(gives_way_to=tills, short_max=2)
+    redeemed = asyncio.create_task(tills.submit(orders_of(book, 10)))
+    await come(gate, 1)
+    reported = asyncio.create_task(campaign.submit(orders_of(book, 2, first=10)))
+    await settled()
+    gate.open(LET_PASS_MAX)
+    await come(gate, LET_PASS_MAX + 2)
+    assert orders_of(book, 2, first=10) in gate.batches
+    gate.open()
+    await asyncio.gather(redeemed, reported)
+
+
+async def test_what_the_other_queue_has_in_hand_of_another_book_lets_nobody_wait(
+    queues: Queues, gate: Gate, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    other = await make_book(owner, brand_id=2)
+    tills = queues()
+    campaign = queues(gives_way_to=tills)
+    redeemed = asyncio.create_task(tills.submit(orders_of(other, 1)))
+    await come(gate, 1)
+    reported = asyncio.create_task(campaign.submit(orders_of(book, 2)))
+    await come(gate, 2)
+    gate.open()
+    await asyncio.gather(redeemed, reported)
 
 
 async def test_a_caller_who_goes_away_changes_nothing(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
-from service.pieces import PIECE, Room, in_pieces
+from service.pieces import COURTESY_TURNS, PIECE, SMALL_BYTES_MAX, Room, in_pieces, small_requests
 
 
 async def turns(count: int = 3) -> None:
@@ -34,6 +37,105 @@ async def test_work_is_done_in_order_and_others_have_their_turns_in_between() ->
     assert await in_pieces(work, range(3 * PIECE)) == [2 * item for item in range(3 * PIECE)]
     looking.cancel()
     assert {PIECE, 2 * PIECE} <= set(seen)
+
+
+async def _nothing(*_: Any) -> Any:
+    """Nobody sends, and nobody reads."""
+
+
+class Watch:
+    """Counts the loop's turns, and keeps in which of them a piece was worked on, and what else happened."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.pieces: list[int] = []
+        self.items: list[int] = []
+        self.events: list[str] = []
+        self._task = asyncio.create_task(self._count())
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self.turn += 1
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+    def work(self, item: int) -> int:
+        if item % PIECE == 0:
+            self.pieces.append(self.turn)
+            self.items.append(item)
+            self.events.append("piece")
+        return item
+
+    async def ask(self, *, turns_taken: int, body_bytes: int = 100) -> None:
+        """A request that needs so many turns of the loop."""
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            self.events.append("asked")
+            await turns(turns_taken)
+            self.events.append("answered")
+
+        scope: Any = {"type": "http", "headers": [(b"content-length", str(body_bytes).encode())]}
+        await small_requests(app)(scope, _nothing, _nothing)
+
+    async def pieces_done(self, count: int) -> None:
+        while len(self.pieces) < count:
+            await turns(1)
+
+
+@pytest.fixture
+async def watch() -> AsyncGenerator[Watch]:
+    """Watches the loop of this test."""
+    watch = Watch()
+    yield watch
+    watch.stop()
+
+
+async def test_several_batches_have_one_piece_in_a_turn_together_and_take_turns(watch: Watch) -> None:
+    batches = [range(4 * PIECE), range(4 * PIECE, 8 * PIECE), range(8 * PIECE, 10 * PIECE)]
+    assert await asyncio.gather(*[in_pieces(watch.work, batch) for batch in batches]) == [list(batch) for batch in batches]
+    assert len(watch.pieces) == len(set(watch.pieces)) == 10
+    assert watch.items[:6] == [0, 4 * PIECE, 8 * PIECE, PIECE, 5 * PIECE, 9 * PIECE]
+
+
+async def test_a_small_request_that_comes_is_answered_before_the_pieces_that_are_left(watch: Watch) -> None:
+    batches = [asyncio.create_task(in_pieces(watch.work, range(6 * PIECE))) for _ in range(4)]
+    await watch.pieces_done(2)
+    await watch.ask(turns_taken=COURTESY_TURNS - 2)
+    asked, answered = watch.events.index("asked"), watch.events.index("answered")
+    # The piece whose turn had come when she came.
+    assert answered - asked <= 2
+    assert len(watch.events) - answered == 1
+    await asyncio.gather(*batches)
+    assert len(watch.pieces) == 4 * 6
+
+
+async def test_a_large_request_is_not_let_through_before_others(watch: Watch) -> None:
+    batch = asyncio.create_task(in_pieces(watch.work, range(6 * PIECE)))
+    await watch.pieces_done(1)
+    await watch.ask(turns_taken=2 * COURTESY_TURNS, body_bytes=SMALL_BYTES_MAX + 1)
+    assert watch.events.index("answered") == 7
+    await batch
+
+
+async def test_batches_get_on_while_small_requests_never_end(watch: Watch) -> None:
+    asking = asyncio.create_task(watch.ask(turns_taken=10_000))
+    await turns()
+    assert await in_pieces(watch.work, range(5 * PIECE)) == list(range(5 * PIECE))
+    assert watch.events == ["asked", *["piece"] * 5]
+    waited = [after - before for before, after in itertools.pairwise(watch.pieces)]
+    assert all(COURTESY_TURNS <= each <= COURTESY_TURNS + 2 for each in waited)
+    asking.cancel()
+
+
+async def test_a_batch_that_goes_away_leaves_its_turn_to_the_next(watch: Watch) -> None:
+    gone, stays = (asyncio.create_task(in_pieces(watch.work, range(3 * PIECE))) for _ in range(2))
+    await watch.pieces_done(2)
+    gone.cancel()
+    assert await stays == list(range(3 * PIECE))
+    assert len(watch.pieces) in {4, 5}
+    assert await in_pieces(watch.work, range(2 * PIECE)) == list(range(2 * PIECE))
 
 
 async def test_nothing_to_do_is_done() -> None:
