@@ -4,6 +4,7 @@
     find_batch    one of the brand's
     describe      with how many of it are claimed
     file_of       its codes, the same file whenever it is asked for
+    find_code     a code of a batch, by what is printed or shown
 
 A code follows from the batch, its serial number and a key of ours, so the file can be had again and no code is kept.
 """
@@ -14,6 +15,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from litestar.datastructures import State
@@ -25,10 +27,13 @@ from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_by_id, campaign_ids
+from service.links import screens
 from service.links.actions import allowed_destination, channel_of, end_of_life, number_destinations
 from service.links.codes import code_hash, code_of
 from service.links.link_host import LinkHost
+from service.links.queries import BatchCode
 from service.links.schemas import CodeBatchRequest, CodeBatchResponse
+from service.links.screens import Screen
 from service.links.tables import batch_code, code_batch, link_revocation
 from service.problems import Problem, invalid_field
 
@@ -52,6 +57,8 @@ class CodeBatch(msgspec.Struct, frozen=True):
     made_at: datetime
     expires_at: datetime
     made_by: int
+    pays: Literal["first", "each"]
+    rotates_every_s: int | None
 
 
 async def make(
@@ -95,6 +102,7 @@ async def list_batches(engine: AsyncEngine, brand_id: int, *, after: int, limit:
 async def describe(state: State, brand: Brand, batch: CodeBatch) -> CodeBatchResponse:
     """A batch as its makers see it."""
     engine: AsyncEngine = state.engine
+    host: LinkHost = state.link_host
     names = await campaign_ids(engine, brand.brand_id)
     claimed = select(func.count(batch_code.c.customer)).where(batch_code.c.batch_no == batch.batch_no)
     revoked = select(func.count()).where(
@@ -109,7 +117,10 @@ async def describe(state: State, brand: Brand, batch: CodeBatch) -> CodeBatchRes
         action=batch.action,
         channel=batch.channel,
         codes=batch.codes,
-        claimed=claimed_codes,
+        pays=batch.pays,
+        rotates_every_s=batch.rotates_every_s,
+        screen=_screen_url(host, brand, batch),
+        claimed=claimed_codes if batch.pays == "first" else None,
         control_total=batch.control_total.hex(),
         made_at=batch.made_at,
         expires_at=batch.expires_at,
@@ -120,10 +131,39 @@ async def describe(state: State, brand: Brand, batch: CodeBatch) -> CodeBatchRes
 async def file_of(state: State, brand: Brand, batch: CodeBatch) -> bytes:
     """The batch's codes as CSV: a line each, and a last one with their number and control total."""
     host: LinkHost = state.link_host
+    if batch.rotates_every_s is not None:
+        raise Problem("not_found", "The code of a batch that rotates is on its screen, and is not printed.")
     key = host.code_keys.get(batch.kid)
     if key is None:
         raise Problem("not_found", "The key that these codes were made with is gone, so they cannot be told again.")
     return await asyncio.to_thread(_file, batch, key, host.base_url_of(brand))
+
+
+async def find_code(host: LinkHost, code: str, at: datetime) -> tuple[BatchCode, int | None] | None:
+    """The code of a batch, and how many turns ago a screen showed it: ``None`` if that was too long ago, or never.
+
+    One that does not rotate is always of this turn. ``at`` is by the world's clock.
+    """
+    whole, handle = code_hash(code), code_hash(code[: screens.HANDLE_CHARACTERS])
+    found = await host.batch_codes.get_many((whole, handle))
+    if whole in found:
+        return found[whole], 0
+    shown = found.get(handle)
+    if shown is None or shown.rotates_every_s is None:
+        return None
+    key = host.code_keys.get(shown.kid)
+    ago = None if key is None else screens.turns_ago(code, shown.rotates_every_s, at, key)
+    # A link's code may begin like a screen's, if only one of billions does.
+    return None if ago is None and await host.link_ids.get(whole) is not None else (shown, ago)
+
+
+def _screen_url(host: LinkHost, brand: Brand, batch: CodeBatch) -> str | None:
+    """Where the picture of a code that rotates is, as long as there is the key that it is made with."""
+    key = host.code_keys.get(batch.kid)
+    if batch.rotates_every_s is None or key is None:
+        return None
+    screen = Screen(screens.handle_of(batch.brand_id, batch.id, key), batch.rotates_every_s, batch.kid)
+    return f"{host.base_url_of(brand)}/qr/{screens.seal_name(screen, host.screen_keys)}.svg"
 
 
 def _file(batch: CodeBatch, key: bytes, base_url: str) -> bytes:
@@ -148,7 +188,11 @@ async def _draft(state: State, principal: Principal, wanted: CodeBatchRequest, n
     assert not isinstance(channel, Problem)
     assert not isinstance(expires_at, Problem)
     assert not isinstance(url, Problem)
-    codes = await asyncio.to_thread(_codes, brand.brand_id, wanted.id, wanted.codes, host.code_keys[host.keys.kid])
+    if wanted.rotates_every_s is not None and (wanted.pays != "each" or wanted.codes != 1):
+        raise invalid_field("/rotates_every_s", "is for one code that pays each")
+    codes = await asyncio.to_thread(
+        _codes, brand.brand_id, wanted.id, wanted.codes, host.code_keys[host.keys.kid], wanted.rotates_every_s is not None
+    )
     return CodeBatch(
         batch_no=0,
         brand_id=brand.brand_id,
@@ -164,12 +208,22 @@ async def _draft(state: State, principal: Principal, wanted: CodeBatchRequest, n
         made_at=now,
         expires_at=expires_at,
         made_by=principal.api_key_id,
+        pays=wanted.pays,
+        rotates_every_s=wanted.rotates_every_s,
     )
 
 
 def _terms(batch: CodeBatch) -> tuple[object, ...]:
     """What makes two batches of one id the same. When they expire may have followed from when they were asked for."""
-    return batch.campaign_no, batch.action, batch.channel, batch.destination_no, batch.codes
+    return (
+        batch.campaign_no,
+        batch.action,
+        batch.channel,
+        batch.destination_no,
+        batch.codes,
+        batch.pays,
+        batch.rotates_every_s,
+    )
 
 
 async def _store(state: State, principal: Principal, drafted: CodeBatch) -> CodeBatch | None:
@@ -207,13 +261,16 @@ async def _store_codes(connection: AsyncConnection, batch_no: int, first: int, h
     )
 
 
-def _codes(brand_id: int, batch_id: str, count: int, key: bytes) -> list[str]:
+def _codes(brand_id: int, batch_id: str, count: int, key: bytes, rotates: bool = False) -> list[str]:
+    """What is printed; or what stays of a code that rotates."""
+    if rotates:
+        return [screens.handle_of(brand_id, batch_id, key)]
     subject = b"batch %d %s " % (brand_id, batch_id.encode())
     return [code_of(subject + b"%d" % serial, key) for serial in range(1, count + 1)]
 
 
 def _hashes(batch: CodeBatch, key: bytes) -> list[bytes]:
-    return [code_hash(code) for code in _codes(batch.brand_id, batch.id, batch.codes, key)]
+    return [code_hash(code) for code in _codes(batch.brand_id, batch.id, batch.codes, key, batch.rotates_every_s is not None)]
 
 
 def _control_total(codes: Sequence[str]) -> bytes:

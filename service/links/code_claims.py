@@ -1,4 +1,4 @@
-"""Codes of batches, brought by whoever has one: the first person is paid, once.
+"""Codes of batches, brought by whoever has one: the first person is paid, once; or each person, once.
 
     claim        what a storefront or an app reports: this customer has this code
     look         the page of a code: what it earns, and for which email
@@ -6,6 +6,8 @@
 
 A code is first taken for a customer, in a statement of its own, and then pays her as a link in a message of its own would. Who
 is interrupted in between tries again; whoever comes second finds it taken. Where there was nothing to decide, it is given back.
+A code that pays each is taken for nobody: it is one message to everybody, which pays each once as any message does. One that
+rotates is a code only for a while (see ``screens``).
 
 The page shows no balance and says nobody who has used a code: an email is not a proof of who somebody is.
 """
@@ -13,7 +15,7 @@ The page shows no balance and says nobody who has used a code: an email is not a
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,13 +37,15 @@ from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
 from service.links import claim_receipts, finding, visits
 from service.links.claim_receipts import ClaimReceipt
-from service.links.codes import code_hash, normal_code
+from service.links.code_batches import find_code
+from service.links.codes import normal_code
 from service.links.evidence import grade as judge
 from service.links.finding import Visitor
 from service.links.link_host import LinkHost
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.queries import BatchCode
 from service.links.schemas import CodeClaimRequest
+from service.links.screens import LOOKED_AT_TURNS
 from service.links.touches import network_of
 from service.problems import Problem, not_found
 
@@ -77,13 +81,15 @@ async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *,
     """Pay a customer of the brand's for a code. The same code again is the same grant, and nobody else's."""
     host: LinkHost = state.link_host
     code = normal_code(wanted.code.replace(" ", "").replace("-", ""))
-    printed = None if code is None else await host.batch_codes.get(code_hash(code))
+    printed, turns_ago = (code and await find_code(host, code, datetime.now(UTC))) or (None, None)
     if printed is None or printed.brand_id != principal.brand.brand_id:
         raise not_found("code")
     if printed.revoked_at is not None:
         raise Problem("link_revoked", "The brand has withdrawn this batch of codes.")
     if printed.expires_at <= now:
         raise Problem("link_expired", "The code is past its last day.")
+    if turns_ago is None:
+        raise Problem("link_expired", "The screen shows another code by now.")
     (known,) = await customers.resolve(
         state, principal.brand, [wanted.customer], may_attach=Scope.CUSTOMERS_WRITE in principal.scopes
     )
@@ -100,6 +106,8 @@ async def look(state: State, code: str, visitor: Visitor) -> Answer:
     found = await _find(state, code, visitor)
     if found is None:
         return _noted(state, visitor, await visits.look(state, code, visitor))
+    if isinstance(found, _Found) and found.turns_ago > LOOKED_AT_TURNS:
+        return respond(Page.CODE_MOVED_ON, brand=found.brand, destination=found.printed.destination)
     if isinstance(found, Answer):
         return found
     if await _is_used_up(state, found):
@@ -118,6 +126,9 @@ async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Rece
     if judge(visitor.method, visitor.headers, since_sent_s=0).grade is not Grade.B:
         return await _ask(state, found, email=email)
     printed, brand = found.printed, found.brand
+    host: LinkHost = state.link_host
+    if printed.pays_each and host.claims_by_network.are_too_many(_network(visitor)):
+        return respond(Page.BUSY, brand=brand, destination=printed.destination)
     try:
         async with asyncio.timeout(finding.PATIENCE_S):
             (known,) = await customers.resolve(state, brand, [CustomerRef(email=email)])
@@ -130,15 +141,18 @@ async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Rece
         if not finding.is_passing(error):
             raise
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
-    if answer is None or (answer.outcome == "granted" and answer.replayed):
+    is_hers_already = answer is not None and answer.outcome == "granted" and answer.replayed
+    if answer is None or (is_hers_already and not printed.pays_each):
         return respond(Page.CODE_TAKEN, brand=brand, destination=printed.destination)
-    host: LinkHost = state.link_host
+    if printed.pays_each:
+        host.claims_by_network.note(_network(visitor))
     receipt = ClaimReceipt(
         brand=brand.code,
         destination_no=printed.destination_no,
         campaign_no=printed.campaign_no,
         campaign_version=printed.campaign_version,
-        page=visits.page_of(answer),
+        # Whoever's address this is, nobody is told whether she was here before.
+        page=Page.CLAIMED if is_hers_already else visits.page_of(answer),
         points=answer.points,
         balance=None,
         issued_at=int(visitor.at.timestamp()),
@@ -164,6 +178,7 @@ class _Found(msgspec.Struct, frozen=True):
     brand: Brand
     now: datetime
     """By the brand's clock."""
+    turns_ago: int
 
 
 async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | None:
@@ -174,9 +189,10 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
         return respond(Page.BUSY)
     try:
         async with asyncio.timeout(finding.PATIENCE_S):
-            printed = None if normal is None else await host.batch_codes.get(code_hash(normal))
-            if printed is None:
+            there = None if normal is None else await find_code(host, normal, visitor.at)
+            if there is None:
                 return None
+            printed, turns_ago = there
             brand: Brand | None = await state.brands.by_id(printed.brand_id)
             if brand is None or not host.is_at_home(brand, visitor.headers):
                 return respond(Page.NOT_FOUND)
@@ -187,12 +203,17 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
         if not finding.is_passing(error):
             raise
         return None
-    page = None
     if printed.revoked_at is not None:
         page = Page.REVOKED
     elif printed.expires_at <= at:
         page = Page.EXPIRED
-    return _Found(printed, brand, at) if page is None else respond(page, brand=brand, destination=printed.destination)
+    elif turns_ago is None:
+        # It may never have been shown.
+        host.guesses.note(_network(visitor))
+        page = Page.CODE_MOVED_ON
+    else:
+        return _Found(printed, brand, at, turns_ago)
+    return respond(page, brand=brand, destination=printed.destination)
 
 
 def _noted(state: State, visitor: Visitor, answer: Answer) -> Answer:
@@ -243,6 +264,8 @@ async def _ask(state: State, found: _Found, *, email: str = "", email_is_wrong: 
 
 async def _pay(state: State, brand: Brand, printed: BatchCode, known: Known, grade: Grade, now: datetime) -> GrantAnswer | None:
     """Take the code for a customer, and decide what she gets for it; ``None`` if it is somebody else's."""
+    if printed.pays_each:
+        return await grants.claim(state, _act(printed, known), known, brand, grade, now)
     pool: asyncpg.Pool[Any] = state.pool
     is_new = await pool.fetchval(_TAKE, printed.code_hash, known.customer) is not None
     if not is_new:

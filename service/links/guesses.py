@@ -1,5 +1,7 @@
 """Guesses at codes: who asks for many that are none is told to come back later, whatever she asks for.
 
+Claims of a code that pays each person are counted likewise: nobody has so many persons' addresses to type.
+
 With 80 bits to a code guessing leads nowhere (see decision 21); this keeps it from costing anything, either. It is counted by
 network, as touches keep it, and in each process for itself.
 """

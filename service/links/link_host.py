@@ -23,6 +23,7 @@ from service.links.guesses import Guesses
 from service.links.last_known import DESTINATIONS_MAX, LastKnown, host_of, read_copy, write_copy
 from service.links.link_tokens import LinkKeys, link_keys
 from service.links.queries import BatchCode, LinkRow, batch_codes_by_hash, link_ids_by_code, links_by_id, newest_destinations
+from service.links.screens import screen_keys
 from service.links.sealing import sealing_keys
 from service.natural_batches import NaturalBatches
 from service.settings import Secrets, Settings
@@ -54,10 +55,13 @@ class LinkHost(msgspec.Struct, frozen=True):
     """By the hashes of their codes."""
     batch_codes: NaturalBatches[bytes, BatchCode]
     """By their hashes."""
+    screen_keys: tuple[bytes, ...]
     code_keys: Mapping[str, bytes]
     """The keys of codes by the ``kid`` of the link key that each goes with."""
     last_known: LastKnown
     guesses: Guesses
+    claims_by_network: Guesses
+    """Of codes that pay each: so many come from one place, and no more."""
 
     def base_url_of(self, brand: Brand) -> str:
         """What the brand's links begin with."""
@@ -102,9 +106,11 @@ async def open_link_host(
         links=NaturalBatches(functools.partial(links_by_id, pool)),
         link_ids=NaturalBatches(functools.partial(link_ids_by_code, pool)),
         batch_codes=NaturalBatches(functools.partial(batch_codes_by_hash, pool)),
+        screen_keys=screen_keys(secrets.link_keys),
         code_keys={key.kid: code_key(key) for key in secrets.link_keys},
         last_known=LastKnown(read_copy(copy)),
         guesses=Guesses(),
+        claims_by_network=Guesses(),
     )
     learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy))
     try:

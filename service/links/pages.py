@@ -27,6 +27,7 @@ class Page(enum.StrEnum):
     CLAIMED = "claimed"
     ALREADY_CLAIMED = "already_claimed"
     CODE_TAKEN = "code_taken"
+    CODE_MOVED_ON = "code_moved_on"
     WAITING = "waiting"
     HELD_BACK = "held_back"
     POINTS_FOLLOW = "points_follow"
@@ -58,6 +59,7 @@ _LOOKS: Mapping[Page, _Look] = {
     Page.CLAIMED: _Look(200, "check"),
     Page.ALREADY_CLAIMED: _Look(200, "check"),
     Page.CODE_TAKEN: _Look(410, "clock"),
+    Page.CODE_MOVED_ON: _Look(410, "clock"),
     Page.WAITING: _Look(200, "clock"),
     Page.HELD_BACK: _Look(200, "clock"),
     Page.POINTS_FOLLOW: _Look(200, "clock"),

@@ -47,7 +47,11 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class BatchCode(msgspec.Struct, frozen=True, gc=False):
-    """A code of a batch, and whose it is by now. For a claim it is as a link in a message of its own."""
+    """A code of a batch, and whose it is by now. For a claim it is as a link in a message of its own.
+
+    ``pays_each`` person once; else whoever comes first. If it ``rotates_every_s`` seconds, ``code_hash`` is of what stays
+    of it, and ``kid`` says with which key the rest is made.
+    """
 
     code_hash: bytes
     brand_id: int
@@ -63,6 +67,9 @@ class BatchCode(msgspec.Struct, frozen=True, gc=False):
     made_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    pays_each: bool
+    rotates_every_s: int | None
+    kid: str
 
 
 # Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
@@ -103,7 +110,8 @@ CROSS JOIN LATERAL (SELECT * FROM rewards.link_code WHERE link_code.code_hash = 
 _BATCH_CODES = """
 SELECT
     found.code_hash, batch.brand_id, batch.id, found.serial, found.customer, batch.campaign_no, batch.campaign_version,
-    batch.action, batch.channel, batch.destination_no, leads_to.url, batch.made_at, batch.expires_at, revocation.revoked_at
+    batch.action, batch.channel, batch.destination_no, leads_to.url, batch.made_at, batch.expires_at, revocation.revoked_at,
+    batch.pays = 'each', batch.rotates_every_s, batch.kid
 FROM unnest($1::bytea[]) AS wanted (code_hash)
 CROSS JOIN LATERAL (SELECT * FROM rewards.batch_code WHERE batch_code.code_hash = wanted.code_hash OFFSET 0) AS found
 CROSS JOIN LATERAL (SELECT * FROM rewards.code_batch WHERE code_batch.batch_no = found.batch_no OFFSET 0) AS batch

@@ -165,7 +165,7 @@ CODES_MAX = 100_000
 
 
 class CodeBatchRequest(Body, frozen=True):
-    """Codes for packs or print. Each pays one person, once: whoever comes first."""
+    """Codes for packs, print or a screen. Each pays one person, once; or each person, once."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
     """Your own name for the batch. The same batch again is the same batch."""
@@ -178,6 +178,10 @@ class CodeBatchRequest(Body, frozen=True):
     """Where the page leads on to; absent, to the brand's home."""
     expires_at: Instant | None = None
     """Absent: 72 hours after the campaign's end, at most 366 days from now. At most five years: print lasts."""
+    pays: Literal["first", "each"] = "first"
+    """`first`: whoever comes first. `each`: everybody, once; the same code is printed for all."""
+    rotates_every_s: Annotated[int, msgspec.Meta(ge=10, le=86_400)] | None = None
+    """For a screen, with one code that pays `each`: it is another one every so many seconds, and an old one pays nobody."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": "spring-packs-1",
@@ -189,14 +193,21 @@ class CodeBatchRequest(Body, frozen=True):
 
 
 class CodeBatchResponse(msgspec.Struct, frozen=True):
-    """A batch of codes. ``control_total`` is the SHA-256 of all of them in order, each with a line feed behind it."""
+    """A batch of codes. ``control_total`` is the SHA-256 of all of them in order, each with a line feed behind it.
+
+    ``claimed`` is null where a code pays each: the campaign's reconciliation says how many. ``screen`` is the picture of a code
+    that rotates; who has its address has every code to come, so it is for the screen alone.
+    """
 
     id: str
     campaign: str
     action: str
     channel: str
     codes: int
-    claimed: int
+    pays: Literal["first", "each"]
+    rotates_every_s: int | None
+    screen: str | None
+    claimed: int | None
     control_total: str
     made_at: datetime
     expires_at: datetime

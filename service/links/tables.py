@@ -160,12 +160,17 @@ code_batch = Table(
     Column("made_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("made_by", Integer, nullable=False),
+    Column("pays", Text, nullable=False, server_default="first"),
+    Column("rotates_every_s", Integer),
     UniqueConstraint("brand_id", "id", name="code_batch_id_is_the_brands_own"),
     CheckConstraint("codes > 0", name="code_batch_has_codes"),
     CheckConstraint("expires_at > made_at", name="code_batch_expires_after_it_is_made"),
+    CheckConstraint("pays IN ('first', 'each')", name="code_batch_pays_whoever_comes_first_or_each"),
+    CheckConstraint("rotates_every_s IS NULL OR pays = 'each'", name="code_batch_that_rotates_pays_each"),
 )
 
-# A look-up table as `link_code` is. A code is whoever's comes first.
+# A look-up table as `link_code` is. A code is whoever's comes first, unless its batch pays each. A batch that rotates has one
+# row: the hash of what all its codes begin with.
 batch_code = Table(
     "batch_code",
     metadata,

@@ -179,3 +179,23 @@ async def test_a_page_fits_the_smallest_phone(page: Page, language: Language) ->
             await page.set_content(answer.content.replace("</style>", f"html {{ font-size: {size}; }}</style>", 1))
             wide = await page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{kind} in {language} at {size} is {wide} pixels wide"
+
+
+@pytest.mark.slow
+async def test_a_screen_shows_the_next_code_by_itself(site: Site, page: Page) -> None:
+    batch = {"id": "lobby", "campaign": "autumn", "action": "click", "channel": "email", "codes": 1}
+    screen = (await post(site, "/v1/code-batches", batch | {"pays": "each", "rotates_every_s": 10})).json()["screen"]
+    await page.goto(screen)
+    shown = await page.locator("title").text_content()
+    async with page.expect_navigation(timeout=60_000):
+        pass
+    then = await page.locator("title").text_content()
+    assert shown is not None
+    assert then is not None
+    assert then != shown
+    assert then[:8] == shown[:8]
+    await page.goto(f"{site.base_url}/{then}")
+    assert await page.inner_text("h1") == "25 Mu for you"
+    await page.goto(f"{site.base_url}/{then[:8]}{'A' * 8}")
+    assert await page.inner_text("h1") == "The code has moved on"
+    await seen(page, "code-moved-on")

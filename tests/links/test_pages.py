@@ -30,6 +30,7 @@ BRAND = Brand(
 STATUSES = {
     Page.CLAIM_HERE: 403,
     Page.CODE_TAKEN: 410,
+    Page.CODE_MOVED_ON: 410,
     Page.EXPIRED: 410,
     Page.REVOKED: 410,
     Page.PAGE_EXPIRED: 410,
