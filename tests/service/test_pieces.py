@@ -7,9 +7,11 @@ import itertools
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from service.pieces import COURTESY_TURNS, PIECE, SMALL_BYTES_MAX, Room, in_pieces, small_requests
+from tests.api_fixtures import Api
 
 
 async def turns(count: int = 3) -> None:
@@ -79,6 +81,10 @@ class Watch:
         scope: Any = {"type": "http", "headers": [(b"content-length", str(body_bytes).encode())]}
         await small_requests(app)(scope, _nothing, _nothing)
 
+    def waits(self) -> list[int]:
+        """How many turns passed between one piece and the next."""
+        return [after - before for before, after in itertools.pairwise(self.pieces)]
+
     async def pieces_done(self, count: int) -> None:
         while len(self.pieces) < count:
             await turns(1)
@@ -124,9 +130,23 @@ async def test_batches_get_on_while_small_requests_never_end(watch: Watch) -> No
     await turns()
     assert await in_pieces(watch.work, range(5 * PIECE)) == list(range(5 * PIECE))
     assert watch.events == ["asked", *["piece"] * 5]
-    waited = [after - before for before, after in itertools.pairwise(watch.pieces)]
-    assert all(COURTESY_TURNS <= each <= COURTESY_TURNS + 2 for each in waited)
+    assert all(COURTESY_TURNS <= each <= COURTESY_TURNS + 2 for each in watch.waits())
     asking.cancel()
+
+
+async def test_what_is_asked_of_the_api_is_let_through_until_it_is_answered(
+    watch: Watch, api: Api, owner: asyncpg.Connection[Any]
+) -> None:
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE rewards.identity")
+        asking = asyncio.create_task(api.client("storefront").get("/v1/customers/c-1/balance"))
+        await turns(20)
+        await in_pieces(watch.work, range(5 * PIECE))
+        assert all(each >= COURTESY_TURNS for each in watch.waits())
+        assert not asking.done()
+    assert (await asking).status_code == 200
+    await in_pieces(watch.work, range(5 * PIECE))
+    assert all(each < COURTESY_TURNS for each in watch.waits()[5:])
 
 
 async def test_a_batch_that_goes_away_leaves_its_turn_to_the_next(watch: Watch) -> None:
