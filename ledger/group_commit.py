@@ -109,7 +109,8 @@ class GroupCommit(Generic[Item, Result]):
         ``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait.
         ``one_book`` is for what is committed book by book: an item that is refused must not send other books' items twice.
         While the queue that it ``gives_way_to`` is in use, batches are of at most ``short_max`` items: each holds the book's
-        head until it is committed, and the others wait for that.
+        head until it is committed, and the others wait for that. What that queue has in hand of the same books is posted
+        before the next batch, up to ``LET_PASS_MAX`` times.
         """
         self._pool = pool
         self._post = post
