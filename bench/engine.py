@@ -40,6 +40,7 @@ from ledger import (
     open_book,
     posting,
 )
+from ledger.arrays import teach
 from ledger.group_commit import GroupCommit
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Posting:
 
     def __init__(self, books: Prepared, *, size: int) -> None:
         self._queue: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
-            books.application, posting.post_prepared, prepare=posting.prepare, batch_max=size, wait_max_s=60.0
+            books.application, posting.post_prepared, prepare=posting.prepare, meet=teach, batch_max=size, wait_max_s=60.0
         )
         self._queue.start()
         self.granted = 0

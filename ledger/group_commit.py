@@ -96,6 +96,7 @@ class GroupCommit(Generic[Item, Result]):
         post: Post[Result],
         *,
         prepare: Callable[[Sequence[Item]], Any] = _as_it_is,
+        meet: Callable[[asyncpg.Connection[Any]], Awaitable[None]] | None = None,
         batch_max: int = 1_000,
         share_max: int = 250,
         items_max: int = 20_000,
@@ -104,7 +105,7 @@ class GroupCommit(Generic[Item, Result]):
         gives_way_to: GroupCommit[Any, Any] | None = None,
         short_max: int = 100,
     ) -> None:
-        """``post`` takes what ``prepare`` makes of the items.
+        """``post`` takes what ``prepare`` makes of the items, on a connection that ``meet`` has seen first.
 
         ``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait.
         ``one_book`` is for what is committed book by book: an item that is refused must not send other books' items twice.
@@ -115,6 +116,7 @@ class GroupCommit(Generic[Item, Result]):
         self._pool = pool
         self._post = post
         self._prepare = prepare
+        self._meet = meet
         self._batch_max = batch_max
         self._share_max = share_max
         self._items_max = items_max
@@ -299,10 +301,11 @@ class GroupCommit(Generic[Item, Result]):
             if delay_s:
                 await asyncio.sleep(delay_s)
             try:
-                if self._connection is None or self._connection.is_closed():
+                connection = self._connection
+                if connection is None or connection.is_closed():
                     await self._let_go()
-                    self._connection = await self._pool.acquire()
-                return await self._post(self._connection, prepared)
+                    connection = await self._take_connection()
+                return await self._post(connection, prepared)
             except _AWAY as error:
                 # Data that the driver cannot encode is an InterfaceError too, and no loss of the connection.
                 if isinstance(error, asyncpg.DataError):
@@ -310,6 +313,17 @@ class GroupCommit(Generic[Item, Result]):
                 cause = error
                 await self._let_go()
         raise LedgerUnavailable(str(cause)) from cause
+
+    async def _take_connection(self) -> asyncpg.Connection[Any]:
+        connection: Any = await self._pool.acquire()
+        self._connection = connection
+        try:
+            if self._meet is not None:
+                await self._meet(connection)
+        except BaseException:
+            await self._let_go()
+            raise
+        return connection
 
     async def _let_go(self) -> None:
         connection, self._connection = self._connection, None

@@ -25,6 +25,7 @@ from ledger import (
     refusals,
     trial_balance,
 )
+from ledger.arrays import teach
 from ledger.errors import LedgerError
 from ledger.group_commit import GroupCommit
 from ledger.types import (
@@ -74,7 +75,7 @@ class Ledger:
             pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
         )
         self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
-            pool, posting.post_prepared, prepare=posting.prepare, gives_way_to=self._redemptions
+            pool, posting.post_prepared, prepare=posting.prepare, meet=teach, gives_way_to=self._redemptions
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
         self._merges: GroupCommit[merging.Grouping, MergeResult | SplitResult] = GroupCommit(

@@ -23,6 +23,7 @@ import asyncpg
 import msgspec
 
 from ledger import chart
+from ledger.arrays import BIGINTS, BOOLEANS, BYTEAS, CHARS, DATES, INTEGERS, MOMENTS, SMALLINTS, TEXTS, Array, teach
 from ledger.types import EventDetails, Grade, GrantOrder, GrantOutcome, GrantResult
 
 SALT_BYTES = 16
@@ -30,8 +31,26 @@ _UNLIMITED = 2**62
 _ALL = 0
 _NONE = -1
 _STRONG = (Grade.A, Grade.B)
-_ARGUMENTS = 66
-_POST = f"SELECT * FROM ledger.post_grants_v1({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
+# What post_grants_v1 takes, but for the first, which is the caller's clock.
+_ARRAYS: tuple[Array, ...] = (
+    *(INTEGERS, INTEGERS),  # books
+    *(INTEGERS, BYTEAS),  # budgets
+    *(INTEGERS, BIGINTS, BIGINTS),  # wallets
+    *(INTEGERS, BYTEAS, DATES),  # lots
+    *(INTEGERS, DATES, SMALLINTS, BIGINTS, BIGINTS),  # limits
+    *(INTEGERS, INTEGERS, INTEGERS, INTEGERS),  # uses, charges
+    *(INTEGERS, INTEGERS, INTEGERS, INTEGERS, SMALLINTS, CHARS, INTEGERS, TEXTS, TEXTS, TEXTS, BOOLEANS, BOOLEANS),  # kinds
+    *(BYTEAS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, BIGINTS, BOOLEANS, BIGINTS, BIGINTS, MOMENTS),  # items
+    *(TEXTS, TEXTS, TEXTS, BYTEAS, BYTEAS, TEXTS),
+    *(INTEGERS, BYTEAS, BIGINTS),  # keys under ids that were merged away
+    *(INTEGERS, INTEGERS, SMALLINTS),  # caps of the last day
+    *(INTEGERS, INTEGERS, BIGINTS, BIGINTS),  # tallies
+    *(INTEGERS, BYTEAS, CHARS),  # proofs
+    *(INTEGERS, INTEGERS, BYTEAS, BIGINTS),  # events that may wait
+)
+_POST = "SELECT * FROM ledger.post_grants_v1($1, {})".format(
+    ", ".join([f"${n}::ledger.{array.domain}" for n, array in enumerate(_ARRAYS, 2)])
+)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _GRADES = {grade: grade.encode() for grade in Grade}
@@ -62,7 +81,7 @@ def details_hash(salt: bytes, details: EventDetails) -> bytes:
 class Prepared(NamedTuple):
     """A batch made ready for the database: the function's arguments, and where each item's answer is found."""
 
-    arguments: tuple[Any, ...]
+    arguments: list[bytes]
     wallets: list[int]
     books: list[int]
     keys: list[bytes]
@@ -73,11 +92,12 @@ async def post_grants(connection: asyncpg.Connection[Any], orders: Sequence[Gran
 
     Raises what asyncpg raises. SQLSTATE RW001 is a book of another brand, RW002 clocks that differ: nothing is posted then.
     """
+    await teach(connection)
     return await post_prepared(connection, prepare(orders))
 
 
 async def post_prepared(connection: asyncpg.Connection[Any], batch: Prepared) -> list[GrantResult]:
-    """The same for a batch that was made ready before. It may be sent again."""
+    """The same for a batch that was made ready before, on a connection that was taught arrays. It may be sent again."""
     row = await connection.fetchrow(_POST, datetime.now(UTC), *batch.arguments)
     assert row is not None
     outcomes, points, seqs, replayed, keys, balances, balance_seqs = row
@@ -187,7 +207,7 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
                         (item, group, key, other) for group, keys in enumerate(bearing.past_keys, 1) for other, key in keys
                     ]
 
-    arguments = (
+    columns = (
         *_columns(books, 2),
         [book for book, _, _ in budgets],
         [chart.budget(campaign_no, unlimited=unlimited) for _, campaign_no, unlimited in budgets],
@@ -230,6 +250,7 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
         *_columns(proofs, 3),
         *_columns(waits, 4),
     )
+    arguments = [array.encode(column) for array, column in zip(_ARRAYS, columns, strict=True)]
     return Prepared(arguments, wallet_ix, book_ix, [order.key for order in orders])
 
 

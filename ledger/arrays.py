@@ -1,0 +1,126 @@
+"""Arrays onto the wire, in PostgreSQL's binary form of one dimension.
+
+The driver asks each element of an array whether it is an array itself: two calls of Python an element, which took longer than
+all the rest of sending a batch. So each kind of array has a name of its own in the database (a domain, ``sql/schema``), the
+driver is told that it is bytes, and the bytes are made here.
+
+    teach      tells the driver of one connection
+    Array      a kind: its name in the database, and how its elements are written
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+
+_SCHEMA = "ledger"
+_NULL = b"\xff\xff\xff\xff"
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_EPOCH_ORDINAL = _EPOCH.toordinal()
+_MICROSECOND = timedelta(microseconds=1)
+_INFINITE_DATE = 2**31 - 1
+
+# Dimensions, whether there are NULLs, the type of the elements; of the one dimension: how many, and the number of the first.
+_head = struct.Struct(">5i").pack
+# How many bytes an element has stands before each.
+_length = functools.cache(struct.Struct(">i").pack)
+
+
+@functools.lru_cache(4_096)
+def _layout(element: str, count: int) -> Callable[..., bytes]:
+    return struct.Struct(f">5i{element * count}").pack
+
+
+class Array(NamedTuple):
+    """A kind of array: the domain that the database knows it by, and ``encode`` from values to what is sent.
+
+    ``encode`` raises ``ValueError`` or ``OverflowError`` for values that the elements cannot have.
+    """
+
+    domain: str
+    encode: Callable[[Sequence[Any]], bytes]
+
+
+async def teach(connection: asyncpg.Connection[Any]) -> None:
+    """Tell the driver of ``connection`` that these arrays are written already."""
+    for array in ALL:
+        try:
+            await connection.set_builtin_type_codec(array.domain, schema=_SCHEMA, codec_name="bytea")
+        except ValueError as unknown:
+            raise LookupError(f"the database has no arrays called {_SCHEMA}.{array.domain}") from unknown
+
+
+def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]:
+    element = f"i{code}"
+    nothing = _head(1, 0, oid, 0, 1)
+    only = _layout(element, 1)
+
+    def encode(values: Sequence[int]) -> bytes:
+        count = len(values)
+        try:
+            if count == 0:
+                return nothing
+            if count == 1:
+                return only(1, 0, oid, 1, 1, size, values[0])
+            words = [size] * (2 * count)
+            words[1::2] = values
+            return _layout(element, count)(1, 0, oid, count, 1, *words)
+        except struct.error as error:
+            raise OverflowError(*error.args) from None
+
+    return encode
+
+
+def _pieces(oid: int, values: Sequence[bytes | None]) -> bytes:
+    """Elements of any length; ``None`` is NULL."""
+    has_nulls = None in values
+    pieces = [_NULL if value is None else _length(len(value)) + value for value in values]
+    return _head(1, has_nulls, oid, len(pieces), 1) + b"".join(pieces)
+
+
+def _byteas(values: Sequence[bytes | None]) -> bytes:
+    return _pieces(17, values)
+
+
+def _chars(values: Sequence[bytes]) -> bytes:
+    return _pieces(18, values)
+
+
+def _texts(values: Sequence[str | None]) -> bytes:
+    return _pieces(25, [None if value is None else value.encode() for value in values])
+
+
+def _booleans(values: Sequence[bool]) -> bytes:
+    return _head(1, 0, 16, len(values), 1) + b"".join([b"\0\0\0\1\1" if value else b"\0\0\0\1\0" for value in values])
+
+
+def _dates(values: Sequence[date]) -> bytes:
+    """``date.max`` is infinity."""
+    return _days([_INFINITE_DATE if value == date.max else value.toordinal() - _EPOCH_ORDINAL for value in values])
+
+
+def _moments(values: Sequence[datetime | None]) -> bytes:
+    return _pieces(
+        1184,
+        [None if value is None else ((value - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True) for value in values],
+    )
+
+
+_days = _numbers(1082, "i", 4)
+
+SMALLINTS = Array("smallints", _numbers(21, "h", 2))
+INTEGERS = Array("integers", _numbers(23, "i", 4))
+BIGINTS = Array("bigints", _numbers(20, "q", 8))
+BOOLEANS = Array("booleans", _booleans)
+CHARS = Array("chars", _chars)
+TEXTS = Array("texts", _texts)
+BYTEAS = Array("byteas", _byteas)
+DATES = Array("dates", _dates)
+MOMENTS = Array("moments", _moments)
+
+ALL = (SMALLINTS, INTEGERS, BIGINTS, BOOLEANS, CHARS, TEXTS, BYTEAS, DATES, MOMENTS)
