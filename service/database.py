@@ -2,14 +2,16 @@
 
     metadata       every table of the schema ``rewards``; capabilities add theirs in ``tables.py``
     create_pool    plain asyncpg, for functions of the ledger
+    Line           one connection of its own, for a hot statement that is planned once
     create_engine  SQLAlchemy Core over the same driver, for configuration and reports
 
-Both connect with the same URL and take their role at connect time. Neither connects before it is first used, so a process can
+All connect with the same URL and take their role at connect time. Neither connects before it is first used, so a process can
 start while the database is away.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import asyncpg
@@ -84,10 +86,15 @@ async def _open(*arguments: Any, **options: Any) -> asyncpg.Connection[Any]:
 
 
 async def connect(
-    url: str, role: str | None = None, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
+    url: str, role: str | None = None, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS, planned_once: bool = False
 ) -> asyncpg.Connection[Any]:
-    """Open one connection outside a pool; ``role`` of ``None`` stays the login user (the owner's tools do)."""
+    """Open one connection outside a pool; ``role`` of ``None`` stays the login user (the owner's tools do).
+
+    ``planned_once`` is for statements of which one plan does, whatever they are asked.
+    """
     settings = _server_settings(role, statement_timeout_ms)
+    if planned_once:
+        settings["plan_cache_mode"] = "force_generic_plan"
     connection = await _open(url, server_settings=settings, timeout=CONNECT_TIMEOUT_S)
     await _use_msgspec_for_jsonb(connection)
     return connection
@@ -105,6 +112,32 @@ async def create_pool(url: str, role: str, *, size: int = 10) -> asyncpg.Pool[An
         init=_use_msgspec_for_jsonb,
         reset=_leave_as_is,
     )
+
+
+class Line:
+    """A connection of its own for a hot statement. It is opened when it is first needed, and again when it was lost.
+
+    A statement that is always the same is planned once here, not each time: one whose plan must not depend on what it is asked.
+    Nothing is taken from a pool and given back. One caller at a time.
+    """
+
+    def __init__(self, url: str, role: str) -> None:
+        self._url = url
+        self._role = role
+        self._connection: asyncpg.Connection[Any] | None = None
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows of a statement."""
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            connection = self._connection = await connect(self._url, self._role, planned_once=True)
+        return await connection.fetch(query, *arguments)
+
+    async def close(self) -> None:
+        """Close the connection, if one is open."""
+        if self._connection is not None:
+            with contextlib.suppress(*_AWAY, asyncpg.InterfaceError):
+                await self._connection.close(timeout=1)
 
 
 def _encode_json(value: object) -> str:

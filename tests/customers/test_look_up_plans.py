@@ -30,6 +30,16 @@ FROM rewards.verification WHERE verification.identity_no = identity.identity_no
 """
 
 
+async def scans_on_a_line(connection: asyncpg.Connection[Any], brand: Brand) -> int:
+    """The same for the look-ups of several who wait together, whose plan is made once."""
+    async with connection.transaction():
+        for n in range(12):
+            await rows.find_stored(connection, rows.macs_of([_name(brand, each) for each in range(n, n + n * n + 1)]))
+        (read,) = await connection.fetch(_SCANS)
+    assert read["by_index"] > 0
+    return read["whole"]
+
+
 async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
     """How often a table is read whole when one customer is looked up more often than a plan is made anew."""
     async with connection.transaction():
@@ -57,13 +67,18 @@ def _name(brand: Brand, n: int) -> Identity:
 async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], database: Database) -> None:
     brand = await make_brand(owner)
     connection = await connect(database.application_url, APPLICATION_ROLE)
+    line = await connect(database.application_url, APPLICATION_ROLE, planned_once=True)
     assert await scans(connection, brand) == 0, "empty, never analyzed"
+    assert await scans_on_a_line(line, brand) == 0, "empty, never analyzed"
     numbers = await rows.create(connection, brand, [True] * PEOPLE)
     await rows.attach(connection, brand, [(_name(brand, n), number) for n, number in enumerate(numbers)])
     await owner.execute("UPDATE rewards.customer SET merged_into = 1 WHERE customer BETWEEN 2 AND 8")
     await owner.execute("UPDATE rewards.customer SET absorbed = 7 WHERE customer = 1")
     await owner.execute(_PROVE)
     assert await scans(connection, brand) == 0, "full, never analyzed"
+    assert await scans_on_a_line(line, brand) == 0, "full, never analyzed"
     await owner.execute("ANALYZE")
     assert await scans(connection, brand) == 0, "full, analyzed"
+    assert await scans_on_a_line(line, brand) == 0, "full, analyzed"
     await connection.close()
+    await line.close()
