@@ -112,13 +112,16 @@ DECLARE
     -- A day and the three that a report may be late, and an hour for reports that are on their way.
     c_counts_for  CONSTANT interval := interval '97 hours';
     c_comparable  CONSTANT interval := interval '73 hours';
+    c_unlimited   CONSTANT bigint := 9000000000000000000;
     c_epoch       CONSTANT timestamptz := '2000-01-01 00:00:00+00';
     c_microsecond CONSTANT interval := interval '1 microsecond';
 
     v_items         CONSTANT integer := cardinality(p_keys);
     v_clock         timestamptz;
     v_heads_known   integer;
-    v_skewed        boolean;
+    v_skewed        boolean := false;
+    v_latest_clock  timestamptz;
+    v_latest_today  date;
 
     -- By book.
     v_seqs          bigint[];
@@ -126,6 +129,7 @@ DECLARE
     v_places        bigint[];
     v_places_before bigint[];
     v_clocks        timestamptz[];
+    v_offsets       interval[];
     v_todays        date[];
     v_zones         text[];
     v_graces        smallint[];
@@ -199,10 +203,12 @@ BEGIN
         array_agg(locked.seq ORDER BY locked.book_id),
         array_agg(locked.places ORDER BY locked.book_id),
         array_agg(locked.time_zone ORDER BY locked.book_id),
-        array_agg(locked.grace_days ORDER BY locked.book_id)
-    INTO v_heads_known, v_seqs, v_places, v_zones, v_graces
+        array_agg(locked.grace_days ORDER BY locked.book_id),
+        array_agg(locked.posted_at ORDER BY locked.book_id),
+        array_agg(locked.clock_offset ORDER BY locked.book_id)
+    INTO v_heads_known, v_seqs, v_places, v_zones, v_graces, v_clocks, v_offsets
     FROM (
-        SELECT head.book_id, head.seq, head.places, head.time_zone, head.grace_days
+        SELECT head.book_id, head.seq, head.places, head.time_zone, head.grace_days, head.posted_at, head.clock_offset
         FROM unnest(p_book_ids, p_brand_ids) AS book (book_id, brand_id)
         JOIN ledger.head ON head.book_id = book.book_id AND head.brand_id = book.brand_id
         ORDER BY head.book_id
@@ -212,14 +218,14 @@ BEGIN
         RAISE EXCEPTION 'a book of % is not of its brand in %', p_book_ids, p_brand_ids USING ERRCODE = 'RW001';
     END IF;
     v_clock := clock_timestamp();
-    SELECT
-        array_agg(greatest(head.posted_at, v_clock + head.clock_offset) ORDER BY head.book_id),
-        array_agg((greatest(head.posted_at, v_clock + head.clock_offset) AT TIME ZONE head.time_zone)::date
-            ORDER BY head.book_id),
-        bool_or(head.posted_at > v_clock + head.clock_offset + interval '60 seconds')
-    INTO v_clocks, v_todays, v_skewed
-    FROM unnest(p_book_ids) AS book (book_id)
-    JOIN ledger.head ON head.book_id = book.book_id;
+    -- A head's time is that of its last posting.
+    FOR v_ix IN 1 .. v_heads_known LOOP
+        v_skewed := v_skewed OR v_clocks[v_ix] > v_clock + v_offsets[v_ix] + interval '60 seconds';
+        v_clocks[v_ix] := greatest(v_clocks[v_ix], v_clock + v_offsets[v_ix]);
+        v_todays[v_ix] := (v_clocks[v_ix] AT TIME ZONE v_zones[v_ix])::date;
+        v_latest_clock := greatest(v_latest_clock, v_clocks[v_ix]);
+        v_latest_today := greatest(v_latest_today, v_todays[v_ix]);
+    END LOOP;
     IF v_skewed OR abs(extract(epoch FROM p_now - v_clock)) > 60 THEN
         RAISE EXCEPTION 'clocks differ: caller %, database %, books %', p_now, v_clock, v_clocks USING ERRCODE = 'RW002';
     END IF;
@@ -303,7 +309,7 @@ BEGIN
     SELECT array_agg(
         CASE ledger.account_kind_v1(budget.id)
             WHEN 5 THEN coalesce(account.credits - account.debits, 0)
-            ELSE 9000000000000000000
+            ELSE c_unlimited
         END ORDER BY budget.ix)
     INTO v_budget_left
     FROM unnest(p_budget_books, p_budgets) WITH ORDINALITY AS budget (book, id, ix)
@@ -628,10 +634,12 @@ BEGIN
             WHERE wallet.place IS NULL AND wallet.points > 0;
         END IF;
 
-        UPDATE ledger.cap_use
-        SET grants = use.grants, points = use.points
-        FROM (SELECT unnest(v_use_rows) AS place, unnest(v_use_grants) AS grants, unnest(v_use_points) AS points) AS use
-        WHERE cap_use.ctid = use.place AND cap_use.grants <> use.grants;
+        IF array_remove(v_use_rows, NULL) <> '{}' THEN
+            UPDATE ledger.cap_use
+            SET grants = use.grants, points = use.points
+            FROM (SELECT unnest(v_use_rows) AS place, unnest(v_use_grants) AS grants, unnest(v_use_points) AS points) AS use
+            WHERE cap_use.ctid = use.place AND cap_use.grants <> use.grants;
+        END IF;
 
         IF array_position(v_use_rows, NULL) IS NOT NULL THEN
             INSERT INTO ledger.cap_use (book_id, campaign_no, period, customer, cap, grants, points)
@@ -664,12 +672,14 @@ BEGIN
                 DO UPDATE SET counted_at = excluded.counted_at, points = excluded.points;
         END IF;
 
-        -- An unlimited budget is first debited, so it may have no row yet.
-        INSERT INTO ledger.account (book_id, id, kind)
-        SELECT p_book_ids[budget.book], budget.id, 6
-        FROM unnest(p_budget_books, p_budgets, v_budget_left, v_budget_had) AS budget (book, id, budget_left, had)
-        WHERE budget.budget_left < budget.had AND ledger.account_kind_v1(budget.id) = 6
-        ON CONFLICT (book_id, id) DO NOTHING;
+        IF c_unlimited = ANY (v_budget_had) THEN
+            -- An unlimited budget is first debited, so it may have no row yet.
+            INSERT INTO ledger.account (book_id, id, kind)
+            SELECT p_book_ids[budget.book], budget.id, 6
+            FROM unnest(p_budget_books, p_budgets, v_budget_left, v_budget_had) AS budget (book, id, budget_left, had)
+            WHERE budget.budget_left < budget.had AND ledger.account_kind_v1(budget.id) = 6
+            ON CONFLICT (book_id, id) DO NOTHING;
+        END IF;
 
         UPDATE ledger.account
         SET debits = account.debits + budget.had - budget.budget_left
@@ -789,24 +799,28 @@ BEGIN
     END IF;
 
     -- 11. Answer, with what each customer can spend now. Only where something is due must her lots be looked at.
-    SELECT array_agg(
-        CASE
-            WHEN wallet.lot_until >= v_todays[wallet.book] AND wallet.hold_until > v_clocks[wallet.book] THEN wallet.points
-            ELSE (
-                SELECT spendable.points
-                FROM ledger.spendable_v1(
-                    p_book_ids[wallet.book], wallet.customer, v_clocks[wallet.book], v_todays[wallet.book],
-                    v_zones[wallet.book], v_graces[wallet.book]::integer, true
-                ) AS spendable
-            )
-        END ORDER BY wallet.ix)
-    INTO balances
-    FROM (
-        SELECT
-            unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(v_spendable) AS points,
-            unnest(v_lot_until) AS lot_until, unnest(v_hold_until) AS hold_until,
-            generate_series(1, cardinality(p_wallet_books)) AS ix
-    ) AS wallet;
+    IF v_latest_today <= ALL (v_lot_until) AND v_latest_clock < ALL (v_hold_until) THEN
+        balances := v_spendable;
+    ELSE
+        SELECT array_agg(
+            CASE
+                WHEN wallet.lot_until >= v_todays[wallet.book] AND wallet.hold_until > v_clocks[wallet.book] THEN wallet.points
+                ELSE (
+                    SELECT spendable.points
+                    FROM ledger.spendable_v1(
+                        p_book_ids[wallet.book], wallet.customer, v_clocks[wallet.book], v_todays[wallet.book],
+                        v_zones[wallet.book], v_graces[wallet.book]::integer, true
+                    ) AS spendable
+                )
+            END ORDER BY wallet.ix)
+        INTO balances
+        FROM (
+            SELECT
+                unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(v_spendable) AS points,
+                unnest(v_lot_until) AS lot_until, unnest(v_hold_until) AS hold_until,
+                generate_series(1, cardinality(p_wallet_books)) AS ix
+        ) AS wallet;
+    END IF;
     outcomes := v_outcome;
     points := v_points;
     seqs := v_seq;
