@@ -87,10 +87,15 @@ class CustomerDirectory:
 
     async def find(self, brand: Brand, identities: Sequence[Identity]) -> Known | None:
         """The customer whom one of ``identities`` names, the strongest first."""
-        await self._hear(brand)
+        if brand.consent_no != self._heard.get(brand.brand_id):
+            await self._hear(brand)
+        # Who has no id of the brand's own is looked up anew: the brand may have given it elsewhere in the meantime.
+        if len(identities) == 1 and len(identities[0].stored_as) == 1:
+            remembered = self._remembered(identities)
+            confirmed = remembered is not None and remembered.confirmed
+            return remembered if confirmed else await self._find_alone(identities)
         known = await self._recall(brand, identities)
         if not all(each.confirmed for each in known.values()):
-            # The brand may have given her id elsewhere in the meantime.
             known = await self.look_up(brand, identities)
         return next((known[each.mac] for each in deciding(identities) if each.mac in known), None)
 

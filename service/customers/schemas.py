@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from ledger import Balance, Entry
+from ledger import AccountClass, Balance, Entry
 from service.bodies import Batch, Body, Identifier
 from service.identifiers import grant_id, redemption_id
 from service.plain_words import NO_CONTROL_CHARACTERS
@@ -270,6 +270,10 @@ class LotResponse(msgspec.Struct, frozen=True):
     account_class: str = msgspec.field(name="class")
 
 
+# By number. A member's own name is found by three calls.
+_CLASSES = tuple([each.name.lower() for each in sorted(AccountClass)])
+
+
 class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a customer has, as of ``balance_seq``. ``known`` is false for a customer nobody has reported yet.
 
@@ -297,7 +301,7 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
             balance=balance.spendable,
             held=balance.held,
             pending=balance.pending,
-            lots=[LotResponse(lot.points, lot.expires_on, lot.account_class.name.lower()) for lot in balance.lots],
+            lots=[LotResponse(lot.points, lot.expires_on, _CLASSES[lot.account_class]) for lot in balance.lots],
             balance_seq=balance.seq,
         )
 
