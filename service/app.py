@@ -168,8 +168,8 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
     async with contextlib.AsyncExitStack() as opened:
         pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=POOL_SIZE)
         opened.push_async_callback(_close, pool)
-        line = database.Line(settings.database_url, database.APPLICATION_ROLE)
-        opened.push_async_callback(line.close)
+        kept = database.KeptConnection(settings.database_url, database.APPLICATION_ROLE)
+        opened.push_async_callback(kept.close)
         engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
         opened.push_async_callback(engine.dispose)
         watch = DatabaseWatch(pool)
@@ -188,7 +188,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "key_use": await opened.enter_async_context(KeyUse(pool)),
                 "brands": BrandDirectory(engine),
                 "campaigns": CampaignDirectory(engine),
-                "customers": CustomerDirectory(pool, app.state.secrets.identity_keys, line=line),
+                "customers": CustomerDirectory(pool, app.state.secrets.identity_keys, kept=kept),
                 "ledger": ledger,
                 "events": NaturalBatches(ledger.events),
                 "balances": NaturalBatches(ledger.balances),

@@ -2,7 +2,7 @@
 
     metadata       every table of the schema ``rewards``; capabilities add theirs in ``tables.py``
     create_pool    plain asyncpg, for functions of the ledger
-    Line           one connection of its own, for a hot statement that is planned once
+    KeptConnection one connection of its own, for a hot statement that is planned once
     create_engine  SQLAlchemy Core over the same driver, for configuration and reports
 
 All connect with the same URL and take their role at connect time. Neither connects before it is first used, so a process can
@@ -114,7 +114,7 @@ async def create_pool(url: str, role: str, *, size: int = 10) -> asyncpg.Pool[An
     )
 
 
-class Line:
+class KeptConnection:
     """A connection of its own for a hot statement. It is opened when it is first needed, and again when it was lost.
 
     A statement that is always the same is planned once here, not each time: one whose plan must not depend on what it is asked.

@@ -42,7 +42,7 @@ from service.customers.identities import Identity, IdentityKind, deciding
 from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split, decide, split, write
 from service.customers.refused import changed
 from service.customers.rows import Known
-from service.database import Line
+from service.database import KeptConnection
 from service.natural_batches import NaturalBatches
 from service.problems import Problem
 from service.settings import IdentityKey
@@ -73,8 +73,8 @@ class _New:
 class CustomerDirectory:
     """Customers by identity. The last of ``keys`` is the one in use."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], keys: Sequence[IdentityKey], *, line: Line | None = None) -> None:
-        """``line`` is for the look-ups that are made together; without one, they go through the pool."""
+    def __init__(self, pool: asyncpg.Pool[Any], keys: Sequence[IdentityKey], *, kept: KeptConnection | None = None) -> None:
+        """``kept`` is for the look-ups that are made together; without one, they go through the pool."""
         self._pool = pool
         self.keys = tuple(keys)
         self._numbers: OrderedDict[bytes, int] = OrderedDict()
@@ -83,7 +83,7 @@ class CustomerDirectory:
         self._heard: dict[int, int] = {}
         self._hearing = asyncio.Lock()
         self._forgettings = 0
-        self._stored: NaturalBatches[bytes, Known] = NaturalBatches(partial(rows.find_stored, line or pool))
+        self._stored: NaturalBatches[bytes, Known] = NaturalBatches(partial(rows.find_stored, kept or pool))
 
     async def find(self, brand: Brand, identities: Sequence[Identity]) -> Known | None:
         """The customer whom one of ``identities`` names, the strongest first."""

@@ -12,7 +12,7 @@ from ledger import Standing
 from service.brands.brand import Brand
 from service.customers.identities import Identity, IdentityKind
 from service.customers.refused import Refused, refused_of
-from service.database import Line
+from service.database import KeptConnection
 
 LOCK = 1668641124  # "cust"
 """The first half of an advisory lock; the second is the brand."""
@@ -227,7 +227,9 @@ def macs_of(wanted: Collection[Identity]) -> set[bytes]:
     return {stored.mac for identity in wanted for stored in identity.stored_as}
 
 
-async def find_stored(connection: Connection | asyncpg.Pool[Any] | Line, macs: Collection[bytes]) -> dict[bytes, Known]:
+async def find_stored(
+    connection: Connection | asyncpg.Pool[Any] | KeptConnection, macs: Collection[bytes]
+) -> dict[bytes, Known]:
     """Whom each of ``macs`` names that is stored."""
     return {mac: _known(*who) for mac, *who in await connection.fetch(_BY_MAC, sorted(macs))}
 

@@ -6,10 +6,10 @@
     whose key, scope, quota                   service.auth.guards                      11
     decode strictly                           service.strict_json                      7
     campaign, time, rule, answer              actions.report_one                       12
-    who is meant                              service.customers.directory              24, where she is looked up
+    who is meant                              service.customers.directory              21, where she is looked up
     the order, its key                        orders.order_of                          12
-    wait, prepare, take the answer            ledger.group_commit, ledger.posting      19
-    onto the wire and off it                  the driver, for both statements          46
+    wait, prepare, take the answer            ledger.group_commit, ledger.posting      23
+    onto the wire and off it                  the driver, for both statements          29
 
 That is with 64 connections, nobody remembered, on a machine where the constant answer takes 120.
 

@@ -30,7 +30,7 @@ FROM rewards.verification WHERE verification.identity_no = identity.identity_no
 """
 
 
-async def scans_on_a_line(connection: asyncpg.Connection[Any], brand: Brand) -> int:
+async def scans_when_planned_once(connection: asyncpg.Connection[Any], brand: Brand) -> int:
     """The same for the look-ups of several who wait together, whose plan is made once."""
     async with connection.transaction():
         for n in range(12):
@@ -67,18 +67,18 @@ def _name(brand: Brand, n: int) -> Identity:
 async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], database: Database) -> None:
     brand = await make_brand(owner)
     connection = await connect(database.application_url, APPLICATION_ROLE)
-    line = await connect(database.application_url, APPLICATION_ROLE, planned_once=True)
+    once = await connect(database.application_url, APPLICATION_ROLE, planned_once=True)
     assert await scans(connection, brand) == 0, "empty, never analyzed"
-    assert await scans_on_a_line(line, brand) == 0, "empty, never analyzed"
+    assert await scans_when_planned_once(once, brand) == 0, "empty, never analyzed"
     numbers = await rows.create(connection, brand, [True] * PEOPLE)
     await rows.attach(connection, brand, [(_name(brand, n), number) for n, number in enumerate(numbers)])
     await owner.execute("UPDATE rewards.customer SET merged_into = 1 WHERE customer BETWEEN 2 AND 8")
     await owner.execute("UPDATE rewards.customer SET absorbed = 7 WHERE customer = 1")
     await owner.execute(_PROVE)
     assert await scans(connection, brand) == 0, "full, never analyzed"
-    assert await scans_on_a_line(line, brand) == 0, "full, never analyzed"
+    assert await scans_when_planned_once(once, brand) == 0, "full, never analyzed"
     await owner.execute("ANALYZE")
     assert await scans(connection, brand) == 0, "full, analyzed"
-    assert await scans_on_a_line(line, brand) == 0, "full, analyzed"
+    assert await scans_when_planned_once(once, brand) == 0, "full, analyzed"
     await connection.close()
-    await line.close()
+    await once.close()
