@@ -13,7 +13,7 @@ import msgspec
 
 from bench.engine import Posting, Prepared, batches, prepare, prepared, settle
 from bench.http import compared, singles, tails
-from bench.load import drive_at
+from bench.load import drive_at, percentile
 from bench.results import Measured
 from bench.stage import Bench
 from bench.traffic import single_reports
@@ -233,6 +233,10 @@ async def memory(bench: Bench) -> dict[str, Measured]:
         peak = api.memory_mb("VmHWM")
     third = len(samples) // 3
     answers = ", ".join(f"{count:,} of {status}" for status, count in sorted(overload.statuses.items()))
+    times = [
+        " / ".join(f"{percentile(of, percent) * 1_000:.0f}" for percent in (50, 99, 100)) if of else "none"
+        for of in (overload.latencies_s, overload.refusals_s)
+    ]
     return {
         "memory": Measured(
             peak,
@@ -240,8 +244,7 @@ async def memory(bench: Bench) -> dict[str, Measured]:
             "MB, of the limit",
             notes=(
                 f"overload of {rate:,.0f} requests/s: {answers}, {overload.unsent:,} found no connection; "
-                f"ms p50 / p99 / longest: {overload.percentile_ms(50):.0f} / {overload.percentile_ms(99):.0f} / "
-                f"{overload.percentile_ms(100):.0f}",
+                f"ms p50 / p99 / longest: decisions {times[0]}, refusals {times[1]}",
             ),
         ),
         "memory_growth": Measured(

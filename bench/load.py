@@ -36,6 +36,8 @@ class Load(msgspec.Struct):
 
     statuses: collections.Counter[int] = msgspec.field(default_factory=collections.Counter[int])
     latencies_s: array[float] = msgspec.field(default_factory=lambda: array("d"))
+    refusals_s: array[float] = msgspec.field(default_factory=lambda: array("d"))
+    """The times of what was answered with 503, which are not among the others."""
     seconds: float = 0.0
     client_s: float = 0.0
     example: bytes = b""
@@ -57,6 +59,13 @@ class Load(msgspec.Struct):
         """The time within which so many percent were answered."""
         return percentile(self.latencies_s, percent) * 1_000
 
+    def count(self, status: int, body: bytes, took_s: float) -> None:
+        """Count an answer."""
+        self.statuses[status] += 1
+        (self.refusals_s if status == 503 else self.latencies_s).append(took_s)
+        if status >= 400 and not self.example:
+            self.example = body
+
     def expect(self, *statuses: int) -> Load:
         """Refuse to measure anything but the answers that were meant."""
         if not self.answers or set(self.statuses) - set(statuses):
@@ -76,6 +85,7 @@ def together(loads: list[Load]) -> Load:
     for load in loads:
         whole.statuses.update(load.statuses)
         whole.latencies_s.extend(load.latencies_s)
+        whole.refusals_s.extend(load.refusals_s)
         whole.seconds += load.seconds
         whole.client_s += load.client_s
         whole.example = whole.example or load.example
@@ -179,10 +189,7 @@ async def drive(port: int, conversations: list[Conversation], *, seconds: float 
             loop.call_later(said, go_on, connection, next)
 
     def answered(connection: _Connection, status: int, body: bytes, took_s: float) -> None:
-        load.statuses[status] += 1
-        load.latencies_s.append(took_s)
-        if status >= 400 and not load.example:
-            load.example = body
+        load.count(status, body, took_s)
         go_on(connection, lambda conversation: conversation.send((status, body)))
 
     def lost(connection: _Connection) -> None:
@@ -218,10 +225,7 @@ async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds
     broken: list[str] = []
 
     def answered(connection: _Connection, status: int, body: bytes, took_s: float) -> None:
-        load.statuses[status] += 1
-        load.latencies_s.append(took_s)
-        if status >= 400 and not load.example:
-            load.example = body
+        load.count(status, body, took_s)
         idle.append(connection)
 
     def lost(_: _Connection) -> None:

@@ -111,6 +111,15 @@ async def test_an_open_loop_sends_at_its_rate_and_counts_what_it_could_not() -> 
     assert one.unsent > one.answers > 0
 
 
+async def test_the_times_of_refusals_are_apart() -> None:
+    statuses = itertools.cycle([201, 503, 503])
+    async with serving(lambda _head, _body: _answer(next(statuses), b"{}")) as port:
+        load = await drive_at(port, itertools.repeat(request("GET", "/")), rate=200, seconds=0.2, connections_max=1)
+    load.expect(201, 503)
+    assert (len(load.latencies_s), len(load.refusals_s)) == (load.statuses[201], load.statuses[503])
+    assert load.statuses[503] > 0
+
+
 def test_percentiles_are_values_that_occurred() -> None:
     values = array("d", [float(n) for n in range(100, 0, -1)])
     assert [percentile(values, percent) for percent in (50, 99, 100)] == [50.0, 99.0, 100.0]
