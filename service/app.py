@@ -50,7 +50,7 @@ from service.links.late_settling import open_late_acts
 from service.links.link_host import open_link_host
 from service.links.touches import Touches, agent_key
 from service.natural_batches import NaturalBatches
-from service.observation import observe
+from service.observation import InHand, observe
 from service.pagination import LIMIT_DEFAULT
 from service.pieces import Room, small_requests
 from service.preferences import routes as preferences_routes
@@ -138,9 +138,9 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         event_emitter_backend=NoEvents,
     )
     general = link_routes.link_pages(app.state, app.asgi_handler)
-    app.asgi_handler = observe(
-        small_requests(thin_route(app.state, thin_redemptions(app.state, thin_reads(app.state, general))))
-    )
+    app.state.in_hand = InHand()
+    thin = thin_route(app.state, thin_redemptions(app.state, thin_reads(app.state, general)))
+    app.asgi_handler = observe(small_requests(thin), app.state.in_hand)
     return app
 
 

@@ -23,6 +23,8 @@ from service import log
 from service.database import is_away
 from service.plain_words import in_plain_words
 
+Headers = list[tuple[bytes, bytes]]
+
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "/docs/errors#"
 
@@ -273,12 +275,17 @@ def describe(scope: Any, error: Exception) -> tuple[Problem, ProblemDocument]:
     return problem, problem.document(request_id)
 
 
+def wire(problem: Problem, document: ProblemDocument) -> tuple[Headers, bytes]:
+    """The headers and the body of the answer that says so."""
+    body = _encode(document)
+    headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    return [*headers, (b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))], body
+
+
 async def send_problem(scope: Any, send: Send, error: Exception) -> None:
     """Answer with the problem that ``error`` is, outside the framework."""
     problem, document = describe(scope, error)
-    body = _encode(document)
-    headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-    headers += [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+    headers, body = wire(problem, document)
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -8,6 +8,7 @@ import socket
 from service.settings import SettingsError
 
 BACKLOG = 2_048
+ACCEPTED_IN_A_TURN = 16
 
 
 def listen(host: str, port: int, variable: str) -> socket.socket:
@@ -18,3 +19,12 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise SettingsError(f"Cannot listen on {host} port {port} ({why}): {variable} chooses another") from None
+
+
+def in_copies(listening: socket.socket) -> list[socket.socket]:
+    """A listening socket and copies of it, for one event loop.
+
+    The loop accepts one connection of each socket in a turn, and turns are long when there is much to do: of one alone, so few
+    a second that some who came at once would wait a minute, before anybody has read what they want.
+    """
+    return [listening, *(listening.dup() for _ in range(ACCEPTED_IN_A_TURN - 1))]

@@ -29,6 +29,11 @@ class OneWrite:
             self._kept = data
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def write_whole(self, answer: bytes) -> None:
+        """Write what is head and body already."""
+        self._flush()
+        self._transport.write(answer)
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -44,4 +49,5 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to talk on a connection."""
-        super().connection_made(cast("asyncio.Transport", OneWrite(transport)))
+        self.one_write = OneWrite(transport)
+        super().connection_made(cast("asyncio.Transport", self.one_write))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import click
 import uvicorn
@@ -19,7 +20,8 @@ from litestar import Litestar
 
 from service import log
 from service.app import create_app, operator_app
-from service.cli.listening import listen
+from service.cli.early_refusals import EarlyRefusals, Gate
+from service.cli.listening import in_copies, listen
 from service.cli.one_write import OneWriteProtocol
 from service.cli.process import settings_for, stop_event, with_parent
 from service.settings import Settings, load_secrets
@@ -64,19 +66,24 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         gc.freeze()
         # A request leaves no circles behind; the many that are in hand at once need not be looked at every few of them.
         gc.set_threshold(_ALLOCATIONS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
-        servers = [_Server(_configuration(served, settings)) for served in (app, operator_app(app))]
+        early_refusals = functools.partial(EarlyRefusals, gate=Gate(app.state.in_hand))
+        servers = [
+            _Server(_configuration(app, early_refusals, settings)),
+            # The operator sees what is going on, also then.
+            _Server(_configuration(operator_app(app), OneWriteProtocol, settings)),
+        ]
         for server, listening in zip(servers, (public, operator), strict=True):
-            tasks.create_task(server.serve([listening]))
+            tasks.create_task(server.serve(in_copies(listening)))
         await stop.wait()
         for server in servers:
             server.should_exit = True
 
 
-def _configuration(app: Litestar, settings: Settings) -> uvicorn.Config:
+def _configuration(app: Litestar, protocol: Callable[..., asyncio.Protocol], settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] - Litestar is an ASGI application, its types say it in other words
         loop="none",
-        http=OneWriteProtocol,
+        http=protocol,  # pyright: ignore[reportArgumentType] - it is only called
         ws="none",
         lifespan="off",
         log_config=None,

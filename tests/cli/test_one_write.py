@@ -54,6 +54,15 @@ async def test_a_head_alone_goes_at_the_end_of_the_turn() -> None:
     assert b"".join(transport.written) == b"head body and more"
 
 
+async def test_a_whole_answer_goes_at_once_after_what_is_kept() -> None:
+    joined, transport = one_write()
+    joined.write(b"head ")
+    joined.write_whole(b"whole")
+    assert transport.written == [b"head ", b"whole"]
+    await asyncio.sleep(0)
+    assert transport.written == [b"head ", b"whole"]
+
+
 async def test_what_is_kept_is_written_before_the_connection_is_closed() -> None:
     joined, transport = one_write()
     joined.write(b"all")

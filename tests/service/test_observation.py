@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from typing import Any
 
 import pytest
 
-from service import observation
-from service.observation import observe
+from service import log, metrics, observation
+from service.observation import InHand, observe
 
 
 class Slow:
@@ -42,7 +43,7 @@ async def ask(app: Any, path: str = "/v1/grants", *headers: tuple[bytes, bytes])
 async def test_more_requests_than_the_bound_are_refused_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observation, "REQUESTS_MAX", 2)
     slow = Slow()
-    app: Any = observe(slow)
+    app: Any = observe(slow, InHand())
     taken = [asyncio.create_task(ask(app)) for _ in range(2)]
     await asyncio.sleep(0)
     status, headers, body = await ask(app)
@@ -66,9 +67,37 @@ async def test_more_requests_than_the_bound_are_refused_before_anything_is_done(
 async def test_more_bytes_than_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch, said: tuple[bytes, bytes]) -> None:
     monkeypatch.setattr(observation, "BODY_BYTES_MAX", 100)
     slow = Slow()
-    app: Any = observe(slow)
+    app: Any = observe(slow, InHand())
     taken = asyncio.create_task(ask(app, "/v1/grants/batch", (b"content-length", b"50")))
     await asyncio.sleep(0)
     assert (await ask(app, "/v1/grants/batch", said))[0] == 503
     slow.answer.set()
     assert (await taken)[0] == 204
+
+
+async def test_what_a_server_refuses_in_a_turn_is_counted_and_is_one_line_of_the_log() -> None:
+    lines = io.BytesIO()
+    log.configure("info", lines)
+    try:
+        before = _refused("POST")
+        ids = [observation.refuse("POST", [(b"x-request-id", b"theirs"), (b"host", b"rewards.test")])]
+        ids += [observation.refuse(method, []) for method in ("POST", "BREW")]
+        await asyncio.sleep(0)
+        observation.refuse("POST", [])
+        await asyncio.sleep(0)
+    finally:
+        log.configure()
+    assert ids[0] == "theirs"
+    assert all(each.startswith("req_") for each in ids[1:])
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(each["event"], each["method"], each["count"], each["code"], each["status"]) for each in told] == [
+        ("requests_refused", "POST", 2, "overloaded", 503),
+        ("requests_refused", "OTHER", 1, "overloaded", 503),
+        ("requests_refused", "POST", 1, "overloaded", 503),
+    ]
+    assert _refused("POST") == before + 3
+
+
+def _refused(method: str) -> float:
+    labels = {"route": "unmatched", "method": method, "status": "503"}
+    return metrics.REGISTRY.get_sample_value("rewards_http_requests_total", labels) or 0.0
