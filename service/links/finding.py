@@ -109,7 +109,7 @@ async def find(state: State, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
     except Exception as error:
         if not is_passing(error):
             raise
-        return _as_last_known(state.link_host, asked, visitor.headers)
+        return _as_last_known(state.link_host, asked, visitor)
     return alive(found, asked)
 
 
@@ -152,12 +152,10 @@ def is_passing(error: Exception) -> bool:
     return True
 
 
-def _as_last_known(host: LinkHost, asked: Asked, headers: Mapping[str, str]) -> DeadEnd:
+def _as_last_known(host: LinkHost, asked: Asked, visitor: Visitor) -> DeadEnd:
+    headers = visitor.headers
     if asked.offline is not None:
-        # Unchecked, and yet safe: it leads where the brand of that name allows, or nowhere.
-        said = says(asked.offline)
-        brand = host.last_known.brand(said.brand)
-        return DeadEnd(Page.BUSY, brand, host.last_known.destination(brand, said.destination_no))
+        return _offline_as_last_known(host, asked.offline, visitor)
     if asked.claims is None:
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
         brand = host.last_known.brand_at(requested_host(headers))
@@ -165,6 +163,23 @@ def _as_last_known(host: LinkHost, asked: Asked, headers: Mapping[str, str]) -> 
     brand = host.last_known.brand(asked.claims.brand)
     page = Page.EXPIRED if asked.is_expired and brand else Page.BUSY
     return DeadEnd(page, brand, host.last_known.destination(brand, asked.claims.destination_no))
+
+
+def _offline_as_last_known(host: LinkHost, token: str, visitor: Visitor) -> DeadEnd:
+    said = says(token)
+    brand = host.last_known.brand(said.brand)
+    destination = host.last_known.destination(brand, said.destination_no)
+    key_no = key_named_by(token)
+    key = None if key_no is None else host.last_known.minting_key(key_no)
+    if key is None:
+        # Registered a moment ago, or never. It leads where the brand of that name allows, or nowhere, which is safe.
+        return DeadEnd(Page.BUSY, brand, destination)
+    claims = offline_links.claims_of(token, key, brand, host.hosts(visitor.headers), visitor.at)
+    if claims is None or brand is None or not host.is_at_home(brand, visitor.headers):
+        return DeadEnd(Page.NOT_FOUND)
+    if key.revoked_at is not None:
+        return DeadEnd(Page.REVOKED, brand, destination)
+    return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)
 
 
 async def _with_brand(state: State, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:

@@ -13,12 +13,14 @@ from service.links.evidence import Verdict
 from service.links.finding import Asked, Found, Visitor
 from service.links.late_acts import LateAct, LateActs
 from service.links.link_host import LinkHost, requested_host
+from service.links.link_tokens import LinkKind
 from service.links.pages import Answer
 from service.links.touches import Touches, Way, network_of
 from service.pages.rendering import HEADERS_OF_NO_PAGE
 
 _SHARE = 0.5
-"""How full of what nobody can vouch for the spool may be: machines, and codes, which anybody can make up."""
+"""How full the spool may be of machines, of codes, which anybody can make up, and of what earns little or nothing."""
+_EARNS_LITTLE = {Way.OPEN, Way.HANDOFF}
 _LONG_AGO_S = 1e9
 
 
@@ -32,7 +34,8 @@ async def follow(state: State, asked: Asked, visitor: Visitor, link: Found | Non
 
 def judge(asked: Asked, visitor: Visitor) -> Verdict:
     """What a request shows by itself, when nobody can be asked what time it is for the brand."""
-    return evidence.grade(visitor.method, visitor.headers, since_sent_s=_since_sent_s(asked, visitor))
+    is_picture = asked.kind is LinkKind.OPEN
+    return evidence.grade(visitor.method, visitor.headers, since_sent_s=_since_sent_s(asked, visitor), picture=is_picture)
 
 
 async def keep(state: State, asked: Asked, visitor: Visitor, way: Way, verdict: Verdict) -> bool:
@@ -52,7 +55,8 @@ async def keep(state: State, asked: Asked, visitor: Visitor, way: Way, verdict: 
         network=network_of(visitor.address),
         agent=touches.agent_of(visitor.headers),
     )
-    return await late.keep(act, share=_SHARE if verdict.is_machine or asked.claims is None else 1.0)
+    is_vouched_for = asked.claims is not None and not verdict.is_machine and way not in _EARNS_LITTLE
+    return await late.keep(act, share=1.0 if is_vouched_for else _SHARE)
 
 
 def _since_sent_s(asked: Asked, visitor: Visitor) -> float:

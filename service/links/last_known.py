@@ -1,4 +1,4 @@
-"""Brands and destinations as they were last seen, so that a link leads on while the database is away.
+"""Brands, destinations and minting keys as they were last seen, so that a link leads on while the database is away.
 
     LastKnown   what this process has seen
     read_copy   what was written of it to the local disk, also by another process, before this one was started
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from service.brands.brand import Brand
+from service.links.minting_keys import MintingKey
 from service.settings import write_private
 
 DESTINATIONS_MAX = 100_000
@@ -33,6 +34,7 @@ class Copy(msgspec.Struct, frozen=True):
 
     brands: tuple[Brand, ...] = ()
     destinations: tuple[tuple[int, int, str], ...] = ()
+    minting_keys: tuple[MintingKey, ...] = ()
 
 
 def host_of(base_url: str) -> str:
@@ -41,18 +43,20 @@ def host_of(base_url: str) -> str:
 
 
 class LastKnown:
-    """Brands by code and destinations by number."""
+    """Brands by code, destinations and minting keys by number."""
 
     def __init__(self, copy: Copy | None = None) -> None:
         self._brands: dict[str, Brand] = {}
         self._codes_by_link_host: dict[str, str] = {}
         self._destinations: OrderedDict[int, tuple[int, str]] = OrderedDict()
+        self._minting_keys: dict[int, MintingKey] = {}
         self.is_copied = copy is not None
         """Whether nothing was seen that is not in the copy."""
         if copy is not None:
             self._brands = {brand.code: brand for brand in copy.brands}
             for brand in copy.brands:
                 self._see_link_host(brand)
+            self._minting_keys = {key.key_no: key for key in copy.minting_keys}
             self._destinations.update((number, (brand_id, url)) for number, brand_id, url in copy.destinations)
 
     def has_picture_of(self, brand: Brand) -> bool:
@@ -80,6 +84,13 @@ class LastKnown:
         while len(self._destinations) > DESTINATIONS_MAX:
             self._destinations.popitem(last=False)
 
+    def see_minting_keys(self, keys: Sequence[MintingKey]) -> None:
+        """Keep the keys there are, as they are now."""
+        seen = {key.key_no: key for key in keys}
+        if seen != self._minting_keys:
+            self._minting_keys = seen
+            self.is_copied = False
+
     def _see_link_host(self, brand: Brand) -> None:
         if brand.link_base_url is not None:
             self._codes_by_link_host[host_of(brand.link_base_url)] = brand.code
@@ -100,12 +111,17 @@ class LastKnown:
         brand_id, url = self._destinations.get(destination_no, (0, None))
         return url if brand is not None and brand.brand_id == brand_id else None
 
+    def minting_key(self, key_no: int) -> MintingKey | None:
+        """The key as it was last seen."""
+        return self._minting_keys.get(key_no)
+
     def copy(self) -> Copy:
         """All of it, to be written to the local disk."""
         self.is_copied = True
         return Copy(
             brands=tuple(self._brands.values()),
             destinations=tuple((number, brand_id, url) for number, (brand_id, url) in self._destinations.items()),
+            minting_keys=tuple(self._minting_keys.values()),
         )
 
 

@@ -23,7 +23,7 @@ from service.links import finding
 from service.links.evidence import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
 from service.links.finding import Asked, DeadEnd, Found
 from service.links.late_acts import LateAct, LateActs
-from service.links.link_tokens import LinkMode
+from service.links.link_tokens import LinkKind, LinkMode
 from service.links.touches import Touch, Way, message_key, record, siblings_touched, since_sent_s, touch_of
 from service.spool import Spool
 
@@ -80,8 +80,8 @@ async def settle(state: State, acts: Sequence[LateAct]) -> list[str | BaseExcept
 
 async def _settle(state: State, act: LateAct, link: Found, siblings: int) -> str:
     is_followed = act.way == Way.REDIRECT
-    if is_followed and link.row.mode is not LinkMode.REDIRECT:
-        # A code that nobody could look up, and whose link has a page: looking pays nothing.
+    if act.way == Way.HANDOFF or (is_followed and link.row.mode is not LinkMode.REDIRECT):
+        # Her shop says whether she is there; or it is a code that nobody could look up, and whose link has a page.
         return "looked"
     if act.grade == _MACHINE or (is_followed and siblings >= SIBLINGS_OF_A_MACHINE):
         return "machine"
@@ -97,7 +97,8 @@ def _grade(act: LateAct, link: Found) -> Grade:
 
 
 async def _find(state: State, act: LateAct) -> Found | DeadEnd:
-    asked = Asked(claims=act.claims, code_hash=act.code_hash, offline=act.offline)
+    kind = LinkKind.CLAIM if act.claims is None else act.claims.kind
+    asked = Asked(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
     return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
 
 

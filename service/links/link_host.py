@@ -22,6 +22,7 @@ from service.links.codes import code_key
 from service.links.guesses import Guesses
 from service.links.last_known import DESTINATIONS_MAX, LastKnown, host_of, read_copy, write_copy
 from service.links.link_tokens import LinkKeys, link_keys
+from service.links.minting_keys import every_key
 from service.links.queries import BatchCode, LinkRow, batch_codes_by_hash, link_ids_by_code, links_by_id, newest_destinations
 from service.links.screens import screen_keys
 from service.links.sealing import sealing_keys
@@ -137,12 +138,13 @@ async def _keep_learning(last_known: LastKnown, engine: AsyncEngine, copy: Path)
 
 
 async def _learn(last_known: LastKnown, engine: AsyncEngine, newest: int) -> int:
-    """See the brands, and the destinations from about ``newest`` on; says which is the newest now."""
+    """See the brands, their minting keys, and the destinations from about ``newest`` on; says which is the newest now."""
     for brand in await list_brands(engine):
         if last_known.has_picture_of(brand):
             last_known.see_brand(brand)
         elif drawn := await draw_brand(engine, brand.brand_id):
             last_known.see_brand(drawn)
+    last_known.see_minting_keys(await every_key(engine))
     after = max(0, newest - _NUMBERED_OF_LATE)
     destinations = await newest_destinations(engine, after=after, limit=DESTINATIONS_MAX)
     last_known.see_destinations(reversed(destinations))

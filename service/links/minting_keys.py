@@ -92,6 +92,12 @@ async def list_keys(engine: AsyncEngine, brand_id: int, *, after: int, limit: in
         return await _read(connection, keys.c.brand_id == brand_id, keys.c.key_no > after, limit=limit)
 
 
+async def every_key(engine: AsyncEngine) -> Sequence[MintingKey]:
+    """The keys of all brands, oldest first: a few for each."""
+    async with engine.connect() as connection:
+        return await _read(connection)
+
+
 async def find(engine: AsyncEngine, key_no: int) -> MintingKey | None:
     """The key of a number, whosever it is."""
     async with engine.connect() as connection:

@@ -1,6 +1,7 @@
 """Links that a brand's own system has signed: we hear of each when it is first followed, and store it then.
 
     adopt      what an offline token stands for: from then on it is a link like any other
+    claims_of  what it says, if its key signed it so
     numbers    what a token names customers and destinations by
 
 A token is taken at its word in what its brand may decide: when it was signed, and until when it is good. What it pays is the
@@ -51,14 +52,9 @@ async def adopt(state: State, token: str, hosts: Collection[str], now: datetime)
     """The id of the link that a token stands for, which is stored now if it never was; ``None`` for what we do not honour."""
     key_no = offline_tokens.key_named_by(token)
     key = None if key_no is None else await minting_keys.find(state.engine, key_no)
-    if key is None:
-        return None
-    try:
-        claims = offline_tokens.verify(token, key.key_no, key.public_key)
-    except LinkRefused:
-        return None
-    brand: Brand | None = await state.brands.by_id(key.brand_id)
-    if brand is None or claims.iss != brand.code or claims.aud not in hosts or not _is_timely(claims, key, now):
+    brand: Brand | None = None if key is None else await state.brands.by_id(key.brand_id)
+    claims = None if key is None else claims_of(token, key, brand, hosts, now)
+    if key is None or brand is None or claims is None:
         return None
     row = await _row(state, brand, key, claims)
     if row is None:
@@ -67,6 +63,16 @@ async def adopt(state: State, token: str, hosts: Collection[str], now: datetime)
     if await host.links.get(row.link_id) is None:
         await store(state, [row])
     return row.link_id
+
+
+def claims_of(token: str, key: MintingKey, brand: Brand | None, hosts: Collection[str], now: datetime) -> OfflineClaims | None:
+    """What a token says, if ``key`` is the brand's and signed it for one of ``hosts`` in its time. It may be revoked now."""
+    try:
+        claims = offline_tokens.verify(token, key.key_no, key.public_key)
+    except LinkRefused:
+        return None
+    is_the_brands = brand is not None and brand.brand_id == key.brand_id and brand.code == claims.iss
+    return claims if is_the_brands and claims.aud in hosts and _is_timely(claims, key, now) else None
 
 
 async def numbers(state: State, principal: Principal, wanted: NumbersRequest, *, request_id: str) -> NumbersResponse:

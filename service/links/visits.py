@@ -97,13 +97,15 @@ async def _look_at_unknown(state: State, asked: Asked, link: DeadEnd, visitor: V
         await following.keep(state, asked, visitor, Way.REDIRECT, following.judge(asked, visitor))
         return _say(link, visitor.headers)
     if asked.claims is not None and asked.claims.mode is LinkMode.HANDOFF and link.destination is not None:
-        # A claim can be confirmed when the database is back.
+        # A claim can be confirmed when the database is back, and then her visit is known as well.
+        verdict = following.judge(asked, visitor)
+        await following.keep(state, asked, visitor, Way.HANDOFF, verdict)
         return redirect(
             handoffs.hand_over(
                 asked.claims.brand,
                 asked.claims.link_id,
                 link.destination,
-                following.judge(asked, visitor),
+                verdict,
                 state.link_host.handoff_keys,
                 visitor.at,
             )
@@ -158,7 +160,9 @@ async def show(state: State, token: str, visitor: Visitor) -> Answer:
     """Report that a picture was fetched. What shows a message keeps the picture, or its error: so there is never an error."""
     asked = finding.read(state, token, visitor, LinkKind.OPEN)
     link = asked if isinstance(asked, DeadEnd) else await finding.find(state, asked, visitor)
-    if not isinstance(link, DeadEnd):
+    if isinstance(asked, Asked) and asked.claims is not None and isinstance(link, DeadEnd) and link.page is Page.BUSY:
+        await following.keep(state, asked, visitor, Way.OPEN, following.judge(asked, visitor))
+    elif not isinstance(link, DeadEnd):
         verdict = _touch(state, Way.OPEN, link, visitor)
         if verdict.grade is not None:
             try:

@@ -391,3 +391,28 @@ async def test_what_is_kept_of_a_person_is_no_address_and_no_token(cuttable: tup
     assert b"newsletter-0412" in content
     for secret in (path.removeprefix("/r/").encode()[:40], b"iPhone", b"127.0.0.1", b"C-1001"):
         assert secret not in content
+
+
+async def test_an_open_and_a_visit_handed_over_are_known_afterwards(
+    cuttable: tuple[Links, Wire], owner: asyncpg.Connection[Any]
+) -> None:
+    links, wire = cuttable
+    opened = {"action": "open", "channel": "email", "points": 2, "min_evidence": "D"}
+    await make_campaign(links.api.client("admin"), id="opens", rules=[opened])
+    picture = await links.path(campaign="opens", kind="open", action="open", destination=None)
+    handed = await links.path(campaign="winter", mode="handoff", channel=None)
+    client = links.api.client(None)
+    before = settled()
+    wire.cut()
+    for _ in range(2):
+        shown = await client.get(picture, headers=PHONE)
+        assert (shown.status_code, shown.headers["content-type"]) == (200, "image/gif")
+    # Apple fetches every picture when a message arrives.
+    await client.get(picture, headers={"User-Agent": "Mozilla/5.0"})
+    away = await client.get(handed, headers=PHONE)
+    assert away.headers["location"].startswith(f"{SHOP}?rewards_claim=")
+    wire.mend()
+    await settles(before, granted=1, replayed=1, machine=1, looked=1)
+    assert await links.balance() == 2
+    touches = await owner.fetch("SELECT way, grade FROM rewards.touch ORDER BY way, grade")
+    assert [tuple(touch) for touch in touches] == [("handoff", "D"), ("open", "D"), ("open", "D"), ("open", "X")]

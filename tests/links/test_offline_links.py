@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
+from service.links.minting_keys import every_key
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.links.conftest import Links
 from tests.links.test_visits import claim, headline, without_nonce
@@ -257,3 +258,29 @@ async def test_numbers_are_told_for_customers_and_destinations(links: Links, sig
     )
     refused = await ask(destinations=[DESTINATION, "https://evil.example/"])
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/destinations/1")
+
+
+async def test_while_the_database_is_away_its_key_is_checked_as_it_was_last_seen(wired: tuple[Links, Wire]) -> None:
+    links, wire = wired
+    signer, gone = await Signer(links).register(), await Signer(links).register()
+    (await links.api.client("admin").delete(f"/v1/minting-keys/{gone.kid}")).raise_for_status()
+    state = links.api.app.state
+    state.link_host.last_known.see_minting_keys(await every_key(state.engine))
+    good, redirects, revoked = signer.path(), signer.path(k="redirect"), gone.path()
+    now = int(time.time())
+    over = signer.path(iat=now - 100, exp=now - 10)
+    forged = [good[:-8] + "AAAAAAAA", signer.path(iss="another"), signer.path(aud="elsewhere.example")]
+    client = links.api.client(None)
+    await client.get(good)
+    wire.cut()
+    assert headline(await client.get(good)) == "Lumens for you"
+    assert (await client.get(redirects)).headers["location"] == DESTINATION
+    for path in forged:
+        answer = await client.get(path)
+        assert (answer.status_code, headline(answer)) == NOT_FOUND
+        assert (await client.post(path, headers={"Sec-Fetch-Site": "same-origin"})).status_code == 404
+    for path, words in ((revoked, "This link was withdrawn"), (over, "This link has expired")):
+        answer = await client.get(path)
+        assert (answer.status_code, headline(answer)) == (410, words)
+        assert DESTINATION in answer.text
+    wire.mend()
