@@ -1,7 +1,8 @@
 """Fills a book at the speed of the disk: customers with their lots, and every grant that made them, all of it consistent.
 
 The rows are those that grants through the API would have left behind in a year of posting, one month after the other: log,
-events, accounts, customers' sums, head, and the customers' names. ``rewards audit`` finds nothing wrong with them
+events, accounts, customers' sums, head, and the customers' names. Each campaign has its share of the year, one after the other,
+and points granted in a month are in lots of one last day. ``rewards audit`` finds nothing wrong with them
 (``tests/bench/test_books.py``). What is left out: the counters of caps of days that are over, which nothing reads again.
 """
 
@@ -25,7 +26,7 @@ from service.settings import IdentityKey
 
 LOTS = 12
 POINTS = 10
-BUDGET = 10**11
+BUDGET = 5 * 10**10
 _YEAR = timedelta(days=360)
 
 
@@ -57,19 +58,23 @@ async def fill(
     book: Book,
     population: Population,
     *,
-    campaign_no: int,
+    campaigns: Sequence[int],
     principal: int,
     identity_key: IdentityKey | None = None,
 ) -> None:
     """Fill an empty book, as the owner behind ``url``; with an ``identity_key`` its customers can be named over HTTP.
 
+    ``campaigns`` are funded, and have granted in this order: the first began a year ago, the last is the one of now.
+
     Indexes are dropped and built again, and two connections share the work, so nobody else should be using the database.
     """
     if population.grants % LOTS:
         raise ValueError(f"{population.grants} grants do not spread evenly over {LOTS} lots")
+    if population.transfers % len(campaigns):
+        raise ValueError(f"{population.transfers} grants do not spread evenly over {len(campaigns)} campaigns")
     began = datetime.now(UTC) - _YEAR
-    await _fund(url, book, campaign_no, began)
-    rows = _Rows(book, population, campaign_no, principal, began)
+    await _fund(url, book, campaigns, began)
+    rows = _Rows(book, population, campaigns, principal, began)
     names = [] if identity_key is None else [("rewards.customer", rows.customers()), *_identities(rows, identity_key)]
     async with asyncio.TaskGroup() as both:
         both.create_task(_write(url, [("ledger.transfer", rows.transfers()), ("ledger.account", rows.lots())]))
@@ -87,19 +92,20 @@ async def fill(
         await connection.close()
 
 
-async def _fund(url: str, book: Book, campaign_no: int, at: datetime) -> None:
-    """Fund the campaign through the ledger, and say that it was done a year ago."""
+async def _fund(url: str, book: Book, campaigns: Sequence[int], at: datetime) -> None:
+    """Fund the campaigns through the ledger, and say that it was done a year ago."""
     async with (
         asyncpg.create_pool(url, min_size=1, max_size=1, server_settings={"role": APPLICATION_ROLE}) as pool,
         Ledger(pool) as ledger,
     ):
-        funded = await ledger.fund(Fund(book, campaign_no, BUDGET, "fill", bytes(32)))
-        if funded.outcome is not FundOutcome.FUNDED:
-            raise ValueError(f"{book} cannot be funded: {funded.outcome.name}")
+        for campaign_no in campaigns:
+            funded = await ledger.fund(Fund(book, campaign_no, BUDGET, f"fill {campaign_no}", bytes(32)))
+            if funded.outcome is not FundOutcome.FUNDED:
+                raise ValueError(f"{book} cannot be funded: {funded.outcome.name}")
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(
-            "UPDATE ledger.transfer SET posted_at = $2, occurred_at = $2 WHERE book_id = $1 AND seq = 1", book.book_id, at
+            "UPDATE ledger.transfer SET posted_at = $2, occurred_at = $2 WHERE book_id = $1", book.book_id, at
         )
     finally:
         await connection.close()
@@ -108,10 +114,10 @@ async def _fund(url: str, book: Book, campaign_no: int, at: datetime) -> None:
 class _Rows:
     """The statements that write the rows. All values are our own numbers, so they stand in the text."""
 
-    def __init__(self, book: Book, population: Population, campaign_no: int, principal: int, began: datetime) -> None:
+    def __init__(self, book: Book, population: Population, campaigns: Sequence[int], principal: int, began: datetime) -> None:
         self.book = book
         self.population = population
-        self._campaign_no = campaign_no
+        self._campaigns = campaigns
         self._principal = principal
         self._began = began
         today = datetime.now(UTC).date()
@@ -126,9 +132,10 @@ class _Rows:
         microseconds = _YEAR // timedelta(microseconds=1) // (population.transfers + 1)
         return f"""(
             SELECT
-                1 + n AS seq,
+                {len(self._campaigns)} + n AS seq,
                 1 + (n * {self._stride}) % {population.customers} AS customer,
                 1 + (n - 1) / {population.transfers // LOTS} AS month,
+                1 + (n - 1) / {population.transfers // len(self._campaigns)} AS campaign,
                 timestamptz '{self._began.isoformat()}' + n * {microseconds} * interval '1 microsecond' AS at,
                 '00000000-0000-4000-9000-' || lpad(n::text, 12, '0') AS message_id,
                 sha256(int8send(n) || int4send({self.book.book_id})) AS random
@@ -140,12 +147,12 @@ class _Rows:
         details = f"""'["click","email","' || granted.message_id || '","","api",{self._principal},1,0,null]'"""
         return f"""
             INSERT INTO ledger.transfer (
-                book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, campaign_no, verb, debit, credit,
+                book_id, seq, posted_at, occurred_at, amount, customer, campaign_no, verb, debit, credit,
                 event_key, details_hash
             )
             SELECT
-                {self.book.book_id}, granted.seq, granted.at, granted.at, {POINTS}, granted.customer, granted.seq,
-                {self._campaign_no}, 2, {_bytea(budget(self._campaign_no))},
+                {self.book.book_id}, granted.seq, granted.at, granted.at, {POINTS}, granted.customer,
+                ({self._campaign_nos()})[granted.campaign], 2, ({self._budgets()})[granted.campaign],
                 {_owner_of("granted.customer")} || ({self._suffixes()})[granted.month],
                 substring(granted.random FOR 16),
                 sha256(substring(granted.random FROM 17) || convert_to({details}, 'UTF8'))
@@ -155,13 +162,13 @@ class _Rows:
     def events(self) -> str:
         return f"""
             INSERT INTO ledger.event (
-                book_id, campaign_no, key, customer, seq, points, window_at, decided_at, campaign_version, principal, outcome,
-                rule, grade, action, channel, message_id, qualifier, source, salt
+                book_id, campaign_no, key, customer, seq, points, window_at, campaign_version, principal, outcome, rule,
+                grade, action, channel, message_id, source, salt
             )
             SELECT
-                {self.book.book_id}, {self._campaign_no}, substring(granted.random FOR 16), granted.customer, granted.seq,
-                {POINTS}, granted.at, granted.at, 1, {self._principal}, 1, 0, 'B', 'click', 'email', granted.message_id, '',
-                'api', substring(granted.random FROM 17)
+                {self.book.book_id}, ({self._campaign_nos()})[granted.campaign], substring(granted.random FOR 16),
+                granted.customer, granted.seq, {POINTS}, granted.at, 1, {self._principal}, 1, 0, 'B', 'click', 'email',
+                granted.message_id, 'api', substring(granted.random FROM 17)
             FROM {self._grants()}
         """
 
@@ -192,19 +199,25 @@ class _Rows:
         """
 
     def settle(self) -> Sequence[str]:
-        """What the budget has left, and where the book stands."""
+        """What the budgets have left, and where the book stands."""
         microseconds = _YEAR // timedelta(microseconds=1) // (self.population.transfers + 1) * self.population.transfers
         return (
             f"""
-            UPDATE ledger.account SET debits = debits + {POINTS * self.population.transfers}
-            WHERE book_id = {self.book.book_id} AND id = {_bytea(budget(self._campaign_no))}
+            UPDATE ledger.account SET debits = debits + {POINTS * self.population.transfers // len(self._campaigns)}
+            WHERE book_id = {self.book.book_id} AND id = ANY ({self._budgets()})
             """,
             f"""
-            UPDATE ledger.head SET seq = {1 + self.population.transfers},
+            UPDATE ledger.head SET seq = {len(self._campaigns) + self.population.transfers},
                 posted_at = timestamptz '{self._began.isoformat()}' + {microseconds} * interval '1 microsecond'
-            WHERE book_id = {self.book.book_id} AND seq = 1
+            WHERE book_id = {self.book.book_id} AND seq = {len(self._campaigns)}
             """,
         )
+
+    def _campaign_nos(self) -> str:
+        return f"ARRAY[{', '.join(map(str, self._campaigns))}]"
+
+    def _budgets(self) -> str:
+        return f"ARRAY[{', '.join(_bytea(budget(number)) for number in self._campaigns)}]"
 
     def _suffixes(self) -> str:
         """The end of a lot's id, by month: all but whose it is."""
@@ -270,8 +283,14 @@ async def _drop_indexes(connection: asyncpg.Connection[Any], table: str) -> list
     """Drop all indexes of a table; return the statements that make them again."""
     constraints = await connection.fetch(
         """
-        SELECT quote_ident(conname) AS name, pg_get_constraintdef(oid) AS definition
-        FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype IN ('p', 'u') ORDER BY contype, conname
+        SELECT
+            quote_ident(made.conname) AS name,
+            pg_get_constraintdef(made.oid)
+                || coalesce(' WITH (' || array_to_string(index.reloptions, ', ') || ')', '') AS definition
+        FROM pg_constraint AS made
+        JOIN pg_class AS index ON index.oid = made.conindid
+        WHERE made.conrelid = $1::text::regclass AND made.contype IN ('p', 'u')
+        ORDER BY made.contype, made.conname
         """,
         table,
     )

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 import asyncpg
 import msgspec
 
-from bench.engine import Posting, Prepared, batches, prepare, prepared, settle
+from bench.engine import LOTS, Posting, Prepared, batches, prepare, prepared, settle
 from bench.http import compared, singles, tails
 from bench.load import drive_at, percentile
 from bench.results import Measured
@@ -135,15 +135,19 @@ async def on_disk(bench: Bench) -> dict[str, Measured]:
 
 
 async def growth(bench: Bench) -> dict[str, Measured]:
-    """Posting 1,000 a batch into a large book with 128 MB of buffers over two checkpoints, against an empty book."""
+    """Posting 1,000 a batch into a large book with 128 MB of buffers over two checkpoints, against an empty book.
+
+    As a campaign does: what it grants this month has one last day.
+    """
     station = await bench.station("large", bench.sizes.large)
     await bench.settings(profile(bench, shared_buffers="128MB"))
     customers = station.population.customers
     empty_book = await prepare(bench.server, "bench_empty", customers=0)
-    empty = await sustain(bench, empty_book, batches(empty_book.book, 1_000, seed=1, customers=customers))
+    empty_work = batches(empty_book.book, 1_000, seed=1, customers=customers, months=[LOTS])
+    empty = await sustain(bench, empty_book, empty_work)
     await empty_book.close()
     large_book = await prepared(bench.server.owner_url(station.name), station.book)
-    work = batches(large_book.book, 1_000, seed=2, customers=customers, campaign_no=station.campaign_no)
+    work = batches(large_book.book, 1_000, seed=2, customers=customers, campaign_no=station.campaign_no, months=[LOTS])
     large = await sustain(bench, large_book, work)
     await large_book.close()
     return {

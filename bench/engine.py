@@ -136,10 +136,21 @@ def _application(url: str) -> Any:
     return asyncpg.create_pool(url, min_size=1, max_size=1, server_settings={"role": "rewards_application"})
 
 
-def batches(book: Book, size: int, *, seed: int, customers: int, campaign_no: int = CAMPAIGN) -> Iterator[list[GrantOrder]]:
-    """Batches of ``size`` grants, one in ten a duplicate inside its batch, message ids of 36 characters."""
+def batches(
+    book: Book,
+    size: int,
+    *,
+    seed: int,
+    customers: int,
+    campaign_no: int = CAMPAIGN,
+    months: Sequence[int] = range(1, LOTS + 1),
+) -> Iterator[list[GrantOrder]]:
+    """Batches of ``size`` grants, one in ten a duplicate inside its batch, message ids of 36 characters.
+
+    What is granted expires at the end of any of ``months`` from now.
+    """
     source = random.Random(seed)
-    order = _orders(source, customers, campaign_no)
+    order = _orders(source, customers, campaign_no, months)
     while True:
         originals = [order(book) for _ in range(size - round(size * DUPLICATES))]
         batch = originals + [source.choice(originals) for _ in range(size - len(originals))]
@@ -149,13 +160,13 @@ def batches(book: Book, size: int, *, seed: int, customers: int, campaign_no: in
 
 def one_by_one(books: Sequence[Book], count: int, *, seed: int, customers: int) -> list[list[GrantOrder]]:
     """So many grants for each book."""
-    order = _orders(random.Random(seed), customers, CAMPAIGN)
+    order = _orders(random.Random(seed), customers, CAMPAIGN, range(1, LOTS + 1))
     return [[order(book) for _ in range(count)] for book in books]
 
 
-def _orders(source: random.Random, customers: int, campaign_no: int) -> Callable[[Book], GrantOrder]:
+def _orders(source: random.Random, customers: int, campaign_no: int, months: Sequence[int]) -> Callable[[Book], GrantOrder]:
     today = date.today()  # noqa: DTZ011
-    first_months = [month_end(today, months) for months in range(1, LOTS + 1)]
+    last_days = [month_end(today, each) for each in months]
 
     def order(book: Book) -> GrantOrder:
         message_id = str(uuid.UUID(int=source.getrandbits(128)))
@@ -171,7 +182,7 @@ def _orders(source: random.Random, customers: int, campaign_no: int) -> Callable
             window_at=now,
             occurred_at=now,
             details=EventDetails("click", "email", message_id, "", "api", 1, 1, 0),
-            expires_on=source.choice(first_months),
+            expires_on=source.choice(last_days),
             caps=(CapUse(0, today, max_grants=50),),
         )
 

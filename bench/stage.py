@@ -35,6 +35,8 @@ from service.settings import Settings, create_secrets, load_secrets
 
 BRAND = "bench"
 CAMPAIGN = "autumn"
+MONTHS = 12
+"""Of a filled year. Each had a campaign of its own; ``CAMPAIGN`` is the last."""
 _ROOT = Path(__file__).parents[1]
 _PROGRAM = Path(sys.executable).with_name("rewards")
 _START_TIMEOUT_S = 30.0
@@ -185,8 +187,9 @@ class Bench:
             keys = {who: (await create_key(owner, BRAND, who, scopes, "A"))[0] for who, scopes in _KEYS.items()}
             station = Station(name, brand.book, 0, population, keys)
             async with self.api(station) as api:
-                await _create_campaign(api.port, keys["finance"])
-            campaign_no = await owner.fetchval("SELECT campaign_no FROM rewards.campaign")
+                for months_ago in reversed(range(MONTHS)):
+                    await _create_campaign(api.port, keys["finance"], months_ago)
+            campaigns = [row[0] for row in await owner.fetch("SELECT campaign_no FROM rewards.campaign ORDER BY campaign_no")]
             principal = await owner.fetchval("SELECT api_key_id FROM rewards.api_key WHERE name = 'messaging'")
         finally:
             await owner.close()
@@ -196,11 +199,11 @@ class Bench:
             self.server.owner_url(name),
             brand.book,
             population,
-            campaign_no=campaign_no,
+            campaigns=campaigns,
             principal=principal,
             identity_key=load_secrets(self.secrets_file).identity_keys[-1],
         )
-        return msgspec.structs.replace(station, campaign_no=campaign_no)
+        return msgspec.structs.replace(station, campaign_no=campaigns[-1])
 
     @contextlib.asynccontextmanager
     async def api(self, station: Station) -> AsyncGenerator[Process]:
@@ -301,12 +304,12 @@ class Bench:
             await asyncio.sleep(0.02)
 
 
-async def _create_campaign(port: int, key: str) -> None:
+async def _create_campaign(port: int, key: str, months_ago: int) -> None:
     now = datetime.now(UTC)
     campaign = {
-        "id": CAMPAIGN,
+        "id": f"{CAMPAIGN}-{months_ago}" if months_ago else CAMPAIGN,
         "name": "Autumn",
-        "starts_at": now - timedelta(days=30),
+        "starts_at": now - timedelta(days=30 * (1 + months_ago)),
         "ends_at": now + timedelta(days=30),
         "rules": [{"action": "click", "channel": "email", "points": 5}],
         "caps": [{"per": "customer", "window": "day", "max_grants": 50}],

@@ -246,7 +246,8 @@ _CHECKS = {
                 FROM ledger.transfer
                 LEFT JOIN ledger.customer_state AS state
                     ON state.book_id = transfer.book_id AND state.customer = transfer.customer
-                WHERE transfer.book_id = $1 AND transfer.verb = 6 AND transfer.seq = transfer.transaction_id
+                WHERE transfer.book_id = $1 AND transfer.verb = 6
+                    AND coalesce(transfer.transaction_id, transfer.seq) = transfer.seq
             ) AS begun ON begun.seq = redemption.id
         ) AS pair
     """,
@@ -274,7 +275,8 @@ _CHECKS = {
             array_agg('seq ' || step.seq) FILTER (WHERE posted.seq IS NULL)
         FROM ledger.redemption_step AS step
         LEFT JOIN ledger.transfer AS posted
-            ON posted.book_id = step.book_id AND posted.seq = step.seq AND posted.transaction_id = step.seq
+            ON posted.book_id = step.book_id AND posted.seq = step.seq
+            AND coalesce(posted.transaction_id, posted.seq) = step.seq
             AND posted.verb IN (7, 9)
             AND substring(posted.debit FROM 1 FOR 11) = ledger.account_owner_v1(3, step.redemption)
         WHERE step.book_id = $1
@@ -335,7 +337,7 @@ _CHECKS = {
                     min(leg.customer) FILTER (WHERE NOT leg.leaves) AS survivor
                 FROM (
                     SELECT
-                        transfer.transaction_id AS id, transfer.customer, transfer.amount, side.leaves,
+                        coalesce(transfer.transaction_id, transfer.seq) AS id, transfer.customer, transfer.amount, side.leaves,
                         substring(side.account FROM 12) AS kind_class_and_last_day
                     FROM ledger.transfer
                     CROSS JOIN LATERAL (
@@ -375,7 +377,7 @@ _CHECKS = {
                     min(leg.customer) FILTER (WHERE NOT leg.leaves) AS customer
                 FROM (
                     SELECT
-                        transfer.transaction_id AS id, transfer.customer, transfer.amount, side.leaves,
+                        coalesce(transfer.transaction_id, transfer.seq) AS id, transfer.customer, transfer.amount, side.leaves,
                         substring(side.account FROM 12) AS kind_class_and_last_day
                     FROM ledger.transfer
                     CROSS JOIN LATERAL (
@@ -391,8 +393,8 @@ _CHECKS = {
                 FROM ledger.transfer AS merged
                 WHERE merged.book_id = $1 AND merged.customer = part.customer AND merged.verb = 13
                     AND merged.debit = ledger.account_owner_v1(1, part.customer) || part.kind_class_and_last_day
-                    AND merged.transaction_id = (
-                        SELECT max(merge.transaction_id) FROM ledger.transfer AS merge
+                    AND coalesce(merged.transaction_id, merged.seq) = (
+                        SELECT max(coalesce(merge.transaction_id, merge.seq)) FROM ledger.transfer AS merge
                         WHERE merge.book_id = $1 AND merge.customer = part.customer AND merge.verb = 13 AND merge.seq < part.id
                             AND get_byte(merge.debit, 0) = 1
                     )
@@ -402,7 +404,7 @@ _CHECKS = {
             SELECT 'customer ' || spell.customer, spell.points_returned <> coalesce((
                 SELECT sum(returned.amount) FROM ledger.transfer AS returned
                 WHERE returned.book_id = $1 AND returned.customer = spell.customer AND returned.verb = 15
-                    AND returned.transaction_id = spell.until_seq + 1
+                    AND coalesce(returned.transaction_id, returned.seq) = spell.until_seq + 1
                     AND substring(returned.credit FROM 1 FOR 11) = ledger.account_owner_v1(1, spell.customer)
                     AND get_byte(returned.credit, 11) >> 4 = 1
             ), 0)
@@ -441,7 +443,7 @@ _CHECKS = {
                         SELECT FROM ledger.transfer
                         WHERE transfer.book_id = $1 AND transfer.customer = spell.customer AND transfer.seq > spell.from_seq
                             AND transfer.seq <= coalesce(spell.until_seq, 9223372036854775807)
-                            AND (transfer.verb <> 13 OR transfer.transaction_id <> spell.from_seq + 1)
+                            AND (transfer.verb <> 13 OR coalesce(transfer.transaction_id, transfer.seq) <> spell.from_seq + 1)
                     ) AS wrong
             FROM ledger.spell
             JOIN ledger.head ON head.book_id = spell.book_id
@@ -468,8 +470,8 @@ _CHECKS = {
 # then proves nothing, and need not.
 _EVENT_DETAILS = """
     SELECT
-        transfer.seq, transfer.details_hash, event.salt, event.action, event.channel, event.message_id, event.qualifier,
-        event.source, event.principal, event.campaign_version, event.rule, event.metadata
+        transfer.seq, transfer.details_hash, event.salt, event.action, event.channel, event.message_id,
+        coalesce(event.qualifier, ''), event.source, event.principal, event.campaign_version, event.rule, event.metadata
     FROM ledger.transfer
     JOIN ledger.event
         ON event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
@@ -482,7 +484,8 @@ _REDEMPTION_DETAILS = """
         transfer.seq, transfer.details_hash, redemption.salt, redemption.order_ref, redemption.value, redemption.store_id,
         redemption.terminal_id
     FROM ledger.transfer
-    JOIN ledger.redemption ON redemption.book_id = transfer.book_id AND redemption.id = transfer.transaction_id
+    JOIN ledger.redemption
+        ON redemption.book_id = transfer.book_id AND redemption.id = coalesce(transfer.transaction_id, transfer.seq)
     WHERE transfer.book_id = $1 AND transfer.verb = 6 AND transfer.seq > $2
     ORDER BY transfer.seq
     LIMIT $3
@@ -494,11 +497,13 @@ _STEP_DETAILS = """
         transfer.seq, transfer.details_hash, CASE WHEN step.seq IS NULL THEN '\\x' ELSE step.salt END, step.ref, step.store_id,
         step.terminal_id
     FROM ledger.transfer
-    LEFT JOIN ledger.redemption_step AS step ON step.book_id = transfer.book_id AND step.seq = transfer.transaction_id
+    LEFT JOIN ledger.redemption_step AS step
+        ON step.book_id = transfer.book_id AND step.seq = coalesce(transfer.transaction_id, transfer.seq)
     WHERE transfer.book_id = $1 AND transfer.verb IN (7, 9) AND transfer.seq > $2
         AND (transfer.details_hash IS NOT NULL OR step.seq IS NOT NULL)
         AND NOT EXISTS (
-            SELECT FROM ledger.redemption WHERE redemption.book_id = $1 AND redemption.id = transfer.transaction_id
+            SELECT FROM ledger.redemption
+            WHERE redemption.book_id = $1 AND redemption.id = coalesce(transfer.transaction_id, transfer.seq)
         )
     ORDER BY transfer.seq
     LIMIT $3

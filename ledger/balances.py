@@ -64,7 +64,8 @@ WHERE head.book_id = $1 AND head.brand_id = $2
 
 _DECISIONS = """
 WITH part AS (
-    SELECT event.key, event.outcome, event.channel, event.window_at, event.points, event.seq, event.decided_at
+    SELECT event.key, event.outcome, event.channel, event.window_at, event.points, event.seq,
+        event.place, event.decided_at
     FROM ledger.event
     WHERE event.book_id = $1 AND event.campaign_no = $2 AND event.key > $3
     ORDER BY event.key
@@ -78,7 +79,7 @@ SELECT
     coalesce(sum(part.points) FILTER (WHERE counted.is), 0)::bigint AS points,
     (SELECT last.key FROM last) AS last
 FROM part
-CROSS JOIN LATERAL (SELECT CASE part.outcome WHEN 1 THEN part.seq <= $4 ELSE part.decided_at <= $5 END AS is) AS counted
+CROSS JOIN LATERAL (SELECT CASE WHEN part.place IS NULL THEN part.seq <= $4 ELSE part.decided_at <= $5 END AS is) AS counted
 GROUP BY part.outcome, part.channel, hour
 """
 

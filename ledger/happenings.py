@@ -22,10 +22,15 @@ SCANNED = 10_000
 
 _TOLD_BY_THE_LOG = frozenset({GrantOutcome.GRANTED, GrantOutcome.HELD_BACK, GrantOutcome.REJECTED})
 
+# What moved points was decided when the transfer of its seq was posted.
 _EVENT_COLUMNS = """
     event.campaign_no, event.key, event.customer, event.outcome, event.points, event.seq, event.grade::text AS grade,
-    event.window_at, event.decided_at, event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
-    event.qualifier, event.source, event.metadata
+    event.window_at,
+    coalesce(event.decided_at, (
+        SELECT transfer.posted_at FROM ledger.transfer WHERE transfer.book_id = event.book_id AND transfer.seq = event.seq
+    )) AS decided_at,
+    event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
+    coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
 """
 
 # Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
@@ -163,8 +168,8 @@ FROM found
 JOIN ledger.head ON head.book_id = $1 AND head.brand_id = $2
 LEFT JOIN LATERAL (
     SELECT
-        transfer.posted_at, transfer.verb, transfer.amount, transfer.customer, transfer.transaction_id, transfer.debit,
-        transfer.credit
+        transfer.posted_at, transfer.verb, transfer.amount, transfer.customer, transfer.debit, transfer.credit,
+        coalesce(transfer.transaction_id, transfer.seq) AS transaction_id
     FROM ledger.transfer
     WHERE found.place IS NULL AND transfer.book_id = $1 AND transfer.seq = found.seq
     LIMIT 1

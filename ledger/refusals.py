@@ -17,7 +17,8 @@ _PLACES = "SELECT places FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
 _REFUSALS = """
 SELECT
     event.place, event.customer, event.grade::text AS grade, event.window_at, event.campaign_version, event.rule,
-    event.principal, event.action, event.channel, event.message_id, event.qualifier, event.source, event.metadata
+    event.principal, event.action, event.channel, event.message_id,
+    coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
 FROM ledger.event
 JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
 WHERE event.book_id = $1 AND event.place > $4 AND event.place <= $5

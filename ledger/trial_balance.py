@@ -48,7 +48,8 @@ _ACCOUNT_SUMS = "SELECT id, debits, credits FROM ledger.account_sums_v1($1, $2, 
 _TRANSFERS = """
 SELECT
     transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.debit, transfer.credit, transfer.amount,
-    transfer.customer, transfer.campaign_no, transfer.event_key, transfer.transaction_id, transfer.due_at
+    transfer.customer, transfer.campaign_no, transfer.event_key,
+    coalesce(transfer.transaction_id, transfer.seq) AS transaction_id, transfer.due_at
 FROM ledger.transfer
 JOIN ledger.head ON head.book_id = transfer.book_id AND head.brand_id = $2
 WHERE transfer.book_id = $1 AND transfer.seq > $3 AND transfer.seq <= $4

@@ -32,7 +32,7 @@ SELECT
     ($4::text[])[transfer.verb],
     ledger.account_name_v1(transfer.debit, $5::text::jsonb), ledger.account_name_v1(transfer.credit, $5::text::jsonb),
     transfer.amount, transfer.customer, coalesce($6::text::jsonb ->> transfer.campaign_no::text, transfer.campaign_no::text),
-    encode(transfer.event_key, 'hex'), transfer.transaction_id, ledger.rfc3339_v1(transfer.due_at)
+    encode(transfer.event_key, 'hex'), coalesce(transfer.transaction_id, transfer.seq), ledger.rfc3339_v1(transfer.due_at)
 FROM ledger.transfer
 WHERE transfer.book_id = $1::integer AND transfer.seq > $2::bigint AND transfer.seq <= $3::bigint
 ORDER BY transfer.seq

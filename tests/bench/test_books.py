@@ -32,15 +32,18 @@ async def test_a_filled_book_is_sound_and_can_be_posted_to(
 ) -> None:
     brand = await make_brand(owner)
     population = Population(customers=40, grants=2 * LOTS)
-    await fill(database.owner_url, brand.book, population, campaign_no=3, principal=1, identity_key=KEY)
+    await fill(database.owner_url, brand.book, population, campaigns=[2, 3, 5], principal=1, identity_key=KEY)
 
     assert await _violated(owner, brand) == []
-    assert (await ledger.head(brand.book)).seq == 1 + population.transfers
+    assert (await ledger.head(brand.book)).seq == 3 + population.transfers
+    campaigns = await owner.fetch("SELECT campaign_no, count(*), min(seq) FROM ledger.event GROUP BY 1 ORDER BY 1")
+    each = population.transfers // 3
+    assert [tuple(row) for row in campaigns] == [(2, each, 4), (3, each, 4 + each), (5, each, 4 + 2 * each)]
     balance = await ledger.balance(brand.book, 40)
     assert (balance.spendable, len(balance.lots)) == (POINTS * 2 * LOTS, LOTS)
     assert len(await ledger.statement(brand.book, 1, before=None, limit=100)) == 2 * LOTS
     now = datetime.now(UTC)
-    result = await ledger.grant(order(brand.book, customer=40, points=5, campaign_no=3, at=now))
+    result = await ledger.grant(order(brand.book, customer=40, points=5, campaign_no=5, at=now))
     assert result.balance == balance.spendable + 5
     assert await _violated(owner, brand) == []
 
@@ -49,7 +52,7 @@ async def test_dead_lots_are_there_to_be_swept(
     database: Database, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], ledger: Ledger
 ) -> None:
     brand = await make_brand(owner)
-    await fill(database.owner_url, brand.book, Population(customers=20, dead=4), campaign_no=1, principal=1)
+    await fill(database.owner_url, brand.book, Population(customers=20, dead=4), campaigns=[1], principal=1)
 
     assert (await ledger.balance(brand.book, 7)).spendable == POINTS * (LOTS - 4)
     assert await sweep(worker_pool, brand.book, limit=1_000) == 20
@@ -62,7 +65,7 @@ async def test_customers_are_found_under_the_names_that_the_load_calls_them(
     database: Database, owner: asyncpg.Connection[Any]
 ) -> None:
     brand = await make_brand(owner)
-    await fill(database.owner_url, brand.book, Population(customers=12), campaign_no=1, principal=1, identity_key=KEY)
+    await fill(database.owner_url, brand.book, Population(customers=12), campaigns=[1], principal=1, identity_key=KEY)
 
     rows = await owner.fetch("SELECT mac, customer FROM rewards.identity")
     found = {row["mac"]: row["customer"] for row in rows}
@@ -87,5 +90,5 @@ async def test_filling_leaves_the_tables_as_they_were_made(database: Database, o
     """
     before = [await owner.fetchval(described), await owner.fetchval(constrained)]
     brand = await make_brand(owner)
-    await fill(database.owner_url, brand.book, Population(customers=3), campaign_no=1, principal=1, identity_key=KEY)
+    await fill(database.owner_url, brand.book, Population(customers=3), campaigns=[1], principal=1, identity_key=KEY)
     assert [await owner.fetchval(described), await owner.fetchval(constrained)] == before

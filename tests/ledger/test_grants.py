@@ -65,10 +65,10 @@ async def test_a_grant_moves_points_from_the_campaigns_budget_to_the_customers_l
         spendable=5, held=0, pending=0, lots=(Lot(AccountClass.ENGAGEMENT, MARCH, 5),), seq=2
     )
     assert await budget_left(owner, book) == 95
-    event = await owner.fetchrow("SELECT * FROM ledger.event")
+    event = await ledger.event(book, 1, order(book).key)
     assert event is not None
-    assert (event["customer"], event["seq"], event["points"], event["grade"]) == (7, 2, 5, b"B")
-    assert (event["window_at"], event["decided_at"], event["message_id"]) == (NOON, NOON, "message-1")
+    assert (event.customer, event.seq, event.points, event.grade) == (7, 2, 5, "B")
+    assert (event.window_at, event.decided_at, event.message_id, event.qualifier) == (NOON, NOON, "message-1", "")
 
 
 async def test_a_report_of_a_decided_event_gets_the_same_answer_and_writes_nothing(

@@ -65,8 +65,8 @@ BEGIN
         book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, verb, debit, credit
     )
     SELECT
-        p_book_id, v_head.seq + opened.ix, v_head.posted_at, v_head.posted_at, opened.amount, opened.customer, v_head.seq + 1,
-        14, opened.debit, opened.credit
+        p_book_id, v_head.seq + opened.ix, v_head.posted_at, v_head.posted_at, opened.amount, opened.customer,
+        CASE WHEN opened.ix > 1 THEN v_head.seq + 1 END, 14, opened.debit, opened.credit
     FROM unnest(p_customers, p_points, v_debits, v_credits) WITH ORDINALITY AS opened (customer, amount, debit, credit, ix);
 
     INSERT INTO ledger.account AS account (book_id, id, kind, expires_on, debits, credits)

@@ -72,7 +72,7 @@ BEGIN
 
     UPDATE ledger.event
     SET customer = p_customer, outcome = v_outcome, points = CASE WHEN v_outcome IN (1, 6) THEN v_points ELSE 0 END, seq = v_seq,
-        decided_at = p_head.posted_at, grade = p_grade, terms = NULL, place = v_place
+        decided_at = CASE WHEN v_place IS NOT NULL THEN p_head.posted_at END, grade = p_grade, terms = NULL, place = v_place
     WHERE event.book_id = p_head.book_id AND event.campaign_no = p_campaign_no AND event.key = p_key;
     RETURN v_outcome;
 END

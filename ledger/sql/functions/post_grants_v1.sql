@@ -236,7 +236,7 @@ BEGIN
     -- 2. What is decided already.
     SELECT
         array_agg(coalesce(known.outcome, 0::smallint) ORDER BY item.ix),
-        array_agg(coalesce(known.points, 0) ORDER BY item.ix),
+        array_agg(coalesce(known.points, 0)::bigint ORDER BY item.ix),
         array_agg(coalesce(known.seq, 0) ORDER BY item.ix)
     INTO v_known, v_points, v_seq
     FROM (
@@ -525,10 +525,11 @@ BEGIN
     )
     SELECT
         p_book_ids[p_kind_books[item.kind]], p_kind_campaigns[item.kind], item.key, p_wallet_customers[item.wallet], item.seq,
-        item.points, c_epoch + item.window_at * c_microsecond, v_clocks[p_kind_books[item.kind]], item.due_at, p_kind_versions[item.kind],
+        item.points, c_epoch + item.window_at * c_microsecond,
+        CASE WHEN item.place IS NOT NULL THEN v_clocks[p_kind_books[item.kind]] END, item.due_at, p_kind_versions[item.kind],
         p_kind_principals[item.kind], item.outcome, p_kind_rules[item.kind], p_kind_grades[item.kind],
-        p_kind_actions[item.kind], p_kind_channels[item.kind], item.message_id, item.qualifier, p_kind_sources[item.kind],
-        item.metadata, item.salt, CASE item.outcome WHEN 4 THEN item.terms END, item.place
+        p_kind_actions[item.kind], p_kind_channels[item.kind], item.message_id, nullif(item.qualifier, ''),
+        p_kind_sources[item.kind], item.metadata, item.salt, CASE item.outcome WHEN 4 THEN item.terms END, item.place
     FROM (
         SELECT
             unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(v_seq) AS seq,
@@ -542,10 +543,11 @@ BEGIN
     IF v_any_update THEN
         UPDATE ledger.event
         SET customer = p_wallet_customers[item.wallet], seq = item.seq, points = item.points, window_at = c_epoch + item.window_at * c_microsecond,
-            decided_at = v_clocks[p_kind_books[item.kind]], due_at = item.due_at, campaign_version = p_kind_versions[item.kind],
+            decided_at = CASE WHEN item.place IS NOT NULL THEN v_clocks[p_kind_books[item.kind]] END, due_at = item.due_at,
+            campaign_version = p_kind_versions[item.kind],
             principal = p_kind_principals[item.kind], outcome = item.outcome, rule = p_kind_rules[item.kind],
             grade = p_kind_grades[item.kind], action = p_kind_actions[item.kind],
-            channel = p_kind_channels[item.kind], message_id = item.message_id, qualifier = item.qualifier,
+            channel = p_kind_channels[item.kind], message_id = item.message_id, qualifier = nullif(item.qualifier, ''),
             source = p_kind_sources[item.kind], metadata = item.metadata, salt = item.salt, terms = NULL, place = item.place
         FROM (
             SELECT
@@ -565,14 +567,14 @@ BEGIN
         -- 7. The log.
         INSERT INTO ledger.transfer (
             book_id, seq, posted_at, occurred_at, amount,
-            customer, transaction_id, due_at, campaign_no,
+            customer, due_at, campaign_no,
             verb, debit, credit,
             event_key, details_hash
         )
         SELECT
             p_book_ids[p_kind_books[item.kind]], item.seq, v_clocks[p_kind_books[item.kind]],
             c_epoch + item.occurred_at * c_microsecond, item.points,
-            p_wallet_customers[item.wallet], item.seq, CASE item.outcome WHEN 6 THEN item.due_at END, p_kind_campaigns[item.kind],
+            p_wallet_customers[item.wallet], CASE item.outcome WHEN 6 THEN item.due_at END, p_kind_campaigns[item.kind],
             CASE item.outcome WHEN 6 THEN 3 ELSE 2 END, p_budgets[p_kind_budgets[item.kind]], p_lots[item.lot],
             item.key, item.details_hash
         FROM (

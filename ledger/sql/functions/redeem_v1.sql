@@ -525,7 +525,8 @@ BEGIN
                 book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, due_at, verb, debit, credit, details_hash
             )
             SELECT
-                p_book_id, v_seq_before + leg.place, v_clock, v_clock, leg.amount, v_wallets[leg.step], v_firsts[leg.step],
+                p_book_id, v_seq_before + leg.place, v_clock, v_clock, leg.amount, v_wallets[leg.step],
+                nullif(v_firsts[leg.step], v_seq_before + leg.place),
                 v_deadlines[leg.step], leg.verb, leg.debit, leg.credit,
                 CASE WHEN leg.verb <> c_releasing THEN v_hashes[leg.step] END
             FROM (

@@ -124,7 +124,7 @@ BEGIN
             WHERE transfer.verb BETWEEN 6 AND 9
                 AND ledger.account_owner_v1(3, redemption.id)
                     IN (substring(transfer.debit FROM 1 FOR 11), substring(transfer.credit FROM 1 FOR 11))
-            GROUP BY transfer.transaction_id, transfer.verb
+            GROUP BY coalesce(transfer.transaction_id, transfer.seq), transfer.verb
         ) AS operation
         LEFT JOIN LATERAL (
             SELECT step.ref, step.store_id, step.terminal_id

@@ -35,7 +35,7 @@ BEGIN
     )
     SELECT
         p_head.book_id, v_first + leg.ix - 1, p_head.posted_at, p_occurred_at, leg.amount, p_customer,
-        coalesce(p_transaction, v_first), p_due_at,
+        nullif(coalesce(p_transaction, v_first), v_first + leg.ix - 1), p_due_at,
         p_campaign_no, leg.verb, leg.debit, leg.credit,
         p_event_key, p_details_hash
     FROM unnest(p_verbs, p_debits, p_credits, p_amounts) WITH ORDINALITY AS leg (verb, debit, credit, amount, ix);
