@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import click
+import uvloop
 
 from ledger import Ledger
 from service import database
@@ -48,7 +49,8 @@ def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
     os.nice(_NICENESS)
     chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
     try:
-        manifest = asyncio.run(_export(code, chosen, None if cut == NOW else cut, out))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            manifest = runner.run(_export(code, chosen, None if cut == NOW else cut, out))
     except Problem as problem:
         raise click.ClickException(f"--cut {cut}: {problem.detail}") from None
     for file in manifest.files:

@@ -8,15 +8,19 @@ from __future__ import annotations
 import contextlib
 import enum
 import hashlib
+import io
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
 from service.finance import accounts_csv, beancount_journal, hledger_journal, transfers_csv
 from service.finance.book_at_cut import BookAtCut
 from service.finance.totals import Totals, utc
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MANIFEST = "manifest.json"
 
@@ -73,32 +77,47 @@ async def write(book: BookAtCut, formats: Sequence[ExportFormat], directory: Pat
         balanced=len(sums) == 1,
         files=files,
     )
-    with _replacing(directory / MANIFEST) as out:
+    with _replacing(directory / MANIFEST) as (out, _):
         out.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
     return manifest
 
 
 async def _write_file(path: Path, writer: _Writer, book: BookAtCut) -> ExportedFile:
-    with _replacing(path) as out:
+    with _replacing(path) as (out, file):
         totals = await writer(book, out)
-    with path.open("rb") as written:
-        digest = hashlib.file_digest(written, "sha256")
     return ExportedFile(
         name=path.name,
         rows=totals.rows,
         debits=totals.debits,
         credits=totals.credits,
         size_bytes=path.stat().st_size,
-        sha256=digest.hexdigest(),
+        sha256=file.sha256.hexdigest(),
     )
 
 
+class _HashedFile(io.FileIO):
+    """A new file that knows the hash of what was written, so that it need not be read again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w")
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        written = super().write(data)
+        self.sha256.update(memoryview(data)[:written])
+        return written
+
+
 @contextlib.contextmanager
-def _replacing(path: Path) -> Generator[TextIO]:
+def _replacing(path: Path) -> Generator[tuple[TextIO, _HashedFile]]:
     aside = path.with_name(f".{path.name}.partial")
     try:
-        with aside.open("w", encoding="utf-8", newline="\n") as out:
-            yield out
+        with (
+            _HashedFile(aside) as file,
+            io.BufferedWriter(file) as buffered,
+            io.TextIOWrapper(buffered, encoding="utf-8", newline="\n") as out,
+        ):
+            yield out, file
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,10 +1,12 @@
 -- What an account is called in files and answers, from its id: kind, owner, class and last day, with colons between them, and of
 -- these what the kind has. Parts of it under names of their own. Expressions only, so that callers inline them.
 
--- The customer's, campaign's or redemption's number; 0 for the house.
+-- The customer's, campaign's or redemption's number; 0 for the house. Byte by byte: by way of hex digits it took twice as long.
 CREATE OR REPLACE FUNCTION ledger.account_number_v1(p_id bytea) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ('x' || encode(substring(p_id FROM 4 FOR 8), 'hex'))::bit(64)::bigint;
+RETURN (get_byte(p_id, 3)::bigint << 56) | (get_byte(p_id, 4)::bigint << 48) | (get_byte(p_id, 5)::bigint << 40)
+    | (get_byte(p_id, 6)::bigint << 32) | (get_byte(p_id, 7)::bigint << 24)
+    | (get_byte(p_id, 8) << 16) | (get_byte(p_id, 9) << 8) | get_byte(p_id, 10);
 
 CREATE OR REPLACE FUNCTION ledger.account_kind_name_v1(p_id bytea) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
