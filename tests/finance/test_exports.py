@@ -82,9 +82,11 @@ async def test_the_same_cut_makes_the_same_bytes_again_whatever_came_since(
 
 NAMES = [CAMPAIGN, "autumn, 'late', \"2026\"", "+49", "-x", "@sum", "Früchte 🍎; | \\. \\n", " x ", "\\.", '"', "lot:1", "0"]
 """What brands call campaigns."""
+PLAIN_NAMES = [CAMPAIGN, "autumn-2026_b.2", "-x", "lot:1", "0"]
+"""None of these needs quotes, so another format is asked for."""
 
 
-@pytest.mark.parametrize("copied_rows", [1, 7, 20_000])
+@pytest.mark.parametrize(("copied_rows", "names"), [(1, NAMES), (7, NAMES), (20_000, NAMES), (7, PLAIN_NAMES)])
 async def test_the_databases_files_are_those_of_plain_python(
     busy_till: Till,
     at_cut: Callable[..., Any],
@@ -92,9 +94,10 @@ async def test_the_databases_files_are_those_of_plain_python(
     worker_pool: asyncpg.Pool[Any],
     tmp_path: Path,
     copied_rows: int,
+    names: list[str],
 ) -> None:
     till = busy_till
-    for name in NAMES[1:]:
+    for name in names[1:]:
         campaign_no = await owner.fetchval(
             "INSERT INTO rewards.campaign (brand_id, id) VALUES ($1, $2) RETURNING campaign_no", till.book.brand_id, name
         )
@@ -109,7 +112,7 @@ async def test_the_databases_files_are_those_of_plain_python(
         pass
     for at in (cut, await till.ledger.head(till.book)):
         book = await at_cut(at, copied_rows=copied_rows)
-        assert set(NAMES) <= set(book.campaigns.values())
+        assert set(names) == set(book.campaigns.values())
         await bundle.write(book, [ExportFormat.CSV], tmp_path)
         log = await till.ledger.transfers(till.book, after=0, cut=at.seq)
         assert (tmp_path / "transfers.csv").read_bytes() == plain_csv.transfers(log, book.campaigns)
