@@ -6,10 +6,10 @@ from alembic import op
 
 from ledger import schema
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 
 
 def upgrade() -> None:
-    for statement in schema.schema_statements("0009_shorter_rows"):
+    for statement in schema.schema_statements("0010_shorter_rows"):
         op.get_bind().exec_driver_sql(statement)
