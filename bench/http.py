@@ -5,6 +5,7 @@ Both sides take turns, each after a warm-up, with the same client on the same tw
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,12 +14,16 @@ import asyncpg
 import msgspec
 
 from bench.engine import Posting, batches, prepare, settle
-from bench.load import Conversation, Load, drive, percentile, together
+from bench.load import Answer, Conversation, Load, drive, percentile, request, together
 from bench.results import Measured, Turn, rates
 from bench.stage import Bench, Process, Station
 from bench.traffic import Batches, claims, follows, mintings, saying, single_reports
+from service.links.link_tokens import link_keys
+from service.links.schemas import LINKS_MAX
+from service.settings import load_secrets
 
 CLIENTS = 4
+_LOOKS_EVERY_S = 0.005
 Side = Callable[[float], Awaitable[Load]]
 """Makes load for so many seconds."""
 
@@ -196,10 +201,65 @@ async def _mint(api: Process, station: Station, count: int, mode: str) -> list[s
 
     def minting(requests: Iterator[bytes]) -> Conversation:
         for each in requests:
-            _, body = yield each
-            minted = msgspec.json.decode(body, type=_MintedLinks)
-            tokens.extend(link.url.rpartition("/")[2] for link in minted.results)
+            tokens.extend(_tokens_in((yield each)))
 
     shared = mintings(station, count, seed=len(tokens), mode=mode)
     (await drive(api.port, [minting(shared) for _ in range(2)])).expect(200)
     return tokens
+
+
+def _tokens_in(answer: Answer) -> list[str]:
+    minted = msgspec.json.decode(answer[1], type=_MintedLinks)
+    return [link.url.rpartition("/")[2] for link in minted.results]
+
+
+async def links_mint(bench: Bench) -> dict[str, Measured]:
+    """``POST /v1/links``, as many a call as are taken, one client, against as many signatures of tokens of that length.
+
+    A note says how long others wait meanwhile: somebody who asks every few milliseconds whether the process lives.
+    """
+    station = await bench.station("shop", bench.sizes.shop)
+    count = min(LINKS_MAX, bench.sizes.links)
+    signing = link_keys(load_secrets(bench.secrets_file).link_keys).signing
+    turns: list[Turn] = []
+    looks: list[Load] = []
+    async with bench.api(station) as api:
+        for number in range(bench.sizes.turns + 1):
+            # Made before, and looked at after, so that this process does nothing else while it takes times.
+            (minting,) = mintings(station, count, seed=number, at_once=count)
+            answers: list[Answer] = []
+            load, look = await _beside(api, minting, answers)
+            tokens = _tokens_in(answers[0])
+            signed = [token.rpartition(".")[0].encode() for token in tokens]
+            began = time.perf_counter()
+            for each in signed:
+                signing.sign(each)
+            signed_s = time.perf_counter() - began
+            if number:
+                turns.append(Turn(len(tokens), load.seconds, len(signed), signed_s))
+                looks.append(look)
+    waited = together(looks)
+    return {
+        "links_mint": rates(
+            turns,
+            "links/s",
+            f"others waited, ms p50 / p99 / longest: {waited.percentile_ms(50):.1f} / {waited.percentile_ms(99):.1f} / "
+            f"{waited.percentile_ms(100):.1f}",
+        )
+    }
+
+
+async def _beside(api: Process, asked: bytes, answers: list[Answer]) -> tuple[Load, Load]:
+    """Ask once, and until that is answered look again and again whether the process lives: both loads."""
+
+    def asking() -> Conversation:
+        answers.append((yield asked))
+
+    def looking() -> Conversation:
+        while not answers:
+            yield request("GET", "/health/live")
+            yield _LOOKS_EVERY_S
+
+    settle()
+    load, look = await asyncio.gather(drive(api.port, [asking()]), drive(api.port, [looking()]))
+    return load.expect(200), look.expect(200)

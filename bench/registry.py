@@ -30,6 +30,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         partial(http.http_single, connections=256), {"http_single_256": at_least(1.0), "http_single_256_p99": at_most(2.0)}
     ),
     Benchmark(http.http_idle, {"http_idle": at_most(4.0)}),
+    Benchmark(http.links_mint, {"links_mint": None}),
     Benchmark(http.link_claim, {"link_claim": at_least(0.5)}),
     Benchmark(http.link_redirect, {"link_redirect": at_least(0.5)}),
     Benchmark(redemptions.redeem, {"redeem": at_least(0.3)}),

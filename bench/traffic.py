@@ -129,17 +129,17 @@ def _redemption_of(answer: Answer) -> str:
     return body[at : body.index(b'"', at)].decode()
 
 
-def mintings(station: Station, count: int, seed: int = 1, *, mode: str = "page") -> Iterator[bytes]:
-    """Requests that mint ``count`` links, 500 at a time, of messages that were sent an hour ago."""
+def mintings(station: Station, count: int, seed: int = 1, *, mode: str = "page", at_once: int = 500) -> Iterator[bytes]:
+    """Requests that mint ``count`` links, so many at a time, of messages that were sent an hour ago."""
     source = random.Random(seed)
     customers = station.population.customers
     sent_at = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    for start in range(0, count, 500):
+    for start in range(0, count, at_once):
         links = ",".join(
             f'{{"campaign":"{CAMPAIGN}","message_id":"{_fresh()}","customer":{{"id":"'
             f'{customer_id(int(source.random() * customers) + 1)}"}},"action":"click","channel":"email",'
             f'"destination":"https://shop.example/autumn","mode":"{mode}","sent_at":"{sent_at}"}}'
-            for _ in range(min(500, count - start))
+            for _ in range(min(at_once, count - start))
         )
         yield request("POST", "/v1/links", key=station.keys["messaging"], body=f'{{"links":[{links}]}}'.encode())
 
