@@ -47,7 +47,7 @@ from service.natural_batches import NaturalBatches
 from service.problems import Problem
 from service.settings import IdentityKey
 
-REMEMBERED_MAX = 50_000
+REMEMBERED_MAX = 20_000
 """So many names and so many customers, some 400 bytes for one of each: what a process remembers is to fit into its memory."""
 TOGETHER_MAX = 8
 """Look-ups of at most so many names are made together with others that wait; more are a statement of their own anyway."""
