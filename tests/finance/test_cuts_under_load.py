@@ -32,8 +32,16 @@ def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def busy(till: Till, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any]) -> AsyncGenerator[Till]:
-    """A book in which tills never rest, until the test is over."""
+def rounds() -> asyncio.Semaphore:
+    """So many rounds tills may begin. Were they quicker than who reads, there would be more to read each time, without end."""
+    return asyncio.Semaphore(100)
+
+
+@pytest.fixture
+async def busy(
+    till: Till, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], rounds: asyncio.Semaphore
+) -> AsyncGenerator[Till]:
+    """A book in which tills are at work, until the test is over."""
     await till.fund(1_000_000)
     stop = asyncio.Event()
     source = random.Random(7)
@@ -44,7 +52,7 @@ async def busy(till: Till, owner: asyncpg.Connection[Any], worker_pool: asyncpg.
         return None if redemption is None else redemption.redemption
 
     async def post() -> None:
-        while not stop.is_set():
+        while await rounds.acquire() and not stop.is_set():
             alive = [customer for customer in range(1, CUSTOMERS + 1) if customer not in merged]
             customer = source.choice(alive)
             await till.grant(customer, source.randint(20, 90), source.choice([None, month_end(datetime.now(UTC).date(), 2)]))
@@ -84,6 +92,13 @@ async def busy(till: Till, owner: asyncpg.Connection[Any], worker_pool: asyncpg.
             yield till
         finally:
             stop.set()
+            more(rounds, 2)
+
+
+def more(rounds: asyncio.Semaphore, count: int) -> None:
+    """Let tills begin so many rounds more."""
+    for _ in range(count):
+        rounds.release()
 
 
 async def from_the_log(ledger: Ledger, book: Book, cut: Cut) -> list[tuple[bytes, int, int]]:
@@ -101,13 +116,16 @@ def sums_of(report: TrialBalance) -> dict[tuple[object, ...], tuple[int, int]]:
     }
 
 
-async def test_balances_and_trial_balances_at_every_cut_are_what_the_log_adds_up_to(busy: Till) -> None:
+async def test_balances_and_trial_balances_at_every_cut_are_what_the_log_adds_up_to(
+    busy: Till, rounds: asyncio.Semaphore
+) -> None:
     ledger, book = busy.ledger, busy.book
     cuts = [Cut("", 1, datetime.now(UTC))]
     first: dict[int, dict[tuple[object, ...], tuple[int, int]]] = {}
     for _ in range(12):
         cuts.append(await ledger.head(book))
         for cut in cuts[-3:] + cuts[:1]:
+            more(rounds, 10)
             accounts = await from_the_log(ledger, book, cut)
             assert await ledger.account_balances(book, cut) == accounts
             paged = [await ledger.account_balances(book, cut, limit=5)]
@@ -121,10 +139,11 @@ async def test_balances_and_trial_balances_at_every_cut_are_what_the_log_adds_up
 
 
 async def test_an_export_is_what_the_log_adds_up_to(
-    busy: Till, reader_pool: asyncpg.Pool[Any], brand: Brand, engine: Any, tmp_path: Path
+    busy: Till, rounds: asyncio.Semaphore, reader_pool: asyncpg.Pool[Any], brand: Brand, engine: Any, tmp_path: Path
 ) -> None:
     cut = await busy.ledger.head(busy.book)
     for _ in range(5):
+        more(rounds, 40)
         book = BookAtCut(
             log=busy.ledger,
             pool=reader_pool,
