@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import functools
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -31,11 +33,6 @@ _head = struct.Struct(">5i").pack
 _length = functools.cache(struct.Struct(">i").pack)
 
 
-@functools.lru_cache(4_096)
-def _layout(element: str, count: int) -> Callable[..., bytes]:
-    return struct.Struct(f">5i{element * count}").pack
-
-
 class Array(NamedTuple):
     """A kind of array: the domain that the database knows it by, and ``encode`` from values to what is sent.
 
@@ -48,30 +45,34 @@ class Array(NamedTuple):
 
 async def teach(connection: asyncpg.Connection[Any]) -> None:
     """Tell the driver of ``connection`` that these arrays are written already."""
-    for array in ALL:
+    for kind in ALL:
         try:
-            await connection.set_builtin_type_codec(array.domain, schema=_SCHEMA, codec_name="bytea")
+            await connection.set_builtin_type_codec(kind.domain, schema=_SCHEMA, codec_name="bytea")
         except ValueError as unknown:
-            raise LookupError(f"the database has no arrays called {_SCHEMA}.{array.domain}") from unknown
+            raise LookupError(f"the database has no arrays called {_SCHEMA}.{kind.domain}") from unknown
 
 
 def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]:
-    element = f"i{code}"
-    nothing = _head(1, 0, oid, 0, 1)
-    only = _layout(element, 1)
+    only = struct.Struct(f">6i{code}").pack
+    step = 4 + size
 
     def encode(values: Sequence[int]) -> bytes:
         count = len(values)
-        try:
-            if count == 0:
-                return nothing
-            if count == 1:
+        if count == 1:
+            try:
                 return only(1, 0, oid, 1, 1, size, values[0])
-            words = [size] * (2 * count)
-            words[1::2] = values
-            return _layout(element, count)(1, 0, oid, count, 1, *words)
-        except struct.error as error:
-            raise OverflowError(*error.args) from None
+            except struct.error as error:
+                raise OverflowError(*error.args) from None
+        numbers = array(code, values)
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        data = numbers.tobytes()
+        # Byte by byte of all elements at once: a layout for each count would be as large as what it lays out, and kept.
+        elements = bytearray(step * count)
+        elements[3::step] = bytes((size,)) * count
+        for place in range(size):
+            elements[4 + place :: step] = data[place::size]
+        return _head(1, 0, oid, count, 1) + elements
 
     return encode
 
