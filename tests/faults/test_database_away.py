@@ -66,6 +66,19 @@ class Service:
         answer = httpx.request(method, f"http://127.0.0.1:{self.port}{path}", json=body, headers=headers, timeout=60)
         return answer.raise_for_status().json()
 
+    def open_campaign(self, *, channel: str, points: int, budget: int) -> None:
+        """Create and fund the campaign ``autumn``, which pays for clicks in one channel."""
+        now = datetime.now(UTC)
+        campaign = {
+            "id": "autumn",
+            "name": "Autumn",
+            "starts_at": (now - timedelta(days=1)).isoformat(),
+            "ends_at": (now + timedelta(days=1)).isoformat(),
+            "budget": budget,
+            "rules": [{"action": "click", "channel": channel, "points": points, "min_evidence": "C"}],
+        }
+        self.call("admin", "POST", "/v1/campaigns", campaign)
+
     def start_api(self) -> None:
         self.api = self._serve()
 
@@ -130,16 +143,8 @@ def test_everybody_is_redirected_and_every_act_is_paid_once(service: Service) ->
 
 
 def _minted(service: Service) -> list[Click]:
+    service.open_campaign(channel="sms", points=POINTS, budget=POINTS * CLICKS)
     now = datetime.now(UTC)
-    campaign = {
-        "id": "autumn",
-        "name": "Autumn",
-        "starts_at": (now - timedelta(days=1)).isoformat(),
-        "ends_at": (now + timedelta(days=1)).isoformat(),
-        "budget": POINTS * CLICKS,
-        "rules": [{"action": "click", "channel": "sms", "points": POINTS, "min_evidence": "C"}],
-    }
-    service.call("admin", "POST", "/v1/campaigns", campaign)
     items: list[dict[str, Any]] = [
         {
             "campaign": "autumn",

@@ -41,16 +41,7 @@ def service() -> Generator[Service]:
         links_at = f"https://localhost:{service.port}"
         brand = service.call("admin", "GET", "/v1/brand")
         service.call("admin", "PUT", "/v1/brand", brand | {"link_base_url": links_at})
-        now = datetime.now(UTC)
-        campaign = {
-            "id": "autumn",
-            "name": "Autumn",
-            "starts_at": (now - timedelta(days=1)).isoformat(),
-            "ends_at": (now + timedelta(days=1)).isoformat(),
-            "budget": 1_000,
-            "rules": [{"action": "click", "channel": "email", "points": POINTS, "min_evidence": "C"}],
-        }
-        service.call("admin", "POST", "/v1/campaigns", campaign)
+        service.open_campaign(channel="email", points=POINTS, budget=1_000)
         yield service
         service.api.terminate()
         assert service.api.wait(30) == 0

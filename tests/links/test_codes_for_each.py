@@ -18,6 +18,7 @@ from service.links.link_host import LinkHost
 from service.links.qr_codes import qr_code
 from service.links.screens import CLAIMED_WITHIN_S, Screen
 from tests.api_fixtures import BASE_URL, Api
+from tests.links.campaigns import make_campaign
 from tests.links.conftest import EMAIL, Links
 from tests.links.test_code_batches import claim, codes_of, enter, make_batch
 from tests.links.test_visits import headline, without_nonce
@@ -64,17 +65,14 @@ async def test_the_page_asks_everybody_and_tells_nobody_who_was_there(links: Lin
 
 
 async def test_a_budget_and_a_cap_hold_for_a_code_for_each(links: Links) -> None:
-    now = datetime.now(UTC)
-    campaign = {
-        "id": "posters",
-        "name": "Posters",
-        "starts_at": (now - timedelta(days=1)).isoformat(),
-        "ends_at": (now + timedelta(days=30)).isoformat(),
-        "budget": 20,
-        "caps": [{"per": "customer", "window": "day", "max_grants": 1}],
-        "rules": [{"action": "scan", "channel": "print", "points": 10}],
-    }
-    (await links.api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
+    await make_campaign(
+        links.api.client("admin"),
+        id="posters",
+        name="Posters",
+        budget=20,
+        caps=[{"per": "customer", "window": "day", "max_grants": 1}],
+        rules=[{"action": "scan", "channel": "print", "points": 10}],
+    )
     made = await make_batch(links.api, id="p", campaign="posters", action="scan", channel="print", codes=2, pays="each")
     made.raise_for_status()
     first, second = await codes_of(links.api, "p")
