@@ -98,7 +98,7 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
     The clock is looked at last: only what is ours can be expired.
     """
     try:
-        payload = _payload_of(signed_payload(token, keys.verifying, TYPE))
+        payload = _payload_of(signed_payload(token, keys.honoured, TYPE))
     except (ValueError, LinkRefused):
         raise PageClosed(LinkRefusal.FORGED) from None
     if payload.aud not in hosts or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:

@@ -195,7 +195,7 @@ def _signed_by_a_stranger(**header: Any) -> str:
     )
 
 
-_public: Ed25519PublicKey = KEYS.verifying[KEY.kid]
+_public: Ed25519PublicKey = KEYS.honoured[KEY.kid].public_key()
 _jwk = link_tokens.jwks(KEYS)["keys"][1]
 _body, _signature = TOKEN.rsplit(".", 1)
 
@@ -277,6 +277,36 @@ def test_a_forged_token_is_forged_and_nothing_more(forgery: str) -> None:
     with pytest.raises(LinkRefused) as refused:
         verify(FORGERIES[forgery]())
     assert (refused.value.refusal, refused.value.claims) == (LinkRefusal.FORGED, None)
+
+
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+"""Of the group in which Ed25519 computes (RFC 8032, 5.1)."""
+
+
+def test_of_signatures_that_the_public_key_accepts_only_the_one_we_make_is_ours() -> None:
+    seed = hashlib.sha512(KEY.private_key).digest()
+    # What a key's public half is made of is as good a nonce as any other.
+    other = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    commitment = other.public_key().public_bytes_raw()
+    nonce = _clamped(hashlib.sha512(bytes(32)).digest())
+    challenge = int.from_bytes(hashlib.sha512(commitment + _public.public_bytes_raw() + _body.encode()).digest(), "little")
+    answer = (nonce + challenge * _clamped(seed)) % _ORDER
+    second = commitment + answer.to_bytes(32, "little")
+    _public.verify(second, _body.encode())
+    with pytest.raises(LinkRefused):
+        verify(f"{_body}.{encode(second)}")
+
+
+def _clamped(hashed: bytes) -> int:
+    return int.from_bytes(hashed[:32], "little") & ((1 << 254) - 8) | 1 << 254
+
+
+def test_a_signature_with_any_bit_changed_is_none() -> None:
+    signature = base64.urlsafe_b64decode(_signature + "==")
+    for bit in range(8 * len(signature)):
+        changed = (int.from_bytes(signature, "big") ^ 1 << bit).to_bytes(len(signature), "big")
+        with pytest.raises(LinkRefused):
+            verify(f"{_body}.{encode(changed)}")
 
 
 def test_the_helper_signs_what_we_accept() -> None:

@@ -107,7 +107,7 @@ async def test_a_forged_token_is_looked_up_nowhere_and_all_look_alike(links: Lin
     payload = jwt.decode(path.removeprefix("/r/"), options={"verify_signature": False})
     keys = links.api.app.state.link_host.keys
     stranger = Ed25519PrivateKey.generate()
-    public = keys.verifying[keys.kid].public_bytes_raw()
+    public = keys.honoured[keys.kid].public_key().public_bytes_raw()
 
     def signed(key: Any, algorithm: str = "EdDSA", **changed: Any) -> str:
         return "/r/" + jwt.encode(payload, key, algorithm=algorithm, headers={**header, **changed})
@@ -263,7 +263,7 @@ async def test_what_is_over_says_so_after_the_signature_was_checked(
     [path, code] = await paths(links)
     ours = link_tokens.verify(path.removeprefix("/r/"), host.keys, hosts=[host.host], now=0)
     over = msgspec.structs.replace(ours, issued_at=1, sent_at=1, expires_at=2)
-    stranger = msgspec.structs.replace(host.keys, signing=Ed25519PrivateKey.generate())
+    stranger = link_tokens.LinkKeys(host.keys.kid, {host.keys.kid: Ed25519PrivateKey.generate()})
     assert (await links.api.client(None).get("/r/" + link_tokens.sign(over, host.keys))).status_code == 410
     page, asked = await statements_for(monkeypatch, links, "/r/" + link_tokens.sign(over, stranger))
     assert (page.status_code, asked) == (404, [])
