@@ -293,7 +293,7 @@ class EmbeddedPostgres:
     def _settings(self, port: int) -> dict[str, str]:
         memory = _memory_bytes()
         free = shutil.disk_usage(self.directory).free
-        shared_buffers = 64 * MIB if self._small else min(max(memory // 4, 32 * MIB), GIB)
+        shared_buffers = 64 * MIB if self._small else min(max(memory // 4, 32 * MIB), 4 * GIB)
         max_wal_size = GIB if self._small else min(max(free // 10, GIB), 16 * GIB)
         return {
             "listen_addresses": "127.0.0.1",

@@ -25,7 +25,7 @@ _WHO = """
     CASE WHEN survivor.absorbed > 0 THEN ARRAY(
         SELECT member.customer FROM rewards.customer AS member
         WHERE member.merged_into = survivor.customer ORDER BY member.customer
-    ) ELSE '{}' END AS former,
+    ) END AS former,
     survivor.verified,
     survivor.generation,
     CASE WHEN survivor.parted THEN ARRAY(
@@ -43,27 +43,31 @@ _WHO = """
         ) AS now
         WHERE now.survivor <> survivor.customer
         ORDER BY once.other
-    ) ELSE '{}' END AS past
+    ) END AS past
 """
-_SURVIVOR = """
+# Who was never merged, as nearly everybody, is her own survivor, and is not looked up a second time.
+_STANDS = "customer, {0}.confirmed, {0}.absorbed, {0}.verified, {0}.refused, {0}.generation, {0}.parted"
+_SURVIVOR = f"""
 CROSS JOIN LATERAL (
-    SELECT final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted
-    FROM rewards.customer AS final
-    WHERE final.customer = coalesce(numbered.merged_into, numbered.customer)
+    SELECT numbered.{_STANDS.format("numbered")} WHERE numbered.merged_into IS NULL
+    UNION ALL
+    SELECT final.{_STANDS.format("final")} FROM rewards.customer AS final WHERE final.customer = numbered.merged_into
     OFFSET 0
 ) AS survivor
 """
 _NAMED = f"""
-FROM unnest($1::bytea[]) AS wanted (mac)
+FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted (mac, place)
 CROSS JOIN LATERAL (
     SELECT identity.customer, identity.verified_by FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0
 ) AS attached
 CROSS JOIN LATERAL (
-    SELECT customer.customer, customer.merged_into FROM rewards.customer WHERE customer.customer = attached.customer OFFSET 0
+    SELECT customer.merged_into, customer.{_STANDS.format("customer")}
+    FROM rewards.customer WHERE customer.customer = attached.customer
+    OFFSET 0
 ) AS numbered
 {_SURVIVOR}
 """
-_BY_MAC = f"SELECT wanted.mac, {_WHO} {_NAMED}"
+_BY_MAC = f"SELECT wanted.place, {_WHO} {_NAMED}"
 _BY_MAC_AND_PROOF = f"SELECT wanted.mac, attached.verified_by IS NOT NULL AS proved, {_WHO} {_NAMED}"
 _BY_NUMBER = f"""
 SELECT {_WHO}
@@ -231,7 +235,8 @@ async def find_stored(
     connection: Connection | asyncpg.Pool[Any] | KeptConnection, macs: Collection[bytes]
 ) -> dict[bytes, Known]:
     """Whom each of ``macs`` names that is stored."""
-    return {mac: _known(*who) for mac, *who in await connection.fetch(_BY_MAC, sorted(macs))}
+    wanted = sorted(macs)
+    return {wanted[place - 1]: _known(*who) for place, *who in await connection.fetch(_BY_MAC, wanted)}
 
 
 def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Found:
@@ -390,9 +395,9 @@ def _known(
     customer: int,
     confirmed: bool,
     refused: str | None,
-    former: Sequence[int],
+    former: Sequence[int] | None,
     verified: bool,
     generation: int,
-    past: Sequence[int],
+    past: Sequence[int] | None,
 ) -> Known:
-    return Known(customer, confirmed, tuple(former), named, generation, tuple(past), verified, refused_of(refused))
+    return Known(customer, confirmed, tuple(former or ()), named, generation, tuple(past or ()), verified, refused_of(refused))

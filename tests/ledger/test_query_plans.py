@@ -279,3 +279,27 @@ async def test_a_till_reads_a_few_rows_though_the_tables_were_empty_when_it_bega
     await transaction.rollback()
     assert rows["redemption"] < 20  # hers and, while nobody has tidied up, those of before
     assert sum(rows.values()) < 80
+
+
+async def test_who_has_a_hold_is_read_by_that_hold_though_the_tables_were_empty_when_it_began(
+    owner: asyncpg.Connection[Any],
+) -> None:
+    """Her balance, what she can spend, and what is due of hers: of a hundred open holds only hers is looked at."""
+    book = await make_book(owner)
+    customers = range(1, 101)
+    await post_grants(owner, [order(book, customer=customer, points=50, unlimited=True) for customer in customers])
+    await post_redemptions(owner, [authorize(book, customer, 1) for customer in customers])
+    await owner.execute("UPDATE ledger.redemption SET deadline = deadline - interval '1 year'")
+    await owner.execute("UPDATE ledger.customer_state SET hold_until = hold_until - interval '1 year'")
+    for read in (
+        "SELECT * FROM ledger.balances_v1($1, $2, ARRAY[50])",
+        "SELECT * FROM ledger.spendable_now_v1($1, $2, ARRAY[50])",
+        "SELECT ledger.post_due_v1(head, 50) FROM ledger.head WHERE head.book_id = $1 AND head.brand_id = $2",
+    ):
+        await owner.execute("SELECT pg_stat_force_next_flush()")  # what was read so far is not counted below
+        transaction = owner.transaction()
+        await transaction.start()
+        await owner.fetch(read, book.book_id, book.brand_id)
+        rows = {row["relname"]: row["rows"] for row in await owner.fetch(_READ)}
+        await transaction.rollback()
+        assert 0 < rows["redemption"] < 10, read

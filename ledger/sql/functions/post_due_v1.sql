@@ -25,13 +25,18 @@ BEGIN
         RETURN 0;
     END IF;
     FOR v_hold IN
-        SELECT redemption.id, redemption.deadline
-        FROM ledger.redemption
-        WHERE redemption.book_id = p_head.book_id
-            AND redemption.customer = p_customer
-            AND redemption.closed_at IS NULL
-            AND redemption.deadline <= p_head.posted_at
-        ORDER BY redemption.deadline, redemption.id
+        SELECT hold.id, hold.deadline
+        FROM (
+            SELECT redemption.id, redemption.deadline
+            FROM ledger.redemption
+            WHERE redemption.book_id = p_head.book_id
+                AND redemption.customer BETWEEN p_customer AND p_customer  -- see redeem_v1
+                AND redemption.closed_at IS NULL
+            ORDER BY redemption.customer
+            OFFSET 0
+        ) AS hold
+        WHERE hold.deadline <= p_head.posted_at
+        ORDER BY hold.deadline, hold.id
     LOOP
         v_posted := v_posted + ledger.release_hold_v1(
             p_head, p_customer, v_hold.id, (v_hold.deadline AT TIME ZONE p_head.time_zone)::date, NULL);

@@ -45,12 +45,6 @@ BEGIN
         head.seq
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
-    CROSS JOIN LATERAL (
-        SELECT EXISTS (
-            SELECT FROM ledger.redemption AS hold
-            WHERE hold.book_id = head.book_id AND hold.closed_at IS NULL AND hold.deadline <= clock.at
-        ) AS holds OFFSET 0
-    ) AS timed_out
     CROSS JOIN LATERAL jsonb_array_elements(p_items::jsonb) WITH ORDINALITY AS listed (item, place)
     CROSS JOIN LATERAL (
         SELECT
@@ -60,7 +54,7 @@ BEGIN
         OFFSET 0
     ) AS item
     LEFT JOIN LATERAL (
-        SELECT state.frozen, state.generation
+        SELECT state.frozen, state.generation, state.hold_until
         FROM ledger.customer_state AS state
         WHERE state.book_id = head.book_id AND state.customer = item.customer
         LIMIT 1
@@ -155,7 +149,7 @@ BEGIN
     ) AS decided
     CROSS JOIN LATERAL ledger.spendable_v1(
         head.book_id, item.customer, clock.at, (clock.at AT TIME ZONE head.time_zone)::date, head.time_zone, head.grace_days,
-        timed_out.holds
+        state.hold_until <= clock.at
     ) AS spendable
     WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id
     ORDER BY listed.place;

@@ -13,18 +13,12 @@ BEGIN
     SELECT spendable.points, head.seq, state.moved_to, coalesce(state.generation, 0)
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
-    CROSS JOIN LATERAL (
-        SELECT EXISTS (
-            SELECT FROM ledger.redemption AS hold
-            WHERE hold.book_id = head.book_id AND hold.closed_at IS NULL AND hold.deadline <= clock.at
-        ) AS holds OFFSET 0
-    ) AS due
     CROSS JOIN LATERAL unnest(p_customers) WITH ORDINALITY AS wanted (customer, place)
+    LEFT JOIN ledger.customer_state AS state ON state.book_id = head.book_id AND state.customer = wanted.customer
     CROSS JOIN LATERAL ledger.spendable_v1(
         head.book_id, wanted.customer, clock.at, (clock.at AT TIME ZONE head.time_zone)::date, head.time_zone, head.grace_days,
-        due.holds
+        state.hold_until <= clock.at
     ) AS spendable
-    LEFT JOIN ledger.customer_state AS state ON state.book_id = head.book_id AND state.customer = wanted.customer
     WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id
     ORDER BY wanted.place;
 END

@@ -1,5 +1,6 @@
 -- What a customer can spend: open lots, and what timed-out holds give back that no posting has given back yet.
--- Returns one row. Locks nothing. p_any_due says whether the book has timed-out holds at all; mostly it has none.
+-- Returns one row. Locks nothing. p_any_due says whether she may have timed-out holds at all (customer_state.hold_until); mostly
+-- she has none.
 --
 -- A timed-out hold is released as of its deadline: points go to the lot they came from, or, if that was dead by
 -- then, to one that lasts the book's grace from the deadline. So a late sweeper changes nothing.
@@ -26,15 +27,20 @@ AS $function$
         )
         + CASE WHEN p_any_due THEN (
             SELECT coalesce(sum(held.credits - held.debits), 0)
-            FROM ledger.redemption AS hold
+            FROM (
+                SELECT redemption.id, redemption.deadline
+                FROM ledger.redemption
+                WHERE redemption.book_id = p_book_id
+                    AND redemption.customer BETWEEN p_customer AND p_customer  -- see redeem_v1
+                    AND redemption.closed_at IS NULL
+                ORDER BY redemption.customer
+                OFFSET 0
+            ) AS hold
             JOIN ledger.account AS held
-                ON held.book_id = hold.book_id
+                ON held.book_id = p_book_id
                 AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
                 AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
-            WHERE hold.book_id = p_book_id
-                AND hold.customer = p_customer
-                AND hold.closed_at IS NULL
-                AND hold.deadline <= p_clock
+            WHERE hold.deadline <= p_clock
                 AND CASE
                     WHEN held.expires_on >= (hold.deadline AT TIME ZONE p_time_zone)::date THEN held.expires_on
                     ELSE (hold.deadline AT TIME ZONE p_time_zone)::date + p_grace_days
