@@ -10,6 +10,7 @@ can leave out customers and caps, which a ledger without balances in its answers
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import itertools
 import random
@@ -28,12 +29,12 @@ from bench.server import Server
 from ledger import (
     Book,
     CapUse,
-    EventDetails,
     Fund,
     Grade,
     GrantOrder,
     GrantOutcome,
     GrantResult,
+    GrantTerms,
     Ledger,
     event_key,
     month_end,
@@ -167,23 +168,23 @@ def one_by_one(books: Sequence[Book], count: int, *, seed: int, customers: int) 
 def _orders(source: random.Random, customers: int, campaign_no: int, months: Sequence[int]) -> Callable[[Book], GrantOrder]:
     today = date.today()  # noqa: DTZ011
     last_days = [month_end(today, each) for each in months]
+    caps = (CapUse(0, today, max_grants=50),)
+
+    @functools.cache
+    def terms(book: Book, expires_on: date) -> GrantTerms:
+        return GrantTerms(book, campaign_no, 5, Grade.B, "click", "email", "api", 1, 1, 0, expires_on, caps=caps)
 
     def order(book: Book) -> GrantOrder:
         message_id = str(uuid.UUID(int=source.getrandbits(128)))
         customer = source.randrange(1, customers + 1)
         now = datetime.now(UTC)
         return GrantOrder(
-            book=book,
-            campaign_no=campaign_no,
+            terms=terms(book, source.choice(last_days)),
             key=event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action="click"),
             customer=customer,
-            points=5,
-            grade=Grade.B,
+            message_id=message_id,
             window_at=now,
             occurred_at=now,
-            details=EventDetails("click", "email", message_id, "", "api", 1, 1, 0),
-            expires_on=source.choice(last_days),
-            caps=(CapUse(0, today, max_grants=50),),
         )
 
     return order

@@ -63,7 +63,7 @@ def compared(ours: list[Load], reference: list[Load], unit: str) -> Measured:
     return rates(
         turns,
         unit,
-        f"the client took {all_ours.client_share:.0%} of a core, and {all_theirs.client_share:.0%} against the reference",
+        f"of a core: {all_ours.shares}; against the reference: {all_theirs.shares}",
         f"ms p50 / p99: {all_ours.percentile_ms(50):.2f} / {all_ours.percentile_ms(99):.2f}, "
         f"the reference {all_theirs.percentile_ms(50):.2f} / {all_theirs.percentile_ms(99):.2f}",
     )
@@ -105,7 +105,7 @@ async def http_batch(bench: Bench) -> dict[str, Measured]:
         "http_batch": rates(
             turns,
             "grants/s",
-            f"the client took {whole.client_share:.0%} of a core",
+            f"of a core: {whole.shares}",
             f"ms a call, p50 / p99: {whole.percentile_ms(50):.1f} / {whole.percentile_ms(99):.1f}",
         )
     }

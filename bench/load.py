@@ -2,7 +2,7 @@
 
 What a connection says is a generator, a conversation: it yields a request's bytes and is sent the answer, ``(status, body)``.
 It may yield a number instead, which is a rest in seconds. Nothing is allocated for a request but the request itself, so that
-the client takes as little as it can of the processors that it shares with what it measures; `Load.client_share` says how much.
+the client takes as little as it can of the processors that it shares with what it measures; `Load.shares` says by how much.
 
     drive       so many connections, each as fast as it is answered, for a time or until nothing is left to say
     drive_at    so many requests a second, whether they are answered or not
@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
+import os
 import time
 from array import array
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -25,6 +28,7 @@ Conversation = Generator[bytes | float, Answer, None]
 
 HOST = "127.0.0.1"
 _PATIENCE_S = 60.0
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class LoadFailed(Exception):
@@ -39,7 +43,8 @@ class Load(msgspec.Struct):
     refusals_s: array[float] = msgspec.field(default_factory=lambda: array("d"))
     """The times of what was answered with 503, which are not among the others."""
     seconds: float = 0.0
-    client_s: float = 0.0
+    processor_ms: collections.Counter[str] = msgspec.field(default_factory=collections.Counter[str])
+    """What was taken of processors meanwhile: by the client, what it asked, and the database."""
     example: bytes = b""
     """Of an answer that is no success."""
     unsent: int = 0
@@ -51,9 +56,10 @@ class Load(msgspec.Struct):
         return sum(self.statuses.values())
 
     @property
-    def client_share(self) -> float:
-        """How much of one processor the client took."""
-        return self.client_s / self.seconds if self.seconds else 0.0
+    def shares(self) -> str:
+        """How much of one processor each took."""
+        took = ((who, ms / 1_000 / self.seconds) for who, ms in self.processor_ms.items() if self.seconds)
+        return ", ".join(f"{who} {share:.0%}" for who, share in took if share >= 0.005)
 
     def percentile_ms(self, percent: float) -> float:
         """The time within which so many percent were answered."""
@@ -73,6 +79,26 @@ class Load(msgspec.Struct):
         return self
 
 
+def processor_ms() -> collections.Counter[str]:
+    """Milliseconds of processors taken so far: by this process, by the database under it, by what else it started."""
+    parents: dict[int, int] = {}
+    taken: dict[int, tuple[str, int]] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            name, _, fields = file.read_text().partition("(")[2].rpartition(") ")
+            state = fields.split()
+            parents[int(file.parent.name)] = int(state[1])
+            taken[int(file.parent.name)] = name, (int(state[11]) + int(state[12])) * 1_000 // _TICKS_A_SECOND
+    whose: collections.Counter[str] = collections.Counter({"client": round(time.process_time() * 1_000)})
+    for pid, (name, ms) in taken.items():
+        ancestor = pid
+        while (ancestor := parents.get(ancestor, 0)) > 1:
+            if ancestor == os.getpid():
+                whose["PostgreSQL" if name == "postgres" else "process"] += ms
+                break
+    return whose
+
+
 def percentile(values: array[float] | list[float], percent: float) -> float:
     """The value that ``percent`` of ``values`` do not exceed."""
     ordered = sorted(values)
@@ -87,7 +113,7 @@ def together(loads: list[Load]) -> Load:
         whole.latencies_s.extend(load.latencies_s)
         whole.refusals_s.extend(load.refusals_s)
         whole.seconds += load.seconds
-        whole.client_s += load.client_s
+        whole.processor_ms.update(load.processor_ms)
         whole.example = whole.example or load.example
         whole.unsent += load.unsent
     return whole
@@ -198,7 +224,7 @@ async def drive(port: int, conversations: list[Conversation], *, seconds: float 
 
     connections = [await _connect(port, answered, lost) for _ in conversations]
     try:
-        started, busy = time.perf_counter(), time.process_time()
+        started, before = time.perf_counter(), processor_ms()
         deadline = started + (seconds or 0.0)
         for connection, conversation in zip(connections, conversations, strict=True):
             connection.conversation = conversation
@@ -206,7 +232,7 @@ async def drive(port: int, conversations: list[Conversation], *, seconds: float 
             go_on(connection, next)
         await asyncio.wait_for(done, None if seconds is None else seconds + _PATIENCE_S)
         load.seconds = time.perf_counter() - started
-        load.client_s = time.process_time() - busy
+        load.processor_ms = processor_ms() - before
     finally:
         for connection in connections:
             connection.conversation = None
@@ -238,7 +264,7 @@ async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds
         for _ in range(connections_max):
             connections.append(await _connect(port, answered, lost))  # noqa: PERF401 - each must be closed if the next fails
         idle.extend(connections)
-        started, busy = time.perf_counter(), time.process_time()
+        started, before = time.perf_counter(), processor_ms()
         due = 0
         while (now := time.perf_counter() - started) < seconds and not broken:
             wanted = int(now * rate)
@@ -252,7 +278,7 @@ async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds
         while len(idle) < len(connections) and time.perf_counter() < patience and not broken:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         load.seconds = time.perf_counter() - started
-        load.client_s = time.process_time() - busy
+        load.processor_ms = processor_ms() - before
         if broken or len(idle) < len(connections):
             raise LoadFailed(broken[0] if broken else f"{len(connections) - len(idle)} requests were never answered")
     finally:

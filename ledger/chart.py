@@ -75,23 +75,18 @@ def account_id(
     expires_on: date | None = None,
 ) -> bytes:
     """The 16 bytes of an account."""
+    return owner(tag, number) + tail(kind, account_class, expires_on)
+
+
+def tail(kind: Kind, account_class: AccountClass, expires_on: date | None) -> bytes:
+    """The 5 bytes that follow the owner."""
     last_day = _NEVER if expires_on is None else (expires_on.toordinal() - _EPOCH_ORDINAL).to_bytes(4, "big")
-    return bytes((tag, 0, 0)) + number.to_bytes(8, "big") + bytes((kind << 4 | account_class,)) + last_day
+    return bytes((kind << 4 | account_class,)) + last_day
 
 
 def budget(campaign_no: int, *, unlimited: bool = False) -> bytes:
     """A campaign's budget."""
     return account_id(OwnerTag.CAMPAIGN, campaign_no, Kind.UNLIMITED_BUDGET if unlimited else Kind.BUDGET)
-
-
-def lot(customer: int, account_class: AccountClass, expires_on: date | None) -> bytes:
-    """A customer's points of one class with one last day."""
-    return account_id(OwnerTag.CUSTOMER, customer, Kind.LOT, account_class, expires_on)
-
-
-def pending(customer: int, account_class: AccountClass) -> bytes:
-    """A customer's points of one class that are held back until somebody approves."""
-    return account_id(OwnerTag.CUSTOMER, customer, Kind.PENDING, account_class)
 
 
 def describe_account(account: bytes) -> AccountName:

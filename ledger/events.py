@@ -11,6 +11,7 @@ change of this one.
 
 from __future__ import annotations
 
+import functools
 from hashlib import blake2b
 
 KEY_BYTES = 16
@@ -18,11 +19,23 @@ KEY_BYTES = 16
 
 def event_key(*, campaign_no: int, message_id: str, customer: int, action: str, qualifier: str = "") -> bytes:
     """The key of one customer's act on one message. ``qualifier`` is computed from the rule, never sent by a reporter."""
-    digest = blake2b(digest_size=KEY_BYTES)
-    for field in ("1", str(campaign_no), f"m:{message_id}", str(customer), action, qualifier):
-        encoded = field.encode()
-        digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return digest.digest()
+    event = _field(f"m:{message_id}") + _field(str(customer))
+    return blake2b(_of_campaign(campaign_no) + event + _of_act(action, qualifier), digest_size=KEY_BYTES).digest()
+
+
+def _field(text: str) -> bytes:
+    encoded = text.encode()
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+@functools.lru_cache(4_096)
+def _of_campaign(campaign_no: int) -> bytes:
+    return _field("1") + _field(str(campaign_no))
+
+
+@functools.lru_cache(4_096)
+def _of_act(action: str, qualifier: str) -> bytes:
+    return _field(action) + _field(qualifier)
 
 
 def proof_key(*, campaign_no: int, message_id: str, customer: int) -> bytes:

@@ -170,10 +170,12 @@ class GroupCommit(Generic[Item, Result]):
         if self._waiting + len(items) > self._items_max or expected_wait_s > self._wait_max_s:
             raise Overloaded(retry_after_s=max(1, round(expected_wait_s)))
         ticket: _Ticket[Result] = _Ticket(len(items))
+        book: Book | None = None
+        queue: deque[_Waiting[Item, Result]] = deque()
         for index, item in enumerate(items):
-            queue = self._books.get(item.book.book_id)
-            if queue is None:
-                queue = self._books[item.book.book_id] = deque()
+            if item.book is not book:
+                book = item.book
+                queue = self._books.setdefault(book.book_id, deque())
             queue.append((item, ticket, index))
         self._waiting += len(items)
         self._arrived.set()
@@ -201,8 +203,7 @@ class GroupCommit(Generic[Item, Result]):
                 _give_out(last, answers)
                 last, answers = [], []
                 await self._let_pass(other)
-            batch = self._take()
-            self._posting = frozenset(item.book.book_id for item, _, _ in batch)
+            batch, self._posting = self._take()
             started = time.perf_counter()
             posting = self._begin([item for item, _, _ in batch])
             await asyncio.sleep(0)
@@ -256,21 +257,23 @@ class GroupCommit(Generic[Item, Result]):
             return self._ready[1]
         return self._prepare(items)
 
-    def _take(self) -> list[_Waiting[Item, Result]]:
-        """The next batch: round robin over the books, in order of arrival within each."""
+    def _take(self) -> tuple[list[_Waiting[Item, Result]], frozenset[int]]:
+        """The next batch, and of which books it is: round robin over the books, in order of arrival within each."""
         batch: list[_Waiting[Item, Result]] = []
+        taken: list[int] = []
         books = 1 if self._one_book else len(self._books)
         size = self._size_max
         share = size if books == 1 else self._share_max
         for _ in range(books):
             book_id, queue = self._books.popitem(last=False)
-            batch.extend(queue.popleft() for _ in range(min(share, len(queue), size - len(batch))))
+            taken.append(book_id)
+            batch.extend([queue.popleft() for _ in range(min(share, len(queue), size - len(batch)))])
             if queue:
                 self._books[book_id] = queue
             if len(batch) == size:
                 break
         self._waiting -= len(batch)
-        return batch
+        return batch, frozenset(taken)
 
     async def _answers(self, items: Sequence[Item]) -> Sequence[Result | LedgerError]:
         """Post a batch whatever happens: every item gets an answer."""

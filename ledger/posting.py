@@ -24,7 +24,7 @@ import msgspec
 
 from ledger import chart
 from ledger.arrays import BIGINTS, BOOLEANS, BYTEAS, CHARS, DATES, INTEGERS, MOMENTS, SMALLINTS, TEXTS, Array, teach
-from ledger.types import EventDetails, Grade, GrantOrder, GrantOutcome, GrantResult
+from ledger.types import EventDetails, Grade, GrantOrder, GrantOutcome, GrantResult, GrantTerms
 
 SALT_BYTES = 16
 _UNLIMITED = 2**62
@@ -60,22 +60,7 @@ _encode_details = msgspec.json.Encoder().encode
 
 def details_hash(salt: bytes, details: EventDetails) -> bytes:
     """What the log holds of an event's details: SHA-256 of the salt and a JSON array of the fields in order."""
-    return sha256(
-        salt
-        + _encode_details(
-            (
-                details.action,
-                details.channel,
-                details.message_id,
-                details.qualifier,
-                details.source,
-                details.principal,
-                details.campaign_version,
-                details.rule,
-                details.metadata,
-            )
-        )
-    ).digest()
+    return sha256(salt + _encode_details(msgspec.structs.astuple(details))).digest()
 
 
 class Prepared(NamedTuple):
@@ -110,39 +95,101 @@ async def post_prepared(connection: asyncpg.Connection[Any], batch: Prepared) ->
     ]
 
 
+class _Plan(NamedTuple):
+    """What terms come to in a batch: numbers counted from 1, and what all orders on these terms have in common.
+
+    ``charges`` are caps of the calendar: whether all customers share it, what is counted, and its limit. ``tallies`` are those
+    of the last day: the cap, so many grants, so many points.
+    """
+
+    book: int
+    campaign: int
+    kind: int
+    lot: bytes
+    last_day: date
+    charges: list[tuple[bool, int, int]]
+    tallies: list[tuple[int, int, int]]
+
+
+class _Plans:
+    """Plans by the terms' identity, and what they share: budgets, kinds, what is counted, limits."""
+
+    def __init__(self, terms: Iterable[GrantTerms]) -> None:
+        self.budgets: dict[tuple[int, int, bool], int] = {}
+        self.kinds: list[tuple[int, int, int, int, int, bytes, int, str, str, str, bool, bool]] = []
+        self.limits: dict[tuple[int, date, int, int, int], int] = {}
+        self._campaigns: dict[tuple[int, int], int] = {}
+        self._counted: dict[tuple[int, date, int], int] = {}
+        distinct = {id(each): each for each in terms}
+        # A book that is asked for under two brands is here twice, and the function refuses the batch.
+        self.books = sorted({(each.book.book_id, each.book.brand_id) for each in distinct.values()})
+        numbers = {book_id: n for n, (book_id, _) in enumerate(self.books, 1)}
+        self.by_identity = {identity: self._plan(each, numbers[each.book.book_id]) for identity, each in distinct.items()}
+
+    def _plan(self, terms: GrantTerms, book: int) -> _Plan:
+        campaign_no = terms.campaign_no
+        self.kinds.append(
+            (
+                book,
+                self.budgets.setdefault((book, campaign_no, terms.unlimited), len(self.budgets) + 1),
+                campaign_no,
+                terms.campaign_version,
+                terms.rule,
+                _GRADES[terms.grade],
+                terms.principal,
+                terms.action,
+                terms.channel,
+                terms.source,
+                terms.held_back,
+                terms.again,
+            )
+        )
+        charges: list[tuple[bool, int, int]] = []
+        tallies: list[tuple[int, int, int]] = []
+        for cap in terms.caps:
+            max_grants = _UNLIMITED if cap.max_grants is None else cap.max_grants
+            max_points = _UNLIMITED if cap.max_points is None else cap.max_points
+            if cap.period is None:
+                tallies.append((cap.cap, max_grants, max_points))
+                continue
+            limit = self.limits.setdefault((campaign_no, cap.period, cap.cap, max_grants, max_points), len(self.limits) + 1)
+            counted = self._counted.setdefault((campaign_no, cap.period, cap.cap), len(self._counted) + 1)
+            charges.append((cap.shared, counted, limit))
+        # What is held back does not expire.
+        kind, expires_on = (chart.Kind.PENDING, None) if terms.held_back else (chart.Kind.LOT, terms.expires_on)
+        return _Plan(
+            book,
+            self._campaigns.setdefault((book, campaign_no), len(self._campaigns) + 1),
+            len(self.kinds),
+            chart.tail(kind, terms.account_class, expires_on),
+            expires_on or date.max,
+            charges,
+            tallies,
+        )
+
+
 def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     """The function's parallel arrays. What several grants share is listed once and named by index, counted from 1."""
-    # A book that is asked for under two brands is here twice, and the function refuses the batch.
-    books = sorted({(order.book.book_id, order.book.brand_id) for order in orders})
-    book_index = {book_id: n for n, (book_id, _) in enumerate(books, 1)}
-    book_ix = [book_index[order.book.book_id] for order in orders]
+    shared = _Plans([order.terms for order in orders])
+    plans = [shared.by_identity[id(order.terms)] for order in orders]
 
     # In the order of their keys, so that neighbours are found on the same pages. All customers of a book together are number 0.
-    generations: dict[tuple[int, int], int] = {}
-    for book, order in zip(book_ix, orders, strict=True):
+    generations = {(plan.book, _ALL): 0 for plan in shared.by_identity.values() if any(each[0] for each in plan.charges)}
+    for plan, order in zip(plans, orders, strict=True):
         # Of those who know different groups of her at least one is behind: then all are told so.
-        wallet = (book, order.customer)
+        wallet = (plan.book, order.customer)
         if generations.setdefault(wallet, order.generation) != order.generation:
             generations[wallet] = _NONE
-        if any(cap.shared for cap in order.caps):
-            generations[book, _ALL] = 0
     wallets = sorted(generations)
     wallet_index = {wallet: n for n, wallet in enumerate(wallets, 1)}
-    wallet_ix = [wallet_index[book, order.customer] for book, order in zip(book_ix, orders, strict=True)]
-    item_lots = [
-        (wallet, order.account_class, date.max if order.held_back else order.expires_on or date.max, order.held_back)
-        for wallet, order in zip(wallet_ix, orders, strict=True)
-    ]
+    wallet_ix = [wallet_index[plan.book, order.customer] for plan, order in zip(plans, orders, strict=True)]
+    item_lots = [(wallet, plan.lot, plan.last_day) for wallet, plan in zip(wallet_ix, plans, strict=True)]
     lots = sorted(set(item_lots))
     lot_index = {lot: n for n, lot in enumerate(lots, 1)}
 
-    budgets: dict[tuple[int, int, bool], int] = {}
-    kinds: dict[tuple[int, int, int, int, int, bytes, int, str, str, str, bool, bool], int] = {}
-    limits: dict[tuple[int, date, int, int, int], int] = {}
-    uses: dict[tuple[int, int, date, int], tuple[int, int]] = {}
-    first_of_key: dict[tuple[int, int, bytes], int] = {}
+    uses: dict[tuple[int, int], tuple[int, int]] = {}
+    first_of_key: dict[tuple[int, bytes], int] = {}
     first: list[int] = []
-    kind_ix: list[int] = []
     charges_before = [0]
     charge_uses: list[int] = []
     charge_limits: list[int] = []
@@ -151,56 +198,35 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
     formers: list[tuple[int, bytes, int]] = []
     proofs: list[tuple[int, bytes, bytes]] = []
     waits: list[tuple[int, int, bytes, int]] = []
-    terms: list[str | None] = []
+    due: list[str | None] = []
     hashes: list[bytes] = []
     randomness = os.urandom(SALT_BYTES * len(orders))
     salts = [randomness[at : at + SALT_BYTES] for at in range(0, len(randomness), SALT_BYTES)]
 
-    for item, (order, book, wallet, salt) in enumerate(zip(orders, book_ix, wallet_ix, salts, strict=True), 1):
-        campaign_no = order.campaign_no
-        details = order.details
-        if order.points == 0 and order.bearing is None:
+    for item, (order, plan, wallet, salt) in enumerate(zip(orders, plans, wallet_ix, salts, strict=True), 1):
+        terms, bearing = order.terms, order.bearing
+        if terms.points == 0 and bearing is None:
             raise ValueError("an order of no points that proves nothing either")
-        first.append(first_of_key.setdefault((book, campaign_no, order.key), item))
-        kind = (
-            book,
-            budgets.setdefault((book, campaign_no, order.unlimited), len(budgets) + 1),
-            campaign_no,
-            details.campaign_version,
-            details.rule,
-            _GRADES[order.grade],
-            details.principal,
-            details.action,
-            details.channel,
-            details.source,
-            order.held_back,
-            order.again,
-        )
-        kind_ix.append(kinds.setdefault(kind, len(kinds) + 1))
-        for cap in order.caps:
-            max_grants = _UNLIMITED if cap.max_grants is None else cap.max_grants
-            max_points = _UNLIMITED if cap.max_points is None else cap.max_points
-            if cap.period is None:
-                recent = recents.setdefault((wallet, campaign_no, cap.cap), len(recents) + 1)
-                tallies.append((item, recent, max_grants, max_points))
-                continue
-            counted = wallet_index[book, _ALL] if cap.shared else wallet
-            limit = limits.setdefault((campaign_no, cap.period, cap.cap, max_grants, max_points), len(limits) + 1)
-            use, _ = uses.setdefault((counted, campaign_no, cap.period, cap.cap), (len(uses) + 1, limit))
+        first.append(first_of_key.setdefault((plan.campaign, order.key), item))
+        for is_shared, counted, limit in plan.charges:
+            whose = wallet_index[plan.book, _ALL] if is_shared else wallet
+            use, _ = uses.setdefault((whose, counted), (len(uses) + 1, limit))
             charge_uses.append(use)
             charge_limits.append(limit)
         charges_before.append(len(charge_uses))
-        hashes.append(details_hash(salt, details))
-        terms.append(_terms(order, hashes[-1]) if order.waits or order.held_back else None)
-        formers += [(item, key, 0) for key in order.former_keys]
+        for cap, max_grants, max_points in plan.tallies:
+            recent = recents.setdefault((wallet, terms.campaign_no, cap), len(recents) + 1)
+            tallies.append((item, recent, max_grants, max_points))
+        hashes.append(details_hash(salt, _details(order)))
+        due.append(_due(order, hashes[-1]) if terms.waits or terms.held_back else None)
+        if order.former_keys:
+            formers += [(item, key, 0) for key in order.former_keys]
         if order.past_keys:
             formers += [(item, key, other) for other, key in order.past_keys]
-        if order.bearing is not None:
-            bearing = order.bearing
-            is_strong = order.grade in _STRONG
+        if bearing is not None:
             needs = _GRADES[bearing.needs]
-            proofs += [(item, key, needs) for key in (bearing.proof_keys if order.waits else bearing.proof_keys[:1])]
-            if is_strong:
+            proofs += [(item, key, needs) for key in (bearing.proof_keys if terms.waits else bearing.proof_keys[:1])]
+            if terms.grade in _STRONG:
                 waits += [(item, group, key, 0) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
                 if bearing.past_keys:
                     waits += [
@@ -208,42 +234,37 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
                     ]
 
     columns = (
-        *_columns(books, 2),
-        [book for book, _, _ in budgets],
-        [chart.budget(campaign_no, unlimited=unlimited) for _, campaign_no, unlimited in budgets],
+        *_columns(shared.books, 2),
+        [book for book, _, _ in shared.budgets],
+        [chart.budget(campaign_no, unlimited=unlimited) for _, campaign_no, unlimited in shared.budgets],
         *_columns(wallets, 2),
         [generations[wallet] for wallet in wallets],
-        [wallet for wallet, _, _, _ in lots],
-        [
-            chart.pending(wallets[wallet - 1][1], account_class)
-            if held_back
-            else chart.lot(wallets[wallet - 1][1], account_class, None if last_day == date.max else last_day)
-            for wallet, account_class, last_day, held_back in lots
-        ],
-        [last_day for _, _, last_day, _ in lots],
-        *_columns(limits, 5),
-        [wallet for wallet, _, _, _ in uses],
+        [wallet for wallet, _, _ in lots],
+        [chart.owner(chart.OwnerTag.CUSTOMER, wallets[wallet - 1][1]) + tail for wallet, tail, _ in lots],
+        [last_day for _, _, last_day in lots],
+        *_columns(shared.limits, 5),
+        [wallet for wallet, _ in uses],
         [limit for _, limit in uses.values()],
         charge_uses,
         charge_limits,
-        *_columns(kinds, 12),
+        *_columns(shared.kinds, 12),
         [order.key for order in orders],
         first,
-        kind_ix,
+        [plan.kind for plan in plans],
         wallet_ix,
         [lot_index[lot] for lot in item_lots],
         charges_before,
-        [order.points for order in orders],
-        [order.waits for order in orders],
+        [order.terms.points for order in orders],
+        [order.terms.waits for order in orders],
         [(order.window_at - _EPOCH) // _MICROSECOND for order in orders],
         [(order.occurred_at - _EPOCH) // _MICROSECOND for order in orders],
         [order.due_at for order in orders],
-        [order.details.message_id for order in orders],
-        [order.details.qualifier for order in orders],
-        [order.details.metadata for order in orders],
+        [order.message_id for order in orders],
+        [order.qualifier for order in orders],
+        [order.metadata for order in orders],
         salts,
         hashes,
-        terms,
+        due,
         *_columns(formers, 3),
         *_columns(recents, 3),
         *_columns(tallies, 4),
@@ -251,21 +272,37 @@ def prepare(orders: Sequence[GrantOrder]) -> Prepared:
         *_columns(waits, 4),
     )
     arguments = [array.encode(column) for array, column in zip(_ARRAYS, columns, strict=True)]
-    return Prepared(arguments, wallet_ix, book_ix, [order.key for order in orders])
+    return Prepared(arguments, wallet_ix, [plan.book for plan in plans], [order.key for order in orders])
 
 
-def _terms(order: GrantOrder, hashed: bytes) -> str:
+def _details(order: GrantOrder) -> EventDetails:
+    terms = order.terms
+    return EventDetails(
+        terms.action,
+        terms.channel,
+        order.message_id,
+        order.qualifier,
+        terms.source,
+        terms.principal,
+        terms.campaign_version,
+        terms.rule,
+        order.metadata,
+    )
+
+
+def _due(order: GrantOrder, hashed: bytes) -> str:
     """What an event is worth that is not paid yet: see pay_waiting_v1."""
+    terms = order.terms
     return _encode_details(
         {
-            "points": order.points,
-            "class": order.account_class,
-            "expires_on": order.expires_on,
-            "unlimited": order.unlimited,
-            "held": order.held_back,
+            "points": terms.points,
+            "class": terms.account_class,
+            "expires_on": terms.expires_on,
+            "unlimited": terms.unlimited,
+            "held": terms.held_back,
             "occurred_at": (order.occurred_at - _EPOCH) // _MICROSECOND,
             "hash": hashed.hex(),
-            "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in order.caps],
+            "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in terms.caps],
         }
     ).decode()
 

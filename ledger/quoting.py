@@ -40,7 +40,7 @@ async def quotes(pool: asyncpg.Pool[Any], orders: Sequence[GrantOrder]) -> list[
             outcome=GrantOutcome(outcome),
             points=points,
             replayed=replayed,
-            caps=tuple([_room(cap, *used) for cap, used in zip(order.caps, _decode_counted(counted), strict=True)]),
+            caps=tuple([_room(cap, *used) for cap, used in zip(order.terms.caps, _decode_counted(counted), strict=True)]),
             budget_left=budget_left,
             balance=balance,
             seq=seq,
@@ -51,9 +51,9 @@ async def quotes(pool: asyncpg.Pool[Any], orders: Sequence[GrantOrder]) -> list[
 
 def _item(order: GrantOrder) -> dict[str, Any]:
     """An order as ``quote_grants_v1`` has it."""
-    proof_keys = order.bearing.proof_keys if order.waits and order.bearing is not None else ()
+    proof_keys = order.bearing.proof_keys if order.terms.waits and order.bearing is not None else ()
     return {
-        "campaign": order.campaign_no,
+        "campaign": order.terms.campaign_no,
         "customer": order.customer,
         "generation": order.generation,
         "keys": [
@@ -61,14 +61,14 @@ def _item(order: GrantOrder) -> dict[str, Any]:
             *((key.hex(), other) for other, key in order.past_keys),
         ],
         "at": (order.window_at - _EPOCH) // _MICROSECOND,
-        "waits": order.waits,
-        "again": order.again,
+        "waits": order.terms.waits,
+        "again": order.terms.again,
         "proofs": [key.hex() for key in proof_keys],
         "needs": None if order.bearing is None else order.bearing.needs,
-        "points": order.points,
-        "unlimited": order.unlimited,
-        "held": order.held_back,
-        "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in order.caps],
+        "points": order.terms.points,
+        "unlimited": order.terms.unlimited,
+        "held": order.terms.held_back,
+        "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in order.terms.caps],
     }
 
 

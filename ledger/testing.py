@@ -20,7 +20,7 @@ import asyncpg
 import msgspec
 
 from ledger.events import event_key, proof_key
-from ledger.types import AccountClass, Bearing, Book, CapUse, EventDetails, Fund, Grade, GrantOrder, Operation, Redeem
+from ledger.types import AccountClass, Bearing, Book, CapUse, Fund, Grade, GrantOrder, GrantTerms, Operation, Redeem
 
 NOON = datetime(2030, 1, 15, 12, tzinfo=UTC)
 """A moment in the future: a book's clock can be moved forward only."""
@@ -84,33 +84,33 @@ def order(
         return event_key(campaign_no=campaign_no, message_id=message_id, customer=of, action=action, qualifier=qualifier)
 
     return GrantOrder(
-        book=book,
-        campaign_no=campaign_no,
-        key=key(customer),
-        customer=customer,
-        points=points,
-        grade=grade,
-        window_at=at,
-        occurred_at=at,
-        details=EventDetails(
+        terms=GrantTerms(
+            book=book,
+            campaign_no=campaign_no,
+            points=points,
+            grade=grade,
             action=action,
             channel=channel,
-            message_id=message_id,
-            qualifier=qualifier,
             source="api",
             principal=1,
             campaign_version=1,
             rule=0,
-            metadata=metadata,
+            expires_on=expires_on,
+            account_class=account_class,
+            caps=caps,
+            waits=waits,
+            unlimited=unlimited,
+            held_back=held_back,
+            again=again,
         ),
-        expires_on=expires_on,
-        account_class=account_class,
-        caps=caps,
-        waits=waits,
-        unlimited=unlimited,
+        key=key(customer),
+        customer=customer,
+        message_id=message_id,
+        window_at=at,
+        occurred_at=at,
+        qualifier=qualifier,
+        metadata=metadata,
         due_at=due_at,
-        held_back=held_back,
-        again=again,
         former_keys=tuple(key(each) for each in former),
         past_keys=tuple((each, key(each)) for each in past),
         generation=len(former) if generation is None else generation,

@@ -2,6 +2,7 @@
 
     Book          the tenant's book, and what every posting needs to know of it
     GrantOrder    in: pay this customer for this event        GrantResult       out
+    GrantTerms    what many orders have in common
     Redeem        in: authorize, capture, void or refund      RedemptionResult  out
     Fund          in: give a campaign points to grant         FundResult        out
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import enum
 from datetime import date, datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -117,39 +118,65 @@ class EventDetails(msgspec.Struct, frozen=True, gc=False):
     metadata: str | None = None
 
 
-class GrantOrder(msgspec.Struct, frozen=True, gc=False):
-    """Pay ``points`` to ``customer`` for one event, once.
+class GrantTerms(msgspec.Struct, frozen=True, gc=False):
+    """What is the same for all grants that a rule pays alike: of one action on one channel, of one grade, on one day.
 
-    ``waits`` says that the evidence is too weak to be paid now: the event is recorded and a stronger report of the same key
-    decides it, or a strong act on the same message (``bearing``). ``expires_on`` is the last day the points can be spent, in
-    the brand's zone; ``None`` is never. ``former_keys`` are the same event's keys under the ids that were merged into the
-    customer. ``past_keys`` are those under each number that she was one with once, with that number: they count where they
-    were decided meanwhile. ``generation`` is that of her group as it is known: who knows another is told ``MOVED``.
-    ``held_back`` sets the points aside until they mature or are rejected, or until ``due_at``. ``again`` decides anew what was
+    ``action`` to ``rule`` are kept as details of each event. ``waits`` says that the evidence is too weak to be paid now: the
+    event is recorded and a stronger report of the same key decides it, or a strong act on the same message (an order's
+    ``bearing``). ``expires_on`` is the last day the points can be spent, in the brand's zone; ``None`` is never. ``held_back``
+    sets the points aside until they mature or are rejected, or until an order's ``due_at``. ``again`` decides anew what was
     refused for a cap or the budget. ``points`` of 0 pay nothing and record nothing but the proof.
     """
 
     book: Book
     campaign_no: int
-    key: bytes
-    customer: int
     points: int
     grade: Grade
-    window_at: datetime
-    occurred_at: datetime
-    details: EventDetails
+    action: str
+    channel: str
+    source: str
+    principal: int
+    campaign_version: int
+    rule: int
     expires_on: date | None = None
     account_class: AccountClass = AccountClass.ENGAGEMENT
     caps: tuple[CapUse, ...] = ()
     waits: bool = False
     unlimited: bool = False
-    due_at: datetime | None = None
     held_back: bool = False
     again: bool = False
+
+
+class GrantOrder(msgspec.Struct, frozen=True, gc=False):
+    """Pay ``customer`` for one event, once, on ``terms``: orders that share one are prepared together.
+
+    ``former_keys`` are the same event's keys under the ids that were merged into the customer. ``past_keys`` are those under
+    each number that she was one with once, with that number: they count where they were decided meanwhile. ``generation`` is
+    that of her group as it is known: who knows another is told ``MOVED``.
+    """
+
+    terms: GrantTerms
+    key: bytes
+    customer: int
+    message_id: str
+    window_at: datetime
+    occurred_at: datetime
+    qualifier: str = ""
+    metadata: str | None = None
+    due_at: datetime | None = None
     former_keys: tuple[bytes, ...] = ()
     past_keys: tuple[tuple[int, bytes], ...] = ()
     generation: int = 0
     bearing: Bearing | None = None
+
+    @property
+    def book(self) -> Book:
+        """The book that it is posted to."""
+        return self.terms.book
+
+    def on(self, **changed: Any) -> GrantOrder:
+        """The same on terms that differ in these."""
+        return msgspec.structs.replace(self, terms=msgspec.structs.replace(self.terms, **changed))
 
 
 class GrantOutcome(enum.IntEnum):

@@ -34,7 +34,8 @@ _SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode one struct. Raises the ``Problem`` that names what is wrong."""
-    suspect = _SUSPECT_ESCAPE.search(raw) is not None
+    has_escapes = b"\\u" in raw
+    suspect = has_escapes and _SUSPECT_ESCAPE.search(raw) is not None
     try:
         value = decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -47,7 +48,7 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     if suspect:
         _refuse_unkeepable_text(raw)
     # An ASCII text has as many bytes as characters, which the decoder has counted.
-    if (not raw.isascii() or b"\\u" in raw) and (check := _text_check(decoder.type)) is not None:
+    if (has_escapes or not raw.isascii()) and (check := _text_check(decoder.type)) is not None:
         check(value, "")
     return value
 

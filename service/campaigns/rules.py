@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from ledger import AccountClass, Grade
+from ledger import AccountClass, Grade, GrantTerms
 
 OncePer = Literal["message", "link", "day"]
 CapPer = Literal["customer", "campaign"]
@@ -89,7 +89,7 @@ class Cap(msgspec.Struct, frozen=True):
                 return None
 
 
-class Campaign(msgspec.Struct, frozen=True):
+class Campaign(msgspec.Struct, frozen=True, dict=True):
     """A campaign as one of its versions has it. Versions never change."""
 
     campaign_no: int
@@ -106,6 +106,14 @@ class Campaign(msgspec.Struct, frozen=True):
     cap_numbers: tuple[int, ...]
     """The number of each cap: its counter's key in the ledger."""
     created_at: datetime
+
+    @cached_property
+    def terms(self) -> dict[tuple[int, date, str, str, Grade, str, int], GrantTerms]:
+        """What its grants were asked for on, so that those of one kind and day are asked for on the same.
+
+        By rule, day, action, channel, grade, source and principal.
+        """
+        return {}
 
     def rule_number(self, action: str, channel: str) -> int | None:
         """Which of ``rules`` pays for ``action`` on ``channel``."""

@@ -287,7 +287,11 @@ class CustomerDirectory:
         self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool
     ) -> list[Known] | None:
         wanted = [identity for person in people for identity in person]
-        assigned: dict[bytes, Known | _New] = {**await self._recall(brand, wanted)}
+        recalled = await self._recall(brand, wanted)
+        if len(wanted) == len(people) and len(recalled) == len({identity.mac for identity in wanted}):
+            # Each has one name, and all are known: then there is nothing to decide.
+            return [recalled[identity.mac] for identity in wanted]
+        assigned: dict[bytes, Known | _New] = {**recalled}
         found: list[Known | _New] = []
         new: list[_New] = []
         attached: list[tuple[Identity, Known]] = []

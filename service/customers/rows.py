@@ -244,6 +244,11 @@ def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Fou
     known: dict[bytes, Known] = {}
     outdated: dict[bytes, Identity] = {}
     for identity in wanted:
+        if len(identity.stored_as) == 1:
+            # There is one key and one form, and so no older way in which it may be stored.
+            if (who := by_mac.get(identity.mac)) is not None:
+                known[identity.mac] = who
+            continue
         there = [stored for stored in identity.stored_as if stored.mac in by_mac]
         if not there:
             continue

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
-from ledger import Bearing, CapUse, EventDetails, Grade, GrantOrder, event_key, proof_key
+from ledger import Bearing, CapUse, Grade, GrantOrder, GrantTerms, event_key, proof_key
 from service.brands.brand import Brand
 from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
 from service.customers.rows import Known
@@ -54,31 +54,51 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
     """Ask for what the rule pays; where none does, only to keep in mind that a person acted."""
     if act.rule is None:
         return _proof(act, brand, known)
-    campaign, rule = act.campaign, act.campaign.rules[act.rule]
-    day = business_date(act.window_at, brand.time_zone)
-    waits = not rule.pays_at_once(act.grade)
+    rule = act.campaign.rules[act.rule]
+    terms = _terms(act, brand, rule, act.rule)
     key, *former_keys = event_keys(act, known)
     return GrantOrder(
-        book=brand.book,
-        campaign_no=campaign.campaign_no,
+        terms=terms,
         key=key,
         customer=known.customer,
-        points=rule.points,
-        grade=act.grade,
+        message_id=act.message_id,
         window_at=act.window_at,
         occurred_at=act.occurred_at,
-        details=_details(act, act.rule),
-        expires_on=last_day(day, campaign.expires_after_months),
-        account_class=campaign.account_class,
-        caps=cap_uses(campaign, campaign.caps, act.action, act.channel, day),
-        waits=waits,
-        held_back=rule.hold_back_days is not None,
+        qualifier=act.qualifier,
+        metadata=act.metadata,
         due_at=due_at(rule, act.received_at),
         former_keys=tuple(former_keys),
         past_keys=past_event_keys(act, known) if known.past else (),
         generation=known.generation,
-        bearing=_bearing(act, known, rule, waits=waits),
+        bearing=_bearing(act, known, rule, waits=terms.waits),
     )
+
+
+def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
+    """The terms of an act, which those of its kind and day share, as long as the campaign is remembered."""
+    campaign = act.campaign
+    day = business_date(act.window_at, brand.time_zone)
+    kind = (rule_number, day, act.action, act.channel, act.grade, act.source, act.principal)
+    terms = campaign.terms.get(kind)
+    if terms is None:
+        terms = campaign.terms[kind] = GrantTerms(
+            book=brand.book,
+            campaign_no=campaign.campaign_no,
+            points=rule.points,
+            grade=act.grade,
+            action=act.action,
+            channel=act.channel,
+            source=act.source,
+            principal=act.principal,
+            campaign_version=campaign.version,
+            rule=rule_number,
+            expires_on=last_day(day, campaign.expires_after_months),
+            account_class=campaign.account_class,
+            caps=cap_uses(campaign, campaign.caps, act.action, act.channel, day),
+            waits=not rule.pays_at_once(act.grade),
+            held_back=rule.hold_back_days is not None,
+        )
+    return terms
 
 
 def event_keys(act: Act, known: Known) -> tuple[bytes, ...]:
@@ -108,15 +128,25 @@ def cap_uses(campaign: Campaign, limits: Sequence[Cap], action: str, channel: st
 def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
     proof_keys = _proof_keys(act, known)
     return GrantOrder(
-        book=brand.book,
-        campaign_no=act.campaign.campaign_no,
+        terms=GrantTerms(
+            book=brand.book,
+            campaign_no=act.campaign.campaign_no,
+            points=0,
+            grade=act.grade,
+            action=act.action,
+            channel=act.channel,
+            source=act.source,
+            principal=act.principal,
+            campaign_version=act.campaign.version,
+            rule=_NO_RULE,
+        ),
         key=proof_keys[0],
         customer=known.customer,
-        points=0,
-        grade=act.grade,
+        message_id=act.message_id,
         window_at=act.window_at,
         occurred_at=act.occurred_at,
-        details=_details(act, _NO_RULE),
+        qualifier=act.qualifier,
+        metadata=act.metadata,
         generation=known.generation,
         bearing=Bearing(
             proof_keys, _waiting_keys(act, known, act.proved_actions()), _past_waiting_keys(act, known, act.proved_actions())
@@ -136,20 +166,6 @@ def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Bearing | No
         _waiting_keys(act, known, proved),
         _past_waiting_keys(act, known, proved),
         rule.proof_needed or Grade.B,
-    )
-
-
-def _details(act: Act, rule: int) -> EventDetails:
-    return EventDetails(
-        action=act.action,
-        channel=act.channel,
-        message_id=act.message_id,
-        qualifier=act.qualifier,
-        source=act.source,
-        principal=act.principal,
-        campaign_version=act.campaign.version,
-        rule=rule,
-        metadata=act.metadata,
     )
 
 

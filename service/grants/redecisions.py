@@ -101,12 +101,11 @@ def _act(refusal: Refusal, message_id: str, campaign: Campaign, now: datetime) -
 def _order(act: Act, brand: Brand, known: Known, current: Campaign) -> GrantOrder:
     """The order of the act's own version, with the limits of today. A cap that the current version lacks keeps its limits."""
     limits = dict(zip(current.cap_numbers, current.caps, strict=True))
-    return msgspec.structs.replace(
-        order_of(act, brand, known),
+    # It was refused for what it would have been paid, so its evidence had been strong enough, or was proved.
+    order = msgspec.structs.replace(order_of(act, brand, known), bearing=None)
+    return order.on(
         again=True,
-        # It was refused for what it would have been paid, so its evidence had been strong enough, or was proved.
         waits=False,
-        bearing=None,
         expires_on=last_day(business_date(act.received_at, brand.time_zone), act.campaign.expires_after_months),
         caps=cap_uses(
             act.campaign,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import subprocess
+import sys
 from array import array
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 import pytest
 
 from bench.books import Population
-from bench.load import Conversation, Load, LoadFailed, ask, drive, drive_at, percentile, request, together
+from bench.load import Conversation, Load, LoadFailed, ask, drive, drive_at, percentile, processor_ms, request, together
 from bench.stage import Station
 from bench.traffic import Batches, reports, single_reports
 from ledger import Book
@@ -124,8 +127,22 @@ def test_percentiles_are_values_that_occurred() -> None:
     values = array("d", [float(n) for n in range(100, 0, -1)])
     assert [percentile(values, percent) for percent in (50, 99, 100)] == [50.0, 99.0, 100.0]
     assert percentile([7.0], 99) == 7.0
-    both = together([Load(latencies_s=values, seconds=1.0, client_s=0.5), Load(latencies_s=values, seconds=3.0)])
-    assert (len(both.latencies_s), both.client_share) == (200, 0.125)
+    half, none = Counter({"client": 500, "process": 2_000}), Counter({"process": 1})
+    both = together(
+        [Load(latencies_s=values, seconds=1.0, processor_ms=half), Load(latencies_s=values, seconds=3.0, processor_ms=none)]
+    )
+    assert (len(both.latencies_s), both.shares) == (200, "client 12%, process 50%")
+
+
+def test_what_a_process_of_ours_takes_of_processors_is_counted() -> None:
+    busy = "import time\nwhile time.process_time() < 0.2: pass\nprint('done', flush=True)\ninput()"
+    before = processor_ms()
+    with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"done\n"
+        taken = processor_ms() - before
+        process.communicate(b"\n")
+    assert taken["process"] > 100
 
 
 STATION = Station("shop", Book(1, 1), 1, Population(customers=1_000), {"messaging": "rk_live_x"})

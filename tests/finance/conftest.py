@@ -11,10 +11,10 @@ import pytest
 
 from ledger import (
     Book,
-    EventDetails,
     Fund,
     Grade,
     GrantOrder,
+    GrantTerms,
     Ledger,
     Operation,
     Redeem,
@@ -79,16 +79,12 @@ class Till:
         now = datetime.now(UTC)
         await self.ledger.grant(
             GrantOrder(
-                book=self.book,
-                campaign_no=self.campaign_no,
+                GrantTerms(self.book, self.campaign_no, points, Grade.A, "click", "email", "test", 1, 1, 0, expires_on),
                 key=event_key(campaign_no=self.campaign_no, message_id=message_id, customer=customer, action="click"),
                 customer=customer,
-                points=points,
-                grade=Grade.A,
+                message_id=message_id,
                 window_at=now,
                 occurred_at=now,
-                details=EventDetails("click", "email", message_id, "", "test", 1, 1, 0),
-                expires_on=expires_on,
             )
         )
 

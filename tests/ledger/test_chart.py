@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from ledger import AccountClass, Kind, OwnerTag, account_id, describe_account, month_end
-from ledger.chart import budget, lot, owner
+from ledger.chart import budget, owner, tail
 
 BIG = 2**63 - 1
 
@@ -29,9 +29,15 @@ PUBLISHED = [  # ids are in the log for ever: these bytes may never change
     (account_id(OwnerTag.HOUSE, 0, Kind.ISSUANCE), "000000000000000000000070ffffffff"),
     (budget(1), "020000000000000000000150ffffffff"),
     (budget(1, unlimited=True), "020000000000000000000160ffffffff"),
-    (lot(7, AccountClass.ENGAGEMENT, date(2000, 1, 1)), "01000000000000000000071000000000"),
-    (lot(7, AccountClass.PURCHASE, date(2026, 11, 30)), "01000000000000000000071100002666"),
-    (lot(BIG, AccountClass.THIRD_PARTY, None), "0100007fffffffffffffff12ffffffff"),
+    (
+        owner(OwnerTag.CUSTOMER, 7) + tail(Kind.LOT, AccountClass.ENGAGEMENT, date(2000, 1, 1)),
+        "01000000000000000000071000000000",
+    ),
+    (
+        owner(OwnerTag.CUSTOMER, 7) + tail(Kind.LOT, AccountClass.PURCHASE, date(2026, 11, 30)),
+        "01000000000000000000071100002666",
+    ),
+    (owner(OwnerTag.CUSTOMER, BIG) + tail(Kind.LOT, AccountClass.THIRD_PARTY, None), "0100007fffffffffffffff12ffffffff"),
     (account_id(OwnerTag.REDEMPTION, 258, Kind.HELD), "030000000000000000010230ffffffff"),
 ]
 

@@ -104,7 +104,7 @@ async def test_two_ledgers_that_grant_the_same_2000_events_pay_each_once(
 ) -> None:
     await ledgers[0].fund(fund(book, 10_000))
     orders = [order(book, customer=n % 50, message_id=f"message-{n}", points=1 + n % 9) for n in range(2000)]
-    asked = sum(each.points for each in orders)
+    asked = sum(each.terms.points for each in orders)
     batches = [orders[start : start + 100] for start in range(0, 2000, 100)]
     answers = await asyncio.gather(
         *(ledgers[0].grant_batch(batch) for batch in batches), *(ledgers[1].grant_batch(batch) for batch in reversed(batches))

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit, sweep
 from ledger.testing import NOON, bearing, fund, order
 
-CLICK = order(Book(0, 0), action="click")
 GRANTED, WAITING, NOTED = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.NOTED
 
 
@@ -36,18 +36,8 @@ def a_click(book: Book, **fields: Any) -> GrantOrder:
 def a_reply(book: Book, customer: int = 7) -> GrantOrder:
     """A reply, for which nothing is paid."""
     there = bearing(customer=customer, may_wait=("open",))
-    return GrantOrder(
-        book=book,
-        campaign_no=1,
-        key=there.proof_keys[0],
-        customer=customer,
-        points=0,
-        grade=Grade.A,
-        window_at=NOON,
-        occurred_at=NOON,
-        details=CLICK.details,
-        bearing=there,
-    )
+    reply = order(book, customer=customer, points=0, grade=Grade.A, bearing=there)
+    return msgspec.structs.replace(reply, key=there.proof_keys[0])
 
 
 async def answered(ledger: Ledger, *orders: GrantOrder) -> list[GrantResult]:
@@ -116,7 +106,7 @@ async def test_it_is_paid_what_its_own_report_was_worth(ledger: Ledger, owner: a
     assert row is not None
     assert (row["occurred_at"], row["customer"], row["campaign_no"]) == (opened.occurred_at, 7, 1)
     lots = (await ledger.balance(book, 7)).lots
-    assert [(lot.expires_on, lot.points) for lot in lots] == [(opened.expires_on, 1), (None, 5)]
+    assert [(lot.expires_on, lot.points) for lot in lots] == [(opened.terms.expires_on, 1), (None, 5)]
     assert [each for each in await audit(owner, book) if each.violations] == []
 
 

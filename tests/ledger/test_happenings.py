@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
-import msgspec
 import pytest
 
 from ledger import (
@@ -65,7 +64,7 @@ async def lively(ledger: Ledger, book: Book) -> Book:
         await ledger.grant_batch(orders)
         for each in orders[:4]:
             # What waited is decided: it leaves its place.
-            await ledger.grant(msgspec.structs.replace(each, waits=False))
+            await ledger.grant(each.on(waits=False))
     return book
 
 

@@ -54,7 +54,7 @@ class Event:
     @property
     def points(self) -> int:
         """What it has."""
-        return self.order.points if self.paid else 0
+        return self.order.terms.points if self.paid else 0
 
     @property
     def due_at(self) -> datetime:
@@ -64,12 +64,12 @@ class Event:
 
     def now_of(self, customer: int) -> GrantOrder:
         """What it asks for, now that the customer is known to be this one."""
-        return msgspec.structs.replace(self.order, customer=customer, waits=False)
+        return msgspec.structs.replace(self.order, customer=customer).on(waits=False)
 
 
 def is_strong(order: GrantOrder) -> bool:
     """Whether only a person can have done this."""
-    return order.grade in (Grade.A, Grade.B)
+    return order.terms.grade in (Grade.A, Grade.B)
 
 
 def heard(orders: Iterable[GrantOrder]) -> list[tuple[GrantOrder, int, bool]]:

@@ -30,10 +30,10 @@ class PlainLedger(PlainBook):
         for order, knows, is_first in batch:
             if order.customer in self.survivors or knows != self.generations[order.customer]:
                 told.append(Told(GrantOutcome.MOVED, 0, False, order.key))
-            elif order.points == 0:
+            elif order.terms.points == 0:
                 told.append(Told(GrantOutcome.NOTED, 0, False, order.key))
             else:
-                told.append(self._report(order, again=order.again and is_first))
+                told.append(self._report(order, again=order.terms.again and is_first))
         reported = [
             order for (order, _, _), answer in zip(batch, told, strict=True) if answer.outcome is not GrantOutcome.MOVED
         ]
@@ -59,20 +59,20 @@ class PlainLedger(PlainBook):
     def _report(self, order: GrantOrder, *, again: bool) -> Told:
         known = self._known((order.key, *order.former_keys, *self._decided_in_the_past(order.customer, order.past_keys)))
         event = self.events[known] if known else None
-        if known and event and (order.waits or not (event.waits or (again and event.refused))):
+        if known and event and (order.terms.waits or not (event.waits or (again and event.refused))):
             return Told(event.outcome, event.points, True, known)
-        outcome = GrantOutcome.WAITING if order.waits else self._decide(order)
+        outcome = GrantOutcome.WAITING if order.terms.waits else self._decide(order)
         if known and event and event.outcome is outcome:
             return Told(outcome, 0, True, known)
         self._record(order.key, Event(order, order.customer, outcome))
         return Told(outcome, self.events[order.key].points, False, order.key)
 
     def _decide(self, order: GrantOrder) -> GrantOutcome:
-        if any(self._passes(order, cap) for cap in order.caps):
+        if any(self._passes(order, cap) for cap in order.terms.caps):
             return GrantOutcome.CAP_REACHED
-        if order.points > self.budgets[order.campaign_no, order.unlimited]:
+        if order.terms.points > self.budgets[order.terms.campaign_no, order.terms.unlimited]:
             return GrantOutcome.BUDGET_EXHAUSTED
-        return GrantOutcome.HELD_BACK if order.held_back else GrantOutcome.GRANTED
+        return GrantOutcome.HELD_BACK if order.terms.held_back else GrantOutcome.GRANTED
 
     def _passes(self, order: GrantOrder, cap: CapUse) -> bool:
         if cap.period is None and order.window_at < self.now - COMPARABLE:
@@ -81,13 +81,13 @@ class PlainLedger(PlainBook):
             event.points
             for event in self.events.values()
             if event.paid
-            and event.order.campaign_no == order.campaign_no
+            and event.order.terms.campaign_no == order.terms.campaign_no
             and (cap.shared or event.customer == order.customer)
-            and any((each.cap, each.period) == (cap.cap, cap.period) for each in event.order.caps)
+            and any((each.cap, each.period) == (cap.cap, cap.period) for each in event.order.terms.caps)
             and (cap.period is not None or abs(event.order.window_at - order.window_at) < DAY)
         ]
         return (cap.max_grants is not None and len(counted) + 1 > cap.max_grants) or (
-            cap.max_points is not None and sum(counted) + order.points > cap.max_points
+            cap.max_points is not None and sum(counted) + order.terms.points > cap.max_points
         )
 
     def _record(self, key: bytes, event: Event) -> None:
@@ -95,25 +95,27 @@ class PlainLedger(PlainBook):
         self.events.pop(key, None)
         self.decisions += 1
         self.events[key] = replace(event, decided=self.decisions)
-        self.budgets[event.order.campaign_no, event.order.unlimited] -= event.points
+        self.budgets[event.order.terms.campaign_no, event.order.terms.unlimited] -= event.points
         if event.outcome is GrantOutcome.GRANTED:
-            self._credit(event, event.order.expires_on)
+            self._credit(event, event.order.terms.expires_on)
 
     def _credit(self, event: Event, expires_on: date | None) -> None:
-        self.wallets[self.survivor(event.customer)][expires_on or NEVER, event.order.account_class] += event.points
+        self.wallets[self.survivor(event.customer)][expires_on or NEVER, event.order.terms.account_class] += event.points
 
     def _prove(self, orders: list[GrantOrder]) -> list[bytes]:
         """Leave the proofs of strong acts, then pay what waits and is proved. Return the keys of what was paid or refused."""
         for order in orders:
             if order.bearing and is_strong(order):
                 key = order.bearing.proof_keys[0]
-                self.proofs[key] = min(order.grade, self.proofs.get(key, order.grade))
+                self.proofs[key] = min(order.terms.grade, self.proofs.get(key, order.terms.grade))
         decided: list[bytes] = []
         for order in orders:
             if order.bearing is None:
                 continue
             proofs = [self.proofs[key] for key in order.bearing.proof_keys if key in self.proofs]
-            proved = [(order.key, *order.former_keys)] if order.waits and proofs and min(proofs) <= order.bearing.needs else []
+            proved = (
+                [(order.key, *order.former_keys)] if order.terms.waits and proofs and min(proofs) <= order.bearing.needs else []
+            )
             may_wait = order.bearing.may_wait if is_strong(order) else ()
             past = [order.past_keys] * len(proved) + list(order.bearing.past_keys or [()] * len(may_wait))
             for keys, once in zip([*proved, *may_wait], past, strict=False):
@@ -135,7 +137,7 @@ class PlainLedger(PlainBook):
             return SettleOutcome.NOT_FOUND, False
         wanted = GrantOutcome.GRANTED if matures else GrantOutcome.REJECTED
         if event.outcome is not GrantOutcome.HELD_BACK:
-            done = event.order.held_back and event.outcome is wanted
+            done = event.order.terms.held_back and event.outcome is wanted
             return (SettleOutcome.SETTLED, True) if done else (SettleOutcome.NOT_HELD_BACK, False)
         is_due = event.due_at <= self.now
         self._end_holding_back(key, GrantOutcome.REJECTED if is_due else wanted, expires_on)
@@ -156,7 +158,7 @@ class PlainLedger(PlainBook):
         if outcome is GrantOutcome.GRANTED:
             self._credit(event, expires_on)
         else:
-            self.budgets[event.order.campaign_no, event.order.unlimited] += event.points
+            self.budgets[event.order.terms.campaign_no, event.order.terms.unlimited] += event.points
 
     # ---- Redeeming
 

@@ -103,7 +103,7 @@ def _settling(book: Book, plain: PlainLedger, which: int, expires_on: date | Non
     held_back = [(key, event) for key, event in events if event.outcome is GrantOutcome.HELD_BACK]
     # Now and then also what cannot be settled.
     found = _recent(held_back if held_back and which % 5 else events, which)
-    return found and Settling(book, found[1].order.campaign_no, found[0], matures, expires_on)
+    return found and Settling(book, found[1].order.terms.campaign_no, found[0], matures, expires_on)
 
 
 def _recent(things: Sequence[Thing], which: int) -> Thing | None:

@@ -136,7 +136,8 @@ def order_of(book: Book, plain: PlainLedger, report: Report, number: int) -> Gra
     )
     if report.action == REPLY:
         key = proof_key(campaign_no=report.campaign_no, message_id=message_id, customer=customer)
-        return msgspec.structs.replace(asked, key=key, former_keys=(), past_keys=(), points=0, waits=False, bearing=bears)
+        unpaid = asked.on(points=0, waits=False)
+        return msgspec.structs.replace(unpaid, key=key, former_keys=(), past_keys=(), bearing=bears)
     return asked if report.alone else msgspec.structs.replace(asked, bearing=bears)
 
 
