@@ -80,6 +80,7 @@ READING = {
     "account_expires_on_v1",
     "account_owner_v1",
     "account_id_v1",
+    "open_holds_v1",
     "spendable_v1",
     "redemption_v1",
     "redemptions_v1",

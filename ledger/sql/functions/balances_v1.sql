@@ -19,15 +19,7 @@ BEGIN
         coalesce(owned.lots::text, '[]'),
         coalesce(CASE WHEN known.hold_until < 'infinity' THEN (
             SELECT sum(held.credits - held.debits)
-            FROM (
-                SELECT redemption.id, redemption.deadline
-                FROM ledger.redemption
-                WHERE redemption.book_id = head.book_id
-                    AND redemption.customer BETWEEN wanted.customer AND wanted.customer
-                    AND redemption.closed_at IS NULL
-                ORDER BY redemption.customer
-                OFFSET 0
-            ) AS hold
+            FROM ledger.open_holds_v1(head.book_id, wanted.customer) AS hold
             JOIN ledger.account AS held
                 ON held.book_id = head.book_id
                 AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
@@ -65,22 +57,13 @@ BEGIN
                         ELSE (hold.deadline AT TIME ZONE head.time_zone)::date + head.grace_days
                     END,
                     held.credits - held.debits
-                FROM (
-                    SELECT redemption.id, redemption.deadline
-                    FROM ledger.redemption
-                    WHERE redemption.book_id = head.book_id
-                        AND redemption.customer BETWEEN wanted.customer AND wanted.customer
-                        AND redemption.closed_at IS NULL
-                        AND known.hold_until <= clock.at
-                    ORDER BY redemption.customer
-                    OFFSET 0
-                ) AS hold
+                FROM ledger.open_holds_v1(head.book_id, wanted.customer) AS hold
                 JOIN ledger.account AS held
                     ON held.book_id = head.book_id
                     AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
                     AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
                     AND held.credits > held.debits
-                WHERE hold.deadline <= clock.at
+                WHERE hold.deadline <= clock.at AND known.hold_until <= clock.at
             ) AS owned
             WHERE owned.expires_on >= (clock.at AT TIME ZONE head.time_zone)::date
             GROUP BY owned.kind, owned.class, owned.expires_on

@@ -26,15 +26,7 @@ BEGIN
     END IF;
     FOR v_hold IN
         SELECT hold.id, hold.deadline
-        FROM (
-            SELECT redemption.id, redemption.deadline
-            FROM ledger.redemption
-            WHERE redemption.book_id = p_head.book_id
-                AND redemption.customer BETWEEN p_customer AND p_customer  -- see redeem_v1
-                AND redemption.closed_at IS NULL
-            ORDER BY redemption.customer
-            OFFSET 0
-        ) AS hold
+        FROM ledger.open_holds_v1(p_head.book_id, p_customer) AS hold
         WHERE hold.deadline <= p_head.posted_at
         ORDER BY hold.deadline, hold.id
     LOOP

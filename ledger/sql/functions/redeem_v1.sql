@@ -580,16 +580,7 @@ BEGIN
             SET points = wallet.points,
                 lot_until = wallet.lot_until,
                 hold_until = coalesce(wallet.hold_until, (
-                    SELECT min(hold.deadline)
-                    FROM (
-                        SELECT redemption.deadline
-                        FROM ledger.redemption
-                        WHERE redemption.book_id = p_book_id
-                            AND redemption.customer BETWEEN state.customer AND state.customer
-                            AND redemption.closed_at IS NULL
-                        ORDER BY redemption.customer
-                        OFFSET 0
-                    ) AS hold
+                    SELECT min(hold.deadline) FROM ledger.open_holds_v1(p_book_id, state.customer) AS hold
                 ), 'infinity')
             FROM (
                 SELECT

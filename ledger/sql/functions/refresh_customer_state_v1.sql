@@ -6,18 +6,7 @@ AS $function$
     INSERT INTO ledger.customer_state (book_id, customer, points, lot_until, hold_until)
     SELECT
         p_book_id, p_customer, coalesce(sum(lot.credits - lot.debits), 0)::bigint, coalesce(min(lot.expires_on), 'infinity'),
-        coalesce((
-            SELECT min(hold.deadline)
-            FROM (
-                SELECT redemption.deadline
-                FROM ledger.redemption
-                WHERE redemption.book_id = p_book_id
-                    AND redemption.customer BETWEEN p_customer AND p_customer  -- see redeem_v1
-                    AND redemption.closed_at IS NULL
-                ORDER BY redemption.customer
-                OFFSET 0
-            ) AS hold
-        ), 'infinity')
+        coalesce((SELECT min(hold.deadline) FROM ledger.open_holds_v1(p_book_id, p_customer) AS hold), 'infinity')
     FROM ledger.account AS lot
     WHERE lot.book_id = p_book_id
         AND lot.id >= ledger.account_owner_v1(1, p_customer) || '\x10'::bytea

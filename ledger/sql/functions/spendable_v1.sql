@@ -27,15 +27,7 @@ AS $function$
         )
         + CASE WHEN p_any_due THEN (
             SELECT coalesce(sum(held.credits - held.debits), 0)
-            FROM (
-                SELECT redemption.id, redemption.deadline
-                FROM ledger.redemption
-                WHERE redemption.book_id = p_book_id
-                    AND redemption.customer BETWEEN p_customer AND p_customer  -- see redeem_v1
-                    AND redemption.closed_at IS NULL
-                ORDER BY redemption.customer
-                OFFSET 0
-            ) AS hold
+            FROM ledger.open_holds_v1(p_book_id, p_customer) AS hold
             JOIN ledger.account AS held
                 ON held.book_id = p_book_id
                 AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
