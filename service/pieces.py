@@ -2,6 +2,8 @@
 
     in_pieces      long work is cut up, and each piece waits for its turn
     turn           one piece in a turn of the event loop, whoever's; small requests in hand are let through first
+    piece          how many items that is: few while small requests come
+    parts          what is looked up in one statement
     small_requests who they are: what has no large body
     Room           so many items are in hand at once; what is more waits, still packed, in order of arrival
 
@@ -13,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from litestar.types import ASGIApp, Receive, Send
@@ -24,6 +27,10 @@ R = TypeVar("R")
 
 PIECE = 50
 """So many items at once: half a millisecond or so of each step of a report."""
+PIECE_ALONE = 200
+"""The same while nobody asks for anything small: who comes first then waits a millisecond or two."""
+EXPECTED_S = 1.0
+"""For so long after a small request another is expected soon."""
 
 COURTESY_TURNS = 16
 """So many turns of the loop a piece lets pass at most while small requests are in hand: as many as one needs to get from its
@@ -38,6 +45,7 @@ class _Turns:
 
     def __init__(self) -> None:
         self.small = 0
+        self.small_at = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -75,6 +83,20 @@ def turn() -> asyncio.Future[None]:
     return _turns.wait()
 
 
+def piece() -> int:
+    """How many items are worked on at once now."""
+    return PIECE if _turns.small or time.monotonic() - _turns.small_at < EXPECTED_S else PIECE_ALONE
+
+
+def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Parts of ``items``, each for a statement of its own: two pieces long, so that no answer holds the event loop for long."""
+    start = 0
+    while start < len(items):
+        part = items[start : start + 2 * piece()]
+        start += len(part)
+        yield part
+
+
 def small_requests(app: ASGIApp) -> ASGIApp:
     """Wrap the application: what is asked of it goes before pieces of batches, unless it has a large body itself."""
 
@@ -87,6 +109,7 @@ def small_requests(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
         finally:
             _turns.small -= 1
+            _turns.small_at = time.monotonic()
 
     return counted
 
@@ -105,9 +128,9 @@ async def in_pieces(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     if len(whole) <= PIECE:
         return list(map(work, whole))
     done: list[R] = []
-    for start in range(0, len(whole), PIECE):
+    while len(done) < len(whole):
         await turn()
-        done += map(work, whole[start : start + PIECE])
+        done += map(work, whole[len(done) : len(done) + piece()])
     return done
 
 

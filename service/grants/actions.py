@@ -46,14 +46,11 @@ from service.grants.schemas import (
 from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, window_at
 from service.identifiers import grant_id
 from service.natural_batches import NaturalBatches
-from service.pieces import Room, in_pieces
+from service.pieces import Room, in_pieces, parts
 from service.problems import Problem, invalid_field, not_found
 
 POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
-LOOKED_UP_AT_ONCE = 100
-"""So many customers of a batch, so that no look-up holds the event loop for long."""
-
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -123,8 +120,7 @@ async def _report_part(
         if isinstance(act, Act) and isinstance(item, GrantRequest)
     ]
     wanted: list[tuple[int, Act, Known]] = []
-    for start in range(0, len(acts), LOOKED_UP_AT_ONCE):
-        part = acts[start : start + LOOKED_UP_AT_ONCE]
+    for part in parts(acts):
         people = await customers.resolve(state, brand, [ref for _, _, ref in part], may_attach=_may_attach(principal))
         for (index, act, _), known in zip(part, people, strict=True):
             if isinstance(known, Problem):

@@ -29,7 +29,6 @@ from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.refused import has_refused, is_promised
 from service.customers.rows import Known
-from service.grants.actions import LOOKED_UP_AT_ONCE
 from service.links import link_tokens
 from service.links.codes import code_hash, code_of
 from service.links.link_host import LinkHost
@@ -37,7 +36,7 @@ from service.links.link_tokens import LinkClaims, LinkKind, LinkMode
 from service.links.queries import LinkRow, links_by_id
 from service.links.schemas import LinkBatch, LinkRequest, MintedLink
 from service.links.tables import destination, link, link_code
-from service.pieces import Room, in_pieces
+from service.pieces import Room, in_pieces, parts
 from service.problems import Problem, invalid_field
 
 LIFE_AFTER_CAMPAIGN = timedelta(hours=72)
@@ -145,8 +144,7 @@ async def _rows(
     may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
     refs = [draft.request.customer for draft in good.values()]
     resolved: list[Known | Problem] = []
-    for start in range(0, len(refs), LOOKED_UP_AT_ONCE):
-        part = refs[start : start + LOOKED_UP_AT_ONCE]
+    for part in parts(refs):
         resolved += await customers.resolve(state, brand, part, may_attach=may_attach)
     # Of the few who were ever merged it is asked anew: a link is for good, and what is remembered of them may be old.
     resolved = [

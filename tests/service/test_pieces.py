@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import asyncpg
 import pytest
 
-from service.pieces import COURTESY_TURNS, PIECE, SMALL_BYTES_MAX, Room, in_pieces, small_requests
+from service import pieces
+from service.pieces import COURTESY_TURNS, PIECE, PIECE_ALONE, SMALL_BYTES_MAX, Room, in_pieces, small_requests
 from tests.api_fixtures import Api
+
+
+@pytest.fixture(autouse=True)
+def small_requests_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One has just come, and another is expected."""
+    monkeypatch.setattr(pieces, "EXPECTED_S", math.inf)
 
 
 async def turns(count: int = 3) -> None:
@@ -39,6 +47,21 @@ async def test_work_is_done_in_order_and_others_have_their_turns_in_between() ->
     assert await in_pieces(work, range(3 * PIECE)) == [2 * item for item in range(3 * PIECE)]
     looking.cancel()
     assert {PIECE, 2 * PIECE} <= set(seen)
+
+
+async def test_pieces_are_larger_while_nobody_asks_for_anything_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "EXPECTED_S", 0.0)
+    watch = Watch()
+    asked = asyncio.create_task(watch.ask(turns_taken=10_000))
+    await turns()
+    await in_pieces(watch.work, range(3 * PIECE))
+    assert len(watch.pieces) == len(set(watch.pieces)) == 3
+    asked.cancel()
+    await turns()
+    del watch.pieces[:]
+    await in_pieces(watch.work, range(2 * PIECE_ALONE))
+    assert [watch.pieces.count(turn) for turn in dict.fromkeys(watch.pieces)] == [PIECE_ALONE // PIECE] * 2
+    watch.stop()
 
 
 async def _nothing(*_: Any) -> Any:
