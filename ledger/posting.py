@@ -1,7 +1,7 @@
 """The engine: a batch of grants in, one outcome per grant out, in one call and one commit.
 
     what                                          cost of 1,000 on one connection, about
-    arrays from orders (`prepare`)                 6 ms, while the database works on the batch before
+    arrays from orders (`prepare`)                 5 ms, while the database works on the batch before
     arrays onto the wire (the driver)            0.3 ms, as they are written already (`ledger.arrays`)
     the function (see its header)                 30 ms
     the commit                                     2 ms

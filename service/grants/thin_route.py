@@ -7,8 +7,8 @@
     decode strictly                           service.strict_json                      7
     campaign, time, rule, answer              actions.report_one                       12
     who is meant                              service.customers.directory              21, where she is looked up
-    the order, its key                        orders.order_of                          12
-    wait, prepare, take the answer            ledger.group_commit, ledger.posting      23
+    the order, its key                        orders.order_of                           7
+    wait, prepare, take the answer            ledger.group_commit, ledger.posting      21
     onto the wire and off it                  the driver, for both statements          29
 
 That is with 64 connections, nobody remembered, on a machine where the constant answer takes 120.
