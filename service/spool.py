@@ -1,6 +1,6 @@
 """The spool: records on a disk of our own that are to reach the database later, whatever happens to this process meanwhile.
 
-    append    returns when the record is on the disk; many that wait together are one write and one fsync
+    append    done when the record is on the disk; many that wait together are one write and one fsync
     take      the oldest records that were not taken yet, in the order in which they were appended
     release   so many of the oldest taken are dealt with; a file that holds nothing else is removed
     adopt     take over the files of processes that are gone
@@ -83,8 +83,12 @@ class Spool:
         """How much of what may be in it is."""
         return self.bytes / self._bytes_max if self._bytes_max else 1.0
 
-    async def append(self, record: bytes, *, share: float = 1.0) -> None:
-        """Put ``record`` on the disk. ``share`` is how full the spool may be for this record to be taken."""
+    def append(self, record: bytes, *, share: float = 1.0) -> asyncio.Future[None]:
+        """Put ``record`` on the disk; it is there when what is returned is done, or what is returned says why it is not.
+
+        ``share`` is how full the spool may be for this record to be taken. Whoever does not wait as long may give what was
+        returned a result: the record is in line all the same.
+        """
         framed = frame(record)
         if self.bytes + len(framed) > self._bytes_max * share:
             metrics.spool_refused.labels("full").inc()
@@ -94,7 +98,7 @@ class Spool:
         self._waiting_bytes += len(framed)
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
-        await written
+        return written
 
     async def take(self, limit: int) -> list[bytes]:
         """At most ``limit`` records; none when there are none, or when the disk does not give them."""

@@ -10,6 +10,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_keeping: list[OneWrite] = []
+"""Those that have kept something in this turn of the event loop."""
+
 
 class OneWrite:
     """A transport that keeps the first thing written in a turn of the event loop until the next, or the turn's end."""
@@ -27,21 +30,34 @@ class OneWrite:
             self._kept = b""
         else:
             self._kept = data
-            asyncio.get_running_loop().call_soon(self._flush)
+            if not _keeping:
+                asyncio.get_running_loop().call_soon(_end_turn)
+            _keeping.append(self)
 
     def write_whole(self, answer: bytes) -> None:
         """Write what is head and body already."""
-        self._flush()
+        self.flush()
         self._transport.write(answer)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is kept."""
         if self._kept:
             self._transport.write(self._kept)
             self._kept = b""
+
+
+def _end_turn() -> None:
+    try:
+        while _keeping:
+            _keeping.pop().flush()
+    finally:
+        # One whose connection is gone keeps nobody else's answer back.
+        if _keeping:
+            asyncio.get_running_loop().call_soon(_end_turn)
 
 
 class OneWriteProtocol(HttpToolsProtocol):

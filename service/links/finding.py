@@ -116,13 +116,24 @@ async def find(state: State, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
 async def look_up(state: State, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:
     """The link, whatever has become of it, unless it is foreign: of another brand or customer, or not ours at all."""
     host: LinkHost = state.link_host
-    link_id = asked.claims.link_id if asked.claims else None
-    if asked.code_hash is not None:
-        link_id = await host.link_ids.get(asked.code_hash)
-    if asked.offline is not None:
-        link_id = await offline_links.adopt(state, asked.offline, host.hosts(headers), now)
+    link_id = await link_id_of(state, asked, headers, now)
     row = None if link_id is None else await host.links.get(link_id)
-    if row is None or (asked.claims and row.customer != asked.claims.customer):
+    return None if row is None else await honour(state, asked, row, headers, now)
+
+
+async def link_id_of(state: State, asked: Asked, headers: Mapping[str, str], now: datetime) -> bytes | None:
+    """The link's id, if there is one."""
+    host: LinkHost = state.link_host
+    if asked.code_hash is not None:
+        return await host.link_ids.get(asked.code_hash)
+    if asked.offline is not None:
+        return await offline_links.adopt(state, asked.offline, host.hosts(headers), now)
+    return asked.claims.link_id if asked.claims else None
+
+
+async def honour(state: State, asked: Asked, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
+    """The link of a row that was looked up, unless it is foreign."""
+    if asked.claims and row.customer != asked.claims.customer:
         return None
     found = await _with_brand(state, row, headers, now)
     return None if found is None or (asked.claims and found.brand.code != asked.claims.brand) else found

@@ -23,7 +23,10 @@ from service.links import finding
 from service.links.evidence import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
 from service.links.finding import Asked, DeadEnd, Found
 from service.links.late_acts import LateAct, LateActs
+from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkKind, LinkMode
+from service.links.pages import Page
+from service.links.queries import LinkRow
 from service.links.touches import Touch, Way, message_key, record, siblings_touched, since_sent_s, touch_of
 from service.spool import Spool
 
@@ -62,23 +65,32 @@ async def note(state: State, acts: Sequence[LateAct]) -> None:
 
 async def settle(state: State, acts: Sequence[LateAct]) -> list[str | BaseException]:
     """Judge and post acts; says of each, in order, what became of it, or what failed."""
-    links = await asyncio.gather(*(_find(state, act) for act in acts), return_exceptions=True)
-    found = [(act, link) for act, link in zip(acts, links, strict=True) if isinstance(link, Found)]
+    rows = await _rows(state, acts)
+    found = [(act, row) for act, row in zip(acts, rows, strict=True) if isinstance(row, LinkRow)]
     siblings = iter(
-        await siblings_touched(
-            state.pool, [(message_key(link.row.customer, link.row.message_id), act.at) for act, link in found]
-        )
+        await siblings_touched(state.pool, [(message_key(row.customer, row.message_id), act.at) for act, row in found])
     )
-    outcomes: list[str | BaseException] = [
-        link.page.value if isinstance(link, DeadEnd) else link if isinstance(link, BaseException) else "" for link in links
-    ]
     settled = iter(
-        await asyncio.gather(*(_settle(state, act, link, next(siblings)) for act, link in found), return_exceptions=True)
+        await asyncio.gather(*(_settle(state, act, row, next(siblings)) for act, row in found), return_exceptions=True)
     )
-    return [outcome or next(settled) for outcome in outcomes]
+    return [next(settled) if isinstance(row, LinkRow) else row or Page.NOT_FOUND.value for row in rows]
 
 
-async def _settle(state: State, act: LateAct, link: Found, siblings: int) -> str:
+async def _rows(state: State, acts: Sequence[LateAct]) -> list[LinkRow | BaseException | None]:
+    """The link of each act, in order, or what failed. A token says which it is; what else there is, is looked up first."""
+    host: LinkHost = state.link_host
+    unnamed = [act for act in acts if act.claims is None]
+    looked_up = iter(await asyncio.gather(*(_link_id(state, act) for act in unnamed), return_exceptions=True))
+    link_ids = [next(looked_up) if act.claims is None else act.claims.link_id for act in acts]
+    rows = await host.links.get_many({link_id for link_id in link_ids if isinstance(link_id, bytes)})
+    return [rows.get(link_id) if isinstance(link_id, bytes) else link_id for link_id in link_ids]
+
+
+async def _settle(state: State, act: LateAct, row: LinkRow, siblings: int) -> str:
+    asked = _asked(act)
+    link = finding.alive(await finding.honour(state, asked, row, {"host": act.host}, act.at), asked)
+    if isinstance(link, DeadEnd):
+        return link.page.value
     is_followed = act.way == Way.REDIRECT
     if act.way == Way.HANDOFF or (is_followed and link.row.mode is not LinkMode.REDIRECT):
         # Her shop says whether she is there; or it is a code that nobody could look up, and whose link has a page.
@@ -97,9 +109,17 @@ def _grade(act: LateAct, link: Found) -> Grade:
 
 
 async def _find(state: State, act: LateAct) -> Found | DeadEnd:
-    kind = LinkKind.CLAIM if act.claims is None else act.claims.kind
-    asked = Asked(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
+    asked = _asked(act)
     return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
+
+
+async def _link_id(state: State, act: LateAct) -> bytes | None:
+    return await finding.link_id_of(state, _asked(act), {"host": act.host}, act.at)
+
+
+def _asked(act: LateAct) -> Asked:
+    kind = LinkKind.CLAIM if act.claims is None else act.claims.kind
+    return Asked(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
 
 
 def _touch(

@@ -63,6 +63,21 @@ async def test_a_whole_answer_goes_at_once_after_what_is_kept() -> None:
     assert transport.written == [b"head ", b"whole"]
 
 
+async def test_a_connection_that_is_gone_keeps_no_other_head_back() -> None:
+    def refuse(data: bytes) -> None:
+        raise RuntimeError(data)
+
+    (before, first), (gone, broken), (after, last) = one_write(), one_write(), one_write()
+    broken.write = refuse
+    for each in before, gone, after:
+        each.write(b"head")
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (first.written, last.written, len(failures)) == ([b"head"], [b"head"], 1)
+
+
 async def test_what_is_kept_is_written_before_the_connection_is_closed() -> None:
     joined, transport = one_write()
     joined.write(b"all")

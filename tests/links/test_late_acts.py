@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import pytest
 from service import metrics
 from service.app import create_app
 from service.links import late_acts, late_settling, link_host
-from service.links.late_acts import LateActs
-from service.spool import ASIDE, Spool, frame
+from service.links.late_acts import LateAct, LateActs
+from service.spool import ASIDE, Spool, SpoolFiles, frame
 from tests.api_fixtures import BASE_URL, Api
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
@@ -358,6 +359,36 @@ async def test_nobody_is_told_that_points_follow_unless_the_act_is_on_the_disk(
         assert SHOP in page.text
         wire.mend()
         await settles(before, granted=1)
+
+
+async def test_a_disk_that_takes_long_keeps_nobody_waiting_and_has_the_act_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_acts, "PATIENCE_S", 0.1)
+    answers, append = threading.Event(), SpoolFiles.append
+
+    def hang(files: SpoolFiles, framed: Sequence[bytes]) -> None:
+        answers.wait(WITHIN_S)
+        append(files, framed)
+
+    async def nothing(acts: Sequence[LateAct]) -> None:
+        del acts
+
+    async def granted(acts: Sequence[LateAct]) -> list[str | BaseException]:
+        return ["granted" for _ in acts]
+
+    monkeypatch.setattr(SpoolFiles, "append", hang)
+    late = LateActs(Spool(tmp_path / "slow", bytes_max=1_000_000), nothing, granted, may_pass=lambda _: False)
+    act = LateAct(at=datetime.now(UTC), host="", way="redirect", grade="C", why="", since_sent_s=60.0)
+    before = settled()
+    async with late:
+        began = time.monotonic()
+        assert await asyncio.gather(late.keep(act), late.keep(act)) == [False, False]
+        assert await late.keep(act) is False
+        assert 0.2 <= time.monotonic() - began < WITHIN_S
+        answers.set()
+        assert await late.keep(act) is True
+        await settles(before, granted=4)
 
 
 @pytest.mark.one_process("looks at one process's spool")
