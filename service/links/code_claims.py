@@ -14,7 +14,6 @@ The page shows no balance and says nobody who has used a code: an email is not a
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -130,7 +129,7 @@ async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Rece
     if printed.pays_each and host.claims_by_network.are_too_many(_network(visitor)):
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
     try:
-        async with asyncio.timeout(finding.PATIENCE_S):
+        with finding.within_patience(state):
             (known,) = await customers.resolve(state, brand, [CustomerRef(email=email)])
             if isinstance(known, Problem):
                 if known.spec.retryable:
@@ -188,7 +187,7 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
     if host.guesses.are_too_many(_network(visitor)):
         return respond(Page.BUSY)
     try:
-        async with asyncio.timeout(finding.PATIENCE_S):
+        with finding.within_patience(state):
             there = None if normal is None else await find_code(host, normal, visitor.at)
             if there is None:
                 return None

@@ -8,7 +8,6 @@ Nothing is looked up for a token that is not ours.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -31,6 +30,7 @@ from service.links.link_tokens import LinkClaims, LinkKind, LinkRefusal, LinkRef
 from service.links.offline_tokens import key_named_by, says
 from service.links.pages import Page
 from service.links.queries import LinkRow
+from service.patience import Wait
 from service.problems import Problem
 
 PATIENCE_S = 3.0
@@ -104,13 +104,19 @@ def read(state: State, subject: str, visitor: Visitor, kind: LinkKind = LinkKind
 async def find(state: State, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
     """The link that was asked for."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        with within_patience(state):
             found = await look_up(state, asked, visitor.headers, visitor.at)
     except Exception as error:
         if not is_passing(error):
             raise
         return _as_last_known(state.link_host, asked, visitor)
     return alive(found, asked)
+
+
+def within_patience(state: State) -> Wait:
+    """A context whose body takes no longer than a customer waits; else ``TimeoutError``."""
+    host: LinkHost = state.link_host
+    return host.patience.within(PATIENCE_S)
 
 
 async def look_up(state: State, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:

@@ -27,6 +27,7 @@ import msgspec
 
 from service import log, metrics
 from service.links.link_tokens import LinkClaims
+from service.patience import Patience
 from service.spool import Spool, SpoolFull, SpoolRefused
 
 DELAY_S = 2.5
@@ -91,32 +92,6 @@ class _LeftToTheNext(Exception):
     """The database is away, and this process stops."""
 
 
-class _Patience:
-    """Nobody waits for the disk longer than ``PATIENCE_S``; there is one timer for all, for one each costs more than an act."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
-        self._is_timed = False
-
-    def bound(self, written: asyncio.Future[None]) -> asyncio.Future[None]:
-        """The same, which fails with ``TimeoutError`` when it takes too long."""
-        loop = written.get_loop()
-        self._waiting.append((loop.time() + PATIENCE_S, written))
-        if not self._is_timed:
-            self._is_timed = True
-            loop.call_later(PATIENCE_S, self._give_up, loop)
-        return written
-
-    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= loop.time()):
-            _, written = self._waiting.popleft()
-            if not written.done():
-                written.set_exception(TimeoutError())
-        self._is_timed = bool(self._waiting)
-        if self._is_timed:
-            loop.call_at(self._waiting[0][0], self._give_up, loop)
-
-
 def _say_why_it_ended(task: asyncio.Task[None]) -> None:
     """Nobody waits for these tasks, and without them acts are only kept."""
     error = None if task.cancelled() else task.exception()
@@ -139,7 +114,7 @@ class LateActs:
         self._settled = asyncio.Event()
         self._adopted_at = -ADOPTS_EVERY_S
         self._kept = 0
-        self._patience = _Patience()
+        self._patience = Patience()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -168,7 +143,8 @@ class LateActs:
         """Keep an act, and say whether it is on the disk and so will outlive this process. ``share`` is as for the spool."""
         self._kept += 1
         try:
-            await self._patience.bound(self._spool.append(_encode(act), share=share))
+            with self._patience.within(PATIENCE_S):
+                await self._spool.append(_encode(act), share=share)
         except TimeoutError:
             # The disk takes long. It is in line still, and may be there after all.
             return False

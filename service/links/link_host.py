@@ -27,6 +27,7 @@ from service.links.queries import BatchCode, LinkRow, batch_codes_by_hash, link_
 from service.links.screens import screen_keys
 from service.links.sealing import sealing_keys
 from service.natural_batches import NaturalBatches
+from service.patience import Patience
 from service.settings import Secrets, Settings
 
 LEARNS_EVERY_S = 5.0
@@ -63,6 +64,8 @@ class LinkHost(msgspec.Struct, frozen=True):
     guesses: Guesses
     claims_by_network: Guesses
     """Of codes that pay each: so many come from one place, and no more."""
+    patience: Patience
+    """Of those who ask for links."""
 
     def base_url_of(self, brand: Brand) -> str:
         """What the brand's links begin with."""
@@ -112,6 +115,7 @@ async def open_link_host(
         last_known=LastKnown(read_copy(copy)),
         guesses=Guesses(),
         claims_by_network=Guesses(),
+        patience=Patience(),
     )
     learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy))
     try:

@@ -44,7 +44,7 @@ _KEPT = 1_000
 async def show(state: State, token: str, visitor: Visitor) -> Answer:
     """Draw what the customer of a token has, or a picture of nobody's."""
     try:
-        async with asyncio.timeout(finding.PATIENCE_S):
+        with finding.within_patience(state):
             picture = await _picture(state, token, visitor)
     except Exception as error:
         if not isinstance(error, NotShown) and not finding.is_passing(error):

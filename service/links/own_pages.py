@@ -10,7 +10,6 @@ A page is for a person; a program that asks for JSON gets the same as JSON, and 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -69,7 +68,7 @@ async def open_page(state: State, token: str, kind: PersonKind, headers: Headers
             raise NotShown(Page.NOT_FOUND) from None
         raise NotShown(Page.PAGE_EXPIRED, host.last_known.brand(closed.brand)) from None
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        with host.patience.within(PATIENCE_S):
             brand: Brand | None = await state.brands.by_code(claims.brand)
             if brand is None or not host.is_at_home(brand, headers):
                 raise NotShown(Page.NOT_FOUND)

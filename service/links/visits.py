@@ -11,7 +11,6 @@ page of a link that is ours leads on to its destination. While the database is a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from litestar.datastructures import State
@@ -67,7 +66,7 @@ async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
     if verdict.grade is not Grade.B:
         return await _offer(state, link, Page.CLAIM if verdict.is_machine else Page.CLAIM_HERE)
     try:
-        async with asyncio.timeout(finding.PATIENCE_S):
+        with finding.within_patience(state):
             answer = await grants.claim(state, link.row, link.known, link.brand, Grade.B, link.now)
     except Exception as error:
         if not finding.is_passing(error):
@@ -138,7 +137,7 @@ async def review(state: State, sealed: str, visitor: Visitor) -> Answer:
         return _say(DeadEnd(Page.NOT_FOUND), visitor.headers)
     campaign_name = None
     try:
-        async with asyncio.timeout(finding.PATIENCE_S):
+        with finding.within_patience(state):
             brand = await _brand(state, receipt.brand)
             campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
             campaign_name = campaign.name if campaign is not None else campaign_name
@@ -166,7 +165,7 @@ async def show(state: State, token: str, visitor: Visitor) -> Answer:
         verdict = _touch(state, Way.OPEN, link, visitor)
         if verdict.grade is not None:
             try:
-                async with asyncio.timeout(finding.PATIENCE_S):
+                with finding.within_patience(state):
                     await grants.claim(state, link.row, link.known, link.brand, verdict.grade, link.now)
             except Exception as error:
                 if not finding.is_passing(error):
@@ -226,7 +225,7 @@ async def _offer(state: State, link: Found, page: Page) -> Answer:
 async def _decided(state: State, link: Found) -> GrantAnswer | None:
     """What was decided before. Not to know it harms nobody: a claim would say."""
     try:
-        async with asyncio.timeout(finding.PATIENCE_S):
+        with finding.within_patience(state):
             return await grants.decided(state, link.row, link.known, link.brand, link.now)
     except Exception as error:
         if not finding.is_passing(error):
