@@ -26,6 +26,7 @@ from service.brands.brand import Brand
 from service.customers import actions as customers
 from service.customers.rows import Known
 from service.database import is_away
+from service.links.finding import within_patience
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkRefusal
 from service.links.pages import Answer, Page, page_of_error, respond
@@ -33,9 +34,6 @@ from service.links.person_tokens import LIFE_S, LIFE_S_MAX, PageClosed, PersonCl
 from service.links.schemas import MintedPage, PageLinkRequest
 from service.pieces import in_pieces
 from service.problems import Problem, invalid_field
-
-PATIENCE_S = 3.0
-"""How long a customer waits for us before she is told to try again."""
 
 Headers = Mapping[str, str]
 
@@ -68,7 +66,7 @@ async def open_page(state: State, token: str, kind: PersonKind, headers: Headers
             raise NotShown(Page.NOT_FOUND) from None
         raise NotShown(Page.PAGE_EXPIRED, host.last_known.brand(closed.brand)) from None
     try:
-        with host.patience.within(PATIENCE_S):
+        with within_patience(state):
             brand: Brand | None = await state.brands.by_code(claims.brand)
             if brand is None or not host.is_at_home(brand, headers):
                 raise NotShown(Page.NOT_FOUND)
