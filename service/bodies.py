@@ -49,7 +49,7 @@ Identifier = Annotated[
 Slug = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_.]{0,31}$(?!\\n)", description="Lower case, at most 32 characters.")]
 """A short name that is written in code: an action, a channel."""
 
-Points = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Points = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000, description="Whole points.")]
 """Whole points, never zero."""
 
 T = TypeVar("T")

@@ -35,6 +35,7 @@ class Health(msgspec.Struct, frozen=True):
     """The answer of a healthy process."""
 
     status: str = "ok"
+    """Always `ok`; what is not healthy answers with a problem."""
 
 
 class DatabaseWatch:

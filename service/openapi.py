@@ -7,6 +7,8 @@ The framework describes paths, parameters and structs. What it leaves out or get
     authentication   the bearer scheme, and the scope that each route's guard asks for
     problems         what every route can answer, beside what it declares with ``problems``
     examples         each struct's own ``example``
+    fields           the text below each field (``field_texts``), what its type says of itself, and its limits
+    parameters       what those of a path name, the same on every route
     batches          the NDJSON form, and the bounds on how many items
 """
 
@@ -28,6 +30,7 @@ from litestar.routes import HTTPRoute
 from service.auth.guards import requires
 from service.auth.routes import VERSION
 from service.bodies import NDJSON, Batch, needs_body
+from service.field_texts import field_texts
 from service.idempotency import HEADER as IDEMPOTENCY_HEADER
 from service.idempotency import REPLAYED
 from service.problems import CODES, MEDIA_TYPE, ProblemDocument
@@ -56,6 +59,21 @@ _TAGS = {
     "test": "For test brands: their clock.",
     "health": "For load balancers.",
 }
+
+
+_PATH_PARAMETERS = {
+    "batch_id": "The id of a batch of codes, as you chose it.",
+    "campaign_id": "The campaign's id, as you chose it.",
+    "channel": "The channel, such as `email`: lower case, at most 32 characters. `rewards` stands for all channels.",
+    "customer_id": "Your own id of the customer, percent-encoded: at most 256 bytes of UTF-8.",
+    "grant_id": "The id of a decision, as `POST /v1/grants` answers it: `grt_` and 40 hexadecimal digits.",
+    "identity_id": "The id of a customer's name: `idn_` and 24 hexadecimal digits.",
+    "key_id": "The id of an API key: `key_` and a number.",
+    "kid": "The id of a minting key, as its registration answered it.",
+    "redemption_id": "The id of a redemption, as `POST /v1/redemptions` answers it: `red_` and 24 hexadecimal digits.",
+    "revocation": "The number of a revocation, as `POST /v1/link-revocations` answers it in `id`.",
+}
+"""What each parameter of a path names: the same on every route."""
 
 
 @dataclass
@@ -97,6 +115,7 @@ def document_of(app: Litestar) -> JsonObject:
     for path, method, handler in _operations(app):
         operation = document["paths"][path][method.lower()]
         _describe_operation(operation, handler)
+        _describe_parameters(operation)
         _describe_body(operation, handler)
         _describe_success(operation)
         _describe_problems(operation, handler)
@@ -140,6 +159,14 @@ def _describe_operation(operation: JsonObject, handler: HTTPRouteHandler) -> Non
         del operation["description"]
 
 
+def _describe_parameters(operation: JsonObject) -> None:
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path" and (about := _PATH_PARAMETERS.get(parameter["name"])):
+            parameter["description"] = about
+        if "description" in parameter:
+            parameter["description"] = _with_limits(parameter["description"], parameter["schema"])
+
+
 def _describe_success(operation: JsonObject) -> None:
     for status, response in operation["responses"].items():
         # The framework quotes a table of status codes ("Request fulfilled, document follows").
@@ -174,7 +201,7 @@ def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
     else:
         content["application/json"]["schema"] = {
             "type": "object",
-            "properties": {batch.member: array},
+            "properties": {batch.member: array | {"description": f"The items: 1 to {batch.items_max:,}."}},
             "required": [batch.member],
             "additionalProperties": False,
         }
@@ -218,15 +245,43 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
 def _describe_structs(schemas: JsonObject) -> None:
     structs = {struct.__name__: struct for struct in _subclasses(msgspec.Struct)}
     for name, schema in schemas.items():
-        struct = structs.get(schema.get("title", name))
+        struct = structs.get(schema.get("title", name).partition("[")[0])
         if struct is None or schema.get("type") != "object":
             continue
+        _describe_fields(schema, struct)
         if about := inspect.getdoc(struct):
             schema.setdefault("description", about)
         if struct.__struct_config__.forbid_unknown_fields:
             schema["additionalProperties"] = False
         if example := getattr(struct, "example", None):
             schema["examples"] = [example]
+
+
+def _describe_fields(schema: JsonObject, struct: type[msgspec.Struct]) -> None:
+    """Say what a field is, what its type says of itself, and its limits."""
+    texts = field_texts(struct)
+    for name, described in schema.get("properties", {}).items():
+        parts = (texts.get(name), described.get("description"))
+        if about := " ".join(part for part in parts if part):
+            described["description"] = _with_limits(about, described)
+
+
+_UNBOUNDED = {2**31 - 1, 2**63 - 1}
+"""Bounds of how a number is kept; no caller meets them."""
+
+
+def _with_limits(about: str, described: JsonObject) -> str:
+    """Name the limits of a value unless its text does."""
+    match described:
+        case {"maximum": most} if int(most) not in _UNBOUNDED:
+            most, limits = f"{most:,.0f}", f"{described.get('minimum', 0):,.0f} to {most:,.0f}."
+        case {"maxLength": most}:
+            most, limits = f"{most:,}", f"At most {most:,} characters."
+        case {"maxItems": most}:
+            most, limits = f"{most:,}", f"At most {most:,} items."
+        case _:
+            return about
+    return about if most in about else f"{about} {limits}"
 
 
 def _subclasses(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:

@@ -33,7 +33,9 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     """One page of a list."""
 
     items: Sequence[T]
+    """The entries of this page."""
     next: str | None
+    """The `after` of the next page; null on the last."""
 
 
 def page(found: Sequence[T], *, limit: int, cursor: Callable[[T], int | str]) -> Page[T]:

@@ -138,21 +138,32 @@ class FieldError(msgspec.Struct, frozen=True):
     """One thing wrong with one field. ``pointer`` is a JSON pointer into the body; a query parameter's begins with ``?``."""
 
     pointer: str
+    """Where it is: a JSON pointer into the body, or `?` and the name of a query parameter."""
     code: str
+    """What is wrong, as one of the codes of `/docs/errors`."""
     detail: str
+    """What would be right, for people."""
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
     """The body of every refusal (RFC 9457). Tell problems apart by ``code``; ``detail`` is for people and may change."""
 
     type: str
+    """Where the code is explained: a path of this service."""
     title: str
+    """The code in a few words, for people."""
     status: int
+    """The HTTP status of the answer; in a batch, of the item."""
     code: str
+    """What is wrong, for programs: one of the codes of `/docs/errors`."""
     detail: str
+    """What is wrong with this request, for people. It may change."""
     retryable: bool
+    """Whether the same request may succeed when it is sent again later."""
     request_id: str
+    """The answer's `X-Request-Id`, to find the request in both logs."""
     errors: Sequence[FieldError] = ()
+    """The fields that are wrong; empty where no single field is."""
 
 
 class Problem(Exception):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
+from service.field_texts import ItemResult
 from service.problems import Problem, ProblemDocument
 
 
@@ -17,16 +19,22 @@ class Attended(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     messages: int
+    """How many messages: those for which a link was minted for the customer, or on which an act of theirs was reported."""
     last_message_at: datetime | None
+    """When the last of these messages became known here; null where there is none."""
     rewards: int
+    """How many of the customer's acts were rewarded."""
     points: int
+    """How many points these rewards gave together."""
     last_rewarded_at: datetime | None
+    """When the last of these acts happened; null where there is none."""
 
 
 class AttendedChannel(Attended, frozen=True, kw_only=True):
     """The same on one channel."""
 
     channel: str
+    """The channel that these figures are of, such as `email`."""
 
 
 class AttentionAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,17 +45,24 @@ class AttentionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     known: bool
+    """Whether anybody has told us of this customer."""
     complete: bool
+    """False where there was too much to look at: the figures are then lower bounds."""
     total: Attended
+    """All channels together. A message on two channels counts once."""
     channels: Sequence[AttendedChannel]
+    """One entry for each channel of which anything is known."""
 
 
 class AttentionResponse(AttentionAnswer, frozen=True, kw_only=True):
     """What is known of one customer after ``since``, up to ``until``, which is now."""
 
     customer: str
+    """The customer's id as it was asked for."""
     since: datetime
+    """Where the span begins; what happened at exactly this time is no longer in it."""
     until: datetime
+    """Where the span ends: now."""
 
 
 class HotlineResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +74,23 @@ class HotlineResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     recipients: int
+    """How many customers the brand wrote to: a link was minted for them, or an act of theirs was reported."""
     responders: int
+    """How many of them proved to be there, by an act of grade A or B."""
     share: float | None
+    """`responders` divided by `recipients`, from 0 to 1; null without recipients."""
     complete: bool
+    """False where there was too much to look at: the figures are then of the newest messages."""
     since: datetime
+    """Where the span begins; what happened at exactly this time is no longer in it."""
     until: datetime
+    """Where the span ends: now."""
 
 
 class AttentionResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is known of one item's customer, or what is wrong with the item."""
+
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult, AttentionAnswer)
 
     index: int
     status: int
@@ -82,8 +105,11 @@ class AttentionResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request: what is known after ``since``, up to ``until``, which is now."""
 
     since: datetime
+    """Where the span begins; what happened at exactly this time is no longer in it."""
     until: datetime
+    """Where the span ends: now."""
     results: list[AttentionResult]
+    """One result for each item, in the order of the request."""
 
 
 def result_of(index: int, answer: AttentionAnswer | Problem, *, request_id: str) -> AttentionResult:

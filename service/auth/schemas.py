@@ -21,12 +21,19 @@ class MetaBrand(msgspec.Struct, frozen=True):
     """The brand that an API key belongs to."""
 
     code: str
+    """The brand's short name in code and on the command line."""
     name: str
+    """The brand's name as customers see it."""
     mode: Mode
+    """`live` or `test`; fixed for ever. Only a test brand has a clock that can be moved."""
     points_code: str
+    """The code of the points as the books and exports name them, such as `BEANS`."""
     points_name: str
+    """What the points are called in front of customers, such as "Beans"."""
     currency: str
+    """The currency of the brand's money values: three letters of ISO 4217."""
     time_zone: str
+    """The IANA time zone of the brand's days, weeks and months, such as `Europe/Berlin`."""
 
 
 class MetaResponse(msgspec.Struct, frozen=True):
@@ -37,12 +44,19 @@ class MetaResponse(msgspec.Struct, frozen=True):
     """
 
     version: str
+    """The version of this service."""
     brand: MetaBrand
+    """The brand that the key belongs to. Every answer is about this brand alone."""
     mode: Mode
+    """The brand's mode, `live` or `test`."""
     key_name: str
+    """The name that the key was given when it was made."""
     scopes: list[str]
+    """What the key may do, in alphabetical order."""
     max_evidence: str
+    """The strongest grade of evidence that the key's reports may claim: `A` (strongest) to `D`."""
     lateness_hours: int
+    """How many hours late the key's reports may come and still count when they happened: 0 to 72."""
 
     @classmethod
     def of(cls, principal: Principal, version: str) -> MetaResponse:
@@ -78,11 +92,18 @@ class KeyRequest(Body, frozen=True):
     come and still count when they happened) are the asking key's own unless given."""
 
     name: KeyName
+    """What the key is for, as lists and the audit trail show it. No control characters."""
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
+    """What the key may do: at least one scope, and none that the asking key lacks."""
     max_evidence: Literal["A", "B", "C", "D"] = "C"
+    """The strongest grade that the key's reports may claim, `A` (strongest) to `D`; no stronger than the asking key's."""
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """From when on the key is refused: later than now, with a time zone. Null: when the asking key expires."""
     quota_per_minute: Quota | None = None
+    """How many items the key may send in a minute. A request is one item, a batch as many as it has. Null:
+    the asking key's quota."""
     lateness_hours: LatenessHours | None = None
+    """How many hours late its reports may come and still count when they happened: 0 to 72. Null: the asking key's."""
 
     example: ClassVar[dict[str, Any]] = {
         "name": "finance, from 2027",
@@ -96,16 +117,27 @@ class KeyResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a key. `prefix` is how its text begins; `last_used_at` is exact to about a minute."""
 
     id: str
+    """The key's id, `key_` and a number. It is no secret."""
     name: str
+    """What the key is for, as whoever made it says."""
     prefix: str
+    """How the key's text begins, to recognise it by."""
     scopes: list[str]
+    """What the key may do."""
     max_evidence: str
+    """The strongest grade that the key's reports may claim: `A` (strongest) to `D`."""
     lateness_hours: int
+    """How many hours late its reports may come and still count when they happened: 0 to 72."""
     quota_per_minute: int | None
+    """How many items it may send in a minute; null: no limit."""
     created_at: datetime
+    """When it was made."""
     expires_at: datetime | None
+    """From when on it is refused; null: never."""
     revoked_at: datetime | None
+    """When it was revoked; null while it is good."""
     last_used_at: datetime | None
+    """When it was last used, to about a minute; null: never."""
 
     @classmethod
     def of(cls, record: KeyRecord) -> KeyResponse:
@@ -117,6 +149,7 @@ class NewKeyResponse(KeyResponse, frozen=True, kw_only=True):
     """A key that was just made. `key` is its text: this is the only time that it is shown."""
 
     key: str
+    """The key's text, for `Authorization: Bearer`. This is the only time that it is shown."""
 
     @classmethod
     def made(cls, record: KeyRecord, key: str) -> NewKeyResponse:
@@ -147,13 +180,21 @@ class AuditEntryResponse(msgspec.Struct, frozen=True):
     """
 
     entry: int
+    """The entry's number; later entries have larger numbers."""
     happened_at: datetime
+    """When it was done."""
     principal: str
+    """Who did it: `operator` for the command line, else the id of the key."""
     key_name: str | None
+    """The name of that key; null for the operator."""
     act: str
+    """What was done, such as `campaign.change` or `links.revoke`."""
     subject: str
+    """What it was done to: the id or name of a campaign, key, customer or brand."""
     before: dict[str, Any] | None
+    """How the subject was before; its fields depend on the act. Null where the act has no before."""
     after: dict[str, Any] | None
+    """How it was afterwards; null where the act has no after."""
 
     @classmethod
     def of(cls, entry: Entry) -> AuditEntryResponse:

@@ -27,14 +27,18 @@ class PointValueRequest(Body, frozen=True):
     """So many points are worth so many minor units of the brand's currency: 100 and 50 make half a cent a point."""
 
     points: Term
+    """So many points."""
     minor_units: Term
+    """Are worth so many minor units (cents, pence, yen) of the brand's currency."""
 
 
 class PointValueResponse(msgspec.Struct, frozen=True):
     """So many points are worth so many minor units of the brand's currency."""
 
     points: int
+    """So many points."""
     minor_units: int
+    """Are worth so many minor units (cents, pence, yen) of the brand's currency."""
 
     @classmethod
     def of(cls, value: PointValue | None) -> PointValueResponse | None:
@@ -46,22 +50,29 @@ class PointValueVersionResponse(msgspec.Struct, frozen=True):
     """What points were worth from ``valid_from`` until the next version."""
 
     version: int
+    """The number of this version: 1, 2, 3 ..."""
     points: int
+    """So many points."""
     minor_units: int
+    """Were worth so many minor units of the brand's currency."""
     valid_from: datetime
+    """From when on this version held, until the next."""
 
 
 class GoalRequest(Body, frozen=True):
     """A reward to save for: a wallet shows how far it is to the next."""
 
     name: Shown
+    """What the customer gets, as the wallet shows it."""
     points: Points
+    """What it costs."""
 
 
 class AndroidAppRequest(Body, frozen=True):
     """An Android app that may open the brand's links."""
 
     package: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+$(?!\n)", max_length=255)]
+    """The app's package name, as in `com.example.shop`; at most 255 characters."""
     sha256: Annotated[
         list[Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$(?!\n)")]],
         msgspec.Meta(min_length=1, max_length=APPS_MAX),
@@ -80,6 +91,7 @@ class AppLinksRequest(Body, frozen=True):
     android: Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)] = msgspec.field(
         default_factory=list[AndroidAppRequest]
     )
+    """The brand's Android apps."""
 
 
 class BrandRequest(Body, frozen=True):
@@ -89,14 +101,18 @@ class BrandRequest(Body, frozen=True):
     """
 
     name: Shown
+    """The brand's name as customers see it."""
     points_name: Shown
+    """What the points are called in front of customers, such as "Beans"."""
     accent_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")]
+    """The colour of buttons and marks on customers' pages: `#` and six hexadecimal digits in lower case."""
     destination_hosts: Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)]
     """Where reward links may lead: host names in lower case, with a port if need be."""
     point_value: PointValueRequest | None
-    """Null for a brand that has none yet. A value is changed, and never taken away."""
+    """What points are worth. Null for a brand that has not said so yet; once said it is changed, and never taken away."""
     point_value_version: int | None = None
-    """The version you have read. If there is a newer one, nothing is changed."""
+    """The version of the point value that you have read. If there is a newer one, nothing is changed. Absent: change
+    it anyway."""
     language: Language | msgspec.UnsetType = msgspec.UNSET
     """The language of the pages. This and what follows stays as it is where it is absent."""
     logo: Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
@@ -106,13 +122,19 @@ class BrandRequest(Body, frozen=True):
     link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
     """What links begin with, as in `https://r.shop.example`, a host that leads here. Null: the address of this service."""
     app_links: AppLinksRequest | msgspec.UnsetType = msgspec.UNSET
+    """The brand's own apps that may open its links. Absent: as it is."""
     goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
     """Rewards to save for, shown in a wallet."""
     code: str | None = None
+    """Fixed for ever: absent, or as it is."""
     mode: str | None = None
+    """Fixed for ever: absent, or as it is."""
     points_code: str | None = None
+    """Fixed for ever: absent, or as it is."""
     currency: str | None = None
+    """Fixed for ever: absent, or as it is."""
     time_zone: str | None = None
+    """Fixed for ever: absent, or as it is."""
 
     example: ClassVar[dict[str, Any]] = {
         "name": "Lumen",
@@ -131,22 +153,39 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A brand. ``code``, ``mode``, ``points_code``, ``currency`` and ``time_zone`` are fixed for ever."""
 
     code: str
+    """The brand's short name in code and on the command line. Fixed for ever."""
     mode: Literal["live", "test"]
+    """`live` or `test`; fixed for ever. Only a test brand has a clock that can be moved."""
     name: str
+    """The brand's name as customers see it."""
     points_code: str
+    """The code of the points as the books and exports name them. Fixed for ever."""
     points_name: str
+    """What the points are called in front of customers."""
     currency: str
+    """The currency of money values: three letters of ISO 4217. Fixed for ever."""
     time_zone: str
+    """The IANA time zone of the brand's days, weeks and months. Fixed for ever."""
     accent_color: str
+    """The colour of buttons and marks on customers' pages: `#` and six hexadecimal digits."""
     destination_hosts: Sequence[str]
+    """Where reward links may lead: host names in lower case, with a port where one is needed."""
     point_value: PointValueResponse | None
+    """What points are worth now; null while the brand has not said so."""
     point_value_version: int | None
+    """The number of the point value in force, to send back with a change; null while there is none."""
     language: Language
+    """The language of customers' pages."""
     logo: str | None
+    """The picture on every page, in base64; null: none."""
     home_url: str | None
+    """Where a customer goes when nothing better is known; null: nowhere."""
     link_base_url: str | None
+    """What links begin with; null: the address of this service."""
     app_links: AppLinks
+    """The brand's own apps that may open its links."""
     goals: Sequence[Goal]
+    """Rewards to save for, as wallets show them."""
 
     @classmethod
     def of(cls, brand: Brand) -> BrandResponse:

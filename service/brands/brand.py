@@ -18,21 +18,27 @@ class Goal(msgspec.Struct, frozen=True):
     """A reward to save for: a wallet shows how far it is to the next."""
 
     name: str
+    """What the customer gets."""
     points: int
+    """What it costs, in points."""
 
 
 class AndroidApp(msgspec.Struct, frozen=True):
     """An app that may open the brand's links, with the SHA-256 fingerprints of the certificates it is signed with."""
 
     package: str
+    """The app's package name, as in `com.example.shop`."""
     sha256: tuple[str, ...]
+    """Fingerprints of the certificates that the app is signed with, as in `14:6D:E9:...`."""
 
 
 class AppLinks(msgspec.Struct, frozen=True):
     """The brand's apps that may open its links. ``apple`` are app ids, as in ``ABCDE12345.com.example.app``."""
 
     apple: tuple[str, ...] = ()
+    """Apple app ids, as in `ABCDE12345.com.example.app`."""
     android: tuple[AndroidApp, ...] = ()
+    """Android apps."""
 
 
 class Brand(msgspec.Struct, frozen=True):

@@ -31,11 +31,17 @@ class Rule(msgspec.Struct, frozen=True):
     """
 
     action: str
+    """What the customer does, such as `click`."""
     points: int
+    """How many points it pays."""
     channel: str | None = None
+    """The channel on which this rule pays; null: any on which no other rule for the action pays."""
     once_per: OncePer = "message"
+    """How often the act pays: once for each message, each link of it, or each day of the brand's calendar."""
     min_evidence: Grade = Grade.C
+    """The weakest grade that is paid at once, `A` (strongest) to `D`; a weaker report waits."""
     hold_back_days: int | None = None
+    """For how many days at most the points are set aside until somebody approves; null: they are paid at once."""
 
     def pays_at_once(self, grade: Grade) -> bool:
         """Say whether evidence of ``grade`` is strong enough."""
@@ -59,11 +65,17 @@ class Cap(msgspec.Struct, frozen=True):
     """
 
     per: CapPer = "customer"
+    """Who is counted: each `customer`, or all of the `campaign` together."""
     window: Window = "day"
+    """The period: a `day`, a `week` from Monday, a `month` of the brand's calendar, `ever`, or any 24 hours (`rolling_day`)."""
     action: str | None = None
+    """The action that counts; null: all actions."""
     channel: str | None = None
+    """The channel that counts; null: all channels."""
     max_grants: int | None = None
+    """The most grants in one period; null: no limit."""
     max_points: int | None = None
+    """The most points in one period; null: no limit."""
 
     @property
     def counts(self) -> tuple[CapPer, Window, str | None, str | None]:

@@ -14,7 +14,7 @@ from service.campaigns.rules import Campaign, Cap, CapPer, OncePer, Rule, Standi
 
 ClassName = Literal["engagement", "purchase", "third_party"]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-FundPoints = Annotated[int, msgspec.Meta(ge=1, le=FUND_MAX)]
+FundPoints = Annotated[int, msgspec.Meta(ge=1, le=FUND_MAX, description="Whole points.")]
 CampaignId = Annotated[
     str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$(?!\\n)", description="Lower case, at most 64 characters.")
 ]
@@ -24,15 +24,17 @@ class RuleRequest(Body, frozen=True):
     """What an action is worth."""
 
     action: Slug
+    """What the customer does, such as `click`."""
     points: Points
+    """How many points it pays."""
     channel: Slug | None = None
-    """Absent: any channel on which no other rule pays."""
+    """The channel on which it pays. Absent: any on which no other rule for the action pays."""
     once_per: OncePer = "message"
-    """What makes another event of it; the same in all rules for an action, in every version."""
+    """How often the act pays: once for each message, link or day. The same in all rules for an action, in every version."""
     min_evidence: Literal["A", "B", "C", "D"] = "C"
     """The weakest evidence that is paid at once; a weaker report waits for a stronger one, or another act on the message."""
     hold_back_days: Annotated[int, msgspec.Meta(ge=1, le=90)] | None = None
-    """Set the points aside until they are approved (mature) or rejected; after so many days they are rejected. Absent: pay."""
+    """Set the points aside until somebody approves of them; after so many days they are rejected. Absent: pay at once."""
 
 
 class CapRequest(Body, frozen=True):
@@ -41,22 +43,32 @@ class CapRequest(Body, frozen=True):
     per: CapPer
     """Who is counted: each customer, or all of the campaign's together."""
     window: Window
-    """A `rolling_day` is any 24 hours, whenever they begin; it is for one customer alone."""
+    """How long a period is. A `rolling_day` is any 24 hours, whenever they begin; it is for one customer alone."""
     action: Slug | None = None
+    """Count this action alone. Absent: all actions."""
     channel: Slug | None = None
+    """Count this channel alone. Absent: all channels."""
     max_grants: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    """The most grants in one period. At least one of the two limits is given."""
     max_points: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
+    """The most points in one period."""
 
 
 class TermsRequest(Body, frozen=True):
     """What a version of a campaign says."""
 
     name: Identifier
+    """The campaign's name for people."""
     starts_at: Instant
+    """From when on it pays, with a time zone: what happened before is not paid."""
     ends_at: Instant
+    """What happens from then on is not paid: later than `starts_at`."""
     rules: Annotated[list[RuleRequest], msgspec.Meta(min_length=1, max_length=100)]
+    """What it pays for: at most one rule for an action on a channel."""
     caps: Annotated[list[CapRequest], msgspec.Meta(max_length=8)] = msgspec.field(default_factory=list[CapRequest])
+    """The most that can be earned in it; each cap counts something else."""
     account_class: ClassName = msgspec.field(default="engagement", name="class")
+    """What kind of promise its points are to the accountants. A later version changes it for points granted from then on."""
     expires_after_months: Annotated[int, msgspec.Meta(ge=1, le=120)] | None = 12
     """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
 
@@ -76,7 +88,9 @@ class CampaignRequest(TermsRequest, frozen=True, kw_only=True):
     """A campaign. With a ``budget`` it is funded at once, which takes the scope ``funds:write`` too."""
 
     id: CampaignId
+    """Your own id of the campaign; it cannot change."""
     budget: Annotated[int, msgspec.Meta(ge=0, le=FUND_MAX)] = 0
+    """Points to fund it with at once. 0: it is funded later."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": "autumn-2026",
@@ -117,26 +131,40 @@ class BudgetResponse(msgspec.Struct, frozen=True):
     """``funded`` less ``granted`` is ``left``."""
 
     funded: int
+    """All points that the campaign was ever given to grant."""
     granted: int
+    """What it has granted, and what is held back."""
     left: int
+    """What it can still grant."""
 
 
 class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign as it is now."""
 
     id: str
+    """The campaign's id, as the brand chose it."""
     version: int
+    """The number of the version in force."""
     name: str
+    """The campaign's name for people."""
     starts_at: datetime
+    """From when on it pays: what happened before is not paid."""
     ends_at: datetime
+    """What happens from then on is not paid."""
     rules: Sequence[Rule]
+    """What it pays for."""
     caps: Sequence[Cap]
+    """The most that can be earned in it."""
     account_class: ClassName = msgspec.field(name="class")
+    """What kind of promise its points are to the accountants: `engagement`, `purchase` or `third_party`."""
     expires_after_months: int | None
+    """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
     created_at: datetime
+    """When the campaign was made."""
     paused_at: datetime | None
     """Since when it pays nothing; null while it pays."""
     budget: BudgetResponse
+    """What it may grant, and has granted, in points."""
 
     @classmethod
     def of(cls, standing: Standing, budget: tuple[int, int]) -> CampaignResponse:
@@ -163,13 +191,21 @@ class VersionResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a campaign. It never changes."""
 
     version: int
+    """The number of this version: 1, 2, 3 ..."""
     name: str
+    """The campaign's name for people."""
     starts_at: datetime
+    """From when on it pays: what happened before is not paid."""
     ends_at: datetime
+    """What happens from then on is not paid."""
     rules: Sequence[Rule]
+    """What it pays for."""
     caps: Sequence[Cap]
+    """The most that can be earned in it."""
     account_class: ClassName = msgspec.field(name="class")
+    """What kind of promise its points are to the accountants: `engagement`, `purchase` or `third_party`."""
     expires_after_months: int | None
+    """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
     created_at: datetime
     """From when on it was in force, until the next was made."""
 
@@ -193,6 +229,7 @@ class FundRequest(Body, frozen=True):
     """Points for a campaign to grant."""
 
     points: FundPoints
+    """How many points to add to the budget."""
 
     example: ClassVar[dict[str, Any]] = {"points": 1_000_000}
 
@@ -201,9 +238,13 @@ class FundResponse(msgspec.Struct, frozen=True):
     """What the campaign has left now, and all that the brand has issued."""
 
     campaign: str
+    """The campaign's id."""
     funded: int
+    """How many points this call added."""
     budget_left: int
+    """What the campaign can grant now, in points."""
     issued: int
+    """All points that the brand has ever funded its campaigns with."""
 
 
 def class_name(account_class: AccountClass) -> ClassName:

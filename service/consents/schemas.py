@@ -10,6 +10,7 @@ import msgspec
 
 from service.bodies import Batch, Body, Slug
 from service.customers.schemas import CustomerRef
+from service.field_texts import ItemResult
 from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, ProblemDocument
 
@@ -33,9 +34,10 @@ class ConsentRequest(Body, frozen=True):
     """Whether the customer may be contacted on the channel."""
 
     status: Status
+    """`granted`: they may be contacted on the channel. `refused`: they may not."""
     source: Source
     at: Instant | None = None
-    """When she said so. Absent: now."""
+    """When the customer said so. Absent: now."""
 
     example: ClassVar[dict[str, Any]] = {"status": "refused", "source": "call centre", "at": "2026-11-02T10:15:00Z"}
 
@@ -44,11 +46,14 @@ class ConsentItem(Body, frozen=True):
     """Whether one customer may be contacted on one channel. Nobody need know her yet: she is honoured once she is reported."""
 
     customer: CustomerRef
+    """Who said it, by at least one name."""
     channel: Slug
+    """The channel, such as `email`; `rewards` stands for all of them."""
     status: Status
+    """`granted`: they may be contacted on the channel. `refused`: they may not."""
     source: Source
     at: Instant | None = None
-    """When she said so. Absent: now."""
+    """When the customer said so. Absent: now."""
 
     example: ClassVar[dict[str, Any]] = {
         "customer": {"phone": "+4930901820"},
@@ -69,12 +74,19 @@ class ConsentResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     channel: str
+    """The channel, such as `email`; `rewards` stands for all of them."""
     status: Status
+    """`granted`: they may be contacted on it. `refused`: they may not."""
     at: datetime
+    """When the customer said so."""
     source: str
+    """Where it was said, as whoever told us wrote it."""
     recorded_at: datetime
+    """When we were told."""
     recorded_by: str
+    """Who told us: `customer` on their own page, else the id of the key."""
     said_of: str
+    """Our number of the customer it was said of (`cus_`); after a merge this may be one that was merged."""
 
 
 class ConsentAnswer(msgspec.Struct, frozen=True):
@@ -84,11 +96,15 @@ class ConsentAnswer(msgspec.Struct, frozen=True):
     """
 
     recorded: bool
+    """Whether the statement is new in the history."""
     current: ConsentResponse
+    """What holds for the channel now: what was said last."""
 
 
 class ConsentResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What became of one item: what a single call answers, or a problem. ``index`` counts every item, also the broken ones."""
+
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult, ConsentAnswer)
 
     index: int
     status: int
@@ -101,6 +117,7 @@ class ConsentResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request."""
 
     results: list[ConsentResult]
+    """One result for each item, in the order of the request."""
 
 
 def result_of(index: int, answer: ConsentAnswer | Problem, *, request_id: str) -> ConsentResult:
@@ -117,7 +134,12 @@ class ConsentsResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     customer: str
+    """The customer's id as it was asked for."""
     known: bool
+    """Whether anybody has told us of this customer."""
     current: Sequence[ConsentResponse]
+    """What holds now, for each channel of which anything was said."""
     history: Sequence[ConsentResponse]
+    """All that was said, latest first: a page of it."""
     next: str | None
+    """The `after` of the next page; null on the last."""

@@ -10,13 +10,15 @@ import msgspec
 
 from ledger import AccountClass, Balance, Entry
 from service.bodies import Batch, Body, Identifier
+from service.field_texts import ItemResult
 from service.identifiers import grant_id, redemption_id
 from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, ProblemDocument
 
-Email = Annotated[str, msgspec.Meta(max_length=254, description="An email address such as ada@example.org.")]
+Email = Annotated[str, msgspec.Meta(max_length=254, description="An email address of the customer, such as ada@example.org.")]
 Phone = Annotated[
-    str, msgspec.Meta(max_length=32, description="A telephone number with its country code, such as +49 30 901820.")
+    str,
+    msgspec.Meta(max_length=32, description="A telephone number of the customer with its country code, such as +49 30 901820."),
 ]
 
 Device = Annotated[
@@ -25,7 +27,7 @@ Device = Annotated[
         min_length=1,
         max_length=200,
         pattern=NO_CONTROL_CHARACTERS,
-        description="What your app calls its installation on a device; at most 200 characters, no control characters.",
+        description="What your app calls its installation on a device of the customer. No control characters.",
     ),
 ]
 
@@ -34,6 +36,7 @@ class CustomerRef(Body, frozen=True):
     """Who it is: the brand's own id, an email address, a telephone number, a device, or several of them."""
 
     id: Identifier | None = None
+    """The brand's own id of the customer."""
     email: Email | None = None
     phone: Phone | None = None
     device: Device | None = None
@@ -55,6 +58,7 @@ class CustomerRequest(Body, frozen=True):
     """The brand's own id of a customer, and what else she is called."""
 
     id: Identifier
+    """The brand's own id of the customer."""
     email: Email | None = None
     phone: Phone | None = None
     device: Device | None = None
@@ -76,6 +80,7 @@ class MergeRequest(Body, frozen=True):
     """Who turns out to be the customer in the path: exactly one of id, email, phone and device."""
 
     from_: CustomerRef = msgspec.field(name="from")
+    """Who becomes one with the customer in the path: exactly one name."""
 
     example: ClassVar[dict[str, Any]] = {"from": {"id": "C-2002"}}
 
@@ -84,6 +89,7 @@ class SplitRequest(Body, frozen=True):
     """Who is not the customer in the path after all, as called before the merge: exactly one of id, email, phone and device."""
 
     customer: CustomerRef
+    """Who is a customer by themselves again, as called before the merge: exactly one name."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-2002"}}
 
@@ -96,11 +102,18 @@ class SplitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     customer: str
+    """The customer in the path, as it was asked for."""
     confirmed: bool
+    """Whether the brand has given the customer in the path an id of its own."""
     split_off: str
+    """Our number (`cus_`) of who is a customer by themselves again."""
     points: int
+    """How many points went with them, now or when this was sent first."""
     balance: int
+    """What the customer in the path can spend now, in points."""
     balance_seq: int
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
+    is newer."""
 
 
 class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,16 +124,26 @@ class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     customer: str
+    """The customer's id as it was asked for."""
     known: bool
+    """Whether anybody had told us of this customer."""
     confirmed: bool
+    """Whether the brand has given the customer an id of its own."""
     merged: int
+    """How many customers became one with this one by this call; 0 when the same is sent again."""
     merged_points: int
+    """How many points came with them."""
     balance: int
+    """What the customer can spend now, in points."""
     balance_seq: int
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
+    is newer."""
 
 
 class CustomerResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What became of one item: what a single call answers, or a problem. ``index`` counts every item, also the broken ones."""
+
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult, CustomerAnswer)
 
     index: int
     status: int
@@ -138,6 +161,7 @@ class CustomerResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request."""
 
     results: list[CustomerResult]
+    """One result for each item, in the order of the request."""
 
     @classmethod
     def of(cls, answers: Sequence[CustomerAnswer | Problem], *, request_id: str) -> CustomerResults:
@@ -172,6 +196,7 @@ class VerifyRequest(Body, frozen=True):
     """Proof that a name is the customer's, which you have had."""
 
     method: Method
+    """How it was proved."""
     proof: KeptText
     """Your own reference of the proof, such as the id of the message with the one-time password; not the password."""
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -184,6 +209,7 @@ class UnverifyRequest(Body, frozen=True):
     """Why what was proved of a name does not hold."""
 
     reason: KeptText
+    """Why the proof does not hold."""
 
     example: ClassVar[dict[str, Any]] = {"reason": "the address has another owner now"}
 
@@ -195,26 +221,42 @@ class IdentityResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     identity_id: str
+    """The id of the name: `idn_` and 24 hexadecimal digits. It says nothing of the name."""
     kind: Kind
+    """What the name is: the brand's own `id`, an `email`, a `phone` or a `device`."""
     customer: str
+    """Our number of the customer whose name it is (`cus_`)."""
     state: Literal["unverified", "verified"]
+    """Whether it is proved to be the customer's."""
     verified_at: datetime | None
+    """When it was first proved since it was last unverified; null while it is unverified."""
     method: Method | None
+    """How it was proved; null while it is unverified."""
     proof: str | None
+    """The brand's own reference of the proof; null while it is unverified."""
     since: datetime
+    """Since when we know the name."""
 
 
 class VerificationResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A proof that was taken (``verify``), or that all before it were withdrawn (``unverify``). Texts may have been erased."""
 
     entry: int
+    """The number of the entry; later entries have larger numbers."""
     act: Literal["verify", "unverify"]
+    """`verify`: a proof was taken. `unverify`: all before it were withdrawn."""
     at: datetime
+    """When it was proved or withdrawn."""
     method: Method | None
+    """How it was proved; null for a withdrawal."""
     proof: str | None
+    """The brand's own reference of the proof; null for a withdrawal, or once erased."""
     reason: str | None
+    """Why it was withdrawn; null for a proof, or once erased."""
     recorded_at: datetime
+    """When we were told."""
     principal: str
+    """The id of the key that told us."""
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):
@@ -224,15 +266,24 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     """
 
     known: bool
+    """Whether anybody has told us of this customer."""
     confirmed: bool
+    """Whether the brand has given the customer an id of its own."""
     balance: int
+    """What the customer can spend now, in points."""
     balance_seq: int
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
+    is newer."""
     verified: bool = False
+    """Whether any name of the customer is proved to be theirs."""
     identities: Sequence[IdentityResponse] = ()
+    """Those of the names given that are the customer's."""
 
 
 class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is known of one item's customer, or what is wrong with the item."""
+
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult, LookupAnswer)
 
     index: int
     status: int
@@ -249,6 +300,7 @@ class LookupResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request."""
 
     results: list[LookupResult]
+    """One result for each item, in the order of the request."""
 
     @classmethod
     def of(cls, answers: Sequence[LookupAnswer | Problem], *, request_id: str) -> LookupResults:
@@ -266,8 +318,11 @@ class LotResponse(msgspec.Struct, frozen=True):
     """Points that can be spent up to and including ``expires_on``, in the brand's zone; null: for ever."""
 
     points: int
+    """How many points."""
     expires_on: date | None
+    """The last day on which they can be spent, in the brand's time zone; null: for ever."""
     account_class: str = msgspec.field(name="class")
+    """What kind of promise they are to the accountants: `engagement`, `purchase` or `third_party`."""
 
 
 # By number. A member's own name is found by three calls.
@@ -281,13 +336,22 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     customer: str
+    """The customer's id as it was asked for."""
     known: bool
+    """Whether anybody has told us of this customer."""
     merged_into: str | None
+    """Our number (`cus_`) of the customer whom this one was merged into; null for all others."""
     balance: int
+    """What the customer can spend now, in points."""
     held: int
+    """Points set aside for purchases that are not captured yet."""
     pending: int
+    """Points that are held back until somebody approves of them."""
     lots: Sequence[LotResponse]
+    """The spendable points by their last day, soonest first."""
     balance_seq: int
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
+    is newer."""
 
     @classmethod
     def of(cls, customer: str, balance: Balance | None, *, merged_into: str | None = None) -> BalanceResponse:
@@ -310,13 +374,21 @@ class StatementEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of a customer's spendable points; ``points`` is negative when they left."""
 
     seq: int
+    """The transfer's number in the brand's book."""
     posted_at: datetime
+    """When it was posted."""
     occurred_at: datetime
+    """When it happened; a report may come later."""
     type: str
+    """The verb of the log, such as `grant`, `authorize` or `expire`."""
     points: int
+    """How many points; negative when they left the customer."""
     expires_on: date | None
+    """The last day of these points, in the brand's time zone; null: for ever."""
     grant_id: str | None
+    """The decision that paid them; null for what is no grant."""
     redemption_id: str | None
+    """The redemption they moved for; null for all others."""
 
     @classmethod
     def of(cls, entry: Entry, book_id: int) -> StatementEntry:

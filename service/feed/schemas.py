@@ -51,19 +51,33 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     position: str
+    """Where the entry is in the feed; send it as `after` to go on behind it."""
     type: Type
+    """A verb of the log (`grant`, `capture` ...), or `waiting` or `refused` for what moved no points."""
     reason: Reason | None
+    """Why it waits or was refused; null for all others."""
     at: datetime
+    """When it was posted or decided."""
     customer: int
+    """Our number of the customer, without `cus_`."""
     points: int
+    """How many points were moved; 0 for what waits or was refused."""
     balance_change: int
+    """What that did to what the customer can spend, in points; may be negative or 0."""
     campaign: str | None
+    """The campaign's id; null for what belongs to none."""
     grant_id: str | None
+    """The decision; null for what is no grant."""
     redemption_id: str | None
+    """The redemption; null for what belongs to none."""
     transaction_id: int | None
+    """The `seq` of the first transfer of the operation, the same in all its entries; null where no points moved."""
     action: str | None
+    """What the customer did, such as `click`; null for what is no grant, or once erased."""
     channel: str | None
+    """On which channel; null as for `action`."""
     message_id: str | None
+    """The sender's own id of the message; null as for `action`."""
 
     @classmethod
     def of(cls, happening: Happening, book_id: int, campaigns: Mapping[int, str]) -> FeedEntry:
@@ -99,5 +113,8 @@ class FeedPage(msgspec.Struct, frozen=True):
     """A part of the feed. ``next`` is where to go on, always: ``more`` says whether something is there already."""
 
     items: Sequence[FeedEntry]
+    """What happened, oldest first."""
     next: str
+    """The `after` of the next call, always; also at the end of the feed."""
     more: bool
+    """Whether something is there already."""

@@ -34,14 +34,18 @@ class CutRequest(Body, frozen=True):
     example: ClassVar[dict[str, Any]] = {"name": "2026-11"}
 
     name: CutName
+    """What to call the cut; each name is taken once."""
 
 
 class CutResponse(msgspec.Struct, frozen=True):
     """An instant made exact: all transfers up to and including ``seq``. ``name`` is null for a cut that is not kept."""
 
     name: str | None
+    """The cut's name; null for a cut that is not kept."""
     seq: int
+    """The last transfer that is part of it."""
     posted_at: datetime
+    """When that transfer was posted."""
 
     @classmethod
     def of(cls, cut: Cut) -> CutResponse:
@@ -53,23 +57,36 @@ class TrialBalanceAccount(msgspec.Struct, frozen=True):
     """The accounts of one kind, added up. ``balance`` is credits less debits: what is owed, or may still be granted."""
 
     account: str
+    """The accounts' name: kind, campaign, class and last day, as far as each applies, joined by colons."""
     kind: str
+    """What the accounts are, such as `lot`, `budget` or `breakage`."""
     account_class: str | None
+    """What kind of promise their points are: `engagement`, `purchase` or `third_party`; null where it is none."""
     campaign: str | None
+    """The campaign's id; null for accounts of none."""
     expires_on: date | None
+    """The last day of the points, in the brand's time zone; null: for ever, or it has none."""
     debits: int
+    """All points that were ever debited."""
     credits: int
+    """All points that were ever credited."""
     balance: int
+    """Credits less debits, in points."""
 
 
 class TrialBalanceResponse(msgspec.Struct, frozen=True):
     """All accounts of the book at a cut. In a book that is sound, debits equal credits."""
 
     cut: CutResponse
+    """Up to where the book was added up."""
     debits: int
+    """All debits of all accounts, in points."""
     credits: int
+    """All credits of all accounts, in points."""
     balanced: bool
+    """Whether the two are equal. In a book that is sound they always are."""
     accounts: Sequence[TrialBalanceAccount]
+    """The accounts, added up by kind, campaign, class and last day."""
 
     @classmethod
     def of(cls, trial_balance: TrialBalance, campaigns: Mapping[int, str]) -> TrialBalanceResponse:
@@ -106,15 +123,25 @@ class AccountBalance(msgspec.Struct, frozen=True):
     """
 
     account: str
+    """The account's name: kind, owner, class and last day, as far as each applies, joined by colons."""
     kind: str
+    """What the account is, such as `lot`, `budget` or `breakage`."""
     account_class: str | None
+    """What kind of promise its points are: `engagement`, `purchase` or `third_party`; null where it is none."""
     customer: int | None
+    """Our number of the customer, without `cus_`; null for accounts of none."""
     campaign: str | None
+    """The campaign's id; null for accounts of none."""
     redemption_id: str | None
+    """The redemption; null for accounts of none."""
     expires_on: date | None
+    """The last day of its points, in the brand's time zone; null: for ever, or it has none."""
     debits: int
+    """All points that were ever debited."""
     credits: int
+    """All points that were ever credited."""
     balance: int
+    """Credits less debits, in points."""
 
     @classmethod
     def of(cls, account: bytes, debits: int, credits_: int, book: Book, campaigns: Mapping[int, str]) -> AccountBalance:
@@ -139,8 +166,11 @@ class BalancesResponse(msgspec.Struct, frozen=True):
     """A page of the accounts that were used up to a cut. The same cut and page again are the same bytes."""
 
     cut: CutResponse
+    """Up to where the accounts were added up."""
     items: Sequence[AccountBalance]
+    """The accounts of this page."""
     next: str | None
+    """The `after` of the next page; null on the last."""
 
 
 class TransferResponse(msgspec.Struct, frozen=True):
@@ -151,18 +181,31 @@ class TransferResponse(msgspec.Struct, frozen=True):
     """
 
     seq: int
+    """The transfer's number in the book: 1, 2, 3 ... without gaps."""
     posted_at: datetime
+    """When it was posted."""
     occurred_at: datetime
+    """When what it stands for happened."""
     verb: str
+    """What it is, such as `grant`, `capture` or `expire`."""
     debit: str
+    """The account that is debited."""
     credit: str
+    """The account that is credited."""
     amount: int
+    """How many points; always more than 0."""
     customer: int | None
+    """Our number of the customer, without `cus_`; null where it concerns none."""
     campaign: str | None
+    """The campaign's id; null where it belongs to none."""
     grant_id: str | None
+    """The decision it pays; null where it is no grant's."""
     redemption_id: str | None
+    """The redemption it belongs to; null for all others."""
     transaction_id: int
+    """The `seq` of the first transfer of its transaction: those that stand or fall together share it."""
     due_at: datetime | None
+    """When what it set aside falls due by itself: a hold's end, or the rejection of what is held back. Null for all others."""
 
     @classmethod
     def of(cls, transfer: Transfer, book: Book, campaigns: Mapping[int, str]) -> TransferResponse:

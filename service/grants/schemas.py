@@ -14,6 +14,7 @@ from service.bodies import Batch, Body, Identifier, Slug
 from service.campaigns.rules import CapPer, Window
 from service.campaigns.schemas import BudgetResponse
 from service.customers.schemas import CustomerRef
+from service.field_texts import ItemResult
 from service.problems import Problem, ProblemDocument
 
 METADATA_BYTES_MAX = 2_048
@@ -48,19 +49,24 @@ class GrantRequest(Body, frozen=True):
     """One thing a customer did with one message."""
 
     campaign: Identifier
+    """The id of the campaign that pays."""
     message_id: Identifier
     """The sender's own id of the message: with the customer and the action it makes the event, which is paid once."""
     customer: CustomerRef
+    """Who acted, by at least one name. A customer nobody knows yet is created."""
     action: Slug
+    """What the customer did, as a rule of the campaign names it, such as `click`."""
     channel: Slug
+    """On which channel, such as `email`."""
     occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """Absent: now. More than 72 hours ago counts as 72 hours ago."""
+    """When it happened, with a time zone. Absent: now. What is reported later than the key's `lateness_hours` counts
+    as that late; more than 400 days ago or 5 minutes ahead is refused."""
     link: Identifier | None = None
     """Which link of the message, where a rule pays once per link."""
     evidence: Literal["A", "B", "C", "D", "X"] | None = None
     """How sure it is that a person acted. It can lower what the API key may claim, never raise it; X is a machine."""
     metadata: Annotated[dict[str, str | int | float | bool | None], msgspec.Meta(max_length=32)] | None = None
-    """Kept beside the books and erasable; at most 2,048 bytes of JSON."""
+    """What else you want to keep of it: beside the books, and erasable. At most 32 members and 2,048 bytes of JSON."""
     ref: Identifier | None = None
     """Your own mark, echoed in the answer."""
 
@@ -83,30 +89,50 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     grant_id: str
+    """The id of the decision: `grt_` and 40 hexadecimal digits. Look it up with `GET /v1/grants/{grant_id}`."""
     campaign: str
+    """The campaign's id."""
     campaign_version: int
+    """The version of the campaign that it was judged by."""
     customer: int
+    """Our number of the customer, without `cus_`."""
     action: str
+    """What the customer did, such as `click`."""
     channel: str
+    """On which channel."""
     message_id: str | None
+    """The sender's own id of the message; null once it was erased."""
     qualifier: str
+    """What lets the act count again, by the rule's `once_per`: a link's label, or a day. Empty: once for the message."""
     evidence: str
+    """The grade it was decided on: `A` (authenticated) to `D` (an open), or `X` (a machine)."""
     outcome: Outcome
+    """What was decided: `granted`, `held_back`, `waiting` for stronger evidence, `refused`, or `ignored` (not recorded)."""
     reason: Reason | None
+    """Why, unless it was granted; null then."""
     points: int
+    """How many points were paid, or are held back; 0 for all others."""
     window_at: datetime
+    """The time by which it was judged: when it happened, at most the reporter's lateness before it was reported."""
     decided_at: datetime
+    """When it was decided."""
     due_at: datetime | None
+    """When points that are held back are rejected unless somebody approves; null for all others."""
     seq: int
+    """The transfer that paid it, or the last one before it was refused or began to wait."""
     source: str
+    """Who reported it: `api` for a key, `link` for our own link."""
     metadata: dict[str, str | int | float | bool | None] | None
+    """What was sent with the report; null: nothing, or it was erased."""
 
 
 class GrantQuoteRequest(GrantRequest, frozen=True, kw_only=True):
     """One thing a customer might do: a report as ``POST /v1/grants`` takes it, of a message that may not be there yet."""
 
     message_id: Identifier | None = None  # pyright: ignore[reportIncompatibleVariableOverride] - see `as_report`
-    """Absent: a message that is yet to be sent, so nothing was decided on it before."""
+    """The sender's own id of the message. Absent: one that is yet to be sent, so nothing was decided on it before."""
+    customer: CustomerRef
+    """Who might act, by at least one name. Nobody is created."""
 
     example: ClassVar[dict[str, Any]] = {
         "campaign": "autumn-2026",
@@ -135,14 +161,23 @@ class CapLeft(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cap: int
+    """The cap's place, from 0, among the `caps` of the campaign's version."""
     per: CapPer
+    """Who is counted: each `customer`, or all of the `campaign` together."""
     window: Window
+    """The period: a `day`, a `week` from Monday, a `month` of the brand's calendar, `ever`, or any 24 hours (`rolling_day`)."""
     action: str | None
+    """The action that counts; null: all actions."""
     channel: str | None
+    """The channel that counts; null: all channels."""
     max_grants: int | None
+    """The most grants in one period; null: no limit."""
     max_points: int | None
+    """The most points in one period; null: no limit."""
     grants_left: int | None
+    """How many grants it still lets pass in the period; null: it has no such limit."""
     points_left: int | None
+    """How many points it still lets pass in the period; null: it has no such limit."""
 
 
 class GrantQuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,15 +190,26 @@ class GrantQuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     outcome: Outcome
+    """What the report would be answered: `granted`, `held_back`, `waiting`, `refused`, or `ignored` (it would not be
+    recorded)."""
     reason: Reason | None
+    """Why, unless it would be granted; null then."""
     points: int
+    """How many points would be paid, or held back; 0 for all others."""
     replayed: bool
+    """Whether the act on this message was decided before."""
     campaign_version: int | None
+    """The version of the campaign that it would be judged by; null where nothing would be recorded."""
     caps: Sequence[CapLeft]
+    """The caps that cover the act."""
     budget_left: int | None
+    """What the campaign can still grant, in points; null: without limit, or nothing would be recorded."""
     balance: int | None
+    """What the customer can spend, in points; null where nothing would be recorded."""
     as_of: int | None
+    """The last transfer of the book that these figures include; null where nothing would be recorded."""
     ref: str | None = None
+    """The item's own mark, as it was sent; null: it had none."""
 
     example: ClassVar[dict[str, Any]] = {
         "outcome": "granted",
@@ -194,6 +240,8 @@ class GrantQuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class GrantQuoteResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One item's answer: what a single quote answers, or a problem. ``index`` counts every item, also the broken ones."""
 
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult, GrantQuoteAnswer)
+
     index: int
     status: int
     outcome: Outcome | msgspec.UnsetType = msgspec.UNSET
@@ -213,6 +261,7 @@ class GrantQuoteResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request."""
 
     results: list[GrantQuoteResult]
+    """One result for each item, in the order of the request."""
 
     @classmethod
     def of(
@@ -245,13 +294,23 @@ class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     grant_id: str | None
+    """The id of the decision: `grt_` and 40 hexadecimal digits. Look it up with `GET /v1/grants/{grant_id}`. Null
+    where nothing was recorded (`ignored`)."""
     outcome: Outcome
+    """What was decided: `granted`, `held_back`, `waiting` for stronger evidence, `refused`, or `ignored` (not recorded)."""
     reason: Reason | None
+    """Why, unless it was granted; null then."""
     points: int
+    """How many points were paid, or are held back; 0 for all others."""
     balance: int | None
+    """What the customer can spend now, in points; null where nothing was recorded."""
     balance_seq: int | None
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
+    number is newer. Null where nothing was recorded."""
     replayed: bool
+    """Whether it was decided before, and this is the same answer."""
     ref: str | None = None
+    """The report's own mark, as it was sent; null: it had none."""
 
     @property
     def status(self) -> int:
@@ -261,6 +320,8 @@ class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class GrantResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One item's answer: what a single grant answers, or a problem. ``index`` counts every item, also the broken ones."""
+
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult, GrantAnswer)
 
     index: int
     status: int
@@ -279,6 +340,7 @@ class GrantResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request."""
 
     results: list[GrantResult]
+    """One result for each item, in the order of the request."""
 
 
 def result_of(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Problem, *, request_id: str) -> GrantResult:
@@ -304,20 +366,30 @@ class DecisionTotal(msgspec.Struct, frozen=True):
     """How many events were decided so, and what they were paid."""
 
     outcome: Outcome
+    """What was decided: `granted`, `held_back`, `waiting` or `refused`."""
     reason: Reason | None
+    """Why, unless it was granted; null then."""
     events: int
+    """How many events were decided so."""
     points: int
+    """How many points they were paid, or are held back."""
 
 
 class DecisionsInHour(msgspec.Struct, frozen=True):
     """How many events of one channel were decided so, and what they were paid. ``hour`` (UTC) begins when they count."""
 
     hour: datetime
+    """The hour in which they count, by its beginning in UTC."""
     channel: str
+    """The channel they were reported on."""
     outcome: Outcome
+    """What was decided: `granted`, `held_back`, `waiting` or `refused`."""
     reason: Reason | None
+    """Why, unless it was granted; null then."""
     events: int
+    """How many events were decided so."""
     points: int
+    """How many points they were paid, or are held back."""
 
 
 class ReconciliationResponse(msgspec.Struct, frozen=True):
@@ -327,11 +399,17 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
     """
 
     campaign: str
+    """The campaign's id."""
     seq: int
+    """The last transfer of the book that is counted."""
     at: datetime
+    """When that transfer was posted."""
     budget: BudgetResponse
+    """The campaign's budget at the same `seq`, in points."""
     totals: Sequence[DecisionTotal]
+    """The decisions, by outcome and reason."""
     hours: Sequence[DecisionsInHour]
+    """The same by hour and channel."""
 
     @classmethod
     def of(cls, campaign: str, found: Reconciled) -> ReconciliationResponse:
@@ -359,6 +437,7 @@ class RedecideRequest(Body, frozen=True):
     reasons: Annotated[list[Literal["cap_reached", "budget_exhausted"]], msgspec.Meta(min_length=1, max_length=2)] = (
         msgspec.field(default_factory=lambda: ["cap_reached", "budget_exhausted"])
     )
+    """Which refusals to decide anew, by why they were refused: one or both."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
     """How many to decide at most."""
     after: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}-[0-9]{1,18}$(?!\\n)")] | None = None
@@ -374,6 +453,10 @@ class RedecideResponse(msgspec.Struct, frozen=True):
     """
 
     decided: int
+    """How many refusals were decided anew."""
     granted: int
+    """How many of them are granted now, or held back."""
     points: int
+    """How many points these get together."""
     next: str | None
+    """The `after` of the next call; null when all are decided."""

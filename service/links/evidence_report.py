@@ -32,16 +32,22 @@ class CameToLinks(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     requests: Mapping[str, int]
+    """How many requests came, by grade: `A` to `D`, and `X` for machines."""
     machines: Mapping[str, int]
+    """How many of them were machines, by what gave them away, such as `declared_machine`."""
     machines_first_points: int
+    """The points of links whose first visitor was a machine: who pays whoever comes first would have paid them."""
     owed_anyway_points: int
+    """The part of these that the links' customers earned later."""
     not_paid_points: int
+    """The difference: points that were saved."""
 
 
 class CameToCampaign(CameToLinks, frozen=True, kw_only=True):
     """The same for the links of one campaign."""
 
     campaign: str
+    """The campaign's id."""
 
 
 class EvidenceResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +57,15 @@ class EvidenceResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     since: date
+    """The first day that is counted, in UTC."""
     until: date
+    """The last day that is counted, in UTC: today."""
     counted_until: datetime
+    """What came after this time is not counted yet."""
     total: CameToLinks
+    """All campaigns together."""
     campaigns: Sequence[CameToCampaign]
+    """One entry for each campaign to whose links anything came."""
 
 
 async def report(state: State, brand: Brand, *, days: int, now: datetime) -> EvidenceResponse:

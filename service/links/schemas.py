@@ -11,6 +11,7 @@ import msgspec
 
 from service.bodies import Batch, Body, Identifier, Slug
 from service.customers.schemas import CustomerRef
+from service.field_texts import ItemResult
 from service.grants.schemas import Outcome, Reason
 from service.links.link_tokens import LinkKind, LinkMode
 from service.links.queries import LinkRow
@@ -35,15 +36,18 @@ class LinkRequest(Body, frozen=True):
     """A reward link for one customer in one message."""
 
     campaign: Identifier
+    """The id of the campaign that pays."""
     message_id: Identifier
     """The sender's own id of the message, chosen before it is sent."""
     customer: CustomerRef
+    """Whom the link is for, by at least one name. A customer nobody knows yet is created."""
     action: Slug
+    """What following the link stands for, as a rule of the campaign names it, such as `click`."""
     destination: (
         Annotated[str, msgspec.Meta(min_length=1, description="Where the link leads: https, on one of the brand's hosts.")]
         | None
     ) = None
-    """Required, but for an open, which has none."""
+    """Required for a claim; an open has none."""
     kind: LinkKind = LinkKind.CLAIM
     """`claim` pays for what the customer does with the link; `open` is a picture, and says only that it was fetched."""
     mode: LinkMode = LinkMode.PAGE
@@ -51,10 +55,11 @@ class LinkRequest(Body, frozen=True):
     link: Identifier | None = None
     """A label that tells the links of one message apart."""
     channel: Slug | None = None
-    """Absent: the one channel on which the campaign pays for the action."""
+    """The channel on which it counts. Absent: the one on which the campaign pays for the action."""
     sent_at: Instant | None = None
+    """When the message is sent, for evidence of who follows the link and when. Absent: when the link is made."""
     expires_at: Instant | None = None
-    """Absent: 72 hours after the campaign's end, at most 366 days from now."""
+    """From when on the link earns nothing. Absent: 72 hours after the campaign's end, at most 366 days from now."""
     short: bool = False
     """Give a `short_url` as well, for an SMS or a QR code."""
 
@@ -78,12 +83,18 @@ class LinkBatch(Batch[LinkRequest]):
 class LinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What became of one item: a link (201, or 200 when it had been minted before), or a problem."""
 
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult,)
+
     index: int
     status: int
     link_id: str | msgspec.UnsetType = msgspec.UNSET
+    """The link's id: `lnk_` and 40 hexadecimal digits."""
     url: str | msgspec.UnsetType = msgspec.UNSET
+    """The address to put into the message."""
     short_url: str | msgspec.UnsetType = msgspec.UNSET
+    """The same link in a short form, for an SMS or a QR code; absent unless `short` was asked for."""
     expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    """From when on the link earns nothing."""
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -91,6 +102,7 @@ class LinkResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request."""
 
     results: list[LinkResult]
+    """One result for each item, in the order of the request."""
 
     @classmethod
     def of(cls, minted: Sequence[MintedLink | Problem], *, request_id: str) -> LinkResults:
@@ -115,13 +127,17 @@ class RevocationRequest(Body, frozen=True):
     """What shall earn no more: one of a link, all of a message, of a campaign, of an API key's making, or a batch of codes."""
 
     link: Identifier | None = None
-    """Its `link_id`."""
+    """One link, by its `link_id`."""
     message_id: Identifier | None = None
+    """All links of this message, by the sender's own id of it."""
     campaign: Identifier | None = None
+    """All links of this campaign, by its id."""
     key: Identifier | None = None
+    """All links that this API key made or will make (`key_`), or that this minting key signs."""
     code_batch: Identifier | None = None
+    """All codes of this batch, by its id."""
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
-    """For yourselves: no customer is shown it."""
+    """Why it is revoked, for yourselves: no customer is shown it."""
 
     example: ClassVar[dict[str, Any]] = {"message_id": "newsletter-0412", "reason": "went to the wrong list"}
 
@@ -135,11 +151,17 @@ class RevocationResponse(msgspec.Struct, frozen=True):
     """What is revoked: of which kind, and as whoever revoked it named it."""
 
     id: int
+    """The revocation's number, to take it back with."""
     kind: str
+    """What was revoked: a `link`, a `message_id`, a `campaign`, a `key` or a `code_batch`."""
     named: str
+    """Which one, as whoever revoked it named it."""
     reason: str | None
+    """Why, for yourselves; null: nobody said."""
     revoked_at: datetime
+    """When it was revoked."""
     revoked_by: str
+    """The id of the key that revoked it."""
 
 
 class ClaimConfirmation(Body, frozen=True):
@@ -170,18 +192,23 @@ class CodeBatchRequest(Body, frozen=True):
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
     """Your own name for the batch. The same batch again is the same batch."""
     campaign: Identifier
+    """The id of the campaign that pays."""
     action: Slug
+    """What bringing a code stands for, as a rule of the campaign names it."""
     codes: Annotated[int, msgspec.Meta(ge=1, le=CODES_MAX)]
+    """How many codes to make."""
     channel: Slug | None = None
-    """Absent: the one channel on which the campaign pays for the action."""
+    """The channel on which it counts. Absent: the one on which the campaign pays for the action."""
     destination: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Where the page leads on to; absent, to the brand's home."""
     expires_at: Instant | None = None
-    """Absent: 72 hours after the campaign's end, at most 366 days from now. At most five years: print lasts."""
+    """From when on the codes earn nothing: at most five years from now, for print lasts. Absent: 72 hours after the
+    campaign's end, at most 366 days from now."""
     pays: Literal["first", "each"] = "first"
-    """`first`: whoever comes first. `each`: everybody, once; the same code is printed for all."""
+    """Whom a code pays. `first`: whoever comes first. `each`: everybody, once; the same code is printed for all."""
     rotates_every_s: Annotated[int, msgspec.Meta(ge=10, le=86_400)] | None = None
-    """For a screen, with one code that pays `each`: it is another one every so many seconds, and an old one pays nobody."""
+    """After how many seconds a screen shows another code, and the old one pays nobody; for one code that pays `each`.
+    Absent: it stays."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": "spring-packs-1",
@@ -200,26 +227,41 @@ class CodeBatchResponse(msgspec.Struct, frozen=True):
     """
 
     id: str
+    """The brand's own name for the batch."""
     campaign: str
+    """The id of the campaign that pays."""
     action: str
+    """What bringing a code stands for, such as `click`."""
     channel: str
+    """The channel on which it counts."""
     codes: int
+    """How many codes there are."""
     pays: Literal["first", "each"]
+    """`first`: a code pays whoever comes first. `each`: it pays everybody, once."""
     rotates_every_s: int | None
+    """After how many seconds a screen shows another code; null: the codes stay."""
     screen: str | None
+    """The address of the picture of a code that rotates, for the screen alone: who has it has every code to come. Null
+    for all others."""
     claimed: int | None
+    """How many codes were claimed; null where a code pays each."""
     control_total: str
+    """The SHA-256 of all codes in order, each with a line feed behind it, in hexadecimal digits."""
     made_at: datetime
+    """When the batch was made."""
     expires_at: datetime
+    """From when on its codes earn nothing."""
     revoked: bool
+    """Whether its codes were revoked, and earn nothing."""
 
 
 class CodeClaimRequest(Body, frozen=True):
     """A code that a customer brought, and who she is."""
 
     code: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    """As it is printed; spaces, hyphens and small letters are taken."""
+    """The code as it is printed; spaces, hyphens and small letters are taken."""
     customer: CustomerRef
+    """Who brought the code, by at least one name."""
 
     example: ClassVar[dict[str, Any]] = {"code": "MZXW6YTBOI4GC2LT", "customer": {"id": "C-1001"}}
 
@@ -228,6 +270,7 @@ class MintingKeyRequest(Body, frozen=True):
     """A key of your own with which your systems sign links. Only its public half is sent, and known to us."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    """What signs with the key, as lists show it."""
     public_key: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)")]
     """The 32 bytes of an Ed25519 public key in base64url, as `x` of a JSON Web Key has them (RFC 8037)."""
 
@@ -241,18 +284,26 @@ class MintingKeyResponse(msgspec.Struct, frozen=True):
     """A key of the brand's with which its systems sign links. ``kid`` is what their headers say."""
 
     kid: str
+    """The key's id, for the `kid` of a link's header."""
     name: str
+    """What signs with the key, as whoever registered it says."""
     public_key: str
+    """The 32 bytes of the Ed25519 public key in base64url."""
     registered_at: datetime
+    """When it was registered."""
     retired_at: datetime | None
+    """Since when it signs no more; what it signed before is honoured. Null while it signs."""
     revoked_at: datetime | None
+    """Since when nothing that it signed is honoured; null while it is."""
 
 
 class NumbersRequest(Body, frozen=True):
     """Whom and what a link that you sign yourself names by our numbers."""
 
     customers: Annotated[list[CustomerRef], msgspec.Meta(max_length=10_000)] = msgspec.field(default_factory=list[CustomerRef])
+    """Customers to number, each by at least one name. Who is not known yet is created."""
     destinations: Annotated[list[str], msgspec.Meta(max_length=100)] = msgspec.field(default_factory=list[str])
+    """Where links shall lead: https, on the brand's hosts."""
 
     example: ClassVar[dict[str, Any]] = {
         "customers": [{"id": "C-1001"}],
@@ -264,21 +315,27 @@ class NumberedCustomer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What to write into ``sub``, or what is wrong with how she was named."""
 
     sub: str | msgspec.UnsetType = msgspec.UNSET
+    """Our number of the customer, to write into `sub`."""
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+    """What is wrong with how the customer was named; absent where there is a `sub`."""
 
 
 class NumberedDestination(msgspec.Struct, frozen=True):
     """What to write into ``d``, for a destination as it is kept."""
 
     url: str
+    """The destination as it is kept."""
     d: int
+    """Its number, to write into `d`."""
 
 
 class NumbersResponse(msgspec.Struct, frozen=True):
     """Numbers in the order of the request. They never change."""
 
     customers: list[NumberedCustomer]
+    """One entry for each customer, in the order of the request."""
     destinations: list[NumberedDestination]
+    """One entry for each destination, in the order of the request."""
 
 
 def public_link_id(link_id: bytes) -> str:
@@ -299,11 +356,15 @@ class PageLinkRequest(Body, frozen=True):
     """A link to a page of one customer's own, or to a picture of her balance for a message (`live`)."""
 
     customer: CustomerRef
+    """Whose page it is, by at least one name."""
     kind: Literal["wallet", "preferences", "live"]
+    """`wallet`: what they have. `preferences`: where and how often they want to hear of the brand. `live`: a picture
+    of their balance."""
     message_id: Identifier | None = None
     """For a live picture, and required there: the message that shows it. It is taken back with that message's links."""
     expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=90 * 86_400)] | None = None
-    """Absent: a wallet is open for 15 minutes, preferences and live pictures for 30 days. At most a day, and 90 days."""
+    """How many seconds the link works. Absent: 15 minutes for a wallet, 30 days for preferences and live pictures. At
+    most a day for a wallet, 90 days for the others."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "kind": "wallet"}
 
@@ -324,10 +385,14 @@ class MintedPage(msgspec.Struct, frozen=True):
 class PageLinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What became of one item: a link, or a problem."""
 
+    described_by: ClassVar[tuple[type, ...]] = (ItemResult,)
+
     index: int
     status: int
     url: str | msgspec.UnsetType = msgspec.UNSET
+    """The address of the page or picture."""
     expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    """Until when it can be opened."""
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -335,6 +400,7 @@ class PageLinkResults(msgspec.Struct, frozen=True):
     """One result for each item, in the order of the request."""
 
     results: list[PageLinkResult]
+    """One result for each item, in the order of the request."""
 
     @classmethod
     def of(cls, minted: Sequence[MintedPage | Problem], *, request_id: str) -> PageLinkResults:

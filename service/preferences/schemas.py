@@ -23,7 +23,9 @@ class ChannelRequest(Body, frozen=True):
     """Whether she may be contacted on a channel."""
 
     channel: Slug
+    """The channel, such as `email`."""
     status: Status
+    """`granted`: they may be contacted on it. `refused`: they may not."""
 
 
 class PreferencesRequest(Body, frozen=True):
@@ -34,6 +36,7 @@ class PreferencesRequest(Body, frozen=True):
     )
     """What is said of a channel is kept as consent."""
     frequency: Frequency | None = None
+    """How often they want to hear of the brand. Absent: as it is."""
     rewards: bool | None = None
     """False: she wants no rewards any more, wherever she acts. What she has stays hers."""
 
@@ -51,7 +54,9 @@ class ChannelResponse(msgspec.Struct, frozen=True):
     """Whether a customer may be contacted on a channel; ``unsaid`` is not refused."""
 
     channel: str
+    """The channel, such as `email`."""
     status: Standing
+    """What the customer said of it; `unsaid` is not refused."""
 
 
 class PreferencesResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,10 +67,15 @@ class PreferencesResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     channels: Sequence[ChannelResponse]
+    """The channels that running campaigns use, and those of which the customer has said something."""
     frequency: Frequency | None
+    """How often they want to hear of the brand; null while they have not answered."""
     rewards: bool
+    """Whether they want rewards at all."""
     reward: int | None
+    """How many points an answer would earn; null when it would earn none."""
     answered_at: datetime | None
+    """When they last answered; null: never."""
 
 
 class Earned(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ HOLD_S_MAX = 30 * 86_400
 HoldSeconds = Annotated[int, msgspec.Meta(ge=1, le=HOLD_S_MAX)]
 
 
-MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000, description="Minor units: cents, pence, yen.")]
 """An amount in minor units of the brand's currency: cents, pence, yen."""
 
 
@@ -32,18 +32,21 @@ class RedemptionRequest(Body, frozen=True):
     """
 
     customer: CustomerRef
+    """Who pays."""
     order_ref: Identifier
     """The storefront's own reference of the purchase."""
     points: Points | Literal["max"] | None = None
-    """So many, or all that the customer can spend."""
+    """So many points, or `max`: all that the customer can spend."""
     value: MinorUnits | None = None
-    """As many as are worth this, in minor units of the brand's currency."""
+    """As many points as are worth this in the brand's currency."""
     capture: bool = False
     """Spend the points at once, without a hold."""
     expires_in_s: HoldSeconds = HOLD_S
-    """After so many seconds a hold that was not captured gives its points back."""
+    """After how many seconds a hold that was not captured gives its points back."""
     store_id: Identifier | None = None
+    """Your own id of the store, for your reports."""
     terminal_id: Identifier | None = None
+    """Your own id of the till, for your reports."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "points": 500, "order_ref": "order-77812"}
 
@@ -52,8 +55,11 @@ class QuoteRequest(Body, frozen=True):
     """What a redemption would take and pay: exactly one of ``points`` and ``value``."""
 
     customer: CustomerRef
+    """Who would pay."""
     points: Points | Literal["max"] | None = None
+    """So many, or `max`: all that the customer can spend."""
     value: MinorUnits | None = None
+    """As many points as are worth this in the brand's currency."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "points": "max"}
 
@@ -66,24 +72,35 @@ class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     points: int
+    """How many points the redemption would take."""
     value: int | None
+    """What they would pay of the purchase, in minor units of `currency`; null while points have no value."""
     spendable: bool
+    """Whether the customer can spend so many now."""
     balance: int
+    """All that the customer can spend now, in points."""
     balance_value: int | None
+    """What the whole balance would pay, in minor units of `currency`; null while points have no value."""
     currency: str
+    """The brand's currency: three letters of ISO 4217."""
     balance_seq: int
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
+    number is newer."""
 
 
 class CaptureRequest(Body, frozen=True):
     """What to spend of a hold. Absent ``points``: all of it."""
 
     points: Points | None = None
+    """How many of the held points to spend. Absent: all of them."""
     final: bool = True
     """Give back what is not captured; false keeps holding it."""
     ref: Identifier | None = None
     """Your own reference of this capture, such as an invoice's number."""
     store_id: Identifier | None = None
+    """Your own id of the store, for your reports."""
     terminal_id: Identifier | None = None
+    """Your own id of the till, for your reports."""
 
     example: ClassVar[dict[str, Any]] = {"points": 400, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "till-4"}
 
@@ -96,10 +113,13 @@ class RefundRequest(Body, frozen=True):
     """What to give back of what was captured. Absent ``points``: all of it."""
 
     points: Points | None = None
+    """How many of the captured points to give back. Absent: all of them."""
     ref: Identifier | None = None
     """Your own reference of this refund, such as a credit note's number."""
     store_id: Identifier | None = None
+    """Your own id of the store, for your reports."""
     terminal_id: Identifier | None = None
+    """Your own id of the till, for your reports."""
 
     example: ClassVar[dict[str, Any]] = {"points": 150, "ref": "credit-note-881"}
 
@@ -108,22 +128,34 @@ class OperationResponse(msgspec.Struct, frozen=True):
     """One thing that happened to a redemption. The last three are what its capture or refund said of itself."""
 
     type: str
+    """What happened: `authorize`, `capture`, `void` or `refund`. A hold that times out is a `void`."""
     points: int
+    """How many points it moved."""
     posted_at: datetime
+    """When it was posted."""
     seq: int
+    """The number of its first transfer in the book."""
     ref: str | None
+    """The storefront's own reference of it; null: it gave none."""
     store_id: str | None
+    """The store it named; null: none."""
     terminal_id: str | None
+    """The till it named; null: none."""
 
 
 class RedemptionLotResponse(msgspec.Struct, frozen=True):
     """The part of a redemption that came from points with one last day."""
 
     expires_on: date | None
+    """The last day of these points, in the brand's time zone; null: for ever."""
     account_class: str = msgspec.field(name="class")
+    """What kind of promise they are to the accountants: `engagement`, `purchase` or `third_party`."""
     held: int
+    """How many of them are still held."""
     captured: int
+    """How many of them were spent."""
     refunded: int
+    """How many of those came back."""
 
 
 class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,22 +168,40 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     redemption_id: str
+    """The redemption's id: `red_` and 24 hexadecimal digits."""
     status: RedemptionStatus
+    """Where it stands."""
     order_ref: str
+    """The storefront's own reference of the purchase."""
     store_id: str | None
+    """The store that authorized it; null: none was named."""
     terminal_id: str | None
+    """The till that authorized it; null: none was named."""
     authorized: int
+    """How many points were set aside."""
     captured: int
+    """How many of them were spent."""
     released: int
+    """How many of them were given back unspent."""
     refunded: int
+    """How many of the spent points were given back."""
     value: int | None
+    """What the authorized points pay of the purchase, in minor units of the brand's currency; null: points had no value."""
     captured_value: int | None
+    """What the captured points pay of it, in minor units; null as for `value`."""
     refunded_value: int | None
+    """What went back to the customer's points of it, in minor units; null as for `value`."""
     operations: Sequence[OperationResponse]
+    """All that happened to it, oldest first."""
     lots: Sequence[RedemptionLotResponse]
+    """The points it took, by their last day."""
     expires_at: datetime
+    """When what is still held is given back by itself."""
     balance: int
+    """What the customer can spend now, in points."""
     balance_seq: int
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
+    number is newer."""
 
     @classmethod
     def of(cls, redemption: Redemption, book_id: int) -> RedemptionResponse:

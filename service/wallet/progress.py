@@ -13,15 +13,20 @@ class NextGoal(msgspec.Struct, frozen=True):
     """The nearest reward that a balance does not reach, and how many points it is short of."""
 
     name: str
+    """What the customer gets."""
     points: int
+    """What it costs, in points."""
     missing: int
+    """How many points the balance is short of it."""
 
 
 class Progress(msgspec.Struct, frozen=True):
     """``reached`` are the rewards that a balance pays for, dearest first. ``next`` is null when it pays for all there are."""
 
     reached: Sequence[Goal]
+    """The rewards that the balance pays for, dearest first."""
     next: NextGoal | None
+    """The nearest reward that it does not reach; null when it pays for all."""
 
 
 def progress(balance: int, goals: Sequence[Goal]) -> Progress:

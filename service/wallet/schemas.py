@@ -18,7 +18,9 @@ class Money(msgspec.Struct, frozen=True):
     """An amount in minor units (cents, pence, yen) of a currency."""
 
     minor_units: int
+    """So many cents, pence or yen."""
     currency: str
+    """The currency: three letters of ISO 4217."""
 
 
 class WalletResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,15 +31,26 @@ class WalletResponse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     customer: str | None
+    """Our number of the customer (`cus_`); null for one nobody has reported yet."""
     points_name: str
+    """What the points are called in front of customers."""
     balance: int
+    """What the customer can spend now, in points."""
     held: int
+    """Points set aside for purchases that are not captured yet."""
     pending: int
+    """Points that are held back until somebody approves of them."""
     worth: Money | None
+    """What the balance pays, rounded down; null while points have no value."""
     lots: Sequence[LotResponse]
+    """The spendable points by their last day, soonest first."""
     progress: Progress
+    """How far it is to the next reward."""
     history: Page[StatementEntry]
+    """What happened of late, newest first."""
     balance_seq: int
+    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
+    number is newer."""
 
     @classmethod
     def of(cls, brand: Brand, customer: int | None, has: Balance | None, history: Page[StatementEntry]) -> WalletResponse:

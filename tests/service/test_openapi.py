@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from openapi.__main__ import COMMITTED
 from service.app import describe
 from service.bodies import Body
+from service.field_texts import field_texts
 from service.openapi import encode
 from service.problems import CODES
 from service.strict_json import decode_body
@@ -40,16 +41,19 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield path, method, operation
 
 
-def request_structs() -> list[type[Body]]:
-    found: list[type[Body]] = []
-    queue: list[type[Body]] = [Body]
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+
+def subclasses_of(struct: type[Struct]) -> list[type[Struct]]:
+    found: list[type[Struct]] = []
+    queue = [struct]
     while queue:
         queue += (subclasses := queue.pop().__subclasses__())
         found += [subclass for subclass in subclasses if subclass.__module__.startswith("service.")]
     return found
 
 
-@pytest.mark.parametrize("struct", request_structs(), ids=lambda struct: struct.__name__)
+@pytest.mark.parametrize("struct", subclasses_of(Body), ids=lambda struct: struct.__name__)
 def test_a_request_refuses_unknown_fields_and_its_example_is_taken(struct: type[Body]) -> None:
     schema = DOCUMENT["components"]["schemas"].get(struct.__name__)
     if schema is not None:
@@ -66,6 +70,57 @@ def test_every_body_has_an_example() -> None:
                 schema = schema["items"] if "items" in schema else next(iter(schema["properties"].values()))
             described = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             assert described.get("examples") or not described["properties"], path
+
+
+def described_values() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Every field and parameter: where it is, what is said of it, and its schema."""
+
+    def fields(where: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+        for name, field in schema.get("properties", {}).items():
+            yield f"{where}/{name}", field, field
+            yield from fields(f"{where}/{name}", field)
+        for key in ("items", "additionalProperties"):
+            if isinstance(inner := schema.get(key), dict):
+                yield from fields(f"{where}/{key}", cast("dict[str, Any]", inner))
+        for inner in schema.get("anyOf", []):
+            yield from fields(where, inner)
+
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        yield from fields(name, schema)
+    for path, method, operation in operations():
+        where = f"{method} {path}"
+        for parameter in operation.get("parameters", []):
+            yield f"{where} {parameter['name']}", parameter, parameter["schema"]
+        for status, response in operation["responses"].items():
+            for header, described in response.get("headers", {}).items():
+                yield f"{where} {status} {header}", described, described["schema"]
+            for content in response.get("content", {}).values():
+                yield from fields(f"{where} {status}", content.get("schema", {}))
+        for content in operation.get("requestBody", {"content": {}})["content"].values():
+            yield from fields(where, content["schema"])
+
+
+def test_every_field_and_parameter_says_what_it_is() -> None:
+    values = list(described_values())
+    assert len(values) > 700
+    assert [where for where, described, _ in values if not described.get("description")] == []
+
+
+def test_every_field_says_more_than_its_type_does() -> None:
+    """A shared type (``Slug``) knows its limits and not what it stands for here."""
+    structs = {struct.__name__: struct for struct in subclasses_of(msgspec.Struct)}
+    of_their_own = {"CustomerRef", "CustomerRequest", "NamesRequest"}  # `Email` says that it is a customer's
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        struct = structs.get(schema.get("title", name).partition("[")[0])
+        if struct is not None and struct.__name__ not in of_their_own:
+            assert field_texts(struct).keys() >= schema["properties"].keys() - {"source"}, name
+
+
+def test_limits_are_told_in_words() -> None:
+    for where, described, schema in described_values():
+        for bound in ("maximum", "maxLength", "maxItems"):
+            if bound in schema and schema[bound] not in {2**31 - 1, 2**63 - 1}:
+                assert f"{schema[bound]:,}" in described["description"], where
 
 
 def test_v1_needs_a_key_and_says_which_scope() -> None:
