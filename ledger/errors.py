@@ -9,13 +9,19 @@ CONNECTION_LOST: tuple[type[BaseException], ...] = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    # No room on its disk or in its memory, too many connections.
+    asyncpg.InsufficientResourcesError,
+    # Its disk fails it.
+    asyncpg.PostgresSystemError,
+    # Restored without our roles' rights: `rewards migrate` mends that.
+    asyncpg.InsufficientPrivilegeError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
     # What the driver makes of a server's last words when it is killed in the middle of our statement.
     asyncpg.InternalClientError,
 )
-"""What the driver raises of a server that is away, starting, stopping or too slow."""
+"""What the driver raises of a server that is away, starting, stopping, too slow or full, or was restored without our rights: of
+nothing that the request could help."""
 
 
 class LedgerError(Exception):

@@ -1,7 +1,8 @@
 """The ledger's tables and functions, from the files in ``sql/``.
 
 ``schema/NNNN_*.sql`` make the tables and run once, in order; a migration names the ones it runs. ``functions/*.sql`` are
-re-created whole whenever one of them changes. Each statement is run on its own, as a clustered PostgreSQL needs it.
+re-created whole whenever one of them changes. ``rights.sql`` and ``functions/rights.sql`` say who may do what, at any
+time. Each statement is run on its own, as a clustered PostgreSQL needs it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,13 @@ def function_statements() -> Iterator[str]:
         yield from statements(file.read_text())
     yield "SET LOCAL check_function_bodies = on"
     yield _DROP_WHAT_IS_LEFT
+    yield from statements((_SQL / "rights.sql").read_text())
     yield from statements((_SQL / "functions" / "rights.sql").read_text())
+
+
+def role_statements() -> Iterator[str]:
+    """The statements that make the roles and the schema, as far as they are missing."""
+    return schema_statements("0001_roles")
 
 
 def functions_digest() -> str:

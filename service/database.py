@@ -34,6 +34,17 @@ class DatabaseAway(ConnectionError):
     """No connection to the database could be opened."""
 
 
+class DatabaseRefuses(DatabaseAway):
+    """PostgreSQL answers and does not let us in: it lacks the database, the login or a role, or the password is another."""
+
+
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
 # Constraints are named as sentences where they are declared; the convention catches those that are not.
 metadata = MetaData(
     schema="rewards",
@@ -83,6 +94,8 @@ async def _open(*arguments: Any, **options: Any) -> asyncpg.Connection[Any]:
     except OSError as error:
         # A socket file that is missing, a refused port and a time-out are one and the same to whoever waits for an answer.
         raise DatabaseAway(type(error).__name__) from error
+    except _REFUSED as error:
+        raise DatabaseRefuses(str(error)) from error
 
 
 async def connect(

@@ -132,6 +132,10 @@ class EmbeddedPostgres:
                 return True
             return False
 
+    def programs(self) -> Path:
+        """The folder of PostgreSQL's own programs, such as ``pg_dump``, of the server's version."""
+        return _ServerUser.for_data(self.directory / "data").binaries(self.directory)
+
     def _reap(self) -> None:
         if self._process is not None:
             self._process.poll()

@@ -1,7 +1,7 @@
 """Whether this process lives, and whether it may take requests.
 
     /health/live    the process answers
-    /health/ready   the database is reachable, safe to keep books in, and at our revision
+    /health/ready   the database is reachable, safe to keep books in, at our revision, and its roles have their rights
 
 A database that would lose an acknowledged commit is refused at start-up. One that is away then is looked at when it is back.
 """
@@ -9,6 +9,7 @@ A database that would lose an acknowledged commit is refused at start-up. One th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,12 +20,14 @@ import structlog
 from litestar import get
 from litestar.di import NamedDependency
 
-from migrations.upgrade import newest_revision
-from service.database import is_away
+from migrations.upgrade import RIGHTS_DIGEST, RIGHTS_GIVEN, newest_revision
+from service.database import DatabaseRefuses, is_away
 from service.problems import RETRY_AFTER_S, Problem
 
 CLOCK_APART_MAX = timedelta(seconds=60)
 _LOOK_AGAIN_S = 1.0
+_RIGHTS_LOOKED_AT_EVERY_S = 10.0
+_LACKS_RIGHTS = "the database lacks roles or rights, as after a restore without them; run `rewards migrate`"
 
 
 class DatabaseUnsafe(Exception):
@@ -45,6 +48,7 @@ class DatabaseWatch:
         self._pool = pool
         self._revision = newest_revision()
         self._safe = False
+        self._rights_seen_at = -_RIGHTS_LOOKED_AT_EVERY_S
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -70,20 +74,38 @@ class DatabaseWatch:
         try:
             async with self._pool.acquire(timeout=2) as connection:
                 revision = await connection.fetchval("SELECT version_num FROM rewards.alembic_version", timeout=2)
+                has_rights = revision != self._revision or await self._has_rights(connection)
         except asyncpg.UndefinedTableError:
-            revision = None
+            raise _not_ready("there is nothing of ours in the database; run `rewards migrate`") from None
+        except asyncpg.InsufficientPrivilegeError:
+            raise _not_ready(_LACKS_RIGHTS) from None
+        except DatabaseRefuses as error:
+            raise _not_ready(_LACKS_RIGHTS if _is_about_roles(error) else f"PostgreSQL does not let us in: {error}") from None
         except Exception as error:
             if not is_away(error):
                 raise
             raise _not_ready("the database cannot be reached") from error
         if revision != self._revision:
             raise _not_ready("the database is not at the newest revision; run `rewards migrate`")
+        if not has_rights:
+            raise _not_ready(_LACKS_RIGHTS)
+
+    async def _has_rights(self, connection: Any) -> bool:
+        """Whether the rights in the catalog are those that were given. Good ones are not looked at again for some seconds."""
+        if time.monotonic() < self._rights_seen_at + _RIGHTS_LOOKED_AT_EVERY_S:
+            return True
+        if await connection.fetchval(RIGHTS_DIGEST, timeout=2) != await connection.fetchval(RIGHTS_GIVEN, timeout=2):
+            return False
+        self._rights_seen_at = time.monotonic()
+        return True
 
     async def _look(self) -> bool:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 await refuse_unsafe(connection)
-        except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        except DatabaseRefuses as error:
+            if not _is_about_roles(error):
+                raise
             raise DatabaseUnsafe("the login cannot take the service's role: run `rewards migrate` first") from error
         except Exception as error:
             if not is_away(error):
@@ -99,7 +121,7 @@ class DatabaseWatch:
                 if await self._look():
                     structlog.get_logger().info("database_reached")
                     return
-            except DatabaseUnsafe as error:
+            except (DatabaseUnsafe, DatabaseRefuses) as error:
                 # Nobody waits for this exception: the process stays up, answers 503 and keeps saying why.
                 structlog.get_logger().error("database_unsafe", why=str(error))
 
@@ -118,6 +140,10 @@ async def refuse_unsafe(connection: Any, now: Callable[[], datetime] = lambda: d
     if row["now"] < before - CLOCK_APART_MAX or row["now"] > after + CLOCK_APART_MAX:
         apart_s = (row["now"] - after).total_seconds()
         raise DatabaseUnsafe(f"the database's clock and ours are {abs(apart_s):.0f} s apart: set both by NTP")
+
+
+def _is_about_roles(error: DatabaseRefuses) -> bool:
+    return isinstance(error.__cause__, asyncpg.InvalidParameterValueError | asyncpg.InsufficientPrivilegeError)
 
 
 def _not_ready(why: str) -> Problem:

@@ -12,7 +12,10 @@ COMMANDS = {
     "up": ("service.cli.up:up", "Run everything on an embedded PostgreSQL, with a demo brand."),
     "serve": ("service.cli.serve:serve", "Run the API."),
     "worker": ("service.cli.worker:worker", "Run the jobs behind the API."),
-    "migrate": ("service.cli.migrate:migrate_command", "Bring the database to the newest schema."),
+    "migrate": (
+        "service.cli.migrate:migrate_command",
+        "Bring the database to the newest schema, and mend its roles and rights.",
+    ),
     "secrets": ("service.cli.secrets:secrets", "Create the secrets file."),
     "brand": ("service.cli.brand:brand", "Create a brand, or set what it may issue."),
     "key": ("service.cli.key:key", "Create, list or revoke API keys."),

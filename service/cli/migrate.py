@@ -1,6 +1,7 @@
-"""Bring a database to the newest schema, and let the service's login take the service's roles.
+"""Bring a database to the newest schema, with the roles and rights it needs, and let the service's login take the roles.
 
-Safe to run again, and from two places at once: the second waits, and finds nothing to do.
+Safe to run again, and from two places at once: the second waits, and finds nothing to do. Killed in the middle it leaves
+nothing behind, because it is one transaction. It mends a database that was restored without its roles or their rights.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import click
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from migrations.upgrade import upgrade
 from service import database
@@ -20,6 +23,12 @@ from service.settings import load
 OLDEST_MAJOR_VERSION = 15
 
 
+_OWNERS = """
+SELECT DISTINCT relowner::regrole::text FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace AND nspname = 'rewards'
+"""
+
+
 class MigrationRefused(Exception):
     """The database cannot be migrated as it is. The message says why."""
 
@@ -27,7 +36,7 @@ class MigrationRefused(Exception):
 async def migrate(owner_url: str, login_url: str = "") -> bool:
     """Upgrade the database behind ``owner_url``; the user of ``login_url`` (default: the owner) may then serve from it.
 
-    False when there was nothing to upgrade.
+    False when there was nothing to upgrade or to mend.
     """
     owner = await database.connect(owner_url)
     try:
@@ -36,9 +45,35 @@ async def migrate(owner_url: str, login_url: str = "") -> bool:
             raise MigrationRefused(f"PostgreSQL {OLDEST_MAJOR_VERSION} or later is needed, this is {major}")
         changed = await upgrade(owner_url)
         await grant_login(owner, urlsplit(login_url).username)
+    except (DBAPIError, asyncpg.PostgresError, CommandError) as error:
+        raise await _refusal(owner, error) from error
     finally:
         await owner.close()
     return changed
+
+
+async def _refusal(owner: asyncpg.Connection[Any], error: Exception) -> Exception:
+    """What to tell the operator."""
+    if isinstance(error, CommandError):
+        return MigrationRefused(
+            f"The database was migrated by a newer version than this one, or it is not one of ours: {error}"
+        )
+    cause: BaseException = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = cause.__cause__ or cause
+    match cause:
+        case asyncpg.LockNotAvailableError():
+            why = "somebody holds a lock for longer than ten seconds; try again, or look at pg_stat_activity"
+        case asyncpg.InsufficientPrivilegeError():
+            user = await owner.fetchval("SELECT current_user::text")
+            owners = ", ".join(row[0] for row in await owner.fetch(_OWNERS)) or "nobody yet"
+            why = f"{user} may not do this: {cause}. What is there belongs to {owners}; run it as that role or a superuser"
+        case asyncpg.InsufficientResourcesError() | asyncpg.PostgresSystemError():
+            why = f"the server lacks room: {cause}"
+        case _ if database.is_away(cause):
+            return database.DatabaseAway("it went away; nothing was changed")
+        case _:
+            why = f"PostgreSQL refuses: {cause}"
+    return MigrationRefused(f"Nothing was changed: {why}")
 
 
 async def grant_login(owner: asyncpg.Connection[Any], login: str | None = None) -> None:
@@ -59,7 +94,10 @@ async def grant_login(owner: asyncpg.Connection[Any], login: str | None = None) 
 @click.command()
 @click.option("--url", help="The owner's URL.  [default: REWARDS_OWNER_DATABASE_URL, else REWARDS_DATABASE_URL]")
 def migrate_command(url: str | None) -> None:
-    """Bring the database to the newest schema. Safe to run again, and from two places at once."""
+    """Bring the database to the newest schema, and mend roles and rights that it lacks.
+
+    Safe to run again, and from two places at once.
+    """
     settings = load() if url else load_with_database()
     changed = asyncio.run(migrate(url or settings.owner_url, settings.database_url))
     click.echo("Migrated." if changed else "Up to date.")

@@ -7,7 +7,9 @@ BEGIN
     FOR v_function IN SELECT proc.oid FROM pg_catalog.pg_proc AS proc WHERE proc.pronamespace = 'ledger'::regnamespace
     LOOP
         EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO ledger_owner', v_function);
-        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_function);
+        EXECUTE pg_catalog.format(
+            'REVOKE ALL ON FUNCTION %s FROM PUBLIC, rewards_application, rewards_worker, rewards_reader', v_function
+        );
     END LOOP;
 END
 $rights$;

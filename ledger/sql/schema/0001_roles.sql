@@ -24,9 +24,12 @@ BEGIN
 END
 $roles$;
 
+-- Who made the role may grant it, and from PostgreSQL 16 on that alone does not let them act as it.
 DO $membership$
+DECLARE
+    v_needed text := CASE WHEN pg_catalog.current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END;
 BEGIN
-    IF NOT pg_catalog.pg_has_role(CURRENT_USER, 'ledger_owner', 'MEMBER') THEN
+    IF NOT pg_catalog.pg_has_role(CURRENT_USER, 'ledger_owner', v_needed) THEN
         EXECUTE pg_catalog.format('GRANT ledger_owner TO %I', CURRENT_USER);
     END IF;
 EXCEPTION

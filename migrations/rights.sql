@@ -1,0 +1,99 @@
+-- What each role may do with the service's tables and functions, as it must be: run after every change, and when a restored
+-- database has lost it. A migration that adds a table, a column that is written, or a function adds its rights here too; a test
+-- compares. What is not granted here is nobody's but the owner's.
+
+DO $rights$
+DECLARE
+    v_name text;
+BEGIN
+    FOR v_name IN
+        SELECT class.oid::regclass::text FROM pg_catalog.pg_class AS class
+        WHERE class.relnamespace = 'rewards'::regnamespace AND class.relkind IN ('r', 'p', 'S')
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM PUBLIC', v_name);
+    END LOOP;
+    FOR v_name IN
+        SELECT proc.oid::regprocedure::text FROM pg_catalog.pg_proc AS proc WHERE proc.pronamespace = 'rewards'::regnamespace
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_name);
+    END LOOP;
+    -- A day's partition of the touches is emptied and taken again, so nobody needs the right to make or drop a table.
+    FOR v_name IN
+        SELECT inherits.inhrelid::regclass::text FROM pg_catalog.pg_inherits AS inherits
+        WHERE inherits.inhparent = 'rewards.touch'::regclass
+    LOOP
+        EXECUTE pg_catalog.format('GRANT TRUNCATE ON %s TO rewards_worker', v_name);
+    END LOOP;
+END
+$rights$;
+
+GRANT USAGE ON SCHEMA rewards TO rewards_application, rewards_worker, rewards_reader;
+
+-- The API.
+GRANT SELECT ON
+    rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.touch_count, rewards.touch_reader, rewards.verification
+TO rewards_application;
+
+GRANT SELECT, INSERT ON
+    rewards.batch_code, rewards.brand_logo, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
+    rewards.code_batch, rewards.consent, rewards.customer, rewards.destination, rewards.identity, rewards.link,
+    rewards.link_code, rewards.link_revocation, rewards.minting_key, rewards.parted, rewards.preference, rewards.touch
+TO rewards_application;
+
+GRANT DELETE ON rewards.identity, rewards.link_revocation TO rewards_application;
+
+GRANT UPDATE (customer, claimed_at) ON rewards.batch_code TO rewards_application;
+
+GRANT UPDATE (
+    name, points_name, accent_color, destination_hosts, point_value_version, consent_no, language, logo, home_url,
+    link_base_url, app_links, goals
+) ON rewards.brand TO rewards_application;
+
+GRANT UPDATE (current_version, paused_at) ON rewards.campaign TO rewards_application;
+
+GRANT UPDATE (confirmed, merged_into, absorbed, verified, refused, consent_no, generation, parted)
+ON rewards.customer TO rewards_application;
+
+GRANT UPDATE (verified_by) ON rewards.identity TO rewards_application;
+
+GRANT UPDATE (retired_at, revoked_at) ON rewards.minting_key TO rewards_application;
+
+GRANT UPDATE (frequency, answered_at) ON rewards.preference TO rewards_application;
+
+GRANT INSERT (brand_id, identity_no, method, proof, reason, happened_at, api_key_id)
+ON rewards.verification TO rewards_application;
+
+GRANT USAGE ON SEQUENCE rewards.customer_generation TO rewards_application;
+
+-- All of a key but its hash.
+GRANT SELECT (
+    api_key_id, brand_id, name, prefix, scopes, max_evidence, created_at, expires_at, revoked_at, last_used_at,
+    quota_per_minute, lateness_hours
+) ON rewards.api_key TO rewards_application;
+
+GRANT UPDATE (last_used_at) ON rewards.api_key TO rewards_application;
+
+-- The trail is appended to, under a key's name: an operator's entry and its time are not the application's to write.
+GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rewards.audit_trail TO rewards_application;
+
+GRANT EXECUTE ON FUNCTION
+    rewards.create_key_v1, rewards.create_key_v2, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.lease_quota_v1,
+    rewards.revoke_key_v1
+TO rewards_application;
+
+-- The worker.
+GRANT SELECT ON
+    rewards.alembic_version, rewards.brand, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
+    rewards.customer, rewards.destination, rewards.identity, rewards.link, rewards.touch, rewards.touch_count,
+    rewards.touch_reader
+TO rewards_worker;
+
+GRANT INSERT, UPDATE ON rewards.touch_count TO rewards_worker;
+
+GRANT UPDATE ON rewards.touch_reader TO rewards_worker;
+
+-- Reports.
+GRANT SELECT ON
+    rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.brand_point_value, rewards.campaign,
+    rewards.campaign_version
+TO rewards_reader;
