@@ -27,7 +27,7 @@ from service.auth.guards import provide_principal
 from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
 from service.auth.quotas import Quotas
-from service.bodies import SINGLE_BYTES_MAX, BodyRequest, StrictBody, refuse_unkeepable_address
+from service.bodies import BodyRequest, StrictBody, refuse_unkeepable_address
 from service.brand_settings import routes as brand_settings_routes
 from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
@@ -44,6 +44,7 @@ from service.grants import routes as grant_routes
 from service.grants.thin_route import thin_route
 from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
+from service.limits import SINGLE_BYTES_MAX
 from service.links import administration as link_administration
 from service.links import routes as link_routes
 from service.links.late_settling import open_late_acts

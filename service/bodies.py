@@ -22,13 +22,12 @@ from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
+from service.limits import SINGLE_BYTES_MAX
 from service.pieces import in_pieces
 from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, invalid_field, not_found
 from service.strict_json import decode_body, escaped, load_loosely, shown
 
-SINGLE_BYTES_MAX = 1024 * 1024
-BATCH_BYTES_MAX = 16 * 1024 * 1024
 BATCH_ITEMS_MAX = 10_000
 
 JSON = "application/json"

@@ -16,9 +16,9 @@ from service.attention.schemas import AttentionResponse, AttentionResults, Hotli
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import BATCH_BYTES_MAX
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef, LookupBatch
+from service.limits import BATCH_BYTES_MAX
 from service.problems import Problem
 
 DAYS_DEFAULT = 30

@@ -13,7 +13,6 @@ from litestar.params import FromPath, JSONBody
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import BATCH_BYTES_MAX
 from service.consents import actions
 from service.consents.schemas import (
     ConsentAnswer,
@@ -24,6 +23,7 @@ from service.consents.schemas import (
     result_of,
 )
 from service.identifiers import parse_position
+from service.limits import BATCH_BYTES_MAX
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit
 from service.problems import Problem

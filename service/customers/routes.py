@@ -12,7 +12,6 @@ from litestar.params import FromPath, JSONBody
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import BATCH_BYTES_MAX
 from service.customers import actions, reading, verification
 from service.customers.schemas import (
     BalanceResponse,
@@ -31,6 +30,7 @@ from service.customers.schemas import (
     VerificationResponse,
     VerifyRequest,
 )
+from service.limits import BATCH_BYTES_MAX
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
 

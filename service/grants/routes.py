@@ -15,7 +15,6 @@ from ledger import Ledger
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import BATCH_BYTES_MAX
 from service.campaigns.queries import campaign_ids, find_campaign
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
@@ -38,6 +37,7 @@ from service.grants.schemas import (
 )
 from service.idempotency import REPLAYED, decided
 from service.identifiers import parse_grant_id, parse_position, position
+from service.limits import BATCH_BYTES_MAX
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
 from service.problems import Problem, not_found

@@ -30,10 +30,11 @@ from litestar.types import ASGIApp, Receive, Send
 
 from service.auth.guards import admit
 from service.auth.scopes import Scope
-from service.bodies import SINGLE_BYTES_MAX, decode_struct
+from service.bodies import decode_struct
 from service.grants import actions
 from service.grants.schemas import GrantRequest
 from service.idempotency import REPLAYED
+from service.limits import SINGLE_BYTES_MAX
 from service.plain_requests import authorization_with_json, read_body, send_json
 from service.problems import send_problem
 

@@ -34,6 +34,7 @@ from service.customers.rows import Known
 from service.customers.schemas import CustomerRef
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
+from service.limits import FORM_BYTES_MAX
 from service.links import claim_receipts, finding, visits
 from service.links.claim_receipts import ClaimReceipt
 from service.links.code_batches import find_code
@@ -58,9 +59,6 @@ _GIVE_BACK = """
 UPDATE rewards.batch_code SET customer = NULL, claimed_at = NULL
 WHERE batch_code.code_hash = $1 AND batch_code.customer = $2
 """
-
-
-_FORM_BYTES_MAX = 4_096
 
 
 class _Act(msgspec.Struct, frozen=True):
@@ -162,7 +160,7 @@ async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Rece
 async def _form(receive: Receive) -> dict[str, str]:
     """The fields of a form that a browser sends: of several of one name the last, and none of what is too long to be one."""
     body = b""
-    while len(body) <= _FORM_BYTES_MAX:
+    while len(body) <= FORM_BYTES_MAX:
         message = await receive()
         if message["type"] != "http.request":
             return {}

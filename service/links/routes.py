@@ -19,9 +19,10 @@ from service import log
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import BATCH_BYTES_MAX, decode_struct
+from service.bodies import decode_struct
 from service.grants.schemas import GrantAnswer
 from service.idempotency import REPLAYED
+from service.limits import BATCH_BYTES_MAX, FORM_BYTES_MAX
 from service.links import (
     actions,
     app_links,
@@ -66,6 +67,7 @@ async def mint_links(
 @post(
     "/v1/claims",
     guards=[requires(Scope.GRANTS_WRITE)],
+    request_max_body_size=FORM_BYTES_MAX,
     tags=["links"],
     responses=problems("not_found", "claim_expired", "link_revoked", "claim_too_early", "overloaded", "database_unavailable"),
 )
@@ -129,8 +131,6 @@ async def mint_page_links(
 
 route_handlers: list[Any] = [mint_links, mint_page_links, confirm_claim, report_evidence, list_link_keys]
 
-
-CONFIRMATION_BYTES_MAX = 4_096
 
 Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
 
@@ -225,7 +225,7 @@ async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: 
     try:
         if "origin" not in headers:
             raise Problem("unauthorized", "Send the header Authorization: Bearer rk_..., or call from a page of the shop.")
-        asked = decode_struct(await _read(receive, CONFIRMATION_BYTES_MAX), ClaimConfirmation)
+        asked = decode_struct(await _read(receive, FORM_BYTES_MAX), ClaimConfirmation)
         brand = await handoffs.brand_of(state, asked.claim)
         if brand is not None and handoffs.is_of_shop(headers["origin"], brand):
             readable["Access-Control-Allow-Origin"] = headers["origin"]

@@ -16,6 +16,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
+from service.limits import FORM_BYTES_MAX
 from service.links import claim_receipts
 from service.links.claim_receipts import ClaimReceipt
 from service.links.evidence import is_pressed_on_our_page
@@ -60,7 +61,7 @@ async def show_preferences(token: FromPath[str], state: State, request: Request[
     return await answered(request, show)
 
 
-@put("/preferences/{token:str}", include_in_schema=False)
+@put("/preferences/{token:str}", request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
 async def put_preferences(
     token: FromPath[str], data: JSONBody[PreferencesRequest], state: State, request: Request[Any, Any, Any]
 ) -> Response[Any]:
@@ -74,7 +75,7 @@ async def put_preferences(
     return await answered(request, show, as_json=True)
 
 
-@post("/preferences/{token:str}", status_code=200, include_in_schema=False)
+@post("/preferences/{token:str}", status_code=200, request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
 async def post_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
     """Take down what the form says, and go on to a page that says so and has no token in its address."""
     body = await request.body()

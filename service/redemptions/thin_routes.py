@@ -17,9 +17,10 @@ from litestar.types import ASGIApp, Receive, Send
 from ledger import RedemptionResult
 from service.auth.guards import admit
 from service.auth.scopes import Scope
-from service.bodies import SINGLE_BYTES_MAX, decode_struct
+from service.bodies import decode_struct
 from service.brands.brand import Brand
 from service.idempotency import HEADER, REPLAYED, parse_key
+from service.limits import SINGLE_BYTES_MAX
 from service.plain_requests import authorization_with_json, read_body, send_json
 from service.problems import Problem, send_problem
 from service.redemptions import actions

@@ -15,7 +15,7 @@ import pytest
 from ledger import Overloaded
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.bodies import SINGLE_BYTES_MAX
+from service.limits import SINGLE_BYTES_MAX
 from service.redemptions import actions, thin_routes
 from tests.api_fixtures import Api
 from tests.both_routes import Watch, watching

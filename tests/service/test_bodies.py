@@ -16,8 +16,6 @@ from litestar.params import JSONBody
 
 from service import problems
 from service.bodies import (
-    BATCH_BYTES_MAX,
-    SINGLE_BYTES_MAX,
     Batch,
     Body,
     BodyRequest,
@@ -27,6 +25,7 @@ from service.bodies import (
     StrictBody,
     refuse_unkeepable_address,
 )
+from service.limits import BATCH_BYTES_MAX, SINGLE_BYTES_MAX
 from service.problems import Problem
 
 
