@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from service.hosts import HostRefused, host_of, is_loopback, name_and_port
+
 PREFIX = "REWARDS_"
 KEY_BYTES = 32
 
@@ -74,6 +76,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
+    def own_hosts(self) -> frozenset[str]:
+        """The hosts that are the service's own, in their normal form; all brands share them."""
+        return frozenset({host_of(self.base_url), host_of(self.local_url)})
+
+    @property
+    def serves_this_machine_alone(self) -> bool:
+        """Whether customers reach the API on this machine and nowhere else."""
+        return is_loopback(name_and_port(host_of(self.base_url))[0])
+
+    @property
     def owner_url(self) -> str:
         """The URL that migrates and writes brands and keys."""
         return self.owner_database_url or self.database_url
@@ -102,6 +114,10 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(
             f"{PREFIX}BASE_URL is {settings.base_url!r}: it must begin with http:// or https:// and not end with /"
         )
+    try:
+        host_of(settings.base_url)
+    except HostRefused as refused:
+        raise SettingsError(f"{PREFIX}BASE_URL is {settings.base_url!r}: it {refused}") from None
     return settings
 
 

@@ -16,22 +16,23 @@ from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brand_settings.schemas import BrandRequest, PointValueVersionResponse
 from service.brands import logos
-from service.brands.actions import is_host
 from service.brands.brand import Brand
-from service.brands.destinations import DestinationRefused, normal_form, normal_origin
+from service.brands.destinations import DestinationRefused, normal_entry, normal_form, normal_origin
 from service.brands.queries import read_brand
 from service.brands.tables import brand as brands
 from service.brands.tables import brand_logo
 from service.brands.tables import brand_point_value as point_values
+from service.hosts import host_of, is_address, is_loopback, is_same_place, name_and_port
 from service.problems import Problem, invalid_field
+from service.settings import Settings
 
 _FIXED = ("code", "mode", "points_code", "currency", "time_zone")
 
 
-async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandRequest, *, base_url: str) -> Brand:
+async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandRequest, settings: Settings) -> Brand:
     """Make the brand as ``wanted`` says. The same again changes nothing; another value of points is a new version.
 
-    ``base_url`` is where every brand's links may begin, so that no brand takes it for its own.
+    ``settings`` say which hosts are the service's, where every brand's links may begin, so that no brand takes one for its own.
     """
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
@@ -39,7 +40,7 @@ async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandR
         await connection.execute(select(brands.c.brand_id).where(brands.c.brand_id == brand_id).with_for_update())
         brand = await read_brand(connection, brand_id)
         _check(brand, wanted)
-        looks = await _looks(connection, brand, wanted, base_url)
+        looks = await _looks(connection, brand, wanted, settings)
         version = brand.point_value_version
         if wanted.point_value is not None:
             value = PointValue(wanted.point_value.points, wanted.point_value.minor_units)
@@ -53,7 +54,7 @@ async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandR
                 name=wanted.name,
                 points_name=wanted.points_name,
                 accent_color=wanted.accent_color,
-                destination_hosts=wanted.destination_hosts,
+                destination_hosts=[normal_entry(host) for host in wanted.destination_hosts],
                 point_value_version=version,
                 **looks,
             )
@@ -96,7 +97,7 @@ async def _insert_value(connection: AsyncConnection, brand_id: int, version: int
     )
 
 
-async def _looks(connection: AsyncConnection, brand: Brand, wanted: BrandRequest, base_url: str) -> dict[str, Any]:
+async def _looks(connection: AsyncConnection, brand: Brand, wanted: BrandRequest, settings: Settings) -> dict[str, Any]:
     """The columns of what may be absent, each as it shall be. A new logo is stored."""
     as_it_is = {
         "language": brand.language,
@@ -117,10 +118,9 @@ async def _looks(connection: AsyncConnection, brand: Brand, wanted: BrandRequest
     try:
         if (base := looks["link_base_url"]) is not None:
             looks["link_base_url"] = normal_origin(base, loopback_allowed=test)
+            _check_link_host(host_of(looks["link_base_url"]), settings, loopback_allowed=test)
     except DestinationRefused as refused:
         raise invalid_field("/link_base_url", str(refused)) from None
-    if looks["link_base_url"] == base_url:
-        raise invalid_field("/link_base_url", "is the address of this service, which null stands for")
     if sent.get("logo") is not None:
         looks["logo"] = await _store_logo(connection, brand.brand_id, looks["logo"])
     return looks
@@ -139,6 +139,18 @@ async def _store_logo(connection: AsyncConnection, brand_id: int, text: str) -> 
     return name
 
 
+def _check_link_host(host: str, settings: Settings, *, loopback_allowed: bool) -> None:
+    """Refuse a host that no brand can have: the service's own, and addresses, which nobody can prove to be theirs."""
+    name, _ = name_and_port(host)
+    if is_same_place(host, settings.own_hosts):
+        raise DestinationRefused("is the address of this service, which null stands for")
+    if is_loopback(name):
+        if not (loopback_allowed and settings.serves_this_machine_alone):
+            raise DestinationRefused("leads to the customer's own machine")
+    elif is_address(name) or "." not in name:
+        raise DestinationRefused("must have a host name with a dot, as in r.shop.example")
+
+
 def _check(brand: Brand, wanted: BrandRequest) -> None:
     for field in _FIXED:
         sent, fixed = getattr(wanted, field), getattr(brand, field)
@@ -151,10 +163,12 @@ def _check(brand: Brand, wanted: BrandRequest) -> None:
         if not goal.name.isprintable():
             raise invalid_field(f"/goals/{n}/name", "must be printable")
     for n, host in enumerate(wanted.destination_hosts):
-        if not is_host(host):
+        try:
+            normal_entry(host)
+        except DestinationRefused:
             raise invalid_field(
-                f"/destination_hosts/{n}", "must be a host name in lower case, with a port if need be, as in shop.example"
-            )
+                f"/destination_hosts/{n}", "must be a host name, with a port if need be, as in shop.example"
+            ) from None
     if wanted.point_value_version is not None and wanted.point_value_version != brand.point_value_version:
         raise Problem(
             "point_value_changed",

@@ -39,7 +39,7 @@ async def put_brand(
     Redemptions take a new value of points within a second, pages a new name or colour within five. Redemptions that exist keep
     the value they have. Links that are out keep the address they have: both have to lead here.
     """
-    await actions.change_brand(engine, principal, data, base_url=state.settings.base_url)
+    await actions.change_brand(engine, principal, data, state.settings)
     state.principals.forget()
     state.brands.forget()
     return await _shown(engine, principal)

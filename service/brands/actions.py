@@ -11,19 +11,13 @@ import asyncpg
 
 from ledger import Book, IssueLimitResult, open_book, set_issue_limit
 from service.brands.brand import Brand, Mode
+from service.brands.destinations import DestinationRefused, normal_entry
 from service.brands.errors import BrandExists, BrandInvalid, BrandUnknown, IssueLimitRefused
 from service.brands.tables import brand as brands
 
 ISSUE_LIMIT_DEFAULT = 1_000_000_000_000
 ISSUE_LIMIT_MAX = 1_000_000_000_000_000_000
 ACCENT_COLOR_DEFAULT = "#1f4fd8"
-
-_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:[0-9]{1,5})?")
-
-
-def is_host(text: str) -> bool:
-    """Say whether this is a host name in lower case, with a port if need be."""
-    return _HOST.fullmatch(text) is not None
 
 
 async def create_brand(
@@ -41,7 +35,9 @@ async def create_brand(
     destination_hosts: Sequence[str] = (),
 ) -> Brand:
     """Create a brand and open its book, in one transaction. Raises `BrandExists` or `BrandInvalid`."""
-    _check(code, name, mode, points_code, points_name, currency, time_zone, issue_limit, accent_color, destination_hosts)
+    normal_hosts = _check(
+        code, name, mode, points_code, points_name, currency, time_zone, issue_limit, accent_color, destination_hosts
+    )
     async with connection.transaction():
         if await connection.fetchval(f"SELECT true FROM {brands.fullname} WHERE code = $1", code):
             raise BrandExists(f"There is a brand {code!r} already.")
@@ -59,7 +55,7 @@ async def create_brand(
             await connection.execute(
                 _INSERT,
                 brand_id, code, name, mode, points_code, points_name, currency, time_zone, book.book_id, accent_color,
-                list(destination_hosts),
+                list(normal_hosts),
             )  # fmt: skip
         except asyncpg.UniqueViolationError as error:
             raise BrandExists(f"There is a brand {code!r} already.") from error
@@ -74,7 +70,7 @@ async def create_brand(
         currency=currency,
         time_zone=time_zone,
         accent_color=accent_color,
-        destination_hosts=tuple(destination_hosts),
+        destination_hosts=normal_hosts,
     )
 
 
@@ -111,7 +107,8 @@ def _check(
     issue_limit: int,
     accent_color: str,
     destination_hosts: Sequence[str],
-) -> None:
+) -> tuple[str, ...]:
+    """The destination hosts in their normal form. Raises ``BrandInvalid`` with all that is wrong."""
     wrong: list[str] = []
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,38}", code):
         wrong.append(f"code {code!r} must be 1 to 39 of a-z, 0-9 and -, beginning with a letter or a digit")
@@ -132,10 +129,12 @@ def _check(
         wrong.append(f"issue limit must be between 0 and {ISSUE_LIMIT_MAX}")
     if not re.fullmatch(r"#[0-9a-f]{6}", accent_color):
         wrong.append(f"accent colour {accent_color!r} must be written as in #1f4fd8")
-    wrong += [
-        f"destination host {host!r} must be a host name in lower case, with a port if need be, as in shop.example"
-        for host in destination_hosts
-        if not is_host(host)
-    ]
+    normal_hosts: list[str] = []
+    for host in destination_hosts:
+        try:
+            normal_hosts.append(normal_entry(host))
+        except DestinationRefused:
+            wrong.append(f"destination host {host!r} must be a host name, with a port if need be, as in shop.example")
     if wrong:
         raise BrandInvalid("; ".join(wrong))
+    return tuple(normal_hosts)

@@ -4,8 +4,8 @@ A link never carries its destination: it carries the number of one that was chec
 redirect to abuse. A destination is an ``https`` URL on a host the brand has named; a test brand may also use plain
 ``http`` on the machine's own loopback address.
 
-Hosts are compared after UTS #46 and IDNA 2008, and the URL is kept with the host so compared: what a browser goes to
-is what was allowed.
+Hosts are compared in their one normal form (see ``hosts``), and the URL is kept with the host so compared: what a browser goes
+to is what was allowed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import idna
 
+from service import hosts
+from service.hosts import HostRefused
+
 URL_CHARACTERS_MAX = 2_048
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 # Browsers turn a backslash into a slash and drop tabs and line ends, so a URL with one means two things.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"^`{|}\u2028\u2029\ufeff\ud800-\udfff]")
 _UNRESERVED_AND_RESERVED = "%:/?#[]@!$&'()*+,;=-._~"
@@ -34,8 +35,8 @@ def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: b
     ``allowed_hosts`` are the brand's, each ``host`` or ``host:port``. Raises ``DestinationRefused``.
     """
     parts, host, port = _read(url, loopback_allowed=loopback_allowed)
-    is_ours = host in _LOOPBACK and loopback_allowed
-    if not is_ours and _with_port(host, port) not in {_normal_entry(entry) for entry in allowed_hosts}:
+    is_ours = hosts.is_loopback(host) and loopback_allowed
+    if not is_ours and _with_port(host, port) not in {normal_entry(entry) for entry in allowed_hosts}:
         raise DestinationRefused(f"leads to {_with_port(host, port)}, which is not one of the brand's destination hosts")
     normal = urlunsplit(
         (
@@ -74,8 +75,11 @@ def _read(url: str, *, loopback_allowed: bool) -> tuple[SplitResult, str, int | 
         raise DestinationRefused("must begin with https://")
     if "@" in parts.netloc:
         raise DestinationRefused("may not hold a user name or password")
-    host = normal_host(parts.hostname or "", is_bracketed=parts.netloc.startswith("["))
-    if parts.scheme != "https" and not (host in _LOOPBACK and loopback_allowed):
+    try:
+        host = hosts.normal_name(f"[{parts.hostname}]" if parts.netloc.startswith("[") else parts.hostname or "")
+    except HostRefused as refused:
+        raise DestinationRefused(str(refused)) from None
+    if parts.scheme != "https" and not (hosts.is_loopback(host) and loopback_allowed):
         raise DestinationRefused("must begin with https://")
     return parts, host, port
 
@@ -83,20 +87,6 @@ def _read(url: str, *, loopback_allowed: bool) -> tuple[SplitResult, str, int | 
 def _location(scheme: str, host: str, port: int | None) -> str:
     default_port = 443 if scheme == "https" else 80
     return host if port in {None, default_port} else f"{host}:{port}"
-
-
-def normal_host(host: str, *, is_bracketed: bool = False) -> str:
-    """A host name in lower-case ASCII. Raises ``DestinationRefused`` for what is no host name."""
-    if is_bracketed:
-        return f"[{host.lower()}]"
-    try:
-        ascii_host = host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
-    except idna.IDNAError:
-        raise DestinationRefused("has a host name that is not valid") from None
-    ascii_host = ascii_host.removesuffix(".")
-    if not _HOST.fullmatch(ascii_host) or ".." in ascii_host:
-        raise DestinationRefused("has a host name that is not valid")
-    return ascii_host
 
 
 def shown_host(url: str) -> str:
@@ -108,9 +98,14 @@ def shown_host(url: str) -> str:
         return host
 
 
-def _normal_entry(entry: str) -> str:
-    host, _, port = entry.partition(":")
-    return _with_port(normal_host(host), int(port) if port.isdigit() else None)
+def normal_entry(entry: str) -> str:
+    """An entry of a list of destination hosts, in the form that is kept and compared. Raises ``DestinationRefused``."""
+    try:
+        normal = hosts.normal_host(entry)
+    except HostRefused as refused:
+        raise DestinationRefused(str(refused)) from None
+    # A destination begins with https, so 80 is a port of its own there.
+    return f"{normal}:80" if re.search(r":0*80$", entry) else normal
 
 
 def _with_port(host: str, port: int | None) -> str:

@@ -59,7 +59,8 @@ def android(brand: Brand) -> list[dict[str, Any]]:
 async def _brand_at(state: State, host: str) -> Brand | None:
     link_host: LinkHost = state.link_host
     try:
-        return await state.brands.by_link_host(host)
+        brand = await state.brands.by_link_host(host)
+        return brand if brand is not None and link_host.last_known.link_base_url_of(brand) else None
     except Exception as error:
         if not is_away(error):
             raise

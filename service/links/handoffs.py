@@ -25,7 +25,7 @@ from ledger import Grade
 from service.auth.principal import Principal
 from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
-from service.brands.destinations import DestinationRefused, normal_form
+from service.brands.destinations import DestinationRefused, normal_form, normal_origin
 from service.campaigns.queries import campaign_version
 from service.campaigns.rules import claimed_grade
 from service.customers import actions as customers
@@ -120,10 +120,11 @@ async def confirm(
 def is_of_shop(origin: str, brand: Brand) -> bool:
     """Whether a page's origin is one of the places that the brand's links may lead to."""
     try:
-        normal = normal_form(origin, allowed_hosts=brand.destination_hosts, loopback_allowed=brand.mode == "test")
+        is_test = brand.mode == "test"
+        leads_to = normal_form(origin, allowed_hosts=brand.destination_hosts, loopback_allowed=is_test)
+        return leads_to == f"{normal_origin(origin, loopback_allowed=is_test)}/" and not origin.endswith("/")
     except DestinationRefused:
         return False
-    return normal == f"{origin}/"
 
 
 async def brand_of(state: State, sealed: str) -> Brand | None:

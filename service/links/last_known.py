@@ -16,11 +16,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
 from service.brands.brand import Brand
+from service.hosts import host_of, is_same_place
 from service.links.minting_keys import MintingKey
 from service.settings import write_private
 
@@ -37,15 +37,14 @@ class Copy(msgspec.Struct, frozen=True):
     minting_keys: tuple[MintingKey, ...] = ()
 
 
-def host_of(base_url: str) -> str:
-    """The host that links of this base lead to, with its port if it says one: what a request for them names."""
-    return urlsplit(base_url).netloc.lower()
-
-
 class LastKnown:
-    """Brands by code, destinations and minting keys by number."""
+    """Brands by code, destinations and minting keys by number.
 
-    def __init__(self, copy: Copy | None = None) -> None:
+    ``own_hosts`` are the service's, which all brands share: none of them is a brand's, whatever the database says.
+    """
+
+    def __init__(self, copy: Copy | None = None, *, own_hosts: frozenset[str] = frozenset()) -> None:
+        self._own_hosts = own_hosts
         self._brands: dict[str, Brand] = {}
         self._codes_by_link_host: dict[str, str] = {}
         self._destinations: OrderedDict[int, tuple[int, str]] = OrderedDict()
@@ -92,8 +91,13 @@ class LastKnown:
             self.is_copied = False
 
     def _see_link_host(self, brand: Brand) -> None:
-        if brand.link_base_url is not None:
-            self._codes_by_link_host[host_of(brand.link_base_url)] = brand.code
+        if (base_url := self.link_base_url_of(brand)) is not None:
+            self._codes_by_link_host[host_of(base_url)] = brand.code
+
+    def link_base_url_of(self, brand: Brand) -> str | None:
+        """What the brand's links begin with, if it has a link host that is not the service's own."""
+        base_url = brand.link_base_url
+        return None if base_url is None or is_same_place(host_of(base_url), self._own_hosts) else base_url
 
     def brand(self, code: str) -> Brand | None:
         """The brand as it was last seen."""
@@ -102,9 +106,8 @@ class LastKnown:
     def brand_at(self, host: str) -> Brand | None:
         """The brand whose own link host this is."""
         brand = self._brands.get(self._codes_by_link_host.get(host, ""))
-        if brand is None or brand.link_base_url is None or host_of(brand.link_base_url) != host:
-            return None
-        return brand
+        base_url = None if brand is None else self.link_base_url_of(brand)
+        return None if base_url is None or host_of(base_url) != host else brand
 
     def destination(self, brand: Brand | None, destination_no: int) -> str | None:
         """Where ``destination_no`` leads, if it is this brand's."""

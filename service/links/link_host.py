@@ -8,6 +8,7 @@ import functools
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -17,10 +18,11 @@ from service import log
 from service.brands.brand import Brand
 from service.brands.queries import draw_brand, list_brands
 from service.database import is_away
+from service.hosts import host_of, requested
 from service.links.claim_receipts import receipt_keys
 from service.links.codes import code_key
 from service.links.guesses import Guesses
-from service.links.last_known import DESTINATIONS_MAX, LastKnown, host_of, read_copy, write_copy
+from service.links.last_known import DESTINATIONS_MAX, LastKnown, read_copy, write_copy
 from service.links.link_tokens import LinkKeys, link_keys
 from service.links.minting_keys import every_key
 from service.links.queries import BatchCode, LinkRow, batch_codes_by_hash, link_ids_by_code, links_by_id, newest_destinations
@@ -43,11 +45,13 @@ _NUMBERED_OF_LATE = 1_000
 class LinkHost(msgspec.Struct, frozen=True):
     """Where links point (``base_url``), whom their tokens address (``host``), the keys, the links, and what was last known.
 
-    A brand may have a host of its own: its links point there, and their tokens address it.
+    A brand may have a host of its own: its links point there, and their tokens address it. Hosts are in their normal form.
     """
 
     base_url: str
     host: str
+    host_as_written: str
+    """What tokens of before address: the host as the base URL spells it."""
     keys: LinkKeys
     receipt_keys: tuple[bytes, ...]
     handoff_keys: tuple[bytes, ...]
@@ -69,7 +73,7 @@ class LinkHost(msgspec.Struct, frozen=True):
 
     def base_url_of(self, brand: Brand) -> str:
         """What the brand's links begin with."""
-        return brand.link_base_url or self.base_url
+        return self.last_known.link_base_url_of(brand) or self.base_url
 
     def base_url_at(self, headers: Mapping[str, str]) -> str:
         """What links begin with on the host that was asked: a brand's own, or else the service's."""
@@ -78,11 +82,12 @@ class LinkHost(msgspec.Struct, frozen=True):
 
     def host_of(self, brand: Brand) -> str:
         """Whom the tokens of the brand's links address."""
-        return self.host if brand.link_base_url is None else host_of(brand.link_base_url)
+        own = self.last_known.link_base_url_of(brand)
+        return self.host if own is None else host_of(own)
 
-    def hosts(self, headers: Mapping[str, str]) -> tuple[str, str]:
+    def hosts(self, headers: Mapping[str, str]) -> tuple[str, ...]:
         """Whom a token may address that was brought with a request: the service, and the host that was asked."""
-        return self.host, requested_host(headers)
+        return self.host, self.host_as_written, requested_host(headers)
 
     def is_at_home(self, brand: Brand, headers: Mapping[str, str]) -> bool:
         """Whether a brand may show itself on the host that was asked: on any but another brand's."""
@@ -91,8 +96,8 @@ class LinkHost(msgspec.Struct, frozen=True):
 
 
 def requested_host(headers: Mapping[str, str]) -> str:
-    """The host that a request names, as tokens say it."""
-    return headers.get("host", "").lower().removesuffix(".")
+    """The host that a request names, in its normal form."""
+    return requested(headers.get("host", ""))
 
 
 @contextlib.asynccontextmanager
@@ -104,6 +109,7 @@ async def open_link_host(
     host = LinkHost(
         base_url=settings.base_url,
         host=host_of(settings.base_url),
+        host_as_written=urlsplit(settings.base_url).netloc.lower(),
         keys=link_keys(secrets.link_keys),
         receipt_keys=receipt_keys(secrets.link_keys),
         handoff_keys=sealing_keys(secrets.link_keys, "handoff 1"),
@@ -112,7 +118,7 @@ async def open_link_host(
         batch_codes=NaturalBatches(functools.partial(batch_codes_by_hash, pool)),
         screen_keys=screen_keys(secrets.link_keys),
         code_keys={key.kid: code_key(key) for key in secrets.link_keys},
-        last_known=LastKnown(read_copy(copy)),
+        last_known=LastKnown(read_copy(copy), own_hosts=settings.own_hosts),
         guesses=Guesses(),
         claims_by_network=Guesses(),
         patience=Patience(),

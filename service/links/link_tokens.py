@@ -29,6 +29,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from service.hosts import is_one_of
 from service.settings import LinkKey
 
 ALGORITHM = "EdDSA"
@@ -212,7 +213,7 @@ def verify(
         claims = _claims(_payload_of(signed_payload(token, keys.honoured, TYPE)))
     except ValueError:
         raise LinkRefused(LinkRefusal.FORGED) from None
-    if claims.host not in hosts or claims.kind is not kind:
+    if not is_one_of(claims.host, hosts) or claims.kind is not kind:
         raise LinkRefused(LinkRefusal.FORGED)
     if brand is not None and claims.brand != brand:
         raise LinkRefused(LinkRefusal.FOREIGN)

@@ -26,6 +26,7 @@ from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.directory import CustomerDirectory
 from service.customers.schemas import CustomerRef
+from service.hosts import is_one_of
 from service.links import minting_keys, offline_tokens
 from service.links.actions import (
     LIFE_ASKED_MAX,
@@ -72,7 +73,7 @@ def claims_of(token: str, key: MintingKey, brand: Brand | None, hosts: Collectio
     except LinkRefused:
         return None
     is_the_brands = brand is not None and brand.brand_id == key.brand_id and brand.code == claims.iss
-    return claims if is_the_brands and claims.aud in hosts and _is_timely(claims, key, now) else None
+    return claims if is_the_brands and is_one_of(claims.aud, hosts) and _is_timely(claims, key, now) else None
 
 
 async def numbers(state: State, principal: Principal, wanted: NumbersRequest, *, request_id: str) -> NumbersResponse:

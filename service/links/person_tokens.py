@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from service.hosts import is_one_of
 from service.links.link_tokens import (
     NUMBER_MAX,
     LinkKeys,
@@ -101,7 +102,7 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
         payload = _payload_of(signed_payload(token, keys.honoured, TYPE))
     except (ValueError, LinkRefused):
         raise PageClosed(LinkRefusal.FORGED) from None
-    if payload.aud not in hosts or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
+    if not is_one_of(payload.aud, hosts) or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
         raise PageClosed(LinkRefusal.FORGED)
     if (payload.m is not msgspec.UNSET) != (kind is PersonKind.LIVE):
         raise PageClosed(LinkRefusal.FORGED)

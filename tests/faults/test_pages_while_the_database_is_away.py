@@ -38,7 +38,7 @@ def service() -> Generator[Service]:
     with reachable_directory() as directory:
         service = Service(directory)
         running.wait_ready(service.port)
-        links_at = f"https://localhost:{service.port}"
+        links_at = f"https://r.localhost:{service.port}"
         brand = service.call("admin", "GET", "/v1/brand")
         service.call("admin", "PUT", "/v1/brand", brand | {"link_base_url": links_at})
         service.open_campaign(channel="email", points=POINTS, budget=1_000)
@@ -79,7 +79,7 @@ def mint(service: Service, customer: str, destination: str, **changed: Any) -> d
 async def until_known(service: Service, destination: str) -> None:
     """Until the brand and where its links lead are on the local disk."""
     deadline = time.monotonic() + WITHIN_S
-    wanted = (destination.encode(), f"localhost:{service.port}".encode())
+    wanted = (destination.encode(), f"r.localhost:{service.port}".encode())
     while not all(each in (service.directory / "spool" / "known").read_bytes() for each in wanted):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)

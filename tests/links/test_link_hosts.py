@@ -70,3 +70,72 @@ async def test_no_other_brand_is_shown_on_it(links: Links, owner: asyncpg.Connec
         links.api.app.state.brands.forget()
         await links.path()
         assert (await visit(links, path, HOST)).status_code == 200
+
+
+OWN = [
+    "https://rewards.test",
+    "https://rewards.test/",
+    "HTTPS://REWARDS.TEST",
+    "https://rewards.test.",
+    "https://rewards.test:443",
+    "https://rewards.test:80",
+    "https://rewards.test:8443",
+    "https://ｒewards.test",
+    "https://rewards。test",
+    "http://rewards.test",
+    "https://me@rewards.test",
+    "https://r.lumen.example\\@rewards.test",
+    "https://rewards.test\\",
+    "https://rewards..test",
+    "https://localhost:8080",
+    "https://127.0.0.1:8080",
+    "https://127.1:8080",
+    "https://0x7f.1:8080",
+    "https://[::1]:8080",
+    "https://[::ffff:127.0.0.1]:8080",
+    "http://127.0.0.1:8080",
+    "https://10.0.0.1",
+    "https://[fd00::1]",
+    "https://intranet",
+    "https://r.localhost",
+]
+
+
+async def test_no_administrator_takes_the_services_own_host(links: Links, owner: asyncpg.Connection[Any]) -> None:
+    """However it is spelt; nor an address or a name that means something else on each machine."""
+    other = links.api.client(key=(await make_keys(owner, await make_brand(owner, "other")))["admin"])
+    brand = (await other.get("/v1/brand")).json()
+    for spelling in OWN:
+        answer = await other.put("/v1/brand", json=brand | {"link_base_url": spelling})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/link_base_url"), spelling
+    assert (await other.get("/v1/brand")).json() == brand
+
+
+@pytest.mark.parametrize("taken", ["http://rewards.test", "https://rewards.test", "https://rewards.test:8443"])
+async def test_a_brand_that_has_the_services_host_from_of_old_keeps_nobody_out(
+    links: Links, owner: asyncpg.Connection[Any], taken: str
+) -> None:
+    """It was possible once: its links are at the service's address now, as everybody's."""
+    other = await make_keys(owner, await make_brand(owner, "other"))
+    await owner.execute("UPDATE rewards.brand SET link_base_url = $1 WHERE code = 'other'", taken)
+    await make_campaign(links.api.client(key=other["admin"]))
+    answer = await links.api.client(key=other["messaging"]).post("/v1/links", json={"links": [links.item()]})
+    [theirs] = answer.json()["results"]
+    assert theirs["url"].startswith(f"{BASE_URL}/r/")
+    [ours] = await links.mint(links.item("C-2", short=True))
+    wallet = await links.api.client("messaging").post(
+        "/v1/page-links", json={"pages": [{"customer": {"id": "C-2"}, "kind": "wallet"}]}
+    )
+    urls = [theirs["url"], ours["url"], ours["short_url"], wallet.json()["results"][0]["url"]]
+    for host in "rewards.test", "REWARDS.test.", "rewards.test:80", "rewards.test:443":
+        for url in urls:
+            assert (await visit(links, url.removeprefix(BASE_URL), host)).status_code == 200, (host, url)
+
+
+async def test_a_request_may_spell_the_host_as_it_likes(links: Links) -> None:
+    await set_link_host(links.api, f"https://{HOST}")
+    path = (await links.mint(links.item()))[0]["url"].removeprefix(f"https://{HOST}")
+    for host in HOST, HOST.upper(), f"{HOST}.", f"{HOST}:443", f"{HOST}.:80":
+        assert (await visit(links, path, host)).status_code == 200, host
+    for host in "r.another.example", f"{HOST}:x", f"me@{HOST}", f"{HOST}\\", f".{HOST}", f"{HOST}..", "", "[::1":
+        assert (await visit(links, path, host)).status_code == 404, host
