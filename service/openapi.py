@@ -27,7 +27,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.routes import HTTPRoute
 
-from service.auth.guards import requires
+from service.auth.guards import requires, scopes_in_words
 from service.auth.routes import VERSION
 from service.bodies import NDJSON, Batch, needs_body
 from service.field_texts import field_texts
@@ -152,8 +152,8 @@ def _describe_operation(operation: JsonObject, handler: HTTPRouteHandler) -> Non
     about = [text if handler.summary else rest.strip()]
     if guard is not None:
         operation["security"] = [{"api_key": []}]
-        if guard.scope is not None:
-            about.append(f"Needs the scope `{guard.scope}`.")
+        if guard.scopes:
+            about.append(f"Needs {scopes_in_words(guard.scopes, guard.instead, '`')}.")
     operation["description"] = "\n\n".join(part for part in about if part)
     if not operation["description"]:
         del operation["description"]

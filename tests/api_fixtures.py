@@ -1,4 +1,4 @@
-"""The API, running in this process on a database of its own, with a brand and four keys.
+"""The API, running in this process on a database of its own, with a brand and six keys.
 
 api     `.client("messaging")` is an HTTP client with that key; `None` sends no key; `.brand`, `.keys`, `.app`
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BASE_URL = "http://rewards.test"
 
 KEYS: dict[str, tuple[Sequence[str], str]] = {
-    "admin": ([scope for scope in Scope if scope is not Scope.GRANTS_WRITE], "A"),
+    "admin": ([scope for scope in Scope if scope not in {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE}], "A"),
     "messaging": (
         [
             Scope.GRANTS_WRITE,
@@ -55,6 +55,8 @@ KEYS: dict[str, tuple[Sequence[str], str]] = {
         ],
         "A",
     ),
+    "approver": ([Scope.GRANTS_APPROVE, Scope.GRANTS_READ, Scope.CAMPAIGNS_READ, Scope.CUSTOMERS_READ], "A"),
+    "minter": ([Scope.LINKS_WRITE, Scope.KEYS_WRITE], "A"),
 }
 """Each key's scopes and the strongest evidence it may claim."""
 
@@ -106,7 +108,7 @@ async def make_brand(owner: asyncpg.Connection[Any], code: str = "lumen", **chan
 
 
 async def make_keys(owner: asyncpg.Connection[Any], brand: Brand) -> dict[str, str]:
-    """Make the four keys for a brand; returns their texts by name."""
+    """Make the keys for a brand; returns their texts by name."""
     return {
         name: (await create_key(owner, brand.code, name, scopes, max_evidence))[0]
         for name, (scopes, max_evidence) in KEYS.items()

@@ -22,7 +22,7 @@ from service.auth.api_keys import PREFIX_CHARACTERS, hash_key, make_key, prefix_
 from service.auth.audit_trail import record_by_operator
 from service.auth.errors import KeyInvalid, KeyUnknown
 from service.auth.principal import Principal
-from service.auth.scopes import NEVER_TOGETHER, Scope
+from service.auth.scopes import Scope, conflict
 from service.auth.tables import api_key
 from service.brands.errors import BrandUnknown
 from service.brands.tables import brand
@@ -214,8 +214,8 @@ def _beyond(
     quota_per_minute: int | None,
     lateness_hours: int | None,
 ) -> Iterator[tuple[str, str]]:
-    if set(scopes) >= NEVER_TOGETHER:
-        yield "/scopes", "must not have both funds:write and grants:write; make two keys"
+    if apart := conflict(scopes):
+        yield "/scopes", f"must not have both {apart[0]} and {apart[1]}; make two keys"
     if max_evidence < principal.max_evidence:
         yield "/max_evidence", f"must not be stronger than {principal.max_evidence}, which this key may claim"
     if expires_at is not None and expires_at <= datetime.now(UTC):
@@ -277,8 +277,8 @@ def _check(
         wrong.append("a key needs at least one scope")
     known = {str(scope) for scope in Scope}
     wrong += [f"{scope!r} is not a scope; there are {', '.join(sorted(known))}" for scope in scopes if scope not in known]
-    if set(scopes) >= NEVER_TOGETHER:
-        wrong.append("no key may hold both funds:write and grants:write; make two keys")
+    if apart := conflict(scopes):
+        wrong.append(f"no key may hold both {apart[0]} and {apart[1]}; make two keys")
     if max_evidence not in {"A", "B", "C", "D"}:
         wrong.append(f"max evidence {max_evidence!r} must be A, B, C or D")
     if expires_at is not None and (expires_at.tzinfo is None or expires_at <= datetime.now(UTC)):

@@ -26,24 +26,34 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rewards"'}
 
 
 class requires:  # noqa: N801 - reads as a word where routes say guards=[requires(...)]
-    """Lets a request through when its key holds ``scope``; with no scope, any valid key will do."""
+    """Lets a request through when its key holds all of ``scopes``, or ``instead``; with none, any valid key will do."""
 
-    def __init__(self, scope: Scope | None = None) -> None:
-        self.scope = scope
+    def __init__(self, *scopes: Scope, instead: Scope | None = None) -> None:
+        self.scopes = scopes
+        self.instead = instead
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         sent = connection.headers.getall("authorization", [])
-        await admit(connection.app.state, cast("dict[str, Any]", connection.scope), sent, self.scope)
+        await admit(connection.app.state, cast("dict[str, Any]", connection.scope), sent, *self.scopes, instead=self.instead)
 
 
-async def admit(state: State, scope: dict[str, Any], sent: Sequence[str], needed: Scope | None) -> Principal:
+async def admit(
+    state: State, scope: dict[str, Any], sent: Sequence[str], *needed: Scope, instead: Scope | None = None
+) -> Principal:
     """Let a request through, or raise why not; ``sent`` is what its ``Authorization`` has. It takes one of the key's quota."""
     principal = await authenticate(state, scope, sent)
-    if needed is not None and needed not in principal.scopes:
-        raise Problem("missing_scope", f"This call needs an API key with the scope {needed}.")
+    if not principal.scopes.issuperset(needed) and instead not in principal.scopes:
+        raise Problem("missing_scope", f"This call needs an API key with {scopes_in_words(needed, instead)}.")
     if principal.quota_per_minute is not None:
         await _spend(state, scope, principal, principal.quota_per_minute, 1)
     return principal
+
+
+def scopes_in_words(scopes: Sequence[str], instead: str | None, quote: str = "") -> str:
+    """Say which scopes a call needs."""
+    named = " and ".join(f"{quote}{scope}{quote}" for scope in scopes)
+    either = "" if instead is None else f" or {quote}{instead}{quote}"
+    return f"the scope{'s' if len(scopes) > 1 else ''} {named}{either}"
 
 
 async def authenticate(state: State, scope: dict[str, Any], sent: Sequence[str]) -> Principal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection, Sequence
 
 
 class Scope(enum.StrEnum):
@@ -10,6 +11,7 @@ class Scope(enum.StrEnum):
 
     GRANTS_WRITE = "grants:write"
     GRANTS_READ = "grants:read"
+    GRANTS_APPROVE = "grants:approve"
     LINKS_WRITE = "links:write"
     CAMPAIGNS_READ = "campaigns:read"
     CAMPAIGNS_WRITE = "campaigns:write"
@@ -25,5 +27,16 @@ class Scope(enum.StrEnum):
     ADMIN = "admin"
 
 
-NEVER_TOGETHER = frozenset({Scope.FUNDS_WRITE, Scope.GRANTS_WRITE})
-"""Who can raise a budget must not be able to hand it out."""
+DUTIES: Sequence[frozenset[Scope]] = (
+    frozenset({Scope.GRANTS_WRITE, Scope.LINKS_WRITE}),
+    frozenset({Scope.FUNDS_WRITE}),
+    frozenset({Scope.GRANTS_APPROVE}),
+)
+"""Reporting and minting; funding; approving. A key holds scopes of one of them: who fills a budget does not hand it out, and
+who says what happened does not approve of it. Links, codes and minting keys all need ``links:write``."""
+
+
+def conflict(scopes: Collection[str]) -> tuple[Scope, Scope] | None:
+    """Return two scopes of different duties, or None."""
+    held = [sorted(duty.intersection(scopes)) for duty in DUTIES if not duty.isdisjoint(scopes)]
+    return (held[0][0], held[1][0]) if len(held) > 1 else None

@@ -1,4 +1,4 @@
-"""The demo brand of `rewards up`: a coffee shop, its campaign, four keys, and a reward link to click."""
+"""The demo brand of `rewards up`: a coffee shop, its campaign, its keys, and a reward link to click."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CAMPAIGN = "hello-again"
 CUSTOMER = "customer-1"
 BUDGET = 50_000_000
 
-# Who pays points never raises budgets, so what an administrator may do takes two keys.
+# Who mints points neither raises budgets nor approves, so what an administrator may do takes three keys.
 SCOPES: dict[str, frozenset[Scope]] = {
-    "admin": frozenset(Scope) - {Scope.GRANTS_WRITE},
+    "admin": frozenset(Scope) - {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE},
     "messaging": frozenset(
         {
             Scope.GRANTS_WRITE,
@@ -51,6 +51,7 @@ SCOPES: dict[str, frozenset[Scope]] = {
             Scope.CUSTOMERS_READ,
         }
     ),
+    "approver": frozenset({Scope.GRANTS_APPROVE, Scope.GRANTS_READ, Scope.CAMPAIGNS_READ, Scope.CUSTOMERS_READ}),
 }
 
 
@@ -84,7 +85,7 @@ def write(path: Path, demo: Demo) -> None:
 
 
 async def ensure_keys(owner_url: str, known: dict[str, str]) -> dict[str, str]:
-    """The four keys by name, over a brand that exists; those of ``known`` that are still good stay."""
+    """The keys by name, over a brand that exists; those of ``known`` that are still good stay."""
     owner = await database.connect(owner_url)
     try:
         await _ensure_brand(owner)
@@ -93,11 +94,12 @@ async def ensure_keys(owner_url: str, known: dict[str, str]) -> dict[str, str]:
         for name, scopes in SCOPES.items():
             label = f"demo {name}"
             current = [record for record in records if record.name == label]
-            if any(known.get(name, "").startswith(record.prefix) for record in current):
+            as_it_should_be = [record for record in current if set(record.scopes) == {str(scope) for scope in scopes}]
+            if any(known.get(name, "").startswith(record.prefix) for record in as_it_should_be):
                 keys[name] = known[name]
                 continue
-            for lost in current:
-                await auth_actions.revoke_key(owner, BRAND, lost.api_key_id)
+            for outdated in current:
+                await auth_actions.revoke_key(owner, BRAND, outdated.api_key_id)
             keys[name], _ = await auth_actions.create_key(owner, BRAND, label, scopes, max_evidence="A")
         return keys
     finally:

@@ -149,7 +149,7 @@ async def get_grant(
 
 @post(
     "/v1/grants/{grant_id:str}/mature",
-    guards=[requires(Scope.GRANTS_WRITE)],
+    guards=[requires(Scope.GRANTS_APPROVE)],
     tags=["grants"],
     responses=problems("not_found", "already_settled", "not_held_back"),
 )
@@ -166,7 +166,7 @@ async def mature_grant(
 
 @post(
     "/v1/grants/{grant_id:str}/reject",
-    guards=[requires(Scope.GRANTS_WRITE)],
+    guards=[requires(Scope.GRANTS_APPROVE)],
     tags=["grants"],
     responses=problems("not_found", "already_settled", "not_held_back"),
 )
@@ -218,7 +218,7 @@ async def list_grants(
 
 @post(
     "/v1/campaigns/{campaign_id:str}/redecide",
-    guards=[requires(Scope.CAMPAIGNS_WRITE)],
+    guards=[requires(Scope.GRANTS_APPROVE)],
     status_code=200,
     tags=["campaigns"],
     responses=problems("not_found", "campaign_paused"),

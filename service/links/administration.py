@@ -37,7 +37,7 @@ from service.problems import not_found
 
 @post(
     "/v1/link-revocations",
-    guards=[requires(Scope.LINKS_WRITE)],
+    guards=[requires(Scope.LINKS_WRITE, instead=Scope.ADMIN)],
     status_code=200,
     tags=["links"],
     responses=problems("unknown_campaign"),
@@ -52,7 +52,7 @@ async def revoke_links(
     return await revocations.revoke(engine, principal, data)
 
 
-@get("/v1/link-revocations", guards=[requires(Scope.LINKS_WRITE)], tags=["links"])
+@get("/v1/link-revocations", guards=[requires(Scope.LINKS_WRITE, instead=Scope.ADMIN)], tags=["links"])
 async def list_link_revocations(
     engine: NamedDependency[AsyncEngine],
     principal: NamedDependency[Principal],
@@ -141,7 +141,7 @@ async def claim_code(data: JSONBody[CodeClaimRequest], principal: NamedDependenc
     return await code_claims.claim(state, principal, data, now=await state.clocks.now(principal.brand))
 
 
-@post("/v1/minting-keys", guards=[requires(Scope.KEYS_WRITE)], tags=["links"])
+@post("/v1/minting-keys", guards=[requires(Scope.KEYS_WRITE, Scope.LINKS_WRITE)], tags=["links"])
 async def register_minting_key(
     data: JSONBody[MintingKeyRequest], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
 ) -> Response[MintingKeyResponse]:

@@ -85,7 +85,7 @@ async def test_links_and_reports_of_one_message_are_one_message(autumn: Api) -> 
     assert by_channel(told) == {"email": (3, 1, 5), "sms": (2, 0, 0), "voice": (1, 0, 0)}
     # m-2 went out on two channels, and is one message.
     assert (counts(told["total"]), told["known"], told["complete"]) == ((5, 1, 5), True, True)
-    await autumn.client("messaging").post(f"/v1/grants/{held['grant_id']}/mature")
+    await autumn.client("approver").post(f"/v1/grants/{held['grant_id']}/mature")
     told = await attention(autumn)
     assert counts(told["total"]) == (5, 2, 12)
     until = datetime.fromisoformat(told["until"])

@@ -91,17 +91,17 @@ async def test_the_reason_is_kept_with_the_grant(funded: Api) -> None:
 
 
 async def test_what_needs_approval_counts_against_the_budget_until_it_is_rejected(funded: Api) -> None:
-    messaging = funded.client("messaging")
+    approver = funded.client("approver")
     asked = [(await delight(funded, f"ticket-{n}", "surprise")).json() for n in range(3)]
     assert [(each["outcome"], each["points"]) for each in asked] == [("held_back", 40), ("held_back", 40), ("refused", 0)]
     assert (await budget(funded, "delight"))["left"] == 20
-    (await messaging.post(f"/v1/grants/{asked[0]['grant_id']}/reject")).raise_for_status()
+    (await approver.post(f"/v1/grants/{asked[0]['grant_id']}/reject")).raise_for_status()
     assert (await budget(funded, "delight"))["left"] == 60
 
     assert (await delight(funded, "ticket-3", "surprise")).json()["outcome"] == "held_back"
     assert (await delight(funded, "ticket-4")).json()["reason"] == "budget_exhausted"
-    approved = (await messaging.post(f"/v1/grants/{asked[1]['grant_id']}/mature")).json()
+    approved = (await approver.post(f"/v1/grants/{asked[1]['grant_id']}/mature")).json()
     assert (approved["outcome"], approved["points"]) == ("granted", 40)
     assert await budget(funded, "delight") == {"funded": 100, "granted": 80, "left": 20}
-    balance = (await messaging.get("/v1/customers/customer of ticket-1/balance")).json()
+    balance = (await approver.get("/v1/customers/customer of ticket-1/balance")).json()
     assert (balance["balance"], balance["pending"]) == (40, 0)

@@ -214,7 +214,7 @@ async def test_a_refusal_by_the_budget_is_not_decided_anew_where_she_had_refused
     await called.api.client("finance").post(
         "/v1/campaigns/small/fund", json={"points": 100}, headers={"Idempotency-Key": "more"}
     )
-    decided = (await called.api.client("admin").post("/v1/campaigns/small/redecide", json={})).json()
+    decided = (await called.api.client("approver").post("/v1/campaigns/small/redecide", json={})).json()
     assert (decided["decided"], decided["granted"]) == (2, 2)
     assert await called.outcome({"id": "c-1"}, campaign="small") == "budget_exhausted"
 

@@ -51,7 +51,7 @@ async def report(api: Api, **changed: Any) -> dict[str, Any]:
 
 
 async def settle(api: Api, grant_id: str, how: str) -> httpx.Response:
-    return await api.client("messaging").post(f"/v1/grants/{grant_id}/{how}")
+    return await api.client("approver").post(f"/v1/grants/{grant_id}/{how}")
 
 
 async def balance(api: Api) -> tuple[int, int]:
@@ -144,8 +144,10 @@ async def test_only_what_is_held_back_can_be_settled(reviews: Api) -> None:
     for unknown in ("grt_" + "0" * 40, "grt_7", granted["grant_id"][:-1]):
         assert (await settle(reviews, unknown, "mature")).status_code == 404
     held = await report(reviews)
-    answer = await reviews.client("storefront").post(f"/v1/grants/{held['grant_id']}/mature")
-    assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+    for name in ("storefront", "messaging", "admin"):
+        for how in ("mature", "reject"):
+            answer = await reviews.client(name).post(f"/v1/grants/{held['grant_id']}/{how}")
+            assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
 
 
 async def test_points_last_from_when_they_mature(reviews: Api) -> None:

@@ -129,7 +129,7 @@ async def test_what_was_refused_to_one_is_paid_to_the_other_when_it_is_decided_a
     body, headers = {"points": 100}, {"Idempotency-Key": "more"}
     (await first.client("finance").post("/v1/campaigns/poor/fund", json=body, headers=headers)).raise_for_status()
     for process, granted in ((second, 1), (first, 0)):
-        answer = (await process.client("admin").post("/v1/campaigns/poor/redecide", json={})).raise_for_status()
+        answer = (await process.client("approver").post("/v1/campaigns/poor/redecide", json={})).raise_for_status()
         assert answer.json()["granted"] == granted
     assert await balance(first, "c-1") == (5, 0)
     await check(first, owner)

@@ -52,7 +52,7 @@ async def click(api: Api, *people: str, message_id: str = "m-1", **changed: Any)
 
 
 async def redecide(api: Api, **asked: Any) -> dict[str, Any]:
-    answer = await api.client("admin").post("/v1/campaigns/autumn/redecide", json=asked)
+    answer = await api.client("approver").post("/v1/campaigns/autumn/redecide", json=asked)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -190,7 +190,7 @@ async def test_a_paused_campaign_decides_nothing_anew(autumn: Api) -> None:
     await click(autumn, "a", "b", "c")
     await fund(autumn, 5)
     await autumn.client("admin").post("/v1/campaigns/autumn/pause")
-    answer = await autumn.client("admin").post("/v1/campaigns/autumn/redecide", json={})
+    answer = await autumn.client("approver").post("/v1/campaigns/autumn/redecide", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "campaign_paused")
     assert await balance(autumn, "c") == 0
 
@@ -207,6 +207,6 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
 
 @pytest.mark.parametrize(("campaign", "asked", "status", "pointer"), WRONG)
 async def test_what_is_wrong_is_named(autumn: Api, campaign: str, asked: dict[str, Any], status: int, pointer: str) -> None:
-    answer = await autumn.client("admin").post(f"/v1/campaigns/{campaign}/redecide", json=asked)
+    answer = await autumn.client("approver").post(f"/v1/campaigns/{campaign}/redecide", json=asked)
     assert answer.status_code == status
     assert "".join(error["pointer"] for error in answer.json()["errors"]) == pointer

@@ -38,7 +38,7 @@ class Signer:
         return base64.urlsafe_b64encode(self.private_key.public_key().public_bytes_raw()).rstrip(b"=").decode()
 
     async def register(self) -> Signer:
-        answer = await self.links.api.client("admin").post(
+        answer = await self.links.api.client("minter").post(
             "/v1/minting-keys", json={"name": "campaign manager", "public_key": self.public_key}
         )
         assert answer.status_code == 201, answer.text
@@ -163,7 +163,7 @@ async def test_nobody_signs_with_anothers_key(links: Links, signer: Signer, owne
         assert await shown(links, forgery) == NOT_FOUND
     # Another brand's key signs for that brand alone.
     await make_brand(owner, "other")
-    other = (await make_keys(owner, await make_brand(owner, "third")))["admin"]
+    other = (await make_keys(owner, await make_brand(owner, "third")))["minter"]
     registered = await links.api.client(key=other).post(
         "/v1/minting-keys", json={"name": "theirs", "public_key": stranger.public_key}
     )
@@ -234,11 +234,13 @@ async def test_nothing_of_a_revoked_key_is_honoured_and_its_links_say_so(links: 
 
 async def test_who_registers_keys_needs_more_than_to_mint(api: Api, links: Links, signer: Signer) -> None:
     asked = {"name": "mine", "public_key": Signer(links).public_key}
-    assert (await api.client("messaging").post("/v1/minting-keys", json=asked)).status_code == 403
-    again = await api.client("admin").post("/v1/minting-keys", json={"name": "again", "public_key": signer.public_key})
+    for name in ("messaging", "admin"):
+        refused = await api.client(name).post("/v1/minting-keys", json=asked)
+        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    again = await api.client("minter").post("/v1/minting-keys", json={"name": "again", "public_key": signer.public_key})
     assert (again.status_code, again.json()["kid"]) == (200, signer.kid)
     for wrong in "", "A" * 42, "A" * 42 + "B", "A" * 44, "!" * 43:
-        answer = await api.client("admin").post("/v1/minting-keys", json={"name": "mine", "public_key": wrong})
+        answer = await api.client("minter").post("/v1/minting-keys", json={"name": "mine", "public_key": wrong})
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/public_key"), wrong
     for kid in "mk_99", "test-1", "mk_0":
         assert (await api.client("admin").delete(f"/v1/minting-keys/{kid}")).status_code == 404

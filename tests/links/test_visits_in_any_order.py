@@ -77,6 +77,6 @@ async def test_points_that_are_held_back_are_announced(api: Api) -> None:
     assert "<button" not in page.text
     assert await links.balance() == 0
     (grant,) = (await api.client("messaging").get("/v1/grants")).json()["items"]
-    await api.client("messaging").post(f"/v1/grants/{grant['grant_id']}/mature")
+    await api.client("approver").post(f"/v1/grants/{grant['grant_id']}/mature")
     assert headline(await claim(links, path)) == "You already have these"
     assert await links.balance() == 25

@@ -15,7 +15,7 @@ from service.auth.audit_trail import record
 from service.auth.queries import find_principal
 from service.brand_settings.schemas import BrandRequest
 from service.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
-from tests.api_fixtures import Api, make_brand
+from tests.api_fixtures import KEYS, Api, make_brand
 from tests.conftest import Database
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
@@ -134,7 +134,7 @@ async def test_it_is_read_by_an_administrator_of_the_brand_alone_and_in_pages(ap
         if (after := found["next"]) is None:
             break
     assert pages == whole
-    assert len(whole) == 4
+    assert len(whole) == len(KEYS)
 
 
 async def test_entries_are_numbered_in_the_order_in_which_they_are_committed(api: Api) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from service.auth.actions import create_key, list_keys, revoke_key
 from service.auth.api_keys import hash_key, make_key, read_authorization
 from service.auth.errors import KeyInvalid, KeyUnknown
 from service.auth.guards import requires
-from service.auth.scopes import Scope
+from service.auth.scopes import Scope, conflict
 from service.brands.errors import BrandUnknown
 from tests.api_fixtures import Api, make_brand
 
@@ -123,7 +124,11 @@ async def test_a_live_brands_key_says_so(owner: Owner) -> None:
 WRONG_KEYS: list[tuple[dict[str, Any], str]] = [
     ({"scopes": []}, "at least one scope"),
     ({"scopes": ["grants:wirte"]}, "'grants:wirte' is not a scope"),
-    ({"scopes": ["grants:write", "funds:write"]}, "both funds:write and grants:write"),
+    ({"scopes": ["grants:write", "funds:write"]}, "both grants:write and funds:write"),
+    ({"scopes": ["links:write", "funds:write"]}, "both links:write and funds:write"),
+    ({"scopes": ["grants:approve", "funds:write"]}, "both funds:write and grants:approve"),
+    ({"scopes": ["grants:approve", "grants:write"]}, "both grants:write and grants:approve"),
+    ({"scopes": ["grants:approve", "links:write"]}, "both links:write and grants:approve"),
     ({"max_evidence": "X"}, "must be A, B, C or D"),
     ({"name": ""}, "name must be"),
     ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "must lie in the future"),
@@ -139,13 +144,27 @@ async def test_a_key_that_should_not_be_is_not_made(owner: Owner, wrong: dict[st
     assert await list_keys(owner, "lumen") == []
 
 
-async def test_the_database_too_keeps_funding_and_granting_apart(owner: Owner) -> None:
+async def test_the_database_too_keeps_the_three_duties_apart(owner: Owner) -> None:
     await make_brand(owner)
-    with pytest.raises(asyncpg.CheckViolationError, match="api_key_never_both_funds_and_grants"):
-        await owner.execute(
-            "INSERT INTO rewards.api_key (brand_id, name, prefix, secret_hash, scopes, max_evidence)"
-            " VALUES (1, 'x', 'x', sha256('x'), ARRAY['funds:write', 'ledger:read', 'grants:write'], 'A')"
-        )
+    statement = (
+        "INSERT INTO rewards.api_key (brand_id, name, prefix, secret_hash, scopes, max_evidence)"
+        " VALUES (1, 'x', 'x', sha256(convert_to($1::text, 'UTF8')), $2, 'A')"
+    )
+    for pair in itertools.combinations(Scope, 2):
+        inserted = owner.execute(statement, str(pair), ["ledger:read", *pair])
+        if conflict(pair) is None:
+            await inserted
+            continue
+        with pytest.raises(asyncpg.CheckViolationError, match="api_key_mints_or_funds_or_approves"):
+            await inserted
+    apart = [set(pair) for pair in itertools.combinations(Scope, 2) if conflict(pair)]
+    assert apart == [
+        {"grants:write", "grants:approve"},
+        {"grants:write", "funds:write"},
+        {"grants:approve", "links:write"},
+        {"grants:approve", "funds:write"},
+        {"links:write", "funds:write"},
+    ]
 
 
 async def test_a_key_is_revoked_by_its_own_name_only(owner: Owner) -> None:
@@ -177,7 +196,7 @@ def test_every_v1_route_has_a_guard(api: Api) -> None:
 
 
 CONTRACT = """
-grants:write grants:read links:write campaigns:read campaigns:write customers:read customers:write
+grants:write grants:read grants:approve links:write campaigns:read campaigns:write customers:read customers:write
 redemptions:write redemptions:read events:read ledger:read exports:write funds:write keys:write admin
 """
 

@@ -14,9 +14,8 @@ import pytest
 
 from service.auth.actions import create_key
 from service.auth.api_keys import hash_key, make_key
-from service.auth.scopes import Scope
 from service.database import APPLICATION_ROLE, WORKER_ROLE, connect
-from tests.api_fixtures import Api, make_brand
+from tests.api_fixtures import KEYS, Api, make_brand
 from tests.conftest import Database
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
@@ -42,7 +41,7 @@ async def test_a_key_makes_a_key_that_works_and_is_shown_once(api: Api) -> None:
     assert made["prefix"] == made["key"][:16]
     assert (await api.client(key=made["key"]).get("/v1/ledger/trial-balance")).status_code == 200
     listed = (await admin.get("/v1/keys")).json()["items"]
-    assert [key["name"] for key in listed] == ["admin", "messaging", "storefront", "finance", "reader"]
+    assert [key["name"] for key in listed] == [*KEYS, "reader"]
     assert listed[-1] == {name: value for name, value in made.items() if name != "key"}
     assert made["key"] not in str(listed)
     (entry,) = await entries(api, 1)
@@ -82,6 +81,10 @@ async def test_two_keys_are_good_at_once_until_the_old_one_is_revoked(api: Api) 
 BEYOND: list[tuple[dict[str, Any], int, str, str]] = [
     ({"scopes": ["ledger:read", "grants:write"]}, 403, "missing_scope", "grants:write"),
     ({"scopes": ["grants:write", "funds:write"]}, 422, "invalid_field", "/scopes"),
+    ({"scopes": ["links:write", "funds:write"]}, 422, "invalid_field", "/scopes"),
+    ({"scopes": ["grants:approve", "funds:write"]}, 422, "invalid_field", "/scopes"),
+    ({"scopes": ["grants:approve", "grants:write"]}, 422, "invalid_field", "/scopes"),
+    ({"scopes": ["grants:approve", "links:write"]}, 422, "invalid_field", "/scopes"),
     ({"scopes": ["everything"]}, 422, "invalid_field", "/scopes/0"),
     ({"scopes": []}, 422, "invalid_field", "/scopes"),
     ({"max_evidence": "A"}, 422, "invalid_field", "/max_evidence"),
@@ -139,9 +142,9 @@ async def test_keys_are_a_matter_of_their_brand_and_of_the_scope(api: Api, owner
 
 
 async def test_keys_come_in_pages(api: Api) -> None:
-    first = (await api.client("admin").get("/v1/keys?limit=3")).json()
-    second = (await api.client("admin").get(f"/v1/keys?limit=3&after={first['next']}")).json()
-    assert [key["name"] for key in first["items"] + second["items"]] == ["admin", "messaging", "storefront", "finance"]
+    first = (await api.client("admin").get("/v1/keys?limit=4")).json()
+    second = (await api.client("admin").get(f"/v1/keys?limit=4&after={first['next']}")).json()
+    assert [key["name"] for key in first["items"] + second["items"]] == list(KEYS)
     assert second["next"] is None
 
 
@@ -245,10 +248,15 @@ async def test_the_database_takes_no_hash_of_a_key_that_may_not_make_keys(intrud
     assert await intruder.fetchval(CREATE, keys["admin"], *rest) is not None
 
 
-async def test_not_even_by_the_database_is_a_key_made_that_funds_and_grants(intruder: Owner, owner: Owner) -> None:
-    key, _ = await create_key(owner, "lumen", "x", [scope for scope in Scope if scope is not Scope.FUNDS_WRITE])
-    arguments = (hash_key(make_key("test")), ["funds:write", "grants:write"], "C", None, None, None)
-    assert await intruder.fetchval(CREATE, hash_key(key), *arguments) is None
+async def test_not_even_by_the_database_is_a_key_made_that_funds_and_grants(intruder: Owner, api: Api) -> None:
+    for maker, given in (
+        ("admin", "grants:write"),
+        ("admin", "links:write"),
+        ("admin", "grants:approve"),
+        ("minter", "funds:write"),
+    ):
+        arguments = (hash_key(make_key("test")), ["keys:write", given], "C", None, None, None)
+        assert await intruder.fetchval(CREATE, hash_key(api.keys[maker]), *arguments) is None
 
 
 async def test_the_functions_of_keys_are_the_applications_alone(owner: Owner) -> None:
