@@ -20,7 +20,7 @@ import msgspec
 
 from ledger import Book, Fund, FundOutcome, Ledger, month_end
 from ledger.chart import Kind, OwnerTag, account_id, budget, owner
-from service.customers.identities import FORM, MAC_BYTES, IdentityKind
+from service.customers.identities import FORM, HASHED_AS, MAC_BYTES, IdentityKind
 from service.database import APPLICATION_ROLE
 from service.settings import IdentityKey
 
@@ -236,7 +236,7 @@ def _identities(rows: _Rows, key: IdentityKey) -> list[tuple[str, str]]:
         IdentityKind.EMAIL: "'customer-' || customer || '@shop.example'",
     }
     for kind, name in names.items():
-        message = f"{_bytea(bytes((FORM, kind)) + rows.book.brand_id.to_bytes(4, 'big'))} || convert_to({name}, 'UTF8')"
+        message = f"{_bytea(bytes((HASHED_AS, kind)) + rows.book.brand_id.to_bytes(4, 'big'))} || convert_to({name}, 'UTF8')"
         mac = f"substring(sha256({_bytea(outer)} || sha256({_bytea(inner)} || {message})) FOR {MAC_BYTES})"
         statements.append(
             (

@@ -20,7 +20,7 @@ from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
 from service.customers.balance_file import BalanceFileInvalid, BroughtBalance, read_balances
 from service.customers.directory import CustomerDirectory
-from service.customers.identities import IdentityKind, identity
+from service.customers.identities import own_identity
 from service.settings import Settings, load_secrets
 
 BATCH = 10_000
@@ -106,9 +106,7 @@ async def _resolve(settings: Settings, brand: Brand, brought: list[BroughtBalanc
         directory = CustomerDirectory(pool, keys)
         numbers: list[int] = []
         for start in range(0, len(brought), BATCH):
-            people = [
-                [identity(keys, brand.brand_id, IdentityKind.ID, balance.id)] for balance in brought[start : start + BATCH]
-            ]
+            people = [[own_identity(keys, brand.brand_id, balance.id)] for balance in brought[start : start + BATCH]]
             numbers += [known.customer for known in await directory.resolve(brand, people, may_attach=True)]
         return numbers
     finally:

@@ -212,6 +212,7 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
     named = [each for each in read if not isinstance(each, Problem)]
     met = [(names, known) for names, known in zip(named, found, strict=True) if known is not None]
     identities_of_each = iter(await of_names(state, brand, met))
+    duplicates_of_each = iter(await directory.doubles([names for names, _ in met]))
     known_of_each = iter(found)
     answers: list[LookupAnswer | Problem] = []
     for each in read:
@@ -231,6 +232,7 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
                     balance_seq=seq,
                     verified=known.verified,
                     identities=next(identities_of_each),
+                    duplicates=[customer_id(number) for number in sorted(next(duplicates_of_each))],
                 )
             )
     return answers

@@ -388,10 +388,10 @@ class CustomerDirectory:
     ) -> bool:
         """Whether nobody has these identities yet, where the table's key alone does not see to it.
 
-        That is while there are two keys, or forms: a process with the other one in use stores them as other rows.
+        That is while there are two keys: a process with the other one in use stores them as other rows.
         """
         wanted = [identity for identity, _ in attached] + [identity for each in new for identity in each.identities]
-        if all(len(identity.stored_as) == 1 for identity in wanted):
+        if not wanted or len({stored.key_no for stored in wanted[0].stored_as}) == 1:
             return True
         await rows.lock(connection, brand)
         return not (await rows.find(connection, wanted)).known
@@ -419,8 +419,17 @@ class CustomerDirectory:
             async with self._pool.acquire() as connection, connection.transaction():
                 await rows.lock(connection, brand)
                 await rows.store_anew(connection, brand, found.outdated)
-        self._remember(found.known, forgettings)
+        # Whose name leads to others too is looked up each time: what they have refused may change, and is not hers.
+        self._remember({mac: known for mac, known in found.known.items() if mac not in found.doubled}, forgettings)
         return found.known
+
+    async def doubles(self, people: Sequence[Sequence[Identity]]) -> list[set[int]]:
+        """Which other customers the names of each of ``people`` lead to in former spellings, as they are now."""
+        wanted = [identity for person in people for identity in person if len(identity.stored_as) > 1]
+        if not wanted:
+            return [set() for _ in people]
+        found = (await rows.find(self._pool, wanted)).doubled
+        return [{other.customer for identity in person for other in found.get(identity.mac, ())} for person in people]
 
     def _remember(self, found: Mapping[bytes, Known], forgettings: int) -> None:
         """Remember whom names were found to name, and who she is."""

@@ -1,9 +1,13 @@
 """Identities: the normal forms of what a brand calls a customer, and the keyed hashes that are all we keep of it.
 
-Form 1 is: the brand's own id as it is; an email address in NFC, trimmed, lower case, its domain in ASCII (IDNA 2008); a
-telephone number in E.164; a device's id as it is. ``tests/customers/normal_form_vectors.json`` holds vectors. A form is never
-changed: a new rule is a new form with a number of its own, first one that is only looked up (in ``FORMS``), then, once every
-process knows it, the one that is stored (``FORM``). Keys change in the same two steps.
+A name is stored under form 2: the brand's own id as it is; an email address as ``email_addresses`` has it; a telephone number
+in E.164 as ``phone_numbers`` has it; a device's id as it is. ``tests/customers/normal_form_vectors.json`` holds vectors. What a
+form makes of a name it makes for ever; it may only learn to take what it refused. A new rule is a new form with a number of its
+own.
+
+Forms are hashed alike: who is spelled the same in both, as nearly everybody, is stored the same, and is looked up once. Where a
+name may be stored in another spelling of form 1, it is looked up under that too, and stored anew. Keys change in two steps: a
+new one is first only looked up, then, once every process knows it, the one that is stored.
 """
 
 from __future__ import annotations
@@ -11,29 +15,25 @@ from __future__ import annotations
 import enum
 import hmac
 import re
-import unicodedata
 from collections.abc import Sequence
 
-import idna
 import msgspec
 
+from service.customers.email_addresses import former_email, normal_email
+from service.customers.phone_numbers import former_phone, former_phones, normal_phone
 from service.customers.schemas import CustomerRef
 from service.identifiers import CUSTOMER_ID_PREFIX
 from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, invalid_field
 from service.settings import IdentityKey
 
-FORM = 1
+FORM = 2
 """The form under which identities are stored."""
-FORMS: tuple[int, ...] = (1,)
+FORMS: tuple[int, ...] = (1, 2)
 """The forms under which they are looked up."""
+HASHED_AS = 1
+"""The first byte of what is hashed. It changes with what is hashed how, not with the forms."""
 MAC_BYTES = 16
-
-_ASCII_EMAIL = re.compile(
-    r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+"
-)
-_PUNCTUATION = str.maketrans("", "", " ().-")
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class IdentityKind(enum.IntEnum):
@@ -97,7 +97,7 @@ def identities(
         if name is None:
             continue
         each = identity(keys, brand_id, kind, name)
-        if not each.stored_as or each.stored_as[0].form != FORM:
+        if each is None:
             field, wanted = _MUST_BE[kind]
             return invalid_field(f"{at}/{field}", f"must be {wanted}")
         found.append(each)
@@ -109,15 +109,38 @@ def deciding(person: Sequence[Identity]) -> Sequence[Identity]:
     return person[:-1] if len(person) > 1 and person[-1].kind is IdentityKind.DEVICE else person
 
 
-def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, name: str) -> Identity:
-    """The identity of a name that has a normal form."""
-    # The stable sort puts the key and the form in use first and keeps the order of the others.
-    forms = sorted(FORMS, key=FORM.__ne__) if len(FORMS) > 1 else FORMS
-    normals = [(form, normal) for form in forms if (normal := normal_form(kind, name, form)) is not None]
+def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, name: str) -> Identity | None:
+    """The identity of a name, or ``None`` if it is no such name."""
+    normal = normal_form(kind, name, FORM)
+    if normal is None:
+        return None
+    if len(keys) == 1 and (kind is IdentityKind.ID or kind is IdentityKind.DEVICE):
+        return Identity(kind, (StoredAs(mac(keys[0], brand_id, kind, normal), keys[0].key_no, FORM),))
+    spellings = [(FORM, normal), *((1, former) for former in _formers(kind, name, normal))]
+    # Those under the key in use come first, and of these the one in the form in use.
     stored_as = [
-        StoredAs(mac(key, brand_id, kind, normal, form), key.key_no, form) for key in reversed(keys) for form, normal in normals
+        StoredAs(mac(key, brand_id, kind, each), key.key_no, form) for key in reversed(keys) for form, each in spellings
     ]
     return Identity(kind, tuple(stored_as))
+
+
+def own_identity(keys: Sequence[IdentityKey], brand_id: int, own_id: str) -> Identity:
+    """The identity of a brand's own id."""
+    named = identity(keys, brand_id, IdentityKind.ID, own_id)
+    assert named is not None
+    return named
+
+
+def _formers(kind: IdentityKind, name: str, normal: str) -> list[str]:
+    """What else than ``normal`` a name may be stored as under former forms."""
+    match kind:
+        case IdentityKind.PHONE:
+            return former_phones(name, normal)
+        case IdentityKind.EMAIL:
+            former = former_email(name)
+            return [] if former is None or former == normal else [former]
+        case _:
+            return []
 
 
 def is_own_id(text: str) -> bool:
@@ -128,39 +151,18 @@ def is_own_id(text: str) -> bool:
 
 def normal_form(kind: IdentityKind, name: str, form: int) -> str | None:
     """What ``name`` is in a form, or ``None`` if it is no such name."""
-    if form != 1:
+    if form not in FORMS:
         raise ValueError(f"there is no form {form}")
     match kind:
         case IdentityKind.ID | IdentityKind.DEVICE:
             return name
         case IdentityKind.EMAIL:
-            return normal_email(name)
+            return former_email(name) if form == 1 else normal_email(name)
         case IdentityKind.PHONE:
-            return normal_phone(name)
+            return former_phone(name) if form == 1 else normal_phone(name)
 
 
-def normal_email(text: str) -> str | None:
-    """Form 1 of an email address, or ``None`` if it is none."""
-    email = text.strip().lower()
-    if _ASCII_EMAIL.fullmatch(email):
-        return email
-    local, _, domain = unicodedata.normalize("NFC", email).rpartition("@")
-    try:
-        ascii_domain = idna.encode(domain, uts46=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        return None
-    if not local or "." not in ascii_domain or any(unicodedata.category(character)[0] in "CZ" for character in local):
-        return None
-    return f"{local}@{ascii_domain}"
-
-
-def normal_phone(text: str) -> str | None:
-    """Form 1 of a telephone number, or ``None`` if it is none."""
-    phone = text.strip().translate(_PUNCTUATION)
-    return phone if _E164.fullmatch(phone) else None
-
-
-def mac(key: IdentityKey, brand_id: int, kind: IdentityKind, normal: str, form: int) -> bytes:
-    """The 16 bytes under which an identity is looked up: HMAC-SHA-256 over form, kind, brand and the normal form."""
-    message = bytes((form, kind)) + brand_id.to_bytes(4, "big") + normal.encode()
+def mac(key: IdentityKey, brand_id: int, kind: IdentityKind, normal: str) -> bytes:
+    """The 16 bytes under which an identity is looked up: HMAC-SHA-256 over ``HASHED_AS``, kind, brand and the normal form."""
+    message = bytes((HASHED_AS, kind)) + brand_id.to_bytes(4, "big") + normal.encode()
     return hmac.digest(key.key, message, "sha256")[:MAC_BYTES]

@@ -209,11 +209,13 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 class Found(msgspec.Struct, frozen=True):
     """What identities are stored: whom each names, by what it is to be stored as, and those that are stored as before.
 
-    ``outdated`` has identities by what they are stored as.
+    ``outdated`` has identities by what they are stored as. ``doubled`` has, by what a name is to be stored as, the other
+    customers whom former spellings of it lead to: what any of them has refused, whoever has the name has refused.
     """
 
     known: Mapping[bytes, Known]
     outdated: Mapping[bytes, Identity]
+    doubled: Mapping[bytes, Sequence[Known]]
 
 
 async def lock(connection: Connection, brand: Brand) -> None:
@@ -243,9 +245,10 @@ def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Fou
     """What is stored of ``wanted``, given whom each thing that is stored names."""
     known: dict[bytes, Known] = {}
     outdated: dict[bytes, Identity] = {}
+    doubled: dict[bytes, list[Known]] = {}
     for identity in wanted:
         if len(identity.stored_as) == 1:
-            # There is one key and one form, and so no older way in which it may be stored.
+            # There is one key and one spelling, and so no older way in which it may be stored.
             if (who := by_mac.get(identity.mac)) is not None:
                 known[identity.mac] = who
             continue
@@ -253,8 +256,16 @@ def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Fou
         if not there:
             continue
         first = known[identity.mac] = by_mac[there[0].mac]
-        outdated |= {stored.mac: identity for stored in there if identity.outdates(stored) and by_mac[stored.mac] == first}
-    return Found(known, outdated)
+        outdated |= {
+            stored.mac: identity for stored in there if identity.outdates(stored) and by_mac[stored.mac].named == first.named
+        }
+        others = {by_mac[stored.mac].customer: by_mac[stored.mac] for stored in there}
+        del others[first.customer]
+        if others:
+            doubled[identity.mac] = list(others.values())
+            refused = (*first.refused, *(each for other in others.values() for each in other.refused))
+            known[identity.mac] = msgspec.structs.replace(first, refused=refused)
+    return Found(known, outdated, doubled)
 
 
 async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Known | None:

@@ -278,6 +278,9 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     """Whether any name of the customer is proved to be theirs."""
     identities: Sequence[IdentityResponse] = ()
     """Those of the names given that are the customer's."""
+    duplicates: Sequence[str] = ()
+    """Our numbers (`cus_`) of other customers who were known by another spelling of a phone or email given, before the two were
+    one name here. If they are one person, merge them."""
 
 
 class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -293,6 +296,7 @@ class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     balance_seq: int | msgspec.UnsetType = msgspec.UNSET
     verified: bool | msgspec.UnsetType = msgspec.UNSET
     identities: Sequence[IdentityResponse] | msgspec.UnsetType = msgspec.UNSET
+    duplicates: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 

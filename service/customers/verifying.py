@@ -50,4 +50,6 @@ def gives_away(text: str, keys: Sequence[IdentityKey], brand_id: int, kind: Iden
     """Whether a text that is to be kept as it is holds an address or number, or is the very name that is kept as ``mac``."""
     spelled = [text, "+" + text.lstrip("+0")] if kind is IdentityKind.PHONE else [text]
     named = (identity(keys, brand_id, kind, each) for each in spelled)
-    return _ADDRESS.search(text) is not None or any(mac == stored.mac for each in named for stored in each.stored_as)
+    return _ADDRESS.search(text) is not None or any(
+        mac == stored.mac for each in named if each is not None for stored in each.stored_as
+    )

@@ -14,8 +14,6 @@ import msgspec
 import pytest
 
 from service.app import create_app
-from service.customers import identities
-from service.customers.identities import IdentityKind
 from service.settings import IdentityKey
 from tests.api_fixtures import Api
 from tests.customers.calls import (
@@ -195,47 +193,3 @@ async def test_names_are_proved_while_keys_change(
             assert (found["identity_id"], found["state"]) == (identity_id, "verified")
             assert (await authorize(process_, name, 5, identity_id)).status_code == 201
     await check(funded, reader_pool)
-
-
-async def test_a_second_form_is_a_second_way_to_be_found(
-    funded: Api, monkeypatch: pytest.MonkeyPatch, owner: asyncpg.Connection[Any]
-) -> None:
-    await grant(funded, {"email": "ada.lovelace@example.org"})
-
-    def normal_form(kind: IdentityKind, name: str, form: int) -> str:
-        return name.replace(".", "") if form == 2 else name
-
-    monkeypatch.setattr(identities, "normal_form", normal_form)
-    monkeypatch.setattr(identities, "FORMS", (1, 2))
-    assert (await grant(funded, {"email": "ada.lovelace@example.org"})).json()["replayed"] is True
-    assert await owner.fetchval("SELECT form FROM rewards.identity") == 1
-    monkeypatch.setattr(identities, "FORM", 2)
-    for email in ("ada.lovelace@example.org", "adalovelace@example.org"):
-        assert (await grant(funded, {"email": email})).json()["replayed"] is True
-    assert await owner.fetchval("SELECT form FROM rewards.identity") == 2
-
-
-async def test_spellings_that_become_one_name_are_proved_if_one_of_them_was(
-    funded: Api, monkeypatch: pytest.MonkeyPatch, owner: asyncpg.Connection[Any]
-) -> None:
-    spellings = ["ada.lovelace@example.org", "adalovelace@example.org", "a.dalovelace@example.org"]
-    for email in spellings:
-        await put(funded, "c-1", email=email)
-    known = [(await identity_of(funded, email=email))["identity_id"] for email in spellings]
-    await verify(funded, known[1])
-
-    def normal_form(kind: IdentityKind, name: str, form: int) -> str:
-        return name.replace(".", "") if form == 2 else name
-
-    monkeypatch.setattr(identities, "normal_form", normal_form)
-    monkeypatch.setattr(identities, "FORMS", (1, 2))
-    monkeypatch.setattr(identities, "FORM", 2)
-    results = await funded.client("storefront").post(
-        "/v1/customers/lookup", json={"customers": [{"email": email} for email in spellings]}
-    )
-    assert all(result["verified"] for result in results.raise_for_status().json()["results"])
-    # Once more, now that all are stored anew: one name, with the number of the one that was proved.
-    for email in spellings:
-        found = await identity_of(funded, email=email)
-        assert (found["identity_id"], found["state"]) == (known[1], "verified")
-    assert await owner.fetchval("SELECT count(*) FROM rewards.identity WHERE kind = 2") == 1

@@ -8,7 +8,7 @@ import asyncpg
 
 from service.brands.brand import Brand
 from service.customers import rows, verification_rows
-from service.customers.identities import Identity, IdentityKind, identity
+from service.customers.identities import Identity, own_identity
 from service.database import APPLICATION_ROLE, connect
 from service.settings import IdentityKey
 from tests.api_fixtures import make_brand
@@ -61,7 +61,7 @@ async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
 
 
 def _name(brand: Brand, n: int) -> Identity:
-    return identity(KEYS, brand.brand_id, IdentityKind.ID, f"c-{n}")
+    return own_identity(KEYS, brand.brand_id, f"c-{n}")
 
 
 async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], database: Database) -> None:

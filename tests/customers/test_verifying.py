@@ -100,4 +100,5 @@ GIVES_AWAY = [
 def test_the_name_itself_is_no_proof(kind: str, name: str, text: str, gives: bool) -> None:
     for keys in (KEYS, KEYS[:1]):
         stored = identity(KEYS[:1], 7, IdentityKind[kind.upper()], name)
+        assert stored is not None
         assert gives_away(text, keys, 7, stored.kind, stored.mac) is gives
