@@ -1,4 +1,7 @@
-"""Points that a rule holds back until somebody has looked: approved of (mature) or rejected, once and for good."""
+"""Points that a rule holds back until somebody has looked: approved of (mature) or rejected, once and for good.
+
+Who has refused the channel since, or all rewards, is not paid: approving answers with a rejection.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,22 @@ from litestar.datastructures import State
 from ledger import Event, GrantOutcome, Ledger, Settlement, SettleOutcome
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
+from service.customers import actions as customers
+from service.customers.refused import has_refused
 from service.grants.windows import business_date, last_day
 from service.identifiers import parse_grant_id
 from service.problems import Problem, not_found
 
 
 async def mature(state: State, brand: Brand, grant_id: str) -> tuple[Event, bool]:
-    """Pay what was held back; the flag says that it had been paid before. The points last as if they were earned now."""
+    """Pay what was held back; the flag says that it had been paid before. The points last as if they were earned now.
+
+    What its customer has refused since is rejected instead.
+    """
     ledger: Ledger = state.ledger
     event = await _find(ledger, brand, grant_id)
+    if event.outcome is GrantOutcome.HELD_BACK and await _is_refused(state, brand, event):
+        return await reject(state, brand, grant_id)
     campaign = await campaign_version(state, event.campaign_no, event.campaign_version)
     if campaign is None:
         raise not_found("grant")
@@ -30,6 +40,11 @@ async def reject(state: State, brand: Brand, grant_id: str) -> tuple[Event, bool
     ledger: Ledger = state.ledger
     event = await _find(ledger, brand, grant_id)
     return await _settled(ledger, brand, event, await ledger.reject(brand.book, event.campaign_no, event.key))
+
+
+async def _is_refused(state: State, brand: Brand, event: Event) -> bool:
+    known = await customers.by_number(state, brand, event.customer)
+    return has_refused(known.refused, event.channel, await state.clocks.now(brand))
 
 
 async def _find(ledger: Ledger, brand: Brand, grant_id: str) -> Event:

@@ -158,6 +158,8 @@ async def mature_grant(
 ) -> Response[GrantResponse]:
     """Approve of points that are held back: they are the customer's now, and last as if earned today.
 
+    A customer who has refused the channel since, or all rewards, gets nothing: the points are rejected, and the answer says so.
+
     Needs no Idempotency-Key: what was approved of before stays so.
     """
     event, replayed = await approvals.mature(state, principal.brand, grant_id)

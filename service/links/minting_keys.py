@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.links.offline_tokens import kid_of
+from service.links.public_keys import is_good
 from service.links.tables import link_revocation
 from service.links.tables import minting_key as keys
 from service.problems import invalid_field, not_found
@@ -49,7 +50,7 @@ class MintingKey(msgspec.Struct, frozen=True):
 def public_key_of(text: str) -> bytes:
     """The bytes of a public key in base64url. Raises the ``Problem`` of what is none."""
     key = base64.urlsafe_b64decode(text + "=")
-    if text_of(key) != text:
+    if text_of(key) != text or not is_good(key):
         raise invalid_field("/public_key", "is not an Ed25519 public key in base64url")
     return key
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service.bodies import Identifier, Slug
 from service.links.link_tokens import TOKEN_CHARACTERS_MAX, TYPE, LinkKind, LinkMode, LinkRefusal, LinkRefused, signed_payload
+from service.links.public_keys import is_good
 from service.problems import Problem
 from service.strict_json import decode_body
 
@@ -106,6 +107,9 @@ def says(token: str) -> Said:
 
 def verify(token: str, key_no: int, public_key: bytes) -> OfflineClaims:
     """Give the claims of a token that a registered key signed. When and for whom is for the caller to judge."""
+    if not is_good(public_key):
+        # Registered before such keys were refused.
+        raise LinkRefused(LinkRefusal.FORGED)
     try:
         keys = {kid_of(key_no): Ed25519PublicKey.from_public_bytes(public_key)}
         return decode_body(signed_payload(token, keys, TYPE), _decoder)

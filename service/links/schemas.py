@@ -272,7 +272,10 @@ class MintingKeyRequest(Body, frozen=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     """What signs with the key, as lists show it."""
     public_key: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)")]
-    """The 32 bytes of an Ed25519 public key in base64url, as `x` of a JSON Web Key has them (RFC 8037)."""
+    """The 32 bytes of an Ed25519 public key in base64url, as `x` of a JSON Web Key has them (RFC 8037).
+
+    Points of low order are refused.
+    """
 
     example: ClassVar[dict[str, Any]] = {
         "name": "campaign manager, 2027",

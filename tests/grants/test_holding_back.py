@@ -54,6 +54,11 @@ async def settle(api: Api, grant_id: str, how: str) -> httpx.Response:
     return await api.client("approver").post(f"/v1/grants/{grant_id}/{how}")
 
 
+async def say(api: Api, channel: str, status: str) -> None:
+    said = {"status": status, "source": "complaint"}
+    (await api.client("messaging").put(f"/v1/customers/c-1/consents/{channel}", json=said)).raise_for_status()
+
+
 async def balance(api: Api) -> tuple[int, int]:
     """What can be spent, and what is pending."""
     answer = (await api.client("storefront").get("/v1/customers/c-1/balance")).raise_for_status().json()
@@ -148,6 +153,31 @@ async def test_only_what_is_held_back_can_be_settled(reviews: Api) -> None:
         for how in ("mature", "reject"):
             answer = await reviews.client(name).post(f"/v1/grants/{held['grant_id']}/{how}")
             assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+
+
+@pytest.mark.parametrize("channel", ["web", "rewards"])
+async def test_who_refuses_in_between_is_not_paid(reviews: Api, owner: asyncpg.Connection[Any], channel: str) -> None:
+    held = await report(reviews)
+    await say(reviews, channel, "refused")
+    answers = [await settle(reviews, held["grant_id"], how) for how in ("mature", "mature", "reject")]
+    assert [answer.status_code for answer in answers] == [201, 409, 200]
+    assert (answers[0].json()["outcome"], answers[0].json()["reason"]) == ("refused", "rejected")
+    assert await balance(reviews) == (0, 0)
+    # Nor later, when they want to be rewarded again: it was settled.
+    await say(reviews, channel, "granted")
+    assert (await settle(reviews, held["grant_id"], "mature")).json()["code"] == "already_settled"
+    await check(reviews, owner)
+
+
+async def test_a_refusal_of_another_channel_or_one_that_was_taken_back_changes_nothing(reviews: Api) -> None:
+    held = await report(reviews)
+    for channel, status in (("sms", "refused"), ("web", "refused"), ("web", "granted")):
+        await say(reviews, channel, status)
+    assert (await settle(reviews, held["grant_id"], "mature")).json()["outcome"] == "granted"
+    # What was paid stays paid, and a retry is answered as it was.
+    await say(reviews, "web", "refused")
+    again = await settle(reviews, held["grant_id"], "mature")
+    assert (again.status_code, again.json()["outcome"]) == (200, "granted")
 
 
 async def test_points_last_from_when_they_mature(reviews: Api) -> None:
