@@ -62,18 +62,24 @@ _TAGS = {
 
 
 _PATH_PARAMETERS = {
-    "batch_id": "The id of a batch of codes, as you chose it.",
-    "campaign_id": "The campaign's id, as you chose it.",
-    "channel": "The channel, such as `email`: lower case, at most 32 characters. `rewards` stands for all channels.",
-    "customer_id": "Your own id of the customer, percent-encoded: at most 256 bytes of UTF-8.",
-    "grant_id": "The id of a decision, as `POST /v1/grants` answers it: `grt_` and 40 hexadecimal digits.",
-    "identity_id": "The id of a customer's name: `idn_` and 24 hexadecimal digits.",
-    "key_id": "The id of an API key: `key_` and a number.",
-    "kid": "The id of a minting key, as its registration answered it.",
-    "redemption_id": "The id of a redemption, as `POST /v1/redemptions` answers it: `red_` and 24 hexadecimal digits.",
-    "revocation": "The number of a revocation, as `POST /v1/link-revocations` answers it in `id`.",
+    "batch_id": ("The id of a batch of codes, as you chose it.", "spring-packs-1"),
+    "campaign_id": ("The campaign's id, as you chose it.", "hello-again"),
+    "channel": ("The channel: lower case, at most 32 characters. `rewards` stands for all channels.", "email"),
+    "customer_id": ("Your own id of the customer, percent-encoded: at most 256 bytes of UTF-8.", "customer-1"),
+    "grant_id": (
+        "The id of a decision, as `POST /v1/grants` answers it: `grt_` and 40 hexadecimal digits.",
+        "grt_000000010123456789abcdef0123456789abcdef",
+    ),
+    "identity_id": ("The id of a customer's name: `idn_` and 24 hexadecimal digits.", "idn_000000010000000000000001"),
+    "key_id": ("The id of an API key: `key_` and a number.", "key_7"),
+    "kid": ("The id of a minting key, as its registration answered it.", "mk_1"),
+    "redemption_id": (
+        "The id of a redemption, as `POST /v1/redemptions` answers it: `red_` and 24 hexadecimal digits.",
+        "red_000000010000000000000001",
+    ),
+    "revocation": ("The number of a revocation, as `POST /v1/link-revocations` answers it in `id`.", 1),
 }
-"""What each parameter of a path names: the same on every route."""
+"""What each parameter of a path names, the same on every route, and an example: what you chose is of the demo brand."""
 
 
 @dataclass
@@ -161,8 +167,8 @@ def _describe_operation(operation: JsonObject, handler: HTTPRouteHandler) -> Non
 
 def _describe_parameters(operation: JsonObject) -> None:
     for parameter in operation.get("parameters", []):
-        if parameter["in"] == "path" and (about := _PATH_PARAMETERS.get(parameter["name"])):
-            parameter["description"] = about
+        if parameter["in"] == "path" and parameter["name"] in _PATH_PARAMETERS:
+            parameter["description"], parameter["example"] = _PATH_PARAMETERS[parameter["name"]]
         if "description" in parameter:
             parameter["description"] = _with_limits(parameter["description"], parameter["schema"])
 
@@ -230,6 +236,7 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
         if parameter["name"] == IDEMPOTENCY_HEADER:
             parameter["required"] = True
             parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 255}
+            parameter["example"] = f"{operation['operationId'].replace('_', '-')}-1"
             codes += ["idempotency_key_required", "idempotency_key_invalid", "idempotency_key_reused"]
     for status in [status for status in responses if int(status) >= 400]:
         del responses[status]

@@ -137,15 +137,14 @@ class BrandRequest(Body, frozen=True):
     """Fixed for ever: absent, or as it is."""
 
     example: ClassVar[dict[str, Any]] = {
-        "name": "Lumen",
-        "points_name": "Lumens",
-        "accent_color": "#1f4fd8",
+        "name": "Harbour Coffee",
+        "points_name": "Beans",
+        "accent_color": "#7a3e1d",
         "destination_hosts": ["shop.example"],
-        "point_value": {"points": 100, "minor_units": 50},
+        "point_value": {"points": 10, "minor_units": 100},
         "language": "en",
         "logo": None,
-        "home_url": "https://shop.example/",
-        "goals": [{"name": "A coffee on us", "points": 500}],
+        "goals": [{"name": "Espresso", "points": 22}, {"name": "House blend, 500 g", "points": 115}],
     }
 
 

@@ -93,10 +93,10 @@ class CampaignRequest(TermsRequest, frozen=True, kw_only=True):
     """Points to fund it with at once. 0: it is funded later."""
 
     example: ClassVar[dict[str, Any]] = {
-        "id": "autumn-2026",
-        "name": "Autumn thank-you",
-        "starts_at": "2026-09-01T00:00:00Z",
-        "ends_at": "2026-12-01T00:00:00Z",
+        "id": "newsletter-thanks",
+        "name": "Newsletter thanks",
+        "starts_at": "2026-01-01T00:00:00Z",
+        "ends_at": "2036-01-01T00:00:00Z",
         "budget": 5_000_000,
         "rules": [
             {"action": "open", "points": 1, "min_evidence": "D"},
@@ -116,14 +116,15 @@ class VersionRequest(TermsRequest, frozen=True, kw_only=True):
 
     example: ClassVar[dict[str, Any]] = {
         "version": 2,
-        "name": "Autumn thank-you",
-        "starts_at": "2026-09-01T00:00:00Z",
-        "ends_at": "2026-12-15T00:00:00Z",
+        "name": "Hello again, with a weekly cap",
+        "starts_at": "2026-01-01T00:00:00Z",
+        "ends_at": "2036-01-01T00:00:00Z",
         "rules": [
             {"action": "open", "points": 1, "min_evidence": "D"},
-            {"action": "click", "points": 3},
+            {"action": "click", "points": 25},
+            {"action": "reply", "points": 100, "min_evidence": "A"},
         ],
-        "caps": [{"per": "customer", "window": "week", "max_points": 50}],
+        "caps": [{"per": "customer", "window": "week", "max_points": 1_000}],
     }
 
 

@@ -1,4 +1,6 @@
-"""The demo brand of `rewards up`: a coffee shop, its campaign, its keys, and a reward link to click."""
+"""The demo brand of `rewards up`: a coffee shop with a point value and goals, its campaign, its keys, two customers who have
+points, and a reward link to click.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,17 @@ from service.auth.audit_trail import record_by_operator
 from service.auth.scopes import Scope
 from service.brands import actions as brand_actions
 from service.brands.errors import BrandExists
+from service.demo_shop.goods import GOODS, POINT_VALUE
 from service.settings import write_private
 
 BRAND = "demo"
 CAMPAIGN = "hello-again"
 CUSTOMER = "customer-1"
+OTHER_CUSTOMER = "customer-2"
 BUDGET = 50_000_000
+SHOP_PATH = "/demo/shop"
+SHOP_HOST = "shop.example"
+"""A host that the examples of the API's description lead to. The demo's own links lead to this machine."""
 
 # Who mints points neither raises budgets nor approves, so what an administrator may do takes three keys.
 SCOPES: dict[str, frozenset[Scope]] = {
@@ -38,7 +45,8 @@ SCOPES: dict[str, frozenset[Scope]] = {
             Scope.EVENTS_READ,
         }
     ),
-    "storefront": frozenset({Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ, Scope.CUSTOMERS_READ}),
+    # A customer who earned under an email redeems once the shop has said whose it is.
+    "storefront": frozenset({Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ, Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE}),
     "finance": frozenset(
         {
             Scope.LEDGER_READ,
@@ -66,7 +74,7 @@ class Demo(msgspec.Struct, frozen=True):
 
 
 class DemoRefused(Exception):
-    """The service would not make the demo's campaign or link. The message is its answer."""
+    """The service would not make a part of the demo. The message is its answer."""
 
 
 def read(path: Path) -> Demo | None:
@@ -120,12 +128,39 @@ async def _ensure_brand(owner: asyncpg.Connection[Any]) -> None:
                 currency="EUR",
                 time_zone="Europe/Berlin",
                 accent_color="#7a3e1d",
+                destination_hosts=[SHOP_HOST],
             )
             await record_by_operator(owner, made.brand_id, "brand.create", made.code, after=made)
 
 
-def ensure_campaign(base_url: str, admin_key: str) -> None:
-    """Create and fund the campaign; again, it changes nothing."""
+def furnish(base_url: str, keys: dict[str, str], *, shop: str) -> None:
+    """Say what points are worth, what to save for and where the brand's home is, fund the campaign, and report two first acts.
+
+    Again, it changes nothing; what was changed by hand stays.
+    """
+    with _client(base_url, keys["admin"]) as admin:
+        _ensure_settings(admin, shop=shop)
+        _ensure_campaign(admin)
+    with _client(base_url, keys["messaging"]) as messaging:
+        _report_first_acts(messaging)
+
+
+def _ensure_settings(admin: httpx.Client, *, shop: str) -> None:
+    brand: dict[str, Any] = _must(admin.get("/v1/brand")).json()
+    wanted = brand | {
+        "point_value": brand["point_value"] or msgspec.to_builtins(POINT_VALUE),
+        "goals": brand["goals"] or [{"name": good.name, "points": good.points} for good in GOODS],
+        # Where this service was at the start before need not be where it is now.
+        "home_url": shop if (brand["home_url"] or shop).endswith(SHOP_PATH) else brand["home_url"],
+        "destination_hosts": sorted({*brand["destination_hosts"], SHOP_HOST}),
+    }
+    if wanted != brand:
+        _must(admin.put("/v1/brand", json=wanted))
+
+
+def _ensure_campaign(admin: httpx.Client) -> None:
+    if admin.get(f"/v1/campaigns/{CAMPAIGN}").is_success:
+        return
     campaign = {
         "id": CAMPAIGN,
         "name": "Hello again",
@@ -139,8 +174,21 @@ def ensure_campaign(base_url: str, admin_key: str) -> None:
         ],
         "caps": [{"per": "customer", "window": "day", "max_points": 500}],
     }
-    with httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {admin_key}"}, timeout=30) as client:
-        _must(client.post("/v1/campaigns", json=campaign))
+    _must(admin.post("/v1/campaigns", json=campaign))
+
+
+def _report_first_acts(messaging: httpx.Client) -> None:
+    acts = [
+        {
+            "campaign": CAMPAIGN,
+            "message_id": "welcome",
+            "customer": {"id": customer},
+            "action": "reply",
+            "channel": "whatsapp",
+        }
+        for customer in (CUSTOMER, OTHER_CUSTOMER)
+    ]
+    _must(messaging.post("/v1/grants/batch", json=acts))
 
 
 def fresh_link(base_url: str, messaging_key: str, *, destination: str) -> str:
@@ -153,11 +201,15 @@ def fresh_link(base_url: str, messaging_key: str, *, destination: str) -> str:
         "channel": "email",
         "destination": destination,
     }
-    with httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {messaging_key}"}, timeout=30) as client:
-        result = _must(client.post("/v1/links", json={"links": [link]})).json()["results"][0]
+    with _client(base_url, messaging_key) as messaging:
+        result = _must(messaging.post("/v1/links", json={"links": [link]})).json()["results"][0]
     if "url" not in result:
         raise DemoRefused(f"The demo's link was refused: {result}")
     return result["url"]
+
+
+def _client(base_url: str, key: str) -> httpx.Client:
+    return httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False)
 
 
 def _must(response: httpx.Response) -> httpx.Response:

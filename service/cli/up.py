@@ -147,9 +147,10 @@ def _prepare(settings: Settings, children: list[_Child], data: Path, began: floa
     known = demo.read(data / "demo.json")
     keys = asyncio.run(demo.ensure_keys(settings.owner_url, known.keys if known else {}))
     _wait_until_ready(settings, children[0])
-    if known is None or known.keys != keys:
-        demo.ensure_campaign(settings.local_url, keys["admin"])
-    link = demo.fresh_link(settings.local_url, keys["messaging"], destination=f"{settings.base_url}/demo/shop")
+    shop = f"{settings.base_url}{demo.SHOP_PATH}"
+    if known is None or known.keys != keys or known.base_url != settings.base_url:
+        demo.furnish(settings.local_url, keys, shop=shop)
+    link = demo.fresh_link(settings.local_url, keys["messaging"], destination=shop)
     made = demo.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link)
     demo.write(data / "demo.json", made)
 

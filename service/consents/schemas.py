@@ -39,7 +39,7 @@ class ConsentRequest(Body, frozen=True):
     at: Instant | None = None
     """When the customer said so. Absent: now."""
 
-    example: ClassVar[dict[str, Any]] = {"status": "refused", "source": "call centre", "at": "2026-11-02T10:15:00Z"}
+    example: ClassVar[dict[str, Any]] = {"status": "granted", "source": "sign-up form", "at": "2026-02-02T10:15:00Z"}
 
 
 class ConsentItem(Body, frozen=True):

@@ -41,7 +41,7 @@ class CustomerRef(Body, frozen=True):
     phone: Phone | None = None
     device: Device | None = None
 
-    example: ClassVar[dict[str, Any]] = {"id": "C-1001"}
+    example: ClassVar[dict[str, Any]] = {"id": "customer-1"}
 
 
 class NamesRequest(Body, frozen=True):
@@ -63,7 +63,7 @@ class CustomerRequest(Body, frozen=True):
     phone: Phone | None = None
     device: Device | None = None
 
-    example: ClassVar[dict[str, Any]] = {"id": "C-1001", "email": "ada@example.org"}
+    example: ClassVar[dict[str, Any]] = {"id": "customer-1", "email": "ada@example.org"}
 
 
 class CustomerBatch(Batch[CustomerRequest]):
@@ -82,7 +82,7 @@ class MergeRequest(Body, frozen=True):
     from_: CustomerRef = msgspec.field(name="from")
     """Who becomes one with the customer in the path: exactly one name."""
 
-    example: ClassVar[dict[str, Any]] = {"from": {"id": "C-2002"}}
+    example: ClassVar[dict[str, Any]] = {"from": {"id": "customer-2"}}
 
 
 class SplitRequest(Body, frozen=True):
@@ -91,7 +91,7 @@ class SplitRequest(Body, frozen=True):
     customer: CustomerRef
     """Who is a customer by themselves again, as called before the merge: exactly one name."""
 
-    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-2002"}}
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-2"}}
 
 
 class SplitAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,7 +202,7 @@ class VerifyRequest(Body, frozen=True):
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """When it was proved. Absent: now."""
 
-    example: ClassVar[dict[str, Any]] = {"method": "otp", "proof": "otp-7f3a91", "at": "2026-10-02T09:14:03Z"}
+    example: ClassVar[dict[str, Any]] = {"method": "otp", "proof": "otp-7f3a91"}
 
 
 class UnverifyRequest(Body, frozen=True):

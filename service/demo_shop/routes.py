@@ -11,6 +11,7 @@ from litestar import Response, get
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from service.demo_shop.goods import GOODS
 from service.problems import not_found
 
 _page = Environment(
@@ -29,7 +30,7 @@ async def show_shop() -> Response[str]:
     """Show the shop that the demo's links lead to."""
     nonce = secrets.token_urlsafe(16)
     return Response(
-        _page.render(nonce=nonce),
+        _page.render(nonce=nonce, goods=GOODS),
         media_type="text/html",
         headers={
             "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"

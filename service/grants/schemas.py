@@ -71,12 +71,11 @@ class GrantRequest(Body, frozen=True):
     """Your own mark, echoed in the answer."""
 
     example: ClassVar[dict[str, Any]] = {
-        "campaign": "autumn-2026",
+        "campaign": "hello-again",
         "message_id": "newsletter-0412",
-        "customer": {"id": "C-1001"},
+        "customer": {"id": "customer-1"},
         "action": "click",
         "channel": "email",
-        "occurred_at": "2026-10-02T09:14:03Z",
     }
 
 
@@ -135,8 +134,8 @@ class GrantQuoteRequest(GrantRequest, frozen=True, kw_only=True):
     """Who might act, by at least one name. Nobody is created."""
 
     example: ClassVar[dict[str, Any]] = {
-        "campaign": "autumn-2026",
-        "customer": {"id": "C-1001"},
+        "campaign": "hello-again",
+        "customer": {"id": "customer-1"},
         "action": "click",
         "channel": "email",
         "ref": "offer-7",

@@ -64,12 +64,12 @@ class LinkRequest(Body, frozen=True):
     """Give a `short_url` as well, for an SMS or a QR code."""
 
     example: ClassVar[dict[str, Any]] = {
-        "campaign": "autumn-2026",
+        "campaign": "hello-again",
         "message_id": "newsletter-0412",
-        "customer": {"id": "C-1001"},
+        "customer": {"id": "customer-1"},
         "action": "click",
         "channel": "email",
-        "destination": "https://shop.example/autumn",
+        "destination": "https://shop.example/welcome",
     }
 
 
@@ -212,10 +212,10 @@ class CodeBatchRequest(Body, frozen=True):
 
     example: ClassVar[dict[str, Any]] = {
         "id": "spring-packs-1",
-        "campaign": "autumn-2026",
+        "campaign": "hello-again",
         "action": "click",
         "channel": "email",
-        "codes": 10_000,
+        "codes": 100,
     }
 
 
@@ -263,7 +263,7 @@ class CodeClaimRequest(Body, frozen=True):
     customer: CustomerRef
     """Who brought the code, by at least one name."""
 
-    example: ClassVar[dict[str, Any]] = {"code": "MZXW6YTBOI4GC2LT", "customer": {"id": "C-1001"}}
+    example: ClassVar[dict[str, Any]] = {"code": "MZXW6YTBOI4GC2LT", "customer": {"id": "customer-1"}}
 
 
 class MintingKeyRequest(Body, frozen=True):
@@ -309,8 +309,8 @@ class NumbersRequest(Body, frozen=True):
     """Where links shall lead: https, on the brand's hosts."""
 
     example: ClassVar[dict[str, Any]] = {
-        "customers": [{"id": "C-1001"}],
-        "destinations": ["https://shop.example/autumn"],
+        "customers": [{"id": "customer-1"}],
+        "destinations": ["https://shop.example/welcome"],
     }
 
 
@@ -369,7 +369,7 @@ class PageLinkRequest(Body, frozen=True):
     """How many seconds the link works. Absent: 15 minutes for a wallet, 30 days for preferences and live pictures. At
     most a day for a wallet, 90 days for the others."""
 
-    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "kind": "wallet"}
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "kind": "wallet"}
 
 
 class PageLinkBatch(Batch[PageLinkRequest]):

@@ -48,7 +48,7 @@ class RedemptionRequest(Body, frozen=True):
     terminal_id: Identifier | None = None
     """Your own id of the till, for your reports."""
 
-    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "points": 500, "order_ref": "order-77812"}
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "points": 22, "order_ref": "order-77812"}
 
 
 class QuoteRequest(Body, frozen=True):
@@ -61,7 +61,7 @@ class QuoteRequest(Body, frozen=True):
     value: MinorUnits | None = None
     """As many points as are worth this in the brand's currency."""
 
-    example: ClassVar[dict[str, Any]] = {"customer": {"id": "C-1001"}, "points": "max"}
+    example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "points": "max"}
 
 
 class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +102,7 @@ class CaptureRequest(Body, frozen=True):
     terminal_id: Identifier | None = None
     """Your own id of the till, for your reports."""
 
-    example: ClassVar[dict[str, Any]] = {"points": 400, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "till-4"}
+    example: ClassVar[dict[str, Any]] = {"points": 20, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "till-4"}
 
 
 class VoidRequest(Body, frozen=True):
@@ -121,7 +121,7 @@ class RefundRequest(Body, frozen=True):
     terminal_id: Identifier | None = None
     """Your own id of the till, for your reports."""
 
-    example: ClassVar[dict[str, Any]] = {"points": 150, "ref": "credit-note-881"}
+    example: ClassVar[dict[str, Any]] = {"points": 10, "ref": "credit-note-881"}
 
 
 class OperationResponse(msgspec.Struct, frozen=True):

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
-import httpx
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -26,9 +22,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from service.app import create_app, describe
-from service.settings import Settings
-from tests.api_fixtures import make_brand, make_keys, make_secrets
+from service.app import describe
+from tests.demo_fixtures import serving_demo
 
 if TYPE_CHECKING:
     from tests.conftest import Database
@@ -41,25 +36,10 @@ KEYS = {"grants": "messaging", "links": "messaging", "redemptions": "storefront"
 
 
 @pytest.fixture
-async def served(
-    database: Database, owner: asyncpg.Connection[Any], tmp_path: Path
-) -> AsyncGenerator[tuple[str, dict[str, str]]]:
-    """The service on a port, with a funded campaign and a customer who has points: its URL and keys."""
-    keys = await make_keys(owner, await make_brand(owner))
-    listening = socket.create_server(("127.0.0.1", 0))
-    base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    app = create_app(Settings(database_url=database.application_url, base_url=base_url, data_dir=str(tmp_path)), make_secrets())
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    schemas = describe()["components"]["schemas"]
-    async with httpx.AsyncClient(base_url=base_url) as client:
-        for path, struct, key in (("campaigns", "CampaignRequest", "admin"), ("grants", "GrantRequest", "messaging")):
-            example = schemas[struct]["examples"][0]
-            headers = {"Authorization": f"Bearer {keys[key]}"}
-            (await client.post(f"/v1/{path}", json=example, headers=headers)).raise_for_status()
-    yield base_url, keys
-    server.should_exit = True
-    await serving
+async def served(database: Database, tmp_path: Path) -> AsyncGenerator[tuple[str, dict[str, str]]]:
+    """A demo on a port, with a funded campaign and customers who have points: its URL and keys."""
+    async with serving_demo(database, tmp_path) as demo:
+        yield demo.base_url, demo.keys
 
 
 @pytest.mark.slow
