@@ -3,7 +3,8 @@
     points to money   down to a whole minor unit, so that a purchase is never paid with more than the points are worth
     money to points   up to a whole point, so that the points are never worth less than the purchase
 
-``authorize_v1`` computes the first for what it takes; both are whole-number arithmetic and agree.
+``redeem_v1`` computes the first for what it takes, and refuses to take what is worth nothing; both are whole-number arithmetic
+and agree.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ class PointValue(msgspec.Struct, frozen=True):
     def worth(self, points: int) -> int:
         """What ``points`` pay, in minor units, rounded down."""
         return points * self.minor_units // self.points
+
+    @property
+    def least(self) -> int:
+        """The fewest points that are worth anything."""
+        return self.points_for(1)
 
     def points_for(self, value: int) -> int:
         """The fewest points that are worth ``value`` minor units."""

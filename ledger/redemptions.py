@@ -156,7 +156,8 @@ def _result(outcome: int, replayed: bool, answer: str | None) -> RedemptionResul
     if answer is None:
         return RedemptionResult(RedemptionOutcome(outcome), replayed)
     if '"redemption"' not in answer:
-        return RedemptionResult(RedemptionOutcome(outcome), replayed, balance=msgspec.json.decode(answer)["balance"])
+        refused = msgspec.json.decode(answer)
+        return RedemptionResult(RedemptionOutcome(outcome), replayed, balance=refused["balance"], least=refused.get("least", 0))
     redemption = _decode(answer)
     return RedemptionResult(RedemptionOutcome(outcome), replayed, redemption.balance, redemption)
 

@@ -183,7 +183,8 @@ class GrantOutcome(enum.IntEnum):
     """How a grant was decided, in order of precedence.
 
     ``MOVED``: the customer was merged or split since she was looked up; nothing is recorded: look her up again. ``NOTED``:
-    there was nothing to pay, at most a proof was left. ``WAITING``: recorded, and better evidence pays it. ``CAP_REACHED`` and
+    there was nothing to pay, at most a proof was left. ``WAITING``: recorded, and better evidence pays it. ``NOT_FUNDED``: its
+    campaign was never given any points; nothing is recorded, so it can be paid when it was. ``CAP_REACHED`` and
     ``BUDGET_EXHAUSTED`` are final unless somebody asks to decide ``again``. ``HELD_BACK`` becomes ``GRANTED`` or ``REJECTED``.
     """
 
@@ -191,6 +192,7 @@ class GrantOutcome(enum.IntEnum):
     NOTED = 8
     WAITING = 4
     CAP_REACHED = 2
+    NOT_FUNDED = 9
     BUDGET_EXHAUSTED = 3
     HELD_BACK = 6
     REJECTED = 7
@@ -361,7 +363,8 @@ class Redeem(msgspec.Struct, frozen=True):
 class RedemptionOutcome(enum.IntEnum):
     """How a step of a redemption was decided, in order of precedence.
 
-    The first three are not kept under the idempotency key, the others are.
+    The first three and ``WORTH_NOTHING`` are not kept under the idempotency key, the others are. ``WORTH_NOTHING``: so few
+    points would be taken that they are not worth a minor unit.
     """
 
     IDEMPOTENCY_KEY_REUSED = 1
@@ -372,6 +375,7 @@ class RedemptionOutcome(enum.IntEnum):
     FULLY_CAPTURED = 6
     CAPTURE_EXCEEDS_AUTHORIZED = 7
     REFUND_EXCEEDS_CAPTURED = 8
+    WORTH_NOTHING = 11
     INSUFFICIENT_BALANCE = 9
     DONE = 10
 
@@ -435,12 +439,16 @@ class Redemption(msgspec.Struct, frozen=True):
 
 
 class RedemptionResult(msgspec.Struct, frozen=True):
-    """The answer to one step: the redemption after it; on a refusal what there was to spend (``balance``)."""
+    """The answer to one step: the redemption after it; on a refusal what there was to spend (``balance``).
+
+    ``least`` are the fewest points that would have been worth something, where the points were ``WORTH_NOTHING``.
+    """
 
     outcome: RedemptionOutcome
     replayed: bool
     balance: int = 0
     redemption: Redemption | None = None
+    least: int = 0
 
 
 class Fund(msgspec.Struct, frozen=True):

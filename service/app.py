@@ -33,6 +33,7 @@ from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
+from service.campaigns.under_way import UnderWay
 from service.consents import routes as consent_routes
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
@@ -189,6 +190,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "key_use": await opened.enter_async_context(KeyUse(pool)),
                 "brands": BrandDirectory(engine),
                 "campaigns": CampaignDirectory(engine),
+                "under_way": UnderWay(),
                 "customers": CustomerDirectory(pool, app.state.secrets.identity_keys, kept=kept),
                 "ledger": ledger,
                 "events": NaturalBatches(ledger.events),

@@ -14,6 +14,10 @@ V = TypeVar("V")
 class TtlCache(Generic[K, V]):
     """Values by key, never older than ``ttl_s`` and at most ``size_max`` of them. A failure is not remembered.
 
+    Nor is ``None``, which says that there is no such thing: whoever creates it and asks then is never told that it is not
+    there, by whichever process. Who asks for nothing again and again has one look-up under way at a time, and the rest wait for
+    it. ``keeps_none`` is for what nobody can ask for before it is there.
+
     From half of ``ttl_s`` on a value is asked for again while the one before is still given out. So nobody waits for what is
     asked for all the time, and what has changed is known no later than without that.
     """
@@ -24,12 +28,14 @@ class TtlCache(Generic[K, V]):
         *,
         ttl_s: float,
         size_max: int = 10_000,
+        keeps_none: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._ttl_s = ttl_s
         self._refresh_after_s = ttl_s / 2
         self._size_max = size_max
+        self._keeps_none = keeps_none
         self._clock = clock
         self._kept: dict[K, tuple[float, V]] = {}
         self._loading: dict[K, asyncio.Task[V]] = {}
@@ -46,14 +52,35 @@ class TtlCache(Generic[K, V]):
             self._begin(key)
         return kept[1]
 
+    async def get_now(self, key: K) -> V:
+        """Return the value of ``key`` as it is now: looked up after this was called."""
+        under_way = self._loading.get(key)
+        if under_way is not None:
+            # It was begun before, so what it finds may be old. Its failure is no news: this asks again.
+            await asyncio.wait([under_way])
+        return await asyncio.shield(self._begin(key))
+
+    def forget(self, key: K) -> None:
+        """Forget one value, also what is being loaded of it at this moment."""
+        self._kept.pop(key, None)
+        self._loading.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything, also what is being loaded at this moment."""
         self._kept = {}
         self._loading = {}
 
     async def _loaded(self, key: K) -> V:
+        was_under_way = key in self._loading
         # A caller that goes away must not fail the others who wait for the same answer.
-        return await asyncio.shield(self._begin(key))
+        value = await asyncio.shield(self._begin(key))
+        if was_under_way and (value is None or self._is_too_old(key)):
+            return await self.get_now(key)
+        return value
+
+    def _is_too_old(self, key: K) -> bool:
+        kept = self._kept.get(key)
+        return kept is not None and self._clock() - kept[0] >= self._ttl_s
 
     def _begin(self, key: K) -> asyncio.Task[V]:
         """Load ``key``, unless that is under way."""
@@ -64,7 +91,8 @@ class TtlCache(Generic[K, V]):
             in_flight[key] = loading
 
             def done(task: asyncio.Task[V]) -> None:
-                in_flight.pop(key, None)
+                if in_flight.get(key) is task:
+                    del in_flight[key]
                 # Nobody may be waiting for it: then its failure is no news before the value is too old.
                 if not task.cancelled():
                     task.exception()
@@ -76,7 +104,12 @@ class TtlCache(Generic[K, V]):
         # The age counts from the question: what was true before the answer was asked for is not promised.
         asked_at, kept = self._clock(), self._kept
         value = await self._load(key)
+        if self._loading.get(key) is not asyncio.current_task() and kept is self._kept:
+            # It was forgotten meanwhile, so this may be from before the change.
+            return value
         kept.pop(key, None)
+        if value is None and not self._keeps_none:
+            return value
         while len(kept) >= self._size_max:
             del kept[next(iter(kept))]
         kept[key] = (asked_at, value)

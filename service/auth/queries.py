@@ -68,7 +68,10 @@ class Principals:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._by_hash: TtlCache[bytes, Principal | None] = TtlCache(
-            lambda secret_hash: find_principal(engine, secret_hash), ttl_s=_TTL_S
+            lambda secret_hash: find_principal(engine, secret_hash),
+            ttl_s=_TTL_S,
+            # Nobody knows a key before it is made.
+            keeps_none=True,
         )
 
     def by_hash(self, secret_hash: bytes) -> Awaitable[Principal | None]:

@@ -65,6 +65,11 @@ async def find_brand_by_id(engine: AsyncEngine, brand_id: int) -> Brand | None:
     return await _find(engine, brands.c.brand_id == brand_id)
 
 
+async def brand_now(engine: AsyncEngine, brand: Brand) -> Brand:
+    """The brand as it is now: for whoever would say no for what is remembered of it, which another process may have changed."""
+    return await find_brand_by_id(engine, brand.brand_id) or brand
+
+
 async def list_brands(engine: AsyncEngine) -> list[Brand]:
     """Return all brands, in the order in which they were created."""
     async with engine.connect() as connection:

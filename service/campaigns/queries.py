@@ -1,4 +1,8 @@
-"""Reading campaigns. A version never changes and is kept; which is in force, and whether it pays, is known for a second."""
+"""Reading campaigns. A version never changes and is kept; which is in force, and whether it pays, is known for a second.
+
+What is not there is never remembered, so a campaign is known everywhere as soon as it is created. What this process changes it
+knows at once.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ from typing import Any
 
 import msgspec
 from litestar.datastructures import State
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import AccountClass
 from service.brands.brand import Brand
-from service.campaigns.rules import Campaign, Cap, Rule, Standing
+from service.campaigns.rules import Campaign, Cap, OncePer, Rule, Standing
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
 from service.ttl_cache import TtlCache
@@ -49,6 +53,13 @@ _of_late = _selected.where(
     .where(_before.c.campaign_no == campaigns.c.campaign_no, _before.c.created_at <= func.now() - _OF_LATE)
     .scalar_subquery(),
 ).order_by(versions.c.version.desc())
+
+
+_once_per_before = text("""
+SELECT DISTINCT rule ->> 'action' AS action, coalesce(rule ->> 'once_per', 'message') AS once_per
+FROM rewards.campaign_version AS before, jsonb_array_elements(before.terms -> 'rules') AS rule
+WHERE before.campaign_no = :campaign_no AND before.version < :version
+""")
 
 
 def _of_row(row: Row[Any]) -> Campaign:
@@ -90,6 +101,13 @@ async def numbered_campaign(engine: AsyncEngine, campaign_no: int) -> Standing |
         found = await connection.execute(_of_late.where(campaigns.c.campaign_no == campaign_no))
         rows = found.all()
     return _standing(rows) if rows else None
+
+
+async def once_per_before(engine: AsyncEngine, campaign_no: int, version: int) -> Mapping[str, OncePer]:
+    """What each action was counted once per that a version before ``version`` paid for."""
+    asked = {"campaign_no": campaign_no, "version": version}
+    async with engine.connect() as connection:
+        return {row.action: row.once_per for row in await connection.execute(_once_per_before, asked)}
 
 
 async def find_version(engine: AsyncEngine, campaign_no: int, version: int) -> Campaign | None:
@@ -153,40 +171,56 @@ class CampaignDirectory:
 
     def __init__(self, engine: AsyncEngine) -> None:
         async def by_id(key: tuple[int, str]) -> Standing | None:
-            return await find_campaign(engine, *key)
+            return await self._with_earlier(await find_campaign(engine, *key))
 
         async def by_version(key: tuple[int, int]) -> Campaign | None:
             return await find_version(engine, *key)
 
         async def by_number(campaign_no: int) -> Standing | None:
-            return await numbered_campaign(engine, campaign_no)
+            return await self._with_earlier(await numbered_campaign(engine, campaign_no))
+
+        async def earlier(key: tuple[int, int]) -> Mapping[str, OncePer]:
+            return await once_per_before(engine, *key)
 
         self._by_id: TtlCache[tuple[int, str], Standing | None] = TtlCache(by_id, ttl_s=_TTL_S)
         self._by_version: TtlCache[tuple[int, int], Campaign | None] = TtlCache(by_version, ttl_s=_FOR_EVER_S)
         self._by_number: TtlCache[int, Standing | None] = TtlCache(by_number, ttl_s=_TTL_S)
+        self._earlier: TtlCache[tuple[int, int], Mapping[str, OncePer]] = TtlCache(earlier, ttl_s=_FOR_EVER_S)
 
-    def by_id(self, brand_id: int, campaign_id: str) -> Awaitable[Standing | None]:
-        """A brand's campaign."""
-        return self._by_id.get((brand_id, campaign_id))
+    async def _with_earlier(self, standing: Standing | None) -> Standing | None:
+        oldest = 1 if standing is None else standing.versions[-1].version
+        if standing is None or oldest == 1:
+            return standing
+        return msgspec.structs.replace(standing, earlier=await self._earlier.get((standing.current.campaign_no, oldest)))
+
+    def forget(self, campaign: Campaign) -> None:
+        """Ask again how the campaign stands: it was changed in this process."""
+        self._by_id.forget((campaign.brand_id, campaign.id))
+        self._by_number.forget(campaign.campaign_no)
+
+    def by_id(self, brand_id: int, campaign_id: str, *, now: bool = False) -> Awaitable[Standing | None]:
+        """A brand's campaign; ``now`` is for whoever would say no for how it stands."""
+        key = (brand_id, campaign_id)
+        return self._by_id.get_now(key) if now else self._by_id.get(key)
 
     def by_version(self, campaign_no: int, version: int) -> Awaitable[Campaign | None]:
         """One version of a campaign."""
         return self._by_version.get((campaign_no, version))
 
-    def by_number(self, campaign_no: int) -> Awaitable[Standing | None]:
-        """The campaign of a number."""
-        return self._by_number.get(campaign_no)
+    def by_number(self, campaign_no: int, *, now: bool = False) -> Awaitable[Standing | None]:
+        """The campaign of a number; ``now`` as of ``by_id``."""
+        return self._by_number.get_now(campaign_no) if now else self._by_number.get(campaign_no)
 
 
-def campaign_standing(state: State, brand: Brand, campaign_id: str) -> Awaitable[Standing | None]:
-    """``brand``'s campaign as it stands."""
+def campaign_standing(state: State, brand: Brand, campaign_id: str, *, now: bool = False) -> Awaitable[Standing | None]:
+    """``brand``'s campaign as it stands; ``now`` is for whoever would say no for how it stands."""
     directory: CampaignDirectory = state.campaigns
-    return directory.by_id(brand.brand_id, campaign_id)
+    return directory.by_id(brand.brand_id, campaign_id, now=now)
 
 
-async def campaign_by_id(state: State, brand: Brand, campaign_id: str) -> Campaign | None:
-    """The current version of ``brand``'s campaign."""
-    standing = await campaign_standing(state, brand, campaign_id)
+async def campaign_by_id(state: State, brand: Brand, campaign_id: str, *, now: bool = False) -> Campaign | None:
+    """The current version of ``brand``'s campaign; ``now`` as above."""
+    standing = await campaign_standing(state, brand, campaign_id, now=now)
     return None if standing is None else standing.current
 
 
@@ -196,10 +230,10 @@ def campaign_version(state: State, campaign_no: int, version: int) -> Awaitable[
     return directory.by_version(campaign_no, version)
 
 
-def campaign_of_link(state: State, campaign_no: int) -> Awaitable[Standing | None]:
-    """How the campaign stands now, whichever version of it a link was minted under."""
+def campaign_of_link(state: State, campaign_no: int, *, now: bool = False) -> Awaitable[Standing | None]:
+    """How the campaign stands, whichever version of it a link was minted under; ``now`` as above."""
     directory: CampaignDirectory = state.campaigns
-    return directory.by_number(campaign_no)
+    return directory.by_number(campaign_no, now=now)
 
 
 async def campaign_is_paused(state: State, campaign_no: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
@@ -84,16 +85,17 @@ async def get_campaign(
 async def create_version(
     campaign_id: FromPath[str],
     data: JSONBody[VersionRequest],
-    engine: NamedDependency[AsyncEngine],
+    state: State,
     ledger: NamedDependency[Ledger],
     principal: NamedDependency[Principal],
 ) -> Response[CampaignResponse]:
     """Change a campaign's terms from now on. The terms it has already answer 200.
 
-    Every API process knows within a second. A link keeps the terms it was minted under, and a late report is judged by the
-    version that was in force when the event happened. A cap goes on counting while only its limits change.
+    The process that answers knows at once, every other within a second. A link keeps the terms it was minted under, and a late
+    report is judged by the version that was in force when the event happened. A cap goes on counting while only its limits
+    change.
     """
-    standing, new = await actions.create_version(engine, principal, campaign_id, data)
+    standing, new = await actions.create_version(state, principal, campaign_id, data)
     shown = await _shown(ledger, principal, standing)
     return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
 
@@ -120,16 +122,17 @@ async def list_versions(
 )
 async def pause_campaign(
     campaign_id: FromPath[str],
-    engine: NamedDependency[AsyncEngine],
+    state: State,
     ledger: NamedDependency[Ledger],
     principal: NamedDependency[Principal],
 ) -> CampaignResponse:
-    """Let a campaign pay nothing for now, neither reports nor links; within a second everywhere.
+    """Let a campaign pay nothing for now, neither reports nor links.
 
-    Reports are answered `ignored` with the reason `campaign_paused`, and nothing is recorded: sent again after the campaign was
-    resumed, they are paid, as late reports are. A campaign that is paused already stays so.
+    After the answer the process that gave it pays nothing more, and no other process pays what arrives more than a second
+    later. Reports are answered `ignored` with the reason `campaign_paused`, and nothing is recorded: sent again after the
+    campaign was resumed, they are paid, as late reports are. A campaign that is paused already stays so.
     """
-    return await _shown(ledger, principal, await actions.pause_campaign(engine, principal, campaign_id))
+    return await _shown(ledger, principal, await actions.pause_campaign(state, principal, campaign_id))
 
 
 @post(
@@ -140,12 +143,12 @@ async def pause_campaign(
 )
 async def resume_campaign(
     campaign_id: FromPath[str],
-    engine: NamedDependency[AsyncEngine],
+    state: State,
     ledger: NamedDependency[Ledger],
     principal: NamedDependency[Principal],
 ) -> CampaignResponse:
-    """Let a paused campaign pay again; within a second everywhere. One that is not paused stays as it is."""
-    return await _shown(ledger, principal, await actions.resume_campaign(engine, principal, campaign_id))
+    """Let a paused campaign pay again, at once. One that is not paused stays as it is."""
+    return await _shown(ledger, principal, await actions.resume_campaign(state, principal, campaign_id))
 
 
 @post(

@@ -146,11 +146,15 @@ class Campaign(msgspec.Struct, frozen=True, dict=True):
 
 
 class Standing(msgspec.Struct, frozen=True, dict=True):
-    """A campaign as it stands: its versions of late, newest first, and since when it is paused."""
+    """A campaign as it stands: its versions of late, newest first, and since when it is paused.
+
+    ``earlier`` says of the actions that older versions paid for what they were counted once per.
+    """
 
     versions: tuple[Campaign, ...]
     created_at: datetime
     paused_at: datetime | None
+    earlier: Mapping[str, OncePer] = {}
 
     @property
     def current(self) -> Campaign:
@@ -163,6 +167,11 @@ class Standing(msgspec.Struct, frozen=True, dict=True):
             if version.created_at <= at:
                 return version
         return self.versions[-1]
+
+    @cached_property
+    def once_per(self) -> Mapping[str, OncePer]:
+        """The actions that any version has ever paid for, and what each is counted once per, which never changes."""
+        return {**self.earlier, **{rule.action: rule.once_per for version in self.versions for rule in version.rules}}
 
     @cached_property
     def waiting_actions(self) -> Mapping[str, Grade]:

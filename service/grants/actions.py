@@ -4,8 +4,9 @@
     claim     what a customer did with a link of ours
     decided   whether that was decided before
 
-What can be computed again (no such campaign, not its time, paused, a channel she refuses, nothing to pay, a machine) is
-answered and not recorded. The rest is one order to the ledger for each event: it decides once, whoever reports it and how
+What can be computed again (no such campaign, not its time, paused, not funded yet, a channel she refuses, nothing to pay, a
+machine) is answered and not recorded, unless the act was decided before: then that is answered again. No such answer is from an
+old memory of the campaign. The rest is one order to the ledger for each event: it decides once, whoever reports it and how
 often.
 """
 
@@ -19,20 +20,23 @@ from typing import Protocol
 import msgspec
 from litestar.datastructures import State
 
-from ledger import Event, EventName, Grade, GrantOutcome, Ledger
+from ledger import Grade, GrantOutcome
 from ledger import GrantResult as Decision
 from service import metrics
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
-from service.campaigns.queries import campaign_is_paused, campaign_of_link, campaign_standing, campaign_version
-from service.campaigns.rules import Campaign, Standing, claimed_grade
+from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
+from service.campaigns.rules import Campaign, OncePer, Standing, claimed_grade
+from service.campaigns.under_way import UnderWay
 from service.customers import actions as customers
 from service.customers.refused import ALL, has_refused, is_promised
 from service.customers.rows import Known
+from service.customers.schemas import CustomerRef
 from service.grants.consent import not_paid
 from service.grants.deciding import decide, decide_one
-from service.grants.orders import SOURCE_LINK, Act, event_keys, past_event_keys
+from service.grants.orders import SOURCE_LINK, Act
+from service.grants.replays import decided_before, replay_of
 from service.grants.schemas import (
     DECIDED,
     METADATA_BYTES_MAX,
@@ -45,12 +49,17 @@ from service.grants.schemas import (
 )
 from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, window_at
 from service.identifiers import grant_id
-from service.natural_batches import NaturalBatches
 from service.pieces import Room, in_pieces, parts
 from service.problems import Problem, invalid_field, not_found
 
 POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
+UNRECORDED: dict[GrantOutcome, Reason] = {
+    GrantOutcome.NOTED: "no_rule",
+    GrantOutcome.NOT_FUNDED: "campaign_not_funded",
+}
+"""What the ledger answers and does not record."""
+
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -75,17 +84,60 @@ class ClaimedLink(Protocol):
     def minted_at(self) -> datetime: ...
 
 
+class Unpaid(msgspec.Struct, frozen=True):
+    """An act that is not to be decided, and why. What was decided on it before is answered all the same."""
+
+    act: Act
+    reason: Reason
+
+
+def is_doubtful(read: Act | Unpaid | GrantAnswer | Problem) -> bool:
+    """Whether an act would be paid nothing for how its campaign is remembered to stand, which may be a moment old."""
+    return isinstance(read, Unpaid) or (isinstance(read, Act) and read.rule is None)
+
+
 async def report_one(state: State, principal: Principal, item: GrantRequest, *, received_at: datetime) -> GrantAnswer | Problem:
     """Decide one report."""
+    under_way: UnderWay = state.under_way
+    with under_way.now:
+        return _with_ref(await _report_one(state, principal, item, received_at), item)
+
+
+async def _report_one(state: State, principal: Principal, item: GrantRequest, received_at: datetime) -> GrantAnswer | Problem:
     act = act_of(item, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
+    if is_doubtful(act):
+        act = act_of(item, await campaign_standing(state, principal.brand, item.campaign, now=True), principal, received_at)
+    if isinstance(act, Unpaid):
+        (answer,) = await _answers_of_unpaid(state, principal.brand, [(act, item.customer)])
+        return answer
     if not isinstance(act, Act):
-        return _with_ref(act, item)
+        return act
     known = await customers.resolve_one(state, principal.brand, item.customer, may_attach=_may_attach(principal))
     if isinstance(known, Problem):
         return known
     if known.refused and await not_paid(state, principal.brand, [(act, known)]):
-        return _with_ref(_ignored("consent_refused"), item)
-    return _with_ref(_answer(act, await decide_one(state, principal.brand, act, known)), item)
+        return _ignored("consent_refused")
+    decision = await decide_one(state, principal.brand, act, known)
+    if act.was_paid_for and not isinstance(decision, Problem):
+        (answer,) = await _answers_of_unpaid(state, principal.brand, [(Unpaid(act, "no_rule"), item.customer)])
+        return answer
+    return _answer(act, decision)
+
+
+async def _answers_of_unpaid(state: State, brand: Brand, unpaid: Sequence[tuple[Unpaid, CustomerRef]]) -> list[GrantAnswer]:
+    """What was decided before on acts that are not to be decided now, or why they are not."""
+    people = await customers.foresee(state, brand, [ref for _, ref in unpaid])
+    told: list[GrantAnswer] = []
+    wanted: list[tuple[int, Act, Known]] = []
+    for n, ((each, _), known) in enumerate(zip(unpaid, people, strict=True)):
+        told.append(_ignored(each.reason))
+        if not isinstance(known, Problem):
+            wanted.append((n, each.act, known))
+    before = await decided_before(state, brand, [(act, known) for _, act, known in wanted])
+    for (n, _, known), event in zip(wanted, before, strict=True):
+        if event is not None:
+            told[n] = await _with_balance(state, brand, known, replay_of(event))
+    return told
 
 
 async def report(
@@ -93,11 +145,13 @@ async def report(
 ) -> list[GrantResult]:
     """Decide each item, in order; what is wrong with one item is its own problem."""
     room: Room = state.room
+    under_way: UnderWay = state.under_way
     results: list[GrantResult] = []
     async with room.of(min(len(batch), POSTED_AT_ONCE)):
         for start in range(0, len(batch), POSTED_AT_ONCE):
             items = await batch.items(start, start + POSTED_AT_ONCE)
-            answers = await _report_part(state, principal, items, received_at)
+            with under_way.now:
+                answers = await _report_part(state, principal, items, received_at)
             told = zip(itertools.count(start), items, answers, strict=False)
             results += await in_pieces(lambda each: result_of(*each, request_id=request_id), told)
     return results
@@ -110,10 +164,16 @@ async def _report_part(
     names = {item.campaign for item in items if isinstance(item, GrantRequest)}
     campaigns = {name: await campaign_standing(state, brand, name) for name in names}
 
-    def read(item: GrantRequest | Problem) -> Act | GrantAnswer | Problem:
+    def read(item: GrantRequest | Problem) -> Act | Unpaid | GrantAnswer | Problem:
         return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
 
-    answers: list[Act | GrantAnswer | Problem] = await in_pieces(read, items)
+    answers: list[Act | Unpaid | GrantAnswer | Problem] = await in_pieces(read, items)
+    doubtful = [isinstance(item, GrantRequest) and is_doubtful(each) for item, each in zip(items, answers, strict=True)]
+    if any(doubtful):
+        for name in {item.campaign for item in itertools.compress(items, doubtful) if isinstance(item, GrantRequest)}:
+            campaigns[name] = await campaign_standing(state, brand, name, now=True)
+        answers = await in_pieces(read, items)
+        await _answer_unpaid(state, brand, items, answers)
     acts = [
         (index, act, item.customer)
         for index, (act, item) in enumerate(zip(answers, items, strict=True))
@@ -135,9 +195,32 @@ async def _report_part(
         wanted = [each for n, each in enumerate(wanted) if n not in left_out]
     decisions = await decide(state, brand, [(act, known) for _, act, known in wanted])
     told = await in_pieces(lambda each: _answer(*each), list(zip((act for _, act, _ in wanted), decisions, strict=True)))
-    for (index, _, _), answer in zip(wanted, told, strict=True):
-        answers[index] = answer
-    return [_with_ref(answer, item) for answer, item in zip(answers, items, strict=True) if not isinstance(answer, Act)]
+    for (index, act, _), answer in zip(wanted, told, strict=True):
+        answers[index] = Unpaid(act, "no_rule") if act.was_paid_for and not isinstance(answer, Problem) else answer
+    await _answer_unpaid(state, brand, items, answers)
+    return [
+        _with_ref(answer, item)
+        for answer, item in zip(answers, items, strict=True)
+        if not isinstance(answer, Act) and not isinstance(answer, Unpaid)
+    ]
+
+
+async def _answer_unpaid(
+    state: State,
+    brand: Brand,
+    items: Sequence[GrantRequest | Problem],
+    answers: list[Act | Unpaid | GrantAnswer | Problem],
+) -> None:
+    """Put in the place of each of ``answers`` that is not to be decided what it is answered."""
+    unpaid = [
+        (index, each, item.customer)
+        for index, (item, each) in enumerate(zip(items, answers, strict=True))
+        if isinstance(each, Unpaid) and isinstance(item, GrantRequest)
+    ]
+    for part in parts(unpaid):
+        told = await _answers_of_unpaid(state, brand, [(each, ref) for _, each, ref in part])
+        for (index, _, _), answer in zip(part, told, strict=True):
+            answers[index] = answer
 
 
 def _may_attach(principal: Principal) -> bool:
@@ -151,22 +234,23 @@ async def claim(
 
     ``known`` is who she is now.
     """
-    act = await _act_of_link(state, link, brand, grade, received_at)
-    if not isinstance(act, Act):
-        return _ignored(act)
-    # What a link promised is kept to whoever refused the channel only afterwards; but not to who wants no rewards any more.
-    refused = not is_promised(known.refused, link.channel, link.minted_at) or has_refused(known.refused, ALL, received_at)
-    if refused or await campaign_is_paused(state, link.campaign_no):
-        before = await decided(state, link, known, brand, received_at)
-        if before is not None:
-            return await _with_balance(state, brand, known, before)
-        if refused:
-            metrics.consent_refused.labels("claim").inc()
-        return _ignored("consent_refused" if refused else "campaign_paused")
-    answer = _answer(act, await decide_one(state, brand, act, known))
-    if isinstance(answer, Problem):
-        raise answer
-    return answer
+    under_way: UnderWay = state.under_way
+    with under_way.now:
+        act, reason = await _act_of_link(state, link, brand, grade, received_at)
+        # What a link promised is kept to whoever refused the channel only afterwards; but not to who wants no rewards any more.
+        refused = not is_promised(known.refused, link.channel, link.minted_at) or has_refused(known.refused, ALL, received_at)
+        reason = reason or ("consent_refused" if refused else None)
+        if reason is None:
+            answer = _answer(act, await decide_one(state, brand, act, known))
+            if isinstance(answer, Problem):
+                raise answer
+            return answer
+    (before,) = await decided_before(state, brand, [(act, known)])
+    if before is not None:
+        return await _with_balance(state, brand, known, replay_of(before))
+    if reason == "consent_refused":
+        metrics.consent_refused.labels("claim").inc()
+    return _ignored(reason)
 
 
 async def decided(state: State, link: ClaimedLink, known: Known, brand: Brand, at: datetime) -> GrantAnswer | None:
@@ -174,48 +258,37 @@ async def decided(state: State, link: ClaimedLink, known: Known, brand: Brand, a
 
     It says no balance.
     """
-    events: NaturalBatches[EventName, Event] = state.events
-    act = await _act_of_link(state, link, brand, Grade.A, at)
-    if not isinstance(act, Act):
-        return None
-    found = await events.get_many([(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)])
-    events_of_her = [*found.values()]
-    if known.past:
-        ledger: Ledger = state.ledger
-        past = past_event_keys(act, known)
-        events_of_her += await ledger.past_events(brand.book, act.campaign.campaign_no, known.customer, past)
-    final = [event for event in events_of_her if event.outcome is not GrantOutcome.WAITING]
-    if not final:
-        return None
-    first = min(final, key=lambda event: event.seq)
-    outcome, reason = DECIDED[first.outcome]
-    return GrantAnswer(
-        grant_id=grant_id(first.campaign_no, first.key),
-        outcome=outcome,
-        reason=reason,
-        points=first.points,
-        balance=None,
-        balance_seq=None,
-        replayed=True,
-    )
+    act, _ = await _act_of_link(state, link, brand, Grade.A, at)
+    (before,) = await decided_before(state, brand, [(act, known)])
+    return None if before is None else replay_of(before)
 
 
-async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime) -> Act | Reason:
+async def decided_with_balance(state: State, link: ClaimedLink, known: Known, brand: Brand, at: datetime) -> GrantAnswer | None:
+    """The same, with what the customer can spend now."""
+    before = await decided(state, link, known, brand, at)
+    return None if before is None else await _with_balance(state, brand, known, before)
+
+
+async def _act_of_link(
+    state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime
+) -> tuple[Act, Reason | None]:
+    """A link's act, and why it is not to be decided, if it is not."""
     campaign = await campaign_version(state, link.campaign_no, link.campaign_version)
     standing = await campaign_of_link(state, link.campaign_no)
     if campaign is None or standing is None or campaign.brand_id != brand.brand_id:
         raise not_found("link")
     rule = campaign.rule_number(link.action, link.channel)
-    refusal = _not_its_time(campaign, received_at)
-    if refusal is not None or rule is None:
-        return refusal or "no_rule"
-    return Act(
+    reason = _not_its_time(campaign, received_at) or (None if rule is not None else "no_rule")
+    if reason is None and standing.paused_at is not None:
+        standing = await campaign_of_link(state, link.campaign_no, now=True) or standing
+        reason = None if standing.paused_at is None else "campaign_paused"
+    act = Act(
         campaign=campaign,
         rule=rule,
         message_id=link.message_id,
         action=link.action,
         channel=link.channel,
-        qualifier=_qualifier(campaign, rule, link.label, brand, received_at, received_at),
+        qualifier=_qualifier(_once_per(campaign, rule, standing, link.action), link.label, brand, received_at),
         grade=grade,
         occurred_at=received_at,
         window_at=received_at,
@@ -225,12 +298,13 @@ async def _act_of_link(state: State, link: ClaimedLink, brand: Brand, grade: Gra
         metadata=None,
         may_wait=standing.waiting_actions,
     )
+    return act, reason
 
 
 def act_of(
     item: GrantRequest, standing: Standing | None, principal: Principal, received_at: datetime
-) -> Act | GrantAnswer | Problem:
-    """What a report says that happened, why it is ignored, or what is wrong with it."""
+) -> Act | Unpaid | GrantAnswer | Problem:
+    """What a report says that happened, or that it is not to be decided, or what is wrong with it."""
     if standing is None:
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
     occurred_at = received_at if item.occurred_at is None else item.occurred_at.astimezone(UTC)
@@ -241,14 +315,12 @@ def act_of(
     metadata = None if item.metadata is None else _encode_metadata(item.metadata).decode()
     if metadata is not None and len(metadata.encode()) > METADATA_BYTES_MAX:
         return invalid_field("/metadata", f"must be at most {METADATA_BYTES_MAX} bytes of JSON")
-    campaign = standing.version_at(counts_at)
-    refusal = _not_its_time(campaign, counts_at)
-    if refusal is not None:
-        return _ignored(refusal)
-    if standing.paused_at is not None:
-        return _ignored("campaign_paused")
+    # By the database's clock a version may have been made a moment after ours says that it is now.
+    campaign = standing.current if item.occurred_at is None else standing.version_at(counts_at)
+    reason = _not_its_time(campaign, counts_at) or (None if standing.paused_at is None else "campaign_paused")
     if item.evidence == "X":
-        return _ignored("machine")
+        # A machine's visit is no report of the act.
+        return _ignored(reason or "machine")
     asked = None if item.evidence is None else Grade(item.evidence)
     rule = campaign.rule_number(item.action, item.channel)
     act = Act(
@@ -257,7 +329,7 @@ def act_of(
         message_id=item.message_id,
         action=item.action,
         channel=item.channel,
-        qualifier=_qualifier(campaign, rule, item.link or "", principal.brand, occurred_at, received_at),
+        qualifier=_qualifier(_once_per(campaign, rule, standing, item.action), item.link or "", principal.brand, occurred_at),
         grade=claimed_grade(item.action, asked, principal.max_evidence),
         occurred_at=occurred_at,
         window_at=counts_at,
@@ -266,24 +338,28 @@ def act_of(
         principal=principal.api_key_id,
         metadata=metadata,
         may_wait=standing.waiting_actions,
+        was_paid_for=rule is None and item.action in standing.once_per,
     )
-    return _ignored("no_rule") if act.rule is None and not act.proved_actions() else act
+    if reason is None and act.rule is None and not act.proved_actions():
+        reason = "no_rule"
+    return act if reason is None else Unpaid(act, reason)
 
 
-def _qualifier(
-    campaign: Campaign, rule: int | None, label: str, brand: Brand, occurred_at: datetime, received_at: datetime
-) -> str:
+def _once_per(campaign: Campaign, rule: int | None, standing: Standing, action: str) -> OncePer:
+    """What an act is counted once per, also where a rule that paid for it is no more."""
+    return standing.once_per.get(action, "message") if rule is None else campaign.rules[rule].once_per
+
+
+def _qualifier(once_per: OncePer, label: str, brand: Brand, occurred_at: datetime) -> str:
     """What the rule lets count again: nothing, another link, another day."""
-    match "message" if rule is None else campaign.rules[rule].once_per:
+    match once_per:
         case "message":
             return ""
         case "link":
             return label
         case "day":
-            # However short a reporter's lateness is: the day in a key is when it happened, or a retry after midnight were
-            # paid again.
-            happened_at = window_at(occurred_at, received_at) or received_at
-            return business_date(happened_at, brand.time_zone).isoformat()
+            # However late it is reported: the day in a key is when it happened, or a retry on another day were paid again.
+            return business_date(occurred_at, brand.time_zone).isoformat()
 
 
 def _not_its_time(campaign: Campaign, at: datetime) -> Reason | None:
@@ -295,8 +371,9 @@ def _not_its_time(campaign: Campaign, at: datetime) -> Reason | None:
 def _answer(act: Act, decision: Decision | Problem) -> GrantAnswer | Problem:
     if isinstance(decision, Problem):
         return decision
-    if decision.outcome is GrantOutcome.NOTED:
-        return _ignored("no_rule")
+    reason = UNRECORDED.get(decision.outcome)
+    if reason is not None:
+        return _ignored(reason)
     outcome, reason = DECIDED[decision.outcome]
     return GrantAnswer(
         grant_id=grant_id(act.campaign.campaign_no, decision.key),

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 from litestar.datastructures import State
 
-from ledger import Event, EventName, GrantOutcome
 from service import metrics
 from service.brands.brand import Brand
 from service.customers.refused import has_refused
 from service.customers.rows import Known
-from service.grants.orders import Act, event_keys
-from service.natural_batches import NaturalBatches
+from service.grants.orders import Act
+from service.grants.replays import decided_before
 
 _reports = metrics.consent_refused.labels("report")
 
@@ -37,20 +36,5 @@ async def would_not_be_paid(state: State, brand: Brand, wanted: Sequence[tuple[A
     }
     if not doubtful:
         return set()
-    events: NaturalBatches[EventName, Event] = state.events
-    names = {
-        index: [(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)]
-        for index, (act, known) in doubtful.items()
-    }
-    found = await events.get_many({name for of_one in names.values() for name in of_one})
-    return {
-        index
-        for index, (act, _) in doubtful.items()
-        if not any(_is_decided(act, found[name]) for name in names[index] if name in found)
-    }
-
-
-def _is_decided(act: Act, event: Event) -> bool:
-    """Whether a report of the act changes nothing any more."""
-    waits = act.rule is not None and not act.campaign.rules[act.rule].pays_at_once(act.grade)
-    return waits or event.outcome is not GrantOutcome.WAITING
+    before = await decided_before(state, brand, list(doubtful.values()))
+    return {index for index, event in zip(doubtful, before, strict=True) if event is None}

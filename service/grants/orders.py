@@ -26,8 +26,9 @@ _NO_RULE = -1
 class Act(msgspec.Struct, frozen=True, gc=False):
     """Something that happened, whoever reports it, before it is known to whom.
 
-    ``rule`` is the number of the rule that pays for it, if one does, and ``qualifier`` what it lets count again. ``may_wait``
-    are the actions of the campaign of which a weak report waits for proof of a person, each with the grade that will do.
+    ``was_paid_for``: no rule pays for it, and one did. ``rule`` is the number of the rule that pays for it, if one does, and
+    ``qualifier`` what it lets count again. ``may_wait`` are the actions of the campaign of which a weak report waits for proof
+    of a person, each with the grade that will do.
     """
 
     campaign: Campaign
@@ -44,6 +45,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     principal: int
     metadata: str | None
     may_wait: Mapping[str, Grade]
+    was_paid_for: bool = False
 
     def proved_actions(self) -> list[str]:
         """The other acts on the message of which it says that a person did them."""

@@ -12,16 +12,17 @@ from datetime import datetime
 
 from litestar.datastructures import State
 
-from ledger import GrantOutcome, GrantQuote, Ledger
+from ledger import Balance, Event, GrantOutcome, GrantQuote, Ledger
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_standing
 from service.customers import actions as customers
 from service.customers.rows import Known
-from service.grants.actions import act_of
+from service.grants.actions import UNRECORDED, Unpaid, act_of, is_doubtful
 from service.grants.consent import would_not_be_paid
 from service.grants.deciding import ATTEMPTS, read_anew, still_moving
 from service.grants.orders import Act, order_of
+from service.grants.replays import decided_before
 from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, Reason
 from service.problems import Problem
 
@@ -32,37 +33,62 @@ async def quote(
     """Say what each item would earn if it alone were reported now, in order."""
     brand = principal.brand
     answers: dict[int, GrantQuoteAnswer | Problem] = {}
-    acts: list[tuple[int, Act, GrantQuoteRequest]] = []
+    acts: list[tuple[int, Act | Unpaid, GrantQuoteRequest]] = []
     for index, item in enumerate(items):
         read = await _read(state, principal, item, received_at)
-        if isinstance(read, Act):
+        if isinstance(read, Act | Unpaid):
             assert not isinstance(item, Problem)
             acts.append((index, read, item))
         else:
             answers[index] = read
     wanted: list[tuple[int, Act, Known]] = []
+    doubtful: list[tuple[int, Unpaid, Known | Problem]] = []
     people = await customers.foresee(state, brand, [item.customer for _, _, item in acts])
-    for (index, act, _), known in zip(acts, people, strict=True):
-        if isinstance(known, Problem):
+    for (index, read, _), known in zip(acts, people, strict=True):
+        if isinstance(read, Unpaid):
+            doubtful.append((index, read, known))
+        elif isinstance(known, Problem):
             answers[index] = known
         else:
-            wanted.append((index, act, known))
+            wanted.append((index, read, known))
     left_out = await would_not_be_paid(state, brand, [(act, known) for _, act, known in wanted])
     for n in left_out:
         answers[wanted[n][0]] = _ignored("consent_refused")
     wanted = [each for n, each in enumerate(wanted) if n not in left_out]
     quotes = await _quotes(state, brand, [(act, known) for _, act, known in wanted])
-    answers |= {index: _answer(act, told) for (index, act, _), told in zip(wanted, quotes, strict=True)}
+    for (index, act, known), told in zip(wanted, quotes, strict=True):
+        if act.was_paid_for:
+            doubtful.append((index, Unpaid(act, "no_rule"), known))
+        else:
+            answers[index] = _answer(act, told)
+    answers |= await _replays(state, brand, doubtful)
     return [answers[index] for index in range(len(items))]
+
+
+async def _replays(
+    state: State, brand: Brand, doubtful: Sequence[tuple[int, Unpaid, Known | Problem]]
+) -> dict[int, GrantQuoteAnswer | Problem]:
+    """What was decided before on acts that would not be decided now, or why they would not be, by index."""
+    answers: dict[int, GrantQuoteAnswer | Problem] = {index: _ignored(unpaid.reason) for index, unpaid, _ in doubtful}
+    known = [(index, unpaid.act, known) for index, unpaid, known in doubtful if not isinstance(known, Problem)]
+    before = await decided_before(state, brand, [(act, person) for _, act, person in known])
+    for (index, act, person), event in zip(known, before, strict=True):
+        if event is not None:
+            _, balance = await customers.look(state, brand, person)
+            answers[index] = _replay(act, event, balance)
+    return answers
 
 
 async def _read(
     state: State, principal: Principal, item: GrantQuoteRequest | Problem, received_at: datetime
-) -> Act | GrantQuoteAnswer | Problem:
+) -> Act | Unpaid | GrantQuoteAnswer | Problem:
     if isinstance(item, Problem):
         return item
-    standing = await campaign_standing(state, principal.brand, item.campaign)
-    read = act_of(item.as_report(), standing, principal, received_at)
+    report = item.as_report()
+    read = act_of(report, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
+    if is_doubtful(read):
+        now = await campaign_standing(state, principal.brand, item.campaign, now=True)
+        read = act_of(report, now, principal, received_at)
     if not isinstance(read, GrantAnswer):
         return read
     assert read.reason is not None
@@ -84,8 +110,9 @@ async def _quotes(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]
 
 
 def _answer(act: Act, told: GrantQuote) -> GrantQuoteAnswer:
-    if told.outcome is GrantOutcome.NOTED:
-        return _ignored("no_rule")
+    reason = UNRECORDED.get(told.outcome)
+    if reason is not None:
+        return _ignored(reason)
     outcome, reason = DECIDED[told.outcome]
     campaign = act.campaign
     covering = [(place, cap) for place, cap in enumerate(campaign.caps) if cap.covers(act.action, act.channel)]
@@ -112,6 +139,21 @@ def _answer(act: Act, told: GrantQuote) -> GrantQuoteAnswer:
         budget_left=told.budget_left,
         balance=told.balance,
         as_of=told.seq,
+    )
+
+
+def _replay(act: Act, event: Event, balance: Balance) -> GrantQuoteAnswer:
+    outcome, reason = DECIDED[event.outcome]
+    return GrantQuoteAnswer(
+        outcome=outcome,
+        reason=reason,
+        points=event.points,
+        replayed=True,
+        campaign_version=act.campaign.version,
+        caps=[],
+        budget_left=None,
+        balance=balance.spendable,
+        as_of=balance.seq,
     )
 
 

@@ -13,6 +13,7 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version, find_campaign
 from service.campaigns.rules import Campaign
+from service.campaigns.under_way import UnderWay
 from service.customers import actions as customers
 from service.customers.refused import has_refused
 from service.customers.rows import Known
@@ -29,6 +30,12 @@ _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 
 async def redecide(state: State, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
     """Decide a page of refusals anew, oldest first. Recorded first, no such act can be without its entry."""
+    under_way: UnderWay = state.under_way
+    with under_way.now:
+        return await _redecide(state, principal, campaign_id, asked)
+
+
+async def _redecide(state: State, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
     brand, ledger = principal.brand, state.ledger
     standing = await find_campaign(state.engine, brand.brand_id, campaign_id)
     if standing is None:

@@ -29,6 +29,7 @@ Reason = Literal[
     "campaign_not_started",
     "campaign_over",
     "campaign_paused",
+    "campaign_not_funded",
     "consent_refused",
     "no_rule",
     "machine",

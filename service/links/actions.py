@@ -24,6 +24,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.brands.destinations import DestinationRefused, normal_form
+from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
@@ -88,6 +89,15 @@ async def _mint(
         return item if isinstance(item, Problem) else _draft(item, brand, campaigns[item.campaign], now)
 
     drafts = await in_pieces(read, items)
+    if doubtful := {
+        item.campaign
+        for item, draft in zip(items, drafts, strict=True)
+        if isinstance(item, LinkRequest) and isinstance(draft, Problem)
+    }:
+        # Nobody is refused for what is remembered of a campaign or a brand: another process may have changed them.
+        brand = await brand_now(state.engine, brand)
+        campaigns |= {name: await campaign_by_id(state, brand, name, now=True) for name in doubtful}
+        drafts = await in_pieces(read, items)
     problems = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, Problem)}
     rows: dict[int, NewLink] = {}
     for index, row in (await _rows(state, principal, drafts, now)).items():

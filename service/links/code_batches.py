@@ -26,7 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.campaigns.queries import campaign_by_id, campaign_ids
+from service.brands.queries import brand_now
+from service.campaigns.queries import campaign_by_id, campaign_ids, find_campaign
 from service.links import screens
 from service.links.actions import allowed_destination, channel_of, end_of_life, number_destinations
 from service.links.codes import code_hash, code_of
@@ -34,7 +35,7 @@ from service.links.link_host import LinkHost
 from service.links.queries import BatchCode
 from service.links.schemas import CodeBatchRequest, CodeBatchResponse
 from service.links.screens import Screen
-from service.links.tables import batch_code, code_batch, link_revocation
+from service.links.tables import batch_code, code_batch, destination, link_revocation
 from service.problems import Problem, invalid_field
 
 _STORED_AT_ONCE = 10_000
@@ -66,8 +67,11 @@ async def make(
 ) -> tuple[CodeBatchResponse, bool]:
     """Make a batch, and say whether it is new."""
     brand, engine = principal.brand, state.engine
-    drafted = await _draft(state, principal, wanted, now)
     there = await find_batch(engine, brand.brand_id, wanted.id)
+    if there is not None and await _is_asked_for(engine, brand, wanted, there):
+        # Whatever has become of its campaign since.
+        return await describe(state, brand, there), False
+    drafted = await _draft(state, principal, wanted, now)
     if there is None:
         there = await _store(state, principal, drafted)
         if there is not None:
@@ -77,6 +81,25 @@ async def make(
     if _terms(there) != _terms(drafted):
         raise Problem("code_batch_exists", "The brand has another batch of codes of this id already.")
     return await describe(state, brand, there), False
+
+
+async def _is_asked_for(engine: AsyncEngine, brand: Brand, wanted: CodeBatchRequest, there: CodeBatch) -> bool:
+    """Whether a batch is what is asked for, as far as that is said."""
+    campaign = await find_campaign(engine, brand.brand_id, wanted.campaign)
+    return (
+        campaign is not None
+        and campaign.current.campaign_no == there.campaign_no
+        and wanted.channel in (None, there.channel)
+        and wanted.destination == await _destination(engine, there)
+        and (wanted.action, wanted.codes, wanted.pays, wanted.rotates_every_s)
+        == (there.action, there.codes, there.pays, there.rotates_every_s)
+    )
+
+
+async def _destination(engine: AsyncEngine, batch: CodeBatch) -> str | None:
+    async with engine.connect() as connection:
+        found = await connection.execute(select(destination.c.url).where(destination.c.destination_no == batch.destination_no))
+        return found.scalar_one_or_none()
 
 
 async def find_batch(engine: AsyncEngine, brand_id: int, batch_id: str) -> CodeBatch | None:
@@ -174,9 +197,9 @@ def _file(batch: CodeBatch, key: bytes, base_url: str) -> bytes:
 
 async def _draft(state: State, principal: Principal, wanted: CodeBatchRequest, now: datetime) -> CodeBatch:
     """The batch that is asked for. Raises the ``Problem`` of what is wrong with it."""
-    brand = principal.brand
+    brand = await brand_now(state.engine, principal.brand)
     host: LinkHost = state.link_host
-    campaign = await campaign_by_id(state, brand, wanted.campaign)
+    campaign = await campaign_by_id(state, brand, wanted.campaign, now=True)
     if campaign is None or campaign.ends_at <= now:
         raise invalid_field("/campaign", "the brand has no such campaign that still pays", code="unknown_campaign")
     channel = channel_of(wanted.action, wanted.channel, campaign)

@@ -81,12 +81,16 @@ async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *,
     printed, turns_ago = (code and await find_code(host, code, datetime.now(UTC))) or (None, None)
     if printed is None or printed.brand_id != principal.brand.brand_id:
         raise not_found("code")
-    if printed.revoked_at is not None:
-        raise Problem("link_revoked", "The brand has withdrawn this batch of codes.")
-    if printed.expires_at <= now:
-        raise Problem("link_expired", "The code is past its last day.")
-    if turns_ago is None:
-        raise Problem("link_expired", "The screen shows another code by now.")
+    refusal = _refusal(printed, turns_ago, now)
+    if refusal is not None:
+        # Whoever asks again is told what she got.
+        (known,) = await customers.foresee(state, principal.brand, [wanted.customer])
+        if isinstance(known, Problem):
+            raise known
+        before = await grants.decided_with_balance(state, _act(printed, known), known, principal.brand, now)
+        if before is None:
+            raise refusal
+        return before
     (known,) = await customers.resolve(
         state, principal.brand, [wanted.customer], may_attach=Scope.CUSTOMERS_WRITE in principal.scopes
     )
@@ -96,6 +100,15 @@ async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *,
     if answer is None:
         raise Problem("code_taken", "Somebody else has used this code.")
     return answer
+
+
+def _refusal(printed: BatchCode, turns_ago: int | None, now: datetime) -> Problem | None:
+    """Why a code pays nobody any more."""
+    if printed.revoked_at is not None:
+        return Problem("link_revoked", "The brand has withdrawn this batch of codes.")
+    if printed.expires_at <= now:
+        return Problem("link_expired", "The code is past its last day.")
+    return Problem("link_expired", "The screen shows another code by now.") if turns_ago is None else None
 
 
 async def look(state: State, code: str, visitor: Visitor) -> Answer:

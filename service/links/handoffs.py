@@ -92,12 +92,18 @@ async def confirm(
     if principal is None and not is_of_shop(origin or "", brand):
         raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
     age_s = (now - claim.visited_at).total_seconds()
-    if age_s >= LIFE_S:
-        raise Problem("claim_expired", f"A claim is good for {LIFE_S // 60} minutes.")
     row = await host.links.get(claim.link_id)
     if row is None or row.brand_id != brand.brand_id:
         raise not_found("claim")
-    if row.revoked_at is not None:
+    clocks: BookClocks = state.clocks
+    at = await clocks.at(brand, now)
+    if age_s >= LIFE_S or row.revoked_at is not None:
+        known = row.known or await customers.by_number(state, brand, row.customer)
+        before = await grants.decided_with_balance(state, row, known, brand, at)
+        if before is not None:
+            return before
+        if age_s >= LIFE_S:
+            raise Problem("claim_expired", f"A claim is good for {LIFE_S // 60} minutes.")
         raise Problem("link_revoked", "The link was revoked.")
     verdict = Verdict(_grade(asked, row, principal), Why.CONFIRMED_BY_SHOP)
     if verdict.grade not in (Grade.A, None):
@@ -106,8 +112,6 @@ async def confirm(
         (siblings,) = await siblings_touched(state.pool, [(message_key(row.customer, row.message_id), claim.visited_at)])
         if siblings >= SIBLINGS_OF_A_MACHINE:
             verdict = Verdict(None, Why.SIBLINGS)
-    clocks: BookClocks = state.clocks
-    at = await clocks.at(brand, now)
     touches: Touches = state.touches
     points = await _points(state, row)
     touches.note_link(Way.CONFIRM, verdict, headers, row, at=now, brand_at=at, address=address, points=points)

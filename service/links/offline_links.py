@@ -21,6 +21,7 @@ from ledger import event_key
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
+from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_standing
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
@@ -80,6 +81,9 @@ async def numbers(state: State, principal: Principal, wanted: NumbersRequest, *,
     """The numbers of customers and destinations; whom nobody knows gets one."""
     brand = principal.brand
     urls = [allowed_destination(url, brand) for url in wanted.destinations]
+    if any(isinstance(url, Problem) for url in urls):
+        brand = await brand_now(state.engine, brand)
+        urls = [allowed_destination(url, brand) for url in wanted.destinations]
     for n, url in enumerate(urls):
         if isinstance(url, Problem):
             raise invalid_field(f"/destinations/{n}", url.errors[0].detail)

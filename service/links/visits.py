@@ -252,6 +252,8 @@ _PAGES_BY_REASON: Mapping[str, Page] = {
     "campaign_not_started": Page.NOT_STARTED,
     "campaign_over": Page.OVER,
     "campaign_paused": Page.PAUSED,
+    # What has no points yet has not begun.
+    "campaign_not_funded": Page.NOT_STARTED,
 }
 
 _PROBLEMS: Mapping[Page, tuple[str, str]] = {

@@ -7,6 +7,7 @@ from litestar.datastructures import State
 
 from ledger import POINTS_MAX, Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
 from service.brands.brand import Brand
+from service.brands.queries import brand_now
 from service.customers import actions as customers
 from service.idempotency import REPLAYED, request_fingerprint
 from service.identifiers import parse_redemption_id
@@ -14,6 +15,8 @@ from service.problems import Problem, invalid_field, not_found
 from service.redemptions.schemas import CaptureRequest, QuoteRequest, QuoteResponse, RedemptionRequest, RefundRequest
 
 _ATTEMPTS = 4
+_NOBODY = 0
+"""The number that no customer has."""
 
 # How a refusal of the ledger is told; ``{balance}`` is what the customer can spend.
 _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
@@ -35,29 +38,36 @@ _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
 
 async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: str) -> RedemptionResult:
     """Set points aside, or spend them at once. The customer must be active: known by the brand's own id, or a verified name."""
-    points = _points(brand, wanted)
+    ledger: Ledger = state.ledger
+    request = request_fingerprint("authorize", wanted)
+    try:
+        brand, points = await _points_now(state, brand, wanted)
+    except Problem:
+        # What the points were worth when the same request was decided counts.
+        kept = await ledger.kept_redemption(Redeem(brand.book, Operation.AUTHORIZE, key, request))
+        if kept is None:
+            raise
+        return _decided(kept)
     known, is_active = await customers.find_active(state, brand, wanted.customer)
-    if known is None:
-        raise Problem("insufficient_balance", "Nobody has reported this customer yet, so she has no points.")
     step = Redeem(
         book=brand.book,
         operation=Operation.AUTHORIZE,
         key=key,
-        request_hash=request_fingerprint("authorize", wanted),
+        request_hash=request,
         points=points or 0,
         maximum=points is None,
         value=wanted.value,
         point_value=brand.point_value,
-        customer=known.customer,
-        generation=known.generation,
+        # Whom nobody has reported yet has no points, as nobody's number has; that too is decided, and kept under the key.
+        customer=_NOBODY if known is None else known.customer,
+        generation=0 if known is None else known.generation,
         capture=wanted.capture,
         hold_s=wanted.expires_in_s,
         order_ref=wanted.order_ref,
         store_id=wanted.store_id,
         terminal_id=wanted.terminal_id,
     )
-    ledger: Ledger = state.ledger
-    if not is_active:
+    if known is not None and not is_active:
         # What she was given while she was active is still what the same request is answered.
         kept = await ledger.kept_redemption(step)
         if kept is None:
@@ -65,7 +75,7 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
         return _decided(kept)
     for _ in range(_ATTEMPTS):
         result = await ledger.redeem(step)
-        if result.outcome is not RedemptionOutcome.MOVED:
+        if result.outcome is not RedemptionOutcome.MOVED or known is None:
             return _decided(result)
         await customers.settle_group(state, brand, known.named)
         known, is_active = await customers.find_active(state, brand, wanted.customer)
@@ -77,19 +87,20 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
 
 async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:
     """Say what a redemption would take and pay now. Nothing is set aside."""
-    points = _points(brand, wanted)
+    brand, points = await _points_now(state, brand, wanted)
     known, is_active = await customers.find_active(state, brand, wanted.customer)
     if known is not None and not is_active:
         raise _not_confirmed()
     ledger: Ledger = state.ledger
-    # Nobody has the number 0, nor points.
-    balance = await ledger.balance(brand.book, 0) if known is None else (await customers.look(state, brand, known))[1]
+    balance = await ledger.balance(brand.book, _NOBODY) if known is None else (await customers.look(state, brand, known))[1]
     taken = min(balance.spendable, POINTS_MAX) if points is None else points
     worth = brand.point_value
+    value = wanted.value if wanted.value is not None or worth is None else worth.worth(taken)
     return QuoteResponse(
         points=taken,
-        value=wanted.value if wanted.value is not None or worth is None else worth.worth(taken),
-        spendable=0 < taken <= balance.spendable,
+        value=value,
+        spendable=0 < taken <= balance.spendable and value != 0,
+        least_points=1 if worth is None else worth.least,
         balance=balance.spendable,
         balance_value=None if worth is None else worth.worth(balance.spendable),
         currency=brand.currency,
@@ -103,6 +114,15 @@ def _not_confirmed() -> Problem:
         "Nothing proves yet that it is this customer. She can redeem once she is reported with the brand's own id, or under an "
         "email, phone or device that was verified (POST /v1/identities/{identity_id}/verify).",
     )
+
+
+async def _points_now(state: State, brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> tuple[Brand, int | None]:
+    """How many points are asked for, and the brand whose points have the value that this was read by."""
+    try:
+        return brand, _points(brand, wanted)
+    except Problem:
+        brand = await brand_now(state.engine, brand)
+        return brand, _points(brand, wanted)
 
 
 def _points(brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> int | None:
@@ -145,7 +165,8 @@ async def void(state: State, brand: Brand, public_id: str) -> RedemptionResult:
         Redeem(
             book=brand.book,
             operation=Operation.VOID,
-            key=None,
+            # A redemption is voided once, so it is its own key: again, it is answered to the letter, whatever happened since.
+            key=f"redemption {public_id}",
             request_hash=request_fingerprint(f"void {public_id}", None),
             redemption=redemption_number(brand, public_id),
         ),
@@ -186,6 +207,8 @@ async def _redeem(state: State, step: Redeem) -> RedemptionResult:
 def _decided(result: RedemptionResult) -> RedemptionResult:
     if result.outcome is RedemptionOutcome.NOT_FOUND:
         raise not_found("redemption")
+    if result.outcome is RedemptionOutcome.WORTH_NOTHING:
+        raise invalid_field("/points", f"so few points are worth nothing; it takes at least {result.least}")
     if result.outcome in _REFUSALS:
         code, detail = _REFUSALS[result.outcome]
         headers = {REPLAYED: "true"} if result.replayed else {}

@@ -65,10 +65,11 @@ class QuoteRequest(Body, frozen=True):
 
 
 class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a redemption of ``points`` would pay of a purchase (``value``), and whether she can spend so many.
+    """What a redemption of ``points`` would pay of a purchase (``value``), and whether it would be taken.
 
-    ``balance`` is all that the customer can spend, worth ``balance_value``, as of ``balance_seq``. Values are in minor units of
-    ``currency``, null when the brand has not said what its points are worth.
+    It is not ``spendable`` if the customer has fewer points, or if so few are worth less than a minor unit: ``least_points``
+    are the fewest that are worth one. ``balance`` is all that the customer can spend, worth ``balance_value``, as of
+    ``balance_seq``. Values are in minor units of ``currency``, null when the brand has not said what its points are worth.
     """
 
     points: int
@@ -76,7 +77,9 @@ class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
     value: int | None
     """What they would pay of the purchase, in minor units of `currency`; null while points have no value."""
     spendable: bool
-    """Whether the customer can spend so many now."""
+    """Whether it would be taken now: the customer can spend so many, and they are worth something."""
+    least_points: int
+    """The fewest points that are worth anything: fewer are not taken. 1 while points have no value."""
     balance: int
     """All that the customer can spend now, in points."""
     balance_value: int | None

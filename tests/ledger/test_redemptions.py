@@ -629,3 +629,23 @@ STATUSES = {status for story in STORIES.values() for status in (after.answer for
 
 def test_the_stories_visit_every_status() -> None:
     assert {RedemptionStatus(status) for status in STATUSES} == set(RedemptionStatus)
+
+
+async def test_a_void_of_what_was_voided_or_timed_out_before_is_done_though_a_part_was_captured(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    await earn(ledger, book, CUSTOMER, *WALLET)
+    numbers = [(await redeemed(ledger, authorize(book, CUSTOMER, 10))).redemption for _ in range(3)]
+    for number in numbers:
+        await redeemed(ledger, capture(book, number, 4, final=False))
+    voided, timed_out, captured = numbers
+    await redeemed(ledger, void(book, voided))
+    await redeemed(ledger, capture(book, captured, 1))
+    await set_clock(owner, book, datetime(2030, 2, 2, tzinfo=UTC))
+    # Without a key nothing is kept of a void: what it answers is in the log.
+    answers = [await ledger.redeem(void(book, number)) for number in (voided, timed_out, captured)]
+    assert [(answer.outcome, answer.replayed) for answer in answers] == [
+        (RedemptionOutcome.DONE, True),
+        (RedemptionOutcome.DONE, True),
+        (RedemptionOutcome.FULLY_CAPTURED, False),
+    ]

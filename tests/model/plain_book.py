@@ -33,6 +33,7 @@ class PlainBook:
         self.issue_limit = issue_limit
         self.issued = 0
         self.budgets: defaultdict[tuple[int, bool], int] = defaultdict(int)
+        self.funded: set[int] = set()
         self.events: dict[bytes, Event] = {}
         self.proofs: dict[bytes, str] = {}
         self.wallets: defaultdict[int, Lots] = defaultdict(no_lots)
@@ -49,6 +50,7 @@ class PlainBook:
         """Another of the same contents. Events are never changed, only replaced."""
         other = copy.copy(self)
         other.budgets, other.events, other.proofs = self.budgets.copy(), self.events.copy(), self.proofs.copy()
+        other.funded = self.funded.copy()
         other.survivors, other.merged = self.survivors.copy(), self.merged.copy()
         other.parted, other.generations, other.groupings = self.parted.copy(), self.generations.copy(), self.groupings.copy()
         other.brought = copy.deepcopy(self.brought)
@@ -124,6 +126,7 @@ class PlainBook:
             outcome = FundOutcome.FUNDED
             self.issued += points
             self.budgets[campaign_no, False] += points
+            self.funded.add(campaign_no)
         return outcome, self.budgets[campaign_no, False], self.issued
 
     def merge(self, loser: int, survivor: int) -> tuple[MergeOutcome, bool, int]:

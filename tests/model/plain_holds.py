@@ -34,6 +34,7 @@ class Hold:
     refunded: int = 0
     closed: bool = False
     timed_out: bool = False
+    ended_by_capture: bool = False
 
     @property
     def status(self) -> RedemptionStatus:

@@ -35,7 +35,9 @@ class PlainLedger(PlainBook):
             else:
                 told.append(self._report(order, again=order.terms.again and is_first))
         reported = [
-            order for (order, _, _), answer in zip(batch, told, strict=True) if answer.outcome is not GrantOutcome.MOVED
+            order
+            for (order, _, _), answer in zip(batch, told, strict=True)
+            if answer.outcome not in (GrantOutcome.MOVED, GrantOutcome.NOT_FUNDED)
         ]
         for key in self._prove(reported):
             event = self.events[key]
@@ -62,6 +64,8 @@ class PlainLedger(PlainBook):
         if known and event and (order.terms.waits or not (event.waits or (again and event.refused))):
             return Told(event.outcome, event.points, True, known)
         outcome = GrantOutcome.WAITING if order.terms.waits else self._decide(order)
+        if outcome is GrantOutcome.BUDGET_EXHAUSTED and not self._was_funded(order) and not (event and event.refused):
+            return Told(GrantOutcome.NOT_FUNDED, 0, False, order.key)
         if known and event and event.outcome is outcome:
             return Told(outcome, 0, True, known)
         self._record(order.key, Event(order, order.customer, outcome))
@@ -73,6 +77,9 @@ class PlainLedger(PlainBook):
         if order.terms.points > self.budgets[order.terms.campaign_no, order.terms.unlimited]:
             return GrantOutcome.BUDGET_EXHAUSTED
         return GrantOutcome.HELD_BACK if order.terms.held_back else GrantOutcome.GRANTED
+
+    def _was_funded(self, order: GrantOrder) -> bool:
+        return order.terms.unlimited or order.terms.campaign_no in self.funded
 
     def _passes(self, order: GrantOrder, cap: CapUse) -> bool:
         if cap.period is None and order.window_at < self.now - COMPARABLE:
@@ -122,7 +129,7 @@ class PlainLedger(PlainBook):
                 known = self._known(keys)
                 if self._decided_in_the_past(order.customer, once):
                     continue
-                if known and self.events[known].waits:
+                if known and self.events[known].waits and self._was_funded(self.events[known].order):
                     waiting = self.events[known].now_of(order.customer)
                     self._record(known, Event(waiting, order.customer, self._decide(waiting)))
                     decided.append(known)
@@ -192,13 +199,14 @@ class PlainLedger(PlainBook):
         hold.captured += points
         if final or points == held:
             self._release(hold, self.today)
+            hold.ended_by_capture = True
         return RedemptionOutcome.DONE
 
     def void(self, number: int) -> tuple[RedemptionOutcome, bool]:
         """Give back what is held; the flag says that it had been done."""
         hold = self.holds[number]
         if hold.closed:
-            return (RedemptionOutcome.FULLY_CAPTURED, False) if hold.captured else (RedemptionOutcome.DONE, True)
+            return (RedemptionOutcome.FULLY_CAPTURED, False) if hold.ended_by_capture else (RedemptionOutcome.DONE, True)
         self._release(hold, self.today)
         return RedemptionOutcome.DONE, False
 

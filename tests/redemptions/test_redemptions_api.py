@@ -295,3 +295,40 @@ async def test_fifty_refunds_at_once_never_exceed_what_was_captured(shop: httpx.
     answers = await asyncio.gather(*(act(shop, redemption, "refund", f"r-{n}", points=7) for n in range(50)))
     assert sum(answer.status_code == 201 for answer in answers) == 60 // 7
     assert (await shop.get(f"/v1/redemptions/{redemption}")).json()["refunded"] == 56
+
+
+async def test_the_same_step_again_is_answered_as_the_first_whatever_happened_since(shop: httpx.AsyncClient, api: Api) -> None:
+    unknown = await authorize(shop, "nobody", customer={"id": "c-2"})
+    first = await authorize(shop, "a-1", points=20)
+    redemption = first.json()["redemption_id"]
+    captured = await act(shop, redemption, "capture", "c-1", points=5, final=False)
+    voided = await act(shop, redemption, "void", "v-1")
+    refunded = await act(shop, redemption, "refund", "r-1", points=2)
+    assert [answer.status_code for answer in (unknown, first, captured, voided, refunded)] == [402, 201, 201, 201, 201]
+    await act(shop, redemption, "refund", "r-2")
+    report = {"campaign": "autumn", "message_id": "n", "customer": {"id": "c-2"}, "action": "click", "channel": "email"}
+    (await api.client("messaging").post("/v1/grants", json=report)).raise_for_status()
+    (await api.client("admin").post("/v1/customers/c-2/merge", json={"from": {"id": "c-1"}})).raise_for_status()
+
+    for again, before in (
+        (await authorize(shop, "nobody", customer={"id": "c-2"}), unknown),
+        (await authorize(shop, "a-1", points=20), first),
+        (await act(shop, redemption, "capture", "c-1", points=5, final=False), captured),
+        (await act(shop, redemption, "void", "v-1"), voided),
+        (await shop.post(f"/v1/redemptions/{redemption}/void", json={}), voided),
+        (await act(shop, redemption, "refund", "r-1", points=2), refunded),
+    ):
+        said, was = again.json(), before.json()
+        said.pop("request_id", None)
+        was.pop("request_id", None)
+        assert (again.status_code, said) == (402 if before is unknown else 200, was)
+        assert again.headers["idempotency-replayed"] == "true"
+
+
+async def test_what_a_capture_ended_is_not_voided_however_often_it_is_asked(shop: httpx.AsyncClient) -> None:
+    redemption = (await authorize(shop)).json()["redemption_id"]
+    await act(shop, redemption, "capture", "c-1", points=5)
+    for _ in range(2):
+        refused = await act(shop, redemption, "void", "v-1")
+        assert (refused.status_code, refused.json()["code"]) == (409, "fully_captured")
+        await act(shop, redemption, "refund", "r-1")

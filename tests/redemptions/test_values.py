@@ -54,7 +54,7 @@ WORTH = [  # points are minor units; asked; taken, pays
     ((100, 50), {"points": "max"}, 100, 50),
     ((100, 50), {"value": 30}, 60, 30),
     ((3, 1), {"points": 5}, 5, 1),
-    ((3, 1), {"points": 2}, 2, 0),
+    ((3, 1), {"points": 3}, 3, 1),
     ((3, 1), {"value": 7}, 21, 7),
     ((3, 2), {"value": 7}, 11, 7),
     ((1, 5), {"points": 4}, 4, 20),
@@ -181,3 +181,51 @@ async def test_the_log_commits_to_the_value_also_when_the_database_computed_it(
         details = [row["order_ref"], row["value"], row["store_id"], row["terminal_id"]]
         text = json.dumps(details, separators=(",", ":"), ensure_ascii=False)
         assert hashlib.sha256(row["salt"] + text.encode()).digest() == row["details_hash"]
+
+
+WORTH_NOTHING = [  # points are minor units; asked; the fewest points that are worth something
+    ((3, 1), {"points": 2}, 3),
+    ((3, 1), {"points": 1, "capture": True}, 3),
+    ((1_000, 7), {"points": 99}, 143),
+    ((1_000, 7), {"points": "max"}, 143),
+]
+
+
+@pytest.mark.parametrize(("worth", "asked", "least"), WORTH_NOTHING)
+async def test_points_are_not_taken_for_nothing(
+    shop: httpx.AsyncClient, api: Api, worth: tuple[int, int], asked: dict[str, Any], least: int
+) -> None:
+    await set_worth(api, *worth)
+    quoted = await quote(shop, points=asked["points"])
+    assert (quoted["value"], quoted["spendable"], quoted["least_points"]) == (0, False, least)
+    refused = await redeem(shop, "a", **asked)
+    (error,) = refused.json()["errors"]
+    assert (refused.status_code, error["pointer"], error["code"]) == (422, "/points", "invalid_field")
+    assert error["detail"].endswith(f"at least {least}")
+    assert (await shop.get("/v1/customers/c-1/balance")).json()["balance"] == EARNED
+    # It was not decided, so with other points it may be asked under the same key.
+    await set_worth(api, 1, 1)
+    assert (await redeem(shop, "a", points=least if least < EARNED else 1)).status_code == 201
+
+
+async def test_the_last_capture_takes_at_least_what_is_worth_something(shop: httpx.AsyncClient, api: Api) -> None:
+    await set_worth(api, 3, 1)
+    held = (await redeem(shop, "a", points=61)).json()["redemption_id"]
+    refused = await act(shop, held, "capture", "c-1", points=3)
+    assert (refused.status_code, refused.json()["errors"][0]["detail"][-10:]) == (422, "at least 4")
+    first = (await act(shop, held, "capture", "c-2", points=1, final=False)).json()
+    assert (first["status"], first["captured_value"]) == ("partially_captured", 0)
+    refused = await act(shop, held, "capture", "c-1", points=2)
+    assert (refused.status_code, refused.json()["errors"][0]["detail"][-10:]) == (422, "at least 3")
+    last = (await act(shop, held, "capture", "c-1", points=3)).json()
+    assert (last["status"], last["captured"], last["captured_value"]) == ("captured", 4, 1)
+
+
+async def test_what_was_decided_at_another_value_is_answered_again(shop: httpx.AsyncClient, api: Api) -> None:
+    await set_worth(api, 1, 1)
+    by_value = await redeem(shop, "by value", value=10)
+    by_points = await redeem(shop, "by points", points=2)
+    await set_worth(api, 1_000_000_000, 1)
+    for key, asked, first in (("by value", {"value": 10}, by_value), ("by points", {"points": 2}, by_points)):
+        again = await redeem(shop, key, **asked)
+        assert (again.status_code, again.content) == (200, first.content)

@@ -1,5 +1,6 @@
 -- Decides an event that waits, now that a person is proved: by its own terms, those of the report that began to wait.
--- Returns its outcome (see GrantOutcome), or NULL if it does not wait. The head is locked by the caller; p_customer is who has the
+-- Returns its outcome (see GrantOutcome), or NULL if it does not wait, or goes on waiting: its campaign was never given any points, so
+-- nothing can be decided yet. The head is locked by the caller; p_customer is who has the
 -- event's customer's points now.
 --
 -- The terms are JSON: points, class, expires_on, unlimited, held, occurred_at (microseconds since 2000-01-01), hash (of the details,
@@ -36,6 +37,14 @@ BEGIN
     v_class := v_terms ->> 'class';
     v_budget := ledger.account_id_v1(
         ledger.account_owner_v1(2, p_campaign_no), CASE WHEN (v_terms ->> 'unlimited')::boolean THEN 6 ELSE 5 END << 4, 'infinity');
+
+    IF NOT (v_terms ->> 'unlimited')::boolean AND NOT EXISTS (
+        SELECT
+        FROM ledger.account
+        WHERE account.book_id = p_head.book_id AND account.id = v_budget AND account.credits > 0
+    ) THEN
+        RETURN NULL;
+    END IF;
 
     v_outcome := CASE
         WHEN ledger.passes_a_cap_v1(p_head, p_campaign_no, p_customer, v_event.window_at, v_points, v_terms -> 'caps') THEN 2

@@ -107,6 +107,7 @@ DECLARE
     c_moved    CONSTANT smallint := 5;
     c_held     CONSTANT smallint := 6;
     c_noted    CONSTANT smallint := 8;
+    c_unfunded CONSTANT smallint := 9;
     c_ranks    CONSTANT smallint[] := '[0:7]={0,3,2,2,1,0,3,2}';  -- by outcome: paid, or held back, before refused before waiting
     c_day      CONSTANT bigint := 86400000000;
     -- A day and the three that a report may be late, and an hour for reports that are on their way.
@@ -148,6 +149,7 @@ DECLARE
     v_use_points    bigint[];
     v_budget_left   bigint[];
     v_budget_had    bigint[];
+    v_budget_given  boolean[];  -- whether it was ever given points, or is unlimited
 
     -- By cap of the last day: its latest grant; by grant: when, how many points, and the one before it of the same cap.
     v_any_recent    CONSTANT boolean := cardinality(p_tally_items) > 0;
@@ -306,12 +308,14 @@ BEGIN
     ) AS found ON true;
 
     -- 4. What the budgets have left, and how much of the limits is used.
-    SELECT array_agg(
-        CASE ledger.account_kind_v1(budget.id)
-            WHEN 5 THEN coalesce(account.credits - account.debits, 0)
-            ELSE c_unlimited
-        END ORDER BY budget.ix)
-    INTO v_budget_left
+    SELECT
+        array_agg(
+            CASE ledger.account_kind_v1(budget.id)
+                WHEN 5 THEN coalesce(account.credits - account.debits, 0)
+                ELSE c_unlimited
+            END ORDER BY budget.ix),
+        array_agg(ledger.account_kind_v1(budget.id) <> 5 OR coalesce(account.credits > 0, false) ORDER BY budget.ix)
+    INTO v_budget_left, v_budget_given
     FROM unnest(p_budget_books, p_budgets) WITH ORDINALITY AS budget (book, id, ix)
     LEFT JOIN ledger.account ON account.book_id = p_book_ids[budget.book] AND account.id = budget.id;
 
@@ -446,6 +450,14 @@ BEGIN
             END IF;
             IF v_decision <> c_cap AND v_budget_left[v_budget] < v_paid THEN
                 v_decision := c_budget;
+                -- Nothing could ever have been paid. That is no decision on the act: it is paid when the campaign can pay. What was
+                -- refused before by such a campaign stays so.
+                IF NOT v_budget_given[v_budget] AND v_state[v_event] NOT IN (c_cap, c_budget) THEN
+                    v_outcome[v_item] := c_unfunded;
+                    v_points[v_item] := 0;
+                    v_seq[v_item] := v_seqs[v_book];
+                    CONTINUE;
+                END IF;
             END IF;
         END IF;
 
@@ -712,7 +724,7 @@ BEGIN
                 SELECT
                     unnest(p_proof_items) AS item, unnest(p_proof_keys) AS key, generate_series(1, cardinality(p_proof_items)) AS n
             ) AS strong
-            WHERE p_proof_items[strong.n - 1] IS DISTINCT FROM strong.item AND v_outcome[strong.item] <> c_moved
+            WHERE p_proof_items[strong.n - 1] IS DISTINCT FROM strong.item AND v_outcome[strong.item] NOT IN (c_moved, c_unfunded)
         ) AS left_by
         WHERE p_kind_grades[left_by.kind] <= 'B'
         ORDER BY book_id, campaign_no, key, p_kind_grades[left_by.kind]
@@ -758,7 +770,7 @@ BEGIN
                     AND event.key = strong.key
                 LIMIT 1
             ) AS known
-            WHERE v_outcome[strong.item] <> c_moved
+            WHERE v_outcome[strong.item] NOT IN (c_moved, c_unfunded)
                 AND (strong.other = 0 OR (known.outcome <> c_waiting AND ledger.were_one_v1(
                     p_book_ids[p_kind_books[p_kind_ix[strong.item]]], p_wallet_customers[p_wallet_ix[strong.item]], strong.other,
                     known.seq, known.place)))

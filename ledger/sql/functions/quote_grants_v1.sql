@@ -26,18 +26,19 @@ DECLARE
     c_waiting  CONSTANT smallint := 4;
     c_moved    CONSTANT smallint := 5;
     c_noted    CONSTANT smallint := 8;
+    c_unfunded CONSTANT smallint := 9;
 BEGIN
     RETURN QUERY
     SELECT
         decided.outcome,
         CASE
-            WHEN decided.outcome IN (c_moved, c_noted) THEN 0
+            WHEN decided.outcome IN (c_moved, c_noted, c_unfunded) THEN 0
             WHEN step.is_final THEN known.points
             WHEN decided.outcome IN (1, 6) THEN due.points
             ELSE 0
         END,
         -- Decided anew, and refused as before, is what was decided.
-        decided.outcome NOT IN (c_moved, c_noted)
+        decided.outcome NOT IN (c_moved, c_noted, c_unfunded)
             AND (step.is_decided OR coalesce(known.outcome IN (c_cap, c_budget) AND known.outcome = decided.outcome, false)),
         shown.counted::text,
         budget.points_left,
@@ -118,13 +119,17 @@ BEGIN
             head.book_id, item.campaign_no, item.customer, item.at, clock.at, item.points, listed.item -> 'caps'
         ) AS counts
     ) AS shown
+    LEFT JOIN LATERAL (
+        SELECT account.credits, account.credits - account.debits AS points_left
+        FROM ledger.account
+        WHERE account.book_id = head.book_id
+            AND account.id = ledger.account_id_v1(ledger.account_owner_v1(2, item.campaign_no), 5 << 4, 'infinity')
+        LIMIT 1
+    ) AS funds ON true
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN due.unlimited THEN NULL ELSE coalesce((
-            SELECT account.credits - account.debits
-            FROM ledger.account
-            WHERE account.book_id = head.book_id
-                AND account.id = ledger.account_id_v1(ledger.account_owner_v1(2, item.campaign_no), 5 << 4, 'infinity')
-        ), 0) END AS points_left
+        SELECT
+            CASE WHEN due.unlimited THEN NULL ELSE coalesce(funds.points_left, 0) END AS points_left,
+            due.unlimited OR coalesce(funds.credits > 0, false) AS was_given
         OFFSET 0
     ) AS budget
     CROSS JOIN LATERAL (
@@ -133,7 +138,7 @@ BEGIN
                 OR coalesce(state.generation, 0) <> (listed.item ->> 'generation')::bigint THEN c_moved
             WHEN item.points = 0 THEN c_noted
             WHEN step.is_final THEN known.outcome
-            WHEN item.waits AND NOT step.is_proved THEN c_waiting
+            WHEN item.waits AND NOT (step.is_proved AND budget.was_given) THEN c_waiting
             WHEN CASE WHEN step.has_own_terms THEN (
                 SELECT coalesce(bool_or(counts.passes), false)
                 FROM ledger.cap_counts_v1(
@@ -141,6 +146,7 @@ BEGIN
                     ledger.microseconds_v1(known.window_at), clock.at, due.points, due.caps
                 ) AS counts
             ) ELSE shown.passes END THEN c_cap
+            WHEN NOT budget.was_given AND coalesce(known.outcome NOT IN (c_cap, c_budget), true) THEN c_unfunded
             WHEN budget.points_left < due.points THEN c_budget
             WHEN due.held THEN 6::smallint
             ELSE 1::smallint

@@ -14,8 +14,11 @@
 --                The value kept is the one given, or what the points are worth, rounded down; the details' hash is over it:
 --                SHA-256 of what comes before it, its digits (or null), what comes after
 --     capture    of what is held, soonest to expire first; 0 is all. The rest is given back unless the capture is not final
---     void       gives back what is held. Again: the same answer, and nothing to do
+--     void       gives back what is held. Again, whatever was captured before and refunded since: nothing to do
 --     refund     of what was spent, latest to expire first; 0 is all
+--
+-- Points are not taken for nothing: neither an authorization whose points are worth less than a minor unit, nor a capture that ends
+-- a redemption with so few captured. That is answered with the fewest that will do, and not kept: it may be right tomorrow.
 --
 -- Points go back to the lots they came from, or, where such a lot is dead, to one that lasts the book's grace from today.
 --
@@ -76,6 +79,7 @@ DECLARE
     c_spent_less   CONSTANT smallint := 8;
     c_insufficient CONSTANT smallint := 9;
     c_done         CONSTANT smallint := 10;
+    c_worthless    CONSTANT smallint := 11;
 
     c_authorizing  CONSTANT smallint := 6;  -- verbs
     c_capturing    CONSTANT smallint := 7;
@@ -184,7 +188,7 @@ BEGIN
                 item.ix, item.operation, item.key, item.redemption,
                 kept.outcome AS kept_outcome, kept.request_hash AS kept_request, kept.answer AS kept_answer,
                 CASE WHEN item.operation = c_authorize THEN item.customer ELSE begun.customer END AS customer,
-                begun.place AS begun_place, begun.deadline, begun.closed_at,
+                begun.place AS begun_place, begun.deadline, begun.closed_at, begun.value,
                 state.place, state.points, state.lot_until, state.hold_until,
                 item.operation = c_authorize AND CASE
                     WHEN state.place IS NULL THEN coalesce(item.generation > 0, false)
@@ -192,7 +196,7 @@ BEGIN
                 END AS moved,
                 coalesce(state.lot_until < v_today OR state.hold_until <= v_clock, false) AS is_due,
                 accounts.ids, accounts.last_days, accounts.points_left,
-                accounts.spendable, accounts.held, accounts.captured, accounts.refunded
+                accounts.spendable, accounts.authorized, accounts.held, accounts.captured, accounts.refunded
             FROM (
                 SELECT
                     unnest(p_operations[v_from:v_from + c_round_max - 1]) AS operation,
@@ -211,7 +215,7 @@ BEGIN
                 LIMIT 1
             ) AS kept ON true
             LEFT JOIN LATERAL (
-                SELECT redemption.ctid AS place, redemption.customer, redemption.deadline, redemption.closed_at
+                SELECT redemption.ctid AS place, redemption.customer, redemption.deadline, redemption.closed_at, redemption.value
                 FROM ledger.redemption
                 WHERE redemption.book_id = p_book_id
                     AND redemption.id BETWEEN item.redemption AND item.redemption
@@ -234,6 +238,7 @@ BEGIN
                     array_agg(account.expires_on ORDER BY account.expires_on, account.id) AS last_days,
                     array_agg(account.credits - account.debits ORDER BY account.expires_on, account.id) AS points_left,
                     coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = 1), 0)::bigint AS spendable,
+                    coalesce(sum(account.credits) FILTER (WHERE account.kind = 3), 0)::bigint AS authorized,
                     coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = 3), 0)::bigint AS held,
                     coalesce(sum(account.credits) FILTER (WHERE account.kind = 4), 0)::bigint AS captured,
                     coalesce(sum(account.debits) FILTER (WHERE account.kind = 4), 0)::bigint AS refunded
@@ -297,15 +302,21 @@ BEGIN
                             WHEN -1 THEN least(v_step.spendable, c_points_max)
                             ELSE p_points[v_step.ix]
                         END;
-                        IF v_missing = 0 OR v_missing > v_step.spendable THEN
+                        v_worth := coalesce(
+                            p_values[v_step.ix], v_missing * p_value_units[v_step.ix] / p_value_points[v_step.ix]);
+                        IF v_missing > 0 AND v_worth = 0 THEN
+                            v_outcome := c_worthless;
+                            v_wallet := NULL;  -- so that the answer is not kept
+                            v_answer := jsonb_build_object(
+                                'balance', v_step.spendable,
+                                'least', (p_value_points[v_step.ix] + p_value_units[v_step.ix] - 1) / p_value_units[v_step.ix]);
+                        ELSIF v_missing = 0 OR v_missing > v_step.spendable THEN
                             v_outcome := c_insufficient;
                             v_answer := jsonb_build_object('balance', v_step.spendable);
                         ELSE
                             v_outcome := c_done;
                             v_redemption := v_seq + 1;
                             v_deadline := v_clock + make_interval(secs => p_hold_s[v_step.ix]);
-                            v_worth := coalesce(
-                                p_values[v_step.ix], v_missing * p_value_units[v_step.ix] / p_value_points[v_step.ix]);
                             v_hash := sha256(
                                 p_befores[v_step.ix] || convert_to(coalesce(v_worth::text, 'null'), 'UTF8')
                                 || p_afters[v_step.ix]);
@@ -356,6 +367,16 @@ BEGIN
                             END;
                         ELSIF v_missing > v_step.held THEN
                             v_outcome := c_held_less;
+                        ELSIF p_finals[v_step.ix] AND v_step.value > 0
+                            -- What is captured is worth value * captured / authorized, rounded down; so written it has no product.
+                            AND v_step.captured + v_missing < (v_step.authorized + v_step.value - 1) / v_step.value
+                        THEN
+                            v_outcome := c_worthless;
+                            v_wallet := NULL;
+                            v_redemption := NULL;
+                            v_answer := jsonb_build_object(
+                                'balance', v_spendable,
+                                'least', (v_step.authorized + v_step.value - 1) / v_step.value - v_step.captured);
                         ELSE
                             v_outcome := c_done;
                             v_hash := p_step_hashes[v_step.ix];
@@ -381,8 +402,9 @@ BEGIN
 
                     WHEN c_void THEN
                         v_redemption := v_step.redemption;
-                        v_replayed := v_step.closed_at IS NOT NULL AND v_step.captured = 0;
                         v_closes := v_step.closed_at IS NULL;
+                        v_replayed := NOT v_closes
+                            AND (v_step.captured = 0 OR ledger.was_released_v1(p_book_id, v_step.redemption));
                         v_rest := CASE WHEN v_closes THEN v_step.held ELSE 0 END;
                         v_outcome := CASE WHEN v_closes OR v_replayed THEN c_done ELSE c_captured END;
 

@@ -1,0 +1,32 @@
+-- Whether a redemption that is closed was ended by a void or its deadline, rather than by the last capture: then the log has a release
+-- that is a transaction of its own, and not a part of a capture's. Locks nothing.
+
+CREATE OR REPLACE FUNCTION ledger.was_released_v1(p_book_id integer, p_redemption bigint) RETURNS boolean
+LANGUAGE sql STABLE
+AS $function$
+    SELECT EXISTS (
+        SELECT
+        FROM (
+            -- Hers, and those of whose it was before, as redemptions_v1 has them. Each by the index of customers.
+            SELECT redemption.customer
+            FROM ledger.redemption
+            WHERE redemption.book_id = p_book_id AND redemption.id = p_redemption
+            UNION
+            SELECT merged.customer
+            FROM ledger.redemption
+            JOIN ledger.customer_state AS merged
+                ON merged.book_id = redemption.book_id AND merged.moved_to = redemption.customer
+            WHERE redemption.book_id = p_book_id AND redemption.id = p_redemption
+            UNION
+            SELECT unnest(ARRAY[begun.customer, spell.survivor])
+            FROM ledger.transfer AS begun
+            LEFT JOIN ledger.spell ON spell.book_id = begun.book_id AND spell.customer = begun.customer
+            WHERE begun.book_id = p_book_id AND begun.seq = p_redemption
+        ) AS member
+        JOIN ledger.transfer
+            ON transfer.book_id = p_book_id AND transfer.customer = member.customer AND transfer.seq > p_redemption
+        WHERE transfer.verb = 8
+            AND transfer.transaction_id IS NULL
+            AND substring(transfer.debit FROM 1 FOR 11) = ledger.account_owner_v1(3, p_redemption)
+    )
+$function$;

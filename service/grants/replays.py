@@ -1,0 +1,67 @@
+"""What was decided on acts before, by whomever they were reported.
+
+It is looked up before anything is answered that would not be recorded: a grant that was decided answers as it did, whether its
+campaign is paused by now, or over, or pays for something else. Only such an act costs the look-up that this takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar.datastructures import State
+
+from ledger import Event, EventName, GrantOutcome, Ledger
+from service.brands.brand import Brand
+from service.customers.rows import Known
+from service.grants.orders import Act, event_keys, past_event_keys
+from service.grants.schemas import DECIDED, GrantAnswer
+from service.identifiers import grant_id
+from service.natural_batches import NaturalBatches
+
+_PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
+
+
+async def decided_before(state: State, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[Event | None]:
+    """The event of each act, in order, if there is one that its report would change nothing of."""
+    events: NaturalBatches[EventName, Event] = state.events
+    names = [[(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)] for act, known in acts]
+    found = await events.get_many({name for of_one in names for name in of_one})
+    return [
+        await _that_counts(state, brand, act, known, [found[name] for name in of_one if name in found])
+        for (act, known), of_one in zip(acts, names, strict=True)
+    ]
+
+
+async def _that_counts(state: State, brand: Brand, act: Act, known: Known, there: list[Event]) -> Event | None:
+    """Of what a customer has under several numbers, what the ledger would count: see ``post_grants_v1``."""
+    if known.past:
+        ledger: Ledger = state.ledger
+        past = past_event_keys(act, known)
+        there = [*there, *await ledger.past_events(brand.book, act.campaign.campaign_no, known.customer, past)]
+    final = [event for event in there if event.outcome is not GrantOutcome.WAITING or _changes_nothing(act)]
+    return min(final, key=_rank, default=None)
+
+
+def _changes_nothing(act: Act) -> bool:
+    """Whether a report of the act leaves one waiting that waits."""
+    return act.rule is None or not act.campaign.rules[act.rule].pays_at_once(act.grade)
+
+
+def _rank(event: Event) -> tuple[int, int]:
+    if event.outcome in _PAID:
+        return 0, event.seq
+    return (2 if event.outcome is GrantOutcome.WAITING else 1), event.seq
+
+
+def replay_of(event: Event) -> GrantAnswer:
+    """How the event is answered again; without what the customer can spend."""
+    outcome, reason = DECIDED[event.outcome]
+    return GrantAnswer(
+        grant_id=grant_id(event.campaign_no, event.key),
+        outcome=outcome,
+        reason=reason,
+        points=event.points,
+        balance=None,
+        balance_seq=None,
+        replayed=True,
+    )
