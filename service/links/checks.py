@@ -1,0 +1,132 @@
+"""Checks: what we think of a link, told to the brand that signed or minted it. A customer is told nothing; nothing is stored.
+
+A link that is honoured is described; of one that is not, the first thing that is wrong is named by a pointer into the token:
+``/header/kid``, ``/claims/exp``, ``/signature``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar.datastructures import State
+
+from service.auth.principal import Principal
+from service.brands.brand import Brand
+from service.campaigns.queries import campaign_of_link, campaign_version
+from service.identifiers import customer_id
+from service.links import minting_keys, offline_links, offline_tokens
+from service.links.actions import NewLink
+from service.links.codes import code_hash, normal_code
+from service.links.link_host import LinkHost
+from service.links.link_tokens import LinkKind, LinkRefusal, LinkRefused, trimmed
+from service.links.link_tokens import verify as verify_ours
+from service.links.offline_tokens import key_named_by, kid_of
+from service.links.queries import LinkRow
+from service.links.schemas import LinkCheck, LinkState, public_link_id
+from service.problems import FieldError, Problem, invalid_field, not_found
+
+
+async def check(state: State, principal: Principal, text: str, *, now: datetime) -> LinkCheck | Problem:
+    """What became of a link: a URL, a token or a short code. ``now`` is by the brand's clock."""
+    host: LinkHost = state.link_host
+    brand = principal.brand
+    subject = trimmed(urlsplit(text).path.rpartition("/")[2])
+    hosts = {host.host, host.host_of(brand)}
+    try:
+        if (code := normal_code(subject)) is not None:
+            return await _minted(state, brand, await host.link_ids.get(code_hash(code)), now)
+        if (key_no := key_named_by(subject)) is not None:
+            return await _signed_by_the_brand(state, brand, subject, key_no, hosts, now)
+        return await _minted(state, brand, _id_in(subject, host, hosts, brand), now)
+    except Problem as problem:
+        return problem
+
+
+def _id_in(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> bytes:
+    """The id of the link that a token of ours is for, also when it has expired."""
+    refusal = LinkRefusal.FORGED
+    for kind in LinkKind:
+        try:
+            return verify_ours(token, host.keys, hosts=hosts, now=0, brand=brand.code, kind=kind).link_id
+        except LinkRefused as refused:
+            refusal = refused.refusal if refused.refusal is not LinkRefusal.FORGED else refusal
+    if refusal is LinkRefusal.FOREIGN:
+        raise not_found("link")
+    raise invalid_field("/signature", "is not of this service, or something in the link was changed or cut off")
+
+
+async def _minted(state: State, brand: Brand, link_id: bytes | None, now: datetime) -> LinkCheck:
+    host: LinkHost = state.link_host
+    row = None if link_id is None else await host.links.get(link_id)
+    if row is None or row.brand_id != brand.brand_id:
+        raise not_found("link")
+    return await _described(state, row, row, row.destination, None, now)
+
+
+async def _signed_by_the_brand(
+    state: State, brand: Brand, token: str, key_no: int, hosts: set[str], now: datetime
+) -> LinkCheck:
+    host: LinkHost = state.link_host
+    key = await minting_keys.find(state.engine, key_no)
+    if key is None or key.brand_id != brand.brand_id:
+        raise invalid_field("/header/kid", "names no key that the brand has registered")
+    try:
+        claims = offline_tokens.claims_in(offline_tokens.payload_of(token, key.key_no, key.public_key))
+    except LinkRefused:
+        raise invalid_field(
+            "/signature", "is not of the key that the header names, or the header is not as it must be"
+        ) from None
+    except Problem as problem:
+        raise _in_claims(problem) from None
+    if (wrong := offline_links.wrong_with(claims, key, brand, hosts, now)) is not None:
+        raise _in_claims(wrong)
+    row = await offline_links.draft(state, brand, key, claims)
+    if isinstance(row, Problem):
+        raise _in_claims(row)
+    stored = await host.links.get(row.link_id)
+    destination = await offline_links.destination_url(state.engine, row.destination_no)
+    signed_by = kid_of(key.key_no)
+    checked = await _described(state, row, stored, destination, signed_by, now)
+    return checked if key.revoked_at is None else msgspec.structs.replace(checked, state="revoked")
+
+
+async def _described(
+    state: State, row: LinkRow | NewLink, stored: LinkRow | None, destination: str | None, signed_by: str | None, now: datetime
+) -> LinkCheck:
+    campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
+    standing = await campaign_of_link(state, row.campaign_no)
+    rule = None if campaign is None else campaign.rule_for(row.action, row.channel)
+    return LinkCheck(
+        state=_state_of(row, stored, now),
+        link_id=public_link_id(row.link_id),
+        kind=row.kind,
+        mode=row.mode,
+        campaign="" if campaign is None else campaign.id,
+        campaign_version=row.campaign_version,
+        customer=customer_id(row.customer),
+        message_id=row.message_id,
+        action=row.action,
+        channel=row.channel,
+        destination=destination,
+        points=0 if rule is None else rule.points,
+        campaign_paused=standing is not None and standing.paused_at is not None,
+        signed_by=signed_by,
+        minted_at=row.minted_at,
+        sent_at=row.sent_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _state_of(row: LinkRow | NewLink, stored: LinkRow | None, now: datetime) -> LinkState:
+    if stored is not None and stored.revoked_at is not None:
+        return "revoked"
+    return "expired" if row.expires_at <= now else "good"
+
+
+def _in_claims(problem: Problem) -> Problem:
+    """The same problem, said of the claims of a token."""
+    errors = [FieldError(f"/claims{error.pointer}", error.code, error.detail) for error in problem.errors]
+    detail = "; ".join(f"{error.pointer}: {error.detail}" for error in errors)
+    return Problem(problem.code, detail or problem.detail, errors=errors)
