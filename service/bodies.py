@@ -8,10 +8,11 @@ How strict that is, ``strict_json`` says.
 
 from __future__ import annotations
 
-import json
+import asyncio
+import itertools
+import re
 import typing
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast
 
@@ -22,13 +23,23 @@ from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
-from service.limits import SINGLE_BYTES_MAX
+from service.json_text import (
+    escaped,
+    key_given_twice,
+    shown,
+    spans_of_array,
+    with_texts_mended,
+)
+from service.limits import JSON_BATCH_VALUES_MAX, SINGLE_BYTES_MAX
+from service.packed import unpack
 from service.pieces import in_pieces
 from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, invalid_field, not_found
-from service.strict_json import decode_body, escaped, load_loosely, shown
+from service.strict_json import decode_body, not_json, refuse_other_encodings
 
 BATCH_ITEMS_MAX = 10_000
+LONG_BATCH_BYTES = 1024 * 1024
+"""In a longer batch, items are weighed: a few long ones are as much work as many others."""
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -72,16 +83,20 @@ class Batch(Generic[T]):
     member: ClassVar[str | None] = None
     items_max: ClassVar[int] = BATCH_ITEMS_MAX
 
-    def __init__(self, raws: Sequence[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T]) -> None:
+    def __init__(self, raws: Sequence[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T], length: int) -> None:
+        """``length`` is that of all of it, in bytes."""
         self._raws = raws
         self._decoder = decoder
+        self._bytes = length
 
     def __len__(self) -> int:
         return len(self._raws)
 
     async def items(self, start: int = 0, end: int | None = None) -> list[T | Problem]:
         """Decode the items, or those from ``start`` up to ``end``."""
-        return await in_pieces(partial(decode_item, decoder=self._decoder), self._raws[start:end])
+        raws = self._raws[start:end]
+        is_long = self._bytes > LONG_BATCH_BYTES
+        return await in_pieces(partial(decode_item, decoder=self._decoder), raws, bytes_of=_bytes_of if is_long else None)
 
     @classmethod
     def item_type(cls) -> type[Any]:
@@ -92,56 +107,75 @@ class Batch(Generic[T]):
         raise TypeError(f"{cls.__name__} does not say Batch[...]")
 
 
+def _bytes_of(raw: bytes | msgspec.Raw) -> int:
+    return memoryview(raw).nbytes
+
+
 def decode_item(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T | Problem:
     """Decode one item of a batch; what is wrong with it is returned."""
+    text = bytes(raw)
+    if len(text) > SINGLE_BYTES_MAX:
+        return Problem("too_large", f"One item is at most {SINGLE_BYTES_MAX} bytes.")
     try:
-        return decode_body(bytes(raw), decoder)
+        return decode_body(text, decoder)
     except Problem as problem:
         return problem
 
 
-_array = msgspec.json.Decoder(list[msgspec.Raw])
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# Written by some programs in front of every UTF-8 text, as Unicode allows and JSON does not.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE = re.compile(rb"(?:\s|\xef\xbb\xbf)*+([^\n]+)")
 
 
 def decode_batch(raw: bytes, media_type: str, batch: type[Batch[T]], decoder: msgspec.json.Decoder[T]) -> Batch[T]:
     """Split a batch into items, which are decoded when they are asked for."""
     if media_type == NDJSON:
-        # Only a line feed ends a line; an empty last line is the end, other empty lines are skipped.
-        items: Sequence[bytes | msgspec.Raw] = [line for line in raw.split(b"\n") if line.strip()]
+        # Only a line feed ends a line; empty lines are skipped.
+        lines = itertools.islice(_LINE.finditer(raw), batch.items_max + 1)
+        items: Sequence[bytes | msgspec.Raw] = [line[1] for line in lines]
     else:
-        items = _items_of_array(raw, batch.member)
+        items = _items_of_array(raw.removeprefix(_BYTE_ORDER_MARK), batch)
     pointer = f"/{batch.member}" if batch.member else ""
     if not items:
         raise invalid_field(pointer, "must have at least 1 item")
     if len(items) > batch.items_max:
-        raise invalid_field(pointer, f"must have at most {batch.items_max} items, has {len(items)}")
-    return batch(items, decoder)
+        raise invalid_field(pointer, f"must have at most {batch.items_max} items")
+    return batch(items, decoder, len(raw))
 
 
-def _items_of_array(raw: bytes, member: str | None) -> Sequence[bytes | msgspec.Raw]:
+def _items_of_array(raw: bytes, batch: type[Batch[Any]]) -> Sequence[bytes | msgspec.Raw]:
+    if raw.count(b",") > JSON_BATCH_VALUES_MAX:
+        raise Problem("malformed_body", f"The batch has more than {JSON_BATCH_VALUES_MAX:,} values.")
     try:
-        array = raw if member is None else _member(raw, member)
-        try:
-            return _array.decode(array)
-        except msgspec.ValidationError:
-            raise invalid_field(f"/{member}" if member else "", "must be an array of items") from None
+        return spans_of_array(_member(raw, batch.member) if batch.member else raw, items_max=batch.items_max)
+    except msgspec.ValidationError:
+        refuse_other_encodings(raw)
+        raise invalid_field(f"/{batch.member}" if batch.member else "", "must be an array of items") from None
     except RecursionError:
         raise Problem("malformed_body", "The JSON is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # One text that cannot be kept spoils the array for the decoder; it must not spoil the other items.
-        loose = load_loosely(raw)
-        if member is not None and isinstance(loose, dict):
-            loose = cast("dict[str, Any]", loose).get(member)
-        if isinstance(loose, list):
-            return [json.dumps(item).encode() for item in cast("list[Any]", loose)]
-        raise Problem("malformed_body", f"The body is not JSON: {shown(str(error))}.") from None
+        raise not_json(raw, error) from None
 
 
-def _member(raw: bytes, member: str) -> msgspec.Raw:
-    """Return the only field of an object."""
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BEFORE_MEMBER = re.compile(rb'[ \t\r\n]*+\{[ \t\r\n]*+"(?:[^"\\]++|\\.)*+"[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+_SPACE = b" \t\r\n"
+
+
+def _members(raw: bytes) -> dict[str, msgspec.Raw]:
     try:
-        whole = _object.decode(raw)
+        return _object.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, msgspec.ValidationError):
+            raise
+        # Of the same length, and JSON where only a text in it is broken.
+        return _object.decode(with_texts_mended(raw))
+
+
+def _member(raw: bytes, member: str) -> bytes:
+    """Return the only field of an object as it is written."""
+    try:
+        whole = _members(raw)
     except msgspec.ValidationError:
         raise invalid_field("", f"must be an object with the field {member}") from None
     for name in whole:
@@ -149,7 +183,12 @@ def _member(raw: bytes, member: str) -> msgspec.Raw:
             raise invalid_field(f"/{escaped(shown(name))}", "is not a field of this request", code="unknown_field")
     if member not in whole:
         raise invalid_field(f"/{member}", "is required")
-    return whole[member]
+    end = len(raw.rstrip(_SPACE).removesuffix(b"}").rstrip(_SPACE))
+    start = end - len(bytes(whole[member]))
+    # The last one of its name is what was found; if it is the only one, nothing else is in front of it.
+    if _BEFORE_MEMBER.fullmatch(raw, 0, start) is None:
+        raise key_given_twice("", member)
+    return raw[start:end]
 
 
 class BodyRequest(Request[Any, Any, Any]):
@@ -163,25 +202,16 @@ class BodyRequest(Request[Any, Any, Any]):
             # The client went away while sending; nobody reads this answer.
             raise Problem("malformed_body", "The body was cut short.") from None
         if self.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-            raw = self._unpacked(raw)
+            raw = await self._unpacked(raw)
         # The framework calls a decoder only for what is truthy; an empty body must be refused, not passed over.
         return raw or b" "
 
-    def _unpacked(self, raw: bytes) -> bytes:
+    async def _unpacked(self, raw: bytes) -> bytes:
         encoding = self.headers["content-encoding"].strip().lower()
         if encoding != "gzip":
             raise Problem("unsupported_media_type", f"Content-Encoding must be gzip or absent, not {shown(encoding)}.")
         bytes_max = self.route_handler.resolve_request_max_body_size() or SINGLE_BYTES_MAX
-        unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            unpacked = unzip.decompress(raw, bytes_max + 1)
-        except zlib.error:
-            raise Problem("malformed_body", "The body is not gzip.") from None
-        if len(unpacked) > bytes_max:
-            raise Problem("too_large", f"The body unpacks to more than {bytes_max} bytes.")
-        if not unzip.eof or unzip.unused_data:
-            raise Problem("malformed_body", "The gzip body is cut short or followed by other data.")
-        return unpacked
+        return await asyncio.to_thread(unpack, raw, bytes_max=bytes_max)
 
 
 async def refuse_unkeepable_address(request: Request[Any, Any, Any]) -> None:
@@ -218,7 +248,30 @@ def decoder_of(declared: Any) -> msgspec.json.Decoder[Any]:
 
 def decode_struct(value: bytes, declared: type[T]) -> T:
     """Decode a JSON body into the struct that a route declares."""
+    value = value.removeprefix(_BYTE_ORDER_MARK)
     return decode_body(value if value.strip() else _empty_body(declared), decoder_of(declared))
+
+
+async def read_struct(request: Request[Any, Any, Any], declared: type[T]) -> T:
+    """Read the body of a route that has something to look at before it declares one."""
+    return _struct_of(await request.body(), declared, request)
+
+
+def _struct_of(value: bytes, declared: type[T], connection: ASGIConnection[Any, Any, Any, Any]) -> T:
+    _refuse_other_types(value, connection, taken={JSON})
+    return decode_struct(value, declared)
+
+
+def _refuse_other_types(value: bytes, connection: ASGIConnection[Any, Any, Any, Any], *, taken: Collection[str]) -> str:
+    """Return the media type of a body. Who sends nothing need not say what it is."""
+    is_unsaid = not value.strip() and "content-type" not in connection.headers
+    media_type = JSON if is_unsaid else media_type_of(connection)
+    if media_type not in taken:
+        raise Problem(
+            "unsupported_media_type",
+            f"Content-Type must be {' or '.join(sorted(taken))}, not {shown(media_type) or 'empty'}.",
+        )
+    return media_type
 
 
 class StrictBody(AbstractDTO[Any]):
@@ -229,21 +282,10 @@ class StrictBody(AbstractDTO[Any]):
         connection = cast("ASGIConnection[Any, Any, Any, Any]", self.asgi_connection)  # pyright: ignore[reportUnknownMemberType]
         declared: Any = connection.route_handler.parsed_data_field.annotation
         batch = _batch_of(declared)
-        if batch is None and not value.strip() and "content-type" not in connection.headers:
-            # Nothing was sent (a void, say), so there is nothing to name the type of.
-            return decode_struct(value, declared)
-        is_empty = not value.strip()
-        # Who sends nothing need not say what it is.
-        media_type = JSON if is_empty and "content-type" not in connection.headers else media_type_of(connection)
-        taken = {JSON, NDJSON} if batch is not None and batch.member is None else {JSON}
-        if media_type not in taken:
-            raise Problem(
-                "unsupported_media_type",
-                f"Content-Type must be {' or '.join(sorted(taken))}, not {shown(media_type) or 'empty'}.",
-            )
-        if batch is not None:
-            return decode_batch(value, media_type, batch, decoder_of(batch.item_type()))
-        return decode_struct(value, declared)
+        if batch is None:
+            return _struct_of(value, declared, connection)
+        media_type = _refuse_other_types(value, connection, taken={JSON, NDJSON} if batch.member is None else {JSON})
+        return decode_batch(value, media_type, batch, decoder_of(batch.item_type()))
 
     @classmethod
     def is_supported_model_type_field(cls, field_definition: FieldDefinition) -> bool:

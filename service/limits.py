@@ -25,6 +25,10 @@ JSON_MEMBERS_MAX = 1_000
 """So many members in one object."""
 JSON_KEY_CHARACTERS_MAX = 256
 """So many characters in the name of a member."""
+JSON_VALUES_MAX = 100_000
+"""So many values in a body, or in one item of a batch."""
+JSON_BATCH_VALUES_MAX = 1_000_000
+"""So many values in a batch as a whole."""
 
 
 class Kind(enum.Enum):

@@ -29,6 +29,8 @@ PIECE = 50
 """So many items at once: half a millisecond or so of each step of a report."""
 PIECE_ALONE = 200
 """The same while nobody asks for anything small: who comes first then waits a millisecond or two."""
+PIECE_BYTES = 128 * 1024
+"""So much of what is long: a millisecond or so to read."""
 EXPECTED_S = 1.0
 """For so long after a small request another is expected soon."""
 
@@ -122,16 +124,29 @@ def _is_large(scope: Any) -> bool:
     )
 
 
-async def in_pieces(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Do the work on each of ``items``, in order, and return what came of it."""
+async def in_pieces(work: Callable[[T], R], items: Iterable[T], *, bytes_of: Callable[[T], int] | None = None) -> list[R]:
+    """Do the work on each of ``items``, in order, and return what came of it.
+
+    ``bytes_of`` is given where items may be long: then a piece is fewer of them.
+    """
     whole = items if isinstance(items, Sequence) else list(items)
-    if len(whole) <= PIECE:
+    if len(whole) <= PIECE and bytes_of is None:
         return list(map(work, whole))
     done: list[R] = []
     while len(done) < len(whole):
         await turn()
-        done += map(work, whole[len(done) : len(done) + piece()])
+        part = whole[len(done) : len(done) + piece()]
+        done += map(work, part if bytes_of is None else _light(part, bytes_of))
     return done
+
+
+def _light(part: Sequence[T], bytes_of: Callable[[T], int]) -> Sequence[T]:
+    """The first of ``part``: at least one, and as many as are not long together."""
+    taken = 1
+    length = bytes_of(part[0])
+    while taken < len(part) and (length := length + bytes_of(part[taken])) <= PIECE_BYTES:
+        taken += 1
+    return part[:taken]
 
 
 class Room:

@@ -45,7 +45,9 @@ class CodeSpec(msgspec.Struct, frozen=True):
 
 CODES: dict[str, CodeSpec] = {
     "malformed_body": CodeSpec(
-        400, "Malformed body", "The body is not JSON (or NDJSON), is cut short, or is nested too deeply."
+        400,
+        "Malformed body",
+        "The body is not JSON (or NDJSON) in UTF-8, is cut short, has a key twice, or is beyond the bounds of JSON.",
     ),
     "malformed_request": CodeSpec(400, "Malformed request", "The request line or a header cannot be read."),
     "idempotency_key_required": CodeSpec(

@@ -1,26 +1,34 @@
 """JSON as we take it, and what is said of the rest.
 
-UTF-8, no NUL and no lone surrogates in any text, no field we do not know, a whole number is written as one (``1``, not ``1.0``
-or ``true``). What is not JSON is ``malformed_body``; what is JSON and wrong names its field with a JSON pointer.
+UTF-8, each key once, no NUL and no lone surrogates in any text, no field we do not know, a whole number is written as one
+(``1``, not ``1.0`` or ``true``). What is not JSON, or beyond the bounds of ``json_text``, is ``malformed_body``; what is JSON
+and wrong names its field with a JSON pointer, and all that is missing or unknown besides.
 """
 
 from __future__ import annotations
 
-import json
+import functools
 import re
+import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 
+from service.json_text import escaped, first_said_of, is_told_once, read_whole, refuse_beyond_bounds, shown, unkeepable
 from service.plain_words import in_plain_words
-from service.problems import Problem, invalid_field
-
-_SHOWN_MAX = 100
+from service.problems import FieldError, Problem, invalid_field
 
 T = TypeVar("T")
+
+LONG_BYTES = 32 * 1024
+"""A longer text is counted before anything is made of it."""
+FIELDS_TOLD_MAX = 20
+"""So many fields that are missing or unknown are told at once."""
 
 _PATH = r"(?: - at `(?:key in )?(?P<path>\$[^`]*)`)?$"
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*?)`" + _PATH, re.DOTALL)
@@ -34,34 +42,130 @@ _SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode one struct. Raises the ``Problem`` that names what is wrong."""
+    if len(raw) > LONG_BYTES:
+        refuse_beyond_bounds(raw)
     has_escapes = b"\\u" in raw
-    suspect = has_escapes and _SUSPECT_ESCAPE.search(raw) is not None
     try:
         value = decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise _problem_of_validation(str(error)) from None
+        raise _problem_of_validation(str(error), decoder.type, read_whole(raw)) from None
     except RecursionError:
-        raise Problem("malformed_body", "The JSON is nested too deeply.") from None
+        raise _problem_of_depth(raw) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _refuse_unkeepable_text(raw)
-        raise Problem("malformed_body", f"The body is not JSON: {shown(str(error))}.") from None
-    if suspect:
-        _refuse_unkeepable_text(raw)
+        _refuse_unkeepable(read_whole(raw))
+        raise not_json(raw, error) from None
+    is_suspect = has_escapes and _SUSPECT_ESCAPE.search(raw) is not None
+    if is_suspect or not is_told_once(raw, value, decoder.type):
+        _refuse_unkeepable(read_whole(raw))
+    if has_escapes or b'"0001-' in raw or b'"9999-' in raw:
+        _refuse_times_beyond_the_calendar(value)
     # An ASCII text has as many bytes as characters, which the decoder has counted.
     if (has_escapes or not raw.isascii()) and (check := _text_check(decoder.type)) is not None:
         check(value, "")
     return value
 
 
-def _problem_of_validation(message: str) -> Problem:
+def _refuse_times_beyond_the_calendar(value: Any) -> None:
+    """Refuse a time whose zone puts it, in UTC, before the year 1 or behind 9999."""
+    plain = msgspec.to_builtins(value, builtin_types=(datetime,))
+    if found := first_said_of(plain, _beyond_the_calendar):
+        raise invalid_field(*found)
+
+
+def _beyond_the_calendar(value: Any) -> str | None:
+    if not isinstance(value, datetime):
+        return None
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return "must lie in the years 1 to 9999 of UTC"
+    return None
+
+
+def not_json(raw: bytes, error: Exception) -> Problem:
+    """The problem with a body that is no JSON in UTF-8."""
+    refuse_other_encodings(raw)
+    return Problem("malformed_body", f"The body is not JSON: {shown(str(error))}.")
+
+
+def refuse_other_encodings(raw: bytes) -> None:
+    """Say so of a body in another encoding of Unicode, whose first character has a byte of zeros or is a mark of order."""
+    if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in raw[:4]:
+        raise Problem("malformed_body", "The body looks like UTF-16 or UTF-32. Send JSON in UTF-8.")
+
+
+def _problem_of_depth(raw: bytes) -> Problem:
+    read_whole(raw)
+    return Problem("malformed_body", "The JSON is nested too deeply.")
+
+
+def _refuse_unkeepable(whole: Any) -> None:
+    """Say which text has a NUL, a lone surrogate or broken UTF-8, which the decoder stops at or passes over."""
+    if found := first_said_of(whole, unkeepable):
+        raise invalid_field(*found)
+
+
+def _problem_of_validation(message: str, declared: Any, whole: Any) -> Problem:
+    first = _error_of_validation(message)
+    misplaced = islice(_misplaced(declared, whole, ""), FIELDS_TOLD_MAX)
+    errors = [first, *(other for other in misplaced if other.pointer != first.pointer)]
+    return Problem(first.code, "; ".join(f"{each.pointer or 'the body'}: {each.detail}" for each in errors), errors=errors)
+
+
+def _error_of_validation(message: str) -> FieldError:
     if unknown := _UNKNOWN.match(message):
-        pointer = f"{_pointer(unknown['path'])}/{escaped(shown(unknown['field']))}"
-        return invalid_field(pointer, "is not a field of this request", code="unknown_field")
+        return _is_unknown(f"{_pointer(unknown['path'])}/{escaped(shown(unknown['field']))}")
     if missing := _MISSING.match(message):
-        return invalid_field(f"{_pointer(missing['path'])}/{escaped(missing['field'])}", "is required")
+        return _is_missing(f"{_pointer(missing['path'])}/{escaped(missing['field'])}")
     other = _OTHER.match(message)
     path, says = (other["path"], other["says"]) if other else (None, message)
-    return invalid_field(_pointer(path), in_plain_words(shown(says)))
+    return FieldError(_pointer(path), "invalid_field", in_plain_words(shown(says)))
+
+
+def _is_unknown(pointer: str) -> FieldError:
+    return FieldError(pointer, "unknown_field", "is not a field of this request")
+
+
+def _is_missing(pointer: str) -> FieldError:
+    return FieldError(pointer, "invalid_field", "is required")
+
+
+def _misplaced(declared: Any, value: Any, pointer: str) -> Iterator[FieldError]:
+    """The fields that are missing, or that no struct knows, wherever ``value`` has an object that stands for one."""
+    origin = typing.get_origin(declared)
+    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
+        if isinstance(value, dict):
+            yield from _misplaced_in(declared, cast("dict[str, Any]", value), pointer)
+    elif origin is Annotated:
+        yield from _misplaced(typing.get_args(declared)[0], value, pointer)
+    elif origin in {typing.Union, types.UnionType}:
+        structs = [each for each in typing.get_args(declared) if each is not type(None)]
+        if len(structs) == 1:
+            yield from _misplaced(structs[0], value, pointer)
+    elif origin is list and isinstance(value, list):
+        (member,) = typing.get_args(declared)
+        for index, inner in enumerate(cast("list[Any]", value)):
+            yield from _misplaced(member, inner, f"{pointer}/{index}")
+
+
+def _misplaced_in(struct: type[msgspec.Struct], value: dict[str, Any], pointer: str) -> Iterator[FieldError]:
+    fields = _fields(struct)
+    if struct.__struct_config__.forbid_unknown_fields:
+        for name in value:
+            if name not in fields:
+                yield _is_unknown(f"{pointer}/{escaped(shown(name)).encode(errors='replace').decode()}")
+    for name, (is_required, hint) in fields.items():
+        if name in value:
+            yield from _misplaced(hint, value[name], f"{pointer}/{escaped(name)}")
+        elif is_required:
+            yield _is_missing(f"{pointer}/{escaped(name)}")
+
+
+@functools.cache
+def _fields(struct: type[msgspec.Struct]) -> dict[str, tuple[bool, Any]]:
+    """What a struct knows by the names on the wire: whether it is required, and its type."""
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return {field.encode_name: (field.required, hints[field.name]) for field in msgspec.structs.fields(struct)}
 
 
 def _pointer(path: str | None) -> str:
@@ -70,54 +174,6 @@ def _pointer(path: str | None) -> str:
     for name, index in _STEP.findall((path or "$").partition("[...]")[0]):
         pointer += "/" + (escaped(name) if name else index)
     return pointer
-
-
-def escaped(name: str) -> str:
-    """Return a name as it is written in a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def shown(text: str) -> str:
-    """Return what is repeated of a text that somebody sent."""
-    return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
-
-
-def _refuse_unkeepable_text(raw: bytes) -> None:
-    """Find the NUL, lone surrogate or broken UTF-8 that stopped the decoder, and say in which field it is."""
-    loose = load_loosely(raw)
-    for pointer, detail in _unkeepable(loose, ""):
-        raise invalid_field(pointer, detail)
-
-
-def load_loosely(raw: bytes) -> Any:
-    """Read JSON whose texts may be broken, which then hold lone surrogates; None when it is not JSON at all."""
-    try:
-        return json.loads(raw.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _unkeepable(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    match value:
-        case str():
-            if "\0" in value:
-                yield pointer, "must not contain a NUL character"
-            elif _has_surrogates(value):
-                yield pointer, "must be valid Unicode: it has half of a surrogate pair or bytes that are not UTF-8"
-        case dict():
-            for key, inner in cast("dict[str, Any]", value).items():
-                if "\0" in key or _has_surrogates(key):
-                    yield pointer, "has a field whose name is not valid Unicode or contains a NUL character"
-                yield from _unkeepable(inner, f"{pointer}/{escaped(key)}")
-        case list():
-            for index, inner in enumerate(cast("list[Any]", value)):
-                yield from _unkeepable(inner, f"{pointer}/{index}")
-        case _:
-            pass
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 # msgspec counts characters; what we store is counted in bytes. A type's check is made once: None when there is none to make.

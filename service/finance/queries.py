@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from ledger import Book, Cut, Ledger
 from service.campaigns.queries import campaign_ids
 from service.problems import invalid_field, not_found
+
+_SEQ = re.compile("[0-9]{1,19}")
 
 __all__ = ["campaign_ids", "find_cut"]
 
@@ -13,7 +17,7 @@ async def find_cut(ledger: Ledger, book: Book, wanted: str | None) -> Cut:
     """The cut that ``wanted`` names: a name, a ``seq``, or None for the head now. Raises the problem of naming none."""
     if wanted is None:
         return await ledger.head(book)
-    if not wanted.isdecimal():
+    if not _SEQ.fullmatch(wanted):
         return await ledger.cut_named(book, wanted) or _no_such_cut()
     head = await ledger.head(book)
     seq = int(wanted)

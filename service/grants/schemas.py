@@ -46,6 +46,9 @@ DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
 """What the ledger decides, as the wire says it."""
 
 
+MetadataName = Annotated[str, msgspec.Meta(max_length=256)]
+
+
 class GrantRequest(Body, frozen=True):
     """One thing a customer did with one message."""
 
@@ -66,8 +69,10 @@ class GrantRequest(Body, frozen=True):
     """Which link of the message, where a rule pays once per link."""
     evidence: Literal["A", "B", "C", "D", "X"] | None = None
     """How sure it is that a person acted. It can lower what the API key may claim, never raise it; X is a machine."""
-    metadata: Annotated[dict[str, str | int | float | bool | None], msgspec.Meta(max_length=32)] | None = None
-    """What else you want to keep of it: beside the books, and erasable. At most 32 members and 2,048 bytes of JSON."""
+    metadata: Annotated[dict[MetadataName, str | int | float | bool | None], msgspec.Meta(max_length=32)] | None = None
+    """What else you want to keep of it: beside the books, and erasable.
+
+    At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON."""
     ref: Identifier | None = None
     """Your own mark, echoed in the answer."""
 

@@ -61,6 +61,9 @@ WHERE batch_code.code_hash = $1 AND batch_code.customer = $2
 """
 
 
+_FORM_FIELDS_MAX = 100
+
+
 class _Act(msgspec.Struct, frozen=True):
     """A code in a customer's hands, as grants know a link."""
 
@@ -179,8 +182,16 @@ async def _form(receive: Receive) -> dict[str, str]:
             return {}
         body += message["body"]
         if not message["more_body"]:
-            return dict(parse_qsl(body.decode("latin-1")))
+            return _fields_of(body)
     return {}
+
+
+def _fields_of(body: bytes) -> dict[str, str]:
+    """What a form says; nothing where it cannot be read, because a letter that is lost makes another address."""
+    try:
+        return dict(parse_qsl(body.decode("ascii"), max_num_fields=_FORM_FIELDS_MAX, errors="strict"))
+    except ValueError:
+        return {}
 
 
 class _Found(msgspec.Struct, frozen=True):

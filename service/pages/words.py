@@ -11,6 +11,7 @@ marks that Unicode has for it (UAX #9), so that the punctuation beside it stays 
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 import typing
 import unicodedata
@@ -86,6 +87,9 @@ class Words(msgspec.Struct, frozen=True):
         return f"{_ISOLATE}{text}{_END_OF_ISOLATE}" if runs_the_other_way else text
 
 
+_WEIGHT = re.compile(r"[0-9](?:\.[0-9]{0,3})?")
+
+
 @functools.cache
 def words_of(language: Language) -> Words:
     """The words of ``language``."""
@@ -117,6 +121,6 @@ def best_language(accepted: str) -> Language:
         name, _, parameters = entry.strip().partition(";")
         language = _BY_NAME.get(name.lower().partition("-")[0])
         weight = parameters.strip().removeprefix("q=") if parameters else "1"
-        if language is not None and weight.replace(".", "", 1).isdigit():
+        if language is not None and _WEIGHT.fullmatch(weight):
             liked.append((-float(weight), language))
     return min(liked, key=lambda each: each[0])[1] if liked else DEFAULT

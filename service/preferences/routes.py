@@ -9,11 +9,12 @@ import msgspec
 from litestar import HttpMethod, Request, Response, get, post, put, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath
 
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.bodies import read_struct
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
 from service.limits import FORM_BYTES_MAX
@@ -62,14 +63,12 @@ async def show_preferences(token: FromPath[str], state: State, request: Request[
 
 
 @put("/preferences/{token:str}", request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
-async def put_preferences(
-    token: FromPath[str], data: JSONBody[PreferencesRequest], state: State, request: Request[Any, Any, Any]
-) -> Response[Any]:
+async def put_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
     """Take down what a customer chooses, for pages that the brand makes itself."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
-        earned = await actions.answer(state, page, data)
+        earned = await actions.answer(state, page, await read_struct(request, PreferencesRequest))
         return PreferencesAnswer(await actions.read(state, page), earned)
 
     return await answered(request, show, as_json=True)
@@ -78,12 +77,11 @@ async def put_preferences(
 @post("/preferences/{token:str}", status_code=200, request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
 async def post_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
     """Take down what the form says, and go on to a page that says so and has no token in its address."""
-    body = await request.body()
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
         preferences = await actions.read(state, page)
-        form = read_form(body, preferences)
+        form = read_form(await request.body(), preferences)
         if form is None or not is_pressed_on_our_page(headers):
             return preferences_page(page.brand, preferences, is_from_elsewhere=True)
         return _thank(state, page, await actions.answer(state, page, form), now)

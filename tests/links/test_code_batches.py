@@ -126,6 +126,13 @@ async def test_of_many_at_once_one_is_paid(links: Links, codes: list[str]) -> No
     assert sum([await links.balance(f"C-{n}") for n in range(20)]) == 25
 
 
+async def test_an_address_with_letters_that_cannot_be_read_is_nobodys(links: Links, codes: list[str]) -> None:
+    for content in (b"email=m%FCller@mail.example", b"email=m\xfcller@mail.example", b"&" * 200 + b"email=ada@mail.example"):
+        headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
+        answer = await links.api.client(None).post(f"/{codes[0]}", content=content, headers=headers, follow_redirects=True)
+        assert (answer.status_code, 'aria-invalid="true"' in answer.text) == (422, True)
+
+
 async def test_whoever_has_the_pack_enters_her_email(links: Links, codes: list[str]) -> None:
     client = links.api.client(None)
     for path in (f"/{codes[0]}", f"/{codes[0].lower()}", f"/r/{codes[0]}"):

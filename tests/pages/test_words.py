@@ -10,6 +10,7 @@ import pytest
 
 from service.brands.brand import Language
 from service.pages.words import LANGUAGES, best_language, words_of
+from tests.steps import steps
 
 ENGLISH = words_of("en")
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -120,7 +121,15 @@ def test_a_name_is_no_template() -> None:
         ("tlh", "en"),
         ("de;q=nan,es;q=0.1", "es"),
         (";;,,q=1", "en"),
+        ("de;q=\u00b2,es;q=0.1", "es"),
+        ("de;q=" + "9" * 5_000 + ",es;q=0.1", "es"),
     ],
 )
 def test_the_language_that_a_browser_likes_best(accepted: str, language: Language) -> None:
     assert best_language(accepted) == language
+
+
+def test_twice_the_header_is_at_most_twice_the_work() -> None:
+    assert steps(lambda n: best_language("de;q=0.5," * n), 8_000) <= 2.1 * steps(
+        lambda n: best_language("de;q=0.5," * n), 4_000
+    )

@@ -247,6 +247,10 @@ async def test_the_page_opens_to_its_own_token_alone(known: Api) -> None:
         ):
             assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert (await known.client().post(path, content=form([]), headers=FORM)).status_code == status
+        # The token is looked at before anything is read of what came along.
+        for method, content in (("PUT", b"{" * 1_000), ("POST", b"\xff" * 1_000)):
+            sent = await known.client().request(method, path, content=content, headers=JSON | {"Content-Encoding": "x"})
+            assert sent.status_code == status
     assert (await read(known))["answered_at"] is None
     nobody = await known.client("storefront").get("/v1/customers/C-404/preferences")
     assert nobody.status_code == 404

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncGenerator
+import random
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ import pytest
 from litestar import Litestar, post
 from litestar.params import JSONBody
 
-from service import problems
+from service import json_text, problems, strict_json
 from service.bodies import (
     Batch,
     Body,
@@ -23,10 +24,23 @@ from service.bodies import (
     Points,
     Slug,
     StrictBody,
+    decode_batch,
+    decode_item,
     refuse_unkeepable_address,
 )
-from service.limits import BATCH_BYTES_MAX, SINGLE_BYTES_MAX
+from service.json_text import is_told_once
+from service.limits import (
+    BATCH_BYTES_MAX,
+    JSON_BATCH_VALUES_MAX,
+    JSON_DEPTH_MAX,
+    JSON_KEY_CHARACTERS_MAX,
+    JSON_MEMBERS_MAX,
+    JSON_VALUES_MAX,
+    SINGLE_BYTES_MAX,
+)
+from service.packed import GZIP_MEMBERS_MAX, unpack
 from service.problems import Problem
+from tests.steps import steps
 
 
 class Customer(Body, frozen=True):
@@ -67,6 +81,10 @@ async def take_capture(data: JSONBody[Capture]) -> dict[str, Any]:
     return msgspec.to_builtins(data)
 
 
+def strict_json_of(body: bytes) -> Order | Problem:
+    return decode_item(body, msgspec.json.Decoder(Order))
+
+
 async def _shown(batch: Batch[Order]) -> list[str]:
     return [f"{item.code} {item.errors[0].pointer if item.errors else ''}" if isinstance(item, Problem) else "taken"
             for item in await batch.items()]  # fmt: skip
@@ -102,6 +120,9 @@ async def client() -> AsyncGenerator[httpx.AsyncClient]:
 
 JSON = {"content-type": "application/json"}
 GOOD = b'{"points": 1, "customer": {"id": "a"}}'
+TWICE = b'{"points": 1, "customer": {"id": "a"}, "points": 2}'
+BROKEN = b'{"points": 1, "customer": {"id": "\xff], \\ud800"}}'
+MARK = b"\xef\xbb\xbf"
 
 
 async def send(client: httpx.AsyncClient, body: bytes, path: str = "/one", headers: Any = JSON) -> httpx.Response:
@@ -113,7 +134,7 @@ def with_member(name: str, value: str) -> bytes:
 
 
 WRONG_FIELDS: list[tuple[bytes, str, str]] = [
-    (b"{}", "/points", "is required"),
+    (b'{"customer": {}}', "/points", "is required"),
     (b'{"points": 1}', "/customer", "is required"),
     (b'{"points": 0, "customer": {}}', "/points", "must be at least 1"),
     (b'{"points": -1, "customer": {}}', "/points", "must be at least 1"),
@@ -143,11 +164,13 @@ WRONG_FIELDS: list[tuple[bytes, str, str]] = [
      "has a field whose name is not valid Unicode or contains a NUL character"),
     (with_member("metadata", '{"a": 1}'), "/metadata", "must be of type str, not int"),
     (with_member("at", '"2026-11-22T10:00:00"'), "/at", "must say its zone, as in 2026-11-22T09:30:00Z"),
+    (with_member("at", '"0001-01-01T00:00:00+14:00"'), "/at", "must lie in the years 1 to 9999 of UTC"),
+    (with_member("at", '"9999-12-31T23:59:59-12:00"'), "/at", "must lie in the years 1 to 9999 of UTC"),
+    (with_member("at", '"\\u0039999-12-31T23:59:59-12:00"'), "/at", "must lie in the years 1 to 9999 of UTC"),
     (with_member("at", '"yesterday"'), "/at", "must be a time such as 2026-11-22T09:30:00Z"),
     (with_member("action", '"Open"'), "/action", "must match ^[a-z][a-z0-9_.]{0,31}$"),
     (b"[]", "", "must be of type object, not array"),
     (b"null", "", "must be of type object, not null"),
-    (b"[" * 100_000, "", "must be of type object, not array"),
 ]  # fmt: skip
 
 
@@ -177,7 +200,7 @@ UNKNOWN = [
     (b'{"points": 1, "customer": {}, "pionts": 2}', "/pionts"),
     (b'{"points": 1, "customer": {"x": 1}}', "/customer/x"),
     (b'{"points": 1, "customer": {}, "a/b~c": 1}', "/a~1b~0c"),
-    (b'{"points": 1, "customer": {}, "x": ' + b"[" * 100_000, "/x"),
+    (b'{"points": 1, "customer": {}, "x": ' + b"[" * (JSON_DEPTH_MAX - 1), "/x"),
 ]
 
 
@@ -195,7 +218,6 @@ NOT_JSON = [
     b"{",
     b'{"points": 1',
     GOOD + b" x",
-    b"\xef\xbb\xbf" + GOOD,
     b"points=1",
     b"NaN",
     b"\xff\xfe",
@@ -207,10 +229,6 @@ NOT_JSON = [
 @pytest.mark.parametrize("body", NOT_JSON)
 async def test_what_is_not_json_is_malformed(client: httpx.AsyncClient, body: bytes) -> None:
     answer = await send(client, body)
-    if answer.status_code == 422:
-        # Deep nesting may already be wrong at its first level, which then is what is said.
-        assert body.count(b"{") > 1000
-        return
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
 
 
@@ -259,6 +277,19 @@ ENCODINGS = [
     (GOOD, "gzip", 400, "malformed_body"),
     (gzip.compress(GOOD)[:-9], "gzip", 400, "malformed_body"),
     (gzip.compress(GOOD) + b"more", "gzip", 400, "malformed_body"),
+    (gzip.compress(GOOD) + b"\0" * 8, "gzip", 400, "malformed_body"),
+    (gzip.compress(GOOD[:9]) + gzip.compress(GOOD[9:]), "gzip", 201, None),
+    (b"".join(gzip.compress(GOOD[n : n + 1]) for n in range(len(GOOD))), "gzip", 201, None),
+    (gzip.compress(GOOD[:9]) + gzip.compress(GOOD[9:])[:-9], "gzip", 400, "malformed_body"),
+    (gzip.compress(GOOD) + gzip.compress(b"") * GZIP_MEMBERS_MAX, "gzip", 400, "malformed_body"),
+    (gzip.compress(b" " * 500_000) * 3, "gzip", 413, "too_large"),
+    (
+        gzip.compress(random.Random(1).randbytes(200_000).hex().encode() + b" " * 100) + gzip.compress(GOOD),
+        "gzip",
+        400,
+        "malformed_body",
+    ),
+    (b"", "gzip", 400, "malformed_body"),
     (gzip.compress(b" " * 100_000_000), "gzip", 413, "too_large"),
     (GOOD, "br", 415, "unsupported_media_type"),
     (gzip.compress(gzip.compress(GOOD)), "gzip, gzip", 415, "unsupported_media_type"),
@@ -292,7 +323,17 @@ BATCHES: list[tuple[str, bytes, str, list[str]]] = [
     ("/batch", b'[{"a": 1}, ' + GOOD + b', {"points": 0, "customer": {}}, 7]', "application/json",
      ["unknown_field /a", "taken", "invalid_field /points", "invalid_field "]),
     ("/batch", GOOD + b"\n{broken\n" + GOOD, "application/x-ndjson", ["taken", "malformed_body ", "taken"]),
-    ("/batch", GOOD + b"\n" + b"[" * 50_000 + b"\n" + GOOD, "application/x-ndjson", ["taken", "invalid_field ", "taken"]),
+    ("/batch", GOOD + b"\n" + b"[" * 50_000 + b"\n" + GOOD, "application/x-ndjson", ["taken", "malformed_body ", "taken"]),
+    ("/batch", GOOD + b"\n" + TWICE + b"\n" + GOOD, "application/x-ndjson", ["taken", "malformed_body /points", "taken"]),
+    ("/batch", b"[" + GOOD + b"," + TWICE + b"]", "application/json", ["taken", "malformed_body /points"]),
+    ("/batch", MARK + GOOD + b"\r\n" + MARK + GOOD, "application/x-ndjson", ["taken", "taken"]),
+    ("/batch", MARK + b"[" + GOOD + b"]", "application/json", ["taken"]),
+    ("/batch", b" \n\t[ " + GOOD + b" ,\n" + BROKEN + b"\n,[], " + BROKEN + b" ]", "application/json",
+     ["taken", "invalid_field /customer/id", "invalid_field ", "invalid_field /customer/id"]),
+    ("/batch", b"[" + GOOD + b"," + b" " * SINGLE_BYTES_MAX + GOOD[:-1] + b" " * SINGLE_BYTES_MAX + b"}]", "application/json",
+     ["taken", "too_large "]),
+    ("/links", b'{ "links" : [' + GOOD + b"," + BROKEN + b"] } ", "application/json", ["taken", "invalid_field /customer/id"]),
+    ("/links", b'{"l\\u0069nks": [' + GOOD + b"]}", "application/json", ["taken"]),
     ("/batch", b"[" + GOOD + b', {"points": 1, "customer": {"id": "\\ud800"}}, ' + GOOD + b"]", "application/json",
      ["taken", "invalid_field /customer/id", "taken"]),
     ("/batch", b"[" + GOOD + b', {"points": 1, "customer": {"id": "\xff"}}, ' + GOOD + b"]", "application/json",
@@ -325,6 +366,9 @@ WRONG_BATCHES = [
     ("/links", b'{"links": []}', 422, "invalid_field", "/links"),
     ("/links", b'{"links": [1, 2, 3, 4]}', 422, "invalid_field", "/links"),
     ("/links", b'{"links": [1], "more": 2}', 422, "unknown_field", "/more"),
+    ("/links", b'{"links": [1], "links": [1]}', 400, "malformed_body", "/links"),
+    ("/links", b'{"l\\u0069nks": [1], "links" : [1] }', 400, "malformed_body", "/links"),
+    ("/batch", b"[" + b"," * (JSON_BATCH_VALUES_MAX + 1) + b"]", 400, "malformed_body", None),
 ]
 
 
@@ -335,3 +379,196 @@ async def test_a_batch_that_cannot_be_split_is_refused_whole(
     answer = await send(client, body, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert [error["pointer"] for error in answer.json()["errors"]] == ([] if pointer is None else [pointer])
+
+
+GIVEN_TWICE = [
+    (TWICE, "/points"),
+    (b'{"points": 5, "customer": {}, "points": 5}', "/points"),
+    (b'{"points": 5, "customer": {}, "points" :5}', "/points"),
+    (b'{"points": 5, "customer": {}, "\\u0070oints": 5}', "/points"),
+    (b'{"points": 5, "customer": {}, "points": "x"}', "/points"),
+    (b'{"points": 5, "customer": {"id": "a", "id": "b"}}', "/customer/id"),
+    (b'{"points": 5, "customer": {"id": null, "id": "b"}}', "/customer/id"),
+    (b'{"points": 5, "customer": {"id": "b", "id": null}}', "/customer/id"),
+    (b'{"points": 5, "customer": {"id": "a"}, "customer": {}}', "/customer"),
+    (b'{"points": 5, "customer": {"id": "\\u0022\\u0022"}, "points": 5}', "/points"),
+    (b'{"points": 5, "customer": {"id": "a:null,\\":null"}, "points": 5}', "/points"),
+    (with_member("action", '"open", "action": "open"'), "/action"),
+    (with_member("metadata", '{"a": "", "b": "", "a": ""}'), "/metadata/a"),
+    (with_member("metadata", '{"a/b": "", "a\\u002fb": ""}'), "/metadata/a~1b"),
+    (with_member("metadata", '{":x": "1", ":x": "2"}'), "/metadata/:x"),
+    (with_member("metadata", '{"a\\"": "1", "a\\u0022": "2"}'), '/metadata/a"'),
+    (with_member("x", '[1, {"y": [{"z": 1, "z": 1}]}]'), "/x/1/y/0/z"),
+]
+
+
+@pytest.mark.parametrize(("body", "pointer"), GIVEN_TWICE)
+async def test_a_key_given_twice_is_refused_by_name(client: httpx.AsyncClient, body: bytes, pointer: str) -> None:
+    answer = await send(client, body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+    assert answer.json()["errors"] == [{"pointer": pointer, "code": "malformed_body", "detail": "is given twice"}]
+
+
+GIVEN_ONCE = [
+    GOOD,
+    with_member("metadata", '{"points": "", "customer": "", "id": "\\"points\\": 1"}'),
+    with_member("metadata", '{"a": "\\u0022", "b": ":null"}'),
+    with_member("at", "null"),
+    with_member("refs", "[]"),
+    with_member("action", '"open"'),
+    b'{"points": 1, "customer": {"id": "x"}, "refs": ["\\"", "y"], "at": "2026-11-22T10:00:00+0100"}',
+]
+
+
+@pytest.mark.parametrize("body", GIVEN_ONCE)
+async def test_keys_that_are_alike_in_different_places_are_taken(client: httpx.AsyncClient, body: bytes) -> None:
+    assert (await send(client, body)).status_code == 201
+
+
+def test_what_most_programs_send_is_not_read_a_second_time() -> None:
+    for body in (GOOD, with_member("metadata", '{"a": "b"}'), with_member("refs", '["a"]'), with_member("action", '"click"')):
+        value = msgspec.json.decode(body, type=Order)
+        assert is_told_once(body, value, Order) is (b"action" not in body and b"metadata" not in body and b"refs" not in body)
+
+
+ALL_AT_ONCE: list[tuple[bytes, list[tuple[str, str]]]] = [
+    (b"{}", [("/points", "invalid_field"), ("/customer", "invalid_field")]),
+    (b'{"pionts": 1, "who": {}}',
+     [("/pionts", "unknown_field"), ("/who", "unknown_field"), ("/points", "invalid_field"), ("/customer", "invalid_field")]),
+    (b'{"points": 0, "customer": {"name": 1}, "x": 1}',
+     [("/points", "invalid_field"), ("/x", "unknown_field"), ("/customer/name", "unknown_field")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "errors"), ALL_AT_ONCE)
+async def test_all_that_is_missing_or_unknown_is_told_at_once(
+    client: httpx.AsyncClient, body: bytes, errors: list[tuple[str, str]]
+) -> None:
+    answer = await send(client, body)
+    assert answer.status_code == 422
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == errors
+
+
+async def test_a_great_deal_that_is_unknown_is_told_in_part(client: httpx.AsyncClient) -> None:
+    answer = await send(client, json.dumps({f"x{n}": n for n in range(JSON_MEMBERS_MAX)}).encode())
+    assert len(answer.json()["errors"]) <= strict_json.FIELDS_TOLD_MAX + 1
+
+
+async def test_a_byte_order_mark_in_front_is_passed_over(client: httpx.AsyncClient) -> None:
+    assert (await send(client, MARK + GOOD)).status_code == 201
+    assert (await send(client, MARK + MARK + GOOD)).status_code == 400
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("path", ["/one", "/batch"])
+async def test_other_encodings_of_unicode_are_refused_in_words(client: httpx.AsyncClient, encoding: str, path: str) -> None:
+    answer = await send(client, GOOD.decode().encode(encoding), path)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+    assert "UTF-8" in answer.json()["detail"]
+
+
+BEYOND = {
+    "depth": with_member("x", "[" * JSON_DEPTH_MAX + "]" * JSON_DEPTH_MAX),
+    "depth in a text that never ends": with_member("x", "[" * JSON_DEPTH_MAX + '"'),
+    "members": with_member("metadata", json.dumps({str(n): "" for n in range(JSON_MEMBERS_MAX + 1)})),
+    "key": with_member("metadata", json.dumps({"x" * (JSON_KEY_CHARACTERS_MAX + 1): ""})),
+    "values": with_member("refs", "[" + "1," * JSON_VALUES_MAX + "1]"),
+    "values of the wrong kind": b"[" + b"1," * JSON_VALUES_MAX + b"1]",
+}
+
+
+@pytest.mark.parametrize("beyond", BEYOND)
+async def test_what_is_beyond_the_bounds_of_json_is_refused(client: httpx.AsyncClient, beyond: str) -> None:
+    answer = await send(client, BEYOND[beyond])
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+
+
+async def test_brackets_in_texts_are_no_nesting(client: httpx.AsyncClient) -> None:
+    assert (await send(client, with_member("metadata", json.dumps({"a": '[{\\"' * 200})))).status_code == 201
+
+
+HOSTILE: dict[str, Callable[[int], bytes]] = {
+    "a lone surrogate behind many values": lambda n: with_member("x" * 200, "[" + "1," * n + '"\\ud800"]'),
+    "many keys": lambda n: with_member("x", "[" + ",".join(f'{{"a{i}": "\\ud800"}}' for i in range(n)) + "]"),
+    "many objects with a key twice": lambda n: with_member("x", "[" + ",".join(['{"a": 1, "a": 2}'] * n) + "]"),
+    "many texts": lambda n: with_member("x", "[" + '"\\"",' * n + "1]"),
+    "texts that never end": lambda n: b'{"x": ' + b'"\\"' * n,
+    "backslashes": lambda n: b'{"x": "' + b"\\" * n,
+    "nothing but brackets": lambda n: b"[" * n,
+    "brackets that close": lambda n: b"[]," * n,
+    "a long number": lambda n: with_member("points", "9" * n),
+    "a long key": lambda n: with_member("`- at `$" * n, "1"),
+    "bytes that are not UTF-8": lambda n: with_member("x", "").replace(b'"x": ', b'"x": "' + b"\xff" * n + b'"'),
+    "unknown fields": lambda n: json.dumps({f"x{i}": 1 for i in range(n // 8)}).encode(),
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_twice_the_body_is_at_most_twice_the_work(shape: str) -> None:
+    def read(n: int) -> None:
+        decoded = strict_json_of(HOSTILE[shape](n))
+        assert isinstance(decoded, Problem)
+
+    read(100)  # types are looked at once
+    assert steps(read, 8_000) <= 2.1 * steps(read, 4_000) + 200
+
+
+BATCHES_OF_SIZE: dict[str, tuple[str, Callable[[int], bytes]]] = {
+    "an array": ("application/json", lambda n: b"[" + b",".join([GOOD] * n) + b"]"),
+    "an array with a broken text": ("application/json", lambda n: b"[" + b",".join([BROKEN] * n) + b"]"),
+    "lines": ("application/x-ndjson", lambda n: (GOOD + b"\n") * n),
+    "empty lines": ("application/x-ndjson", lambda n: b" \n" * n + GOOD),
+    "one long line": ("application/x-ndjson", lambda n: b" " * n + GOOD),
+}
+
+
+@pytest.mark.parametrize("shape", BATCHES_OF_SIZE)
+def test_twice_the_batch_is_at_most_twice_the_work(shape: str) -> None:
+    media_type, of_size = BATCHES_OF_SIZE[shape]
+    decoder = msgspec.json.Decoder(Order)
+
+    def read(n: int) -> None:
+        decode_batch(of_size(n), media_type, OrderBatch, decoder)
+
+    assert steps(read, 8_000) <= 2.1 * steps(read, 4_000) + 200
+
+
+def test_no_more_lines_are_looked_at_than_a_batch_has() -> None:
+    def read(n: int) -> None:
+        with pytest.raises(Problem):
+            decode_batch(b"1\n" * n, "application/x-ndjson", OrderBatch, msgspec.json.Decoder(Order))
+
+    read(20_000)
+    assert steps(read, 1_000_000) <= steps(read, 20_000) + 100
+
+
+def test_twice_the_members_are_at_most_twice_the_work() -> None:
+    def read(n: int) -> None:
+        unpack(gzip.compress(GOOD) * n, bytes_max=BATCH_BYTES_MAX)
+
+    assert steps(read, 800) <= 2.1 * steps(read, 400)
+
+
+def test_a_bomb_of_many_members_is_unpacked_to_its_bound_and_no_further() -> None:
+    bomb = gzip.compress(b" " * 1_000_000)
+
+    def read(members: int) -> None:
+        with pytest.raises(Problem) as refused:
+            unpack(bomb * members, bytes_max=SINGLE_BYTES_MAX)
+        assert refused.value.code == "too_large"
+
+    assert steps(read, 900) <= steps(read, 100) + 100
+
+
+def test_a_pointer_is_made_for_the_hit_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def counted(name: str) -> str:
+        made.append(name)
+        return escaped(name)
+
+    escaped = json_text.escaped
+    monkeypatch.setattr(json_text, "escaped", counted)
+    body = json.dumps({"metadata": {f"k{n}": ["", ""] for n in range(900)} | {"hit": "\ud800"}}).encode()
+    json_text.first_said_of(json_text.read_whole(body), json_text.unkeepable)
+    assert made == ["hit", "metadata"]
