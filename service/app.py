@@ -60,6 +60,7 @@ from service.redemptions import routes as redemption_routes
 from service.redemptions.thin_routes import thin_redemptions
 from service.settings import Secrets, Settings
 from service.spool import Spool
+from service.start_page import routes as start_page_routes
 from service.test_clock import routes as test_clock_routes
 from service.wallet import routes as wallet_routes
 
@@ -92,6 +93,7 @@ route_handlers: list[Any] = [
     *finance_routes.route_handlers,
     *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
+    *start_page_routes.route_handlers,
     *test_clock_routes.route_handlers,
     *wallet_routes.route_handlers,
     *preferences_routes.route_handlers,

@@ -14,6 +14,7 @@ import uvicorn
 
 from service.app import create_app
 from service.cli import demo
+from service.demo_shop import demo_file
 from service.settings import Settings
 from tests.api_fixtures import make_secrets
 
@@ -43,9 +44,10 @@ async def serving_demo(database: Database, data: Path) -> AsyncGenerator[Demo]:
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         keys = await demo.ensure_keys(database.owner_url, {})
-        shop = base_url + demo.SHOP_PATH
+        shop = base_url + demo_file.SHOP_PATH
         await asyncio.to_thread(demo.furnish, base_url, keys, shop=shop)
         link = await asyncio.to_thread(demo.fresh_link, base_url, keys["messaging"], destination=shop)
+        demo_file.write(demo_file.path_of(settings), demo_file.Demo(base_url, demo.BRAND, demo.CAMPAIGN, keys, link))
         yield Demo(base_url, keys, link)
     finally:
         server.should_exit = True

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -19,15 +18,13 @@ from service.auth.audit_trail import record_by_operator
 from service.auth.scopes import Scope
 from service.brands import actions as brand_actions
 from service.brands.errors import BrandExists
+from service.demo_shop.demo_file import CUSTOMER, SHOP_PATH
 from service.demo_shop.goods import GOODS, POINT_VALUE
-from service.settings import write_private
 
 BRAND = "demo"
 CAMPAIGN = "hello-again"
-CUSTOMER = "customer-1"
 OTHER_CUSTOMER = "customer-2"
 BUDGET = 50_000_000
-SHOP_PATH = "/demo/shop"
 SHOP_HOST = "shop.example"
 """A host that the examples of the API's description lead to. The demo's own links lead to this machine."""
 
@@ -63,33 +60,8 @@ SCOPES: dict[str, frozenset[Scope]] = {
 }
 
 
-class Demo(msgspec.Struct, frozen=True):
-    """What is in ``demo.json``: all that a script needs to use the demo."""
-
-    base_url: str
-    brand: str
-    campaign: str
-    keys: dict[str, str]
-    reward_link: str
-
-
 class DemoRefused(Exception):
     """The service would not make a part of the demo. The message is its answer."""
-
-
-def read(path: Path) -> Demo | None:
-    """What an earlier start wrote, if it can be read."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Demo)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return None
-
-
-def write(path: Path, demo: Demo) -> None:
-    """Keep ``demo``, readable by its owner alone."""
-    aside = path.with_name(f"{path.name}.new")
-    write_private(aside, msgspec.json.format(msgspec.json.encode(demo), indent=2) + b"\n")
-    aside.replace(path)
 
 
 async def ensure_keys(owner_url: str, known: dict[str, str]) -> dict[str, str]:

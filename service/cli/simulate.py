@@ -18,7 +18,8 @@ import httpx
 import msgspec
 
 from service import settings
-from service.cli import demo, traffic
+from service.cli import traffic
+from service.demo_shop import demo_file
 
 ATTEMPTS_MAX = 12
 """How often a batch, or what is left of it, is sent before it counts as failed."""
@@ -121,7 +122,7 @@ def simulate(
 
     Reads .rewards/demo.json, which `rewards up` writes, for what is not given.
     """
-    known = demo.read(Path(settings.load().data_dir) / "demo.json")
+    known = demo_file.read(demo_file.path_of(settings.load()))
     made = traffic.Traffic(
         campaign=campaign or (known.campaign if known else "") or _missing("--campaign"),
         day=day.date() if day else _yesterday(),

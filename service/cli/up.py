@@ -30,6 +30,7 @@ import msgspec
 from service import settings as settings_module
 from service.cli.database_settings import POSTGRES_DIRECTORY, with_embedded
 from service.cli.listening import listen
+from service.demo_shop import demo_file
 from service.embedded_postgres import EmbeddedPostgres
 from service.settings import Settings, SettingsError
 
@@ -144,15 +145,15 @@ def _prepare(settings: Settings, children: list[_Child], data: Path, began: floa
     asyncio.run(migrate(settings.owner_url, settings.database_url))
     for child in children:
         child.give(settings)
-    known = demo.read(data / "demo.json")
+    known = demo_file.read(demo_file.path_of(settings))
     keys = asyncio.run(demo.ensure_keys(settings.owner_url, known.keys if known else {}))
     _wait_until_ready(settings, children[0])
-    shop = f"{settings.base_url}{demo.SHOP_PATH}"
+    shop = f"{settings.base_url}{demo_file.SHOP_PATH}"
     if known is None or known.keys != keys or known.base_url != settings.base_url:
         demo.furnish(settings.local_url, keys, shop=shop)
     link = demo.fresh_link(settings.local_url, keys["messaging"], destination=shop)
-    made = demo.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link)
-    demo.write(data / "demo.json", made)
+    made = demo_file.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link)
+    demo_file.write(demo_file.path_of(settings), made)
 
     operator = f"http://{settings.operator_host}:{settings.operator_port}"
     _say(

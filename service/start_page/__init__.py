@@ -1,0 +1,1 @@
+"""What is at the service's own address."""

@@ -1,0 +1,55 @@
+"""``GET /``: a page for whoever opens the service's address in a browser. Programs get the problem that they always got."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from litestar import HttpMethod, Request, Response, route
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
+
+from service.auth.routes import VERSION
+from service.links.link_host import LinkHost, requested_host
+from service.links.pages import Page, respond
+from service.pages.rendering import environment, render, words_for
+from service.problems import Problem
+from service.settings import Settings
+
+_templates = environment(Path(__file__).parent / "templates")
+
+
+async def only_for_browsers(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A program that asks for the address alone has lost the rest of it."""
+    if "text/html" not in connection.headers.get("accept", ""):
+        raise Problem("not_found", "There is nothing at this path; the API is described at /openapi.json.")
+
+
+@route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], guards=[only_for_browsers], include_in_schema=False)
+async def show_start_page(
+    request: Request[Any, Any, Any], settings: NamedDependency[Settings], link_host: NamedDependency[LinkHost]
+) -> Response[bytes]:
+    """Say what this is and where to go on; on a brand's own host, that a link was cut off."""
+    brand = link_host.last_known.brand_at(requested_host(dict(request.headers)))
+    answer = (
+        render(
+            _templates,
+            "start.html",
+            brand=None,
+            words=words_for(None),
+            title="Atomic Rewards",
+            version=VERSION,
+            is_demo=settings.demo,
+        )
+        if brand is None
+        else respond(Page.NOT_FOUND, brand=brand)
+    )
+    return Response(
+        b"" if request.method == "HEAD" else answer.content.encode(),
+        status_code=answer.status_code,
+        headers={**answer.headers, "Vary": "Accept"},
+    )
+
+
+route_handlers: list[Any] = [show_start_page]
