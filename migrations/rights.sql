@@ -68,7 +68,7 @@ GRANT USAGE ON SEQUENCE rewards.customer_generation TO rewards_application;
 -- All of a key but its hash.
 GRANT SELECT (
     api_key_id, brand_id, name, prefix, scopes, max_evidence, created_at, expires_at, revoked_at, last_used_at,
-    quota_per_minute, lateness_hours
+    quota_per_minute, lateness_hours, made_by, quota_of
 ) ON rewards.api_key TO rewards_application;
 
 GRANT UPDATE (last_used_at) ON rewards.api_key TO rewards_application;
@@ -78,7 +78,7 @@ GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rew
 
 GRANT EXECUTE ON FUNCTION
     rewards.create_key_v1, rewards.create_key_v2, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.lease_quota_v1,
-    rewards.revoke_key_v1
+    rewards.revoke_key_v1, rewards.revoke_key_v2
 TO rewards_application;
 
 -- The worker.

@@ -60,6 +60,7 @@ CODES: dict[str, CodeSpec] = {
     "insufficient_balance": CodeSpec(402, "Insufficient balance", "The customer has fewer spendable points than asked for."),
     "issue_limit_reached": CodeSpec(402, "Issue limit reached", "Funding would exceed what the brand may issue."),
     "missing_scope": CodeSpec(403, "Missing scope", "The API key lacks the scope this call needs; `detail` names it."),
+    "beyond_this_key": CodeSpec(403, "Beyond this key", "What is asked for would go beyond what the API key may do itself."),
     "origin_not_allowed": CodeSpec(
         403, "Origin not allowed", "Without an API key, only pages on the brand's destination hosts may call this."
     ),

@@ -8,6 +8,7 @@ Both are recorded in the audit trail.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,6 +32,28 @@ from service.problems import Problem, invalid_field, not_found
 
 QUOTA_MAX = 100_000_000
 LATENESS_HOURS_MAX = 72
+QUOTAS_MAX = 8
+"""So many quotas a key may draw on beside its own."""
+
+
+class Made(enum.StrEnum):
+    """What a key can have made, as far as it is taken back with it."""
+
+    KEYS = "keys"
+    MINTING_KEYS = "minting_keys"
+    LINKS = "links"
+
+
+EVERYTHING = frozenset(Made)
+
+
+def made_of(also: Iterable[str]) -> frozenset[Made]:
+    """What ``all``, ``nothing`` and names of ``Made`` say together."""
+    asked = frozenset(also)
+    return EVERYTHING if "all" in asked else frozenset(Made(each) for each in asked - {"nothing"})
+
+
+_TAKE_BACK = "SELECT rewards.take_back_key_v1($1, $2, $3, $4)"
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
@@ -93,8 +116,12 @@ async def list_keys(connection: asyncpg.Connection[Any], brand_code: str) -> lis
     return [_record(row) for row in rows]
 
 
-async def revoke_key(connection: asyncpg.Connection[Any], brand_code: str, prefix_or_id: str | int) -> KeyRecord:
-    """Revoke the key with this number, or whose text begins so; again is harmless. Raises `BrandUnknown` or `KeyUnknown`.
+async def revoke_key(
+    connection: asyncpg.Connection[Any], brand_code: str, prefix_or_id: str | int, also: Iterable[str] = EVERYTHING
+) -> KeyRecord:
+    """Revoke the key with this number, or whose text begins so, and what of ``Made`` it made; again is harmless.
+
+    Raises `BrandUnknown` or `KeyUnknown`.
 
     Within a second no process accepts the key.
     """
@@ -105,24 +132,9 @@ async def revoke_key(connection: asyncpg.Connection[Any], brand_code: str, prefi
     if len(meant) != 1:
         which = "no key" if not meant else f"{len(meant)} keys"
         raise KeyUnknown(f"The brand {brand_code!r} has {which} of this number or prefix; see `rewards key list`.")
-    if meant[0].revoked_at is not None:
-        return meant[0]
-    async with connection.transaction():
-        row = await connection.fetchrow(
-            f"""
-            UPDATE {api_key.fullname} SET revoked_at = coalesce(revoked_at, clock_timestamp())
-            WHERE api_key_id = $1
-            RETURNING {_COLUMNS}, brand_id
-            """,
-            meant[0].api_key_id,
-        )
-        record = _record(row)
-        assert row is not None
-        before, after = (
-            {"name": each.name, "prefix": each.prefix, "revoked_at": each.revoked_at} for each in (meant[0], record)
-        )
-        await record_by_operator(connection, row["brand_id"], "key.revoke", key_id(record.api_key_id), before, after)
-    return record
+    found = await _brand(connection, brand_code)
+    await connection.execute(_TAKE_BACK, found["brand_id"], meant[0].api_key_id, sorted(also), None)
+    return next(key for key in await list_keys(connection, brand_code) if key.api_key_id == meant[0].api_key_id)
 
 
 async def issue_key(
@@ -144,6 +156,10 @@ async def issue_key(
     given = sorted(set(scopes))
     expires_at = expires_at or principal.expires_at
     quota_per_minute = quota_per_minute or principal.quota_per_minute
+    if principal.quota_per_minute is not None and await _quotas_of(engine, principal) >= QUOTAS_MAX:
+        raise invalid_field(
+            "", f"a key draws on at most {QUOTAS_MAX} quotas of those it comes from: have it made by one of those"
+        )
     for pointer, wrong in _beyond(principal, given, max_evidence, expires_at, quota_per_minute, lateness_hours):
         raise invalid_field(pointer, wrong)
     if missing := [scope for scope in given if scope not in principal.scopes]:
@@ -169,9 +185,17 @@ async def issue_key(
         return key, await _read(connection, principal, api_key_id)
 
 
-async def withdraw_key(engine: AsyncEngine, principal: Principal, caller_hash: bytes, api_key_id: int) -> KeyRecord:
-    """Revoke a key of the caller's brand; again is harmless. Raises a problem."""
-    revoke = select(func.rewards.revoke_key_v1(bindparam(None, caller_hash, LargeBinary), bindparam(None, api_key_id, Integer)))
+async def withdraw_key(
+    engine: AsyncEngine, principal: Principal, caller_hash: bytes, api_key_id: int, also: Iterable[str] = EVERYTHING
+) -> KeyRecord:
+    """Revoke a key of the caller's brand, and what of ``Made`` it made; again is harmless. Raises a problem."""
+    revoke = select(
+        func.rewards.revoke_key_v2(
+            bindparam(None, caller_hash, LargeBinary),
+            bindparam(None, api_key_id, Integer),
+            bindparam(None, sorted(also), ARRAY(Text)),
+        )
+    )
     async with engine.begin() as connection:
         found = (await connection.execute(revoke)).scalar_one()
         if found is None:
@@ -195,6 +219,12 @@ async def brand_keys(engine: AsyncEngine, principal: Principal, *, after: int, l
 
 _FIELDS = [field.name for field in msgspec.structs.fields(KeyRecord)]
 _columns = [api_key.c[name] for name in _FIELDS]
+
+
+async def _quotas_of(engine: AsyncEngine, principal: Principal) -> int:
+    found = select(func.cardinality(api_key.c.quota_of)).where(api_key.c.api_key_id == principal.api_key_id)
+    async with engine.connect() as connection:
+        return (await connection.execute(found)).scalar_one()
 
 
 def _of_row(row: Row[Any]) -> KeyRecord:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth import actions
@@ -21,6 +21,15 @@ from service.pagination import LIMIT_DEFAULT, AfterNumber, AfterSeq, Limit, Page
 from service.problems import not_found
 
 VERSION = version("atomic-rewards")
+
+Also = Annotated[
+    list[Literal["all", "nothing", "keys", "minting_keys", "links"]] | None,
+    QueryParameter(
+        description="What of that which the key made is revoked with it; repeat it for several. `keys`: the keys it made, and"
+        " all that those made; `minting_keys`: with the links they signed; `links`: with codes, batches of codes and links to"
+        " customers' pages. Absent: all."
+    ),
+]
 
 
 @get("/v1/meta", guards=[requires()], tags=["meta"], summary="Who am I?")
@@ -73,12 +82,18 @@ async def revoke_key(
     engine: NamedDependency[AsyncEngine],
     principal: NamedDependency[Principal],
     request: Request[Any, Any, Any],
+    also: Also = None,
 ) -> KeyResponse:
-    """Revoke a key for ever. Within a second no process accepts it; again, the answer is the same."""
+    """Revoke a key for ever, and what it made. Within a second no process accepts it; again, the answer is the same.
+
+    Its keys, minting keys and links are revoked with it, unless `also` names less: say `also=nothing` where a new key takes
+    its place. `GET /v1/keys/{id}/made` lists what there is.
+    """
     api_key_id = parse_key_id(key_id)
     if api_key_id is None:
         raise not_found("key")
-    return KeyResponse.of(await actions.withdraw_key(engine, principal, caller_hash(request), api_key_id))
+    taken = actions.made_of(also or ["all"])
+    return KeyResponse.of(await actions.withdraw_key(engine, principal, caller_hash(request), api_key_id, taken))
 
 
 @get("/v1/audit-trail", guards=[requires(Scope.ADMIN)], tags=["keys"])

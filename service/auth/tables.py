@@ -44,7 +44,12 @@ api_key = Table(
     Column("last_used_at", DateTime(timezone=True)),
     Column("quota_per_minute", Integer),
     Column("lateness_hours", SmallInteger, nullable=False, server_default="72"),
+    # NULL: the operator made it.
+    Column("made_by", Integer),
+    # The keys on whose quotas it draws beside its own: its maker, and whom that draws on.
+    Column("quota_of", ARRAY(Integer), nullable=False, server_default="{}"),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="api_key_belongs_to_brand"),
+    ForeignKeyConstraint(["made_by"], ["rewards.api_key.api_key_id"], name="api_key_was_made_by_a_key"),
     UniqueConstraint("secret_hash", name="api_key_secret_is_unique"),
     CheckConstraint("octet_length(secret_hash) = 32", name="api_key_secret_is_a_sha256"),
     CheckConstraint("max_evidence IN ('A', 'B', 'C', 'D')", name="api_key_evidence_is_a_grade"),

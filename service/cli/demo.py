@@ -79,7 +79,7 @@ async def ensure_keys(owner_url: str, known: dict[str, str]) -> dict[str, str]:
                 keys[name] = known[name]
                 continue
             for outdated in current:
-                await auth_actions.revoke_key(owner, BRAND, outdated.api_key_id)
+                await auth_actions.revoke_key(owner, BRAND, outdated.api_key_id, also=())
             keys[name], _ = await auth_actions.create_key(owner, BRAND, label, scopes, max_evidence="A")
         return keys
     finally:

@@ -79,10 +79,20 @@ def list_(brand: str) -> None:
 @key.command()
 @click.argument("brand")
 @click.argument("number_or_prefix")
-def revoke(brand: str, number_or_prefix: str) -> None:
-    """Revoke the key of BRAND with this number, or beginning so. Within a second nobody accepts it."""
-    record = _as_owner(lambda owner: actions.revoke_key(owner, brand, number_or_prefix))
-    click.echo(f"Revoked key {record.api_key_id} ({record.name}).")
+@click.option(
+    "--also",
+    multiple=True,
+    type=click.Choice(["all", "nothing", *actions.Made]),
+    default=["all"],
+    show_default="all",
+    help="What of that which it made is revoked with it. Say `nothing` where a new key takes its place.",
+)
+def revoke(brand: str, number_or_prefix: str, also: tuple[str, ...]) -> None:
+    """Revoke the key of BRAND with this number, or beginning so, and what it made. Within a second nobody accepts it."""
+    taken = actions.made_of(also)
+    record = _as_owner(lambda owner: actions.revoke_key(owner, brand, number_or_prefix, taken))
+    with_it = f", and its {', '.join(sorted(taken)).replace('_', ' ')}" if taken else ""
+    click.echo(f"Revoked key {record.api_key_id} ({record.name}){with_it}.")
 
 
 def _as_owner(act: Callable[[asyncpg.Connection[Any]], Awaitable[Result]]) -> Result:

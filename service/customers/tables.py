@@ -129,5 +129,7 @@ consent = Table(
     Column("source", Text, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("recorded_by", Integer, nullable=False),
+    # Which key made the link by which the customer said so; NULL where nobody came by a link.
+    Column("link_made_by", Integer),
     UniqueConstraint("customer", "channel", "at", "refused", "source", name="consent_is_stated_once"),
 )

@@ -15,8 +15,10 @@ from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.grants.schemas import GrantAnswer
+from service.identifiers import parse_key_id, parse_position
 from service.links import code_batches, code_claims, minting_keys, offline_links, revocations
 from service.links.code_batches import CodeBatch
+from service.links.made_by_keys import MadeResponse, made_by
 from service.links.minting_keys import MintingKey, public_key_of, text_of
 from service.links.offline_tokens import kid_of, parse_kid
 from service.links.schemas import (
@@ -31,7 +33,7 @@ from service.links.schemas import (
     RevocationResponse,
 )
 from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
+from service.pagination import LIMIT_DEFAULT, AfterNumber, AfterPosition, Limit, Page, page
 from service.problems import not_found
 
 
@@ -79,9 +81,10 @@ async def restore_links(
     responses=problems("unknown_campaign", "code_batch_exists"),
 )
 async def make_code_batch(
-    data: JSONBody[CodeBatchRequest], principal: NamedDependency[Principal], state: State
+    data: JSONBody[CodeBatchRequest], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
 ) -> Response[CodeBatchResponse]:
-    """Make codes for packs or print. The same batch again answers 200."""
+    """Make codes for packs or print. The same batch again answers 200. Each code is an item of the key's quota."""
+    await count_items(request, principal, data.codes)
     batch, is_new = await code_batches.make(state, principal, data, now=await state.clocks.now(principal.brand))
     return Response(batch, status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
 
@@ -141,13 +144,36 @@ async def claim_code(data: JSONBody[CodeClaimRequest], principal: NamedDependenc
     return await code_claims.claim(state, principal, data, now=await state.clocks.now(principal.brand))
 
 
-@post("/v1/minting-keys", guards=[requires(Scope.KEYS_WRITE, Scope.LINKS_WRITE)], tags=["links"])
+@get("/v1/keys/{key_id:str}/made", guards=[requires(Scope.KEYS_WRITE)], tags=["keys"], responses=problems("not_found"))
+async def list_made_by_key(
+    key_id: FromPath[str],
+    principal: NamedDependency[Principal],
+    state: State,
+    after: AfterPosition = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[MadeResponse]:
+    """What a key made, and what the keys that it made have made: all that is taken back with it, unless you say otherwise."""
+    api_key_id = parse_key_id(key_id)
+    if api_key_id is None:
+        raise not_found("key")
+    read = None if after is None else parse_position(after)
+    items, following = await made_by(state.pool, principal.brand.brand_id, api_key_id, after=read, limit=limit)
+    return Page(items=items, next=following)
+
+
+@post(
+    "/v1/minting-keys",
+    guards=[requires(Scope.KEYS_WRITE, Scope.LINKS_WRITE)],
+    tags=["links"],
+    responses=problems("beyond_this_key"),
+)
 async def register_minting_key(
     data: JSONBody[MintingKeyRequest], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
 ) -> Response[MintingKeyResponse]:
     """Register the public half of a key with which your own systems sign links. The same key again answers 200.
 
-    Who has the private half can mint links for any customer and campaign of the brand.
+    Who has the private half can mint links for any customer and campaign of the brand. It lives no longer than the API key that
+    registers it, and an API key with a quota registers none, because its links would count against no quota.
     """
     key, is_new = await minting_keys.register(engine, principal, data.name, public_key_of(data.public_key))
     return Response(_shown(key), status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
@@ -204,6 +230,7 @@ def _shown(key: MintingKey) -> MintingKeyResponse:
         name=key.name,
         public_key=text_of(key.public_key),
         registered_at=key.registered_at,
+        expires_at=key.expires_at,
         retired_at=key.retired_at,
         revoked_at=key.revoked_at,
     )
@@ -225,6 +252,7 @@ route_handlers: list[Any] = [
     get_code_batch,
     get_codes,
     claim_code,
+    list_made_by_key,
     register_minting_key,
     list_minting_keys,
     retire_minting_key,

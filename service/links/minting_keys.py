@@ -22,11 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
+from service.auth.tables import api_key
 from service.links.offline_tokens import kid_of
 from service.links.public_keys import is_good
 from service.links.tables import link_revocation
 from service.links.tables import minting_key as keys
-from service.problems import invalid_field, not_found
+from service.problems import Problem, invalid_field, not_found
 
 
 class MintingKey(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class MintingKey(msgspec.Struct, frozen=True):
     registered_by: int
     retired_at: datetime | None
     revoked_at: datetime | None
+    expires_at: datetime | None = None
 
     @property
     def minted_by(self) -> int:
@@ -61,12 +63,21 @@ def text_of(key: bytes) -> str:
 
 
 async def register(engine: AsyncEngine, principal: Principal, name: str, public_key: bytes) -> tuple[MintingKey, bool]:
-    """Register a public key, and say whether it is new."""
+    """Register a public key, and say whether it is new. It lives no longer than the API key that registers it."""
+    if principal.quota_per_minute is not None:
+        raise Problem("beyond_this_key", "Links that are signed elsewhere count against no quota, and this key has one.")
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
+        await _require_good(connection, principal)
         stored = await connection.execute(
             insert(keys)
-            .values(brand_id=brand_id, name=name, public_key=public_key, registered_by=principal.api_key_id)
+            .values(
+                brand_id=brand_id,
+                name=name,
+                public_key=public_key,
+                registered_by=principal.api_key_id,
+                expires_at=principal.expires_at,
+            )
             .on_conflict_do_nothing()
             .returning(keys.c.key_no)
         )
@@ -103,6 +114,13 @@ async def find(engine: AsyncEngine, key_no: int) -> MintingKey | None:
     """The key of a number, whosever it is."""
     async with engine.connect() as connection:
         return next(iter(await _read(connection, keys.c.key_no == key_no)), None)
+
+
+async def _require_good(connection: AsyncConnection, principal: Principal) -> None:
+    """See to it that the API key is revoked after what it is about to make, or before: then it makes nothing."""
+    held = select(api_key.c.revoked_at).where(api_key.c.api_key_id == principal.api_key_id).with_for_update(read=True)
+    if (await connection.execute(held)).scalar_one() is not None:
+        raise Problem("unauthorized", "The API key was revoked.", headers={"WWW-Authenticate": "Bearer"})
 
 
 async def _end(engine: AsyncEngine, principal: Principal, key_no: int, ended_at: Any, act: str) -> MintingKey:

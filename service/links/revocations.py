@@ -91,7 +91,7 @@ async def _read(
             named=row.named,
             reason=row.reason,
             revoked_at=row.revoked_at,
-            revoked_by=key_id(row.revoked_by),
+            revoked_by="operator" if row.revoked_by is None else key_id(row.revoked_by),
         )
         for row in await connection.execute(found)
     ]

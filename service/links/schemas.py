@@ -161,7 +161,7 @@ class RevocationResponse(msgspec.Struct, frozen=True):
     revoked_at: datetime
     """When it was revoked."""
     revoked_by: str
-    """The id of the key that revoked it."""
+    """The id of the key that revoked it, or `operator`."""
 
 
 class ClaimConfirmation(Body, frozen=True):
@@ -294,6 +294,8 @@ class MintingKeyResponse(msgspec.Struct, frozen=True):
     """The 32 bytes of the Ed25519 public key in base64url."""
     registered_at: datetime
     """When it was registered."""
+    expires_at: datetime | None
+    """When the API key that registered it expires: a link that was not followed by then is honoured no more. Null: never."""
     retired_at: datetime | None
     """Since when it signs no more; what it signed before is honoured. Null while it signs."""
     revoked_at: datetime | None

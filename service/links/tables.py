@@ -138,7 +138,8 @@ link_revocation = Table(
     Column("named", Text, nullable=False),
     Column("reason", Text),
     Column("revoked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-    Column("revoked_by", Integer, nullable=False),
+    # NULL: the operator.
+    Column("revoked_by", Integer),
     UniqueConstraint("brand_id", "subject", name="link_revocation_is_said_once"),
 )
 
@@ -194,6 +195,8 @@ minting_key = Table(
     Column("public_key", LargeBinary, nullable=False),
     Column("registered_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("registered_by", Integer, nullable=False),
+    # When the key that registered it expires.
+    Column("expires_at", DateTime(timezone=True)),
     Column("retired_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
     UniqueConstraint("brand_id", "public_key", name="minting_key_is_registered_once"),

@@ -185,6 +185,9 @@ FORGERIES = [
     "SELECT count(*) FROM rewards.api_key WHERE secret_hash = sha256('x')",
     "UPDATE rewards.key_quota SET used = 0",
     "DELETE FROM rewards.key_quota",
+    "UPDATE rewards.api_key SET made_by = NULL",
+    "UPDATE rewards.api_key SET quota_of = '{}'",
+    "SELECT rewards.take_back_key_v1(1, 1, '{}', NULL)",
     "CREATE OR REPLACE FUNCTION rewards.key_of_hash_v1(p_hash bytea) RETURNS integer LANGUAGE sql RETURN 1",
 ]
 
@@ -275,6 +278,7 @@ async def test_the_functions_of_keys_are_the_applications_alone(owner: Owner) ->
             "create_key_v1",
             "create_key_v2",
             "revoke_key_v1",
+            "revoke_key_v2",
             "lease_quota_v1",
         )
     }
