@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote_plus, urlsplit, urlunsplit
 
 import idna
 
@@ -20,6 +20,8 @@ from service import hosts
 from service.hosts import HostRefused
 
 URL_CHARACTERS_MAX = 2_048
+CLAIM_PARAMETER = "rewards_claim"
+"""What a handoff adds to the query of a destination."""
 # Browsers turn a backslash into a slash and drop tabs and line ends, so a URL with one means two things.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"^`{|}\u2028\u2029\ufeff\ud800-\udfff]")
 _UNRESERVED_AND_RESERVED = "%:/?#[]@!$&'()*+,;=-._~"
@@ -38,6 +40,8 @@ def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: b
     is_ours = hosts.is_loopback(host) and loopback_allowed
     if not is_ours and _with_port(host, port) not in {normal_entry(entry) for entry in allowed_hosts}:
         raise DestinationRefused(f"leads to {_with_port(host, port)}, which is not one of the brand's destination hosts")
+    if CLAIM_PARAMETER in names_of(parts.query):
+        raise DestinationRefused(f"has a parameter {CLAIM_PARAMETER}, which a handoff adds itself")
     normal = urlunsplit(
         (
             parts.scheme,
@@ -50,6 +54,11 @@ def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: b
     if len(normal) > URL_CHARACTERS_MAX:
         raise DestinationRefused(f"is longer than {URL_CHARACTERS_MAX} characters once written in ASCII")
     return normal
+
+
+def names_of(query: str) -> list[str]:
+    """The names of a query's parameters, as a page's script reads them (URL Standard, application/x-www-form-urlencoded)."""
+    return [unquote_plus(part.partition("=")[0]) for part in query.split("&")]
 
 
 def normal_origin(url: str, *, loopback_allowed: bool) -> str:

@@ -16,7 +16,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.grants.schemas import GrantAnswer
 from service.identifiers import parse_key_id, parse_position
-from service.links import code_batches, code_claims, minting_keys, offline_links, revocations
+from service.links import checks, code_batches, code_claims, minting_keys, offline_links, revocations
 from service.links.code_batches import CodeBatch
 from service.links.made_by_keys import MadeResponse, made_by
 from service.links.minting_keys import MintingKey, public_key_of, text_of
@@ -25,6 +25,8 @@ from service.links.schemas import (
     CodeBatchRequest,
     CodeBatchResponse,
     CodeClaimRequest,
+    LinkCheckRequest,
+    LinkCheckResults,
     MintingKeyRequest,
     MintingKeyResponse,
     NumbersRequest,
@@ -217,6 +219,20 @@ async def number_for_links(
     return await offline_links.numbers(state, principal, data, request_id=request.scope["state"]["request_id"])
 
 
+@post("/v1/links/check", guards=[requires(Scope.LINKS_WRITE)], status_code=200, tags=["links"])
+async def check_links(
+    data: JSONBody[LinkCheckRequest], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+) -> LinkCheckResults:
+    """Check links that your systems signed or minted: how each stands, or why it is not honoured.
+
+    A customer who follows a bad link reads only that it was not found. Nothing is stored, and nothing earned.
+    """
+    await count_items(request, principal, len(data.links))
+    now = await state.clocks.now(principal.brand)
+    checked = [await checks.check(state, principal, text, now=now) for text in data.links]
+    return LinkCheckResults.of(checked, request_id=request.scope["state"]["request_id"])
+
+
 def _key_no(kid: str) -> int:
     key_no = parse_kid(kid)
     if key_no is None:
@@ -258,4 +274,5 @@ route_handlers: list[Any] = [
     retire_minting_key,
     revoke_minting_key,
     number_for_links,
+    check_links,
 ]

@@ -6,8 +6,8 @@ A link that is honoured is described; of one that is not, the first thing that i
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar.datastructures import State
@@ -27,12 +27,14 @@ from service.links.queries import LinkRow
 from service.links.schemas import LinkCheck, LinkState, public_link_id
 from service.problems import FieldError, Problem, invalid_field, not_found
 
+_ENDS_A_PATH = re.compile(r"[?#]")
+
 
 async def check(state: State, principal: Principal, text: str, *, now: datetime) -> LinkCheck | Problem:
     """What became of a link: a URL, a token or a short code. ``now`` is by the brand's clock."""
     host: LinkHost = state.link_host
     brand = principal.brand
-    subject = trimmed(urlsplit(text).path.rpartition("/")[2])
+    subject = trimmed(_ENDS_A_PATH.split(text, maxsplit=1)[0].rstrip("/").rpartition("/")[2])
     hosts = {host.host, host.host_of(brand)}
     try:
         if (code := normal_code(subject)) is not None:

@@ -5,6 +5,7 @@
     describe      with how many of it are claimed
     file_of       its codes, the same file whenever it is asked for
     find_code     a code of a batch, by what is printed or shown
+    issued_code   the code that a mistyped one was meant to be
 
 A code follows from the batch, its serial number and a key of ours, so the file can be had again and no code is kept.
 """
@@ -30,7 +31,7 @@ from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_by_id, campaign_ids, find_campaign
 from service.links import screens
 from service.links.actions import allowed_destination, channel_of, end_of_life, number_destinations
-from service.links.codes import code_hash, code_of
+from service.links.codes import code_hash, code_of, look_alikes
 from service.links.link_host import LinkHost
 from service.links.queries import BatchCode
 from service.links.schemas import CodeBatchRequest, CodeBatchResponse
@@ -178,6 +179,22 @@ async def find_code(host: LinkHost, code: str, at: datetime) -> tuple[BatchCode,
     ago = None if key is None else screens.turns_ago(code, shown.rotates_every_s, at, key)
     # A link's code may begin like a screen's, if only one of billions does.
     return None if ago is None and await host.link_ids.get(whole) is not None else (shown, ago)
+
+
+async def issued_code(host: LinkHost, mistyped: str, at: datetime) -> str | None:
+    """The code of a batch or a link that looks like one that is none, if there is exactly one."""
+    spelt = look_alikes(mistyped)[1:]
+    whole = {code_hash(code): code for code in spelt}
+    handles = {code_hash(handle): handle for handle in {code[: screens.HANDLE_CHARACTERS] for code in spelt}}
+    found = await host.batch_codes.get_many((*whole, *handles))
+    links = await host.link_ids.get_many(tuple(whole))
+    meant = {code for each, code in whole.items() if each in found or each in links}
+    for each, handle in handles.items():
+        shown = found.get(each)
+        key = None if shown is None else host.code_keys.get(shown.kid)
+        if shown is not None and shown.rotates_every_s is not None and key is not None:
+            meant |= screens.claimable(handle, shown.rotates_every_s, at, key).intersection(spelt)
+    return meant.pop() if len(meant) == 1 else None
 
 
 def _screen_url(host: LinkHost, brand: Brand, batch: CodeBatch) -> str | None:

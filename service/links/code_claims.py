@@ -14,6 +14,8 @@ The page shows no balance and says nobody who has used a code: an email is not a
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,6 +23,7 @@ from urllib.parse import parse_qsl
 import asyncpg
 import msgspec
 from litestar.datastructures import State
+from litestar.status_codes import HTTP_404_NOT_FOUND
 from litestar.types import Receive
 
 from ledger import Grade
@@ -37,8 +40,8 @@ from service.grants.schemas import GrantAnswer
 from service.limits import FORM_BYTES_MAX
 from service.links import claim_receipts, finding, visits
 from service.links.claim_receipts import ClaimReceipt
-from service.links.code_batches import find_code
-from service.links.codes import normal_code
+from service.links.code_batches import find_code, issued_code
+from service.links.codes import normal_code, scanned_code
 from service.links.evidence import grade as judge
 from service.links.finding import Visitor
 from service.links.link_host import LinkHost
@@ -80,8 +83,7 @@ class _Act(msgspec.Struct, frozen=True):
 async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *, now: datetime) -> GrantAnswer:
     """Pay a customer of the brand's for a code. The same code again is the same grant, and nobody else's."""
     host: LinkHost = state.link_host
-    code = normal_code(wanted.code.replace(" ", "").replace("-", ""))
-    printed, turns_ago = (code and await find_code(host, code, datetime.now(UTC))) or (None, None)
+    printed, turns_ago = await _printed(host, scanned_code(wanted.code), datetime.now(UTC)) or (None, None)
     if printed is None or printed.brand_id != principal.brand.brand_id:
         raise not_found("code")
     refusal = _refusal(printed, turns_ago, now)
@@ -114,11 +116,21 @@ def _refusal(printed: BatchCode, turns_ago: int | None, now: datetime) -> Proble
     return Problem("link_expired", "The screen shows another code by now.") if turns_ago is None else None
 
 
+async def _printed(host: LinkHost, code: str | None, at: datetime) -> tuple[BatchCode, int | None] | None:
+    """The code of a batch; if there is none, the one that it was typed for."""
+    if code is None:
+        return None
+    found = await find_code(host, code, at)
+    if found is None and (issued := await issued_code(host, code, at)) is not None:
+        found = await find_code(host, issued, at)
+    return found
+
+
 async def look(state: State, code: str, visitor: Visitor) -> Answer:
     """Show what a code earns, and ask for whom."""
     found = await _find(state, code, visitor)
     if found is None:
-        return _noted(state, visitor, await visits.look(state, code, visitor))
+        return await _as_link_or_mistyped(state, code, visitor, visits.look, look)
     if isinstance(found, _Found) and found.turns_ago > LOOKED_AT_TURNS:
         return respond(Page.CODE_MOVED_ON, brand=found.brand, destination=found.printed.destination)
     if isinstance(found, Answer):
@@ -132,7 +144,8 @@ async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Rece
     """Pay whoever's email was sent in."""
     found = await _find(state, code, visitor)
     if found is None:
-        return _noted(state, visitor, await visits.claim(state, code, visitor))
+        again = functools.partial(claim_page, receive=receive)
+        return await _as_link_or_mistyped(state, code, visitor, visits.claim, again)
     if isinstance(found, Answer):
         return found
     email = (await _form(receive)).get("email", "").strip()
@@ -237,11 +250,29 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
     return respond(page, brand=brand, destination=printed.destination)
 
 
-def _noted(state: State, visitor: Visitor, answer: Answer) -> Answer:
-    """An answer, of which it is noted if it was a guess."""
-    if answer.status_code == 404:
-        host: LinkHost = state.link_host
-        host.guesses.note(_network(visitor))
+Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
+
+
+async def _as_link_or_mistyped(state: State, code: str, visitor: Visitor, of_link: Visit, again: Visit) -> Answer:
+    """The answer of the link that the code stands for; else of the code that it was typed for; else it was a guess."""
+    problem = None
+    try:
+        answer = await of_link(state, code, visitor)
+    except Problem as raised:
+        if raised.status != HTTP_404_NOT_FOUND:
+            raise
+        problem, answer = raised, None
+    if answer is not None and answer.status_code != HTTP_404_NOT_FOUND:
+        return answer
+    host: LinkHost = state.link_host
+    normal = normal_code(code)
+    issued = None if normal is None else await issued_code(host, normal, visitor.at)
+    if issued is not None:
+        return await again(state, issued, visitor)
+    host.guesses.note(_network(visitor))
+    if answer is None:
+        assert problem is not None
+        raise problem
     return answer
 
 

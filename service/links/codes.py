@@ -1,8 +1,10 @@
 """Codes: what stands for a link where a token is too long, in an SMS and in print.
 
-    code_of       the code of something, always the same under the same key
-    normal_code   a code as it is looked up, however it was typed
-    code_hash     what it is looked up by
+    code_of        the code of something, always the same under the same key
+    normal_code    a code as it is looked up, however it was typed
+    scanned_code   the code in what a scanner or a person put into a field
+    look_alikes    the codes that a typed one may stand for
+    code_hash      what it is looked up by
 
 A code is 80 bits in base32 (RFC 4648): 16 capital letters and digits, so that a QR code of its address can be written in the
 alphanumeric mode, which is half the size. The bits are the start of an HMAC-SHA-256, and nobody without the key can tell them
@@ -14,7 +16,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
+import math
+import operator
 import re
+import unicodedata
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -24,7 +30,26 @@ from service.settings import LinkKey
 BITS = 80
 CODE_CHARACTERS = BITS // 5
 HASH_BYTES = 16
-_CODE = re.compile(r"[A-Za-z2-7]{16}")
+_CODE = re.compile(r"([A-Za-z0-9]{16})(?![A-Za-z0-9])")
+_SYMBOLOGY = re.compile(r"\A\][A-Za-z][0-9A-Za-z]")
+"""What a scanner may put first: the kind of code it read (ISO/IEC 15424)."""
+_NOT_OF_A_CODE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff_-]+")
+
+_LOOK_ALIKES = {
+    "0": "O",
+    "8": "B",
+    "1": "IL",
+    "I": "IL",
+    "L": "LI",
+    "2": "2Z",
+    "Z": "Z2",
+    "5": "5S",
+    "S": "S5",
+    "6": "6G",
+    "G": "G6",
+}
+LOOK_ALIKES_MAX = 256
+"""So many codes are looked for at most: one with more than eight doubtful letters has to be typed with more care."""
 
 
 def code_key(key: LinkKey) -> bytes:
@@ -38,8 +63,27 @@ def code_of(subject: bytes, key: bytes) -> str:
 
 
 def normal_code(text: str) -> str | None:
-    """The code that ``text`` is, if it may be one."""
-    return text.upper() if _CODE.fullmatch(text) else None
+    """The code that ``text`` is, if it may be one. What stands behind it belongs to the sentence around it, not to the code."""
+    match = _CODE.match(text)
+    return match[1].upper() if match else None
+
+
+def scanned_code(text: str) -> str | None:
+    """The code in what was typed or scanned: with spaces and hyphens, as the whole address of a QR code, in wide letters."""
+    plain = _SYMBOLOGY.sub("", unicodedata.normalize("NFKC", text).strip())
+    path = re.split(r"[?#]", plain, maxsplit=1)[0]
+    return normal_code(_NOT_OF_A_CODE.sub("", path.rstrip("/").rpartition("/")[2]))
+
+
+def look_alikes(code: str) -> list[str]:
+    """What a code may have been before somebody typed it: itself first, then those that differ in the fewest letters."""
+    choices = [_LOOK_ALIKES.get(letter, letter) for letter in code]
+    if math.prod(map(len, choices)) > LOOK_ALIKES_MAX:
+        choices = [choice if letter not in choice else letter for letter, choice in zip(code, choices, strict=True)]
+        if math.prod(map(len, choices)) > LOOK_ALIKES_MAX:
+            return [code]
+    spelt = {"".join(letters) for letters in itertools.product(*choices)} - {code}
+    return [code, *sorted(spelt, key=lambda each: (sum(map(operator.ne, each, code)), each))]
 
 
 def code_hash(code: str) -> bytes:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import enum
 import functools
+import re
 from collections.abc import Mapping
 
 import crawleruseragents
 import msgspec
 
 from ledger import Grade
+from service import hosts
 
 SENT_JUST_NOW_S = 10.0
 """Nobody reads a message and follows its link so soon after it was sent; gateways do."""
@@ -30,7 +32,7 @@ AGENT_CHARACTERS_MAX = 512
 
 _READ_AHEAD_HEADERS = frozenset({"sec-purpose", "purpose", "x-purpose", "x-moz"})
 _READ_AHEAD_WORDS = ("prefetch", "prerender", "preview", "instant")
-_FROM_ELSEWHERE = frozenset({"cross-site", "same-site"})
+_FROM_HERE = frozenset({"same-origin", "none"})
 
 # Mail clients fetch pictures through these; it is the only sign of an open that they give. The kept list calls them crawlers.
 _PICTURE_PROXIES = ("GoogleImageProxy", "YahooMailProxy", "OutlookImageProxy")
@@ -43,6 +45,10 @@ _EXACT_MACHINES = frozenset(
         "Edge/12.246 Mozilla/5.0",
     }
 )
+# Every browser says so, for the sake of old servers: Mozilla or Opera, its machine in brackets, and what draws the page.
+_BROWSER = re.compile(
+    r"(?=.*\b(?:AppleWebKit|Gecko|KHTML|Trident|MSIE|Presto)\b)(?:Mozilla/[45]\.0 \(|Opera/[0-9.]+ \()", re.DOTALL
+)
 _GATEWAYS = ("Barracuda", "Proofpoint", "proofpoint", "Mimecast", "mimecast")
 
 
@@ -53,6 +59,7 @@ class Why(enum.StrEnum):
     NOTHING_AGAINST_IT = "nothing_against_it"
     CONFIRMED_BY_SHOP = "confirmed_by_shop"
     SENT_JUST_NOW = "sent_just_now"
+    NO_BROWSER = "no_browser"
     PICTURE = "picture"
     PICTURE_PROXY = "picture_proxy"
     PRESSED_ELSEWHERE = "pressed_elsewhere"
@@ -84,6 +91,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 _PRESSED = Verdict(Grade.B, Why.PRESSED)
 _PRESSED_ELSEWHERE = Verdict(Grade.D, Why.PRESSED_ELSEWHERE)
+_NO_BROWSER = Verdict(Grade.D, Why.NO_BROWSER)
 _SENT_JUST_NOW = Verdict(Grade.D, Why.SENT_JUST_NOW)
 _NOTHING_AGAINST_IT = Verdict(Grade.C, Why.NOTHING_AGAINST_IT)
 
@@ -105,6 +113,8 @@ def grade(method: str, headers: Mapping[str, str], *, since_sent_s: float, sibli
     if picture:
         proxied = _is_one_of(_PICTURE_PROXIES, headers.get("user-agent", ""))
         return Verdict(Grade.D, Why.PICTURE_PROXY if proxied else Why.PICTURE)
+    if not _is_a_browser(headers.get("user-agent", "")[:AGENT_CHARACTERS_MAX]):
+        return _NO_BROWSER
     if since_sent_s < SENT_JUST_NOW_S:
         return _SENT_JUST_NOW
     return _NOTHING_AGAINST_IT
@@ -137,6 +147,11 @@ def _why_agent_is_a_machine(agent: str, picture: bool) -> Why | None:
     return Why.DECLARED_MACHINE if crawleruseragents.is_crawler(agent) else None
 
 
+@functools.lru_cache(maxsize=10_000)
+def _is_a_browser(agent: str) -> bool:
+    return _BROWSER.match(agent) is not None
+
+
 def _is_one_of(names: tuple[str, ...], agent: str) -> bool:
     return any(name in agent for name in names)
 
@@ -151,12 +166,23 @@ def reads_ahead(headers: Mapping[str, str]) -> bool:
 
 
 def is_pressed_on_our_page(headers: Mapping[str, str]) -> bool:
-    """Whether a POST comes from a page of ours, as far as the browser says.
-
-    A browser that does not send ``Sec-Fetch-Site`` (old ones; all of them on plain http) is believed: a token is needed anyway.
-    """
+    """Whether a POST comes from a page of ours, as far as the browser says. Programs say nothing and are believed."""
     return not _is_from_elsewhere(headers) and not reads_ahead(headers)
 
 
 def _is_from_elsewhere(headers: Mapping[str, str]) -> bool:
-    return headers.get("sec-fetch-site", "").lower() in _FROM_ELSEWHERE
+    """``Sec-Fetch-Site`` says whose page pressed. Old browsers, and all on plain http, say it by ``Origin`` alone.
+
+    Our pages are sent with ``Referrer-Policy: same-origin``, so that a form of theirs never has the origin ``null``.
+    """
+    if site := headers.get("sec-fetch-site"):
+        return site.strip().lower() not in _FROM_HERE
+    origin = headers.get("origin")
+    return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+
+
+def _is_same_host(origin: str, host: str) -> bool:
+    """Whether an origin is the host that was asked. A proxy may have ended TLS in front of us, so the scheme does not count."""
+    scheme, _, named = origin.partition("://")
+    asked = hosts.requested(host)
+    return scheme in {"http", "https"} and bool(asked) and hosts.requested(named) == asked

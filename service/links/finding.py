@@ -83,6 +83,7 @@ def read(state: State, subject: str, visitor: Visitor, kind: LinkKind = LinkKind
     code = normal_code(subject)
     if code is not None:
         return Asked(kind, code_hash=code_hash(code))
+    subject = link_tokens.trimmed(subject)
     if key_named_by(subject) is not None:
         return Asked(kind, offline=subject)
     host: LinkHost = state.link_host

@@ -25,7 +25,7 @@ from ledger import Grade
 from service.auth.principal import Principal
 from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
-from service.brands.destinations import DestinationRefused, normal_form, normal_origin
+from service.brands.destinations import CLAIM_PARAMETER, DestinationRefused, names_of, normal_form, normal_origin
 from service.campaigns.queries import campaign_version
 from service.campaigns.rules import claimed_grade
 from service.customers import actions as customers
@@ -39,7 +39,6 @@ from service.links.schemas import ClaimConfirmation
 from service.links.touches import Touches, Way, message_key, siblings_touched
 from service.problems import Problem, not_found
 
-PARAMETER = "rewards_claim"
 LIFE_S = 30 * 60
 SIBLINGS_KNOWN_AFTER_S = SIBLINGS_WITHIN_S + 0.5
 """From a visit until it is known what else was fetched; a script is not believed before."""
@@ -69,8 +68,10 @@ def hand_over(brand: str, link_id: bytes, destination: str, verdict: Verdict, ke
         return destination
     claim = Claim(brand=brand, link_id=link_id, visited_ms=int(now.timestamp() * 1000), number=secrets.token_bytes(8))
     parts = urlsplit(destination)
-    query = f"{parts.query}&" if parts.query else ""
-    return urlunsplit(parts._replace(query=f"{query}{PARAMETER}={sealing.seal(claim, keys)}"))
+    # A destination of an old link may bring the parameter along, and a script takes the first.
+    kept = [each for each in parts.query.split("&") if each and CLAIM_PARAMETER not in names_of(each)]
+    query = "&".join([*kept, f"{CLAIM_PARAMETER}={sealing.seal(claim, keys)}"])
+    return urlunsplit(parts._replace(query=query))
 
 
 async def confirm(

@@ -2,6 +2,7 @@
 
     sign_many   claims in, tokens out, with the newest key
     verify      a token in, its claims out, or ``LinkRefused`` with one of three reasons
+    trimmed     a token without what a mail program took for a part of its address
     jwks        the public keys, for whoever wants to check a link without us
 
 A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its header is exactly ``alg kid typ``, its claims are exactly
@@ -21,6 +22,7 @@ import enum
 import functools
 import hmac
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -35,6 +37,8 @@ from service.settings import LinkKey
 ALGORITHM = "EdDSA"
 TYPE = "rl+jwt"
 TOKEN_CHARACTERS_MAX = 4_096
+_WHOLE_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}(?![A-Za-z0-9])")
+"""An Ed25519 signature is 64 bytes, so it is known where a token ends."""
 NUMBER_MAX = 2**63 - 1
 
 _eddsa = jwt.get_algorithm_by_name(ALGORITHM)
@@ -237,6 +241,12 @@ def jwks(keys: LinkKeys) -> dict[str, list[dict[str, str]]]:
             for kid, key in keys.honoured.items()
         ]
     }
+
+
+def trimmed(token: str) -> str:
+    """A token without the full stop, bracket or quote that stood behind its address in a message."""
+    match = _WHOLE_TOKEN.match(token)
+    return match[0] if match else token
 
 
 def signed_payload(token: str, keys: Mapping[str, Ed25519PrivateKey | Ed25519PublicKey], token_type: str) -> bytes:

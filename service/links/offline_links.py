@@ -1,8 +1,10 @@
 """Links that a brand's own system has signed: we hear of each when it is first followed, and store it then.
 
-    adopt      what an offline token stands for: from then on it is a link like any other
-    claims_of  what it says, if its key signed it so
-    numbers    what a token names customers and destinations by
+    adopt       what an offline token stands for: from then on it is a link like any other
+    claims_of   what it says, if its key signed it so
+    wrong_with  why what it says is not honoured
+    draft       the link that it would be, or why it would be none
+    numbers     what a token names customers and destinations by
 
 A token is taken at its word in what its brand may decide: when it was signed, and until when it is good. What it pays is the
 campaign's to say, by the version that was in force when it was signed, or when the key was registered if that was later.
@@ -58,8 +60,8 @@ async def adopt(state: State, token: str, hosts: Collection[str], now: datetime)
     claims = None if key is None else claims_of(token, key, brand, hosts, now)
     if key is None or brand is None or claims is None:
         return None
-    row = await _row(state, brand, key, claims)
-    if row is None:
+    row = await draft(state, brand, key, claims)
+    if isinstance(row, Problem):
         return None
     host: LinkHost = state.link_host
     if await host.links.get(row.link_id) is None:
@@ -76,8 +78,25 @@ def claims_of(token: str, key: MintingKey, brand: Brand | None, hosts: Collectio
         claims = offline_tokens.verify(token, key.key_no, key.public_key)
     except LinkRefused:
         return None
-    is_the_brands = brand is not None and brand.brand_id == key.brand_id and brand.code == claims.iss
-    return claims if is_the_brands and is_one_of(claims.aud, hosts) and _is_timely(claims, key, now) else None
+    return claims if wrong_with(claims, key, brand, hosts, now) is None else None
+
+
+def wrong_with(
+    claims: OfflineClaims, key: MintingKey, brand: Brand | None, hosts: Collection[str], now: datetime
+) -> Problem | None:
+    """Why the claims that a key signed are not honoured, whatever they name. They may have expired."""
+    if brand is None or brand.brand_id != key.brand_id or brand.code != claims.iss:
+        return invalid_field("/iss", "is not the code of the brand that registered the key")
+    if not any(is_one_of(host, hosts) for host in claims.audience):
+        return invalid_field("/aud", f"is none of the hosts that the brand's links lead to: {', '.join(sorted(hosts))}")
+    signed_at = _instant(claims.iat)
+    if signed_at > now + _AHEAD_MAX:
+        return invalid_field("/iat", "lies in the future")
+    if key.retired_at is not None and signed_at > key.retired_at:
+        return invalid_field("/iat", "is later than the key was retired")
+    if not timedelta() < _instant(claims.exp) - signed_at <= LIFE_ASKED_MAX:
+        return invalid_field("/exp", f"must be later than iat, by at most {LIFE_ASKED_MAX.days} days")
+    return None
 
 
 async def numbers(state: State, principal: Principal, wanted: NumbersRequest, *, request_id: str) -> NumbersResponse:
@@ -109,29 +128,28 @@ async def _numbered(state: State, principal: Principal, refs: Sequence[CustomerR
     ]
 
 
-def _is_timely(claims: OfflineClaims, key: MintingKey, now: datetime) -> bool:
-    """Whether a key may have signed this when it says it did. Whether it has expired is asked of the link itself."""
-    signed_at = _instant(claims.iat)
-    if signed_at > now + _AHEAD_MAX or not timedelta() < _instant(claims.exp) - signed_at <= LIFE_ASKED_MAX:
-        return False
-    return key.retired_at is None or signed_at <= key.retired_at
-
-
-async def _row(state: State, brand: Brand, key: MintingKey, claims: OfflineClaims) -> NewLink | None:
-    """The link as it is stored, if all that it names is there and the campaign pays for it."""
+async def draft(state: State, brand: Brand, key: MintingKey, claims: OfflineClaims) -> NewLink | Problem:
+    """The link as it is stored; or which of the things that it names is not there, or is not paid for by the campaign."""
     standing = await campaign_standing(state, brand, claims.c)
+    if standing is None:
+        return invalid_field("/c", "is not the id of a campaign of the brand", code="unknown_campaign")
     is_open = claims.kind is LinkKind.OPEN
-    if standing is None or is_open != (claims.d == 0) or (is_open and claims.a != OPEN_ACTION):
-        return None
+    if is_open and claims.a != OPEN_ACTION:
+        return invalid_field("/a", f"must be {OPEN_ACTION}: that is all that a picture can report")
+    if is_open != (claims.d == 0):
+        return invalid_field("/d", "must be 0 for an open" if is_open else "must be a number that /v1/link-numbers gave")
     signed_at = _instant(claims.iat)
     campaign: Campaign = standing.version_at(max(signed_at, key.registered_at))
     channel = channel_of(claims.a, claims.ch, campaign)
+    if isinstance(channel, Problem):
+        (error,) = channel.errors
+        return invalid_field({"/action": "/a", "/channel": "/ch"}[error.pointer], error.detail)
     customer = int(claims.sub)
     directory: CustomerDirectory = state.customers
-    if isinstance(channel, Problem) or await directory.find_number(brand, customer) is None:
-        return None
+    if await directory.find_number(brand, customer) is None:
+        return invalid_field("/sub", "is not the number of a customer of the brand")
     if claims.d and not await _is_the_brands(state.engine, brand, claims.d):
-        return None
+        return invalid_field("/d", "is not the number of a destination of the brand")
     event = event_key(
         campaign_no=campaign.campaign_no, message_id=claims.m, customer=customer, action=claims.a, qualifier=claims.l
     )
@@ -155,11 +173,18 @@ async def _row(state: State, brand: Brand, key: MintingKey, claims: OfflineClaim
     )
 
 
+async def destination_url(engine: AsyncEngine, destination_no: int) -> str | None:
+    """Where a number leads; an open's leads nowhere."""
+    async with engine.connect() as connection:
+        found = select(destination.c.url).where(destination.c.destination_no == destination_no)
+        return (await connection.execute(found)).scalar_one_or_none()
+
+
 async def _is_the_brands(engine: AsyncEngine, brand: Brand, destination_no: int) -> bool:
     found = select(destination.c.brand_id).where(destination.c.destination_no == destination_no)
     async with engine.connect() as connection:
         return (await connection.execute(found)).scalar_one_or_none() == brand.brand_id
 
 
-def _instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)

@@ -1,6 +1,8 @@
 """Offline tokens: links that a brand's own system has signed, with a key that it registered.
 
-    verify   a token and the key it names in, its claims out, or ``LinkRefused``
+    verify      a token and the key it names in, its claims out, or ``LinkRefused``
+    payload_of  the half of that which is the signature's
+    claims_in   the half of that which is the claims'
 
 Such a token has a link token's header, with a ``kid`` of its own kind. Its claims are exactly ``iss aud sub m c a d iat exp``,
 and, where they apply, ``k`` (as in a link token), ``ch`` (the channel), ``l`` (the label that tells a message's links apart)
@@ -14,6 +16,7 @@ from __future__ import annotations
 import base64
 import functools
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -27,15 +30,17 @@ from service.strict_json import decode_body
 
 _KID = re.compile(r"mk_([1-9][0-9]{0,9})")
 _IN_HEADER = re.compile(r'"kid"\s*:\s*"(mk_[1-9][0-9]{0,9})"')
-_Second = Annotated[int, msgspec.Meta(ge=1, le=253_402_300_799)]
-"""Until the end of the year 9999, which is as far as dates go."""
+_SECOND_MAX = 253_402_300_799
+"""The end of the year 9999, which is as far as dates go."""
+_Second = Annotated[int, msgspec.Meta(ge=1, le=_SECOND_MAX)] | Annotated[float, msgspec.Meta(ge=1, le=_SECOND_MAX)]
+"""A NumericDate (RFC 7519, section 2): seconds since 1970, with a fraction or without."""
 
 
 class OfflineClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What a token says."""
 
     iss: str
-    aud: str
+    aud: str | list[str]
     sub: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,17}\Z")]
     m: Identifier
     c: Identifier
@@ -47,6 +52,11 @@ class OfflineClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=
     ch: Slug | None = None
     l: Identifier = ""  # noqa: E741 - a claim's name is paid for in every link
     sent_at: _Second | None = None
+
+    @property
+    def audience(self) -> Sequence[str]:
+        """The hosts that are addressed: by a text, or by a list of them (RFC 7519, section 4.1.3)."""
+        return [self.aud] if isinstance(self.aud, str) else self.aud
 
     @property
     def kind(self) -> LinkKind:
@@ -111,7 +121,20 @@ def verify(token: str, key_no: int, public_key: bytes) -> OfflineClaims:
         # Registered before such keys were refused.
         raise LinkRefused(LinkRefusal.FORGED)
     try:
-        keys = {kid_of(key_no): Ed25519PublicKey.from_public_bytes(public_key)}
-        return decode_body(signed_payload(token, keys, TYPE), _decoder)
-    except (ValueError, Problem):
+        return claims_in(payload_of(token, key_no, public_key))
+    except Problem:
         raise LinkRefused(LinkRefusal.FORGED) from None
+
+
+def payload_of(token: str, key_no: int, public_key: bytes) -> bytes:
+    """What a registered key signed, unread. Raises ``LinkRefused``."""
+    try:
+        keys = {kid_of(key_no): Ed25519PublicKey.from_public_bytes(public_key)}
+    except ValueError:
+        raise LinkRefused(LinkRefusal.FORGED) from None
+    return signed_payload(token, keys, TYPE)
+
+
+def claims_in(payload: bytes) -> OfflineClaims:
+    """The claims of a payload. Raises the ``Problem`` that names the claim that is wrong."""
+    return decode_body(payload, _decoder)

@@ -28,7 +28,7 @@ from service.customers.rows import Known
 from service.database import is_away
 from service.links.finding import within_patience
 from service.links.link_host import LinkHost
-from service.links.link_tokens import LinkRefusal
+from service.links.link_tokens import LinkRefusal, trimmed
 from service.links.pages import Answer, Page, page_of_error, respond
 from service.links.person_tokens import LIFE_S, LIFE_S_MAX, PageClosed, PersonClaims, PersonKind, sign, verify
 from service.links.schemas import MintedPage, PageLinkRequest
@@ -60,7 +60,7 @@ async def open_page(state: State, token: str, kind: PersonKind, headers: Headers
     """Whose page a token of ``kind`` opens."""
     host: LinkHost = state.link_host
     try:
-        claims = verify(token, host.keys, kind=kind, hosts=host.hosts(headers), now=int(now.timestamp()))
+        claims = verify(trimmed(token), host.keys, kind=kind, hosts=host.hosts(headers), now=int(now.timestamp()))
     except PageClosed as closed:
         if closed.refusal is not LinkRefusal.EXPIRED or closed.brand is None:
             raise NotShown(Page.NOT_FOUND) from None

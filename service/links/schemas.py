@@ -123,6 +123,93 @@ def _result(index: int, minted: MintedLink | Problem, request_id: str) -> LinkRe
     )
 
 
+LinkState = Literal["good", "expired", "revoked"]
+
+LINKS_CHECKED_MAX = 100
+
+
+class LinkCheckRequest(Body, frozen=True):
+    """Links to look at, as your systems signed or minted them."""
+
+    links: Annotated[
+        list[Annotated[str, msgspec.Meta(min_length=1, max_length=6_144)]],
+        msgspec.Meta(min_length=1, max_length=LINKS_CHECKED_MAX),
+    ]
+    """1 to 100 links: each a URL, or its token or short code alone; at most 6,144 characters."""
+
+    example: ClassVar[dict[str, Any]] = {"links": ["https://rewards.example/r/eyJhbGciOiJFZERTQSJ9.eyJhIjoiY2xpY2sifQ.c2ln"]}
+
+
+class LinkCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that was signed as it should be, as it stands now."""
+
+    state: LinkState
+    """`good`: it is honoured; `expired` and `revoked`: it earns nothing any more."""
+    link_id: str
+    """Its public id, by which it can be revoked."""
+    kind: LinkKind
+    """`claim` pays for an act; `open` is a picture."""
+    mode: LinkMode
+    """How a claim is honoured: on our `page`, by a `handoff` to the shop, or while we `redirect`."""
+    campaign: str
+    """The id of the campaign that pays."""
+    campaign_version: int
+    """The version of its terms that the link is bound to."""
+    customer: str
+    """Whose link it is, as `cus_` and our number."""
+    message_id: str
+    """The sender's own id of the message."""
+    action: str
+    """The act that the link pays for."""
+    channel: str
+    """The channel that will be reported."""
+    destination: str | None
+    """Where it leads; null for an open."""
+    points: int
+    """What the campaign pays for the act, before caps and budget; 0: nothing."""
+    campaign_paused: bool
+    """Whether the campaign pays nothing for now."""
+    signed_by: str | None
+    """The `kid` of the minting key that signed it; null: this service did."""
+    minted_at: datetime
+    """When it was minted, or signed."""
+    sent_at: datetime | None
+    """When the message was sent, if somebody said so."""
+    expires_at: datetime
+    """From when on it earns nothing."""
+
+
+class LinkCheckResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What we think of one link: how it stands (200), or why it is not honoured."""
+
+    index: int
+    """Its place in the request, from 0."""
+    status: int
+    """200, or the status of the problem."""
+    link: LinkCheck | msgspec.UnsetType = msgspec.UNSET
+    """The link, where it was signed as it should be."""
+    problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
+    """Why it is not honoured. Pointers go into the token: `/header/kid`, `/claims/exp`, `/signature`."""
+
+
+class LinkCheckResults(msgspec.Struct, frozen=True):
+    """One result for each link, in the order of the request."""
+
+    results: list[LinkCheckResult]
+    """As many as there were links."""
+
+    @classmethod
+    def of(cls, checked: Sequence[LinkCheck | Problem], *, request_id: str) -> LinkCheckResults:
+        """Say what became of each."""
+        return cls([_checked(index, each, request_id) for index, each in enumerate(checked)])
+
+
+def _checked(index: int, checked: LinkCheck | Problem, request_id: str) -> LinkCheckResult:
+    if isinstance(checked, Problem):
+        return LinkCheckResult(index=index, status=checked.status, problem=checked.document(request_id))
+    return LinkCheckResult(index=index, status=200, link=checked)
+
+
 class RevocationRequest(Body, frozen=True):
     """What shall earn no more: one of a link, all of a message, of a campaign, of an API key's making, or a batch of codes."""
 
@@ -258,8 +345,9 @@ class CodeBatchResponse(msgspec.Struct, frozen=True):
 class CodeClaimRequest(Body, frozen=True):
     """A code that a customer brought, and who she is."""
 
-    code: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    """The code as it is printed; spaces, hyphens and small letters are taken."""
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=2_048)]
+    """As it was typed or scanned, at most 2,048 characters: with spaces, hyphens and small letters, as the whole URL that its
+    QR code holds, and with letters that look alike (`0` for `O`, `1` for `I`) mistaken for each other."""
     customer: CustomerRef
     """Who brought the code, by at least one name."""
 

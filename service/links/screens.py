@@ -2,7 +2,8 @@
 
     handle_of  the part of the code that stays: it says which batch it is, and is what is looked up
     shown_at   the code that a screen shows at an instant
-    turns_ago  how long ago a code was shown, or that it never was of late
+    turns_ago  how long ago a code was shown, or that it was not recently
+    claimable  the codes that can be claimed at an instant
     seal_name  what a screen asks its picture by: who has that has every code to come
 
 Eight characters of a code are the handle, eight are the turn's: 40 bits of an HMAC-SHA-256 over the handle and the number of
@@ -72,10 +73,20 @@ def turns_ago(code: str, rotates_every_s: int, at: datetime, key: bytes) -> int 
     The clock of whoever drew it may be a little ahead: of the next turn it says 0.
     """
     turn, handle = _turn(at, rotates_every_s), code[:HANDLE_CHARACTERS]
-    for ago in range(-1, LOOKED_AT_TURNS + -(-CLAIMED_WITHIN_S // rotates_every_s) + 1):
+    for ago in _claimable_turns(rotates_every_s):
         if hmac.compare_digest(code, _code(handle, turn - ago, key)):
             return max(ago, 0)
     return None
+
+
+def claimable(handle: str, rotates_every_s: int, at: datetime, key: bytes) -> set[str]:
+    """The codes of a screen that can be claimed now."""
+    turn = _turn(at, rotates_every_s)
+    return {_code(handle, turn - ago, key) for ago in _claimable_turns(rotates_every_s)}
+
+
+def _claimable_turns(rotates_every_s: int) -> range:
+    return range(-1, LOOKED_AT_TURNS + -(-CLAIMED_WITHIN_S // rotates_every_s) + 1)
 
 
 def _turn(at: datetime, rotates_every_s: int) -> int:

@@ -94,7 +94,10 @@ def redirect(path: str) -> Answer:
 
 
 def security_headers(nonce: str) -> dict[str, str]:
-    """What every page is sent with: nothing is kept, indexed, framed, run, loaded or told to where it leads."""
+    """What every page is sent with: nothing is kept, indexed, framed, run, loaded or told to where it leads.
+
+    Its own forms say where they come from: with ``no-referrer`` their ``Origin`` would be ``null``, as a stranger's may be.
+    """
     return {
         "Content-Security-Policy": (
             f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; form-action 'self'; base-uri 'none'; "
@@ -104,14 +107,14 @@ def security_headers(nonce: str) -> dict[str, str]:
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "X-Robots-Tag": "noindex, nofollow",
     }
 
 
-HEADERS_OF_NO_PAGE = security_headers("none")
+HEADERS_OF_NO_PAGE = security_headers("none") | {"Referrer-Policy": "no-referrer"}
 """Of an answer that shows nothing."""
 
 

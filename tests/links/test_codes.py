@@ -31,10 +31,11 @@ def test_a_code_is_eighty_bits_in_capital_letters_and_digits() -> None:
     assert code_of(b"link 1", KEY) == code_of(b"link 1", KEY) != code_of(b"link 1", KEY[::-1])
 
 
-def test_a_code_may_be_typed_in_small_letters_and_nothing_else_is_one() -> None:
+def test_a_code_may_be_typed_in_small_letters_and_with_what_stands_behind_it() -> None:
     code = code_of(b"link", KEY)
     assert normal_code(code.lower()) == normal_code(code) == code
-    for other in (code[1:], code + "A", code[:-1] + "1", code[:-1] + "é", code[:-1] + "\n", "", "é" * 16):
+    assert normal_code(code + "\n") == normal_code(code + "é") == code
+    for other in (code[1:], code + "A", code[:-1] + "é", code[:-1] + "\n", "", "é" * 16, "." + code):
         assert normal_code(other) is None
 
 

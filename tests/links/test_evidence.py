@@ -30,6 +30,26 @@ def test_reading_ahead_is_not_acting(headers: dict[str, str]) -> None:
         ({}, True),
         ({"sec-fetch-site": "cross-site"}, False),
         ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "something new"}, False),
+        ({"sec-fetch-site": "same-origin", "origin": "null"}, True),
+        ({"sec-fetch-site": "cross-site", "origin": "https://r.shop.example", "host": "r.shop.example"}, False),
+        # Old browsers, and all of them on plain http, send the origin alone.
+        ({"origin": "https://r.shop.example", "host": "r.shop.example"}, True),
+        ({"origin": "https://r.shop.example", "host": "R.SHOP.example.:443".lower()}, True),
+        ({"origin": "http://r.shop.example", "host": "r.shop.example"}, True),
+        ({"origin": "http://127.0.0.1:8080", "host": "127.0.0.1:8080"}, True),
+        ({"origin": "http://[::1]:8080", "host": "[::1]:8080"}, True),
+        ({"origin": "https://elsewhere.example", "host": "r.shop.example"}, False),
+        ({"origin": "https://r.shop.example.elsewhere.example", "host": "r.shop.example"}, False),
+        ({"origin": "https://shop.example", "host": "r.shop.example"}, False),
+        ({"origin": "http://127.0.0.1:9090", "host": "127.0.0.1:8080"}, False),
+        ({"origin": "https://r.shop.example:8443", "host": "r.shop.example"}, False),
+        ({"origin": "null", "host": "r.shop.example"}, False),
+        ({"origin": "", "host": "r.shop.example"}, False),
+        ({"origin": "https://r.shop.example:port", "host": "r.shop.example"}, False),
+        ({"origin": "file://", "host": "r.shop.example"}, False),
+        ({"origin": "chrome-extension://r.shop.example", "host": "r.shop.example"}, False),
+        ({"origin": "https://r.shop.example"}, False),
     ],
 )
 def test_a_form_on_another_site_is_not_our_page(headers: dict[str, str], is_pressed: bool) -> None:
@@ -54,6 +74,11 @@ GRADES: list[tuple[str, str, dict[str, str], float, int, str, Why]] = [
     ("an empty name", "GET", {"user-agent": " "}, 3600, 1, "X", Why.NO_AGENT),
     ("Apple's prefetch", "GET", {"user-agent": APPLE}, 3600, 1, "X", Why.MAIL_PREFETCH),
     ("Gmail's prefetch", "GET", {"user-agent": GMAIL_AHEAD}, 3600, 1, "X", Why.MAIL_PREFETCH),
+    ("a runtime with its own name", "GET", {"user-agent": "Java/17.0.9"}, 3600, 1, "D", Why.NO_BROWSER),
+    ("a name nobody knows", "GET", {"user-agent": "Frobnicator/1.0"}, 3600, 1, "D", Why.NO_BROWSER),
+    ("a name nobody knows, just sent", "GET", {"user-agent": "Frobnicator/1.0"}, 1, 1, "D", Why.NO_BROWSER),
+    ("half of a browser's name", "GET", {"user-agent": "Mozilla/5.0 (Linux)"}, 3600, 1, "D", Why.NO_BROWSER),
+    ("a browser's name in a sentence", "GET", {"user-agent": f"Not {PHONE}"}, 3600, 1, "D", Why.NO_BROWSER),
     ("Gmail's proxy follows a link", "GET", {"user-agent": GMAIL_PROXY}, 3600, 1, "X", Why.DECLARED_MACHINE),
 ]
 
@@ -111,3 +136,38 @@ def test_what_people_use_is_no_machine(agent: str) -> None:
 def test_a_lone_scanner_with_a_browsers_name_is_not_known_by_its_headers() -> None:
     # Later than ten seconds, and following one link alone, it looks like her. So pages do not pay for looking.
     assert grade("GET", {"user-agent": CHROME_ON_WINDOWS}, since_sent_s=60, siblings=SIBLINGS_OF_A_MACHINE - 1).letter == "C"
+
+
+NO_BROWSERS = [
+    "Dart/2.19 (dart:io)",
+    "Ruby",
+    "PHP/8.1",
+    "node",
+    "undici",
+    "PostmanRuntime/7.36",
+    "Outlook-iOS/2.0",
+    "x" * 10_000,
+]
+BROWSERS = [
+    PHONE,
+    CHROME_ON_WINDOWS,
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
+    "Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.2; Trident/6.0)",
+    "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; Trident/4.0)",
+    "Opera/9.80 (Android; Opera Mini/12.0/34.2; U; en) Presto/2.8.119 Version/11.10",
+    "Mozilla/5.0 (Linux; Android 14; SM-S911B Build/UP1A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/120.0 "
+    "Mobile Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram",
+]
+
+
+@pytest.mark.parametrize("agent", NO_BROWSERS)
+def test_what_does_not_present_itself_as_a_browser_may_be_anybody(agent: str) -> None:
+    verdict = grade("GET", {"user-agent": agent}, since_sent_s=3600)
+    assert (verdict.letter, verdict.why) == ("D", Why.NO_BROWSER)
+
+
+@pytest.mark.parametrize("agent", BROWSERS)
+def test_browsers_are_told_from_other_programs(agent: str) -> None:
+    assert grade("GET", {"user-agent": agent}, since_sent_s=3600).why is Why.NOTHING_AGAINST_IT

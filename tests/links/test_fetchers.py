@@ -17,9 +17,9 @@ import crawleruseragents
 import httpx
 import pytest
 
+from service.brands.destinations import CLAIM_PARAMETER
 from service.links import handoffs, late_acts
 from service.links.evidence import SENT_JUST_NOW_S
-from service.links.handoffs import PARAMETER
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.links.fetchers import APPLE, FETCHERS, GMAIL_AHEAD, PHONE, Fetcher
@@ -57,7 +57,7 @@ async def act(links: Links, path: str, mode: str) -> None:
         await client.post(path, headers=HERS)
     if mode != "handoff":
         return
-    (claim,) = parse_qs(urlsplit(looked.headers["location"]).query)[PARAMETER]
+    (claim,) = parse_qs(urlsplit(looked.headers["location"]).query)[CLAIM_PARAMETER]
     (await links.api.client("messaging").post("/v1/claims", json={"claim": claim})).raise_for_status()
 
 
@@ -174,7 +174,7 @@ async def test_a_scanner_that_runs_the_shops_script_is_not_paid_where_it_followe
             break
         await asyncio.sleep(0.01)
     for answer in answers:
-        (claim,) = parse_qs(urlsplit(answer.headers["location"]).query)[PARAMETER]
+        (claim,) = parse_qs(urlsplit(answer.headers["location"]).query)[CLAIM_PARAMETER]
         confirmed = await links.api.client(None).post(
             "/v1/claims", content=f'{{"claim": "{claim}"}}', headers={"Origin": "https://shop.example"}
         )

@@ -11,7 +11,10 @@ import asyncpg
 import httpx
 import pytest
 
+from ledger import Grade
+from service.brands.destinations import CLAIM_PARAMETER
 from service.links import handoffs
+from service.links.evidence import Verdict, Why
 from service.links.sealing import seal
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.links.campaigns import make_campaign
@@ -34,7 +37,7 @@ async def visit(links: Links, agent: str = PHONE, *, method: str = "GET", **chan
 
 def claim_in(answer: httpx.Response) -> str:
     assert answer.status_code == 303
-    (claim,) = parse_qs(urlsplit(answer.headers["location"]).query)[handoffs.PARAMETER]
+    (claim,) = parse_qs(urlsplit(answer.headers["location"]).query)[CLAIM_PARAMETER]
     return claim
 
 
@@ -256,3 +259,26 @@ async def test_a_claims_token_is_no_picture_and_a_pictures_no_claim(api: Api) ->
     token = urlsplit(url).path.removeprefix("/o/").removesuffix(".gif")
     assert (await links.api.client(None).post(f"/r/{token}")).status_code == 404
     assert (await links.api.client("messaging").get("/v1/grants")).json()["items"] == []
+
+
+SPELLINGS = ["rewards_claim=x", "rewards_claim", "a=1&rewards_claim=", "rewards%5Fclaim=x", "a=1&%72ewards_claim=y#top"]
+
+
+@pytest.mark.parametrize("query", SPELLINGS)
+@pytest.mark.parametrize("mode", ["page", "handoff", "redirect"])
+async def test_a_destination_that_brings_the_parameter_along_is_refused(links: Links, query: str, mode: str) -> None:
+    [result] = await links.mint(links.item(mode=mode, destination=f"https://shop.example/autumn?{query}"))
+    assert (result["status"], result["problem"]["errors"][0]["pointer"]) == (422, "/destination")
+    [result] = await links.mint(links.item(mode=mode, destination="https://shop.example/autumn?my_rewards_claim=x"))
+    assert result["status"] == 201
+
+
+def test_a_destination_of_before_loses_the_parameter_it_brought_along() -> None:
+    verdict = Verdict(Grade.C, Why.NOTHING_AGAINST_IT)
+    for brought in ("rewards_claim=old", "rewards%5fclaim=old"):
+        url = handoffs.hand_over(
+            "lumen", bytes(20), f"https://shop.example/?a=1&{brought}&b=%20", verdict, (bytes(32),), datetime.now(UTC)
+        )
+        query = parse_qs(urlsplit(url).query)
+        assert (query["a"], query["b"], len(query[CLAIM_PARAMETER])) == (["1"], [" "], 1)
+        assert query[CLAIM_PARAMETER] != ["old"]

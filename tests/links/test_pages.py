@@ -82,7 +82,7 @@ def test_a_page_runs_nothing_and_loads_nothing(page: Page) -> None:
 def test_a_page_is_sent_so_that_nothing_leaks(page: Page) -> None:
     response = respond(page, brand=BRAND)
     assert response.status_code == STATUSES.get(page, 200)
-    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Referrer-Policy"] == "same-origin"
     assert response.headers["Cache-Control"] == "no-store"
     assert "noindex" in response.headers["X-Robots-Tag"]
     policy = response.headers["Content-Security-Policy"]

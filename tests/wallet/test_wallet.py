@@ -178,7 +178,7 @@ async def test_a_wallet_is_sent_so_that_nothing_leaks(filled: Api, capsys: pytes
     path = own_page(filled, PersonKind.WALLET)
     answer = await filled.client().get(path, headers=HTML)
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "set-cookie" not in answer.headers
     assert path.rpartition("/")[2] not in capsys.readouterr().out
