@@ -31,7 +31,7 @@ GRANT USAGE ON SCHEMA rewards TO rewards_application, rewards_worker, rewards_re
 
 -- The API.
 GRANT SELECT ON
-    rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.touch_count, rewards.touch_reader, rewards.verification
+    rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.link_host, rewards.touch_count, rewards.touch_reader, rewards.verification
 TO rewards_application;
 
 GRANT SELECT, INSERT ON
@@ -48,6 +48,10 @@ GRANT UPDATE (
     name, points_name, accent_color, destination_hosts, point_value_version, consent_no, language, logo, home_url,
     link_base_url, app_links, goals
 ) ON rewards.brand TO rewards_application;
+
+GRANT INSERT, DELETE, UPDATE (
+    base_url, state, proven_by, verified_at, checked_at, next_check_at, missing_since, lapses_at, last_error
+) ON rewards.link_host TO rewards_application;
 
 GRANT UPDATE (current_version, paused_at) ON rewards.campaign TO rewards_application;
 
@@ -78,15 +82,20 @@ GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rew
 
 GRANT EXECUTE ON FUNCTION
     rewards.create_key_v1, rewards.create_key_v2, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.lease_quota_v1,
-    rewards.revoke_key_v1, rewards.revoke_key_v2
+    rewards.record_link_host_v1, rewards.revoke_key_v1, rewards.revoke_key_v2
 TO rewards_application;
 
 -- The worker.
 GRANT SELECT ON
     rewards.alembic_version, rewards.brand, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
-    rewards.customer, rewards.destination, rewards.identity, rewards.link, rewards.touch, rewards.touch_count,
-    rewards.touch_reader
+    rewards.customer, rewards.destination, rewards.identity, rewards.link, rewards.link_host, rewards.touch,
+    rewards.touch_count, rewards.touch_reader
 TO rewards_worker;
+
+GRANT UPDATE (state, proven_by, checked_at, next_check_at, missing_since, lapses_at, last_error)
+ON rewards.link_host TO rewards_worker;
+
+GRANT EXECUTE ON FUNCTION rewards.record_link_host_v1 TO rewards_worker;
 
 GRANT INSERT, UPDATE ON rewards.touch_count TO rewards_worker;
 
@@ -95,5 +104,5 @@ GRANT UPDATE ON rewards.touch_reader TO rewards_worker;
 -- Reports.
 GRANT SELECT ON
     rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.brand_point_value, rewards.campaign,
-    rewards.campaign_version
+    rewards.campaign_version, rewards.link_host
 TO rewards_reader;

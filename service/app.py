@@ -39,6 +39,7 @@ from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
 from service.customers.reading import thin_reads
 from service.demo_shop import routes as demo_shop_routes
+from service.egress.resolving import Resolver
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
@@ -201,6 +202,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                     functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE
                 ),
                 "clocks": BookClocks(ledger),
+                "resolver": Resolver(settings.dns_resolver),
                 "room": Room(BATCH_ITEMS_IN_HAND),
                 "touches": await opened.enter_async_context(Touches(pool, agent_key(app.state.secrets.link_keys))),
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),

@@ -43,6 +43,8 @@ LONG_BATCH_BYTES = 1024 * 1024
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+MERGE_PATCH = "application/merge-patch+json"
+"""What a PATCH may call its body (RFC 7396)."""
 
 Identifier = Annotated[
     str,
@@ -258,7 +260,8 @@ async def read_struct(request: Request[Any, Any, Any], declared: type[T]) -> T:
 
 
 def _struct_of(value: bytes, declared: type[T], connection: ASGIConnection[Any, Any, Any, Any]) -> T:
-    _refuse_other_types(value, connection, taken={JSON})
+    taken = {JSON, MERGE_PATCH} if cast("Any", connection.scope)["method"] == "PATCH" else {JSON}
+    _refuse_other_types(value, connection, taken=taken)
     return decode_struct(value, declared)
 
 

@@ -111,6 +111,12 @@ def is_one_of(host: str, hosts: Collection[str]) -> bool:
     return bool(host) and (host in hosts or (bool(normal := requested(host)) and normal in hosts))
 
 
+def place_of(host: str) -> str:
+    """What of a normal host can be one owner's: its name, and on this machine its port too."""
+    name, _ = name_and_port(host)
+    return host if is_loopback(name) else name
+
+
 @functools.lru_cache(maxsize=4_096)
 def is_same_place(host: str, others: frozenset[str]) -> bool:
     """Whether a normal host is that of one of ``others``.

@@ -79,6 +79,9 @@ CODES: dict[str, CodeSpec] = {
     "point_value_changed": CodeSpec(
         409, "Point value changed", "The value of points has a newer version than the one you have read."
     ),
+    "link_host_taken": CodeSpec(
+        409, "Link host taken", "Another brand has proved this host, and its record is still in the DNS."
+    ),
     "version_exists": CodeSpec(409, "Version exists", "The campaign has another version of this number already."),
     "already_settled": CodeSpec(
         409, "Already settled", "The points that were held back were settled the other way before: approved of, or rejected."
@@ -205,6 +208,12 @@ def invalid_field(pointer: str, detail: str, *, code: str = "invalid_field") -> 
     """Return the problem with one field: ``invalid_field("/rules/0/points", "must be at least 1")``."""
     where = pointer or "the body"
     return Problem(code, f"{where}: {detail}", errors=[FieldError(pointer=pointer, code=code, detail=detail)])
+
+
+def invalid_fields(errors: Sequence[FieldError]) -> Problem:
+    """Return the problem with several fields, all of them named. The first says which code it is."""
+    detail = "; ".join(f"{error.pointer or 'the body'}: {error.detail}" for error in errors)
+    return Problem(errors[0].code, detail, errors=errors)
 
 
 def not_found(what: str) -> Problem:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.hosts import HostRefused, host_of, is_loopback, name_and_port
+from service.hosts import HostRefused, host_of, is_address, is_loopback, name_and_port, normal_host
 
 PREFIX = "REWARDS_"
 KEY_BYTES = 32
@@ -56,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     trusted_proxies: str = ""
     """Addresses whose ``X-Forwarded-For`` is believed, separated by commas."""
+    dns_resolver: str = ""
+    """The DNS servers that are asked for proofs of control, addresses with a port if need be, separated by commas. Empty means
+    the system's."""
     demo: bool = False
     """Serve the demo shop's page."""
 
@@ -118,6 +121,13 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         host_of(settings.base_url)
     except HostRefused as refused:
         raise SettingsError(f"{PREFIX}BASE_URL is {settings.base_url!r}: it {refused}") from None
+    for server in filter(None, settings.dns_resolver.split(",")):
+        try:
+            is_server = is_address(name_and_port(normal_host(server.strip()))[0])
+        except HostRefused:
+            is_server = False
+        if not is_server:
+            raise SettingsError(f"{PREFIX}DNS_RESOLVER is {settings.dns_resolver!r}: it must be addresses, as in 192.0.2.1:53")
     return settings
 
 

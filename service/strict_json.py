@@ -139,7 +139,7 @@ def _misplaced(declared: Any, value: Any, pointer: str) -> Iterator[FieldError]:
     elif origin is Annotated:
         yield from _misplaced(typing.get_args(declared)[0], value, pointer)
     elif origin in {typing.Union, types.UnionType}:
-        structs = [each for each in typing.get_args(declared) if each is not type(None)]
+        structs = [each for each in typing.get_args(declared) if each not in (type(None), msgspec.UnsetType)]
         if len(structs) == 1:
             yield from _misplaced(structs[0], value, pointer)
     elif origin is list and isinstance(value, list):

@@ -1,6 +1,6 @@
 """The API, running in this process on a database of its own, with a brand and six keys.
 
-api     `.client("messaging")` is an HTTP client with that key; `None` sends no key; `.brand`, `.keys`, `.app`
+api     `.client("messaging")` is an HTTP client with that key; `None` sends no key; `.brand`, `.keys`, `.app`, `.dns`
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from service.auth.scopes import Scope
 from service.brands.actions import create_brand
 from service.brands.brand import Brand
 from service.settings import IdentityKey, LinkKey, Secrets, Settings
+from tests.dns_server import DnsServer, serving_dns
 from tests.processes import InTurns, processes, serving
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Api:
     keys: dict[str, str]
     settings: Settings
     secrets: Secrets
+    dns: DnsServer = field(default_factory=DnsServer)
     served: Any = None
     _clients: dict[str | None, httpx.AsyncClient] = field(default_factory=dict[str | None, httpx.AsyncClient])
 
@@ -115,6 +117,18 @@ async def make_keys(owner: asyncpg.Connection[Any], brand: Brand) -> dict[str, s
     }
 
 
+async def have_link_host(api: Api, link_base_url: str | None, key: str | None = None) -> None:
+    """Claim a link host for the brand of a key, publish its record, and have it verified."""
+    admin = api.client("admin") if key is None else api.client(key=key)
+    answer = await admin.patch("/v1/brand", json={"link_base_url": link_base_url})
+    answer.raise_for_status()
+    if (link_host := answer.json()["link_host"]) is not None:
+        record = link_host["dns_record"]
+        api.dns.publish(record["name"], record["value"])
+        verified = await admin.post("/v1/brand/link-host/verify")
+        assert verified.json()["state"] == "verified", verified.text
+
+
 def make_secrets() -> Secrets:
     """Make secrets for one test."""
     return Secrets(
@@ -130,10 +144,17 @@ async def api(
     """The API with the brand ``lumen`` and its keys."""
     brand = await make_brand(owner)
     keys = await make_keys(owner, brand)
-    settings = Settings(database_url=database.application_url, base_url=BASE_URL, demo=True, data_dir=str(tmp_path))
     secrets = make_secrets()
-    async with serving(settings, secrets, processes(request)) as apps:
-        served = InTurns(apps) if len(apps) > 1 else None
-        api = Api(app=apps[0], brand=brand, keys=keys, settings=settings, secrets=secrets, served=served)
-        yield api
-        await api.close()
+    async with serving_dns() as dns:
+        settings = Settings(
+            database_url=database.application_url,
+            base_url=BASE_URL,
+            demo=True,
+            data_dir=str(tmp_path),
+            dns_resolver=dns.address,
+        )
+        async with serving(settings, secrets, processes(request)) as apps:
+            served = InTurns(apps) if len(apps) > 1 else None
+            api = Api(app=apps[0], brand=brand, keys=keys, settings=settings, secrets=secrets, dns=dns, served=served)
+            yield api
+            await api.close()

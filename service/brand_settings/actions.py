@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import PointValue
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
-from service.brand_settings.schemas import BrandRequest, PointValueVersionResponse
+from service.brand_settings import link_hosts
+from service.brand_settings.schemas import (
+    AppLinksPatch,
+    AppLinksRequest,
+    BrandPatch,
+    BrandRequest,
+    PointValuePatch,
+    PointValueRequest,
+    PointValueVersionResponse,
+)
 from service.brands import logos
 from service.brands.brand import Brand
 from service.brands.destinations import DestinationRefused, normal_entry, normal_form, normal_origin
@@ -22,15 +32,17 @@ from service.brands.queries import read_brand
 from service.brands.tables import brand as brands
 from service.brands.tables import brand_logo
 from service.brands.tables import brand_point_value as point_values
-from service.hosts import host_of, is_address, is_loopback, is_same_place, name_and_port
-from service.problems import Problem, invalid_field
+from service.hosts import host_of
+from service.problems import FieldError, Problem, invalid_field, invalid_fields
 from service.settings import Settings
 
 _FIXED = ("code", "mode", "points_code", "currency", "time_zone")
 
 
-async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandRequest, settings: Settings) -> Brand:
-    """Make the brand as ``wanted`` says. The same again changes nothing; another value of points is a new version.
+async def change_brand(
+    engine: AsyncEngine, principal: Principal, wanted: BrandRequest | BrandPatch, settings: Settings
+) -> None:
+    """Make the brand as ``wanted`` says, whole or in part. The same again changes nothing; a new value of points is a version.
 
     ``settings`` say which hosts are the service's, where every brand's links may begin, so that no brand takes one for its own.
     """
@@ -39,36 +51,47 @@ async def change_brand(engine: AsyncEngine, principal: Principal, wanted: BrandR
         # Two administrators at once take turns, so versions count up by one.
         await connection.execute(select(brands.c.brand_id).where(brands.c.brand_id == brand_id).with_for_update())
         brand = await read_brand(connection, brand_id)
-        _check(brand, wanted)
-        looks = await _looks(connection, brand, wanted, settings)
+        whole = wanted if isinstance(wanted, BrandRequest) else completed(wanted, brand)
+        columns, link_base_url, logo = _check(brand, whole, settings)
+        if logo is not None:
+            stored = upsert(brand_logo).values(brand_id=brand_id, logo=columns["logo"], picture=logo)
+            await connection.execute(stored.on_conflict_do_nothing())
         version = brand.point_value_version
-        if wanted.point_value is not None:
-            value = PointValue(wanted.point_value.points, wanted.point_value.minor_units)
+        if whole.point_value is not None:
+            value = PointValue(whole.point_value.points, whole.point_value.minor_units)
             if value != brand.point_value:
                 version = (version or 0) + 1
                 await _insert_value(connection, brand_id, version, value, principal.api_key_id)
-        change = (
-            update(brands)
-            .where(brands.c.brand_id == brand_id)
-            .values(
-                name=wanted.name,
-                points_name=wanted.points_name,
-                accent_color=wanted.accent_color,
-                destination_hosts=[normal_entry(host) for host in wanted.destination_hosts],
-                point_value_version=version,
-                **looks,
-            )
-        )
-        try:
-            await connection.execute(change)
-        except IntegrityError as error:
-            if "brand_link_base_url_is_unique" not in str(error):
-                raise
-            raise invalid_field("/link_base_url", "is another brand's") from None
+        change = update(brands).where(brands.c.brand_id == brand_id)
+        await connection.execute(change.values(point_value_version=version, **columns))
+        if link_base_url is not msgspec.UNSET:
+            await link_hosts.claim(connection, principal, link_base_url)
         changed = await read_brand(connection, brand_id)
-        if changed != brand:
+        if msgspec.structs.replace(changed, link_base_url=brand.link_base_url) != brand:
             await record(connection, principal, "brand.change", changed.code, before=brand, after=changed)
-        return changed
+
+
+def completed(patch: BrandPatch, brand: Brand) -> BrandRequest:
+    """The whole that a part stands for: what is absent of it is as it is now, and what is sent is sent."""
+    sent = {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not msgspec.UNSET}
+    value = brand.point_value
+    if isinstance(patch.point_value, PointValuePatch):
+        now = {} if value is None else {"points": value.points, "minor_units": value.minor_units}
+        terms = now | msgspec.to_builtins(patch.point_value)
+        if missing := [name for name in ("points", "minor_units") if name not in terms]:
+            raise invalid_field(f"/point_value/{missing[0]}", "is required while the brand has no value of points")
+        sent["point_value"] = PointValueRequest(**terms)
+    if isinstance(patch.app_links, AppLinksPatch):
+        apps = msgspec.to_builtins(brand.app_links) | msgspec.to_builtins(patch.app_links)
+        sent["app_links"] = msgspec.convert(apps, AppLinksRequest)
+    as_it_is: dict[str, Any] = {
+        "name": brand.name,
+        "points_name": brand.points_name,
+        "accent_color": brand.accent_color,
+        "destination_hosts": list(brand.destination_hosts),
+        "point_value": None if value is None else PointValueRequest(points=value.points, minor_units=value.minor_units),
+    }
+    return BrandRequest(**as_it_is | sent)
 
 
 async def list_point_values(
@@ -97,82 +120,87 @@ async def _insert_value(connection: AsyncConnection, brand_id: int, version: int
     )
 
 
-async def _looks(connection: AsyncConnection, brand: Brand, wanted: BrandRequest, settings: Settings) -> dict[str, Any]:
-    """The columns of what may be absent, each as it shall be. A new logo is stored."""
-    as_it_is = {
-        "language": brand.language,
-        "logo": brand.logo,
-        "home_url": brand.home_url,
-        "link_base_url": brand.link_base_url,
-        "app_links": msgspec.to_builtins(brand.app_links),
-        "goals": msgspec.to_builtins(brand.goals),
-    }
-    sent = {name: value for name in as_it_is if (value := getattr(wanted, name)) is not msgspec.UNSET}
-    looks = as_it_is | msgspec.to_builtins(sent)
-    test = brand.mode == "test"
-    try:
-        if (home := looks["home_url"]) is not None:
-            looks["home_url"] = normal_form(home, allowed_hosts=wanted.destination_hosts, loopback_allowed=test)
-    except DestinationRefused as refused:
-        raise invalid_field("/home_url", str(refused)) from None
-    try:
-        if (base := looks["link_base_url"]) is not None:
-            looks["link_base_url"] = normal_origin(base, loopback_allowed=test)
-            _check_link_host(host_of(looks["link_base_url"]), settings, loopback_allowed=test)
-    except DestinationRefused as refused:
-        raise invalid_field("/link_base_url", str(refused)) from None
-    if sent.get("logo") is not None:
-        looks["logo"] = await _store_logo(connection, brand.brand_id, looks["logo"])
-    return looks
+Wrong = list[FieldError]
 
 
-async def _store_logo(connection: AsyncConnection, brand_id: int, text: str) -> str:
-    """Check and keep a logo; return its name."""
-    try:
-        picture = base64.b64decode(text, validate=True)
-    except ValueError:
-        raise invalid_field("/logo", "must be base64") from None
-    if wrong := logos.check(picture):
-        raise invalid_field("/logo", wrong)
-    name = logos.name_of(picture)
-    await connection.execute(upsert(brand_logo).values(brand_id=brand_id, logo=name, picture=picture).on_conflict_do_nothing())
-    return name
-
-
-def _check_link_host(host: str, settings: Settings, *, loopback_allowed: bool) -> None:
-    """Refuse a host that no brand can have: the service's own, and addresses, which nobody can prove to be theirs."""
-    name, _ = name_and_port(host)
-    if is_same_place(host, settings.own_hosts):
-        raise DestinationRefused("is the address of this service, which null stands for")
-    if is_loopback(name):
-        if not (loopback_allowed and settings.serves_this_machine_alone):
-            raise DestinationRefused("leads to the customer's own machine")
-    elif is_address(name) or "." not in name:
-        raise DestinationRefused("must have a host name with a dot, as in r.shop.example")
-
-
-def _check(brand: Brand, wanted: BrandRequest) -> None:
-    for field in _FIXED:
-        sent, fixed = getattr(wanted, field), getattr(brand, field)
-        if sent is not None and sent != fixed:
-            raise invalid_field(f"/{field}", f"is {fixed} and fixed for ever")
-    for field in ("name", "points_name"):
-        if not getattr(wanted, field).isprintable():
-            raise invalid_field(f"/{field}", "must be printable")
-    for n, goal in enumerate(wanted.goals or ()):
-        if not goal.name.isprintable():
-            raise invalid_field(f"/goals/{n}/name", "must be printable")
-    for n, host in enumerate(wanted.destination_hosts):
-        try:
-            normal_entry(host)
-        except DestinationRefused:
-            raise invalid_field(
-                f"/destination_hosts/{n}", "must be a host name, with a port if need be, as in shop.example"
-            ) from None
+def _check(
+    brand: Brand, wanted: BrandRequest, settings: Settings
+) -> tuple[dict[str, Any], str | msgspec.UnsetType | None, bytes | None]:
+    """The columns as they shall be, what links shall begin with, a new logo. Raises one ``Problem`` with all that is wrong."""
     if wanted.point_value_version is not None and wanted.point_value_version != brand.point_value_version:
         raise Problem(
             "point_value_changed",
             f"The value of points is at version {brand.point_value_version or 0}, not {wanted.point_value_version}.",
         )
+    wrong: Wrong = []
+    is_test = brand.mode == "test"
+    _check_texts(brand, wanted, wrong)
+    hosts = _checked_hosts(wanted.destination_hosts, wrong)
+    columns: dict[str, Any] = {
+        "name": wanted.name,
+        "points_name": wanted.points_name,
+        "accent_color": wanted.accent_color,
+        "destination_hosts": hosts,
+        "home_url": brand.home_url if wanted.home_url is msgspec.UNSET else wanted.home_url,
+    }
+    for name in "language", "app_links", "goals", "logo":
+        if (sent := getattr(wanted, name)) is not msgspec.UNSET:
+            columns[name] = msgspec.to_builtins(sent)
+    if columns["home_url"] is not None:
+        with _refusals_of("home_url", wrong):
+            columns["home_url"] = normal_form(columns["home_url"], allowed_hosts=hosts, loopback_allowed=is_test)
+    link_base_url = wanted.link_base_url
+    if isinstance(link_base_url, str):
+        with _refusals_of("link_base_url", wrong):
+            link_base_url = normal_origin(link_base_url, loopback_allowed=is_test)
+            if why := link_hosts.check_claim(host_of(link_base_url), settings, is_test=is_test):
+                raise DestinationRefused(why)
+    logo = None
+    if isinstance(wanted.logo, str):
+        with _refusals_of("logo", wrong):
+            logo = _picture(wanted.logo)
+            columns["logo"] = logos.name_of(logo)
+    if wrong:
+        raise invalid_fields(wrong)
+    return columns, link_base_url, logo
+
+
+def _check_texts(brand: Brand, wanted: BrandRequest, wrong: Wrong) -> None:
+    for field in _FIXED:
+        sent, fixed = getattr(wanted, field), getattr(brand, field)
+        if sent is not None and sent != fixed:
+            wrong.append(FieldError(f"/{field}", "invalid_field", f"is {fixed} and fixed for ever"))
+    texts = {"/name": wanted.name, "/points_name": wanted.points_name}
+    texts |= {f"/goals/{n}/name": goal.name for n, goal in enumerate(wanted.goals or ())}
+    wrong += [
+        FieldError(pointer, "invalid_field", "must be printable") for pointer, text in texts.items() if not text.isprintable()
+    ]
     if wanted.point_value is None and brand.point_value is not None:
-        raise invalid_field("/point_value", "can be changed and not taken away")
+        wrong.append(FieldError("/point_value", "invalid_field", "can be changed and not taken away"))
+
+
+def _checked_hosts(hosts: Sequence[str], wrong: Wrong) -> list[str]:
+    normal: list[str] = []
+    for n, host in enumerate(hosts):
+        with _refusals_of(f"destination_hosts/{n}", wrong):
+            normal.append(normal_entry(host))
+    return normal
+
+
+def _picture(text: str) -> bytes:
+    try:
+        picture = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise DestinationRefused("must be base64") from None
+    if why := logos.check(picture):
+        raise DestinationRefused(why)
+    return picture
+
+
+@contextlib.contextmanager
+def _refusals_of(field: str, wrong: Wrong) -> Generator[None]:
+    """Note why a field is refused, and go on to the next."""
+    try:
+        yield
+    except DestinationRefused as refused:
+        wrong.append(FieldError(f"/{field}", "invalid_field", str(refused)))

@@ -11,8 +11,11 @@ import msgspec
 
 from ledger import PointValue
 from service.bodies import Body, Points
+from service.brand_settings import link_hosts
+from service.brand_settings.link_hosts import Held
 from service.brands import logos
 from service.brands.brand import AppLinks, Brand, Goal, Language
+from service.settings import Settings
 
 DESTINATION_HOSTS_MAX = 100
 GOALS_MAX = 20
@@ -107,7 +110,7 @@ class BrandRequest(Body, frozen=True):
     accent_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")]
     """The colour of buttons and marks on customers' pages: `#` and six hexadecimal digits in lower case."""
     destination_hosts: Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)]
-    """Where reward links may lead: host names in lower case, with a port if need be."""
+    """Where reward links may lead: at most 100 host names, each with a port if need be."""
     point_value: PointValueRequest | None
     """What points are worth. Null for a brand that has not said so yet; once said it is changed, and never taken away."""
     point_value_version: int | None = None
@@ -120,7 +123,8 @@ class BrandRequest(Body, frozen=True):
     home_url: str | msgspec.UnsetType | None = msgspec.UNSET
     """Where a customer goes when nothing better is known: https, on one of the destination hosts."""
     link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
-    """What links begin with, as in `https://r.shop.example`, a host that leads here. Null: the address of this service."""
+    """What links shall begin with, as in `https://r.shop.example`, a host that leads here. This claims it; it is used once
+    it is verified: see `link_host`. Null: the address of this service."""
     app_links: AppLinksRequest | msgspec.UnsetType = msgspec.UNSET
     """The brand's own apps that may open its links. Absent: as it is."""
     goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
@@ -135,6 +139,8 @@ class BrandRequest(Body, frozen=True):
     """Fixed for ever: absent, or as it is."""
     time_zone: str | None = None
     """Fixed for ever: absent, or as it is."""
+    link_host: Any = msgspec.UNSET
+    """Read only: what GET answered may be sent back, and changes nothing. Change `link_base_url`."""
 
     example: ClassVar[dict[str, Any]] = {
         "name": "Harbour Coffee",
@@ -146,6 +152,125 @@ class BrandRequest(Body, frozen=True):
         "logo": None,
         "goals": [{"name": "Espresso", "points": 22}, {"name": "House blend, 500 g", "points": 115}],
     }
+
+
+class PointValuePatch(Body, frozen=True):
+    """The value of points, in part: what is absent stays."""
+
+    points: Term | msgspec.UnsetType = msgspec.UNSET
+    """So many points, at most 1,000,000,000."""
+    minor_units: Term | msgspec.UnsetType = msgspec.UNSET
+    """Are worth so many minor units of the brand's currency, such as cents; at most 1,000,000,000."""
+
+
+class AppLinksPatch(Body, frozen=True):
+    """The brand's own apps, in part: what is absent stays. A list is replaced whole."""
+
+    apple: (
+        Annotated[
+            list[Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}$(?!\n)")]],
+            msgspec.Meta(max_length=APPS_MAX),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    """App ids, as in `ABCDE12345.com.example.app`; at most 20."""
+    android: Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    """The brand's Android apps; at most 20."""
+
+
+class BrandPatch(Body, frozen=True):
+    """A part of what may change of a brand (JSON merge patch, RFC 7396): what is absent stays, null clears what can be null."""
+
+    name: Shown | msgspec.UnsetType = msgspec.UNSET
+    """The brand's name as customers see it."""
+    points_name: Shown | msgspec.UnsetType = msgspec.UNSET
+    """What the points are called in front of customers, such as "Beans"."""
+    accent_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")] | msgspec.UnsetType = msgspec.UNSET
+    """The colour of buttons and marks on customers' pages: `#` and six hexadecimal digits in lower case."""
+    destination_hosts: Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    """Where reward links may lead: at most 100 host names, each with a port if need be. The list is replaced whole."""
+    point_value: PointValuePatch | msgspec.UnsetType | None = msgspec.UNSET
+    """What points are worth. It is changed, and never taken away."""
+    point_value_version: int | msgspec.UnsetType | None = msgspec.UNSET
+    """The version of the point value that you have read. If there is a newer one, nothing is changed. Absent: change
+    it anyway."""
+    language: Language | msgspec.UnsetType = msgspec.UNSET
+    """The language of the pages."""
+    logo: Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+    """A PNG, JPEG or WebP picture in base64, at most 32 KiB and 1,024 pixels wide and high. Null: none."""
+    home_url: str | msgspec.UnsetType | None = msgspec.UNSET
+    """Where a customer goes when nothing better is known: https, on one of the destination hosts. Null: nowhere."""
+    link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
+    """What links shall begin with, as in `https://r.shop.example`, a host that leads here. This claims it; it is used once
+    it is verified: see `link_host`. Null: the address of this service."""
+    app_links: AppLinksPatch | msgspec.UnsetType = msgspec.UNSET
+    """The brand's own apps that may open its links."""
+    goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    """Rewards to save for, shown in a wallet; at most 20. The list is replaced whole."""
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    """Fixed for ever: absent, or as it is."""
+    mode: str | msgspec.UnsetType = msgspec.UNSET
+    """Fixed for ever: absent, or as it is."""
+    points_code: str | msgspec.UnsetType = msgspec.UNSET
+    """Fixed for ever: absent, or as it is."""
+    currency: str | msgspec.UnsetType = msgspec.UNSET
+    """Fixed for ever: absent, or as it is."""
+    time_zone: str | msgspec.UnsetType = msgspec.UNSET
+    """Fixed for ever: absent, or as it is."""
+    link_host: Any = msgspec.UNSET
+    """Read only: what GET answered may be sent back, and changes nothing. Change `link_base_url`."""
+
+    example: ClassVar[dict[str, Any]] = {"accent_color": "#7a3e1d", "point_value": {"points": 100, "minor_units": 50}}
+
+
+class DnsRecord(msgspec.Struct, frozen=True):
+    """A record to publish in the DNS."""
+
+    name: str
+    """The name of the record, as in `_rewards-challenge.r.shop.example`."""
+    type: Literal["TXT"]
+    """The kind of record."""
+    value: str
+    """What the record must say, in whole. Other records of the same name do not matter."""
+
+
+class LinkHostResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that the brand claims for its links, and how far that is."""
+
+    host: str
+    """The host in its normal form: lower case, A-labels, no usual port."""
+    state: link_hosts.State
+    """`pending`: not proved yet. `verified`: links begin with it. `lapsed`: its proof is gone; publish it and verify again."""
+    dns_record: DnsRecord | None
+    """The record to publish, and to keep. Null where no proof is needed: on this machine itself."""
+    links_begin_with: str
+    """What the brand's links begin with now."""
+    proven_by: Literal["dns", "operator", "this_machine"] | None
+    """`dns`: the record. `operator`: it was in use before proofs were asked for. `this_machine`: a test brand's."""
+    verified_at: datetime | None
+    """When the host was proved. Null: never."""
+    checked_at: datetime | None
+    """When the record was looked for last. Null: never."""
+    lapses_at: datetime | None
+    """When the host lapses if the record is not found until then. Null: it is there, or was never asked for."""
+    last_error: str | None
+    """What was wrong when the record was looked for last. Null: nothing."""
+
+    @classmethod
+    def of(cls, held: Held, links_begin_with: str) -> LinkHostResponse:
+        """The host, with what the brand's links begin with now."""
+        proven_by: Any = held.proven_by
+        return cls(
+            host=held.host,
+            state=held.state,
+            dns_record=None if held.needs_no_proof else DnsRecord(held.record_name, "TXT", held.record_value),
+            links_begin_with=links_begin_with,
+            proven_by=proven_by,
+            verified_at=held.verified_at,
+            checked_at=held.checked_at,
+            lapses_at=held.lapses_at,
+            last_error=held.last_error,
+        )
 
 
 class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,15 +305,17 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     home_url: str | None
     """Where a customer goes when nothing better is known; null: nowhere."""
     link_base_url: str | None
-    """What links begin with; null: the address of this service."""
+    """What links shall begin with; null: the address of this service. `link_host` says whether they do."""
+    link_host: LinkHostResponse | None
+    """The host of `link_base_url`, the record that proves it, and whether it is in use; null: the brand claims none."""
     app_links: AppLinks
     """The brand's own apps that may open its links."""
     goals: Sequence[Goal]
     """Rewards to save for, as wallets show them."""
 
     @classmethod
-    def of(cls, brand: Brand) -> BrandResponse:
-        """The brand, read with its picture, as its administrators see it."""
+    def of(cls, brand: Brand, held: Held | None, settings: Settings) -> BrandResponse:
+        """The brand, read with its picture, as its administrators see it; ``held`` is the host that it wants."""
         return cls(
             code=brand.code,
             mode=brand.mode,
@@ -204,7 +331,8 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
             language=brand.language,
             logo=None if brand.picture is None else base64.b64encode(brand.picture).decode(),
             home_url=brand.home_url,
-            link_base_url=brand.link_base_url,
+            link_base_url=None if held is None else held.base_url,
+            link_host=None if held is None else LinkHostResponse.of(held, link_hosts.links_begin_with(brand, settings)),
             app_links=brand.app_links,
             goals=brand.goals,
         )

@@ -47,7 +47,7 @@ class Brand(msgspec.Struct, frozen=True):
     ``point_value`` is what its points are worth now; ``None``: nobody has said so, and redemptions are in points alone.
     ``logo`` names a picture in `brand_logo`, and ``picture`` is it where pages are made: see `BrandDirectory`;
     ``home_url`` is where a customer goes when nothing better is known;
-    ``link_base_url`` is what links begin with, where it is not the service's own address.
+    ``link_base_url`` is what links begin with, where the brand has proved a host of its own.
     ``consent_no`` is how often its customers' consents had been changed when it was read.
     """
 

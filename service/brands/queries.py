@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import Book, PointValue
@@ -13,6 +13,7 @@ from service.brands.brand import AppLinks, Brand, Goal
 from service.brands.tables import brand as brands
 from service.brands.tables import brand_logo as logos
 from service.brands.tables import brand_point_value as point_values
+from service.brands.tables import link_host as link_hosts
 from service.ttl_cache import TtlCache
 
 _TTL_S = 5.0
@@ -21,10 +22,15 @@ _TTL_S = 5.0
 brands_with_value = brands.outerjoin(
     point_values,
     and_(point_values.c.brand_id == brands.c.brand_id, point_values.c.version == brands.c.point_value_version),
-)
+).outerjoin(link_hosts, and_(link_hosts.c.brand_id == brands.c.brand_id, link_hosts.c.state == literal_column("'verified'")))
 """What a brand is read from."""
 
-brand_columns = (brands, point_values.c.points.label("value_points"), point_values.c.minor_units.label("value_minor_units"))
+brand_columns = (
+    brands,
+    point_values.c.points.label("value_points"),
+    point_values.c.minor_units.label("value_minor_units"),
+    link_hosts.c.base_url.label("proven_link_base_url"),
+)
 """What `brand_of_row` needs."""
 
 
@@ -48,7 +54,7 @@ def brand_of_row(row: Row[Any]) -> Brand:
         language=row.language,
         logo=row.logo,
         home_url=row.home_url,
-        link_base_url=row.link_base_url,
+        link_base_url=row.proven_link_base_url,
         app_links=msgspec.convert(row.app_links, AppLinks),
         goals=msgspec.convert(row.goals, tuple[Goal, ...]),
         picture=getattr(row, "picture", None),
@@ -110,7 +116,7 @@ class BrandDirectory:
             return await draw_brand(engine, brand_id)
 
         async def by_link_host(host: str) -> Brand | None:
-            return await _find(engine, brands.c.link_base_url.in_([f"https://{host}", f"http://{host}"]))
+            return await _find(engine, link_hosts.c.host == host)
 
         self._by_link_host: TtlCache[str, Brand | None] = TtlCache(by_link_host, ttl_s=_TTL_S)
         self._by_code: TtlCache[str, Brand | None] = TtlCache(by_code, ttl_s=_TTL_S)

@@ -10,12 +10,14 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Identity,
+    Index,
     Integer,
     LargeBinary,
     Table,
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -42,6 +44,7 @@ brand = Table(
     Column("language", Text, nullable=False, server_default="en"),
     Column("logo", Text),
     Column("home_url", Text),
+    # What it was before hosts were proved; processes of then still read it. What counts is in `link_host`.
     Column("link_base_url", Text),
     Column("app_links", JSONB, nullable=False, server_default="{}"),
     Column("goals", JSONB, nullable=False, server_default="[]"),
@@ -82,4 +85,35 @@ brand_logo = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="brand_logo_belongs_to_brand"),
     CheckConstraint("octet_length(picture) <= 32768", name="brand_logo_is_at_most_32_kib"),
+)
+
+# Hosts that brands have claimed for their links. A claim blocks nobody; whoever proves one has it alone.
+link_host = Table(
+    "link_host",
+    metadata,
+    Column("brand_id", Integer, primary_key=True, autoincrement=False),
+    Column("host", Text, primary_key=True),
+    # What of the host can be one brand's: its name, whatever the port (see `service/hosts.py`).
+    Column("place", Text, nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("proven_by", Text),
+    Column("challenge", Text, nullable=False),
+    Column("claimed_at", DateTime(timezone=True), nullable=False),
+    Column("verified_at", DateTime(timezone=True)),
+    Column("checked_at", DateTime(timezone=True)),
+    Column("next_check_at", DateTime(timezone=True), nullable=False),
+    Column("missing_since", DateTime(timezone=True)),
+    Column("lapses_at", DateTime(timezone=True)),
+    Column("last_error", Text),
+    ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="link_host_belongs_to_brand"),
+    CheckConstraint("state IN ('pending', 'verified', 'lapsed')", name="link_host_is_pending_verified_or_lapsed"),
+    CheckConstraint(
+        "state <> 'verified' OR (proven_by IN ('dns', 'operator', 'this_machine') AND verified_at IS NOT NULL)",
+        name="link_host_is_verified_by_somebody",
+    ),
+    Index("link_host_is_one_brands", "place", unique=True, postgresql_where=text("state = 'verified'")),
+    Index("link_host_of_a_brand_is_one", "brand_id", unique=True, postgresql_where=text("state = 'verified'")),
+    Index("link_host_by_host", "host", postgresql_where=text("state = 'verified'")),
+    Index("link_host_to_check", "next_check_at", postgresql_where=text("state = 'verified'")),
 )

@@ -13,6 +13,7 @@ import pytest
 from service.app import create_app
 from service.settings import Settings
 from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys, make_secrets
+from tests.dns_server import serving_dns
 from tests.links.campaigns import make_campaign
 from tests.links.wire import Wire
 
@@ -73,11 +74,13 @@ async def wired(database: Database, owner: asyncpg.Connection[Any], tmp_path: Pa
     brand = await make_brand(owner)
     keys = await make_keys(owner, brand)
     secrets = make_secrets()
-    settings = Settings(database_url=await wire.start(), base_url=BASE_URL, data_dir=str(tmp_path))
-    app = create_app(settings, secrets)
-    async with app.lifespan():
-        api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets)
-        await make_campaign(api.client("admin"))
-        yield Links(api), wire
-        await api.close()
+    async with serving_dns() as dns:
+        url = await wire.start()
+        settings = Settings(database_url=url, base_url=BASE_URL, data_dir=str(tmp_path), dns_resolver=dns.address)
+        app = create_app(settings, secrets)
+        async with app.lifespan():
+            api = Api(app=app, brand=brand, keys=keys, settings=settings, secrets=secrets, dns=dns)
+            await make_campaign(api.client("admin"))
+            yield Links(api), wire
+            await api.close()
     await wire.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.api_fixtures import Api
+from tests.api_fixtures import Api, have_link_host
 from tests.links.test_link_hosts import HOST
 
 FINGERPRINT = ":".join(["14"] * 32)
@@ -16,9 +16,8 @@ APP_LINKS: dict[str, Any] = {
 
 async def test_the_systems_are_told_which_apps_open_a_brands_links(api: Api) -> None:
     admin, anybody = api.client("admin"), api.client(None)
-    brand = (await admin.get("/v1/brand")).json()
-    changed = {"link_base_url": f"https://{HOST}", "app_links": APP_LINKS}
-    (await admin.put("/v1/brand", json=brand | changed)).raise_for_status()
+    (await admin.patch("/v1/brand", json={"app_links": APP_LINKS})).raise_for_status()
+    await have_link_host(api, f"https://{HOST}")
     apple = await anybody.get("/.well-known/apple-app-site-association", headers={"Host": HOST})
     assert (apple.status_code, apple.headers["content-type"]) == (200, "application/json")
     (details,) = apple.json()["applinks"]["details"]

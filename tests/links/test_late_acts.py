@@ -20,7 +20,7 @@ from service.app import create_app
 from service.links import late_acts, late_settling, link_host
 from service.links.late_acts import LateAct, LateActs
 from service.spool import ASIDE, Spool, SpoolFiles, frame
-from tests.api_fixtures import BASE_URL, Api
+from tests.api_fixtures import BASE_URL, Api, have_link_host
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.links.wire import Wire
@@ -258,9 +258,8 @@ async def test_a_code_that_redirects_does_so(links: Links) -> None:
 async def test_a_code_that_nobody_can_look_up_leads_to_the_brands_home(cuttable: tuple[Links, Wire], tmp_path: Path) -> None:
     links, wire = cuttable
     admin, home = links.api.client("admin"), "https://shop.example/home"
-    brand = (await admin.get("/v1/brand")).json()
-    changed = brand | {"link_base_url": "https://r.lumen.example", "home_url": home}
-    (await admin.put("/v1/brand", json=changed)).raise_for_status()
+    (await admin.patch("/v1/brand", json={"home_url": home})).raise_for_status()
+    await have_link_host(links.api, "https://r.lumen.example")
     items = [
         links.item(mode=mode, campaign="winter", sent_at=an_hour_ago(), short=True, link=mode) for mode in ("redirect", "page")
     ]

@@ -9,7 +9,8 @@ import httpx
 import jwt
 import pytest
 
-from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys
+from service.hosts import host_of
+from tests.api_fixtures import BASE_URL, have_link_host, make_brand, make_keys
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.links.test_visits import headline
@@ -19,19 +20,13 @@ pytestmark = pytest.mark.one_process("asks at once what other processes learn wi
 HOST = "r.lumen.example"
 
 
-async def set_link_host(api: Api, link_base_url: str | None, key: str = "admin") -> None:
-    admin = api.client(key) if key == "admin" else api.client(key=key)
-    brand = (await admin.get("/v1/brand")).json()
-    (await admin.put("/v1/brand", json=brand | {"link_base_url": link_base_url})).raise_for_status()
-
-
 async def visit(links: Links, path: str, host: str, method: str = "GET") -> httpx.Response:
     return await links.api.client(None).request(method, path, headers={"Host": host})
 
 
 async def test_links_point_to_the_brands_host_and_address_it(links: Links) -> None:
     before = await links.path()
-    await set_link_host(links.api, f"https://{HOST}")
+    await have_link_host(links.api, f"https://{HOST}")
     [minted] = await links.mint(links.item("C-2", short=True))
     origin, token = minted["url"].split("/r/")
     assert origin == f"https://{HOST}"
@@ -55,7 +50,7 @@ async def test_links_point_to_the_brands_host_and_address_it(links: Links) -> No
 
 
 async def test_no_other_brand_is_shown_on_it(links: Links, owner: asyncpg.Connection[Any]) -> None:
-    await set_link_host(links.api, f"https://{HOST}")
+    await have_link_host(links.api, f"https://{HOST}")
     await links.mint(links.item())
     other = await make_keys(owner, await make_brand(owner, "other"))
     await make_campaign(links.api.client(key=other["admin"]))
@@ -65,12 +60,19 @@ async def test_no_other_brand_is_shown_on_it(links: Links, owner: asyncpg.Connec
     for path in paths:
         assert headline(await visit(links, path, "rewards.test")) == "25 Lumens for you"
         assert (await visit(links, path, HOST)).status_code == 404
-    await set_link_host(links.api, None)
+    await have_link_host(links.api, None)
     for path in paths:
         links.api.app.state.brands.forget()
         await links.path()
         assert (await visit(links, path, HOST)).status_code == 200
 
+
+HAVE_OF_OLD = """
+    INSERT INTO rewards.link_host
+        (brand_id, host, place, base_url, state, proven_by, challenge, claimed_at, verified_at, next_check_at)
+    SELECT brand_id, $1, split_part($1, ':', 1), $2, 'verified', 'operator', 'x', now(), now(), now()
+    FROM rewards.brand WHERE code = 'other'
+"""
 
 OWN = [
     "https://rewards.test",
@@ -118,6 +120,7 @@ async def test_a_brand_that_has_the_services_host_from_of_old_keeps_nobody_out(
     """It was possible once: its links are at the service's address now, as everybody's."""
     other = await make_keys(owner, await make_brand(owner, "other"))
     await owner.execute("UPDATE rewards.brand SET link_base_url = $1 WHERE code = 'other'", taken)
+    await owner.execute(HAVE_OF_OLD, host_of(taken), taken)
     await make_campaign(links.api.client(key=other["admin"]))
     answer = await links.api.client(key=other["messaging"]).post("/v1/links", json={"links": [links.item()]})
     [theirs] = answer.json()["results"]
@@ -133,7 +136,7 @@ async def test_a_brand_that_has_the_services_host_from_of_old_keeps_nobody_out(
 
 
 async def test_a_request_may_spell_the_host_as_it_likes(links: Links) -> None:
-    await set_link_host(links.api, f"https://{HOST}")
+    await have_link_host(links.api, f"https://{HOST}")
     path = (await links.mint(links.item()))[0]["url"].removeprefix(f"https://{HOST}")
     for host in HOST, HOST.upper(), f"{HOST}.", f"{HOST}:443", f"{HOST}.:80":
         assert (await visit(links, path, host)).status_code == 200, host

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api_fixtures import BASE_URL, Api
+from tests.api_fixtures import BASE_URL, Api, have_link_host
 
 JSON = {"Accept": "application/json"}
 
@@ -64,9 +64,7 @@ async def test_a_wallet_or_a_balance_takes_a_key_that_may_read_it(api: Api) -> N
 
 @pytest.mark.parametrize(("kind", "changed"), [("wallet", {}), ("preferences", {}), ("live", {"message_id": "m"})])
 async def test_a_brands_pages_are_on_its_own_host(api: Api, kind: str, changed: dict[str, str]) -> None:
-    admin = api.client("admin")
-    brand = (await admin.get("/v1/brand")).json() | {"link_base_url": "https://r.shop.example"}
-    (await admin.put("/v1/brand", json=brand)).raise_for_status()
+    await have_link_host(api, "https://r.shop.example")
     [result] = await mint(api, item(kind, **changed))
     base, _, path = result["url"].partition(f"/{kind}/")
     assert base == "https://r.shop.example"

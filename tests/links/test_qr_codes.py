@@ -8,9 +8,9 @@ import struct
 import pytest
 
 from service.links.qr_codes import qr_code
-from tests.api_fixtures import Api
+from tests.api_fixtures import Api, have_link_host
 from tests.links.conftest import Links
-from tests.links.test_link_hosts import HOST, set_link_host
+from tests.links.test_link_hosts import HOST
 
 CODE = "MZXW6YTBOI4GC2LT"
 
@@ -39,7 +39,7 @@ async def test_a_code_is_drawn_as_svg_and_png(api: Api) -> None:
 
 @pytest.mark.one_process("asks at once what other processes learn within seconds")
 async def test_it_leads_to_the_host_that_was_asked_for_it(links: Links) -> None:
-    await set_link_host(links.api, f"https://{HOST}")
+    await have_link_host(links.api, f"https://{HOST}")
     await links.mint(links.item())
     pictures = [
         (await links.api.client(None).get(f"/qr/{CODE}.svg", headers={"Host": host})).text

@@ -1,0 +1,126 @@
+"""Asking the DNS about names that others chose.
+
+    Resolver.texts   the text records of a name
+    Resolver.pin     the addresses of a host, each of them public, for a connection to be made to exactly those
+
+Every question ends within ``WITHIN_S``, asks for the name as it is (no search domains), follows at most ``ALIASES_MAX``
+aliases and takes at most ``RECORDS_MAX`` records of at most ``BYTES_MAX`` bytes in all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+import dns.asyncresolver
+import dns.exception
+import dns.message
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+import msgspec
+
+from service.egress.addresses import Address, check
+from service.hosts import is_address, name_and_port, normal_host
+
+WITHIN_S = 5.0
+TRY_S = 2.0
+"""How long one server is waited for before the next is asked, or the same again."""
+ALIASES_MAX = 8
+RECORDS_MAX = 64
+BYTES_MAX = 8_192
+DNS_PORT = 53
+
+
+class ResolvingFailed(Exception):
+    """Nothing could be learnt of this name; the message says why, for whoever owns it."""
+
+
+class NotThere(ResolvingFailed):
+    """The DNS was asked and says that there is no such record."""
+
+
+class Pinned(msgspec.Struct, frozen=True):
+    """A host whose addresses were checked: connect to one of these and to nothing that is resolved again."""
+
+    name: str
+    port: int | None
+    addresses: tuple[Address, ...]
+
+
+class Resolver:
+    """Asks the servers that the operator named, or the system's."""
+
+    def __init__(self, servers: str = "", *, within_s: float = WITHIN_S) -> None:
+        """``servers`` are addresses with a port if need be, separated by commas; empty means the system's."""
+        self._servers = servers
+        self._within_s = within_s
+        self._resolver: dns.asyncresolver.Resolver | None = None
+
+    async def texts(self, name: str) -> list[str]:
+        """Return the text records of a name, each put together of its parts. Raises ``ResolvingFailed``."""
+        records = await self._records(name, dns.rdatatype.TXT)
+        # A text that is not ASCII is none that anybody was asked to publish.
+        return [b"".join(record.strings).decode("ascii", "replace") for record in records]
+
+    async def pin(self, host: str) -> Pinned:
+        """Resolve a host for a connection, once. Raises ``ResolvingFailed``, ``HostRefused`` or ``AddressRefused``.
+
+        One address that is not public refuses them all: who gives us such a one wants us to choose it.
+        """
+        name, port = name_and_port(normal_host(host))
+        if is_address(name):
+            return Pinned(name, port, (check(name.strip("[]")),))
+        found: list[str] = []
+        for kind in dns.rdatatype.A, dns.rdatatype.AAAA:
+            try:
+                found += [str(record.address) for record in await self._records(name, kind)]
+            except NotThere:
+                continue
+        if not found:
+            raise NotThere("has no address")
+        return Pinned(name, port, tuple(check(address) for address in found))
+
+    async def _records(self, name: str, kind: dns.rdatatype.RdataType) -> Sequence[Any]:
+        try:
+            absolute = dns.name.from_text(name, origin=dns.name.root)
+            async with asyncio.timeout(self._within_s):
+                answer = await self._opened().resolve(absolute, kind, search=False, lifetime=self._within_s)
+            aliases = len(answer.chaining_result.cnames)
+            records: list[Any] = list(answer.rrset or ())
+        except (dns.exception.Timeout, TimeoutError):
+            raise ResolvingFailed("the DNS did not answer in time") from None
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            raise NotThere("there is no such record") from None
+        except dns.message.ChainTooLong:
+            raise ResolvingFailed("the name leads through too many aliases") from None
+        except dns.resolver.NoNameservers:
+            raise ResolvingFailed("the DNS answered with an error") from None
+        except dns.resolver.NoResolverConfiguration:
+            raise ResolvingFailed("no DNS server is set up here") from None
+        except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
+            raise ResolvingFailed(f"the DNS could not be asked ({type(error).__name__})") from None
+        if aliases > ALIASES_MAX:
+            raise ResolvingFailed("the name leads through too many aliases")
+        if len(records) > RECORDS_MAX or sum(len(record.to_wire() or b"") for record in records) > BYTES_MAX:
+            raise ResolvingFailed("the answer is larger than is taken")
+        return records
+
+    def _opened(self) -> dns.asyncresolver.Resolver:
+        if self._resolver is None:
+            resolver = dns.asyncresolver.Resolver(configure=not self._servers)
+            if self._servers:
+                resolver.nameservers = [_server(text) for text in self._servers.split(",") if text.strip()]
+            resolver.search = []
+            resolver.timeout = TRY_S
+            resolver.cache = None
+            self._resolver = resolver
+        return self._resolver
+
+
+def _server(text: str) -> dns.nameserver.Do53Nameserver:
+    name, port = name_and_port(normal_host(text.strip()))
+    return dns.nameserver.Do53Nameserver(str(ip_address(name.strip("[]"))), port or DNS_PORT)
