@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import contextlib
 import os
+import re
 import secrets as random
 import stat
 from collections.abc import Mapping
@@ -113,6 +114,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if url and not url.startswith(("postgresql://", "postgres://")):
             # The URL itself may hold a password, so the message does not repeat it.
             raise SettingsError(f"{PREFIX}{name.upper()} must begin with postgresql://")
+        if not _has_ports_of_digits(url):
+            raise SettingsError(f"{PREFIX}{name.upper()} has a port that is no number")
     if not settings.base_url.startswith(("http://", "https://")) or settings.base_url.endswith("/"):
         raise SettingsError(
             f"{PREFIX}BASE_URL is {settings.base_url!r}: it must begin with http:// or https:// and not end with /"
@@ -129,6 +132,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if not is_server:
             raise SettingsError(f"{PREFIX}DNS_RESOLVER is {settings.dns_resolver!r}: it must be addresses, as in 192.0.2.1:53")
     return settings
+
+
+def _has_ports_of_digits(url: str) -> bool:
+    """Whether each of the hosts of a ``postgresql://`` URL, of which there may be several, has a port of digits, or none."""
+    hosts = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2].split(",")
+    return all(re.search(r":(?!\d*$)[^\]]*$", host) is None for host in hosts)
 
 
 class IdentityKey(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ EXPLAINED = {
     "service.cli.backup_set:BackupRefused",
     "service.postgres_tools:PostgresToolFailed",
     "service.cli.demo:DemoRefused",
+    "service.cli.simulate:SimulationRefused",
     "service.health:DatabaseUnsafe",
     "service.brands.errors:BrandExists",
     "service.brands.errors:BrandInvalid",
@@ -49,6 +50,14 @@ UNREACHABLE = {
     "service.database:DatabaseAway",
     "asyncpg.exceptions:InvalidPasswordError",
     "asyncpg.exceptions:InvalidCatalogNameError",
+    "asyncpg.exceptions:ClientConfigurationError",
+}
+# What a command looks for is not there, or not as it knows it.
+NOT_MIGRATED = {
+    "asyncpg.exceptions:UndefinedTableError",
+    "asyncpg.exceptions:UndefinedColumnError",
+    "asyncpg.exceptions:UndefinedFunctionError",
+    "asyncpg.exceptions:InvalidSchemaNameError",
 }
 
 
@@ -84,12 +93,25 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         rewards(arguments)
     except Exception as error:
-        kinds = {f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__}
+        kinds = _kinds(error)
         if kinds & EXPLAINED:
             sys.exit(f"Error: {error}")
         if kinds & UNREACHABLE:
             sys.exit(f"Error: the database cannot be used: {error.__cause__ or error}")
+        # An engine wraps what the driver says.
+        if (kinds | _kinds(getattr(error, "orig", None)) | _kinds(_cause_below(error))) & NOT_MIGRATED:
+            sys.exit("Error: the database is not at the schema of this version: `rewards migrate` brings it there")
         raise
+
+
+def _kinds(error: object) -> set[str]:
+    return {f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__}
+
+
+def _cause_below(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 if __name__ == "__main__":

@@ -25,13 +25,24 @@ ATTEMPTS_MAX = 12
 """How often a batch, or what is left of it, is sent before it counts as failed."""
 FIRST_WAIT_S = 0.1
 WAIT_MAX_S = 10.0
+CHECK_TIMEOUT_S = 5.0
+"""Who does not answer one small question by then is not there."""
 RATE_DEFAULT = 200
 BATCHES_PER_SECOND = 4
 
 
+class SimulationRefused(Exception):
+    """Nothing can be sent. The message says why, and what to do."""
+
+
 class _Problem(msgspec.Struct, frozen=True):
     code: str
-    retryable: bool
+    retryable: bool = False
+    detail: str = ""
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    scopes: list[str]
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -53,6 +64,8 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_problem = msgspec.json.Decoder(_Problem).decode
+_decode_meta = msgspec.json.Decoder(_Meta).decode
 
 
 class Tally:
@@ -64,10 +77,14 @@ class Tally:
         self.retries = 0
         self.failed = 0
         self.last_failure = ""
+        self.details: dict[str, str] = {}
+        """What the first problem of each code said."""
 
     def count(self, answer: _Answer) -> None:
         """Count one answered event."""
         name = answer.problem.code if answer.problem else answer.outcome
+        if answer.problem is not None:
+            self.details.setdefault(name, answer.problem.detail)
         if answer.reason:
             name = f"{name}: {answer.reason}"
         if answer.replayed:
@@ -165,14 +182,47 @@ def simulate(
 
 
 async def _send_to(base_url: str, key: str, lines: Iterable[bytes], *, concurrency: int, **how: Any) -> None:
-    async with httpx.AsyncClient(
-        base_url=base_url,
-        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"},
-        timeout=60.0,
-        limits=httpx.Limits(max_connections=concurrency),
-        trust_env=False,
-    ) as client:
+    try:
+        client = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"},
+            timeout=60.0,
+            limits=httpx.Limits(max_connections=concurrency),
+            trust_env=False,
+        )
+    except httpx.InvalidURL as error:
+        raise SimulationRefused(f"{base_url} of --base-url is not a URL: {error}") from None
+    async with client:
+        await check(client)
         await send(client, lines, concurrency=concurrency, **how)
+
+
+async def check(client: httpx.AsyncClient) -> None:
+    """Ask who we are, once. Raises `SimulationRefused` where nothing answers, or the key may not report."""
+    try:
+        answer = await client.get("/v1/meta", timeout=CHECK_TIMEOUT_S)
+    except httpx.HTTPError as error:
+        why = str(error) or type(error).__name__
+        raise SimulationRefused(
+            f"Nothing answers at {client.base_url} ({why}): start it with `rewards up`, or say where it is with --base-url"
+        ) from None
+    if not answer.is_success:
+        raise SimulationRefused(f"{client.base_url} refuses the key of --key: {_said(answer)}")
+    try:
+        scopes = _decode_meta(answer.content).scopes
+    except msgspec.MsgspecError:
+        raise SimulationRefused(f"What answers at {client.base_url} is not this API; --base-url says where that is") from None
+    if "grants:write" not in scopes:
+        raise SimulationRefused("The key of --key has not the scope grants:write, which reporting takes")
+
+
+def _said(answer: httpx.Response) -> str:
+    """What a refusal says, in words; else the beginning of whatever came."""
+    try:
+        problem = _decode_problem(answer.content)
+    except msgspec.MsgspecError:
+        return f"{answer.status_code} {answer.text[:200]}"
+    return f"{answer.status_code} {problem.code}: {problem.detail}"
 
 
 async def send(
@@ -232,12 +282,12 @@ async def _send_batch(client: httpx.AsyncClient, batch: Sequence[bytes], tally: 
                 if not again:
                     return
                 rest = [rest[answer.index] for answer in again]
-                why = f"{again[0].problem}"
+                why = f"{again[0].problem.code}: {again[0].problem.detail}" if again[0].problem else ""
             elif response.status_code in (429, 502, 503, 504):
-                why = f"{response.status_code} {response.text[:200]}"
+                why = _said(response)
                 wait_s = max(wait_s, min(WAIT_MAX_S, _retry_after_s(response)))
             else:
-                tally.fail(len(rest), f"{response.status_code} {response.text[:500]}")
+                tally.fail(len(rest), _said(response))
                 return
         await asyncio.sleep(wait_s * random.uniform(1.0, 1.3))  # noqa: S311 (spreads the clients, nothing secret)
     tally.fail(len(rest), f"given up after {ATTEMPTS_MAX} attempts: {why}")
@@ -260,7 +310,8 @@ def _report(tally: Tally, took_s: float) -> None:
     answered = sum(tally.outcomes.values())
     click.echo(f"{answered:,} events answered in {took_s:.1f} s, {answered / max(took_s, 0.001):,.0f} a second")
     for name, count in tally.outcomes.most_common():
-        click.echo(f"  {count:>10,}  {name}")
+        detail = tally.details.get(name)
+        click.echo(f"  {count:>10,}  {name}" + (f" ({detail})" if detail else ""))
     click.echo(f"  {tally.points:>10,}  points granted")
     if tally.retries:
         click.echo(f"  {tally.retries:>10,}  calls repeated")
