@@ -233,7 +233,7 @@ async def memory(bench: Bench) -> dict[str, Measured]:
                 seconds=sizes.overload_s,
                 connections_max=400 if bench.quick else CONNECTIONS_MAX,
             )
-        overload.expect(200, 201, 503)
+        overload.expect(200, 201, 429, 503)
         peak = api.memory_mb("VmHWM")
     third = len(samples) // 3
     answers = ", ".join(f"{count:,} of {status}" for status, count in sorted(overload.statuses.items()))

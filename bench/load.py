@@ -41,7 +41,7 @@ class Load(msgspec.Struct):
     statuses: collections.Counter[int] = msgspec.field(default_factory=collections.Counter[int])
     latencies_s: array[float] = msgspec.field(default_factory=lambda: array("d"))
     refusals_s: array[float] = msgspec.field(default_factory=lambda: array("d"))
-    """The times of what was answered with 503, which are not among the others."""
+    """The times of what was refused for what is in flight, with 429 or 503, which are not among the others."""
     seconds: float = 0.0
     processor_ms: collections.Counter[str] = msgspec.field(default_factory=collections.Counter[str])
     """What was taken of processors meanwhile: by the client, what it asked, and the database."""
@@ -68,7 +68,7 @@ class Load(msgspec.Struct):
     def count(self, status: int, body: bytes, took_s: float) -> None:
         """Count an answer."""
         self.statuses[status] += 1
-        (self.refusals_s if status == 503 else self.latencies_s).append(took_s)
+        (self.refusals_s if status in {429, 503} else self.latencies_s).append(took_s)
         if status >= 400 and not self.example:
             self.example = body
 

@@ -94,6 +94,11 @@ class Ledger:
             await queue.close()
 
     @property
+    def is_full(self) -> bool:
+        """Whether so much waits in one of the queues that it takes nothing more."""
+        return any(queue.is_full for queue in (self._grants, self._redemptions, self._funds, self._merges))
+
+    @property
     def waiting(self) -> dict[str, int]:
         """How many items wait in each queue."""
         return {

@@ -46,14 +46,15 @@ from service.grants import routes as grant_routes
 from service.grants.thin_route import thin_route
 from service.health import DatabaseWatch
 from service.idempotency import provide_idempotency_key
-from service.limits import SINGLE_BYTES_MAX
+from service.in_flight import InFlight
+from service.limits import SINGLE_BYTES_MAX, Bounds
 from service.links import administration as link_administration
 from service.links import routes as link_routes
 from service.links.late_settling import open_late_acts
 from service.links.link_host import open_link_host
 from service.links.touches import Touches, agent_key
 from service.natural_batches import NaturalBatches
-from service.observation import InHand, observe
+from service.observation import observe
 from service.pagination import LIMIT_DEFAULT
 from service.pieces import Room, small_requests
 from service.preferences import routes as preferences_routes
@@ -74,7 +75,19 @@ ENGINE_SIZE = 4
 CLOSE_TIMEOUT_S = 10
 """Longer than the longest statement; what is still open then is never coming back."""
 
-_LENT = ("ledger", "engine", "pool", "settings", "secrets", "brands", "clocks", "link_host", "database_watch", "describe")
+_LENT = (
+    "ledger",
+    "engine",
+    "pool",
+    "settings",
+    "secrets",
+    "brands",
+    "clocks",
+    "link_host",
+    "database_watch",
+    "describe",
+    "in_flight",
+)
 """What routes may take from the application's state, by name, as a ``NamedDependency``."""
 
 
@@ -118,14 +131,16 @@ class Parts(State):
     __delattr__ = __delitem__
 
 
-def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIConfig | None = None) -> Litestar:
+def create_app(
+    settings: Settings, secrets: Secrets, *, bounds: Bounds | None = None, openapi_config: OpenAPIConfig | None = None
+) -> Litestar:
     """Make the application. It opens its connections when it is started, and starts while the database is away.
 
     ``openapi_config`` is for ``describe``; the application that is served shows the finished description, at ``/docs``.
     """
     app = Litestar(
         route_handlers=route_handlers,
-        state=Parts({"settings": settings, "secrets": secrets, "describe": describe}),
+        state=Parts({"settings": settings, "secrets": secrets, "describe": describe, "in_flight": InFlight(bounds)}),
         lifespan=[_resources],
         dependencies={
             **{name: Provide(_lend(name)) for name in _LENT},
@@ -143,9 +158,8 @@ def create_app(settings: Settings, secrets: Secrets, *, openapi_config: OpenAPIC
         event_emitter_backend=NoEvents,
     )
     general = link_routes.link_pages(app.state, app.asgi_handler)
-    app.state.in_hand = InHand()
     thin = thin_route(app.state, thin_redemptions(app.state, thin_reads(app.state, general)))
-    app.asgi_handler = observe(small_requests(thin), app.state.in_hand)
+    app.asgi_handler = observe(small_requests(thin), app.state.in_flight)
     return app
 
 
@@ -242,12 +256,15 @@ def read_metrics() -> Response[bytes]:
 def operator_app(app: Litestar) -> Litestar:
     """Make what the operator's port serves: ``/metrics``, and the health of ``app``, which must be running."""
 
-    async def watch_of_app() -> DatabaseWatch:
-        return app.state.database_watch
+    def lend(name: str) -> Provide:
+        async def lent() -> Any:
+            return app.state[name]
+
+        return Provide(lent)
 
     return Litestar(
         route_handlers=[read_metrics, *health.route_handlers],
-        dependencies={"database_watch": Provide(watch_of_app)},
+        dependencies={name: lend(name) for name in ("database_watch", "in_flight", "ledger")},
         exception_handlers=problems.exception_handlers,
         openapi_config=None,
         logging_config=None,

@@ -1,7 +1,8 @@
 """Whether this process lives, and whether it may take requests.
 
     /health/live    the process answers
-    /health/ready   the database is reachable, safe to keep books in, at our revision, and its roles have their rights
+    /health/ready   the database is reachable, safe to keep books in, at our revision, and its roles have their rights; requests
+                    are taken
 
 A database that would lose an acknowledged commit is refused at start-up. One that is away then is looked at when it is back.
 """
@@ -20,8 +21,10 @@ import structlog
 from litestar import get
 from litestar.di import NamedDependency
 
+from ledger import Ledger
 from migrations.upgrade import RIGHTS_DIGEST, RIGHTS_GIVEN, newest_revision
 from service.database import DatabaseRefuses, is_away
+from service.in_flight import InFlight
 from service.problems import RETRY_AFTER_S, Problem
 
 CLOCK_APART_MAX = timedelta(seconds=60)
@@ -157,10 +160,30 @@ async def live() -> Health:
 
 
 @get("/health/ready", tags=["health"], summary="May requests be sent here?")
-async def ready(database_watch: NamedDependency[DatabaseWatch]) -> Health:
-    """Answer 200 when the database is reachable, safe and at the newest revision; 503 otherwise."""
+async def ready(
+    database_watch: NamedDependency[DatabaseWatch], in_flight: NamedDependency[InFlight], ledger: NamedDependency[Ledger]
+) -> Health:
+    """Answer 200 when the database is reachable, safe and at the newest revision, and requests are taken; 503 otherwise.
+
+    It is 503 `overloaded` while this process refuses whatever comes, because too much is in flight or waits for the books.
+    """
+    refuse_overload(in_flight, ledger)
     await database_watch.ready()
     return Health()
+
+
+def refuse_overload(in_flight: InFlight, ledger: Ledger) -> None:
+    """Raise the problem ``overloaded`` while this process takes nothing more from anybody."""
+    if in_flight.is_full:
+        raise _refuses("more is in flight than it takes")
+    if ledger.is_full:
+        raise _refuses("more waits for the books than can be posted soon")
+
+
+def _refuses(why: str) -> Problem:
+    return Problem(
+        "overloaded", f"Not ready: the process refuses requests, {why}.", headers={"Retry-After": str(RETRY_AFTER_S)}
+    )
 
 
 route_handlers = [live, ready]

@@ -1,8 +1,9 @@
-"""Limits: what one request may cost this process. All of them are here.
+"""Limits: what one request, and one client, may cost this process. All of them are here and in ``docs/limits.md``.
 
     kind_of   which kind a request is of, by its method and path; a kind says how large its body may be and how long it may take
+    Bounds    what the process takes at once, and what share of it one client may hold
 
-Who breaks a limit is answered with a problem of ``docs/errors.md``.
+The head of a request is limited whatever it asks for. Who breaks a limit is answered with a problem of ``docs/errors.md``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,16 @@ from __future__ import annotations
 import enum
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 KIB = 1024
 MIB = 1024 * 1024
+
+URL_BYTES_MAX = 8 * KIB
+"""The target of a request, with its query."""
+HEAD_BYTES_MAX = 32 * KIB
+"""The target and all headers. A browser sends a link's host the cookies of the shop it belongs to."""
+HEADERS_MAX = 100
 
 SINGLE_BYTES_MAX = 1 * MIB
 """The body of a request for one thing, as sent and unpacked."""
@@ -71,3 +80,34 @@ def kind_of(method: str, target: str) -> Kind:
             return Kind.FORM
         case _:
             return Kind.SINGLE
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process takes at once, and how long it waits for what was begun."""
+
+    requests_max: int = 1_000
+    """In flight: of which the head has come, and the answer not yet gone."""
+    body_bytes_max: int = 64 * MIB
+    """Received of the bodies of requests in flight; what is only announced does not count."""
+    connections_max: int = 10_000
+    """Open, and never more than the process may have files open."""
+
+    contended_from: float = 0.5
+    """Shares bind once so much of a bound is in use. So what is left stands open to everybody else."""
+    client_share: float = 0.25
+    """So much of each bound one API key may hold, or one IPv4 address or IPv6 /64 that shows none."""
+    brand_share: float = 0.5
+    """So much the keys of one brand may hold together."""
+
+    head_within_s: float = 10.0
+    """From the first byte of a head, or from the opening of the connection, to the head's end."""
+    stall_s: float = 5.0
+    body_bytes_per_s_min: int = 1 * KIB
+    """A body of which less came in ``stall_s`` is given up, also before its time is up."""
+    idle_s: float = 5.0
+    """Between an answer and the next request."""
+    answer_stall_s: float = 30.0
+    """Who takes nothing of an answer for so long is disconnected."""
+    past_bytes_max: int = 32 * MIB
+    past_within_s: float = 5.0
+    """What still comes after a refusal is read and dropped up to here, so that the refusal is not lost with the connection."""

@@ -26,6 +26,15 @@ duration = Histogram(
 )
 in_flight = Gauge("rewards_http_requests_in_flight", "Requests being answered.", registry=REGISTRY)
 
+refused = Counter(
+    "rewards_http_requests_refused",
+    "Requests refused for what they would have cost, by the code of the problem; connections that were closed at once.",
+    ["reason"],
+    registry=REGISTRY,
+)
+connections = Gauge("rewards_http_connections", "Connections open on the API's port.", registry=REGISTRY)
+body_bytes = Gauge("rewards_http_body_bytes_in_flight", "Received of the bodies of requests being answered.", registry=REGISTRY)
+
 waiting = Gauge("rewards_ledger_waiting", "Items in the queue in front of the books.", ["queue"], registry=REGISTRY)
 
 consent_refused = Counter(

@@ -1,7 +1,8 @@
 """The outermost layer: every request gets an id, one log line, its metrics, and the headers that every answer carries.
 
-What comes while more is in hand than can be done soon is refused here, before anything is done for it. A server that can refuse
-it before it asks the application does so in the same words (``refuse``, ``refusal``).
+What comes while more is in flight than can be done soon is refused here, before anything is done for it. A server that can
+refuse it before it asks the application does so in the same words (``refuse``, ``refusal``), and ends what takes too long
+(``end``).
 
 It stands around the router, so that what no route takes (404, 405) is observed too. The log names the route's template and
 never the path, because the path of a reward link is a secret.
@@ -17,24 +18,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Send
 from prometheus_client import Counter, Histogram
 
-from ledger import Overloaded
 from service import identifiers, log, metrics
-from service.problems import RETRY_AFTER_S, Headers, problem_of, send_problem, wire
+from service.in_flight import HEALTH, NOBODY, OVERLOADED, UNCOUNTED, Held, InFlight
+from service.problems import Headers, Problem, send_problem, wire
 
 UNMATCHED = "unmatched"
 
-REQUESTS_MAX = 1_000
-BODY_BYTES_MAX = 64 * 1024 * 1024
-"""So many requests, and bytes of their bodies, are in hand at once; who comes then is refused, and nothing is done for her."""
-_BODY_BYTES_UNSAID = 1024 * 1024
-ALWAYS_ANSWERED = "/health/"
+_refused: collections.Counter[tuple[str, Problem]] = collections.Counter()
 
-_OVERLOADED = problem_of(Overloaded(RETRY_AFTER_S))
-
-_refused: collections.Counter[str] = collections.Counter()
+_REFUSALS = frozenset({"overloaded", "share_exceeded", "too_large", "request_timeout"})
+"""What a process refuses for what it would cost, however right it may be."""
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -48,34 +44,17 @@ _ALWAYS = (
 _ALWAYS_NAMES = frozenset(dict(_ALWAYS))
 
 
-class InHand:
-    """What the process works on, whatever it is."""
+def observe(app: ASGIApp, in_flight: InFlight) -> ASGIApp:
+    """Wrap the application. A request that its server does not hold in ``in_flight`` is held here."""
+    metrics.in_flight.set_function(lambda: in_flight.requests)
+    metrics.connections.set_function(lambda: in_flight.connections)
+    metrics.body_bytes.set_function(lambda: in_flight.body_bytes)
 
-    __slots__ = ("body_bytes", "requests")
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.body_bytes = 0
-
-    @property
-    def is_too_much(self) -> bool:
-        """Whether the request that came last is to be refused."""
-        return self.requests > REQUESTS_MAX or self.body_bytes > BODY_BYTES_MAX
-
-    def has_room_beside(self, requests: int) -> bool:
-        """Whether one more can be taken, where so many have come."""
-        return requests < REQUESTS_MAX and self.body_bytes < BODY_BYTES_MAX
-
-
-def observe(app: ASGIApp, in_hand: InHand) -> ASGIApp:
-    """Wrap the application. What it works on is counted in ``in_hand``."""
-    metrics.in_flight.set_function(lambda: in_hand.requests)
-
-    async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+    async def observed(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        request_id, body_bytes = _read_headers(scope["headers"])
+        request_id = identifiers.request_id(_proposed_id(scope["headers"]))
         state: Any = scope.setdefault("state", {})
         state["request_id"] = request_id
         status = 500
@@ -92,18 +71,21 @@ def observe(app: ASGIApp, in_hand: InHand) -> ASGIApp:
                 message["headers"] = headers
             await send(message)
 
-        in_hand.requests += 1
-        in_hand.body_bytes += body_bytes
+        held: Held | None = scope.get("held")
+        if held is None:
+            held = UNCOUNTED if scope["path"].startswith(HEALTH) else Held(in_flight, NOBODY)
         started_at = time.perf_counter()
         try:
-            if in_hand.is_too_much and not scope["path"].startswith(ALWAYS_ANSWERED):
-                await send_problem(scope, send_marked, _OVERLOADED)
+            if in_flight.requests > in_flight.bounds.requests_max and held is not UNCOUNTED:
+                await send_problem(scope, send_marked, OVERLOADED)
             else:
                 await app(scope, receive, send_marked)
         finally:
             took_s = time.perf_counter() - started_at
-            in_hand.requests -= 1
-            in_hand.body_bytes -= body_bytes
+            held.release()
+            if (refused := state.get("refused")) is not None:
+                status = refused.status
+                state["problem_code"] = refused.code
             _record(
                 scope.get("path_template") or UNMATCHED,
                 scope["method"],
@@ -117,52 +99,57 @@ def observe(app: ASGIApp, in_hand: InHand) -> ASGIApp:
     return observed
 
 
-def refuse(method: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Record that a server refuses a request because too much is in hand, before the application sees it; return its id.
+def refuse(method: str, headers: Iterable[tuple[bytes, bytes]], problem: Problem) -> str:
+    """Record that a server refuses a request before the application sees it; return its id.
 
     There may be many, and they are to cost little: what is refused in one turn of the event loop is one line of the log.
     """
     if not _refused:
         asyncio.get_running_loop().call_soon(_record_refused)
-    _refused[method] += 1
-    proposed = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)
-    return identifiers.request_id(proposed)
+    _refused[method, problem] += 1
+    return identifiers.request_id(_proposed_id(headers))
 
 
-def refusal(request_id: str) -> tuple[int, Headers, bytes]:
+def end(scope: Any, problem: Problem) -> str:
+    """Record that a server has ended a request that the application is at; return its id."""
+    state: dict[str, Any] = scope["state"]
+    state["refused"] = problem
+    if "request_id" not in state:
+        # The application has not begun; it shall call the request the same.
+        request_id = identifiers.request_id(_proposed_id(scope["headers"]))
+        scope["headers"].insert(0, (b"x-request-id", request_id.encode()))
+        return request_id
+    return str(state["request_id"])
+
+
+def refusal(problem: Problem, request_id: str) -> tuple[int, Headers, bytes]:
     """The answer to such a request: status, headers, body."""
-    headers, body = wire(_OVERLOADED, _OVERLOADED.document(request_id))
-    return _OVERLOADED.status, [*headers, *_ALWAYS, (b"x-request-id", request_id.encode())], body
+    headers, body = wire(problem, problem.document(request_id))
+    return problem.status, [*headers, *_ALWAYS, (b"x-request-id", request_id.encode())], body
 
 
 def _record_refused() -> None:
-    for method, count in _refused.items():
+    for (method, problem), count in _refused.items():
         known = _known(method)
-        metrics.requests.labels(UNMATCHED, known, str(_OVERLOADED.status)).inc(count)
-        structlog.get_logger().info(
-            "requests_refused", method=known, status=_OVERLOADED.status, code=_OVERLOADED.code, count=count
-        )
+        metrics.requests.labels(UNMATCHED, known, str(problem.status)).inc(count)
+        metrics.refused.labels(problem.code).inc(count)
+        structlog.get_logger().info("requests_refused", method=known, status=problem.status, code=problem.code, count=count)
     _refused.clear()
 
 
-def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]:
-    """The request's id, and how long its body says it is."""
-    proposed: str | None = None
-    body_bytes = 0
+def _proposed_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     for name, value in headers:
-        if name == b"x-request-id" and proposed is None:
-            proposed = value.decode("latin-1")
-        elif name == b"content-length":
-            body_bytes = int(value) if value.isdigit() else 0
-        elif name == b"transfer-encoding":
-            body_bytes = _BODY_BYTES_UNSAID
-    return identifiers.request_id(proposed), body_bytes
+        if name == b"x-request-id":
+            return value.decode("latin-1")
+    return None
 
 
 def _record(
     route: str, method: str, status: int, took_s: float, request_id: str, code: str | None, principal: Any = None
 ) -> None:
     method = _known(method)
+    if code in _REFUSALS:
+        metrics.refused.labels(code).inc()
     requests, duration = _series(route, method, status)
     requests.inc()
     duration.observe(took_s)

@@ -66,6 +66,12 @@ CODES: dict[str, CodeSpec] = {
     ),
     "not_found": CodeSpec(404, "Not found", "There is no such thing here, or it belongs to another brand."),
     "method_not_allowed": CodeSpec(405, "Method not allowed", "The path exists, the method does not; see the header Allow."),
+    "request_timeout": CodeSpec(
+        408,
+        "Request timeout",
+        "The head or the body took too long to come, or came too slowly; nothing was recorded. Send it again.",
+        retryable=True,
+    ),
     "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points went back."),
     "already_voided": CodeSpec(409, "Already voided", "The redemption was voided; nothing is left to capture."),
     "fully_captured": CodeSpec(409, "Fully captured", "Nothing is held any more: all of it was captured or released."),
@@ -110,6 +116,7 @@ CODES: dict[str, CodeSpec] = {
     "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),
+    "url_too_long": CodeSpec(414, "URL too long", "The path with its query is longer than 8,192 bytes."),
     "unsupported_media_type": CodeSpec(
         415, "Unsupported media type", "Content-Type, its charset or Content-Encoding is not one that this call takes."
     ),
@@ -126,6 +133,15 @@ CODES: dict[str, CodeSpec] = {
     ),
     "quota_exceeded": CodeSpec(
         429, "Quota exceeded", "The key has sent as many items in this minute as it may. Wait Retry-After.", retryable=True
+    ),
+    "share_exceeded": CodeSpec(
+        429,
+        "Share exceeded",
+        "You have as much in flight as one client may while others want room too; nothing was recorded. Wait Retry-After.",
+        retryable=True,
+    ),
+    "headers_too_large": CodeSpec(
+        431, "Headers too large", "There are more than 100 headers, or with the path they are longer than 32,768 bytes."
     ),
     "internal_error": CodeSpec(500, "Internal error", "Our fault; it is logged under the request id.", retryable=True),
     "overloaded": CodeSpec(

@@ -20,6 +20,7 @@ from service.auth.queries import Principals
 from service.auth.quotas import Quotas, exceeded, too_many
 from service.auth.scopes import Scope
 from service.health import DatabaseWatch
+from service.in_flight import Held
 from service.problems import Problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rewards"'}
@@ -71,6 +72,9 @@ async def authenticate(state: State, scope: dict[str, Any], sent: Sequence[str])
     key_use.note(principal.api_key_id)
     scope["auth"] = principal
     scope["state"]["principal"] = principal
+    held: Held | None = scope.get("held")
+    if held is not None and (refused := held.belong_to(principal.api_key_id, principal.brand.brand_id)) is not None:
+        raise Problem(refused.code, refused.detail, headers=refused.headers)
     return principal
 
 

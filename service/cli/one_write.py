@@ -43,6 +43,15 @@ class OneWrite:
         self.flush()
         self._transport.close()
 
+    def end_writing(self) -> None:
+        """Say that nothing more is written, and go on reading."""
+        self.flush()
+        self._transport.write_eof()
+
+    def abort(self) -> None:
+        self._kept = b""
+        self._transport.abort()
+
     def flush(self) -> None:
         """Write what is kept."""
         if self._kept:

@@ -23,6 +23,7 @@ from service.app import create_app, operator_app
 from service.cli.early_refusals import EarlyRefusals, Gate
 from service.cli.listening import in_copies, listen
 from service.cli.one_write import OneWriteProtocol
+from service.cli.open_files import bounds_for_files, raise_file_limit
 from service.cli.process import settings_for, stop_event, with_parent
 from service.settings import Settings, load_secrets
 
@@ -58,7 +59,7 @@ def serve(*, with_parent: bool) -> None:
 
 async def _serve(settings: Settings, public: socket.socket, operator: socket.socket, *, with_parent: bool) -> None:
     stop = stop_event(with_parent=with_parent)
-    app = create_app(settings, load_secrets(settings.secrets_path))
+    app = create_app(settings, load_secrets(settings.secrets_path), bounds=bounds_for_files(raise_file_limit()))
     # Opened here and not by the server, which would swallow the reason when it cannot be.
     async with app.lifespan(), asyncio.TaskGroup() as tasks:
         # All that is there now stays: the collector need not look at it again and again, at some hundred milliseconds a look.
@@ -66,20 +67,25 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         gc.freeze()
         # A request leaves no circles behind; the many that are in hand at once need not be looked at every few of them.
         gc.set_threshold(_ALLOCATIONS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
-        early_refusals = functools.partial(EarlyRefusals, gate=Gate(app.state.in_hand))
+        gate = Gate(app.state.in_flight, settings.trusted_proxies)
+        early_refusals = functools.partial(EarlyRefusals, gate=gate)
         servers = [
-            _Server(_configuration(app, early_refusals, settings)),
+            _Server(configuration(app, early_refusals, settings)),
             # The operator sees what is going on, also then.
-            _Server(_configuration(operator_app(app), OneWriteProtocol, settings)),
+            _Server(configuration(operator_app(app), OneWriteProtocol, settings)),
         ]
+        serving: list[asyncio.Task[None]] = []
         for server, listening in zip(servers, (public, operator), strict=True):
-            tasks.create_task(server.serve(in_copies(listening)))
+            serving.append(tasks.create_task(server.serve(in_copies(listening))))
+        looking = tasks.create_task(gate.keep_looking())
         await stop.wait()
         for server in servers:
             server.should_exit = True
+        await asyncio.gather(*serving)
+        looking.cancel()
 
 
-def _configuration(app: Litestar, protocol: Callable[..., asyncio.Protocol], settings: Settings) -> uvicorn.Config:
+def configuration(app: Litestar, protocol: Callable[..., asyncio.Protocol], settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] - Litestar is an ASGI application, its types say it in other words
         loop="none",

@@ -1,16 +1,25 @@
-"""Every route is in the table of limits, takes what the table says."""
+"""Every route is in the table of limits, takes what the table says, and the documentation says the same."""
 
 from __future__ import annotations
 
 import re
+import resource
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
+from service import limits
 from service.app import create_app
-from service.limits import BATCHES, Kind, kind_of
+from service.cli.early_refusals import ONLY_HEALTH_CONNECTIONS
+from service.cli.open_files import FILES_FOR_OURSELVES, bounds_for_files, raise_file_limit
+from service.limits import BATCHES, Bounds, Kind, kind_of
+from service.problems import CODES
 from service.settings import Secrets, Settings
+
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
 
 
 def routes() -> Iterator[tuple[str, str, Any]]:
@@ -59,3 +68,27 @@ def test_what_takes_no_body_is_a_read() -> None:
 )
 def test_a_request_is_of_the_kind_that_the_application_takes_it_for(method: str, target: str, kind: Kind) -> None:
     assert kind_of(method, target) is kind
+
+
+def test_the_documentation_says_every_limit() -> None:
+    rows: dict[str, str] = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", DOCUMENTED, re.MULTILINE))
+    constants = {name: f"{value:,}" for name, value in vars(limits).items() if name.endswith("_MAX")}
+    bounds = {name: f"{value:,g}" if value != int(value) else f"{int(value):,}" for name, value in asdict(Bounds()).items()}
+    kinds = {kind.title: f"{kind.body_bytes_max:,} bytes, {kind.body_within_s:g} s" for kind in Kind}
+    assert rows == constants | bounds | kinds
+
+
+def test_problems_say_the_limits_they_stand_for() -> None:
+    assert f"{limits.URL_BYTES_MAX:,} bytes" in CODES["url_too_long"].meaning
+    assert f"{limits.HEADERS_MAX} headers" in CODES["headers_too_large"].meaning
+    assert f"{limits.HEAD_BYTES_MAX:,} bytes" in CODES["headers_too_large"].meaning
+    assert f"for {ONLY_HEALTH_CONNECTIONS} connections more" in DOCUMENTED
+    assert f"{FILES_FOR_OURSELVES} fewer" in DOCUMENTED
+
+
+def test_connections_are_bounded_by_the_files_that_may_be_open() -> None:
+    assert bounds_for_files(1_000_000) == Bounds()
+    assert bounds_for_files(1_024).connections_max == 1_024 - FILES_FOR_OURSELVES
+    assert bounds_for_files(100).connections_max > 0
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert raise_file_limit() >= min(allowed, Bounds().connections_max)

@@ -7,10 +7,10 @@ import io
 import json
 from typing import Any
 
-import pytest
-
 from service import log, metrics, observation
-from service.observation import InHand, observe
+from service.in_flight import OVERLOADED, InFlight
+from service.limits import Bounds
+from service.observation import observe
 
 
 class Slow:
@@ -40,10 +40,9 @@ async def ask(app: Any, path: str = "/v1/grants", *headers: tuple[bytes, bytes])
     return messages[0]["status"], dict(messages[0]["headers"]), messages[1]["body"]
 
 
-async def test_more_requests_than_the_bound_are_refused_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observation, "REQUESTS_MAX", 2)
+async def test_more_requests_than_the_bound_are_refused_before_anything_is_done() -> None:
     slow = Slow()
-    app: Any = observe(slow, InHand())
+    app: Any = observe(slow, InFlight(Bounds(requests_max=2)))
     taken = [asyncio.create_task(ask(app)) for _ in range(2)]
     await asyncio.sleep(0)
     status, headers, body = await ask(app)
@@ -63,27 +62,15 @@ async def test_more_requests_than_the_bound_are_refused_before_anything_is_done(
     assert (await ask(app))[0] == 204
 
 
-@pytest.mark.parametrize("said", [(b"content-length", b"60"), (b"transfer-encoding", b"chunked")])
-async def test_more_bytes_than_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch, said: tuple[bytes, bytes]) -> None:
-    monkeypatch.setattr(observation, "BODY_BYTES_MAX", 100)
-    slow = Slow()
-    app: Any = observe(slow, InHand())
-    taken = asyncio.create_task(ask(app, "/v1/grants/batch", (b"content-length", b"50")))
-    await asyncio.sleep(0)
-    assert (await ask(app, "/v1/grants/batch", said))[0] == 503
-    slow.answer.set()
-    assert (await taken)[0] == 204
-
-
 async def test_what_a_server_refuses_in_a_turn_is_counted_and_is_one_line_of_the_log() -> None:
     lines = io.BytesIO()
     log.configure("info", lines)
     try:
         before = _refused("POST")
-        ids = [observation.refuse("POST", [(b"x-request-id", b"theirs"), (b"host", b"rewards.test")])]
-        ids += [observation.refuse(method, []) for method in ("POST", "BREW")]
+        ids = [observation.refuse("POST", [(b"x-request-id", b"theirs"), (b"host", b"rewards.test")], OVERLOADED)]
+        ids += [observation.refuse(method, [], OVERLOADED) for method in ("POST", "BREW")]
         await asyncio.sleep(0)
-        observation.refuse("POST", [])
+        observation.refuse("POST", [], OVERLOADED)
         await asyncio.sleep(0)
     finally:
         log.configure()
