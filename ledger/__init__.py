@@ -8,6 +8,7 @@ Anything not named here is private.
 
 from ledger.audit import audit
 from ledger.books import open_book
+from ledger.calendars import Calendar, read_calendar
 from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_account, month_end
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.events import event_key, proof_key
@@ -88,6 +89,7 @@ __all__ = [
     "Book",
     "BookClock",
     "BookRefused",
+    "Calendar",
     "CapRoom",
     "CapUse",
     "ClockAdvance",
@@ -158,6 +160,7 @@ __all__ = [
     "month_end",
     "open_book",
     "proof_key",
+    "read_calendar",
     "set_issue_limit",
     "sweep",
 ]

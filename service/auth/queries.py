@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import Grade
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.brands.calendars import learn
 from service.brands.queries import brand_columns, brand_of_row, brands_with_value
 from service.brands.tables import brand
 from service.ttl_cache import TtlCache
@@ -48,8 +49,9 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
     ).join_from(held, brands_with_value, held.c.brand_id == brand.c.brand_id)
     async with engine.connect() as connection:
         row = (await connection.execute(found)).one_or_none()
-    if row is None:
-        return None
+        if row is None:
+            return None
+        await learn(connection, row.time_zone)
     return Principal(
         api_key_id=row.api_key_id,
         name=row.key_name,

@@ -11,6 +11,7 @@ import asyncpg
 
 from ledger import Book, IssueLimitResult, open_book, set_issue_limit
 from service.brands.brand import Brand, Mode
+from service.brands.calendars import learn_from
 from service.brands.destinations import DestinationRefused, normal_entry
 from service.brands.errors import BrandExists, BrandInvalid, BrandUnknown, IssueLimitRefused
 from service.brands.tables import brand as brands
@@ -38,6 +39,10 @@ async def create_brand(
     normal_hosts = _check(
         code, name, mode, points_code, points_name, currency, time_zone, issue_limit, accent_color, destination_hosts
     )
+    try:
+        await learn_from(connection, time_zone)
+    except asyncpg.InvalidParameterValueError as error:
+        raise BrandInvalid(f"The database does not know the time zone {time_zone!r}: its zones are older.") from error
     async with connection.transaction():
         if await connection.fetchval(f"SELECT true FROM {brands.fullname} WHERE code = $1", code):
             raise BrandExists(f"There is a brand {code!r} already.")

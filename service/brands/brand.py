@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from ledger import Book, PointValue
+from ledger import Book, Calendar, PointValue
+from service.brands.calendars import calendar_of
 
 Mode = Literal["live", "test"]
 
@@ -72,3 +73,8 @@ class Brand(msgspec.Struct, frozen=True):
     app_links: AppLinks = AppLinks()
     goals: tuple[Goal, ...] = ()
     picture: bytes | None = None
+
+    @property
+    def calendar(self) -> Calendar:
+        """Which day it is where the brand keeps its books."""
+        return calendar_of(self.time_zone)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import Book, PointValue
 from service.brands.brand import AppLinks, Brand, Goal
+from service.brands.calendars import learn
 from service.brands.tables import brand as brands
 from service.brands.tables import brand_logo as logos
 from service.brands.tables import brand_point_value as point_values
@@ -79,12 +80,17 @@ async def brand_now(engine: AsyncEngine, brand: Brand) -> Brand:
 async def list_brands(engine: AsyncEngine) -> list[Brand]:
     """Return all brands, in the order in which they were created."""
     async with engine.connect() as connection:
-        return [brand_of_row(row) for row in await connection.execute(_select().order_by(brands.c.brand_id))]
+        found = [brand_of_row(row) for row in await connection.execute(_select().order_by(brands.c.brand_id))]
+        for brand in found:
+            await learn(connection, brand.time_zone)
+        return found
 
 
 async def read_brand(connection: AsyncConnection, brand_id: int) -> Brand:
     """Return the brand of this number as a transaction sees it; it must exist."""
-    return brand_of_row((await connection.execute(_select().where(brands.c.brand_id == brand_id))).one())
+    brand = brand_of_row((await connection.execute(_select().where(brands.c.brand_id == brand_id))).one())
+    await learn(connection, brand.time_zone)
+    return brand
 
 
 async def draw_brand(engine: AsyncEngine, brand_id: int) -> Brand | None:
@@ -102,7 +108,10 @@ def _select(*, drawn: bool = False) -> Select[Any]:
 async def _find(engine: AsyncEngine, condition: ColumnElement[bool], *, drawn: bool = False) -> Brand | None:
     async with engine.connect() as connection:
         row = (await connection.execute(_select(drawn=drawn).where(condition))).one_or_none()
-    return None if row is None else brand_of_row(row)
+        if row is None:
+            return None
+        await learn(connection, row.time_zone)
+    return brand_of_row(row)
 
 
 class BrandDirectory:

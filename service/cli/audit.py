@@ -15,6 +15,7 @@ from service.brands.errors import BrandUnknown
 from service.brands.queries import list_brands
 from service.cli.database_settings import load_with_database
 from service.finance.cap_audit import audit_caps
+from service.finance.grant_audit import audit_grants
 
 STATEMENT_TIMEOUT_MS = 30 * 60 * 1000
 """A check reads a whole book. The only statements of ours that may take long: run audits of large books on a replica."""
@@ -49,7 +50,14 @@ async def audit_brands(url: str, code: str | None) -> list[BookFindings]:
     connection = await database.connect(url, database.READER_ROLE, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     try:
         return [
-            BookFindings(brand.code, [*await audit_book(connection, brand.book), await audit_caps(connection, brand)])
+            BookFindings(
+                brand.code,
+                [
+                    *await audit_book(connection, brand.book),
+                    await audit_caps(connection, brand),
+                    *await audit_grants(connection, brand),
+                ],
+            )
             for brand in brands
         ]
     finally:

@@ -77,6 +77,7 @@ async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: 
             cut=await find_cut(ledger, brand.book, cut),
             brand=brand.code,
             points_code=brand.points_code,
+            calendar=brand.calendar,
             campaigns=await campaign_ids(engine, brand.brand_id),
         )
         return await bundle.write(at_cut, formats, out)

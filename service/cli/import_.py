@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import click
@@ -49,7 +48,7 @@ def balances(*, file: Path, code: str, rows: int, points: int, dry_run: bool) ->
 
     async def run() -> ImportResult | None:
         brand = await _brand(settings, code)
-        brought = read_balances(content, today=datetime.now(ZoneInfo(brand.time_zone)).date())
+        brought = read_balances(content, today=brand.calendar.day(datetime.now(UTC)))
         total = sum(balance.points for balance in brought)
         if (len(brought), total) != (rows, points):
             raise BalanceFileInvalid(f"The file has {len(brought)} lines with {total} points, not {rows} with {points}.")

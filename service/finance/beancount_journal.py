@@ -1,7 +1,7 @@
 """journal.beancount: the log as a plain-text journal that ``bean-check`` verifies.
 
 beancount sorts by date and checks a ``balance`` at the beginning of its day: accounts open on the day of the first entry, and
-the balances at the cut are those of the next morning. Dates are UTC.
+the balances at the cut are those of the next morning. Dates are the days of the brand's time zone.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     points = book.points_code
     opened_on: date | None = None
     entries = 0
-    out.write(f'option "title" {_quoted(f"{book.brand}, transfers 1 to {book.cut.seq}")}\n')
+    out.write(
+        f'option "title" {_quoted(f"{book.brand}, transfers 1 to {book.cut.seq}, by the days of {book.calendar.time_zone}")}\n'
+    )
     out.write(f'option "operating_currency" "{points}"\n\n')
     async for legs in journal.entries(book):
-        opened_on = opened_on or legs[0].posted_at.date()
-        out.write(_entry(legs, points))
+        day = book.day(legs[0].posted_at)
+        opened_on = opened_on or day
+        out.write(_entry(day, legs, points))
         entries += 1
-    opened_on = opened_on or book.cut.posted_at.date()
+    opened_on = opened_on or book.day(book.cut.posted_at)
     out.write(f"{opened_on} commodity {points}\n\n")
-    closed_on = book.cut.posted_at.date() + timedelta(days=1)
+    closed_on = book.day(book.cut.posted_at) + timedelta(days=1)
     totals = Totals()
     async for closing in journal.closing_balances(book):
         out.write(f"{opened_on} open {closing.account} {points}\n")
@@ -40,8 +43,8 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     return Totals(entries, totals.debits, totals.credits)
 
 
-def _entry(legs: list[Transfer], points: str) -> str:
-    lines = [f'{legs[0].posted_at.date()} * "{journal.description(legs)}"\n  seq: {legs[0].seq}\n']
+def _entry(day: date, legs: list[Transfer], points: str) -> str:
+    lines = [f'{day} * "{journal.description(legs)}"\n  seq: {legs[0].seq}\n']
     for leg in legs:
         lines.append(f"  {journal_account(leg.debit)}  {leg.amount} {points}\n")
         if len(legs) > 1:

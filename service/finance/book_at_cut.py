@@ -10,12 +10,13 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from datetime import date, datetime
 from typing import Any, Protocol, TextIO
 
 import asyncpg
 import msgspec
 
-from ledger import Book, Cut, Transfer
+from ledger import Book, Calendar, Cut, Transfer
 from service.finance.totals import Totals
 
 PAGE_ROWS = 10_000
@@ -42,7 +43,10 @@ class Log(Protocol):
 
 
 class BookAtCut(msgspec.Struct, frozen=True):
-    """What an exporter reads. ``campaigns`` names the campaigns by number; through ``pool`` the database writes rows itself."""
+    """What an exporter reads. ``campaigns`` names the campaigns by number; through ``pool`` the database writes rows itself.
+
+    Days are those of ``calendar``, the brand's.
+    """
 
     log: Log
     pool: asyncpg.Pool[Any]
@@ -50,9 +54,14 @@ class BookAtCut(msgspec.Struct, frozen=True):
     cut: Cut
     brand: str
     points_code: str
+    calendar: Calendar
     campaigns: Mapping[int, str]
     page_rows: int = PAGE_ROWS
     copied_rows: int = COPIED_ROWS
+
+    def day(self, at: datetime) -> date:
+        """The business day of ``at``: the brand's own, where it keeps its books."""
+        return self.calendar.day(at)
 
     async def transfers(self) -> AsyncIterator[list[Transfer]]:
         """All transfers up to the cut, oldest first, a page at a time."""

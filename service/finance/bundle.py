@@ -54,10 +54,14 @@ class ExportedFile(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a bundle is of and what it must add up to. ``balanced``: every file has the same debits and credits."""
+    """What a bundle is of and what it must add up to. ``balanced``: every file has the same debits and credits.
+
+    Times are UTC; business dates are the days of ``time_zone``, the brand's.
+    """
 
     brand: str
     points_code: str
+    time_zone: str
     cut: dict[str, Any]
     balanced: bool
     files: tuple[ExportedFile, ...]
@@ -73,6 +77,7 @@ async def write(book: BookAtCut, formats: Sequence[ExportFormat], directory: Pat
     manifest = Manifest(
         brand=book.brand,
         points_code=book.points_code,
+        time_zone=book.calendar.time_zone,
         cut={"name": book.cut.name or None, "seq": book.cut.seq, "posted_at": utc(book.cut.posted_at)},
         balanced=len(sums) == 1,
         files=files,

@@ -1,11 +1,12 @@
 """journal.hledger: the log as a plain-text journal that ``hledger check --strict`` verifies.
 
 Accounts, payees and the commodity are declared, as strict checks want it. A balance at the cut is an entry that moves nothing
-and asserts what the account holds. Dates are UTC.
+and asserts what the account holds. Dates are the days of the brand's time zone.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TextIO
 
 from ledger import Transfer
@@ -22,16 +23,17 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     points = _symbol(book.points_code)
     descriptions: set[str] = set()
     entries = 0
-    out.write(f"; {book.brand}, transfers 1 to {book.cut.seq}\n\ncommodity 1000. {points}\n\n")
+    out.write(f"; {book.brand}, transfers 1 to {book.cut.seq}, by the days of {book.calendar.time_zone}\n\n")
+    out.write(f"commodity 1000. {points}\n\n")
     async for legs in journal.entries(book):
         description = journal.description(legs)
         descriptions.add(description)
-        out.write(_entry(legs, description, points))
+        out.write(_entry(book.day(legs[0].posted_at), legs, description, points))
         entries += 1
     for description in sorted(descriptions):
         out.write(f"payee {description}\n")
     out.write(f"payee {_CLOSING}\n\n")
-    closed_on = book.cut.posted_at.date()
+    closed_on = book.day(book.cut.posted_at)
     totals = Totals()
     async for closing in journal.closing_balances(book):
         out.write(f"account {closing.account}{f'  ; campaign:{closing.note}' if closing.note else ''}\n")
@@ -40,8 +42,8 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     return Totals(entries, totals.debits, totals.credits)
 
 
-def _entry(legs: list[Transfer], description: str, points: str) -> str:
-    lines = [f"{legs[0].posted_at.date()} ({legs[0].transaction_id}) {description}  ; seq:{legs[0].seq}\n"]
+def _entry(day: date, legs: list[Transfer], description: str, points: str) -> str:
+    lines = [f"{day} ({legs[0].transaction_id}) {description}  ; seq:{legs[0].seq}\n"]
     for leg in legs:
         seq = f"  ; seq:{leg.seq}" if len(legs) > 1 else ""
         lines.append(f"    {journal_account(leg.debit)}  {leg.amount} {points}{seq}\n")

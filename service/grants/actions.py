@@ -47,7 +47,7 @@ from service.grants.schemas import (
     Reason,
     result_of,
 )
-from service.grants.windows import AGE_MAX, AHEAD_MAX, business_date, window_at
+from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
 from service.identifiers import grant_id
 from service.pieces import Room, in_pieces, parts
 from service.problems import Problem, invalid_field, not_found
@@ -359,7 +359,7 @@ def _qualifier(once_per: OncePer, label: str, brand: Brand, occurred_at: datetim
             return label
         case "day":
             # However late it is reported: the day in a key is when it happened, or a retry on another day were paid again.
-            return business_date(occurred_at, brand.time_zone).isoformat()
+            return brand.calendar.day(occurred_at).isoformat()
 
 
 def _not_its_time(campaign: Campaign, at: datetime) -> Reason | None:

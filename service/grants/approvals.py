@@ -12,7 +12,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
 from service.customers import actions as customers
 from service.customers.refused import has_refused
-from service.grants.windows import business_date, last_day
+from service.grants.windows import last_day
 from service.identifiers import parse_grant_id
 from service.problems import Problem, not_found
 
@@ -29,7 +29,7 @@ async def mature(state: State, brand: Brand, grant_id: str) -> tuple[Event, bool
     campaign = await campaign_version(state, event.campaign_no, event.campaign_version)
     if campaign is None:
         raise not_found("grant")
-    today = business_date(await state.clocks.now(brand), brand.time_zone)
+    today = brand.calendar.day(await state.clocks.now(brand))
     expires_on = last_day(today, campaign.expires_after_months)
     settlement = await ledger.mature(brand.book, event.campaign_no, event.key, expires_on=expires_on)
     return await _settled(ledger, brand, event, settlement)

@@ -15,7 +15,7 @@ from ledger import Bearing, CapUse, Grade, GrantOrder, GrantTerms, event_key, pr
 from service.brands.brand import Brand
 from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
 from service.customers.rows import Known
-from service.grants.windows import business_date, last_day
+from service.grants.windows import last_day
 
 SOURCE_LINK = "link"
 """The source of what was claimed by a link of ours."""
@@ -79,7 +79,7 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
 def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
     """The terms of an act, which those of its kind and day share, as long as the campaign is remembered."""
     campaign = act.campaign
-    day = business_date(act.window_at, brand.time_zone)
+    day = brand.calendar.day(act.window_at)
     kind = (rule_number, day, act.action, act.channel, act.grade, act.source, act.principal)
     terms = campaign.terms.get(kind)
     if terms is None:

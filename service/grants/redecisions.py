@@ -20,7 +20,7 @@ from service.customers.rows import Known
 from service.grants.deciding import decide
 from service.grants.orders import SOURCE_LINK, Act, cap_uses, order_of
 from service.grants.schemas import RedecideRequest, RedecideResponse
-from service.grants.windows import business_date, last_day
+from service.grants.windows import last_day
 from service.problems import Problem, not_found
 
 _OUTCOMES = {"cap_reached": GrantOutcome.CAP_REACHED, "budget_exhausted": GrantOutcome.BUDGET_EXHAUSTED}
@@ -113,12 +113,12 @@ def _order(act: Act, brand: Brand, known: Known, current: Campaign) -> GrantOrde
     return order.on(
         again=True,
         waits=False,
-        expires_on=last_day(business_date(act.received_at, brand.time_zone), act.campaign.expires_after_months),
+        expires_on=last_day(brand.calendar.day(act.received_at), act.campaign.expires_after_months),
         caps=cap_uses(
             act.campaign,
             [limits.get(number, cap) for number, cap in zip(act.campaign.cap_numbers, act.campaign.caps, strict=True)],
             act.action,
             act.channel,
-            business_date(act.window_at, brand.time_zone),
+            brand.calendar.day(act.window_at),
         ),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from ledger import month_end
 
@@ -25,11 +24,6 @@ def window_at(occurred_at: datetime, received_at: datetime, lateness: timedelta 
     if not -AHEAD_MAX <= age <= AGE_MAX:
         return None
     return received_at - max(_NO_AGE, min(age, lateness, LATENESS_MAX))
-
-
-def business_date(at: datetime, time_zone: str) -> date:
-    """The day of ``at`` in the brand's zone. ``ZoneInfo`` remembers the zones it has read."""
-    return at.astimezone(ZoneInfo(time_zone)).date()
 
 
 def last_day(earned_on: date, months: int | None) -> date | None:

@@ -15,7 +15,6 @@ import asyncio
 import functools
 import io
 from hashlib import blake2b
-from zoneinfo import ZoneInfo
 
 from litestar.datastructures import State
 from PIL import Image, ImageDraw, ImageFont
@@ -79,7 +78,7 @@ def written(brand: Brand, balance: int) -> tuple[str, str]:
 
 def _minute(page: OwnPage) -> str:
     # As ISO 8601 writes it, which is read alike in every language.
-    return f"{page.now.astimezone(ZoneInfo(page.brand.time_zone)):%Y-%m-%d %H:%M}"
+    return f"{page.brand.calendar.local(page.now):%Y-%m-%d %H:%M}"
 
 
 @functools.lru_cache(maxsize=_KEPT)

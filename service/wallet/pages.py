@@ -12,7 +12,6 @@ from litestar.datastructures import State
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link
 from service.customers.schemas import StatementEntry
-from service.grants.windows import business_date
 from service.identifiers import parse_grant_id
 from service.pages.rendering import Answer, environment, render, words_for
 from service.pages.words import Words
@@ -82,7 +81,7 @@ def _lines(entries: Sequence[StatementEntry], brand: Brand, words: Words, names:
                     what=words.say(key if words.has(key) else "entry.adjust"),
                     campaign=None if grant is None else names.get(grant[0]),
                     points=entry.points,
-                    on=business_date(entry.posted_at, brand.time_zone),
+                    on=brand.calendar.day(entry.posted_at),
                 )
             )
         last = entry

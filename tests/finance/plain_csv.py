@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 from ledger import OwnerTag, Transfer, describe_account
 from service.finance import account_names, accounts_csv, transfers_csv
@@ -12,7 +13,7 @@ from service.finance.spreadsheets import neutral
 from service.finance.totals import utc
 
 
-def transfers(log: Iterable[Transfer], campaigns: Mapping[int, str]) -> bytes:
+def transfers(log: Iterable[Transfer], campaigns: Mapping[int, str], time_zone: str = "Europe/Berlin") -> bytes:
     """transfers.csv."""
     return _file(
         transfers_csv.COLUMNS,
@@ -30,6 +31,7 @@ def transfers(log: Iterable[Transfer], campaigns: Mapping[int, str]) -> bytes:
                 transfer.event_key.hex() if transfer.event_key else "",
                 transfer.transaction_id,
                 utc(transfer.due_at) if transfer.due_at else "",
+                transfer.posted_at.astimezone(ZoneInfo(time_zone)).date(),
             )
             for transfer in log
         ),

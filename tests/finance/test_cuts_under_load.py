@@ -151,6 +151,7 @@ async def test_an_export_is_what_the_log_adds_up_to(
             cut=cut,
             brand=brand.code,
             points_code=brand.points_code,
+            calendar=brand.calendar,
             campaigns=await queries.campaign_ids(engine, brand.brand_id),
             copied_rows=9,
         )

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from ledger import AccountClass, Cut, Kind, Ledger, OwnerTag, account_id, describe_account, sweep
+from ledger.testing import set_clock
 from service.brands.brand import Brand
 from service.finance import account_names, bundle, queries
 from service.finance.book_at_cut import BookAtCut
@@ -40,6 +41,7 @@ def at_cut(ledger: Ledger, reader_pool: asyncpg.Pool[Any], brand: Brand, engine:
             cut=cut or await ledger.head(brand.book),
             brand=brand.code,
             points_code=brand.points_code,
+            calendar=brand.calendar,
             campaigns=await queries.campaign_ids(engine, brand.brand_id),
             **options,
         )
@@ -230,6 +232,33 @@ async def test_bean_check_accepts_the_journal(at_cut: Callable[..., Any], tmp_pa
     await bundle.write(await at_cut(), [ExportFormat.BEANCOUNT], tmp_path)
     checked = run(BEAN_CHECK, tmp_path / "journal.beancount")
     assert checked.returncode == 0, checked.stderr
+
+
+async def test_books_are_dated_by_the_days_where_the_brand_keeps_them(
+    till: Till, at_cut: Callable[..., Any], owner: asyncpg.Connection[Any], program: Callable[[str], str], tmp_path: Path
+) -> None:
+    """An hour and a half before midnight, UTC, the month is over in Berlin."""
+    await set_clock(owner, till.book, datetime(2031, 6, 30, 12, tzinfo=UTC))
+    await till.fund(1_000)
+    await set_clock(owner, till.book, datetime(2031, 6, 30, 22, 30, tzinfo=UTC))
+    await till.grant(1, 10, date(2032, 6, 30))
+    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    assert manifest.time_zone == "Europe/Berlin"
+    assert [(row["posted_at"][:13], row["business_date"]) for row in rows_of(tmp_path / "transfers.csv")] == [
+        ("2031-06-30T12", "2031-06-30"),
+        ("2031-06-30T22", "2031-07-01"),
+    ]
+    hledger = (tmp_path / "journal.hledger").read_text()
+    assert "by the days of Europe/Berlin" in hledger
+    assert "2031-06-30 (1) fund" in hledger
+    assert "2031-07-01 (2) grant" in hledger
+    assert "2031-07-01 balance at the cut" in hledger
+    beancount = (tmp_path / "journal.beancount").read_text()
+    assert "by the days of Europe/Berlin" in beancount
+    assert '2031-07-01 * "grant"' in beancount
+    assert "2031-07-02 balance Liabilities:Customers:C1" in beancount
+    assert run(BEAN_CHECK, tmp_path / "journal.beancount").returncode == 0
+    assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict", "ordereddates").returncode == 0
 
 
 async def test_an_empty_book_makes_valid_files(

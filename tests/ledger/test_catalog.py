@@ -103,6 +103,7 @@ READING = {
     "microseconds_v1",
     "cap_counts_v1",
     "quote_grants_v1",
+    "zone_offsets_v1",
 }
 
 

@@ -295,7 +295,6 @@ BUDGETS = [  # funded, what is asked for in order, what is paid
     (10, (4, 7, 6), (4, None, 6)),
     (10, (11, 10, 1), (None, 10, None)),
     (10, (5, 5, 1), (5, 5, None)),
-    (0, (1,), (None,)),
 ]
 
 
@@ -311,14 +310,30 @@ async def test_a_budget_is_spent_to_the_last_point_and_no_further(
     together: bool,
 ) -> None:
     await ledger.fund(fund(book, 1, campaign_no=2))
-    if funded:
-        await ledger.fund(fund(book, funded))
+    await ledger.fund(fund(book, funded))
     orders = [order(book, message_id=f"message-{n}", customer=n, points=points) for n, points in enumerate(asked)]
     assert decided(await post(ledger, orders, together=together)) == [
         (BUDGET, 0, False) if points is None else (GRANTED, points, False) for points in paid
     ]
-    if funded:
-        assert await budget_left(owner, book) == funded - sum(points or 0 for points in paid)
+    assert await budget_left(owner, book) == funded - sum(points or 0 for points in paid)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "batches of one"])
+async def test_nothing_is_decided_of_a_campaign_that_was_never_given_points(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, together: bool
+) -> None:
+    await ledger.fund(fund(book, 1, campaign_no=2))
+    orders = [order(book, message_id="same"), order(book, message_id="same"), order(book, message_id="other")]
+    for _ in range(2):
+        assert decided(await post(ledger, orders, together=together)) == [(GrantOutcome.NOT_FUNDED, 0, False)] * 3
+        assert await owner.fetchval("SELECT count(*) FROM ledger.event") == 0
+    # Once it is spent, that is decided.
+    await ledger.fund(fund(book, 5))
+    assert decided(await post(ledger, orders, together=together)) == [
+        (GRANTED, 5, False),
+        (GRANTED, 5, True),
+        (BUDGET, 0, False),
+    ]
 
 
 async def post(ledger: Ledger, orders: list[GrantOrder], *, together: bool) -> list[GrantResult | LedgerError]:

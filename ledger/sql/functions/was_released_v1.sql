@@ -26,7 +26,7 @@ AS $function$
         JOIN ledger.transfer
             ON transfer.book_id = p_book_id AND transfer.customer = member.customer AND transfer.seq > p_redemption
         WHERE transfer.verb = 8
-            AND transfer.transaction_id IS NULL
+            AND coalesce(transfer.transaction_id, transfer.seq) = transfer.seq
             AND substring(transfer.debit FROM 1 FOR 11) = ledger.account_owner_v1(3, p_redemption)
     )
 $function$;
