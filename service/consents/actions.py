@@ -65,10 +65,11 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class _Teller(msgspec.Struct, frozen=True):
-    """Who tells us: a key of the brand's, or the customer herself."""
+    """Who tells us: a key of the brand's, or the customer herself, by a link that a key made."""
 
     brand: Brand
     api_key_id: int
+    link_made_by: int | None = None
 
 
 async def say(
@@ -103,14 +104,14 @@ async def say_one(
 
 
 async def say_herself(
-    state: State, brand: Brand, number: int, wanted: Sequence[Word], *, now: datetime
+    state: State, brand: Brand, number: int, wanted: Sequence[Word], *, link_made_by: int | None, now: datetime
 ) -> list[ConsentAnswer | Problem]:
-    """The same of one customer, by our number of her, who says so herself."""
+    """The same of one customer, by our number of her, who says so herself, by a link that an API key made."""
 
     async def herself() -> list[Known | Problem]:
         return [await customers.by_number(state, brand, number)] * len(wanted)
 
-    return await _say(state, _Teller(brand, HERSELF), wanted, herself, now) if wanted else []
+    return await _say(state, _Teller(brand, HERSELF, link_made_by), wanted, herself, now) if wanted else []
 
 
 async def holding(state: State, known: Known) -> dict[str, bool]:
@@ -210,7 +211,8 @@ async def _store(connection: queries.Connection, teller: _Teller, new: Sequence[
     if not new:
         return {}
     brand = teller.brand
-    stored = await queries.insert(connection, brand.brand_id, new, recorded_at=now, recorded_by=teller.api_key_id)
+    told_by = (teller.api_key_id, teller.link_made_by)
+    stored = await queries.insert(connection, brand.brand_id, new, recorded_at=now, told_by=told_by)
     await refused.bring_up(connection, brand, sorted({said.customer for said in new}))
     return stored
 
@@ -233,5 +235,6 @@ def _shown(said: Statement) -> ConsentResponse:
         source=said.source,
         recorded_at=said.recorded_at,
         recorded_by="customer" if said.recorded_by == HERSELF else key_id(said.recorded_by),
+        link_made_by=None if said.link_made_by is None else key_id(said.link_made_by),
         said_of=public_number(said.customer),
     )

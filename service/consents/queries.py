@@ -28,6 +28,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     recorded_at: datetime
     recorded_by: int
+    link_made_by: int | None
 
 
 _COLUMNS = ", ".join(f"said.{name}" for name in Statement.__struct_fields__)
@@ -62,9 +63,9 @@ LEFT JOIN LATERAL (
 ORDER BY wanted.n
 """
 _INSERT = f"""
-INSERT INTO rewards.consent AS said (brand_id, customer, channel, at, refused, source, recorded_at, recorded_by)
-SELECT $1, wanted.number, wanted.channel, wanted.at, wanted.refused, wanted.source, $2, $3
-FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[]) WITH ORDINALITY
+INSERT INTO rewards.consent AS said (brand_id, customer, channel, at, refused, source, recorded_at, recorded_by, link_made_by)
+SELECT $1, wanted.number, wanted.channel, wanted.at, wanted.refused, wanted.source, $2, $3, $4
+FROM unnest($5::bigint[], $6::bigint[], $7::text[], $8::timestamptz[], $9::boolean[], $10::text[]) WITH ORDINALITY
     AS wanted (customer, number, channel, at, refused, source, n)
 ORDER BY wanted.n
 RETURNING {_COLUMNS}
@@ -111,10 +112,10 @@ async def standing(connection: Connection, wanted: Sequence[Said]) -> list[tuple
 
 
 async def insert(
-    connection: Connection, brand_id: int, wanted: Sequence[Said], *, recorded_at: datetime, recorded_by: int
+    connection: Connection, brand_id: int, wanted: Sequence[Said], *, recorded_at: datetime, told_by: tuple[int, int | None]
 ) -> dict[Said, Statement]:
-    """Add to the history, in order; give each as it is stored."""
-    rows = await connection.fetch(_INSERT, brand_id, recorded_at, recorded_by, *_columns(wanted))
+    """Add to the history, in order; give each as it is stored. ``told_by``: the key, and the key that made the link."""
+    rows = await connection.fetch(_INSERT, brand_id, recorded_at, *told_by, *_columns(wanted))
     stored = {(said.customer, said.channel, said.at, said.refused, said.source): said for said in map(_statement, rows)}
     return {said: stored[said.number, said.channel, said.at, said.refused, said.source] for said in wanted}
 

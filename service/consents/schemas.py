@@ -85,6 +85,8 @@ class ConsentResponse(msgspec.Struct, frozen=True, kw_only=True):
     """When we were told."""
     recorded_by: str
     """Who told us: `customer` on their own page, else the id of the key."""
+    link_made_by: str | None
+    """The id of the key that made the link by which the customer came to that page; null where it is not known, or no link."""
     said_of: str
     """Our number of the customer it was said of (`cus_`); after a merge this may be one that was merged."""
 

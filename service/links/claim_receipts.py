@@ -18,7 +18,10 @@ LIFE_S = 15 * 60
 
 
 class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was decided on a claim, and what the page needs to say so and lead on."""
+    """What was decided on a claim, and what the page needs to say so and lead on.
+
+    ``link_id``, or the key and the message of a page's link: what it is taken back with. A code's shows no balance.
+    """
 
     brand: str
     destination_no: int
@@ -28,6 +31,9 @@ class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     points: int
     balance: int | None
     issued_at: int
+    link_id: bytes = b""
+    made_by: int | None = None
+    message_id: str = ""
 
     def is_fresh(self, now: int) -> bool:
         """Whether the balance may still be shown."""

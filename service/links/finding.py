@@ -29,7 +29,7 @@ from service.links.link_host import LinkHost, requested_host
 from service.links.link_tokens import LinkClaims, LinkKind, LinkRefusal, LinkRefused
 from service.links.offline_tokens import key_named_by, says
 from service.links.pages import Page
-from service.links.queries import LinkRow
+from service.links.queries import CAMPAIGN_OF_A_BRAND, LinkRow
 from service.patience import Wait
 from service.problems import Problem
 
@@ -179,8 +179,12 @@ def _as_last_known(host: LinkHost, asked: Asked, visitor: Visitor) -> DeadEnd:
         brand = host.last_known.brand_at(requested_host(headers))
         return DeadEnd(Page.BUSY, brand, brand and brand.home_url)
     brand = host.last_known.brand(asked.claims.brand)
-    page = Page.EXPIRED if asked.is_expired and brand else Page.BUSY
-    return DeadEnd(page, brand, host.last_known.destination(brand, asked.claims.destination_no))
+    destination = host.last_known.destination(brand, asked.claims.destination_no)
+    said = asked.claims
+    subjects = (f"link {said.link_id.hex()}", f"message {said.message_id}", f"campaign {said.campaign_no}")
+    if brand is not None and host.last_known.is_revoked(brand, subjects):
+        return DeadEnd(Page.REVOKED, brand, destination)
+    return DeadEnd(Page.EXPIRED if asked.is_expired and brand else Page.BUSY, brand, destination)
 
 
 def _offline_as_last_known(host: LinkHost, token: str, visitor: Visitor) -> DeadEnd:
@@ -195,7 +199,8 @@ def _offline_as_last_known(host: LinkHost, token: str, visitor: Visitor) -> Dead
     claims = offline_links.claims_of(token, key, brand, host.hosts(visitor.headers), visitor.at)
     if claims is None or brand is None or not host.is_at_home(brand, visitor.headers):
         return DeadEnd(Page.NOT_FOUND)
-    if key.revoked_at is not None:
+    subjects = (f"key {key.minted_by}", f"message {claims.m}", f"{CAMPAIGN_OF_A_BRAND}{claims.c}")
+    if key.revoked_at is not None or host.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
     return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)
 

@@ -1,11 +1,11 @@
-"""Brands, destinations and minting keys as they were last seen, so that a link leads on while the database is away.
+"""Brands, destinations, minting keys and revocations as they were last seen, so that links lead on without the database.
 
     LastKnown   what this process has seen
     read_copy   what was written of it to the local disk, also by another process, before this one was started
     write_copy  the same for the next
 
-A token carries the number of its destination. What is known here is enough to take a customer where she was going; nothing
-else is ever decided from it.
+A token carries the number of its destination. What is known here is enough to take a customer where she was going, and to tell
+her that a link was withdrawn; nothing else is ever decided from it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from service.links.minting_keys import MintingKey
 from service.settings import write_private
 
 DESTINATIONS_MAX = 100_000
+REVOCATIONS_MAX = 10_000
+"""The newest; what else is revoked earns nothing either, which is looked up when the database is back."""
 
 _CHECK_BYTES = 16
 
@@ -35,6 +37,7 @@ class Copy(msgspec.Struct, frozen=True):
     brands: tuple[Brand, ...] = ()
     destinations: tuple[tuple[int, int, str], ...] = ()
     minting_keys: tuple[MintingKey, ...] = ()
+    revoked: tuple[tuple[int, str], ...] = ()
 
 
 class LastKnown:
@@ -49,6 +52,7 @@ class LastKnown:
         self._codes_by_link_host: dict[str, str] = {}
         self._destinations: OrderedDict[int, tuple[int, str]] = OrderedDict()
         self._minting_keys: dict[int, MintingKey] = {}
+        self._revoked: frozenset[tuple[int, str]] = frozenset()
         self.is_copied = copy is not None
         """Whether nothing was seen that is not in the copy."""
         if copy is not None:
@@ -56,6 +60,7 @@ class LastKnown:
             for brand in copy.brands:
                 self._see_link_host(brand)
             self._minting_keys = {key.key_no: key for key in copy.minting_keys}
+            self._revoked = frozenset(copy.revoked)
             self._destinations.update((number, (brand_id, url)) for number, brand_id, url in copy.destinations)
 
     def has_picture_of(self, brand: Brand) -> bool:
@@ -89,6 +94,17 @@ class LastKnown:
         if seen != self._minting_keys:
             self._minting_keys = seen
             self.is_copied = False
+
+    def see_revoked(self, revoked: Iterable[tuple[int, str]]) -> None:
+        """Keep what is revoked now, as brand's number and subject."""
+        seen = frozenset(revoked)
+        if seen != self._revoked:
+            self._revoked = seen
+            self.is_copied = False
+
+    def is_revoked(self, brand: Brand, subjects: Iterable[str]) -> bool:
+        """Whether any of these was revoked when it was last seen."""
+        return not self._revoked.isdisjoint((brand.brand_id, subject) for subject in subjects)
 
     def _see_link_host(self, brand: Brand) -> None:
         if (base_url := self.link_base_url_of(brand)) is not None:
@@ -125,6 +141,7 @@ class LastKnown:
             brands=tuple(self._brands.values()),
             destinations=tuple((number, brand_id, url) for number, (brand_id, url) in self._destinations.items()),
             minting_keys=tuple(self._minting_keys.values()),
+            revoked=tuple(sorted(self._revoked)),
         )
 
 

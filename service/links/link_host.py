@@ -22,10 +22,18 @@ from service.hosts import host_of, requested
 from service.links.claim_receipts import receipt_keys
 from service.links.codes import code_key
 from service.links.guesses import Guesses
-from service.links.last_known import DESTINATIONS_MAX, LastKnown, read_copy, write_copy
+from service.links.last_known import DESTINATIONS_MAX, REVOCATIONS_MAX, LastKnown, read_copy, write_copy
 from service.links.link_tokens import LinkKeys, link_keys
 from service.links.minting_keys import every_key
-from service.links.queries import BatchCode, LinkRow, batch_codes_by_hash, link_ids_by_code, links_by_id, newest_destinations
+from service.links.queries import (
+    BatchCode,
+    LinkRow,
+    batch_codes_by_hash,
+    link_ids_by_code,
+    links_by_id,
+    newest_destinations,
+    newest_revocations,
+)
 from service.links.screens import screen_keys
 from service.links.sealing import sealing_keys
 from service.natural_batches import NaturalBatches
@@ -148,13 +156,14 @@ async def _keep_learning(last_known: LastKnown, engine: AsyncEngine, copy: Path)
 
 
 async def _learn(last_known: LastKnown, engine: AsyncEngine, newest: int) -> int:
-    """See the brands, their minting keys, and the destinations from about ``newest`` on; says which is the newest now."""
+    """See the brands, their keys, what is revoked, and the destinations from about ``newest`` on; says which is newest now."""
     for brand in await list_brands(engine):
         if last_known.has_picture_of(brand):
             last_known.see_brand(brand)
         elif drawn := await draw_brand(engine, brand.brand_id):
             last_known.see_brand(drawn)
     last_known.see_minting_keys(await every_key(engine))
+    last_known.see_revoked(await newest_revocations(engine, limit=REVOCATIONS_MAX))
     after = max(0, newest - _NUMBERED_OF_LATE)
     destinations = await newest_destinations(engine, after=after, limit=DESTINATIONS_MAX)
     last_known.see_destinations(reversed(destinations))

@@ -28,7 +28,6 @@ from service.links.finding import Visitor
 from service.links.own_pages import NotShown, OwnPage, open_page
 from service.links.person_tokens import PersonKind
 from service.links.pictures import picture_headers
-from service.links.queries import is_message_revoked
 from service.pages.brand_colors import palette
 from service.pages.rendering import NEUTRAL_ACCENT, Answer, words_for
 
@@ -55,19 +54,12 @@ async def show(state: State, token: str, visitor: Visitor) -> Answer:
 
 async def _picture(state: State, token: str, visitor: Visitor) -> bytes:
     page = await open_page(state, token, PersonKind.LIVE, visitor.headers, now=visitor.at)
-    if await _is_withheld(state, page):
+    if has_refused(page.known.refused, ALL, page.now):
         return draw_nobodys()
     _, has = await customers.look(state, page.brand, page.known)
     number, name = written(page.brand, has.spendable)
     # Drawing takes some milliseconds, in which others would wait.
     return await asyncio.to_thread(draw, page.brand.accent_color, number, name, _minute(page))
-
-
-async def _is_withheld(state: State, page: OwnPage) -> bool:
-    """Whether she wants no rewards any more, or the message that shows the picture was taken back."""
-    return has_refused(page.known.refused, ALL, page.now) or await is_message_revoked(
-        state.pool, page.brand.brand_id, page.message_id
-    )
 
 
 def written(brand: Brand, balance: int) -> tuple[str, str]:

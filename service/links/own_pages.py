@@ -31,6 +31,7 @@ from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkRefusal, trimmed
 from service.links.pages import Answer, Page, page_of_error, respond
 from service.links.person_tokens import LIFE_S, LIFE_S_MAX, PageClosed, PersonClaims, PersonKind, sign, verify
+from service.links.queries import is_any_revoked, subjects_of
 from service.links.schemas import MintedPage, PageLinkRequest
 from service.pieces import in_pieces
 from service.problems import Problem, invalid_field
@@ -39,12 +40,17 @@ Headers = Mapping[str, str]
 
 
 class OwnPage(msgspec.Struct, frozen=True):
-    """Whose page it is. ``now`` is by the brand's clock; ``message_id`` is where a live picture is shown."""
+    """Whose page it is. ``now`` is by the brand's clock; ``message_id`` is where its link is.
+
+    ``made_by`` is the API key that made the link, ``may_write`` whether that may write on a customer's behalf.
+    """
 
     brand: Brand
     known: Known
     now: datetime
     message_id: str = ""
+    made_by: int | None = None
+    may_write: bool = False
 
 
 class NotShown(Exception):
@@ -70,11 +76,17 @@ async def open_page(state: State, token: str, kind: PersonKind, headers: Headers
             brand: Brand | None = await state.brands.by_code(claims.brand)
             if brand is None or not host.is_at_home(brand, headers):
                 raise NotShown(Page.NOT_FOUND)
+            if kind is PersonKind.PREFERENCES and not claims.may_write:
+                raise NotShown(Page.NOT_FOUND)
+            subjects = subjects_of(made_by=claims.made_by, message_id=claims.message_id)
+            if subjects and await is_any_revoked(state.pool, brand.brand_id, subjects):
+                raise NotShown(Page.REVOKED, brand)
             known = await customers.find_number(state, brand, claims.customer)
             if known is None:
                 raise NotShown(Page.NOT_FOUND)
             clocks: BookClocks = state.clocks
-            return OwnPage(brand, known, await clocks.at(brand, now), claims.message_id)
+            at = await clocks.at(brand, now)
+            return OwnPage(brand, known, at, claims.message_id, claims.made_by, claims.may_write)
     except Exception as error:
         if not is_away(error):
             raise
@@ -92,6 +104,8 @@ def address_of(host: LinkHost, page: OwnPage, kind: PersonKind, *, now: datetime
         issued_at=issued_at,
         expires_at=issued_at + (life_s or LIFE_S[kind]),
         message_id=page.message_id,
+        made_by=page.made_by,
+        may_write=page.may_write,
     )
     suffix = ".png" if kind is PersonKind.LIVE else ""
     return f"{host.base_url_of(page.brand)}/{kind}/{sign(claims, host.keys)}{suffix}"
@@ -134,11 +148,17 @@ def wants_json(headers: Headers) -> bool:
     return "json" in accept and "html" not in accept
 
 
-_SHOW_A_BALANCE = {PersonKind.WALLET, PersonKind.LIVE}
+_NEEDED: Mapping[PersonKind, frozenset[Scope]] = {
+    PersonKind.WALLET: frozenset({Scope.CUSTOMERS_READ}),
+    PersonKind.LIVE: frozenset({Scope.CUSTOMERS_READ}),
+    PersonKind.PREFERENCES: frozenset({Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE}),
+}
+"""What a page shows or takes down, the key that makes a link to it has to be allowed."""
 
 _PROBLEMS: Mapping[Page, tuple[str, str]] = {
     Page.NOT_FOUND: ("not_found", "There is no such page."),
     Page.PAGE_EXPIRED: ("link_expired", "The page's link has expired."),
+    Page.REVOKED: ("link_revoked", "The page's link was withdrawn."),
     Page.BUSY: ("database_unavailable", "The page could not be made; try again."),
 }
 
@@ -150,6 +170,9 @@ async def mint(
     host: LinkHost = state.link_host
     brand = principal.brand
     checked = [item if isinstance(item, Problem) else _checked(item, principal) for item in items]
+    may_write = _NEEDED[PersonKind.PREFERENCES] <= principal.scopes
+    # Whoever has such a link reads what the key may read: so it lives no longer than the key.
+    key_life_s = None if principal.expires_at is None else int((principal.expires_at - now).total_seconds())
     refs = [item.customer for item in checked if isinstance(item, PageLinkRequest)]
     may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
     people = iter(await customers.resolve(state, brand, refs, may_attach=may_attach) if refs else [])
@@ -162,7 +185,9 @@ async def mint(
             return known
         kind = PersonKind(item.kind)
         life_s = item.expires_in_s or LIFE_S[kind]
-        url = address_of(host, OwnPage(brand, known, now, item.message_id or ""), kind, now=now, life_s=life_s)
+        life_s = life_s if key_life_s is None else max(1, min(life_s, key_life_s))
+        page = OwnPage(brand, known, now, item.message_id or "", principal.api_key_id, may_write)
+        url = address_of(host, page, kind, now=now, life_s=life_s)
         return MintedPage(url, datetime.fromtimestamp(int(now.timestamp()) + life_s, UTC))
 
     return await in_pieces(made, checked)
@@ -170,10 +195,10 @@ async def mint(
 
 def _checked(item: PageLinkRequest, principal: Principal) -> PageLinkRequest | Problem:
     kind = PersonKind(item.kind)
-    if kind in _SHOW_A_BALANCE and Scope.CUSTOMERS_READ not in principal.scopes:
-        return Problem("missing_scope", f"Who has this link may see what the customer has: it needs {Scope.CUSTOMERS_READ}.")
-    if (item.message_id is not None) != (kind is PersonKind.LIVE):
-        return invalid_field("/message_id", "says which message a live picture is in, and no other page is in one")
+    if missing := sorted(_NEEDED[kind] - principal.scopes):
+        return Problem("missing_scope", f"Who has this link does what the key may do: it also needs {' and '.join(missing)}.")
+    if item.message_id is None and kind is PersonKind.LIVE:
+        return invalid_field("/message_id", "is required: a live picture is in a message")
     if item.expires_in_s is not None and item.expires_in_s > LIFE_S_MAX[kind]:
         return invalid_field("/expires_in_s", f"must be at most {LIFE_S_MAX[kind]}")
     return item

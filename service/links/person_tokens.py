@@ -4,8 +4,9 @@
     verify    a token in, its claims out, or ``PageClosed`` with the reasons of ``link_tokens``
 
 A person token opens something of a customer's, such as her wallet, and pays nothing. It is signed as a link token is, but of
-another type and with other claims, exactly ``iss aud sub k iat exp``: so neither passes for the other, and each is only taken
-by the page of its kind. A live picture's says with ``m`` which message it is in, too, so that it is taken back with it.
+another type and with other claims, exactly ``iss aud sub k iat exp``, and where they apply ``m`` (the message it is in, which a
+live picture always is), ``by`` (the number of the API key that made it) and ``w`` (that key may write on a customer's behalf).
+So neither passes for the other, and each is only taken by the page of its kind. It is taken back with its message or its key.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ LIFE_S_MAX = {PersonKind.LIVE: 90 * 86_400, PersonKind.WALLET: 86_400, PersonKin
 
 
 class PersonClaims(msgspec.Struct, frozen=True, gc=False):
-    """What a token says. Times are whole seconds since 1970; only a live picture has a ``message_id``."""
+    """What a token says. Times are whole seconds since 1970.
+
+    ``made_by`` is ``None`` in tokens of before keys were named; those could write.
+    """
 
     kind: PersonKind
     brand: str
@@ -55,6 +59,8 @@ class PersonClaims(msgspec.Struct, frozen=True, gc=False):
     issued_at: int
     expires_at: int
     message_id: str = ""
+    made_by: int | None = None
+    may_write: bool = False
 
 
 class PageClosed(LinkRefused):
@@ -73,6 +79,8 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     iat: _Number
     exp: _Number
     m: Annotated[str, msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+    by: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | msgspec.UnsetType = msgspec.UNSET
+    w: Literal[1] | msgspec.UnsetType = msgspec.UNSET
 
 
 _payload_of = msgspec.json.Decoder(_Payload).decode
@@ -90,6 +98,10 @@ def sign(claims: PersonClaims, keys: LinkKeys) -> str:
     }
     if claims.message_id:
         payload["m"] = claims.message_id
+    if claims.made_by is not None:
+        payload["by"] = claims.made_by
+        if claims.may_write:
+            payload["w"] = 1
     return sign_payload(payload, keys, TYPE)
 
 
@@ -104,7 +116,7 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
         raise PageClosed(LinkRefusal.FORGED) from None
     if not is_one_of(payload.aud, hosts) or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
         raise PageClosed(LinkRefusal.FORGED)
-    if (payload.m is not msgspec.UNSET) != (kind is PersonKind.LIVE):
+    if kind is PersonKind.LIVE and payload.m is msgspec.UNSET:
         raise PageClosed(LinkRefusal.FORGED)
     if payload.exp <= now:
         raise PageClosed(LinkRefusal.EXPIRED, payload.iss)
@@ -116,4 +128,6 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
         issued_at=payload.iat,
         expires_at=payload.exp,
         message_id=payload.m or "",
+        made_by=payload.by or None,
+        may_write=payload.by is msgspec.UNSET or payload.w == 1,
     )

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.customers.refused import refused_of
 from service.customers.rows import Known
 from service.links.link_tokens import LinkKind, LinkMode
-from service.links.tables import destination
+from service.links.tables import destination, link_revocation
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
@@ -122,27 +122,40 @@ LEFT JOIN LATERAL (
     SELECT min(link_revocation.revoked_at) AS revoked_at
     FROM rewards.link_revocation
     WHERE link_revocation.brand_id = batch.brand_id AND link_revocation.subject = ANY (ARRAY[
-        'code_batch ' || batch.batch_no, 'campaign ' || batch.campaign_no, 'key ' || batch.made_by
+        'code_batch ' || batch.batch_no, 'campaign ' || batch.campaign_no, 'key ' || batch.made_by,
+        'message code:' || batch.id || ':' || found.serial
     ])
 ) AS revocation ON true
 """
+
+_newest_revocations = select(link_revocation.c.brand_id, link_revocation.c.subject, link_revocation.c.named).order_by(
+    link_revocation.c.revocation_no.desc()
+)
+CAMPAIGN_OF_A_BRAND = "campaign named "
+"""How a campaign that is revoked is known to tokens that name it by the brand's own id."""
 
 _newest_destinations = select(destination.c.destination_no, destination.c.brand_id, destination.c.url).order_by(
     destination.c.destination_no.desc()
 )
 
 
-_IS_MESSAGE_REVOKED = """
+_IS_ANY_REVOKED = """
 SELECT EXISTS (
     SELECT FROM rewards.link_revocation
-    WHERE link_revocation.brand_id = $1 AND link_revocation.subject = 'message ' || $2
+    WHERE link_revocation.brand_id = $1 AND link_revocation.subject = ANY ($2::text[])
 )
 """
 
 
-async def is_message_revoked(pool: asyncpg.Pool[Any], brand_id: int, message_id: str) -> bool:
-    """Whether the links of a message were revoked, of all that it was sent to."""
-    return await pool.fetchval(_IS_MESSAGE_REVOKED, brand_id, message_id)
+def subjects_of(*, made_by: int | None = None, message_id: str = "") -> list[str]:
+    """What revokes something that was made by a key and is in a message, as far as that is known."""
+    key = [] if made_by is None else [f"key {made_by}"]
+    return [*key, f"message {message_id}"] if message_id else key
+
+
+async def is_any_revoked(pool: asyncpg.Pool[Any], brand_id: int, subjects: Sequence[str]) -> bool:
+    """Whether any of these is revoked."""
+    return await pool.fetchval(_IS_ANY_REVOKED, brand_id, subjects)
 
 
 async def links_by_id(connection: Connection | asyncpg.Pool[Any], link_ids: Sequence[bytes]) -> dict[bytes, LinkRow]:
@@ -177,3 +190,11 @@ async def newest_destinations(engine: AsyncEngine, *, after: int, limit: int) ->
     async with engine.connect() as connection:
         rows = await connection.execute(_newest_destinations.where(destination.c.destination_no > after).limit(limit))
         return [(row.destination_no, row.brand_id, row.url) for row in rows]
+
+
+async def newest_revocations(engine: AsyncEngine, *, limit: int) -> list[tuple[int, str]]:
+    """What was revoked last: brand and subject, a campaign's also as tokens of the brand's own call it."""
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_newest_revocations.limit(limit))).all()
+    named = [(row.brand_id, f"{CAMPAIGN_OF_A_BRAND}{row.named}") for row in rows if row.subject.startswith("campaign ")]
+    return [*((row.brand_id, row.subject) for row in rows), *named]

@@ -454,7 +454,7 @@ class PageLinkRequest(Body, frozen=True):
     """`wallet`: what they have. `preferences`: where and how often they want to hear of the brand. `live`: a picture
     of their balance."""
     message_id: Identifier | None = None
-    """For a live picture, and required there: the message that shows it. It is taken back with that message's links."""
+    """The message that shows it, with whose links it is taken back. Required for a live picture."""
     expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=90 * 86_400)] | None = None
     """How many seconds the link works. Absent: 15 minutes for a wallet, 30 days for preferences and live pictures. At
     most a day for a wallet, 90 days for the others."""

@@ -30,6 +30,7 @@ from service.links.link_tokens import LinkKind, LinkMode
 from service.links.offline_tokens import says
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.pictures import PICTURE
+from service.links.queries import is_any_revoked, subjects_of
 from service.links.touches import Touches, Way, since_sent_s
 from service.problems import Problem
 
@@ -82,6 +83,7 @@ async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
         points=answer.points,
         balance=answer.balance,
         issued_at=int(visitor.at.timestamp()),
+        link_id=link.row.link_id,
     )
     return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
 
@@ -136,23 +138,37 @@ async def review(state: State, sealed: str, visitor: Visitor) -> Answer:
     if receipt is None:
         return _say(DeadEnd(Page.NOT_FOUND), visitor.headers)
     campaign_name = None
+    balance = receipt.balance if receipt.is_fresh(int(visitor.at.timestamp())) else None
     try:
         with finding.within_patience(state):
             brand = await _brand(state, receipt.brand)
+            if brand is not None and balance is not None and await _is_taken_back(state, receipt, brand):
+                return _say(DeadEnd(Page.REVOKED, brand, brand.home_url), visitor.headers)
             campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
             campaign_name = campaign.name if campaign is not None else campaign_name
     except Exception as error:
         if not finding.is_passing(error):
             raise
-        brand = host.last_known.brand(receipt.brand)
+        # Nobody can say whether the link was revoked meanwhile.
+        brand, balance = host.last_known.brand(receipt.brand), None
     return respond(
         Page(receipt.page),
         brand=brand,
         campaign=campaign_name,
         points=receipt.points,
-        balance=receipt.balance if receipt.is_fresh(int(visitor.at.timestamp())) else None,
+        balance=balance,
         destination=host.last_known.destination(brand, receipt.destination_no),
     )
+
+
+async def _is_taken_back(state: State, receipt: ClaimReceipt, brand: Brand) -> bool:
+    """Whether what led to a receipt that shows a balance was revoked."""
+    host: LinkHost = state.link_host
+    if receipt.link_id:
+        row = await host.links.get(receipt.link_id)
+        return row is not None and row.revoked_at is not None
+    subjects = subjects_of(made_by=receipt.made_by, message_id=receipt.message_id)
+    return bool(subjects) and await is_any_revoked(state.pool, brand.brand_id, subjects)
 
 
 async def show(state: State, token: str, visitor: Visitor) -> Answer:

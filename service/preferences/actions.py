@@ -83,7 +83,7 @@ async def answer(state: State, page: OwnPage, wanted: PreferencesRequest) -> Ear
     # Who was never asked has not refused: there is nothing to take down.
     if wanted.rewards is not None and holds.get(ALL, False) is wanted.rewards:
         said.append(Word(ALL, "granted" if wanted.rewards else "refused", SOURCE))
-    for told in await consents.say_herself(state, brand, known.named, said, now=page.now):
+    for told in await consents.say_herself(state, brand, known.named, said, link_made_by=page.made_by, now=page.now):
         if isinstance(told, Problem):
             raise told
     last = await queries.last_answer(state.pool, (known.customer, *known.former))

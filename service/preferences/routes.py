@@ -101,6 +101,8 @@ def _thank(state: State, page: OwnPage, earned: Earned, now: datetime) -> Answer
         points=earned.points if is_paid else 0,
         balance=earned.balance if is_paid else None,
         issued_at=int(now.timestamp()),
+        made_by=page.made_by,
+        message_id=page.message_id,
     )
     return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
 

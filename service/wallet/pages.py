@@ -29,7 +29,9 @@ class _Line(msgspec.Struct):
     on: date
 
 
-async def wallet_page(state: State, brand: Brand, wallet: WalletResponse, *, is_newest: bool, preferences_url: str) -> Answer:
+async def wallet_page(
+    state: State, brand: Brand, wallet: WalletResponse, *, is_newest: bool, preferences_url: str | None
+) -> Answer:
     """Show a wallet."""
     words = words_for(brand)
     unit = brand.points_name

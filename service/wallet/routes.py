@@ -46,6 +46,7 @@ async def show_wallet(
         host: LinkHost = state.link_host
         # It may be open as long as this page is, and no longer: it was asked for from here.
         preferences_url = address_of(host, page, PersonKind.PREFERENCES, now=now, life_s=LIFE_S[PersonKind.WALLET])
+        preferences_url = preferences_url if page.may_write else None
         return await wallet_page(state, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
 
     return await answered(request, show)

@@ -45,6 +45,7 @@ async def test_it_is_shown_by_channel_and_in_pages_latest_first(called: Called) 
         "source": "form 4",
         "recorded_at": "",
         "recorded_by": "key_2",
+        "link_made_by": None,
         "said_of": "",
     }
     pages: list[dict[str, Any]] = []

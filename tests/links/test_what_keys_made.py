@@ -83,10 +83,10 @@ def of(*names: str, kinds: tuple[str, ...] = ("key", "link", "minting_key", "cod
     return set(itertools.product(kinds, names))
 
 
-ALSO = [
+ALSO: list[tuple[list[str], set[tuple[str, str]]]] = [
     # what is said, and what is still good of first and second when second is revoked; first stays whatever is said
-    ([], set[tuple[str, str]]()),
-    (["all"], set[tuple[str, str]]()),
+    ([], set()),
+    (["all"], set()),
     (["nothing"], of("second", kinds=("link", "minting_key", "code")) | of("third")),
     (["keys"], of("second", "third", kinds=("link", "minting_key", "code"))),
     (["links"], of("second", kinds=("minting_key",)) | of("third")),
