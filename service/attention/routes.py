@@ -19,6 +19,7 @@ from service.auth.scopes import Scope
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef, LookupBatch
 from service.limits import BATCH_BYTES_MAX
+from service.openapi import problems
 from service.problems import Problem
 
 DAYS_DEFAULT = 30
@@ -28,7 +29,7 @@ Days = Annotated[int, QueryParameter(ge=1, le=90, description="How far back to c
 _READ = [requires(Scope.CUSTOMERS_READ)]
 
 
-@get("/v1/customers/{customer_id:str}/attention", guards=_READ, tags=["customers"])
+@get("/v1/customers/{customer_id:str}/attention", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_attention(
     customer_id: FromPath[str], principal: NamedDependency[Principal], state: State, days: Days = DAYS_DEFAULT
 ) -> AttentionResponse:

@@ -37,7 +37,7 @@ from service.consents.schemas import (
 from service.customers import actions as customers
 from service.customers import refused, rows
 from service.customers.directory import ATTEMPTS, CustomerDirectory
-from service.customers.identities import is_own_id
+from service.customers.identities import is_id
 from service.customers.rows import Known
 from service.customers.schemas import CustomerRef
 from service.identifiers import customer_id as public_number
@@ -92,7 +92,7 @@ async def say_one(
     state: State, principal: Principal, own_id: str, channel: str, wanted: ConsentRequest, *, now: datetime
 ) -> ConsentAnswer:
     """The same of one customer and channel, which the path has."""
-    if not is_own_id(own_id):
+    if not is_id(own_id):
         raise not_found("customer")
     item = ConsentItem(
         customer=CustomerRef(id=own_id), channel=channel, status=wanted.status, at=wanted.at, source=wanted.source

@@ -80,7 +80,7 @@ async def put_consents(
     return ConsentResults([result_of(index, answer, request_id=request_id) for index, answer in enumerate(answers)])
 
 
-@get("/v1/customers/{customer_id:str}/consents", guards=_READ, tags=["customers"])
+@get("/v1/customers/{customer_id:str}/consents", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_consents(
     customer_id: FromPath[str],
     principal: NamedDependency[Principal],

@@ -10,7 +10,9 @@ look_up                     what is known of many customers; nobody is created
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import asyncpg
 from litestar.datastructures import State
@@ -21,7 +23,7 @@ from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers.directory import ATTEMPTS, CustomerDirectory
-from service.customers.identities import Identity, identities, is_own_id
+from service.customers.identities import Identity, Named, OurNumber, identities, is_id, named, no_such_customer
 from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split
 from service.customers.rows import Known
 from service.customers.schemas import (
@@ -36,7 +38,7 @@ from service.customers.schemas import (
 )
 from service.customers.verification import of_names
 from service.database import driver_of
-from service.identifiers import CUSTOMER_ID_PREFIX, customer_id, parse_customer_id
+from service.identifiers import CUSTOMER_ID_PREFIX, customer_id
 from service.natural_batches import NaturalBatches
 from service.pieces import in_pieces
 from service.problems import Problem, invalid_field, not_found
@@ -44,74 +46,107 @@ from service.problems import Problem, invalid_field, not_found
 _JOINED_AT_ONCE = 1_000
 """A longer batch is cut: nobody else of the brand can merge or attach while one is written."""
 
+_Found = TypeVar("_Found")
+
 _IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, as our own numbers do"
 
 
 async def resolve(state: State, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True) -> list[Known | Problem]:
     """Who each of ``refs`` is, in order; whom nobody knows gets a number. What is wrong is its own problem."""
     directory: CustomerDirectory = state.customers
-    read = await in_pieces(lambda ref: _read(ref, brand, directory, at="/customer"), refs)
-    people: list[list[Identity]] = [each for each in read if not isinstance(each, Problem)]
-    known = iter(await directory.resolve(brand, people, may_attach=may_attach) if people else [])
-    return [each if isinstance(each, Problem) else next(known) for each in read]
+    read = await in_pieces(lambda ref: named(ref, brand.brand_id, directory.keys), refs)
+    resolve = partial(directory.resolve, brand, may_attach=may_attach)
+    return await _each(directory, brand, read, resolve, at="/customer")
 
 
 async def resolve_one(state: State, brand: Brand, ref: CustomerRef, *, may_attach: bool) -> Known | Problem:
     """The same for one."""
     directory: CustomerDirectory = state.customers
-    person = _read(ref, brand, directory, at="/customer")
-    return person if isinstance(person, Problem) else await directory.resolve_one(brand, person, may_attach=may_attach)
+    person = named(ref, brand.brand_id, directory.keys)
+    if isinstance(person, list):
+        return await directory.resolve_one(brand, person, may_attach=may_attach)
+    if isinstance(person, Problem):
+        return person
+    return await directory.find_number(brand, person.number) or no_such_customer("/customer")
 
 
 async def foresee(state: State, brand: Brand, refs: Sequence[CustomerRef]) -> list[Known | Problem]:
     """Who each of ``refs`` would be if she were reported now, in order; whom nobody knows has the number 0, and gets none."""
     directory: CustomerDirectory = state.customers
-    read = [_read(ref, brand, directory, at="/customer") for ref in refs]
-    people = [each for each in read if not isinstance(each, Problem)]
-    foreseen = iter(await directory.foresee(brand, people) if people else [])
-    return [each if isinstance(each, Problem) else next(foreseen) for each in read]
+    read = [named(ref, brand.brand_id, directory.keys) for ref in refs]
+    return await _each(directory, brand, read, partial(directory.foresee, brand), at="/customer")
 
 
-async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = False) -> Known | None:
+async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = False, at: str | None = None) -> Known | None:
     """The customer whom ``ref`` names, if there is one; nobody is created. Raises the ``Problem`` of a malformed ``ref``.
 
-    ``now`` is for lists, of which nothing else would say that who is remembered has been merged since.
+    ``now`` is for lists, of which nothing else would say that who is remembered has been merged since. ``at`` is where a body
+    has ``ref``.
     """
     directory: CustomerDirectory = state.customers
-    named = identities(ref, brand.brand_id, directory.keys)
-    if isinstance(named, Problem):
-        raise named
-    known = (await directory.find_each(brand, [named]))[0] if now else await directory.find(brand, named)
+    person = named(ref, brand.brand_id, directory.keys, at=at)
+    if isinstance(person, Problem):
+        raise person
+    if isinstance(person, OurNumber):
+        known = await directory.find_number(brand, person.number)
+        if known is None:
+            raise no_such_customer(at)
+    elif now:
+        known = (await directory.find_each(brand, [person]))[0]
+    else:
+        known = await directory.find(brand, person)
     return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
 
 
 async def find_active(state: State, brand: Brand, ref: CustomerRef) -> tuple[Known | None, bool]:
-    """The customer whom ``ref`` names, and whether she may redeem under it; its id may also be our own number of her.
+    """The customer whom ``ref`` names, and whether she may redeem under it.
 
     She may where the brand has given her an id, or a name given is verified; by our number, once any name of hers is. That she
     may not is never from an old memory.
     """
     directory: CustomerDirectory = state.customers
-    number = None if ref.id is None else parse_customer_id(ref.id)
-    if number is not None:
-        if (ref.email, ref.phone, ref.device) != (None, None, None):
-            raise invalid_field("/customer/id", "must stand alone where it is our own number of the customer")
-        known = await directory.find_number(brand, number)
-        is_active = known is not None and (known.confirmed or known.verified)
+    person = named(ref, brand.brand_id, directory.keys)
+    if isinstance(person, Problem):
+        raise person
+    if isinstance(person, OurNumber):
+        known = await directory.find_number(brand, person.number)
+        if known is None:
+            raise no_such_customer("/customer")
+        is_active = known.confirmed or known.verified
     else:
-        named = identities(ref, brand.brand_id, directory.keys)
-        if isinstance(named, Problem):
-            raise named
-        known, is_active = await directory.find_active(brand, named)
+        known, is_active = await directory.find_active(brand, person)
     return known if known is None or directory.is_settled(known) else await _settle(state, brand, known), is_active
 
 
 async def find_each(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Known | Problem | None]:
     """The same for each of ``refs``, in order and in one statement, as they are now. What is wrong is its own problem."""
     directory: CustomerDirectory = state.customers
-    read = [ref if isinstance(ref, Problem) else identities(ref, brand.brand_id, directory.keys, at="") for ref in refs]
-    found = iter(await directory.find_each(brand, [each for each in read if not isinstance(each, Problem)]))
-    return [each if isinstance(each, Problem) else next(found) for each in read]
+    read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
+    return await _each(directory, brand, read, partial(directory.find_each, brand), at="")
+
+
+async def _each(
+    directory: CustomerDirectory,
+    brand: Brand,
+    read: Sequence[Named | Problem],
+    by_names: Callable[[list[list[Identity]]], Awaitable[Sequence[_Found]]],
+    *,
+    at: str,
+) -> list[_Found | Known | Problem]:
+    """What ``by_names`` says of those who are named by what the brand calls them, and who has the other's numbers; in order."""
+    people = [each for each in read if isinstance(each, list)]
+    found = iter(await by_names(people) if people else [])
+    numbers = {each.number for each in read if isinstance(each, OurNumber)}
+    numbered: Mapping[int, Known] = await directory.find_numbers(brand, numbers) if numbers else {}
+    answers: list[_Found | Known | Problem] = []
+    for each in read:
+        if isinstance(each, Problem):
+            answers.append(each)
+        elif isinstance(each, OurNumber):
+            answers.append(numbered.get(each.number) or no_such_customer(at))
+        else:
+            answers.append(next(found))
+    return answers
 
 
 async def by_number(state: State, brand: Brand, number: int) -> Known:
@@ -163,8 +198,9 @@ async def attach(state: State, brand: Brand, items: Sequence[CustomerRequest | P
 
 async def attach_one(state: State, brand: Brand, own_id: str, wanted: NamesRequest) -> CustomerAnswer:
     """The same for one customer, whose id the path has."""
-    if not is_own_id(own_id):
+    if not is_id(own_id):
         raise not_found("customer")
+    # What is wrong with the id is said of the item's.
     item = CustomerRequest(id=own_id, email=wanted.email, phone=wanted.phone, device=wanted.device)
     (answer,) = await attach(state, brand, [item])
     if isinstance(answer, Problem):
@@ -175,7 +211,7 @@ async def attach_one(state: State, brand: Brand, own_id: str, wanted: NamesReque
 async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRequest) -> CustomerAnswer:
     """Make whoever ``wanted`` names one with the customer of an id, who survives. The same again changes nothing."""
     brand = principal.brand
-    survivor, name = _two_names(state, brand, own_id, wanted.from_, at="/from")
+    survivor, name = await _two_names(state, brand, own_id, wanted.from_, at="/from")
     joined = await _merge_and_record(state, principal, Merge(survivor, name))
     (answer,) = await _answer(state, brand, [own_id], [joined])
     if isinstance(answer, Problem):
@@ -187,7 +223,7 @@ async def split(state: State, principal: Principal, own_id: str, wanted: SplitRe
     """Let whoever ``wanted`` names be a customer of her own again, not that of an id. The same again changes nothing."""
     ledger: Ledger = state.ledger
     brand = principal.brand
-    whole, name = _two_names(state, brand, own_id, wanted.customer, at="/customer")
+    whole, name = await _two_names(state, brand, own_id, wanted.customer, at="/customer")
     parted = await _split_and_record(state, principal, Split(whole, name))
     if isinstance(parted, Problem):
         raise parted
@@ -206,21 +242,21 @@ async def split(state: State, principal: Principal, own_id: str, wanted: SplitRe
 async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[LookupAnswer | Problem]:
     """What is known of each of ``refs``, in order; nobody is created."""
     directory: CustomerDirectory = state.customers
-    read = [ref if isinstance(ref, Problem) else identities(ref, brand.brand_id, directory.keys, at="") for ref in refs]
-    found = await directory.find_each(brand, [each for each in read if not isinstance(each, Problem)])
-    looked = await _points(state, brand, [known for known in found if known is not None])
-    named = [each for each in read if not isinstance(each, Problem)]
-    met = [(names, known) for names, known in zip(named, found, strict=True) if known is not None]
+    read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
+    found = await _each(directory, brand, read, partial(directory.find_each, brand), at="")
+    looked = await _points(state, brand, [known for known in found if isinstance(known, Known)])
+    met = [
+        (person if isinstance(person, list) else [], known)
+        for person, known in zip(read, found, strict=True)
+        if isinstance(known, Known)
+    ]
     identities_of_each = iter(await of_names(state, brand, met))
     duplicates_of_each = iter(await directory.doubles([names for names, _ in met]))
-    known_of_each = iter(found)
     answers: list[LookupAnswer | Problem] = []
-    for each in read:
-        if isinstance(each, Problem):
-            answers.append(each)
-            continue
-        known = next(known_of_each)
-        if known is None:
+    for known in found:
+        if isinstance(known, Problem):
+            answers.append(known)
+        elif known is None:
             answers.append(LookupAnswer(known=False, confirmed=False, balance=0, balance_seq=0))
         else:
             points, seq = looked[known.customer]
@@ -332,27 +368,36 @@ async def _points(state: State, brand: Brand, people: Iterable[Known]) -> dict[i
     return looked
 
 
-def _two_names(state: State, brand: Brand, own_id: str, other: CustomerRef, *, at: str) -> tuple[Identity, Identity]:
-    """The id in the path, and the one name that the body has ``at`` there. Raises what is wrong with either."""
+async def _two_names(
+    state: State, brand: Brand, customer: str, other: CustomerRef, *, at: str
+) -> tuple[Identity | OurNumber, Identity | OurNumber]:
+    """Whom the path names, and the one name that the body has ``at`` there. Raises what is wrong with either."""
     directory: CustomerDirectory = state.customers
     if [other.id, other.email, other.phone, other.device].count(None) != 3:
         raise invalid_field(at, "needs exactly one of id, email, phone and device")
-    if not is_own_id(own_id):
+    if not is_id(customer):
         raise not_found("customer")
-    name = _read(other, brand, directory, at=at)
-    own = _read(CustomerRef(id=own_id), brand, directory, at="")
-    if isinstance(name, Problem) or isinstance(own, Problem):
-        raise name if isinstance(name, Problem) else not_found("customer")
-    return own[0], name[0]
+    return (
+        await _one_name(directory, brand, CustomerRef(id=customer), at=None),
+        await _one_name(directory, brand, other, at=at),
+    )
+
+
+async def _one_name(directory: CustomerDirectory, brand: Brand, ref: CustomerRef, *, at: str | None) -> Identity | OurNumber:
+    person = named(ref, brand.brand_id, directory.keys, at=at)
+    if isinstance(person, Problem):
+        raise person
+    if isinstance(person, OurNumber):
+        if await directory.find_number(brand, person.number) is None:
+            raise no_such_customer(at)
+        return person
+    return person[0]
 
 
 def _wish(item: CustomerRequest, brand: Brand, directory: CustomerDirectory) -> Attach | Problem:
-    names = _read(CustomerRef(id=item.id, email=item.email, phone=item.phone, device=item.device), brand, directory, at="")
+    """What an item wishes for: its id is one of the brand's own, so that nobody is taken for one of our numbers."""
+    if item.id.startswith(CUSTOMER_ID_PREFIX):
+        return invalid_field("/id", _IS_OURS)
+    ref = CustomerRef(id=item.id, email=item.email, phone=item.phone, device=item.device)
+    names = identities(ref, brand.brand_id, directory.keys, at="")
     return names if isinstance(names, Problem) else Attach(names)
-
-
-def _read(ref: CustomerRef, brand: Brand, directory: CustomerDirectory, *, at: str) -> list[Identity] | Problem:
-    """The names in ``ref`` where somebody may get them; ``at`` is where the body has it."""
-    if ref.id is not None and ref.id.startswith(CUSTOMER_ID_PREFIX):
-        return invalid_field(f"{at}/id", _IS_OURS)
-    return identities(ref, brand.brand_id, directory.keys, at=at)

@@ -28,7 +28,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,7 @@ import msgspec
 from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.customers import rows
-from service.customers.identities import Identity, IdentityKind, deciding
+from service.customers.identities import Identity, IdentityKind, OurNumber, deciding
 from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split, decide, split, write
 from service.customers.refused import changed
 from service.customers.rows import Known
@@ -109,7 +109,11 @@ class CustomerDirectory:
 
     async def find_number(self, brand: Brand, number: int) -> Known | None:
         """Who the customer of one of the brand's numbers is now; not from memory."""
-        return await rows.find_by_number_of(self._pool, brand, number)
+        return (await self.find_numbers(brand, [number])).get(number)
+
+    async def find_numbers(self, brand: Brand, numbers: Collection[int]) -> Mapping[int, Known]:
+        """The same of many, in one statement; those that are no numbers of the brand's are left out."""
+        return await rows.find_numbers(self._pool, brand.brand_id, numbers)
 
     async def find_each(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Known | None]:
         """The same for each of ``people``, in one statement."""
@@ -449,7 +453,7 @@ class CustomerDirectory:
             self._known.popitem(last=False)
 
 
-def _names(wishes: Sequence[Attach | Merge]) -> list[Identity]:
+def _names(wishes: Sequence[Attach | Merge]) -> list[Identity | OurNumber]:
     return [name for wish in wishes for name in (wish.names if isinstance(wish, Attach) else (wish.survivor, wish.name))]
 
 

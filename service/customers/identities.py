@@ -16,15 +16,16 @@ import enum
 import hmac
 import re
 from collections.abc import Sequence
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
 from service.customers.email_addresses import former_email, normal_email
 from service.customers.phone_numbers import former_phone, former_phones, normal_phone
 from service.customers.schemas import CustomerRef
-from service.identifiers import CUSTOMER_ID_PREFIX
+from service.identifiers import CUSTOMER_ID_PREFIX, parse_customer_id
 from service.plain_words import NO_CONTROL_CHARACTERS
-from service.problems import Problem, invalid_field
+from service.problems import FieldError, Problem, invalid_field, not_found
 from service.settings import IdentityKey
 
 FORM = 2
@@ -79,6 +80,43 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
         return stored != ours and stored.key_no <= ours.key_no and stored.form <= ours.form
 
 
+class OurNumber(msgspec.Struct, frozen=True, gc=False):
+    """Our own number of a customer (``cus_``) where a brand names them by it. It is looked up, and is nobody's to get."""
+
+    number: int
+    brand_id: int
+    kind: ClassVar[IdentityKind] = IdentityKind.ID
+    stored_as: ClassVar[tuple[StoredAs, ...]] = ()
+
+    @property
+    def mac(self) -> bytes:
+        """What tells it from all identities: it is shorter than what they are stored as."""
+        return self.number.to_bytes(8, "big")
+
+
+Named: TypeAlias = "list[Identity] | OurNumber"
+"""Whom a brand names: by what it calls them, strongest first, or by our number."""
+
+
+def named(ref: CustomerRef, brand_id: int, keys: Sequence[IdentityKey], *, at: str | None = "/customer") -> Named | Problem:
+    """Whom ``ref`` names, or what is wrong with it; ``at`` is where the body has it, ``None`` if the address has it."""
+    if ref.id is None or not ref.id.startswith(CUSTOMER_ID_PREFIX):
+        return identities(ref, brand_id, keys, at=at or "")
+    if (ref.email, ref.phone, ref.device) != (None, None, None):
+        return invalid_field(f"{at or ''}/id", "must stand alone where it is our own number of the customer")
+    number = parse_customer_id(ref.id)
+    return no_such_customer(at) if number is None else OurNumber(number, brand_id)
+
+
+def no_such_customer(at: str | None) -> Problem:
+    """Why nobody is named by a number that we have not given out to this brand; ``at`` is where the body has it."""
+    problem = not_found("customer")
+    if at is None:
+        return problem
+    detail = "is not the number of any customer of yours"
+    return Problem("not_found", f"{at}/id: {detail}", errors=[FieldError(f"{at}/id", "not_found", detail)])
+
+
 def identities(
     ref: CustomerRef, brand_id: int, keys: Sequence[IdentityKey], *, at: str = "/customer"
 ) -> list[Identity] | Problem:
@@ -86,14 +124,14 @@ def identities(
 
     The last of ``keys`` is the one in use.
     """
-    named = (
+    names = (
         (IdentityKind.ID, ref.id),
         (IdentityKind.EMAIL, ref.email),
         (IdentityKind.PHONE, ref.phone),
         (IdentityKind.DEVICE, ref.device),
     )
     found: list[Identity] = []
-    for kind, name in named:
+    for kind, name in names:
         if name is None:
             continue
         each = identity(keys, brand_id, kind, name)
@@ -126,9 +164,9 @@ def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, nam
 
 def own_identity(keys: Sequence[IdentityKey], brand_id: int, own_id: str) -> Identity:
     """The identity of a brand's own id."""
-    named = identity(keys, brand_id, IdentityKind.ID, own_id)
-    assert named is not None
-    return named
+    identified = identity(keys, brand_id, IdentityKind.ID, own_id)
+    assert identified is not None
+    return identified
 
 
 def _formers(kind: IdentityKind, name: str, normal: str) -> list[str]:
@@ -143,10 +181,14 @@ def _formers(kind: IdentityKind, name: str, normal: str) -> list[str]:
             return []
 
 
+def is_id(text: str) -> bool:
+    """Whether a customer can be called so: within what is kept."""
+    return 0 < len(text.encode()) <= 256 and re.search(NO_CONTROL_CHARACTERS, text) is not None
+
+
 def is_own_id(text: str) -> bool:
-    """Whether a brand may call a customer so: within what is kept, and not the way we write our own numbers."""
-    fits = 0 < len(text.encode()) <= 256 and re.search(NO_CONTROL_CHARACTERS, text) is not None
-    return fits and not text.startswith(CUSTOMER_ID_PREFIX)
+    """Whether a brand may call a customer so: not the way we write our own numbers."""
+    return is_id(text) and not text.startswith(CUSTOMER_ID_PREFIX)
 
 
 def normal_form(kind: IdentityKind, name: str, form: int) -> str | None:

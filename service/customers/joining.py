@@ -16,7 +16,7 @@ import msgspec
 
 from service.brands.brand import Brand
 from service.customers import rows
-from service.customers.identities import Identity, IdentityKind
+from service.customers.identities import Identity, IdentityKind, OurNumber
 from service.customers.refused import bring_up
 from service.customers.rows import Known
 from service.problems import FieldError, Problem, not_found
@@ -45,15 +45,15 @@ class Attach(msgspec.Struct, frozen=True):
 class Merge(msgspec.Struct, frozen=True):
     """Whoever is called ``name`` is the customer ``survivor``, even where both have an id of the brand's own."""
 
-    survivor: Identity
-    name: Identity
+    survivor: Identity | OurNumber
+    name: Identity | OurNumber
 
 
 class Split(msgspec.Struct, frozen=True):
     """Whoever is called ``name`` is not the customer whom ``whole`` names, though she was merged into her."""
 
-    whole: Identity
-    name: Identity
+    whole: Identity | OurNumber
+    name: Identity | OurNumber
 
 
 class Parted(msgspec.Struct, frozen=True):
@@ -139,7 +139,7 @@ class Decision:
             for person in self.people
         )
 
-    def owner(self, identity: Identity) -> Person | None:
+    def owner(self, identity: Identity | OurNumber) -> Person | None:
         """Whose name it is, by what was decided so far."""
         person = self._owners.get(identity.mac)
         return None if person is None else person.now
@@ -215,6 +215,8 @@ def _decide_merge(decision: Decision, wish: Merge) -> Joined | Problem:
         # Only one of the names is anybody's: from now on the other is hers too.
         unknown, there = (wish.survivor, other) if person is None else (wish.name, person)
         assert there is not None
+        if isinstance(unknown, OurNumber):
+            return not_found("customer")
         there.confirmed = there.confirmed or unknown.kind is IdentityKind.ID
         decision.attach(unknown, there)
         return Joined(there, attached=(unknown.kind,))

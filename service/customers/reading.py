@@ -19,7 +19,8 @@ from service.auth.guards import admit
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.customers import actions
-from service.customers.schemas import BalanceResponse, CustomerRef, StatementEntry
+from service.customers.rows import Known
+from service.customers.schemas import BalanceRequest, BalanceResponse, CustomerRef, StatementEntry, StatementRequest
 from service.identifiers import customer_id as public_number
 from service.natural_batches import NaturalBatches
 from service.pagination import LIMIT_DEFAULT, Page, page
@@ -35,11 +36,21 @@ _encode = msgspec.json.Encoder().encode
 async def balance(state: State, brand: Brand, customer_id: str) -> BalanceResponse:
     """What a customer can spend, by last day, and what is held."""
     found = await actions.find(state, brand, CustomerRef(id=customer_id))
+    return await _balance(state, brand, found, shown_as=customer_id)
+
+
+async def balance_of(state: State, brand: Brand, wanted: BalanceRequest) -> BalanceResponse:
+    """The same of whoever is named in a body."""
+    found = await actions.find(state, brand, wanted.customer, at="/customer")
+    return await _balance(state, brand, found, shown_as=None if found is None else public_number(found.named))
+
+
+async def _balance(state: State, brand: Brand, found: Known | None, *, shown_as: str | None) -> BalanceResponse:
     if found is None:
-        return BalanceResponse.of(customer_id, None)
+        return BalanceResponse.of(shown_as, None)
     known, has = await actions.look(state, brand, found)
     survivor = None if known.named == known.customer else public_number(known.customer)
-    return BalanceResponse.of(customer_id, has, merged_into=survivor)
+    return BalanceResponse.of(shown_as, has, merged_into=survivor)
 
 
 async def statement(
@@ -47,6 +58,17 @@ async def statement(
 ) -> Page[StatementEntry]:
     """What changed a customer's spendable points, newest first."""
     known = await actions.find(state, brand, CustomerRef(id=customer_id), now=True)
+    return await _statement(state, brand, known, after=after, limit=limit)
+
+
+async def statement_of(state: State, brand: Brand, wanted: StatementRequest) -> Page[StatementEntry]:
+    """The same of whoever is named in a body."""
+    known = await actions.find(state, brand, wanted.customer, now=True, at="/customer")
+    after = None if wanted.after is None else int(wanted.after)
+    return await _statement(state, brand, known, after=after, limit=wanted.limit)
+
+
+async def _statement(state: State, brand: Brand, known: Known | None, *, after: int | None, limit: int) -> Page[StatementEntry]:
     if known is None:
         return Page(items=[], next=None)
     if after is None and limit == LIMIT_DEFAULT:

@@ -14,6 +14,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customers import actions, reading, verification
 from service.customers.schemas import (
+    BalanceRequest,
     BalanceResponse,
     CustomerAnswer,
     CustomerBatch,
@@ -26,6 +27,7 @@ from service.customers.schemas import (
     SplitAnswer,
     SplitRequest,
     StatementEntry,
+    StatementRequest,
     UnverifyRequest,
     VerificationResponse,
     VerifyRequest,
@@ -123,13 +125,29 @@ async def split_customer(
     return await actions.split(state, principal, customer_id, data)
 
 
-@get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"])
+@post("/v1/customers/balance", guards=_READ, status_code=200, tags=["customers"], responses=problems("not_found"))
+async def get_balance_by_name(
+    data: JSONBody[BalanceRequest], principal: NamedDependency[Principal], state: State
+) -> BalanceResponse:
+    """What a customer can spend, of one known by an email, phone or device alone: their name stays out of the address."""
+    return await reading.balance_of(state, principal.brand, data)
+
+
+@post("/v1/customers/statement", guards=_READ, status_code=200, tags=["customers"], responses=problems("not_found"))
+async def get_statement_by_name(
+    data: JSONBody[StatementRequest], principal: NamedDependency[Principal], state: State
+) -> Page[StatementEntry]:
+    """Every change of a customer's spendable points, newest first, of one known by an email, phone or device alone."""
+    return await reading.statement_of(state, principal.brand, data)
+
+
+@get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_balance(customer_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> BalanceResponse:
     """What a customer can spend, by last day. A customer nobody has reported yet has nothing, and is not ``known``."""
     return await reading.balance(state, principal.brand, customer_id)
 
 
-@get("/v1/customers/{customer_id:str}/statement", guards=_READ, tags=["customers"])
+@get("/v1/customers/{customer_id:str}/statement", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_statement(
     customer_id: FromPath[str],
     principal: NamedDependency[Principal],
@@ -141,7 +159,7 @@ async def get_statement(
     return await reading.statement(state, principal.brand, customer_id, after=after, limit=limit)
 
 
-@get("/v1/customers/{customer_id:str}/identities", guards=_READ, tags=["customers"])
+@get("/v1/customers/{customer_id:str}/identities", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def list_identities(
     customer_id: FromPath[str],
     principal: NamedDependency[Principal],
@@ -207,7 +225,9 @@ route_handlers: list[Any] = [
     merge_customers,
     split_customer,
     get_balance,
+    get_balance_by_name,
     get_statement,
+    get_statement_by_name,
     list_identities,
     verify_identity,
     unverify_identity,

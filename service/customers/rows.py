@@ -10,7 +10,7 @@ import msgspec
 
 from ledger import Standing
 from service.brands.brand import Brand
-from service.customers.identities import Identity, IdentityKind
+from service.customers.identities import Identity, IdentityKind, OurNumber
 from service.customers.refused import Refused, refused_of
 from service.database import KeptConnection
 
@@ -75,7 +75,14 @@ FROM rewards.customer AS numbered
 {_SURVIVOR}
 WHERE numbered.customer = $1
 """
-_BY_NUMBER_OF_BRAND = f"{_BY_NUMBER} AND numbered.brand_id = $2"
+_BY_NUMBERS_OF_BRAND = f"""
+SELECT {_WHO}
+FROM unnest($1::bigint[]) AS wanted (number)
+CROSS JOIN LATERAL (
+    SELECT customer.* FROM rewards.customer WHERE customer.customer = wanted.number AND customer.brand_id = $2 OFFSET 0
+) AS numbered
+{_SURVIVOR}
+"""
 _NAMELESS = f"""
 SELECT stored.customer
 FROM unnest($1::bigint[]) AS wanted (number)
@@ -223,9 +230,16 @@ async def lock(connection: Connection, brand: Brand) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCK, brand.brand_id)
 
 
-async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Identity]) -> Found:
-    """Look up all of ``wanted`` in one statement, under every key and form."""
-    return found_of(wanted, await find_stored(connection, macs_of(wanted)))
+async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Identity | OurNumber]) -> Found:
+    """Look up all of ``wanted`` in one statement, under every key and form; our own numbers in another."""
+    names = [each for each in wanted if isinstance(each, Identity)]
+    found = found_of(names, await find_stored(connection, macs_of(names)))
+    numbers = [each for each in wanted if isinstance(each, OurNumber)]
+    if not numbers:
+        return found
+    numbered = await find_numbers(connection, numbers[0].brand_id, {each.number for each in numbers})
+    known = {each.mac: numbered[each.number] for each in numbers if each.number in numbered}
+    return msgspec.structs.replace(found, known={**found.known, **known})
 
 
 def macs_of(wanted: Collection[Identity]) -> set[bytes]:
@@ -274,10 +288,10 @@ async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int
     return None if row is None else _known(*row)
 
 
-async def find_by_number_of(connection: Connection | asyncpg.Pool[Any], brand: Brand, number: int) -> Known | None:
-    """The same, if it is a number of the brand's."""
-    row = await connection.fetchrow(_BY_NUMBER_OF_BRAND, number, brand.brand_id)
-    return None if row is None else _known(*row)
+async def find_numbers(connection: Connection | asyncpg.Pool[Any], brand_id: int, numbers: Collection[int]) -> dict[int, Known]:
+    """The same of many, as far as they are the brand's."""
+    found = [_known(*row) for row in await connection.fetch(_BY_NUMBERS_OF_BRAND, sorted(numbers), brand_id)]
+    return {known.named: known for known in found}
 
 
 async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequence[Identity]) -> tuple[Known | None, bool]:

@@ -7,11 +7,13 @@ from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+from litestar.params import QueryParameter
 
 from ledger import AccountClass, Balance, Entry
 from service.bodies import Batch, Body, Identifier
 from service.field_texts import ItemResult
 from service.identifiers import grant_id, redemption_id
+from service.pagination import LIMIT_DEFAULT, LIMIT_MAX
 from service.plain_words import NO_CONTROL_CHARACTERS
 from service.problems import Problem, ProblemDocument
 
@@ -32,6 +34,12 @@ Device = Annotated[
 ]
 
 
+CustomerFilter = Annotated[
+    str | None, QueryParameter(description="The brand's own id of a customer, or our number of them (`cus_`).")
+]
+"""Whose entries a list has."""
+
+
 class CustomerRef(Body, frozen=True):
     """Who it is: the brand's own id, an email address, a telephone number, a device, or several of them."""
 
@@ -42,6 +50,32 @@ class CustomerRef(Body, frozen=True):
     device: Device | None = None
 
     example: ClassVar[dict[str, Any]] = {"id": "customer-1"}
+
+
+After = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}$(?!\n)")]
+"""Where a page begins, in a body."""
+
+
+class BalanceRequest(Body, frozen=True):
+    """Whose balance it is."""
+
+    customer: CustomerRef
+    """Who it is, by at least one name."""
+
+    example: ClassVar[dict[str, Any]] = {"customer": {"email": "ada@example.org"}}
+
+
+class StatementRequest(Body, frozen=True):
+    """Whose statement it is, and which page of it."""
+
+    customer: CustomerRef
+    """Who it is, by at least one name."""
+    after: After | None = None
+    """The `next` of the page before. Absent: the newest page."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
+    """How many entries to return at most."""
+
+    example: ClassVar[dict[str, Any]] = {"customer": {"email": "ada@example.org"}, "limit": 20}
 
 
 class NamesRequest(Body, frozen=True):
@@ -339,8 +373,8 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
     ``merged_into`` is null unless the id was another customer's who has become one with this one: then our number of her.
     """
 
-    customer: str
-    """The customer's id as it was asked for."""
+    customer: str | None
+    """The customer as the path has it. Where a body names them, our number (`cus_`); null for one nobody has reported yet."""
     known: bool
     """Whether anybody has told us of this customer."""
     merged_into: str | None
@@ -358,7 +392,7 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
     is newer."""
 
     @classmethod
-    def of(cls, customer: str, balance: Balance | None, *, merged_into: str | None = None) -> BalanceResponse:
+    def of(cls, customer: str | None, balance: Balance | None, *, merged_into: str | None = None) -> BalanceResponse:
         """The answer; ``None`` for a customer nobody knows."""
         if balance is None:
             return cls(customer=customer, known=False, merged_into=None, balance=0, held=0, pending=0, lots=(), balance_seq=0)

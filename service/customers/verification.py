@@ -24,7 +24,7 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers import rows, verification_rows
 from service.customers.directory import CustomerDirectory
-from service.customers.identities import Identity, IdentityKind, identities
+from service.customers.identities import Identity, IdentityKind, OurNumber, named
 from service.customers.rows import Known
 from service.customers.schemas import (
     CustomerRef,
@@ -37,7 +37,7 @@ from service.customers.schemas import (
 from service.customers.verification_rows import IdentityState, Verification
 from service.customers.verifying import Step, gives_away, on_proof, on_withdrawal
 from service.database import driver_of
-from service.identifiers import customer_id, identity_id, key_id, parse_customer_id, parse_identity_id
+from service.identifiers import customer_id, identity_id, key_id, parse_identity_id
 from service.pagination import Page, page
 from service.problems import Problem, invalid_field, not_found
 
@@ -101,14 +101,17 @@ async def unverify(state: State, principal: Principal, public_id: str, wanted: U
 async def list_identities(state: State, brand: Brand, own_id: str, *, after: int, limit: int) -> Page[IdentityResponse]:
     """What a customer is called, by all numbers she ever had; ``own_id`` may also be one of these numbers."""
     directory: CustomerDirectory = state.customers
-    number = parse_customer_id(own_id)
-    if number is not None:
-        known = await directory.find_number(brand, number)
+    person = named(CustomerRef(id=own_id), brand.brand_id, directory.keys, at=None)
+    if isinstance(person, Problem):
+        raise person
+    if isinstance(person, OurNumber):
+        known = await directory.find_number(brand, person.number)
+        if known is None:
+            raise not_found("customer")
     else:
-        named = identities(CustomerRef(id=own_id), brand.brand_id, directory.keys)
-        (known,) = [None] if isinstance(named, Problem) else await directory.find_each(brand, [named])
-    if known is None:
-        return Page(items=[], next=None)
+        (known,) = await directory.find_each(brand, [person])
+        if known is None:
+            return Page(items=[], next=None)
     numbers = [known.customer, *known.former]
     found = await verification_rows.states_of_customer(state.pool, numbers, after=after, limit=limit + 1)
     shown = page(found, limit=limit, cursor=lambda name: name.identity_no)

@@ -17,7 +17,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids, find_campaign
 from service.customers import actions as customers
-from service.customers.schemas import CustomerRef
+from service.customers.schemas import CustomerFilter, CustomerRef
 from service.grants import actions, approvals, quotes, redecisions
 from service.grants.queries import describe
 from service.grants.schemas import (
@@ -47,7 +47,7 @@ from service.problems import Problem, not_found
     "/v1/grants",
     guards=[requires(Scope.GRANTS_WRITE)],
     tags=["grants"],
-    responses=problems("unknown_campaign", "occurred_at_out_of_range", "overloaded", "database_unavailable"),
+    responses=problems("not_found", "unknown_campaign", "occurred_at_out_of_range", "overloaded", "database_unavailable"),
 )
 async def report_event(
     data: JSONBody[GrantRequest], principal: NamedDependency[Principal], state: State
@@ -81,7 +81,7 @@ async def report_events(
     guards=[requires(Scope.GRANTS_READ)],
     status_code=200,
     tags=["grants"],
-    responses=problems("unknown_campaign", "occurred_at_out_of_range"),
+    responses=problems("not_found", "unknown_campaign", "occurred_at_out_of_range"),
 )
 async def quote_grant(
     data: JSONBody[GrantQuoteRequest], principal: NamedDependency[Principal], state: State
@@ -183,13 +183,13 @@ async def reject_grant(
     return decided(describe(event, await campaign_ids(engine, principal.brand.brand_id)), replayed=replayed)
 
 
-@get("/v1/grants", guards=[requires(Scope.GRANTS_READ)], tags=["grants"])
+@get("/v1/grants", guards=[requires(Scope.GRANTS_READ)], tags=["grants"], responses=problems("not_found"))
 async def list_grants(
     ledger: NamedDependency[Ledger],
     engine: NamedDependency[AsyncEngine],
     principal: NamedDependency[Principal],
     state: State,
-    customer: Annotated[str | None, QueryParameter(description="The brand's own id of a customer.")] = None,
+    customer: CustomerFilter = None,
     campaign: Annotated[str | None, QueryParameter(description="A campaign's id.")] = None,
     outcome: Annotated[
         Literal["granted", "held_back", "waiting", "refused"] | None, QueryParameter(description="What was decided.")

@@ -15,7 +15,7 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customers import actions as customers
-from service.customers.schemas import CustomerRef
+from service.customers.schemas import CustomerFilter, CustomerRef
 from service.idempotency import decided
 from service.openapi import problems
 from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
@@ -39,7 +39,7 @@ _READ = [requires(Scope.REDEMPTIONS_READ)]
     "/v1/redemptions",
     guards=_WRITE,
     tags=["redemptions"],
-    responses=problems("insufficient_balance", "customer_not_confirmed", "idempotency_key_reused"),
+    responses=problems("not_found", "insufficient_balance", "customer_not_confirmed", "idempotency_key_reused"),
 )
 async def authorize_redemption(
     data: JSONBody[RedemptionRequest],
@@ -56,7 +56,7 @@ async def authorize_redemption(
     guards=_READ,
     tags=["redemptions"],
     status_code=HTTP_200_OK,
-    responses=problems("customer_not_confirmed"),
+    responses=problems("not_found", "customer_not_confirmed"),
 )
 async def quote_redemption(data: JSONBody[QuoteRequest], principal: NamedDependency[Principal], state: State) -> QuoteResponse:
     """What a redemption would take and pay; nothing is set aside.
@@ -135,12 +135,12 @@ async def get_redemption(
     return RedemptionResponse.of(redemption, book.book_id)
 
 
-@get("/v1/redemptions", guards=_READ, tags=["redemptions"])
+@get("/v1/redemptions", guards=_READ, tags=["redemptions"], responses=problems("not_found"))
 async def list_redemptions(
     ledger: NamedDependency[Ledger],
     principal: NamedDependency[Principal],
     state: State,
-    customer: Annotated[str | None, QueryParameter(description="The brand's own id of a customer.")] = None,
+    customer: CustomerFilter = None,
     order_ref: Annotated[str | None, QueryParameter(description="The storefront's reference of a purchase.")] = None,
     status: Annotated[RedemptionStatus | None, QueryParameter(description="Where a redemption stands.")] = None,
     after: AfterSeq = None,

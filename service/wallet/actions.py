@@ -10,14 +10,23 @@ from service.customers import actions as customers
 from service.customers.rows import Known
 from service.customers.schemas import CustomerRef, StatementEntry
 from service.pagination import Page, page
-from service.wallet.schemas import WalletResponse
+from service.wallet.schemas import WalletRequest, WalletResponse
 
 HISTORY_LINES = 20
 
 
 async def wallet_of(state: State, brand: Brand, own_id: str, *, after: int | None) -> WalletResponse:
     """The wallet of a brand's own customer."""
-    known = await customers.find(state, brand, CustomerRef(id=own_id), now=True)
+    return await _wallet_of(state, brand, await customers.find(state, brand, CustomerRef(id=own_id), now=True), after=after)
+
+
+async def wallet_by_name(state: State, brand: Brand, wanted: WalletRequest) -> WalletResponse:
+    """The wallet of whoever is named in a body."""
+    known = await customers.find(state, brand, wanted.customer, now=True, at="/customer")
+    return await _wallet_of(state, brand, known, after=None if wanted.after is None else int(wanted.after))
+
+
+async def _wallet_of(state: State, brand: Brand, known: Known | None, *, after: int | None) -> WalletResponse:
     if known is None:
         return WalletResponse.of(brand, None, None, Page(items=[], next=None))
     return await wallet(state, brand, known, after=after)

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from litestar import HttpMethod, Request, Response, get, route
+from litestar import HttpMethod, Request, Response, get, post, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from service.auth.guards import requires
 from service.auth.principal import Principal
@@ -17,19 +17,39 @@ from service.auth.scopes import Scope
 from service.links.link_host import LinkHost
 from service.links.own_pages import Headers, address_of, answered, open_page, wants_json
 from service.links.person_tokens import LIFE_S, PersonKind
+from service.openapi import problems
 from service.pages.rendering import Answer
 from service.pagination import AfterSeq
 from service.wallet import actions
 from service.wallet.pages import wallet_page
-from service.wallet.schemas import WalletResponse
+from service.wallet.schemas import WalletRequest, WalletResponse
 
 
-@get("/v1/customers/{customer_id:str}/wallet", guards=[requires(Scope.CUSTOMERS_READ)], tags=["customers"])
+@get(
+    "/v1/customers/{customer_id:str}/wallet",
+    guards=[requires(Scope.CUSTOMERS_READ)],
+    tags=["customers"],
+    responses=problems("not_found"),
+)
 async def get_wallet(
     customer_id: FromPath[str], principal: NamedDependency[Principal], state: State, after: AfterSeq = None
 ) -> WalletResponse:
     """What a customer's wallet shows: her balance and its worth, what expires when, what happened, and her next reward."""
     return await actions.wallet_of(state, principal.brand, customer_id, after=after)
+
+
+@post(
+    "/v1/customers/wallet",
+    guards=[requires(Scope.CUSTOMERS_READ)],
+    status_code=200,
+    tags=["customers"],
+    responses=problems("not_found"),
+)
+async def get_wallet_by_name(
+    data: JSONBody[WalletRequest], principal: NamedDependency[Principal], state: State
+) -> WalletResponse:
+    """The wallet of a customer known by an email, phone or device alone: their name stays out of the address."""
+    return await actions.wallet_by_name(state, principal.brand, data)
 
 
 @route("/wallet/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
@@ -52,4 +72,4 @@ async def show_wallet(
     return await answered(request, show)
 
 
-route_handlers: list[Any] = [get_wallet, show_wallet]
+route_handlers: list[Any] = [get_wallet, get_wallet_by_name, show_wallet]

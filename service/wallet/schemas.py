@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
 from ledger import Balance
+from service.bodies import Body
 from service.brands.brand import Brand
-from service.customers.schemas import LotResponse, StatementEntry
+from service.customers.schemas import After, CustomerRef, LotResponse, StatementEntry
 from service.identifiers import customer_id as public_number
 from service.pagination import Page
 from service.wallet.progress import Progress, progress
@@ -21,6 +23,17 @@ class Money(msgspec.Struct, frozen=True):
     """So many cents, pence or yen."""
     currency: str
     """The currency: three letters of ISO 4217."""
+
+
+class WalletRequest(Body, frozen=True):
+    """Whose wallet it is, and from where on its history is shown."""
+
+    customer: CustomerRef
+    """Who it is, by at least one name."""
+    after: After | None = None
+    """The `next` of the history of the page before. Absent: the newest page."""
+
+    example: ClassVar[dict[str, Any]] = {"customer": {"email": "ada@example.org"}}
 
 
 class WalletResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,7 +83,7 @@ WRONG_ITEMS: list[tuple[dict[str, Any], str, str]] = [
     ({"channel": "Voice"}, "invalid_field", "/channel"),
     ({"customer": {}}, "invalid_field", "/customer"),
     ({"customer": {"phone": "030 901820"}}, "invalid_field", "/customer/phone"),
-    ({"customer": {"id": "cus_1"}}, "invalid_field", "/customer/id"),
+    ({"customer": {"id": "cus_1", "email": "ada@example.org"}}, "invalid_field", "/customer/id"),
 ]
 GOOD: dict[str, Any] = {"status": "refused", "source": "list"}
 

@@ -79,13 +79,6 @@ async def test_a_name_that_is_none_is_refused(funded: Api, names: dict[str, str]
     assert [error["pointer"] for error in refused.json()["errors"]] == [pointer]
 
 
-async def test_an_id_that_looks_like_our_own_numbers_is_nobodys(funded: Api) -> None:
-    assert (await put(funded, "cus_1")).status_code == 404
-    refused = await grant(funded, {"id": "cus_1"})
-    assert [error["pointer"] for error in refused.json()["errors"]] == ["/customer/id"]
-    assert (await balance(funded, "cus_1"))["known"] is False
-
-
 async def test_a_batch_answers_each_item_for_itself(funded: Api, reader_pool: asyncpg.Pool[Any]) -> None:
     await grant(funded, {"email": "ada@example.org"})
     items = [

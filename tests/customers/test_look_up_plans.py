@@ -46,7 +46,7 @@ async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
         for n in range(12):
             await rows.find(connection, [_name(brand, n)])
             await rows.find_by_number(connection, n + 1)
-            await rows.find_by_number_of(connection, brand, n + 1)
+            await rows.find_numbers(connection, brand.brand_id, [n + 1])
             await rows.find_proved(connection, [_name(brand, n)])
             await verification_rows.states_of_macs(connection, rows.macs_of([_name(brand, each) for each in range(n, n + 50)]))
             await verification_rows.states_of_customer(connection, [n + 1, n + 2], after=0, limit=100)
