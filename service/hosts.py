@@ -66,11 +66,14 @@ def normal_host(text: str) -> str:
     return with_port(normal_name(parts["name"]), port)
 
 
-@functools.lru_cache(maxsize=4_096)
 def requested(header: str) -> str:
     """The host that a ``Host`` header names; empty for what is none, which is nobody's."""
-    if len(header) > _HEADER_CHARACTERS_MAX:
-        return ""
+    # Looked at before it is remembered: a visitor chooses how long it is, and how many there are.
+    return _remembered(header) if len(header) <= _HEADER_CHARACTERS_MAX else ""
+
+
+@functools.lru_cache(maxsize=4_096)
+def _remembered(header: str) -> str:
     try:
         return normal_host(header.strip())
     except HostRefused:

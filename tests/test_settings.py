@@ -20,6 +20,10 @@ WRONG = [
     ({"REWARDS_OWNER_DATABASE_URL": "db"}, "REWARDS_OWNER_DATABASE_URL"),
     ({"REWARDS_BASE_URL": "rewards.example"}, "REWARDS_BASE_URL"),
     ({"REWARDS_BASE_URL": "https://rewards.example/"}, "REWARDS_BASE_URL"),
+    ({"REWARDS_BASE_URL": "https://rewards..example"}, "REWARDS_BASE_URL"),
+    ({"REWARDS_BASE_URL": "https://rewards.example:99999"}, "REWARDS_BASE_URL"),
+    ({"REWARDS_DNS_RESOLVER": "dns.example"}, "REWARDS_DNS_RESOLVER"),
+    ({"REWARDS_DNS_RESOLVER": "192.0.2.1, nine"}, "REWARDS_DNS_RESOLVER"),
 ]
 
 

@@ -49,7 +49,9 @@ async def change_brand(
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
         # Two administrators at once take turns, so versions count up by one.
-        await connection.execute(select(brands.c.brand_id).where(brands.c.brand_id == brand_id).with_for_update())
+        # Whoever checks a link host meanwhile refers to the brand, so its key is not locked.
+        turn = select(brands.c.brand_id).where(brands.c.brand_id == brand_id).with_for_update(key_share=True)
+        await connection.execute(turn)
         brand = await read_brand(connection, brand_id)
         whole = wanted if isinstance(wanted, BrandRequest) else completed(wanted, brand)
         columns, link_base_url, logo = _check(brand, whole, settings)

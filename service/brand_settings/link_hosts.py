@@ -246,6 +246,10 @@ async def _insert(connection: AsyncConnection, brand_id: int, host: str, base_ur
 
 async def _give(connection: AsyncConnection, principal: Principal, held: Held, texts: list[str], now: datetime) -> None:
     """Give a host to the brand that has proved it, unless another has proved it too and was first."""
+    mine = and_(link_hosts.c.brand_id == held.brand_id, link_hosts.c.host == held.host)
+    if (await connection.execute(select(link_hosts.c.host).where(mine).with_for_update())).first() is None:
+        # It was given up, or another was claimed, while the DNS was asked.
+        return
     place = place_of(held.host)
     at_place = select(link_hosts).where(link_hosts.c.place == place, link_hosts.c.state == "verified").with_for_update()
     for row in (await connection.execute(at_place)).all():
@@ -263,12 +267,12 @@ async def _give(connection: AsyncConnection, principal: Principal, held: Held, t
     values = {"state": "verified", "verified_at": held.verified_at if held.state == "verified" else now}
     changed = _change(held, **checked(held, "found", None, now) | values)
     try:
-        is_there = (await connection.execute(changed)).rowcount
+        await connection.execute(changed)
     except IntegrityError as error:
         if "link_host_is_one_brands" not in str(error):
             raise
         raise Problem("link_host_taken", "Another brand has proved this host, and its record is still there.") from None
-    if is_there and held.state != "verified":
+    if held.state != "verified":
         await record(connection, principal, "link_host.verify", held.host, held, await wanted(connection, held.brand_id))
 
 

@@ -1,4 +1,4 @@
-"""`rewards brand`: opening a tenant and its book, and saying how much it may issue."""
+"""`rewards brand`: opening a tenant and its book, saying how much it may issue, and looking at its link host."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import click
 
 from service import database
 from service.auth.audit_trail import record_by_operator
+from service.brand_settings import link_hosts
+from service.brand_settings.link_hosts import Held
 from service.brands import actions
+from service.brands.errors import BrandUnknown
+from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
 
 
 @click.group()
 def brand() -> None:
-    """Create a brand, or set what it may issue."""
+    """Create a brand, set what it may issue, or look at its link host."""
 
 
 @brand.command()
@@ -86,3 +90,35 @@ def set_issue_limit(code: str, points: int) -> None:
         click.echo(f"{code} may issue {points:,} points, {result.before:,} before; it has issued {result.issued:,}.")
 
     asyncio.run(run())
+
+
+@brand.command("link-host")
+@click.argument("code")
+def link_host(code: str) -> None:
+    """Show the link host that the brand CODE claims, and the DNS record that proves it."""
+
+    async def run() -> None:
+        engine = database.create_engine(load_with_database().database_url, database.READER_ROLE, size=1)
+        try:
+            found = await find_brand(engine, code)
+            if found is None:
+                raise BrandUnknown(f"There is no brand {code!r}.")
+            held = await link_hosts.find_wanted(engine, found.brand_id)
+        finally:
+            await engine.dispose()
+        click.echo(f"{code} claims no host; its links begin with the service's address." if held is None else shown(held))
+
+    asyncio.run(run())
+
+
+def shown(held: Held) -> str:
+    """A claim in words, a line for each thing there is to know."""
+    lines = [f"{held.host} is {held.state}" + (f" by {held.proven_by}" if held.state == "verified" else "")]
+    if not held.needs_no_proof:
+        lines.append(f'record      {held.record_name} TXT "{held.record_value}"')
+    for name, at in (("verified", held.verified_at), ("checked", held.checked_at), ("lapses", held.lapses_at)):
+        if at is not None:
+            lines.append(f"{name:<11} {at:%Y-%m-%d %H:%M} UTC")
+    if held.last_error is not None:
+        lines.append(f"last error  {held.last_error}")
+    return "\n".join(lines)

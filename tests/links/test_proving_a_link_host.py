@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -272,3 +273,12 @@ async def test_a_pending_host_shows_every_brand(links: Links, owner: asyncpg.Con
     await make_campaign(links.api.client(key=other))
     await claim(links.api, key=other)
     assert (await links.api.client(None).get(path, headers={"Host": HOST})).status_code == 200
+
+
+async def test_a_claim_that_is_made_while_the_dns_is_asked_stays(api: Api) -> None:
+    value = (await claim(api))["dns_record"]["value"]
+    api.dns.publish(RECORD, value)
+    answer, _ = await asyncio.gather(api.client("admin").post("/v1/brand/link-host/verify"), claim(api, "go.shop.example"))
+    assert answer.status_code == 200
+    link_host = (await api.client("admin").get("/v1/brand/link-host")).json()
+    assert (link_host["host"], link_host["state"]) == ("go.shop.example", "pending")

@@ -123,3 +123,8 @@ def test_addresses_and_this_machine_are_known() -> None:
     assert not any(is_loopback(name) for name in ("localhost.example", "10.0.0.1", "[::2]", "notlocalhost"))
     assert all(is_address(name) for name in ("10.0.0.1", "[::2]"))
     assert not any(is_address(name) for name in ("r.shop.example", "1.example"))
+
+
+def test_what_visitors_send_takes_no_room() -> None:
+    assert requested("a." * 5_000 + "example") == ""
+    assert not is_one_of("a." * 5_000 + "example", ["r.shop.example"])
