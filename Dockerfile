@@ -21,6 +21,7 @@ ENV PATH=/opt/rewards/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     REWARDS_DATA_DIR=/var/lib/rewards \
     REWARDS_HOST=0.0.0.0
+# Behind a proxy set REWARDS_TRUSTED_PROXIES to its address, or all its visitors are one client (docs/limits.md).
 USER rewards
 WORKDIR /var/lib/rewards
 VOLUME /var/lib/rewards

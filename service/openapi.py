@@ -224,7 +224,8 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
         codes.append("invalid_field")
     if "requestBody" in operation:
         codes += ["malformed_body", "too_large", "unsupported_media_type", "unknown_field", "invalid_field"]
-    codes += ["malformed_request", "internal_error", "overloaded", "database_unavailable"]
+    codes += ["malformed_request", "request_timeout", "url_too_long", "share_exceeded", "headers_too_large"]
+    codes += ["internal_error", "overloaded", "database_unavailable"]
     responses = operation["responses"]
     if "201" in responses and handler.parsed_fn_signature.return_type.is_subclass_of(Response):
         # A route that chooses its status answers 200 to what is not new.

@@ -140,6 +140,12 @@ CODES: dict[str, CodeSpec] = {
         "You have as much in flight as one client may while others want room too; nothing was recorded. Wait Retry-After.",
         retryable=True,
     ),
+    "too_many_guesses": CodeSpec(
+        429,
+        "Too many guesses",
+        "There is no such code, and many others that were asked for from this address were none either. Wait Retry-After.",
+        retryable=True,
+    ),
     "headers_too_large": CodeSpec(
         431, "Headers too large", "There are more than 100 headers, or with the path they are longer than 32,768 bytes."
     ),

@@ -44,13 +44,15 @@ from service.links.code_batches import find_code, issued_code
 from service.links.codes import normal_code, scanned_code
 from service.links.evidence import grade as judge
 from service.links.finding import Visitor
+from service.links.guesses import RETRY_AFTER_S
 from service.links.link_host import LinkHost
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.queries import BatchCode
 from service.links.schemas import CodeClaimRequest
 from service.links.screens import LOOKED_AT_TURNS
 from service.links.touches import network_of
-from service.problems import Problem, not_found
+from service.networks import neighbourhood
+from service.problems import CODES, Problem, not_found
 
 _TAKE = """
 UPDATE rewards.batch_code SET customer = $2, claimed_at = clock_timestamp()
@@ -219,8 +221,6 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
     """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's."""
     host: LinkHost = state.link_host
     normal = normal_code(code)
-    if host.guesses.are_too_many(_network(visitor)):
-        return respond(Page.BUSY)
     try:
         with finding.within_patience(state):
             there = None if normal is None else await find_code(host, normal, visitor.at)
@@ -243,7 +243,7 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
         page = Page.EXPIRED
     elif turns_ago is None:
         # It may never have been shown.
-        host.guesses.note(_network(visitor))
+        host.guesses.note(neighbourhood(visitor.address))
         page = Page.CODE_MOVED_ON
     else:
         return _Found(printed, brand, at, turns_ago)
@@ -254,7 +254,10 @@ Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
 
 
 async def _as_link_or_mistyped(state: State, code: str, visitor: Visitor, of_link: Visit, again: Visit) -> Answer:
-    """The answer of the link that the code stands for; else of the code that it was typed for; else it was a guess."""
+    """The answer of the link that the code stands for; else of the code that it was typed for; else it was a guess.
+
+    However many guesses there were, what was asked for has been looked for. Only what it may have been typed for is not then.
+    """
     problem = None
     try:
         answer = await of_link(state, code, visitor)
@@ -265,11 +268,16 @@ async def _as_link_or_mistyped(state: State, code: str, visitor: Visitor, of_lin
     if answer is not None and answer.status_code != HTTP_404_NOT_FOUND:
         return answer
     host: LinkHost = state.link_host
+    guesser = neighbourhood(visitor.address)
+    if host.guesses.are_too_many(guesser):
+        if problem is not None:
+            raise Problem("too_many_guesses", CODES["too_many_guesses"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
+        return respond(Page.TOO_MANY_GUESSES)
     normal = normal_code(code)
     issued = None if normal is None else await issued_code(host, normal, visitor.at)
     if issued is not None:
         return await again(state, issued, visitor)
-    host.guesses.note(_network(visitor))
+    host.guesses.note(guesser)
     if answer is None:
         assert problem is not None
         raise problem

@@ -1,9 +1,12 @@
-"""Guesses at codes: who asks for many that are none is told to come back later, whatever she asks for.
+"""Guesses at codes: who asks for many that are none is told to come back later, with the next that is none.
+
+What there is is found whoever asks for it, and however often they have guessed before: many people share an address, and one
+person's mistakes are not to cost another's points. So a guesser learns which codes there are, as anybody does who has one.
 
 Claims of a code that pays each person are counted likewise: nobody has so many persons' addresses to type.
 
-With 80 bits to a code guessing leads nowhere (see decision 21); this keeps it from costing anything, either. It is counted by
-network, as touches keep it, and in each process for itself.
+With 80 bits to a code guessing leads nowhere (see decision 21); this keeps it from costing more than a look-up. It is counted
+by address, or the /64 of an IPv6 address, and in each process for itself.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from collections.abc import Callable
 
 WINDOW_S = 60.0
 MISSES_MAX = 60
-"""So many in a window, of everybody behind one network: more than the mistyped codes of a train."""
+"""So many in a window, of everybody behind one address: more than the mistyped codes of a train."""
+RETRY_AFTER_S = 5
 NETWORKS_MAX = 10_000
 
 
@@ -26,7 +30,7 @@ class Guesses:
         self._misses: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def are_too_many(self, network: str) -> bool:
-        """Whether nothing is looked up for this network now."""
+        """Whether what is not found is not looked for any further."""
         began, misses = self._misses.get(network, (0.0, 0))
         return misses >= MISSES_MAX and self._clock() < began + WINDOW_S
 

@@ -41,6 +41,7 @@ class Page(enum.StrEnum):
     REVOKED = "revoked"
     NOT_FOUND = "not_found"
     BUSY = "busy"
+    TOO_MANY_GUESSES = "too_many_guesses"
     PAGE_EXPIRED = "page_expired"
     PREFERENCES_SAVED = "preferences_saved"
     PREFERENCES_REWARDED = "preferences_rewarded"
@@ -73,6 +74,7 @@ _LOOKS: Mapping[Page, _Look] = {
     Page.REVOKED: _Look(410, "clock"),
     Page.NOT_FOUND: _Look(404, "link"),
     Page.BUSY: _Look(503, "cloud"),
+    Page.TOO_MANY_GUESSES: _Look(429, "cloud"),
     Page.PAGE_EXPIRED: _Look(410, "clock"),
     Page.PREFERENCES_SAVED: _Look(200, "done"),
     Page.PREFERENCES_REWARDED: _Look(200, "check"),

@@ -83,7 +83,7 @@ def render(
         **content,
     )
     headers = {"Content-Type": "text/html; charset=utf-8", "Content-Language": words.language, **security_headers(nonce)}
-    if status == 503:
+    if status in {429, 503}:
         headers["Retry-After"] = "5"
     return Answer(status, html, headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 from collections.abc import Generator
@@ -44,6 +45,30 @@ def test_metrics_are_the_operators_alone(api: Environ) -> None:
     assert statuses[public, "/metrics"] == 404
     assert statuses[operator, "/v1/meta"] == 404
     assert statuses[operator, "/health/ready"] == statuses[public, "/health/ready"] == 200
+
+
+def test_a_stranger_who_announces_much_and_sends_nothing_keeps_nobody_out(api: Environ) -> None:
+    port = int(api["REWARDS_PORT"])
+    head = "POST /v1/claims HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example\r\nContent-Length: {}\r\n\r\n"
+    with contextlib.ExitStack() as opened:
+
+        def say(length: int) -> socket.socket:
+            stranger = opened.enter_context(socket.create_connection(("127.0.0.1", port), 30, ("127.0.0.2", 0)))
+            stranger.sendall(head.format(length).encode())
+            return stranger
+
+        announced = say(64 * 1024 * 1024)
+        assert announced.recv(12) == b"HTTP/1.1 413"
+        waiting = [say(4_096) for _ in range(100)]
+        for path in ("/health/live", "/health/ready"):
+            answer = running.get(port, path)
+            assert answer is not None
+            assert answer.status == 200
+        answer = running.get(port, "/r/x")
+        assert answer is not None
+        assert answer.status == 404
+        # The process looks at its connections by itself.
+        assert waiting[0].recv(12) == b"HTTP/1.1 408"
 
 
 def test_it_does_not_say_what_it_is_made_of(api: Environ) -> None:

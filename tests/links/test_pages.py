@@ -36,6 +36,7 @@ STATUSES = {
     Page.PAGE_EXPIRED: 410,
     Page.NOT_FOUND: 404,
     Page.BUSY: 503,
+    Page.TOO_MANY_GUESSES: 429,
 }
 LOGO = msgspec.structs.replace(BRAND, logo="0", picture=png(3, 2))
 
