@@ -20,7 +20,7 @@ from litestar.events import BaseEventEmitterBackend
 from litestar.openapi import OpenAPIConfig
 
 from ledger import Ledger
-from service import database, docs, health, metrics, openapi, problems
+from service import database, disks, docs, health, metrics, openapi, problems
 from service.attention import routes as attention_routes
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
@@ -191,7 +191,8 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
         opened.push_async_callback(kept.close)
         engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
         opened.push_async_callback(engine.dispose)
-        watch = DatabaseWatch(pool)
+        disks.measure(settings.directories)
+        watch = DatabaseWatch(pool, settings.directories)
         await watch.start()
         opened.push_async_callback(watch.stop)
         ledger = await opened.enter_async_context(Ledger(pool))

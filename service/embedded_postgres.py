@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import hashlib
 import importlib.metadata
@@ -27,6 +28,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -48,6 +50,10 @@ RECOVERY_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 60.0
 GIB = 1024**3
 MIB = 1024**2
+WAL_BYTES_MIN = 64 * MIB
+"""The least that PostgreSQL keeps house with: four files of its log."""
+NO_ROOM_BYTES = 16 * MIB
+"""With less it cannot begin another file of its log."""
 
 # Where the superuser may not reach, root keeps the data in one of these instead.
 ROOT_DIRECTORIES = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - only ever a directory that is our own
@@ -55,6 +61,10 @@ ROOT_DIRECTORIES = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - only eve
 
 class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot be started or stopped. The message says what to do."""
+
+
+class EmbeddedPostgresUnusable(EmbeddedPostgresError):
+    """It cannot be started as it is, however often it is tried: its data is of another version, or somebody else's."""
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -87,15 +97,33 @@ class EmbeddedPostgres:
         state = self._state()
         return f"postgresql://{LOGIN}:{state.login_password}@127.0.0.1:{state.port}/{self.database}"
 
-    def start(self) -> bool:
-        """Make the server answer, and create login and database if need be. True when it was running already."""
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a server here: then its addresses are known, also while it does not run."""
+        return (self.directory / "server.json").exists() and (self.directory / "data").exists()
+
+    def start(self, *, give_up: threading.Event | None = None) -> bool:
+        """Make the server answer, and create login and database if need be. True when it was running already.
+
+        Raises `EmbeddedPostgresError`, also when ``give_up`` is set meanwhile, from another thread.
+        """
+        try:
+            return self._start(give_up or threading.Event())
+        except OSError as error:
+            raise EmbeddedPostgresError(self._why(f"{error.strerror}: {error.filename or self.directory}")) from error
+        except asyncpg.PostgresError as error:
+            raise EmbeddedPostgresError(self._why(f"PostgreSQL in {self.directory} runs, and refuses: {error}")) from error
+
+    def _start(self, give_up: threading.Event) -> bool:
         with self._locked():
             deadline = time.monotonic() + RECOVERY_TIMEOUT_S
             found = False
             while not (found := self._answers()):
                 if not self.running():
-                    self._launch()
+                    self._launch(give_up)
                     break
+                if give_up.is_set():
+                    raise EmbeddedPostgresError("It was no longer to be started")
                 # Somebody else's server is still recovering, or a killed one's last processes are on their way out.
                 if time.monotonic() > deadline:
                     raise EmbeddedPostgresError(
@@ -145,7 +173,7 @@ class EmbeddedPostgres:
         try:
             file = self._open("lock")
         except PermissionError:
-            raise EmbeddedPostgresError(f"{self.directory} belongs to another user; run as that one, or delete it") from None
+            raise EmbeddedPostgresUnusable(f"{self.directory} belongs to another user; run as that one, or delete it") from None
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -215,7 +243,7 @@ class EmbeddedPostgres:
         finally:
             await connection.close()
 
-    def _launch(self) -> None:
+    def _launch(self, give_up: threading.Event) -> None:
         data = self.directory / "data"
         state = self._prepared_state(fresh=not data.exists())
         server = _ServerUser.for_data(data)
@@ -226,7 +254,7 @@ class EmbeddedPostgres:
             if not data.exists():
                 self._initialize(state, server, binaries, running.fileno())
             elif (data / "PG_VERSION").read_text().strip() != MAJOR_VERSION:
-                raise EmbeddedPostgresError(
+                raise EmbeddedPostgresUnusable(
                     f"{data} is not of PostgreSQL {MAJOR_VERSION}: move it away, or bring it over with pg_dump"
                 )
             settings = self._settings(state.port)
@@ -238,9 +266,9 @@ class EmbeddedPostgres:
             )
         deadline = time.monotonic() + RECOVERY_TIMEOUT_S
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process.poll() is not None or time.monotonic() > deadline or give_up.is_set():
                 self._process.kill()
-                raise EmbeddedPostgresError(f"PostgreSQL does not start in {self.directory}:\n{self._last_words()}")
+                raise EmbeddedPostgresError(self._why(f"PostgreSQL does not start in {self.directory}:\n{self._last_words()}"))
             time.sleep(0.01)
 
     def _prepared_state(self, *, fresh: bool) -> _State:
@@ -250,11 +278,12 @@ class EmbeddedPostgres:
         except EmbeddedPostgresError:
             if not fresh:
                 message = f"{self.directory / 'server.json'} is gone, and with it the passwords of the data: put it back"
-                raise EmbeddedPostgresError(message) from None
+                raise EmbeddedPostgresUnusable(message) from None
             state = _State(_free_port(), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
+            self._keep(state)
         if not _is_free(state.port):
             state = msgspec.structs.replace(state, port=_free_port())
-        self._keep(state)
+            self._keep(state)
         return state
 
     def _initialize(self, state: _State, server: _ServerUser, binaries: Path, keep_open: int) -> None:
@@ -298,7 +327,8 @@ class EmbeddedPostgres:
         memory = _memory_bytes()
         free = shutil.disk_usage(self.directory).free
         shared_buffers = 64 * MIB if self._small else min(max(memory // 4, 32 * MIB), 4 * GIB)
-        max_wal_size = GIB if self._small else min(max(free // 10, GIB), 16 * GIB)
+        # A tenth of the room there is: checkpoints come before the log has filled the disk, also on a small one.
+        max_wal_size = min(max(free // 10, WAL_BYTES_MIN), GIB if self._small else 16 * GIB)
         return {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
@@ -310,6 +340,10 @@ class EmbeddedPostgres:
             "synchronous_commit": "on",
             # Few checkpoints: each makes the next write of every page cost a full page of WAL.
             "max_wal_size": f"{max_wal_size // MIB}MB",
+            "min_wal_size": f"{min(max_wal_size // 2, 80 * MIB) // MIB}MB",
+            # A forgotten replication slot, or one statement's temporary files, must not fill it either.
+            "max_slot_wal_keep_size": f"{max_wal_size // MIB}MB",
+            "temp_file_limit": f"{max(free // 4, 64 * MIB) // 1024}kB",
             "checkpoint_timeout": "30min",
             "wal_compression": "off",
             "jit": "off",
@@ -319,6 +353,15 @@ class EmbeddedPostgres:
             "log_filename": "postgresql-%a.log",
             "log_truncate_on_rotation": "on",
         }
+
+    def _why(self, said: str) -> str:
+        """What went wrong, and before it the most likely cause, which PostgreSQL's own words hide among others."""
+        with contextlib.suppress(OSError):
+            usage = shutil.disk_usage(self.directory)
+            if usage.free < NO_ROOM_BYTES or os.strerror(errno.ENOSPC) in said:
+                room = f"{usage.free // MIB:,} of {usage.total // MIB:,} MiB are free"
+                return f"{os.strerror(errno.ENOSPC)}: {self.directory} ({room}). Make room on that disk.\n{said}"
+        return said
 
     def _last_words(self) -> str:
         logs = [

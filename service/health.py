@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,6 +24,7 @@ from litestar.di import NamedDependency
 
 from ledger import Ledger
 from migrations.upgrade import RIGHTS_DIGEST, RIGHTS_GIVEN, newest_revision
+from service import disks
 from service.database import DatabaseRefuses, is_away
 from service.in_flight import InFlight
 from service.problems import RETRY_AFTER_S, Problem
@@ -42,13 +44,17 @@ class Health(msgspec.Struct, frozen=True):
 
     status: str = "ok"
     """Always `ok`; what is not healthy answers with a problem."""
+    warnings: tuple[str, ...] = ()
+    """What will stop it if nobody does anything, such as a disk that is nearly full. For people; of readiness alone."""
 
 
 class DatabaseWatch:
     """Looks at the database before anything is posted to it."""
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], directories: Mapping[str, Path] | None = None) -> None:
+        """``directories`` are those whose disks must not fill up, by what they are for."""
         self._pool = pool
+        self._directories = directories or {}
         self._revision = newest_revision()
         self._safe = False
         self._rights_seen_at = -_RIGHTS_LOOKED_AT_EVERY_S
@@ -71,8 +77,17 @@ class DatabaseWatch:
         if not self._safe:
             raise _not_ready("the database has not been reached yet")
 
-    async def ready(self) -> None:
-        """Raise the problem that says why this process is not ready."""
+    async def ready(self) -> tuple[str, ...]:
+        """Raise the problem that says why this process is not ready; what it will lack soon, if it is."""
+        warnings = disks.warnings(self._directories)
+        try:
+            await self._look_ready()
+        except Problem as problem:
+            # A full disk is the likely cause of a database that is away.
+            raise Problem(problem.code, " ".join((problem.detail, *warnings)), headers=problem.headers) from problem
+        return warnings
+
+    async def _look_ready(self) -> None:
         self.require_safe()
         try:
             async with self._pool.acquire(timeout=2) as connection:
@@ -168,8 +183,7 @@ async def ready(
     It is 503 `overloaded` while this process refuses whatever comes, because too much is in flight or waits for the books.
     """
     refuse_overload(in_flight, ledger)
-    await database_watch.ready()
-    return Health()
+    return Health(warnings=await database_watch.ready())
 
 
 def refuse_overload(in_flight: InFlight, ledger: Ledger) -> None:

@@ -7,12 +7,13 @@ as its type and the lines it came through, never with its message, because a dat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -35,6 +36,21 @@ class _ToStructlog(logging.Handler):
         structlog.get_logger().log(max(record.levelno, logging.DEBUG), said, logger=record.name, **details)
 
 
+class _Unfailing:
+    """A stream that drops what its disk does not take: a full disk must cost lines, not answers."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 class _RequestLine(msgspec.Struct, tag_field="event", tag="request"):
     request_id: str
     method: str
@@ -52,7 +68,7 @@ class _RequestLines:
     """Writes the line of each request. What is said in one turn of the event loop is written together at its end."""
 
     def __init__(self) -> None:
-        self.stream: BinaryIO | None = None
+        self.stream: _Unfailing | None = None
         self._waiting = False
 
     def write(self, line: bytes) -> None:
@@ -64,7 +80,7 @@ class _RequestLines:
             self._waiting = True
             asyncio.get_running_loop().call_soon(self._flush, stream)
 
-    def _flush(self, stream: BinaryIO) -> None:
+    def _flush(self, stream: _Unfailing) -> None:
         self._waiting = False
         stream.flush()
 
@@ -101,7 +117,8 @@ def request(
 def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
     """Send all logging of this process to ``stream`` (standard output unless given), one JSON object a line."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    _request_lines.stream = (stream or sys.stdout.buffer) if number <= logging.INFO else None
+    unfailing = _Unfailing(stream or sys.stdout.buffer)
+    _request_lines.stream = unfailing if number <= logging.INFO else None
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -110,7 +127,7 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
             _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.BytesLoggerFactory(stream or sys.stdout.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, unfailing)),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -54,6 +54,11 @@ spool_refused = Counter(
 )
 spool_damaged_bytes = Counter("rewards_spool_damaged_bytes", "What could not be read again of the spool.", registry=REGISTRY)
 
+disk_free_bytes = Gauge(
+    "rewards_disk_free_bytes", "Room on the disk of this directory (`data`, `spool`).", ["directory"], registry=REGISTRY
+)
+disk_size_bytes = Gauge("rewards_disk_size_bytes", "Size of the disk of this directory.", ["directory"], registry=REGISTRY)
+
 touches_lost = Counter(
     "rewards_touches_lost", "Requests for links of which no note was kept, because too many waited.", registry=REGISTRY
 )

