@@ -21,13 +21,14 @@ from litestar.openapi import OpenAPIConfig
 
 from ledger import Ledger
 from service import database, disks, docs, health, metrics, openapi, problems
+from service.addresses import read_address, read_paths, tell_apart
 from service.attention import routes as attention_routes
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
 from service.auth.quotas import Quotas
-from service.bodies import BodyRequest, StrictBody, refuse_unkeepable_address
+from service.bodies import BodyRequest, StrictBody
 from service.brand_settings import routes as brand_settings_routes
 from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
@@ -148,7 +149,7 @@ def create_app(
             "idempotency_key": Provide(provide_idempotency_key),
         },
         exception_handlers=problems.exception_handlers,
-        before_request=refuse_unkeepable_address,
+        before_request=read_address,
         request_class=BodyRequest,
         request_max_body_size=SINGLE_BYTES_MAX,
         dto=StrictBody,
@@ -157,9 +158,9 @@ def create_app(
         logging_config=None,
         event_emitter_backend=NoEvents,
     )
-    general = link_routes.link_pages(app.state, app.asgi_handler)
+    general = link_routes.link_pages(app.state, tell_apart(app.asgi_handler, app))
     thin = thin_route(app.state, thin_redemptions(app.state, thin_reads(app.state, general)))
-    app.asgi_handler = observe(small_requests(thin), app.state.in_flight)
+    app.asgi_handler = observe(read_paths(small_requests(thin)), app.state.in_flight)
     return app
 
 

@@ -34,7 +34,7 @@ from service.limits import JSON_BATCH_VALUES_MAX, SINGLE_BYTES_MAX
 from service.packed import unpack
 from service.pieces import in_pieces
 from service.plain_words import NO_CONTROL_CHARACTERS
-from service.problems import Problem, invalid_field, not_found
+from service.problems import Problem, invalid_field
 from service.strict_json import decode_body, not_json, refuse_other_encodings
 
 BATCH_ITEMS_MAX = 10_000
@@ -214,15 +214,6 @@ class BodyRequest(Request[Any, Any, Any]):
             raise Problem("unsupported_media_type", f"Content-Encoding must be gzip or absent, not {shown(encoding)}.")
         bytes_max = self.route_handler.resolve_request_max_body_size() or SINGLE_BYTES_MAX
         return await asyncio.to_thread(unpack, raw, bytes_max=bytes_max)
-
-
-async def refuse_unkeepable_address(request: Request[Any, Any, Any]) -> None:
-    """Refuse a NUL in the path or the query before it reaches the database, which could not compare it with anything."""
-    if "\0" in request.scope["path"]:
-        raise not_found("path")
-    for name, value in request.query_params.multi_items():
-        if "\0" in name or "\0" in str(value):
-            raise invalid_field(f"?{name.replace(chr(0), '')}", "must not contain a NUL character")
 
 
 def media_type_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

@@ -220,8 +220,9 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
         codes += ["unauthorized", "missing_scope", "quota_exceeded"]
     if any(parameter["in"] == "path" for parameter in parameters):
         codes.append("not_found")
-    if any(parameter["in"] == "query" for parameter in parameters):
+    if any(parameter["in"] in {"path", "query"} for parameter in parameters):
         codes.append("invalid_field")
+    codes.append("unknown_field")
     if "requestBody" in operation:
         codes += ["malformed_body", "too_large", "unsupported_media_type", "unknown_field", "invalid_field"]
     codes += ["malformed_request", "request_timeout", "url_too_long", "share_exceeded", "headers_too_large"]

@@ -49,7 +49,7 @@ CODES: dict[str, CodeSpec] = {
         "Malformed body",
         "The body is not JSON (or NDJSON) in UTF-8, is cut short, has a key twice, or is beyond the bounds of JSON.",
     ),
-    "malformed_request": CodeSpec(400, "Malformed request", "The request line or a header cannot be read."),
+    "malformed_request": CodeSpec(400, "Malformed request", "The request line, the path or a header cannot be read."),
     "idempotency_key_required": CodeSpec(
         400, "Idempotency key required", "The operation has no natural key, so it needs the header Idempotency-Key."
     ),
@@ -120,8 +120,14 @@ CODES: dict[str, CodeSpec] = {
     "unsupported_media_type": CodeSpec(
         415, "Unsupported media type", "Content-Type, its charset or Content-Encoding is not one that this call takes."
     ),
-    "unknown_field": CodeSpec(422, "Unknown field", "The body has a field that this call does not know."),
-    "invalid_field": CodeSpec(422, "Invalid field", "A field is missing, of the wrong type or out of bounds."),
+    "unknown_field": CodeSpec(
+        422, "Unknown field", "The body has a field, or the query a parameter, that this call does not know."
+    ),
+    "invalid_field": CodeSpec(
+        422,
+        "Invalid field",
+        "A field, parameter or part of the path is missing, given twice, of the wrong type or out of bounds.",
+    ),
     "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign of this id."),
     "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` lies too far in the past or in the future."),
     "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with another request."),
@@ -304,7 +310,7 @@ def _problem_of_http(error: HTTPException) -> Problem:
         case HTTPStatus.UNAUTHORIZED:
             return Problem("unauthorized", CODES["unauthorized"].meaning, headers={"WWW-Authenticate": "Bearer"})
         case HTTPStatus.BAD_REQUEST:
-            return Problem("malformed_request", "The request line or a header cannot be read.")
+            return Problem("malformed_request", "The request line, the path or a header cannot be read.")
         case _:
             return Problem("internal_error", CODES["internal_error"].meaning)
 

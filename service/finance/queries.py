@@ -8,7 +8,8 @@ from ledger import Book, Cut, Ledger
 from service.campaigns.queries import campaign_ids
 from service.problems import invalid_field, not_found
 
-_SEQ = re.compile("[0-9]{1,19}")
+_SEQ = re.compile("[0-9]+")
+_SEQ_DIGITS_MAX = 19
 
 __all__ = ["campaign_ids", "find_cut"]
 
@@ -20,8 +21,7 @@ async def find_cut(ledger: Ledger, book: Book, wanted: str | None) -> Cut:
     if not _SEQ.fullmatch(wanted):
         return await ledger.cut_named(book, wanted) or _no_such_cut()
     head = await ledger.head(book)
-    seq = int(wanted)
-    if seq > head.seq:
+    if len(wanted) > _SEQ_DIGITS_MAX or (seq := int(wanted)) > head.seq:
         raise invalid_field("?cut", f"the book ends at seq {head.seq}")
     # Nothing was posted by seq 0; its time is that of the first transfer, so that it stays the same too.
     last = await ledger.transfers(book, after=max(seq, 1) - 1, cut=max(seq, 1), limit=1)

@@ -16,6 +16,7 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.types import ASGIApp, Receive, Send
 
 from service import log
+from service.addresses import refuse_parameters
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -223,6 +224,7 @@ async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: 
     headers = _headers_of(scope)
     readable: dict[str, str] = {"Vary": "Origin"}
     try:
+        refuse_parameters(scope["query_string"])
         if "origin" not in headers:
             raise Problem("unauthorized", "Send the header Authorization: Bearer rk_..., or call from a page of the shop.")
         asked = decode_struct(await _read(receive, FORM_BYTES_MAX), ClaimConfirmation)

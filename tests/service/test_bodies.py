@@ -16,6 +16,7 @@ from litestar import Litestar, post
 from litestar.params import JSONBody
 
 from service import json_text, problems, strict_json
+from service.addresses import read_address
 from service.bodies import (
     Batch,
     Body,
@@ -26,7 +27,6 @@ from service.bodies import (
     StrictBody,
     decode_batch,
     decode_item,
-    refuse_unkeepable_address,
 )
 from service.json_text import is_told_once
 from service.limits import (
@@ -104,7 +104,7 @@ async def take_links(data: JSONBody[LinkBatch]) -> list[str]:
 async def client() -> AsyncGenerator[httpx.AsyncClient]:
     app = Litestar(
         [take_one, take_capture, take_batch, take_links],
-        before_request=refuse_unkeepable_address,
+        before_request=read_address,
         request_class=BodyRequest,
         request_max_body_size=SINGLE_BYTES_MAX,
         dto=StrictBody,
