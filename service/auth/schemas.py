@@ -94,14 +94,15 @@ class KeyRequest(Body, frozen=True):
     name: KeyName
     """What the key is for, as lists and the audit trail show it. No control characters."""
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
-    """What the key may do: at least one scope, and none that the asking key lacks."""
+    """What the key may do: at least one scope, none that the asking key lacks, and none of two duties: minting (`grants:write`,
+    `links:write`), funding (`funds:write`), approving (`grants:approve`)."""
     max_evidence: Literal["A", "B", "C", "D"] = "C"
     """The strongest grade that the key's reports may claim, `A` (strongest) to `D`; no stronger than the asking key's."""
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """From when on the key is refused: later than now, with a time zone. Null: when the asking key expires."""
     quota_per_minute: Quota | None = None
-    """How many items the key may send in a minute. A request is one item, a batch as many as it has. Null:
-    the asking key's quota."""
+    """How many items the key may send in a minute. A request is one item, a batch as many as it has. They count against the
+    asking key's quota, too. Null: the asking key's quota."""
     lateness_hours: LatenessHours | None = None
     """How many hours late its reports may come and still count when they happened: 0 to 72. Null: the asking key's."""
 
