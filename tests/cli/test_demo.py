@@ -95,6 +95,8 @@ def _example(schema: dict[str, Any]) -> Any:
 
 
 NOT_AS_IT_STANDS = {
+    "get_link_host": "the demo's links begin with the service's address",
+    "verify_link_host": "the demo's links begin with the service's address",
     "mature_grant": "no rule of the demo holds points back",
     "reject_grant": "no rule of the demo holds points back",
     "confirm_claim": "a claim comes from a link that a customer follows, some seconds before",

@@ -282,3 +282,19 @@ async def test_a_claim_that_is_made_while_the_dns_is_asked_stays(api: Api) -> No
     assert answer.status_code == 200
     link_host = (await api.client("admin").get("/v1/brand/link-host")).json()
     assert (link_host["host"], link_host["state"]) == ("go.shop.example", "pending")
+
+
+@pytest.mark.parametrize(
+    ("written", "base_url"),
+    [
+        ("https://R.Bücher.example:443/", "https://r.xn--bcher-kva.example"),
+        ("HTTPS://r.shop.example.", "https://r.shop.example"),
+        ("https://r.shop.example:08443", "https://r.shop.example:8443"),
+    ],
+)
+async def test_a_claim_is_kept_in_one_form(api: Api, written: str, base_url: str) -> None:
+    admin = api.client("admin")
+    claimed = (await admin.patch("/v1/brand", json={"link_base_url": written})).json()
+    assert claimed["link_base_url"] == base_url
+    # Another spelling of it is the same claim, with the same record.
+    assert (await admin.patch("/v1/brand", json={"link_base_url": base_url})).json() == claimed
