@@ -11,8 +11,8 @@ WORKERS ?= 2
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/installed ## the whole service on an embedded PostgreSQL, with a demo brand; Ctrl-C stops it
-	@$(BIN)/rewards up
+run: .venv/installed ## the whole service on an embedded PostgreSQL, with a demo brand; LAN=1 for a phone too; Ctrl-C stops it
+	@$(BIN)/rewards up $(if $(LAN),--lan)
 
 test: .venv/installed-dev ## all tests, on a PostgreSQL of their own
 	@$(BIN)/pytest -n $(WORKERS)

@@ -3,6 +3,7 @@
     normal_name    a host name or address, as browsers read it (WHATWG URL, 3.5), in lower-case ASCII
     normal_host    the same with its port, as a `Host` header or an entry of a list says it
     host_of        the host that a URL leads to
+    is_near        whether a host is this machine or in its own network
     is_one_of      whether a host, however written, is in a list of normal ones
     is_same_place  whether two hosts lead to one server, as far as their names say
 
@@ -102,6 +103,13 @@ def name_and_port(host: str) -> tuple[str, int | None]:
 def is_loopback(name: str) -> bool:
     """Whether a normal name is this machine itself, or a name that never leaves it (RFC 6761)."""
     return _is_machine_itself(name) or name.endswith(f".{_LOOPBACK_NAME}")
+
+
+def is_near(name: str) -> bool:
+    """Whether a normal name is this machine, or an address that only its neighbours reach, such as 192.168.1.5."""
+    if is_loopback(name):
+        return True
+    return is_address(name) and not ipaddress.ip_address(name.strip("[]")).is_global
 
 
 def is_address(name: str) -> bool:

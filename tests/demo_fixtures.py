@@ -47,8 +47,8 @@ async def serving_demo(database: Database, data: Path) -> AsyncGenerator[Demo]:
         shop = base_url + demo_file.SHOP_PATH
         await asyncio.to_thread(demo.furnish, base_url, keys, shop=shop)
         link = await asyncio.to_thread(demo.fresh_link, base_url, keys["messaging"], destination=shop)
-        demo_file.write(demo_file.path_of(settings), demo_file.Demo(base_url, demo.BRAND, demo.CAMPAIGN, keys, link))
-        yield Demo(base_url, keys, link)
+        demo_file.write(demo_file.path_of(settings), demo_file.Demo(base_url, demo.BRAND, demo.CAMPAIGN, keys, link.url))
+        yield Demo(base_url, keys, link.url)
     finally:
         server.should_exit = True
         await serving

@@ -86,8 +86,12 @@ def _run_in(directory: Path) -> Generator[Path]:
     assert up.wait(timeout=60) == 0
 
 
+DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")))]
+RUN = [name for name in DOCUMENTS if any(block.language == "bash" for block in blocks_of(ROOT / name))]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["README.md", "docs/first-hour.md"])
+@pytest.mark.parametrize("name", RUN)
 def test_the_commands_run_as_written_and_answer_what_is_shown(
     name: str, directory: Path, program: Callable[[str], str]
 ) -> None:
@@ -136,7 +140,16 @@ def assert_shows(part: Any, whole: Any, where: str) -> None:
         assert part == whole, where
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/first-hour.md"])
+def test_the_documents_that_show_commands_are_run() -> None:
+    assert {"README.md", "docs/first-hour.md", "docs/keys.md"} <= set(RUN)
+
+
+def test_beancount_is_told_in_the_version_that_the_tests_use() -> None:
+    (told,) = re.findall(r"beancount==\S+", (ROOT / "README.md").read_text())
+    assert told in (ROOT / "requirements-dev.in").read_text().split()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_targets_of_make_exist(name: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     commands = [line for block in blocks_of(ROOT / name) if block.language == "sh" for line in block.text.splitlines()]

@@ -2,7 +2,7 @@
 
 A link never carries its destination: it carries the number of one that was checked when it was minted. So there is no open
 redirect to abuse. A destination is an ``https`` URL on a host the brand has named; a test brand may also use plain
-``http`` on the machine's own loopback address.
+``http`` on the machine's own loopback address, and on an address of its network that it has named.
 
 Hosts are compared in their one normal form (see ``hosts``), and the URL is kept with the host so compared: what a browser goes
 to is what was allowed.
@@ -88,7 +88,7 @@ def _read(url: str, *, loopback_allowed: bool) -> tuple[SplitResult, str, int | 
         host = hosts.normal_name(f"[{parts.hostname}]" if parts.netloc.startswith("[") else parts.hostname or "")
     except HostRefused as refused:
         raise DestinationRefused(str(refused)) from None
-    if parts.scheme != "https" and not (hosts.is_loopback(host) and loopback_allowed):
+    if parts.scheme != "https" and not (hosts.is_near(host) and loopback_allowed):
         raise DestinationRefused("must begin with https://")
     return parts, host, port
 

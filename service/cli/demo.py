@@ -20,6 +20,7 @@ from service.brands import actions as brand_actions
 from service.brands.errors import BrandExists
 from service.demo_shop.demo_file import CUSTOMER, SHOP_PATH
 from service.demo_shop.goods import GOODS, POINT_VALUE
+from service.hosts import host_of, is_loopback, name_and_port
 
 BRAND = "demo"
 CAMPAIGN = "hello-again"
@@ -124,10 +125,16 @@ def _ensure_settings(admin: httpx.Client, *, shop: str) -> None:
         "goals": brand["goals"] or [{"name": good.name, "points": good.points} for good in GOODS],
         # Where this service was at the start before need not be where it is now.
         "home_url": shop if (brand["home_url"] or shop).endswith(SHOP_PATH) else brand["home_url"],
-        "destination_hosts": sorted({*brand["destination_hosts"], SHOP_HOST}),
+        # This machine's loopback address goes without saying; another of its addresses does not.
+        "destination_hosts": sorted({*brand["destination_hosts"], SHOP_HOST, *_hosts_to_name(shop)}),
     }
     if wanted != brand:
         _must(admin.put("/v1/brand", json=wanted))
+
+
+def _hosts_to_name(shop: str) -> set[str]:
+    host = host_of(shop)
+    return set() if is_loopback(name_and_port(host)[0]) else {host}
 
 
 def _ensure_campaign(admin: httpx.Client) -> None:
@@ -163,8 +170,15 @@ def _report_first_acts(messaging: httpx.Client) -> None:
     _must(messaging.post("/v1/grants/batch", json=acts))
 
 
-def fresh_link(base_url: str, messaging_key: str, *, destination: str) -> str:
-    """A reward link that nobody has clicked, as a message sent now would carry it."""
+class FreshLink(msgspec.Struct, frozen=True):
+    """A reward link that nobody has clicked, and its short form."""
+
+    url: str
+    short_url: str
+
+
+def fresh_link(base_url: str, messaging_key: str, *, destination: str) -> FreshLink:
+    """A link as a message sent now would carry it."""
     link = {
         "campaign": CAMPAIGN,
         "message_id": f"welcome-{datetime.now(UTC):%Y%m%d-%H%M%S}",
@@ -172,12 +186,13 @@ def fresh_link(base_url: str, messaging_key: str, *, destination: str) -> str:
         "action": "click",
         "channel": "email",
         "destination": destination,
+        "short": True,
     }
     with _client(base_url, messaging_key) as messaging:
         result = _must(messaging.post("/v1/links", json={"links": [link]})).json()["results"][0]
     if "url" not in result:
         raise DemoRefused(f"The demo's link was refused: {result}")
-    return result["url"]
+    return FreshLink(result["url"], result["short_url"])
 
 
 def _client(base_url: str, key: str) -> httpx.Client:

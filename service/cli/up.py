@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import signal
 import subprocess
@@ -28,6 +29,7 @@ import click
 import msgspec
 
 from service import settings as settings_module
+from service.cli import near_network
 from service.cli.alone import alone
 from service.cli.database_settings import POSTGRES_DIRECTORY, refuse_half_restored, with_embedded
 from service.cli.listening import listen
@@ -110,12 +112,18 @@ class _Child:
 
 
 @click.command()
-def up() -> None:
-    """Run everything on an embedded PostgreSQL, with a demo brand."""
+@click.option("--lan", is_flag=True, help="Serve this machine's network, and show the reward link as a QR code for a phone.")
+def up(*, lan: bool) -> None:
+    """Run everything on an embedded PostgreSQL, with a demo brand.
+
+    On this machine alone, unless `--lan`, or REWARDS_HOST and REWARDS_BASE_URL, say otherwise.
+    """
     began = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     settings = msgspec.structs.replace(settings_module.load(), demo=True)
+    if lan:
+        settings = _for_the_network(settings)
     data = Path(settings.data_dir)
     data.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as running, contextlib.suppress(KeyboardInterrupt):
@@ -140,9 +148,10 @@ def up() -> None:
             _migrate(settings, keeper)
         for child in children:
             child.give(settings)
+        prepare = functools.partial(_prepare, children=children, data=data, began=began, lan=lan)
         if keeper is None or keeper.is_up:
-            _prepare(settings, children, data, began)
-        _keep_up(settings, keeper, children, lambda settings: _prepare(settings, children, data, began))
+            prepare(settings)
+        _keep_up(settings, keeper, children, prepare)
 
 
 class _Keeper:
@@ -231,7 +240,16 @@ def _migrate(settings: Settings, keeper: _Keeper | None) -> None:
         _say(f"PostgreSQL went away while it was migrated: {error}")
 
 
-def _prepare(settings: Settings, children: list[_Child], data: Path, began: float) -> None:
+def _for_the_network(settings: Settings) -> Settings:
+    """Listen on this machine's address in its network, unless the environment says where to listen, or what leads there."""
+    if settings.host != Settings().host:
+        return settings
+    there = msgspec.structs.replace(settings, host=near_network.own_address())
+    is_given = settings.base_url != settings.local_url
+    return there if is_given else msgspec.structs.replace(there, base_url=there.local_url)
+
+
+def _prepare(settings: Settings, *, children: list[_Child], data: Path, began: float, lan: bool) -> None:
     """Have the demo made, and say where everything is."""
     from service.cli import demo
 
@@ -242,7 +260,7 @@ def _prepare(settings: Settings, children: list[_Child], data: Path, began: floa
     if known is None or known.keys != keys or known.base_url != settings.base_url:
         demo.furnish(settings.local_url, keys, shop=shop)
     link = demo.fresh_link(settings.local_url, keys["messaging"], destination=shop)
-    made = demo_file.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link)
+    made = demo_file.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link.url)
     demo_file.write(demo_file.path_of(settings), made)
 
     operator = f"http://{settings.operator_host}:{settings.operator_port}"
@@ -253,8 +271,15 @@ def _prepare(settings: Settings, children: list[_Child], data: Path, began: floa
         f"Demo         brand {made.brand}, campaign {made.campaign}; all keys are in {data / 'demo.json'}",
         f"Key          {made.keys['messaging']}   (of the messaging system)",
         f"Reward link  {made.reward_link}",
+        *_for_a_phone(link.short_url, lan=lan),
         f"Up after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.",
     )
+
+
+def _for_a_phone(url: str, *, lan: bool) -> list[str]:
+    if not lan:
+        return ["On a phone   `rewards up --lan` serves this machine's network and shows the link as a QR code"]
+    return [f"On a phone   in the same network: {url}", near_network.qr_code(url)]
 
 
 def _keep_up(

@@ -59,7 +59,7 @@ async def open_link(state: State) -> Redirect:
     """Lead on to a link of a message that was sent just now."""
     demo, messaging = await _messaging_system(state)
     now = await state.clocks.now(messaging.brand)
-    wanted = {
+    item = {
         "campaign": demo.campaign,
         "message_id": f"again-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         "customer": {"id": demo_file.CUSTOMER},
@@ -67,7 +67,8 @@ async def open_link(state: State) -> Redirect:
         "channel": "email",
         "destination": demo.base_url + demo_file.SHOP_PATH,
     }
-    batch = LinkBatch([msgspec.json.encode(wanted)], _link_decoder)
+    raw = msgspec.json.encode(item)
+    batch = LinkBatch([raw], _link_decoder, len(raw))
     (minted,) = await actions.mint(state, messaging, batch, now=now)
     return _redirect(minted)
 

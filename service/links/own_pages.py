@@ -42,7 +42,8 @@ Headers = Mapping[str, str]
 class OwnPage(msgspec.Struct, frozen=True):
     """Whose page it is. ``now`` is by the brand's clock; ``message_id`` is where its link is.
 
-    ``made_by`` is the API key that made the link, ``may_write`` whether that may write on a customer's behalf.
+    ``made_by`` is the API key that made the link, ``may_write`` whether that may write on a customer's behalf. ``closes_in_s``
+    is how long the link goes on opening the page, by the world's clock.
     """
 
     brand: Brand
@@ -51,6 +52,7 @@ class OwnPage(msgspec.Struct, frozen=True):
     message_id: str = ""
     made_by: int | None = None
     may_write: bool = False
+    closes_in_s: int = 0
 
 
 class NotShown(Exception):
@@ -86,7 +88,8 @@ async def open_page(state: State, token: str, kind: PersonKind, headers: Headers
                 raise NotShown(Page.NOT_FOUND)
             clocks: BookClocks = state.clocks
             at = await clocks.at(brand, now)
-            return OwnPage(brand, known, at, claims.message_id, claims.made_by, claims.may_write)
+            closes_in_s = max(0, claims.expires_at - int(now.timestamp()))
+            return OwnPage(brand, known, at, claims.message_id, claims.made_by, claims.may_write, closes_in_s)
     except Exception as error:
         if not is_away(error):
             raise

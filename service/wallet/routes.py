@@ -67,7 +67,10 @@ async def show_wallet(
         # It may be open as long as this page is, and no longer: it was asked for from here.
         preferences_url = address_of(host, page, PersonKind.PREFERENCES, now=now, life_s=LIFE_S[PersonKind.WALLET])
         preferences_url = preferences_url if page.may_write else None
-        return await wallet_page(state, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
+        answer = await wallet_page(state, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
+        # It closes by itself: a browser asks for it again when its link opens it no more, and is told so.
+        answer.headers["Refresh"] = str(page.closes_in_s + 1)
+        return answer
 
     return await answered(request, show)
 

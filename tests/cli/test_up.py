@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from service.cli import near_network
+from service.settings import SettingsError
 from tests.cli import running
 from tests.cli.up import Environ, Up
 from tests.conftest import reachable_directory
@@ -56,6 +58,29 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     again.stop()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECOND_START_S
+
+
+def test_a_phone_in_the_same_network_is_let_in_when_asked(environ: Environ) -> None:
+    try:
+        address = near_network.own_address()
+    except SettingsError:
+        refused = running.run(environ, "up", "--lan")
+        assert (refused.returncode, refused.stderr.count("\n"), "REWARDS_HOST" in refused.stderr) == (1, 1, True)
+        return
+    up = Up(environ, "--lan")
+    assert up.demo["base_url"] == f"http://{address}:{environ['REWARDS_PORT']}"
+    told = next(line for line in up.said if line.startswith("On a phone"))
+    link = told.split()[-1]
+    assert link.startswith(up.demo["base_url"])
+    assert near_network.qr_code(link) in "".join(up.said)
+    claimed = httpx.post(link, data={}, headers={"Origin": up.demo["base_url"]})
+    assert claimed.status_code in {200, 303}
+    shop = httpx.get(f"{up.demo['base_url']}/demo/link", follow_redirects=True)
+    assert shop.status_code == 200
+    assert f"{up.demo['base_url']}/demo/shop" in shop.text
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{environ['REWARDS_PORT']}/health/live")
+    up.stop()
 
 
 def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ) -> None:

@@ -20,9 +20,9 @@ Environ = dict[str, str]
 class Up:
     """A `rewards up` that has said that it is up."""
 
-    def __init__(self, environ: Environ) -> None:
+    def __init__(self, environ: Environ, *options: str) -> None:
         self.environ = environ
-        self.process = running.start(environ, "up")
+        self.process = running.start(environ, "up", *options)
         self.said: list[str] = []
         self.hear("Up after")
 

@@ -56,6 +56,17 @@ async def wallet(api: Api, headers: dict[str, str] = HTML, **changed: Any) -> ht
     return await api.client().get(own_page(api, PersonKind.WALLET, **changed), headers=headers)
 
 
+async def test_the_page_closes_by_itself(filled: Api) -> None:
+    """As it says. A browser asks again a second after the link has expired, and no sooner; then it has nothing to ask for."""
+    for age_s in (0, 600):
+        shown = await wallet(filled, age_s=age_s)
+        assert "This page closes by itself." in shown.text
+        assert int(shown.headers["refresh"]) == pytest.approx(LIFE_S[PersonKind.WALLET] - age_s + 1, abs=2)
+    closed = await wallet(filled, age_s=LIFE_S[PersonKind.WALLET] + 1)
+    assert "This page has closed" in closed.text
+    assert "refresh" not in closed.headers
+
+
 @pytest.fixture
 async def filled(api: Api) -> Api:
     """C-1 has 640 points: 460 to the end of a month and 180 for ever; 30 more are held."""
