@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -53,6 +54,7 @@ from service.links import administration as link_administration
 from service.links import routes as link_routes
 from service.links.late_settling import open_late_acts
 from service.links.link_host import open_link_host
+from service.links.sealing import sealing_keys
 from service.links.touches import Touches, agent_key
 from service.natural_batches import NaturalBatches
 from service.observation import observe
@@ -63,6 +65,9 @@ from service.redemptions import routes as redemption_routes
 from service.redemptions.thin_routes import thin_redemptions
 from service.settings import Secrets, Settings
 from service.spool import Spool
+from service.spool import names as spool_files
+from service.spool_seals import NOTE as SEALS_NOTE
+from service.spool_seals import open_seals
 from service.start_page import routes as start_page_routes
 from service.test_clock import routes as test_clock_routes
 from service.wallet import routes as wallet_routes
@@ -224,7 +229,12 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
                 "link_host": await opened.enter_async_context(open_link_host(settings, app.state.secrets, pool, engine)),
             }
         )
-        spool = Spool(settings.spool_path, bytes_max=settings.spool_bytes)
+        seals = open_seals(
+            sealing_keys(app.state.secrets.link_keys, "spool record 1"),
+            spool_files(settings.spool_path),
+            Path(settings.data_dir) / SEALS_NOTE,
+        )
+        spool = Spool(settings.spool_path, bytes_max=settings.spool_bytes, seals=seals)
         app.state.late_acts = await opened.enter_async_context(open_late_acts(app.state, spool))
         structlog.get_logger().info("started")
         yield

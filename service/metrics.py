@@ -48,7 +48,7 @@ spool_bytes = Gauge("rewards_spool_bytes", "What waits on this process's own dis
 spool_appended = Counter("rewards_spool_appended", "Records that were put on the disk.", registry=REGISTRY)
 spool_refused = Counter(
     "rewards_spool_refused",
-    "Records that were not put on the disk: because the spool is full, or because the disk does not take them.",
+    "Records not put on the disk (the spool is `full`, or the `disk` refuses), or not taken from it (no `seal` of ours).",
     ["why"],
     registry=REGISTRY,
 )

@@ -4,6 +4,7 @@
     take      the oldest records that were not taken yet, in the order in which they were appended
     release   so many of the oldest taken are dealt with; a file that holds nothing else is removed
     adopt     take over the files of processes that are gone
+    refused   what carries no seal of ours is never taken: it goes to the file ``refused`` (see spool_seals.py)
     put_aside leave to the operator what cannot be dealt with, in the file ``aside``; renamed ``*.spool`` it is taken again
 
 What it promises is at least once: what was appended and not released is taken again by whoever adopts the file, so whoever
@@ -33,7 +34,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import structlog
+
 from service import metrics
+from service.spool_seals import Seals
 
 T = TypeVar("T")
 
@@ -42,6 +46,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 RECORD_BYTES_MAX = 32 * 1024
 
 ASIDE = "aside"
+REFUSED = "refused"
 _SUFFIX = ".spool"
 _MAGIC = b"\xc5\x9frs"
 _HEADER = struct.Struct("<4sII")
@@ -63,10 +68,14 @@ class Spool:
     Nothing here waits for the disk on the event loop. A directory that cannot be used refuses every record, no more.
     """
 
-    def __init__(self, directory: Path, *, bytes_max: int, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self, directory: Path, *, bytes_max: int, segment_bytes: int = SEGMENT_BYTES, seals: Seals | None = None
+    ) -> None:
+        """Without ``seals`` whatever is in the files is taken."""
         self.arrived = asyncio.Event()
         """Set when there may be something to take; whoever waits for it clears it."""
-        self._files = SpoolFiles(directory, segment_bytes=segment_bytes)
+        self._files = SpoolFiles(directory, segment_bytes=segment_bytes, seals=seals)
+        self._seals = seals
         self._bytes_max = bytes_max
         self._waiting: deque[tuple[bytes, asyncio.Future[None]]] = deque()
         self._waiting_bytes = 0
@@ -89,7 +98,7 @@ class Spool:
         ``share`` is how full the spool may be for this record to be taken. Whoever does not wait as long may give what was
         returned a result: the record is in line all the same.
         """
-        framed = frame(record)
+        framed = self._frame(record)
         if self.bytes + len(framed) > self._bytes_max * share:
             metrics.spool_refused.labels("full").inc()
             raise SpoolFull
@@ -119,7 +128,7 @@ class Spool:
 
     async def put_aside(self, record: bytes) -> None:
         """Leave ``record`` to the operator, as far as the disk takes it."""
-        await self._in_thread(lambda: self._files.put_aside(frame(record)))
+        await self._in_thread(lambda: self._files.put_aside(self._frame(record)))
 
     async def close(self) -> None:
         """Leave what was not released to the next process."""
@@ -127,6 +136,9 @@ class Spool:
             await self._writing
         await self._in_thread(self._files.close)
         self._thread.shutdown()
+
+    def _frame(self, record: bytes) -> bytes:
+        return frame(record if self._seals is None else self._seals.seal(record))
 
     async def _write(self) -> None:
         while self._waiting:
@@ -186,8 +198,9 @@ class _Segment:
 class SpoolFiles:
     """The files behind a spool. It blocks, and belongs to one thread at a time."""
 
-    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES, seals: Seals | None = None) -> None:
         self.bytes = 0
+        self._seals = seals
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._segments: list[_Segment] = []
@@ -249,9 +262,9 @@ class SpoolFiles:
         self.bytes += sum(segment.size for segment in adopted)
         return len(adopted)
 
-    def put_aside(self, framed: bytes) -> None:
-        """Append a framed record to the file that nobody takes from."""
-        with contextlib.suppress(OSError), self._open_aside() as file:
+    def put_aside(self, framed: bytes, name: str = ASIDE) -> None:
+        """Append a framed record to a file that nobody takes from."""
+        with contextlib.suppress(OSError), self._open_aside(name) as file:
             file.write(framed)
             file.flush()
             os.fsync(file.fileno())
@@ -266,8 +279,8 @@ class SpoolFiles:
         self._segments = []
         self._taken.clear()
 
-    def _open_aside(self) -> BinaryIO:
-        return os.fdopen(os.open(self._directory / ASIDE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    def _open_aside(self, name: str) -> BinaryIO:
+        return os.fdopen(os.open(self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def _create(self) -> _Segment:
         if not self._directory.exists():
@@ -307,6 +320,18 @@ class SpoolFiles:
         if damaged:
             metrics.spool_damaged_bytes.inc(damaged)
         segment.read_to += consumed
+        return records if self._seals is None else self._unsealed(segment.path.name, records, self._seals)
+
+    def _unsealed(self, file: str, sealed: list[bytes], seals: Seals) -> list[bytes]:
+        records: list[bytes] = []
+        for each in sealed:
+            record = seals.unseal(each, file)
+            if record is not None:
+                records.append(record)
+                continue
+            metrics.spool_refused.labels("seal").inc()
+            structlog.get_logger().error("spool_record_refused", file=file)
+            self.put_aside(frame(each), REFUSED)
         return records
 
     def _remove_if_done(self, segment: _Segment) -> None:
@@ -324,6 +349,8 @@ class SpoolFiles:
             self._active = None
         with contextlib.suppress(OSError):
             segment.path.unlink()
+        if self._seals is not None:
+            self._seals.is_done(segment.path.name)
         os.close(segment.file)
         self.bytes -= segment.size
         self._segments.remove(segment)
@@ -367,6 +394,11 @@ def unframe(data: bytes, limit: int, *, is_all: bool) -> tuple[list[bytes], int,
 
 def _crc(record: bytes) -> int:
     return zlib.crc32(record, zlib.crc32(len(record).to_bytes(4, "little")))
+
+
+def names(directory: Path) -> list[str]:
+    """What the files of records are called that are there now."""
+    return [path.name for path in _listed(directory)]
 
 
 def _listed(directory: Path) -> list[Path]:

@@ -56,7 +56,7 @@ def open_seals(keys: Sequence[bytes], names: Iterable[str], note: Path) -> Seals
     """Seals under ``keys``; ``names`` are the spool's files now, which count as of before if ``note`` is not there yet."""
     there = set(names)
     before: set[str] = there
-    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
         before = there & set(msgspec.json.decode(note.read_bytes(), type=list[str]))
     try:
         note.parent.mkdir(parents=True, exist_ok=True)

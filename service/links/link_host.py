@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -114,6 +114,7 @@ async def open_link_host(
 ) -> AsyncGenerator[LinkHost]:
     """Set up from settings and secrets alone, so that no start waits for a database; what it knows is learnt meanwhile."""
     copy = settings.spool_path / COPY
+    copy_keys = sealing_keys(secrets.link_keys, "what links need 1")
     host = LinkHost(
         base_url=settings.base_url,
         host=host_of(settings.base_url),
@@ -126,12 +127,12 @@ async def open_link_host(
         batch_codes=NaturalBatches(functools.partial(batch_codes_by_hash, pool)),
         screen_keys=screen_keys(secrets.link_keys),
         code_keys={key.kid: code_key(key) for key in secrets.link_keys},
-        last_known=LastKnown(read_copy(copy), own_hosts=settings.own_hosts),
+        last_known=LastKnown(read_copy(copy, copy_keys), own_hosts=settings.own_hosts),
         guesses=Guesses(),
         claims_by_network=Guesses(),
         patience=Patience(),
     )
-    learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy))
+    learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy, copy_keys))
     try:
         yield host
     finally:
@@ -139,7 +140,7 @@ async def open_link_host(
         await asyncio.gather(learning, return_exceptions=True)
 
 
-async def _keep_learning(last_known: LastKnown, engine: AsyncEngine, copy: Path) -> None:
+async def _keep_learning(last_known: LastKnown, engine: AsyncEngine, copy: Path, copy_keys: Sequence[bytes]) -> None:
     """Read the brands and destinations there are, again and again, and keep on the local disk what is new of them."""
     newest = 0
     while True:
@@ -151,7 +152,7 @@ async def _keep_learning(last_known: LastKnown, engine: AsyncEngine, copy: Path)
                 log.error_with_frames("destinations_not_learnt", error)
             rest_s = _RETRY_AFTER_S
         if not last_known.is_copied:
-            await _copy(last_known, copy)
+            await _copy(last_known, copy, copy_keys)
         await asyncio.sleep(rest_s)
 
 
@@ -170,9 +171,9 @@ async def _learn(last_known: LastKnown, engine: AsyncEngine, newest: int) -> int
     return destinations[0][0] if destinations else newest
 
 
-async def _copy(last_known: LastKnown, path: Path) -> None:
+async def _copy(last_known: LastKnown, path: Path, keys: Sequence[bytes]) -> None:
     try:
-        await asyncio.to_thread(write_copy, path, last_known.copy())
+        await asyncio.to_thread(write_copy, path, last_known.copy(), keys)
     except OSError as error:
         last_known.is_copied = False
         log.error_with_frames("last_known_not_copied", error)

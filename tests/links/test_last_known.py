@@ -18,6 +18,8 @@ from tests.brands.pictures import png
 from tests.links.conftest import Links
 from tests.links.wire import Wire
 
+KEYS = (b"k" * 32,)
+
 
 async def test_a_copy_says_all_that_is_known(api: Api, tmp_path: Path) -> None:
     known = LastKnown()
@@ -25,10 +27,10 @@ async def test_a_copy_says_all_that_is_known(api: Api, tmp_path: Path) -> None:
     known.see_destinations([(7, api.brand.brand_id, "https://shop.example/autumn"), (8, 99, "https://other.example/")])
     assert not known.is_copied
     path = tmp_path / "new" / "known"
-    write_copy(path, known.copy())
+    write_copy(path, known.copy(), KEYS)
     assert known.is_copied
     assert path.stat().st_mode & 0o777 == 0o600
-    again = LastKnown(read_copy(path))
+    again = LastKnown(read_copy(path, KEYS))
     assert again.is_copied
     assert again.brand("lumen") == api.brand
     assert again.destination(api.brand, 7) == "https://shop.example/autumn"
@@ -45,8 +47,8 @@ def test_a_logo_is_read_once_and_goes_with_its_brand(tmp_path: Path, api: Api) -
     assert known.has_picture_of(api.brand)
     assert not known.has_picture_of(without)
     known.see_brand(msgspec.structs.replace(without, picture=png(2, 2)))
-    write_copy(tmp_path / "copy", known.copy())
-    started = LastKnown(read_copy(tmp_path / "copy"))
+    write_copy(tmp_path / "copy", known.copy(), KEYS)
+    started = LastKnown(read_copy(tmp_path / "copy", KEYS))
     assert started.has_picture_of(without)
     started.see_brand(msgspec.structs.replace(without, name="Lumen & Co"))
     seen = started.brand(api.brand.code)
@@ -61,12 +63,19 @@ def test_a_logo_is_read_once_and_goes_with_its_brand(tmp_path: Path, api: Api) -
 
 def test_a_copy_that_is_not_whole_is_no_copy(tmp_path: Path) -> None:
     path = tmp_path / "known"
-    assert read_copy(path) is None
-    write_copy(path, Copy(destinations=((7, 1, "https://shop.example/autumn"),)))
+    assert read_copy(path, KEYS) is None
+    write_copy(path, Copy(destinations=((7, 1, "https://shop.example/autumn"),)), KEYS)
     whole = path.read_bytes()
     for content in (b"", whole[:-1], whole[:10], whole.replace(b"shop", b"shoq"), b"\x00" * 40):
         path.write_bytes(content)
-        assert read_copy(path) is None
+        assert read_copy(path, KEYS) is None
+
+
+def test_a_copy_that_none_of_us_wrote_is_no_copy(tmp_path: Path) -> None:
+    path = tmp_path / "known"
+    write_copy(path, Copy(destinations=((7, 1, "https://elsewhere.example/"),)), (b"x" * 32,))
+    assert read_copy(path, KEYS) is None
+    assert read_copy(path, (*KEYS, b"x" * 32)) is not None
 
 
 async def test_a_process_that_starts_without_its_database_leads_on(
@@ -95,5 +104,5 @@ async def test_a_disk_that_refuses_the_copy_stops_nobody(api: Api, tmp_path: Pat
     blocked = tmp_path / "blocked"
     blocked.write_bytes(b"")
     host: LinkHost = api.app.state.link_host
-    await link_host._copy(host.last_known, blocked / "known")  # pyright: ignore[reportPrivateUsage]
+    await link_host._copy(host.last_known, blocked / "known", KEYS)  # pyright: ignore[reportPrivateUsage]
     assert not host.last_known.is_copied
