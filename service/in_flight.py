@@ -45,17 +45,29 @@ NOBODY = Client("", 1.0)
 
 
 class Held:
-    """What one request holds."""
+    """What one request holds. One that waits for the answer before it on its connection is counted when it begins."""
 
-    __slots__ = ("_brand", "_client", "_in_flight", "body_bytes")
+    __slots__ = ("_brand", "_client", "_in_flight", "_requests", "body_bytes", "refused")
 
-    def __init__(self, in_flight: InFlight, client: Client) -> None:
+    def __init__(self, in_flight: InFlight, client: Client, *, waits: bool = False) -> None:
         self._in_flight = in_flight
         self._client = client
         self._brand: Client | None = None
+        self._requests = 0
         self.body_bytes = 0
-        in_flight.requests += 1
-        client.requests += 1
+        self.refused: Problem | None = None
+        """Why the application is to refuse the request, if its server could not."""
+        if not waits:
+            self._requests = 1
+            in_flight.requests += 1
+            client.requests += 1
+
+    def begin(self) -> None:
+        """Hold what waited until now, or be refused."""
+        self.refused = self._in_flight.refusal(self._client)
+        self._requests = 1
+        self._in_flight.requests += 1
+        self._client.requests += 1
 
     def receive(self, size: int) -> Problem | None:
         """Count bytes of the body; return why no more of it is taken, if that is so."""
@@ -77,9 +89,9 @@ class Held:
         client, self._client = self._client, in_flight.key(api_key_id)
         self._brand = in_flight.brand(brand_id)
         for now in (self._client, self._brand):
-            now.requests += 1
+            now.requests += self._requests
             now.body_bytes += self.body_bytes
-        in_flight.take_off(client, self.body_bytes)
+        in_flight.take_off(client, self._requests, self.body_bytes)
         if in_flight.is_calm:
             return None
         return OVER_SHARE if self._is_over_share() else None
@@ -87,12 +99,12 @@ class Held:
     def release(self) -> None:
         """Hold nothing any more."""
         in_flight = self._in_flight
-        in_flight.requests -= 1
+        in_flight.requests -= self._requests
         in_flight.body_bytes -= self.body_bytes
-        in_flight.take_off(self._client, self.body_bytes)
+        in_flight.take_off(self._client, self._requests, self.body_bytes)
         if self._brand is not None:
-            in_flight.take_off(self._brand, self.body_bytes)
-        self.body_bytes = 0
+            in_flight.take_off(self._brand, self._requests, self.body_bytes)
+        self._requests = self.body_bytes = 0
 
     def _is_over_share(self) -> bool:
         bounds = self._in_flight.bounds
@@ -110,6 +122,10 @@ class _Uncounted(Held):
 
     def __init__(self) -> None:
         self.body_bytes = 0
+        self.refused = None
+
+    def begin(self) -> None:
+        pass
 
     def receive(self, size: int) -> Problem | None:
         return None
@@ -202,9 +218,9 @@ class InFlight:
         client.connections -= 1
         self._forget(client)
 
-    def take_off(self, client: Client, body_bytes: int) -> None:
-        """A request counts for this client no more."""
-        client.requests -= 1
+    def take_off(self, client: Client, requests: int, body_bytes: int) -> None:
+        """So much counts for this client no more."""
+        client.requests -= requests
         client.body_bytes -= body_bytes
         if not client.connections:
             self._forget(client)

@@ -96,8 +96,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Shares bind once so much of a bound is in use. So what is left stands open to everybody else."""
     client_share: float = 0.25
     """So much of each bound one API key may hold, or one IPv4 address or IPv6 /64 that shows none."""
-    brand_share: float = 0.5
-    """So much the keys of one brand may hold together."""
+    brand_share: float = 0.75
+    """So much the keys of one brand may hold together: more than one of them alone."""
 
     head_within_s: float = 10.0
     """From the first byte of a head, or from the opening of the connection, to the head's end."""

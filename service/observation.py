@@ -22,7 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 from prometheus_client import Counter, Histogram
 
 from service import identifiers, log, metrics
-from service.in_flight import HEALTH, NOBODY, OVERLOADED, UNCOUNTED, Held, InFlight
+from service.in_flight import HEALTH, NOBODY, UNCOUNTED, Held, InFlight
 from service.problems import Headers, Problem, send_problem, wire
 
 UNMATCHED = "unmatched"
@@ -73,11 +73,12 @@ def observe(app: ASGIApp, in_flight: InFlight) -> ASGIApp:
 
         held: Held | None = scope.get("held")
         if held is None:
-            held = UNCOUNTED if scope["path"].startswith(HEALTH) else Held(in_flight, NOBODY)
+            held = UNCOUNTED if scope["path"].startswith(HEALTH) else Held(in_flight, NOBODY, waits=True)
+            held.begin()
         started_at = time.perf_counter()
         try:
-            if in_flight.requests > in_flight.bounds.requests_max and held is not UNCOUNTED:
-                await send_problem(scope, send_marked, OVERLOADED)
+            if held.refused is not None:
+                await send_problem(scope, send_marked, held.refused)
             else:
                 await app(scope, receive, send_marked)
         finally:

@@ -229,13 +229,14 @@ class EarlyRefusals(OneWriteProtocol):
         in_flight = self._in_flight
         is_health = self.url.startswith(_HEALTH)
         client = self._forwarded() if self._is_proxy else self._client
-        if not is_health and not self._waits() and (problem := self._only_health or in_flight.refusal(client)) is not None:
+        waits = self._waits()
+        if not is_health and not waits and (problem := self._only_health or in_flight.refusal(client)) is not None:
             self._reading = _BODY
             self._refuse(problem)
             return
         super().on_headers_complete()
         self._reading = _BODY
-        self._held = UNCOUNTED if is_health else Held(in_flight, client)
+        self._held = UNCOUNTED if is_health else Held(in_flight, client, waits=waits)
         self.scope["held"] = self._held  # type: ignore[typeddict-unknown-key]
         # What comes as a header from now on is a trailer. The application is not told: no trailer means anything to it, and
         # whoever stands in front of us may have let it pass unread.
@@ -275,6 +276,7 @@ class EarlyRefusals(OneWriteProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
+            cycle.scope["held"].begin()  # type: ignore[typeddict-item]
             self._start_asgi_task(cycle, app)
         elif self._is_over:
             self.transport.close()

@@ -12,6 +12,7 @@ import pytest
 
 from service.app import operator_app
 from service.cli import early_refusals
+from service.cli.early_refusals import PIPELINED_MAX
 from service.limits import BATCH_BYTES_MAX, FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, SINGLE_BYTES_MAX, URL_BYTES_MAX
 from tests.api_fixtures import Api
 from tests.cli.front import ELSEWHERE, HERE, Front, click, front, refused
@@ -336,6 +337,32 @@ async def test_no_address_holds_more_than_its_share_of_the_requests(api: Api) ->
         assert (await door.ask(head("GET /r/x"), "127.0.0.3")).status == 404
 
 
+async def test_what_waits_on_its_connection_is_not_in_flight_and_cannot_be_many(api: Api) -> None:
+    async with front(api, requests_max=8) as door:
+        asking = await door.connect()
+        await asking.say(head("GET /r/x") * 3 + claim_begun())
+        assert [(await asking.hear()).status for _ in range(3)] == [404] * 3
+        await door.settled(requests=1)
+        # Whoever puts many behind an answer that they do not take holds that one alone.
+        not_reading = await door.connect(ELSEWHERE)
+        transport: Any = not_reading.writer.transport
+        transport.pause_reading()
+        await not_reading.say(head("GET /docs/static/swagger-ui-bundle.js") * 90)
+        await door.until(lambda: any(each.flow.write_paused for each in door.gate.connections))
+        assert door.in_flight.requests <= 2
+        assert (await door.ask(head("GET /r/x"))).status == 404
+        # So many may wait and no more: then the connection ends with the last of them.
+        many = await door.connect()
+        await many.say(head("GET /r/x") * 3 * PIPELINED_MAX)
+        answers = 0
+        while not many.reader.at_eof():
+            try:
+                answers += (await many.hear()).status == 404
+            except asyncio.IncompleteReadError:
+                break
+        assert PIPELINED_MAX <= answers < 3 * PIPELINED_MAX
+
+
 async def test_no_key_and_no_brand_holds_more_than_its_share(api: Api) -> None:
     async with front(api, requests_max=16) as door:
         batch = ("POST /v1/customers/lookup", None, "Content-Type: application/json", "Content-Length: 100")
@@ -347,8 +374,13 @@ async def test_no_key_and_no_brand_holds_more_than_its_share(api: Api) -> None:
         # It is the key that counts, whatever address it comes from; and its address does not count with it.
         assert (await door.ask(door.request("GET /v1/meta"), "127.0.0.4")).code == "share_exceeded"
         assert (await door.ask(head("GET /r/x"), ELSEWHERE)).status == 404
-        # All keys of a brand hold half at most.
+        # The brand's other keys go on, until all of them hold three quarters.
+        assert (await door.ask(door.request("GET /v1/meta", key="admin"))).status == 200
+        for _ in range(4):
+            await (await door.connect()).say(door.request(*batch, key="finance"))
+        await door.until(lambda: door.in_flight.brand(api.brand.brand_id).requests == 12)
         assert (await door.ask(door.request("GET /v1/meta", key="admin"))).code == "share_exceeded"
+        assert (await door.ask(head("GET /r/x"))).status == 404
 
 
 async def test_no_key_holds_more_than_its_share_of_the_bytes(api: Api) -> None:
@@ -444,7 +476,7 @@ async def test_a_hundred_slow_or_silent_connections_leave_others_answered_as_bef
     slow = [await door.connect(ELSEWHERE) for _ in range(100)]
     for number, connection in enumerate(slow):
         await connection.say(kinds[number % len(kinds)])
-    await door.settled(connections=100, requests=60)
+    await door.settled(connections=100, requests=50)
     for number in range(10):
         assert (await door.ask(door.grant(f"m-{number}", key="messaging"))).status == 201
         assert (await door.ask(head(f"GET {link}"))).status == 200

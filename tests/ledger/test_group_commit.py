@@ -292,12 +292,16 @@ async def test_more_than_the_bound_is_refused_at_once_and_nothing_of_it_is_recor
     with pytest.raises(Overloaded) as refused:
         await queue.submit(orders_of(book, 3, first=100))
     assert refused.value.retry_after_s >= 1
+    assert not queue.is_full
     fits = asyncio.create_task(queue.submit(orders_of(book, 2, first=13)))
+    await settled()
+    assert queue.is_full
     gate.open()
     for posted in (taken, waiting, fits):
         await posted
     assert await owner.fetchval("SELECT count(*) FROM ledger.event") == 15
     assert queue.waiting == 0
+    assert not queue.is_full
 
 
 async def test_an_expected_wait_beyond_the_bound_is_refused_at_once(queues: Queues, gate: Gate, book: Book) -> None:
@@ -307,6 +311,7 @@ async def test_an_expected_wait_beyond_the_bound_is_refused_at_once(queues: Queu
     await gate.reached(1)
     with pytest.raises(Overloaded):
         await queue.submit(orders_of(book, 1, first=1000))
+    assert queue.is_full
     gate.open()
     await asyncio.gather(*waiting)
     assert granted(await queue.submit(orders_of(book, 1, first=1000))) == 1
