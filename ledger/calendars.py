@@ -7,7 +7,7 @@ them reads the zone there too. What the machine of the caller knows of time zone
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -16,27 +16,41 @@ KNOWN_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 KNOWN_UNTIL = datetime(2100, 1, 1, tzinfo=UTC)
 """Before and after, a zone is taken to be as it is then. Nothing is reported of before, and no clock gets so far."""
 
+_EVER, _FOR_EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _OFFSETS = "SELECT since, ahead_s FROM ledger.zone_offsets_v1($1, $2, $3)"
 
 
 class Calendar:
     """The days of one time zone."""
 
-    __slots__ = ("_offsets", "_since", "time_zone")
+    __slots__ = ("_since", "_spells", "_used", "time_zone")
 
     def __init__(self, time_zone: str, offsets: list[tuple[datetime, int]]) -> None:
         """``offsets`` are seconds ahead of UTC, each since when."""
         self.time_zone = time_zone
-        self._since = [since.timestamp() for since, _ in offsets[1:]]
-        self._offsets = [timezone(timedelta(seconds=ahead_s)) for _, ahead_s in offsets]
-
-    def local(self, at: datetime) -> datetime:
-        """``at`` as clocks there show it."""
-        return at.astimezone(self._offsets[bisect_right(self._since, at.timestamp())])
+        self._since = [since for since, _ in offsets[1:]]
+        bounds = [_EVER, *self._since, _FOR_EVER]
+        self._spells = [
+            (since, until, timedelta(seconds=ahead_s))
+            for since, until, (_, ahead_s) in zip(bounds, bounds[1:], offsets, strict=False)
+        ]
+        self._used = self._spells[-1]
 
     def day(self, at: datetime) -> date:
-        """The day there."""
-        return self.local(at).date()
+        """The day there. ``at`` is in UTC, or has a zone of its own."""
+        since, until, ahead = self._used
+        if at.tzinfo is not UTC:
+            at = at.astimezone(UTC)
+        # Most are asked for one after the other, so of the same spell.
+        if not since <= at < until:
+            since, until, ahead = self._used = self._spells[bisect_right(self._since, at)]
+        return (at + ahead).date()
+
+    def local(self, at: datetime) -> datetime:
+        """What clocks there show at ``at``, as a time without a zone."""
+        at = at.astimezone(UTC)
+        *_, ahead = self._spells[bisect_right(self._since, at)]
+        return at.replace(tzinfo=None) + ahead
 
 
 async def read_calendar(connection: asyncpg.Connection[Any], time_zone: str) -> Calendar:

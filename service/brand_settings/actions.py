@@ -129,7 +129,7 @@ def _check(
     brand: Brand, wanted: BrandRequest, settings: Settings
 ) -> tuple[dict[str, Any], str | msgspec.UnsetType | None, bytes | None]:
     """The columns as they shall be, what links shall begin with, a new logo. Raises one ``Problem`` with all that is wrong."""
-    if wanted.point_value_version is not None and wanted.point_value_version != brand.point_value_version:
+    if _is_of_another_version(brand, wanted):
         raise Problem(
             "point_value_changed",
             f"The value of points is at version {brand.point_value_version or 0}, not {wanted.point_value_version}.",
@@ -165,6 +165,15 @@ def _check(
     if wrong:
         raise invalid_fields(wrong)
     return columns, link_base_url, logo
+
+
+def _is_of_another_version(brand: Brand, wanted: BrandRequest) -> bool:
+    """Whether the value of points has been changed since it was read, other than by the same request before."""
+    read, value = wanted.point_value_version, wanted.point_value
+    if read is None or read == brand.point_value_version:
+        return False
+    was_made = value is not None and PointValue(value.points, value.minor_units) == brand.point_value
+    return not (was_made and brand.point_value_version == read + 1)
 
 
 def _check_texts(brand: Brand, wanted: BrandRequest, wrong: Wrong) -> None:

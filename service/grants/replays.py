@@ -39,7 +39,8 @@ async def _that_counts(state: State, brand: Brand, act: Act, known: Known, there
         past = past_event_keys(act, known)
         there = [*there, *await ledger.past_events(brand.book, act.campaign.campaign_no, known.customer, past)]
     final = [event for event in there if event.outcome is not GrantOutcome.WAITING or _changes_nothing(act)]
-    return min(final, key=_rank, default=None)
+    own = event_keys(act, known)[0]
+    return min(final, key=lambda event: _rank(event, own), default=None)
 
 
 def _changes_nothing(act: Act) -> bool:
@@ -47,10 +48,10 @@ def _changes_nothing(act: Act) -> bool:
     return act.rule is None or not act.campaign.rules[act.rule].pays_at_once(act.grade)
 
 
-def _rank(event: Event) -> tuple[int, int]:
-    if event.outcome in _PAID:
-        return 0, event.seq
-    return (2 if event.outcome is GrantOutcome.WAITING else 1), event.seq
+def _rank(event: Event, own: bytes) -> tuple[int, bool, int]:
+    """Paid before refused before waiting; among these under her own number first, then what was decided first."""
+    paid_or_not = 0 if event.outcome in _PAID else 2 if event.outcome is GrantOutcome.WAITING else 1
+    return paid_or_not, event.key != own, event.seq
 
 
 def replay_of(event: Event) -> GrantAnswer:

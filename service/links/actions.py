@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar.datastructures import State
@@ -99,6 +100,8 @@ async def _mint(
         campaigns |= {name: await campaign_by_id(state, brand, name, now=True) for name in doubtful}
         drafts = await in_pieces(read, items)
     problems = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, Problem)}
+    before = await _minted_before(state, brand, {index: items[index] for index in problems}, campaigns) if problems else {}
+    problems = {index: problem for index, problem in problems.items() if index not in before}
     rows: dict[int, NewLink] = {}
     for index, row in (await _rows(state, principal, drafts, now)).items():
         if isinstance(row, Problem):
@@ -107,10 +110,12 @@ async def _mint(
             rows[index] = row
 
     new, stored = await store(state, rows.values())
+    stored |= {there.link_id: there for there in before.values()}
     tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
     base_url = host.base_url_of(brand)
     urls = {there.link_id: base_url + _path(there, token) for there, token in zip(stored.values(), tokens, strict=True)}
-    short_ids = {rows[index].link_id for index, draft in enumerate(drafts) if index in rows and _is_short(draft)}
+    short_ids = {row.link_id for index, row in rows.items() if _wants_code(items[index])}
+    short_ids |= {there.link_id for index, there in before.items() if _wants_code(items[index])}
     codes = await _store_codes(state, host, short_ids)
 
     minted: list[MintedLink | Problem] = []
@@ -118,14 +123,14 @@ async def _mint(
         if index in problems:
             minted.append(problems[index])
             continue
-        there = stored[rows[index].link_id]
+        there = before[index] if index in before else stored[rows[index].link_id]
         if there.revoked_at is not None:
             minted.append(Problem("link_revoked", "What this link belongs to is revoked: it would earn nothing."))
             continue
-        if (otherwise := _minted_otherwise(there, rows[index])) is not None:
+        if index not in before and (otherwise := _minted_otherwise(there, rows[index])) is not None:
             minted.append(otherwise)
             continue
-        code = codes[there.link_id] if _is_short(drafts[index]) else None
+        code = codes[there.link_id] if _wants_code(items[index]) else None
         minted.append(
             MintedLink(
                 link=there,
@@ -137,6 +142,56 @@ async def _mint(
         # The same link twice in one batch is new once.
         new.discard(there.link_id)
     return minted
+
+
+async def _minted_before(
+    state: State, brand: Brand, items: Mapping[int, LinkRequest | Problem], campaigns: Mapping[str, Campaign | None]
+) -> dict[int, LinkRow]:
+    """The links that were minted for the same requests before, by index, whatever has become of campaign and brand since."""
+    asked = {
+        index: item
+        for index, item in items.items()
+        if isinstance(item, LinkRequest)
+        and campaigns.get(item.campaign)
+        # What is asked for an open wrongly was never minted so.
+        and (item.kind is LinkKind.CLAIM or not isinstance(_destination(item, brand), Problem))
+    }
+    people = await customers.foresee(state, brand, [item.customer for item in asked.values()])
+    link_ids: dict[int, list[bytes]] = {}
+    for (index, item), known in zip(asked.items(), people, strict=True):
+        campaign = campaigns[item.campaign]
+        if campaign is not None and not isinstance(known, Problem):
+            link_ids[index] = [_link_id(campaign.campaign_no, item, number) for number in (known.customer, *known.former)]
+    there = await links_by_id(state.pool, [link_id for ids in link_ids.values() for link_id in ids]) if link_ids else {}
+    found = {
+        index: next((there[link_id] for link_id in ids if link_id in there and _is_of(there[link_id], asked[index])), None)
+        for index, ids in link_ids.items()
+    }
+    return {index: link for index, link in found.items() if link is not None}
+
+
+def _is_of(there: LinkRow, asked: LinkRequest) -> bool:
+    """Whether a link is what is asked for."""
+    if asked.destination is None or there.destination is None:
+        leads_there = asked.destination == there.destination
+    else:
+        try:
+            place = urlsplit(there.destination).netloc
+            leads_there = normal_form(asked.destination, allowed_hosts=[place], loopback_allowed=True) == there.destination
+        except DestinationRefused:
+            leads_there = False
+    return leads_there and (there.kind, there.mode) == (asked.kind, asked.mode) and asked.channel in (None, there.channel)
+
+
+def _link_id(campaign_no: int, item: LinkRequest, customer: int) -> bytes:
+    key = event_key(
+        campaign_no=campaign_no,
+        message_id=item.message_id,
+        customer=customer,
+        action=item.action,
+        qualifier=item.link or "",
+    )
+    return campaign_no.to_bytes(4, "big") + key
 
 
 def _path(there: LinkRow, token: str) -> str:
@@ -278,16 +333,8 @@ def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Prob
 
 def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal, now: datetime) -> NewLink:
     request = draft.request
-    label = request.link or ""
-    key = event_key(
-        campaign_no=draft.campaign.campaign_no,
-        message_id=request.message_id,
-        customer=customer,
-        action=request.action,
-        qualifier=label,
-    )
     return NewLink(
-        link_id=draft.campaign.campaign_no.to_bytes(4, "big") + key,
+        link_id=_link_id(draft.campaign.campaign_no, request, customer),
         brand_id=principal.brand.brand_id,
         campaign_no=draft.campaign.campaign_no,
         campaign_version=draft.campaign.version,
@@ -295,7 +342,7 @@ def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal
         message_id=request.message_id,
         action=request.action,
         channel=draft.channel,
-        label=label,
+        label=request.link or "",
         destination_no=destination_no,
         sent_at=None if request.sent_at is None else _whole_seconds(request.sent_at),
         minted_at=_whole_seconds(now),
@@ -357,8 +404,8 @@ async def store(state: State, rows: Iterable[NewLink]) -> tuple[set[bytes], dict
     return new, await links_by_id(state.pool, list(first))
 
 
-def _is_short(draft: _Draft | Problem) -> bool:
-    return isinstance(draft, _Draft) and draft.request.short
+def _wants_code(item: LinkRequest | Problem) -> bool:
+    return isinstance(item, LinkRequest) and item.short
 
 
 _insert_codes = (

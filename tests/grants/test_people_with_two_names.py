@@ -105,11 +105,11 @@ async def test_what_was_held_back_for_one_is_settled_for_the_other(
     held = await report(first, {"email": "c-1@example.org"}, "review")
     path = f"/v1/grants/{held['grant_id']}/{how}"
     if not merged_first:
-        assert (await first.client("messaging").post(path)).status_code == 201
+        assert (await first.client("approver").post(path)).status_code == 201
     await merge(first, "c-1", {"email": "c-1@example.org"})
     if merged_first:
         assert await balance(second, "c-1") == (5, 50)
-        assert (await second.client("messaging").post(path)).status_code == 201
+        assert (await second.client("approver").post(path)).status_code == 201
     assert await balance(second, "c-1") == (end[0] + 5, end[1])
     again = await report(second, {"id": "c-1"}, "review")
     assert (again["replayed"], again["grant_id"]) == (True, held["grant_id"])
@@ -120,7 +120,7 @@ async def test_what_was_refused_to_one_is_paid_to_the_other_when_it_is_decided_a
     processes: tuple[Api, Api], owner: asyncpg.Connection[Any]
 ) -> None:
     first, second = processes
-    poor = CAMPAIGN | {"id": "poor", "budget": 0}
+    poor = CAMPAIGN | {"id": "poor", "budget": 1}
     (await first.client("admin").post("/v1/campaigns", json=poor)).raise_for_status()
     await report(first, {"id": "c-1"}, "open", campaign="poor")
     refused = await report(second, {"email": "c-1@example.org"}, "click", campaign="poor")

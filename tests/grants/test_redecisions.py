@@ -164,7 +164,7 @@ async def test_many_who_redecide_at_once_pay_once(autumn: Api, owner: asyncpg.Co
 
 async def test_what_is_decided_anew_may_be_held_back_and_lasts_from_then(api: Api, owner: asyncpg.Connection[Any]) -> None:
     rule = {"action": "click", "points": 5, "hold_back_days": 3}
-    campaign = CAMPAIGN | {"rules": [rule], "budget": 0, "expires_after_months": 1}
+    campaign = CAMPAIGN | {"rules": [rule], "budget": 1, "expires_after_months": 1}
     (await api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
     assert await click(api, "c") == ["budget_exhausted"]
     await fund(api, 5)
