@@ -6,7 +6,7 @@ BIN    := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench openapi lock clean
+.PHONY: help run test check format bench hostile openapi lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ format: .venv/installed-dev ## put the code in the one format, mend what lint ca
 
 bench: .venv/installed-dev ## measure everything against its reference, 40 minutes; QUICK=1 takes three, ONLY=name one
 	@$(BIN)/python -m bench
+
+hostile: .venv/installed-dev ## torment a service of its own; MINUTES=10 for longer than one round
+	@$(BIN)/python -m tests.hostile $(or $(MINUTES),0)
 
 openapi: .venv/installed ## write openapi/openapi.json from the code
 	@$(BIN)/python -m openapi
