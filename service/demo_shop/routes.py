@@ -2,37 +2,32 @@
 
 /demo/link     a reward link that nobody has followed, as the next message would carry it
 /demo/wallet   the customer's wallet, as the brand's app would open it
-/demo/shop     the shop
+/demo/shop     the shop, which takes points
 """
 
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Response, get
+from litestar import Request, Response, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 from litestar.response import Redirect
 
-from service.auth.api_keys import hash_key
-from service.auth.principal import Principal
-from service.customers.schemas import CustomerRef
-from service.demo_shop import demo_file
+from service.demo_shop import actions
+from service.demo_shop.demo_file import SHOP_PATH
 from service.demo_shop.goods import GOODS
-from service.links import actions, own_pages
-from service.links.schemas import LinkBatch, LinkRequest, PageLinkRequest
-from service.problems import Problem, not_found
+from service.limits import FORM_BYTES_MAX
+from service.problems import not_found
 
 _page = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
 ).get_template("shop.html")
-_link_decoder = msgspec.json.Decoder(LinkRequest)
 
 
 async def only_in_a_demo(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -41,61 +36,46 @@ async def only_in_a_demo(connection: ASGIConnection[Any, Any, Any, Any], _: Base
         raise not_found("page")
 
 
-@get(demo_file.SHOP_PATH, guards=[only_in_a_demo], include_in_schema=False)
-async def show_shop() -> Response[str]:
-    """Show the shop that the demo's links lead to."""
+@get(SHOP_PATH, guards=[only_in_a_demo], include_in_schema=False)
+async def show_shop(request: Request[Any, Any, Any], state: State) -> Response[str]:
+    """Show the shop that the demo's links lead to, and what the visitor has."""
     nonce = secrets.token_urlsafe(16)
+    paid = next((good for good in GOODS if good.name == request.query_params.get("paid")), None)
     return Response(
-        _page.render(nonce=nonce, goods=GOODS),
+        _page.render(nonce=nonce, goods=GOODS, till=await actions.till(state), paid=paid),
         media_type="text/html",
         headers={
-            "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": (
+                f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            ),
+            "Referrer-Policy": "same-origin",
         },
     )
+
+
+@post(SHOP_PATH, guards=[only_in_a_demo], status_code=303, request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
+async def pay_in_shop(request: Request[Any, Any, Any], state: State) -> Redirect:
+    """Take points for a good, and show the shop again."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    good = await actions.pay(state, headers, await request.body())
+    return _redirect(f"{SHOP_PATH}?{urlencode({'paid': good.name})}")
 
 
 @get("/demo/link", guards=[only_in_a_demo], include_in_schema=False)
 async def open_link(state: State) -> Redirect:
     """Lead on to a link of a message that was sent just now."""
-    demo, messaging = await _messaging_system(state)
-    now = await state.clocks.now(messaging.brand)
-    item = {
-        "campaign": demo.campaign,
-        "message_id": f"again-{datetime.now(UTC):%Y%m%d-%H%M%S}",
-        "customer": {"id": demo_file.CUSTOMER},
-        "action": "click",
-        "channel": "email",
-        "destination": demo.base_url + demo_file.SHOP_PATH,
-    }
-    raw = msgspec.json.encode(item)
-    batch = LinkBatch([raw], _link_decoder, len(raw))
-    (minted,) = await actions.mint(state, messaging, batch, now=now)
-    return _redirect(minted)
+    return _redirect(await actions.fresh_link(state))
 
 
 @get("/demo/wallet", guards=[only_in_a_demo], include_in_schema=False)
 async def open_wallet(state: State) -> Redirect:
     """Lead on to the customer's wallet."""
-    _, messaging = await _messaging_system(state)
-    now = await state.clocks.now(messaging.brand)
-    wanted = PageLinkRequest(customer=CustomerRef(id=demo_file.CUSTOMER), kind="wallet")
-    (minted,) = await own_pages.mint(state, messaging, [wanted], now=now)
-    return _redirect(minted)
+    return _redirect(await actions.wallet(state))
 
 
-async def _messaging_system(state: State) -> tuple[demo_file.Demo, Principal]:
-    """The demo, and its messaging system as the API knows it by its key."""
-    demo = demo_file.read(demo_file.path_of(state.settings))
-    principal: Principal | None = None if demo is None else await state.principals.by_hash(hash_key(demo.keys["messaging"]))
-    if demo is None or principal is None:
-        raise not_found("demo")
-    return demo, principal
+def _redirect(url: str) -> Redirect:
+    return Redirect(url, status_code=303, headers={"Cache-Control": "no-store"})
 
 
-def _redirect(minted: actions.MintedLink | own_pages.MintedPage | Problem) -> Redirect:
-    if isinstance(minted, Problem):
-        raise minted
-    return Redirect(minted.url, status_code=303, headers={"Cache-Control": "no-store"})
-
-
-route_handlers: list[Any] = [show_shop, open_link, open_wallet]
+route_handlers: list[Any] = [show_shop, pay_in_shop, open_link, open_wallet]

@@ -48,4 +48,12 @@ async def test_the_demo_leads_from_a_link_to_the_wallet_and_the_shop(demo: Demo,
     await page.goto(demo.base_url)
     await follow(page, "text=The shop")
     assert f"{GOODS[0].price} or {GOODS[0].points} Beans" in await page.inner_text("main")
+    assert await page.inner_text(".has") == "125 Beans"
     await seen(page, "demo-shop")
+    await follow(page, "button >> nth=0")
+    assert await page.inner_text("h1") == "Enjoy your Espresso"
+    assert await page.inner_text(".has") == "103 Beans"
+    assert "12 Beans to go" in await page.inner_text("main")
+    await seen(page, "demo-shop-paid")
+    await follow(page, ".has")
+    assert "103" in await page.inner_text(".points")

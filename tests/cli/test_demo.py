@@ -111,7 +111,7 @@ async def test_what_the_reference_fills_in_is_taken(demo: Demo, owner: asyncpg.C
     async with httpx.AsyncClient(base_url=demo.base_url) as client:
         explorer = Explorer(demo, client)
         await explorer.start()
-        answers = await _those_that_need_an_earlier_answer(explorer)
+        answers = await _those_that_need_an_earlier_answer(explorer, demo.reward_link)
         for _, _, operation in operations():
             name = operation["operationId"]
             if name not in answers and name not in NOT_AS_IT_STANDS:
@@ -120,7 +120,7 @@ async def test_what_the_reference_fills_in_is_taken(demo: Demo, owner: asyncpg.C
     assert refused == {}
 
 
-async def _those_that_need_an_earlier_answer(explorer: Explorer) -> dict[str, httpx.Response]:
+async def _those_that_need_an_earlier_answer(explorer: Explorer, link: str) -> dict[str, httpx.Response]:
     answers: dict[str, httpx.Response] = {}
 
     async def send(name: str, **instead: Any) -> Any:
@@ -148,6 +148,7 @@ async def _those_that_need_an_earlier_answer(explorer: Explorer) -> dict[str, ht
     code = (await send("get_codes")).text.splitlines()[1].split(",")[1]
     await send("claim_code", body={"code": code})
     await send("mint_links")
+    await send("check_links", body={"links": [link]})
     await send("restore_links", path={"revocation": (await send("revoke_links")).json()["id"]})
 
     await send("revoke_key", path={"key_id": (await send("create_key")).json()["id"]})
@@ -195,6 +196,25 @@ async def test_a_shop_takes_points_of_a_customer_it_knows_by_email_alone(demo: D
         path = f"/v1/redemptions/{held['redemption_id']}/capture"
         paid = await call("storefront", "POST", path, {}, **{"Idempotency-Key": "o-1-capture"})
         assert (paid["status"], paid["captured_value"], paid["balance"]) == ("captured", 220, 78)
+
+
+async def test_an_order_of_the_demos_shop_is_paid_once_and_from_its_own_page_alone(demo: Demo) -> None:
+    async with httpx.AsyncClient(base_url=demo.base_url) as visitor:
+
+        async def balance() -> int:
+            answer = await visitor.get("/v1/customers/customer-1/balance", headers=demo.bearer("storefront"))
+            return answer.json()["balance"]
+
+        order = {"good": "Espresso", "order": "demo-1"}
+        for wrong in ({}, {"good": "Espresso"}, {"good": "Yacht", "order": "demo-1"}, {"good": "Espresso", "order": ""}):
+            assert (await visitor.post("/demo/shop", data=wrong)).status_code == 404
+        elsewhere = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+        assert (await visitor.post("/demo/shop", data=order, headers=elsewhere)).status_code == 404
+        assert await balance() == 100
+        for _ in range(2):
+            assert (await visitor.post("/demo/shop", data=order)).status_code == 303
+        assert await balance() == 78
+        assert (await visitor.post("/demo/shop", data={"good": "Slow carafe", "order": "demo-2"})).status_code == 402
 
 
 async def test_the_demos_brand_has_a_point_value_goals_and_a_home(demo: Demo) -> None:

@@ -1,0 +1,103 @@
+"""What the demo's visitor does without a message, an app or a till: by the demo's own keys, as its systems would."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
+
+import msgspec
+from litestar.datastructures import State
+
+from service.auth.api_keys import hash_key
+from service.auth.principal import Principal
+from service.customers import reading
+from service.customers.schemas import CustomerRef
+from service.database import is_away
+from service.demo_shop import demo_file
+from service.demo_shop.goods import GOODS, Good
+from service.links import actions as links
+from service.links import own_pages
+from service.links.evidence import is_pressed_on_our_page
+from service.links.own_pages import Headers
+from service.links.schemas import LinkBatch, LinkRequest, PageLinkRequest
+from service.problems import Problem, not_found
+from service.redemptions import actions as redemptions
+from service.redemptions.schemas import RedemptionRequest
+
+_link_decoder = msgspec.json.Decoder(LinkRequest)
+
+
+class Till(msgspec.Struct, frozen=True):
+    """What the shop knows of its visitor: what they have, or ``None`` where there is no demo; and the order it would make."""
+
+    balance: int | None
+    order_ref: str
+
+
+async def fresh_link(state: State) -> str:
+    """The URL of a link of a message that was sent just now."""
+    demo, messaging = await _system(state, "messaging")
+    item = {
+        "campaign": demo.campaign,
+        "message_id": f"again-{datetime.now(UTC):%Y%m%d-%H%M%S}",
+        "customer": {"id": demo_file.CUSTOMER},
+        "action": "click",
+        "channel": "email",
+        "destination": demo.base_url + demo_file.SHOP_PATH,
+    }
+    raw = msgspec.json.encode(item)
+    batch = LinkBatch([raw], _link_decoder, len(raw))
+    (minted,) = await links.mint(state, messaging, batch, now=await state.clocks.now(messaging.brand))
+    return _url_of(minted)
+
+
+async def wallet(state: State) -> str:
+    """The URL of the customer's wallet."""
+    _, messaging = await _system(state, "messaging")
+    wanted = PageLinkRequest(customer=CustomerRef(id=demo_file.CUSTOMER), kind="wallet")
+    (minted,) = await own_pages.mint(state, messaging, [wanted], now=await state.clocks.now(messaging.brand))
+    return _url_of(minted)
+
+
+async def till(state: State) -> Till:
+    """The shop, as it stands before the visitor has chosen."""
+    try:
+        _, storefront = await _system(state, "storefront")
+        has = await reading.balance(state, storefront.brand, demo_file.CUSTOMER)
+    except Exception as error:
+        # Links lead here while the database is away, too.
+        if not isinstance(error, Problem) and not is_away(error):
+            raise
+        return Till(None, "")
+    return Till(has.balance, f"demo-{secrets.token_hex(6)}")
+
+
+async def pay(state: State, headers: Headers, form: bytes) -> Good:
+    """Take points for a good at once. The same form again is the same order, which is paid once."""
+    said = parse_qs(form.decode(errors="replace"))
+    good = next((good for good in GOODS if [good.name] == said.get("good")), None)
+    (order_ref,) = said.get("order", [""])
+    if good is None or not order_ref or not is_pressed_on_our_page(headers):
+        raise not_found("good")
+    _, storefront = await _system(state, "storefront")
+    wanted = RedemptionRequest(
+        customer=CustomerRef(id=demo_file.CUSTOMER), points=good.points, order_ref=order_ref[:64], capture=True
+    )
+    await redemptions.authorize(state, storefront.brand, wanted, order_ref[:64])
+    return good
+
+
+async def _system(state: State, name: str) -> tuple[demo_file.Demo, Principal]:
+    """The demo, and one of its systems as the API knows it by its key."""
+    demo = demo_file.read(demo_file.path_of(state.settings))
+    principal: Principal | None = None if demo is None else await state.principals.by_hash(hash_key(demo.keys[name]))
+    if demo is None or principal is None:
+        raise not_found("demo")
+    return demo, principal
+
+
+def _url_of(minted: links.MintedLink | own_pages.MintedPage | Problem) -> str:
+    if isinstance(minted, Problem):
+        raise minted
+    return minted.url
