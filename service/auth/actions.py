@@ -125,6 +125,20 @@ async def revoke_key(
 
     Within a second no process accepts the key.
     """
+    meant = await find_key(connection, brand_code, prefix_or_id)
+    await connection.execute(_TAKE_BACK, meant.brand_id, meant.record.api_key_id, sorted(also), None)
+    return (await find_key(connection, brand_code, meant.record.api_key_id)).record
+
+
+class MeantKey(msgspec.Struct, frozen=True):
+    """A key that the operator named, and whose it is."""
+
+    brand_id: int
+    record: KeyRecord
+
+
+async def find_key(connection: asyncpg.Connection[Any], brand_code: str, prefix_or_id: str | int) -> MeantKey:
+    """Return the key with this number, or whose text begins so. Raises `BrandUnknown` or `KeyUnknown`."""
     named = str(prefix_or_id)
     keys = await list_keys(connection, brand_code)
     # Of a whole key, too, only the beginning is known here.
@@ -132,9 +146,7 @@ async def revoke_key(
     if len(meant) != 1:
         which = "no key" if not meant else f"{len(meant)} keys"
         raise KeyUnknown(f"The brand {brand_code!r} has {which} of this number or prefix; see `rewards key list`.")
-    found = await _brand(connection, brand_code)
-    await connection.execute(_TAKE_BACK, found["brand_id"], meant[0].api_key_id, sorted(also), None)
-    return next(key for key in await list_keys(connection, brand_code) if key.api_key_id == meant[0].api_key_id)
+    return MeantKey((await _brand(connection, brand_code))["brand_id"], meant[0])
 
 
 async def issue_key(

@@ -14,8 +14,11 @@ from service import database
 from service.auth import actions
 from service.auth.scopes import Scope
 from service.cli.database_settings import load_with_database
+from service.links.made_by_keys import MadeResponse, made_by
 
 Result = TypeVar("Result")
+
+LISTED_MAX = 100_000
 
 
 @click.group()
@@ -74,6 +77,22 @@ def list_(brand: str) -> None:
             state = f"until {record.expires_at:%Y-%m-%d}"
         scopes = " ".join(record.scopes)
         click.echo(f"{record.api_key_id:>5}  {record.prefix}...  {state:18}  {record.max_evidence}  {record.name}: {scopes}")
+
+
+@key.command()
+@click.argument("brand")
+@click.argument("number_or_prefix")
+def made(brand: str, number_or_prefix: str) -> None:
+    """List what the key of BRAND with this number, or beginning so, made: all that is revoked with it."""
+
+    async def find(owner: asyncpg.Connection[Any]) -> list[MadeResponse]:
+        meant = await actions.find_key(owner, brand, number_or_prefix)
+        items, _ = await made_by(owner, meant.brand_id, meant.record.api_key_id, after=None, limit=LISTED_MAX)
+        return items
+
+    for each in _as_owner(find):
+        state = f"revoked {each.revoked_at:%Y-%m-%d}" if each.revoked_at else "valid"
+        click.echo(f"{each.kind:11}  {each.id:16}  {state:18}  {each.name} (made by {each.made_by})")
 
 
 @key.command()

@@ -42,7 +42,7 @@ class MadeResponse(msgspec.Struct, frozen=True):
 
 
 async def made_by(
-    pool: asyncpg.Pool[Any], brand_id: int, api_key_id: int, *, after: Position | None, limit: int
+    pool: asyncpg.Pool[Any] | asyncpg.Connection[Any], brand_id: int, api_key_id: int, *, after: Position | None, limit: int
 ) -> tuple[list[MadeResponse], str | None]:
     """A page of what a key made: keys first, then minting keys, batches, links; and where the next page begins."""
     if not await pool.fetchval(_IS_THERE, brand_id, api_key_id):

@@ -23,6 +23,7 @@ ON_A_DATABASE: Mapping[str, tuple[str, ...]] = {
     "brand set-issue-limit": ("brand", "set-issue-limit", "b", "5"),
     "key create": ("key", "create", "b", "--name", "k", "--scope", "keys:write"),
     "key list": ("key", "list", "b"),
+    "key made": ("key", "made", "b", "1"),
     "key revoke": ("key", "revoke", "b", "key_1"),
     "import balances": ("import", "balances", "balances.csv", "--brand", "b", "--rows", "1", "--points", "5"),
     "export": ("export", "--brand", "b", "--out", "books"),

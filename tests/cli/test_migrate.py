@@ -62,7 +62,11 @@ def test_an_operator_goes_from_an_empty_database_to_a_key(empty: Database, tmp_p
     listed = running.run(environ, "key", "list", "acme").stdout
     assert key[:16] in listed
     assert key not in listed
-    assert "Revoked key 1 (shop)" in running.run(environ, "key", "revoke", "acme", key[:16]).stdout
+    assert running.run(environ, "key", "made", "acme", "1").stdout == ""
+    kept = running.run(environ, "key", "revoke", "acme", key[:16], "--also", "nothing")
+    assert kept.stdout == "Revoked key 1 (shop).\n"
+    taken = running.run(environ, "key", "revoke", "acme", key[:16])
+    assert taken.stdout == "Revoked key 1 (shop), and its keys, links, minting keys.\n"
     assert "revoked" in running.run(environ, "key", "list", "acme").stdout
 
     both = running.run(environ, "key", "create", "acme", "--name", "x", "--scope", "funds:write", "--scope", "grants:write")
