@@ -30,7 +30,7 @@ from service.json_text import (
     spans_of_array,
     with_texts_mended,
 )
-from service.limits import JSON_BATCH_VALUES_MAX, SINGLE_BYTES_MAX
+from service.limits import JSON_BATCH_VALUES_MAX, NAME_BYTES_MAX, SINGLE_BYTES_MAX
 from service.packed import unpack
 from service.pieces import in_pieces
 from service.plain_words import NO_CONTROL_CHARACTERS
@@ -50,10 +50,10 @@ Identifier = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
-        max_length=256,
+        max_length=NAME_BYTES_MAX,
         pattern=NO_CONTROL_CHARACTERS,
         description="At most 256 bytes of UTF-8, without control characters.",
-        extra={"bytes_max": 256},
+        extra={"bytes_max": NAME_BYTES_MAX},
     ),
 ]
 """Somebody else's id or reference, kept as it is."""

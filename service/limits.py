@@ -38,6 +38,12 @@ JSON_VALUES_MAX = 100_000
 """So many values in a body, or in one item of a batch."""
 JSON_BATCH_VALUES_MAX = 1_000_000
 """So many values in a batch as a whole."""
+GZIP_MEMBERS_MAX = 1_000
+"""So many members in one packed body; each costs something, also when it is empty."""
+PARAMETERS_MAX = 100
+"""So many parameters in one query, or fields in one form."""
+NAME_BYTES_MAX = 256
+"""So many bytes in what a brand calls something, in a path and in a body."""
 
 
 class Kind(enum.Enum):

@@ -13,9 +13,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-NAME_BYTES_MAX = 256
-PARAMETERS_MAX = 100
-"""So many parameters in one query."""
+from service.limits import NAME_BYTES_MAX, PARAMETERS_MAX
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NOT_ESCAPED = re.compile(rb"%(?![0-9A-Fa-f]{2})")

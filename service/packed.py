@@ -5,10 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+from service.limits import GZIP_MEMBERS_MAX
 from service.problems import Problem
 
-GZIP_MEMBERS_MAX = 1_000
-"""So many members in one body; each costs something, also when it is empty."""
 _AT_ONCE = 64 * 1024
 
 

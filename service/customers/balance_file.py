@@ -17,7 +17,8 @@ from datetime import date
 
 import msgspec
 
-from ledger import POINTS_MAX, TEXT_BYTES_MAX, AccountClass
+from ledger import POINTS_MAX, AccountClass
+from service.names import refusal_of
 
 COLUMNS = ("id", "points", "expires_on", "class")
 _WRONG_MAX = 10
@@ -76,8 +77,8 @@ def _read_line(header: list[str], fields: list[str], today: date) -> BroughtBala
         return f"has {len(fields)} fields, not {len(header)}"
     values = dict(zip(header, fields, strict=True))
     name, points, day, class_name = (values.get(column, "") for column in COLUMNS)
-    if not 1 <= len(name.encode()) <= TEXT_BYTES_MAX or any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in name):
-        return f"id must be 1 to {TEXT_BYTES_MAX} bytes without control characters"
+    if (wrong := refusal_of(name)) is not None:
+        return f"id {wrong}"
     if not _POINTS.fullmatch(points) or int(points) > POINTS_MAX:
         return f"points must be a whole number from 1 to {POINTS_MAX}"
     try:

@@ -37,7 +37,7 @@ from service.customers.rows import Known
 from service.customers.schemas import CustomerRef
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
-from service.limits import FORM_BYTES_MAX
+from service.limits import FORM_BYTES_MAX, PARAMETERS_MAX
 from service.links import claim_receipts, finding, visits
 from service.links.claim_receipts import ClaimReceipt
 from service.links.code_batches import find_code, issued_code
@@ -64,9 +64,6 @@ _GIVE_BACK = """
 UPDATE rewards.batch_code SET customer = NULL, claimed_at = NULL
 WHERE batch_code.code_hash = $1 AND batch_code.customer = $2
 """
-
-
-_FORM_FIELDS_MAX = 100
 
 
 class _Act(msgspec.Struct, frozen=True):
@@ -204,7 +201,7 @@ async def _form(receive: Receive) -> dict[str, str]:
 def _fields_of(body: bytes) -> dict[str, str]:
     """What a form says; nothing where it cannot be read, because a letter that is lost makes another address."""
     try:
-        return dict(parse_qsl(body.decode("ascii"), max_num_fields=_FORM_FIELDS_MAX, errors="strict"))
+        return dict(parse_qsl(body.decode("ascii"), max_num_fields=PARAMETERS_MAX, errors="strict"))
     except ValueError:
         return {}
 

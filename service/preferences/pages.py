@@ -6,10 +6,9 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from service.brands.brand import Brand
+from service.limits import PARAMETERS_MAX
 from service.pages.rendering import Answer, environment, render, words_for
 from service.preferences.schemas import FREQUENCIES, ChannelRequest, Frequency, PreferencesRequest, PreferencesResponse
-
-_FIELDS_MAX = 100
 
 _templates = environment(Path(__file__).parent / "templates")
 
@@ -41,7 +40,7 @@ def read_form(body: bytes, preferences: PreferencesResponse) -> PreferencesReque
     A box that was ticked for her and that she left so is no consent: only what she changes is taken down.
     """
     try:
-        fields = parse_qs(body.decode(), max_num_fields=_FIELDS_MAX, errors="strict")
+        fields = parse_qs(body.decode(), max_num_fields=PARAMETERS_MAX, errors="strict")
     except ValueError:
         return None
     ticked, shown = set(fields.get("channel", ())), set(fields.get("shown", ()))

@@ -31,6 +31,7 @@ from service.bodies import (
 from service.json_text import is_told_once
 from service.limits import (
     BATCH_BYTES_MAX,
+    GZIP_MEMBERS_MAX,
     JSON_BATCH_VALUES_MAX,
     JSON_DEPTH_MAX,
     JSON_KEY_CHARACTERS_MAX,
@@ -38,7 +39,7 @@ from service.limits import (
     JSON_VALUES_MAX,
     SINGLE_BYTES_MAX,
 )
-from service.packed import GZIP_MEMBERS_MAX, unpack
+from service.packed import unpack
 from service.problems import Problem
 from tests.steps import steps
 

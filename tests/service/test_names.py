@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.names import NAME_BYTES_MAX, PARAMETERS_MAX, NotAName, pairs_of, refusal_of, segments_of
+from service.limits import NAME_BYTES_MAX, PARAMETERS_MAX
+from service.names import NotAName, pairs_of, refusal_of, segments_of
 from tests.steps import steps
 
 
