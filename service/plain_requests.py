@@ -12,6 +12,7 @@ from typing import Any
 
 from litestar.types import Receive, Send
 
+from service.limits import SINGLE_BYTES_MAX
 from service.problems import Problem
 
 _JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
@@ -54,17 +55,23 @@ def authorization_without_body(scope: Any) -> list[str] | None:
     return None if scope.get("root_path") else sent
 
 
-async def read_body(receive: Receive) -> bytes:
-    """What a request has for a body."""
+async def read_body(receive: Receive, *, bytes_max: int = SINGLE_BYTES_MAX) -> bytes:
+    """What a request has for a body. Raises a ``Problem`` if it is too long, or if not all of it has come."""
     message: Any = await receive()
-    body: bytes = message.get("body", b"")
+    body: bytes | bytearray = message.get("body", b"")
     while message.get("more_body"):
+        # It may come in crumbs: none is copied twice.
+        body = bytearray(body) if isinstance(body, bytes) else body
         message = await receive()
         body += message.get("body", b"")
+        if len(body) > bytes_max:
+            break
+    if len(body) > bytes_max:
+        raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
     if message["type"] == "http.disconnect":
         # Nobody reads this answer.
         raise Problem("malformed_body", "The body was cut short.")
-    return body
+    return bytes(body)
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:

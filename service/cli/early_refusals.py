@@ -47,6 +47,7 @@ PIPELINED_MAX = 100
 _READ_AT_ONCE = 256 * 1024
 """The event loop reads so much at a time. Where in it a head begins is not known, so it is allowed beside what is counted."""
 _HEALTH = HEALTH.encode()
+_CHUNKED = -1
 
 _HEADERS_TOO_LARGE = Problem("headers_too_large", CODES["headers_too_large"].meaning)
 _URL_TOO_LONG = Problem("url_too_long", CODES["url_too_long"].meaning)
@@ -246,7 +247,8 @@ class EarlyRefusals(OneWriteProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of a body for the application, or read past it."""
-        self._body_arrived += len(body)
+        size = len(body)
+        self._body_arrived += size
         cycle = self.cycle
         if self._body_arrived > self._body_bytes_max:
             # Only of a chunked body, whose head did not say so.
@@ -254,7 +256,7 @@ class EarlyRefusals(OneWriteProtocol):
             raise _Over
         if cycle.response_complete:
             return
-        if (problem := self._held.receive(len(body))) is not None:
+        if (problem := self._held.receive(size)) is not None:
             self._give_up(problem)
             raise _Over
         cycle.body += body
@@ -288,27 +290,24 @@ class EarlyRefusals(OneWriteProtocol):
 
     def _wrong_with_head(self) -> Problem | None:
         length = 0
-        is_chunked = False
         for name, value in self.headers:
             if name == b"content-length":
                 length = int(value)
             elif name == b"transfer-encoding":
-                is_chunked = True
+                length = _CHUNKED
         if self._arrived > URL_BYTES_MAX and (problem := self._too_large_head()) is not None:
             return problem
         if len(self.headers) > HEADERS_MAX:
             return _HEADERS_TOO_LARGE
         if len(self.pipeline) >= PIPELINED_MAX:
             return OVERLOADED
-        if is_chunked:
-            self._body_bytes_max = self._kind().body_bytes_max
-        elif length > FORM_BYTES_MAX:
+        if length > FORM_BYTES_MAX or length == _CHUNKED:
             kind = self._kind()
             if length > kind.body_bytes_max:
                 return _TOO_LARGE[kind]
-            self._body_bytes_max = length
+            self._body_bytes_max = kind.body_bytes_max
         else:
-            self._body_bytes_max = length
+            self._body_bytes_max = FORM_BYTES_MAX
         return None
 
     def _too_large_head(self) -> Problem | None:

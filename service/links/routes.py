@@ -42,6 +42,7 @@ from service.links.finding import Visitor
 from service.links.pages import Answer, page_of_error
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, PageLinkBatch, PageLinkResults, ScriptAnswer
 from service.openapi import problems
+from service.plain_requests import read_body
 from service.problems import Problem, problem_of, send_problem
 
 
@@ -227,7 +228,7 @@ async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: 
         refuse_parameters(scope["query_string"])
         if "origin" not in headers:
             raise Problem("unauthorized", "Send the header Authorization: Bearer rk_..., or call from a page of the shop.")
-        asked = decode_struct(await _read(receive, FORM_BYTES_MAX), ClaimConfirmation)
+        asked = decode_struct(await read_body(receive, bytes_max=FORM_BYTES_MAX), ClaimConfirmation)
         brand = await handoffs.brand_of(state, asked.claim)
         if brand is not None and handoffs.is_of_shop(headers["origin"], brand):
             readable["Access-Control-Allow-Origin"] = headers["origin"]
@@ -249,18 +250,6 @@ async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: 
         return
     body = msgspec.json.encode(ScriptAnswer(outcome=answer.outcome, reason=answer.reason, points=answer.points))
     await _send(scope, send, Answer(200, "", {"Content-Type": "application/json", **readable}, body))
-
-
-async def _read(receive: Receive, bytes_max: int) -> bytes:
-    body = b""
-    more = True
-    while more:
-        message: Any = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > bytes_max:
-            raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
-    return body
 
 
 def _has_key(scope: Any) -> bool:
