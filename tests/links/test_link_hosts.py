@@ -67,6 +67,18 @@ async def test_no_other_brand_is_shown_on_it(links: Links, owner: asyncpg.Connec
         assert (await visit(links, path, HOST)).status_code == 200
 
 
+async def test_the_address_alone_says_nothing_of_us_there(links: Links) -> None:
+    await have_link_host(links.api, f"https://{HOST}")
+    await links.path()
+    browser = {"Accept": "text/html"}
+    there = await links.api.client(None).get("/", headers=browser | {"Host": HOST})
+    assert (there.status_code, headline(there)) == (404, "We cannot find this link")
+    assert "Lumen" in there.text
+    assert "Atomic" not in there.text
+    here = await links.api.client(None).get("/", headers=browser | {"Host": "rewards.test"})
+    assert (here.status_code, headline(here)) == (200, "Atomic Rewards")
+
+
 HAVE_OF_OLD = """
     INSERT INTO rewards.link_host
         (brand_id, host, place, base_url, state, proven_by, challenge, claimed_at, verified_at, next_check_at)
