@@ -75,7 +75,8 @@ class TtlCache(Generic[K, V]):
         # A caller that goes away must not fail the others who wait for the same answer.
         value = await asyncio.shield(self._begin(key))
         if was_under_way and (value is None or self._is_too_old(key)):
-            return await self.get_now(key)
+            # Whatever is under way by now was begun after this was called.
+            return await asyncio.shield(self._begin(key))
         return value
 
     def _is_too_old(self, key: K) -> bool:

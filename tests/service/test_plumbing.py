@@ -9,6 +9,7 @@ import pytest
 
 from service import identifiers
 from service.app import Parts
+from service.campaigns.under_way import UnderWay
 from service.idempotency import parse_key, request_fingerprint
 from service.pagination import page
 from service.problems import Problem
@@ -189,6 +190,105 @@ async def test_what_is_forgotten_is_not_given_out_again() -> None:
     source.value = 2
     source.go_on.set()
     assert await source.at(0.5) == [2] * 5
+
+
+class Things:
+    """Things that are created, a cache of which there are, and look-ups that take as long as they are told."""
+
+    def __init__(self, *, keeps_none: bool = False) -> None:
+        self.there: set[str] = set()
+        self.asked = 0
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.cache: TtlCache[str, str | None] = TtlCache(self._load, ttl_s=1, keeps_none=keeps_none, clock=lambda: 0.0)
+
+    async def _load(self, key: str) -> str | None:
+        self.asked += 1
+        found = key if key in self.there else None
+        await self.go_on.wait()
+        return found
+
+
+async def test_what_is_not_there_is_not_remembered() -> None:
+    things = Things()
+    assert await things.cache.get("a") is None
+    things.there.add("a")
+    assert await things.cache.get("a") == "a"
+    assert await things.cache.get("a") == "a"
+    assert things.asked == 2
+    kept = Things(keeps_none=True)
+    assert await kept.cache.get("a") is None
+    kept.there.add("a")
+    assert await kept.cache.get("a") is None
+
+
+async def test_who_asks_after_something_was_created_is_not_told_what_was_found_before() -> None:
+    things = Things()
+    things.go_on.clear()
+    before = asyncio.create_task(things.cache.get("a"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    things.there.add("a")
+    after = [asyncio.create_task(things.cache.get("a")) for _ in range(50)]
+    await asyncio.sleep(0)
+    things.go_on.set()
+    assert await before is None
+    assert await asyncio.gather(*after) == ["a"] * 50
+    assert things.asked == 2, "however many ask, one look-up is under way at a time"
+
+
+async def test_what_is_asked_for_as_it_is_now_is_looked_up_now() -> None:
+    source = Source()
+    assert await source.at(0.0) == [1] * 5
+    source.go_on.clear()
+    assert await source.at(0.5) == [1] * 5
+    source.value = 2
+    now = [asyncio.create_task(source.cache.get_now("a")) for _ in range(5)]
+    await asyncio.sleep(0)
+    source.go_on.set()
+    assert await asyncio.gather(*now) == [2] * 5
+    assert source.asked == 3
+
+
+async def test_one_value_is_forgotten_with_what_is_being_loaded_of_it() -> None:
+    source = Source()
+    assert await source.at(0.0) == [1] * 5
+    source.go_on.clear()
+    assert await source.at(0.5) == [1] * 5
+    source.value = 2
+    source.cache.forget("a")
+    source.go_on.set()
+    assert await source.at(0.5) == [2] * 5
+    assert await source.at(0.6) == [2] * 5
+
+
+async def test_who_drains_waits_for_all_who_are_inside_and_for_nobody_who_comes_later() -> None:
+    under_way = UnderWay()
+    await under_way.drained()
+    leave = [asyncio.Event() for _ in range(3)]
+
+    async def act(n: int) -> None:
+        with under_way.now:
+            await leave[n].wait()
+
+    acting = [asyncio.create_task(act(0))]
+    await asyncio.sleep(0)
+    first = asyncio.create_task(under_way.drained())
+    await asyncio.sleep(0)
+    acting.append(asyncio.create_task(act(1)))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(under_way.drained())
+    await asyncio.sleep(0)
+    acting.append(asyncio.create_task(act(2)))
+    leave[1].set()
+    await acting[1]
+    await asyncio.sleep(0)
+    assert (first.done(), second.done()) == (False, False), "the second waits for who was inside before the first as well"
+    leave[0].set()
+    await asyncio.gather(first, second)
+    assert not acting[2].done()
+    leave[2].set()
+    await asyncio.gather(*acting)
 
 
 async def test_a_caller_that_goes_away_does_not_fail_the_others() -> None:
