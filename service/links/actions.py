@@ -227,7 +227,8 @@ async def _rows(
             rows[index] = known
             continue
         destination_no = 0 if draft.destination is None else numbers[draft.destination]
-        rows[index] = _row(draft, known.customer, destination_no, principal, now)
+        # It is for the number that the name leads to, so that after a split it is still theirs: see decision 32.
+        rows[index] = _row(draft, known.named, destination_no, principal, now)
         if has_refused(known.refused, draft.channel, now):
             refused[index] = known
     return rows | await _not_minted(state, refused, rows) if refused else rows

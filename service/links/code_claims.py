@@ -324,14 +324,14 @@ async def _pay(state: State, brand: Brand, printed: BatchCode, known: Known, gra
     if printed.pays_each:
         return await grants.claim(state, _act(printed, known), known, brand, grade, now)
     pool: asyncpg.Pool[Any] = state.pool
-    is_new = await pool.fetchval(_TAKE, printed.code_hash, known.customer) is not None
+    is_new = await pool.fetchval(_TAKE, printed.code_hash, known.named) is not None
     if not is_new:
         taker: int = await pool.fetchval(_TAKER, printed.code_hash)
         if (await customers.by_number(state, brand, taker)).customer != known.customer:
             return None
     answer = await grants.claim(state, _act(printed, known), known, brand, grade, now)
     if is_new and answer.outcome == "ignored":
-        await pool.execute(_GIVE_BACK, printed.code_hash, known.customer)
+        await pool.execute(_GIVE_BACK, printed.code_hash, known.named)
     return answer
 
 

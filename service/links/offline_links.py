@@ -123,7 +123,7 @@ async def _numbered(state: State, principal: Principal, refs: Sequence[CustomerR
     return [
         NumberedCustomer(problem=each.document(request_id))
         if isinstance(each, Problem)
-        else NumberedCustomer(sub=str(each.customer))
+        else NumberedCustomer(sub=str(each.named))
         for each in known
     ]
 

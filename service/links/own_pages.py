@@ -103,7 +103,7 @@ def address_of(host: LinkHost, page: OwnPage, kind: PersonKind, *, now: datetime
         kind=kind,
         brand=page.brand.code,
         host=host.host_of(page.brand),
-        customer=page.known.customer,
+        customer=page.known.named,
         issued_at=issued_at,
         expires_at=issued_at + (life_s or LIFE_S[kind]),
         message_id=page.message_id,

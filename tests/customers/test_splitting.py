@@ -87,7 +87,7 @@ async def test_the_same_again_answers_the_same_and_moves_nothing(funded: Api, ot
 REFUSED: list[tuple[str, dict[str, str], int, str, str | None]] = [
     ("c-1", {"id": "c-9"}, 404, "not_found", None),
     ("c-9", {"id": "c-2"}, 404, "not_found", None),
-    ("cus_1", {"id": "c-2"}, 404, "not_found", None),
+    ("cus_999", {"id": "c-2"}, 404, "not_found", None),
     ("c-1", {"id": "c-3"}, 409, "nothing_to_split", "/customer/id"),
     ("c-1", {"id": "c-1"}, 409, "nothing_to_split", "/customer/id"),
     ("c-1", {"email": "ada@example.org"}, 409, "nothing_to_split", "/customer/email"),
@@ -437,6 +437,8 @@ STEPS = st.lists(
         st.tuples(st.just("report"), names, st.sampled_from(MESSAGES)),
         st.tuples(st.just("merge"), names, names),
         st.tuples(st.just("split"), names, names),
+        st.tuples(st.just("mint"), names, st.sampled_from(MESSAGES)),
+        st.tuples(st.just("follow"), names, st.sampled_from(MESSAGES)),
         st.tuples(st.just("spend"), names, st.just("")),
     ),
     min_size=4,
@@ -444,8 +446,19 @@ STEPS = st.lists(
 )
 
 
+async def mint(api: Api, customer: dict[str, str], message_id: str) -> str:
+    """The path of a link to the click of a message."""
+    link = {"campaign": "autumn", "message_id": message_id, "customer": customer, "action": "click", "channel": "email",
+            "destination": "https://shop.example/autumn"}  # fmt: skip
+    answer = await api.client("messaging").post("/v1/links", json={"links": [link]})
+    return answer.raise_for_status().json()["results"][0]["url"].removeprefix(BASE_URL)
+
+
 class Model:
-    """Who is one with whom, and for whom each message has been paid: for all who were one when it was."""
+    """Who is one with whom, and for whom each message has been paid: for all who were one when it was.
+
+    A link is for whom it was minted, whoever they were one with then: to follow it is to report them.
+    """
 
     def __init__(self) -> None:
         self.survivors = {name: name for name in NAMES}
@@ -461,7 +474,7 @@ class Model:
         what, first, second = step
         group = self.group(first)
         match what:
-            case "report":
+            case "report" | "follow":
                 # Who is one by now has all that any of them has been paid for, of before they met, too.
                 pays = not group & self.paid_for[second]
                 if pays:
@@ -484,6 +497,7 @@ class Model:
 async def _tell(processes: tuple[Api, Api], steps: list[tuple[str, str, str]], story: int) -> None:
     """Tell a story of three customers of its own, its steps to the two processes by turns."""
     model, spent = Model(), 0
+    links: dict[tuple[str, str], str] = {}
     for name in NAMES:
         await put(processes[0], f"{name}-{story}")
     for turn, (what, first, second) in enumerate(steps):
@@ -491,6 +505,14 @@ async def _tell(processes: tuple[Api, Api], steps: list[tuple[str, str, str]], s
         match what:
             case "report":
                 assert await paid(process, {"id": f"{first}-{story}"}, second) is told, steps[: turn + 1]
+            case "mint":
+                links[first, second] = await mint(process, {"id": f"{first}-{story}"}, second)
+            case "follow":
+                path = links.get((first, second)) or await mint(process, {"id": f"{first}-{story}"}, second)
+                before = (await balance(process, f"{first}-{story}"))["balance"]
+                await process.client(None).post(path, headers={"Sec-Fetch-Site": "same-origin"})
+                after = (await balance(process, f"{first}-{story}"))["balance"]
+                assert after - before == (5 if told else 0), steps[: turn + 1]
             case "merge":
                 answer = await merge(process, f"{first}-{story}", id=f"{second}-{story}")
                 assert answer.status_code == 200, steps[: turn + 1]
