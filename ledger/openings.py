@@ -11,26 +11,35 @@ import msgspec
 
 from ledger.types import AccountClass, Book
 
-_IMPORT = "SELECT posted, first_seq, lots, points FROM ledger.import_balances_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_IMPORT = "SELECT * FROM ledger.import_balances_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 _SET_LIMIT = "SELECT changed, before, issued FROM ledger.set_issue_limit_v1($1, $2, $3, $4)"
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """Points that a customer has from elsewhere. ``expires_on`` is their last day, ``None`` never."""
+    """Points that a customer has from elsewhere. ``expires_on`` is their last day, ``None`` never.
+
+    ``formers`` are the other numbers under which the customer may have such a lot already.
+    """
 
     customer: int
     points: int
     expires_on: date | None = None
     account_class: AccountClass = AccountClass.ENGAGEMENT
+    formers: Sequence[int] = ()
 
 
 class ImportResult(msgspec.Struct, frozen=True):
-    """``posted`` is false for a file that was imported before; the rest is about that import."""
+    """``posted`` is false for a file that was imported before; the rest is about that import.
+
+    Or nothing is posted, because the openings at the places in ``already``, from 1, are of lots that their customers have from
+    an opening before.
+    """
 
     posted: bool
-    first_seq: int
+    first_seq: int | None
     lots: int
     points: int
+    already: Sequence[int] = ()
 
 
 class IssueLimitResult(msgspec.Struct, frozen=True):
@@ -46,21 +55,25 @@ async def import_balances(
     book: Book,
     openings: Sequence[Opening],
     *,
-    file_hash: bytes,
+    hashes: Sequence[bytes],
     rows: int,
     points: int,
+    again: bool = False,
 ) -> ImportResult:
     """Open all lots in one transaction, or none, with the owner's connection.
 
-    The file of ``file_hash`` is posted once in a book. ``rows`` and ``points`` are what the operator says is in it. Raises
-    ``asyncpg.InvalidParameterValueError`` when that is not so, or a last day is past.
+    A file is known by any of ``hashes``, recorded under the first, and posted once in a book. A lot that its customer has from
+    an opening before is opened once more only if ``again`` says so. ``rows`` and ``points`` are what the operator says is in
+    the file. Raises ``asyncpg.InvalidParameterValueError`` when that is not so, or a last day is past.
     """
+    formers = [(place, former) for place, opening in enumerate(openings, 1) for former in opening.formers]
     row = await connection.fetchrow(
         _IMPORT,
         book.brand_id,
         book.book_id,
         datetime.now(UTC),
-        file_hash,
+        hashes,
+        again,
         rows,
         points,
         [opening.customer for opening in openings],
@@ -68,6 +81,8 @@ async def import_balances(
         [opening.account_class for opening in openings],
         # The driver sends the latest date as infinity.
         [opening.expires_on or date.max for opening in openings],
+        [place for place, _ in formers],
+        [former for _, former in formers],
     )
     assert row is not None
     return ImportResult(*row)

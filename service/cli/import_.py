@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import asyncpg
 import click
 
-from ledger import ImportResult, Opening, import_balances
+from ledger import AccountClass, ImportResult, Opening, import_balances
 from service import database
 from service.auth.audit_trail import record_by_operator
 from service.brands.brand import Brand
 from service.brands.errors import BrandUnknown
 from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
-from service.customers.balance_file import BalanceFileInvalid, BroughtBalance, read_balances
+from service.customers.balance_file import (
+    BalanceFileInvalid,
+    BroughtBalance,
+    content_hash,
+    read_balances,
+    refused_lines,
+)
 from service.customers.directory import CustomerDirectory
 from service.customers.identities import own_identity
+from service.customers.rows import Known
 from service.settings import Settings, load_secrets
 
 BATCH = 10_000
 STATEMENT_TIMEOUT_MS = 30 * 60 * 1000
 """All lots are opened by one statement, so that a file is in the book whole or not at all."""
+
+_HAS_SUCH_A_LOT = "the customer has a lot of this last day and class from an import already; --again opens it all the same"
 
 
 @click.group("import")
@@ -38,10 +48,13 @@ def import_group() -> None:
 @click.option("--rows", type=click.IntRange(1), required=True, help="How many lines FILE has, without its first.")
 @click.option("--points", type=click.IntRange(1), required=True, help="How many points they are in all.")
 @click.option("--dry-run", is_flag=True, help="Check FILE and stop.")
-def balances(*, file: Path, code: str, rows: int, points: int, dry_run: bool) -> None:
+@click.option("--again", is_flag=True, help="Open lots also for customers who have such a lot from an import already.")
+def balances(*, file: Path, code: str, rows: int, points: int, dry_run: bool, again: bool) -> None:
     """Open a lot for every line of FILE: CSV with the columns id, points and, if need be, expires_on and class.
 
-    All or nothing, and a file once. While it is posted nothing else is posted to the brand's book.
+    All or nothing, and a file once, whatever program has saved it. A customer who has a lot of the same last day and class from
+    an import already is told by line. While it is posted nothing else is posted to the brand's book. If it is cut short, start
+    it again: nothing is opened twice.
     """
     content = file.read_bytes()
     settings = load_with_database()
@@ -54,7 +67,9 @@ def balances(*, file: Path, code: str, rows: int, points: int, dry_run: bool) ->
             raise BalanceFileInvalid(f"The file has {len(brought)} lines with {total} points, not {rows} with {points}.")
         if dry_run:
             return None
-        return await _post(settings, brand, brought, hashlib.sha256(content).digest(), file.name)
+        # Files that were imported before this version are known by their bytes.
+        hashes = (content_hash(brought), hashlib.sha256(content).digest())
+        return await _post(settings, brand, brought, hashes, file.name, again=again)
 
     result = asyncio.run(run())
     if result is None:
@@ -76,37 +91,75 @@ async def _brand(settings: Settings, code: str) -> Brand:
     return brand
 
 
-async def _post(settings: Settings, brand: Brand, brought: list[BroughtBalance], file_hash: bytes, name: str) -> ImportResult:
-    numbers = await _resolve(settings, brand, brought)
+async def _post(
+    settings: Settings,
+    brand: Brand,
+    brought: Sequence[BroughtBalance],
+    hashes: Sequence[bytes],
+    name: str,
+    *,
+    again: bool,
+) -> ImportResult:
+    people = await _resolve(settings, brand, brought)
     openings = [
-        Opening(number, balance.points, balance.expires_on, balance.account_class)
-        for number, balance in zip(numbers, brought, strict=True)
+        Opening(
+            known.customer,
+            balance.points,
+            balance.expires_on,
+            balance.account_class,
+            formers=tuple({*known.former, *known.past, known.named} - {known.customer}),
+        )
+        for known, balance in zip(people, brought, strict=True)
     ]
     points = sum(balance.points for balance in brought)
     owner = await database.connect(settings.owner_url, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     try:
         async with owner.transaction():
-            result = await import_balances(owner, brand.book, openings, file_hash=file_hash, rows=len(openings), points=points)
+            result = await import_balances(
+                owner, brand.book, openings, hashes=hashes, rows=len(openings), points=points, again=again
+            )
             if result.posted:
-                act = {"file": name, "sha256": file_hash.hex(), "lots": result.lots, "points": result.points}
+                act = {"file": name, "sha256": hashes[0].hex(), "lots": result.lots, "points": result.points}
                 await record_by_operator(owner, brand.brand_id, "balances.import", brand.code, after=act)
-            return result
     except asyncpg.InvalidParameterValueError as error:
         raise BalanceFileInvalid(f"The book refuses the file: {error}.") from error
     finally:
         await owner.close()
+    if result.already:
+        raise refused_lines([brought[place - 1].line for place in result.already], _HAS_SUCH_A_LOT)
+    return result
 
 
-async def _resolve(settings: Settings, brand: Brand, brought: list[BroughtBalance]) -> list[int]:
-    """Everybody's number, before anything is posted; who is new to us gets one."""
+async def _resolve(settings: Settings, brand: Brand, brought: Sequence[BroughtBalance]) -> list[Known]:
+    """Who everybody is, before anything is posted; who is new to us gets a number."""
     keys = load_secrets(settings.secrets_path).identity_keys
     pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=1)
     try:
         directory = CustomerDirectory(pool, keys)
-        numbers: list[int] = []
+        numbers = {balance.number for balance in brought} - {None}
+        numbered = await directory.find_numbers(brand, [number for number in numbers if number is not None])
+        unknown = [balance.line for balance in brought if balance.number is not None and balance.number not in numbered]
+        if unknown:
+            raise refused_lines(unknown, "is not the number of any customer of the brand")
+        people: list[Known] = []
         for start in range(0, len(brought), BATCH):
-            people = [[own_identity(keys, brand.brand_id, balance.id)] for balance in brought[start : start + BATCH]]
-            numbers += [known.customer for known in await directory.resolve(brand, people, may_attach=True)]
-        return numbers
+            part = brought[start : start + BATCH]
+            own = [[own_identity(keys, brand.brand_id, balance.id)] for balance in part if balance.number is None]
+            resolved = iter(await directory.resolve(brand, own, may_attach=True) if own else [])
+            people += [next(resolved) if balance.number is None else numbered[balance.number] for balance in part]
     finally:
         await pool.close()
+    _check_named_once(brought, people)
+    return people
+
+
+def _check_named_once(brought: Sequence[BroughtBalance], people: Sequence[Known]) -> None:
+    """Raise for lines that open one lot twice, one by the brand's id and one by our number."""
+    lines: dict[tuple[int, date | None, AccountClass], int] = {}
+    twice: list[int] = []
+    for balance, known in zip(brought, people, strict=True):
+        first = lines.setdefault((known.named, balance.expires_on, balance.account_class), balance.line)
+        if first != balance.line:
+            twice.append(balance.line)
+    if twice:
+        raise refused_lines(twice, "the same customer, last day and class as a line before, by another name")

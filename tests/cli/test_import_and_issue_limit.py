@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -105,10 +108,137 @@ async def test_another_file_adds_to_lots_that_are_there(run: Run, file: Path, ow
     await make_brand(owner)
     await run(*IMPORT, file)
     file.write_text("id,points\nc-1,3\n")
-    done = await run("import", "balances", "--brand", "lumen", "--rows", 1, "--points", 3, file)
+    done = await run("import", "balances", "--brand", "lumen", "--rows", 1, "--points", 3, "--again", file)
     assert done.exit_code == 0, done.output
     assert await owner.fetchval("SELECT max(points) FROM ledger.customer_state") == 123
     assert await owner.fetchval("SELECT count(*) FROM ledger.account WHERE kind = 1") == 3
+
+
+SAVED_AGAIN = {
+    "the same bytes": FILE.encode(),
+    "CRLF": FILE.replace("\n", "\r\n").encode(),
+    "a byte order mark": b"\xef\xbb\xbf" + FILE.encode(),
+    "quoted": b'"id","points","expires_on","class"\n"c-1","100","",""\n'
+    b'"c-1","20","2090-12-31","purchase"\n"c,2","7","2091-01-31",""\n',
+    "columns in another order": b'class,points,id,expires_on\n,100,c-1,\npurchase,20,c-1,2090-12-31\n,7,"c,2",2091-01-31\n',
+    "rows in another order": b'id,points,expires_on,class\n"c,2",7,2091-01-31,\nc-1,20,2090-12-31,purchase\nc-1,100,,\n',
+    "the class that is meant": FILE.replace("c-1,100,,", "c-1,100,,engagement").encode(),
+    "blanks and empty lines": b"id , points,expires_on,class\n c-1 ,100,,\t\nc-1,20,2090-12-31 ,Purchase\n"
+    b'"c,2",7,2091-01-31,\n\n,,,\n  \n',
+    "no newline at the end": FILE.rstrip("\n").encode(),
+}
+
+
+@pytest.mark.parametrize("content", SAVED_AGAIN.values(), ids=SAVED_AGAIN.keys())
+async def test_a_file_is_known_by_what_it_says(run: Run, file: Path, owner: asyncpg.Connection[Any], content: bytes) -> None:
+    await make_brand(owner)
+    await run(*IMPORT, file)
+    file.write_bytes(content)
+    for more in ((), ("--again",)):
+        done = await run(*IMPORT, *more, file)
+        assert (done.exit_code, "imported before" in done.output) == (0, True), done.output
+    assert await owner.fetchval("SELECT sum(amount) FROM ledger.transfer") == 127
+
+
+async def test_a_file_that_was_imported_by_the_version_before_is_known_by_its_bytes(
+    run: Run, file: Path, owner: asyncpg.Connection[Any]
+) -> None:
+    await make_brand(owner)
+    await run(*IMPORT, file)
+    await owner.execute("UPDATE ledger.balance_import SET file_hash = $1", hashlib.sha256(FILE.encode()).digest())
+    done = await run(*IMPORT, "--again", file)
+    assert (done.exit_code, "imported before" in done.output) == (0, True), done.output
+    # Saved again, it is another file; but everybody has their lots.
+    file.write_bytes(FILE.replace("\n", "\r\n").encode())
+    done = await run(*IMPORT, file)
+    assert isinstance(done.exception, BalanceFileInvalid)
+    assert [line.partition(":")[0] for line in str(done.exception).splitlines()] == ["line 2", "line 3", "line 4"]
+    assert await owner.fetchval("SELECT sum(amount) FROM ledger.transfer") == 127
+
+
+async def test_a_lot_that_is_there_from_an_import_is_told_by_line_and_opened_only_if_told_so(
+    run: Run, file: Path, owner: asyncpg.Connection[Any]
+) -> None:
+    brand = await make_brand(owner)
+    await run(*IMPORT, file)
+    file.write_text("id,points,expires_on,class\nc-9,1,,\nc-1,5,2090-12-31,purchase\nc-1,6,2090-12-31,\nc-1,7,,\n")
+    more = ("import", "balances", "--brand", "lumen", "--rows", 4, "--points", 19)
+    done = await run(*more, file)
+    assert isinstance(done.exception, BalanceFileInvalid)
+    assert [line.partition(":")[0] for line in str(done.exception).splitlines()] == ["line 3", "line 5"]
+    assert "--again" in str(done.exception)
+    assert await owner.fetchval("SELECT sum(amount) FROM ledger.transfer") == 127
+    for says in ("Opened 4 lots with 19 points", "imported before"):
+        done = await run(*more, "--again", file)
+        assert (done.exit_code, says in done.output) == (0, True), done.output
+    assert await owner.fetchval("SELECT sum(amount) FROM ledger.transfer") == 146
+    findings = await audit(owner, brand.book)
+    assert [finding.invariant for finding in findings if finding.violations] == []
+
+
+@pytest.mark.one_process("gives this process the key by which the command line knows identities")
+async def test_a_lot_of_somebody_who_was_merged_since_is_known(
+    run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    api.app.state.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
+    await run(*IMPORT, file)
+    merged = await api.client("messaging").post("/v1/customers/c-3/merge", json={"from": {"id": "c-1"}})
+    assert merged.status_code == 200, merged.text
+    file.write_text("id,points\nc-1,5\n")
+    done = await run("import", "balances", "--brand", "lumen", "--rows", 1, "--points", 5, file)
+    assert isinstance(done.exception, BalanceFileInvalid)
+    assert str(done.exception).startswith("line 2: ")
+
+
+@pytest.mark.one_process("gives this process the key by which the command line knows identities")
+async def test_our_numbers_name_customers_in_a_file(
+    run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    api.app.state.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
+    assert (await api.client("messaging").put("/v1/customers/c-1", json={"email": "ada@example.org"})).status_code == 200
+    found = await api.client("storefront").post("/v1/customers/balance", json={"customer": {"email": "ada@example.org"}})
+    number = found.json()["customer"]
+    file.write_text(f"id,points\n{number},5\n")
+    one = ("import", "balances", "--brand", "lumen", "--rows", 1, "--points", 5)
+    assert (await run(*one, file)).exit_code == 0
+    assert (await api.client("storefront").get("/v1/customers/c-1/balance")).json()["balance"] == 5
+    for content, line in (
+        ("id,points\ncus_999999,5\n", "line 2: "),
+        ("id,points\ncus_007,5\n", "line 2: "),
+        (f"id,points\nc-2,1\n{number},2\ncus_999999,2\n", "line 4: "),
+        (f"id,points,expires_on\nc-1,2,2090-01-31\n{number},3,2090-01-31\n", "line 3: "),
+    ):
+        file.write_text(content)
+        rows = len(content.splitlines()) - 1
+        done = await run("import", "balances", "--brand", "lumen", "--rows", rows, "--points", 5, file)
+        assert isinstance(done.exception, BalanceFileInvalid), done.output
+        assert str(done.exception).startswith(line)
+    assert await owner.fetchval("SELECT sum(amount) FROM ledger.transfer") == 5
+
+
+async def test_an_import_that_is_killed_while_it_posts_opens_its_lots_once(
+    run: Run, file: Path, owner: asyncpg.Connection[Any]
+) -> None:
+    brand = await make_brand(owner)
+    async with owner.transaction():
+        # It comes as far as the book's head, and waits there.
+        await owner.execute("SELECT FROM ledger.head WHERE book_id = $1 FOR UPDATE", brand.book.book_id)
+        command = (sys.executable, "-m", "service.cli.main", *(str(each) for each in (*IMPORT, file)))
+        killed = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        while not await owner.fetchval(waits):
+            assert killed.returncode is None
+            await asyncio.sleep(0.05)
+            # Within a transaction the view says what it said first.
+            await owner.execute("SELECT pg_stat_clear_snapshot()")
+        killed.kill()
+        await killed.wait()
+    for says in ("Opened 3 lots with 127 points", "imported before"):
+        done = await run(*IMPORT, file)
+        assert (done.exit_code, says in done.output) == (0, True), done.output
+    assert await owner.fetchval("SELECT sum(amount) FROM ledger.transfer") == 127
+    findings = await audit(owner, brand.book)
+    assert [finding.invariant for finding in findings if finding.violations] == []
 
 
 WRONG_FILES = [

@@ -1,7 +1,5 @@
--- Opens lots that a brand brings along from elsewhere: opening to lot, all rows of a file in one transaction, a file once.
--- Returns one row: whether it was posted now, and where, how many lots and how many points. Not for the application: an
--- operator imports. Locks the book's head until all is posted. Raises invalid_parameter_value, and posts nothing, unless
--- count and sum are what the operator says, for a last day that is past, and for a customer who was moved or erased.
+-- `import_balances_v2` as the command line of the version before calls it: a file is known by its bytes, and lots that a
+-- customer has from an opening already are opened again.
 
 CREATE OR REPLACE FUNCTION ledger.import_balances_v1(
     p_brand_id   integer,
@@ -15,78 +13,12 @@ CREATE OR REPLACE FUNCTION ledger.import_balances_v1(
     p_classes    smallint[],
     p_last_days  date[]
 ) RETURNS TABLE (posted boolean, first_seq bigint, lots integer, points bigint)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
-#variable_conflict use_column
-DECLARE
-    v_head      ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
-    v_house     CONSTANT bytea := ledger.account_owner_v1(0, 0);
-    v_debits    bytea[];
-    v_credits   bytea[];
-    v_sum       bigint;
-BEGIN
-    IF EXISTS (SELECT FROM ledger.balance_import AS known WHERE known.book_id = p_book_id AND known.file_hash = p_file_hash) THEN
-        RETURN QUERY
-            SELECT false, known.first_seq, known.lots, known.points
-            FROM ledger.balance_import AS known WHERE known.book_id = p_book_id AND known.file_hash = p_file_hash;
-        RETURN;
-    END IF;
-
-    SELECT coalesce(sum(points), 0)::bigint INTO v_sum FROM unnest(p_points) AS points;
-    IF cardinality(p_points) <> p_count OR v_sum <> p_sum OR p_count = 0 THEN
-        RAISE EXCEPTION 'there are % rows and % points, not % and %', cardinality(p_points), v_sum, p_count, p_sum
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    IF EXISTS (
-        SELECT FROM unnest(p_last_days) AS last_day
-        WHERE last_day < (v_head.posted_at AT TIME ZONE v_head.time_zone)::date
-    ) THEN
-        RAISE EXCEPTION 'a last day is past' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    IF EXISTS (
-        SELECT FROM ledger.customer_state AS state
-        WHERE state.book_id = p_book_id AND state.customer = ANY (p_customers)
-            AND (state.frozen OR state.erased OR state.moved_to IS NOT NULL)
-    ) THEN
-        RAISE EXCEPTION 'a customer was moved or erased' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-
-    SELECT
-        array_agg(ledger.account_id_v1(v_house, (10 << 4) | opened.class, 'infinity') ORDER BY opened.ix),
-        array_agg(ledger.account_id_v1(ledger.account_owner_v1(1, opened.customer), (1 << 4) | opened.class, opened.last_day)
-            ORDER BY opened.ix)
-    INTO v_debits, v_credits
-    FROM unnest(p_customers, p_classes, p_last_days) WITH ORDINALITY AS opened (customer, class, last_day, ix);
-
-    UPDATE ledger.head SET seq = head.seq + p_count, posted_at = v_head.posted_at WHERE head.book_id = p_book_id;
-
-    INSERT INTO ledger.transfer (
-        book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, verb, debit, credit
-    )
-    SELECT
-        p_book_id, v_head.seq + opened.ix, v_head.posted_at, v_head.posted_at, opened.amount, opened.customer,
-        CASE WHEN opened.ix > 1 THEN v_head.seq + 1 END, 14, opened.debit, opened.credit
-    FROM unnest(p_customers, p_points, v_debits, v_credits) WITH ORDINALITY AS opened (customer, amount, debit, credit, ix);
-
-    INSERT INTO ledger.account AS account (book_id, id, kind, expires_on, debits, credits)
-    SELECT
-        p_book_id, side.id, ledger.account_kind_v1(side.id), ledger.account_expires_on_v1(side.id),
-        sum(side.debits)::bigint, sum(side.credits)::bigint
-    FROM (
-        SELECT opened.debit AS id, opened.amount AS debits, 0 AS credits FROM unnest(v_debits, p_points) AS opened (debit, amount)
-        UNION ALL
-        SELECT opened.credit, 0, opened.amount FROM unnest(v_credits, p_points) AS opened (credit, amount)
-    ) AS side
-    GROUP BY side.id
-    ON CONFLICT (book_id, id)
-        DO UPDATE SET debits = account.debits + excluded.debits, credits = account.credits + excluded.credits;
-
-    PERFORM ledger.refresh_customer_state_v1(p_book_id, customer.number)
-    FROM (SELECT DISTINCT number FROM unnest(p_customers) AS number) AS customer;
-
-    INSERT INTO ledger.balance_import (book_id, file_hash, first_seq, lots, points, posted_at)
-    VALUES (p_book_id, p_file_hash, v_head.seq + 1, p_count, v_sum, v_head.posted_at);
-    RETURN QUERY SELECT true, v_head.seq + 1, p_count, v_sum;
-END
+    SELECT imported.posted, imported.first_seq, imported.lots, imported.points
+    FROM ledger.import_balances_v2(
+        p_brand_id, p_book_id, p_now, ARRAY[p_file_hash], true, p_count, p_sum, p_customers, p_points, p_classes, p_last_days,
+        '{}', '{}'
+    ) AS imported
 $function$;
