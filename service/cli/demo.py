@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -133,8 +134,7 @@ def _ensure_settings(admin: httpx.Client, *, shop: str) -> None:
 
 
 def _hosts_to_name(shop: str) -> set[str]:
-    host = host_of(shop)
-    return set() if is_loopback(name_and_port(host)[0]) else {host}
+    return set() if is_loopback(name_and_port(host_of(shop))[0]) else {urlsplit(shop).netloc}
 
 
 def _ensure_campaign(admin: httpx.Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from service import hosts
 from service.brands.destinations import DestinationRefused, normal_form, shown_host
 
 HOSTS = ("shop.example", "www.shop.example", "pay.shop.example:8443", "xn--bcher-kva.example")
@@ -89,6 +90,22 @@ def test_a_test_brand_may_use_its_own_machine() -> None:
     for url in ("http://shop.example/", "http://127.0.0.1.evil.example/", "http://127.0.0.1@evil.example/"):
         with pytest.raises(DestinationRefused):
             check(url, loopback_allowed=True)
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5:8080", "10.0.0.7", "169.254.10.1:80", "[fd00::5]:8080"])
+def test_a_test_brand_may_use_an_address_of_its_network_that_it_has_named(host: str) -> None:
+    url = f"http://{host}/demo/shop"
+    normal = normal_form(url, allowed_hosts=[host], loopback_allowed=True)
+    assert hosts.host_of(normal) == hosts.host_of(url)
+    for allowed_hosts, loopback_allowed in (((), True), ([host], False)):
+        with pytest.raises(DestinationRefused):
+            normal_form(url, allowed_hosts=allowed_hosts, loopback_allowed=loopback_allowed)
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "[2001:4860:4860::8888]", "shop.example", "192.168.1.5.evil.example"])
+def test_a_test_brand_uses_no_plain_http_on_what_all_may_reach(host: str) -> None:
+    with pytest.raises(DestinationRefused, match="https"):
+        normal_form(f"http://{host}/", allowed_hosts=[host], loopback_allowed=True)
 
 
 def test_a_wide_full_stop_is_a_full_stop() -> None:
