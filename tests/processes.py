@@ -75,7 +75,7 @@ def _application(settings: Settings, secrets: Secrets) -> Litestar:
     if not _stopped:
         return create_app(settings, secrets)
     app = _stopped.pop()
-    for name in list(app.state):
+    for name in set(app.state) - {"in_flight"}:  # nothing is, and the application holds on to it
         del app.state[name]
     app.state.update({"settings": settings, "secrets": secrets, "describe": describe})
     return app

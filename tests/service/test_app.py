@@ -147,7 +147,7 @@ async def test_metrics_count_requests_by_template(api: Api) -> None:
 async def test_a_healthy_process_is_live_and_ready(api: Api) -> None:
     for path in ("/health/live", "/health/ready"):
         answer = await api.client(None).get(path)
-        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok", "warnings": []})
 
 
 async def test_a_database_at_another_revision_is_not_ready(api: Api, owner: Owner) -> None:
