@@ -6,7 +6,7 @@ BIN    := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench hostile openapi lock clean
+.PHONY: help run test check format bench faults hostile openapi lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ bench: .venv/installed-dev ## measure everything against its reference, 40 minut
 
 hostile: .venv/installed-dev ## torment a service of its own; MINUTES=10 for longer than one round
 	@$(BIN)/python -m tests.hostile $(or $(MINUTES),0)
+
+faults: .venv/installed-dev ## kill and restart everything under load, and check that nothing is lost or doubled, 10 minutes; FAULTS="--operations 2000" is shorter
+	@$(BIN)/python -m tests.faults.storm $(FAULTS)
 
 openapi: .venv/installed ## write openapi/openapi.json from the code
 	@$(BIN)/python -m openapi

@@ -10,12 +10,16 @@ BEGIN
         SELECT class.oid::regclass::text FROM pg_catalog.pg_class AS class
         WHERE class.relnamespace = 'rewards'::regnamespace AND class.relkind IN ('r', 'p', 'S')
     LOOP
-        EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM PUBLIC', v_name);
+        EXECUTE pg_catalog.format(
+            'REVOKE ALL ON %s FROM PUBLIC, rewards_application, rewards_worker, rewards_reader', v_name
+        );
     END LOOP;
     FOR v_name IN
         SELECT proc.oid::regprocedure::text FROM pg_catalog.pg_proc AS proc WHERE proc.pronamespace = 'rewards'::regnamespace
     LOOP
-        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_name);
+        EXECUTE pg_catalog.format(
+            'REVOKE ALL ON FUNCTION %s FROM PUBLIC, rewards_application, rewards_worker, rewards_reader', v_name
+        );
     END LOOP;
     -- A day's partition of the touches is emptied and taken again, so nobody needs the right to make or drop a table.
     FOR v_name IN

@@ -171,6 +171,7 @@ async def test_what_was_taken_is_given_again_and_what_was_added_is_taken(databas
     await owner.execute("GRANT INSERT ON ledger.transfer TO rewards_application")
     await owner.execute("GRANT EXECUTE ON FUNCTION ledger.open_book_v1 TO PUBLIC")
     await owner.execute("GRANT SELECT ON rewards.api_key TO PUBLIC")
+    await owner.execute("GRANT INSERT ON rewards.api_key TO rewards_application")
     await owner.execute("ALTER TABLE ledger.event OWNER TO postgres")
     assert await owner.fetchval(RIGHTS_DIGEST) != await owner.fetchval(RIGHTS_GIVEN)
     assert await migrate(database.owner_url, database.application_url) is True
