@@ -162,7 +162,7 @@ async def mature_grant(
 
     Needs no Idempotency-Key: what was approved of before stays so.
     """
-    event, replayed = await approvals.mature(state, principal.brand, grant_id)
+    event, replayed = await approvals.mature(state, principal, grant_id)
     return decided(describe(event, await campaign_ids(engine, principal.brand.brand_id)), replayed=replayed)
 
 
@@ -179,7 +179,7 @@ async def reject_grant(
 
     Points of which nobody approves in time are rejected by themselves. Needs no Idempotency-Key.
     """
-    event, replayed = await approvals.reject(state, principal.brand, grant_id)
+    event, replayed = await approvals.reject(state, principal, grant_id)
     return decided(describe(event, await campaign_ids(engine, principal.brand.brand_id)), replayed=replayed)
 
 

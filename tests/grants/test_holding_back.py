@@ -59,6 +59,12 @@ async def say(api: Api, channel: str, status: str) -> None:
     (await api.client("messaging").put(f"/v1/customers/c-1/consents/{channel}", json=said)).raise_for_status()
 
 
+async def decided(api: Api) -> list[tuple[str, str, str, Any]]:
+    """Who decided what was held back, as the audit trail has it."""
+    trail = (await api.client("admin").get("/v1/audit-trail?limit=1000")).json()["items"]
+    return [(e["key_name"], e["act"], e["subject"], e["after"]) for e in trail if e["act"].startswith("grant.")]
+
+
 async def balance(api: Api) -> tuple[int, int]:
     """What can be spent, and what is pending."""
     answer = (await api.client("storefront").get("/v1/customers/c-1/balance")).raise_for_status().json()
@@ -162,6 +168,7 @@ async def test_who_refuses_in_between_is_not_paid(reviews: Api, owner: asyncpg.C
     answers = [await settle(reviews, held["grant_id"], how) for how in ("mature", "mature", "reject")]
     assert [answer.status_code for answer in answers] == [201, 409, 200]
     assert (answers[0].json()["outcome"], answers[0].json()["reason"]) == ("refused", "rejected")
+    assert await decided(reviews) == [("approver", "grant.reject", held["grant_id"], {"reason": "consent_refused"})]
     assert await balance(reviews) == (0, 0)
     # Nor later, when they want to be rewarded again: it was settled.
     await say(reviews, channel, "granted")
@@ -174,10 +181,12 @@ async def test_a_refusal_of_another_channel_or_one_that_was_taken_back_changes_n
     for channel, status in (("sms", "refused"), ("web", "refused"), ("web", "granted")):
         await say(reviews, channel, status)
     assert (await settle(reviews, held["grant_id"], "mature")).json()["outcome"] == "granted"
+    assert await decided(reviews) == [("approver", "grant.mature", held["grant_id"], None)]
     # What was paid stays paid, and a retry is answered as it was.
     await say(reviews, "web", "refused")
     again = await settle(reviews, held["grant_id"], "mature")
     assert (again.status_code, again.json()["outcome"]) == (200, "granted")
+    assert len(await decided(reviews)) == 1
 
 
 async def test_points_last_from_when_they_mature(reviews: Api) -> None:
