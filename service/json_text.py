@@ -11,6 +11,7 @@ All of it takes time and memory in proportion to the text. A pointer is made for
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 import types
@@ -65,29 +66,35 @@ def _too_deep() -> Problem:
 _encode = msgspec.json.Encoder().encode
 _COUNTED = (str, int, float, bool, type(None), datetime, date)
 _uncounted = -1
-# By type: how many quotes its encoder writes for what was not sent, or that they cannot be counted on.
+_lean = -2
+# By type: how many quotes its encoder writes for what was not sent; that it writes nothing that was not; or that they cannot be
+# counted on.
 _quotes_unsent: dict[Any, int] = {}
 
 
-def is_told_once(raw: bytes, value: Any, declared: type) -> bool:
+def is_told_once(raw: bytes, value: Any, declared: type, *, has_escapes: bool = True) -> bool:
     """Whether each key in ``raw`` was given once, going by how many quotes there are and how many ``value`` needs.
 
     ``False`` says only that this is not sure: the text must then be read whole. It is so where a key was given twice, and also
-    where null or a default was sent.
+    where null or a default was sent. ``has_escapes``: that there may be letters in ``raw`` by their numbers.
     """
     unsent = _quotes_unsent.get(declared)
     if unsent is None:
         unsent = _quotes_unsent[declared] = _count_unsent(declared)
     # An escaped quote is one more than the text shows.
-    if unsent == _uncounted or b"\\u0022" in raw:
+    if unsent == _uncounted or (has_escapes and b"\\u0022" in raw):
         return False
     encoded = _encode(value)
+    if unsent == _lean:
+        return raw.count(b'"') <= encoded.count(b'"')
     return raw.count(b'"') <= encoded.count(b'"') - 2 * encoded.count(b":null") - unsent
 
 
 def _count_unsent(declared: Any) -> int:
     if not _is_struct(declared) or not _is_counted(declared):
         return _uncounted
+    if all(struct.__struct_config__.omit_defaults and _has_only_null_defaults(struct) for struct in _structs_in(declared)):
+        return _lean
     unsent = 0
     for field in msgspec.structs.fields(declared):
         default = _default_of(field)
@@ -113,7 +120,7 @@ def _is_counted(declared: Any) -> bool:
         return _is_counted(typing.get_args(declared)[0])
     if origin in {list, dict, typing.Union, types.UnionType}:
         return all(_is_counted(member) for member in typing.get_args(declared))
-    return declared in _COUNTED
+    return declared in _COUNTED or (isinstance(declared, type) and issubclass(declared, enum.Enum))
 
 
 def _has_only_null_defaults(struct: type[msgspec.Struct]) -> bool:

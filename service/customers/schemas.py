@@ -40,7 +40,7 @@ CustomerFilter = Annotated[
 """Whose entries a list has."""
 
 
-class CustomerRef(Body, frozen=True):
+class CustomerRef(Body, frozen=True, omit_defaults=True):
     """Who it is: the brand's own id, an email address, a telephone number, a device, or several of them."""
 
     id: Identifier | None = None
@@ -88,7 +88,7 @@ class NamesRequest(Body, frozen=True):
     example: ClassVar[dict[str, Any]] = {"email": "ada@example.org"}
 
 
-class CustomerRequest(Body, frozen=True):
+class CustomerRequest(Body, frozen=True, omit_defaults=True):
     """The brand's own id of a customer, and what else she is called."""
 
     id: Identifier

@@ -49,7 +49,7 @@ DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
 MetadataName = Annotated[str, msgspec.Meta(max_length=256)]
 
 
-class GrantRequest(Body, frozen=True):
+class GrantRequest(Body, frozen=True, omit_defaults=True):
     """One thing a customer did with one message."""
 
     campaign: Identifier

@@ -251,7 +251,7 @@ class RevocationResponse(msgspec.Struct, frozen=True):
     """The id of the key that revoked it, or `operator`."""
 
 
-class ClaimConfirmation(Body, frozen=True):
+class ClaimConfirmation(Body, frozen=True, omit_defaults=True):
     """That a person arrived in the shop by a handoff link."""
 
     claim: Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]

@@ -24,7 +24,7 @@ MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000, description
 """An amount in minor units of the brand's currency: cents, pence, yen."""
 
 
-class RedemptionRequest(Body, frozen=True):
+class RedemptionRequest(Body, frozen=True, omit_defaults=True):
     """Points to set aside for a purchase: exactly one of ``points`` and ``value``.
 
     The ``id`` of the customer may also be our own number of her (``cus_``), without other names. A customer to whom the brand

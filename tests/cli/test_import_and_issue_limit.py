@@ -248,7 +248,7 @@ WRONG_FILES = [
     ("", "must name the columns"),
     ("id,points\n", "no lines"),
     ("id,points\nc-1,0\nc-2,1.5\n", "line 2: points must be a whole number"),
-    ("id,points\n,5\n", "line 2: id must be"),
+    ("id,points\n,5\n", "line 2: id must not be empty"),
     ("id,points\nc-1,5,6\n", "line 2: has 3 fields, not 2"),
     ("id,points,expires_on\nc-1,5,2020-01-31\n", "line 2: expires_on is past"),
     ("id,points,expires_on\nc-1,5,31.12.2090\n", "line 2: expires_on must be a day"),
