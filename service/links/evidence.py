@@ -45,10 +45,24 @@ _EXACT_MACHINES = frozenset(
         "Edge/12.246 Mozilla/5.0",
     }
 )
-# Every browser says so, for the sake of old servers: Mozilla or Opera, its machine in brackets, and what draws the page.
+# Every browser says so, for the sake of old servers: Mozilla or Opera, its machine in brackets, and the version of what draws
+# the page. What is compatible with a browser is none, but Internet Explorer on a known system and Konqueror.
 _BROWSER = re.compile(
-    r"(?=.*\b(?:AppleWebKit|Gecko|KHTML|Trident|MSIE|Presto)\b)(?:Mozilla/[45]\.0 \(|Opera/[0-9.]+ \()", re.DOTALL
+    r"""(?:Mozilla/[45]\.0|Opera/[0-9.]+|UCWEB/[0-9.]+)\ \(
+    (?=.*(?:\b(?:AppleWebKit|Gecko|KHTML|Goanna|Servo|Trident|Presto)/[0-9]|\bUCBrowser/?[0-9]
+          |\bMSIE\ [0-9.b]+;.*\b(?:Windows\ (?:NT|CE|9|Phone)|Mac_PowerPC)))
+    (?!.*\bcompatible;\ (?!MSIE\ |Konqueror/))""",
+    re.DOTALL | re.VERBOSE,
 )
+# They draw a page as a browser does, or begin as one, and add what they are: nobody looks at what they draw. An address in its
+# name is where a robot's owner can be asked.
+_NO_BROWSER_NAMES = re.compile(
+    r"(?<!cu)bot\b|crawler|spider|headless|jsdom|happydom|htmlunit|wkhtmlto|zombie\.js|phantomjs|cypress/|puppeteer|playwright"
+    r"|selenium|webdriver|powershell|web services|webservice|ms-office|msoffice|microsoft outlook|https?://",
+    re.IGNORECASE,
+)
+# Apps and browsers of people, whose names are on the list for the sake of what their servers fetch.
+_NAMES_OF_PEOPLES_APPS = re.compile(r" (?:WhatsApp|Viber|SogouMobileBrowser)/[^ ]*")
 _GATEWAYS = ("Barracuda", "Proofpoint", "proofpoint", "Mimecast", "mimecast")
 
 
@@ -144,12 +158,14 @@ def _why_agent_is_a_machine(agent: str, picture: bool) -> Why | None:
         return None
     if _is_one_of(_GATEWAYS, agent):
         return Why.MAIL_GATEWAY
-    return Why.DECLARED_MACHINE if crawleruseragents.is_crawler(agent) else None
+    # An app that shows a page adds its name to a browser's; what fetches for it begins with the name.
+    listed = _NAMES_OF_PEOPLES_APPS.sub("", agent) if _BROWSER.match(agent) else agent
+    return Why.DECLARED_MACHINE if crawleruseragents.is_crawler(listed) else None
 
 
 @functools.lru_cache(maxsize=10_000)
 def _is_a_browser(agent: str) -> bool:
-    return _BROWSER.match(agent) is not None
+    return _BROWSER.match(agent) is not None and _NO_BROWSER_NAMES.search(agent) is None
 
 
 def _is_one_of(names: tuple[str, ...], agent: str) -> bool:

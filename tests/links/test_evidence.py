@@ -147,7 +147,27 @@ NO_BROWSERS = [
     "PostmanRuntime/7.36",
     "Outlook-iOS/2.0",
     "x" * 10_000,
+    "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.19041.3031",
+    "Mozilla/5.0 (Windows NT 10.0; Microsoft Windows 10.0.19045; en-US) PowerShell/7.3.4",
+    "Mozilla/4.0 (Windows 10 10.0) Java/1.8.0_181",
+    "Mozilla/4.0 (compatible; MSIE 6.0; MS Web Services Client Protocol 4.0.30319.42000)",
+    "Mozilla/4.0 (compatible; MSIE 8.0; Win32)",
+    "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 10.0; WOW64; Trident/7.0; .NET4.0C; .NET4.0E; ms-office; MSOffice 16)",
+    "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 10.0; Trident/7.0; Microsoft Outlook 16.0.5134; ms-office; MSOffice 16)",
+    "Mozilla/5.0 (linux) AppleWebKit/537.36 (KHTML, like Gecko) jsdom/22.1.0",
+    "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) HappyDOM/9.20.3",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/534.34 (KHTML, like Gecko) wkhtmltopdf Safari/534.34",
+    "Mozilla/5.0 (Windows NT 6.1; WOW64) AppleWebKit/537.36 HtmlUnit/2.9",
+    "Mozilla/5.0 (compatible; foo; KHTML)",
+    "Mozilla/5.0 (compatible; myfetcher/1.0; like Gecko)",
+    "Mozilla/5.0 (thing Gecko)",
+    "Mozilla/5.0 (X11; Linux) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36 (+https://fetch.example/about)",
+    "Mozilla/5.0 (X11; Linux) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36 unheardofbot",
 ]
+IN_AN_APP = (
+    "Mozilla/5.0 (Linux; Android 13; SM-S908B Build/TP1A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/114.0 "
+    "Mobile Safari/537.36"
+)
 BROWSERS = [
     PHONE,
     CHROME_ON_WINDOWS,
@@ -159,6 +179,17 @@ BROWSERS = [
     "Mozilla/5.0 (Linux; Android 14; SM-S911B Build/UP1A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/120.0 "
     "Mobile Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram",
+    f"{IN_AN_APP} WhatsApp/2.23.10.76 W",
+    f"{IN_AN_APP} Viber/20.1",
+    f"{IN_AN_APP} SogouMobileBrowser/6.1",
+    f"{IN_AN_APP} trill_290105 JsSdk/1.0 NetType/WIFI Channel/googleplay AppName/musical_ly BytedanceWebview/d8a21c6",
+    "UCWEB/2.0 (MIDP-2.0; U; Adr 9; en-US; SM-J600G) U2/1.0.0 UCBrowser/10.7.9.856 U2/1.0.0 Mobile",
+    "Mozilla/5.0 (Java; U; en-us; nokia200) UCBrowser9.5.0.449/70/352/UCWEB Mobile",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:102.0) Goanna/6.2 PaleMoon/32.2",
+    "Mozilla/5.0 (Mobile; LYF/F320B/LYF-F320B-001-01-15-130718-i;Android; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS/2.5",
+    "Mozilla/5.0 (PlayStation; PlayStation 5/6.50) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0 Safari/605.1.15",
+    "Mozilla/5.0 (compatible; MSIE 10.0; Windows Phone 8.0; Trident/6.0; IEMobile/10.0; ARM; Touch; NOKIA; Lumia 920)",
+    "Mozilla/5.0 (compatible; Konqueror/4.5; Linux) KHTML/4.5.4 (like Gecko)",
 ]
 
 
