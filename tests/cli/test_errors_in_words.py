@@ -31,6 +31,8 @@ ON_A_DATABASE: Mapping[str, tuple[str, ...]] = {
 }
 # They wait for a database that is away, and say in their log and by their health that they do.
 SERVICES = {"up", "serve", "worker"}
+# They work with the server's own tools, and have tests of their own.
+ON_A_SERVER = {"backup", "restore"}
 WITHOUT_A_DATABASE = {"secrets", "simulate"}
 WRONG_URLS = {
     "nothing listens": "postgresql://rewards@127.0.0.1:1/rewards",
@@ -40,7 +42,7 @@ WRONG_URLS = {
 
 
 def test_the_walk_knows_every_command() -> None:
-    assert {name.split()[0] for name in ON_A_DATABASE} | SERVICES | WITHOUT_A_DATABASE == set(COMMANDS)
+    assert {name.split()[0] for name in ON_A_DATABASE} | SERVICES | ON_A_SERVER | WITHOUT_A_DATABASE == set(COMMANDS)
 
 
 def assert_one_sentence(finished: Any, about: str) -> None:

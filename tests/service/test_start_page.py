@@ -26,7 +26,9 @@ async def test_a_browser_gets_a_page_that_leads_on(api: Api) -> None:
     assert {"/docs", "/docs/errors", "/openapi.json", "/health/ready", "/demo/wallet", "/demo/shop"} <= set(targets)
     for target in targets:
         if not target.startswith("/demo/"):
-            assert (await client.get(target)).status_code == 200, target
+            # A process that has much to do says that it is not ready.
+            expected = {200, 503} if target == "/health/ready" else {200}
+            assert (await client.get(target)).status_code in expected, target
     head = await client.request("HEAD", "/", headers=BROWSER)
     assert (head.status_code, head.content) == (200, b"")
 
