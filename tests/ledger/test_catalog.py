@@ -47,6 +47,7 @@ CONFIGURATION_TABLES = {
     "brand",
     "brand_point_value",
     "brand_logo",
+    "link_host",
     "code_batch",
     "minting_key",
     "api_key",
@@ -224,7 +225,12 @@ async def test_each_role_executes_what_its_work_needs_and_no_more(owner: asyncpg
 
 async def test_what_runs_with_the_owners_rights_is_what_may_be_called_to_post(owner: asyncpg.Connection[Any]) -> None:
     definers = await names(owner, "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace AND prosecdef")
-    assert definers == EXECUTED_BY["rewards_worker"] | {"open_book_v1", "import_balances_v1", "set_issue_limit_v1"}
+    assert definers == EXECUTED_BY["rewards_worker"] | {
+        "open_book_v1",
+        "import_balances_v1",
+        "import_balances_v2",
+        "set_issue_limit_v1",
+    }
 
 
 async def test_a_constraints_name_is_a_sentence(owner: asyncpg.Connection[Any]) -> None:
