@@ -48,6 +48,9 @@ EXPLAINED = {
 }
 UNREACHABLE = {
     "service.database:DatabaseAway",
+    # As the driver says it to whoever connects by it alone.
+    "builtins:ConnectionError",
+    "socket:gaierror",
     "asyncpg.exceptions:InvalidPasswordError",
     "asyncpg.exceptions:InvalidCatalogNameError",
     "asyncpg.exceptions:ClientConfigurationError",
