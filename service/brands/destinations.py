@@ -22,6 +22,7 @@ from service.hosts import HostRefused
 URL_CHARACTERS_MAX = 2_048
 CLAIM_PARAMETER = "rewards_claim"
 """What a handoff adds to the query of a destination."""
+_CLAIM_NAME = re.compile(r"\s*rewards[_.\s\[]claim(?:\[.*)?[\s\0]*", re.IGNORECASE | re.DOTALL)
 # Browsers turn a backslash into a slash and drop tabs and line ends, so a URL with one means two things.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"^`{|}\u2028\u2029\ufeff\ud800-\udfff]")
 _UNRESERVED_AND_RESERVED = "%:/?#[]@!$&'()*+,;=-._~"
@@ -40,7 +41,7 @@ def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: b
     is_ours = hosts.is_loopback(host) and loopback_allowed
     if not is_ours and _with_port(host, port) not in {normal_entry(entry) for entry in allowed_hosts}:
         raise DestinationRefused(f"leads to {_with_port(host, port)}, which is not one of the brand's destination hosts")
-    if CLAIM_PARAMETER in names_of(parts.query):
+    if any(map(brings_claim, parts.query.split("&"))):
         raise DestinationRefused(f"has a parameter {CLAIM_PARAMETER}, which a handoff adds itself")
     normal = urlunsplit(
         (
@@ -56,9 +57,14 @@ def normal_form(url: str, *, allowed_hosts: Collection[str], loopback_allowed: b
     return normal
 
 
-def names_of(query: str) -> list[str]:
-    """The names of a query's parameters, as a page's script reads them (URL Standard, application/x-www-form-urlencoded)."""
-    return [unquote_plus(part.partition("=")[0]) for part in query.split("&")]
+def brings_claim(part: str) -> bool:
+    """Whether a part of a query between two `&` sets the parameter of a claim, for whatever reads it on the way.
+
+    A page's script compares names exactly (URL Standard, application/x-www-form-urlencoded); but some servers part at `;` too,
+    take no notice of case, or read `rewards.claim` and `rewards_claim[]` as the name.
+    """
+    names = (unquote_plus(each.partition("=")[0]) for each in part.split(";"))
+    return any(_CLAIM_NAME.fullmatch(name) is not None for name in names)
 
 
 def normal_origin(url: str, *, loopback_allowed: bool) -> str:

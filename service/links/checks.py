@@ -6,6 +6,7 @@ A link that is honoured is described; of one that is not, the first thing that i
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import datetime
 
@@ -18,11 +19,14 @@ from service.campaigns.queries import campaign_of_link, campaign_version
 from service.identifiers import customer_id
 from service.links import minting_keys, offline_links, offline_tokens
 from service.links.actions import NewLink
-from service.links.codes import code_hash, normal_code
+from service.links.code_batches import find_code
+from service.links.codes import code_hash, code_in
 from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkKind, LinkRefusal, LinkRefused, trimmed
 from service.links.link_tokens import verify as verify_ours
 from service.links.offline_tokens import key_named_by, kid_of
+from service.links.person_tokens import PersonKind
+from service.links.person_tokens import verify as verify_page
 from service.links.queries import LinkRow
 from service.links.schemas import LinkCheck, LinkState, public_link_id
 from service.problems import FieldError, Problem, invalid_field, not_found
@@ -34,16 +38,39 @@ async def check(state: State, principal: Principal, text: str, *, now: datetime)
     """What became of a link: a URL, a token or a short code. ``now`` is by the brand's clock."""
     host: LinkHost = state.link_host
     brand = principal.brand
-    subject = trimmed(_ENDS_A_PATH.split(text, maxsplit=1)[0].rstrip("/").rpartition("/")[2])
+    subject = _subject_of(text)
     hosts = {host.host, host.host_of(brand)}
     try:
-        if (code := normal_code(subject)) is not None:
-            return await _minted(state, brand, await host.link_ids.get(code_hash(code)), now)
+        if (code := code_in(subject)) is not None:
+            link_id = await host.link_ids.get(code_hash(code))
+            if link_id is None:
+                await _refuse_code_of_a_batch(host, brand, code, now)
+            return await _minted(state, brand, link_id, now)
         if (key_no := key_named_by(subject)) is not None:
             return await _signed_by_the_brand(state, brand, subject, key_no, hosts, now)
         return await _minted(state, brand, _id_in(subject, host, hosts, brand), now)
     except Problem as problem:
         return problem
+
+
+def _subject_of(text: str) -> str:
+    """The token or code in an address, as whoever follows it is served: signs behind a slash after it are cut off."""
+    parts = _ENDS_A_PATH.split(text, maxsplit=1)[0].split("/")
+    return trimmed(next((part for part in reversed(parts) if any(map(str.isalnum, part))), ""))
+
+
+async def _refuse_code_of_a_batch(host: LinkHost, brand: Brand, code: str, now: datetime) -> None:
+    printed, _ = await find_code(host, code, now) or (None, None)
+    if printed is not None and printed.brand_id == brand.brand_id:
+        detail = f"is a code of the batch {printed.batch_id}, of which GET /v1/code-batches/{printed.batch_id} tells"
+        raise invalid_field("", detail)
+
+
+def _refuse_page_of_a_customer(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> None:
+    for kind in PersonKind:
+        with contextlib.suppress(LinkRefused):
+            if verify_page(token, host.keys, kind=kind, hosts=hosts, now=0).brand == brand.code:
+                raise invalid_field("/header/typ", f"is of a link to a customer's own page ({kind}), which earns nothing")
 
 
 def _id_in(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> bytes:
@@ -56,6 +83,7 @@ def _id_in(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> bytes:
             refusal = refused.refusal if refused.refusal is not LinkRefusal.FORGED else refusal
     if refusal is LinkRefusal.FOREIGN:
         raise not_found("link")
+    _refuse_page_of_a_customer(token, host, hosts, brand)
     raise invalid_field("/signature", "is not of this service, or something in the link was changed or cut off")
 
 

@@ -2,6 +2,7 @@
 
     code_of        the code of something, always the same under the same key
     normal_code    a code as it is looked up, however it was typed
+    code_in        the code in a part of an address
     scanned_code   the code in what a scanner or a person put into a field
     look_alikes    the codes that a typed one may stand for
     code_hash      what it is looked up by
@@ -33,11 +34,18 @@ HASH_BYTES = 16
 _CODE = re.compile(r"([A-Za-z0-9]{16})(?![A-Za-z0-9])")
 _SYMBOLOGY = re.compile(r"\A\][A-Za-z][0-9A-Za-z]")
 """What a scanner may put first: the kind of code it read (ISO/IEC 15424)."""
+_CODE_ALONE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{16}(?![A-Za-z0-9])")
 _NOT_OF_A_CODE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff_-]+")
+# Letters of other alphabets that look like ours: who types on such a keyboard sees no difference.
+_OF_OTHER_ALPHABETS = str.maketrans(
+    "АВЕЗКМНОРСТУХІЅЈ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "İ",
+    "ABE3KMHOPCTYXISJ" + "ABEZHIKMNOPTYX" + "I",
+)
 
 _LOOK_ALIKES = {
     "0": "O",
     "8": "B",
+    "9": "GQ",
     "1": "IL",
     "I": "IL",
     "L": "LI",
@@ -68,11 +76,41 @@ def normal_code(text: str) -> str | None:
     return match[1].upper() if match else None
 
 
+_TYPED_CHARACTERS_MAX = 64
+"""No code is typed in so many, and most that is asked for is a token."""
+
+
+def code_in(segment: str) -> str | None:
+    """The code that a part of an address is, as it was printed or as somebody typed it."""
+    code = normal_code(segment)
+    return scanned_code(segment) if code is None and len(segment) <= _TYPED_CHARACTERS_MAX else code
+
+
 def scanned_code(text: str) -> str | None:
-    """The code in what was typed or scanned: with spaces and hyphens, as the whole address of a QR code, in wide letters."""
-    plain = _SYMBOLOGY.sub("", unicodedata.normalize("NFKC", text).strip())
-    path = re.split(r"[?#]", plain, maxsplit=1)[0]
-    return normal_code(_NOT_OF_A_CODE.sub("", path.rstrip("/").rpartition("/")[2]))
+    """The code in what was typed or scanned.
+
+    With spaces and hyphens, in wide letters or those of another alphabet, as the whole address of a QR code, or among words. Of
+    several the last one counts: in an address the code stands at the end.
+    """
+    plain = _SYMBOLOGY.sub("", _in_our_letters(text).strip())
+    path = re.split(r"[?#]", plain, maxsplit=1)[0].rstrip("/")
+    last = path.rpartition("/")[2]
+    for part in (last, path, plain):
+        for spelt in (part, _NOT_OF_A_CODE.sub("", part)):
+            if found := _CODE_ALONE.findall(spelt):
+                return found[-1].upper()
+    return None
+
+
+def _in_our_letters(text: str) -> str:
+    """Capital letters and digits as a code has them."""
+    capitals = unicodedata.normalize("NFKC", text).upper().translate(_OF_OTHER_ALPHABETS)
+    return capitals if capitals.isascii() else "".join(map(_ascii_digit, capitals))
+
+
+def _ascii_digit(character: str) -> str:
+    digit = unicodedata.decimal(character, None)
+    return character if digit is None else str(digit)
 
 
 def look_alikes(code: str) -> list[str]:

@@ -25,7 +25,7 @@ from ledger import Grade
 from service.auth.principal import Principal
 from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
-from service.brands.destinations import CLAIM_PARAMETER, DestinationRefused, names_of, normal_form, normal_origin
+from service.brands.destinations import CLAIM_PARAMETER, DestinationRefused, brings_claim, normal_form, normal_origin
 from service.campaigns.queries import campaign_version
 from service.campaigns.rules import claimed_grade
 from service.customers import actions as customers
@@ -69,7 +69,7 @@ def hand_over(brand: str, link_id: bytes, destination: str, verdict: Verdict, ke
     claim = Claim(brand=brand, link_id=link_id, visited_ms=int(now.timestamp() * 1000), number=secrets.token_bytes(8))
     parts = urlsplit(destination)
     # A destination of an old link may bring the parameter along, and a script takes the first.
-    kept = [each for each in parts.query.split("&") if each and CLAIM_PARAMETER not in names_of(each)]
+    kept = [each for each in parts.query.split("&") if each and not brings_claim(each)]
     query = "&".join([*kept, f"{CLAIM_PARAMETER}={sealing.seal(claim, keys)}"])
     return urlunsplit(parts._replace(query=query))
 

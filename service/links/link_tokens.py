@@ -37,7 +37,7 @@ from service.settings import LinkKey
 ALGORITHM = "EdDSA"
 TYPE = "rl+jwt"
 TOKEN_CHARACTERS_MAX = 4_096
-_WHOLE_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}(?![A-Za-z0-9])")
+_WHOLE_TOKEN = re.compile(r"[^A-Za-z0-9]*([A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86})(?![A-Za-z0-9])")
 """An Ed25519 signature is 64 bytes, so it is known where a token ends."""
 NUMBER_MAX = 2**63 - 1
 
@@ -244,9 +244,9 @@ def jwks(keys: LinkKeys) -> dict[str, list[dict[str, str]]]:
 
 
 def trimmed(token: str) -> str:
-    """A token without the full stop, bracket or quote that stood behind its address in a message."""
+    """A token without the full stop, bracket or quote that stood around its address in a message."""
     match = _WHOLE_TOKEN.match(token)
-    return match[0] if match else token
+    return match[1] if match else token
 
 
 def signed_payload(token: str, keys: Mapping[str, Ed25519PrivateKey | Ed25519PublicKey], token_type: str) -> bytes:

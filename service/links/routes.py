@@ -13,10 +13,11 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.params import JSONBody, QueryParameter
+from litestar.status_codes import HTTP_404_NOT_FOUND
 from litestar.types import ASGIApp, Receive, Send
 
 from service import log
-from service.addresses import refuse_parameters
+from service.addresses import API, refuse_parameters
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -36,10 +37,11 @@ from service.links import (
     qr_codes,
     visits,
 )
-from service.links.codes import normal_code
+from service.links.codes import code_in
 from service.links.evidence_report import EvidenceResponse
 from service.links.finding import Visitor
-from service.links.pages import Answer, page_of_error
+from service.links.link_host import requested_host
+from service.links.pages import Answer, Page, page_of_error, respond
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, PageLinkBatch, PageLinkResults, ScriptAnswer
 from service.openapi import problems
 from service.plain_requests import read_body
@@ -152,17 +154,17 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
     """
 
     async def served(scope: Any, receive: Receive, send: Send) -> None:
-        parts = [part for part in scope["path"].split("/") if part] if scope["type"] == "http" else []
+        parts = _parts_of(scope["path"]) if scope["type"] == "http" else []
+        # A QR code may be in capitals throughout.
         match parts:
             case ["r", "done", receipt]:
                 scope["path_template"] = "/r/done/{receipt}"
                 await _serve(state, scope, send, receipt, _VISITS_OF_A_RECEIPT)
-            case [code] | ["r", code] if normal_code(code) is not None:
-                scope["path_template"] = "/{code}"
-                claim = functools.partial(code_claims.claim_page, receive=receive)
-                visits_of_a_code = {"GET": code_claims.look, "HEAD": code_claims.look, "POST": claim}
-                await _serve(state, scope, send, code, visits_of_a_code)
-            case ["r", token]:
+            case [typed] if (code := code_in(typed)) is not None:
+                await _serve_code(state, scope, receive, send, code)
+            case ["r" | "R", typed] if (code := code_in(typed)) is not None:
+                await _serve_code(state, scope, receive, send, code)
+            case ["r" | "R", token]:
                 scope["path_template"] = "/r/{token}"
                 await _serve(state, scope, send, token, _VISITS_OF_A_LINK)
             case ["qr", name]:
@@ -180,10 +182,52 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
             case ["v1", "claims"] if scope["method"] == "POST" and not _has_key(scope):
                 scope["path_template"] = "/v1/claims"
                 await _confirm_for_script(state, scope, receive, send)
+            case [("wallet" | "preferences") as page, token]:
+                scope["path"] = f"/{page}/{token}"
+                await general(scope, receive, send)
+            case [first, *_] if first != API and scope["method"] in {"GET", "HEAD"} and _is_for_a_person(scope):
+                await general(scope, receive, _saying_it_to_a_person(state, scope, send))
             case _:
                 await general(scope, receive, send)
 
     return served
+
+
+def _parts_of(path: str) -> list[str]:
+    """The parts of a path, without those at its end that are nothing but signs: they stood behind a link in a message."""
+    parts = [part for part in path.split("/") if part]
+    while len(parts) > 1 and not any(map(str.isalnum, parts[-1])):
+        parts.pop()
+    return parts
+
+
+async def _serve_code(state: State, scope: Any, receive: Receive, send: Send, code: str) -> None:
+    scope["path_template"] = "/{code}"
+    claim = functools.partial(code_claims.claim_page, receive=receive)
+    await _serve(state, scope, send, code, {"GET": code_claims.look, "HEAD": code_claims.look, "POST": claim})
+
+
+def _is_for_a_person(scope: Any) -> bool:
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+def _saying_it_to_a_person(state: State, scope: Any, send: Send) -> Send:
+    """Send a page in place of the problem that there is nothing at a path. What else is answered stays as it is."""
+    is_replaced = False
+
+    async def said(message: Any) -> None:
+        nonlocal is_replaced
+        if message["type"] == "http.response.start" and message["status"] == HTTP_404_NOT_FOUND:
+            is_replaced = (b"content-type", b"application/problem+json") in message["headers"]
+            if is_replaced:
+                headers = _headers_of(scope)
+                brand = state.link_host.last_known.brand_at(requested_host(headers))
+                language = headers.get("accept-language", "")
+                await _send(scope, send, respond(Page.NOT_FOUND, brand=brand, accept_language=language))
+        if not is_replaced:
+            await send(message)
+
+    return said
 
 
 async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_method: Mapping[str, Visit]) -> None:

@@ -25,7 +25,7 @@ from service.links import claim_receipts, finding, following, handoffs
 from service.links.claim_receipts import ClaimReceipt
 from service.links.evidence import Verdict, grade
 from service.links.finding import Asked, DeadEnd, Found, Visitor
-from service.links.link_host import LinkHost
+from service.links.link_host import LinkHost, requested_host
 from service.links.link_tokens import LinkKind, LinkMode
 from service.links.offline_tokens import says
 from service.links.pages import Answer, Page, redirect, respond
@@ -39,12 +39,16 @@ async def look(state: State, subject: str, visitor: Visitor) -> Answer:
     """Show what the link would earn, or lead on at once where it redirects or hands over to the shop."""
     asked = finding.read(state, subject, visitor)
     if isinstance(asked, DeadEnd):
-        return _say(asked, visitor.headers)
+        return _say(state, asked, visitor.headers)
     if asked.claims is not None and asked.claims.mode is LinkMode.REDIRECT:
-        return await following.follow(state, asked, visitor) or _say(DeadEnd(Page.BUSY), visitor.headers)
+        return await following.follow(state, asked, visitor) or _say(state, DeadEnd(Page.BUSY), visitor.headers)
     link = await finding.find(state, asked, visitor)
     if isinstance(link, DeadEnd):
-        return await _look_at_unknown(state, asked, link, visitor) if link.page is Page.BUSY else _say(link, visitor.headers)
+        return (
+            await _look_at_unknown(state, asked, link, visitor)
+            if link.page is Page.BUSY
+            else _say(state, link, visitor.headers)
+        )
     if link.row.mode is LinkMode.REDIRECT:
         return await following.follow(state, asked, visitor, link) or await _offer(state, link, Page.CLAIM)
     if link.row.mode is LinkMode.HANDOFF and link.row.destination is not None:
@@ -59,10 +63,10 @@ async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
     """Report the customer's act, and redirect to the page of what was decided."""
     asked = finding.read(state, subject, visitor)
     if isinstance(asked, DeadEnd):
-        return _say(asked, visitor.headers)
+        return _say(state, asked, visitor.headers)
     link = await finding.find(state, asked, visitor)
     if isinstance(link, DeadEnd):
-        return await _claim_later(state, asked, link, visitor) if link.page is Page.BUSY else _say(link, visitor.headers)
+        return await _claim_later(state, asked, link, visitor) if link.page is Page.BUSY else _say(state, link, visitor.headers)
     verdict = _touch(state, Way.CLAIM, link, visitor)
     if verdict.grade is not Grade.B:
         return await _offer(state, link, Page.CLAIM if verdict.is_machine else Page.CLAIM_HERE)
@@ -96,7 +100,7 @@ async def _look_at_unknown(state: State, asked: Asked, link: DeadEnd, visitor: V
     if asked.claims is None and asked.offline is None:
         # It may redirect: then she has followed it.
         await following.keep(state, asked, visitor, Way.REDIRECT, following.judge(asked, visitor))
-        return _say(link, visitor.headers)
+        return _say(state, link, visitor.headers)
     if asked.claims is not None and asked.claims.mode is LinkMode.HANDOFF and link.destination is not None:
         # A claim can be confirmed when the database is back, and then her visit is known as well.
         verdict = following.judge(asked, visitor)
@@ -112,7 +116,7 @@ async def _look_at_unknown(state: State, asked: Asked, link: DeadEnd, visitor: V
             )
         )
     if link.brand is None or _asks_for_json(visitor.headers):
-        return _say(link, visitor.headers)
+        return _say(state, link, visitor.headers)
     return respond(Page.CLAIM_AWAY, brand=link.brand, destination=link.destination, can_claim=True)
 
 
@@ -120,14 +124,16 @@ async def _claim_later(state: State, asked: Asked, link: DeadEnd, visitor: Visit
     """Keep the act until the database is back; she is told so only if it is on the disk."""
     if asked.claims is None and visitor.headers.get("content-length", "0") != "0":
         # The email of somebody who has a printed code: what to do with it nobody can say now.
-        return _say(link, visitor.headers)
+        return _say(state, link, visitor.headers)
     verdict = following.judge(asked, visitor)
     if verdict.grade is not Grade.B:
         page = Page.CLAIM_AWAY if verdict.is_machine else Page.CLAIM_HERE
         return respond(page, brand=link.brand, destination=link.destination, can_claim=link.brand is not None)
     is_kept = await following.keep(state, asked, visitor, Way.CLAIM, verdict)
     return (
-        respond(Page.POINTS_FOLLOW, brand=link.brand, destination=link.destination) if is_kept else _say(link, visitor.headers)
+        respond(Page.POINTS_FOLLOW, brand=link.brand, destination=link.destination)
+        if is_kept
+        else _say(state, link, visitor.headers)
     )
 
 
@@ -136,14 +142,14 @@ async def review(state: State, sealed: str, visitor: Visitor) -> Answer:
     host: LinkHost = state.link_host
     receipt = claim_receipts.unseal(sealed, host.receipt_keys)
     if receipt is None:
-        return _say(DeadEnd(Page.NOT_FOUND), visitor.headers)
+        return _say(state, DeadEnd(Page.NOT_FOUND), visitor.headers)
     campaign_name = None
     balance = receipt.balance if receipt.is_fresh(int(visitor.at.timestamp())) else None
     try:
         with finding.within_patience(state):
             brand = await _brand(state, receipt.brand)
             if brand is not None and balance is not None and await _is_taken_back(state, receipt, brand):
-                return _say(DeadEnd(Page.REVOKED, brand, brand.home_url), visitor.headers)
+                return _say(state, DeadEnd(Page.REVOKED, brand, brand.home_url), visitor.headers)
             campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
             campaign_name = campaign.name if campaign is not None else campaign_name
     except Exception as error:
@@ -280,13 +286,15 @@ _PROBLEMS: Mapping[Page, tuple[str, str]] = {
 }
 
 
-def _say(dead_end: DeadEnd, headers: Mapping[str, str]) -> Answer:
+def _say(state: State, dead_end: DeadEnd, headers: Mapping[str, str]) -> Answer:
     """A page to people; to a program that asks for JSON the same as a problem."""
     if _asks_for_json(headers):
         raise Problem(*_PROBLEMS[dead_end.page])
+    host: LinkHost = state.link_host
     return respond(
         dead_end.page,
-        brand=dead_end.brand,
+        # On a host of the brand's own at least it is known whose link this was to be.
+        brand=dead_end.brand or host.last_known.brand_at(requested_host(headers)),
         destination=dead_end.destination,
         accept_language=headers.get("accept-language", ""),
     )

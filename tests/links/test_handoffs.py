@@ -261,7 +261,24 @@ async def test_a_claims_token_is_no_picture_and_a_pictures_no_claim(api: Api) ->
     assert (await links.api.client("messaging").get("/v1/grants")).json()["items"] == []
 
 
-SPELLINGS = ["rewards_claim=x", "rewards_claim", "a=1&rewards_claim=", "rewards%5Fclaim=x", "a=1&%72ewards_claim=y#top"]
+SPELLINGS = [
+    "rewards_claim=x",
+    "rewards_claim",
+    "a=1&rewards_claim=",
+    "rewards%5Fclaim=x",
+    "a=1&%72ewards_claim=y#top",
+    # A script reads other names here, and some server the one that is meant.
+    "Rewards_Claim=x",
+    "REWARDS%5FCLAIM=x",
+    "a=1;rewards_claim=x",
+    "a=1&amp;rewards_claim=x",
+    "rewards.claim=x",
+    "rewards+claim=x",
+    "rewards_claim[]=x",
+    "rewards_claim%5B0%5D=x",
+    "%20rewards_claim=x",
+    "rewards_claim%00=x",
+]
 
 
 @pytest.mark.parametrize("query", SPELLINGS)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.api_fixtures import BASE_URL, make_brand, make_keys
 from tests.links.conftest import Links
+from tests.links.test_code_batches import codes_of, make_batch
 from tests.links.test_offline_links import DESTINATION, REFUSED, Signer
 from tests.links.test_visits import claim, headline
 
@@ -104,6 +105,34 @@ async def test_links_that_we_minted_are_described_too(links: Links) -> None:
     await links.api.client("messaging").post("/v1/link-revocations", json={"link": minted["link_id"]})
     [result] = await check(links, minted["url"])
     assert result["link"]["state"] == "revoked"
+
+
+async def test_a_link_is_read_as_whoever_follows_it_is_served(links: Links) -> None:
+    [minted] = await links.mint(links.item(short=True))
+    code = minted["short_url"].rpartition("/")[2]
+    asked = [
+        f"<{minted['url']}>",
+        f"{minted['url']}/)",
+        f"{minted['short_url']}/)",
+        f"{minted['url']}&amp;utm_source=mail",
+        f" {minted['url']}\n",
+        "-".join(code[n : n + 4] for n in range(0, 16, 4)),
+    ]
+    for text, result in zip(asked, await check(links, *asked), strict=True):
+        assert result["status"] == 200, (text, result)
+        assert result["link"]["link_id"] == minted["link_id"]
+
+
+async def test_a_code_of_a_batch_and_a_page_of_a_customer_are_named_as_what_they_are(links: Links) -> None:
+    (await make_batch(links.api)).raise_for_status()
+    [code, *_] = await codes_of(links.api)
+    await links.path()
+    pages = [{"customer": {"id": "C-1001"}, "kind": kind} for kind in ("wallet", "preferences")]
+    answer = await links.api.client("messaging").post("/v1/page-links", json={"pages": pages})
+    urls = [result["url"] for result in answer.json()["results"]]
+    batch, *own = await check(links, f"{BASE_URL}/{code}", *urls)
+    assert (batch["status"], "code of the batch" in batch["problem"]["errors"][0]["detail"]) == (422, True)
+    assert [each["problem"]["errors"][0]["pointer"] for each in own] == ["/header/typ"] * 2
 
 
 async def test_an_expired_and_a_revoked_link_are_told_apart(links: Links, signer: Signer) -> None:

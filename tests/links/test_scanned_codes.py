@@ -32,6 +32,22 @@ SCANNED = [
     f"]C1{CODE}",
     f"{CODE}.",
     f"({CODE})"[1:],
+    f"({CODE})",
+    f"*{CODE}*",
+    f'"{CODE}"',
+    f"\x02{CODE}\x03",
+    f"Code: {CODE}",
+    f"Code:{CODE[:4]}-{CODE[4:8]}-{CODE[8:12]}-{CODE[12:]}",
+    f"{CODE} (my code)",
+    f"URL:https://r.shop.example/{CODE}",
+    f"MEBKM:TITLE:reward;URL:https\\://r.shop.example/{CODE};;",
+    f"https://r.shop.example/{CODE}/)",
+    f"https://r.shop.example/?code={CODE}",
+    # On a Cyrillic, a Greek and an Arabic keyboard, and in small letters on a Turkish one.
+    CODE.replace("M", "\u041c").replace("C", "\u0421").replace("T", "\u0442"),
+    CODE.replace("Z", "\u0396").replace("O", "\u03bf"),
+    CODE.replace("6", "\u0666").replace("4", "\u0664").replace("2", "\u0662"),
+    CODE.lower().replace("i", "\u0131"),
 ]
 
 
@@ -51,6 +67,7 @@ def test_letters_that_look_alike_are_tried_nearest_first() -> None:
     assert look_alikes("AAAAAAAAAAAAAAAA") == ["AAAAAAAAAAAAAAAA"]
     assert look_alikes("0AAAAAAAAAAAAAAA") == ["0AAAAAAAAAAAAAAA", "OAAAAAAAAAAAAAAA"]
     assert look_alikes("8AAAAAAAAAAAAAA1")[1:] == ["BAAAAAAAAAAAAAAI", "BAAAAAAAAAAAAAAL"]
+    assert look_alikes("9AAAAAAAAAAAAAAA")[1:] == ["GAAAAAAAAAAAAAAA", "QAAAAAAAAAAAAAAA"]
     assert look_alikes("SAAAAAAAAAAAAAAA")[1:] == ["5AAAAAAAAAAAAAAA"]
     assert look_alikes("IAAAAAAAAAAAAAAL")[1:] == ["IAAAAAAAAAAAAAAI", "LAAAAAAAAAAAAAAL", "LAAAAAAAAAAAAAAI"]
 
