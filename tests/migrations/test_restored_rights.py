@@ -6,6 +6,7 @@ A dump holds no roles, which belong to the server, and `pg_restore --no-owner --
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -91,16 +92,18 @@ async def restored(
         (other_server.owner_url, other_server.application_url) if is_elsewhere else (server.owner_url, server.login_url)
     )
     admin = await asyncpg.connect(owner_url)
-    await admin.execute("CREATE DATABASE restored")
-    made = server.database("restored") if not is_elsewhere else None
+    # Workers of one run share the server.
+    name = f"restored_{os.getpid()}"
+    await admin.execute(f"CREATE DATABASE {name}")
+    made = server.database(name) if not is_elsewhere else None
     urls = (
         (made.owner_url, made.application_url)
         if made
-        else (f"{owner_url.rpartition('/')[0]}/restored", f"{login_url.rpartition('/')[0]}/restored")
+        else (f"{owner_url.rpartition('/')[0]}/{name}", f"{login_url.rpartition('/')[0]}/{name}")
     )
     _run(other_server, "pg_restore", *options, f"--dbname={urls[0]}", dumped)
     yield urls
-    await admin.execute("DROP DATABASE restored WITH (FORCE)")
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     if is_elsewhere:
         for role in ROLES:
             await admin.execute(f"DROP ROLE IF EXISTS {role}")
