@@ -5,7 +5,7 @@ An advisory lock lets one caller in at a time. All is one transaction: a revisio
     roles      made first, as far as they are missing: they belong to the server, and a dump of a database comes without them
     revisions  those that are missing
     functions  the ledger's are re-created whole whenever one of their files has changed
-    rights     given anew, all of them, whenever they are not what this program gave: a dump may come without them too
+    rights     given again, all of them, whenever they are not what this program gave: a dump may come without them too
 
 What was installed last is in the comments of the two schemas: the functions' digest, and the rights' as the catalog has them.
 """

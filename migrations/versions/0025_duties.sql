@@ -1,4 +1,4 @@
--- A key that mints links and funds campaigns can pay itself, so it no longer funds. Whoever decided refusals anew with
+-- A key that mints links and funds campaigns can pay itself, so it no longer funds. Whoever decided refusals again with
 -- campaigns:write goes on doing so with grants:approve, unless that key also mints or funds. Each change is in the audit trail.
 
 WITH held AS (

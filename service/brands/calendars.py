@@ -15,7 +15,7 @@ from ledger import Calendar, read_calendar
 from service.database import driver_of
 
 _AGAIN_AFTER_S = 3_600.0
-"""A database that was given newer time zones was started anew, which we may not have been."""
+"""A database that was given newer time zones was restarted, which we may not have been."""
 
 _known: dict[str, tuple[float, Calendar]] = {}
 

@@ -146,7 +146,7 @@ class Campaign(msgspec.Struct, frozen=True, dict=True):
 
 
 class Standing(msgspec.Struct, frozen=True, dict=True):
-    """A campaign as it stands: its versions of late, newest first, and since when it is paused.
+    """A campaign as it stands: its recent versions, newest first, and since when it is paused.
 
     ``earlier`` says of the actions that older versions paid for what they were counted once per.
     """

@@ -106,7 +106,7 @@ async def say_one(
 async def say_herself(
     state: State, brand: Brand, number: int, wanted: Sequence[Word], *, link_made_by: int | None, now: datetime
 ) -> list[ConsentAnswer | Problem]:
-    """The same of one customer, by our number of her, who says so herself, by a link that an API key made."""
+    """The same of one customer, by our number, who says so on a page that an API key made a link to."""
 
     async def herself() -> list[Known | Problem]:
         return [await customers.by_number(state, brand, number)] * len(wanted)

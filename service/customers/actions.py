@@ -99,7 +99,7 @@ async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = Fals
 
 
 async def find_active(state: State, brand: Brand, ref: CustomerRef) -> tuple[Known | None, bool]:
-    """The customer whom ``ref`` names, and whether she may redeem under it.
+    """The customer whom ``ref`` names, and whether they may redeem under it.
 
     She may where the brand has given her an id, or a name given is verified; by our number, once any name of hers is. That she
     may not is never from an old memory.

@@ -423,7 +423,7 @@ class CustomerDirectory:
             async with self._pool.acquire() as connection, connection.transaction():
                 await rows.lock(connection, brand)
                 await rows.store_anew(connection, brand, found.outdated)
-        # Whose name leads to others too is looked up each time: what they have refused may change, and is not hers.
+        # Whose name leads to others too is looked up each time: what those have refused may change, and is theirs.
         self._remember({mac: known for mac, known in found.known.items() if mac not in found.doubled}, forgettings)
         return found.known
 

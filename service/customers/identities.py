@@ -6,7 +6,7 @@ form makes of a name it makes for ever; it may only learn to take what it refuse
 own.
 
 Forms are hashed alike: who is spelled the same in both, as nearly everybody, is stored the same, and is looked up once. Where a
-name may be stored in another spelling of form 1, it is looked up under that too, and stored anew. Keys change in two steps: a
+name may be stored in another spelling of form 1, it is looked up under that too, and stored so. Keys change in two steps: a
 new one is first only looked up, then, once every process knows it, the one that is stored.
 """
 

@@ -4,7 +4,7 @@
 -- no version of their campaign is there, or their details were erased. Locks nothing.
 --
 -- A grant is paid by the rule for its action and channel (one that names the channel before one that does not), on evidence that is
--- strong enough, in the campaign's time, by a version that was there. Its points last from the day on which it counts; decided anew,
+-- strong enough, in the campaign's time, by a version that was there. Its points last from the day on which it counts; decided again,
 -- from the day on which that was done, which may have been a moment before it was posted.
 
 WITH granted AS MATERIALIZED (

@@ -4,7 +4,7 @@
     claim     what a customer did with a link of ours
     decided   whether that was decided before
 
-What can be computed again (no such campaign, not its time, paused, not funded yet, a channel she refuses, nothing to pay, a
+What can be computed again (no such campaign, not its time, paused, not funded yet, a refused channel, nothing to pay, a
 machine) is answered and not recorded, unless the act was decided before: then that is answered again. No such answer is from an
 old memory of the campaign. The rest is one order to the ledger for each event: it decides once, whoever reports it and how
 often.

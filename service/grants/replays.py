@@ -49,7 +49,7 @@ def _changes_nothing(act: Act) -> bool:
 
 
 def _rank(event: Event, own: bytes) -> tuple[int, bool, int]:
-    """Paid before refused before waiting; among these under her own number first, then what was decided first."""
+    """Paid before refused before waiting; among these under their own number first, then what was decided first."""
     paid_or_not = 0 if event.outcome in _PAID else 2 if event.outcome is GrantOutcome.WAITING else 1
     return paid_or_not, event.key != own, event.seq
 

@@ -442,7 +442,7 @@ class RedecideRequest(Body, frozen=True):
     reasons: Annotated[list[Literal["cap_reached", "budget_exhausted"]], msgspec.Meta(min_length=1, max_length=2)] = (
         msgspec.field(default_factory=lambda: ["cap_reached", "budget_exhausted"])
     )
-    """Which refusals to decide anew, by why they were refused: one or both."""
+    """Which refusals to decide again, by why they were refused: one or both."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
     """How many to decide at most."""
     after: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}-[0-9]{1,18}$(?!\\n)")] | None = None
@@ -458,7 +458,7 @@ class RedecideResponse(msgspec.Struct, frozen=True):
     """
 
     decided: int
-    """How many refusals were decided anew."""
+    """How many refusals were decided again."""
     granted: int
     """How many of them are granted now, or held back."""
     points: int

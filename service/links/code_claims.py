@@ -87,7 +87,7 @@ async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *,
         raise not_found("code")
     refusal = _refusal(printed, turns_ago, now)
     if refusal is not None:
-        # Whoever asks again is told what she got.
+        # Whoever asks again is told what they got.
         (known,) = await customers.foresee(state, principal.brand, [wanted.customer])
         if isinstance(known, Problem):
             raise known

@@ -4,8 +4,8 @@
     read_copy   what was written of it to the local disk, also by another process, before this one was started
     write_copy  the same for the next
 
-A token carries the number of its destination. What is known here is enough to take a customer where she was going, and to tell
-her that a link was withdrawn; nothing else is ever decided from it.
+A token carries the number of its destination. What is known here is enough to take customers where they were going, and to tell
+them that a link was withdrawn; nothing else is ever decided from it.
 """
 
 from __future__ import annotations

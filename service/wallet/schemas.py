@@ -60,7 +60,7 @@ class WalletResponse(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress
     """How far it is to the next reward."""
     history: Page[StatementEntry]
-    """What happened of late, newest first."""
+    """What happened recently, newest first."""
     balance_seq: int
     """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
     number is newer."""

@@ -37,7 +37,7 @@ async def report(api: Api, message_id: str, action: str, channel: str = "email",
 
 @pytest.fixture
 async def busy(api: Api) -> Api:
-    """Grants of every kind: by either rule, proved, held back, approved of, rejected, decided anew, of two versions."""
+    """Grants of every kind: by either rule, proved, held back, approved of, rejected, decided again, of two versions."""
     admin, approver = api.client("admin"), api.client("approver")
     (await admin.post("/v1/campaigns", json=CAMPAIGN | {"budget": 0})).raise_for_status()
     assert (await report(api, "m-1", "open"))["outcome"] == "waiting"

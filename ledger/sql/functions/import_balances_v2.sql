@@ -61,7 +61,7 @@ BEGIN
     END IF;
 
     IF NOT p_again THEN
-        -- Nearly nobody has such a lot yet: only whose lot is there has her transfers read.
+        -- Nearly nobody has such a lot yet: transfers are read only of customers whose lot is there.
         SELECT array_agg(DISTINCT there.ix ORDER BY there.ix) INTO v_already
         FROM (
             SELECT opened.ix::integer, opened.customer, opened.class, opened.last_day

@@ -7,7 +7,7 @@ AS $function$
     SELECT EXISTS (
         SELECT
         FROM (
-            -- Hers, and those of whose it was before, as redemptions_v1 has them. Each by the index of customers.
+            -- The customer's, and those of whose it was before, as redemptions_v1 has them. Each by the index of customers.
             SELECT redemption.customer
             FROM ledger.redemption
             WHERE redemption.book_id = p_book_id AND redemption.id = p_redemption
