@@ -187,18 +187,22 @@ def is_pressed_on_our_page(headers: Mapping[str, str]) -> bool:
 
 
 def _is_from_elsewhere(headers: Mapping[str, str]) -> bool:
-    """``Sec-Fetch-Site`` says whose page pressed. Old browsers, and all on plain http, say it by ``Origin`` alone.
+    """``Sec-Fetch-Site`` says whose page pressed. Old browsers, and all on plain http, say it by ``Origin``, or by ``Referer``.
 
     Our pages are sent with ``Referrer-Policy: same-origin``, so that a form of theirs never has the origin ``null``.
     """
     if site := headers.get("sec-fetch-site"):
         return site.strip().lower() not in _FROM_HERE
-    origin = headers.get("origin")
-    return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+    page = headers.get("origin", headers.get("referer") or None)
+    return page is not None and not _is_same_host(page, headers.get("host", ""))
 
 
-def _is_same_host(origin: str, host: str) -> bool:
-    """Whether an origin is the host that was asked. A proxy may have ended TLS in front of us, so the scheme does not count."""
-    scheme, _, named = origin.partition("://")
+def _is_same_host(page: str, host: str) -> bool:
+    """Whether an origin or a page's address is of the host that was asked.
+
+    A proxy may have ended TLS in front of us, so the scheme does not count.
+    """
+    scheme, _, rest = page.partition("://")
+    named = rest.partition("/")[0]
     asked = hosts.requested(host)
     return scheme in {"http", "https"} and bool(asked) and hosts.requested(named) == asked

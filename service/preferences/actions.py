@@ -27,6 +27,8 @@ from service.customers.refused import ALL
 from service.customers.rows import Known
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
+from service.links.evidence import is_pressed_on_our_page
+from service.links.handoffs import is_of_shop
 from service.links.own_pages import OwnPage
 from service.preferences import queries
 from service.preferences.schemas import ChannelResponse, Earned, PreferencesRequest, PreferencesResponse, Standing
@@ -52,6 +54,12 @@ class AnsweredForm(msgspec.Struct, frozen=True):
     action: str = ACTION
     channel: str = CHANNEL
     label: str = ""
+
+
+def require_page_of_the_brand(headers: Mapping[str, str], page: OwnPage) -> None:
+    """Refuse what another site's page takes down; ours, the shop's and whoever is no browser may."""
+    if not is_pressed_on_our_page(headers) and not is_of_shop(headers.get("origin", ""), page.brand):
+        raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
 
 
 async def read(state: State, page: OwnPage) -> PreferencesResponse:

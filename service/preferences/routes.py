@@ -68,6 +68,7 @@ async def put_preferences(token: FromPath[str], state: State, request: Request[A
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
+        actions.require_page_of_the_brand(headers, page)
         earned = await actions.answer(state, page, await read_struct(request, PreferencesRequest))
         return PreferencesAnswer(await actions.read(state, page), earned)
 

@@ -50,6 +50,13 @@ def test_reading_ahead_is_not_acting(headers: dict[str, str]) -> None:
         ({"origin": "file://", "host": "r.shop.example"}, False),
         ({"origin": "chrome-extension://r.shop.example", "host": "r.shop.example"}, False),
         ({"origin": "https://r.shop.example"}, False),
+        # Older ones send no origin with a form, but say which page they were on.
+        ({"referer": "https://r.shop.example/r/x.y.z", "host": "r.shop.example"}, True),
+        ({"referer": "https://elsewhere.example/r/x", "host": "r.shop.example"}, False),
+        ({"referer": "https://elsewhere.example/?https://r.shop.example", "host": "r.shop.example"}, False),
+        ({"referer": "https://r.shop.example@elsewhere.example/", "host": "r.shop.example"}, False),
+        ({"referer": "", "host": "r.shop.example"}, True),
+        ({"origin": "https://r.shop.example", "referer": "https://elsewhere.example/", "host": "r.shop.example"}, True),
     ],
 )
 def test_a_form_on_another_site_is_not_our_page(headers: dict[str, str], is_pressed: bool) -> None:

@@ -210,6 +210,25 @@ async def test_another_sites_form_changes_nothing(known: Api) -> None:
     assert (await read(known))["answered_at"] is None
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "https://shop.example"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://shop.example"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_a_page_of_the_brands_own_may_take_it_down_and_no_other(known: Api, headers: dict[str, str], status: int) -> None:
+    path = own_page(known, PersonKind.PREFERENCES)
+    answer = await known.client().put(path, json={"frequency": "weekly"}, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert status == 200 or answer.json()["code"] == "origin_not_allowed"
+    assert (await read(known))["frequency"] == ("weekly" if status == 200 else None)
+
+
 @pytest.mark.parametrize("content", ["", "frequency=daily", "frequency=any&frequency=weekly", "%ff=%ff", "a=1&" * 200])
 async def test_what_is_no_form_of_ours_changes_nothing(known: Api, content: str) -> None:
     assert (await send_form(known, content)).status_code == 403
