@@ -86,6 +86,8 @@ def _read(url: str, *, loopback_allowed: bool) -> tuple[SplitResult, str, int | 
         port = parts.port
     except ValueError:
         raise DestinationRefused("is not a URL") from None
+    if port == 0:
+        raise DestinationRefused("has a port that is not between 1 and 65535")
     if parts.scheme not in {"http", "https"} or not url.lower().startswith(f"{parts.scheme}://"):
         raise DestinationRefused("must begin with https://")
     if "@" in parts.netloc:

@@ -22,7 +22,7 @@ from service.links.actions import NewLink
 from service.links.code_batches import find_code
 from service.links.codes import code_hash, code_in
 from service.links.link_host import LinkHost
-from service.links.link_tokens import LinkKind, LinkRefusal, LinkRefused, trimmed
+from service.links.link_tokens import TYPE, LinkKind, LinkRefusal, LinkRefused, trimmed, type_of
 from service.links.link_tokens import verify as verify_ours
 from service.links.offline_tokens import key_named_by, kid_of
 from service.links.person_tokens import PersonKind
@@ -105,21 +105,31 @@ async def _signed_by_the_brand(
     try:
         claims = offline_tokens.claims_in(offline_tokens.payload_of(token, key.key_no, key.public_key))
     except LinkRefused:
+        _refuse_header(token)
         raise invalid_field(
             "/signature", "is not of the key that the header names, or the header is not as it must be"
         ) from None
     except Problem as problem:
-        raise _in_claims(problem) from None
+        raise _within("claims", problem) from None
     if (wrong := offline_links.wrong_with(claims, key, brand, hosts, now)) is not None:
-        raise _in_claims(wrong)
+        raise _within("claims", wrong)
     row = await offline_links.draft(state, brand, key, claims)
     if isinstance(row, Problem):
-        raise _in_claims(row)
+        raise _within("claims", row)
     stored = await host.links.get(row.link_id)
     destination = await offline_links.destination_url(state.engine, row.destination_no)
     signed_by = kid_of(key.key_no)
     checked = await _described(state, row, stored, destination, signed_by, now)
     return checked if key.revoked_at is None else msgspec.structs.replace(checked, state="revoked")
+
+
+def _refuse_header(token: str) -> None:
+    try:
+        header_type = type_of(token)
+    except Problem as problem:
+        raise _within("header", problem) from None
+    if header_type not in {"", TYPE}:
+        raise invalid_field("/header/typ", f"must be {TYPE}")
 
 
 async def _described(
@@ -155,8 +165,8 @@ def _state_of(row: LinkRow | NewLink, stored: LinkRow | None, now: datetime) -> 
     return "expired" if row.expires_at <= now else "good"
 
 
-def _in_claims(problem: Problem) -> Problem:
-    """The same problem, said of the claims of a token."""
-    errors = [FieldError(f"/claims{error.pointer}", error.code, error.detail) for error in problem.errors]
+def _within(part: str, problem: Problem) -> Problem:
+    """The same problem, said of a part of a token."""
+    errors = [FieldError(f"/{part}{error.pointer}", error.code, error.detail) for error in problem.errors]
     detail = "; ".join(f"{error.pointer}: {error.detail}" for error in errors)
     return Problem(problem.code, detail or problem.detail, errors=errors)

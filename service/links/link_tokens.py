@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import enum
 import functools
 import hmac
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.hosts import is_one_of
 from service.settings import LinkKey
+from service.strict_json import decode_body
 
 ALGORITHM = "EdDSA"
 TYPE = "rl+jwt"
@@ -64,7 +66,8 @@ class LinkMode(enum.StrEnum):
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    alg: Literal["EdDSA"]
+    # A signer's library may go by the name of RFC 9864, which stands for the same signature under the same key.
+    alg: Literal["EdDSA", "Ed25519"]
     kid: str
     typ: str
 
@@ -87,7 +90,8 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
 # A letter: each character of a claim is paid for in every message.
 _K_OF_MODE = {LinkMode.HANDOFF: "h", LinkMode.REDIRECT: "r"}
 _MODE_OF_K: dict[str | msgspec.UnsetType, LinkMode] = {letter: mode for mode, letter in _K_OF_MODE.items()}
-_decode_header = msgspec.json.Decoder(_Header).decode
+_header_decoder = msgspec.json.Decoder(_Header)
+_decode_header = _header_decoder.decode
 _payload_of = msgspec.json.Decoder(_Payload).decode
 
 
@@ -271,6 +275,13 @@ def _is_signature(signature: bytes, signed: bytes, key: Ed25519PrivateKey | Ed25
         return _eddsa.verify(signed, key, signature)
     # Ed25519 is deterministic: there is one signature, and what we compute leaves this function only as yes or no.
     return hmac.compare_digest(_eddsa.sign(signed, key), signature)
+
+
+def type_of(token: str) -> str:
+    """The type that a token's header says; empty for what cannot be read. Raises the ``Problem`` of a header that is wrong."""
+    with contextlib.suppress(ValueError):
+        return decode_body(_bytes_of(token.partition(".")[0]), _header_decoder).typ
+    return ""
 
 
 # Tokens of one key have one header.

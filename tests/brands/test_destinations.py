@@ -57,6 +57,8 @@ def test_an_allowed_destination_has_one_form(url: str, normal: str) -> None:
         "https://shop.example:8443/",
         "https://pay.shop.example/",
         "https://shop.example:99999/",
+        "https://shop.example:0/",
+        "http://127.0.0.1:0/",
         "https://shop.example:x/",
         "https://evil.example\\@shop.example/",
         "https://shop.example\\.evil.example/",

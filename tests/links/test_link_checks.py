@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from typing import Any
 
@@ -95,6 +97,45 @@ async def test_what_is_no_link_is_said(links: Links, text: str) -> None:
     [result] = await check(links, text)
     assert result["status"] in {404, 422}
     assert result["problem"]["code"] in {"not_found", "invalid_field"}
+
+
+def path_with(signer: Signer, changed: dict[str, Any]) -> str:
+    """A link with a header that a library would refuse to write."""
+    header = {"alg": "EdDSA", "kid": signer.kid, "typ": "rl+jwt", **changed}
+    parts = ({name: value for name, value in header.items() if value is not None}, signer.claims())
+    signed = ".".join(base64url(json.dumps(part).encode()) for part in parts)
+    return f"/r/{signed}.{base64url(signer.private_key.sign(signed.encode()))}"
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+HEADERS: list[tuple[dict[str, Any], str]] = [
+    ({"typ": "JWT"}, "/header/typ"),
+    ({"typ": None}, "/header/typ"),
+    ({"alg": "none"}, "/header/alg"),
+    ({"alg": "HS256"}, "/header/alg"),
+    ({"cty": "x"}, "/header/cty"),
+    ({"crit": ["exp"]}, "/header/crit"),
+]
+
+
+@pytest.mark.parametrize(("header", "pointer"), HEADERS)
+async def test_its_sender_learns_what_is_wrong_with_the_header(
+    links: Links, signer: Signer, header: dict[str, Any], pointer: str
+) -> None:
+    path = path_with(signer, header)
+    assert (await links.api.client(None).get(path)).status_code == 404
+    [result] = await check(links, BASE_URL + path)
+    assert [error["pointer"] for error in result["problem"]["errors"]] == [pointer]
+
+
+async def test_the_algorithm_may_have_its_newer_name(links: Links, signer: Signer) -> None:
+    path = path_with(signer, {"alg": "Ed25519"})
+    [result] = await check(links, BASE_URL + path)
+    assert result["link"]["state"] == "good"
+    assert headline(await claim(links, path)) == "25 Lumens added"
 
 
 async def test_links_that_we_minted_are_described_too(links: Links) -> None:

@@ -112,6 +112,7 @@ OWN = [
     "https://[fd00::1]",
     "https://intranet",
     "https://r.localhost",
+    "https://r.shop.example:0",
 ]
 
 
