@@ -155,3 +155,22 @@ async def test_a_request_may_spell_the_host_as_it_likes(links: Links) -> None:
         assert (await visit(links, path, host)).status_code == 200, host
     for host in "r.another.example", f"{HOST}:x", f"me@{HOST}", f"{HOST}\\", f".{HOST}", f"{HOST}..", "", "[::1":
         assert (await visit(links, path, host)).status_code == 404, host
+
+
+DEAD_ENDS = ["/", "/r/hello", "/ABCDEFGHIJKLMNOP", "/nothing", "/r/done/x", "/wallet/x", "/preferences/x"]
+
+
+@pytest.mark.parametrize("path", DEAD_ENDS)
+async def test_what_is_not_found_on_a_host_of_the_brands_own_leads_to_its_home(links: Links, path: str) -> None:
+    await have_link_host(links.api, f"https://{HOST}")
+    home = {"home_url": "https://shop.example/home"}
+    (await links.api.client("admin").patch("/v1/brand", json=home)).raise_for_status()
+    links.api.app.state.brands.forget()
+    await links.mint(links.item())
+    await visit(links, await links.path(), HOST)
+    browser = {"Accept": "text/html"}
+    there = await links.api.client(None).get(path, headers=browser | {"Host": HOST})
+    assert (there.status_code, headline(there)) == (404, "We cannot find this link")
+    assert 'href="https://shop.example/home"' in there.text
+    elsewhere = await links.api.client(None).get("/r/hello", headers=browser)
+    assert "shop.example" not in elsewhere.text
