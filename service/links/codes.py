@@ -35,7 +35,7 @@ _CODE = re.compile(r"([A-Za-z0-9]{16})(?![A-Za-z0-9])")
 _SYMBOLOGY = re.compile(r"\A\][A-Za-z][0-9A-Za-z]")
 """What a scanner may put first: the kind of code it read (ISO/IEC 15424)."""
 _CODE_ALONE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{16}(?![A-Za-z0-9])")
-_NOT_OF_A_CODE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff_-]+")
+_NOT_OF_A_CODE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff+_-]+")
 # Letters of other alphabets that look like ours: who types on such a keyboard sees no difference.
 _OF_OTHER_ALPHABETS = str.maketrans(
     "АВЕЗКМНОРСТУХІЅЈ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "İ",

@@ -97,7 +97,14 @@ async def test_a_code_is_typed_into_a_browser_as_it_is_printed(links: Links) -> 
     [minted] = await links.mint(links.item(short=True))
     code = minted["short_url"].rpartition("/")[2]
     groups = [code[n : n + 4] for n in range(0, 16, 4)]
-    for typed in ("-".join(groups), " ".join(groups), " ".join(groups).lower(), f"R/{code}", f"r/{'-'.join(groups)}"):
+    for typed in (
+        "-".join(groups),
+        "+".join(groups),
+        " ".join(groups),
+        " ".join(groups).lower(),
+        f"R/{code}",
+        f"r/{'-'.join(groups)}",
+    ):
         assert headline(await links.api.client(None).get(f"/{quote(typed)}")) == "25 Lumens for you"
     assert headline(await claim(links, f"/{'-'.join(groups)}")) == "25 Lumens added"
 
