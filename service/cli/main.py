@@ -85,7 +85,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.command(cls=Commands)
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="atomic-rewards")
 def rewards() -> None:
     """Loyalty points for messages. Settings are variables REWARDS_..., as in service/settings.py."""

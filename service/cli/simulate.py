@@ -27,6 +27,7 @@ FIRST_WAIT_S = 0.1
 WAIT_MAX_S = 10.0
 CHECK_TIMEOUT_S = 5.0
 """Who does not answer one small question by then is not there."""
+PORT_MAX = 65_535
 RATE_DEFAULT = 200
 BATCHES_PER_SECOND = 4
 
@@ -182,6 +183,8 @@ def simulate(
 
 
 async def _send_to(base_url: str, key: str, lines: Iterable[bytes], *, concurrency: int, **how: Any) -> None:
+    if not key.isascii() or not key.isprintable():
+        raise SimulationRefused("The key of --key is none: keys are letters, digits, - and _")
     try:
         client = httpx.AsyncClient(
             base_url=base_url,
@@ -190,6 +193,8 @@ async def _send_to(base_url: str, key: str, lines: Iterable[bytes], *, concurren
             limits=httpx.Limits(max_connections=concurrency),
             trust_env=False,
         )
+        if client.base_url.port is not None and client.base_url.port > PORT_MAX:
+            raise httpx.InvalidURL(f"there is no port {client.base_url.port}")
     except httpx.InvalidURL as error:
         raise SimulationRefused(f"{base_url} of --base-url is not a URL: {error}") from None
     async with client:

@@ -246,9 +246,20 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _parts_of_value(redemption: Redemption) -> tuple[int | None, int | None]:
-    """What the captured points pay, rounded down, and what of that went back: the rest of what is kept, rounded down too."""
+    """What the captured points pay, rounded down, and what of that went back.
+
+    A refund leaves what the points still kept pay, rounded down too. What it gave back is given back for good: a capture that
+    comes after it changes nothing about it, so the steps are gone through in order.
+    """
     if redemption.value is None:
         return None, None
-    captured = redemption.value * redemption.captured // redemption.authorized
-    kept = redemption.value * (redemption.captured - redemption.refunded) // redemption.authorized
-    return captured, captured - kept
+    captured = refunded = captured_value = refunded_value = 0
+    for operation in redemption.operations:
+        if operation.verb == "capture":
+            captured += operation.points
+            captured_value = redemption.value * captured // redemption.authorized
+        elif operation.verb == "refund":
+            refunded += operation.points
+            kept = redemption.value * (captured - refunded) // redemption.authorized
+            refunded_value = max(refunded_value, captured_value - kept)
+    return captured_value, refunded_value

@@ -93,6 +93,7 @@ async def test_a_database_that_is_not_migrated(directory: Path, create_database:
         (("--base-url", "127.0.0.1:8080"), "Nothing answers at 127.0.0.1:8080"),
         (("--base-url", "http://nowhere.invalid"), "Nothing answers at http://nowhere.invalid"),
         (("--base-url", "http://[::1"), "http://[::1 of --base-url is not a URL"),
+        (("--base-url", "http://127.0.0.1:99999"), "there is no port 99999"),
     ],
 )
 def test_simulated_traffic_to_nobody(directory: Path, options: tuple[str, ...], says: str) -> None:
@@ -101,6 +102,21 @@ def test_simulated_traffic_to_nobody(directory: Path, options: tuple[str, ...], 
     assert_one_sentence(finished, options[1])
     assert says in finished.stderr
     assert "--base-url" in finished.stderr
+
+
+@pytest.mark.parametrize("key", ["rk_tést", "rk_test\nx"])
+def test_simulated_traffic_with_what_is_no_key(directory: Path, key: str) -> None:
+    to = ("--base-url", "http://127.0.0.1:1", "--campaign", "c")
+    finished = running.run(running.environ(directory), "simulate", *to, "--key", key)
+    assert_one_sentence(finished, key)
+    assert "--key" in finished.stderr
+
+
+@pytest.mark.parametrize("command", ["", "up", "brand create", "import balances"])
+def test_every_command_explains_itself_in_short(directory: Path, command: str) -> None:
+    short = running.run(running.environ(directory), *command.split(), "-h")
+    assert (short.returncode, short.stderr) == (0, "")
+    assert short.stdout == running.run(running.environ(directory), *command.split(), "--help").stdout
 
 
 def test_simulated_traffic_to_somebody_else(directory: Path) -> None:

@@ -162,6 +162,22 @@ async def test_parts_of_a_value_add_up_to_the_whole(shop: httpx.AsyncClient, api
     assert (await shop.get(f"/v1/redemptions/{redemption}")).json()["refunded_value"] == 20
 
 
+async def test_a_capture_after_a_refund_leaves_what_went_back(shop: httpx.AsyncClient, api: Api) -> None:
+    await set_worth(api, 3, 1)  # 10 points pay 3
+    made = (await redeem(shop, "a", points=10)).json()
+    steps: list[tuple[str, dict[str, Any], int, int]] = [
+        ("capture", {"points": 7, "final": False}, 2, 0),
+        ("refund", {"points": 1}, 2, 1),
+        ("capture", {"points": 1, "final": False}, 2, 1),
+        ("refund", {"points": 2}, 2, 1),
+        ("capture", {}, 3, 1),
+        ("refund", {}, 3, 3),
+    ]
+    for n, (operation, body, captured, refunded) in enumerate(steps):
+        after = (await act(shop, made["redemption_id"], operation, f"step-{n}", **body)).json()
+        assert (after["captured_value"], after["refunded_value"]) == (captured, refunded), operation
+
+
 async def test_the_log_commits_to_the_value_also_when_the_database_computed_it(
     shop: httpx.AsyncClient, api: Api, owner: asyncpg.Connection[Any]
 ) -> None:
