@@ -4,13 +4,13 @@
 -- no version of their campaign is there, or their details were erased. Locks nothing.
 --
 -- A grant is paid by the rule for its action and channel (one that names the channel before one that does not), on evidence that is
--- strong enough, in the campaign's time, by a version that was there. Its points last from the day on which it counts; decided again,
+-- strong enough, in the campaign's time, by a version that was there, for what had happened by then. Its points last from the day on which it counts; decided again,
 -- from the day on which that was done, which may have been a moment before it was posted.
 
 WITH granted AS MATERIALIZED (
     SELECT
         event.campaign_no, event.campaign_version, event.action, event.channel, event.rule, event.grade::text AS grade, event.window_at,
-        event.salt, transfer.seq, transfer.posted_at, transfer.verb, transfer.amount, transfer.credit
+        event.salt, transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.amount, transfer.credit
     FROM ledger.transfer
     JOIN ledger.event
         ON event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
@@ -49,6 +49,9 @@ WITH granted AS MATERIALIZED (
             WHEN granted.rule <> promised.rule THEN format('rule %s, not %s', granted.rule, promised.rule)
             WHEN granted.grade > promised.min_evidence THEN format('on evidence %s, below %s', granted.grade, promised.min_evidence)
             WHEN granted.window_at < promised.starts_at OR granted.window_at >= promised.ends_at THEN 'not in the campaign''s time'
+            -- As service/grants/windows.py takes reports: of 400 days, by a clock that is at most five minutes ahead.
+            WHEN granted.occurred_at > granted.window_at + interval '5 minutes' THEN 'happened after it counts'
+            WHEN granted.occurred_at < granted.window_at - interval '400 days' THEN 'happened too long before it counts'
             WHEN granted.posted_at < promised.created_at THEN format('before version %s was made', granted.campaign_version)
             WHEN (granted.verb = 3) <> promised.is_held_back THEN 'held back, or not, against its rule'
             WHEN get_byte(granted.credit, 11) & 15 <> promised.account_class THEN 'of another class'

@@ -108,6 +108,23 @@ async def test_a_grant_that_no_version_explains_is_found(busy: Api, owner: async
     assert (finding.violations, [example.partition(": ")[2] for example in finding.examples]) == (1, [FORGERIES[forgery]])
 
 
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [("interval '6 minutes'", "happened after it counts"), ("interval '-401 days'", "happened too long before it counts")],
+)
+async def test_a_day_that_no_report_could_have_named_is_found(
+    busy: Api, owner: asyncpg.Connection[Any], by: str, said: str
+) -> None:
+    await owner.execute(
+        f"""
+        UPDATE ledger.transfer SET occurred_at = occurred_at + {by}
+        FROM ledger.event WHERE event.seq = transfer.seq AND event.message_id = 'm-2'
+        """
+    )
+    (finding, _) = await audit_grants(owner, busy.brand)
+    assert [example.partition(": ")[2] for example in finding.examples] == [said]
+
+
 async def test_terms_that_are_changed_behind_a_grant_are_found(busy: Api, owner: asyncpg.Connection[Any]) -> None:
     await owner.execute(
         "UPDATE rewards.campaign_version SET terms = jsonb_set(terms, '{rules,1,points}', '9') WHERE version = 1"
