@@ -126,15 +126,16 @@ def decode_item(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T
 
 # Written by some programs in front of every UTF-8 text, as Unicode allows and JSON does not.
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE = re.compile(rb"(?:\s|\xef\xbb\xbf)*+([^\n]+)")
+# It matches wherever it is tried, or what nothing follows would be looked at again from each of its bytes.
+_LINE = re.compile(rb"(?:\s++|\xef\xbb\xbf)*+([^\n]*+)")
 
 
 def decode_batch(raw: bytes, media_type: str, batch: type[Batch[T]], decoder: msgspec.json.Decoder[T]) -> Batch[T]:
     """Split a batch into items, which are decoded when they are asked for."""
     if media_type == NDJSON:
         # Only a line feed ends a line; empty lines are skipped.
-        lines = itertools.islice(_LINE.finditer(raw), batch.items_max + 1)
-        items: Sequence[bytes | msgspec.Raw] = [line[1] for line in lines]
+        lines = (line[1] for line in _LINE.finditer(raw) if line[1])
+        items: Sequence[bytes | msgspec.Raw] = list(itertools.islice(lines, batch.items_max + 1))
     else:
         items = _items_of_array(raw.removeprefix(_BYTE_ORDER_MARK), batch)
     pointer = f"/{batch.member}" if batch.member else ""

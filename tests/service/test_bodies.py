@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -566,6 +567,18 @@ def test_twice_the_batch_is_at_most_twice_the_work(shape: str) -> None:
         decode_batch(of_size(n), media_type, OrderBatch, decoder)
 
     assert steps(read, 8_000) <= 2.1 * steps(read, 4_000) + 200
+
+
+@pytest.mark.parametrize("unit", [b" ", b"\n", b"\r\n", MARK, b" \n", MARK + b"\n"])
+def test_what_no_line_follows_is_looked_at_once(unit: bytes) -> None:
+    """Steps do not show what an expression does: 1 MiB looked at again from each of its bytes takes minutes."""
+    decoder = msgspec.json.Decoder(Order)
+    nothing = unit * (1024 * 1024 // len(unit))
+    before_s = time.process_time()
+    assert len(decode_batch(GOOD + b"\n" + nothing, "application/x-ndjson", OrderBatch, decoder)) == 1
+    with pytest.raises(Problem, match="at least 1 item"):
+        decode_batch(nothing, "application/x-ndjson", OrderBatch, decoder)
+    assert time.process_time() - before_s < 10
 
 
 def test_no_more_lines_are_looked_at_than_a_batch_has() -> None:
