@@ -57,7 +57,7 @@ from service.links.link_host import open_link_host
 from service.links.sealing import sealing_keys
 from service.links.touches import Touches, agent_key
 from service.natural_batches import NaturalBatches
-from service.observation import observe
+from service.observation import observe, release
 from service.pagination import LIMIT_DEFAULT
 from service.pieces import Room, small_requests
 from service.preferences import routes as preferences_routes
@@ -274,10 +274,12 @@ def operator_app(app: Litestar) -> Litestar:
 
         return Provide(lent)
 
-    return Litestar(
+    served = Litestar(
         route_handlers=[read_metrics, *health.route_handlers],
         dependencies={name: lend(name) for name in ("database_watch", "in_flight", "ledger")},
         exception_handlers=problems.exception_handlers,
         openapi_config=None,
         logging_config=None,
     )
+    served.asgi_handler = release(served.asgi_handler)
+    return served

@@ -19,7 +19,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import structlog
-from litestar import get
+from litestar import get, head
 from litestar.di import NamedDependency
 
 from ledger import Ledger
@@ -186,6 +186,20 @@ async def ready(
     return Health(warnings=await database_watch.ready())
 
 
+@head("/health/live", include_in_schema=False)
+async def live_in_short() -> None:
+    """As ``live``, for who looks at the status alone."""
+
+
+@head("/health/ready", include_in_schema=False)
+async def ready_in_short(
+    database_watch: NamedDependency[DatabaseWatch], in_flight: NamedDependency[InFlight], ledger: NamedDependency[Ledger]
+) -> None:
+    """As ``ready``, for who looks at the status alone."""
+    refuse_overload(in_flight, ledger)
+    await database_watch.ready()
+
+
 def refuse_overload(in_flight: InFlight, ledger: Ledger) -> None:
     """Raise the problem ``overloaded`` while this process takes nothing more from anybody."""
     if in_flight.is_full:
@@ -200,4 +214,4 @@ def _refuses(why: str) -> Problem:
     )
 
 
-route_handlers = [live, ready]
+route_handlers = [live, ready, live_in_short, ready_in_short]

@@ -82,7 +82,7 @@ def kind_of(method: str, target: str) -> Kind:
     match [part for part in unquote(path).split("/") if part]:
         case ["v1", *_] as parts if "/".join(parts) in BATCHES and method == "POST":
             return Kind.BATCH
-        case ["v1", "claims"] | [_] | ["r" | "preferences" | "wallet", _]:
+        case ["v1", "claims"] | [_] | ["r" | "preferences" | "wallet", _] | ["demo", _]:
             return Kind.FORM
         case _:
             return Kind.SINGLE
@@ -117,3 +117,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     past_bytes_max: int = 32 * MIB
     past_within_s: float = 5.0
     """What still comes after a refusal is read and dropped up to here, so that the refusal is not lost with the connection."""
+
+
+OPERATOR_BOUNDS = Bounds(requests_max=64, connections_max=128)
+"""What the operator's port takes at once, beside what is in flight for everybody else."""

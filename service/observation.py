@@ -100,6 +100,18 @@ def observe(app: ASGIApp, in_flight: InFlight) -> ASGIApp:
     return observed
 
 
+def release(app: ASGIApp) -> ASGIApp:
+    """Wrap an application that is not observed: what its server holds for a request is let go with the answer."""
+
+    async def released(scope: Any, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        finally:
+            scope.get("held", UNCOUNTED).release()
+
+    return released
+
+
 def refuse(method: str, headers: Iterable[tuple[bytes, bytes]], problem: Problem) -> str:
     """Record that a server refuses a request before the application sees it; return its id.
 

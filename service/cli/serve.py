@@ -22,9 +22,10 @@ from service import log
 from service.app import create_app, operator_app
 from service.cli.early_refusals import EarlyRefusals, Gate
 from service.cli.listening import in_copies, listen
-from service.cli.one_write import OneWriteProtocol
 from service.cli.open_files import bounds_for_files, raise_file_limit
 from service.cli.process import settings_for, stop_event, with_parent
+from service.in_flight import InFlight
+from service.limits import OPERATOR_BOUNDS
 from service.settings import Settings, load_secrets
 
 _SWITCH_INTERVAL_S = 0.0005
@@ -68,21 +69,22 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         # A request leaves no circles behind; the many that are in hand at once need not be looked at every few of them.
         gc.set_threshold(_ALLOCATIONS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
         gate = Gate(app.state.in_flight, settings.trusted_proxies)
-        early_refusals = functools.partial(EarlyRefusals, gate=gate)
+        # The operator sees what is going on also when the process is full, so the operator's port has a gate of its own.
+        operator_gate = Gate(InFlight(OPERATOR_BOUNDS))
         servers = [
-            _Server(configuration(app, early_refusals, settings)),
-            # The operator sees what is going on, also then.
-            _Server(configuration(operator_app(app), OneWriteProtocol, settings)),
+            _Server(configuration(app, functools.partial(EarlyRefusals, gate=gate), settings)),
+            _Server(configuration(operator_app(app), functools.partial(EarlyRefusals, gate=operator_gate), settings)),
         ]
         serving: list[asyncio.Task[None]] = []
         for server, listening in zip(servers, (public, operator), strict=True):
             serving.append(tasks.create_task(server.serve(in_copies(listening))))
-        looking = tasks.create_task(gate.keep_looking())
+        looking = [tasks.create_task(each.keep_looking()) for each in (gate, operator_gate)]
         await stop.wait()
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*serving)
-        looking.cancel()
+        for task in looking:
+            task.cancel()
 
 
 def configuration(app: Litestar, protocol: Callable[..., asyncio.Protocol], settings: Settings) -> uvicorn.Config:

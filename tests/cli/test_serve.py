@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import signal
 import socket
 from collections.abc import Generator
@@ -45,6 +46,35 @@ def test_metrics_are_the_operators_alone(api: Environ) -> None:
     assert statuses[public, "/metrics"] == 404
     assert statuses[operator, "/v1/meta"] == 404
     assert statuses[operator, "/health/ready"] == statuses[public, "/health/ready"] == 200
+
+
+@pytest.mark.parametrize("port", ["REWARDS_PORT", "REWARDS_OPERATOR_PORT"])
+def test_neither_port_takes_heads_bodies_or_connections_without_a_bound(api: Environ, port: str) -> None:
+    def status_of(*said: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", int(api[port])), 30) as connection:
+            connection.sendall(b"\r\n".join(said))
+            return connection.recv(4096)[9:12]
+
+    live = b"GET /health/live HTTP/1.1\r\nHost: x"
+    assert status_of(live, b"", b"") == b"200"
+    assert status_of(live, *[b"X: y"] * 100, b"", b"") == b"431"
+    assert status_of(live, b"X: " + b"x" * 400_000) == b"431"
+    assert status_of(live, b"Content-Length: 67108864", b"", b"") == b"413"
+    with contextlib.ExitStack() as opened:
+        others = [opened.enter_context(socket.create_connection(("127.0.0.1", int(api[port])), 30)) for _ in range(200)]
+        others[0].sendall(b"\r\n".join([live, b"", b""]))
+        assert others[0].recv(4096)[9:12] == b"200"
+        if port == "REWARDS_OPERATOR_PORT":
+            assert others[-1].recv(4096) == b""
+
+
+def test_health_is_told_by_its_status_alone_where_that_is_asked_for(api: Environ) -> None:
+    for port in (api["REWARDS_PORT"], api["REWARDS_OPERATOR_PORT"]):
+        for path in ("/health/live", "/health/ready"):
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)) as connection:
+                connection.request("HEAD", path)
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()) == (200, b""), path
 
 
 def test_a_stranger_who_announces_much_and_sends_nothing_keeps_nobody_out(api: Environ) -> None:
