@@ -30,6 +30,7 @@ run it with a connection of its own, or on a replica.
     spells_say_who_was_part_of_whom    one after the other; the last is open for who is merged now, and for nobody else; in one
                                        nothing happens to a wallet but the merge that begins it
     cuts_lie_in_the_log                no cut is ahead of its book
+    imports_are_in_the_log             each file opened as many lots and points as it is down with, and no lot came without one
     details_equal_their_hash           what an event says was reported is what the log committed to
     redemption_details_equal_their_hash  the same of orders, values and tills
     redemption_steps_equal_their_hash  the same of what was said about captures and refunds, and none is forgotten
@@ -456,6 +457,21 @@ _CHECKS = {
             ) AS state
             FULL JOIN (SELECT * FROM ledger.spell WHERE spell.book_id = $1 AND spell.until_seq IS NULL) AS spell
                 ON spell.customer = state.customer
+        ) AS checked
+    """,
+    "imports_are_in_the_log": """
+        SELECT count(*), count(*) FILTER (WHERE checked.wrong), array_agg('seq ' || checked.seq) FILTER (WHERE checked.wrong)
+        FROM (
+            SELECT coalesce(imported.first_seq, opened.first_seq) AS seq,
+                (imported.lots, imported.points) IS DISTINCT FROM (opened.lots, opened.points) AS wrong
+            FROM (SELECT * FROM ledger.balance_import WHERE balance_import.book_id = $1) AS imported
+            FULL JOIN (
+                SELECT
+                    coalesce(transfer.transaction_id, transfer.seq) AS first_seq, count(*) AS lots,
+                    sum(transfer.amount) AS points
+                FROM ledger.transfer WHERE transfer.book_id = $1 AND transfer.verb = 14
+                GROUP BY coalesce(transfer.transaction_id, transfer.seq)
+            ) AS opened ON opened.first_seq = imported.first_seq
         ) AS checked
     """,
     "cuts_lie_in_the_log": """

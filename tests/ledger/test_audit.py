@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, CapUse, Finding, Ledger, audit
+from ledger import Book, CapUse, Finding, Ledger, Opening, audit, import_balances
 from ledger.testing import NOON, authorize, capture, fund, order, refund, void
 from tests.ledger.conftest import make_book
 
@@ -57,7 +57,7 @@ async def test_a_sound_book_passes_and_the_audit_says_what_it_looked_at(
         findings = await audit(reader, lively_book)  # pyright: ignore[reportArgumentType]  a pool's connection is one
     assert [finding for finding in findings if finding.violations or finding.examples] == []
     unchecked = {finding.invariant for finding in findings if not finding.checked}
-    assert unchecked == {"pending_rows_equal_the_accounts"}
+    assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log"}
     assert len({finding.invariant for finding in findings}) == len(findings)
 
 
@@ -344,6 +344,25 @@ async def test_erased_details_are_no_violation(owner: asyncpg.Connection[Any], l
     await owner.execute("UPDATE ledger.event SET message_id = NULL, metadata = NULL, salt = NULL WHERE customer = 7")
     await owner.execute("UPDATE ledger.redemption_step SET ref = NULL, store_id = NULL, terminal_id = NULL, salt = NULL")
     assert await violated(owner, lively_book) == {}
+
+
+IMPORT_FORGERIES = (
+    "DELETE FROM ledger.balance_import WHERE first_seq = 1",
+    "UPDATE ledger.balance_import SET points = points + 1 WHERE first_seq = 1",
+    "UPDATE ledger.balance_import SET lots = 1 WHERE first_seq = 1",
+    "UPDATE ledger.balance_import SET first_seq = 2 WHERE first_seq = 1",
+)
+
+
+@pytest.mark.parametrize("forgery", IMPORT_FORGERIES)
+async def test_a_file_that_is_forgotten_or_changed_is_found(owner: asyncpg.Connection[Any], forgery: str) -> None:
+    book = await make_book(owner)
+    for n, openings in enumerate(([Opening(7, 10), Opening(8, 5)], [Opening(9, 1)])):
+        points = sum(opening.points for opening in openings)
+        await import_balances(owner, book, openings, hashes=[bytes([n]) * 32], rows=len(openings), points=points)
+    assert await violated(owner, book) == {}
+    await owner.execute(forgery)
+    assert set(await violated(owner, book)) == {"imports_are_in_the_log"}
 
 
 async def test_a_book_without_a_head_is_a_violation(owner: asyncpg.Connection[Any]) -> None:
