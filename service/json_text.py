@@ -35,8 +35,9 @@ _STEPS = {ord(bracket): 1 if bracket in "[{" else -1 for bracket in "[]{}"}
 
 
 def shown(text: str) -> str:
-    """Return what is repeated of a text that somebody sent."""
-    return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
+    """Return what is repeated of a text that somebody sent. It can be written down, whatever the text has."""
+    short = text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
+    return short.encode(errors="replace").decode()
 
 
 def escaped(name: str) -> str:

@@ -178,7 +178,7 @@ def _misplaced_in(struct: type[msgspec.Struct], value: dict[str, Any], pointer: 
     if struct.__struct_config__.forbid_unknown_fields:
         for name in value:
             if name not in fields:
-                yield _is_unknown(f"{pointer}/{escaped(shown(name)).encode(errors='replace').decode()}")
+                yield _is_unknown(f"{pointer}/{escaped(shown(name))}")
     for name, (is_required, hint) in fields.items():
         if name in value:
             yield from _misplaced(hint, value[name], f"{pointer}/{escaped(name)}")

@@ -569,6 +569,20 @@ def test_twice_the_batch_is_at_most_twice_the_work(shape: str) -> None:
     assert steps(read, 8_000) <= 2.1 * steps(read, 4_000) + 200
 
 
+@pytest.mark.parametrize("letter", [b"\xc3", b"\xff", b"\xed\xa0\x80", rb"\ud800", rb"\u0000"])
+@pytest.mark.parametrize("letters", [1, JSON_KEY_CHARACTERS_MAX + 1])
+@pytest.mark.parametrize("around", [b"%b", b'{"points": 1, "metadata": %b}', b'{"points": 1, "customer": %b}', b"[%b]"])
+def test_a_name_that_cannot_be_kept_is_refused_in_words_that_can_be_sent(around: bytes, letters: int, letter: bytes) -> None:
+    body = around % (b'{"' + letter * letters + b'": 1}')
+    found = strict_json_of(body)
+    assert isinstance(found, Problem)
+    assert found.status < 500
+    msgspec.json.encode(found.document("req_1"))
+    with pytest.raises(Problem) as refused:
+        decode_batch(b'{"' + letter * letters + b'": []}', "application/json", LinkBatch, msgspec.json.Decoder(Order))
+    msgspec.json.encode(refused.value.document("req_1"))
+
+
 @pytest.mark.parametrize("unit", [b" ", b"\n", b"\r\n", MARK, b" \n", MARK + b"\n"])
 def test_what_no_line_follows_is_looked_at_once(unit: bytes) -> None:
     """Steps do not show what an expression does: 1 MiB looked at again from each of its bytes takes minutes."""
