@@ -119,10 +119,17 @@ async def _printed(host: LinkHost, code: str | None, at: datetime) -> tuple[Batc
     """The code of a batch; if there is none, the one that it was typed for."""
     if code is None:
         return None
-    found = await find_code(host, code, at)
-    if found is None and (issued := await issued_code(host, code, at)) is not None:
-        found = await find_code(host, issued, at)
-    return found
+    return await _as_issued(host, code, await find_code(host, code, at), at)
+
+
+async def _as_issued(
+    host: LinkHost, code: str, found: tuple[BatchCode, int | None] | None, at: datetime
+) -> tuple[BatchCode, int | None] | None:
+    """What was found, unless it pays nothing now and the code looks like one that does: half of a screen's may be mistyped."""
+    if found is not None and found[1] is not None:
+        return found
+    issued = await issued_code(host, code, at)
+    return found if issued is None else await find_code(host, issued, at)
 
 
 async def look(state: State, code: str, visitor: Visitor) -> Answer:
@@ -221,8 +228,10 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
     try:
         with finding.within_patience(state):
             there = None if normal is None else await find_code(host, normal, visitor.at)
-            if there is None:
+            if there is None or normal is None:
                 return None
+            if not host.guesses.are_too_many(neighbourhood(visitor.address)):
+                there = await _as_issued(host, normal, there, visitor.at) or there
             printed, turns_ago = there
             brand: Brand | None = await state.brands.by_id(printed.brand_id)
             if brand is None or not host.is_at_home(brand, visitor.headers):

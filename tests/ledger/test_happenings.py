@@ -69,6 +69,7 @@ async def lively(ledger: Ledger, book: Book) -> Book:
 
 
 async def test_a_quiet_book_tells_at_once_what_it_refused_and_what_waits(ledger: Ledger, book: Book) -> None:
+    await ledger.fund(fund(book, 1))
     kept = Position()
     for n in range(5):
         await ledger.grant(order(book, message_id=f"m-{n}", waits=n % 2 == 0))
