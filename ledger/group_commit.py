@@ -144,14 +144,7 @@ class GroupCommit(Generic[Item, Result]):
     @property
     def is_full(self) -> bool:
         """Whether nothing more is taken now."""
-        return self._refuses(1)
-
-    def _refuses(self, items: int) -> bool:
-        return self._waiting + items > self._items_max or self._expected_wait_s > self._wait_max_s
-
-    @property
-    def _expected_wait_s(self) -> float:
-        return self._waiting / self._items_per_s
+        return self._waiting >= self._items_max or self._waiting / self._items_per_s > self._wait_max_s
 
     @property
     def in_use(self) -> bool:
@@ -178,8 +171,9 @@ class GroupCommit(Generic[Item, Result]):
         if self._closing:
             raise LedgerUnavailable
         self._used_at = time.monotonic()
-        if self._refuses(len(items)):
-            raise Overloaded(retry_after_s=max(1, round(self._expected_wait_s)))
+        expected_wait_s = self._waiting / self._items_per_s
+        if self._waiting + len(items) > self._items_max or expected_wait_s > self._wait_max_s:
+            raise Overloaded(retry_after_s=max(1, round(expected_wait_s)))
         ticket: _Ticket[Result] = _Ticket(len(items))
         book: Book | None = None
         queue: deque[_Waiting[Item, Result]] = deque()

@@ -86,24 +86,32 @@ class Held:
     def belong_to(self, api_key_id: int, brand_id: int) -> Problem | None:
         """Count for a key and its brand from now on, and no more for the address; return why they may hold no more."""
         in_flight = self._in_flight
-        client, self._client = self._client, in_flight.key(api_key_id)
-        self._brand = in_flight.brand(brand_id)
-        for now in (self._client, self._brand):
-            now.requests += self._requests
-            now.body_bytes += self.body_bytes
-        in_flight.take_off(client, self._requests, self.body_bytes)
+        requests, body_bytes = self._requests, self.body_bytes
+        in_flight.take_off(self._client, requests, body_bytes)
+        client = self._client = in_flight.key(api_key_id)
+        client.requests += requests
+        client.body_bytes += body_bytes
+        brand = self._brand = in_flight.brand(brand_id)
+        brand.requests += requests
+        brand.body_bytes += body_bytes
         if in_flight.is_calm:
             return None
         return OVER_SHARE if self._is_over_share() else None
 
     def release(self) -> None:
         """Hold nothing any more."""
-        in_flight = self._in_flight
-        in_flight.requests -= self._requests
-        in_flight.body_bytes -= self.body_bytes
-        in_flight.take_off(self._client, self._requests, self.body_bytes)
-        if self._brand is not None:
-            in_flight.take_off(self._brand, self._requests, self.body_bytes)
+        in_flight, client, brand = self._in_flight, self._client, self._brand
+        requests, body_bytes = self._requests, self.body_bytes
+        in_flight.requests -= requests
+        in_flight.body_bytes -= body_bytes
+        if brand is None:
+            in_flight.take_off(client, requests, body_bytes)
+        else:
+            # A key and its brand are not forgotten, unlike addresses.
+            client.requests -= requests
+            client.body_bytes -= body_bytes
+            brand.requests -= requests
+            brand.body_bytes -= body_bytes
         self._requests = self.body_bytes = 0
 
     def _is_over_share(self) -> bool:

@@ -43,8 +43,11 @@ class _Unfailing:
         self._stream = stream
 
     def write(self, line: bytes) -> None:
-        with contextlib.suppress(OSError):
+        # One of each request: a `suppress` is made anew for each, a `try` costs nothing.
+        try:  # noqa: SIM105
             self._stream.write(line)
+        except OSError:
+            pass
 
     def flush(self) -> None:
         with contextlib.suppress(OSError):

@@ -119,7 +119,8 @@ def up(*, lan: bool) -> None:
     On this machine alone, unless `--lan`, or REWARDS_HOST and REWARDS_BASE_URL, say otherwise.
     """
     began = time.monotonic()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: whoever starts us in the background of a shell has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     settings = msgspec.structs.replace(settings_module.load(), demo=True)
     if lan:

@@ -29,6 +29,8 @@ _FORM_1 = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-
 def normal_email(text: str) -> str | None:
     """Form 2 of an email address, or ``None`` if it is none."""
     email = text.strip().lower()
+    if email.isascii() and len(email) <= LOCAL_BYTES_MAX and "xn--" not in email:
+        return email if _ASCII.fullmatch(email) else None
     if not email.isascii():
         email = unicodedata.normalize("NFC", "".join([_plain(character) for character in email]).lower())
     local, at, domain = email.rpartition("@")

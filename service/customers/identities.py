@@ -175,7 +175,8 @@ def _formers(kind: IdentityKind, name: str, normal: str) -> list[str]:
         case IdentityKind.PHONE:
             return former_phones(name, normal)
         case IdentityKind.EMAIL:
-            former = former_email(name)
+            # Of an address in ASCII that form 2 takes, form 1 has the same.
+            former = None if name.isascii() else former_email(name)
             return [] if former is None or former == normal else [former]
         case _:
             return []

@@ -10,17 +10,10 @@ aliases and takes at most ``RECORDS_MAX`` records of at most ``BYTES_MAX`` bytes
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any
 
-import dns.asyncresolver
-import dns.exception
-import dns.message
-import dns.name
-import dns.nameserver
-import dns.rdatatype
-import dns.resolver
 import msgspec
 
 from service.egress.addresses import Address, check
@@ -58,11 +51,11 @@ class Resolver:
         """``servers`` are addresses with a port if need be, separated by commas; empty means the system's."""
         self._servers = servers
         self._within_s = within_s
-        self._resolver: dns.asyncresolver.Resolver | None = None
+        self._questioner: Any = None
 
     async def texts(self, name: str) -> list[str]:
         """Return the text records of a name, each put together of its parts. Raises ``ResolvingFailed``."""
-        records = await self._records(name, dns.rdatatype.TXT)
+        records = await self._records(name, "TXT")
         # A text that is not ASCII is none that anybody was asked to publish.
         return [b"".join(record.strings).decode("ascii", "replace") for record in records]
 
@@ -75,7 +68,7 @@ class Resolver:
         if is_address(name):
             return Pinned(name, port, (check(name.strip("[]")),))
         found: list[str] = []
-        for kind in dns.rdatatype.A, dns.rdatatype.AAAA:
+        for kind in "A", "AAAA":
             try:
                 found += [str(record.address) for record in await self._records(name, kind)]
             except NotThere:
@@ -84,43 +77,8 @@ class Resolver:
             raise NotThere("has no address")
         return Pinned(name, port, tuple(check(address) for address in found))
 
-    async def _records(self, name: str, kind: dns.rdatatype.RdataType) -> Sequence[Any]:
-        try:
-            absolute = dns.name.from_text(name, origin=dns.name.root)
-            async with asyncio.timeout(self._within_s):
-                answer = await self._opened().resolve(absolute, kind, search=False, lifetime=self._within_s)
-            aliases = len(answer.chaining_result.cnames)
-            records: list[Any] = list(answer.rrset or ())
-        except (dns.exception.Timeout, TimeoutError):
-            raise ResolvingFailed("the DNS did not answer in time") from None
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            raise NotThere("there is no such record") from None
-        except dns.message.ChainTooLong:
-            raise ResolvingFailed("the name leads through too many aliases") from None
-        except dns.resolver.NoNameservers:
-            raise ResolvingFailed("the DNS answered with an error") from None
-        except dns.resolver.NoResolverConfiguration:
-            raise ResolvingFailed("no DNS server is set up here") from None
-        except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
-            raise ResolvingFailed(f"the DNS could not be asked ({type(error).__name__})") from None
-        if aliases > ALIASES_MAX:
-            raise ResolvingFailed("the name leads through too many aliases")
-        if len(records) > RECORDS_MAX or sum(len(record.to_wire() or b"") for record in records) > BYTES_MAX:
-            raise ResolvingFailed("the answer is larger than is taken")
-        return records
-
-    def _opened(self) -> dns.asyncresolver.Resolver:
-        if self._resolver is None:
-            resolver = dns.asyncresolver.Resolver(configure=not self._servers)
-            if self._servers:
-                resolver.nameservers = [_server(text) for text in self._servers.split(",") if text.strip()]
-            resolver.search = []
-            resolver.timeout = TRY_S
-            resolver.cache = None
-            self._resolver = resolver
-        return self._resolver
-
-
-def _server(text: str) -> dns.nameserver.Do53Nameserver:
-    name, port = name_and_port(normal_host(text.strip()))
-    return dns.nameserver.Do53Nameserver(str(ip_address(name.strip("[]"))), port or DNS_PORT)
+    async def _records(self, name: str, kind: str) -> Sequence[Any]:
+        if self._questioner is None:
+            questions = await asyncio.to_thread(importlib.import_module, "service.egress.questions")
+            self._questioner = questions.Questioner(self._servers, within_s=self._within_s)
+        return await self._questioner.records(name, kind)

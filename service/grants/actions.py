@@ -100,7 +100,8 @@ async def report_one(state: State, principal: Principal, item: GrantRequest, *, 
     """Decide one report."""
     under_way: UnderWay = state.under_way
     with under_way.now:
-        return _with_ref(await _report_one(state, principal, item, received_at), item)
+        answer = await _report_one(state, principal, item, received_at)
+    return answer if item.ref is None else _with_ref(answer, item)
 
 
 async def _report_one(state: State, principal: Principal, item: GrantRequest, received_at: datetime) -> GrantAnswer | Problem:

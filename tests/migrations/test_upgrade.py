@@ -11,7 +11,9 @@ from typing import Any
 import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -241,3 +243,9 @@ def test_no_statement_of_the_files_is_lost_in_splitting() -> None:
         for line in code:
             assert line in split
     assert len(list(schema_statements())) > 20
+
+
+def test_the_newest_revision_is_the_one_that_all_others_lead_to() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
