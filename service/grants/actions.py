@@ -169,9 +169,11 @@ async def _report_part(
         return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
 
     answers: list[Act | Unpaid | GrantAnswer | Problem] = await in_pieces(read, items)
-    doubtful = [isinstance(item, GrantRequest) and is_doubtful(each) for item, each in zip(items, answers, strict=True)]
-    if any(doubtful):
-        for name in {item.campaign for item in itertools.compress(items, doubtful) if isinstance(item, GrantRequest)}:
+    # Of most batches each item is an act that a rule pays for.
+    uncertain = [n for n, each in enumerate(answers) if type(each) is not Act or each.rule is None]
+    doubtful = {item.campaign for n in uncertain if isinstance(item := items[n], GrantRequest) and is_doubtful(answers[n])}
+    if doubtful:
+        for name in doubtful:
             campaigns[name] = await campaign_standing(state, brand, name, now=True)
         answers = await in_pieces(read, items)
         await _answer_unpaid(state, brand, items, answers)
@@ -215,8 +217,8 @@ async def _answer_unpaid(
     """Put in the place of each of ``answers`` that is not to be decided what it is answered."""
     unpaid = [
         (index, each, item.customer)
-        for index, (item, each) in enumerate(zip(items, answers, strict=True))
-        if isinstance(each, Unpaid) and isinstance(item, GrantRequest)
+        for index, each in enumerate(answers)
+        if isinstance(each, Unpaid) and isinstance(item := items[index], GrantRequest)
     ]
     for part in parts(unpaid):
         told = await _answers_of_unpaid(state, brand, [(each, ref) for _, each, ref in part])
