@@ -43,7 +43,7 @@ class _Unfailing:
         self._stream = stream
 
     def write(self, line: bytes) -> None:
-        # One of each request: a `suppress` is made anew for each, a `try` costs nothing.
+        # One of each request: a `suppress` is made for each, a `try` costs nothing.
         try:  # noqa: SIM105
             self._stream.write(line)
         except OSError:
