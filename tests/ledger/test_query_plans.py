@@ -6,6 +6,8 @@ What was scanned is counted by PostgreSQL itself, so this holds for the statemen
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 
@@ -205,15 +207,31 @@ FROM pg_stat_xact_user_tables WHERE schemaname = 'ledger' ORDER BY relname
 """
 
 
-async def rows_read(owner: asyncpg.Connection[Any], book: Book, customer: int, caps: tuple[CapUse, ...]) -> dict[str, int]:
-    """How many rows of each table one grant reads. It is taken back."""
+@asynccontextmanager
+async def counting_rows(owner: asyncpg.Connection[Any]) -> AsyncGenerator[dict[str, int]]:
+    """How many rows of each table the body reads, filled in at its end. What it writes is rolled back.
+
+    A backend adds its counts to the shared ones at most once a second, and until then those of earlier transactions would be
+    counted with the body's: so they are flushed first.
+    """
+    rows: dict[str, int] = {}
+    await owner.execute("SELECT pg_stat_force_next_flush()")
     transaction = owner.transaction()
     await transaction.start()
-    (paid,) = await post_grants(owner, [order(book, customer=customer, message_id="another", caps=caps, unlimited=True)])
+    try:
+        yield rows
+        rows.update({row["relname"]: row["rows"] for row in await owner.fetch(_READ)})
+    finally:
+        await transaction.rollback()
+
+
+async def rows_read(owner: asyncpg.Connection[Any], book: Book, customer: int, caps: tuple[CapUse, ...]) -> dict[str, int]:
+    """How many rows of each table one grant reads. It is taken back."""
+    another = order(book, customer=customer, message_id="another", caps=caps, unlimited=True)
+    async with counting_rows(owner) as rows:
+        (paid,) = await post_grants(owner, [another])
     assert paid.outcome is GrantOutcome.GRANTED
-    rows = await owner.fetch(_READ)
-    await transaction.rollback()
-    return {row["relname"]: row["rows"] for row in rows}
+    return rows
 
 
 @pytest.mark.slow
@@ -271,12 +289,8 @@ async def test_a_till_reads_a_few_rows_though_the_tables_were_empty_when_it_bega
     for _ in range(5):
         await post_redemptions(owner, [capture(book, number) for number in await authorized()])
     (number, *_) = await authorized()
-    await owner.execute("SELECT pg_stat_force_next_flush()")  # what was read so far is not counted below
-    transaction = owner.transaction()
-    await transaction.start()
-    await post_redemptions(owner, [capture(book, number)])
-    rows = {row["relname"]: row["rows"] for row in await owner.fetch(_READ)}
-    await transaction.rollback()
+    async with counting_rows(owner) as rows:
+        await post_redemptions(owner, [capture(book, number)])
     assert rows["redemption"] < 20  # hers and, while nobody has tidied up, those of before
     assert sum(rows.values()) < 80
 
@@ -296,10 +310,6 @@ async def test_who_has_a_hold_is_read_by_that_hold_though_the_tables_were_empty_
         "SELECT * FROM ledger.spendable_now_v1($1, $2, ARRAY[50])",
         "SELECT ledger.post_due_v1(head, 50) FROM ledger.head WHERE head.book_id = $1 AND head.brand_id = $2",
     ):
-        await owner.execute("SELECT pg_stat_force_next_flush()")  # what was read so far is not counted below
-        transaction = owner.transaction()
-        await transaction.start()
-        await owner.fetch(read, book.book_id, book.brand_id)
-        rows = {row["relname"]: row["rows"] for row in await owner.fetch(_READ)}
-        await transaction.rollback()
+        async with counting_rows(owner) as rows:
+            await owner.fetch(read, book.book_id, book.brand_id)
         assert 0 < rows["redemption"] < 10, read
