@@ -229,7 +229,7 @@ class _Keeper:
 
 
 def _migrate(settings: Settings, keeper: _Keeper | None) -> None:
-    """Migrate before anything is served; but a server that is full or away must not keep links from being served."""
+    """Migrate before anything is served; but a server that is away must not keep links from being served."""
     from service.cli.migrate import migrate  # here, so that the children need not wait until it is loaded
 
     try:
@@ -298,18 +298,19 @@ def _keep_up(
                     child.ask_to_stop()
             if not is_prepared:
                 _migrate(settings, keeper)
-                is_prepared = _attempt(prepare, settings)
+                if keeper.is_up:  # else it went away again, and this is done when it is back
+                    _attempt(prepare, settings)
+                    is_prepared = True
         for child in children:
             child.keep_up(settings)
 
 
-def _attempt(prepare: Callable[[Settings], None], settings: Settings) -> bool:
+def _attempt(prepare: Callable[[Settings], None], settings: Settings) -> None:
     """What a first start makes, made late. Without it the service serves all the same."""
     try:
         prepare(settings)
     except Exception as error:
         _say(f"The demo was not made: {error}")
-    return True
 
 
 def _check_ports(settings: Settings) -> None:
