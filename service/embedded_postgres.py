@@ -37,7 +37,7 @@ from typing import Any, BinaryIO
 import asyncpg
 import msgspec
 
-from service.settings import write_private
+from service.settings import sync, write_private
 
 SUPERUSER = "postgres"
 LOGIN = "rewards"
@@ -311,7 +311,7 @@ class EmbeddedPostgres:
         if status:
             raise EmbeddedPostgresError(f"initdb failed in {self.directory}:\n{self._last_words()}")
         half_made.rename(self.directory / "data")
-        _sync_directory(self.directory)
+        sync(self.directory)
 
     def _overcome_stale_pid(self, data: Path) -> dict[str, str]:
         """Tell the server that the pid a killed one left behind is no obstacle, whoever has that number now.
@@ -494,11 +494,3 @@ def _memory_bytes() -> int:
     with contextlib.suppress(OSError, ValueError):  # a container's own limit; "max" where there is none
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return memory
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -230,3 +230,12 @@ def write_private(path: Path, content: bytes) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def sync(path: Path) -> None:
+    """Put a file or a directory on the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -37,6 +37,7 @@ from typing import BinaryIO, TypeVar
 import structlog
 
 from service import metrics
+from service.settings import sync
 from service.spool_seals import Seals
 
 T = TypeVar("T")
@@ -285,7 +286,7 @@ class SpoolFiles:
     def _create(self) -> _Segment:
         if not self._directory.exists():
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_directory(self._directory.parent)
+            sync(self._directory.parent)
         while True:
             path = self._directory / f"{time.time_ns():020d}-{os.getpid()}{_SUFFIX}"
             try:
@@ -294,7 +295,7 @@ class SpoolFiles:
                 continue
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _sync_directory(self._directory)
+                sync(self._directory)
             except BlockingIOError:
                 # Somebody who adopts was quicker, and will find it empty.
                 os.close(file)
@@ -423,11 +424,3 @@ def _lock(path: Path) -> _Segment | None:
         pass
     os.close(file)
     return None
-
-
-def _sync_directory(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

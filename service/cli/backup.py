@@ -30,7 +30,7 @@ from service.cli import backup_set
 from service.cli.backup_set import BackupRefused, BookState, Manifest, RoleMembers
 from service.cli.database_settings import database_for_a_while
 from service.postgres_tools import find_tool, run_tool
-from service.settings import load_secrets, write_private
+from service.settings import load_secrets, sync, write_private
 
 _BOOKS = """
 SELECT brand.code, head.book_id, head.seq FROM rewards.brand JOIN ledger.head ON head.book_id = brand.book_id ORDER BY 1
@@ -64,7 +64,7 @@ def backup(directory: Path) -> None:
         manifest = asyncio.run(_dump(settings.owner_url, unfinished, keep_open=held))
         write_private(unfinished / backup_set.MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         for path in [*unfinished.rglob("*"), unfinished]:
-            backup_set.sync(path)
+            sync(path)
     for book in manifest.books:
         click.echo(f"{book.brand}: up to seq {book.seq:,}")
     click.echo(f"{directory}: {manifest.size:,} bytes in {time.monotonic() - began:.1f} s. Keep it as you keep the secrets.")
@@ -90,7 +90,7 @@ def _unfinished(directory: Path) -> Generator[tuple[Path, int]]:
         with contextlib.suppress(FileNotFoundError):
             directory.rmdir()
         unfinished.rename(directory)
-        backup_set.sync(directory.parent)
+        sync(directory.parent)
     with contextlib.suppress(FileNotFoundError):
         directory.with_name(f".{directory.name}.lock").unlink()
 

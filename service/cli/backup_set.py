@@ -12,7 +12,6 @@ written is called ``<directory>.unfinished``, and is renamed when all of it is o
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -103,12 +102,3 @@ def read(directory: Path) -> Manifest:
         if path.stat().st_size != file.size or digest(path) != file.sha256:
             raise BackupRefused(f"{path} is not what was written: its SHA-256 differs from the manifest's")
     return manifest
-
-
-def sync(path: Path) -> None:
-    """Put a file or a directory on the disk."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -15,6 +15,8 @@ POSTGRES_DIRECTORY = "postgres"
 RESTORING = "restoring"
 """A file in the data directory, from the first thing that a restore writes until its last."""
 
+_NO_DATABASE = "There is no database: set REWARDS_DATABASE_URL, or start the embedded one with `rewards up`"
+
 
 def load_with_database() -> Settings:
     """The settings, with both database URLs filled in. Raises `SettingsError` when there is no database to be found."""
@@ -24,7 +26,7 @@ def load_with_database() -> Settings:
         return settings
     server = _embedded(settings)
     if server is None or not server.running():
-        raise SettingsError("There is no database: set REWARDS_DATABASE_URL, or start the embedded one with `rewards up`")
+        raise SettingsError(_NO_DATABASE)
     return with_embedded(settings, server)
 
 
@@ -33,15 +35,25 @@ def database_for_a_while() -> Generator[Settings]:
     """The same, also when the embedded server is not running: then it is started, and stopped again."""
     settings = load()
     refuse_half_restored(settings)
-    server = None if settings.database_url else _embedded(settings)
-    if server is None or server.running():
-        yield load_with_database()
+    if not settings.database_url and _embedded(settings) is None:
+        raise SettingsError(_NO_DATABASE)
+    with running_for_a_while(settings) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def running_for_a_while(settings: Settings) -> Generator[Settings]:
+    """``settings`` with a database: the one they name, or the embedded one, made if need be, which runs meanwhile."""
+    if settings.database_url:
+        yield settings
         return
-    server.start()
+    server = EmbeddedPostgres(Path(settings.data_dir) / POSTGRES_DIRECTORY)
+    was_running = server.start()
     try:
         yield with_embedded(settings, server)
     finally:
-        server.stop()
+        if not was_running:
+            server.stop()
 
 
 def refuse_half_restored(settings: Settings) -> None:

@@ -13,9 +13,7 @@ again it takes up where it was, because the database is loaded as a whole or not
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,10 @@ from service.cli import backup_set
 from service.cli.alone import alone
 from service.cli.audit import audit_brands, print_findings
 from service.cli.backup_set import BackupRefused, Manifest
-from service.cli.database_settings import POSTGRES_DIRECTORY, RESTORING, with_embedded
+from service.cli.database_settings import RESTORING, running_for_a_while
 from service.cli.migrate import migrate
-from service.embedded_postgres import EmbeddedPostgres
 from service.postgres_tools import find_tool, run_tool
-from service.settings import Settings, load, write_private
+from service.settings import Settings, load, sync, write_private
 
 _IS_THERE = "SELECT true FROM pg_catalog.pg_namespace WHERE nspname IN ('ledger', 'rewards')"
 _SEQ = "SELECT book_id, seq FROM ledger.head"
@@ -54,7 +51,7 @@ def restore(directory: Path) -> None:
         note = data / RESTORING
         is_again = _taken_up(note, directory)
         _refuse_files(settings, directory, is_again=is_again)
-        with _target(settings) as target:
+        with running_for_a_while(settings) as target:
             is_loaded = asyncio.run(_is_loaded(target.owner_url, is_again=is_again))
             write_private(note, f"{directory}\n".encode())
             _copy_files(settings, directory)
@@ -63,7 +60,7 @@ def restore(directory: Path) -> None:
             asyncio.run(_finish(target, manifest))
             books = asyncio.run(audit_brands(target.database_url, None))
         note.unlink()
-        backup_set.sync(data)
+        sync(data)
     for book in books:
         print_findings(book)
     _say_what_is_missing(manifest, asyncio.run(_missing_logins(target, manifest)) if settings.database_url else [])
@@ -93,21 +90,6 @@ def _refuse_files(settings: Settings, directory: Path, *, is_again: bool) -> Non
         raise BackupRefused(f"{spool} holds acts that are not settled ({waiting[0].name}): a restore wants an empty one")
 
 
-@contextlib.contextmanager
-def _target(settings: Settings) -> Generator[Settings]:
-    """The settings with the database to restore into; the embedded one runs meanwhile."""
-    if settings.database_url:
-        yield settings
-        return
-    server = EmbeddedPostgres(Path(settings.data_dir) / POSTGRES_DIRECTORY)
-    was_running = server.start()
-    try:
-        yield with_embedded(settings, server)
-    finally:
-        if not was_running:
-            server.stop()
-
-
 async def _is_loaded(url: str, *, is_again: bool) -> bool:
     """Whether the database holds what an interrupted restore loaded. Raises `BackupRefused` when it holds anything else."""
     connection = await database.connect(url)
@@ -124,11 +106,11 @@ def _copy_files(settings: Settings, directory: Path) -> None:
     settings.spool_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (directory / backup_set.SPOOL).iterdir():
         write_private(settings.spool_path / path.name, path.read_bytes())
-    backup_set.sync(settings.spool_path)
+    sync(settings.spool_path)
     settings.secrets_path.parent.mkdir(parents=True, exist_ok=True)
     if not settings.secrets_path.exists():
         write_private(settings.secrets_path, (directory / backup_set.SECRETS).read_bytes())
-        backup_set.sync(settings.secrets_path.parent)
+        sync(settings.secrets_path.parent)
 
 
 def _load(url: str, directory: Path, manifest: Manifest, *, keep_open: int) -> None:
