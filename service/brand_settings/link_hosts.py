@@ -22,7 +22,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
-from service.brands.brand import Brand
 from service.brands.tables import link_host as link_hosts
 from service.egress.resolving import NotThere, Resolver, ResolvingFailed
 from service.hosts import (
@@ -97,12 +96,6 @@ async def find_wanted(engine: AsyncEngine, brand_id: int) -> Held | None:
         return await wanted(connection, brand_id)
 
 
-def links_begin_with(brand: Brand, settings: Settings) -> str:
-    """What the brand's links begin with now."""
-    base_url = brand.link_base_url
-    return settings.base_url if base_url is None or is_same_place(host_of(base_url), settings.own_hosts) else base_url
-
-
 def check_claim(host: str, settings: Settings, *, is_test: bool) -> str | None:
     """What is wrong with a host that a brand wants, in its normal form: the service's own, or one that nobody can prove."""
     name, _ = name_and_port(host)
@@ -140,13 +133,13 @@ async def claim(connection: AsyncConnection, principal: Principal, base_url: str
     await record(connection, principal, "link_host.claim", str(base_url or (before and before.base_url)), before, after)
 
 
-async def verify(engine: AsyncEngine, resolver: Resolver, principal: Principal, settings: Settings, *, now: datetime) -> Held:
+async def verify(engine: AsyncEngine, resolver: Resolver, principal: Principal, settings: Settings, *, now: datetime) -> None:
     """Look for the record of the host that the brand wants, and give it the host if it is there."""
     held = await find_wanted(engine, principal.brand.brand_id)
     if held is None:
         raise not_found("link host")
     if held.needs_no_proof or (held.checked_at is not None and timedelta() <= now - held.checked_at < ASKED_EVERY):
-        return held
+        return
     # A host that was claimed while the service had another address may be its own now.
     why = check_claim(held.host, settings, is_test=principal.brand.mode == "test")
     # Nobody waits for the DNS with a transaction open.
@@ -157,7 +150,6 @@ async def verify(engine: AsyncEngine, resolver: Resolver, principal: Principal, 
             await _give(connection, principal, held, texts or [], now)
         else:
             await connection.execute(_change(held, checked_at=now, last_error=why or _MISSING))
-        return await wanted(connection, held.brand_id) or held
 
 
 async def ask(resolver: Resolver, held: Held) -> tuple[list[str] | None, str | None]:

@@ -117,7 +117,8 @@ async def _shown(engine: AsyncEngine, principal: Principal, state: State) -> Bra
     brand = await draw_brand(engine, principal.brand.brand_id)
     if brand is None:
         raise not_found("brand")
-    return BrandResponse.of(brand, await link_hosts.find_wanted(engine, brand.brand_id), state.settings)
+    held = await link_hosts.find_wanted(engine, brand.brand_id)
+    return BrandResponse.of(brand, held, state.link_host.base_url_of(brand))
 
 
 def _host_shown(brand: BrandResponse) -> LinkHostResponse:

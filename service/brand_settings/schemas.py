@@ -15,7 +15,6 @@ from service.brand_settings import link_hosts
 from service.brand_settings.link_hosts import Held
 from service.brands import logos
 from service.brands.brand import AppLinks, Brand, Goal, Language
-from service.settings import Settings
 
 DESTINATION_HOSTS_MAX = 100
 GOALS_MAX = 20
@@ -314,8 +313,11 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Rewards to save for, as wallets show them."""
 
     @classmethod
-    def of(cls, brand: Brand, held: Held | None, settings: Settings) -> BrandResponse:
-        """The brand, read with its picture, as its administrators see it; ``held`` is the host that it wants."""
+    def of(cls, brand: Brand, held: Held | None, links_begin_with: str) -> BrandResponse:
+        """The brand, read with its picture, as its administrators see it.
+
+        ``held`` is the host that it wants, ``links_begin_with`` what its links begin with now.
+        """
         return cls(
             code=brand.code,
             mode=brand.mode,
@@ -332,7 +334,7 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
             logo=None if brand.picture is None else base64.b64encode(brand.picture).decode(),
             home_url=brand.home_url,
             link_base_url=None if held is None else held.base_url,
-            link_host=None if held is None else LinkHostResponse.of(held, link_hosts.links_begin_with(brand, settings)),
+            link_host=None if held is None else LinkHostResponse.of(held, links_begin_with),
             app_links=brand.app_links,
             goals=brand.goals,
         )
