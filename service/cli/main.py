@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
         if kinds & UNREACHABLE:
             sys.exit(f"Error: the database cannot be used: {error.__cause__ or error}")
         # An engine wraps what the driver says.
-        if (kinds | _kinds(getattr(error, "orig", None)) | _kinds(_cause_below(error))) & NOT_MIGRATED:
+        if (kinds | _kinds(_cause_below(error))) & NOT_MIGRATED:
             sys.exit("Error: the database is not at the schema of this version: `rewards migrate` brings it there")
         raise
 

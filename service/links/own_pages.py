@@ -139,10 +139,15 @@ async def answered(
         made = page_of_error(error)
     if not isinstance(made, Answer):
         return Response(made, headers={"Cache-Control": "no-store", "Vary": "Accept"})
+    return sent(request, made)
+
+
+def sent(request: Request[Any, Any, Any], page: Answer) -> Response[bytes]:
+    """A page on its way, from an address where a program is answered something else."""
     return Response(
-        b"" if request.method == "HEAD" else made.content.encode(),
-        status_code=made.status_code,
-        headers={**made.headers, "Vary": "Accept"},
+        b"" if request.method == "HEAD" else page.content.encode(),
+        status_code=page.status_code,
+        headers={**page.headers, "Vary": "Accept"},
     )
 
 

@@ -12,6 +12,7 @@ from litestar.handlers import BaseRouteHandler
 
 from service.auth.routes import VERSION
 from service.links.link_host import LinkHost, requested_host
+from service.links.own_pages import sent
 from service.links.pages import Page, respond
 from service.pages.rendering import environment, render, words_for
 from service.problems import Problem
@@ -45,11 +46,7 @@ async def show_start_page(
         if brand is None
         else respond(Page.NOT_FOUND, brand=brand)
     )
-    return Response(
-        b"" if request.method == "HEAD" else answer.content.encode(),
-        status_code=answer.status_code,
-        headers={**answer.headers, "Vary": "Accept"},
-    )
+    return sent(request, answer)
 
 
 route_handlers: list[Any] = [show_start_page]
