@@ -48,7 +48,7 @@ AHEAD_MAX = timedelta(minutes=5)
 """How far a teller's clock may be ahead of ours, as a reporter's of grants."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
-HERSELF = 0
+THE_CUSTOMER = 0
 """No key told us: the customer did, on a page of ours."""
 
 _SAID_AT_ONCE = 1_000
@@ -65,7 +65,7 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class _Teller(msgspec.Struct, frozen=True):
-    """Who tells us: a key of the brand's, or the customer herself, by a link that a key made."""
+    """Who tells us: a key of the brand's, or the customer, by a link that a key made."""
 
     brand: Brand
     api_key_id: int
@@ -108,10 +108,10 @@ async def say_herself(
 ) -> list[ConsentAnswer | Problem]:
     """The same of one customer, by our number, who says so on a page that an API key made a link to."""
 
-    async def herself() -> list[Known | Problem]:
+    async def known() -> list[Known | Problem]:
         return [await customers.by_number(state, brand, number)] * len(wanted)
 
-    return await _say(state, _Teller(brand, HERSELF, link_made_by), wanted, herself, now) if wanted else []
+    return await _say(state, _Teller(brand, THE_CUSTOMER, link_made_by), wanted, known, now) if wanted else []
 
 
 async def holding(state: State, known: Known) -> dict[str, bool]:
@@ -234,7 +234,7 @@ def _shown(said: Statement) -> ConsentResponse:
         at=said.at,
         source=said.source,
         recorded_at=said.recorded_at,
-        recorded_by="customer" if said.recorded_by == HERSELF else key_id(said.recorded_by),
+        recorded_by="customer" if said.recorded_by == THE_CUSTOMER else key_id(said.recorded_by),
         link_made_by=None if said.link_made_by is None else key_id(said.link_made_by),
         said_of=public_number(said.customer),
     )
