@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
@@ -24,6 +25,9 @@ from service.links.schemas import LinkBatch, LinkRequest, PageLinkRequest
 from service.problems import Problem, not_found
 from service.redemptions import actions as redemptions
 from service.redemptions.schemas import RedemptionRequest
+
+_ORDER = re.compile(r"demo-[0-9a-f-]{1,58}")
+"""What the shop names its orders, one for each page it shows and good on it."""
 
 _link_decoder = msgspec.json.Decoder(LinkRequest)
 
@@ -77,14 +81,14 @@ async def pay(state: State, headers: Headers, form: bytes) -> Good:
     """Take points for a good at once. The same form again is the same order, which is paid once."""
     said = parse_qs(form.decode(errors="replace"))
     good = next((good for good in GOODS if [good.name] == said.get("good")), None)
-    (order_ref,) = said.get("order", [""])
-    if good is None or not order_ref or not is_pressed_on_our_page(headers):
+    order_ref = said.get("order", [""])[0]
+    if good is None or not _ORDER.fullmatch(order_ref) or not is_pressed_on_our_page(headers):
         raise not_found("good")
     _, storefront = await _system(state, "storefront")
     wanted = RedemptionRequest(
-        customer=CustomerRef(id=demo_file.CUSTOMER), points=good.points, order_ref=order_ref[:64], capture=True
+        customer=CustomerRef(id=demo_file.CUSTOMER), points=good.points, order_ref=order_ref, capture=True
     )
-    await redemptions.authorize(state, storefront.brand, wanted, order_ref[:64])
+    await redemptions.authorize(state, storefront.brand, wanted, order_ref)
     return good
 
 

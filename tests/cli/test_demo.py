@@ -207,7 +207,15 @@ async def test_an_order_of_the_demos_shop_is_paid_once_and_from_its_own_page_alo
             return answer.json()["balance"]
 
         order = {"good": "Espresso", "order": "demo-1"}
-        for wrong in ({}, {"good": "Espresso"}, {"good": "Yacht", "order": "demo-1"}, {"good": "Espresso", "order": ""}):
+        for wrong in (
+            {},
+            {"good": "Espresso"},
+            {"good": "Yacht", "order": "demo-1"},
+            *(
+                {"good": "Espresso", "order": each}
+                for each in ("", "o-1", "demo-a\0b", "demo-" + 59 * "1", ["demo 1", "demo-1"])
+            ),
+        ):
             assert (await visitor.post("/demo/shop", data=wrong)).status_code == 404
         elsewhere = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
         assert (await visitor.post("/demo/shop", data=order, headers=elsewhere)).status_code == 404
