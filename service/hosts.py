@@ -1,6 +1,7 @@
 """Hosts in the one form in which they are compared, whoever wrote them and however.
 
     normal_name    a host name or address, as browsers read it (WHATWG URL, 3.5), in lower-case ASCII
+    read_host      the same beside its port, for who connects there
     normal_host    the same with its port, as a `Host` header or an entry of a list says it
     host_of        the host that a URL leads to
     is_near        whether a host is this machine or in its own network
@@ -58,13 +59,22 @@ def normal_name(text: str) -> str:
     return _normal_ipv4(labels) if _NUMBER.fullmatch(labels[-1]) else name
 
 
-def normal_host(text: str) -> str:
-    """A host with its port, if it says one that is not the usual, in the one form that is compared. Raises ``HostRefused``."""
+def read_host(text: str) -> tuple[str, int | None]:
+    """The normal name of a host, and the port that it says, usual or not. Raises ``HostRefused``."""
     parts = _AUTHORITY.fullmatch(text)
     if parts is None:
         raise HostRefused("is not a host name")
+    name = normal_name(parts["name"])
     port = int(parts["port"]) if parts["port"] else None
-    return with_port(normal_name(parts["name"]), port)
+    if port is not None and not 0 < port <= PORT_MAX:
+        raise HostRefused("has a port that is not between 1 and 65535")
+    return name, port
+
+
+def normal_host(text: str) -> str:
+    """A host with its port, if it says one that is not the usual, in the one form that is compared. Raises ``HostRefused``."""
+    name, port = read_host(text)
+    return name if port is None or port in _DEFAULT_PORTS else f"{name}:{port}"
 
 
 def requested(header: str) -> str:
@@ -85,13 +95,6 @@ def _remembered(header: str) -> str:
 def host_of(url: str) -> str:
     """The host that a URL leads to, which was checked before. Raises ``HostRefused``."""
     return normal_host(re.split(r"[/\\?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2])
-
-
-def with_port(name: str, port: int | None) -> str:
-    """A normal name with a port, which is left out if it is a usual one."""
-    if port is not None and not 0 < port <= PORT_MAX:
-        raise HostRefused("has a port that is not between 1 and 65535")
-    return name if port is None or port in _DEFAULT_PORTS else f"{name}:{port}"
 
 
 def name_and_port(host: str) -> tuple[str, int | None]:

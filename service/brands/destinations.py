@@ -10,6 +10,7 @@ to is what was allowed.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection
 from urllib.parse import SplitResult, quote, unquote_plus, urlsplit, urlunsplit
@@ -115,14 +116,14 @@ def shown_host(url: str) -> str:
         return host
 
 
+@functools.lru_cache(maxsize=4_096)
 def normal_entry(entry: str) -> str:
     """An entry of a list of destination hosts, in the form that is kept and compared. Raises ``DestinationRefused``."""
     try:
-        normal = hosts.normal_host(entry)
+        # A destination begins with https, so 80 is a port of its own there.
+        return _with_port(*hosts.read_host(entry))
     except HostRefused as refused:
         raise DestinationRefused(str(refused)) from None
-    # A destination begins with https, so 80 is a port of its own there.
-    return f"{normal}:80" if re.search(r":0*80$", entry) else normal
 
 
 def _with_port(host: str, port: int | None) -> str:

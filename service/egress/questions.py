@@ -19,7 +19,7 @@ import dns.rdatatype
 import dns.resolver
 
 from service.egress.resolving import ALIASES_MAX, BYTES_MAX, DNS_PORT, RECORDS_MAX, TRY_S, NotThere, ResolvingFailed
-from service.hosts import name_and_port, normal_host
+from service.hosts import read_host
 
 Kind = Literal["TXT", "A", "AAAA"]
 
@@ -73,5 +73,5 @@ class Questioner:
 
 
 def _server(text: str) -> dns.nameserver.Do53Nameserver:
-    name, port = name_and_port(normal_host(text.strip()))
+    name, port = read_host(text.strip())
     return dns.nameserver.Do53Nameserver(str(ip_address(name.strip("[]"))), port or DNS_PORT)

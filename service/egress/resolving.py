@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from service.egress.addresses import Address, check
-from service.hosts import is_address, name_and_port, normal_host
+from service.hosts import is_address, read_host
 
 WITHIN_S = 5.0
 TRY_S = 2.0
@@ -64,7 +64,7 @@ class Resolver:
 
         One address that is not public refuses them all: who gives us such a one wants us to choose it.
         """
-        name, port = name_and_port(normal_host(host))
+        name, port = read_host(host)
         if is_address(name):
             return Pinned(name, port, (check(name.strip("[]")),))
         found: list[str] = []
