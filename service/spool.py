@@ -264,7 +264,7 @@ class SpoolFiles:
         return len(adopted)
 
     def put_aside(self, framed: bytes, name: str = ASIDE) -> None:
-        """Append a framed record to a file that nobody takes from."""
+        """Append framed records to a file that nobody takes from."""
         with contextlib.suppress(OSError), self._open_aside(name) as file:
             file.write(framed)
             file.flush()
@@ -325,6 +325,7 @@ class SpoolFiles:
 
     def _unsealed(self, file: str, sealed: list[bytes], seals: Seals) -> list[bytes]:
         records: list[bytes] = []
+        refused: list[bytes] = []
         for each in sealed:
             record = seals.unseal(each, file)
             if record is not None:
@@ -332,7 +333,9 @@ class SpoolFiles:
                 continue
             metrics.spool_refused.labels("seal").inc()
             structlog.get_logger().error("spool_record_refused", file=file)
-            self.put_aside(frame(each), REFUSED)
+            refused.append(frame(each))
+        if refused:
+            self.put_aside(b"".join(refused), REFUSED)
         return records
 
     def _remove_if_done(self, segment: _Segment) -> None:
