@@ -31,6 +31,7 @@ from service import log, metrics
 from service.database import is_away
 from service.links.evidence import SIBLINGS_WITHIN_S, Verdict
 from service.links.queries import LinkRow
+from service.networks import packed_of
 from service.settings import LinkKey
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
@@ -77,7 +78,6 @@ class Touch(msgspec.Struct, frozen=True, gc=False):
 
 
 _COLUMNS = (*Touch.__struct_fields__, "slot")
-_V4_IN_V6 = bytes(10) + b"\xff\xff"
 
 
 def message_key(customer: int, message_id: str) -> bytes:
@@ -87,17 +87,12 @@ def message_key(customer: int, message_id: str) -> bytes:
 
 def network_of(address: str) -> str | None:
     """The network that an address is in: the first 24 bits of IPv4, the first 48 of IPv6."""
-    try:
-        if ":" not in address:
-            v4 = socket.inet_pton(socket.AF_INET, address)
-        else:
-            v6 = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
-            if not v6.startswith(_V4_IN_V6):
-                return socket.inet_ntop(socket.AF_INET6, v6[:6] + bytes(10)) + "/48"
-            v4 = v6[12:]
-    except (OSError, ValueError):
+    packed = packed_of(address)
+    if packed is None:
         return None
-    return f"{v4[0]}.{v4[1]}.{v4[2]}.0/24"
+    if len(packed) == 4:
+        return socket.inet_ntop(socket.AF_INET, packed[:3] + bytes(1)) + "/24"
+    return socket.inet_ntop(socket.AF_INET6, packed[:6] + bytes(10)) + "/48"
 
 
 def touch_of(
