@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -17,8 +18,10 @@ from service.problems import CODES, not_found
 
 _STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
-_FILES = {file.name: file.read_bytes() for folder in ("swagger-ui", "docs") for file in sorted((_STATIC / folder).iterdir())}
+_FILES = {file.name: file for folder in ("swagger-ui", "docs") for file in (_STATIC / folder).iterdir()}
 """All there are, so that no name that is asked for is ever looked up on the disk."""
+_read = functools.cache(Path.read_bytes)
+"""One copy for all who read it slowly, from when somebody first asks for it."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
@@ -93,8 +96,8 @@ def read_static(name: FromPath[str], request: Request[Any, Any, Any]) -> Respons
     file = _FILES.get(name)
     if file is None:
         raise not_found("file")
-    media_type = _MEDIA_TYPES.get(Path(name).suffix, "text/plain")
-    return Response(b"" if request.method == "HEAD" else file, media_type=media_type)
+    media_type = _MEDIA_TYPES.get(file.suffix, "text/plain")
+    return Response(b"" if request.method == "HEAD" else _read(file), media_type=media_type)
 
 
 route_handlers: list[Any] = [read_docs, read_errors, read_openapi, read_static]
