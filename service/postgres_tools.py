@@ -39,13 +39,10 @@ def run_tool(tool: Path, url: str, *arguments: str, keep_open: int) -> None:
 
     It outlives us when we are killed; ``keep_open`` is a locked file that it holds until then.
     """
-    parts = urlsplit(url)
-    # On the command line everybody on the machine could read the password.
-    login, at, host = parts.netloc.rpartition("@")
-    address = parts._replace(netloc=login.partition(":")[0] + at + host).geturl()
+    address, password = without_password(url)
     environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "HOME": os.environ.get("HOME", "/")}
-    if parts.password is not None:
-        environment["PGPASSWORD"] = unquote(parts.password)
+    if password is not None:
+        environment["PGPASSWORD"] = password
     done = subprocess.run(
         [tool, f"--dbname={address}", *arguments],
         env=environment,
@@ -58,6 +55,24 @@ def run_tool(tool: Path, url: str, *arguments: str, keep_open: int) -> None:
     if done.returncode:
         said = done.stderr.strip().splitlines()[-3:]
         raise PostgresToolFailed(f"{tool.name} failed: {' '.join(said) or f'exit code {done.returncode}'}")
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """The address of a database without its password, and the password: on a command line all on the machine could read it."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    kept: list[str] = []
+    said: list[str] = []
+    for option in filter(None, parts.query.split("&")):
+        name, _, value = option.partition("=")
+        if unquote(name) == "password":
+            said.append(value)
+        else:
+            kept.append(option)
+    address = parts._replace(netloc=login.partition(":")[0] + at + host, query="&".join(kept)).geturl()
+    # Of two the one in the query counts, as for libpq.
+    password = said[-1] if said else parts.password
+    return address, None if password is None else unquote(password)
 
 
 def _candidates(name: str) -> list[Path]:

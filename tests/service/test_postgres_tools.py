@@ -28,9 +28,17 @@ def test_the_oldest_that_is_new_enough_is_taken(tmp_path: Path, monkeypatch: pyt
     assert find_tool("pg_dump", at_least=18)[1] == 18
 
 
-def test_the_password_is_in_the_environment_and_not_on_the_command_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s%40cret@127.0.0.1:5432/books?sslmode=prefer",
+        "postgresql://me@127.0.0.1:5432/books?password=s%40cret&sslmode=prefer",
+        "postgresql://me@127.0.0.1:5432/books?sslmode=prefer&pass%77ord=s%40cret",
+    ],
+)
+def test_the_password_is_in_the_environment_and_not_on_the_command_line(tmp_path: Path, url: str) -> None:
     program = _program(tmp_path / "tool", 'echo "arguments: $*, password: $PGPASSWORD" >&2; exit 3')
     with (tmp_path / "held").open("w") as held, pytest.raises(PostgresToolFailed) as failed:
-        run_tool(program, "postgresql://me:s%40cret@127.0.0.1:5432/books?sslmode=prefer", "--one", keep_open=held.fileno())
+        run_tool(program, url, "--one", keep_open=held.fileno())
     said = "arguments: --dbname=postgresql://me@127.0.0.1:5432/books?sslmode=prefer --one, password: s@cret"
     assert str(failed.value) == f"tool failed: {said}"
