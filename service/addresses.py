@@ -27,7 +27,7 @@ from litestar.types import ASGIApp, Receive, Send
 
 from service.json_text import shown
 from service.names import NotAName, pairs_of, refusal_of, segments_of
-from service.problems import FieldError, Problem, invalid_field, not_found, send_problem
+from service.problems import FieldError, Problem, invalid_field, invalid_fields, not_found, send_problem
 
 API = "v1"
 
@@ -172,10 +172,8 @@ def _refuse_other_parameters(query: bytes, taken: _Taken) -> None:
         raise Problem(
             "invalid_field", f"The query {refused}.", errors=[FieldError("?", "invalid_field", str(refused))]
         ) from None
-    errors = list(_errors_of(pairs, taken))
-    if errors:
-        detail = "; ".join(f"{error.pointer}: {error.detail}" for error in errors)
-        raise Problem(errors[0].code, detail, errors=errors)
+    if errors := list(_errors_of(pairs, taken)):
+        raise invalid_fields(errors)
 
 
 def _errors_of(pairs: list[tuple[str, str]], taken: _Taken) -> Iterator[FieldError]:

@@ -292,7 +292,7 @@ def _invalid_parameters(error: ValidationException) -> Problem:
     if not errors:
         name = error.detail.partition("parameter ")[2].partition(" ")[0].strip("'")
         errors = [FieldError(f"?{name}", "invalid_field", "is required")]
-    return Problem("invalid_field", "; ".join(f"{item.pointer}: {item.detail}" for item in errors), errors=errors)
+    return invalid_fields(errors)
 
 
 def _problem_of_http(error: HTTPException) -> Problem:

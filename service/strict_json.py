@@ -21,7 +21,7 @@ import msgspec
 
 from service.json_text import escaped, first_said_of, is_told_once, read_whole, refuse_beyond_bounds, shown, unkeepable
 from service.plain_words import in_plain_words
-from service.problems import FieldError, Problem, invalid_field
+from service.problems import FieldError, Problem, invalid_field, invalid_fields
 
 T = TypeVar("T")
 
@@ -36,11 +36,9 @@ _MISSING = re.compile(r"^Object missing required field `(?P<field>[^`]*)`" + _PA
 _OTHER = re.compile(r"^(?P<says>.*?)" + _PATH, re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
-# A text that JSON can spell and we cannot keep: an escaped NUL, or half of a surrogate pair.
 _ESCAPED_DIGIT = re.compile(rb"\\u00[23]")
+# A text that JSON can spell and we cannot keep: an escaped NUL, or half of a surrogate pair.
 _SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-
-# By type: the fields that are a time, or hold one.
 
 
 def decode_body(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -111,8 +109,7 @@ def _refuse_unkeepable(whole: Any) -> None:
 def _problem_of_validation(message: str, declared: Any, whole: Any) -> Problem:
     first = _error_of_validation(message)
     misplaced = islice(_misplaced(declared, whole, ""), FIELDS_TOLD_MAX)
-    errors = [first, *(other for other in misplaced if other.pointer != first.pointer)]
-    return Problem(first.code, "; ".join(f"{each.pointer or 'the body'}: {each.detail}" for each in errors), errors=errors)
+    return invalid_fields([first, *(other for other in misplaced if other.pointer != first.pointer)])
 
 
 def _error_of_validation(message: str) -> FieldError:
