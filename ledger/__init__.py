@@ -14,7 +14,7 @@ from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, 
 from ledger.events import event_key, proof_key
 from ledger.ledger import Ledger
 from ledger.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
-from ledger.point_value import PointValue
+from ledger.point_value import TERM_MAX, PointValue
 from ledger.schema import functions_digest, install
 from ledger.sweeping import Sweeper, sweep
 from ledger.types import (
@@ -80,6 +80,7 @@ __all__ = [
     "CONNECTION_LOST",
     "FUND_MAX",
     "POINTS_MAX",
+    "TERM_MAX",
     "TEXT_BYTES_MAX",
     "AccountClass",
     "AccountName",

@@ -23,6 +23,7 @@ from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
+from ledger import POINTS_MAX
 from service.json_text import (
     escaped,
     key_given_twice,
@@ -61,7 +62,7 @@ Identifier = Annotated[
 Slug = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_.]{0,31}$(?!\\n)", description="Lower case, at most 32 characters.")]
 """A short name that is written in code: an action, a channel."""
 
-Points = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000, description="Whole points.")]
+Points = Annotated[int, msgspec.Meta(ge=1, le=POINTS_MAX, description="Whole points.")]
 """Whole points, never zero."""
 
 T = TypeVar("T")

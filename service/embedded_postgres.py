@@ -37,7 +37,7 @@ from typing import Any, BinaryIO
 import asyncpg
 import msgspec
 
-from service.settings import sync, write_private
+from service.settings import replace_private, sync, write_private
 
 SUPERUSER = "postgres"
 LOGIN = "rewards"
@@ -160,10 +160,6 @@ class EmbeddedPostgres:
                 return True
             return False
 
-    def programs(self) -> Path:
-        """The folder of PostgreSQL's own programs, such as ``pg_dump``, of the server's version."""
-        return _ServerUser.for_data(self.directory / "data").binaries(self.directory)
-
     def _reap(self) -> None:
         if self._process is not None:
             self._process.poll()
@@ -190,9 +186,7 @@ class EmbeddedPostgres:
         return msgspec.json.decode(content, type=_State)
 
     def _keep(self, state: _State) -> None:
-        aside = self.directory / "server.json.new"
-        write_private(aside, msgspec.json.encode(state))
-        aside.replace(self.directory / "server.json")
+        replace_private(self.directory / "server.json", msgspec.json.encode(state))
 
     def _postmaster(self) -> int | None:
         """The pid in postmaster.pid, if that process works in our data directory: the file may be stale."""

@@ -59,13 +59,11 @@ async def read_body(receive: Receive, *, bytes_max: int = SINGLE_BYTES_MAX) -> b
     """What a request has for a body. Raises a ``Problem`` if it is too long, or if not all of it has come."""
     message: Any = await receive()
     body: bytes | bytearray = message.get("body", b"")
-    while message.get("more_body"):
+    while message.get("more_body") and len(body) <= bytes_max:
         # It may come in crumbs: none is copied twice.
         body = bytearray(body) if isinstance(body, bytes) else body
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > bytes_max:
-            break
     if len(body) > bytes_max:
         raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
     if message["type"] == "http.disconnect":

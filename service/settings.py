@@ -12,6 +12,7 @@ import os
 import re
 import secrets as random
 import stat
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.hosts import HostRefused, host_of, is_address, is_loopback, name_and_port, normal_host
+from service.hosts import HostRefused, host_of, is_address, is_loopback, name_and_port, read_host
 
 PREFIX = "REWARDS_"
 KEY_BYTES = 32
@@ -131,7 +132,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(f"{PREFIX}BASE_URL is {settings.base_url!r}: it {refused}") from None
     for server in filter(None, settings.dns_resolver.split(",")):
         try:
-            is_server = is_address(name_and_port(normal_host(server.strip()))[0])
+            is_server = is_address(read_host(server.strip())[0])
         except HostRefused:
             is_server = False
         if not is_server:
@@ -239,3 +240,10 @@ def sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Put ``content`` in the place of what was at ``path``, in one step, whoever else does so at the same time."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    write_private(aside, content)
+    aside.replace(path)

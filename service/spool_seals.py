@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from service.settings import write_private
+from service.settings import replace_private
 
 NOTE = "spool-sealed.json"
 
@@ -60,9 +60,7 @@ def open_seals(keys: Sequence[bytes], names: Iterable[str], note: Path) -> Seals
         before = there & set(msgspec.json.decode(note.read_bytes(), type=list[str]))
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        aside = note.with_suffix(".new")
-        write_private(aside, msgspec.json.encode(sorted(before)))
-        aside.replace(note)
+        replace_private(note, msgspec.json.encode(sorted(before)))
     except OSError as error:
         structlog.get_logger().warning("spool_seals_not_noted", why=error.strerror)
     return Seals(keys, before)

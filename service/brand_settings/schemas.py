@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from ledger import PointValue
+from ledger import TERM_MAX, PointValue
 from service.bodies import Body, Points
 from service.brand_settings import link_hosts
 from service.brand_settings.link_hosts import Held
@@ -21,7 +21,7 @@ GOALS_MAX = 20
 APPS_MAX = 20
 LOGO_CHARACTERS_MAX = 4 * (logos.BYTES_MAX // 3 + 1)
 
-Term = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Term = Annotated[int, msgspec.Meta(ge=1, le=TERM_MAX)]
 Shown = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="At most 100 printable characters.")]
 
 

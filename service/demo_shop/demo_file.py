@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from service.settings import Settings, write_private
+from service.settings import Settings, replace_private
 
 SHOP_PATH = "/demo/shop"
 CUSTOMER = "customer-1"
@@ -38,6 +38,4 @@ def read(path: Path) -> Demo | None:
 
 def write(path: Path, demo: Demo) -> None:
     """Keep ``demo``, readable by its owner alone."""
-    aside = path.with_name(f"{path.name}.new")
-    write_private(aside, msgspec.json.format(msgspec.json.encode(demo), indent=2) + b"\n")
-    aside.replace(path)
+    replace_private(path, msgspec.json.format(msgspec.json.encode(demo), indent=2) + b"\n")

@@ -11,8 +11,6 @@ them that a link was withdrawn; nothing else is ever decided from it.
 from __future__ import annotations
 
 import hmac
-import os
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ import msgspec
 from service.brands.brand import Brand
 from service.hosts import host_of, is_same_place
 from service.links.minting_keys import MintingKey
-from service.settings import write_private
+from service.settings import replace_private
 
 DESTINATIONS_MAX = 100_000
 REVOCATIONS_MAX = 10_000
@@ -160,9 +158,7 @@ def write_copy(path: Path, copy: Copy, keys: Sequence[bytes]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     body = msgspec.msgpack.encode(copy)
     # Other processes of this machine write theirs beside us; whose is there last is as good as another.
-    aside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    write_private(aside, _check(body, keys[0]) + body)
-    aside.replace(path)
+    replace_private(path, _check(body, keys[0]) + body)
 
 
 def _is_ours(check: bytes, body: bytes, keys: Sequence[bytes]) -> bool:

@@ -21,6 +21,7 @@ from migrations.upgrade import RIGHTS_DIGEST, RIGHTS_GIVEN, rights_statements
 from service.app import create_app
 from service.cli.migrate import MigrationRefused, migrate
 from service.embedded_postgres import EmbeddedPostgres
+from service.postgres_tools import find_tool
 from service.settings import Settings
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.cli import running
@@ -68,18 +69,18 @@ def other_server() -> Generator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-async def dumped(database: Database, tmp_path: Path, other_server: EmbeddedPostgres) -> Path:
+async def dumped(database: Database, tmp_path: Path) -> Path:
     """A dump of a database with a brand in it."""
     owner = await asyncpg.connect(database.owner_url)
     await make_brand(owner)
     await owner.close()
     dump = tmp_path / "dump"
-    _run(other_server, "pg_dump", "--format=custom", f"--file={dump}", database.owner_url)
+    _run("pg_dump", "--format=custom", f"--file={dump}", database.owner_url)
     return dump
 
 
-def _run(server: EmbeddedPostgres, program: str, *arguments: str | Path) -> None:
-    subprocess.run([server.programs() / program, *arguments], check=False, capture_output=True)
+def _run(program: str, *arguments: str | Path) -> None:
+    subprocess.run([find_tool(program, at_least=18)[0], *arguments], check=False, capture_output=True)
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ async def restored(
         if made
         else (f"{owner_url.rpartition('/')[0]}/{name}", f"{login_url.rpartition('/')[0]}/{name}")
     )
-    _run(other_server, "pg_restore", *options, f"--dbname={urls[0]}", dumped)
+    _run("pg_restore", *options, f"--dbname={urls[0]}", dumped)
     yield urls
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     if is_elsewhere:
