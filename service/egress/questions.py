@@ -64,7 +64,7 @@ class Questioner:
         if self._resolver is None:
             resolver = dns.asyncresolver.Resolver(configure=not self._servers)
             if self._servers:
-                resolver.nameservers = [_server(text) for text in self._servers.split(",") if text.strip()]
+                resolver.nameservers = [*servers_of(self._servers)]
             resolver.search = []
             resolver.timeout = TRY_S
             resolver.cache = None
@@ -72,6 +72,7 @@ class Questioner:
         return self._resolver
 
 
-def _server(text: str) -> dns.nameserver.Do53Nameserver:
-    name, port = read_host(text.strip())
-    return dns.nameserver.Do53Nameserver(str(ip_address(name.strip("[]"))), port or DNS_PORT)
+def servers_of(written: str) -> list[dns.nameserver.Do53Nameserver]:
+    """The servers that the operator names, as in ``192.0.2.1,[2001:db8::1]:5353``."""
+    hosts = [read_host(text.strip()) for text in written.split(",") if text.strip()]
+    return [dns.nameserver.Do53Nameserver(str(ip_address(name.strip("[]"))), port or DNS_PORT) for name, port in hosts]

@@ -10,6 +10,7 @@ import dns.rcode
 import pytest
 
 from service.egress.addresses import AddressRefused
+from service.egress.questions import servers_of
 from service.egress.resolving import ALIASES_MAX, RECORDS_MAX, NotThere, Pinned, Resolver, ResolvingFailed
 from service.hosts import HostRefused
 from tests.dns_server import Answer, DnsServer, addresses, aliases, fails, is_silent, of_another_name, serving_dns, texts
@@ -89,6 +90,20 @@ async def test_nobody_listens(server: DnsServer) -> None:
 async def test_the_next_server_is_asked_where_one_fails(server: DnsServer) -> None:
     server.publish(NAME, "there")
     assert await Resolver(f"127.0.0.1:1, {server.address}").texts(NAME) == ["there"]
+
+
+@pytest.mark.parametrize(("host", "port"), [("8.8.8.8", None), ("8.8.8.8:80", 80), ("8.8.8.8:443", 443), ("[2606::1]:53", 53)])
+async def test_a_port_is_kept_that_browsers_leave_out(server: DnsServer, host: str, port: int | None) -> None:
+    assert (await Resolver(server.address).pin(host)).port == port
+
+
+def test_a_resolver_is_asked_on_the_port_that_is_said() -> None:
+    written = "192.0.2.1, 192.0.2.2:443,[2001:db8::1]:80"
+    assert [(each.address, each.port) for each in servers_of(written)] == [
+        ("192.0.2.1", 53),
+        ("192.0.2.2", 443),
+        ("2001:db8::1", 80),
+    ]
 
 
 async def test_a_host_is_pinned_to_what_was_checked(server: DnsServer) -> None:
