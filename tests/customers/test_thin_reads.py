@@ -14,6 +14,7 @@ from service.auth.scopes import Scope
 from service.customers import actions, reading
 from tests.api_fixtures import Api
 from tests.both_routes import Watch, watching
+from tests.service.test_quotas import within_a_minute
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -113,13 +114,16 @@ async def test_a_page_further_on_is_left_to_the_general_route(routes: Routes) ->
 
 
 async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.Connection[Any]) -> None:
-    key, _ = await create_key(owner, "lumen", "small", [Scope.CUSTOMERS_READ], "A", quota_per_minute=3)
-    routes.api.keys["small"] = key
-    seen: list[tuple[int, str]] = []
-    for path in ("/v1/customers/c-1/balance", "/v1/customers/c-1/balance?&") * 2:
-        answer = await routes.api.client("small").get(path)
-        seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
-    assert seen == [(200, "r=2"), (200, "r=1"), (200, "r=0"), (429, "r=0")]
+    async def attempt() -> None:
+        key, _ = await create_key(owner, "lumen", "small", [Scope.CUSTOMERS_READ], "A", quota_per_minute=3)
+        routes.api.keys["small"] = key
+        seen: list[tuple[int, str]] = []
+        for path in ("/v1/customers/c-1/balance", "/v1/customers/c-1/balance?&") * 2:
+            answer = await routes.api.client("small").get(path)
+            seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
+        assert seen == [(200, "r=2"), (200, "r=1"), (200, "r=0"), (429, "r=0")]
+
+    await within_a_minute(owner, attempt)
 
 
 @pytest.mark.parametrize("error", [OSError("away"), RuntimeError("our fault")])

@@ -18,6 +18,7 @@ from service.grants import actions, thin_route
 from service.limits import SINGLE_BYTES_MAX
 from tests.api_fixtures import Api
 from tests.both_routes import Watch, watching
+from tests.service.test_quotas import within_a_minute
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -191,17 +192,22 @@ async def test_a_grant_of_one_route_is_a_replay_on_the_other(routes: Routes) -> 
 
 
 async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.Connection[Any]) -> None:
-    key, _ = await create_key(owner, "lumen", "small", [Scope.GRANTS_WRITE], "A", quota_per_minute=3)
-    routes.api.keys["small"] = key
-    seen: list[tuple[int, str]] = []
-    for path in ("/v1/grants", "/v1/grants?&") * 2:
-        answer = await routes.api.client("small").post(path, content=click(), headers={"content-type": "application/json"})
-        seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
-    assert seen == [(201, "r=2"), (200, "r=1"), (200, "r=0"), (429, "r=0")]
-    thin, general = await routes.both(Sent(click(), key="small"))
-    assert thin[0] == 429
-    assert [name for name, _ in thin[1]] == [name for name, _ in general[1]]
-    assert "retry-after" in dict(thin[1])
+    async def attempt() -> None:
+        key, _ = await create_key(owner, "lumen", "small", [Scope.GRANTS_WRITE], "A", quota_per_minute=3)
+        routes.api.keys["small"] = key
+        # A message of its own: told of again, an earlier attempt's would be a replay.
+        body = click(message_id=f"m-{key[-8:]}")
+        seen: list[tuple[int, str]] = []
+        for path in ("/v1/grants", "/v1/grants?&") * 2:
+            answer = await routes.api.client("small").post(path, content=body, headers={"content-type": "application/json"})
+            seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
+        assert seen == [(201, "r=2"), (200, "r=1"), (200, "r=0"), (429, "r=0")]
+        thin, general = await routes.both(Sent(body, key="small"))
+        assert thin[0] == 429
+        assert [name for name, _ in thin[1]] == [name for name, _ in general[1]]
+        assert "retry-after" in dict(thin[1])
+
+    await within_a_minute(owner, attempt)
 
 
 @pytest.mark.parametrize("error", [Overloaded(7), OSError("away"), RuntimeError("our fault")])

@@ -19,6 +19,7 @@ from service.limits import SINGLE_BYTES_MAX
 from service.redemptions import actions, thin_routes
 from tests.api_fixtures import Api
 from tests.both_routes import Watch, watching
+from tests.service.test_quotas import within_a_minute
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -225,16 +226,19 @@ async def test_a_step_of_one_route_is_a_replay_on_the_other(routes: Routes) -> N
 
 
 async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.Connection[Any]) -> None:
-    routes.api.keys["small"] = (await create_key(owner, "lumen", "small", [Scope.REDEMPTIONS_WRITE], "A", quota_per_minute=3))[
-        0
-    ]
-    seen: list[tuple[int, str]] = []
-    for path in ("/v1/redemptions", "/v1/redemptions?&") * 2:
-        answer = await routes.api.client("small").post(
-            path, content=held(customer={"id": "c-404"}), headers={**JSON, "idempotency-key": "k"}
-        )
-        seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
-    assert seen == [(402, "r=2"), (402, "r=1"), (402, "r=0"), (429, "r=0")]
+    async def attempt() -> None:
+        routes.api.keys["small"] = (
+            await create_key(owner, "lumen", "small", [Scope.REDEMPTIONS_WRITE], "A", quota_per_minute=3)
+        )[0]
+        seen: list[tuple[int, str]] = []
+        for path in ("/v1/redemptions", "/v1/redemptions?&") * 2:
+            answer = await routes.api.client("small").post(
+                path, content=held(customer={"id": "c-404"}), headers={**JSON, "idempotency-key": "k"}
+            )
+            seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
+        assert seen == [(402, "r=2"), (402, "r=1"), (402, "r=0"), (429, "r=0")]
+
+    await within_a_minute(owner, attempt)
 
 
 @pytest.mark.parametrize("error", [Overloaded(7), OSError("away"), RuntimeError("our fault")])
