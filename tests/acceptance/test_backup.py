@@ -306,7 +306,10 @@ async def test_a_restore_that_is_killed_leaves_nothing_half_usable_and_is_taken_
     # What it started may still be at work: until then nobody else begins.
     busy = await asyncio.to_thread(running.run, target, "restore", str(directory / "backup"))
     assert (busy.returncode, busy.stderr.count("\n")) == (1, 1)
-    await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_restore'")
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'pg_restore'"
+    )
     await transaction.rollback()
     await _until_gone(owner, "pg_restore")
     assert not await owner.fetchval("SELECT true FROM pg_namespace WHERE nspname = 'rewards'")
@@ -345,20 +348,15 @@ async def _started(environ: dict[str, str], *arguments: str) -> subprocess.Popen
 
 
 async def _until_waiting(environ: dict[str, str], program: str) -> None:
-    await _until_activity(
-        environ,
+    waits = (
         "SELECT true FROM pg_stat_activity WHERE datname = current_database()"
-        " AND wait_event_type = 'Lock' AND starts_with(application_name, $1)",
-        program,
+        " AND wait_event_type = 'Lock' AND starts_with(application_name, $1)"
     )
-
-
-async def _until_activity(environ: dict[str, str], statement: str, program: str) -> None:
     onlooker = await asyncpg.connect(environ["REWARDS_OWNER_DATABASE_URL"])
     try:
         async with asyncio.timeout(WITHIN_S):
             while True:
-                if await onlooker.fetchval(statement, program):
+                if await onlooker.fetchval(waits, program):
                     return
                 await asyncio.sleep(0.02)
     finally:
@@ -366,9 +364,10 @@ async def _until_activity(environ: dict[str, str], statement: str, program: str)
 
 
 async def _until_gone(owner: asyncpg.Connection[Any], program: str) -> None:
+    is_there = "SELECT true FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"
     async with asyncio.timeout(WITHIN_S):
         while True:
-            if not await owner.fetchval("SELECT true FROM pg_stat_activity WHERE application_name = $1", program):
+            if not await owner.fetchval(is_there, program):
                 return
             await asyncio.sleep(0.02)
 

@@ -470,4 +470,6 @@ async def test_waiting_items_are_counted_by_queue(ledger: Ledger, owner: asyncpg
 
 async def a_posting_waits_for_a_lock(owner: asyncpg.Connection[Any]) -> bool:
     """Whether somebody waits for the head that this connection has locked."""
-    return await owner.fetchval("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+    return await owner.fetchval(
+        "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    )
