@@ -3,7 +3,8 @@
 resolve, find, by_number, find_number    from what the brand calls a customer to who she is in the book
 find_active                 the same for a redemption: whether she may
 settle_group                what to do when the ledger says that she has moved
-look                        her balance, or her points, as she is now
+look                        her balance, as she is now
+points                      of many customers, what each can spend
 attach, merge, split        the brand says that several names are one customer, or are not after all
 look_up                     what is known of many customers; nobody is created
 """
@@ -181,6 +182,23 @@ async def look(state: State, brand: Brand, known: Known) -> tuple[Known, Balance
     raise RuntimeError("a customer was merged at every attempt")
 
 
+async def points(state: State, brand: Brand, people: Iterable[Known]) -> dict[Known, tuple[int, int]]:
+    """What each customer can spend, and as of which seq: all in one statement, but for who was merged since."""
+    ledger: Ledger = state.ledger
+    wanted = dict.fromkeys(people)
+    numbers = list(dict.fromkeys(known.customer for known in wanted))
+    spendable = dict(zip(numbers, await ledger.spendable(brand.book, numbers), strict=True))
+    looked: dict[Known, tuple[int, int]] = {}
+    for known in wanted:
+        read = spendable[known.customer]
+        if read.moved_to is None and read.generation == known.generation:
+            looked[known] = (read.points, read.seq)
+        else:
+            _, balance = await look(state, brand, known)
+            looked[known] = (balance.spendable, balance.seq)
+    return looked
+
+
 async def attach(state: State, brand: Brand, items: Sequence[CustomerRequest | Problem]) -> list[CustomerAnswer | Problem]:
     """Let each item's other names be names of the brand's own id. What is wrong with one item concerns that item alone."""
     directory: CustomerDirectory = state.customers
@@ -244,7 +262,7 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
     directory: CustomerDirectory = state.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     found = await _each(directory, brand, read, partial(directory.find_each, brand), at="")
-    looked = await _points(state, brand, [known for known in found if isinstance(known, Known)])
+    looked = await points(state, brand, [known for known in found if isinstance(known, Known)])
     met = [
         (person if isinstance(person, list) else [], known)
         for person, known in zip(read, found, strict=True)
@@ -259,12 +277,12 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
         elif known is None:
             answers.append(LookupAnswer(known=False, confirmed=False, balance=0, balance_seq=0))
         else:
-            points, seq = looked[known.customer]
+            balance, seq = looked[known]
             answers.append(
                 LookupAnswer(
                     known=True,
                     confirmed=known.confirmed,
-                    balance=points,
+                    balance=balance,
                     balance_seq=seq,
                     verified=known.verified,
                     identities=next(identities_of_each),
@@ -326,18 +344,18 @@ async def _answer(
     directory: CustomerDirectory = state.customers
     ledger: Ledger = state.ledger
     people = {each.person.now.as_known() for each in joined if isinstance(each, Joined)}
-    points: dict[int, int] = {}
+    merged: dict[int, int] = {}
     for known in people:
         if not directory.is_settled(known):
-            _, points[known.customer] = await directory.settle_and_count(ledger, brand, known.customer)
-    looked = await _points(state, brand, people)
+            _, merged[known.customer] = await directory.settle_and_count(ledger, brand, known.customer)
+    looked = await points(state, brand, people)
     answers: list[CustomerAnswer | Problem] = []
     for own_id, each in zip(ids, joined, strict=True):
         if isinstance(each, Problem):
             answers.append(each)
             continue
         known = each.person.now.as_known()
-        balance, seq = looked[known.customer]
+        balance, seq = looked[known]
         answers.append(
             CustomerAnswer(
                 customer=own_id,
@@ -345,27 +363,12 @@ async def _answer(
                 confirmed=known.confirmed,
                 merged=each.merged,
                 # Of several items about one customer the first says what came to her.
-                merged_points=points.pop(known.customer, 0),
+                merged_points=merged.pop(known.customer, 0),
                 balance=balance,
                 balance_seq=seq,
             )
         )
     return answers
-
-
-async def _points(state: State, brand: Brand, people: Iterable[Known]) -> dict[int, tuple[int, int]]:
-    """What each customer can spend, and as of which seq."""
-    ledger: Ledger = state.ledger
-    by_number = {known.customer: known for known in people}
-    spendable = await ledger.spendable(brand.book, list(by_number))
-    looked: dict[int, tuple[int, int]] = {}
-    for known, read in zip(by_number.values(), spendable, strict=True):
-        if read.moved_to is None and read.generation == known.generation:
-            looked[known.customer] = (read.points, read.seq)
-        else:
-            _, balance = await look(state, brand, known)
-            looked[known.customer] = (balance.spendable, balance.seq)
-    return looked
 
 
 async def _two_names(

@@ -36,7 +36,7 @@ from service.customers.schemas import CustomerRef
 from service.grants.consent import not_paid
 from service.grants.deciding import decide, decide_one
 from service.grants.orders import SOURCE_LINK, Act
-from service.grants.replays import decided_before, replay_of
+from service.grants.replays import decided_before, replay_of, replays
 from service.grants.schemas import (
     DECIDED,
     METADATA_BYTES_MAX,
@@ -134,10 +134,11 @@ async def _answers_of_unpaid(state: State, brand: Brand, unpaid: Sequence[tuple[
         told.append(_ignored(each.reason))
         if not isinstance(known, Problem):
             wanted.append((n, each.act, known))
-    before = await decided_before(state, brand, [(act, known) for _, act, known in wanted])
-    for (n, _, known), event in zip(wanted, before, strict=True):
-        if event is not None:
-            told[n] = await _with_balance(state, brand, known, replay_of(event))
+    before = await replays(state, brand, [(act, known) for _, act, known in wanted])
+    for (n, _, _), replay in zip(wanted, before, strict=True):
+        if replay is not None:
+            event, points, seq = replay
+            told[n] = msgspec.structs.replace(replay_of(event), balance=points, balance_seq=seq)
     return told
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from litestar.datastructures import State
 
-from ledger import Balance, Event, GrantOutcome, GrantQuote, Ledger
+from ledger import Event, GrantOutcome, GrantQuote, Ledger
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_standing
@@ -22,7 +22,7 @@ from service.grants.actions import UNRECORDED, Unpaid, act_of, is_doubtful
 from service.grants.consent import would_not_be_paid
 from service.grants.deciding import ATTEMPTS, read_anew, still_moving
 from service.grants.orders import Act, order_of
-from service.grants.replays import decided_before
+from service.grants.replays import replays
 from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, Reason
 from service.problems import Problem
 
@@ -71,11 +71,10 @@ async def _replays(
     """What was decided before on acts that would not be decided now, or why they would not be, by index."""
     answers: dict[int, GrantQuoteAnswer | Problem] = {index: _ignored(unpaid.reason) for index, unpaid, _ in doubtful}
     known = [(index, unpaid.act, known) for index, unpaid, known in doubtful if not isinstance(known, Problem)]
-    before = await decided_before(state, brand, [(act, person) for _, act, person in known])
-    for (index, act, person), event in zip(known, before, strict=True):
-        if event is not None:
-            _, balance = await customers.look(state, brand, person)
-            answers[index] = _replay(act, event, balance)
+    before = await replays(state, brand, [(act, person) for _, act, person in known])
+    for (index, act, _), replay in zip(known, before, strict=True):
+        if replay is not None:
+            answers[index] = _replay(act, *replay)
     return answers
 
 
@@ -142,7 +141,7 @@ def _answer(act: Act, told: GrantQuote) -> GrantQuoteAnswer:
     )
 
 
-def _replay(act: Act, event: Event, balance: Balance) -> GrantQuoteAnswer:
+def _replay(act: Act, event: Event, points: int, seq: int) -> GrantQuoteAnswer:
     outcome, reason = DECIDED[event.outcome]
     return GrantQuoteAnswer(
         outcome=outcome,
@@ -152,8 +151,8 @@ def _replay(act: Act, event: Event, balance: Balance) -> GrantQuoteAnswer:
         campaign_version=act.campaign.version,
         caps=[],
         budget_left=None,
-        balance=balance.spendable,
-        as_of=balance.seq,
+        balance=points,
+        as_of=seq,
     )
 
 

@@ -12,6 +12,7 @@ from litestar.datastructures import State
 
 from ledger import Event, EventName, GrantOutcome, Ledger
 from service.brands.brand import Brand
+from service.customers import actions as customers
 from service.customers.rows import Known
 from service.grants.orders import Act, event_keys, past_event_keys
 from service.grants.schemas import DECIDED, GrantAnswer
@@ -30,6 +31,19 @@ async def decided_before(state: State, brand: Brand, acts: Sequence[tuple[Act, K
         await _that_counts(state, brand, act, known, [found[name] for name in of_one if name in found])
         for (act, known), of_one in zip(acts, names, strict=True)
     ]
+
+
+async def replays(state: State, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[tuple[Event, int, int] | None]:
+    """The same, each with what its customer can spend now and as of which seq."""
+    before = await decided_before(state, brand, acts)
+    people = [known for (_, known), event in zip(acts, before, strict=True) if event is not None]
+    if len(people) == 1:
+        # One is read together with those whom others ask for meanwhile.
+        _, balance = await customers.look(state, brand, people[0])
+        can_spend = {people[0]: (balance.spendable, balance.seq)}
+    else:
+        can_spend = await customers.points(state, brand, people)
+    return [None if event is None else (event, *can_spend[known]) for (_, known), event in zip(acts, before, strict=True)]
 
 
 async def _that_counts(state: State, brand: Brand, act: Act, known: Known, there: list[Event]) -> Event | None:

@@ -13,6 +13,7 @@ import pytest
 from service import metrics
 from tests.api_fixtures import BASE_URL
 from tests.consents.conftest import CALL, HEARD_S, Called
+from tests.statements import statements_sent
 
 ADA = {"id": "c-1"}
 NOT_PAID: dict[str, Any] = {
@@ -290,21 +291,11 @@ async def test_a_list_that_is_longer_than_what_is_read_at_once_is_heard_of_too(
 async def test_it_costs_nobody_a_statement_who_has_refused_nothing(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
     await called.say("c-2", "refused")
     await called.outcome(ADA)
-    statements: list[str] = []
-
-    def counting(name: str) -> Any:
-        send = getattr(asyncpg.Connection, name)
-
-        def counted(self: asyncpg.Connection[Any], query: str, *arguments: Any, **options: Any) -> Any:
-            # What the process does by itself meanwhile, in transactions of their own, is not for her.
-            by_itself = query.strip(";") in {"", "BEGIN", "ROLLBACK"}
-            if "key_of_hash" not in query and "clock_offset" not in query and not by_itself:
-                statements.append(query)
-            return send(self, query, *arguments, **options)
-
-        return counted
-
-    for name in ("fetch", "fetchrow", "fetchval", "execute"):
-        monkeypatch.setattr(asyncpg.Connection, name, counting(name))
+    # What the process does by itself meanwhile, in transactions of their own, is not for her.
+    by_itself = {"", "BEGIN", "ROLLBACK"}
+    statements = statements_sent(
+        monkeypatch,
+        lambda query: "key_of_hash" not in query and "clock_offset" not in query and query.strip(";") not in by_itself,
+    )
     assert await called.outcome(ADA, message_id="another") == "granted"
     assert len(statements) == 1, statements

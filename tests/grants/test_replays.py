@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.api_fixtures import BASE_URL, Api
+from tests.statements import statements_sent
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -155,6 +156,34 @@ async def test_an_act_of_a_day_is_one_however_late_it_is_reported_again(autumn: 
     again = await post(autumn, action="visit", occurred_at=happened)
     assert (first["outcome"], again["outcome"]) == ("granted", "granted")
     assert (again["replayed"], again["grant_id"]) == (True, first["grant_id"])
+
+
+@pytest.mark.one_process("counts what this process asks of the database")
+async def test_many_replays_to_a_paused_campaign_are_as_many_statements_as_two(
+    autumn: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that is sent again, or quoted again, is looked up as a whole, also what its customers can spend."""
+    sent = [report(f"m-{n}", customer={"id": f"c-{n % 40}"}) for n in range(60)]
+    granted = await post_many(autumn, *sent)
+    assert (await pause(autumn)).is_success
+    # Keys, brands, campaigns and the book's clock are asked for anew now and then, whoever is served meanwhile.
+    asked = statements_sent(
+        monkeypatch,
+        lambda query: "rewards.identity" in query or ("ledger." in query and "clock_offset" not in query),
+    )
+    for path, seq in (("/v1/grants/batch", "balance_seq"), ("/v1/grants/quote/batch", "as_of")):
+        statements: list[list[str]] = []
+        for count in (2, 60):
+            asked.clear()
+            answer = await autumn.client("messaging").post(path, json=sent[:count])
+            statements.append(list(asked))
+            answers = answer.json()["results"]
+            assert [each["outcome"] for each in answers] == ["granted"] * count
+            assert [each["replayed"] for each in answers] == [True] * count
+            assert [each["balance"] for each in answers] == [20 if n % 40 < 20 else 10 for n in range(count)]
+            assert {each[seq] for each in answers} == {granted[-1]["balance_seq"]}
+        assert statements[0] == statements[1]
+        assert len(statements[0]) == 3, statements[0]
 
 
 async def test_a_campaign_that_was_never_funded_says_so_and_pays_the_same_acts_once_it_is(api: Api) -> None:

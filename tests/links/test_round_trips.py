@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import asyncpg
 import pytest
 
 from tests.links.conftest import Links
+from tests.statements import statements_sent
 
 pytestmark = pytest.mark.one_process("it counts what one process asks of the database")
 
@@ -16,22 +15,13 @@ pytestmark = pytest.mark.one_process("it counts what one process asks of the dat
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The statements on links, customers and the book that this process sends."""
-    statements: list[str] = []
-
-    def counting(name: str) -> Any:
-        send = getattr(asyncpg.Connection, name)
-
-        def counted(self: asyncpg.Connection[Any], query: str, *arguments: Any, **options: Any) -> Any:
-            # Keys, brands, campaigns and the book's clock are asked for anew now and then, whoever is served meanwhile.
-            if "rewards.link" in query or "rewards.customer" in query or ("ledger." in query and "clock_offset" not in query):
-                statements.append(query)
-            return send(self, query, *arguments, **options)
-
-        return counted
-
-    for name in ("fetch", "fetchrow", "fetchval", "execute", "prepare"):
-        monkeypatch.setattr(asyncpg.Connection, name, counting(name))
-    return statements
+    # Keys, brands, campaigns and the book's clock are asked for anew now and then, whoever is served meanwhile.
+    return statements_sent(
+        monkeypatch,
+        lambda query: (
+            "rewards.link" in query or "rewards.customer" in query or ("ledger." in query and "clock_offset" not in query)
+        ),
+    )
 
 
 async def test_a_claim_is_one_look_up_and_one_grant(links: Links, asked: list[str]) -> None:
