@@ -163,21 +163,8 @@ async def _report_part(
     state: State, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
 ) -> list[GrantAnswer | Problem]:
     brand = principal.brand
-    names = {item.campaign for item in items if isinstance(item, GrantRequest)}
-    campaigns = {name: await campaign_standing(state, brand, name) for name in names}
-
-    def read(item: GrantRequest | Problem) -> Act | Unpaid | GrantAnswer | Problem:
-        return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
-
-    answers: list[Act | Unpaid | GrantAnswer | Problem] = await in_pieces(read, items)
-    # Of most batches each item is an act that a rule pays for.
-    uncertain = [n for n, each in enumerate(answers) if type(each) is not Act or each.rule is None]
-    doubtful = {item.campaign for n in uncertain if isinstance(item := items[n], GrantRequest) and is_doubtful(answers[n])}
-    if doubtful:
-        for name in doubtful:
-            campaigns[name] = await campaign_standing(state, brand, name, now=True)
-        answers = await in_pieces(read, items)
-        await _answer_unpaid(state, brand, items, answers)
+    answers = await read_acts(state, principal, items, received_at)
+    await _answer_unpaid(state, brand, items, answers)
     acts = [
         (index, act, item.customer)
         for index, (act, item) in enumerate(zip(answers, items, strict=True))
@@ -207,6 +194,27 @@ async def _report_part(
         for answer, item in zip(answers, items, strict=True)
         if not isinstance(answer, Act) and not isinstance(answer, Unpaid)
     ]
+
+
+async def read_acts(
+    state: State, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
+) -> list[Act | Unpaid | GrantAnswer | Problem]:
+    """What each item says that happened, in order: see `act_of`. A campaign that would pay nothing is asked for again, once."""
+    names = {item.campaign for item in items if isinstance(item, GrantRequest)}
+    campaigns = {name: await campaign_standing(state, principal.brand, name) for name in names}
+
+    def read(item: GrantRequest | Problem) -> Act | Unpaid | GrantAnswer | Problem:
+        return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
+
+    acts = await in_pieces(read, items)
+    # Of most batches each item is an act that a rule pays for.
+    uncertain = [n for n, each in enumerate(acts) if type(each) is not Act or each.rule is None]
+    doubtful = {item.campaign for n in uncertain if isinstance(item := items[n], GrantRequest) and is_doubtful(acts[n])}
+    if not doubtful:
+        return acts
+    for name in doubtful:
+        campaigns[name] = await campaign_standing(state, principal.brand, name, now=True)
+    return await in_pieces(read, items)
 
 
 async def _answer_unpaid(

@@ -15,15 +15,14 @@ from litestar.datastructures import State
 from ledger import Event, GrantOutcome, GrantQuote, Ledger
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.campaigns.queries import campaign_standing
 from service.customers import actions as customers
 from service.customers.rows import Known
-from service.grants.actions import UNRECORDED, Unpaid, act_of, is_doubtful
+from service.grants.actions import UNRECORDED, Unpaid, read_acts
 from service.grants.consent import would_not_be_paid
 from service.grants.deciding import ATTEMPTS, read_anew, still_moving
 from service.grants.orders import Act, order_of
 from service.grants.replays import replays
-from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, Reason
+from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, GrantRequest, Reason
 from service.problems import Problem
 
 
@@ -33,14 +32,18 @@ async def quote(
     """Say what each item would earn if it alone were reported now, in order."""
     brand = principal.brand
     answers: dict[int, GrantQuoteAnswer | Problem] = {}
-    acts: list[tuple[int, Act | Unpaid, GrantQuoteRequest]] = []
-    for index, item in enumerate(items):
-        read = await _read(state, principal, item, received_at)
-        if isinstance(read, Act | Unpaid):
-            assert not isinstance(item, Problem)
-            acts.append((index, read, item))
-        else:
+    acts: list[tuple[int, Act | Unpaid, GrantRequest]] = []
+    reports = [item if isinstance(item, Problem) else item.as_report() for item in items]
+    read_of_each = await read_acts(state, principal, reports, received_at)
+    for index, (read, report) in enumerate(zip(read_of_each, reports, strict=True)):
+        if isinstance(read, Problem):
             answers[index] = read
+        elif isinstance(read, GrantAnswer):
+            assert read.reason is not None
+            answers[index] = _ignored(read.reason)
+        else:
+            assert not isinstance(report, Problem)
+            acts.append((index, read, report))
     wanted: list[tuple[int, Act, Known]] = []
     doubtful: list[tuple[int, Unpaid, Known | Problem]] = []
     people = await customers.foresee(state, brand, [item.customer for _, _, item in acts])
@@ -76,22 +79,6 @@ async def _replays(
         if replay is not None:
             answers[index] = _replay(act, *replay)
     return answers
-
-
-async def _read(
-    state: State, principal: Principal, item: GrantQuoteRequest | Problem, received_at: datetime
-) -> Act | Unpaid | GrantQuoteAnswer | Problem:
-    if isinstance(item, Problem):
-        return item
-    report = item.as_report()
-    read = act_of(report, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
-    if is_doubtful(read):
-        now = await campaign_standing(state, principal.brand, item.campaign, now=True)
-        read = act_of(report, now, principal, received_at)
-    if not isinstance(read, GrantAnswer):
-        return read
-    assert read.reason is not None
-    return _ignored(read.reason)
 
 
 async def _quotes(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> list[GrantQuote]:

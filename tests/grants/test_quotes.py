@@ -12,9 +12,12 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import metrics
 from service.auth.actions import create_key
+from service.campaigns.queries import find_campaign
+from service.campaigns.rules import Standing
 from tests.api_fixtures import Api
 from tests.campaigns.test_versions import CACHED_S
 from tests.customers import calls
@@ -288,6 +291,25 @@ async def test_several_offers_are_priced_at_once_each_by_itself(autumn: Api) -> 
             assert single.json()["code"] == result["problem"]["code"]
     too_many = await autumn.client("messaging").post("/v1/grants/quote/batch", json=[CLICK] * 101)
     assert (too_many.status_code, too_many.json()["code"]) == (422, "invalid_field")
+
+
+@pytest.mark.one_process("counts what this process asks of the database")
+async def test_a_campaign_that_pays_nothing_is_asked_for_once_for_all_its_offers(
+    autumn: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (await autumn.client("admin").post("/v1/campaigns/autumn/pause")).raise_for_status()
+    asked: list[str] = []
+
+    async def counted(engine: AsyncEngine, brand_id: int, campaign_id: str) -> Standing | None:
+        asked.append(campaign_id)
+        return await find_campaign(engine, brand_id, campaign_id)
+
+    monkeypatch.setattr("service.campaigns.queries.find_campaign", counted)
+    offers = [CLICK | {"message_id": f"m-{n}"} for n in range(70)]
+    answers = (await autumn.client("messaging").post("/v1/grants/quote/batch", json=offers)).json()["results"]
+    assert [answer["reason"] for answer in answers] == ["campaign_paused"] * 70
+    # Once as it may be remembered, and once as it is now.
+    assert asked == ["autumn"] * 2
 
 
 async def test_a_bot_with_a_key_to_read_can_quote_and_cannot_grant(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
