@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Request, Response, delete, get, post
@@ -228,8 +229,9 @@ async def check_links(
     A customer who follows a bad link reads only that it was not found. Nothing is stored, and nothing earned.
     """
     await count_items(request, principal, len(data.links))
-    now = await state.clocks.now(principal.brand)
-    checked = [await checks.check(state, principal, text, now=now) for text in data.links]
+    at = datetime.now(UTC)
+    now = await state.clocks.at(principal.brand, at)
+    checked = [await checks.check(state, principal, text, now=now, at=at) for text in data.links]
     return LinkCheckResults.of(checked, request_id=request.scope["state"]["request_id"])
 
 

@@ -10,7 +10,6 @@ import contextlib
 import re
 from datetime import datetime
 
-import msgspec
 from litestar.datastructures import State
 
 from service.auth.principal import Principal
@@ -27,15 +26,15 @@ from service.links.link_tokens import verify as verify_ours
 from service.links.offline_tokens import key_named_by, kid_of
 from service.links.person_tokens import PersonKind
 from service.links.person_tokens import verify as verify_page
-from service.links.queries import LinkRow
+from service.links.queries import LinkRow, is_any_revoked
 from service.links.schemas import LinkCheck, LinkState, public_link_id
 from service.problems import FieldError, Problem, invalid_field, not_found
 
 _ENDS_A_PATH = re.compile(r"[?#]")
 
 
-async def check(state: State, principal: Principal, text: str, *, now: datetime) -> LinkCheck | Problem:
-    """What became of a link: a URL, a token or a short code. ``now`` is by the brand's clock."""
+async def check(state: State, principal: Principal, text: str, *, now: datetime, at: datetime) -> LinkCheck | Problem:
+    """What became of a link: a URL, a token or a short code. ``now`` is by the brand's clock, ``at`` by the world's."""
     host: LinkHost = state.link_host
     brand = principal.brand
     subject = _subject_of(text)
@@ -44,10 +43,10 @@ async def check(state: State, principal: Principal, text: str, *, now: datetime)
         if (code := code_in(subject)) is not None:
             link_id = await host.link_ids.get(code_hash(code))
             if link_id is None:
-                await _refuse_code_of_a_batch(host, brand, code, now)
+                await _refuse_code_of_a_batch(host, brand, code, at)
             return await _minted(state, brand, link_id, now)
         if (key_no := key_named_by(subject)) is not None:
-            return await _signed_by_the_brand(state, brand, subject, key_no, hosts, now)
+            return await _signed_by_the_brand(state, brand, subject, key_no, hosts, now, at)
         return await _minted(state, brand, _id_in(subject, host, hosts, brand), now)
     except Problem as problem:
         return problem
@@ -59,8 +58,8 @@ def _subject_of(text: str) -> str:
     return trimmed(next((part for part in reversed(parts) if any(map(str.isalnum, part))), ""))
 
 
-async def _refuse_code_of_a_batch(host: LinkHost, brand: Brand, code: str, now: datetime) -> None:
-    printed, _ = await find_code(host, code, now) or (None, None)
+async def _refuse_code_of_a_batch(host: LinkHost, brand: Brand, code: str, at: datetime) -> None:
+    printed, _ = await find_code(host, code, at) or (None, None)
     if printed is not None and printed.brand_id == brand.brand_id:
         detail = f"is a code of the batch {printed.batch_id}, of which GET /v1/code-batches/{printed.batch_id} tells"
         raise invalid_field("", detail)
@@ -92,11 +91,11 @@ async def _minted(state: State, brand: Brand, link_id: bytes | None, now: dateti
     row = None if link_id is None else await host.links.get(link_id)
     if row is None or row.brand_id != brand.brand_id:
         raise not_found("link")
-    return await _described(state, row, row, row.destination, None, now)
+    return await _described(state, row, _state_of(row, row.revoked_at is not None, now), row.destination, None)
 
 
 async def _signed_by_the_brand(
-    state: State, brand: Brand, token: str, key_no: int, hosts: set[str], now: datetime
+    state: State, brand: Brand, token: str, key_no: int, hosts: set[str], now: datetime, at: datetime
 ) -> LinkCheck:
     host: LinkHost = state.link_host
     key = await minting_keys.find(state.engine, key_no)
@@ -111,16 +110,16 @@ async def _signed_by_the_brand(
         ) from None
     except Problem as problem:
         raise _within("claims", problem) from None
-    if (wrong := offline_links.wrong_with(claims, key, brand, hosts, now)) is not None:
+    if (wrong := offline_links.wrong_with(claims, key, brand, hosts, at)) is not None:
         raise _within("claims", wrong)
     row = await offline_links.draft(state, brand, key, claims)
     if isinstance(row, Problem):
         raise _within("claims", row)
     stored = await host.links.get(row.link_id)
+    is_revoked = await _is_revoked(state, row, stored)
+    link_state = _state_of(row, is_revoked, now, is_too_late=stored is None and offline_links.is_too_late(key, at))
     destination = await offline_links.destination_url(state.engine, row.destination_no)
-    signed_by = kid_of(key.key_no)
-    checked = await _described(state, row, stored, destination, signed_by, now)
-    return checked if key.revoked_at is None else msgspec.structs.replace(checked, state="revoked")
+    return await _described(state, row, link_state, destination, kid_of(key.key_no))
 
 
 def _refuse_header(token: str) -> None:
@@ -133,13 +132,13 @@ def _refuse_header(token: str) -> None:
 
 
 async def _described(
-    state: State, row: LinkRow | NewLink, stored: LinkRow | None, destination: str | None, signed_by: str | None, now: datetime
+    state: State, row: LinkRow | NewLink, link_state: LinkState, destination: str | None, signed_by: str | None
 ) -> LinkCheck:
     campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
     standing = await campaign_of_link(state, row.campaign_no)
     rule = None if campaign is None else campaign.rule_for(row.action, row.channel)
     return LinkCheck(
-        state=_state_of(row, stored, now),
+        state=link_state,
         link_id=public_link_id(row.link_id),
         kind=row.kind,
         mode=row.mode,
@@ -159,10 +158,23 @@ async def _described(
     )
 
 
-def _state_of(row: LinkRow | NewLink, stored: LinkRow | None, now: datetime) -> LinkState:
-    if stored is not None and stored.revoked_at is not None:
+def _state_of(row: LinkRow | NewLink, is_revoked: bool, now: datetime, *, is_too_late: bool = False) -> LinkState:
+    if is_revoked:
         return "revoked"
-    return "expired" if row.expires_at <= now else "good"
+    return "expired" if is_too_late or row.expires_at <= now else "good"
+
+
+async def _is_revoked(state: State, row: NewLink, stored: LinkRow | None) -> bool:
+    """Whether a link is revoked, or will be from when it is first followed: it is looked up with these then (``queries``)."""
+    if stored is not None:
+        return stored.revoked_at is not None
+    subjects = [
+        f"link {row.link_id.hex()}",
+        f"message {row.message_id}",
+        f"campaign {row.campaign_no}",
+        f"key {row.minted_by}",
+    ]
+    return await is_any_revoked(state.pool, row.brand_id, subjects)
 
 
 def _within(part: str, problem: Problem) -> Problem:

@@ -1,10 +1,11 @@
 """Links that a brand's own system has signed: we hear of each when it is first followed, and store it then.
 
-    adopt       what an offline token stands for: from then on it is a link like any other
-    claims_of   what it says, if its key signed it so
-    wrong_with  why what it says is not honoured
-    draft       the link that it would be, or why it would be none
-    numbers     what a token names customers and destinations by
+    adopt        what an offline token stands for: from then on it is a link like any other
+    claims_of    what it says, if its key signed it so
+    wrong_with   why what it says is not honoured
+    is_too_late  whether what nobody has followed by now is not honoured any more
+    draft        the link that it would be, or why it would be none
+    numbers      what a token names customers and destinations by
 
 A token is taken at its word in what its brand may decide: when it was signed, and until when it is good. What it pays is the
 campaign's to say, by the version that was in force when it was signed, or when the key was registered if that was later.
@@ -65,8 +66,7 @@ async def adopt(state: State, token: str, hosts: Collection[str], now: datetime)
         return None
     host: LinkHost = state.link_host
     if await host.links.get(row.link_id) is None:
-        if key.expires_at is not None and now >= key.expires_at:
-            # Who has the private key can date a link back, so what nobody has seen by now is too late.
+        if is_too_late(key, now):
             return None
         await store(state, [row])
     return row.link_id
@@ -97,6 +97,11 @@ def wrong_with(
     if not timedelta() < _instant(claims.exp) - signed_at <= LIFE_ASKED_MAX:
         return invalid_field("/exp", f"must be later than iat, by at most {LIFE_ASKED_MAX.days} days")
     return None
+
+
+def is_too_late(key: MintingKey, now: datetime) -> bool:
+    """Whether a key is past its life: who has the private half can date a link back, so what nobody has followed is no link."""
+    return key.expires_at is not None and now >= key.expires_at
 
 
 async def numbers(state: State, principal: Principal, wanted: NumbersRequest, *, request_id: str) -> NumbersResponse:

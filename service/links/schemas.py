@@ -144,7 +144,10 @@ class LinkCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A link that was signed as it should be, as it stands now."""
 
     state: LinkState
-    """`good`: it is honoured; `expired` and `revoked`: it earns nothing any more."""
+    """`good`: it is honoured; `expired` and `revoked`: it earns nothing any more.
+
+    A signed link that nobody has followed is `expired` also when the key that signed it is past its `expires_at`.
+    """
     link_id: str
     """Its public id, by which it can be revoked."""
     kind: LinkKind

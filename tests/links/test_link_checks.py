@@ -14,6 +14,7 @@ from tests.api_fixtures import BASE_URL, make_brand, make_keys
 from tests.links.conftest import Links
 from tests.links.test_code_batches import codes_of, make_batch
 from tests.links.test_offline_links import DESTINATION, REFUSED, Signer
+from tests.links.test_public_keys import LOW_ORDER
 from tests.links.test_visits import claim, headline
 
 
@@ -183,6 +184,69 @@ async def test_an_expired_and_a_revoked_link_are_told_apart(links: Links, signer
     await links.api.client("admin").delete(f"/v1/minting-keys/{signer.kid}")
     [result] = await check(links, BASE_URL + signer.path())
     assert result["link"]["state"] == "revoked"
+
+
+@pytest.mark.parametrize("what", ["message_id", "campaign", "link"])
+async def test_a_link_that_nobody_has_followed_is_revoked_with_what_it_belongs_to(
+    links: Links, signer: Signer, owner: asyncpg.Connection[Any], what: str
+) -> None:
+    path = signer.path()
+    [result] = await check(links, BASE_URL + path)
+    named = {"message_id": "newsletter-0412", "campaign": "autumn", "link": result["link"]["link_id"]}
+    revoked = await links.api.client("messaging").post("/v1/link-revocations", json={what: named[what]})
+    [result] = await check(links, BASE_URL + path)
+    assert result["link"]["state"] == "revoked"
+    assert await owner.fetchval("SELECT count(*) FROM rewards.link") == 0
+    assert headline(await links.api.client(None).get(path)) == "This link was withdrawn"
+    [result] = await check(links, BASE_URL + path)
+    assert result["link"]["state"] == "revoked"
+    (await links.api.client("admin").delete(f"/v1/link-revocations/{revoked.json()['id']}")).raise_for_status()
+    for each in path, signer.path(l="banner"):
+        [result] = await check(links, BASE_URL + each)
+        assert result["link"]["state"] == "good"
+        assert headline(await links.api.client(None).get(each)) == "25 Lumens for you"
+
+
+async def test_a_link_of_a_revoked_key_stands_as_whoever_follows_it_finds_it(links: Links, signer: Signer) -> None:
+    await links.path()
+    (await links.api.client("admin").delete(f"/v1/minting-keys/{signer.kid}")).raise_for_status()
+    ours, unseen = signer.path(), signer.path(m="newsletter-0413")
+    # The same event as a link that we minted, which no revocation names.
+    assert headline(await links.api.client(None).get(ours)) == "25 Lumens for you"
+    results = await check(links, BASE_URL + ours, BASE_URL + unseen)
+    assert [result["link"]["state"] for result in results] == ["good", "revoked"]
+    assert headline(await links.api.client(None).get(unseen)) == "This link was withdrawn"
+
+
+async def test_past_the_life_of_its_key_only_a_link_that_was_followed_is_good(
+    links: Links, signer: Signer, owner: asyncpg.Connection[Any]
+) -> None:
+    seen, unseen = signer.path(), signer.path(m="newsletter-0413")
+    assert (await links.api.client(None).get(seen)).status_code == 200
+    await owner.execute("UPDATE rewards.minting_key SET expires_at = now()")
+    results = await check(links, BASE_URL + seen, BASE_URL + unseen)
+    assert [result["link"]["state"] for result in results] == ["good", "expired"]
+    assert (await links.api.client(None).get(seen)).status_code == 200
+    assert (await links.api.client(None).get(unseen)).status_code == 404
+
+
+async def test_a_signature_that_nobody_made_is_not_of_its_key(
+    links: Links, signer: Signer, owner: asyncpg.Connection[Any]
+) -> None:
+    neutral = bytes.fromhex(LOW_ORDER[0])
+    await owner.execute("UPDATE rewards.minting_key SET public_key = $1", neutral)
+    forged = f"{signer.path().rpartition('.')[0]}.{base64url(neutral + bytes(32))}"
+    assert (await links.api.client(None).get(forged)).status_code == 404
+    [result] = await check(links, BASE_URL + forged)
+    assert [error["pointer"] for error in result["problem"]["errors"]] == ["/signature"]
+
+
+async def test_what_is_signed_in_the_future_is_so_by_the_worlds_clock(links: Links, signer: Signer) -> None:
+    (await links.api.client("admin").post("/v1/test/clock/advance", json={"seconds": 7_200})).raise_for_status()
+    path = signer.path(iat=int(time.time()) + 3_600)
+    assert (await links.api.client(None).get(path)).status_code == 404
+    [result] = await check(links, BASE_URL + path)
+    assert [error["pointer"] for error in result["problem"]["errors"]] == ["/claims/iat"]
 
 
 async def test_another_brands_links_are_not_there(links: Links, signer: Signer, owner: asyncpg.Connection[Any]) -> None:
