@@ -172,15 +172,18 @@ async def _minted_before(
 
 def _is_of(there: LinkRow, asked: LinkRequest) -> bool:
     """Whether a link is what is asked for."""
-    if asked.destination is None or there.destination is None:
-        leads_there = asked.destination == there.destination
-    else:
-        try:
-            place = urlsplit(there.destination).netloc
-            leads_there = normal_form(asked.destination, allowed_hosts=[place], loopback_allowed=True) == there.destination
-        except DestinationRefused:
-            leads_there = False
-    return leads_there and (there.kind, there.mode) == (asked.kind, asked.mode) and asked.channel in (None, there.channel)
+    is_such = (there.kind, there.mode) == (asked.kind, asked.mode) and asked.channel in (None, there.channel)
+    return is_such and leads_to(asked.destination, there.destination)
+
+
+def leads_to(asked: str | None, kept: str | None) -> bool:
+    """Whether a destination that is asked for is one that is kept, wherever the brand's links may lead by now."""
+    if asked is None or kept is None:
+        return asked == kept
+    try:
+        return normal_form(asked, allowed_hosts=[urlsplit(kept).netloc], loopback_allowed=True) == kept
+    except DestinationRefused:
+        return False
 
 
 def _link_id(campaign_no: int, item: LinkRequest, customer: int) -> bytes:
@@ -261,13 +264,13 @@ def _draft(request: LinkRequest, brand: Brand, campaign: Campaign | None, now: d
     channel = channel_of(request.action, request.channel, campaign)
     if isinstance(channel, Problem):
         return channel
-    leads_to = _destination(request, brand)
-    if isinstance(leads_to, Problem):
-        return leads_to
+    url = _destination(request, brand)
+    if isinstance(url, Problem):
+        return url
     expires_at = end_of_life(request.expires_at, campaign, now)
     if isinstance(expires_at, Problem):
         return expires_at
-    return _Draft(request=request, campaign=campaign, channel=channel, destination=leads_to, expires_at=expires_at)
+    return _Draft(request=request, campaign=campaign, channel=channel, destination=url, expires_at=expires_at)
 
 
 def end_of_life(asked: datetime | None, campaign: Campaign, now: datetime) -> datetime | Problem:

@@ -30,7 +30,7 @@ from service.brands.brand import Brand
 from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_by_id, campaign_ids, find_campaign
 from service.links import screens
-from service.links.actions import allowed_destination, channel_of, end_of_life, number_destinations
+from service.links.actions import allowed_destination, channel_of, end_of_life, leads_to, number_destinations
 from service.links.codes import code_hash, code_of, look_alikes
 from service.links.link_host import LinkHost
 from service.links.queries import BatchCode
@@ -91,7 +91,7 @@ async def _is_asked_for(engine: AsyncEngine, brand: Brand, wanted: CodeBatchRequ
         campaign is not None
         and campaign.current.campaign_no == there.campaign_no
         and wanted.channel in (None, there.channel)
-        and wanted.destination == await _destination(engine, there)
+        and leads_to(wanted.destination, await _destination(engine, there))
         and (wanted.action, wanted.codes, wanted.pays, wanted.rotates_every_s)
         == (there.action, there.codes, there.pays, there.rotates_every_s)
     )

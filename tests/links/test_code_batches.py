@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -104,6 +105,26 @@ async def test_an_id_stands_for_one_batch(links: Links, codes: list[str]) -> Non
     assert (answer.status_code, answer.json()["code"]) == (409, "code_batch_exists")
     (await make_batch(links.api, id="packs-2")).raise_for_status()
     assert not set(codes) & set(await codes_of(links.api, "packs-2"))
+
+
+@pytest.mark.parametrize("since", ["the campaign is over", "the host is no longer the brand's"])
+async def test_the_same_batch_is_known_however_its_destination_is_written(links: Links, since: str) -> None:
+    written = "https://Shop.example:443"
+    made = await make_batch(links.api, destination=written)
+    assert made.status_code == 201
+    admin = links.api.client("admin")
+    if since == "the campaign is over":
+        began, ended = ((datetime.now(UTC) - timedelta(hours=hours)).isoformat() for hours in (2, 1))
+        rules = [{"action": "reply", "points": 1}]
+        over = {"name": "Autumn", "starts_at": began, "ends_at": ended, "rules": rules}
+        (await admin.post("/v1/campaigns/autumn/versions", json=over)).raise_for_status()
+    else:
+        (await admin.patch("/v1/brand", json={"destination_hosts": ["elsewhere.example"]})).raise_for_status()
+    for each in written, "https://shop.example", "https://shop.example/":
+        again = await make_batch(links.api, destination=each)
+        assert (again.status_code, again.json()) == (200, made.json())
+    for other in "https://shop.example/autumn", "http://shop.example/", "nowhere":
+        assert (await make_batch(links.api, destination=other)).status_code == 422
 
 
 async def test_the_same_code_twice_is_one_grant(links: Links, codes: list[str]) -> None:
