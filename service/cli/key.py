@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -85,10 +85,9 @@ def list_(brand: str) -> None:
 def made(brand: str, number_or_prefix: str) -> None:
     """List what the key of BRAND with this number, or beginning so, made: all that is revoked with it."""
 
-    async def find(owner: asyncpg.Connection[Any]) -> list[MadeResponse]:
+    async def find(owner: asyncpg.Connection[Any]) -> Sequence[MadeResponse]:
         meant = await actions.find_key(owner, brand, number_or_prefix)
-        items, _ = await made_by(owner, meant.brand_id, meant.record.api_key_id, after=None, limit=LISTED_MAX)
-        return items
+        return (await made_by(owner, meant.brand_id, meant.record.api_key_id, after=None, limit=LISTED_MAX)).items
 
     for each in _as_owner(find):
         state = f"revoked {each.revoked_at:%Y-%m-%d}" if each.revoked_at else "valid"

@@ -161,7 +161,7 @@ async def _minted_before(
     for (index, item), known in zip(asked.items(), people, strict=True):
         campaign = campaigns[item.campaign]
         if campaign is not None and not isinstance(known, Problem):
-            link_ids[index] = [_link_id(campaign.campaign_no, item, number) for number in (known.customer, *known.former)]
+            link_ids[index] = [_link_id(campaign, item, number) for number in (known.customer, *known.former)]
     there = await links_by_id(state.pool, [link_id for ids in link_ids.values() for link_id in ids]) if link_ids else {}
     found = {
         index: next((there[link_id] for link_id in ids if link_id in there and _is_of(there[link_id], asked[index])), None)
@@ -186,14 +186,15 @@ def leads_to(asked: str | None, kept: str | None) -> bool:
         return False
 
 
-def _link_id(campaign_no: int, item: LinkRequest, customer: int) -> bytes:
-    key = event_key(
-        campaign_no=campaign_no,
-        message_id=item.message_id,
-        customer=customer,
-        action=item.action,
-        qualifier=item.link or "",
+def _link_id(campaign: Campaign, item: LinkRequest, customer: int) -> bytes:
+    return link_id_of(
+        campaign.campaign_no, message_id=item.message_id, customer=customer, action=item.action, label=item.link or ""
     )
+
+
+def link_id_of(campaign_no: int, *, message_id: str, customer: int, action: str, label: str) -> bytes:
+    """The id of the link that reports this event, whoever mints it."""
+    key = event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action=action, qualifier=label)
     return campaign_no.to_bytes(4, "big") + key
 
 
@@ -338,7 +339,7 @@ def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Prob
 def _row(draft: _Draft, customer: int, destination_no: int, principal: Principal, now: datetime) -> NewLink:
     request = draft.request
     return NewLink(
-        link_id=_link_id(draft.campaign.campaign_no, request, customer),
+        link_id=_link_id(draft.campaign, request, customer),
         brand_id=principal.brand.brand_id,
         campaign_no=draft.campaign.campaign_no,
         campaign_version=draft.campaign.version,

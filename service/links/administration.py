@@ -160,8 +160,7 @@ async def list_made_by_key(
     if api_key_id is None:
         raise not_found("key")
     read = None if after is None else parse_position(after)
-    items, following = await made_by(state.pool, principal.brand.brand_id, api_key_id, after=read, limit=limit)
-    return Page(items=items, next=following)
+    return await made_by(state.pool, principal.brand.brand_id, api_key_id, after=read, limit=limit)
 
 
 @post(

@@ -26,7 +26,7 @@ from service.links.link_tokens import verify as verify_ours
 from service.links.offline_tokens import key_named_by, kid_of
 from service.links.person_tokens import PersonKind
 from service.links.person_tokens import verify as verify_page
-from service.links.queries import LinkRow, is_any_revoked
+from service.links.queries import LinkRow, destination_url, is_any_revoked
 from service.links.schemas import LinkCheck, LinkState, public_link_id
 from service.problems import FieldError, Problem, invalid_field, not_found
 
@@ -118,7 +118,7 @@ async def _signed_by_the_brand(
     stored = await host.links.get(row.link_id)
     is_revoked = await _is_revoked(state, row, stored)
     link_state = _state_of(row, is_revoked, now, is_too_late=stored is None and offline_links.is_too_late(key, at))
-    destination = await offline_links.destination_url(state.engine, row.destination_no)
+    destination = await destination_url(state.engine, brand.brand_id, row.destination_no)
     return await _described(state, row, link_state, destination, kid_of(key.key_no))
 
 

@@ -33,10 +33,10 @@ from service.links import screens
 from service.links.actions import allowed_destination, channel_of, end_of_life, leads_to, number_destinations
 from service.links.codes import code_hash, code_of, look_alikes
 from service.links.link_host import LinkHost
-from service.links.queries import BatchCode
+from service.links.queries import BatchCode, destination_url
 from service.links.schemas import CodeBatchRequest, CodeBatchResponse
 from service.links.screens import Screen
-from service.links.tables import batch_code, code_batch, destination, link_revocation
+from service.links.tables import batch_code, code_batch, link_revocation
 from service.problems import Problem, invalid_field
 
 _STORED_AT_ONCE = 10_000
@@ -91,16 +91,10 @@ async def _is_asked_for(engine: AsyncEngine, brand: Brand, wanted: CodeBatchRequ
         campaign is not None
         and campaign.current.campaign_no == there.campaign_no
         and wanted.channel in (None, there.channel)
-        and leads_to(wanted.destination, await _destination(engine, there))
+        and leads_to(wanted.destination, await destination_url(engine, brand.brand_id, there.destination_no))
         and (wanted.action, wanted.codes, wanted.pays, wanted.rotates_every_s)
         == (there.action, there.codes, there.pays, there.rotates_every_s)
     )
-
-
-async def _destination(engine: AsyncEngine, batch: CodeBatch) -> str | None:
-    async with engine.connect() as connection:
-        found = await connection.execute(select(destination.c.url).where(destination.c.destination_no == batch.destination_no))
-        return found.scalar_one_or_none()
 
 
 async def find_batch(engine: AsyncEngine, brand_id: int, batch_id: str) -> CodeBatch | None:

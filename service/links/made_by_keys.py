@@ -15,6 +15,7 @@ import msgspec
 
 from ledger import Position
 from service.identifiers import key_id, position
+from service.pagination import Page, page
 from service.problems import not_found
 
 _MADE = Path(__file__).with_suffix(".sql").read_text()
@@ -43,13 +44,14 @@ class MadeResponse(msgspec.Struct, frozen=True):
 
 async def made_by(
     pool: asyncpg.Pool[Any] | asyncpg.Connection[Any], brand_id: int, api_key_id: int, *, after: Position | None, limit: int
-) -> tuple[list[MadeResponse], str | None]:
-    """A page of what a key made: keys first, then minting keys, batches, links; and where the next page begins."""
+) -> Page[MadeResponse]:
+    """A page of what a key made: keys first, then minting keys, batches, links."""
     if not await pool.fetchval(_IS_THERE, brand_id, api_key_id):
         raise not_found("key")
     kind, number = (after.seq, after.place) if after else (0, 0)
     rows = await pool.fetch(_MADE, brand_id, api_key_id, kind, number, limit + 1)
-    shown = [
+    listed = page(rows, limit=limit, cursor=lambda row: position(Position(row["kind"], row["number"])))
+    items = [
         MadeResponse(
             kind=_KINDS[int(row["kind"])],
             id=row["id"],
@@ -58,7 +60,6 @@ async def made_by(
             made_at=row["made_at"],
             revoked_at=row["revoked_at"],
         )
-        for row in rows[:limit]
+        for row in listed.items
     ]
-    last = rows[limit - 1] if len(rows) > limit else None
-    return shown, None if last is None else position(Position(last["kind"], last["number"]))
+    return Page(items=items, next=listed.next)

@@ -17,10 +17,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from litestar.datastructures import State
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import event_key
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
@@ -38,6 +35,7 @@ from service.links.actions import (
     NewLink,
     allowed_destination,
     channel_of,
+    link_id_of,
     number_destinations,
     store,
 )
@@ -45,8 +43,8 @@ from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkKind, LinkRefused
 from service.links.minting_keys import MintingKey
 from service.links.offline_tokens import OfflineClaims
+from service.links.queries import destination_url
 from service.links.schemas import NumberedCustomer, NumberedDestination, NumbersRequest, NumbersResponse
-from service.links.tables import destination
 from service.problems import Problem, invalid_field
 
 _AHEAD_MAX = timedelta(minutes=5)
@@ -153,13 +151,10 @@ async def draft(state: State, brand: Brand, key: MintingKey, claims: OfflineClai
     directory: CustomerDirectory = state.customers
     if await directory.find_number(brand, customer) is None:
         return invalid_field("/sub", "is not the number of a customer of the brand")
-    if claims.d and not await _is_the_brands(state.engine, brand, claims.d):
+    if claims.d and await destination_url(state.engine, brand.brand_id, claims.d) is None:
         return invalid_field("/d", "is not the number of a destination of the brand")
-    event = event_key(
-        campaign_no=campaign.campaign_no, message_id=claims.m, customer=customer, action=claims.a, qualifier=claims.l
-    )
     return NewLink(
-        link_id=campaign.campaign_no.to_bytes(4, "big") + event,
+        link_id=link_id_of(campaign.campaign_no, message_id=claims.m, customer=customer, action=claims.a, label=claims.l),
         brand_id=brand.brand_id,
         campaign_no=campaign.campaign_no,
         campaign_version=campaign.version,
@@ -176,19 +171,6 @@ async def draft(state: State, brand: Brand, key: MintingKey, claims: OfflineClai
         kind=claims.kind,
         mode=claims.mode,
     )
-
-
-async def destination_url(engine: AsyncEngine, destination_no: int) -> str | None:
-    """Where a number leads; an open's leads nowhere."""
-    async with engine.connect() as connection:
-        found = select(destination.c.url).where(destination.c.destination_no == destination_no)
-        return (await connection.execute(found)).scalar_one_or_none()
-
-
-async def _is_the_brands(engine: AsyncEngine, brand: Brand, destination_no: int) -> bool:
-    found = select(destination.c.brand_id).where(destination.c.destination_no == destination_no)
-    async with engine.connect() as connection:
-        return (await connection.execute(found)).scalar_one_or_none() == brand.brand_id
 
 
 def _instant(seconds: float) -> datetime:

@@ -185,6 +185,13 @@ def _read(row: asyncpg.Record) -> LinkRow:
     return LinkRow(*as_minted, known=known, kind=LinkKind(kind), mode=LinkMode(mode))
 
 
+async def destination_url(engine: AsyncEngine, brand_id: int, destination_no: int) -> str | None:
+    """Where a number leads, if it is one of the brand's; 0, an open's, leads nowhere."""
+    found = select(destination.c.url).where(destination.c.brand_id == brand_id, destination.c.destination_no == destination_no)
+    async with engine.connect() as connection:
+        return (await connection.execute(found)).scalar_one_or_none()
+
+
 async def newest_destinations(engine: AsyncEngine, *, after: int, limit: int) -> list[tuple[int, int, str]]:
     """The destinations that were numbered last, of those after number ``after``: number, brand, URL."""
     async with engine.connect() as connection:
