@@ -13,9 +13,9 @@ What makes two spellings one number is the national plan (ITU-T E.164, and the p
 - Brazil: a mobile number without its ninth digit (until 2016, and in WhatsApp) gets it.
 - Benin: a number of before November 2024 gets its 01.
 
-An extension, letters for digits, or a number without its country code is no number of a person that we could tell from others.
-The plans are written down here and not asked of a library: what a number becomes must not change with a release of it. A test
-holds them to libphonenumber's.
+An extension, letters for digits, the mark of a footnote, or a number without its country code is no number of a person that we
+could tell from others. The plans are written down here and not asked of a library: what a number becomes must not change with a
+release of it. A test holds them to libphonenumber's.
 """
 
 from __future__ import annotations
@@ -133,6 +133,9 @@ def _plain(character: str) -> str:
         return str(unicodedata.decimal(character))
     if category == "Cf":
         return ""
+    if category == "No":
+        # The mark of a footnote, or a number in a circle or brackets: whether it belongs to the number nobody can tell.
+        return character
     return "-" if category == "Pd" else unicodedata.normalize("NFKC", character)
 
 
