@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from service.links.link_host import LinkHost
 from tests.api_fixtures import Api
 from tests.brands.pictures import png
 from tests.links.conftest import Links
+from tests.links.test_late_acts import kept_on_disk
 from tests.links.wire import Wire
 
 KEYS = (b"k" * 32,)
@@ -79,7 +79,7 @@ def test_a_copy_that_none_of_us_wrote_is_no_copy(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_starts_without_its_database_leads_on(
-    wired: tuple[Links, Wire], monkeypatch: pytest.MonkeyPatch
+    wired: tuple[Links, Wire], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     links, wire = wired
     monkeypatch.setattr(link_host, "LEARNS_EVERY_S", 0.05)
@@ -88,7 +88,7 @@ async def test_a_process_that_starts_without_its_database_leads_on(
     settings, secrets = links.api.settings, links.api.secrets
     # Another process hears of the destination without a visit, and keeps it.
     async with create_app(settings, secrets).lifespan():
-        await asyncio.sleep(0.3)
+        await kept_on_disk(tmp_path, "https://shop.example/autumn")
     wire.cut()
     app = create_app(settings, secrets)
     async with app.lifespan():

@@ -89,8 +89,11 @@ async def test_a_revoked_key_is_refused_within_a_second(api: Api, owner: Owner) 
     revoked = await revoke_key(owner, "lumen", record.prefix)
     assert revoked.revoked_at is not None
     revoked_at = time.monotonic()
-    while (await client.get("/v1/meta")).status_code == 200:
-        assert time.monotonic() - revoked_at < 1.1
+    while True:
+        asked_after_s = time.monotonic() - revoked_at
+        if (await client.get("/v1/meta")).status_code != 200:
+            break
+        assert asked_after_s <= 1.0
         await asyncio.sleep(0.02)
     assert (await client.get("/v1/meta")).status_code == 401
     # Again is harmless, and says when it was.

@@ -67,8 +67,11 @@ async def test_two_keys_are_good_at_once_until_the_old_one_is_revoked(api: Api) 
     assert (revoked.status_code, revoked.json()["id"]) == (200, old["id"])
     assert revoked.json()["revoked_at"] is not None
     revoked_at = time.monotonic()
-    while (await api.client(key=old["key"]).get("/v1/meta")).status_code == 200:
-        assert time.monotonic() - revoked_at < 1.1
+    while True:
+        asked_after_s = time.monotonic() - revoked_at
+        if (await api.client(key=old["key"]).get("/v1/meta")).status_code != 200:
+            break
+        assert asked_after_s <= 1.0
         await asyncio.sleep(0.05)
     assert (await api.client(key=new["key"]).get("/v1/meta")).status_code == 200
     again = await admin.delete(f"/v1/keys/{old['id']}")
