@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from ledger import read_calendar
+from ledger import month_end, read_calendar
 from service.brands import calendars
 from tests.api_fixtures import Api, make_brand
 from tests.grants.test_grants_api import CAMPAIGN, CLICK
@@ -57,7 +57,8 @@ def other_zones(tmp_path: Path) -> Generator[None]:
 async def test_caps_last_days_and_what_is_due_agree_whatever_the_machine_knows_of_zones(
     api: Api, owner: asyncpg.Connection[Any]
 ) -> None:
-    five_in_the_afternoon = datetime(2027, 1, 31, 16, tzinfo=UTC)
+    year = datetime.now(UTC).year + 1
+    five_in_the_afternoon = datetime(year, 1, 31, 16, tzinfo=UTC)
     assert five_in_the_afternoon.astimezone(zoneinfo.ZoneInfo("Europe/Berlin")).month == 2, "so this machine says"
     terms = CAMPAIGN | {"expires_after_months": 1, "caps": [{"per": "customer", "window": "month", "max_grants": 1}]}
     (await api.client("admin").post("/v1/campaigns", json=terms)).raise_for_status()
@@ -66,8 +67,8 @@ async def test_caps_last_days_and_what_is_due_agree_whatever_the_machine_knows_o
     answer = (await api.client("messaging").post("/v1/grants", json=CLICK)).json()
     assert answer["outcome"] == "granted"
     (lot,) = (await api.client("storefront").get("/v1/customers/c-1/balance")).json()["lots"]
-    assert lot["expires_on"] == "2027-02-28"
-    assert str(await owner.fetchval("SELECT period FROM ledger.cap_use")) == "2027-01-01"
+    assert lot["expires_on"] == str(month_end(date(year, 1, 31), 1))
+    assert str(await owner.fetchval("SELECT period FROM ledger.cap_use")) == f"{year}-01-01"
 
 
 async def test_a_brand_is_known_with_its_calendar(owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:

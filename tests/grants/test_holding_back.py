@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -198,7 +199,7 @@ async def test_points_last_from_when_they_mature(reviews: Api) -> None:
     matured = await settle(reviews, held["grant_id"], "mature")
     assert matured.status_code == 201
     balance = (await reviews.client("storefront").get("/v1/customers/c-1/balance")).json()
-    matured_on = (decided_at + timedelta(days=13)).date()
+    matured_on = (decided_at + timedelta(days=13)).astimezone(ZoneInfo("Europe/Berlin")).date()
     month = matured_on.year * 12 + matured_on.month - 1 + 2
     assert [lot["expires_on"][:7] for lot in balance["lots"]] == [f"{month // 12}-{month % 12 + 1:02}"]
 

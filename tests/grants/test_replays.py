@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -139,10 +140,11 @@ def _but_seq(answer: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.one_process("makes versions older than they are, which are remembered")
 async def test_a_grant_of_a_version_of_long_ago_answers_as_it_did(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
-    first = await post(autumn, action="visit", occurred_at="2026-11-01T12:00:00Z")
+    happened = (datetime.now(UTC) - timedelta(days=29)).isoformat()
+    first = await post(autumn, action="visit", occurred_at=happened)
     await change_twice_long_ago(autumn)
     await owner.execute("UPDATE rewards.campaign_version SET created_at = created_at - interval '200 days'")
-    again = await post(autumn, action="visit", occurred_at="2026-11-01T12:00:00Z")
+    again = await post(autumn, action="visit", occurred_at=happened)
     assert (again["grant_id"], again["outcome"], again["points"]) == (first["grant_id"], "granted", 3)
 
 

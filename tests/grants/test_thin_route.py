@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import asyncpg
@@ -28,6 +29,7 @@ CAMPAIGN: dict[str, Any] = {
     "budget": 1_000_000,
     "rules": [{"action": "click", "points": 5}, {"action": "visit", "points": 2, "hold_back_days": 3}],
 }
+LAST_MONTH = datetime.now(timezone(timedelta(hours=1))) - timedelta(days=29)
 OVER = CAMPAIGN | {"id": "over", "ends_at": "2026-01-02T00:00:00Z"}
 
 
@@ -66,7 +68,7 @@ REQUESTS: dict[str, Sent] = {
     "a machine": Sent(click(evidence="X")),
     "weak evidence": Sent(click(evidence="D")),
     "over": Sent(click(campaign="over")),
-    "in time": Sent(click(occurred_at="2026-11-01T00:00:00+01:00")),
+    "in time": Sent(click(occurred_at=LAST_MONTH.isoformat())),
     "metadata": Sent(click(metadata={"a": 1, "b": None, "c": "ü"})),
     "three names": Sent(click(customer={"id": "c-SIDE", "email": "SIDE@example.org"})),
     "texts that are not ASCII": Sent(click(message_id="ü-SIDE").encode()),

@@ -144,8 +144,8 @@ async def test_touches_are_forgotten_after_thirty_days(worker_pool: asyncpg.Pool
             slot_of(today - timedelta(days=days_ago)),
             days_ago,
         )
-    assert await touch_keeper.run_once(worker_pool) == 2
-    assert await touch_keeper.run_once(worker_pool) == 0
+    assert await touch_keeper.run_once(worker_pool, today=today) == 2
+    assert await touch_keeper.run_once(worker_pool, today=today) == 0
     left = {row["points"] for row in await owner.fetch("SELECT points FROM rewards.touch")}
     assert left == {-1, 0, 1, KEPT_DAYS}
 
