@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from service import database as service_database
 from service.embedded_postgres import EmbeddedPostgres
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from ledger import Ledger
 
 pytest_plugins = ["tests.api_fixtures"]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("ours", parent=settings(), deadline=None)
+settings.load_profile("ours")
 
 RUN = "REWARDS_TEST_RUN"
 """The variable that tells the workers of one run where its server is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -16,10 +17,14 @@ def steps(work: Callable[[int], object], size: int) -> int:
         nonlocal calls
         calls += event in {"call", "c_call"}
 
-    before = sys.getprofile()
+    collects, before = gc.isenabled(), sys.getprofile()
+    # What the collector calls meanwhile depends on what ran before.
+    gc.disable()
     sys.setprofile(note)
     try:
         work(size)
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
     return calls
