@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -141,10 +142,19 @@ async def serving_dns() -> AsyncGenerator[DnsServer]:
                 await writer.drain()
         writer.close()
 
-    streams = await asyncio.start_server(serve, "127.0.0.1", 0)
-    server.port = streams.sockets[0].getsockname()[1]
     loop = asyncio.get_running_loop()
-    datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), local_addr=("127.0.0.1", server.port))
+    while True:
+        streams = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server.port = streams.sockets[0].getsockname()[1]
+        address = "127.0.0.1", server.port
+        try:
+            datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), local_addr=address)
+            break
+        except OSError as error:
+            # What is free for streams may be somebody's for datagrams.
+            streams.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
     yield server
     datagrams.close()
     streams.close()

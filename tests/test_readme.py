@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -21,6 +20,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tests.cli import running
 from tests.conftest import reachable_directory
 
 ROOT = Path(__file__).parent.parent
@@ -51,11 +51,6 @@ def blocks_of(file: Path) -> list[Block]:
     ]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def directory() -> Generator[Path]:
     """A directory in which `rewards up` runs, as a clone of the repository would be."""
@@ -65,10 +60,10 @@ def directory() -> Generator[Path]:
 
 def _run_in(directory: Path) -> Generator[Path]:
     (directory / ".venv").symlink_to(Path(sys.prefix))
-    port = free_port()
+    port = running.free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REWARDS_")} | {
         "REWARDS_PORT": str(port),
-        "REWARDS_OPERATOR_PORT": str(free_port()),
+        "REWARDS_OPERATOR_PORT": str(running.free_port()),
         "REWARDS_BASE_URL": f"http://127.0.0.1:{port}",
     }
     with (directory / "up.log").open("wb") as log:

@@ -12,6 +12,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+_given: set[int] = set()
+"""Ports that tests of this process were given, and may not listen on yet."""
+
 
 def command(*arguments: str) -> list[str]:
     """How to run `rewards` with these arguments."""
@@ -65,9 +68,10 @@ def wait_ready(port: int | str, *, within_s: float = 30) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below those that outgoing connections take."""
+    """A port that nobody listens on and nobody was given, below those that outgoing connections take."""
     while True:
         port = random.randint(12_000, 19_999)
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
+            if port not in _given and probe.connect_ex(("127.0.0.1", port)):
+                _given.add(port)
                 return port
