@@ -30,7 +30,8 @@ AT_ONCE = 16
 LIVE_WITHIN_S = 0.25
 MEMORY_GROWTH_MAX = 1.10
 MEMORY_SLACK_BYTES = 16 * 1024 * 1024
-RED_AROUND_S = 1.0
+SEED = 1
+"""What is drawn at random is the same in each run."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -97,20 +98,20 @@ class Report(msgspec.Struct):
         )
 
 
-def run(directory: Path, *, minutes: float = 0.0, share: float = 1.0, seed: int = 1) -> Report:
-    """Torment a service in ``directory``: a ``share`` of the corpus once, then again in other orders until it is time."""
+def run(directory: Path, *, minutes: float = 0.0) -> Report:
+    """Torment a service in ``directory``: the corpus once, then again in other orders until it is time."""
     up = Up(running.environ(directory / ".rewards"))
     try:
-        return _torment(up, minutes * 60, share, seed)
+        return _torment(up, minutes * 60)
     finally:
         up.stop()
 
 
-def _torment(up: Up, for_s: float, share: float, seed: int) -> Report:
+def _torment(up: Up, for_s: float) -> Report:
     report = Report()
     port = int(up.environ["REWARDS_PORT"])
-    shots = _corpus(up, share, seed)
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
+    shots = _corpus(up, chance)
     seen = Path(up.environ["REWARDS_DATA_DIR"]) / "looks"
     with seen.open("w") as file:
         watcher = subprocess.Popen(
@@ -122,26 +123,26 @@ def _torment(up: Up, for_s: float, share: float, seed: int) -> Report:
     began = time.monotonic()
     for n in itertools.count():
         asyncio.run(_send_all(report, port, shots))
-        _send_what_hypothesis_makes(report, port, seed + n)
+        _send_what_hypothesis_makes(report, port, SEED + n)
         report.memory_bytes.append(_memory_of(up.child("serve")))
         if n and time.monotonic() - began >= for_s:
             break
         chance.shuffle(shots)
-        shots = [*shots, *corpus.noise(seed + n + 1, 200)] if for_s else chance.sample(shots, len(shots) // 4)
+        shots = [*shots, *corpus.noise(SEED + n + 1, 200)] if for_s else chance.sample(shots, len(shots) // 4)
     watcher.communicate("")
+    assert watcher.returncode == 0, "the watcher ended before its time"
     report.looks = [msgspec.json.decode(line, type=Look) for line in seen.read_text().splitlines()]
     audit = running.run(up.environ, "audit", "--brand", "demo")
     report.audit = audit.stdout + audit.stderr if audit.returncode else audit.stdout or "ok"
     return report
 
 
-def _corpus(up: Up, share: float, seed: int) -> list[Shot]:
+def _corpus(up: Up, chance: random.Random) -> list[Shot]:
     base_url, keys = up.demo["base_url"], up.demo["keys"]
     routes = [*corpus.routes(json.loads(json.dumps(describe())), keys), *_pages(base_url, keys, up.demo["campaign"])]
     shots = [shot for route in routes for shot in corpus.of_route(route)]
-    chance = random.Random(seed)
-    chosen = chance.sample(shots, int(len(shots) * share))
-    return [*chosen, *corpus.NO_HTTP, *corpus.noise(seed, 400)]
+    chance.shuffle(shots)
+    return [*shots, *corpus.NO_HTTP, *corpus.noise(SEED, 400)]
 
 
 def _pages(base_url: str, keys: dict[str, str], campaign: str) -> list[Route]:

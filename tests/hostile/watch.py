@@ -40,7 +40,7 @@ def _ask(port: int, path: str) -> tuple[int, float]:
     try:
         connection.request("GET", path)
         status = connection.getresponse().status
-    except OSError:
+    except (OSError, http.client.HTTPException):
         status = 0
     finally:
         connection.close()
