@@ -45,7 +45,7 @@ from service.links.codes import normal_code, scanned_code
 from service.links.evidence import grade as judge
 from service.links.finding import Visitor
 from service.links.guesses import RETRY_AFTER_S
-from service.links.link_host import LinkHost, requested_host
+from service.links.link_host import LinkHost
 from service.links.pages import Answer, Page, redirect, respond
 from service.links.queries import BatchCode
 from service.links.schemas import CodeClaimRequest
@@ -235,7 +235,7 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
             printed, turns_ago = there
             brand: Brand | None = await state.brands.by_id(printed.brand_id)
             if brand is None or not host.is_at_home(brand, visitor.headers):
-                return respond(Page.NOT_FOUND, brand=host.last_known.brand_at(requested_host(visitor.headers)))
+                return respond(Page.NOT_FOUND, brand=host.brand_at(visitor.headers))
             host.last_known.see_brand(brand)
             clocks: BookClocks = state.clocks
             at = await clocks.at(brand, visitor.at)
@@ -278,7 +278,7 @@ async def _as_link_or_mistyped(state: State, code: str, visitor: Visitor, of_lin
     if host.guesses.are_too_many(guesser):
         if problem is not None:
             raise Problem("too_many_guesses", CODES["too_many_guesses"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
-        return respond(Page.TOO_MANY_GUESSES, brand=host.last_known.brand_at(requested_host(visitor.headers)))
+        return respond(Page.TOO_MANY_GUESSES, brand=host.brand_at(visitor.headers))
     normal = normal_code(code)
     issued = None if normal is None else await issued_code(host, normal, visitor.at)
     if issued is not None:

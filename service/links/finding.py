@@ -25,7 +25,7 @@ from service.customers.rows import Known
 from service.database import is_away
 from service.links import link_tokens, offline_links
 from service.links.codes import code_hash, normal_code
-from service.links.link_host import LinkHost, requested_host
+from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkClaims, LinkKind, LinkRefusal, LinkRefused
 from service.links.offline_tokens import key_named_by, says
 from service.links.pages import Page
@@ -176,7 +176,7 @@ def _as_last_known(host: LinkHost, asked: Asked, visitor: Visitor) -> DeadEnd:
         return _offline_as_last_known(host, asked.offline, visitor)
     if asked.claims is None:
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
-        brand = host.last_known.brand_at(requested_host(headers))
+        brand = host.brand_at(headers)
         return DeadEnd(Page.BUSY, brand, brand and brand.home_url)
     brand = host.last_known.brand(asked.claims.brand)
     destination = host.last_known.destination(brand, asked.claims.destination_no)

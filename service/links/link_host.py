@@ -83,9 +83,13 @@ class LinkHost(msgspec.Struct, frozen=True):
         """What the brand's links begin with."""
         return self.last_known.link_base_url_of(brand) or self.base_url
 
+    def brand_at(self, headers: Mapping[str, str]) -> Brand | None:
+        """The brand whose own host was asked, as it was last known."""
+        return self.last_known.brand_at(requested_host(headers))
+
     def base_url_at(self, headers: Mapping[str, str]) -> str:
         """What links begin with on the host that was asked: a brand's own, or else the service's."""
-        brand = self.last_known.brand_at(requested_host(headers))
+        brand = self.brand_at(headers)
         return self.base_url if brand is None else self.base_url_of(brand)
 
     def host_of(self, brand: Brand) -> str:
@@ -99,7 +103,7 @@ class LinkHost(msgspec.Struct, frozen=True):
 
     def is_at_home(self, brand: Brand, headers: Mapping[str, str]) -> bool:
         """Whether a brand may show itself on the host that was asked: on any but another brand's."""
-        there = self.last_known.brand_at(requested_host(headers))
+        there = self.brand_at(headers)
         return there is None or there.brand_id == brand.brand_id
 
 

@@ -27,7 +27,7 @@ from service.customers import actions as customers
 from service.customers.rows import Known
 from service.database import is_away
 from service.links.finding import within_patience
-from service.links.link_host import LinkHost, requested_host
+from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkRefusal, trimmed
 from service.links.pages import Answer, Page, page_of_error, respond
 from service.links.person_tokens import LIFE_S, LIFE_S_MAX, PageClosed, PersonClaims, PersonKind, sign, verify
@@ -131,7 +131,7 @@ async def answered(
         if as_json or wants_json(headers):
             raise Problem(*_PROBLEMS[not_shown.page]) from None
         host: LinkHost = request.app.state.link_host
-        brand = not_shown.brand or host.last_known.brand_at(requested_host(headers))
+        brand = not_shown.brand or host.brand_at(headers)
         made = respond(not_shown.page, brand=brand, accept_language=headers.get("accept-language", ""))
     except Exception as error:
         if as_json or wants_json(headers) or isinstance(error, HTTPException):

@@ -40,7 +40,6 @@ from service.links import (
 from service.links.codes import code_in
 from service.links.evidence_report import EvidenceResponse
 from service.links.finding import Visitor
-from service.links.link_host import requested_host
 from service.links.pages import Answer, Page, page_of_error, respond
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, PageLinkBatch, PageLinkResults, ScriptAnswer
 from service.openapi import problems
@@ -221,7 +220,7 @@ def _saying_it_to_a_person(state: State, scope: Any, send: Send) -> Send:
             is_replaced = (b"content-type", b"application/problem+json") in message["headers"]
             if is_replaced:
                 headers = _headers_of(scope)
-                brand = state.link_host.last_known.brand_at(requested_host(headers))
+                brand = state.link_host.brand_at(headers)
                 language = headers.get("accept-language", "")
                 await _send(scope, send, respond(Page.NOT_FOUND, brand=brand, accept_language=language))
         if not is_replaced:

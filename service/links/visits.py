@@ -25,7 +25,7 @@ from service.links import claim_receipts, finding, following, handoffs
 from service.links.claim_receipts import ClaimReceipt
 from service.links.evidence import Verdict, grade
 from service.links.finding import Asked, DeadEnd, Found, Visitor
-from service.links.link_host import LinkHost, requested_host
+from service.links.link_host import LinkHost
 from service.links.link_tokens import LinkKind, LinkMode
 from service.links.offline_tokens import says
 from service.links.pages import Answer, Page, redirect, respond
@@ -294,7 +294,7 @@ def _say(state: State, dead_end: DeadEnd, headers: Mapping[str, str]) -> Answer:
     return respond(
         dead_end.page,
         # On a host of the brand's own at least it is known whose link this was to be.
-        brand=dead_end.brand or host.last_known.brand_at(requested_host(headers)),
+        brand=dead_end.brand or host.brand_at(headers),
         destination=dead_end.destination,
         accept_language=headers.get("accept-language", ""),
     )

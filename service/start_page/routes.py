@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 
 from service.auth.routes import VERSION
-from service.links.link_host import LinkHost, requested_host
+from service.links.link_host import LinkHost
 from service.links.own_pages import sent
 from service.links.pages import Page, respond
 from service.pages.rendering import environment, render, words_for
@@ -32,7 +32,7 @@ async def show_start_page(
     request: Request[Any, Any, Any], settings: NamedDependency[Settings], link_host: NamedDependency[LinkHost]
 ) -> Response[bytes]:
     """Say what this is and where to go on; on a brand's own host, that a link was cut off."""
-    brand = link_host.last_known.brand_at(requested_host(dict(request.headers)))
+    brand = link_host.brand_at(dict(request.headers))
     answer = (
         render(
             _templates,
