@@ -41,7 +41,7 @@ from service.limits import FORM_BYTES_MAX, PARAMETERS_MAX
 from service.links import claim_receipts, finding, visits
 from service.links.claim_receipts import ClaimReceipt
 from service.links.code_batches import find_code, issued_code
-from service.links.codes import normal_code, scanned_code
+from service.links.codes import scanned_code
 from service.links.evidence import grade as judge
 from service.links.finding import Visitor
 from service.links.guesses import RETRY_AFTER_S
@@ -222,16 +222,18 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | None:
-    """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's."""
+    """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's.
+
+    ``code`` is as `code_in` finds it.
+    """
     host: LinkHost = state.link_host
-    normal = normal_code(code)
     try:
         with finding.within_patience(state):
-            there = None if normal is None else await find_code(host, normal, visitor.at)
-            if there is None or normal is None:
+            there = await find_code(host, code, visitor.at)
+            if there is None:
                 return None
             if not host.guesses.are_too_many(neighbourhood(visitor.address)):
-                there = await _as_issued(host, normal, there, visitor.at) or there
+                there = await _as_issued(host, code, there, visitor.at) or there
             printed, turns_ago = there
             brand: Brand | None = await state.brands.by_id(printed.brand_id)
             if brand is None or not host.is_at_home(brand, visitor.headers):
@@ -279,8 +281,7 @@ async def _as_link_or_mistyped(state: State, code: str, visitor: Visitor, of_lin
         if problem is not None:
             raise Problem("too_many_guesses", CODES["too_many_guesses"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
         return respond(Page.TOO_MANY_GUESSES, brand=host.brand_at(visitor.headers))
-    normal = normal_code(code)
-    issued = None if normal is None else await issued_code(host, normal, visitor.at)
+    issued = await issued_code(host, code, visitor.at)
     if issued is not None:
         return await again(state, issued, visitor)
     host.guesses.note(guesser)
