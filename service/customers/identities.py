@@ -187,11 +187,6 @@ def is_id(text: str) -> bool:
     return 0 < len(text.encode()) <= 256 and re.search(NO_CONTROL_CHARACTERS, text) is not None
 
 
-def is_own_id(text: str) -> bool:
-    """Whether a brand may call a customer so: not the way we write our own numbers."""
-    return is_id(text) and not text.startswith(CUSTOMER_ID_PREFIX)
-
-
 def normal_form(kind: IdentityKind, name: str, form: int) -> str | None:
     """What ``name`` is in a form, or ``None`` if it is no such name."""
     if form not in FORMS:

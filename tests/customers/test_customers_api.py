@@ -94,6 +94,8 @@ async def test_a_batch_answers_each_item_for_itself(funded: Api, reader_pool: as
     assert [result["index"] for result in results] == list(range(6))
     assert results[0]["balance"] == results[3]["balance"] == 5
     assert results[4]["problem"]["errors"][0]["pointer"] == "/phone"
+    # So begin our own numbers.
+    assert results[5]["problem"]["errors"][0]["pointer"] == "/id"
     await check(funded, reader_pool)
 
 
