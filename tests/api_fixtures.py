@@ -5,6 +5,7 @@ api     `.client("messaging")` is an HTTP client with that key; `None` sends no 
 
 from __future__ import annotations
 
+import contextlib
 import secrets as random
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -127,6 +128,15 @@ async def have_link_host(api: Api, link_base_url: str | None, key: str | None = 
         api.dns.publish(record["name"], record["value"])
         verified = await admin.post("/v1/brand/link-host/verify")
         assert verified.json()["state"] == "verified", verified.text
+
+
+@contextlib.asynccontextmanager
+async def another(api: Api) -> AsyncGenerator[Api]:
+    """Another process on the same database, with caches of its own."""
+    async with serving(api.settings, api.secrets, 1) as (app,):
+        other = Api(app=app, brand=api.brand, keys=api.keys, settings=api.settings, secrets=api.secrets, dns=api.dns)
+        yield other
+        await other.close()
 
 
 def make_secrets() -> Secrets:

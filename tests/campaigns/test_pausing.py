@@ -14,8 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.api_fixtures import Api
-from tests.processes import serving
+from tests.api_fixtures import Api, another
 
 pytestmark = pytest.mark.one_process("has a second process of its own")
 
@@ -34,11 +33,8 @@ OBEYED_ELSEWHERE_WITHIN_S = 1.0
 
 @pytest.fixture
 async def other(api: Api) -> AsyncGenerator[Api]:
-    """Another process on the same database."""
-    async with serving(api.settings, api.secrets, 1) as (app,):
-        other = Api(app=app, brand=api.brand, keys=api.keys, settings=api.settings, secrets=api.secrets)
+    async with another(api) as other:
         yield other
-        await other.close()
 
 
 async def create(api: Api, **changed: Any) -> None:

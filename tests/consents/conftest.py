@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import create_app
-from tests.api_fixtures import Api
+from tests.api_fixtures import Api, another
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -79,9 +78,5 @@ async def called(api: Api) -> Called:
 
 @pytest.fixture
 async def other(called: Called) -> AsyncGenerator[Called]:
-    api = called.api
-    app = create_app(api.settings, api.secrets)
-    async with app.lifespan():
-        other = Api(app=app, brand=api.brand, keys=api.keys, settings=api.settings, secrets=api.secrets)
+    async with another(called.api) as other:
         yield Called(other)
-        await other.close()

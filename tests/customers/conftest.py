@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.app import create_app
-from tests.api_fixtures import Api
+from tests.api_fixtures import Api, another
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -32,8 +31,5 @@ async def funded(api: Api) -> Api:
 
 @pytest.fixture
 async def other(funded: Api) -> AsyncGenerator[Api]:
-    app = create_app(funded.settings, funded.secrets)
-    async with app.lifespan():
-        other = Api(app=app, brand=funded.brand, keys=funded.keys, settings=funded.settings, secrets=funded.secrets)
+    async with another(funded) as other:
         yield other
-        await other.close()

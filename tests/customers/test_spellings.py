@@ -43,7 +43,7 @@ async def looked_up(api: Api, **name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("former", "spellings"), FORMER)
-async def test_who_was_stored_in_another_spelling_is_found_in_each_and_stored_anew(
+async def test_who_was_stored_in_another_spelling_is_found_in_each_and_stored_again(
     funded: Api, other: Api, owner: asyncpg.Connection[Any], former: str, spellings: Sequence[str]
 ) -> None:
     await store_under_form_1(funded, IdentityKind.PHONE, former)
@@ -64,7 +64,7 @@ async def test_a_message_to_a_number_in_two_spellings_is_paid_once(funded: Api, 
     assert [answer.json()["replayed"] for answer in paid] == [False] + [True] * 7
 
 
-async def test_a_proof_goes_along_with_a_name_that_is_stored_anew(funded: Api) -> None:
+async def test_a_proof_goes_along_with_a_name_that_is_stored_again(funded: Api) -> None:
     await store_under_form_1(funded, IdentityKind.PHONE, "+49030901820")
     before = (await verify(funded, (await identity_of(funded, phone="+49 (0)30 901820"))["identity_id"])).json()
     assert await identity_of(funded, phone="+4930901820") == before

@@ -13,9 +13,8 @@ import asyncpg
 import pytest
 
 from ledger import audit
-from service.app import create_app
 from service.finance.cap_audit import audit_caps
-from tests.api_fixtures import BASE_URL, Api
+from tests.api_fixtures import BASE_URL, Api, another
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -37,11 +36,8 @@ Names = dict[str, str]
 async def processes(api: Api) -> AsyncGenerator[tuple[Api, Api]]:
     """Two API processes on one database, with a campaign."""
     (await api.client("admin").post("/v1/campaigns", json=CAMPAIGN)).raise_for_status()
-    app = create_app(api.settings, api.secrets)
-    async with app.lifespan():
-        other = Api(app=app, brand=api.brand, keys=api.keys, settings=api.settings, secrets=api.secrets)
+    async with another(api) as other:
         yield api, other
-        await other.close()
 
 
 async def report(api: Api, who: Names, action: str, **changed: Any) -> dict[str, Any]:
