@@ -21,6 +21,7 @@ from service.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.conftest import Database
 from tests.consents.conftest import HEARD_S, Called
+from tests.processes import REMEMBERED_S
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -252,6 +253,8 @@ async def test_an_address_that_is_attached_brings_what_it_refused(called: Called
     assert await called.outcome({"id": "c-1"}, message_id="m-1") == "granted"
     put = await called.api.client("messaging").put("/v1/customers/c-1", json={"phone": "+4930901820"})
     assert put.json()["merged"] == 1
+    # The process that is asked next may be another, which hears of it a moment later.
+    await asyncio.sleep(REMEMBERED_S)
     assert await called.outcome({"id": "c-1"}, message_id="m-2") == "consent_refused"
 
 
