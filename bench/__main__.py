@@ -33,7 +33,7 @@ from bench.registry import BENCHMARKS, Benchmark, find
 from bench.results import Result
 from bench.server import Server
 from bench.stage import Bench
-from service.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres import EmbeddedPostgres
 
 _DIRECTORIES = "rewards-bench-"
 """How temporary directories begin; then comes the pid of who made them."""

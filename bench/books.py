@@ -21,8 +21,8 @@ import msgspec
 from ledger import Book, Fund, FundOutcome, Ledger, month_end
 from ledger.chart import Kind, OwnerTag, account_id, budget, owner
 from service.customers.identities import FORM, HASHED_AS, MAC_BYTES, IdentityKind
-from service.database import APPLICATION_ROLE
 from service.settings import IdentityKey
+from service.storage.database import APPLICATION_ROLE
 
 LOTS = 12
 POINTS = 10

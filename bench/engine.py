@@ -39,10 +39,10 @@ from ledger import (
     event_key,
     month_end,
     open_book,
-    posting,
 )
-from ledger.arrays import teach
-from ledger.group_commit import GroupCommit
+from ledger.engine import grants as posting
+from ledger.engine.arrays import teach
+from ledger.engine.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from bench.stage import Bench

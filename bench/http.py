@@ -18,9 +18,9 @@ from bench.load import Answer, Conversation, Load, drive, percentile, request, t
 from bench.results import Measured, Turn, rates
 from bench.stage import Bench, Process, Station
 from bench.traffic import Batches, claims, follows, mintings, saying, single_reports
-from service.links.link_tokens import link_keys
 from service.links.schemas import LINKS_MAX
 from service.settings import load_secrets
+from service.tokens.link import link_keys
 
 CLIENTS = 4
 _LOOKS_EVERY_S = 0.005

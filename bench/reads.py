@@ -15,7 +15,7 @@ from bench.results import Measured, Turn, rates
 from bench.stage import Bench, Station
 from bench.traffic import reads
 from ledger import Ledger
-from service import database
+from service.storage import database
 
 EXPORT_MB = 200.0
 _SINCE_CUT = 0.01

@@ -8,15 +8,15 @@ Anything not named here is private.
 
 from ledger.audit import audit
 from ledger.books import open_book
-from ledger.calendars import Calendar, read_calendar
 from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_account, month_end
+from ledger.engine.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
+from ledger.engine.sweeping import Sweeper, sweep
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.events import event_key, proof_key
 from ledger.ledger import Ledger
-from ledger.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.point_value import TERM_MAX, PointValue
+from ledger.reads.calendars import Calendar, read_calendar
 from ledger.schema import functions_digest, install
-from ledger.sweeping import Sweeper, sweep
 from ledger.types import (
     FUND_MAX,
     POINTS_MAX,

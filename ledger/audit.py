@@ -43,7 +43,7 @@ from typing import Any
 
 import asyncpg
 
-from ledger import posting, redemptions
+from ledger.engine import grants, redemptions
 from ledger.types import Book, EventDetails, Finding
 
 _PAGE = 5_000
@@ -566,4 +566,4 @@ async def _pages(connection: asyncpg.Connection[Any], statement: str, book: Book
 
 
 def _event_hash(salt: bytes, *details: Any) -> bytes:
-    return posting.details_hash(salt, EventDetails(*details))
+    return grants.details_hash(salt, EventDetails(*details))

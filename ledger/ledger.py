@@ -12,22 +12,12 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from ledger import (
-    attention,
-    balances,
-    books,
-    happenings,
-    merging,
-    pending,
-    posting,
-    quoting,
-    redemptions,
-    refusals,
-    trial_balance,
-)
-from ledger.arrays import teach
+from ledger import books
+from ledger.engine import grants, merging, pending, quoting, redemptions
+from ledger.engine.arrays import teach
+from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
-from ledger.group_commit import GroupCommit
+from ledger.reads import attention, balances, event_log, refusals, trial_balance
 from ledger.types import (
     Attention,
     Balance,
@@ -75,7 +65,7 @@ class Ledger:
             pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
         )
         self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
-            pool, posting.post_prepared, prepare=posting.prepare, meet=teach, gives_way_to=self._redemptions
+            pool, grants.post_prepared, prepare=grants.prepare, meet=teach, gives_way_to=self._redemptions
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
         self._merges: GroupCommit[merging.Grouping, MergeResult | SplitResult] = GroupCommit(
@@ -139,17 +129,17 @@ class Ledger:
     async def event(self, book: Book, campaign_no: int, key: bytes) -> Event | None:
         """What was reported and decided under a key."""
         name = (book, campaign_no, key)
-        return (await happenings.events(self._pool, [name])).get(name)
+        return (await event_log.events(self._pool, [name])).get(name)
 
     async def events(self, names: Sequence[EventName]) -> dict[EventName, Event]:
         """The same for many, of any books, in one statement; what nobody has reported is left out."""
-        return await happenings.events(self._pool, names)
+        return await event_log.events(self._pool, names)
 
     async def past_events(
         self, book: Book, campaign_no: int, customer: int, past_keys: Sequence[tuple[int, bytes]]
     ) -> list[Event]:
         """What was decided under keys of numbers that a customer was one with once, while she was."""
-        return await happenings.past_events(self._pool, book, campaign_no, customer, past_keys)
+        return await event_log.past_events(self._pool, book, campaign_no, customer, past_keys)
 
     async def find_events(
         self,
@@ -162,7 +152,7 @@ class Ledger:
         limit: int = 100,
     ) -> tuple[list[Event], Position | None]:
         """A page of events, newest first, and where the next page begins."""
-        return await happenings.find_events(
+        return await event_log.find_events(
             self._pool, book, customers=customers, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
         )
 
@@ -181,7 +171,7 @@ class Ledger:
 
     async def happenings(self, book: Book, *, after: Position, limit: int = 100) -> list[Happening]:
         """The feed: what happened to customers, oldest first."""
-        return await happenings.happenings(self._pool, book, after=after, limit=limit)
+        return await event_log.happenings(self._pool, book, after=after, limit=limit)
 
     async def redeem(self, step: Redeem) -> RedemptionResult:
         """Authorize, capture, void or refund."""

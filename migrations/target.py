@@ -6,9 +6,9 @@ from service.auth import tables as auth
 from service.brands import tables as brands
 from service.campaigns import tables as campaigns
 from service.customers import tables as customers
-from service.database import metadata
 from service.links import tables as links
 from service.preferences import tables as preferences
+from service.storage.database import metadata
 
 SCHEMA = "rewards"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from service.api_reference.document import encode
 from service.app import describe
-from service.openapi import encode
 
 COMMITTED = Path(__file__).parent / "openapi.json"
 

@@ -21,55 +21,59 @@ from litestar.events import BaseEventEmitterBackend
 from litestar.openapi import OpenAPIConfig
 
 from ledger import Ledger
-from service import database, disks, docs, health, metrics, openapi, problems
-from service.addresses import read_address, read_paths, tell_apart
+from service.admission.in_flight import InFlight
+from service.admission.limits import SINGLE_BYTES_MAX, Bounds
+from service.api_reference import document as openapi
+from service.api_reference import page as docs
 from service.attention import routes as attention_routes
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
 from service.auth.quotas import Quotas
-from service.bodies import BodyRequest, StrictBody
 from service.brand_settings import routes as brand_settings_routes
 from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns import routes as campaign_routes
 from service.campaigns.queries import CampaignDirectory
 from service.campaigns.under_way import UnderWay
+from service.concurrency.batch_loader import NaturalBatches
+from service.concurrency.fairness import Room, small_requests
 from service.consents import routes as consent_routes
 from service.customers import routes as customer_routes
 from service.customers.directory import CustomerDirectory
-from service.customers.reading import thin_reads
+from service.customers.fast_path import thin_reads
 from service.demo_shop import routes as demo_shop_routes
 from service.egress.resolving import Resolver
+from service.evidence.click_log import Touches, agent_key
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
-from service.grants.thin_route import thin_route
-from service.health import DatabaseWatch
-from service.idempotency import provide_idempotency_key
-from service.in_flight import InFlight
-from service.limits import SINGLE_BYTES_MAX, Bounds
+from service.grants.fast_path import thin_route
+from service.http import health, problems
+from service.http.bodies import BodyRequest, StrictBody
+from service.http.health import DatabaseWatch
+from service.http.idempotency import provide_idempotency_key
+from service.http.middleware import observe, release
+from service.http.pagination import LIMIT_DEFAULT
+from service.http.request_target import read_address, read_paths, tell_apart
+from service.link_pages.deferred_settling import open_late_acts
 from service.links import administration as link_administration
 from service.links import routes as link_routes
-from service.links.late_settling import open_late_acts
 from service.links.link_host import open_link_host
-from service.links.sealing import sealing_keys
-from service.links.touches import Touches, agent_key
-from service.natural_batches import NaturalBatches
-from service.observation import observe, release
-from service.pagination import LIMIT_DEFAULT
-from service.pieces import Room, small_requests
+from service.observability import metrics
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
-from service.redemptions.thin_routes import thin_redemptions
+from service.redemptions.fast_path import thin_redemptions
 from service.settings import Secrets, Settings
-from service.spool import Spool
-from service.spool import names as spool_files
-from service.spool_seals import NOTE as SEALS_NOTE
-from service.spool_seals import open_seals
 from service.start_page import routes as start_page_routes
+from service.storage import database, disk_space
+from service.storage.spool import Spool
+from service.storage.spool import names as spool_files
+from service.storage.spool_seals import NOTE as SEALS_NOTE
+from service.storage.spool_seals import open_seals
 from service.test_clock import routes as test_clock_routes
+from service.tokens.sealing import sealing_keys
 from service.wallet import routes as wallet_routes
 
 POOL_SIZE = 10
@@ -197,7 +201,7 @@ async def _resources(app: Litestar) -> AsyncGenerator[None]:
         opened.push_async_callback(kept.close)
         engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
         opened.push_async_callback(engine.dispose)
-        disks.measure(settings.directories)
+        disk_space.measure(settings.directories)
         watch = DatabaseWatch(pool, settings.directories)
         await watch.start()
         opened.push_async_callback(watch.stop)

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.hosts import HostRefused, host_of, is_address, is_loopback, name_and_port, read_host
+from service.egress.hosts import HostRefused, host_of, is_address, is_loopback, name_and_port, read_host
 
 PREFIX = "REWARDS_"
 KEY_BYTES = 32

@@ -15,12 +15,13 @@ from functools import partial
 import msgspec
 import structlog
 
-from service import database, log
 from service.brand_settings import link_host_checker
 from service.egress.resolving import Resolver
+from service.evidence import click_aggregator, click_pruner
 from service.finance.due_poster import DuePoster
-from service.links import touch_counter, touch_keeper
+from service.observability import log
 from service.settings import Settings
+from service.storage import database
 
 FAILURE_REST_MAX_S = 30.0
 
@@ -45,13 +46,13 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
     try:
         agents = [
             Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
-            Agent("touch_counter", partial(touch_counter.run_once, pool), rest_s=5.0),
+            Agent("touch_counter", partial(click_aggregator.run_once, pool), rest_s=5.0),
             Agent(
                 "link_host_checker",
                 partial(link_host_checker.run_once, engine, Resolver(settings.dns_resolver), settings.own_hosts),
                 rest_s=60.0,
             ),
-            Agent("touch_keeper", partial(touch_keeper.run_once, pool), rest_s=600.0),
+            Agent("touch_keeper", partial(click_pruner.run_once, pool), rest_s=600.0),
         ]
         await keep_running(agents, stop=stop)
     finally:

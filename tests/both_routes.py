@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from service import log
+from service.observability import log
 
 
 @dataclass

@@ -36,8 +36,8 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
-from service import database as service_database
-from service.embedded_postgres import EmbeddedPostgres
+from service.storage import database as service_database
+from service.storage.embedded_postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser

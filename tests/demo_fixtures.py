@@ -13,8 +13,7 @@ import msgspec
 import uvicorn
 
 from service.app import create_app
-from service.cli import demo
-from service.demo_shop import demo_file
+from service.demo_shop import demo_brand, demo_file
 from service.settings import Settings
 from tests.api_fixtures import make_secrets
 
@@ -43,11 +42,13 @@ async def serving_demo(database: Database, data: Path) -> AsyncGenerator[Demo]:
     server = uvicorn.Server(uvicorn.Config(create_app(settings, make_secrets()), log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        keys = await demo.ensure_keys(database.owner_url, {})
+        keys = await demo_brand.ensure_keys(database.owner_url, {})
         shop = base_url + demo_file.SHOP_PATH
-        await asyncio.to_thread(demo.furnish, base_url, keys, shop=shop)
-        link = await asyncio.to_thread(demo.fresh_link, base_url, keys["messaging"], destination=shop)
-        demo_file.write(demo_file.path_of(settings), demo_file.Demo(base_url, demo.BRAND, demo.CAMPAIGN, keys, link.url))
+        await asyncio.to_thread(demo_brand.furnish, base_url, keys, shop=shop)
+        link = await asyncio.to_thread(demo_brand.fresh_link, base_url, keys["messaging"], destination=shop)
+        demo_file.write(
+            demo_file.path_of(settings), demo_file.Demo(base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url)
+        )
         yield Demo(base_url, keys, link.url)
     finally:
         server.should_exit = True

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from litestar import Litestar
 
-from service import database, worker
+from service import worker
 from service.app import create_app, describe
 from service.auth import queries as auth_queries
 from service.brands import book_clocks
@@ -27,6 +27,7 @@ from service.brands import queries as brand_queries
 from service.campaigns import queries as campaign_queries
 from service.finance.due_poster import DuePoster
 from service.settings import Secrets, Settings
+from service.storage import database
 
 PROCESSES = int(os.environ.get("REWARDS_TEST_PROCESSES", "1"))
 REMEMBERED_S = 0.05

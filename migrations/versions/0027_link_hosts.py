@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from ledger import schema
-from service.hosts import HostRefused, host_of, is_address, is_loopback, name_and_port, place_of
+from service.egress.hosts import HostRefused, host_of, is_address, is_loopback, name_and_port, place_of
 
 revision = "0027"
 down_revision = "0026"

@@ -19,7 +19,7 @@ from litestar.datastructures import State
 from ledger import Attention, Ledger, Reach
 from service.attention.schemas import Attended, AttendedChannel, AttentionAnswer, HotlineResponse
 from service.brands.brand import Brand
-from service.customers.rows import Known
+from service.customers.queries import Known
 
 COUNTED_AT_ONCE = 250
 """So many customers in one statement, so that none holds the event loop for long."""

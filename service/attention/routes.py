@@ -11,6 +11,8 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from service.admission.limits import BATCH_BYTES_MAX
+from service.api_reference.document import problems
 from service.attention import queries
 from service.attention.schemas import AttentionResponse, AttentionResults, HotlineResponse, result_of
 from service.auth.guards import count_items, requires
@@ -18,9 +20,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef, LookupBatch
-from service.limits import BATCH_BYTES_MAX
-from service.openapi import problems
-from service.problems import Problem
+from service.http.problems import Problem
 
 DAYS_DEFAULT = 30
 

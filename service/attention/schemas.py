@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import msgspec
 
-from service.field_texts import ItemResult
-from service.problems import Problem, ProblemDocument
+from service.http.field_docs import ItemResult
+from service.http.problems import Problem, ProblemDocument
 
 
 class Attended(msgspec.Struct, frozen=True, kw_only=True):

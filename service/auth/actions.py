@@ -27,8 +27,8 @@ from service.auth.scopes import Scope, conflict
 from service.auth.tables import api_key
 from service.brands.errors import BrandUnknown
 from service.brands.tables import brand
-from service.identifiers import key_id
-from service.problems import Problem, invalid_field, not_found
+from service.http.identifiers import key_id
+from service.http.problems import Problem, invalid_field, not_found
 
 QUOTA_MAX = 100_000_000
 LATENESS_HOURS_MAX = 72

@@ -13,15 +13,15 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
+from service.admission.in_flight import Held
 from service.auth.api_keys import hash_key, read_authorization
 from service.auth.key_use import KeyUse
 from service.auth.principal import Principal
 from service.auth.queries import Principals
 from service.auth.quotas import Quotas, exceeded, too_many
 from service.auth.scopes import Scope
-from service.health import DatabaseWatch
-from service.in_flight import Held
-from service.problems import Problem
+from service.http.health import DatabaseWatch
+from service.http.problems import Problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rewards"'}
 

@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from service.auth.tables import api_key
-from service.database import is_away
+from service.storage.database import is_away
 
 WRITE_EVERY_S = 60.0
 STOP_WITHIN_S = 2.0

@@ -15,7 +15,7 @@ from service.auth.scopes import Scope
 from service.brands.calendars import learn
 from service.brands.queries import brand_columns, brand_of_row, brands_with_value
 from service.brands.tables import brand
-from service.ttl_cache import TtlCache
+from service.concurrency.ttl_cache import TtlCache
 
 _TTL_S = 1.0
 

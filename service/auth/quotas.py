@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from service.problems import Problem
+from service.http.problems import Problem
 
 WINDOW_S = 60
 LEASES_A_WINDOW = 20

@@ -16,9 +16,9 @@ from service.auth.guards import caller_hash, requires
 from service.auth.principal import Principal
 from service.auth.schemas import AuditEntryResponse, KeyRequest, KeyResponse, MetaResponse, NewKeyResponse
 from service.auth.scopes import Scope
-from service.identifiers import parse_key_id
-from service.pagination import LIMIT_DEFAULT, AfterNumber, AfterSeq, Limit, Page, page
-from service.problems import not_found
+from service.http.identifiers import parse_key_id
+from service.http.pagination import LIMIT_DEFAULT, AfterNumber, AfterSeq, Limit, Page, page
+from service.http.problems import not_found
 
 VERSION = version("atomic-rewards")
 

@@ -11,10 +11,10 @@ from service.auth.actions import LATENESS_HOURS_MAX, QUOTA_MAX, KeyRecord
 from service.auth.audit_trail import Entry
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import Body
 from service.brands.brand import Mode
-from service.identifiers import key_id
-from service.plain_words import NO_CONTROL_CHARACTERS
+from service.http.bodies import Body
+from service.http.identifiers import key_id
+from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
 
 class MetaBrand(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from service.database import metadata
+from service.storage.database import metadata
 
 api_key = Table(
     "api_key",

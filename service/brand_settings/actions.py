@@ -32,8 +32,8 @@ from service.brands.queries import read_brand
 from service.brands.tables import brand as brands
 from service.brands.tables import brand_logo
 from service.brands.tables import brand_point_value as point_values
-from service.hosts import host_of
-from service.problems import FieldError, Problem, invalid_field, invalid_fields
+from service.egress.hosts import host_of
+from service.http.problems import FieldError, Problem, invalid_field, invalid_fields
 from service.settings import Settings
 
 _FIXED = ("code", "mode", "points_code", "currency", "time_zone")

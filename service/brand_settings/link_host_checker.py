@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.brand_settings import link_hosts
 from service.brand_settings.link_hosts import CHECKED_AGAIN_AFTER, Held
 from service.brands.tables import link_host as table
+from service.egress.hosts import is_same_place
 from service.egress.resolving import Resolver
-from service.hosts import is_same_place
 
 HOSTS_AT_ONCE = 20
 

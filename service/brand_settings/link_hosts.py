@@ -23,17 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.tables import link_host as link_hosts
+from service.egress.hosts import NAME_CHARACTERS_MAX, host_of, is_address, is_loopback, is_same_place, name_and_port, place_of
 from service.egress.resolving import NotThere, Resolver, ResolvingFailed
-from service.hosts import (
-    NAME_CHARACTERS_MAX,
-    host_of,
-    is_address,
-    is_loopback,
-    is_same_place,
-    name_and_port,
-    place_of,
-)
-from service.problems import Problem, invalid_field, not_found
+from service.http.problems import Problem, invalid_field, not_found
 from service.settings import Settings
 
 RECORD_PREFIX = "_rewards-challenge"

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -23,9 +24,8 @@ from service.brand_settings.schemas import (
     PointValueVersionResponse,
 )
 from service.brands.queries import draw_brand
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
-from service.problems import not_found
+from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
+from service.http.problems import not_found
 
 
 @get("/v1/brand", guards=[requires()], tags=["brand"])

@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from ledger import TERM_MAX, PointValue
-from service.bodies import Body, Points
 from service.brand_settings import link_hosts
 from service.brand_settings.link_hosts import Held
 from service.brands import logos
 from service.brands.brand import AppLinks, Brand, Goal, Language
+from service.http.bodies import Body, Points
 
 DESTINATION_HOSTS_MAX = 100
 GOALS_MAX = 20

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ledger import Book, BookClock, Ledger
 from service.brands.brand import Brand
-from service.ttl_cache import TtlCache
+from service.concurrency.ttl_cache import TtlCache
 
 _TTL_S = 1.0
 

@@ -1,4 +1,4 @@
-"""The calendars that brands keep their books by: which day it is, as the database has it (see ``ledger.calendars``).
+"""The calendars that brands keep their books by: which day it is, as the database has it (see ``ledger.reads.calendars``).
 
 Whoever reads a brand learns its calendar with it, so whoever has a brand can say what day it is.
 """
@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import Calendar, read_calendar
-from service.database import driver_of
+from service.storage.database import driver_of
 
 _AGAIN_AFTER_S = 3_600.0
 """A database that was given newer time zones was restarted, which we may not have been."""

@@ -17,8 +17,8 @@ from urllib.parse import SplitResult, quote, unquote_plus, urlsplit, urlunsplit
 
 import idna
 
-from service import hosts
-from service.hosts import HostRefused
+from service.egress import hosts
+from service.egress.hosts import HostRefused
 
 URL_CHARACTERS_MAX = 2_048
 CLAIM_PARAMETER = "rewards_claim"

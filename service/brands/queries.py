@@ -15,7 +15,7 @@ from service.brands.tables import brand as brands
 from service.brands.tables import brand_logo as logos
 from service.brands.tables import brand_point_value as point_values
 from service.brands.tables import link_host as link_hosts
-from service.ttl_cache import TtlCache
+from service.concurrency.ttl_cache import TtlCache
 
 _TTL_S = 5.0
 

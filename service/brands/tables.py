@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from service.database import metadata
+from service.storage.database import metadata
 
 brand = Table(
     "brand",
@@ -93,7 +93,7 @@ link_host = Table(
     metadata,
     Column("brand_id", Integer, primary_key=True, autoincrement=False),
     Column("host", Text, primary_key=True),
-    # What of the host can be one brand's: its name, whatever the port (see `service/hosts.py`).
+    # What of the host can be one brand's: its name, whatever the port (see `service/egress/hosts.py`).
     Column("place", Text, nullable=False),
     Column("base_url", Text, nullable=False),
     Column("state", Text, nullable=False),

@@ -28,7 +28,7 @@ from service.campaigns.schemas import CampaignRequest, TermsRequest, VersionRequ
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
 from service.campaigns.under_way import UnderWay
-from service.problems import Problem, invalid_field, not_found
+from service.http.problems import Problem, invalid_field, not_found
 
 CAP_NUMBER_MAX = 2**15 - 1
 """The ledger's counters are keyed by a small integer."""

@@ -20,7 +20,7 @@ from service.brands.brand import Brand
 from service.campaigns.rules import Campaign, Cap, OncePer, Rule, Standing
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
-from service.ttl_cache import TtlCache
+from service.concurrency.ttl_cache import TtlCache
 
 _TTL_S = 1.0
 _FOR_EVER_S = 86_400.0

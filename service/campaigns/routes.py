@@ -12,6 +12,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Fund, Ledger
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -25,10 +26,9 @@ from service.campaigns.schemas import (
     VersionRequest,
     VersionResponse,
 )
-from service.idempotency import decided, request_fingerprint
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
-from service.problems import not_found
+from service.http.idempotency import decided, request_fingerprint
+from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
+from service.http.problems import not_found
 
 
 @post(

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from ledger import FUND_MAX, AccountClass, Grade
-from service.bodies import Body, Identifier, Points, Slug
 from service.campaigns.rules import Campaign, Cap, CapPer, OncePer, Rule, Standing, Window
+from service.http.bodies import Body, Identifier, Points, Slug
 
 ClassName = Literal["engagement", "purchase", "third_party"]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]

@@ -9,13 +9,13 @@ import msgspec
 
 from ledger import Finding
 from ledger import audit as audit_book
-from service import database
 from service.brands.brand import Brand
 from service.brands.errors import BrandUnknown
 from service.brands.queries import list_brands
 from service.cli.database_settings import load_with_database
 from service.finance.cap_audit import audit_caps
 from service.finance.grant_audit import audit_grants
+from service.storage import database
 
 STATEMENT_TIMEOUT_MS = 30 * 60 * 1000
 """A check reads a whole book. The only statements of ours that may take long: run audits of large books on a replica."""

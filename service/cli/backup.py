@@ -25,12 +25,12 @@ import asyncpg
 import click
 import msgspec
 
-from service import database
 from service.cli import backup_set
 from service.cli.backup_set import BackupRefused, BookState, Manifest, RoleMembers
 from service.cli.database_settings import database_for_a_while
-from service.postgres_tools import find_tool, run_tool
 from service.settings import load_secrets, sync, write_private
+from service.storage import database
+from service.storage.postgres_programs import find_tool, run_tool
 
 _BOOKS = """
 SELECT brand.code, head.book_id, head.seq FROM rewards.brand JOIN ledger.head ON head.book_id = brand.book_id ORDER BY 1

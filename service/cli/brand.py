@@ -6,7 +6,6 @@ import asyncio
 
 import click
 
-from service import database
 from service.auth.audit_trail import record_by_operator
 from service.brand_settings import link_hosts
 from service.brand_settings.link_hosts import Held
@@ -14,6 +13,7 @@ from service.brands import actions
 from service.brands.errors import BrandUnknown
 from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
+from service.storage import database
 
 
 @click.group()

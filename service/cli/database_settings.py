@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from service.embedded_postgres import EmbeddedPostgres
 from service.settings import Settings, SettingsError, load
+from service.storage.embedded_postgres import EmbeddedPostgres
 
 POSTGRES_DIRECTORY = "postgres"
 RESTORING = "restoring"

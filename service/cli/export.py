@@ -10,15 +10,15 @@ import click
 import uvloop
 
 from ledger import Ledger
-from service import database
 from service.brands.errors import BrandUnknown
 from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
-from service.finance import bundle
-from service.finance.book_at_cut import READERS, BookAtCut
-from service.finance.bundle import ExportFormat, Manifest
+from service.exports import bundle
+from service.exports.book_at_cut import READERS, BookAtCut
+from service.exports.bundle import ExportFormat, Manifest
 from service.finance.queries import campaign_ids, find_cut
-from service.problems import Problem
+from service.http.problems import Problem
+from service.storage import database
 
 NOW = "now"
 _NICENESS = 10

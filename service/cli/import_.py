@@ -12,7 +12,6 @@ import asyncpg
 import click
 
 from ledger import AccountClass, ImportResult, Opening, import_balances
-from service import database
 from service.auth.audit_trail import record_by_operator
 from service.brands.brand import Brand
 from service.brands.errors import BrandUnknown
@@ -27,8 +26,9 @@ from service.customers.balance_file import (
 )
 from service.customers.directory import CustomerDirectory
 from service.customers.identities import own_identity
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.settings import Settings, load_secrets
+from service.storage import database
 
 BATCH = 10_000
 STATEMENT_TIMEOUT_MS = 30 * 60 * 1000

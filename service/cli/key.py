@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import asyncpg
 import click
 
-from service import database
 from service.auth import actions
 from service.auth.scopes import Scope
 from service.cli.database_settings import load_with_database
-from service.links.made_by_keys import MadeResponse, made_by
+from service.revocations.made_by_keys import MadeResponse, made_by
+from service.storage import database
 
 Result = TypeVar("Result")
 

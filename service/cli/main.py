@@ -30,14 +30,14 @@ COMMANDS = {
 # Whatever went wrong for one of these reasons, the message says what to do, and a traceback would only hide it.
 EXPLAINED = {
     "service.settings:SettingsError",
-    "service.embedded_postgres:EmbeddedPostgresError",
+    "service.storage.embedded_postgres:EmbeddedPostgresError",
     "service.cli.migrate:MigrationRefused",
     "service.cli.up:UpFailed",
     "service.cli.backup_set:BackupRefused",
-    "service.postgres_tools:PostgresToolFailed",
-    "service.cli.demo:DemoRefused",
+    "service.storage.postgres_programs:PostgresToolFailed",
+    "service.demo_shop.demo_brand:DemoRefused",
     "service.cli.simulate:SimulationRefused",
-    "service.health:DatabaseUnsafe",
+    "service.http.health:DatabaseUnsafe",
     "service.brands.errors:BrandExists",
     "service.brands.errors:BrandInvalid",
     "service.brands.errors:BrandUnknown",
@@ -47,7 +47,7 @@ EXPLAINED = {
     "service.auth.errors:KeyUnknown",
 }
 UNREACHABLE = {
-    "service.database:DatabaseAway",
+    "service.storage.database:DatabaseAway",
     # As the driver says it to whoever connects by it alone.
     "builtins:ConnectionError",
     "socket:gaierror",

@@ -16,9 +16,9 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from migrations.upgrade import upgrade
-from service import database
 from service.cli.database_settings import load_with_database
 from service.settings import load
+from service.storage import database
 
 OLDEST_MAJOR_VERSION = 15
 

@@ -31,7 +31,7 @@ def own_address() -> str:
 
 def qr_code(url: str) -> str:
     """A QR code in the characters of a terminal, for a camera; empty where the terminal has no such characters."""
-    from service.links import qr_codes  # here, so that `--help` need not wait for it
+    from service.code_batches import qr_codes  # here, so that `--help` need not wait for it
 
     drawn = io.StringIO()
     # Full blocks are light squares: right on a dark ground, the other way round on a light one, which cameras read too.

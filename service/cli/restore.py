@@ -20,15 +20,15 @@ from typing import Any
 import asyncpg
 import click
 
-from service import database
 from service.cli import backup_set
-from service.cli.alone import alone
 from service.cli.audit import audit_brands, print_findings
 from service.cli.backup_set import BackupRefused, Manifest
 from service.cli.database_settings import RESTORING, running_for_a_while
 from service.cli.migrate import migrate
-from service.postgres_tools import find_tool, run_tool
 from service.settings import Settings, load, sync, write_private
+from service.storage import database
+from service.storage.data_directory import alone
+from service.storage.postgres_programs import find_tool, run_tool
 
 _IS_THERE = "SELECT true FROM pg_catalog.pg_namespace WHERE nspname IN ('ledger', 'rewards')"
 _SEQ = "SELECT book_id, seq FROM ledger.head"

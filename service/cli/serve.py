@@ -18,14 +18,14 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
-from service import log
+from service.admission.in_flight import InFlight
+from service.admission.limits import OPERATOR_BOUNDS
 from service.app import create_app, operator_app
-from service.cli.early_refusals import EarlyRefusals, Gate
-from service.cli.listening import in_copies, listen
-from service.cli.open_files import bounds_for_files, raise_file_limit
 from service.cli.process import settings_for, stop_event, with_parent
-from service.in_flight import InFlight
-from service.limits import OPERATOR_BOUNDS
+from service.observability import log
+from service.server.listening import in_copies, listen
+from service.server.load_shedding import EarlyRefusals, Gate
+from service.server.open_files import bounds_for_files, raise_file_limit
 from service.settings import Settings, load_secrets
 
 _SWITCH_INTERVAL_S = 0.0005

@@ -18,8 +18,7 @@ import httpx
 import msgspec
 
 from service import settings
-from service.cli import traffic
-from service.demo_shop import demo_file
+from service.demo_shop import demo_file, traffic
 
 ATTEMPTS_MAX = 12
 """How often a batch, or what is left of it, is sent before it counts as failed."""

@@ -30,13 +30,13 @@ import msgspec
 
 from service import settings as settings_module
 from service.cli import near_network
-from service.cli.alone import alone
 from service.cli.database_settings import POSTGRES_DIRECTORY, refuse_half_restored, with_embedded
-from service.cli.listening import listen
-from service.database import DatabaseAway
 from service.demo_shop import demo_file
-from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, EmbeddedPostgresUnusable
+from service.server.listening import listen
 from service.settings import Settings, SettingsError
+from service.storage.data_directory import alone
+from service.storage.database import DatabaseAway
+from service.storage.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, EmbeddedPostgresUnusable
 
 READY_TIMEOUT_S = 60.0
 POSTGRES_RETRY_MAX_S = 30.0
@@ -252,16 +252,16 @@ def _for_the_network(settings: Settings) -> Settings:
 
 def _prepare(settings: Settings, *, children: list[_Child], data: Path, began: float, lan: bool) -> None:
     """Have the demo made, and say where everything is."""
-    from service.cli import demo
+    from service.demo_shop import demo_brand
 
     known = demo_file.read(demo_file.path_of(settings))
-    keys = asyncio.run(demo.ensure_keys(settings.owner_url, known.keys if known else {}))
+    keys = asyncio.run(demo_brand.ensure_keys(settings.owner_url, known.keys if known else {}))
     _wait_until_ready(settings, children[0])
     shop = f"{settings.base_url}{demo_file.SHOP_PATH}"
     if known is None or known.keys != keys or known.base_url != settings.base_url:
-        demo.furnish(settings.local_url, keys, shop=shop)
-    link = demo.fresh_link(settings.local_url, keys["messaging"], destination=shop)
-    made = demo_file.Demo(settings.base_url, demo.BRAND, demo.CAMPAIGN, keys, link.url)
+        demo_brand.furnish(settings.local_url, keys, shop=shop)
+    link = demo_brand.fresh_link(settings.local_url, keys["messaging"], destination=shop)
+    made = demo_file.Demo(settings.base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url)
     demo_file.write(demo_file.path_of(settings), made)
 
     operator = f"http://{settings.operator_host}:{settings.operator_port}"

@@ -7,9 +7,9 @@ import asyncio
 import click
 import uvloop
 
-from service import log
 from service import worker as agents
 from service.cli.process import settings_for, stop_event, with_parent
+from service.observability import log
 
 
 @click.command()

@@ -35,14 +35,15 @@ from service.consents.schemas import (
     Status,
 )
 from service.customers import actions as customers
-from service.customers import refused, rows
+from service.customers import opt_outs
+from service.customers import queries as rows
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import is_id
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.customers.schemas import CustomerRef
-from service.identifiers import customer_id as public_number
-from service.identifiers import key_id, position
-from service.problems import Problem, invalid_field, not_found
+from service.http.identifiers import customer_id as public_number
+from service.http.identifiers import key_id, position
+from service.http.problems import Problem, invalid_field, not_found
 
 AHEAD_MAX = timedelta(minutes=5)
 """How far a teller's clock may be ahead of ours, as a reporter's of grants."""
@@ -213,7 +214,7 @@ async def _store(connection: queries.Connection, teller: _Teller, new: Sequence[
     brand = teller.brand
     told_by = (teller.api_key_id, teller.link_made_by)
     stored = await queries.insert(connection, brand.brand_id, new, recorded_at=now, told_by=told_by)
-    await refused.bring_up(connection, brand, sorted({said.customer for said in new}))
+    await opt_outs.bring_up(connection, brand, sorted({said.customer for said in new}))
     return stored
 
 

@@ -10,6 +10,8 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from service.admission.limits import BATCH_BYTES_MAX
+from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -22,11 +24,9 @@ from service.consents.schemas import (
     ConsentsResponse,
     result_of,
 )
-from service.identifiers import parse_position
-from service.limits import BATCH_BYTES_MAX
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit
-from service.problems import Problem
+from service.http.identifiers import parse_position
+from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit
+from service.http.problems import Problem
 
 _READ = [requires(Scope.CUSTOMERS_READ)]
 _WRITE = [requires(Scope.CUSTOMERS_WRITE)]

@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from service.bodies import Batch, Body, Slug
 from service.customers.schemas import CustomerRef
-from service.field_texts import ItemResult
-from service.plain_words import NO_CONTROL_CHARACTERS
-from service.problems import Problem, ProblemDocument
+from service.http.bodies import Batch, Body, Slug
+from service.http.field_docs import ItemResult
+from service.http.problems import Problem, ProblemDocument
+from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
 Status = Literal["granted", "refused"]
 

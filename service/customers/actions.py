@@ -23,10 +23,12 @@ from ledger import Balance, Book, Ledger
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
+from service.concurrency.batch_loader import NaturalBatches
+from service.concurrency.fairness import in_pieces
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, Named, OurNumber, identities, is_id, named, no_such_customer
-from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split
-from service.customers.rows import Known
+from service.customers.merge_rules import Attach, Changed, Joined, Merge, Parted, Split
+from service.customers.queries import Known
 from service.customers.schemas import (
     CustomerAnswer,
     CustomerRef,
@@ -38,11 +40,9 @@ from service.customers.schemas import (
     SplitRequest,
 )
 from service.customers.verification import of_names
-from service.database import driver_of
-from service.identifiers import CUSTOMER_ID_PREFIX, customer_id
-from service.natural_batches import NaturalBatches
-from service.pieces import in_pieces
-from service.problems import Problem, invalid_field, not_found
+from service.http.identifiers import CUSTOMER_ID_PREFIX, customer_id
+from service.http.problems import Problem, invalid_field, not_found
+from service.storage.database import driver_of
 
 _JOINED_AT_ONCE = 1_000
 """A longer batch is cut: nobody else of the brand can merge or attach while one is written."""

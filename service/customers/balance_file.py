@@ -21,8 +21,8 @@ from datetime import date
 import msgspec
 
 from ledger import POINTS_MAX, AccountClass
-from service.identifiers import CUSTOMER_ID_PREFIX, parse_customer_id
-from service.names import refusal_of
+from service.http.identifiers import CUSTOMER_ID_PREFIX, parse_customer_id
+from service.http.names import refusal_of
 
 COLUMNS = ("id", "points", "expires_on", "class")
 _WRONG_MAX = 10

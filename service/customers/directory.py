@@ -37,15 +37,15 @@ import msgspec
 
 from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
-from service.customers import rows
+from service.concurrency.batch_loader import NaturalBatches
+from service.customers import queries as rows
 from service.customers.identities import Identity, IdentityKind, OurNumber, deciding
-from service.customers.joining import Attach, Changed, Joined, Merge, Parted, Split, decide, split, write
-from service.customers.refused import changed
-from service.customers.rows import Known
-from service.database import KeptConnection
-from service.natural_batches import NaturalBatches
-from service.problems import Problem
+from service.customers.merge_rules import Attach, Changed, Joined, Merge, Parted, Split, decide, split, write
+from service.customers.opt_outs import changed
+from service.customers.queries import Known
+from service.http.problems import Problem
 from service.settings import IdentityKey
+from service.storage.database import KeptConnection
 
 REMEMBERED_MAX = 20_000
 """So many names and so many customers, some 400 bytes for one of each: what a process remembers is to fit into its memory."""

@@ -23,9 +23,9 @@ import msgspec
 from service.customers.email_addresses import former_email, normal_email
 from service.customers.phone_numbers import former_phone, former_phones, normal_phone
 from service.customers.schemas import CustomerRef
-from service.identifiers import CUSTOMER_ID_PREFIX, parse_customer_id
-from service.plain_words import NO_CONTROL_CHARACTERS
-from service.problems import FieldError, Problem, invalid_field, not_found
+from service.http.identifiers import CUSTOMER_ID_PREFIX, parse_customer_id
+from service.http.problems import FieldError, Problem, invalid_field, not_found
+from service.http.validation_messages import NO_CONTROL_CHARACTERS
 from service.settings import IdentityKey
 
 FORM = 2

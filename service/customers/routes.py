@@ -9,10 +9,12 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from service.admission.limits import BATCH_BYTES_MAX
+from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.customers import actions, reading, verification
+from service.customers import actions, fast_path, verification
 from service.customers.schemas import (
     BalanceRequest,
     BalanceResponse,
@@ -32,9 +34,7 @@ from service.customers.schemas import (
     VerificationResponse,
     VerifyRequest,
 )
-from service.limits import BATCH_BYTES_MAX
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
+from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
 
 _READ = [requires(Scope.CUSTOMERS_READ)]
 _WRITE = [requires(Scope.CUSTOMERS_WRITE)]
@@ -130,7 +130,7 @@ async def get_balance_by_name(
     data: JSONBody[BalanceRequest], principal: NamedDependency[Principal], state: State
 ) -> BalanceResponse:
     """What a customer can spend, of one known by an email, phone or device alone: their name stays out of the address."""
-    return await reading.balance_of(state, principal.brand, data)
+    return await fast_path.balance_of(state, principal.brand, data)
 
 
 @post("/v1/customers/statement", guards=_READ, status_code=200, tags=["customers"], responses=problems("not_found"))
@@ -138,13 +138,13 @@ async def get_statement_by_name(
     data: JSONBody[StatementRequest], principal: NamedDependency[Principal], state: State
 ) -> Page[StatementEntry]:
     """Every change of a customer's spendable points, newest first, of one known by an email, phone or device alone."""
-    return await reading.statement_of(state, principal.brand, data)
+    return await fast_path.statement_of(state, principal.brand, data)
 
 
 @get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_balance(customer_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> BalanceResponse:
     """What a customer can spend, by last day. A customer nobody has reported yet has nothing, and is not ``known``."""
-    return await reading.balance(state, principal.brand, customer_id)
+    return await fast_path.balance(state, principal.brand, customer_id)
 
 
 @get("/v1/customers/{customer_id:str}/statement", guards=_READ, tags=["customers"], responses=problems("not_found"))
@@ -156,7 +156,7 @@ async def get_statement(
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[StatementEntry]:
     """Every change of a customer's spendable points, newest first. Who was merged into another has the other's."""
-    return await reading.statement(state, principal.brand, customer_id, after=after, limit=limit)
+    return await fast_path.statement(state, principal.brand, customer_id, after=after, limit=limit)
 
 
 @get("/v1/customers/{customer_id:str}/identities", guards=_READ, tags=["customers"], responses=problems("not_found"))

@@ -10,12 +10,12 @@ import msgspec
 from litestar.params import QueryParameter
 
 from ledger import AccountClass, Balance, Entry
-from service.bodies import Batch, Body, Identifier
-from service.field_texts import ItemResult
-from service.identifiers import grant_id, redemption_id
-from service.pagination import LIMIT_DEFAULT, LIMIT_MAX
-from service.plain_words import NO_CONTROL_CHARACTERS
-from service.problems import Problem, ProblemDocument
+from service.http.bodies import Batch, Body, Identifier
+from service.http.field_docs import ItemResult
+from service.http.identifiers import grant_id, redemption_id
+from service.http.pagination import LIMIT_DEFAULT, LIMIT_MAX
+from service.http.problems import Problem, ProblemDocument
+from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
 Email = Annotated[str, msgspec.Meta(max_length=254, description="An email address of the customer, such as ada@example.org.")]
 Phone = Annotated[

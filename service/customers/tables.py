@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from service.database import metadata
+from service.storage.database import metadata
 
 customer = Table(
     "customer",

@@ -22,10 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.customers import rows, verification_rows
+from service.customers import queries as rows
+from service.customers import verification_queries
 from service.customers.directory import CustomerDirectory
 from service.customers.identities import Identity, IdentityKind, OurNumber, named
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.customers.schemas import (
     CustomerRef,
     IdentityResponse,
@@ -34,12 +35,12 @@ from service.customers.schemas import (
     VerificationResponse,
     VerifyRequest,
 )
-from service.customers.verification_rows import IdentityState, Verification
-from service.customers.verifying import Step, gives_away, on_proof, on_withdrawal
-from service.database import driver_of
-from service.identifiers import customer_id, identity_id, key_id, parse_identity_id
-from service.pagination import Page, page
-from service.problems import Problem, invalid_field, not_found
+from service.customers.verification_queries import IdentityState, Verification
+from service.customers.verification_rules import Step, gives_away, on_proof, on_withdrawal
+from service.http.identifiers import customer_id, identity_id, key_id, parse_identity_id
+from service.http.pagination import Page, page
+from service.http.problems import Problem, invalid_field, not_found
+from service.storage.database import driver_of
 
 _AHEAD_MAX = timedelta(minutes=5)
 """How far a clock of the brand's may be ahead of ours; what was proved in that time was proved now."""
@@ -61,20 +62,20 @@ async def verify(state: State, principal: Principal, public_id: str, wanted: Ver
         raise invalid_field("/at", "must not lie in the future")
     async with _locked(state, brand, public_id) as (connection, driver, name, known):
         _check_text(state, brand, name, "/proof", wanted.proof)
-        had_as = await verification_rows.taken_as(driver, name.identity_no, wanted.method, wanted.proof)
+        had_as = await verification_queries.taken_as(driver, name.identity_no, wanted.method, wanted.proof)
         step = on_proof(name.verified_by, had_as)
         if step is Step.REFUSE:
             raise Problem("proof_withdrawn", "This proof was withdrawn before; send another one.")
         if step is not Step.NOTHING:
             at = now if wanted.at is None else min(wanted.at, now)
-            added = await verification_rows.add_proof(
+            added = await verification_queries.add_proof(
                 driver, brand.brand_id, name.identity_no, wanted.method, wanted.proof, at, principal.api_key_id
             )
             if step is Step.VERIFY:
-                await verification_rows.set_state(driver, name.identity_no, added)
+                await verification_queries.set_state(driver, name.identity_no, added)
                 await rows.refresh_verified(driver, [known.customer])
             told = {**_told(name, known), "method": wanted.method}
-            name = await verification_rows.state(driver, brand.brand_id, name.identity_no)
+            name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
             # Not the proof: the brand may have to have it erased, and nothing is ever removed from the trail.
             await record(connection, principal, "identity.verify", public_id, after=told)
     return _answer(state, brand, name, known)
@@ -87,13 +88,13 @@ async def unverify(state: State, principal: Principal, public_id: str, wanted: U
     async with _locked(state, brand, public_id) as (connection, driver, name, known):
         _check_text(state, brand, name, "/reason", wanted.reason)
         if on_withdrawal(name.verified_by) is Step.WITHDRAW:
-            await verification_rows.add_withdrawal(
+            await verification_queries.add_withdrawal(
                 driver, brand.brand_id, name.identity_no, wanted.reason, now, principal.api_key_id
             )
-            await verification_rows.set_state(driver, name.identity_no, None)
+            await verification_queries.set_state(driver, name.identity_no, None)
             await rows.refresh_verified(driver, [known.customer])
             told = _told(name, known)
-            name = await verification_rows.state(driver, brand.brand_id, name.identity_no)
+            name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
             await record(connection, principal, "identity.unverify", public_id, after=told)
     return _answer(state, brand, name, known)
 
@@ -113,7 +114,7 @@ async def list_identities(state: State, brand: Brand, own_id: str, *, after: int
         if known is None:
             return Page(items=[], next=None)
     numbers = [known.customer, *known.former]
-    found = await verification_rows.states_of_customer(state.pool, numbers, after=after, limit=limit + 1)
+    found = await verification_queries.states_of_customer(state.pool, numbers, after=after, limit=limit + 1)
     shown = page(found, limit=limit, cursor=lambda name: name.identity_no)
     return Page(items=[_response(brand, name, known) for name in shown.items], next=shown.next)
 
@@ -122,10 +123,10 @@ async def list_verifications(
     state: State, brand: Brand, public_id: str, *, after: int, limit: int
 ) -> Page[VerificationResponse]:
     """What was proved and withdrawn of a name, oldest first."""
-    name = await verification_rows.state(state.pool, brand.brand_id, _number(brand, public_id))
+    name = await verification_queries.state(state.pool, brand.brand_id, _number(brand, public_id))
     if name is None:
         raise not_found("identity")
-    found = await verification_rows.history(state.pool, name.identity_no, after=after, limit=limit + 1)
+    found = await verification_queries.history(state.pool, name.identity_no, after=after, limit=limit + 1)
     return page([_entry(each) for each in found], limit=limit, cursor=lambda each: each.entry)
 
 
@@ -134,7 +135,7 @@ async def of_names(
 ) -> list[list[IdentityResponse]]:
     """The identities of each of ``people``, by the names given, that are hers."""
     macs = rows.macs_of([name for names, _ in people for name in names])
-    found = await verification_rows.states_of_macs(state.pool, macs)
+    found = await verification_queries.states_of_macs(state.pool, macs)
     answers: list[list[IdentityResponse]] = []
     for names, known in people:
         numbers = {known.customer, *known.former}
@@ -156,7 +157,7 @@ async def _locked(
     async with engine.begin() as connection:
         driver = await driver_of(connection)
         await rows.lock(driver, brand)
-        name = await verification_rows.state(driver, brand.brand_id, identity_no)
+        name = await verification_queries.state(driver, brand.brand_id, identity_no)
         known = None if name is None else await rows.find_by_number(driver, name.customer)
         if name is None or known is None:
             raise not_found("identity")

@@ -12,19 +12,19 @@ from litestar.datastructures import State
 
 from service.auth.api_keys import hash_key
 from service.auth.principal import Principal
-from service.customers import reading
+from service.customer_pages import access as own_pages
+from service.customer_pages.access import Headers
+from service.customers import fast_path
 from service.customers.schemas import CustomerRef
-from service.database import is_away
 from service.demo_shop import demo_file
 from service.demo_shop.goods import GOODS, Good
-from service.links import actions as links
-from service.links import own_pages
-from service.links.evidence import is_pressed_on_our_page
-from service.links.own_pages import Headers
+from service.evidence.bot_detection import is_pressed_on_our_page
+from service.http.problems import Problem, not_found
+from service.links import mint as links
 from service.links.schemas import LinkBatch, LinkRequest, PageLinkRequest
-from service.problems import Problem, not_found
 from service.redemptions import actions as redemptions
 from service.redemptions.schemas import RedemptionRequest
+from service.storage.database import is_away
 
 _ORDER = re.compile(r"demo-[0-9a-f-]{1,58}")
 """What the shop names its orders, one for each page it shows and good on it."""
@@ -68,7 +68,7 @@ async def till(state: State) -> Till:
     """The shop, as it stands before the visitor has chosen."""
     try:
         _, storefront = await _system(state, "storefront")
-        has = await reading.balance(state, storefront.brand, demo_file.CUSTOMER)
+        has = await fast_path.balance(state, storefront.brand, demo_file.CUSTOMER)
     except Exception as error:
         # Links lead here while the database is away, too.
         if not isinstance(error, Problem) and not is_away(error):

@@ -19,11 +19,11 @@ from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 from litestar.response import Redirect
 
+from service.admission.limits import FORM_BYTES_MAX
 from service.demo_shop import actions
 from service.demo_shop.demo_file import SHOP_PATH
 from service.demo_shop.goods import GOODS
-from service.limits import FORM_BYTES_MAX
-from service.problems import not_found
+from service.http.problems import not_found
 
 _page = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined

@@ -18,8 +18,8 @@ import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
+from service.egress.hosts import read_host
 from service.egress.resolving import ALIASES_MAX, BYTES_MAX, DNS_PORT, RECORDS_MAX, TRY_S, NotThere, ResolvingFailed
-from service.hosts import read_host
 
 Kind = Literal["TXT", "A", "AAAA"]
 

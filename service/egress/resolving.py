@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from service.egress.addresses import Address, check
-from service.hosts import is_address, read_host
+from service.egress.hosts import is_address, read_host
 
 WITHIN_S = 5.0
 TRY_S = 2.0

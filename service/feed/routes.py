@@ -14,8 +14,8 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids
 from service.feed.schemas import FeedEntry, FeedPage
-from service.identifiers import parse_position, position
-from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit
+from service.http.identifiers import parse_position, position
+from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit
 
 
 @get("/v1/events", guards=[requires(Scope.EVENTS_READ)], tags=["events"])

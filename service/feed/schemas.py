@@ -9,7 +9,7 @@ from typing import Literal, cast
 import msgspec
 
 from ledger import GrantOutcome, Happening
-from service import identifiers
+from service.http import identifiers
 
 Type = Literal[
     "waiting",

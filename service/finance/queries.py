@@ -6,7 +6,7 @@ import re
 
 from ledger import Book, Cut, Ledger
 from service.campaigns.queries import campaign_ids
-from service.problems import invalid_field, not_found
+from service.http.problems import invalid_field, not_found
 
 _SEQ = re.compile("[0-9]+")
 _SEQ_DIGITS_MAX = 19

@@ -11,6 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -24,8 +25,7 @@ from service.finance.schemas import (
     TransferResponse,
     TrialBalanceResponse,
 )
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
 
 AtCut = Annotated[
     str | None,

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from ledger import AccountName, Book, Cut, OwnerTag, Transfer, TrialBalance, TrialBalanceLine, describe_account
-from service import identifiers
-from service.bodies import Body
-from service.finance.account_names import account_name, class_of, kind_name, last_day
+from service.exports.account_names import account_name, class_of, kind_name, last_day
+from service.http import identifiers
+from service.http.bodies import Body
 
 NAME_OR_SEQ = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\\n)"
 

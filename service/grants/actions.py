@@ -22,16 +22,16 @@ from litestar.datastructures import State
 
 from ledger import Grade, GrantOutcome
 from ledger import GrantResult as Decision
-from service import metrics
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import Campaign, OncePer, Standing, claimed_grade
 from service.campaigns.under_way import UnderWay
+from service.concurrency.fairness import Room, in_pieces, parts
 from service.customers import actions as customers
-from service.customers.refused import ALL, has_refused, is_promised
-from service.customers.rows import Known
+from service.customers.opt_outs import ALL, has_refused, is_promised
+from service.customers.queries import Known
 from service.customers.schemas import CustomerRef
 from service.grants.consent import not_paid
 from service.grants.deciding import decide, decide_one
@@ -48,9 +48,9 @@ from service.grants.schemas import (
     result_of,
 )
 from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
-from service.identifiers import grant_id
-from service.pieces import Room, in_pieces, parts
-from service.problems import Problem, invalid_field, not_found
+from service.http.identifiers import grant_id
+from service.http.problems import Problem, invalid_field, not_found
+from service.observability import metrics
 
 POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""

@@ -16,10 +16,10 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
 from service.customers import actions as customers
-from service.customers.refused import has_refused
+from service.customers.opt_outs import has_refused
 from service.grants.windows import last_day
-from service.identifiers import parse_grant_id
-from service.problems import Problem, not_found
+from service.http.identifiers import parse_grant_id
+from service.http.problems import Problem, not_found
 
 
 async def mature(state: State, principal: Principal, grant_id: str) -> tuple[Event, bool]:

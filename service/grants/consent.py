@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from litestar.datastructures import State
 
-from service import metrics
 from service.brands.brand import Brand
-from service.customers.refused import has_refused
-from service.customers.rows import Known
+from service.customers.opt_outs import has_refused
+from service.customers.queries import Known
 from service.grants.orders import Act
 from service.grants.replays import decided_before
+from service.observability import metrics
 
 _reports = metrics.consent_refused.labels("report")
 

@@ -12,11 +12,11 @@ from litestar.datastructures import State
 
 from ledger import GrantOrder, GrantOutcome, GrantResult, Ledger, LedgerError
 from service.brands.brand import Brand
+from service.concurrency.fairness import in_pieces
 from service.customers import actions as customers
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.grants.orders import Act, order_of
-from service.pieces import in_pieces
-from service.problems import Problem, problem_of
+from service.http.problems import Problem, problem_of
 
 ATTEMPTS = 4
 """How often customers who are being merged or split meanwhile are read anew."""

@@ -14,7 +14,7 @@ import msgspec
 from ledger import Bearing, CapUse, Grade, GrantOrder, GrantTerms, event_key, proof_key
 from service.brands.brand import Brand
 from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.grants.windows import last_day
 
 SOURCE_LINK = "link"

@@ -9,7 +9,7 @@ import msgspec
 
 from ledger import Event, GrantOutcome
 from service.grants.schemas import DECIDED, GrantResponse
-from service.identifiers import grant_id
+from service.http.identifiers import grant_id
 
 
 def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:

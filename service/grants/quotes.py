@@ -16,14 +16,14 @@ from ledger import Event, GrantOutcome, GrantQuote, Ledger
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers import actions as customers
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.grants.actions import UNRECORDED, Unpaid, read_acts
 from service.grants.consent import would_not_be_paid
 from service.grants.deciding import ATTEMPTS, read_anew, still_moving
 from service.grants.orders import Act, order_of
 from service.grants.replays import replays
 from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, GrantRequest, Reason
-from service.problems import Problem
+from service.http.problems import Problem
 
 
 async def quote(

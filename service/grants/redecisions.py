@@ -15,13 +15,13 @@ from service.campaigns.queries import campaign_version, find_campaign
 from service.campaigns.rules import Campaign
 from service.campaigns.under_way import UnderWay
 from service.customers import actions as customers
-from service.customers.refused import has_refused
-from service.customers.rows import Known
+from service.customers.opt_outs import has_refused
+from service.customers.queries import Known
 from service.grants.deciding import decide
 from service.grants.orders import SOURCE_LINK, Act, cap_uses, order_of
 from service.grants.schemas import RedecideRequest, RedecideResponse
 from service.grants.windows import last_day
-from service.problems import Problem, not_found
+from service.http.problems import Problem, not_found
 
 _OUTCOMES = {"cap_reached": GrantOutcome.CAP_REACHED, "budget_exhausted": GrantOutcome.BUDGET_EXHAUSTED}
 

@@ -12,12 +12,12 @@ from litestar.datastructures import State
 
 from ledger import Event, EventName, GrantOutcome, Ledger
 from service.brands.brand import Brand
+from service.concurrency.batch_loader import NaturalBatches
 from service.customers import actions as customers
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.grants.orders import Act, event_keys, past_event_keys
 from service.grants.schemas import DECIDED, GrantAnswer
-from service.identifiers import grant_id
-from service.natural_batches import NaturalBatches
+from service.http.identifiers import grant_id
 
 _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 

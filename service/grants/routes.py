@@ -12,6 +12,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
+from service.admission.limits import BATCH_BYTES_MAX
+from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -35,12 +37,10 @@ from service.grants.schemas import (
     RedecideRequest,
     RedecideResponse,
 )
-from service.idempotency import REPLAYED, decided
-from service.identifiers import parse_grant_id, parse_position, position
-from service.limits import BATCH_BYTES_MAX
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
-from service.problems import Problem, not_found
+from service.http.idempotency import REPLAYED, decided
+from service.http.identifiers import parse_grant_id, parse_position, position
+from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
+from service.http.problems import Problem, not_found
 
 
 @post(

@@ -10,12 +10,12 @@ import msgspec
 
 from ledger import GrantOutcome
 from ledger import Reconciliation as Reconciled
-from service.bodies import Batch, Body, Identifier, Slug
 from service.campaigns.rules import CapPer, Window
 from service.campaigns.schemas import BudgetResponse
 from service.customers.schemas import CustomerRef
-from service.field_texts import ItemResult
-from service.problems import Problem, ProblemDocument
+from service.http.bodies import Batch, Body, Identifier, Slug
+from service.http.field_docs import ItemResult
+from service.http.problems import Problem, ProblemDocument
 
 METADATA_BYTES_MAX = 2_048
 

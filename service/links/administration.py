@@ -12,16 +12,20 @@ from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.code_batches import actions as code_batches
+from service.code_batches import claims as code_claims
+from service.code_batches.actions import CodeBatch
 from service.grants.schemas import GrantAnswer
-from service.identifiers import parse_key_id, parse_position
-from service.links import checks, code_batches, code_claims, minting_keys, offline_links, revocations
-from service.links.code_batches import CodeBatch
-from service.links.made_by_keys import MadeResponse, made_by
+from service.http.identifiers import parse_key_id, parse_position
+from service.http.pagination import LIMIT_DEFAULT, AfterNumber, AfterPosition, Limit, Page, page
+from service.http.problems import not_found
+from service.link_checks import actions as checks
+from service.links import minting_keys, offline_links
 from service.links.minting_keys import MintingKey, public_key_of, text_of
-from service.links.offline_tokens import kid_of, parse_kid
 from service.links.schemas import (
     CodeBatchRequest,
     CodeBatchResponse,
@@ -35,9 +39,9 @@ from service.links.schemas import (
     RevocationRequest,
     RevocationResponse,
 )
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterNumber, AfterPosition, Limit, Page, page
-from service.problems import not_found
+from service.revocations import actions as revocations
+from service.revocations.made_by_keys import MadeResponse, made_by
+from service.tokens.offline import kid_of, parse_kid
 
 
 @post(

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from service.brands.brand import Brand
-from service.hosts import host_of, is_same_place
+from service.egress.hosts import host_of, is_same_place
 from service.links.minting_keys import MintingKey
 from service.settings import replace_private
 

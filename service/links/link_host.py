@@ -14,16 +14,13 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import log
 from service.brands.brand import Brand
 from service.brands.queries import draw_brand, list_brands
-from service.database import is_away
-from service.hosts import host_of, requested
-from service.links.claim_receipts import receipt_keys
-from service.links.codes import code_key
-from service.links.guesses import Guesses
+from service.code_batches.rate_limit import Guesses
+from service.concurrency.batch_loader import NaturalBatches
+from service.concurrency.shared_timeout import Patience
+from service.egress.hosts import host_of, requested
 from service.links.last_known import DESTINATIONS_MAX, REVOCATIONS_MAX, LastKnown, read_copy, write_copy
-from service.links.link_tokens import LinkKeys, link_keys
 from service.links.minting_keys import every_key
 from service.links.queries import (
     BatchCode,
@@ -34,11 +31,14 @@ from service.links.queries import (
     newest_destinations,
     newest_revocations,
 )
-from service.links.screens import screen_keys
-from service.links.sealing import sealing_keys
-from service.natural_batches import NaturalBatches
-from service.patience import Patience
+from service.observability import log
 from service.settings import Secrets, Settings
+from service.storage.database import is_away
+from service.tokens.code import code_key
+from service.tokens.link import LinkKeys, link_keys
+from service.tokens.receipt import receipt_keys
+from service.tokens.rotating_code import screen_keys
+from service.tokens.sealing import sealing_keys
 
 LEARNS_EVERY_S = 5.0
 """A destination that another process numbered is known here so much later, and when the database answers again."""

@@ -23,11 +23,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.auth.tables import api_key
-from service.links.offline_tokens import kid_of
-from service.links.public_keys import is_good
+from service.http.problems import Problem, invalid_field, not_found
 from service.links.tables import link_revocation
 from service.links.tables import minting_key as keys
-from service.problems import Problem, invalid_field, not_found
+from service.tokens.ed25519_keys import is_good
+from service.tokens.offline import kid_of
 
 
 class MintingKey(msgspec.Struct, frozen=True):

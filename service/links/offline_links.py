@@ -27,9 +27,11 @@ from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.directory import CustomerDirectory
 from service.customers.schemas import CustomerRef
-from service.hosts import is_one_of
-from service.links import minting_keys, offline_tokens
-from service.links.actions import (
+from service.egress.hosts import is_one_of
+from service.http.problems import Problem, invalid_field
+from service.links import minting_keys
+from service.links.link_host import LinkHost
+from service.links.mint import (
     LIFE_ASKED_MAX,
     OPEN_ACTION,
     NewLink,
@@ -39,13 +41,12 @@ from service.links.actions import (
     number_destinations,
     store,
 )
-from service.links.link_host import LinkHost
-from service.links.link_tokens import LinkKind, LinkRefused
 from service.links.minting_keys import MintingKey
-from service.links.offline_tokens import OfflineClaims
 from service.links.queries import destination_url
 from service.links.schemas import NumberedCustomer, NumberedDestination, NumbersRequest, NumbersResponse
-from service.problems import Problem, invalid_field
+from service.tokens import offline as offline_tokens
+from service.tokens.link import LinkKind, LinkRefused
+from service.tokens.offline import OfflineClaims
 
 _AHEAD_MAX = timedelta(minutes=5)
 """How far a signer's clock may be ahead of ours."""

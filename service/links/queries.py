@@ -11,10 +11,10 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.customers.refused import refused_of
-from service.customers.rows import Known
-from service.links.link_tokens import LinkKind, LinkMode
+from service.customers.opt_outs import refused_of
+from service.customers.queries import Known
 from service.links.tables import destination, link_revocation
+from service.tokens.link import LinkKind, LinkMode
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 

@@ -16,35 +16,31 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_404_NOT_FOUND
 from litestar.types import ASGIApp, Receive, Send
 
-from service import log
-from service.addresses import API, refuse_parameters
+from service.admission.limits import BATCH_BYTES_MAX, FORM_BYTES_MAX
+from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import decode_struct
+from service.code_batches import claims as code_claims
+from service.code_batches import qr_codes
+from service.customer_pages import access as own_pages
+from service.customer_pages import live_images
+from service.evidence import report as evidence_report
+from service.evidence.report import EvidenceResponse
 from service.grants.schemas import GrantAnswer
-from service.idempotency import REPLAYED
-from service.limits import BATCH_BYTES_MAX, FORM_BYTES_MAX
-from service.links import (
-    actions,
-    app_links,
-    code_claims,
-    evidence_report,
-    handoffs,
-    link_tokens,
-    live_pictures,
-    own_pages,
-    qr_codes,
-    visits,
-)
-from service.links.codes import code_in
-from service.links.evidence_report import EvidenceResponse
-from service.links.finding import Visitor
-from service.links.pages import Answer, Page, page_of_error, respond
+from service.http.bodies import decode_struct
+from service.http.fast_path import read_body
+from service.http.idempotency import REPLAYED
+from service.http.problems import Problem, problem_of, send_problem
+from service.http.request_target import API, refuse_parameters
+from service.link_pages import app_links, handoffs, visits
+from service.link_pages.lookup import Visitor
+from service.link_pages.pages import Answer, Page, page_of_error, respond
+from service.links import mint as actions
 from service.links.schemas import ClaimConfirmation, LinkBatch, LinkResults, PageLinkBatch, PageLinkResults, ScriptAnswer
-from service.openapi import problems
-from service.plain_requests import read_body
-from service.problems import Problem, problem_of, send_problem
+from service.observability import log
+from service.tokens import link as link_tokens
+from service.tokens.code import code_in
 
 
 @post(
@@ -139,7 +135,7 @@ Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
 
 _VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.look, "POST": visits.claim}
 _VISITS_OF_A_PICTURE: Mapping[str, Visit] = {"GET": visits.show, "HEAD": visits.show}
-_VISITS_OF_A_LIVE_PICTURE: Mapping[str, Visit] = {"GET": live_pictures.show, "HEAD": live_pictures.show}
+_VISITS_OF_A_LIVE_PICTURE: Mapping[str, Visit] = {"GET": live_images.show, "HEAD": live_images.show}
 _VISITS_OF_A_QR_CODE: Mapping[str, Visit] = {"GET": qr_codes.draw, "HEAD": qr_codes.draw}
 _VISITS_OF_AN_ASSOCIATION: Mapping[str, Visit] = {"GET": app_links.associate, "HEAD": app_links.associate}
 _VISITS_OF_A_RECEIPT: Mapping[str, Visit] = {"GET": visits.review, "HEAD": visits.review}

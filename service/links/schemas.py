@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from service.bodies import Batch, Body, Identifier, Slug
 from service.customers.schemas import CustomerRef
-from service.field_texts import ItemResult
 from service.grants.schemas import Outcome, Reason
-from service.links.link_tokens import LinkKind, LinkMode
+from service.http.bodies import Batch, Body, Identifier, Slug
+from service.http.field_docs import ItemResult
+from service.http.problems import Problem, ProblemDocument
 from service.links.queries import LinkRow
-from service.problems import Problem, ProblemDocument
+from service.tokens.link import LinkKind, LinkMode
 
 LINKS_MAX = 10_000
 

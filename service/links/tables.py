@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CIDR
 
-from service.database import metadata
+from service.storage.database import metadata
 
 destination = Table(
     "destination",

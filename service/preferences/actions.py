@@ -22,17 +22,17 @@ from service.campaigns.queries import running_campaigns
 from service.campaigns.rules import Campaign
 from service.consents import actions as consents
 from service.consents.actions import Word
+from service.customer_pages.access import OwnPage
 from service.customers import actions as customers
-from service.customers.refused import ALL
-from service.customers.rows import Known
+from service.customers.opt_outs import ALL
+from service.customers.queries import Known
+from service.evidence.bot_detection import is_pressed_on_our_page
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
-from service.links.evidence import is_pressed_on_our_page
-from service.links.handoffs import is_of_shop
-from service.links.own_pages import OwnPage
+from service.http.problems import Problem, invalid_field
+from service.link_pages.handoffs import is_of_shop
 from service.preferences import queries
 from service.preferences.schemas import ChannelResponse, Earned, PreferencesRequest, PreferencesResponse, Standing
-from service.problems import Problem, invalid_field
 
 ACTION = "data.preferences"
 CHANNEL = "web"

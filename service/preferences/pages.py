@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qs
 
+from service.admission.limits import PARAMETERS_MAX
 from service.brands.brand import Brand
-from service.limits import PARAMETERS_MAX
 from service.pages.rendering import Answer, environment, render, words_for
 from service.preferences.schemas import FREQUENCIES, ChannelRequest, Frequency, PreferencesRequest, PreferencesResponse
 

@@ -11,26 +11,26 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from service.admission.limits import FORM_BYTES_MAX
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.bodies import read_struct
+from service.customer_pages.access import Headers, OwnPage, answered, open_page, wants_json
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
-from service.limits import FORM_BYTES_MAX
-from service.links import claim_receipts
-from service.links.claim_receipts import ClaimReceipt
-from service.links.evidence import is_pressed_on_our_page
+from service.evidence.bot_detection import is_pressed_on_our_page
+from service.http.bodies import read_struct
+from service.http.problems import not_found
+from service.link_pages.pages import Page
 from service.links.link_host import LinkHost
-from service.links.own_pages import Headers, OwnPage, answered, open_page, wants_json
-from service.links.pages import Page
-from service.links.person_tokens import PersonKind
-from service.openapi import problems
 from service.pages.rendering import Answer, redirect
 from service.preferences import actions
 from service.preferences.pages import preferences_page, read_form
 from service.preferences.schemas import Earned, PreferencesAnswer, PreferencesRequest, PreferencesResponse
-from service.problems import not_found
+from service.tokens import receipt as claim_receipts
+from service.tokens.customer import PersonKind
+from service.tokens.receipt import ClaimReceipt
 
 
 @get(

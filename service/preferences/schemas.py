@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from service.bodies import Body, Slug
+from service.http.bodies import Body, Slug
 
 CHANNELS_MAX = 32
 

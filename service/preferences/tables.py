@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, Table, Text
 
-from service.database import metadata
+from service.storage.database import metadata
 
 # A look-up table, keyed by the number she answered under: a merge leaves it there, and a split finds it again.
 preference = Table(

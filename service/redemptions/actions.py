@@ -9,9 +9,9 @@ from ledger import POINTS_MAX, Ledger, Operation, Redeem, RedemptionOutcome, Red
 from service.brands.brand import Brand
 from service.brands.queries import brand_now
 from service.customers import actions as customers
-from service.idempotency import REPLAYED, request_fingerprint
-from service.identifiers import parse_redemption_id
-from service.problems import Problem, invalid_field, not_found
+from service.http.idempotency import REPLAYED, request_fingerprint
+from service.http.identifiers import parse_redemption_id
+from service.http.problems import Problem, invalid_field, not_found
 from service.redemptions.schemas import CaptureRequest, QuoteRequest, QuoteResponse, RedemptionRequest, RefundRequest
 
 _ATTEMPTS = 4

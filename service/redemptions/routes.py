@@ -11,15 +11,15 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from ledger import Ledger, RedemptionResult, RedemptionStatus
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customers import actions as customers
 from service.customers.schemas import CustomerFilter, CustomerRef
-from service.idempotency import decided
-from service.openapi import problems
-from service.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
-from service.problems import not_found
+from service.http.idempotency import decided
+from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
+from service.http.problems import not_found
 from service.redemptions import actions
 from service.redemptions.schemas import (
     CaptureRequest,

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from ledger import Redemption, RedemptionStatus
-from service.bodies import Body, Identifier, Points
 from service.customers.schemas import CustomerRef
-from service.identifiers import redemption_id
+from service.http.bodies import Body, Identifier, Points
+from service.http.identifiers import redemption_id
 
 HOLD_S = 7 * 86_400
 """How long a hold lasts unless the storefront says otherwise."""

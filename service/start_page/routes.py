@@ -11,11 +11,11 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 
 from service.auth.routes import VERSION
+from service.customer_pages.access import sent
+from service.http.problems import Problem
+from service.link_pages.pages import Page, respond
 from service.links.link_host import LinkHost
-from service.links.own_pages import sent
-from service.links.pages import Page, respond
 from service.pages.rendering import environment, render, words_for
-from service.problems import Problem
 from service.settings import Settings
 
 _templates = environment(Path(__file__).parent / "templates")

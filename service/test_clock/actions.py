@@ -11,7 +11,7 @@ from ledger import ClockOutcome, Ledger
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.book_clocks import BookClocks
-from service.problems import Problem, invalid_field
+from service.http.problems import Problem, invalid_field
 from service.test_clock.schemas import ClockAdvanceRequest
 
 

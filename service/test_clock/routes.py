@@ -10,11 +10,11 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.book_clocks import BookClocks
-from service.openapi import problems
 from service.test_clock import actions
 from service.test_clock.schemas import ClockAdvanceRequest, ClockResponse
 

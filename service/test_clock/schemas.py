@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from service.bodies import Body
+from service.http.bodies import Body
 
 SECONDS_MAX = 3_660 * 86_400
 

@@ -7,9 +7,9 @@ from litestar.datastructures import State
 from ledger import Ledger
 from service.brands.brand import Brand
 from service.customers import actions as customers
-from service.customers.rows import Known
+from service.customers.queries import Known
 from service.customers.schemas import CustomerRef, StatementEntry
-from service.pagination import Page, page
+from service.http.pagination import Page, page
 from service.wallet.schemas import WalletRequest, WalletResponse
 
 HISTORY_LINES = 20

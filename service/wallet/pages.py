@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link
 from service.customers.schemas import StatementEntry
-from service.identifiers import parse_grant_id
+from service.http.identifiers import parse_grant_id
 from service.pages.rendering import Answer, environment, render, words_for
 from service.pages.words import Words
 from service.wallet.schemas import WalletResponse

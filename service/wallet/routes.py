@@ -11,15 +11,15 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.customer_pages.access import Headers, address_of, answered, open_page, wants_json
+from service.http.pagination import AfterSeq
 from service.links.link_host import LinkHost
-from service.links.own_pages import Headers, address_of, answered, open_page, wants_json
-from service.links.person_tokens import LIFE_S, PersonKind
-from service.openapi import problems
 from service.pages.rendering import Answer
-from service.pagination import AfterSeq
+from service.tokens.customer import LIFE_S, PersonKind
 from service.wallet import actions
 from service.wallet.pages import wallet_page
 from service.wallet.schemas import WalletRequest, WalletResponse

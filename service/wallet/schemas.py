@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import msgspec
 
 from ledger import Balance
-from service.bodies import Body
 from service.brands.brand import Brand
 from service.customers.schemas import After, CustomerRef, LotResponse, StatementEntry
-from service.identifiers import customer_id as public_number
-from service.pagination import Page
+from service.http.bodies import Body
+from service.http.identifiers import customer_id as public_number
+from service.http.pagination import Page
 from service.wallet.progress import Progress, progress
 
 

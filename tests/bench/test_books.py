@@ -13,7 +13,7 @@ from ledger.testing import order
 from service.brands.brand import Brand
 from service.customers.identities import identities
 from service.customers.schemas import CustomerRef
-from service.problems import Problem
+from service.http.problems import Problem
 from service.settings import IdentityKey
 from tests.api_fixtures import make_brand
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service import hosts
 from service.brands.destinations import DestinationRefused, normal_form, shown_host
+from service.egress import hosts
 
 HOSTS = ("shop.example", "www.shop.example", "pay.shop.example:8443", "xn--bcher-kva.example")
 

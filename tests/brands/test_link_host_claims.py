@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.brand_settings.link_hosts import check_claim
-from service.hosts import normal_host
+from service.egress.hosts import normal_host
 from service.settings import Settings
 
 LOCAL = Settings(base_url="http://127.0.0.1:8080", port=8080)

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
-from service.links import finding
+from service.link_pages import lookup as finding
 from service.settings import Settings
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.browser.screens import SCREENS

@@ -12,8 +12,8 @@ import pytest
 
 from ledger import Book
 from service.brands.brand import Brand, Language
-from service.links.pages import Page as Kind
-from service.links.pages import respond
+from service.link_pages.pages import Page as Kind
+from service.link_pages.pages import respond
 from service.pages.words import LANGUAGES
 from tests.browser.screens import PHONE_AND_DESKTOP, follow, seen
 from tests.browser.test_reward_link import expired

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.links import handoffs
+from service.link_pages import handoffs
 from tests.links.fetchers import PHONE
 
 if TYPE_CHECKING:

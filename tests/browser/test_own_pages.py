@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from service.links import person_tokens
 from service.links.link_host import LinkHost
-from service.links.person_tokens import PersonKind
+from service.tokens import customer as person_tokens
+from service.tokens.customer import PersonKind
 from tests.browser.screens import EVERYWHERE, PHONE_AND_DESKTOP, follow, seen
 from tests.links.campaigns import make_campaign
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from service.links import link_tokens
 from service.links.link_host import LinkHost
+from service.tokens import link as link_tokens
 from tests.browser.screens import EVERYWHERE, follow, follow_by_keyboard
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from service.campaigns.rules import Campaign, Cap, Standing, number_caps
-from service.database import APPLICATION_ROLE, connect
 from service.finance.cap_audit import audit_caps
+from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import BASE_URL, Api
 from tests.conftest import Database
 

@@ -18,12 +18,12 @@ import msgspec
 from litestar import Litestar
 from uvicorn.server import ServerState
 
-from service import metrics
+from service.admission.in_flight import InFlight
+from service.admission.limits import Bounds
 from service.app import create_app
-from service.cli.early_refusals import EarlyRefusals, Gate
 from service.cli.serve import configuration
-from service.in_flight import InFlight
-from service.limits import Bounds
+from service.observability import metrics
+from service.server.load_shedding import EarlyRefusals, Gate
 from tests.api_fixtures import Api
 
 WITHIN_S = 60

@@ -15,7 +15,7 @@ import pytest
 from service.app import describe
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.cli import demo as demo_command
+from service.demo_shop import demo_brand as demo_command
 from service.demo_shop.goods import GOODS
 from tests.demo_fixtures import Demo, serving_demo
 

@@ -10,10 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
+from service.admission.limits import (
+    BATCH_BYTES_MAX,
+    FORM_BYTES_MAX,
+    HEAD_BYTES_MAX,
+    HEADERS_MAX,
+    SINGLE_BYTES_MAX,
+    URL_BYTES_MAX,
+)
 from service.app import operator_app
-from service.cli import early_refusals
-from service.cli.early_refusals import PIPELINED_MAX
-from service.limits import BATCH_BYTES_MAX, FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, SINGLE_BYTES_MAX, URL_BYTES_MAX
+from service.server import load_shedding
+from service.server.load_shedding import PIPELINED_MAX
 from tests.api_fixtures import Api
 from tests.cli.front import ELSEWHERE, HERE, Front, click, front, refused
 from tests.links.campaigns import make_campaign
@@ -443,7 +450,7 @@ async def test_open_connections_are_bounded_and_shared(api: Api) -> None:
 
 
 async def test_connections_far_beyond_a_share_are_closed_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(early_refusals, "ONLY_HEALTH_CONNECTIONS", 2)
+    monkeypatch.setattr(load_shedding, "ONLY_HEALTH_CONNECTIONS", 2)
     async with front(api, connections_max=16) as door:
         before = refused("connection")
         connections = [await door.connect(ELSEWHERE) for _ in range(20)]

@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service import database as service_database
 from service.cli.migrate import MigrationRefused, migrate
+from service.storage import database as service_database
 from tests.cli import running
 from tests.conftest import Database
 

@@ -12,9 +12,10 @@ import httpx
 import msgspec
 import pytest
 
-from service.cli import simulate, traffic
+from service.cli import simulate
 from service.cli.simulate import Tally
-from service.cli.traffic import Traffic
+from service.demo_shop import traffic
+from service.demo_shop.traffic import Traffic
 
 DAY = Traffic(campaign="welcome", day=date(2026, 11, 21), events=2_000, customers=200)
 

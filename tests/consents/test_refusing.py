@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service import metrics
+from service.observability import metrics
 from tests.api_fixtures import BASE_URL
 from tests.consents.conftest import CALL, HEARD_S, Called
 from tests.statements import statements_sent

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.customers import actions as customers
-from service.customers.refused import TURNS_MAX, has_refused
-from service.customers.rows import Known
+from service.customers.opt_outs import TURNS_MAX, has_refused
+from service.customers.queries import Known
 from service.customers.schemas import CustomerRef
-from service.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
+from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.conftest import Database
 from tests.consents.conftest import HEARD_S, Called

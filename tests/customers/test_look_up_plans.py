@@ -7,10 +7,11 @@ from typing import Any
 import asyncpg
 
 from service.brands.brand import Brand
-from service.customers import rows, verification_rows
+from service.customers import queries as rows
+from service.customers import verification_queries
 from service.customers.identities import Identity, own_identity
-from service.database import APPLICATION_ROLE, connect
 from service.settings import IdentityKey
+from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import make_brand
 from tests.conftest import Database
 
@@ -48,11 +49,13 @@ async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
             await rows.find_by_number(connection, n + 1)
             await rows.find_numbers(connection, brand.brand_id, [n + 1])
             await rows.find_proved(connection, [_name(brand, n)])
-            await verification_rows.states_of_macs(connection, rows.macs_of([_name(brand, each) for each in range(n, n + 50)]))
-            await verification_rows.states_of_customer(connection, [n + 1, n + 2], after=0, limit=100)
-            await verification_rows.state(connection, brand.brand_id, n + 1)
-            await verification_rows.taken_as(connection, n + 1, "otp", "otp-1")
-            await verification_rows.history(connection, n + 1, after=0, limit=100)
+            await verification_queries.states_of_macs(
+                connection, rows.macs_of([_name(brand, each) for each in range(n, n + 50)])
+            )
+            await verification_queries.states_of_customer(connection, [n + 1, n + 2], after=0, limit=100)
+            await verification_queries.state(connection, brand.brand_id, n + 1)
+            await verification_queries.taken_as(connection, n + 1, "otp", "otp-1")
+            await verification_queries.history(connection, n + 1, after=0, limit=100)
             await rows.refresh_verified(connection, [1, n + 1])
             await rows.nameless(connection, [1, n + 1])
         (read,) = await connection.fetch(_SCANS)

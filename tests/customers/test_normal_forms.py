@@ -12,7 +12,7 @@ from service.customers import phone_numbers
 from service.customers.identities import FORM, FORMS, IdentityKind, deciding, identities, identity, is_id, mac, normal_form
 from service.customers.phone_numbers import normal_phone
 from service.customers.schemas import CustomerRef
-from service.problems import Problem
+from service.http.problems import Problem
 from service.settings import IdentityKey
 
 

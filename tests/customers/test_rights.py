@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
+from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api
 from tests.conftest import Database
 from tests.customers.calls import grant, identity_of, unverify, verify

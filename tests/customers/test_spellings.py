@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.customers import rows
+from service.customers import queries as rows
 from service.customers.identities import FORM, Identity, IdentityKind, StoredAs, mac
 from tests.api_fixtures import Api
 from tests.customers.calls import check, grant, identity_of, put, verify

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from service.customers.directory import CustomerDirectory
 from service.customers.identities import identities
-from service.customers.joining import Merge, Split
+from service.customers.merge_rules import Merge, Split
 from service.customers.schemas import CustomerRef
-from service.problems import Problem
+from service.http.problems import Problem
 from tests.api_fixtures import BASE_URL, Api
 from tests.customers.calls import authorize, balance, check, grant, identity_of, merge, put, split, verify
 

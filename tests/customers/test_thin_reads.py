@@ -11,10 +11,10 @@ import pytest
 
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.customers import actions, reading
+from service.customers import actions, fast_path
 from tests.api_fixtures import Api
+from tests.auth.test_quotas import within_a_minute
 from tests.both_routes import Watch, watching
-from tests.service.test_quotas import within_a_minute
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -80,7 +80,7 @@ async def routes(api: Api, owner: asyncpg.Connection[Any], monkeypatch: pytest.M
             report = {"campaign": "autumn", "message_id": "m", "customer": {"id": customer}, "action": action, "channel": "sms"}
             (await api.client("messaging").post("/v1/grants", json=report)).raise_for_status()
     (await api.client("admin").post("/v1/customers/c-1/merge", json={"from": {"id": "c-2"}})).raise_for_status()
-    with watching(reading, monkeypatch) as watch:
+    with watching(fast_path, monkeypatch) as watch:
         yield Routes(api, watch)
 
 

@@ -10,9 +10,9 @@ import dns.rcode
 import pytest
 
 from service.egress.addresses import AddressRefused
+from service.egress.hosts import HostRefused
 from service.egress.questions import servers_of
 from service.egress.resolving import ALIASES_MAX, RECORDS_MAX, NotThere, Pinned, Resolver, ResolvingFailed
-from service.hosts import HostRefused
 from tests.dns_server import Answer, DnsServer, addresses, aliases, fails, is_silent, of_another_name, serving_dns, texts
 
 NAME = "_rewards-challenge.r.shop.example"

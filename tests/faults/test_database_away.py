@@ -22,8 +22,8 @@ import httpx
 import pytest
 
 from service.cli.migrate import migrate
-from service.embedded_postgres import EmbeddedPostgres
 from service.settings import create_secrets
+from service.storage.embedded_postgres import EmbeddedPostgres
 from tests.api_fixtures import make_brand, make_keys
 from tests.cli import running
 from tests.conftest import reachable_directory

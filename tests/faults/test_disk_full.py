@@ -15,8 +15,8 @@ import asyncpg
 import httpx
 import pytest
 
-from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from service.settings import write_private
+from service.storage.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import reachable_directory

@@ -24,7 +24,7 @@ from ledger import (
 )
 from service.brands.actions import create_brand
 from service.brands.brand import Brand
-from service.database import READER_ROLE, create_engine
+from service.storage.database import READER_ROLE, create_engine
 
 CAMPAIGN = "=autumn"
 """An id that a spreadsheet would take for a formula."""

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from ledger import OwnerTag, Transfer, describe_account
-from service.finance import account_names, accounts_csv, transfers_csv
-from service.finance.spreadsheets import neutral
-from service.finance.totals import utc
+from service.exports import account_names, accounts_csv, transfers_csv
+from service.exports.spreadsheets import neutral
+from service.exports.totals import utc
 
 
 def transfers(log: Iterable[Transfer], campaigns: Mapping[int, str], time_zone: str = "Europe/Berlin") -> bytes:

@@ -12,11 +12,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, Cut, Ledger, Operation, TrialBalance, month_end, sweep, trial_balance
+from ledger import Book, Cut, Ledger, Operation, TrialBalance, month_end, sweep
+from ledger.reads import trial_balance
 from service.brands.brand import Brand
-from service.finance import bundle, queries
-from service.finance.book_at_cut import BookAtCut
-from service.finance.bundle import ExportFormat
+from service.exports import bundle
+from service.exports.book_at_cut import BookAtCut
+from service.exports.bundle import ExportFormat
+from service.finance import queries
 from tests.finance import plain_csv
 from tests.finance.conftest import Till
 

@@ -18,10 +18,11 @@ import pytest
 from ledger import AccountClass, Cut, Kind, Ledger, OwnerTag, account_id, describe_account, sweep
 from ledger.testing import set_clock
 from service.brands.brand import Brand
-from service.finance import account_names, bundle, queries
-from service.finance.book_at_cut import BookAtCut
-from service.finance.bundle import ExportFormat
-from service.finance.spreadsheets import neutral
+from service.exports import account_names, bundle
+from service.exports.book_at_cut import BookAtCut
+from service.exports.bundle import ExportFormat
+from service.exports.spreadsheets import neutral
+from service.finance import queries
 from tests.finance import plain_csv
 from tests.finance.conftest import CAMPAIGN, Till
 

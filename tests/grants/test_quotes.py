@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import metrics
 from service.auth.actions import create_key
 from service.campaigns.queries import find_campaign
 from service.campaigns.rules import Standing
+from service.observability import metrics
 from tests.api_fixtures import Api
+from tests.auth.test_quotas import key_with, within_a_minute
 from tests.campaigns.test_versions import CACHED_S
 from tests.customers import calls
-from tests.ledger.test_quotes import contents
-from tests.service.test_quotas import key_with, within_a_minute
+from tests.ledger.reads.test_quotes import contents
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",

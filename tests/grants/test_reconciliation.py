@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import balances
+from ledger.reads import balances
 from tests.api_fixtures import Api
 
 CAMPAIGN: dict[str, Any] = {

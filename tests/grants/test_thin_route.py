@@ -13,13 +13,13 @@ import asyncpg
 import pytest
 
 from ledger import Overloaded
+from service.admission.limits import SINGLE_BYTES_MAX
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.grants import actions, thin_route
-from service.limits import SINGLE_BYTES_MAX
+from service.grants import actions, fast_path
 from tests.api_fixtures import Api
+from tests.auth.test_quotas import within_a_minute
 from tests.both_routes import Watch, watching
-from tests.service.test_quotas import within_a_minute
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -163,7 +163,7 @@ class Routes:
 async def routes(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
     for campaign in (CAMPAIGN, OVER):
         (await api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
-    with watching(thin_route, monkeypatch) as watch:
+    with watching(fast_path, monkeypatch) as watch:
         yield Routes(api, watch)
 
 

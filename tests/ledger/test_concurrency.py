@@ -21,7 +21,7 @@ from ledger import (
     RedemptionResult,
 )
 from ledger.testing import NOON, authorize, capture, fund, order, refund
-from service.database import APPLICATION_ROLE, create_pool
+from service.storage.database import APPLICATION_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book, spendable
 

@@ -31,7 +31,7 @@ from ledger import (
     sweep,
 )
 from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock, void
-from service.database import APPLICATION_ROLE, create_pool
+from service.storage.database import APPLICATION_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book, written
 

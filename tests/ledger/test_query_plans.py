@@ -16,10 +16,10 @@ import msgspec
 import pytest
 
 from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position
-from ledger.posting import post_grants
-from ledger.redemptions import post_redemptions
+from ledger.engine.grants import post_grants
+from ledger.engine.redemptions import post_redemptions
 from ledger.testing import NOON, authorize, bearing, capture, fund, order, refund, void
-from service.database import APPLICATION_ROLE, create_pool
+from service.storage.database import APPLICATION_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import AccountClass, Book, Operation, PointValue, Redeem, RedemptionResult
-from ledger.merging import Merge, post_groupings
-from ledger.posting import post_grants
-from ledger.redemptions import post_redemptions
+from ledger.engine.grants import post_grants
+from ledger.engine.merging import Merge, post_groupings
+from ledger.engine.redemptions import post_redemptions
 from ledger.testing import authorize, capture, order, refund, set_clock, void
 from tests.ledger.conftest import make_book
 

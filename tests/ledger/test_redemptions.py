@@ -418,7 +418,7 @@ async def test_a_sweeper_walks_through_the_wallets_once_and_finds_also_what_died
     book: Book,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ledger.sweeping.WALLETS_AT_ONCE", 3)
+    monkeypatch.setattr("ledger.engine.sweeping.WALLETS_AT_ONCE", 3)
     await ledger.fund(fund(book, 10_000))
     dying = [order(book, customer=customer, points=10, expires_on=SOON) for customer in range(7)]
     await ledger.grant_batch([*dying, order(book, customer=7, points=10, expires_on=NEVER)])

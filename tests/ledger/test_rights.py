@@ -9,7 +9,7 @@ import pytest
 
 from ledger import Book, BookRefused, GrantOutcome, Ledger, RedemptionOutcome, sweep
 from ledger.testing import authorize, fund, order
-from service.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
+from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.conftest import Database
 from tests.ledger.conftest import make_book, written
 from tests.ledger.test_catalog import BOOK_TABLES

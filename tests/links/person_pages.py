@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from service.links.link_host import LinkHost
-from service.links.person_tokens import LIFE_S, PersonClaims, PersonKind, sign
+from service.tokens.customer import LIFE_S, PersonClaims, PersonKind, sign
 from tests.api_fixtures import Api
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from ledger import audit
-from service.links import finding
+from service.link_pages import lookup as finding
 from service.links.schemas import LINKS_MAX
 from tests.api_fixtures import Api
 from tests.links.campaigns import make_campaign

@@ -15,7 +15,7 @@ from service.links.link_host import LinkHost
 from tests.api_fixtures import Api
 from tests.brands.pictures import png
 from tests.links.conftest import Links
-from tests.links.test_late_acts import kept_on_disk
+from tests.links.pages.test_deferred_claims import kept_on_disk
 from tests.links.wire import Wire
 
 KEYS = (b"k" * 32,)

@@ -11,11 +11,11 @@ import asyncpg
 import pytest
 
 from tests.api_fixtures import BASE_URL, make_brand, make_keys
+from tests.links.code_batches.test_code_batches import codes_of, make_batch
 from tests.links.conftest import Links
-from tests.links.test_code_batches import codes_of, make_batch
+from tests.links.pages.test_visits import claim, headline
 from tests.links.test_offline_links import DESTINATION, REFUSED, Signer
-from tests.links.test_public_keys import LOW_ORDER
-from tests.links.test_visits import claim, headline
+from tests.links.tokens.test_ed25519_keys import LOW_ORDER
 
 
 async def check(links: Links, *urls: str, key: str = "messaging") -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ import httpx
 import jwt
 import pytest
 
-from service.hosts import host_of
+from service.egress.hosts import host_of
 from tests.api_fixtures import BASE_URL, have_link_host, make_brand, make_keys
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
-from tests.links.test_visits import headline
+from tests.links.pages.test_visits import headline
 
 pytestmark = pytest.mark.one_process("asks at once what other processes learn within seconds")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import asyncpg
 
-from service.customers.rows import Known
-from service.database import APPLICATION_ROLE, connect
+from service.customers.queries import Known
 from service.links.queries import batch_codes_by_hash, link_ids_by_code, links_by_id
+from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import make_brand
 from tests.conftest import Database
 

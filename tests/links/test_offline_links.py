@@ -17,7 +17,7 @@ from joserfc.jwk import OKPKey
 from service.links.minting_keys import every_key
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.links.conftest import Links
-from tests.links.test_visits import claim, headline, without_nonce
+from tests.links.pages.test_visits import claim, headline, without_nonce
 from tests.links.wire import Wire
 
 DESTINATION = "https://shop.example/autumn"

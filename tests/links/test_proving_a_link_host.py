@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.brand_settings import link_host_checker
 from service.brand_settings.link_hosts import ASKED_EVERY, CHECKED_EVERY, GRACE
-from service.database import WORKER_ROLE, create_engine
 from service.egress.resolving import Resolver
+from service.storage.database import WORKER_ROLE, create_engine
 from tests.api_fixtures import BASE_URL, Api, have_link_host, make_brand, make_keys
 from tests.conftest import Database
 from tests.dns_server import Answer, aliases, fails, texts

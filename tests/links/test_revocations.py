@@ -9,7 +9,7 @@ import pytest
 
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.links.conftest import Links
-from tests.links.test_visits import claim, headline
+from tests.links.pages.test_visits import claim, headline
 
 WITHDRAWN = (410, "This link was withdrawn")
 

@@ -11,13 +11,13 @@ import pytest
 
 from service.auth.actions import create_key
 from service.links.link_host import LinkHost, _learn  # pyright: ignore[reportPrivateUsage]
-from service.links.person_tokens import PersonKind
+from service.tokens.customer import PersonKind
 from tests.api_fixtures import BASE_URL, Api
 from tests.links.conftest import Links
+from tests.links.pages.test_live_images import is_neutral
+from tests.links.pages.test_visits import claim, headline
 from tests.links.person_pages import own_page
-from tests.links.test_live_pictures import is_neutral
 from tests.links.test_offline_links import Signer
-from tests.links.test_visits import claim, headline
 from tests.links.wire import Wire
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"

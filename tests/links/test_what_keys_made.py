@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from service.auth.actions import create_key, made_of, revoke_key
-from service.links.public_keys import is_good
+from service.tokens.ed25519_keys import is_good
 from tests.api_fixtures import Api, make_brand
+from tests.auth.test_quotas import within_a_minute
 from tests.links.conftest import Links
+from tests.links.pages.test_visits import claim, headline
 from tests.links.test_offline_links import Signer
-from tests.links.test_visits import claim, headline
-from tests.service.test_quotas import within_a_minute
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from ledger import Book, GrantOutcome, Ledger
-from service.database import APPLICATION_ROLE, WORKER_ROLE, connect, create_pool
+from service.storage.database import APPLICATION_ROLE, WORKER_ROLE, connect, create_pool
 from tests.conftest import Database
 from tests.model.plain_ledger import PlainLedger
 from tests.model.reports import CAMPAIGNS

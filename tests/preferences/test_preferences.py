@@ -11,9 +11,9 @@ import asyncpg
 import httpx
 import pytest
 
-from service.links.person_tokens import LIFE_S, PersonKind
 from service.preferences.pages import read_form
 from service.preferences.schemas import ChannelResponse, PreferencesResponse
+from service.tokens.customer import LIFE_S, PersonKind
 from tests.api_fixtures import Api
 from tests.links.person_pages import FORM, own_page
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ledger import Book, Ledger, Redeem, RedemptionLot, RedemptionOutcome
 from ledger.testing import authorize, capture, fund, order, refund, void
-from service.problems import CODES
+from service.http.problems import CODES
 from tests.ledger.conftest import book, spendable
 
 __all__ = ["book"]

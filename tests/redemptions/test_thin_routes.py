@@ -13,13 +13,13 @@ import asyncpg
 import pytest
 
 from ledger import Overloaded
+from service.admission.limits import SINGLE_BYTES_MAX
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.limits import SINGLE_BYTES_MAX
-from service.redemptions import actions, thin_routes
+from service.redemptions import actions, fast_path
 from tests.api_fixtures import Api
+from tests.auth.test_quotas import within_a_minute
 from tests.both_routes import Watch, watching
-from tests.service.test_quotas import within_a_minute
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -184,7 +184,7 @@ _numbers = itertools.count(100)
 @pytest.fixture
 async def routes(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
     (await api.client("admin").post("/v1/campaigns", json=CAMPAIGN)).raise_for_status()
-    with watching(thin_routes, monkeypatch) as watch:
+    with watching(fast_path, monkeypatch) as watch:
         yield Routes(api, watch)
 
 

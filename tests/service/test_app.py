@@ -19,11 +19,11 @@ import pytest
 import structlog
 from litestar import Litestar
 
-from service import log
 from service.app import create_app, operator_app
-from service.database import create_pool
-from service.health import DatabaseUnsafe, DatabaseWatch, refuse_unsafe
+from service.http.health import DatabaseUnsafe, DatabaseWatch, refuse_unsafe
+from service.observability import log
 from service.settings import Settings
+from service.storage.database import create_pool
 from tests.api_fixtures import Api, make_brand, make_keys, make_secrets
 from tests.conftest import Database
 

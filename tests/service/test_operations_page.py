@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from service import metrics
 from service.cli.main import COMMANDS
+from service.observability import metrics
 from service.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]

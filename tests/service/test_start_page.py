@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.links.codes import normal_code
+from service.tokens.code import normal_code
 from tests.api_fixtures import Api
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.links.person_tokens import LIFE_S, PersonKind
+from service.tokens.customer import LIFE_S, PersonKind
 from tests.api_fixtures import Api, make_brand
 from tests.links.person_pages import own_page
 

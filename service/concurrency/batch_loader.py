@@ -1,0 +1,105 @@
+"""Look-ups that are made together: while one is under way, calls queue; all that wait then are the next. No timers.
+
+A call never joins a look-up that began before it, so whoever asks sees what was committed before she asked.
+
+    nobody waits          the look-up begins at once, with what else is asked in the same turn of the event loop
+    too much waits        the problem ``overloaded``, at once
+    a look-up fails       its calls fail, and no others
+    a caller goes away    the others get what they asked for; what waits for nobody any more is not looked up
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from service.http.problems import RETRY_AFTER_S, Problem
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class NaturalBatches(Generic[K, V]):
+    """Asks ``load`` for many keys at once, one look-up at a time. It remembers nothing."""
+
+    def __init__(
+        self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, batch_max: int = 1_000, waiting_max: int = 20_000
+    ) -> None:
+        """``load`` is given each key once, and leaves out what it does not find.
+
+        ``batch_max`` and ``waiting_max`` are numbers of keys. A call is never split: one of more than ``batch_max`` keys is a
+        batch by itself.
+        """
+        self._load = load
+        self._batch_max = batch_max
+        self._waiting_max = waiting_max
+        self._calls: deque[tuple[Collection[K], asyncio.Future[Mapping[K, V]]]] = deque()
+        self._waiting = 0
+        self._running: asyncio.Task[None] | None = None
+
+    async def get(self, key: K) -> V | None:
+        """What ``key`` stands for, if it is found."""
+        return (await self._ask((key,))).get(key)
+
+    async def get_many(self, keys: Collection[K]) -> dict[K, V]:
+        """What each of ``keys`` stands for that is found."""
+        if not keys:
+            return {}
+        found = await self._ask(keys)
+        return {key: found[key] for key in keys if key in found}
+
+    def _ask(self, keys: Collection[K]) -> asyncio.Future[Mapping[K, V]]:
+        """Queue a call. What it is answered may hold other calls' keys too."""
+        if self._waiting + len(keys) > self._waiting_max:
+            raise Problem(
+                "overloaded", "Too many look-ups are waiting; try again later.", headers={"Retry-After": str(RETRY_AFTER_S)}
+            )
+        # A future for each call: cancelling one caller cancels the future it waits on.
+        answer: asyncio.Future[Mapping[K, V]] = asyncio.get_running_loop().create_future()
+        self._calls.append((keys, answer))
+        self._waiting += len(keys)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), name="natural batches")
+        return answer
+
+    async def _run(self) -> None:
+        answers: list[asyncio.Future[Mapping[K, V]]] = []
+        try:
+            while self._calls:
+                keys, answers = self._take()
+                if not answers:
+                    continue
+                try:
+                    found = await self._load(keys)
+                except Exception as error:
+                    for answer in _awaited(answers):
+                        answer.set_exception(error)
+                else:
+                    for answer in _awaited(answers):
+                        answer.set_result(found)
+        finally:
+            # Only a process that stops cancels this; then nobody may be left waiting.
+            for answer in _awaited([*answers, *(answer for _, answer in self._calls)]):
+                answer.cancel()
+            self._calls.clear()
+            self._waiting = 0
+            self._running = None
+
+    def _take(self) -> tuple[list[K], list[asyncio.Future[Mapping[K, V]]]]:
+        """The next batch: calls in the order of their arrival, without those whose callers went away."""
+        keys: dict[K, None] = {}
+        answers: list[asyncio.Future[Mapping[K, V]]] = []
+        while self._calls and (not keys or len(keys) + len(self._calls[0][0]) <= self._batch_max):
+            wanted, answer = self._calls.popleft()
+            self._waiting -= len(wanted)
+            if not answer.done():
+                keys.update(dict.fromkeys(wanted))
+                answers.append(answer)
+        return list(keys), answers
+
+
+def _awaited(answers: list[asyncio.Future[Mapping[K, V]]]) -> list[asyncio.Future[Mapping[K, V]]]:
+    """Those whose callers are still there."""
+    return [answer for answer in answers if not answer.done()]

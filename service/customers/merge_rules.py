@@ -1,0 +1,311 @@
+"""Deciding which names are one customer: the look-up half of attaching, merging and splitting.
+
+    decide    what becomes of each wish, in order, given what is stored; touches nothing
+    write     what was decided, in the caller's transaction, which holds the brand's lock
+    split     decides and writes, there too, that one number is a customer of its own again
+
+A wish is refused whole or done whole. What was decided is written before the book hears of it: see
+``CustomerDirectory.settle``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from service.brands.brand import Brand
+from service.customers import queries as rows
+from service.customers.identities import Identity, IdentityKind, OurNumber
+from service.customers.opt_outs import bring_up
+from service.customers.queries import Known
+from service.http.problems import FieldError, Problem, not_found
+
+IDS_MAX = 8
+"""How many numbers one customer may have in all: each of her events is looked up under every one of them."""
+NUMBERS_MAX = 32
+"""And how many together with those that she was one with once: under these, too, for as long as she lives."""
+
+_FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone", IdentityKind.DEVICE: "device"}
+
+
+class Changed(Exception):
+    """Somebody else has done something with one of these customers since they were read: read them again."""
+
+
+class Attach(msgspec.Struct, frozen=True):
+    """The brand gives its own id, ``names[0]``, to whoever is called by the other names, unless she has one of her own.
+
+    A device leads only to who has no other name: several people may use it.
+    """
+
+    names: Sequence[Identity]
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Whoever is called ``name`` is the customer ``survivor``, even where both have an id of the brand's own."""
+
+    survivor: Identity | OurNumber
+    name: Identity | OurNumber
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Whoever is called ``name`` is not the customer whom ``whole`` names, though she was merged into her."""
+
+    whole: Identity | OurNumber
+    name: Identity | OurNumber
+
+
+class Parted(msgspec.Struct, frozen=True):
+    """The number that is a customer of its own, and whom it was split off from; ``again`` says that it had been before."""
+
+    number: int
+    survivor: int
+    again: bool
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """Who a wish was about, how many other customers became one with her, and which numbers and names she got."""
+
+    person: Person
+    merged: int = 0
+    came: tuple[int, ...] = ()
+    attached: tuple[IdentityKind, ...] = ()
+
+
+class Person:
+    """A customer while wishes are decided: as she is stored, or new, and what is to become of her."""
+
+    def __init__(self, known: Known | None) -> None:
+        self.known = known
+        self.number = None if known is None else known.customer
+        self.confirmed = known is not None and known.confirmed
+        self.verified = known is not None and known.verified
+        self.into: Person | None = None
+        self.absorbed: list[Person] = []
+        self.generation = 0 if known is None else known.generation
+
+    @property
+    def now(self) -> Person:
+        """Whom she is one with."""
+        return self if self.into is None else self.into.now
+
+    @property
+    def size(self) -> int:
+        """How many numbers she has."""
+        return (1 if self.known is None else 1 + len(self.known.former)) + sum(each.size for each in self.absorbed)
+
+    def numbers(self) -> list[int]:
+        """Her own number first, then those of whoever became one with her."""
+        own = [] if self.known is None else [self.known.customer, *self.known.former]
+        return own + [number for each in self.absorbed for number in each.numbers()]
+
+    def as_known(self) -> Known:
+        """Who she is once all is written."""
+        number = _number(self)
+        numbers = {*self.numbers()}
+        former, past = sorted(numbers - {number}), sorted(self.past() - numbers)
+        return Known(number, self.confirmed, tuple(former), number, self.generation, tuple(past), self.verified)
+
+    def past(self) -> set[int]:
+        """The numbers that hers were one with once, and may be again."""
+        own = set[int]() if self.known is None else {*self.known.past}
+        return own.union(*(each.past() for each in self.absorbed))
+
+    def take_up(self, other: Person) -> None:
+        """Become one with another."""
+        other.into = self
+        self.absorbed.append(other)
+        self.confirmed = self.confirmed or other.confirmed
+        self.verified = self.verified or other.verified
+
+
+class Decision:
+    """What is to be written, and what each wish is answered."""
+
+    def __init__(self, known: Mapping[bytes, Known], nameless: Collection[int]) -> None:
+        self.nameless = nameless
+        people = {each.customer: Person(each) for each in known.values()}
+        self._owners = {mac: people[each.customer] for mac, each in known.items()}
+        self.people: list[Person] = list(people.values())
+        self.attached: list[tuple[Identity, Person]] = []
+        self.answers: list[Joined | Problem] = []
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether all that was wished for is so already, or refused."""
+        return not self.attached and not any(
+            person.known is None or person.into is not None or person.confirmed != person.known.confirmed
+            for person in self.people
+        )
+
+    def owner(self, identity: Identity | OurNumber) -> Person | None:
+        """Whose name it is, by what was decided so far."""
+        person = self._owners.get(identity.mac)
+        return None if person is None else person.now
+
+    def new(self) -> Person:
+        """Somebody nobody knew."""
+        person = Person(None)
+        self.people.append(person)
+        return person
+
+    def attach(self, identity: Identity, person: Person) -> None:
+        """Let a name that nobody has be hers."""
+        self._owners[identity.mac] = person
+        self.attached.append((identity, person))
+
+
+def decide(known: Mapping[bytes, Known], wishes: Sequence[Attach | Merge], nameless: Collection[int] = ()) -> Decision:
+    """Decide wishes in order; ``known`` says whose the names are that somebody has.
+
+    ``nameless`` are those among the owners of devices who are known by devices alone.
+    """
+    decision = Decision(known, nameless)
+    for wish in wishes:
+        answer = _decide_attach(decision, wish) if isinstance(wish, Attach) else _decide_merge(decision, wish)
+        decision.answers.append(answer)
+    return decision
+
+
+def _decide_attach(decision: Decision, wish: Attach) -> Joined | Problem:
+    own_id, *others = wish.names
+    owners = {name.mac: decision.owner(name) for name in others}
+    person = decision.owner(own_id)
+    if person is None:
+        # Rather the customer who has earned under her address than a new one whom she would have to be merged into.
+        may_be = (owners[name.mac] for name in others if not _is_shared(decision, name, owners))
+        person = next((owner for owner in may_be if owner is not None and not owner.confirmed), None)
+    conflicts = [
+        name
+        for name in others
+        if (owner := owners[name.mac]) is not None
+        and owner is not person
+        and (owner.confirmed or _is_shared(decision, name, owners))
+    ]
+    if conflicts:
+        return _conflict(conflicts)
+    joining = {id(owner): owner for owner in owners.values() if owner is not None and owner is not person}.values()
+    if _are_too_many(person or Person(None), *joining):
+        return _limit_reached()
+    person = decision.new() if person is None else person
+    person.confirmed = True
+    came = tuple(number for other in joining for number in other.numbers())
+    for other in joining:
+        person.take_up(other)
+    unknown = [name for name in wish.names if decision.owner(name) is None]
+    for name in unknown:
+        decision.attach(name, person)
+    return Joined(person, len(joining), came, tuple(name.kind for name in unknown))
+
+
+def _is_shared(decision: Decision, name: Identity, owners: Mapping[bytes, Person | None]) -> bool:
+    """Whether a name is a device of somebody who has other names, none of which is given: it may be a shared one."""
+    owner = owners[name.mac]
+    if name.kind is not IdentityKind.DEVICE or owner is None or owner.number in decision.nameless:
+        return False
+    return not any(other is owner for mac, other in owners.items() if mac != name.mac)
+
+
+def _decide_merge(decision: Decision, wish: Merge) -> Joined | Problem:
+    person, other = decision.owner(wish.survivor), decision.owner(wish.name)
+    if person is None and other is None:
+        return not_found("customer")
+    if person is None or other is None:
+        # Only one of the names is anybody's: from now on the other is hers too.
+        unknown, there = (wish.survivor, other) if person is None else (wish.name, person)
+        assert there is not None
+        if isinstance(unknown, OurNumber):
+            return not_found("customer")
+        there.confirmed = there.confirmed or unknown.kind is IdentityKind.ID
+        decision.attach(unknown, there)
+        return Joined(there, attached=(unknown.kind,))
+    if person is other:
+        return Joined(person)
+    if _are_too_many(person, other):
+        return _limit_reached()
+    came = tuple(other.numbers())
+    person.take_up(other)
+    return Joined(person, 1, came)
+
+
+async def write(connection: rows.Connection, brand: Brand, decision: Decision) -> None:
+    """Write what was decided. Raises ``Changed`` when that is no longer what should be done; the transaction is then void."""
+    new = [person for person in decision.people if person.known is None]
+    for person, number in zip(new, await rows.create(connection, brand, [each.confirmed for each in new]), strict=True):
+        person.number = number
+    stored = [(person, person.known) for person in decision.people if person.known is not None]
+    confirmed = [known.customer for person, known in stored if person.into is None and person.confirmed and not known.confirmed]
+    moves = {
+        number: (_number(person.now), known.confirmed)
+        for person, known in stored
+        if person.into is not None
+        for number in (known.customer, *known.former)
+    }
+    survivors = [each for each in decision.people if each.into is None and each.absorbed]
+    absorbed = {_number(each): (each.size - 1, bool(each.past())) for each in survivors}
+    pairs = [(identity, _number(person)) for identity, person in decision.attached]
+    generation = await rows.merge(connection, moves, absorbed) if await rows.confirm(connection, confirmed) else None
+    if generation is None or await rows.attach(connection, brand, pairs) != len(pairs):
+        raise Changed
+    verified = [_number(each) for each in decision.people if each.into is None and each.absorbed and each.verified]
+    if verified:
+        await rows.refresh_verified(connection, verified)
+    if absorbed:
+        # What each of them had said of where she may be contacted is one story now.
+        await bring_up(connection, brand, sorted(absorbed))
+    for each in survivors:
+        each.generation = generation or each.generation
+
+
+async def split(connection: rows.Connection, brand: Brand, known: Mapping[bytes, Known], wish: Split) -> Parted | Problem:
+    """Decide on a split, and write it; ``known`` says whose the names are that somebody has."""
+    whole, named = known.get(wish.whole.mac), known.get(wish.name.mac)
+    if whole is None or named is None:
+        return not_found("customer")
+    number, field = named.named, _FIELDS[wish.name.kind]
+    if number in {whole.named, whole.customer}:
+        return _nothing_to_split(field, "belongs to the number of the customer herself, not to one that was merged into her")
+    if named.customer == whole.customer:
+        rest = [whole.customer, *(each for each in whole.former if each != number)]
+        await rows.part(connection, number, rest)
+        await rows.refresh_verified(connection, [number, whole.customer])
+        await bring_up(connection, brand, [number, whole.customer])
+        return Parted(number, whole.customer, again=False)
+    if named.customer == number and await rows.were_one(connection, number, [whole.customer, *whole.former]):
+        return Parted(number, whole.customer, again=True)
+    return _nothing_to_split(
+        field, "belongs to another customer, who is not one with this one; name one who was merged into her"
+    )
+
+
+def _nothing_to_split(field: str, detail: str) -> Problem:
+    pointer = f"/customer/{field}"
+    return Problem("nothing_to_split", f"{pointer}: {detail}", errors=[FieldError(pointer, "nothing_to_split", detail)])
+
+
+def _are_too_many(*people: Person) -> bool:
+    """Whether they cannot all be one."""
+    numbers = {number for person in people for number in person.numbers()}
+    past = {number for person in people for number in person.past()}
+    return sum(person.size for person in people) > IDS_MAX or len(numbers | past) > NUMBERS_MAX
+
+
+def _number(person: Person) -> int:
+    if person.number is None:
+        raise AssertionError("a new customer is given a number before anything refers to her")
+    return person.number
+
+
+def _conflict(names: Sequence[Identity]) -> Problem:
+    fields = [_FIELDS[name.kind] for name in names]
+    detail = "belongs to another customer; to make the two one, merge them"
+    return Problem(
+        "identity_conflict",
+        "; ".join(f"/{field}: {detail}" for field in fields),
+        errors=[FieldError(f"/{field}", "identity_conflict", detail) for field in fields],
+    )
+
+
+def _limit_reached() -> Problem:
+    return Problem("merge_limit_reached", f"Together they would be more than {IDS_MAX} customers in one.")

@@ -1,0 +1,153 @@
+"""The rows that say which identities are verified: the statements on proofs. The caller owns the transaction.
+
+An identity's state is one column, ``identity.verified_by``; the table ``verification`` has all that was ever proved or
+withdrawn of it. Whoever writes holds the brand's lock (``rows.lock``), so that meanwhile no identity is stored anew, and nobody
+is merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from service.customers.queries import Connection
+from service.customers.schemas import Method
+
+# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
+_STATE = """
+    named.identity_no, named.mac, named.kind, named.customer, named.created_at AS since, named.verified_by,
+    first.happened_at AS verified_at, first.method, first.proof
+"""
+_FIRST = """
+LEFT JOIN LATERAL (
+    SELECT verification.happened_at, verification.method, verification.proof
+    FROM rewards.verification
+    WHERE verification.verification_no = named.verified_by
+    OFFSET 0
+) AS first ON true
+"""
+_BY_MAC = f"""
+SELECT {_STATE}
+FROM unnest($1::bytea[]) AS wanted (mac)
+CROSS JOIN LATERAL (SELECT * FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0) AS named
+{_FIRST}
+"""
+_BY_NUMBER = f"""
+SELECT {_STATE}
+FROM rewards.identity AS named
+{_FIRST}
+WHERE named.identity_no = $1 AND named.brand_id = $2
+"""
+_OF_CUSTOMER = f"""
+SELECT {_STATE}
+FROM (
+    SELECT *
+    FROM rewards.identity
+    WHERE identity.customer = ANY($1::bigint[]) AND identity.identity_no > $2
+    ORDER BY identity.identity_no
+    LIMIT $3
+) AS named
+{_FIRST}
+ORDER BY named.identity_no
+"""
+_TAKEN_AS = """
+SELECT verification.verification_no
+FROM rewards.verification
+WHERE verification.identity_no = $1 AND verification.method = $2 AND verification.proof = $3
+"""
+_ADD = """
+INSERT INTO rewards.verification (brand_id, identity_no, method, proof, reason, happened_at, api_key_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING verification.verification_no
+"""
+_SET_STATE = "UPDATE rewards.identity SET verified_by = $2 WHERE identity.identity_no = $1"
+_HISTORY = """
+SELECT verification.verification_no, verification.method, verification.proof, verification.reason, verification.happened_at,
+    verification.recorded_at, verification.api_key_id
+FROM rewards.verification
+WHERE verification.identity_no = $1 AND verification.verification_no > $2
+ORDER BY verification.verification_no
+LIMIT $3
+"""
+
+
+class IdentityState(msgspec.Struct, frozen=True):
+    """An identity and how it stands. ``customer`` is the number it was attached to, which may have been merged since.
+
+    ``verified_by`` is the number of the first proof since the last withdrawal, ``None`` if there is none, as is what follows.
+    """
+
+    identity_no: int
+    mac: bytes
+    kind: int
+    customer: int
+    since: datetime
+    verified_by: int | None
+    verified_at: datetime | None
+    method: Method | None
+    proof: str | None
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """A proof, or a withdrawal of all proofs before it: then ``method`` is ``None``."""
+
+    verification_no: int
+    method: Method | None
+    proof: str | None
+    reason: str | None
+    happened_at: datetime
+    recorded_at: datetime
+    api_key_id: int
+
+
+async def states_of_macs(connection: Connection | asyncpg.Pool[Any], macs: Collection[bytes]) -> dict[bytes, IdentityState]:
+    """How those of ``macs`` stand that are stored, by mac."""
+    return {row["mac"]: IdentityState(*row) for row in await connection.fetch(_BY_MAC, sorted(macs))}
+
+
+async def states_of_customer(
+    connection: Connection | asyncpg.Pool[Any], numbers: Sequence[int], *, after: int, limit: int
+) -> list[IdentityState]:
+    """The identities attached to any of a customer's numbers, by their own."""
+    return [IdentityState(*row) for row in await connection.fetch(_OF_CUSTOMER, numbers, after, limit)]
+
+
+async def state(connection: Connection | asyncpg.Pool[Any], brand_id: int, identity_no: int) -> IdentityState | None:
+    """How an identity of the brand stands."""
+    row = await connection.fetchrow(_BY_NUMBER, identity_no, brand_id)
+    return None if row is None else IdentityState(*row)
+
+
+async def taken_as(connection: Connection, identity_no: int, method: str, proof: str) -> int | None:
+    """The number under which this very proof was taken before."""
+    return await connection.fetchval(_TAKEN_AS, identity_no, method, proof)
+
+
+async def add_proof(
+    connection: Connection, brand_id: int, identity_no: int, method: str, proof: str, at: datetime, api_key_id: int
+) -> int:
+    """Keep a proof; return its number."""
+    return await connection.fetchval(_ADD, brand_id, identity_no, method, proof, None, at, api_key_id)
+
+
+async def add_withdrawal(
+    connection: Connection, brand_id: int, identity_no: int, reason: str, at: datetime, api_key_id: int
+) -> None:
+    """Keep that what was proved is withdrawn."""
+    await connection.execute(_ADD, brand_id, identity_no, None, None, reason, at, api_key_id)
+
+
+async def set_state(connection: Connection, identity_no: int, verified_by: int | None) -> None:
+    """Make an identity verified by a proof, or unverified."""
+    await connection.execute(_SET_STATE, identity_no, verified_by)
+
+
+async def history(
+    connection: Connection | asyncpg.Pool[Any], identity_no: int, *, after: int, limit: int
+) -> list[Verification]:
+    """What was proved and withdrawn of an identity, oldest first."""
+    return [Verification(*row) for row in await connection.fetch(_HISTORY, identity_no, after, limit)]

@@ -1,0 +1,79 @@
+"""Requests so plain that a route outside the framework may take them, and how it answers.
+
+Plain is what nearly every program sends. Whatever else a request says of its body, its host or its query concerns the
+framework, which knows what is right: such a request is left to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from litestar.types import Receive, Send
+
+from service.admission.limits import SINGLE_BYTES_MAX
+from service.http.problems import Problem
+
+_JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+_HOST = re.compile(rb"[0-9A-Za-z.:\[\]-]*")
+_ELSEWHERE = frozenset({b"content-encoding", b"transfer-encoding"})
+
+
+def authorization_with_json(scope: Any, *, bytes_max: int) -> list[str] | None:
+    """What a plain request with a JSON body of at most ``bytes_max`` has in ``Authorization``; ``None`` for any other."""
+    if scope["query_string"]:
+        return None
+    sent: list[str] = []
+    types = length = 0
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            sent.append(value.decode("latin-1"))
+        elif name == b"content-type":
+            types += 1 if value in _JSON else 2
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else 0
+        elif name in _ELSEWHERE or (name == b"host" and not _HOST.fullmatch(value)):
+            return None
+    return sent if types == 1 and 0 < length <= bytes_max and not scope.get("root_path") else None
+
+
+def authorization_without_body(scope: Any) -> list[str] | None:
+    """What a plain request without a body has in ``Authorization``; ``None`` for any other."""
+    if scope["query_string"]:
+        return None
+    sent: list[str] = []
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            sent.append(value.decode("latin-1"))
+        elif (
+            name in _ELSEWHERE
+            or (name == b"host" and not _HOST.fullmatch(value))
+            or (name == b"content-length" and value != b"0")
+        ):
+            return None
+    return None if scope.get("root_path") else sent
+
+
+async def read_body(receive: Receive, *, bytes_max: int = SINGLE_BYTES_MAX) -> bytes:
+    """What a request has for a body. Raises a ``Problem`` if it is too long, or if not all of it has come."""
+    message: Any = await receive()
+    body: bytes | bytearray = message.get("body", b"")
+    while message.get("more_body") and len(body) <= bytes_max:
+        # It may come in crumbs: none is copied twice.
+        body = bytearray(body) if isinstance(body, bytes) else body
+        message = await receive()
+        body += message.get("body", b"")
+    if len(body) > bytes_max:
+        raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
+    if message["type"] == "http.disconnect":
+        # Nobody reads this answer.
+        raise Problem("malformed_body", "The body was cut short.")
+    return bytes(body)
+
+
+async def send_json(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with a JSON document."""
+    always = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": [*always, *headers]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

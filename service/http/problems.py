@@ -1,0 +1,350 @@
+"""Everything the API says no with: RFC 9457 problems, one code each.
+
+CODES            the registry: status, whether a retry can help, title, meaning; ``docs/errors.md`` is held to it
+Problem          what code raises (or, in a batch, returns) to refuse
+problem_of       the one table from the ledger's, the framework's and the driver's errors to problems
+exception_handlers  what the application mounts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Send
+from sqlalchemy.exc import TimeoutError as EngineExhausted
+
+from ledger import BookRefused, ClockSkew, DataRefused, LedgerUnavailable, Overloaded
+from service.http.validation_messages import in_plain_words
+from service.observability import log
+from service.storage.database import is_away
+
+Headers = list[tuple[bytes, bytes]]
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "/docs/errors#"
+
+_encode = msgspec.json.Encoder().encode
+
+RETRY_AFTER_S = 1
+"""What a client is told to wait when the database is away."""
+
+
+class CodeSpec(msgspec.Struct, frozen=True):
+    """What a code stands for. ``retryable``: the same request, sent again later, may succeed."""
+
+    status: int
+    title: str
+    meaning: str
+    retryable: bool = False
+
+
+CODES: dict[str, CodeSpec] = {
+    "malformed_body": CodeSpec(
+        400,
+        "Malformed body",
+        "The body is not JSON (or NDJSON) in UTF-8, is cut short, has a key twice, or is beyond the bounds of JSON.",
+    ),
+    "malformed_request": CodeSpec(400, "Malformed request", "The request line, the path or a header cannot be read."),
+    "idempotency_key_required": CodeSpec(
+        400, "Idempotency key required", "The operation has no natural key, so it needs the header Idempotency-Key."
+    ),
+    "idempotency_key_invalid": CodeSpec(
+        400, "Idempotency key invalid", "Idempotency-Key must be 1 to 255 printable ASCII characters."
+    ),
+    "unauthorized": CodeSpec(401, "Unauthorized", "The API key is missing, unknown, expired or revoked."),
+    "insufficient_balance": CodeSpec(402, "Insufficient balance", "The customer has fewer spendable points than asked for."),
+    "issue_limit_reached": CodeSpec(402, "Issue limit reached", "Funding would exceed what the brand may issue."),
+    "missing_scope": CodeSpec(403, "Missing scope", "The API key lacks the scope this call needs; `detail` names it."),
+    "beyond_this_key": CodeSpec(403, "Beyond this key", "What is asked for would go beyond what the API key may do itself."),
+    "origin_not_allowed": CodeSpec(
+        403, "Origin not allowed", "Without an API key, only pages on the brand's destination hosts may call this."
+    ),
+    "not_found": CodeSpec(404, "Not found", "There is no such thing here, or it belongs to another brand."),
+    "method_not_allowed": CodeSpec(405, "Method not allowed", "The path exists, the method does not; see the header Allow."),
+    "request_timeout": CodeSpec(
+        408,
+        "Request timeout",
+        "The head or the body took too long to come, or came too slowly; nothing was recorded. Send it again.",
+        retryable=True,
+    ),
+    "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points went back."),
+    "already_voided": CodeSpec(409, "Already voided", "The redemption was voided; nothing is left to capture."),
+    "fully_captured": CodeSpec(409, "Fully captured", "Nothing is held any more: all of it was captured or released."),
+    "capture_exceeds_authorized": CodeSpec(409, "Capture exceeds authorized", "Less is held than was to be captured."),
+    "refund_exceeds_captured": CodeSpec(
+        409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."
+    ),
+    "campaign_exists": CodeSpec(409, "Campaign exists", "The brand has a campaign of this id already."),
+    "code_batch_exists": CodeSpec(409, "Code batch exists", "The brand has another batch of codes of this id already."),
+    "code_taken": CodeSpec(409, "Code taken", "Each code pays one person, and somebody else was first."),
+    "point_value_changed": CodeSpec(
+        409, "Point value changed", "The value of points has a newer version than the one you have read."
+    ),
+    "link_host_taken": CodeSpec(
+        409, "Link host taken", "Another brand has proved this host, and its record is still in the DNS."
+    ),
+    "version_exists": CodeSpec(409, "Version exists", "The campaign has another version of this number already."),
+    "already_settled": CodeSpec(
+        409, "Already settled", "The points that were held back were settled the other way before: approved of, or rejected."
+    ),
+    "not_held_back": CodeSpec(
+        409, "Not held back", "Nothing is held back for this grant that could be approved of or rejected."
+    ),
+    "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign pays nothing for now; resume it first."),
+    "customer_not_confirmed": CodeSpec(
+        409,
+        "Customer not confirmed",
+        "A name that is not verified may earn. To redeem, she needs the brand's own id, or to be named by a verified name.",
+    ),
+    "identity_conflict": CodeSpec(
+        409,
+        "Identity conflict",
+        "The email, phone or device belongs to another customer, who is not to be merged unasked; `errors` names it.",
+    ),
+    "proof_withdrawn": CodeSpec(
+        409, "Proof withdrawn", "This proof of the identity was withdrawn; it takes another one to verify it again."
+    ),
+    "merge_limit_reached": CodeSpec(409, "Merge limit reached", "At most eight customers can be merged into one."),
+    "consent_refused": CodeSpec(409, "Consent refused", "The customer has refused to be contacted on this channel."),
+    "nothing_to_split": CodeSpec(409, "Nothing to split", "The name is not of a customer who was merged into this one."),
+    "claim_expired": CodeSpec(410, "Claim expired", "The visit that the claim stands for was too long ago."),
+    "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
+    "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
+    "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),
+    "url_too_long": CodeSpec(414, "URL too long", "The path with its query is longer than 8,192 bytes."),
+    "unsupported_media_type": CodeSpec(
+        415, "Unsupported media type", "Content-Type, its charset or Content-Encoding is not one that this call takes."
+    ),
+    "unknown_field": CodeSpec(
+        422, "Unknown field", "The body has a field, or the query a parameter, that this call does not know."
+    ),
+    "invalid_field": CodeSpec(
+        422,
+        "Invalid field",
+        "A field, parameter or part of the path is missing, given twice, of the wrong type or out of bounds.",
+    ),
+    "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign of this id."),
+    "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` lies too far in the past or in the future."),
+    "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with another request."),
+    "claim_too_early": CodeSpec(
+        425,
+        "Claim too early",
+        "Whether the visit was a scanner's is known only some seconds later. Wait Retry-After; a claim of grade A need not.",
+        retryable=True,
+    ),
+    "quota_exceeded": CodeSpec(
+        429, "Quota exceeded", "The key has sent as many items in this minute as it may. Wait Retry-After.", retryable=True
+    ),
+    "share_exceeded": CodeSpec(
+        429,
+        "Share exceeded",
+        "You have as much in flight as one client may while others want room too; nothing was recorded. Wait Retry-After.",
+        retryable=True,
+    ),
+    "too_many_guesses": CodeSpec(
+        429,
+        "Too many guesses",
+        "There is no such code, and many others that were asked for from this address were none either. Wait Retry-After.",
+        retryable=True,
+    ),
+    "headers_too_large": CodeSpec(
+        431, "Headers too large", "There are more than 100 headers, or with the path they are longer than 32,768 bytes."
+    ),
+    "internal_error": CodeSpec(500, "Internal error", "Our fault; it is logged under the request id.", retryable=True),
+    "overloaded": CodeSpec(
+        503, "Overloaded", "More is waiting than can be done soon; nothing was recorded. Wait Retry-After.", retryable=True
+    ),
+    "database_unavailable": CodeSpec(
+        503,
+        "Database unavailable",
+        "The database is away; whether the request took effect is unknown. Send it again.",
+        retryable=True,
+    ),
+}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing wrong with one field. ``pointer`` is a JSON pointer into the body; a query parameter's begins with ``?``."""
+
+    pointer: str
+    """Where it is: a JSON pointer into the body, or `?` and the name of a query parameter."""
+    code: str
+    """What is wrong, as one of the codes of `/docs/errors`."""
+    detail: str
+    """What would be right, for people."""
+
+
+class ProblemDocument(msgspec.Struct, frozen=True):
+    """The body of every refusal (RFC 9457). Tell problems apart by ``code``; ``detail`` is for people and may change."""
+
+    type: str
+    """Where the code is explained: a path of this service."""
+    title: str
+    """The code in a few words, for people."""
+    status: int
+    """The HTTP status of the answer; in a batch, of the item."""
+    code: str
+    """What is wrong, for programs: one of the codes of `/docs/errors`."""
+    detail: str
+    """What is wrong with this request, for people. It may change."""
+    retryable: bool
+    """Whether the same request may succeed when it is sent again later."""
+    request_id: str
+    """The answer's `X-Request-Id`, to find the request in both logs."""
+    errors: Sequence[FieldError] = ()
+    """The fields that are wrong; empty where no single field is."""
+
+
+class Problem(Exception):
+    """A refusal. Its status, title and whether it is retryable come from ``CODES``."""
+
+    def __init__(
+        self, code: str, detail: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.spec = CODES[code]
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.spec.status
+
+    def document(self, request_id: str) -> ProblemDocument:
+        """Return the body to send."""
+        return ProblemDocument(
+            type=TYPE_PREFIX + self.code,
+            title=self.spec.title,
+            status=self.spec.status,
+            code=self.code,
+            detail=self.detail,
+            retryable=self.spec.retryable,
+            request_id=request_id,
+            errors=self.errors,
+        )
+
+
+def invalid_field(pointer: str, detail: str, *, code: str = "invalid_field") -> Problem:
+    """Return the problem with one field: ``invalid_field("/rules/0/points", "must be at least 1")``."""
+    where = pointer or "the body"
+    return Problem(code, f"{where}: {detail}", errors=[FieldError(pointer=pointer, code=code, detail=detail)])
+
+
+def invalid_fields(errors: Sequence[FieldError]) -> Problem:
+    """Return the problem with several fields, all of them named. The first says which code it is."""
+    detail = "; ".join(f"{error.pointer or 'the body'}: {error.detail}" for error in errors)
+    return Problem(errors[0].code, detail, errors=errors)
+
+
+def not_found(what: str) -> Problem:
+    """Return the problem for a thing that does not exist, or that another brand owns: ``not_found("redemption")``."""
+    return Problem("not_found", f"There is no such {what}.")
+
+
+def problem_of(error: Exception) -> Problem:
+    """Turn any error into the problem that the caller is told."""
+    match error:
+        case Problem():
+            return error
+        case Overloaded():
+            return Problem("overloaded", CODES["overloaded"].meaning, headers={"Retry-After": str(error.retry_after_s)})
+        case EngineExhausted():
+            return Problem("overloaded", CODES["overloaded"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
+        case LedgerUnavailable() | ClockSkew():
+            return _database_unavailable()
+        case BookRefused():
+            return not_found("book")
+        case DataRefused():
+            return Problem("invalid_field", "The database refused this item's data.")
+        case ValidationException():
+            return _invalid_parameters(error)
+        case HTTPException():
+            return _problem_of_http(error)
+        case _ if is_away(error):
+            return _database_unavailable()
+        case _:
+            return Problem("internal_error", CODES["internal_error"].meaning)
+
+
+def _database_unavailable() -> Problem:
+    spec = CODES["database_unavailable"]
+    return Problem("database_unavailable", spec.meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _invalid_parameters(error: ValidationException) -> Problem:
+    # One entry a parameter; a parameter that is missing is only in the message.
+    found = cast("list[dict[str, Any]]", error.extra or [])
+    if any(item.get("source") == "path" for item in found):
+        # A path with a part of the wrong form names nothing that exists.
+        return not_found("thing")
+    errors = [
+        FieldError(f"?{item.get('key', '')}", "invalid_field", in_plain_words(str(item.get("message", "is not valid"))))
+        for item in found
+    ]
+    if not errors:
+        name = error.detail.partition("parameter ")[2].partition(" ")[0].strip("'")
+        errors = [FieldError(f"?{name}", "invalid_field", "is required")]
+    return invalid_fields(errors)
+
+
+def _problem_of_http(error: HTTPException) -> Problem:
+    headers = error.headers or {}
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return Problem("not_found", "There is nothing at this path.")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = headers.get("allow", "")
+            return Problem("method_not_allowed", f"This path takes {allowed}.", headers={"Allow": allowed})
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return Problem("too_large", CODES["too_large"].meaning)
+        case HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return Problem("unsupported_media_type", CODES["unsupported_media_type"].meaning)
+        case HTTPStatus.UNAUTHORIZED:
+            return Problem("unauthorized", CODES["unauthorized"].meaning, headers={"WWW-Authenticate": "Bearer"})
+        case HTTPStatus.BAD_REQUEST:
+            return Problem("malformed_request", "The request line, the path or a header cannot be read.")
+        case _:
+            return Problem("internal_error", CODES["internal_error"].meaning)
+
+
+def describe(scope: Any, error: Exception) -> tuple[Problem, ProblemDocument]:
+    """The problem that ``error`` is, and the body that says so; what is our fault goes to the log without its message."""
+    problem = problem_of(error)
+    state: dict[str, Any] = scope["state"]
+    request_id = str(state.get("request_id", ""))
+    state["problem_code"] = problem.code
+    if problem.code == "internal_error":
+        log.error_with_frames("request_failed", error, request_id=request_id)
+    return problem, problem.document(request_id)
+
+
+def wire(problem: Problem, document: ProblemDocument) -> tuple[Headers, bytes]:
+    """The headers and the body of the answer that says so."""
+    body = _encode(document)
+    headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    return [*headers, (b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))], body
+
+
+async def send_problem(scope: Any, send: Send, error: Exception) -> None:
+    """Answer with the problem that ``error`` is, outside the framework."""
+    problem, document = describe(scope, error)
+    headers, body = wire(problem, document)
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+    """Answer with the problem that ``error`` is."""
+    problem, document = describe(request.scope, error)
+    return Response(content=document, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+exception_handlers: dict[int | type[Exception], Any] = {HTTPException: answer, Exception: answer}

@@ -1,0 +1,256 @@
+"""Late acts: what people did with links and is posted afterwards, because the database is away or a link redirects at once.
+
+    LateAct    an act, as it is kept on the local disk: who and when, and what the request showed of a person
+    LateActs   keeps acts and has them settled, in the order in which they came
+
+An act is kept before anybody is told so, and stays until it was settled: what a killed process leaves, the next one settles. An
+act that is settled twice is paid once, as everything is, by its event key.
+
+    note      the act's touch is stored; of several acts on one message that is what tells a scanner from a person
+    DELAY_S   later every process has stored what happened within two seconds
+    settle    the act is judged and posted
+
+    the database is away    it is tried again, for as long as it takes
+    an act fails by itself  it is put aside on the disk for the operator, and the others go on
+    the spool takes no act  it waits in memory instead, as far as there is room: then it does not outlive the process
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from service.concurrency.shared_timeout import Patience
+from service.observability import log, metrics
+from service.storage.spool import Spool, SpoolFull, SpoolRefused
+from service.tokens.link import LinkClaims
+
+DELAY_S = 2.5
+"""From an act's touch to its judgement: siblings come within two seconds, and are stored in less than half a one."""
+SETTLED_AT_ONCE = 200
+NOTES_EVERY_S = 0.05
+NOTED_AHEAD = 20_000
+"""So many acts wait in memory for their time, some twenty megabytes. It has to be more than come within two seconds: an act is
+judged by what came after it."""
+IN_MEMORY_MAX = 10_000
+ADOPTS_EVERY_S = 5.0
+RESTS_FOR = 3
+REST_MAX_S = 0.5
+"""While people follow links, so many times as long as acts were settled nothing is settled; at most so long at a time."""
+RESTS_BELOW = 0.1
+"""But not when the spool is fuller than this."""
+STOPS_WITHIN_S = 5.0
+PATIENCE_S = 1.0
+"""How long somebody waits for the disk before she is sent on."""
+_RETRIES_AFTER_S = (0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+class LateAct(msgspec.Struct, frozen=True, gc=False):
+    """An act on a link. ``at`` is by the world's clock.
+
+    A token was checked, and ``claims`` are what it says. A code could not be looked up: ``code_hash`` is what to look for,
+    and ``offline`` is a token that somebody else signed and nobody could check.
+    ``way``, ``grade`` and ``why`` say how the link was fetched and what the request showed; ``network`` and ``agent`` are as
+    in a touch.
+    """
+
+    at: datetime
+    host: str
+    way: str
+    grade: str
+    why: str
+    since_sent_s: float
+    claims: LinkClaims | None = None
+    code_hash: bytes | None = None
+    network: str | None = None
+    agent: bytes | None = None
+    offline: str | None = None
+
+
+Note = Callable[[Sequence[LateAct]], Awaitable[None]]
+Settle = Callable[[Sequence[LateAct]], Awaitable[Sequence[str | BaseException]]]
+
+
+class _Batch(msgspec.Struct):
+    """Acts that are settled together, not before ``due_at``; ``spooled`` of the spool's records are theirs."""
+
+    acts: list[LateAct]
+    spooled: int
+    due_at: float = 0.0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(LateAct).decode
+
+
+class _LeftToTheNext(Exception):
+    """The database is away, and this process stops."""
+
+
+def _say_why_it_ended(task: asyncio.Task[None]) -> None:
+    """Nobody waits for these tasks, and without them acts are only kept."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, _LeftToTheNext):
+        log.error_with_frames("late_acts_not_settled_any_more", error)
+
+
+class LateActs:
+    """Keeps acts in ``spool`` and settles them. A context manager: while it is open it does both, and it closes the spool."""
+
+    def __init__(self, spool: Spool, note: Note, settle: Settle, *, may_pass: Callable[[BaseException], bool]) -> None:
+        """``settle`` says of each act, in order, what became of it or what failed; ``may_pass``, whether to try again."""
+        self._spool = spool
+        self._note = note
+        self._settle = settle
+        self._may_pass = may_pass
+        self._in_memory: deque[LateAct] = deque()
+        self._noted: asyncio.Queue[_Batch | None] = asyncio.Queue()
+        self._ahead = 0
+        self._settled = asyncio.Event()
+        self._adopted_at = -ADOPTS_EVERY_S
+        self._kept = 0
+        self._patience = Patience()
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> LateActs:
+        self._tasks = [
+            asyncio.create_task(self._note_all(), name="late acts, noted"),
+            asyncio.create_task(self._settle_all(), name="late acts, settled"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(_say_why_it_ended)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Settle what is there, unless that takes long; the next process settles the rest."""
+        self._stopping = True
+        self._spool.arrived.set()
+        await asyncio.wait(self._tasks, timeout=STOPS_WITHIN_S, return_when=asyncio.FIRST_EXCEPTION)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._in_memory:
+            metrics.late_acts.labels("lost").inc(len(self._in_memory))
+        await self._spool.close()
+
+    async def keep(self, act: LateAct, *, share: float = 1.0) -> bool:
+        """Keep an act, and say whether it is on the disk and so will outlive this process. ``share`` is as for the spool."""
+        self._kept += 1
+        try:
+            with self._patience.within(PATIENCE_S):
+                await self._spool.append(_encode(act), share=share)
+        except TimeoutError:
+            # The disk takes long. It is in line still, and may be there after all.
+            return False
+        except (SpoolFull, SpoolRefused):
+            if len(self._in_memory) >= IN_MEMORY_MAX * share:
+                metrics.late_acts.labels("lost").inc()
+            else:
+                self._in_memory.append(act)
+                self._spool.arrived.set()
+            return False
+        return True
+
+    async def _note_all(self) -> None:
+        while (batch := await self._next()) is not None:
+            await self._until_it_works(self._note_some, batch.acts)
+            batch.due_at = time.monotonic() + DELAY_S
+            self._noted.put_nowait(batch)
+            self._ahead += len(batch.acts)
+            if len(batch.acts) < SETTLED_AT_ONCE:
+                # What comes meanwhile comes along.
+                await asyncio.sleep(NOTES_EVERY_S)
+            while self._ahead >= NOTED_AHEAD:
+                self._settled.clear()
+                await self._settled.wait()
+        self._noted.put_nowait(None)
+
+    async def _settle_all(self) -> None:
+        while (batch := await self._noted.get()) is not None:
+            await asyncio.sleep(batch.due_at - time.monotonic())
+            began, kept = time.monotonic(), self._kept
+            await self._until_it_works(self._settle_some, batch.acts)
+            await self._spool.release(batch.spooled)
+            self._ahead -= len(batch.acts)
+            self._settled.set()
+            if self._kept > kept and self._spool.fullness < RESTS_BELOW:
+                # Whoever follows a link now goes before what can wait.
+                await asyncio.sleep(min(RESTS_FOR * (time.monotonic() - began), REST_MAX_S))
+
+    async def _next(self) -> _Batch | None:
+        """The next acts; ``None`` when there are none and it is time to stop."""
+        while True:
+            self._spool.arrived.clear()
+            if time.monotonic() > self._adopted_at + ADOPTS_EVERY_S and not self._stopping:
+                self._adopted_at = time.monotonic()
+                await self._spool.adopt()
+            records = await self._spool.take(SETTLED_AT_ONCE)
+            acts = [act for record in records if (act := await self._read(record)) is not None]
+            acts += [self._in_memory.popleft() for _ in range(min(len(self._in_memory), SETTLED_AT_ONCE - len(acts)))]
+            if acts or records:
+                return _Batch(acts, len(records))
+            if self._stopping:
+                return None
+            try:
+                async with asyncio.timeout(ADOPTS_EVERY_S):
+                    await self._spool.arrived.wait()
+            except TimeoutError:
+                continue
+
+    async def _read(self, record: bytes) -> LateAct | None:
+        try:
+            return _decode(record)
+        except msgspec.MsgspecError as error:
+            await self._put_aside(record, error)
+            return None
+
+    async def _put_aside(self, record: bytes, error: BaseException) -> None:
+        metrics.late_acts.labels("put_aside").inc()
+        log.error_with_frames("late_act_put_aside", error)
+        await self._spool.put_aside(record)
+
+    async def _until_it_works(self, do: Callable[[Sequence[LateAct]], Awaitable[list[LateAct]]], acts: list[LateAct]) -> None:
+        """Do it for all; what may pass is tried again, for as long as it takes."""
+        failures = 0
+        while acts:
+            metrics.late_acts_age.set((datetime.now(UTC) - acts[0].at).total_seconds())
+            acts = await do(acts)
+            if acts and self._stopping:
+                raise _LeftToTheNext
+            if acts:
+                await asyncio.sleep(_RETRIES_AFTER_S[min(failures, len(_RETRIES_AFTER_S) - 1)])
+                failures += 1
+        metrics.late_acts_age.set(0)
+
+    async def _note_some(self, acts: Sequence[LateAct]) -> list[LateAct]:
+        try:
+            await self._note(acts)
+        except Exception as error:
+            if self._may_pass(error):
+                return list(acts)
+            # Without their touches they are judged each by itself, which is better than not at all.
+            log.error_with_frames("late_acts_not_noted", error)
+        return []
+
+    async def _settle_some(self, acts: Sequence[LateAct]) -> list[LateAct]:
+        try:
+            outcomes = await self._settle(acts)
+        except Exception as error:
+            if self._may_pass(error):
+                return list(acts)
+            outcomes = [error] * len(acts)
+        left: list[LateAct] = []
+        for act, outcome in zip(acts, outcomes, strict=True):
+            if isinstance(outcome, str):
+                metrics.late_acts.labels(outcome).inc()
+            elif self._may_pass(outcome):
+                left.append(act)
+            else:
+                await self._put_aside(_encode(act), outcome)
+        return left

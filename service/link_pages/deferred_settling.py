@@ -1,0 +1,141 @@
+"""Settling late acts: each is judged by all that was fetched of its message, and then posted as if it had been claimed at once.
+
+    note     one round trip for a batch, and what its campaigns pay, where that is not remembered: the touches
+    settle   the links of all in one, the siblings of all in one; then each its claim, which the ledger posts together
+
+It counts when it happened: campaigns, caps and dates are those of the moment of the act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+
+from litestar.datastructures import State
+
+from ledger import Grade
+from service.brands.queries import BrandDirectory
+from service.campaigns.queries import campaign_version
+from service.campaigns.rules import Campaign
+from service.evidence.bot_detection import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
+from service.evidence.click_log import Touch, Way, message_key, record, siblings_touched, since_sent_s, touch_of
+from service.grants import actions as grants
+from service.link_pages import lookup as finding
+from service.link_pages.deferred_claims import LateAct, LateActs
+from service.link_pages.lookup import Asked, DeadEnd, Found
+from service.link_pages.pages import Page
+from service.links.link_host import LinkHost
+from service.links.queries import LinkRow
+from service.storage.spool import Spool
+from service.tokens.link import LinkKind, LinkMode
+
+_MACHINE = "X"
+
+
+def open_late_acts(state: State, spool: Spool) -> LateActs:
+    """Late acts that are settled with what the application has."""
+    return LateActs(spool, functools.partial(note, state), functools.partial(settle, state), may_pass=finding.may_pass)
+
+
+async def note(state: State, acts: Sequence[LateAct]) -> None:
+    """Store the touches of acts; a token says enough for one, so that nothing is looked up but what its campaign pays."""
+    brands: BrandDirectory = state.brands
+    said = [act.claims for act in acts if act.claims is not None]
+    brand_ids = {code: brand.brand_id for code in {claims.brand for claims in said} if (brand := await brands.by_code(code))}
+    campaigns = {
+        numbers: await campaign_version(state, *numbers)
+        for numbers in {(claims.campaign_no, claims.campaign_version) for claims in said}
+    }
+    touches: list[Touch] = []
+    for act in acts:
+        claims = act.claims
+        if claims is None:
+            link = await _find(state, act)
+            if isinstance(link, Found):
+                row = link.row
+                known = (row.link_id, row.customer, row.message_id, row.action)
+                touches.append(_touch(act, row.brand_id, link.campaign, *known))
+        elif (brand_id := brand_ids.get(claims.brand)) and (campaign := campaigns[claims.campaign_no, claims.campaign_version]):
+            known = (claims.link_id, claims.customer, claims.message_id, claims.action)
+            touches.append(_touch(act, brand_id, campaign, *known))
+    if touches:
+        await record(state.pool, touches)
+
+
+async def settle(state: State, acts: Sequence[LateAct]) -> list[str | BaseException]:
+    """Judge and post acts; says of each, in order, what became of it, or what failed."""
+    rows = await _rows(state, acts)
+    found = [(act, row) for act, row in zip(acts, rows, strict=True) if isinstance(row, LinkRow)]
+    siblings = iter(
+        await siblings_touched(state.pool, [(message_key(row.customer, row.message_id), act.at) for act, row in found])
+    )
+    settled = iter(
+        await asyncio.gather(*(_settle(state, act, row, next(siblings)) for act, row in found), return_exceptions=True)
+    )
+    return [next(settled) if isinstance(row, LinkRow) else row or Page.NOT_FOUND.value for row in rows]
+
+
+async def _rows(state: State, acts: Sequence[LateAct]) -> list[LinkRow | BaseException | None]:
+    """The link of each act, in order, or what failed. A token says which it is; what else there is, is looked up first."""
+    host: LinkHost = state.link_host
+    unnamed = [act for act in acts if act.claims is None]
+    looked_up = iter(await asyncio.gather(*(_link_id(state, act) for act in unnamed), return_exceptions=True))
+    link_ids = [next(looked_up) if act.claims is None else act.claims.link_id for act in acts]
+    rows = await host.links.get_many({link_id for link_id in link_ids if isinstance(link_id, bytes)})
+    return [rows.get(link_id) if isinstance(link_id, bytes) else link_id for link_id in link_ids]
+
+
+async def _settle(state: State, act: LateAct, row: LinkRow, siblings: int) -> str:
+    asked = _asked(act)
+    link = finding.alive(await finding.honour(state, asked, row, {"host": act.host}, act.at), asked)
+    if isinstance(link, DeadEnd):
+        return link.page.value
+    is_followed = act.way == Way.REDIRECT
+    if act.way == Way.HANDOFF or (is_followed and link.row.mode is not LinkMode.REDIRECT):
+        # Her shop says whether she is there; or it is a code that nobody could look up, and whose link has a page.
+        return "looked"
+    if act.grade == _MACHINE or (is_followed and siblings >= SIBLINGS_OF_A_MACHINE):
+        return "machine"
+    answer = await grants.claim(state, link.row, link.known, link.brand, _grade(act, link), link.now)
+    return "replayed" if answer.replayed else answer.outcome
+
+
+def _grade(act: LateAct, link: Found) -> Grade:
+    """As it was judged then, but for the time since the message was sent: that is by the brand's clock, and no code says it."""
+    if act.way != Way.REDIRECT or (act.grade != Grade.C.value and act.why != Why.SENT_JUST_NOW):
+        return Grade(act.grade)
+    return Grade.C if since_sent_s(link.row, link.now) >= SENT_JUST_NOW_S else Grade.D
+
+
+async def _find(state: State, act: LateAct) -> Found | DeadEnd:
+    asked = _asked(act)
+    return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
+
+
+async def _link_id(state: State, act: LateAct) -> bytes | None:
+    return await finding.link_id_of(state, _asked(act), {"host": act.host}, act.at)
+
+
+def _asked(act: LateAct) -> Asked:
+    kind = LinkKind.CLAIM if act.claims is None else act.claims.kind
+    return Asked(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
+
+
+def _touch(
+    act: LateAct, brand_id: int, campaign: Campaign, link_id: bytes, customer: int, message_id: str, action: str
+) -> Touch:
+    return touch_of(
+        act.way,
+        act.grade,
+        act.why,
+        at=act.at,
+        brand_id=brand_id,
+        link_id=link_id,
+        customer=customer,
+        message_id=message_id,
+        points=next((rule.points for rule in campaign.rules if rule.action == action), 0),
+        network=act.network,
+        agent=act.agent,
+        since_sent_s=act.since_sent_s,
+    )

@@ -1,0 +1,224 @@
+"""From what is asked for to the link: a token or a code is read, then looked up.
+
+    read   what a token says, checked, or what to look for a code by; nobody is asked
+    find   the link with all it takes to honour it, or the dead end there is instead
+
+Nothing is looked up for a token that is not ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+import structlog
+from litestar.datastructures import State
+
+from service.brands.book_clocks import BookClocks
+from service.brands.brand import Brand
+from service.campaigns.queries import campaign_is_paused, campaign_version
+from service.campaigns.rules import Campaign
+from service.concurrency.shared_timeout import Wait
+from service.customers import actions as customers
+from service.customers.queries import Known
+from service.http.problems import Problem
+from service.link_pages.pages import Page
+from service.links import offline_links
+from service.links.link_host import LinkHost
+from service.links.queries import CAMPAIGN_OF_A_BRAND, LinkRow
+from service.observability import log
+from service.storage.database import is_away
+from service.tokens import link as link_tokens
+from service.tokens.code import code_hash, normal_code
+from service.tokens.link import LinkClaims, LinkKind, LinkRefusal, LinkRefused
+from service.tokens.offline import key_named_by, says
+
+PATIENCE_S = 3.0
+"""How long a customer waits for us before she is offered the way on."""
+
+
+class Visitor(msgspec.Struct, frozen=True, gc=False):
+    """Who asks for a link, as far as her request says it. ``at`` is by the world's clock; ``headers`` have lower-case names."""
+
+    method: str
+    headers: Mapping[str, str]
+    address: str
+    at: datetime
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What was asked for: a token of ours, which may have expired; or a code or an offline token, which the database knows."""
+
+    kind: LinkKind = LinkKind.CLAIM
+    claims: LinkClaims | None = None
+    is_expired: bool = False
+    code_hash: bytes | None = None
+    offline: str | None = None
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A link that can be claimed, if its campaign still pays. ``known`` is its customer, ``now`` is by the brand's clock."""
+
+    row: LinkRow
+    known: Known
+    brand: Brand
+    campaign: Campaign
+    is_paused: bool
+    now: datetime
+
+
+class DeadEnd(msgspec.Struct, frozen=True):
+    """A link that cannot be claimed now: the page that says so, and what is known of where it leads.
+
+    ``Page.BUSY``: nobody could look it up, so it may be as good as any.
+    """
+
+    page: Page
+    brand: Brand | None = None
+    destination: str | None = None
+
+
+def read(state: State, subject: str, visitor: Visitor, kind: LinkKind = LinkKind.CLAIM) -> Asked | DeadEnd:
+    """What a token says or a code is."""
+    code = normal_code(subject)
+    if code is not None:
+        return Asked(kind, code_hash=code_hash(code))
+    subject = link_tokens.trimmed(subject)
+    if key_named_by(subject) is not None:
+        return Asked(kind, offline=subject)
+    host: LinkHost = state.link_host
+    is_expired = False
+    try:
+        claims = link_tokens.verify(
+            subject, host.keys, hosts=host.hosts(visitor.headers), now=int(visitor.at.timestamp()), kind=kind
+        )
+    except LinkRefused as refused:
+        if refused.refusal is not LinkRefusal.EXPIRED or refused.claims is None:
+            return DeadEnd(Page.NOT_FOUND)
+        claims, is_expired = refused.claims, True
+    brand = host.last_known.brand(claims.brand)
+    if brand is not None and not host.is_at_home(brand, visitor.headers):
+        return DeadEnd(Page.NOT_FOUND)
+    return Asked(kind, claims, is_expired)
+
+
+async def find(state: State, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
+    """The link that was asked for."""
+    try:
+        with within_patience(state):
+            found = await look_up(state, asked, visitor.headers, visitor.at)
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        return _as_last_known(state.link_host, asked, visitor)
+    return alive(found, asked)
+
+
+def within_patience(state: State) -> Wait:
+    """A context whose body takes no longer than a customer waits; else ``TimeoutError``."""
+    host: LinkHost = state.link_host
+    return host.patience.within(PATIENCE_S)
+
+
+async def look_up(state: State, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:
+    """The link, whatever has become of it, unless it is foreign: of another brand or customer, or not ours at all."""
+    host: LinkHost = state.link_host
+    link_id = await link_id_of(state, asked, headers, now)
+    row = None if link_id is None else await host.links.get(link_id)
+    return None if row is None else await honour(state, asked, row, headers, now)
+
+
+async def link_id_of(state: State, asked: Asked, headers: Mapping[str, str], now: datetime) -> bytes | None:
+    """The link's id, if there is one."""
+    host: LinkHost = state.link_host
+    if asked.code_hash is not None:
+        return await host.link_ids.get(asked.code_hash)
+    if asked.offline is not None:
+        return await offline_links.adopt(state, asked.offline, host.hosts(headers), now)
+    return asked.claims.link_id if asked.claims else None
+
+
+async def honour(state: State, asked: Asked, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
+    """The link of a row that was looked up, unless it is foreign."""
+    if asked.claims and row.customer != asked.claims.customer:
+        return None
+    found = await _with_brand(state, row, headers, now)
+    return None if found is None or (asked.claims and found.brand.code != asked.claims.brand) else found
+
+
+def alive(found: Found | None, asked: Asked) -> Found | DeadEnd:
+    """The link, unless there is none, or it is past its life."""
+    if found is None or found.row.kind is not asked.kind:
+        return DeadEnd(Page.NOT_FOUND)
+    if found.row.revoked_at is not None:
+        return DeadEnd(Page.REVOKED, found.brand, found.row.destination)
+    if asked.is_expired or found.row.expires_at <= found.now:
+        return DeadEnd(Page.EXPIRED, found.brand, found.row.destination)
+    return found
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether trying again may help: then the customer is shown the way on rather than an error."""
+    return (isinstance(error, Problem) and error.spec.retryable) or is_away(error)
+
+
+def is_passing(error: Exception) -> bool:
+    """The same of a failure that a visitor meets, which is logged then."""
+    if not may_pass(error):
+        return False
+    structlog.get_logger().warning("link_not_served", **log.describe_error(error))
+    return True
+
+
+def _as_last_known(host: LinkHost, asked: Asked, visitor: Visitor) -> DeadEnd:
+    headers = visitor.headers
+    if asked.offline is not None:
+        return _offline_as_last_known(host, asked.offline, visitor)
+    if asked.claims is None:
+        # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
+        brand = host.brand_at(headers)
+        return DeadEnd(Page.BUSY, brand, brand and brand.home_url)
+    brand = host.last_known.brand(asked.claims.brand)
+    destination = host.last_known.destination(brand, asked.claims.destination_no)
+    said = asked.claims
+    subjects = (f"link {said.link_id.hex()}", f"message {said.message_id}", f"campaign {said.campaign_no}")
+    if brand is not None and host.last_known.is_revoked(brand, subjects):
+        return DeadEnd(Page.REVOKED, brand, destination)
+    return DeadEnd(Page.EXPIRED if asked.is_expired and brand else Page.BUSY, brand, destination)
+
+
+def _offline_as_last_known(host: LinkHost, token: str, visitor: Visitor) -> DeadEnd:
+    said = says(token)
+    brand = host.last_known.brand(said.brand)
+    destination = host.last_known.destination(brand, said.destination_no)
+    key_no = key_named_by(token)
+    key = None if key_no is None else host.last_known.minting_key(key_no)
+    if key is None:
+        # Registered a moment ago, or never. It leads where the brand of that name allows, or nowhere, which is safe.
+        return DeadEnd(Page.BUSY, brand, destination)
+    claims = offline_links.claims_of(token, key, brand, host.hosts(visitor.headers), visitor.at)
+    if claims is None or brand is None or not host.is_at_home(brand, visitor.headers):
+        return DeadEnd(Page.NOT_FOUND)
+    subjects = (f"key {key.minted_by}", f"message {claims.m}", f"{CAMPAIGN_OF_A_BRAND}{claims.c}")
+    if key.revoked_at is not None or host.last_known.is_revoked(brand, subjects):
+        return DeadEnd(Page.REVOKED, brand, destination)
+    return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)
+
+
+async def _with_brand(state: State, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
+    """A link with all it takes to honour it, unless it was brought to another brand's host."""
+    host: LinkHost = state.link_host
+    brand = await state.brands.by_id(row.brand_id)
+    if brand is None or not host.is_at_home(brand, headers):
+        return None
+    host.last_known.see_brand(brand)
+    if row.destination is not None:
+        host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
+    campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
+    if campaign is None:
+        return None
+    clocks: BookClocks = state.clocks
+    is_paused = await campaign_is_paused(state, row.campaign_no)
+    known = row.known or await customers.by_number(state, brand, row.customer)
+    return Found(row=row, known=known, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))

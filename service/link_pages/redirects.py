@@ -1,0 +1,80 @@
+"""Following a link that redirects: the customer is sent on at once, and what her request showed is kept to be judged later.
+
+No database is asked: where the link leads is known to every process, and the act is on the local disk before she is answered.
+It is judged when it is known what else was fetched of the same message (see ``late_acts``).
+"""
+
+from __future__ import annotations
+
+from litestar.datastructures import State
+
+from service.evidence import bot_detection
+from service.evidence.bot_detection import Verdict
+from service.evidence.click_log import Touches, Way, network_of
+from service.link_pages import lookup as finding
+from service.link_pages.deferred_claims import LateAct, LateActs
+from service.link_pages.lookup import Asked, Found, Visitor
+from service.link_pages.pages import Answer
+from service.links.link_host import LinkHost, requested_host
+from service.pages.rendering import HEADERS_OF_NO_PAGE
+from service.tokens.link import LinkKind
+
+_SHARE = 0.5
+"""How full the spool may be of machines, of codes, which anybody can make up, and of what earns little or nothing."""
+_EARNS_LITTLE = {Way.OPEN, Way.HANDOFF}
+_LONG_AGO_S = 1e9
+
+
+async def follow(state: State, asked: Asked, visitor: Visitor, link: Found | None = None) -> Answer | None:
+    """Lead on to where the link leads, or else to its brand's home; ``None`` if neither is known."""
+    if visitor.method == "GET" and not asked.is_expired:
+        await keep(state, asked, visitor, Way.REDIRECT, judge(asked, visitor))
+    leads_to = link.row.destination if link is not None else await _destination(state, asked, visitor)
+    return None if leads_to is None else Answer(302, "", {"Location": leads_to, **HEADERS_OF_NO_PAGE})
+
+
+def judge(asked: Asked, visitor: Visitor) -> Verdict:
+    """What a request shows by itself, when nobody can be asked what time it is for the brand."""
+    is_picture = asked.kind is LinkKind.OPEN
+    return bot_detection.grade(visitor.method, visitor.headers, since_sent_s=_since_sent_s(asked, visitor), picture=is_picture)
+
+
+async def keep(state: State, asked: Asked, visitor: Visitor, way: Way, verdict: Verdict) -> bool:
+    """Keep an act to be judged and posted later; says whether it is on the disk."""
+    late: LateActs = state.late_acts
+    touches: Touches = state.touches
+    act = LateAct(
+        at=visitor.at,
+        host=requested_host(visitor.headers),
+        way=way,
+        grade=verdict.letter,
+        why=verdict.why,
+        since_sent_s=_since_sent_s(asked, visitor),
+        claims=asked.claims,
+        code_hash=asked.code_hash,
+        offline=asked.offline,
+        network=network_of(visitor.address),
+        agent=touches.agent_of(visitor.headers),
+    )
+    is_vouched_for = asked.claims is not None and not verdict.is_machine and way not in _EARNS_LITTLE
+    return await late.keep(act, share=1.0 if is_vouched_for else _SHARE)
+
+
+def _since_sent_s(asked: Asked, visitor: Visitor) -> float:
+    # When a code's message was sent is looked up when the act is settled.
+    return visitor.at.timestamp() - asked.claims.sent_at if asked.claims else _LONG_AGO_S
+
+
+async def _destination(state: State, asked: Asked, visitor: Visitor) -> str | None:
+    """Where a token leads. What another process numbered a moment ago is the only thing to be looked up."""
+    host: LinkHost = state.link_host
+    if asked.claims is None:
+        return None
+    brand = host.last_known.brand(asked.claims.brand)
+    known = host.last_known.destination(brand, asked.claims.destination_no)
+    if known is not None:
+        return known
+    link = await finding.find(state, asked, visitor)
+    if isinstance(link, Found):
+        return link.row.destination
+    return link.destination or (brand and brand.home_url)

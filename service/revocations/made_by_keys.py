@@ -1,0 +1,65 @@
+"""What an API key has made, and what the keys that it made have made: all that is taken back with it.
+
+Links are not listed one by one, because a key mints millions: there is one entry for all of a key's, with the codes and links
+to customers' pages that go with them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import asyncpg
+import msgspec
+
+from ledger import Position
+from service.http.identifiers import key_id, position
+from service.http.pagination import Page, page
+from service.http.problems import not_found
+
+_MADE = Path(__file__).with_suffix(".sql").read_text()
+_IS_THERE = "SELECT EXISTS (SELECT FROM rewards.api_key WHERE brand_id = $1 AND api_key_id = $2)"
+
+Kind = Literal["key", "minting_key", "code_batch", "links"]
+_KINDS: tuple[Kind, ...] = ("key", "minting_key", "code_batch", "links")
+
+
+class MadeResponse(msgspec.Struct, frozen=True):
+    """Something that a key made, or a key that it made."""
+
+    kind: Kind
+    """`key`: an API key; `minting_key`; `code_batch`; `links`: all links, codes and links to pages of the key."""
+    id: str
+    """The id of the key, the minting key or the batch; of links, the key that minted them."""
+    name: str
+    """What it is called; of links, the name of the key that minted them."""
+    made_by: str
+    """The id of the key that made it: the one asked for, or one that it made."""
+    made_at: datetime
+    """When it was made; of links, when the key that mints them was."""
+    revoked_at: datetime | None
+    """Since when it is revoked; null while it is good."""
+
+
+async def made_by(
+    pool: asyncpg.Pool[Any] | asyncpg.Connection[Any], brand_id: int, api_key_id: int, *, after: Position | None, limit: int
+) -> Page[MadeResponse]:
+    """A page of what a key made: keys first, then minting keys, batches, links."""
+    if not await pool.fetchval(_IS_THERE, brand_id, api_key_id):
+        raise not_found("key")
+    kind, number = (after.seq, after.place) if after else (0, 0)
+    rows = await pool.fetch(_MADE, brand_id, api_key_id, kind, number, limit + 1)
+    listed = page(rows, limit=limit, cursor=lambda row: position(Position(row["kind"], row["number"])))
+    items = [
+        MadeResponse(
+            kind=_KINDS[int(row["kind"])],
+            id=row["id"],
+            name=row["name"],
+            made_by=key_id(row["made_by"]),
+            made_at=row["made_at"],
+            revoked_at=row["revoked_at"],
+        )
+        for row in listed.items
+    ]
+    return Page(items=items, next=listed.next)

@@ -1,0 +1,473 @@
+"""The server's protocol, but that it bounds what a connection may cost before the application hears of it.
+
+    head        its size and its end
+    body        its size by the kind of route (``service.admission.limits``), from the head alone where that says it;
+                its rate and its end
+    in flight   what comes while too much is, or while one client holds too much (``service.admission.in_flight``)
+    answer      whether it is taken
+
+The application refuses too much, in the same words (``service.http.middleware``), but only once the server has made a scope, a
+cycle and a task of the request, which costs as much as a short answer. Then those who come in vain take the time of those
+who were let in: each turn of the event loop gets long, and a decision takes tens of them.
+
+Nothing is timed for a request. Once a second all connections are looked at (``Gate.look``): what stands as it stood before is
+given up when its time is over. So a request that comes in one piece pays for none of it.
+
+A request that is refused because too much is in flight is read past, and its connection goes on. After all other refusals it
+ends: what still comes is dropped for a while, so that the refusal is not lost with it. What stands behind an unanswered request
+on its connection goes the general way, because answers have an order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import enum
+import functools
+from typing import Any
+
+import httptools
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from service.admission.in_flight import HEALTH, NOBODY, OVERLOADED, UNCOUNTED, Client, Held, InFlight
+from service.admission.limits import FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX, Kind, kind_of
+from service.http import middleware
+from service.http.problems import CODES, Problem
+from service.observability import metrics
+from service.server.coalescing_transport import OneWriteProtocol
+
+REFUSED_IN_A_TURN = 100
+"""So many are refused in a turn of the event loop, some milliseconds' work; their connections are then read in turn."""
+LOOKS_EVERY_S = 1.0
+ONLY_HEALTH_CONNECTIONS = 64
+"""So many connections beyond a bound, or a share, are open for questions about health alone; others are closed at once."""
+PIPELINED_MAX = 100
+"""So many requests wait on a connection for the answer to the one before."""
+
+_READ_AT_ONCE = 256 * 1024
+"""The event loop reads so much at a time. Where in it a head begins is not known, so it is allowed beside what is counted."""
+_HEALTH = HEALTH.encode()
+_CHUNKED = -1
+
+_HEADERS_TOO_LARGE = Problem("headers_too_large", CODES["headers_too_large"].meaning)
+_URL_TOO_LONG = Problem("url_too_long", CODES["url_too_long"].meaning)
+_TOO_LARGE = {kind: Problem("too_large", f"The body is larger than {kind.body_bytes_max} bytes.") for kind in Kind}
+_TIMED_OUT = Problem("request_timeout", CODES["request_timeout"].meaning)
+_MALFORMED = Problem("malformed_request", CODES["malformed_request"].meaning)
+_IN_CRUMBS = Problem("malformed_request", "The body comes in pieces that are too small.")
+
+
+class Gate:
+    """What all connections share: what is in flight, which of the refused are not read for now, and who is looked at."""
+
+    def __init__(self, in_flight: InFlight, trusted_proxies: str = "") -> None:
+        self.in_flight = in_flight
+        self.proxies: Any = ProxyHeadersMiddleware(_nothing, trusted_proxies).trusted_hosts if trusted_proxies else ()
+        self.connections: set[EarlyRefusals] = set()
+        self._refused = 0
+        self._paused: collections.deque[FlowControl] = collections.deque()
+
+    async def keep_looking(self) -> None:
+        """Look at all connections once a second, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOKS_EVERY_S)
+            self.look(loop.time())
+
+    def look(self, now: float) -> None:
+        """Give up what takes too long by now."""
+        for connection in list(self.connections):
+            connection.look(now)
+
+    def note_refused(self, connection: FlowControl) -> None:
+        """Read no more of a connection for now if many were refused in this turn, however fast they ask again."""
+        if not self._refused and not self._paused:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._refused += 1
+        if self._refused > REFUSED_IN_A_TURN:
+            connection.pause_reading()
+            self._paused.append(connection)
+
+    def _next_turn(self) -> None:
+        self._refused = 0
+        for _ in range(min(REFUSED_IN_A_TURN, len(self._paused))):
+            self._paused.popleft().resume_reading()
+        if self._paused:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+
+async def _nothing(*_: Any) -> None:
+    """The application of a middleware that is only asked whom it trusts."""
+
+
+class _Answered:
+    """What the server's protocol takes for the cycle of a request that has its answer."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
+
+_ANSWERED: Any = _Answered()
+
+
+class _Reading(enum.Enum):
+    """Which part of a request is being read."""
+
+    NOTHING = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+
+
+_NOTHING, _HEAD, _BODY = _Reading
+
+
+class _Doing(enum.Enum):
+    """What a connection is about."""
+
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWERING = enum.auto()
+    IDLE = enum.auto()
+    DROPPING = enum.auto()
+    CLOSING = enum.auto()
+
+
+class _Over(Exception):
+    """Nothing more is read on this connection, not even what has come with what was read."""
+
+
+class EarlyRefusals(OneWriteProtocol):
+    """HTTP/1.1 that asks the gate first."""
+
+    def __init__(self, *args: Any, gate: Gate, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._gate = gate
+        self._in_flight = gate.in_flight
+        self._bounds = gate.in_flight.bounds
+        self._client: Client = NOBODY
+        self._is_proxy = False
+        self._only_health: Problem | None = None
+
+        self._reading = _NOTHING
+        self._arrived = 0  # since the request that is being read began, and before it in the same piece
+        self._body_arrived = 0
+        self._body_bytes_max = FORM_BYTES_MAX
+        self._held: Held = UNCOUNTED
+
+        self._is_over = False  # nothing that comes is read any more
+        self._dropped = 0
+        # What the last look found, since when, and when how many bytes had moved.
+        self._doing_before: _Doing | None = None
+        self._scope_before: Any = None
+        self._since = self._looked_at = self._moved_at = 0.0
+        self._moved: int = 0
+
+    # ---- Connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to talk on a connection, if there is room for it."""
+        super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        self._is_proxy = address in self._gate.proxies
+        self._client = NOBODY if self._is_proxy else self._in_flight.at(address)
+        self._in_flight.connect(self._client)
+        self._gate.connections.add(self)
+        self._only_health = self._in_flight.connection_refusal(self._client)
+        if self._only_health is not None and self._is_beyond_all():
+            metrics.refused.labels("connection").inc()
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of what nobody waits for any more."""
+        super().connection_lost(exc)
+        for cycle, _ in self.pipeline:
+            cycle.scope["held"].release()  # type: ignore[typeddict-item]
+        self.pipeline.clear()
+        self._gate.connections.discard(self)
+        self._in_flight.disconnect(self._client)
+
+    def _is_beyond_all(self) -> bool:
+        bounds, client = self._bounds, self._client
+        return (
+            self._in_flight.connections > bounds.connections_max + ONLY_HEALTH_CONNECTIONS
+            or client.connections > client.share * bounds.connections_max + ONLY_HEALTH_CONNECTIONS
+        )
+
+    # ---- What arrives
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come."""
+        if self._is_over:
+            self._drop(len(data))
+            return
+        self._arrived += len(data)
+        parser: Any = self.parser
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # There is no other protocol here; the request has been taken as it is.
+            pass
+        except httptools.HttpParserError:
+            if not self._is_over:
+                self._give_up(_MALFORMED)
+            return
+        if self._reading is _NOTHING:
+            self._arrived = 0
+        elif self._arrived > HEAD_BYTES_MAX + _READ_AT_ONCE:
+            self._bound_unfinished()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._reading = _HEAD
+
+    def on_headers_complete(self) -> None:
+        """Hand a request on, or refuse it."""
+        self._body_arrived = 0
+        if (problem := self._wrong_with_head()) is not None:
+            self._give_up(problem)
+            raise _Over
+        in_flight = self._in_flight
+        is_health = self.url.startswith(_HEALTH)
+        client = self._forwarded() if self._is_proxy else self._client
+        waits = self._waits()
+        if not is_health and not waits and (problem := self._only_health or in_flight.refusal(client)) is not None:
+            self._reading = _BODY
+            self._refuse(problem)
+            return
+        super().on_headers_complete()
+        self._reading = _BODY
+        self._held = UNCOUNTED if is_health else Held(in_flight, client, waits=waits)
+        self.scope["held"] = self._held  # type: ignore[typeddict-unknown-key]
+        # What comes as a header from now on is a trailer. The application is not told: no trailer means anything to it, and
+        # whoever stands in front of us may have let it pass unread.
+        self.headers = []
+        if self._only_health is not None:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of a body for the application, or read past it."""
+        size = len(body)
+        self._body_arrived += size
+        cycle = self.cycle
+        if self._body_arrived > self._body_bytes_max:
+            # Only of a chunked body, whose head did not say so.
+            self._give_up(_TOO_LARGE[self._kind()])
+            raise _Over
+        if cycle.response_complete:
+            return
+        if (problem := self._held.receive(size)) is not None:
+            self._give_up(problem)
+            raise _Over
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """A request has come whole."""
+        self._reading = _NOTHING
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if it has come already."""
+        # As the server does it, but without a timer for each answer: who sends nothing more is found by a look.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            cycle.scope["held"].begin()  # type: ignore[typeddict-item]
+            self._start_asgi_task(cycle, app)
+        elif self._is_over:
+            self.transport.close()
+
+    def _waits(self) -> bool:
+        """Whether an answer on this connection is still to be given before another one may be."""
+        before: Any = self.cycle
+        return before is not None and not before.response_complete
+
+    def _wrong_with_head(self) -> Problem | None:
+        length = 0
+        for name, value in self.headers:
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"transfer-encoding":
+                length = _CHUNKED
+        if self._arrived > URL_BYTES_MAX and (problem := self._too_large_head()) is not None:
+            return problem
+        if len(self.headers) > HEADERS_MAX:
+            return _HEADERS_TOO_LARGE
+        if len(self.pipeline) >= PIPELINED_MAX:
+            return OVERLOADED
+        if length > FORM_BYTES_MAX or length == _CHUNKED:
+            kind = self._kind()
+            if length > kind.body_bytes_max:
+                return _TOO_LARGE[kind]
+            self._body_bytes_max = kind.body_bytes_max
+        else:
+            self._body_bytes_max = FORM_BYTES_MAX
+        return None
+
+    def _too_large_head(self) -> Problem | None:
+        if len(self.url) > URL_BYTES_MAX:
+            return _URL_TOO_LONG
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return _HEADERS_TOO_LARGE if size > HEAD_BYTES_MAX else None
+
+    def _bound_unfinished(self) -> None:
+        if self._reading is _HEAD:
+            self._give_up(_URL_TOO_LONG if not self.headers and len(self.url) > URL_BYTES_MAX else _HEADERS_TOO_LARGE)
+        elif self._arrived > HEAD_BYTES_MAX + _READ_AT_ONCE + 2 * self._body_arrived:
+            # The sizes of chunks, what is said beside them, trailers: more than there is of the body.
+            self._give_up(_IN_CRUMBS)
+
+    def _kind(self) -> Kind:
+        return kind_of(self._method(), self.url.decode("latin-1"))
+
+    def _method(self) -> str:
+        parser: Any = self.parser
+        return parser.get_method().decode("latin-1")
+
+    def _forwarded(self) -> Client:
+        """For whom a trusted proxy asks; itself it is never a client."""
+        values = [value for name, value in self.headers if name == b"x-forwarded-for"]
+        if values:
+            host, _ = self._gate.proxies.get_trusted_client_address(b", ".join(values).decode("latin-1"))
+            return self._in_flight.at(host)
+        return self._in_flight.at(self.client[0]) if self.client and self._gate.proxies.always_trust else NOBODY
+
+    # ---- Refusals
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer a request at its head. Its body is read past, and the connection goes on if it may."""
+        self.cycle = _ANSWERED
+        parser: Any = self.parser
+        method = self._method()
+        request_id = middleware.refuse(method, self.headers, problem)
+        stays = parser.should_keep_alive() and parser.get_http_version() != "1.0" and self._only_health is None
+        self._write(problem, request_id, is_head=method == "HEAD", stays=stays)
+        self.headers = []
+        if not stays:
+            self.transport.close()
+        self.on_response_complete()
+        self._gate.note_refused(self.flow)
+
+    def _give_up(self, problem: Problem, *, drop_rest: bool = True) -> None:
+        """Read nothing more on this connection. What is being read is answered with what is wrong, unless others come first."""
+        self._is_over = True
+        cycle: Any = self.cycle
+        self.flow.resume_reading()
+        if self._reading is not _BODY:
+            if self._waits():
+                return  # the connection ends with the answer before
+            self._say(problem)
+        elif self.pipeline:
+            self.pipeline.popleft()
+            self._held.release()
+            return
+        elif not cycle.response_complete:
+            if cycle.response_started:
+                self.transport.abort()
+                return
+            self._say(problem, cycle.scope)
+            # To the application, the client is gone.
+            cycle.disconnected = cycle.response_complete = True
+            cycle.message_event.set()
+        if drop_rest:
+            self.one_write.end_writing()
+        else:
+            self.transport.close()
+
+    def _say(self, problem: Problem, scope: Any = None) -> None:
+        method = self._method() if self.url else ""
+        # What the application has begun with is one request to the log and the metrics, with this end.
+        begun = scope is not None
+        request_id = middleware.end(scope, problem) if begun else middleware.refuse(method, self.headers or (), problem)
+        self._write(problem, request_id, is_head=method == "HEAD", stays=False)
+
+    def _write(self, problem: Problem, request_id: str, *, is_head: bool, stays: bool) -> None:
+        answer = _refusal(problem, len(request_id), is_head, stays, *self.server_state.default_headers)
+        self.one_write.write_whole(answer.replace(_ID.encode() * len(request_id), request_id.encode()))
+
+    def _drop(self, size: int) -> None:
+        self._dropped += size
+        if self._dropped > self._bounds.past_bytes_max:
+            self.transport.abort()
+
+    # ---- Time
+
+    def look(self, now: float) -> None:
+        """Give the connection up if it stands where it stood for too long."""
+        bounds = self._bounds
+        paused_s, self._looked_at = now - self._looked_at, now
+        doing = self._doing()
+        if doing is not self._doing_before or self.scope is not self._scope_before:
+            self._doing_before, self._scope_before = doing, self.scope
+            self._since = self._moved_at = now
+            self._moved = self._body_arrived
+            return
+        if self.flow.read_paused and doing in {_Doing.HEAD, _Doing.BODY}:
+            # We do not read.
+            self._since += paused_s
+            self._moved_at += paused_s
+            return
+        took_s = now - self._since
+        match doing:
+            case _Doing.ANSWERING | _Doing.CLOSING:
+                self._end_if_not_taken(now)
+            case _Doing.IDLE if took_s >= bounds.idle_s:
+                self.transport.close()
+            case _Doing.HEAD if took_s >= bounds.head_within_s:
+                if self._reading is _HEAD:
+                    self._give_up(_TIMED_OUT, drop_rest=False)
+                else:
+                    self.transport.close()
+            case _Doing.BODY if took_s >= self._kind().body_within_s or self._is_too_slow(now):
+                self._give_up(_TIMED_OUT, drop_rest=False)
+            case _Doing.DROPPING if took_s >= bounds.past_within_s:
+                self.transport.close()
+            case _:
+                pass
+
+    def _doing(self) -> _Doing:
+        if self.transport.is_closing():
+            return _Doing.CLOSING
+        if self._waits() and self._reading is not _BODY:
+            return _Doing.ANSWERING
+        if self._is_over:
+            return _Doing.DROPPING
+        if self._reading is _BODY:
+            return _Doing.BODY
+        cycle: Any = self.cycle
+        return _Doing.HEAD if self._reading is _HEAD or cycle is None else _Doing.IDLE
+
+    def _is_too_slow(self, now: float) -> bool:
+        bounds = self._bounds
+        if now - self._moved_at < bounds.stall_s:
+            return False
+        came, self._moved = self._body_arrived - self._moved, self._body_arrived
+        seconds, self._moved_at = now - self._moved_at, now
+        return came < bounds.body_bytes_per_s_min * seconds
+
+    def _end_if_not_taken(self, now: float) -> None:
+        left: int = self.transport.get_write_buffer_size()
+        if not left or left != self._moved:
+            self._moved, self._moved_at = left, now
+        elif now - self._moved_at >= self._bounds.answer_stall_s:
+            self.transport.abort()
+
+
+_ID = "~"
+"""Stands for each character of a request's id, in which it never is."""
+
+
+@functools.lru_cache  # one of the server's headers is the time
+def _refusal(problem: Problem, id_length: int, is_head: bool, stays: bool, *server_headers: tuple[bytes, bytes]) -> bytes:
+    status, headers, body = middleware.refusal(problem, _ID * id_length)
+    lines = [b"%b: %b\r\n" % header for header in (*server_headers, *headers)]
+    end = b"\r\n" if stays else b"connection: close\r\n\r\n"
+    return b"".join([STATUS_LINE[status], *lines, end, b"" if is_head else body])
