@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -11,6 +14,7 @@ from ledger import Book, CapUse, Finding, Ledger, Opening, audit, import_balance
 from ledger.testing import NOON, authorize, capture, fund, order, refund, void
 from tests.ledger.conftest import make_book
 
+INVARIANTS = {file.stem: file.read_text() for file in Path(__file__).parents[2].glob("ledger/audit/*.sql")}
 CAP = (CapUse(0, NOON.date(), max_grants=3),)
 
 
@@ -59,6 +63,23 @@ async def test_a_sound_book_passes_and_the_audit_says_what_it_looked_at(
     unchecked = {finding.invariant for finding in findings if not finding.checked}
     assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log"}
     assert len({finding.invariant for finding in findings}) == len(findings)
+
+
+async def test_every_file_of_the_audit_is_run(owner: asyncpg.Connection[Any]) -> None:
+    findings = await audit(owner, await make_book(owner))
+    assert sorted(finding.invariant for finding in findings) == sorted(INVARIANTS)
+
+
+@pytest.mark.parametrize("statement", INVARIANTS.values(), ids=INVARIANTS)
+def test_an_invariant_begins_with_one_sentence_that_says_what_must_hold(statement: str) -> None:
+    header = [line.removeprefix("--").strip() for line in statement.partition("\n\n")[0].splitlines()]
+    first, _, _ = "\n".join(header).partition("\n\n")
+    assert re.fullmatch(r"[A-Z]([^.]|\.\.\.)+\.", first)
+
+
+def test_each_invariant_is_broken_by_a_test() -> None:
+    breaks = [*BREAKS.values(), *HELD_BACK_BREAKS.values(), *((forgery, IMPORTS) for forgery in IMPORT_FORGERIES)]
+    assert set[str]().union(*(invariants for _, invariants in breaks)) == set(INVARIANTS)
 
 
 async def test_an_empty_book_passes(owner: asyncpg.Connection[Any]) -> None:
@@ -318,6 +339,14 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         f"UPDATE ledger.transfer SET customer = 10 WHERE seq = {LAST}",
         {"spells_say_who_was_part_of_whom"},
     ),
+    "a refused event has a place that was not given out yet": (
+        "UPDATE ledger.event SET place = place + 100 WHERE outcome = 3",
+        {"what_moved_nothing_has_a_place"},
+    ),
+    "what was refused first has a later place": (
+        "UPDATE ledger.event SET seq = 0 WHERE outcome = 3",
+        {"what_moved_nothing_has_a_place"},
+    ),
     "a cut lies ahead of its book": ("UPDATE ledger.cut SET seq = seq + 1", {"cuts_lie_in_the_log"}),
 }
 
@@ -346,6 +375,44 @@ async def test_erased_details_are_no_violation(owner: asyncpg.Connection[Any], l
     assert await violated(owner, lively_book) == {}
 
 
+HELD_BACK_BREAKS: dict[str, tuple[str, set[str]]] = {
+    "what matured is said to be held back still": (
+        "UPDATE ledger.event SET outcome = 6, due_at = now() WHERE outcome = 1",
+        {"one_transfer_an_event"},
+    ),
+    "what matured is said to be rejected": (
+        "UPDATE ledger.event SET outcome = 7, points = 0 WHERE outcome = 1",
+        {"one_transfer_an_event"},
+    ),
+    "what was rejected matured as well": (
+        """
+        UPDATE ledger.transfer SET campaign_no = rejected.campaign_no, event_key = rejected.event_key
+        FROM (SELECT campaign_no, event_key FROM ledger.transfer WHERE verb = 5) AS rejected
+        WHERE transfer.verb = 4
+        """,
+        {"one_transfer_an_event"},
+    ),
+    "what is held back is forgotten": ("DELETE FROM ledger.pending", {"pending_rows_equal_the_accounts"}),
+}
+
+
+@pytest.mark.parametrize(("tampering", "invariants"), HELD_BACK_BREAKS.values(), ids=list(HELD_BACK_BREAKS))
+async def test_what_is_held_back_is_settled_once(
+    ledger: Ledger, owner: asyncpg.Connection[Any], tampering: str, invariants: set[str]
+) -> None:
+    book = await make_book(owner)
+    await ledger.fund(fund(book, 1000))
+    due_at = NOON + timedelta(days=1)
+    orders = [order(book, customer=7, message_id=name, held_back=True, due_at=due_at) for name in ("a", "b", "c")]
+    await ledger.grant_batch(orders)
+    await ledger.mature(book, 1, orders[0].key, expires_on=None)
+    await ledger.reject(book, 1, orders[1].key)
+    assert await violated(owner, book) == {}
+    await owner.execute(tampering)
+    assert set(await violated(owner, book)) == invariants
+
+
+IMPORTS = {"imports_are_in_the_log"}
 IMPORT_FORGERIES = (
     "DELETE FROM ledger.balance_import WHERE first_seq = 1",
     "UPDATE ledger.balance_import SET points = points + 1 WHERE first_seq = 1",
@@ -362,7 +429,7 @@ async def test_a_file_that_is_forgotten_or_changed_is_found(owner: asyncpg.Conne
         await import_balances(owner, book, openings, hashes=[bytes([n]) * 32], rows=len(openings), points=points)
     assert await violated(owner, book) == {}
     await owner.execute(forgery)
-    assert set(await violated(owner, book)) == {"imports_are_in_the_log"}
+    assert set(await violated(owner, book)) == IMPORTS
 
 
 async def test_a_book_without_a_head_is_a_violation(owner: asyncpg.Connection[Any]) -> None:
