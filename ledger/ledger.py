@@ -18,6 +18,7 @@ from ledger.engine.arrays import teach
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
 from ledger.reads import attention, balances, event_log, refusals, trial_balance
+from ledger.reads import redemptions as redemption_reads
 from ledger.types import (
     Attention,
     Balance,
@@ -209,7 +210,7 @@ class Ledger:
 
     async def redemption(self, book: Book, redemption_id: int) -> Redemption | None:
         """One redemption as it stands now."""
-        return await redemptions.redemption(self._pool, book, redemption_id)
+        return await redemption_reads.redemption(self._pool, book, redemption_id)
 
     async def find_redemptions(
         self,
@@ -222,7 +223,7 @@ class Ledger:
         limit: int = 100,
     ) -> tuple[list[Redemption], int | None]:
         """A page of redemptions, newest first, and the ``before`` of the next page."""
-        return await redemptions.find_redemptions(
+        return await redemption_reads.find_redemptions(
             self._pool, book, customer=customer, order_ref=order_ref, status=status, before=before, limit=limit
         )
 

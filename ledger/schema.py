@@ -31,25 +31,6 @@ def schema_statements(*names: str) -> Iterator[str]:
         yield from statements(file.read_text())
 
 
-# What is in the files is all there is: a function that was renamed, or had other parameters, must not stay callable beside it.
-# What the files have just replaced was written by this transaction, and everything else was not.
-_DROP_WHAT_IS_LEFT = """
-DO $drop$
-DECLARE
-    v_function regprocedure;
-BEGIN
-    FOR v_function IN
-        SELECT proc.oid
-        FROM pg_catalog.pg_proc AS proc
-        WHERE proc.pronamespace = 'ledger'::regnamespace AND proc.xmin <> pg_catalog.pg_current_xact_id()::xid
-    LOOP
-        EXECUTE pg_catalog.format('DROP FUNCTION %s', v_function);
-    END LOOP;
-END
-$drop$;
-""".strip()
-
-
 def function_statements() -> Iterator[str]:
     """The statements that put the functions of the files in the place of those there are, and say who may call them."""
     files = sorted((_SQL / "functions").glob("*_v*.sql"))
@@ -58,7 +39,7 @@ def function_statements() -> Iterator[str]:
     for file in files:
         yield from statements(file.read_text())
     yield "SET LOCAL check_function_bodies = on"
-    yield _DROP_WHAT_IS_LEFT
+    yield from statements((_SQL / "drop_replaced_functions.sql").read_text())
     yield from statements((_SQL / "rights.sql").read_text())
     yield from statements((_SQL / "functions" / "rights.sql").read_text())
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -24,17 +25,11 @@ import msgspec
 
 from ledger.types import Book, MergeOutcome, MergeResult, SplitOutcome, SplitResult, Standing
 
+_SQL = Path(__file__).with_name("sql")
 _MERGE = "SELECT outcome, replayed, points FROM ledger.merge_customers_v1($1, $2, $3, $4, $5)"
 _SPLIT = "SELECT outcome, replayed, points FROM ledger.split_customer_v1($1, $2, $3, $4, $5)"
 _ALIGN = "SELECT outcome, points FROM ledger.align_customers_v1($1, $2, $3, $4, $5, $6)"
-_RETURNED = """
-SELECT spell.points_returned
-FROM ledger.spell
-JOIN ledger.head ON head.book_id = spell.book_id AND head.brand_id = $2
-WHERE spell.book_id = $1 AND spell.customer = $3 AND spell.points_returned IS NOT NULL
-ORDER BY spell.spell_no DESC
-LIMIT 1
-"""
+_RETURNED = (_SQL / "points_returned.sql").read_text()
 
 
 class Merge(msgspec.Struct, frozen=True):

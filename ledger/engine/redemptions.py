@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -29,60 +30,16 @@ from ledger.types import (
     Redemption,
     RedemptionOutcome,
     RedemptionResult,
-    RedemptionStatus,
 )
 
 _SALT_BYTES = 16
+_SQL = Path(__file__).with_name("sql")
 _REDEEM = f"""
 SELECT outcome, replayed, answer::text
 FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 25))})
 """
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
-_KEPT = """
-SELECT kept.outcome, kept.request_hash, kept.answer::text
-FROM ledger.idempotency_key AS kept
-JOIN ledger.head ON head.book_id = kept.book_id AND head.brand_id = $2
-WHERE kept.book_id = $1 AND kept.operation = $3 AND kept.key = $4
-"""
-_ONE = """
-SELECT ledger.redemption_v1(
-    head.book_id, $3, greatest(head.posted_at, clock_timestamp() + head.clock_offset), head.time_zone,
-    head.grace_days::integer
-)::text
-FROM ledger.head
-WHERE head.book_id = $1 AND head.brand_id = $2
-"""
-_FIND = """
-SELECT redemption.id, NULL AS status
-FROM ledger.redemption
-JOIN ledger.head ON head.book_id = redemption.book_id AND head.brand_id = $2
-WHERE redemption.book_id = $1
-    AND ($3::bigint IS NULL OR redemption.customer = $3)
-    AND ($4::text IS NULL OR redemption.order_ref = $4)
-    AND ($5::bigint IS NULL OR redemption.id < $5)
-ORDER BY redemption.id DESC
-LIMIT $6
-"""
-_FIND_WITH_STATUS = """
-SELECT found.id, ledger.redemption_status_v1(found.closed_at, found.deadline, clock.at, sums.captured, sums.refunded) AS status
-FROM ledger.head
-CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
-CROSS JOIN LATERAL (
-    SELECT redemption.id, redemption.closed_at, redemption.deadline
-    FROM ledger.redemption
-    WHERE redemption.book_id = head.book_id
-        AND ($3::bigint IS NULL OR redemption.customer = $3)
-        AND ($4::text IS NULL OR redemption.order_ref = $4)
-        AND ($5::bigint IS NULL OR redemption.id < $5)
-    ORDER BY redemption.id DESC
-    LIMIT $6
-) AS found
-CROSS JOIN LATERAL ledger.redemption_sums_v1(head.book_id, found.id) AS sums
-WHERE head.book_id = $1 AND head.brand_id = $2
-ORDER BY found.id DESC
-"""
-LOOKED_AT_MAX = 2_000
-"""How many redemptions one page looks at to find those of a status, which is derived and has no index."""
+_KEPT = (_SQL / "kept_answer.sql").read_text()
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Redemption).decode
 
@@ -172,41 +129,6 @@ async def kept_redemption(pool: asyncpg.Pool[Any], step: Redeem) -> RedemptionRe
     if request_hash != step.request_hash:
         return RedemptionResult(RedemptionOutcome.IDEMPOTENCY_KEY_REUSED, replayed=False)
     return _result(outcome, True, answer)
-
-
-async def redemption(pool: asyncpg.Pool[Any], book: Book, redemption_id: int) -> Redemption | None:
-    """A redemption as it stands now."""
-    answer = await pool.fetchval(_ONE, book.book_id, book.brand_id, redemption_id)
-    return None if answer is None else _decode(answer)
-
-
-async def find_redemptions(
-    pool: asyncpg.Pool[Any],
-    book: Book,
-    *,
-    customer: int | None = None,
-    order_ref: str | None = None,
-    status: RedemptionStatus | None = None,
-    before: int | None = None,
-    limit: int = 100,
-) -> tuple[list[Redemption], int | None]:
-    """A page of redemptions, newest first, and the ``before`` of the next page, or ``None`` at the end.
-
-    With a ``status`` a page may be short, or empty, and yet have a next one: it looks at ``LOOKED_AT_MAX`` redemptions at most.
-    """
-    statement, looked_at = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, LOOKED_AT_MAX)
-    rows = await pool.fetch(statement, book.book_id, book.brand_id, customer, order_ref, before, looked_at)
-    more = rows[-1]["id"] if len(rows) == looked_at else None
-    ids: list[int] = []
-    for place, row in enumerate(rows, 1):
-        if status is None or row["status"] == status:
-            ids.append(row["id"])
-        if len(ids) == limit:
-            more = row["id"] if place < len(rows) else more
-            break
-    found = [await redemption(pool, book, each) for each in ids]
-    # A moment has passed since its status was looked at.
-    return [each for each in found if each is not None and status in {None, each.status}], more
 
 
 async def post_funds(connection: asyncpg.Connection[Any], funds: Sequence[Fund]) -> list[FundResult]:

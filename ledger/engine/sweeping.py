@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,42 +24,13 @@ from ledger.types import Book
 WALLETS_AT_ONCE = 20_000
 """So many are read in one statement: some 20 ms."""
 
+_SQL = Path(__file__).with_name("sql")
 _SWEEP = "SELECT ledger.sweep_v1($1, $2, $3, $4)"
 _EXPIRE = "SELECT ledger.expire_v1($1, $2, $3, $4)"
 _SWEPT_THROUGH = "SELECT ledger.swept_through_v1($1, $2, $3, $4, $5)"
-_BEGIN = """
-SELECT head.seq, day.today - 1 AS through
-FROM ledger.head
-CROSS JOIN LATERAL (
-    SELECT (greatest(head.posted_at, clock_timestamp() + head.clock_offset) AT TIME ZONE head.time_zone)::date AS today OFFSET 0
-) AS day
-WHERE head.book_id = $1 AND head.brand_id = $2 AND head.swept_through < day.today - 1
-"""
-_ANY_LOT_DIED = """
-SELECT EXISTS (
-    SELECT FROM ledger.account
-    JOIN ledger.head ON head.book_id = account.book_id
-    WHERE account.book_id = $1
-        AND account.kind = 1
-        AND account.expires_on < 'infinity'
-        AND account.expires_on > head.swept_through
-        AND account.expires_on <= $2
-)
-"""
-_WALK = """
-SELECT
-    max(wallet.customer) AS walked_to,
-    coalesce(
-        array_agg(wallet.customer ORDER BY wallet.customer) FILTER (WHERE wallet.lot_until <= $4), '{}'
-    ) AS customers
-FROM (
-    SELECT state.customer, state.lot_until
-    FROM ledger.customer_state AS state
-    WHERE state.book_id = $1 AND state.customer > $2
-    ORDER BY state.customer
-    LIMIT $3
-) AS wallet
-"""
+_BEGIN = (_SQL / "sweep_begin.sql").read_text()
+_ANY_LOT_DIED = (_SQL / "any_lot_died.sql").read_text()
+_WALK = (_SQL / "sweep_wallets.sql").read_text()
 
 
 class _Walk(msgspec.Struct):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -28,103 +29,16 @@ from ledger.types import (
 _DECISIONS_AT_ONCE = 20_000
 """How many events one statement counts: well below the five seconds that a statement may take, also from a cold disk."""
 
+_SQL = Path(__file__).with_name("sql")
 _BALANCES = "SELECT seq, lots, held, pending, moved_to, generation FROM ledger.balances_v1($1, $2, $3)"
 
 _SPENDABLE = "SELECT points, seq, moved_to, generation FROM ledger.spendable_now_v1($1, $2, $3)"
 
-# What a rejection gives back is credited to the budget as a funding is, and was debited before.
-_BUDGETS = """
-SELECT
-    account.id, funding.points AS funded, account.debits - (account.credits - funding.points) AS granted
-FROM ledger.account
-JOIN ledger.head ON head.book_id = account.book_id AND head.brand_id = $2
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(transfer.amount), 0)::bigint AS points
-    FROM ledger.transfer
-    WHERE transfer.book_id = account.book_id AND transfer.verb = 1
-        AND transfer.campaign_no = ('x' || encode(substring(account.id FROM 8 FOR 4), 'hex'))::bit(32)::integer
-) AS funding
-WHERE account.book_id = $1 AND account.id = ANY($3::bytea[])
-"""
-
-# By the book's clock: a refusal moves no head, so the head's own time may lie before decisions that are there already.
-_BUDGET_AT_HEAD = """
-SELECT
-    head.seq, greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at,
-    funding.points AS funded, coalesce(account.debits - (account.credits - funding.points), 0) AS granted
-FROM ledger.head
-LEFT JOIN ledger.account ON account.book_id = head.book_id AND account.id = $3
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(transfer.amount), 0)::bigint AS points
-    FROM ledger.transfer
-    WHERE transfer.book_id = head.book_id AND transfer.verb = 1 AND transfer.campaign_no = $4
-) AS funding
-WHERE head.book_id = $1 AND head.brand_id = $2
-"""
-
-_DECISIONS = """
-WITH part AS (
-    SELECT event.key, event.outcome, event.channel, event.window_at, event.points, event.seq,
-        event.place, event.decided_at
-    FROM ledger.event
-    WHERE event.book_id = $1 AND event.campaign_no = $2 AND event.key > $3
-    ORDER BY event.key
-    LIMIT $6
-), last AS (
-    SELECT part.key FROM part ORDER BY part.key DESC LIMIT 1
-)
-SELECT
-    part.outcome, part.channel, date_trunc('hour', part.window_at, 'UTC') AS hour,
-    count(*) FILTER (WHERE counted.is) AS events,
-    coalesce(sum(part.points) FILTER (WHERE counted.is), 0)::bigint AS points,
-    (SELECT last.key FROM last) AS last
-FROM part
-CROSS JOIN LATERAL (SELECT CASE WHEN part.place IS NULL THEN part.seq <= $4 ELSE part.decided_at <= $5 END AS is) AS counted
-GROUP BY part.outcome, part.channel, hour
-"""
-
-_DECISION = """
-SELECT event.outcome, event.points, event.seq, event.key, coalesce(state.moved_to, event.customer) AS customer
-FROM ledger.event
-JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
-LEFT JOIN ledger.customer_state AS state ON state.book_id = event.book_id AND state.customer = event.customer
-WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = ANY($4::bytea[])
-ORDER BY CASE WHEN event.outcome IN (1, 6) THEN 0 WHEN event.outcome <> 4 THEN 1 ELSE 2 END, event.seq, event.place NULLS FIRST
-LIMIT 1
-"""
-
-# A line is a transfer to or from a lot: no capture, which spends what an authorization has taken from the wallet already, and
-# nothing of points that are held back.
-# The lot's side of each transfer: points are positive where the lot is credited.
-_STATEMENTS = """
-SELECT
-    wanted.customer, line.seq, line.posted_at, line.occurred_at, line.verb,
-    CASE WHEN line.gained THEN line.amount ELSE 0 END - CASE WHEN line.lost THEN line.amount ELSE 0 END,
-    nullif(ledger.account_expires_on_v1(line.lot), 'infinity'),
-    line.campaign_no, line.event_key,
-    CASE WHEN get_byte(line.other, 0) = 3 THEN line.other END
-FROM ledger.head
-CROSS JOIN LATERAL unnest($3::bigint[]) WITH ORDINALITY AS wanted (customer, place)
-CROSS JOIN LATERAL (
-    SELECT
-        transfer.*, side.gained, side.lost,
-        CASE WHEN side.gained THEN transfer.credit ELSE transfer.debit END AS lot,
-        CASE WHEN side.gained THEN transfer.debit ELSE transfer.credit END AS other
-    FROM ledger.transfer
-    CROSS JOIN LATERAL (
-        SELECT
-            get_byte(transfer.credit, 0) = 1 AND get_byte(transfer.credit, 11) >> 4 = 1 AS gained,
-            get_byte(transfer.debit, 0) = 1 AND get_byte(transfer.debit, 11) >> 4 = 1 AS lost
-    ) AS side
-    WHERE transfer.book_id = head.book_id AND transfer.customer = wanted.customer
-        AND transfer.seq < coalesce($4, 9223372036854775807)
-        AND 1 IN (get_byte(transfer.debit, 11) >> 4, get_byte(transfer.credit, 11) >> 4)
-    ORDER BY transfer.seq DESC
-    LIMIT $5
-) AS line
-WHERE head.book_id = $1 AND head.brand_id = $2
-ORDER BY wanted.place, line.seq DESC
-"""
+_BUDGETS = (_SQL / "budgets.sql").read_text()
+_BUDGET_AT_HEAD = (_SQL / "budget_at_head.sql").read_text()
+_DECISIONS = (_SQL / "decisions.sql").read_text()
+_DECISION = (_SQL / "decision.sql").read_text()
+_STATEMENTS = (_SQL / "statements.sql").read_text()
 
 
 class _LotRow(msgspec.Struct, array_like=True):

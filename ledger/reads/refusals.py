@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,20 +13,10 @@ from ledger.types import Book, GrantOutcome, Refusal
 SCANNED = 50_000
 """How many decisions one page looks through: those of other campaigns, and what waits, stand in between."""
 
+_SQL = Path(__file__).with_name("sql")
 _PLACES = "SELECT places FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
 
-_REFUSALS = """
-SELECT
-    event.place, event.customer, event.grade::text AS grade, event.window_at, event.campaign_version, event.rule,
-    event.principal, event.action, event.channel, event.message_id,
-    coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
-FROM ledger.event
-JOIN ledger.head ON head.book_id = event.book_id AND head.brand_id = $2
-WHERE event.book_id = $1 AND event.place > $4 AND event.place <= $5
-    AND event.campaign_no = $3 AND event.outcome = ANY($6::smallint[])
-ORDER BY event.place
-LIMIT $7
-"""
+_REFUSALS = (_SQL / "refusals.sql").read_text()
 
 
 async def refusals(

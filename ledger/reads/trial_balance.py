@@ -11,6 +11,7 @@ old the cut, no statement takes long and no snapshot stays open:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -28,34 +29,13 @@ _FIRST = b""
 _LAST = b"\xff" * 16
 _SHARED = (OwnerTag.HOUSE, OwnerTag.CAMPAIGN)
 
-_RANGE = """
-SELECT
-    head.seq,
-    (
-        SELECT account.id FROM ledger.account
-        WHERE account.book_id = $1 AND account.id > $3
-        ORDER BY account.id
-        OFFSET $4 LIMIT 1
-    ) AS until
-FROM ledger.head
-WHERE head.book_id = $1 AND head.brand_id = $2
-"""
-
+_SQL = Path(__file__).with_name("sql")
+_RANGE = (_SQL / "account_range.sql").read_text()
 _LOG_LINES = "SELECT line, debits, credits FROM ledger.log_lines_v1($1, $2, $3)"
 _ACCOUNT_LINES = "SELECT line, debits, credits FROM ledger.account_lines_v1($1, $2, $3, $4)"
 _ACCOUNT_SUMS = "SELECT id, debits, credits FROM ledger.account_sums_v1($1, $2, $3, $4, $5, $6, $7, $8)"
 
-_TRANSFERS = """
-SELECT
-    transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.debit, transfer.credit, transfer.amount,
-    transfer.customer, transfer.campaign_no, transfer.event_key,
-    coalesce(transfer.transaction_id, transfer.seq) AS transaction_id, transfer.due_at
-FROM ledger.transfer
-JOIN ledger.head ON head.book_id = transfer.book_id AND head.brand_id = $2
-WHERE transfer.book_id = $1 AND transfer.seq > $3 AND transfer.seq <= $4
-ORDER BY transfer.seq
-LIMIT $5
-"""
+_TRANSFERS = (_SQL / "transfers.sql").read_text()
 
 
 async def trial_balance(pool: asyncpg.Pool[Any], book: Book, cut: Cut) -> TrialBalance:

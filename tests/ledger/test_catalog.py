@@ -85,6 +85,7 @@ READING = {
     "spendable_v1",
     "redemption_v1",
     "redemptions_v1",
+    "redemptions_now_v1",
     "redemption_status_v1",
     "redemption_sums_v1",
     "rfc3339_v1",

@@ -17,8 +17,8 @@ $rights$;
 -- Reading: expressions and look-ups that run with the caller's own rights.
 GRANT EXECUTE ON FUNCTION
     ledger.account_kind_v1, ledger.account_expires_on_v1, ledger.account_owner_v1, ledger.account_id_v1,
-    ledger.open_holds_v1, ledger.spendable_v1, ledger.redemption_v1, ledger.redemptions_v1, ledger.redemption_status_v1, ledger.redemption_sums_v1,
-    ledger.rfc3339_v1,
+    ledger.open_holds_v1, ledger.spendable_v1, ledger.redemption_v1, ledger.redemptions_v1, ledger.redemptions_now_v1,
+    ledger.redemption_status_v1, ledger.redemption_sums_v1, ledger.rfc3339_v1,
     ledger.account_number_v1, ledger.account_kind_name_v1, ledger.account_class_name_v1, ledger.account_last_day_v1,
     ledger.account_name_v1, ledger.account_line_v1, ledger.account_lines_v1, ledger.account_sums_v1, ledger.log_lines_v1,
     ledger.balances_v1, ledger.spendable_now_v1, ledger.survivor_at_v1, ledger.were_one_v1,

@@ -1,0 +1,59 @@
+"""Redemptions as they stand now: one, or a page of them, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ledger.types import Book, Redemption, RedemptionStatus
+
+LOOKED_AT_MAX = 2_000
+"""How many redemptions one page looks at to find those of a status, which is derived and has no index."""
+
+_SQL = Path(__file__).with_name("sql")
+_FIND = (_SQL / "find_redemptions.sql").read_text()
+_FIND_WITH_STATUS = (_SQL / "find_redemptions_with_status.sql").read_text()
+_BY_ID = "SELECT answer::text FROM ledger.redemptions_now_v1($1, $2, $3)"
+_decode = msgspec.json.Decoder(Redemption).decode
+
+
+async def redemption(pool: asyncpg.Pool[Any], book: Book, redemption_id: int) -> Redemption | None:
+    """A redemption as it stands now."""
+    return next(iter(await redemptions(pool, book, [redemption_id])), None)
+
+
+async def redemptions(pool: asyncpg.Pool[Any], book: Book, ids: Sequence[int]) -> list[Redemption]:
+    """The same for many, in order and as of one instant; ids that there are not are left out."""
+    return [_decode(answer) for (answer,) in await pool.fetch(_BY_ID, book.book_id, book.brand_id, ids)]
+
+
+async def find_redemptions(
+    pool: asyncpg.Pool[Any],
+    book: Book,
+    *,
+    customer: int | None = None,
+    order_ref: str | None = None,
+    status: RedemptionStatus | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> tuple[list[Redemption], int | None]:
+    """A page of redemptions, newest first, and the ``before`` of the next page, or ``None`` at the end.
+
+    With a ``status`` a page may be short, or empty, and yet have a next one: it looks at ``LOOKED_AT_MAX`` redemptions at most.
+    """
+    statement, looked_at = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, LOOKED_AT_MAX)
+    rows = await pool.fetch(statement, book.book_id, book.brand_id, customer, order_ref, before, looked_at)
+    more = rows[-1]["id"] if len(rows) == looked_at else None
+    ids: list[int] = []
+    for place, row in enumerate(rows, 1):
+        if status is None or row["status"] == status:
+            ids.append(row["id"])
+        if len(ids) == limit:
+            more = row["id"] if place < len(rows) else more
+            break
+    # A moment has passed since its status was looked at.
+    return [each for each in await redemptions(pool, book, ids) if status in {None, each.status}], more

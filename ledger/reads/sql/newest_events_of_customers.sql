@@ -1,0 +1,56 @@
+-- The newest events of customers $10 of a book $1 of brand $2: see newest_events.
+
+WITH found AS (
+    SELECT told.seq, NULL::bigint AS place, told.campaign_no, told.key
+    FROM unnest($10::bigint[]) AS wanted (customer)
+    CROSS JOIN LATERAL (
+        SELECT transfer.seq, transfer.campaign_no, transfer.event_key AS key
+        FROM ledger.transfer
+        WHERE transfer.book_id = $1 AND transfer.customer = wanted.customer AND transfer.seq < $3 AND transfer.seq >= $5
+            AND ($8::integer IS NULL OR transfer.campaign_no = $8)
+            -- No transfer stands for any other outcome: it is not even looked at.
+            AND ($9::smallint[] IS NULL OR $9::smallint[] && '{1, 6, 7}')  -- GRANTED, HELD_BACK, REJECTED
+            AND (
+                (transfer.verb = 2 AND ($9::smallint[] IS NULL OR 1 = ANY($9::smallint[])))  -- GRANT
+                -- HOLD_BACK: what was held back may be granted or rejected by now.
+                OR (transfer.verb = 3 AND ($9::smallint[] IS NULL OR (
+                    SELECT event.outcome
+                    FROM ledger.event
+                    WHERE event.book_id = $1 AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
+                ) = ANY($9::smallint[])))
+            )
+        ORDER BY transfer.seq DESC
+        LIMIT $7
+    ) AS told
+    UNION ALL
+    SELECT told.seq, told.place, told.campaign_no, told.key
+    FROM unnest($10::bigint[]) AS wanted (customer)
+    CROSS JOIN LATERAL (
+        SELECT event.seq, event.place, event.campaign_no, event.key
+        FROM ledger.event
+        WHERE event.book_id = $1 AND event.customer = wanted.customer AND event.place < $4 AND event.place >= $6
+            AND ($8::integer IS NULL OR event.campaign_no = $8)
+            AND ($9::smallint[] IS NULL OR event.outcome = ANY($9::smallint[]))
+        ORDER BY event.place DESC
+        LIMIT $7
+    ) AS told
+)
+SELECT found.place, event.*
+FROM found
+JOIN ledger.head ON head.book_id = $1 AND head.brand_id = $2
+CROSS JOIN LATERAL (
+    SELECT
+        event.campaign_no, event.key, event.customer, event.outcome, event.points, event.seq, event.grade::text AS grade,
+        event.window_at,
+        -- What moved points was decided when the transfer of its seq was posted.
+        coalesce(event.decided_at, (
+            SELECT transfer.posted_at FROM ledger.transfer WHERE transfer.book_id = $1 AND transfer.seq = event.seq
+        )) AS decided_at,
+        event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
+        coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
+    FROM ledger.event
+    WHERE event.book_id = $1 AND event.campaign_no = found.campaign_no AND event.key = found.key
+    LIMIT 1
+) AS event
+ORDER BY found.seq DESC, found.place DESC NULLS LAST
+LIMIT $7
