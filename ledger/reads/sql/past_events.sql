@@ -1,6 +1,5 @@
 -- Events of a book $1 of brand $2, of campaign $3, under keys $6 of other customers $5, that were decided while each was one
--- with customer $4, or with a customer who is part of $4 now. That is the question of were_one_v1, asked without a function:
--- those that read tables keep a book from moving between nodes.
+-- with customer $4, or with a customer who is part of $4 now.
 
 SELECT
     event.campaign_no, event.key, event.customer, event.outcome, event.points, event.seq, event.grade::text AS grade,
@@ -19,31 +18,4 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS event
 WHERE head.book_id = $1 AND head.brand_id = $2
-    AND (
-        SELECT coalesce(min(spell.survivor), wanted.other)
-        FROM ledger.spell
-        WHERE spell.book_id = $1 AND spell.customer = wanted.other
-            AND CASE
-                WHEN event.place IS NULL
-                    THEN event.seq > spell.from_seq AND event.seq <= coalesce(spell.until_seq, event.seq)
-                ELSE event.place > spell.from_place AND event.place <= coalesce(spell.until_place, event.place)
-            END
-    ) IN (
-        SELECT coalesce((
-            SELECT min(spell.survivor)
-            FROM ledger.spell
-            WHERE spell.book_id = $1 AND spell.customer = mine.customer
-                AND CASE
-                    WHEN event.place IS NULL
-                        THEN event.seq > spell.from_seq AND event.seq <= coalesce(spell.until_seq, event.seq)
-                    ELSE event.place > spell.from_place AND event.place <= coalesce(spell.until_place, event.place)
-                END
-        ), mine.customer)
-        FROM (
-            SELECT $4::bigint AS customer
-            UNION ALL
-            SELECT state.customer
-            FROM ledger.customer_state AS state
-            WHERE state.book_id = $1 AND state.moved_to = $4
-        ) AS mine
-    )
+    AND ledger.were_one_v1($1, $4, wanted.other, event.seq, event.place)
