@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 
 from ledger.errors import BookRefused
-from ledger.types import Book, BookClock, ClockAdvance, ClockOutcome, Cut
+from ledger.read_models import BookClock, ClockAdvance, ClockOutcome, Cut
+from ledger.types import Book
 
 _OPEN = "SELECT ledger.open_book_v1($1, $2, $3, $4, $5, $6)"
 _HEAD = "SELECT seq, posted_at FROM ledger.head WHERE book_id = $1 AND brand_id = $2"

@@ -17,41 +17,43 @@ from ledger.engine import grants, merging, pending, quoting, redemptions
 from ledger.engine.arrays import teach
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
-from ledger.reads import attention, balances, event_log, refusals, trial_balance
-from ledger.reads import redemptions as redemption_reads
-from ledger.types import (
+from ledger.read_models import (
     Attention,
     Balance,
-    Book,
     BookClock,
     ClockAdvance,
     Cut,
     Entry,
     Event,
     EventName,
+    Happening,
+    Position,
+    Reach,
+    Reconciliation,
+    Refusal,
+    Responders,
+    Spendable,
+    Transfer,
+    TrialBalance,
+)
+from ledger.reads import attention, balances, event_log, refusals, trial_balance
+from ledger.reads import redemptions as redemption_reads
+from ledger.types import (
+    Book,
     Fund,
     FundResult,
     GrantOrder,
     GrantOutcome,
     GrantQuote,
     GrantResult,
-    Happening,
     MergeResult,
-    Position,
-    Reach,
-    Reconciliation,
     Redeem,
     Redemption,
     RedemptionResult,
     RedemptionStatus,
-    Refusal,
-    Responders,
     Settlement,
-    Spendable,
     SplitResult,
     Standing,
-    Transfer,
-    TrialBalance,
 )
 
 Answer = TypeVar("Answer")

@@ -17,7 +17,8 @@ from typing import Any
 import asyncpg
 
 from ledger.engine import grants, redemptions
-from ledger.types import Book, EventDetails, Finding
+from ledger.read_models import Finding
+from ledger.types import Book, EventDetails
 
 INVARIANTS = (
     "seq_has_no_gaps",

@@ -22,7 +22,8 @@ from typing import Any
 import asyncpg
 
 from ledger.errors import BookRefused
-from ledger.types import Attention, Book, Reach, Responders, Sighting
+from ledger.read_models import Attention, Reach, Responders, Sighting
+from ledger.types import Book
 
 LOOKED_AT_MAX = 1_000
 """So many of a customer's transfers are looked at, and of her decisions that moved no points; what is older is left out."""

@@ -12,19 +12,8 @@ import msgspec
 
 from ledger import chart
 from ledger.errors import BookRefused
-from ledger.types import (
-    AccountClass,
-    Balance,
-    Book,
-    Decisions,
-    Entry,
-    GrantOutcome,
-    GrantResult,
-    Lot,
-    Reconciliation,
-    Spendable,
-    Verb,
-)
+from ledger.read_models import Balance, Decisions, Entry, Lot, Reconciliation, Spendable
+from ledger.types import AccountClass, Book, GrantOutcome, GrantResult, Verb
 
 _DECISIONS_AT_ONCE = 20_000
 """How many events one statement counts: well below the five seconds that a statement may take, also from a cold disk."""

@@ -16,7 +16,8 @@ import asyncpg
 
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
-from ledger.types import Book, Event, EventName, GrantOutcome, Happening, Position, Verb
+from ledger.read_models import Event, EventName, Happening, Position
+from ledger.types import Book, GrantOutcome, Verb
 
 SCANNED = 10_000
 """How much of the log one page of a list looks through, so that a rare event does not cost the whole log."""

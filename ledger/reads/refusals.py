@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from ledger.types import Book, GrantOutcome, Refusal
+from ledger.read_models import Refusal
+from ledger.types import Book, GrantOutcome
 
 SCANNED = 50_000
 """How many decisions one page looks through: those of other campaigns, and what waits, stand in between."""

@@ -18,7 +18,8 @@ import asyncpg
 
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
-from ledger.types import Book, Cut, Transfer, TrialBalance, TrialBalanceLine, Verb
+from ledger.read_models import Cut, Transfer, TrialBalance, TrialBalanceLine
+from ledger.types import Book, Verb
 
 LOG_ROWS = 1_000_000
 ACCOUNTS_SUMMED = 500_000
