@@ -41,7 +41,7 @@ from ledger import (
     open_book,
 )
 from ledger.engine import grants as posting
-from ledger.engine.arrays import teach
+from ledger.engine.arrays import register_codecs
 from ledger.engine.group_commit import GroupCommit
 
 if TYPE_CHECKING:
@@ -229,7 +229,12 @@ class Posting:
 
     def __init__(self, books: Prepared, *, size: int) -> None:
         self._queue: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
-            books.application, posting.post_prepared, prepare=posting.prepare, meet=teach, batch_max=size, wait_max_s=60.0
+            books.application,
+            posting.post_prepared,
+            prepare=posting.prepare,
+            on_connect=register_codecs,
+            batch_max=size,
+            wait_max_s=60.0,
         )
         self._queue.start()
         self.granted = 0

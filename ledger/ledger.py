@@ -14,7 +14,7 @@ import asyncpg
 
 from ledger import books
 from ledger.engine import grants, merging, pending, quoting, redemptions
-from ledger.engine.arrays import teach
+from ledger.engine.arrays import register_codecs
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
 from ledger.read_models import (
@@ -68,7 +68,7 @@ class Ledger:
             pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
         )
         self._grants: GroupCommit[GrantOrder, GrantResult] = GroupCommit(
-            pool, grants.post_prepared, prepare=grants.prepare, meet=teach, gives_way_to=self._redemptions
+            pool, grants.post_prepared, prepare=grants.prepare, on_connect=register_codecs, gives_way_to=self._redemptions
         )
         self._funds: GroupCommit[Fund, FundResult] = GroupCommit(pool, redemptions.post_funds, batch_max=1, items_max=100)
         self._merges: GroupCommit[merging.Grouping, MergeResult | SplitResult] = GroupCommit(

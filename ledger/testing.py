@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import asyncpg
 import msgspec
@@ -48,61 +48,69 @@ async def set_clock(owner: asyncpg.Connection[Any], book: Book, at: datetime) ->
         raise ValueError(f"{book} has no clock before {at}")
 
 
+class Terms(TypedDict, total=False):
+    """What an order's terms can differ in from those of a click on an email that pays 5 points."""
+
+    campaign_no: int
+    points: int
+    grade: Grade
+    action: str
+    channel: str
+    expires_on: date | None
+    account_class: AccountClass
+    caps: tuple[CapUse, ...]
+    waits: bool
+    unlimited: bool
+    held_back: bool
+    again: bool
+
+
+def terms(book: Book, **changed: Unpack[Terms]) -> GrantTerms:
+    """What a click on an email pays."""
+    plain = GrantTerms(
+        book,
+        campaign_no=1,
+        points=5,
+        grade=Grade.B,
+        action="click",
+        channel="email",
+        source="api",
+        principal=1,
+        campaign_version=1,
+        rule=0,
+    )
+    return msgspec.structs.replace(plain, **changed)
+
+
 def order(
     book: Book,
     *,
     customer: int = 7,
-    points: int = 5,
     message_id: str = "message-1",
-    campaign_no: int = 1,
-    action: str = "click",
-    channel: str = "email",
     qualifier: str = "",
-    grade: Grade = Grade.B,
-    waits: bool = False,
-    unlimited: bool = False,
-    caps: tuple[CapUse, ...] = (),
-    expires_on: date | None = None,
-    account_class: AccountClass = AccountClass.ENGAGEMENT,
     at: datetime = NOON,
     metadata: str | None = None,
     due_at: datetime | None = None,
-    held_back: bool = False,
-    again: bool = False,
     former: tuple[int, ...] = (),
     past: tuple[int, ...] = (),
     generation: int | None = None,
     bearing: Bearing | None = None,
+    **changed: Unpack[Terms],
 ) -> GrantOrder:
     """A grant for one click on one email.
 
-    ``former`` are the customers who were merged into ``customer``, ``past`` those with whom she was one once. The generation is
-    that of a customer who took part in no merges but these, unless told.
+    ``former`` are the customers who were merged into ``customer``, ``past`` those with whom they were one once. The generation
+    is that of a customer who took part in no merges but these, unless told.
     """
+    paid = terms(book, **changed)
 
     def key(of: int) -> bytes:
-        return event_key(campaign_no=campaign_no, message_id=message_id, customer=of, action=action, qualifier=qualifier)
+        return event_key(
+            campaign_no=paid.campaign_no, message_id=message_id, customer=of, action=paid.action, qualifier=qualifier
+        )
 
     return GrantOrder(
-        terms=GrantTerms(
-            book=book,
-            campaign_no=campaign_no,
-            points=points,
-            grade=grade,
-            action=action,
-            channel=channel,
-            source="api",
-            principal=1,
-            campaign_version=1,
-            rule=0,
-            expires_on=expires_on,
-            account_class=account_class,
-            caps=caps,
-            waits=waits,
-            unlimited=unlimited,
-            held_back=held_back,
-            again=again,
-        ),
+        terms=paid,
         key=key(customer),
         customer=customer,
         message_id=message_id,

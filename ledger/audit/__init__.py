@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from ledger.engine import grants, redemptions
+from ledger.engine import grant_batch, redemptions
 from ledger.read_models import Finding
 from ledger.types import Book, EventDetails
 
@@ -49,7 +49,7 @@ INVARIANTS = (
 
 
 def _event_hash(salt: bytes, *details: Any) -> bytes:
-    return grants.details_hash(salt, EventDetails(*details))
+    return grant_batch.details_hash(salt, EventDetails(*details))
 
 
 HASHES: Mapping[str, Callable[..., bytes]] = {

@@ -4,8 +4,8 @@ The driver asks each element of an array whether it is an array itself: two call
 all the rest of sending a batch. So each kind of array has a name of its own in the database (a domain, ``sql/schema``), the
 driver is told that it is bytes, and the bytes are made here.
 
-    teach      tells the driver of one connection
-    Array      a kind: its name in the database, and how its elements are written
+    register_codecs   tells the driver of one connection
+    Array             a kind: its name in the database, and how its elements are written
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Array(NamedTuple):
     encode: Callable[[Sequence[Any]], bytes]
 
 
-async def teach(connection: asyncpg.Connection[Any]) -> None:
+async def register_codecs(connection: asyncpg.Connection[Any]) -> None:
     """Tell the driver of ``connection`` that these arrays are written already."""
     for kind in ALL:
         try:
@@ -52,7 +52,13 @@ async def teach(connection: asyncpg.Connection[Any]) -> None:
             raise LookupError(f"the database has no arrays called {_SCHEMA}.{kind.domain}") from unknown
 
 
+@functools.cache
+def _empty(oid: int) -> bytes:
+    return _head(1, 0, oid, 0, 1)
+
+
 def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]:
+    none = _empty(oid)
     only = struct.Struct(f">6i{code}").pack
     step = 4 + size
 
@@ -63,6 +69,8 @@ def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]
                 return only(1, 0, oid, 1, 1, size, values[0])
             except struct.error as error:
                 raise OverflowError(*error.args) from None
+        if count == 0:
+            return none
         numbers = array(code, values)
         if sys.byteorder == "little":
             numbers.byteswap()
@@ -79,6 +87,8 @@ def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]
 
 def _pieces(oid: int, values: Sequence[bytes | None]) -> bytes:
     """Elements of any length; ``None`` is NULL."""
+    if not values:
+        return _empty(oid)
     has_nulls = None in values
     pieces = [_NULL if value is None else _length(len(value)) + value for value in values]
     return _head(1, has_nulls, oid, len(pieces), 1) + b"".join(pieces)

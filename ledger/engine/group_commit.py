@@ -96,7 +96,7 @@ class GroupCommit(Generic[Item, Result]):
         post: Post[Result],
         *,
         prepare: Callable[[Sequence[Item]], Any] = _as_it_is,
-        meet: Callable[[asyncpg.Connection[Any]], Awaitable[None]] | None = None,
+        on_connect: Callable[[asyncpg.Connection[Any]], Awaitable[None]] | None = None,
         batch_max: int = 1_000,
         share_max: int = 250,
         items_max: int = 20_000,
@@ -105,7 +105,7 @@ class GroupCommit(Generic[Item, Result]):
         gives_way_to: GroupCommit[Any, Any] | None = None,
         short_max: int = 100,
     ) -> None:
-        """``post`` takes what ``prepare`` makes of the items, on a connection that ``meet`` has seen first.
+        """``post`` takes what ``prepare`` makes of the items, on a connection that ``on_connect`` was called with first.
 
         ``items_max`` bounds memory (an item is at most some kilobytes), ``wait_max_s`` the expected wait.
         ``one_book`` is for what is committed book by book: an item that is refused must not send other books' items twice.
@@ -116,7 +116,7 @@ class GroupCommit(Generic[Item, Result]):
         self._pool = pool
         self._post = post
         self._prepare = prepare
-        self._meet = meet
+        self._on_connect = on_connect
         self._batch_max = batch_max
         self._share_max = share_max
         self._items_max = items_max
@@ -326,8 +326,8 @@ class GroupCommit(Generic[Item, Result]):
         connection: Any = await self._pool.acquire()
         self._connection = connection
         try:
-            if self._meet is not None:
-                await self._meet(connection)
+            if self._on_connect is not None:
+                await self._on_connect(connection)
         except BaseException:
             await self._let_go()
             raise

@@ -11,15 +11,16 @@ A batch costs one round trip for each book in it. What was decided is kept under
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
+from ledger.engine.call import Argument, Call
 from ledger.types import (
     Book,
     Fund,
@@ -33,11 +34,8 @@ from ledger.types import (
 )
 
 _SALT_BYTES = 16
+_ALL_THERE_IS = -1
 _SQL = Path(__file__).with_name("sql")
-_REDEEM = f"""
-SELECT outcome, replayed, answer::text
-FROM ledger.redeem_v1({", ".join(f"${n}" for n in range(1, 25))})
-"""
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
 _KEPT = (_SQL / "kept_answer.sql").read_text()
 _encode = msgspec.json.Encoder().encode
@@ -65,6 +63,57 @@ def _step_hash(salt: bytes, step: Redeem) -> bytes | None:
     return step_hash(salt, *said) if says else None
 
 
+class _RedeemBatch(NamedTuple):
+    """Steps of one book, and the salt of what the log says about each."""
+
+    book: Book
+    steps: Sequence[Redeem]
+    salts: Sequence[bytes]
+
+
+def _argument(name: str, type_: str, collect: Callable[[_RedeemBatch], Any]) -> Argument[_RedeemBatch]:
+    return Argument(name, type_, collect)
+
+
+def _of_steps(name: str, type_: str, value: Callable[[Redeem], Any]) -> Argument[_RedeemBatch]:
+    return _argument(name, type_, lambda batch: [*map(value, batch.steps)])
+
+
+def _of_salted_steps(name: str, value: Callable[[bytes, Redeem], bytes | None]) -> Argument[_RedeemBatch]:
+    return _argument(name, "bytea[]", lambda batch: [*map(value, batch.salts, batch.steps)])
+
+
+REDEEM = Call(
+    "redeem_v1",
+    _argument("p_brand_id", "integer", lambda batch: batch.book.brand_id),
+    _argument("p_book_id", "integer", lambda batch: batch.book.book_id),
+    _argument("p_now", "timestamptz", lambda _: datetime.now(UTC)),
+    _of_steps("p_operations", "smallint[]", lambda step: step.operation),
+    _of_steps("p_keys", "bytea[]", lambda step: None if step.key is None else idempotency_hash(step.operation, step.key)),
+    _of_steps("p_requests", "bytea[]", lambda step: step.request_hash),
+    _of_steps("p_customers", "bigint[]", lambda step: step.customer),
+    _of_steps("p_generations", "bigint[]", lambda step: step.generation),
+    _of_steps("p_redemptions", "bigint[]", lambda step: step.redemption),
+    _of_steps("p_points", "bigint[]", lambda step: _ALL_THERE_IS if step.maximum else step.points),
+    _of_steps("p_finals", "boolean[]", lambda step: step.final),
+    _of_steps("p_captures", "boolean[]", lambda step: step.capture),
+    _of_steps("p_hold_s", "integer[]", lambda step: step.hold_s),
+    _of_steps("p_order_refs", "text[]", lambda step: step.order_ref),
+    _of_steps("p_values", "bigint[]", lambda step: step.value),
+    _of_steps("p_value_points", "bigint[]", lambda step: None if step.point_value is None else step.point_value.points),
+    _of_steps("p_value_units", "bigint[]", lambda step: None if step.point_value is None else step.point_value.minor_units),
+    _of_steps("p_stores", "text[]", lambda step: step.store_id),
+    _of_steps("p_terminals", "text[]", lambda step: step.terminal_id),
+    _argument("p_salts", "bytea[]", lambda batch: batch.salts),
+    # The log holds SHA-256 of the salt and a JSON array: order, value, store, terminal. The value is known in the database.
+    _of_salted_steps("p_befores", lambda salt, step: salt + b"[" + _encode(step.order_ref) + b","),
+    _of_steps("p_afters", "bytea[]", lambda step: b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]"),
+    _of_steps("p_refs", "text[]", lambda step: step.ref),
+    _of_salted_steps("p_step_hashes", _step_hash),
+    returns="outcome, replayed, answer::text",
+)
+
+
 async def post_redemptions(connection: asyncpg.Connection[Any], steps: Sequence[Redeem]) -> list[RedemptionResult]:
     """Post a batch, book by book; each book's steps are one commit. One result per step, in order."""
     of_book: dict[Book, list[int]] = {}
@@ -72,41 +121,11 @@ async def post_redemptions(connection: asyncpg.Connection[Any], steps: Sequence[
         of_book.setdefault(step.book, []).append(index)
     results: dict[int, RedemptionResult] = {}
     for book, indexes in of_book.items():
-        rows = await connection.fetch(_REDEEM, *_arguments(book, [steps[index] for index in indexes]))
+        batch = _RedeemBatch(book, [steps[index] for index in indexes], [os.urandom(_SALT_BYTES) for _ in indexes])
+        rows = await connection.fetch(REDEEM.sql, *REDEEM.collect(batch))
         for index, row in zip(indexes, rows, strict=True):
             results[index] = _result(*row)
     return [results[index] for index in range(len(steps))]
-
-
-def _arguments(book: Book, steps: Sequence[Redeem]) -> tuple[Any, ...]:
-    salts = [os.urandom(_SALT_BYTES) for _ in steps]
-    return (
-        book.brand_id,
-        book.book_id,
-        datetime.now(UTC),
-        [step.operation for step in steps],
-        [None if step.key is None else idempotency_hash(step.operation, step.key) for step in steps],
-        [step.request_hash for step in steps],
-        [step.customer for step in steps],
-        [step.generation for step in steps],
-        [step.redemption for step in steps],
-        [-1 if step.maximum else step.points for step in steps],
-        [step.final for step in steps],
-        [step.capture for step in steps],
-        [step.hold_s for step in steps],
-        [step.order_ref for step in steps],
-        [step.value for step in steps],
-        [None if step.point_value is None else step.point_value.points for step in steps],
-        [None if step.point_value is None else step.point_value.minor_units for step in steps],
-        [step.store_id for step in steps],
-        [step.terminal_id for step in steps],
-        salts,
-        # The log holds SHA-256 of the salt and a JSON array: order, value, store, terminal. The value is known in the database.
-        [salt + b"[" + _encode(step.order_ref) + b"," for salt, step in zip(salts, steps, strict=True)],
-        [b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]" for step in steps],
-        [step.ref for step in steps],
-        [_step_hash(salt, step) for salt, step in zip(salts, steps, strict=True)],
-    )
 
 
 def _result(outcome: int, replayed: bool, answer: str | None) -> RedemptionResult:
