@@ -31,8 +31,8 @@ async def open_book(
 ) -> Book:
     """Open a brand's book with the owner's connection.
 
-    ``issue_limit`` is the most points that may ever be issued; ``grace_days`` is how long points last that come back to a lot
-    past its last day. ``time_zone`` is an IANA name and never changes, and neither does ``mode``: ``live``, or ``test``, whose
+    ``issue_limit`` is the most points that may ever be issued. ``grace_days`` is how long points last that come back to a lot
+    past its last day. ``time_zone`` is an IANA name. It never changes, and neither does ``mode``: ``live``, or ``test``, whose
     clock can be moved forward.
     """
     book_id = await connection.fetchval(_OPEN, brand_id, unit, time_zone, issue_limit, grace_days, mode)
@@ -40,7 +40,7 @@ async def open_book(
 
 
 async def head(pool: asyncpg.Pool[Any], book: Book) -> Cut:
-    """The book as it is now: a cut that is not kept."""
+    """The book as it is now: a cut that is not kept. Raises ``BookRefused``."""
     row = await pool.fetchrow(_HEAD, book.book_id, book.brand_id)
     if row is None:
         raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
@@ -48,20 +48,20 @@ async def head(pool: asyncpg.Pool[Any], book: Book) -> Cut:
 
 
 async def take_cut(pool: asyncpg.Pool[Any], book: Book, name: str) -> tuple[Cut, bool]:
-    """Cut the book and keep the cut under ``name``; the flag says whether it is new."""
+    """Cut the book and keep the cut under ``name``. The flag says whether it is new; if not, it is the one of before."""
     row = await pool.fetchrow(_TAKE, book.brand_id, book.book_id, datetime.now(UTC), name)
     assert row is not None
     return Cut(name=row["name"], seq=row["seq"], posted_at=row["posted_at"]), row["made"]
 
 
 async def cut_named(pool: asyncpg.Pool[Any], book: Book, name: str) -> Cut | None:
-    """The cut kept under ``name``."""
+    """The cut kept under ``name``; ``None`` if there is no such."""
     row = await pool.fetchrow(_NAMED, book.book_id, book.brand_id, name)
     return None if row is None else Cut(name=row["name"], seq=row["seq"], posted_at=row["posted_at"])
 
 
 async def clock(pool: asyncpg.Pool[Any], book: Book) -> BookClock:
-    """How the book's clock stands to the world's."""
+    """How far the book's clock is ahead of the world's. Raises ``BookRefused``."""
     row = await pool.fetchrow(_CLOCK, book.book_id, book.brand_id)
     if row is None:
         raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")

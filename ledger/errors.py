@@ -1,4 +1,4 @@
-"""What can go wrong that is nobody's decision. A refusal is a result (see ``types``), never one of these."""
+"""Failures that are not decisions. A refusal is a result (see ``types``), never one of these."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ CONNECTION_LOST: tuple[type[BaseException], ...] = (
     # What the driver makes of a server's last words when it is killed in the middle of our statement.
     asyncpg.InternalClientError,
 )
-"""What the driver raises of a server that is away, starting, stopping, too slow or full, or was restored without our rights: of
-nothing that the request could help."""
+"""What the driver raises when the server is away, starting, stopping, too slow, full, or restored without our roles' rights:
+nothing that the request could change.
+"""
 
 
 class LedgerError(Exception):

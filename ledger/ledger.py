@@ -1,6 +1,11 @@
 """The facade: every method is one line to a module below.
 
 ``async with Ledger(pool) as ledger:`` where the pool connects as a role that may execute the posting functions.
+
+Posting returns after the commit. It raises ``Overloaded`` (nothing was recorded), ``LedgerUnavailable`` (the outcome is
+unknown, and asking again is safe), ``ClockSkew``, ``BookRefused`` or ``DataRefused``; ``grant_batch`` returns these as answers
+of the items concerned. Reads raise ``BookRefused`` or return nothing for a book that is not the brand's, and otherwise what
+asyncpg raises. Points are whole numbers, times are aware and in UTC.
 """
 
 from __future__ import annotations
@@ -26,9 +31,9 @@ from ledger.read_models import (
     Entry,
     Event,
     EventName,
-    Happening,
+    FeedEntry,
+    Lookback,
     Position,
-    Reach,
     Reconciliation,
     Refusal,
     Responders,
@@ -60,7 +65,7 @@ Answer = TypeVar("Answer")
 
 
 class Ledger:
-    """Books of points behind one pool. Grants and redemptions have a queue each, so a till never waits behind a campaign."""
+    """Books of points behind one pool. Grants and redemptions have a queue each, so a POS never waits behind a campaign."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
@@ -88,7 +93,7 @@ class Ledger:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits in one of the queues that it takes nothing more."""
+        """Whether one of the queues is full and refuses more with ``Overloaded``."""
         return any(queue.is_full for queue in (self._grants, self._redemptions, self._funds, self._merges))
 
     @property
@@ -102,15 +107,15 @@ class Ledger:
         }
 
     async def grant(self, order: GrantOrder) -> GrantResult:
-        """Decide one grant; return after the commit."""
+        """Decide one grant."""
         return _only(await self._grants.submit([order]))
 
     async def grant_batch(self, orders: Sequence[GrantOrder]) -> list[GrantResult | LedgerError]:
-        """Decide many grants, in order; an item's own fault is its answer and concerns no other."""
+        """Decide many grants, in order. An item that is at fault has an error as its answer and affects no other."""
         return await self._grants.submit(orders)
 
     async def quote(self, order: GrantOrder) -> GrantQuote:
-        """What would be decided on one grant if it came now. Nothing is written, and nobody waits for it."""
+        """How one grant would be decided now. Writes nothing and waits for nobody."""
         return (await self.quotes([order]))[0]
 
     async def quotes(self, orders: Sequence[GrantOrder]) -> list[GrantQuote]:
@@ -118,30 +123,34 @@ class Ledger:
         return await quoting.quotes(self._pool, orders)
 
     async def mature(self, book: Book, campaign_no: int, key: bytes, *, expires_on: date | None) -> Settlement:
-        """Give the customer what an event holds back, to be spent until ``expires_on``."""
+        """Give a customer the points that an event holds back, to be spent up to and on the day ``expires_on``; ``None`` is for
+        ever.
+        """
         return await pending.settle(self._pool, book, campaign_no, key, matures=True, expires_on=expires_on)
 
     async def reject(self, book: Book, campaign_no: int, key: bytes) -> Settlement:
-        """Give what an event holds back to the campaign again."""
+        """Return the points that an event holds back to the campaign's budget."""
         return await pending.settle(self._pool, book, campaign_no, key, matures=False, expires_on=None)
 
     async def decision(self, book: Book, campaign_no: int, keys: Sequence[bytes]) -> GrantResult | None:
-        """What was decided on an event, under one of its keys."""
+        """How an event was decided, under whichever of its keys; ``None`` if it was never reported."""
         return await balances.decision(self._pool, book, campaign_no, keys)
 
     async def event(self, book: Book, campaign_no: int, key: bytes) -> Event | None:
-        """What was reported and decided under a key."""
+        """What was reported and decided under a key, if anything was."""
         name = (book, campaign_no, key)
         return (await event_log.events(self._pool, [name])).get(name)
 
     async def events(self, names: Sequence[EventName]) -> dict[EventName, Event]:
-        """The same for many, of any books, in one statement; what nobody has reported is left out."""
+        """The same for many, of any books, in one statement for each book. Events that were never reported are left out."""
         return await event_log.events(self._pool, names)
 
     async def past_events(
         self, book: Book, campaign_no: int, customer: int, past_keys: Sequence[tuple[int, bytes]]
     ) -> list[Event]:
-        """What was decided under keys of numbers that a customer was one with once, while she was."""
+        """Events under keys of other numbers, each decided while ``customer`` was merged with that number. ``past_keys`` pairs
+        each number with its key.
+        """
         return await event_log.past_events(self._pool, book, campaign_no, customer, past_keys)
 
     async def find_events(
@@ -154,7 +163,11 @@ class Ledger:
         before: Position | None = None,
         limit: int = 100,
     ) -> tuple[list[Event], Position | None]:
-        """A page of events, newest first, and where the next page begins."""
+        """A page of events, newest first, and the ``before`` of the next page; ``None`` at the end.
+
+        No ``customers`` means all customers, no ``outcomes`` all outcomes. A page may have fewer than ``limit`` events, or
+        none, and not be the last.
+        """
         return await event_log.find_events(
             self._pool, book, customers=customers, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
         )
@@ -169,19 +182,21 @@ class Ledger:
         until: int | None = None,
         limit: int = 100,
     ) -> tuple[list[Refusal], int | None, int]:
-        """A page of what was refused, in order, the ``after`` of the next page, and the ``until`` of all pages."""
+        """A page of a campaign's refusals in the order of their places, the ``after`` of the next page (``None`` at the end),
+        and the ``until`` that all pages share.
+        """
         return await refusals.refusals(self._pool, book, campaign_no, outcomes, after=after, until=until, limit=limit)
 
-    async def happenings(self, book: Book, *, after: Position, limit: int = 100) -> list[Happening]:
-        """The feed: what happened to customers, oldest first."""
-        return await event_log.happenings(self._pool, book, after=after, limit=limit)
+    async def feed(self, book: Book, *, after: Position, limit: int = 100) -> list[FeedEntry]:
+        """The feed: what happened to customers after a position, oldest first."""
+        return await event_log.feed(self._pool, book, after=after, limit=limit)
 
     async def redeem(self, step: Redeem) -> RedemptionResult:
         """Authorize, capture, void or refund."""
         return _only(await self._redemptions.submit([step]))
 
     async def kept_redemption(self, step: Redeem) -> RedemptionResult | None:
-        """What was decided on a step before, if anything was; nothing is posted."""
+        """How a step was decided before, if it was. Posts nothing."""
         return await redemptions.kept_redemption(self._pool, step)
 
     async def fund(self, fund: Fund) -> FundResult:
@@ -189,29 +204,29 @@ class Ledger:
         return _only(await self._funds.submit([fund]))
 
     async def merge(self, book: Book, *, loser: int, survivor: int) -> MergeResult:
-        """Make two customers one: all that ``loser`` has becomes ``survivor``'s, and she is frozen."""
+        """Merge ``loser`` into ``survivor``, who gets everything they have. ``loser`` is frozen."""
         result = _only(await self._merges.submit([merging.Merge(book, loser, survivor)]))
         assert isinstance(result, MergeResult)
         return result
 
     async def split(self, book: Book, *, customer: int, survivor: int) -> SplitResult:
-        """Undo a merge: ``customer``, who is part of ``survivor``, is one of her own again, with what she had brought."""
+        """Undo a merge: ``customer``, who is merged into ``survivor``, is on their own again, with what they brought."""
         result = _only(await self._merges.submit([merging.Split(book, customer, survivor)]))
         assert isinstance(result, SplitResult)
         return result
 
     async def align(self, book: Book, standings: Sequence[Standing]) -> MergeResult:
-        """Let the book know of whom each is part by now, where that is news: split and merge as it takes."""
+        """Tell the book into whom each customer is merged by now; it splits and merges whatever differs."""
         result = _only(await self._merges.submit([merging.Align(book, tuple(standings))]))
         assert isinstance(result, MergeResult)
         return result
 
     async def points_returned(self, book: Book, customer: int) -> int:
-        """How many spendable points went with a customer when she was last split off."""
+        """The spendable points that a customer got back when they were last split off; 0 if they never were."""
         return await merging.points_returned(self._pool, book, customer)
 
     async def redemption(self, book: Book, redemption_id: int) -> Redemption | None:
-        """One redemption as it stands now."""
+        """One redemption as it is now; ``None`` if there is no such."""
         return await redemption_reads.redemption(self._pool, book, redemption_id)
 
     async def find_redemptions(
@@ -224,7 +239,7 @@ class Ledger:
         before: int | None = None,
         limit: int = 100,
     ) -> tuple[list[Redemption], int | None]:
-        """A page of redemptions, newest first, and the ``before`` of the next page."""
+        """A page of redemptions, newest first, and the ``before`` of the next page; ``None`` at the end."""
         return await redemption_reads.find_redemptions(
             self._pool, book, customer=customer, order_ref=order_ref, status=status, before=before, limit=limit
         )
@@ -238,11 +253,11 @@ class Ledger:
         return await balances.balances(self._pool, wanted)
 
     async def spendable(self, book: Book, customers: Sequence[int]) -> list[Spendable]:
-        """What many customers can spend now, in order, in one statement."""
+        """The points many customers can spend now, in order, in one statement."""
         return await balances.spendable(self._pool, book, customers)
 
     async def budget(self, book: Book, campaign_no: int) -> tuple[int, int]:
-        """What a campaign was funded with and what it has granted, in points."""
+        """What a campaign was funded with and what it has granted or holds back, in points."""
         return (await self.budgets(book, [campaign_no]))[0]
 
     async def budgets(self, book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:
@@ -250,29 +265,31 @@ class Ledger:
         return await balances.budgets(self._pool, book, campaign_nos)
 
     async def reconcile(self, book: Book, campaign_no: int) -> Reconciliation:
-        """What a campaign has decided up to now, counted by outcome, channel and hour, beside its budget."""
+        """A campaign's decisions up to now, counted by outcome, channel and hour, beside its budget."""
         return await balances.reconcile(self._pool, book, campaign_no)
 
     async def statement(self, book: Book, customer: int, *, before: int | None = None, limit: int = 100) -> list[Entry]:
-        """What happened to a customer's points, newest first."""
+        """What changed a customer's spendable points, newest first; ``before`` is the last ``seq`` of the page before."""
         return await balances.statement(self._pool, book, customer, before=before, limit=limit)
 
     async def statements(
         self, wanted: Collection[tuple[Book, int]], *, limit: int = 100
     ) -> dict[tuple[Book, int], list[Entry]]:
-        """The newest of many customers' statements, in one statement for each book."""
+        """The newest lines of many customers' statements, in one statement for each book."""
         return await balances.statements(self._pool, wanted, limit=limit)
 
-    async def reach(self, book: Book, span: timedelta) -> Reach:
-        """How far back a span of time goes in the book, from now on by its clock."""
-        return await attention.reach(self._pool, book, span)
+    async def lookback(self, book: Book, span: timedelta) -> Lookback:
+        """How far back a span of time goes in the book, from now by its clock."""
+        return await attention.lookback(self._pool, book, span)
 
-    async def attention(self, within: Reach, customers: Sequence[int]) -> list[Attention]:
-        """On which messages each of ``customers`` was reported of late, and what that earned her, in one statement."""
+    async def attention(self, within: Lookback, customers: Sequence[int]) -> list[Attention]:
+        """On which messages each customer was reported within a lookback, and what that earned them, in order, in one
+        statement.
+        """
         return await attention.attention(self._pool, within, customers)
 
-    async def responders(self, within: Reach) -> Responders:
-        """Who acted of late, and who of them proved to be a person, in one statement."""
+    async def responders(self, within: Lookback) -> Responders:
+        """Who acted within a lookback, and which of them are proved to be persons, in one statement."""
         return await attention.responders(self._pool, within)
 
     async def head(self, book: Book) -> Cut:
@@ -280,7 +297,7 @@ class Ledger:
         return await books.head(self._pool, book)
 
     async def take_cut(self, book: Book, name: str) -> tuple[Cut, bool]:
-        """Keep the book as it is now under a name; the flag says whether the cut is new."""
+        """Keep the book as it is now under a name. The flag says whether the cut is new; if not, it is the one of before."""
         return await books.take_cut(self._pool, book, name)
 
     async def cut_named(self, book: Book, name: str) -> Cut | None:
@@ -288,7 +305,7 @@ class Ledger:
         return await books.cut_named(self._pool, book, name)
 
     async def clock(self, book: Book) -> BookClock:
-        """How the book's clock stands to the world's."""
+        """How far the book's clock is ahead of the world's."""
         return await books.clock(self._pool, book)
 
     async def advance_clock(self, book: Book, *, seconds: int | None = None, to: datetime | None = None) -> ClockAdvance:
@@ -296,21 +313,23 @@ class Ledger:
         return await books.advance_clock(self._pool, book, seconds=seconds, to=to)
 
     async def trial_balance(self, book: Book, cut: Cut) -> TrialBalance:
-        """Every account at a cut."""
+        """Every account's debits and credits at a cut, by line."""
         return await trial_balance.trial_balance(self._pool, book, cut)
 
     async def account_balances(
         self, book: Book, cut: Cut, *, after: bytes | None = None, limit: int = 10_000
     ) -> list[tuple[bytes, int, int]]:
-        """A page of accounts at a cut: id, debits, credits."""
+        """A page of accounts at a cut, by id: ``(id, debits, credits)``. ``after`` is the last id of the page before."""
         return await trial_balance.account_balances(self._pool, book, cut, after=after, limit=limit)
 
     def account_ranges(self, book: Book, cut: Cut, *, accounts: int) -> AsyncIterator[trial_balance.AccountRange]:
-        """All accounts in ranges by id, for who has the database write what ``account_sums_v1`` says of each."""
+        """All accounts in ranges by id: the arguments of ``account_sums_v1`` for each, for callers who let the database write
+        the file.
+        """
         return trial_balance.account_ranges(self._pool, book, cut, accounts=accounts)
 
     async def transfers(self, book: Book, *, after: int, cut: int, limit: int = 10_000) -> list[Transfer]:
-        """A page of the log."""
+        """A page of the log: transfers with ``after < seq <= cut``, in order."""
         return await trial_balance.transfers(self._pool, book, after=after, cut=cut, limit=limit)
 
 

@@ -1,7 +1,7 @@
 """What reads return: balances and statements, the log and the feed, budgets, attention, cuts and the audit's findings.
 
-Points are whole numbers, times are aware datetimes in UTC, and everything is frozen. A ``seq`` says as of which transfer of the
-book it is.
+Points are whole numbers, times are aware datetimes in UTC, and everything is frozen. A ``seq`` is the number of the book's
+transfer as of which an answer holds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ledger.types import AccountClass, Book, GrantOutcome, Verb
 
 
 class Decisions(msgspec.Struct, frozen=True):
-    """How many events of one channel, counted in one hour (UTC), were decided alike, and what they were paid."""
+    """How many events of one outcome, channel and hour (UTC) a campaign has, and the points they were paid."""
 
     outcome: GrantOutcome
     channel: str
@@ -26,7 +26,7 @@ class Decisions(msgspec.Struct, frozen=True):
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
-    """What a campaign was funded with, has granted and has decided, all up to one ``seq``, which the book had at ``at``."""
+    """A campaign's funding, grants and decisions, in points, all up to one ``seq``, which the book reached by ``at``."""
 
     seq: int
     at: datetime
@@ -44,9 +44,10 @@ class Lot(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What a customer has, as of ``seq``: ``spendable`` is the sum of ``lots``, soonest to expire first.
+    """What a customer has, as of ``seq``. ``spendable`` is the sum of ``lots``, which are soonest to expire first.
 
-    Who was merged into another has nothing; ``moved_to`` says into whom. ``generation`` grows with her merges and splits.
+    A customer who was merged into another has nothing; ``moved_to`` is the survivor. ``generation`` changes with each merge and
+    split.
     """
 
     spendable: int
@@ -59,7 +60,7 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Spendable(msgspec.Struct, frozen=True):
-    """What a customer can spend, as of ``seq``; ``moved_to`` and ``generation`` as in `Balance`."""
+    """The points a customer can spend, as of ``seq``; ``moved_to`` and ``generation`` are as in `Balance`."""
 
     points: int
     seq: int
@@ -68,7 +69,7 @@ class Spendable(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One line of a customer's statement. ``points`` is positive when the customer gained spendable points."""
+    """One line of a customer's statement. ``points`` is positive where the customer gained spendable points."""
 
     seq: int
     posted_at: datetime
@@ -107,8 +108,8 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """How far a reader has come in all that happened in a book (see ``happenings``): in its transfers, which are numbered by
-    ``seq``, and in its decisions that moved no points, which are numbered by ``place``.
+    """A reader's place in a book's feed: the last ``seq`` they have read of its transfers, and the last ``place`` of its
+    decisions that moved no points.
     """
 
     seq: int = 0
@@ -116,11 +117,13 @@ class Position(msgspec.Struct, frozen=True):
 
 
 EventName: TypeAlias = tuple[Book, int, bytes]
-"""What an event is recorded under: the book, the campaign's number, the key."""
+"""What an event is recorded under: its book, its campaign's number, its key."""
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What was reported, and what was decided about it. ``seq`` is the transfer's, or the head's when it moved no points."""
+    """What was reported, and how it was decided. ``seq`` is the transfer's; for an event that moved no points, the head's at
+    that time.
+    """
 
     campaign_no: int
     key: bytes
@@ -142,9 +145,9 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """An event that was refused for a cap or the budget, and its ``place`` in the order of the decisions that moved no points.
+    """An event that was refused for a cap or the budget. ``place`` is its place among the decisions that moved no points.
 
-    Without a ``message_id`` its details were erased.
+    ``message_id`` is ``None`` once the details were erased.
     """
 
     place: int
@@ -162,10 +165,10 @@ class Refusal(msgspec.Struct, frozen=True):
     metadata: str | None
 
 
-class Happening(msgspec.Struct, frozen=True):
+class FeedEntry(msgspec.Struct, frozen=True):
     """One thing that happened to a customer: a transfer (``verb``), or an event that moved no points (``outcome``).
 
-    ``position`` is that of a reader who has come so far. ``balance_change`` is what the transfer did to what she can spend.
+    ``position`` is the reader's after this entry. ``balance_change`` is what it did to the points the customer can spend.
     """
 
     position: Position
@@ -184,10 +187,10 @@ class Happening(msgspec.Struct, frozen=True):
     message_id: str | None
 
 
-class Reach(msgspec.Struct, frozen=True):
-    """How far back a span of time goes in a book: all that came after ``since``, up to ``until`` and whatever came meanwhile.
+class Lookback(msgspec.Struct, frozen=True):
+    """How far back a span of time goes in a book: everything after ``since``, up to ``until`` and whatever has come since.
 
-    These are the transfers from ``seq`` on, and the decisions that moved no points from ``place`` on.
+    It is the transfers from ``seq`` on, and the decisions that moved no points from ``place`` on.
     """
 
     book: Book
@@ -198,9 +201,9 @@ class Reach(msgspec.Struct, frozen=True):
 
 
 class Responders(msgspec.Struct, frozen=True, gc=False):
-    """Whose acts a book has within a `Reach`, whatever came of them; ``proved`` are those on evidence of grade A or B.
+    """The customers who acted within a `Lookback`, however it was decided; ``proved`` are those with evidence of grade A or B.
 
-    ``complete`` is false where there was too much to look at: then these are the customers of the newest acts.
+    ``complete`` is false where there were more acts than are read: then these are the customers of the newest ones.
     """
 
     acted: frozenset[int]
@@ -208,11 +211,12 @@ class Responders(msgspec.Struct, frozen=True, gc=False):
     complete: bool
 
 
-class Sighting(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a customer on one channel and message within a `Reach`.
+class MessageAttention(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a customer on one channel and message within a `Lookback`.
 
-    ``reported_at`` is when a report on it was decided last, ``None`` if all were decided before. ``rewards`` of her acts were
-    paid ``points``, the last at ``rewarded_at``. Without a ``message_id`` the report's details were erased.
+    ``reported_at`` is when the last report on it was decided, ``None`` if that was before. ``rewards`` is how many acts were
+    paid, ``points`` what they were paid in all, ``rewarded_at`` when the last was. ``message_id`` is ``None`` once the details
+    were erased.
     """
 
     channel: str
@@ -224,16 +228,17 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attention(msgspec.Struct, frozen=True):
-    """All sightings of one customer, one for each channel and message. If there was too much to look at (see
-    ``attention.LOOKED_AT_MAX``) it is not ``complete``: there was this at least.
+    """What one customer was sent and earned within a `Lookback`, by channel and message.
+
+    ``complete`` is false where there was more than is read (``attention.SCAN_ROWS_MAX``): then this is the newest of it.
     """
 
-    sightings: tuple[Sighting, ...]
+    messages: tuple[MessageAttention, ...]
     complete: bool
 
 
 class BookClock(msgspec.Struct, frozen=True):
-    """How a book's clock stands to the world's. It runs ``offset`` ahead, and never before the last posting."""
+    """How far a book's clock is ahead of the world's (``offset``). It is never before the last posting."""
 
     offset: timedelta
     posted_at: datetime
@@ -244,7 +249,7 @@ class BookClock(msgspec.Struct, frozen=True):
 
 
 class ClockOutcome(enum.IntEnum):
-    """What became of moving a book's clock, in order of precedence."""
+    """How moving a book's clock was decided, in order of precedence."""
 
     LIVE_BOOK = 1
     NOT_FORWARD = 2
@@ -253,14 +258,14 @@ class ClockOutcome(enum.IntEnum):
 
 
 class ClockAdvance(msgspec.Struct, frozen=True):
-    """Whether the clock was moved, and how it stands then."""
+    """Whether the clock was moved, and where it stands now."""
 
     outcome: ClockOutcome
     clock: BookClock
 
 
 class TrialBalanceLine(msgspec.Struct, frozen=True):
-    """Sums of the accounts of one kind (a campaign's budget, or lots of one class and last day, is a line of its own)."""
+    """The sums of all accounts of one kind. Each campaign's budget is a line, and so are lots of each class and last day."""
 
     kind: str
     account_class: str | None
@@ -276,7 +281,7 @@ class TrialBalanceLine(msgspec.Struct, frozen=True):
 
 
 class TrialBalance(msgspec.Struct, frozen=True):
-    """All accounts at ``cut``; debits equal credits, or the book is broken."""
+    """All accounts at ``cut``. If debits differ from credits, the book is broken."""
 
     cut: Cut
     debits: int
@@ -285,7 +290,7 @@ class TrialBalance(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What the audit checked: ``violations`` is 0 when the invariant holds; ``examples`` names up to five."""
+    """What the audit checked. ``violations`` is 0 if the invariant holds; ``examples`` names up to five."""
 
     invariant: str
     checked: int

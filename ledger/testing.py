@@ -1,11 +1,11 @@
-"""For the tests of programs that embed the ledger: orders and steps with everything filled in, and a clock that stands still.
+"""For tests of programs that embed the ledger: complete orders and steps, and a clock that stands still.
 
     await set_clock(owner, book, NOON)
     await ledger.fund(fund(book, 100))
     await ledger.grant(order(book, customer=7, points=5))
     await ledger.redeem(authorize(book, customer=7, points=3))
 
-Say what the test is about and leave out the rest. An order's event key and a step's request hash follow from its contents, as
+Name what the test is about and leave out the rest. An order's event key and a step's request hash follow from its contents, as
 in a real program; ``key`` is a fresh idempotency key unless given.
 """
 
@@ -136,7 +136,7 @@ def bearing(
     past: tuple[int, ...] = (),
     needs: Grade = Grade.B,
 ) -> Bearing:
-    """What an act on a message says of the actions ``may_wait`` on it."""
+    """How an act on a message bears on the actions ``may_wait`` on the same message."""
     ids = (customer, *former)
 
     def key(of: int, action: str) -> bytes:

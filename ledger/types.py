@@ -1,13 +1,18 @@
-"""The ledger's values: what goes in, what comes out, each frozen.
+"""What is posted: orders in, results out, all of it frozen.
 
-    Book          the tenant's book, and what every posting needs to know of it
+    Book          a brand's book
     GrantOrder    in: pay this customer for this event        GrantResult       out
     GrantTerms    what many orders have in common
     Redeem        in: authorize, capture, void or refund      RedemptionResult  out
     Fund          in: give a campaign points to grant         FundResult        out
 
-Points are whole numbers, 1 to ``POINTS_MAX``. Times are aware datetimes in UTC. A refusal is a result, never an
-exception: outcomes are listed in order of precedence, so what is wrong in two ways is refused for the first.
+Points are whole numbers, 1 to ``POINTS_MAX``. Times are aware datetimes in UTC. A refusal is a result, never an exception.
+Outcomes are listed in order of precedence: an order that is wrong in two ways is refused for the first.
+
+A customer has a number and a ``generation``, which changes whenever they are merged or split. An order carries the generation
+that its maker knew, so that an order made before a merge is not posted after it.
+
+What reads return is in ``read_models``.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ TEXT_BYTES_MAX = 256
 
 
 class AccountClass(enum.IntEnum):
-    """What kind of promise a lot is to the accountants."""
+    """Which kind of liability a lot is in the brand's accounts."""
 
     ENGAGEMENT = 0
     PURCHASE = 1
@@ -48,7 +53,7 @@ class Grade(enum.StrEnum):
 
 
 class Verb(enum.IntEnum):
-    """What a transfer does; the numbers are in the log for ever."""
+    """What a transfer does. The log keeps these numbers for ever."""
 
     FUND = 1
     GRANT = 2
@@ -68,7 +73,7 @@ class Verb(enum.IntEnum):
 
 
 class Book(msgspec.Struct, frozen=True):
-    """A brand's book. ``brand_id`` is checked by every function against the book's head."""
+    """A brand's book. Every function checks ``brand_id`` against the book's head."""
 
     brand_id: int
     book_id: int
@@ -77,9 +82,9 @@ class Book(msgspec.Struct, frozen=True):
 class CapUse(msgspec.Struct, frozen=True, gc=False):
     """One cap that a grant counts against.
 
-    ``period`` is the first day of the period in the brand's zone; ``None`` is the 24 hours around the event, on either side, so
-    that a report that comes late never passes the cap. ``shared`` counts all customers of the campaign together, and takes a
-    ``period``. A limit of ``None`` does not limit.
+    ``period`` is the first day of the cap's period in the brand's time zone. ``None`` is a rolling day: the 24 hours before and
+    after the event, so that a late report cannot exceed the cap. ``shared`` counts all customers of the campaign together and
+    needs a ``period``. ``None`` as a limit is no limit.
     """
 
     cap: int
@@ -90,12 +95,12 @@ class CapUse(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bearing(msgspec.Struct, frozen=True):
-    """What an act says of other acts of the customer on the same message: a strong one proves that a person is there.
+    """How an act bears on other acts of the same customer on the same message: a strong act proves that a person is there.
 
-    Keys are the customer's own, then those under ids that were merged into hers. A strong act (grade A or B) leaves a proof
-    under the first of ``proof_keys`` and pays what waits: for each of ``may_wait`` (the keys of one other event) the one that
-    does, unless another of them is decided, or was under one of its ``past_keys``, which are as an order's. An act that waits
-    is paid at once where there is a proof under one of ``proof_keys``, of grade ``needs`` or better.
+    Keys are the customer's own first, then those of customers merged into them. A strong act (grade A or B) leaves a proof
+    under the first of ``proof_keys`` and pays waiting events: for each of ``may_wait`` (the keys of one other event) the one
+    that waits, unless another of these keys is decided already, or one of its ``past_keys`` was (see ``GrantOrder``). A waiting
+    act is paid at once if there is a proof of grade ``needs`` or better under one of ``proof_keys``.
     """
 
     proof_keys: tuple[bytes, ...]
@@ -105,7 +110,7 @@ class Bearing(msgspec.Struct, frozen=True):
 
 
 class EventDetails(msgspec.Struct, frozen=True, gc=False):
-    """What was reported. Kept beside the log, so that it can be erased; the log holds its salted hash."""
+    """What was reported. It is kept beside the log so that it can be erased; the log holds its salted hash."""
 
     action: str
     channel: str
@@ -119,13 +124,13 @@ class EventDetails(msgspec.Struct, frozen=True, gc=False):
 
 
 class GrantTerms(msgspec.Struct, frozen=True, gc=False):
-    """What is the same for all grants that a rule pays alike: of one action on one channel, of one grade, on one day.
+    """What is the same for all grants of one rule, grade and day.
 
-    ``action`` to ``rule`` are kept as details of each event. ``waits`` says that the evidence is too weak to be paid now: the
-    event is recorded and a stronger report of the same key decides it, or a strong act on the same message (an order's
-    ``bearing``). ``expires_on`` is the last day the points can be spent, in the brand's zone; ``None`` is never. ``held_back``
-    sets the points aside until they mature or are rejected, or until an order's ``due_at``. ``again`` decides anew what was
-    refused for a cap or the budget. ``points`` of 0 pay nothing and record nothing but the proof.
+    ``action`` to ``rule`` are stored as details of each event. ``waits`` says that the evidence is too weak to pay now: the
+    event is recorded, and a stronger report of the same key, or a strong act on the same message (an order's ``bearing``),
+    decides it. ``expires_on`` is the last day the points can be spent, in the brand's time zone; ``None`` is never.
+    ``held_back`` sets the points aside until they mature or are rejected, at the latest at an order's ``due_at``. ``again``
+    decides once more an event that was refused for a cap or the budget. 0 ``points`` pay nothing and record only the proof.
     """
 
     book: Book
@@ -148,11 +153,12 @@ class GrantTerms(msgspec.Struct, frozen=True, gc=False):
 
 
 class GrantOrder(msgspec.Struct, frozen=True, gc=False):
-    """Pay ``customer`` for one event, once, on ``terms``: orders that share one are prepared together.
+    """Pay ``customer`` for one event, once. Orders that share their ``terms`` are prepared together.
 
-    ``former_keys`` are the same event's keys under the ids that were merged into the customer. ``past_keys`` are those under
-    each number that she was one with once, with that number: they count where they were decided meanwhile. ``generation`` is
-    that of her group as it is known: who knows another is told ``MOVED``.
+    ``key`` names the event. ``former_keys`` are its keys under the numbers that were merged into the customer. ``past_keys``
+    are its keys under each number that the customer was merged with for a time, with that number: they count if they were
+    decided during that time. ``window_at`` is the time at which caps count the event. ``generation`` is the one the caller
+    knows; if it is outdated, the outcome is ``MOVED``.
     """
 
     terms: GrantTerms
@@ -171,21 +177,22 @@ class GrantOrder(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def book(self) -> Book:
-        """The book that it is posted to."""
+        """The book it is posted to."""
         return self.terms.book
 
     def on(self, **changed: Any) -> GrantOrder:
-        """The same on terms that differ in these."""
+        """A copy with these terms changed."""
         return msgspec.structs.replace(self, terms=msgspec.structs.replace(self.terms, **changed))
 
 
 class GrantOutcome(enum.IntEnum):
     """How a grant was decided, in order of precedence.
 
-    ``MOVED``: the customer was merged or split since she was looked up; nothing is recorded: look her up again. ``NOTED``:
-    there was nothing to pay, at most a proof was left. ``WAITING``: recorded, and better evidence pays it. ``NOT_FUNDED``: its
-    campaign was never given any points; nothing is recorded, so it can be paid when it was. ``CAP_REACHED`` and
-    ``BUDGET_EXHAUSTED`` are final unless somebody asks to decide ``again``. ``HELD_BACK`` becomes ``GRANTED`` or ``REJECTED``.
+    ``MOVED``: the customer was merged or split since the caller looked them up. Nothing is recorded; look them up again.
+    ``NOTED``: there was nothing to pay; at most a proof was recorded. ``WAITING``: recorded, and paid once there is better
+    evidence. ``NOT_FUNDED``: the campaign was never funded. Nothing is recorded, so the event can be paid later.
+    ``CAP_REACHED`` and ``BUDGET_EXHAUSTED`` are final unless an order asks to decide them ``again``. ``HELD_BACK`` becomes
+    ``GRANTED`` or ``REJECTED``.
     """
 
     MOVED = 5
@@ -202,9 +209,9 @@ class GrantOutcome(enum.IntEnum):
 class GrantResult(msgspec.Struct, frozen=True, gc=False):
     """The decision on one event.
 
-    ``points`` are what was paid, or is held back (0 otherwise). ``balance`` is what the customer can spend after the whole
-    batch, as of ``balance_seq``. ``seq`` is the transfer's, or the head's when it was refused or began to wait. ``key`` is the
-    one that the event is recorded under: the order's, or one of its ``former_keys`` or ``past_keys``.
+    ``points`` were paid or are held back; 0 otherwise. ``balance`` is what the customer can spend after the whole batch, as of
+    ``balance_seq``. ``seq`` is the transfer's; for an event that was refused or waits, the head's at that time. ``key`` is the
+    one under which the event is recorded: the order's own, or one of its ``former_keys`` or ``past_keys``.
     """
 
     outcome: GrantOutcome
@@ -217,7 +224,7 @@ class GrantResult(msgspec.Struct, frozen=True, gc=False):
 
 
 class SettleOutcome(enum.IntEnum):
-    """What became of points that were held back, in order of precedence."""
+    """How settling held-back points was decided, in order of precedence."""
 
     NOT_FOUND = 1
     NOT_HELD_BACK = 2
@@ -225,18 +232,18 @@ class SettleOutcome(enum.IntEnum):
 
 
 class CapRoom(msgspec.Struct, frozen=True):
-    """What one cap of an order would still let through, of grants and of points; ``None`` where it has no such limit."""
+    """How many grants and points one cap has left; ``None`` where it has no such limit."""
 
     grants_left: int | None
     points_left: int | None
 
 
 class GrantQuote(msgspec.Struct, frozen=True):
-    """What would be decided on an order if it came now, as of the book's transfer ``seq``.
+    """How an order would be decided now, as of the book's transfer ``seq``.
 
-    ``outcome``, ``points`` and ``replayed`` are what the ``GrantResult`` would say. ``caps`` says of each of the order's caps,
-    in their order, what it leaves before the order; so do ``budget_left``, which is ``None`` for an unlimited budget, and
-    ``balance``, what the customer can spend.
+    ``outcome``, ``points`` and ``replayed`` are what the ``GrantResult`` would say. The rest is as it is before the order:
+    ``caps`` in the order of the order's caps, ``budget_left`` in points (``None`` for an unlimited budget), and ``balance``,
+    the points that the customer can spend.
     """
 
     outcome: GrantOutcome
@@ -249,16 +256,17 @@ class GrantQuote(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """Whether an event's points were settled, now or (``replayed``) in the same way before; the event is read anew."""
+    """Whether an event's held-back points were settled, now or (``replayed``) in the same way before."""
 
     outcome: SettleOutcome
     replayed: bool
 
 
 class MergeOutcome(enum.IntEnum):
-    """What became of a merge, in order of precedence.
+    """How a merge was decided, in order of precedence.
 
-    ``MOVED``: one of the two was merged elsewhere before; ``TOO_MANY``: together they would have more than eight ids.
+    ``MOVED``: one of the two was merged into someone else before. ``TOO_MANY``: together they would have more than eight
+    numbers.
     """
 
     MOVED = 1
@@ -267,7 +275,7 @@ class MergeOutcome(enum.IntEnum):
 
 
 class MergeResult(msgspec.Struct, frozen=True):
-    """Whether two customers are one now. ``points`` were moved to the survivor; ``replayed``: they had been merged before."""
+    """Whether two customers are one now. ``points`` moved to the survivor. ``replayed``: they had been merged before."""
 
     outcome: MergeOutcome
     replayed: bool
@@ -275,14 +283,14 @@ class MergeResult(msgspec.Struct, frozen=True):
 
 
 class SplitOutcome(enum.IntEnum):
-    """What became of a split. ``NOT_PART``: the customer is not part of the other, and was not at last either."""
+    """How a split was decided. ``NOT_PART``: the customer is not merged into the other, nor was the last split from them."""
 
     NOT_PART = 1
     SPLIT = 2
 
 
 class SplitResult(msgspec.Struct, frozen=True):
-    """Whether a customer is one of her own again. ``points`` went with her; ``replayed``: she had been split off before."""
+    """Whether a customer is on their own again. ``points`` came back to them. ``replayed``: they had been split off before."""
 
     outcome: SplitOutcome
     replayed: bool
@@ -290,7 +298,9 @@ class SplitResult(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """Of whom a customer is part, by a decision of this ``generation``; ``survivor`` is herself, if of nobody."""
+    """Into whom a customer is merged, as decided at this ``generation``. The ``survivor`` of an unmerged customer is the
+    customer.
+    """
 
     customer: int
     survivor: int
@@ -298,7 +308,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Operation(enum.IntEnum):
-    """What can be asked of a redemption; the numbers are kept with idempotency keys."""
+    """What a redemption can be asked to do. Idempotency keys are stored with these numbers."""
 
     AUTHORIZE = 1
     CAPTURE = 2
@@ -310,14 +320,15 @@ class Operation(enum.IntEnum):
 class Redeem(msgspec.Struct, frozen=True):
     """One step of a redemption.
 
-    AUTHORIZE takes ``customer``, ``points``, ``order_ref``, ``hold_s``, and may ``capture`` at once. CAPTURE, VOID and REFUND
-    take ``redemption``; ``points`` of 0 means all that is there. ``final`` releases what a capture leaves.
-    ``maximum`` authorizes all that there is to spend, at most ``POINTS_MAX``, instead of ``points``. The redemption keeps
-    ``value``, in minor units, or else what the points it takes are worth at ``point_value``, and where it was (``store_id``,
-    ``terminal_id``). CAPTURE and REFUND may say the same of themselves, and a ``ref`` of their own; their operation keeps it.
-    ``generation`` is that of the customer's group as it is known; ``None`` is any.
-    ``key`` is the caller's idempotency key (required but for VOID); ``request_hash`` is 32 bytes that differ when the
-    request does.
+    AUTHORIZE takes ``customer``, ``points``, ``order_ref`` and ``hold_s`` (seconds), and may ``capture`` at once. ``maximum``
+    authorizes all the customer can spend, at most ``POINTS_MAX``, instead of ``points``. The redemption records its ``value``
+    in minor units, or else what its points are worth at ``point_value``, and its ``store_id`` and ``terminal_id``.
+
+    CAPTURE, VOID and REFUND take ``redemption``; 0 ``points`` are all there are. A ``final`` capture releases the rest. CAPTURE
+    and REFUND may have a ``ref``, ``store_id`` and ``terminal_id`` of their own, which their operation records.
+
+    ``generation`` is the customer's as the caller knows it; ``None`` accepts any. ``key`` is the caller's idempotency key,
+    which only VOID may leave out. ``request_hash`` is 32 bytes that differ whenever the request does.
     """
 
     book: Book
@@ -343,8 +354,8 @@ class Redeem(msgspec.Struct, frozen=True):
 class RedemptionOutcome(enum.IntEnum):
     """How a step of a redemption was decided, in order of precedence.
 
-    The first three and ``WORTH_NOTHING`` are not kept under the idempotency key, the others are. ``WORTH_NOTHING``: so few
-    points would be taken that they are not worth a minor unit.
+    All but the first three and ``WORTH_NOTHING`` are kept under the idempotency key. ``WORTH_NOTHING``: the points are worth
+    less than one minor unit.
     """
 
     IDEMPOTENCY_KEY_REUSED = 1
@@ -383,9 +394,9 @@ class RedemptionLot(msgspec.Struct, frozen=True):
 
 
 class RedemptionOperation(msgspec.Struct, frozen=True):
-    """One thing that happened to a redemption. ``verb`` is one of authorize, capture, void and refund.
+    """One operation on a redemption. ``verb`` is authorize, capture, void or refund.
 
-    ``ref``, ``store_id`` and ``terminal_id`` are what was said about this capture or refund.
+    ``ref``, ``store_id`` and ``terminal_id`` are those given with this capture or refund.
     """
 
     verb: str
@@ -419,9 +430,9 @@ class Redemption(msgspec.Struct, frozen=True):
 
 
 class RedemptionResult(msgspec.Struct, frozen=True):
-    """The answer to one step: the redemption after it; on a refusal what there was to spend (``balance``).
+    """The answer to one step: the redemption after it, or on a refusal the points that the customer could spend (``balance``).
 
-    ``least`` are the fewest points that would have been worth something, where the points were ``WORTH_NOTHING``.
+    ``least`` is the smallest number of points that is worth something, for the outcome ``WORTH_NOTHING``.
     """
 
     outcome: RedemptionOutcome
@@ -450,7 +461,7 @@ class FundOutcome(enum.IntEnum):
 
 
 class FundResult(msgspec.Struct, frozen=True):
-    """``budget`` is what the campaign has left, ``issued`` all that issuance has paid out so far."""
+    """``budget`` is what the campaign has left, ``issued`` what issuance has paid out in all. Both are points."""
 
     outcome: FundOutcome
     replayed: bool

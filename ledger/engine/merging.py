@@ -1,16 +1,16 @@
-"""Merging: two customers turn out to be one person, so one wallet takes up the other. Splitting: they turn out not to be.
+"""Merging: two customers turn out to be one person, so one wallet takes over the other. Splitting: they turn out not to be.
 
-    every lot              goes to the survivor's of the same class and last day, through the house's transit account
-    points held back       likewise, and mature or are rejected as hers
-    redemptions            are hers from now on, open or not: what they give back comes to her
-    the loser              stays in the log as she was, and is frozen: whoever names her is told ``MOVED``
+    lots               move to the survivor's lots of the same class and last day, through the house's transit account
+    held-back points   move likewise, and mature or are rejected as the survivor's
+    redemptions        become the survivor's, open or not: what they give back goes to the survivor
+    the loser          keeps their past in the log and is frozen: an order for them is answered ``MOVED``
 
-    a split                the loser is a customer again. What she brought comes back the same way, as far as it is there; so do
-                           points held back, and redemptions, that began under her own number
-    align                  whatever merges and splits it takes until the book says what it is told
+    a split            makes the loser a customer again. What they brought comes back the same way, if it is still there; so do
+                       held-back points and redemptions that began under their own number
+    align              merges and splits until the book agrees with what it is told
 
-Each is one transaction of the log, and those that wait together are one commit. Each is its own key: the same again is a
-replay.
+Each is one transaction of the log; those that wait together are one commit. Repeating one is a replay: it is its own
+idempotency key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RETURNED = (_SQL / "points_returned.sql").read_text()
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """Take ``loser`` up into ``survivor``."""
+    """Merge ``loser`` into ``survivor``."""
 
     book: Book
     loser: int
@@ -41,7 +41,7 @@ class Merge(msgspec.Struct, frozen=True):
 
 
 class Split(msgspec.Struct, frozen=True):
-    """Take ``customer`` out of ``survivor`` again."""
+    """Split ``customer`` off from ``survivor``."""
 
     book: Book
     customer: int
@@ -49,7 +49,7 @@ class Split(msgspec.Struct, frozen=True):
 
 
 class Align(msgspec.Struct, frozen=True):
-    """Let each be part of whom she is told to be. ``standings`` are of one instant, of customers who are or once were one."""
+    """Merge and split until each ``standing`` holds. They are of one instant, of customers who are or once were merged."""
 
     book: Book
     standings: tuple[Standing, ...]
@@ -90,5 +90,5 @@ async def _row(connection: asyncpg.Connection[Any], statement: str, *arguments: 
 
 
 async def points_returned(pool: asyncpg.Pool[Any], book: Book, customer: int) -> int:
-    """How many spendable points went with a customer when she was last split off; 0 if she never was."""
+    """The spendable points that a customer got back when they were last split off; 0 if they never were."""
     return await pool.fetchval(_RETURNED, book.book_id, book.brand_id, customer) or 0

@@ -1,4 +1,4 @@
-"""What an operator does to a book by hand: opening balances that a brand brings along, and how much it may issue."""
+"""What an operator does to a book by hand: opening balances that a brand brings from elsewhere, and its issue limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SET_LIMIT = "SELECT changed, before, issued FROM ledger.set_issue_limit_v1($1, 
 class Opening(msgspec.Struct, frozen=True):
     """Points that a customer has from elsewhere. ``expires_on`` is their last day, ``None`` never.
 
-    ``formers`` are the other numbers under which the customer may have such a lot already.
+    ``formers`` are the customer's other numbers, under which they may have such a lot already.
     """
 
     customer: int
@@ -29,10 +29,10 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class ImportResult(msgspec.Struct, frozen=True):
-    """``posted`` is false for a file that was imported before; the rest is about that import.
+    """``posted`` is false for a file that was imported before; the rest then describes that import.
 
-    Or nothing is posted, because the openings at the places in ``already``, from 1, are of lots that their customers have from
-    an opening before.
+    It is also false if customers already have lots from an earlier opening: then nothing is posted, and ``already`` has the
+    places of those openings, from 1.
     """
 
     posted: bool
@@ -62,9 +62,9 @@ async def import_balances(
 ) -> ImportResult:
     """Open all lots in one transaction, or none, with the owner's connection.
 
-    A file is known by any of ``hashes``, recorded under the first, and posted once in a book. A lot that its customer has from
-    an opening before is opened once more only if ``again`` says so. ``rows`` and ``points`` are what the operator says is in
-    the file. Raises ``asyncpg.InvalidParameterValueError`` when that is not so, or a last day is past.
+    A file is recognised by any of ``hashes``, recorded under the first, and posted once in a book. A lot that its customer
+    already has from an earlier opening is opened once more only with ``again``. ``rows`` and ``points`` are what the operator
+    says is in the file. Raises ``asyncpg.InvalidParameterValueError`` if they are not, or if a last day is past.
     """
     formers = [(place, former) for place, opening in enumerate(openings, 1) for former in opening.formers]
     row = await connection.fetchrow(
@@ -89,7 +89,7 @@ async def import_balances(
 
 
 async def set_issue_limit(connection: asyncpg.Connection[Any], book: Book, limit: int) -> IssueLimitResult:
-    """Change how many points may ever be issued, with the owner's connection; never to less than was issued."""
+    """Change how many points may ever be issued, with the owner's connection; never to less than was issued already."""
     row = await connection.fetchrow(_SET_LIMIT, book.brand_id, book.book_id, datetime.now(UTC), limit)
     assert row is not None
     return IssueLimitResult(*row)

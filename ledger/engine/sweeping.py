@@ -1,12 +1,12 @@
 """Tidying up: timed-out holds and dead lots. Every posting does this for the wallet it touches, so nobody waits for it.
 
-    holds, pendings   by their deadlines, in an index that what is settled leaves
-    dead lots         after a day on which lots died, all wallets of the book are walked through once, by their customers
+    holds, held-back points   by their deadlines, in an index that settled rows leave
+    dead lots                 after a day on which lots died, all wallets of the book are walked through once, by customer
 
-A dead lot stays in its index when its points are gone (else no balance could be changed in place), so looking for the next one
+A dead lot stays in its index when its points are gone (otherwise no balance could be changed in place), so finding the next one
 there would pass over all before it: a million lots would cost their number squared. The walk reads each wallet's row once and
-locks nothing; only what it finds is posted under the book's lock. When it has come to the end, the book is told through
-which day it is swept, unless points were put on a dead lot meanwhile.
+locks nothing; only what it finds is posted under the book's lock. At its end the book records through which day it is swept,
+unless points were put on a dead lot in the meantime.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 from ledger.types import Book
 
 WALLETS_AT_ONCE = 20_000
-"""So many are read in one statement: some 20 ms."""
+"""How many wallets one statement reads, in some 20 ms."""
 
 _SQL = Path(__file__).with_name("sql")
 _SWEEP = "SELECT ledger.sweep_v1($1, $2, $3, $4)"
@@ -34,7 +34,7 @@ _WALK = (_SQL / "sweep_wallets.sql").read_text()
 
 
 class _Walk(msgspec.Struct):
-    """How far a book's wallets were walked through, and who was found on the way."""
+    """How far a book's wallets have been walked through, and which were found to have dead lots."""
 
     seq: int
     through: date
@@ -43,7 +43,7 @@ class _Walk(msgspec.Struct):
 
 
 class Sweeper:
-    """Sweeps one book, a little at a time. What it remembers is only how far it has come. Needs the worker's role."""
+    """Sweeps one book, a little at a time. It remembers only how far it has come. Needs the worker's role."""
 
     def __init__(self, pool: asyncpg.Pool[Any], book: Book) -> None:
         self._pool = pool
@@ -51,9 +51,9 @@ class Sweeper:
         self._walk: _Walk | None = None
 
     async def run_once(self, *, limit: int) -> int:
-        """Post what is due on at most ``limit`` wallets, in one commit; return how many there were, 0 when nothing is due.
+        """Post what is due on at most ``limit`` wallets, in one commit. Returns how many there were; 0 when nothing is due.
 
-        The book is locked while they are posted, so keep ``limit`` small.
+        The book is locked during the posting, so keep ``limit`` small.
         """
         swept = await self._pool.fetchval(_SWEEP, *self._now, limit)
         if swept:
@@ -96,5 +96,5 @@ class Sweeper:
 
 
 async def sweep(pool: asyncpg.Pool[Any], book: Book, *, limit: int = 100) -> int:
-    """Post what is due on at most ``limit`` wallets, as a ``Sweeper`` that has just begun."""
+    """Post what is due on at most ``limit`` wallets, as a ``Sweeper`` does that has just begun."""
     return await Sweeper(pool, book).run_once(limit=limit)

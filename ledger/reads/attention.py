@@ -1,15 +1,15 @@
-"""How much of a customer's attention was asked for of late: which messages she was reported on, and what they earned her.
+"""How much of a customer's attention a brand has asked for: the messages they were reported on, and what those earned them.
 
-    reach       how far back a span of time goes in a book: one statement, once for any number of customers
-    attention   what lies within it of each of many customers, in one statement
-    responders  whose acts lie within it, in one statement
+    lookback    how far back a span of time goes in a book; asked once for any number of customers
+    attention   what each of many customers has within it, in one statement
+    responders  who acted within it, in one statement
 
-A book's transfers are in the order of their times, and so are its decisions that moved no points. So where a span begins is
-found by halving (some twenty looks at a book of a million transfers), and of each customer only what lies within is read,
-newest first, and of that at most ``LOOKED_AT_MAX`` transfers and as many decisions. Nothing is kept for it, and nobody waits.
+A book's transfers are in the order of their times, and so are its decisions that moved no points. So the beginning of a span is
+found by binary search (some twenty look-ups in a book of a million transfers), and of each customer only what is within it is
+read, newest first: at most ``SCAN_ROWS_MAX`` transfers and as many decisions. Nothing is precomputed, and nothing is locked.
 
-A report counts when it was decided, for it is then that it is in the book: what waited and was paid later counts then. Points
-that were held back are earned when they mature.
+A report counts from when it was decided, because that is when it enters the book: an event that waited and is paid later counts
+then. Held-back points are earned when they mature.
 """
 
 from __future__ import annotations
@@ -22,49 +22,50 @@ from typing import Any
 import asyncpg
 
 from ledger.errors import BookRefused
-from ledger.read_models import Attention, Reach, Responders, Sighting
+from ledger.read_models import Attention, Lookback, MessageAttention, Responders
 from ledger.types import Book
 
-LOOKED_AT_MAX = 1_000
-"""So many of a customer's transfers are looked at, and of her decisions that moved no points; what is older is left out."""
+SCAN_ROWS_MAX = 1_000
+"""How many transfers of a customer are read, and how many decisions that moved no points. Older ones are left out."""
+
+ACTS_SCAN_ROWS_MAX = 200_000
+"""How many grants of a book are read for its responders, and how many decisions that moved no points."""
 
 _SQL = Path(__file__).with_name("sql")
-_REACH = (_SQL / "reach.sql").read_text()
-
+_LOOKBACK = (_SQL / "lookback.sql").read_text()
 _ATTENTION = (_SQL / "attention.sql").read_text()
-ACTS_LOOKED_AT_MAX = 200_000
-"""So many of a book's grants are looked at for who responds, and of its decisions that moved no points."""
-
 _RESPONDERS = (_SQL / "responders.sql").read_text()
 
 
-async def responders(pool: asyncpg.Pool[Any], within: Reach) -> Responders:
-    """Whose acts lie ``within``, and of whom it is proved that they are persons."""
-    row: Any = await pool.fetchrow(_RESPONDERS, within.book.book_id, within.seq, within.place, ACTS_LOOKED_AT_MAX)
+async def responders(pool: asyncpg.Pool[Any], within: Lookback) -> Responders:
+    """Who acted ``within`` a lookback, and which of them are proved to be persons."""
+    row: Any = await pool.fetchrow(_RESPONDERS, within.book.book_id, within.seq, within.place, ACTS_SCAN_ROWS_MAX)
     return Responders(
         acted=frozenset(row["acted"]),
         proved=frozenset(row["proved"]),
-        complete=max(row["moved"], row["decided"]) < ACTS_LOOKED_AT_MAX,
+        complete=max(row["moved"], row["decided"]) < ACTS_SCAN_ROWS_MAX,
     )
 
 
-async def reach(pool: asyncpg.Pool[Any], book: Book, span: timedelta) -> Reach:
-    """How far back a span of time goes, from now on by the book's clock: what is exactly as old does not lie within."""
-    row = await pool.fetchrow(_REACH, book.book_id, book.brand_id, span)
+async def lookback(pool: asyncpg.Pool[Any], book: Book, span: timedelta) -> Lookback:
+    """How far back ``span`` goes from now by the book's clock. What is exactly that old is outside. Raises ``BookRefused``."""
+    row = await pool.fetchrow(_LOOKBACK, book.book_id, book.brand_id, span)
     if row is None:
         raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
-    return Reach(book=book, since=row["since"], until=row["until"], seq=row["seq"], place=row["place"])
+    return Lookback(book=book, since=row["since"], until=row["until"], seq=row["seq"], place=row["place"])
 
 
-async def attention(pool: asyncpg.Pool[Any], within: Reach, customers: Sequence[int]) -> list[Attention]:
-    """What lies ``within`` of each of ``customers``, in order. Who was merged into another has her own past; ask for both."""
-    rows: list[Any] = await pool.fetch(_ATTENTION, within.book.book_id, customers, within.seq, within.place, LOOKED_AT_MAX)
-    sightings: dict[int, list[Sighting]] = {n: [] for n, _ in enumerate(customers, 1)}
+async def attention(pool: asyncpg.Pool[Any], within: Lookback, customers: Sequence[int]) -> list[Attention]:
+    """What each of ``customers`` has ``within`` a lookback, in order. A merged customer keeps their own past: ask for the
+    survivor too.
+    """
+    rows: list[Any] = await pool.fetch(_ATTENTION, within.book.book_id, customers, within.seq, within.place, SCAN_ROWS_MAX)
+    messages: dict[int, list[MessageAttention]] = {n: [] for n, _ in enumerate(customers, 1)}
     cut: set[int] = set()
     for n, channel, message_id, reported_at, rewards, points, rewarded_at, looked_at in rows:
-        if looked_at >= LOOKED_AT_MAX:
+        if looked_at >= SCAN_ROWS_MAX:
             cut.add(n)
         # What has no channel is no report: a redemption, say.
         if channel is not None:
-            sightings[n].append(Sighting(channel, message_id, reported_at, rewards, points, rewarded_at))
-    return [Attention(tuple(seen), complete=n not in cut) for n, seen in sightings.items()]
+            messages[n].append(MessageAttention(channel, message_id, reported_at, rewards, points, rewarded_at))
+    return [Attention(tuple(seen), complete=n not in cut) for n, seen in messages.items()]

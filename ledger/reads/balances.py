@@ -1,4 +1,4 @@
-"""What a customer has, and what happened to her points. Each read is one statement, so it is of one instant."""
+"""What a customer has, and what happened to their points. Each read is one statement, so it is of one instant."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _VERBS = {verb: verb.name.lower() for verb in Verb}
 
 
 async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance:
-    """What ``customer`` has now. A customer who never earned has nothing."""
+    """What ``customer`` has now: nothing, if they never earned. Raises ``BookRefused``."""
     return (await balances(pool, [(book, customer)]))[book, customer]
 
 
@@ -71,7 +71,7 @@ def _balance(seq: int, lots_json: str, held: int, pending: int, moved_to: int | 
 
 
 async def spendable(pool: asyncpg.Pool[Any], book: Book, customers: Sequence[int]) -> list[Spendable]:
-    """What each of ``customers`` can spend now, in order."""
+    """The points each of ``customers`` can spend now, in order. Raises ``BookRefused``."""
     if not customers:
         return []
     rows = await pool.fetch(_SPENDABLE, book.book_id, book.brand_id, customers)
@@ -81,7 +81,7 @@ async def spendable(pool: asyncpg.Pool[Any], book: Book, customers: Sequence[int
 
 
 async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:
-    """What each campaign's budget was funded with and what of it is granted or held back, in order."""
+    """What each campaign's budget was funded with and what it has granted or holds back, in points and in order."""
     accounts = [chart.budget(campaign_no) for campaign_no in campaign_nos]
     rows = await pool.fetch(_BUDGETS, book.book_id, book.brand_id, accounts)
     sums = {row["id"]: (row["funded"], row["granted"]) for row in rows}
@@ -89,10 +89,10 @@ async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[in
 
 
 async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Reconciliation:
-    """What a campaign decided up to the book's head of now, and its budget there.
+    """A campaign's decisions up to the book's head of now, and its budget there. Raises ``BookRefused``.
 
-    Read in pages by key, since no statement of ours may take long: granted events are those up to the head's ``seq``, which is
-    exact; one that waited then and is decided while this reads is not counted.
+    The decisions are read in pages by key, since no statement may take long. Granted events are exactly those up to the head's
+    ``seq``; an event that waits and is decided during the read is not counted.
     """
     row = await pool.fetchrow(_BUDGET_AT_HEAD, book.book_id, book.brand_id, chart.budget(campaign_no), campaign_no)
     if row is None:
@@ -119,9 +119,8 @@ async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Re
 
 
 async def decision(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, keys: Sequence[bytes]) -> GrantResult | None:
-    """What was decided on an event under one of its keys, with what its customer can spend now.
-
-    ``None`` for an event that nobody has reported.
+    """How an event was decided, under whichever of its keys, with what its customer can spend now; ``None`` if it was never
+    reported.
     """
     row = await pool.fetchrow(_DECISION, book.book_id, book.brand_id, campaign_no, keys)
     if row is None:

@@ -1,9 +1,9 @@
-"""What was decided and posted, in order: events by name, lists of events newest first, and the feed of all that happened.
+"""What was decided and posted, in order: events by key, lists of events newest first, and the feed.
 
-Two streams of a book are numbered: its transfers by ``seq``, and its decisions that moved no points, on what was refused or
-waits, by ``place``. Such a decision has the ``seq`` of the head at its time too, and stands behind the transfer of that one.
-Both numbers are given out under the head's lock, so whatever is decided later has a higher one: a reader who keeps how far it
-has come in both misses nothing, and waits for nothing. What waited and is decided leaves its place and is told anew.
+A book has two numbered streams: its transfers by ``seq``, and its decisions that moved no points (events that were refused or
+wait) by ``place``. Such a decision also has the head's ``seq`` of its time and comes after the transfer of that number. Both
+numbers are assigned under the head's lock, so whatever is decided later has a higher one: a reader who keeps their position in
+both streams misses nothing and waits for nothing. A waiting event that is decided leaves its place and is a new entry.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import asyncpg
 
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
-from ledger.read_models import Event, EventName, Happening, Position
+from ledger.read_models import Event, EventName, FeedEntry, Position
 from ledger.types import Book, GrantOutcome, Verb
 
-SCANNED = 10_000
-"""How much of the log one page of a list looks through, so that a rare event does not cost the whole log."""
+SCAN_ROWS_MAX = 10_000
+"""How much of each stream one page of a list reads, so that looking for a rare event does not read the whole log."""
 
 _SQL = Path(__file__).with_name("sql")
 _BY_KEY = (_SQL / "events_by_key.sql").read_text()
@@ -33,7 +33,7 @@ _FEED = (_SQL / "feed.sql").read_text()
 
 
 async def events(pool: asyncpg.Pool[Any], names: Sequence[EventName]) -> dict[EventName, Event]:
-    """What was reported and decided under each of ``names``, where something was, in one statement for each book."""
+    """What was reported and decided under each of ``names``, in one statement for each book. Unreported ones are left out."""
     found: dict[EventName, Event] = {}
     for book in dict.fromkeys(book for book, _, _ in names):
         of_book = [name for name in names if name[0] == book]
@@ -46,7 +46,7 @@ async def events(pool: asyncpg.Pool[Any], names: Sequence[EventName]) -> dict[Ev
 async def past_events(
     pool: asyncpg.Pool[Any], book: Book, campaign_no: int, customer: int, past_keys: Sequence[tuple[int, bytes]]
 ) -> list[Event]:
-    """What was decided under keys of numbers that ``customer`` was one with once, each with that number, while she was."""
+    """Events under keys of other numbers, each decided while ``customer`` was merged with that number."""
     others, keys = [other for other, _ in past_keys], [key for _, key in past_keys]
     return [_event(row) for row in await pool.fetch(_PAST, book.book_id, book.brand_id, campaign_no, customer, others, keys)]
 
@@ -63,8 +63,8 @@ async def find_events(
 ) -> tuple[list[Event], Position | None]:
     """A page of events, newest first, and where the next one begins; ``None`` at the end.
 
-    No ``customers`` are everybody, no ``outcomes`` are all. A page may hold fewer than ``limit``, or none, and not be the last:
-    without ``customers`` it looks through ``SCANNED`` of each stream.
+    No ``customers`` means all customers, no ``outcomes`` all outcomes. A page may have fewer than ``limit`` events, or none,
+    and not be the last: without ``customers`` it reads ``SCAN_ROWS_MAX`` of each stream.
     """
     if before is None:
         head = await pool.fetchrow(_BEYOND_ALL, book.book_id, book.brand_id)
@@ -84,18 +84,18 @@ async def find_events(
     return [_event(row) for row in rows[:limit]], before if max(before.seq, before.place) > 1 else None
 
 
-async def happenings(pool: asyncpg.Pool[Any], book: Book, *, after: Position, limit: int = 100) -> list[Happening]:
-    """The feed: what happened to customers behind ``after``, oldest first. Whatever comes later comes behind it."""
+async def feed(pool: asyncpg.Pool[Any], book: Book, *, after: Position, limit: int = 100) -> list[FeedEntry]:
+    """What happened to customers after a position, oldest first. Whatever happens later comes later."""
     rows = await pool.fetch(_FEED, book.book_id, book.brand_id, after.seq, after.place, limit)
-    found: list[Happening] = []
+    found: list[FeedEntry] = []
     for row in rows:
         after = Position(row["seq"], after.place if row["place"] is None else row["place"])
-        found.append(_happening(row, after))
+        found.append(_entry(row, after))
     return found
 
 
 async def _lowest(pool: asyncpg.Pool[Any], book: Book, before: Position) -> Position:
-    row = await pool.fetchrow(_FLOOR, book.book_id, before.seq - SCANNED, before.place, before.place - SCANNED)
+    row = await pool.fetchrow(_FLOOR, book.book_id, before.seq - SCAN_ROWS_MAX, before.place, before.place - SCAN_ROWS_MAX)
     assert row is not None
     return Position(max(0, row["seq"]), max(0, row["place"]))
 
@@ -122,10 +122,10 @@ def _event(row: Any) -> Event:
     )
 
 
-def _happening(row: Any, position: Position) -> Happening:
+def _entry(row: Any, position: Position) -> FeedEntry:
     posted = row["place"] is None
     names = (chart.describe_account(row["debit"]), chart.describe_account(row["credit"])) if posted else ()
-    return Happening(
+    return FeedEntry(
         position=position,
         verb=Verb(row["verb"]) if posted else None,
         outcome=None if posted else GrantOutcome(row["outcome"]),

@@ -11,8 +11,8 @@ import msgspec
 
 from ledger.types import Book, Redemption, RedemptionStatus
 
-LOOKED_AT_MAX = 2_000
-"""How many redemptions one page looks at to find those of a status, which is derived and has no index."""
+SCAN_ROWS_MAX = 2_000
+"""How many redemptions one page reads to find those of a status, which is derived and has no index."""
 
 _SQL = Path(__file__).with_name("sql")
 _FIND = (_SQL / "find_redemptions.sql").read_text()
@@ -22,12 +22,12 @@ _decode = msgspec.json.Decoder(Redemption).decode
 
 
 async def redemption(pool: asyncpg.Pool[Any], book: Book, redemption_id: int) -> Redemption | None:
-    """A redemption as it stands now."""
+    """A redemption as it is now; ``None`` if there is no such."""
     return next(iter(await redemptions(pool, book, [redemption_id])), None)
 
 
 async def redemptions(pool: asyncpg.Pool[Any], book: Book, ids: Sequence[int]) -> list[Redemption]:
-    """The same for many, in order and as of one instant; ids that there are not are left out."""
+    """The same for many, in order and as of one instant; unknown ids are left out."""
     return [_decode(answer) for (answer,) in await pool.fetch(_BY_ID, book.book_id, book.brand_id, ids)]
 
 
@@ -43,9 +43,10 @@ async def find_redemptions(
 ) -> tuple[list[Redemption], int | None]:
     """A page of redemptions, newest first, and the ``before`` of the next page, or ``None`` at the end.
 
-    With a ``status`` a page may be short, or empty, and yet have a next one: it looks at ``LOOKED_AT_MAX`` redemptions at most.
+    With a ``status`` a page may have fewer than ``limit``, or none, and not be the last: it reads at most ``SCAN_ROWS_MAX``
+    redemptions.
     """
-    statement, looked_at = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, LOOKED_AT_MAX)
+    statement, looked_at = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, SCAN_ROWS_MAX)
     rows = await pool.fetch(statement, book.book_id, book.brand_id, customer, order_ref, before, looked_at)
     more = rows[-1]["id"] if len(rows) == looked_at else None
     ids: list[int] = []

@@ -1,4 +1,4 @@
-"""What was refused for a cap or the budget, in the order of its refusal, so that it can be decided anew."""
+"""A campaign's refusals for a cap or the budget, in the order of their places: what a re-decision goes through."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import asyncpg
 from ledger.read_models import Refusal
 from ledger.types import Book, GrantOutcome
 
-SCANNED = 50_000
-"""How many decisions one page looks through: those of other campaigns, and what waits, stand in between."""
+SCAN_ROWS_MAX = 50_000
+"""How many decisions one page reads: those of other campaigns, and waiting ones, are in between."""
 
 _SQL = Path(__file__).with_name("sql")
 _PLACES = "SELECT places FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
@@ -30,14 +30,14 @@ async def refusals(
     until: int | None = None,
     limit: int = 100,
 ) -> tuple[list[Refusal], int | None, int]:
-    """A page of refusals after one place and not past another, the ``after`` of the next page, and that last place.
+    """A page of refusals with ``after < place <= until``, the ``after`` of the next page, and ``until``.
 
-    Without ``until`` it is the last one there is now: what is refused again while somebody pages does not come up again.
-    A page may hold fewer than ``limit``, or none, and not be the last.
+    Without ``until`` it is the last place there is now, so that an event that is refused once more during the paging does not
+    come again. A page may have fewer than ``limit`` refusals, or none, and not be the last.
     """
     if until is None:
         until = int(await pool.fetchval(_PLACES, book.book_id, book.brand_id) or 0)
-    highest = min(until, after + SCANNED)
+    highest = min(until, after + SCAN_ROWS_MAX)
     rows = await pool.fetch(_REFUSALS, book.book_id, book.brand_id, campaign_no, after, highest, list(outcomes), limit + 1)
     found = [Refusal(**row) for row in rows[:limit]]
     if len(rows) > limit:

@@ -23,7 +23,7 @@ from ledger.types import Book, Verb
 
 LOG_ROWS = 1_000_000
 ACCOUNTS_SUMMED = 500_000
-"""What one statement reads: a fraction of the five seconds that it may take, also while others work."""
+"""What one statement reads: it takes a fraction of the five seconds that it may take, even under load."""
 ACCOUNTS_READ = 10_000
 
 _FIRST = b""
@@ -139,7 +139,7 @@ async def account_ranges(
 
 
 def _has_shared(after: bytes, until: bytes) -> bool:
-    """Whether there may be accounts between the two ids that anybody's transfers move."""
+    """Whether the range of ids has accounts that any customer's transfers may move."""
     return any(bytes((tag,)) <= until and after < bytes((tag + 1,)) for tag in _SHARED)
 
 

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 from litestar.datastructures import State
 
-from ledger import Attention, Ledger, Reach
+from ledger import Attention, Ledger, Lookback
 from service.attention.schemas import Attended, AttendedChannel, AttentionAnswer, HotlineResponse
 from service.brands.brand import Brand
 from service.customers.queries import Known
@@ -60,7 +60,7 @@ FROM (
 async def hotline(state: State, brand: Brand, span: timedelta) -> HotlineResponse:
     """How many of those whom a brand wrote to of late answered as persons: two statements, whatever the number."""
     ledger: Ledger = state.ledger
-    within = await ledger.reach(brand.book, span)
+    within = await ledger.lookback(brand.book, span)
     responders = await ledger.responders(within)
     written: Any = await state.pool.fetchrow(_RECIPIENTS, brand.brand_id, within.since, LINKS_COUNTED_MAX)
     recipients = len(responders.acted.union(written["customers"]))
@@ -76,10 +76,10 @@ async def hotline(state: State, brand: Brand, span: timedelta) -> HotlineRespons
 
 async def count(
     state: State, brand: Brand, people: Sequence[Known | None], span: timedelta
-) -> tuple[Reach, list[AttentionAnswer]]:
+) -> tuple[Lookback, list[AttentionAnswer]]:
     """What is known of each of ``people``, in order, and within which time."""
     ledger: Ledger = state.ledger
-    within = await ledger.reach(brand.book, span)
+    within = await ledger.lookback(brand.book, span)
     answers: list[AttentionAnswer] = []
     for start in range(0, len(people), COUNTED_AT_ONCE):
         answers += await _count(state, within, people[start : start + COUNTED_AT_ONCE])
@@ -87,7 +87,7 @@ async def count(
     return within, answers
 
 
-async def _count(state: State, within: Reach, people: Sequence[Known | None]) -> list[AttentionAnswer]:
+async def _count(state: State, within: Lookback, people: Sequence[Known | None]) -> list[AttentionAnswer]:
     ledger: Ledger = state.ledger
     numbers = [number for known in people if known is not None for number in (known.customer, *known.former)]
     acted = dict(zip(numbers, await ledger.attention(within, numbers), strict=True)) if numbers else {}
@@ -152,7 +152,7 @@ def _answer(known: Known | None, acted: dict[int, Attention], minted: dict[int, 
     complete = True
     for number in () if known is None else (known.customer, *known.former):
         complete = complete and acted[number].complete
-        for seen in acted[number].sightings:
+        for seen in acted[number].messages:
             for tally in tallies(seen.channel):
                 tally.see(seen.message_id, seen.reported_at)
                 tally.earn(seen.rewards, seen.points, seen.rewarded_at)

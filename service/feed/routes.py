@@ -33,9 +33,9 @@ async def list_events(
     """
     brand = principal.brand
     begin = (None if after is None else parse_position(after)) or Position()
-    found = await ledger.happenings(brand.book, after=begin, limit=limit + 1)
+    found = await ledger.feed(brand.book, after=begin, limit=limit + 1)
     campaigns = await campaign_ids(engine, brand.brand_id)
-    items = [FeedEntry.of(happening, brand.book.book_id, campaigns) for happening in found[:limit]]
+    items = [FeedEntry.of(entry, brand.book.book_id, campaigns) for entry in found[:limit]]
     return FeedPage(items=items, next=items[-1].position if items else position(begin), more=len(found) > limit)
 
 

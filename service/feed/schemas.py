@@ -8,7 +8,8 @@ from typing import Literal, cast
 
 import msgspec
 
-from ledger import GrantOutcome, Happening
+import ledger
+from ledger import GrantOutcome
 from service.http import identifiers
 
 Type = Literal[
@@ -80,33 +81,33 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The sender's own id of the message; null as for `action`."""
 
     @classmethod
-    def of(cls, happening: Happening, book_id: int, campaigns: Mapping[int, str]) -> FeedEntry:
+    def of(cls, entry: ledger.FeedEntry, book_id: int, campaigns: Mapping[int, str]) -> FeedEntry:
         """The entry as the API shows it; ``campaigns`` names campaigns by number."""
-        no, key = happening.campaign_no, happening.key
-        entry_type, reason = _type_and_reason(happening)
+        no, key = entry.campaign_no, entry.key
+        entry_type, reason = _type_and_reason(entry)
         return cls(
-            position=identifiers.position(happening.position),
+            position=identifiers.position(entry.position),
             type=entry_type,
             reason=reason,
-            at=happening.at,
-            customer=happening.customer,
-            points=happening.points,
-            balance_change=happening.balance_change,
+            at=entry.at,
+            customer=entry.customer,
+            points=entry.points,
+            balance_change=entry.balance_change,
             campaign=None if no is None else campaigns.get(no, str(no)),
             grant_id=None if no is None or key is None else identifiers.grant_id(no, key),
-            redemption_id=None if happening.redemption is None else identifiers.redemption_id(book_id, happening.redemption),
-            transaction_id=happening.transaction_id,
-            action=happening.action,
-            channel=happening.channel,
-            message_id=happening.message_id,
+            redemption_id=None if entry.redemption is None else identifiers.redemption_id(book_id, entry.redemption),
+            transaction_id=entry.transaction_id,
+            action=entry.action,
+            channel=entry.channel,
+            message_id=entry.message_id,
         )
 
 
-def _type_and_reason(happening: Happening) -> tuple[Type, Reason | None]:
-    if happening.outcome is not None:
-        return _OUTCOMES[happening.outcome]
-    assert happening.verb is not None, "what happened is a transfer or an event"
-    return cast("Type", happening.verb.name.lower()), None
+def _type_and_reason(entry: ledger.FeedEntry) -> tuple[Type, Reason | None]:
+    if entry.outcome is not None:
+        return _OUTCOMES[entry.outcome]
+    assert entry.verb is not None, "what happened is a transfer or an event"
+    return cast("Type", entry.verb.name.lower()), None
 
 
 class FeedPage(msgspec.Struct, frozen=True):

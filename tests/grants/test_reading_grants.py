@@ -60,7 +60,7 @@ async def test_a_grant_is_read_by_its_id(api: Api, reported: list[dict[str, Any]
 async def test_pages_of_any_size_list_each_event_once_newest_first(
     api: Api, reported: list[dict[str, Any]], limit: int, scanned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "SCANNED", scanned)
+    monkeypatch.setattr(event_log, "SCAN_ROWS_MAX", scanned)
     grants = await listed(api, limit=limit)
     assert sorted(grant["grant_id"] for grant in grants) == sorted(answer["grant_id"] for answer in reported)
     assert [grant["seq"] for grant in grants] == sorted((grant["seq"] for grant in grants), reverse=True)

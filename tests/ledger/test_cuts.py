@@ -18,8 +18,8 @@ async def live(ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyn
     """Let things happen in a book; return a cut of it after each."""
     cuts = [await ledger.head(book)]
 
-    async def then(happening: Any) -> Any:
-        result = await happening
+    async def then(awaitable: Any) -> Any:
+        result = await awaitable
         cuts.append(await ledger.head(book))
         return result
 

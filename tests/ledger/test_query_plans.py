@@ -171,7 +171,7 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         for outcomes in ((), (GrantOutcome.WAITING,), (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)):
             await ledger.find_events(book, outcomes=outcomes, limit=5)
             await ledger.find_events(book, outcomes=outcomes, customers=(2, 3), limit=1000)
-        assert await ledger.happenings(book, after=Position(5, 1), limit=1000)
+        assert await ledger.feed(book, after=Position(5, 1), limit=1000)
 
 
 @pytest.mark.slow

@@ -268,7 +268,7 @@ async def test_redemptions_are_found_by_where_they_stand(
     # Pages that are full, and pages that look at less than there is.
     await authorize(shop, "another", points=1, order_ref="another")
     assert await found(status="authorized", limit=1) == ["another", "authorized"]
-    monkeypatch.setattr("ledger.reads.redemptions.LOOKED_AT_MAX", 2)
+    monkeypatch.setattr("ledger.reads.redemptions.SCAN_ROWS_MAX", 2)
     assert await found(status="authorized") == ["another", "authorized"]
     assert await found(status="refunded") == ["refunded"]
     wrong = await shop.get("/v1/redemptions", params={"status": "open"})

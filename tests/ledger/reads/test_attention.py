@@ -102,14 +102,14 @@ async def test_it_is_what_a_recount_of_all_that_happened_says(
         now += timedelta(seconds=rest) + TICK
     await set_clock(owner, book, now)
 
-    within = await ledger.reach(book, days * DAY)
+    within = await ledger.lookback(book, days * DAY)
     assert (within.until, within.since) == (now, now - days * DAY)
     seen = await ledger.attention(within, [1, 2, 3])
     assert all(each.complete for each in seen)
-    assert seen[2].sightings == ()
+    assert seen[2].messages == ()
     for customer, found in ((1, seen[0]), (2, seen[1])):
         for channel in CHANNELS:
-            of_channel = [each for each in found.sightings if each.channel == channel]
+            of_channel = [each for each in found.messages if each.channel == channel]
             messages = {each.message_id: each.reported_at for each in of_channel if each.reported_at is not None}
             expected: dict[str, datetime] = {}
             for (who, on, message_id, _), at in reported.items():
@@ -125,28 +125,28 @@ async def test_it_is_what_a_recount_of_all_that_happened_says(
 
 async def test_of_another_brands_book_nothing_is_said(ledger: Ledger, book: Book) -> None:
     with pytest.raises(BookRefused):
-        await ledger.reach(Book(book.brand_id + 1, book.book_id), DAY)
+        await ledger.lookback(Book(book.brand_id + 1, book.book_id), DAY)
 
 
 async def test_an_empty_book_reaches_to_its_beginning(ledger: Ledger, book: Book) -> None:
-    within = await ledger.reach(book, DAY)
+    within = await ledger.lookback(book, DAY)
     assert (within.seq, within.place) == (1, 1)
-    assert [each.sightings for each in await ledger.attention(within, [7])] == [()]
+    assert [each.messages for each in await ledger.attention(within, [7])] == [()]
     assert await ledger.attention(within, []) == []
 
 
 async def test_what_is_more_than_is_looked_at_is_told_as_at_least(
     ledger: Ledger, book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention_module, "LOOKED_AT_MAX", 3)
+    monkeypatch.setattr(attention_module, "SCAN_ROWS_MAX", 3)
     for n in range(4):
         await ledger.grant(order(book, customer=7, message_id=f"m-{n}", unlimited=True))
     for n in range(2):
         await ledger.grant(order(book, customer=8, message_id=f"m-{n}", unlimited=True))
         await ledger.grant(order(book, customer=8, message_id=f"w-{n}", waits=True, grade=Grade.D))
-    much, little = await ledger.attention(await ledger.reach(book, DAY), [7, 8])
-    assert (much.complete, sorted(str(each.message_id) for each in much.sightings)) == (False, ["m-1", "m-2", "m-3"])
-    assert (little.complete, len(little.sightings)) == (True, 4)
+    much, little = await ledger.attention(await ledger.lookback(book, DAY), [7, 8])
+    assert (much.complete, sorted(str(each.message_id) for each in much.messages)) == (False, ["m-1", "m-2", "m-3"])
+    assert (little.complete, len(little.messages)) == (True, 4)
 
 
 LOADED = 50_000
@@ -190,12 +190,12 @@ async def test_of_a_customer_with_a_long_past_only_the_window_is_read(
     span = 60 * DAY - timedelta(seconds=LOADED - 10)
     async with pool.acquire() as connection, connection.transaction():
         one: Any = connection
-        within = await attention_module.reach(one, book, span)
+        within = await attention_module.lookback(one, book, span)
         assert (within.seq, within.place) == (LOADED - 9, LOADED - 9)
         (found,) = await attention_module.attention(one, within, [7])
         ((whole, by_index),) = await connection.fetch(_READ)
     await pool.close()
-    assert (len(found.sightings), sum(each.rewards for each in found.sightings)) == (10, 10)
+    assert (len(found.messages), sum(each.rewards for each in found.messages)) == (10, 10)
     assert whole == 0
     # Ten transfers, their events, ten decisions; and two halvings of fifty thousand.
     assert by_index < 3 * 10 + 2 * 17 + 10

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Bearing, Book, CapUse, Event, Grade, GrantOutcome, Happening, Ledger, Position, Verb, proof_key
+from ledger import Bearing, Book, CapUse, Event, FeedEntry, Grade, GrantOutcome, Ledger, Position, Verb, proof_key
 from ledger.reads import event_log
 from ledger.testing import NOON, authorize, fund, order, void
 
@@ -20,12 +20,12 @@ KINDS: list[dict[str, Any]] = [{}, {"action": "open", "waits": True}, {"action":
 """What is granted, what waits, and what is refused from the third time on."""
 
 
-async def everything(ledger: Ledger, book: Book, *, limit: int) -> AsyncIterator[Happening]:
+async def everything(ledger: Ledger, book: Book, *, limit: int) -> AsyncIterator[FeedEntry]:
     """The feed up to its present end, read in parts."""
     after = Position()
-    while found := await ledger.happenings(book, after=after, limit=limit):
-        for happening in found:
-            yield happening
+    while found := await ledger.feed(book, after=after, limit=limit):
+        for entry in found:
+            yield entry
         after = found[-1].position
 
 
@@ -61,7 +61,7 @@ async def test_a_quiet_book_tells_at_once_what_it_refused_and_what_waits(ledger:
     kept = Position()
     for n in range(5):
         await ledger.grant(order(book, message_id=f"m-{n}", waits=n % 2 == 0))
-        found = await ledger.happenings(book, after=kept)
+        found = await ledger.feed(book, after=kept)
         assert [each.message_id for each in found] == [f"m-{n}"]
         kept = found[-1].position
     assert kept == Position(1, 5)
@@ -72,7 +72,7 @@ async def test_parts_of_any_size_tell_each_thing_once_in_the_order_of_both_strea
     ledger: Ledger, lively: Book, owner: asyncpg.Connection[Any], limit: int
 ) -> None:
     told = [each async for each in everything(ledger, lively, limit=limit)]
-    assert told == await ledger.happenings(lively, after=Position(), limit=1000)
+    assert told == await ledger.feed(lively, after=Position(), limit=1000)
     assert [each.position.seq for each in told if each.verb] == [
         row["seq"] for row in await owner.fetch("SELECT seq FROM ledger.transfer WHERE customer IS NOT NULL ORDER BY seq")
     ]
@@ -85,12 +85,12 @@ async def test_parts_of_any_size_tell_each_thing_once_in_the_order_of_both_strea
 async def test_what_waited_and_is_paid_is_told_anew(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 100))
     await ledger.grant(order(book, waits=True))
-    (waiting,) = await ledger.happenings(book, after=Position())
+    (waiting,) = await ledger.feed(book, after=Position())
     assert waiting.outcome is GrantOutcome.WAITING
     await ledger.grant(order(book))
-    (paid,) = await ledger.happenings(book, after=waiting.position)
+    (paid,) = await ledger.feed(book, after=waiting.position)
     assert (paid.key, paid.points, paid.balance_change) == (waiting.key, 5, 5)
-    assert [each.points for each in await ledger.happenings(book, after=Position())] == [5]
+    assert [each.points for each in await ledger.feed(book, after=Position())] == [5]
 
 
 async def test_whoever_reads_while_others_write_sees_each_thing_once_and_misses_none(ledger: Ledger, book: Book) -> None:
@@ -108,12 +108,12 @@ async def test_whoever_reads_while_others_write_sees_each_thing_once_and_misses_
             else:
                 await ledger.grant(order(book, customer=customer, message_id=f"{writer} {n}", **dice.choice(KINDS)))
 
-    async def read(limit: int) -> list[Happening]:
-        told: list[Happening] = []
+    async def read(limit: int) -> list[FeedEntry]:
+        told: list[FeedEntry] = []
         after, at_end = Position(), False
         while not at_end:
             was_writing = writing
-            found = await ledger.happenings(book, after=after, limit=limit)
+            found = await ledger.feed(book, after=after, limit=limit)
             told += found
             after = found[-1].position if found else after
             at_end = not found and not was_writing
@@ -123,7 +123,7 @@ async def test_whoever_reads_while_others_write_sees_each_thing_once_and_misses_
     await asyncio.gather(*(write(writer) for writer in range(4)))
     writing = False
     # Nothing that waits is decided here, so whoever reads it all at the end reads the same.
-    told = await ledger.happenings(book, after=Position(), limit=1000)
+    told = await ledger.feed(book, after=Position(), limit=1000)
     assert await asyncio.gather(*reading) == [told] * 3
     assert {each.outcome for each in told} == {
         None,
@@ -138,7 +138,7 @@ async def test_whoever_reads_while_others_write_sees_each_thing_once_and_misses_
 async def test_lists_are_newest_first_whatever_their_pages_hold(
     ledger: Ledger, lively: Book, limit: int, scanned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "SCANNED", scanned)
+    monkeypatch.setattr(event_log, "SCAN_ROWS_MAX", scanned)
     told = [each async for each in everything(ledger, lively, limit=1000)]
     newest_first = [each.key for each in reversed(told)]
     found = await listed(ledger, lively, limit=limit)
@@ -166,7 +166,7 @@ async def test_what_is_held_back_is_told_by_the_log_and_listed_by_what_became_of
     await ledger.grant(order(book, message_id="waits", waits=True))
     await ledger.mature(book, 1, orders[0].key, expires_on=None)
     await ledger.reject(book, 1, orders[1].key)
-    told = await ledger.happenings(book, after=Position())
+    told = await ledger.feed(book, after=Position())
     assert [each.verb or each.outcome for each in told] == [
         *[Verb.HOLD_BACK] * 3,
         Verb.GRANT,
@@ -191,9 +191,9 @@ async def test_what_is_held_back_is_told_by_the_log_and_listed_by_what_became_of
 async def test_a_merge_tells_what_each_of_the_two_got(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 100))
     await ledger.grant(order(book, customer=8))
-    kept = (await ledger.happenings(book, after=Position()))[-1].position
+    kept = (await ledger.feed(book, after=Position()))[-1].position
     await ledger.merge(book, loser=8, survivor=7)
-    told = await ledger.happenings(book, after=kept)
+    told = await ledger.feed(book, after=kept)
     assert [(each.verb, each.customer, each.points, each.balance_change) for each in told] == [
         (Verb.MERGE, 8, 5, -5),
         (Verb.MERGE, 7, 5, 5),
@@ -216,7 +216,7 @@ async def test_places_follow_the_log_whoever_pays_what_waited(
     await asyncio.gather(*(report(n % 5, f"m-{n}") for n in range(40)))
     placed = await owner.fetch("SELECT seq FROM ledger.event WHERE place IS NOT NULL ORDER BY place")
     assert [row["seq"] for row in placed] == sorted(row["seq"] for row in placed)
-    told = await ledger.happenings(book, after=Position(), limit=1000)
+    told = await ledger.feed(book, after=Position(), limit=1000)
     assert sorted(each.key for each in told if each.key) == sorted(
         row["key"] for row in await owner.fetch("SELECT key FROM ledger.event")
     )
@@ -224,5 +224,5 @@ async def test_places_follow_the_log_whoever_pays_what_waited(
 
 async def test_another_brands_book_tells_nothing(ledger: Ledger, lively: Book) -> None:
     foreign = Book(lively.brand_id + 1, lively.book_id)
-    assert await ledger.happenings(foreign, after=Position()) == []
+    assert await ledger.feed(foreign, after=Position()) == []
     assert await ledger.find_events(foreign) == ([], None)
