@@ -21,6 +21,7 @@ from service.auth.actions import create_key
 from service.auth.scopes import Scope
 from service.brands.actions import create_brand
 from service.brands.brand import Brand
+from service.services import Services
 from service.settings import IdentityKey, LinkKey, Secrets, Settings
 from tests.dns_server import DnsServer, serving_dns
 from tests.processes import InTurns, processes, serving
@@ -78,6 +79,11 @@ class Api:
     dns: DnsServer = field(default_factory=DnsServer)
     served: Any = None
     _clients: dict[str | None, httpx.AsyncClient] = field(default_factory=dict[str | None, httpx.AsyncClient])
+
+    @property
+    def services(self) -> Services:
+        """What the application works with."""
+        return self.app.state.services
 
     def client(self, key_name: str | None = None, *, key: str | None = None) -> httpx.AsyncClient:
         """An HTTP client that sends the key of this name, or the text of any key."""

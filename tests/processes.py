@@ -20,7 +20,7 @@ import pytest
 from litestar import Litestar
 
 from service import worker
-from service.app import create_app, describe
+from service.app import create_app
 from service.auth import queries as auth_queries
 from service.brands import book_clocks
 from service.brands import queries as brand_queries
@@ -72,13 +72,11 @@ async def serving(settings: Settings, secrets: Secrets, count: int) -> AsyncGene
 
 
 def _application(settings: Settings, secrets: Secrets) -> Litestar:
-    """One that was stopped, with nothing in its state of what was there before, or a new one."""
+    """One that was stopped, which opens all it works with when it starts again, or a new one."""
     if not _stopped:
         return create_app(settings, secrets)
     app = _stopped.pop()
-    for name in set(app.state) - {"in_flight"}:  # nothing is, and the application holds on to it
-        del app.state[name]
-    app.state.update({"settings": settings, "secrets": secrets, "describe": describe})
+    app.state.update({"settings": settings, "secrets": secrets})
     return app
 
 

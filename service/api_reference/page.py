@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import HttpMethod, Request, Response, get, route
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from service.http.injection import Injected
 from service.http.problems import CODES, not_found
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
@@ -85,9 +87,9 @@ def read_errors() -> Response[str]:
 
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=True)
-def read_openapi(describe: NamedDependency[Callable[[], dict[str, Any]]]) -> Response[bytes]:
+def read_openapi(services: Injected[Services]) -> Response[bytes]:
     """Return the API's description; the first call takes a moment to write it."""
-    return Response(msgspec.json.encode(describe()), media_type="application/json")
+    return Response(msgspec.json.encode(services.describe()), media_type="application/json")
 
 
 @route("/docs/static/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False, sync_to_thread=False)

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
-from litestar.datastructures import State
 
-from ledger import Attention, Ledger, Lookback
+from ledger import Attention, Lookback
 from service.attention.schemas import Attended, AttendedChannel, AttentionAnswer, HotlineResponse
 from service.brands.brand import Brand
 from service.customers.queries import Known
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 COUNTED_AT_ONCE = 250
 """So many customers in one statement, so that none holds the event loop for long."""
@@ -57,12 +59,12 @@ FROM (
 """
 
 
-async def hotline(state: State, brand: Brand, span: timedelta) -> HotlineResponse:
+async def hotline(services: Services, brand: Brand, span: timedelta) -> HotlineResponse:
     """How many of those whom a brand wrote to of late answered as persons: two statements, whatever the number."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     within = await ledger.lookback(brand.book, span)
     responders = await ledger.responders(within)
-    written: Any = await state.pool.fetchrow(_RECIPIENTS, brand.brand_id, within.since, LINKS_COUNTED_MAX)
+    written: Any = await services.pool.fetchrow(_RECIPIENTS, brand.brand_id, within.since, LINKS_COUNTED_MAX)
     recipients = len(responders.acted.union(written["customers"]))
     return HotlineResponse(
         recipients=recipients,
@@ -75,23 +77,23 @@ async def hotline(state: State, brand: Brand, span: timedelta) -> HotlineRespons
 
 
 async def count(
-    state: State, brand: Brand, people: Sequence[Known | None], span: timedelta
+    services: Services, brand: Brand, people: Sequence[Known | None], span: timedelta
 ) -> tuple[Lookback, list[AttentionAnswer]]:
     """What is known of each of ``people``, in order, and within which time."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     within = await ledger.lookback(brand.book, span)
     answers: list[AttentionAnswer] = []
     for start in range(0, len(people), COUNTED_AT_ONCE):
-        answers += await _count(state, within, people[start : start + COUNTED_AT_ONCE])
+        answers += await _count(services, within, people[start : start + COUNTED_AT_ONCE])
         await asyncio.sleep(0)
     return within, answers
 
 
-async def _count(state: State, within: Lookback, people: Sequence[Known | None]) -> list[AttentionAnswer]:
-    ledger: Ledger = state.ledger
+async def _count(services: Services, within: Lookback, people: Sequence[Known | None]) -> list[AttentionAnswer]:
+    ledger = services.ledger
     numbers = [number for known in people if known is not None for number in (known.customer, *known.former)]
     acted = dict(zip(numbers, await ledger.attention(within, numbers), strict=True)) if numbers else {}
-    minted = await _links(state.pool, numbers, within.since) if numbers else {}
+    minted = await _links(services.pool, numbers, within.since) if numbers else {}
     return [_answer(known, acted, minted) for known in people]
 
 

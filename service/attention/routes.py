@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from litestar import Request, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.admission.limits import BATCH_BYTES_MAX
@@ -20,7 +18,11 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef, LookupBatch
+from service.http.injection import Injected
 from service.http.problems import Problem
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 DAYS_DEFAULT = 30
 
@@ -31,7 +33,10 @@ _READ = [requires(Scope.CUSTOMERS_READ)]
 
 @get("/v1/customers/{customer_id:str}/attention", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_attention(
-    customer_id: FromPath[str], principal: NamedDependency[Principal], state: State, days: Days = DAYS_DEFAULT
+    customer_id: FromPath[str],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    days: Days = DAYS_DEFAULT,
 ) -> AttentionResponse:
     """How many messages a customer was sent of late, on each channel, and what they earned her. Ask before you send.
 
@@ -39,10 +44,10 @@ async def get_attention(
     no longer counted. Who was merged into another has the other's.
     """
     brand = principal.brand
-    (known,) = await customers.find_each(state, brand, [CustomerRef(id=customer_id)])
+    (known,) = await customers.find_each(services, brand, [CustomerRef(id=customer_id)])
     if isinstance(known, Problem):
         raise known
-    within, (answer,) = await queries.count(state, brand, [known], timedelta(days=days))
+    within, (answer,) = await queries.count(services, brand, [known], timedelta(days=days))
     return AttentionResponse(customer=customer_id, since=within.since, until=within.until, **msgspec.structs.asdict(answer))
 
 
@@ -55,17 +60,17 @@ async def get_attention(
 )
 async def look_up_attention(
     data: JSONBody[LookupBatch],
-    principal: NamedDependency[Principal],
-    state: State,
+    principal: Injected[Principal],
+    services: Injected[Services],
     request: Request[Any, Any, Any],
     days: Days = DAYS_DEFAULT,
 ) -> AttentionResults:
     """The same of many customers, by id, email or phone. Nobody is created."""
     await count_items(request, principal, len(data))
     brand = principal.brand
-    found = await customers.find_each(state, brand, await data.items())
+    found = await customers.find_each(services, brand, await data.items())
     people = [each for each in found if not isinstance(each, Problem)]
-    within, counted = await queries.count(state, brand, people, timedelta(days=days))
+    within, counted = await queries.count(services, brand, people, timedelta(days=days))
     answers = iter(counted)
     request_id: str = request.scope["state"]["request_id"]
     return AttentionResults(
@@ -79,9 +84,11 @@ async def look_up_attention(
 
 
 @get("/v1/hotline", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["customers"])
-async def get_hotline(principal: NamedDependency[Principal], state: State, days: Days = DAYS_DEFAULT) -> HotlineResponse:
+async def get_hotline(
+    principal: Injected[Principal], services: Injected[Services], days: Days = DAYS_DEFAULT
+) -> HotlineResponse:
     """Say how many of those whom the brand wrote to of late answered as persons."""
-    return await queries.hotline(state, principal.brand, timedelta(days=days))
+    return await queries.hotline(services, principal.brand, timedelta(days=days))
 
 
 route_handlers: list[Any] = [get_attention, look_up_attention, get_hotline]

@@ -6,22 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from service.admission.in_flight import Held
 from service.auth.api_keys import hash_key, read_authorization
-from service.auth.key_use import KeyUse
 from service.auth.principal import Principal
-from service.auth.queries import Principals
-from service.auth.quotas import Quotas, exceeded, too_many
+from service.auth.quotas import exceeded, too_many
 from service.auth.scopes import Scope
-from service.http.health import DatabaseWatch
 from service.http.problems import Problem
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rewards"'}
 
@@ -35,18 +34,20 @@ class requires:  # noqa: N801 - reads as a word where routes say guards=[require
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         sent = connection.headers.getall("authorization", [])
-        await admit(connection.app.state, cast("dict[str, Any]", connection.scope), sent, *self.scopes, instead=self.instead)
+        await admit(
+            connection.app.state.services, cast("dict[str, Any]", connection.scope), sent, *self.scopes, instead=self.instead
+        )
 
 
 async def admit(
-    state: State, scope: dict[str, Any], sent: Sequence[str], *needed: Scope, instead: Scope | None = None
+    services: Services, scope: dict[str, Any], sent: Sequence[str], *needed: Scope, instead: Scope | None = None
 ) -> Principal:
     """Let a request through, or raise why not; ``sent`` is what its ``Authorization`` has. It takes one of the key's quota."""
-    principal = await authenticate(state, scope, sent)
+    principal = await authenticate(services, scope, sent)
     if not principal.scopes.issuperset(needed) and instead not in principal.scopes:
         raise Problem("missing_scope", f"This call needs an API key with {scopes_in_words(needed, instead)}.")
     if principal.quota_per_minute is not None:
-        await _spend(state, scope, principal, principal.quota_per_minute, 1)
+        await _spend(services, scope, principal, principal.quota_per_minute, 1)
     return principal
 
 
@@ -57,18 +58,18 @@ def scopes_in_words(scopes: Sequence[str], instead: str | None, quote: str = "")
     return f"the scope{'s' if len(scopes) > 1 else ''} {named}{either}"
 
 
-async def authenticate(state: State, scope: dict[str, Any], sent: Sequence[str]) -> Principal:
+async def authenticate(services: Services, scope: dict[str, Any], sent: Sequence[str]) -> Principal:
     """Return who calls and remember it for the request. Raises the problem ``unauthorized``."""
     if not sent:
         raise Problem("unauthorized", "Send the header Authorization: Bearer rk_...", headers=_CHALLENGE)
     key = read_authorization(sent[0]) if len(sent) == 1 else None
-    watch: DatabaseWatch = state.database_watch
+    watch = services.database_watch
     watch.require_safe()
-    principals: Principals = state.principals
+    principals = services.principals
     principal = None if key is None else await principals.by_hash(hash_key(key))
     if principal is None:
         raise Problem("unauthorized", "The API key is unknown, expired or revoked.", headers=_CHALLENGE)
-    key_use: KeyUse = state.key_use
+    key_use = services.key_use
     key_use.note(principal.api_key_id)
     scope["auth"] = principal
     scope["state"]["principal"] = principal
@@ -92,11 +93,11 @@ async def count_items(request: Request[Any, Any, Any], principal: Principal, ite
         raise too_many(principal.quota_per_minute, items)
     if principal.quota_per_minute is not None:
         scope = cast("dict[str, Any]", request.scope)
-        await _spend(request.app.state, scope, principal, principal.quota_per_minute, items - 1)
+        await _spend(request.app.state.services, scope, principal, principal.quota_per_minute, items - 1)
 
 
-async def _spend(state: State, scope: dict[str, Any], principal: Principal, quota: int, items: int) -> None:
-    quotas: Quotas = state.quotas
+async def _spend(services: Services, scope: dict[str, Any], principal: Principal, quota: int, items: int) -> None:
+    quotas = services.quotas
     taken = await quotas.take(principal.api_key_id, quota, items)
     standing = quotas.standing(principal.api_key_id, quota)
     scope["state"]["answer_headers"] = standing.headers()
@@ -105,7 +106,7 @@ async def _spend(state: State, scope: dict[str, Any], principal: Principal, quot
 
 
 async def provide_principal(request: Request[Any, Any, Any]) -> Principal:
-    """Return who calls; routes take it as ``principal: NamedDependency[Principal]`` beside a guard."""
+    """Return who calls; routes take it as ``principal: Injected[Principal]`` beside a guard."""
     principal: object = request.scope["auth"]
     if not isinstance(principal, Principal):
         raise RuntimeError("a route takes a principal and declares no guard")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from litestar import Request, delete, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth import actions
 from service.auth.audit_trail import list_entries
@@ -17,8 +15,12 @@ from service.auth.principal import Principal
 from service.auth.schemas import AuditEntryResponse, KeyRequest, KeyResponse, MetaResponse, NewKeyResponse
 from service.auth.scopes import Scope
 from service.http.identifiers import parse_key_id
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterNumber, AfterSeq, Limit, Page, page
 from service.http.problems import not_found
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 VERSION = version("atomic-rewards")
 
@@ -33,7 +35,7 @@ Also = Annotated[
 
 
 @get("/v1/meta", guards=[requires()], tags=["meta"], summary="Who am I?")
-async def read_meta(principal: NamedDependency[Principal]) -> MetaResponse:
+async def read_meta(principal: Injected[Principal]) -> MetaResponse:
     """Return the version of this service and the brand, mode and scopes of the API key that asks."""
     return MetaResponse.of(principal, VERSION)
 
@@ -41,8 +43,8 @@ async def read_meta(principal: NamedDependency[Principal]) -> MetaResponse:
 @post("/v1/keys", guards=[requires(Scope.KEYS_WRITE)], tags=["keys"])
 async def create_key(
     data: JSONBody[KeyRequest],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     request: Request[Any, Any, Any],
 ) -> NewKeyResponse:
     """Make a key, and show it once.
@@ -50,7 +52,7 @@ async def create_key(
     An answer that was lost cannot be had again: revoke the key that the list shows, and make another.
     """
     key, record = await actions.issue_key(
-        engine,
+        services.engine,
         principal,
         caller_hash(request),
         name=data.name,
@@ -65,13 +67,13 @@ async def create_key(
 
 @get("/v1/keys", guards=[requires(Scope.KEYS_WRITE)], tags=["keys"])
 async def list_keys(
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[KeyResponse]:
     """The brand's keys, expired and revoked ones too, oldest first."""
-    found = await actions.brand_keys(engine, principal, after=after or 0, limit=limit + 1)
+    found = await actions.brand_keys(services.engine, principal, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda record: record.api_key_id)
     return Page(items=[KeyResponse.of(record) for record in listed.items], next=listed.next)
 
@@ -79,8 +81,8 @@ async def list_keys(
 @delete("/v1/keys/{key_id:str}", guards=[requires(Scope.KEYS_WRITE)], status_code=200, tags=["keys"])
 async def revoke_key(
     key_id: FromPath[str],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     request: Request[Any, Any, Any],
     also: Also = None,
 ) -> KeyResponse:
@@ -93,18 +95,18 @@ async def revoke_key(
     if api_key_id is None:
         raise not_found("key")
     taken = actions.made_of(also or ["all"])
-    return KeyResponse.of(await actions.withdraw_key(engine, principal, caller_hash(request), api_key_id, taken))
+    return KeyResponse.of(await actions.withdraw_key(services.engine, principal, caller_hash(request), api_key_id, taken))
 
 
 @get("/v1/audit-trail", guards=[requires(Scope.ADMIN)], tags=["keys"])
 async def list_audit_trail(
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[AuditEntryResponse]:
     """Who did which administrative act, oldest first. Entries are never changed."""
-    found = await list_entries(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
+    found = await list_entries(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda entry: entry.entry_no)
     return Page(items=[AuditEntryResponse.of(entry) for entry in listed.items], next=listed.next)
 

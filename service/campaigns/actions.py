@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar.datastructures import State
 from sqlalchemy import ColumnElement, func, insert, null, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,13 +21,15 @@ from ledger import AccountClass, Fund, FundOutcome, FundResult, Ledger
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.campaigns.queries import CampaignDirectory, Terms, all_versions, find_campaign, find_version
+from service.campaigns.queries import Terms, all_versions, find_campaign, find_version
 from service.campaigns.rules import Campaign, Standing, number_caps
 from service.campaigns.schemas import CampaignRequest, TermsRequest, VersionRequest, VersionResponse
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
-from service.campaigns.under_way import UnderWay
 from service.http.problems import Problem, invalid_field, not_found
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 CAP_NUMBER_MAX = 2**15 - 1
 """The ledger's counters are keyed by a small integer."""
@@ -67,10 +68,12 @@ async def create_campaign(
     return standing, new
 
 
-async def create_version(state: State, principal: Principal, campaign_id: str, wanted: VersionRequest) -> tuple[Standing, bool]:
+async def create_version(
+    services: Services, principal: Principal, campaign_id: str, wanted: VersionRequest
+) -> tuple[Standing, bool]:
     """Give a campaign new terms from now on; the flag says whether they are new."""
     _check(wanted)
-    engine: AsyncEngine = state.engine
+    engine = services.engine
     async with engine.begin() as connection:
         locked = await connection.execute(
             select(campaigns.c.campaign_no).where(_is(principal, campaign_id)).with_for_update(key_share=True)
@@ -92,36 +95,36 @@ async def create_version(state: State, principal: Principal, campaign_id: str, w
             )
             before, after = VersionResponse.of(earlier[-1]), msgspec.structs.replace(wanted, version=following)
             await record(connection, principal, "campaign.change", campaign_id, before, after)
-    return await _changed(state, principal, campaign_id), new
+    return await _changed(services, principal, campaign_id), new
 
 
-async def pause_campaign(state: State, principal: Principal, campaign_id: str) -> Standing:
+async def pause_campaign(services: Services, principal: Principal, campaign_id: str) -> Standing:
     """Let a campaign pay nothing for now; a campaign that is paused stays so since when it was.
 
     When this returns, this process has decided all that found the campaign paying, and pays nothing more.
     """
     pays = campaigns.c.paused_at.is_(None)
-    standing = await _set_paused(state, principal, campaign_id, "campaign.pause", pays, func.now())
-    under_way: UnderWay = state.under_way
+    standing = await _set_paused(services, principal, campaign_id, "campaign.pause", pays, func.now())
+    under_way = services.under_way
     await under_way.drained()
     return standing
 
 
-async def resume_campaign(state: State, principal: Principal, campaign_id: str) -> Standing:
+async def resume_campaign(services: Services, principal: Principal, campaign_id: str) -> Standing:
     """Let a campaign pay again."""
     is_paused = campaigns.c.paused_at.is_not(None)
-    return await _set_paused(state, principal, campaign_id, "campaign.resume", is_paused, null())
+    return await _set_paused(services, principal, campaign_id, "campaign.resume", is_paused, null())
 
 
 async def _set_paused(
-    state: State,
+    services: Services,
     principal: Principal,
     campaign_id: str,
     act: str,
     is_other: ColumnElement[bool],
     paused_at: ColumnElement[Any],
 ) -> Standing:
-    engine: AsyncEngine = state.engine
+    engine = services.engine
     async with engine.begin() as connection:
         changed = await connection.execute(
             update(campaigns)
@@ -131,19 +134,19 @@ async def _set_paused(
         )
         if changed.scalar_one_or_none() is not None:
             await record(connection, principal, act, campaign_id)
-    return await _changed(state, principal, campaign_id)
+    return await _changed(services, principal, campaign_id)
 
 
 def _is(principal: Principal, campaign_id: str) -> ColumnElement[bool]:
     return (campaigns.c.brand_id == principal.brand.brand_id) & (campaigns.c.id == campaign_id)
 
 
-async def _changed(state: State, principal: Principal, campaign_id: str) -> Standing:
+async def _changed(services: Services, principal: Principal, campaign_id: str) -> Standing:
     """The campaign as it stands after it was changed, from now on to all of this process."""
-    standing = await find_campaign(state.engine, principal.brand.brand_id, campaign_id)
+    standing = await find_campaign(services.engine, principal.brand.brand_id, campaign_id)
     if standing is None:
         raise not_found("campaign")
-    directory: CampaignDirectory = state.campaigns
+    directory = services.campaigns
     directory.forget(standing.current)
     return standing
 

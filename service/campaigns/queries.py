@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar.datastructures import State
 from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -21,6 +20,9 @@ from service.campaigns.rules import Campaign, Cap, OncePer, Rule, Standing
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
 from service.concurrency.ttl_cache import TtlCache
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _TTL_S = 1.0
 _FOR_EVER_S = 86_400.0
@@ -212,31 +214,31 @@ class CampaignDirectory:
         return self._by_number.get_now(campaign_no) if now else self._by_number.get(campaign_no)
 
 
-def campaign_standing(state: State, brand: Brand, campaign_id: str, *, now: bool = False) -> Awaitable[Standing | None]:
+def campaign_standing(services: Services, brand: Brand, campaign_id: str, *, now: bool = False) -> Awaitable[Standing | None]:
     """``brand``'s campaign as it stands; ``now`` is for whoever would say no for how it stands."""
-    directory: CampaignDirectory = state.campaigns
+    directory = services.campaigns
     return directory.by_id(brand.brand_id, campaign_id, now=now)
 
 
-async def campaign_by_id(state: State, brand: Brand, campaign_id: str, *, now: bool = False) -> Campaign | None:
+async def campaign_by_id(services: Services, brand: Brand, campaign_id: str, *, now: bool = False) -> Campaign | None:
     """The current version of ``brand``'s campaign; ``now`` as above."""
-    standing = await campaign_standing(state, brand, campaign_id, now=now)
+    standing = await campaign_standing(services, brand, campaign_id, now=now)
     return None if standing is None else standing.current
 
 
-def campaign_version(state: State, campaign_no: int, version: int) -> Awaitable[Campaign | None]:
+def campaign_version(services: Services, campaign_no: int, version: int) -> Awaitable[Campaign | None]:
     """The version that a link was minted under."""
-    directory: CampaignDirectory = state.campaigns
+    directory = services.campaigns
     return directory.by_version(campaign_no, version)
 
 
-def campaign_of_link(state: State, campaign_no: int, *, now: bool = False) -> Awaitable[Standing | None]:
+def campaign_of_link(services: Services, campaign_no: int, *, now: bool = False) -> Awaitable[Standing | None]:
     """How the campaign stands, whichever version of it a link was minted under; ``now`` as above."""
-    directory: CampaignDirectory = state.campaigns
+    directory = services.campaigns
     return directory.by_number(campaign_no, now=now)
 
 
-async def campaign_is_paused(state: State, campaign_no: int) -> bool:
+async def campaign_is_paused(services: Services, campaign_no: int) -> bool:
     """Whether a campaign pays nothing for now, whichever version of it is asked for."""
-    standing = await campaign_of_link(state, campaign_no)
+    standing = await campaign_of_link(services, campaign_no)
     return standing is not None and standing.paused_at is not None

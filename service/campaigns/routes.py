@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Response, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,8 +25,12 @@ from service.campaigns.schemas import (
     VersionResponse,
 )
 from service.http.idempotency import decided, request_fingerprint
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
 from service.http.problems import not_found
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 
 @post(
@@ -39,28 +41,26 @@ from service.http.problems import not_found
 )
 async def create_campaign(
     data: JSONBody[CampaignRequest],
-    engine: NamedDependency[AsyncEngine],
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> Response[CampaignResponse]:
     """Create a campaign, and fund it if it has a budget. The same campaign again answers 200."""
-    standing, new = await actions.create_campaign(engine, ledger, principal, data)
-    shown = await _shown(ledger, principal, standing)
+    standing, new = await actions.create_campaign(services.engine, services.ledger, principal, data)
+    shown = await _shown(services.ledger, principal, standing)
     return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
 
 
 @get("/v1/campaigns", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
 async def list_campaigns(
-    engine: NamedDependency[AsyncEngine],
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[CampaignResponse]:
     """The brand's campaigns, oldest first."""
-    found = await queries.list_campaigns(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
+    found = await queries.list_campaigns(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda standing: standing.current.campaign_no)
-    budgets = await ledger.budgets(principal.brand.book, [each.current.campaign_no for each in listed.items])
+    budgets = await services.ledger.budgets(principal.brand.book, [each.current.campaign_no for each in listed.items])
     shown = [CampaignResponse.of(each, budget) for each, budget in zip(listed.items, budgets, strict=True)]
     return Page(items=shown, next=listed.next)
 
@@ -68,12 +68,11 @@ async def list_campaigns(
 @get("/v1/campaigns/{campaign_id:str}", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
 async def get_campaign(
     campaign_id: FromPath[str],
-    engine: NamedDependency[AsyncEngine],
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> CampaignResponse:
     """One campaign, and what its budget has left."""
-    return await _shown(ledger, principal, await _of_the_brand(engine, principal, campaign_id))
+    return await _shown(services.ledger, principal, await _of_the_brand(services.engine, principal, campaign_id))
 
 
 @post(
@@ -85,9 +84,8 @@ async def get_campaign(
 async def create_version(
     campaign_id: FromPath[str],
     data: JSONBody[VersionRequest],
-    state: State,
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> Response[CampaignResponse]:
     """Change a campaign's terms from now on. The terms it has already answer 200.
 
@@ -95,22 +93,22 @@ async def create_version(
     report is judged by the version that was in force when the event happened. A cap goes on counting while only its limits
     change.
     """
-    standing, new = await actions.create_version(state, principal, campaign_id, data)
-    shown = await _shown(ledger, principal, standing)
+    standing, new = await actions.create_version(services, principal, campaign_id, data)
+    shown = await _shown(services.ledger, principal, standing)
     return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
 
 
 @get("/v1/campaigns/{campaign_id:str}/versions", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
 async def list_versions(
     campaign_id: FromPath[str],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[VersionResponse]:
     """All terms that a campaign has had, oldest first. A version never changes."""
-    standing = await _of_the_brand(engine, principal, campaign_id)
-    found = await queries.list_versions(engine, standing.current.campaign_no, after=after or 0, limit=limit + 1)
+    standing = await _of_the_brand(services.engine, principal, campaign_id)
+    found = await queries.list_versions(services.engine, standing.current.campaign_no, after=after or 0, limit=limit + 1)
     return page([VersionResponse.of(each) for each in found], limit=limit, cursor=lambda version: version.version)
 
 
@@ -122,9 +120,8 @@ async def list_versions(
 )
 async def pause_campaign(
     campaign_id: FromPath[str],
-    state: State,
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> CampaignResponse:
     """Let a campaign pay nothing for now, neither reports nor links.
 
@@ -132,7 +129,7 @@ async def pause_campaign(
     later. Reports are answered `ignored` with the reason `campaign_paused`, and nothing is recorded: sent again after the
     campaign was resumed, they are paid, as late reports are. A campaign that is paused already stays so.
     """
-    return await _shown(ledger, principal, await actions.pause_campaign(state, principal, campaign_id))
+    return await _shown(services.ledger, principal, await actions.pause_campaign(services, principal, campaign_id))
 
 
 @post(
@@ -143,12 +140,11 @@ async def pause_campaign(
 )
 async def resume_campaign(
     campaign_id: FromPath[str],
-    state: State,
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> CampaignResponse:
     """Let a paused campaign pay again, at once. One that is not paused stays as it is."""
-    return await _shown(ledger, principal, await actions.resume_campaign(state, principal, campaign_id))
+    return await _shown(services.ledger, principal, await actions.resume_campaign(services, principal, campaign_id))
 
 
 @post(
@@ -160,16 +156,15 @@ async def resume_campaign(
 async def fund_campaign(
     campaign_id: FromPath[str],
     data: JSONBody[FundRequest],
-    engine: NamedDependency[AsyncEngine],
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
-    idempotency_key: NamedDependency[str],
+    services: Injected[Services],
+    principal: Injected[Principal],
+    idempotency_key: Injected[str],
 ) -> Response[FundResponse]:
     """Give a campaign points to grant, from what the brand is authorized to issue."""
-    campaign = (await _of_the_brand(engine, principal, campaign_id)).current
+    campaign = (await _of_the_brand(services.engine, principal, campaign_id)).current
     request = request_fingerprint(f"fund {campaign.campaign_no}", data)
     fund = Fund(principal.brand.book, campaign.campaign_no, data.points, f"key {idempotency_key}", request)
-    result = await actions.fund_campaign(engine, ledger, principal, campaign, fund)
+    result = await actions.fund_campaign(services.engine, services.ledger, principal, campaign, fund)
     shown = FundResponse(campaign=campaign.id, funded=data.points, budget_left=result.budget, issued=result.issued)
     return decided(shown, replayed=result.replayed)
 

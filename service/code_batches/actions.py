@@ -16,10 +16,9 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from litestar.datastructures import State
 from sqlalchemy import Integer, LargeBinary, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -38,6 +37,9 @@ from service.links.tables import batch_code, code_batch, link_revocation
 from service.tokens import rotating_code
 from service.tokens.code import code_hash, code_of, look_alikes
 from service.tokens.rotating_code import Screen
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _STORED_AT_ONCE = 10_000
 
@@ -64,24 +66,24 @@ class CodeBatch(msgspec.Struct, frozen=True):
 
 
 async def make(
-    state: State, principal: Principal, wanted: CodeBatchRequest, *, now: datetime
+    services: Services, principal: Principal, wanted: CodeBatchRequest, *, now: datetime
 ) -> tuple[CodeBatchResponse, bool]:
     """Make a batch, and say whether it is new."""
-    brand, engine = principal.brand, state.engine
+    brand, engine = principal.brand, services.engine
     there = await find_batch(engine, brand.brand_id, wanted.id)
     if there is not None and await _is_asked_for(engine, brand, wanted, there):
         # Whatever has become of its campaign since.
-        return await describe(state, brand, there), False
-    drafted = await _draft(state, principal, wanted, now)
+        return await describe(services, brand, there), False
+    drafted = await _draft(services, principal, wanted, now)
     if there is None:
-        there = await _store(state, principal, drafted)
+        there = await _store(services, principal, drafted)
         if there is not None:
-            return await describe(state, brand, there), True
+            return await describe(services, brand, there), True
         there = await find_batch(engine, brand.brand_id, wanted.id)
         assert there is not None
     if _terms(there) != _terms(drafted):
         raise Problem("code_batch_exists", "The brand has another batch of codes of this id already.")
-    return await describe(state, brand, there), False
+    return await describe(services, brand, there), False
 
 
 async def _is_asked_for(engine: AsyncEngine, brand: Brand, wanted: CodeBatchRequest, there: CodeBatch) -> bool:
@@ -117,10 +119,10 @@ async def list_batches(engine: AsyncEngine, brand_id: int, *, after: int, limit:
         return [CodeBatch(**row) for row in (await connection.execute(found)).mappings()]
 
 
-async def describe(state: State, brand: Brand, batch: CodeBatch) -> CodeBatchResponse:
+async def describe(services: Services, brand: Brand, batch: CodeBatch) -> CodeBatchResponse:
     """A batch as its makers see it."""
-    engine: AsyncEngine = state.engine
-    host: LinkHost = state.link_host
+    engine = services.engine
+    host = services.link_host
     names = await campaign_ids(engine, brand.brand_id)
     claimed = select(func.count(batch_code.c.customer)).where(batch_code.c.batch_no == batch.batch_no)
     revoked = select(func.count()).where(
@@ -146,9 +148,9 @@ async def describe(state: State, brand: Brand, batch: CodeBatch) -> CodeBatchRes
     )
 
 
-async def file_of(state: State, brand: Brand, batch: CodeBatch) -> bytes:
+async def file_of(services: Services, brand: Brand, batch: CodeBatch) -> bytes:
     """The batch's codes as CSV: a line each, and a last one with their number and control total."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     if batch.rotates_every_s is not None:
         raise Problem("not_found", "The code of a batch that rotates is on its screen, and is not printed.")
     key = host.code_keys.get(batch.kid)
@@ -206,11 +208,11 @@ def _file(batch: CodeBatch, key: bytes, base_url: str) -> bytes:
     return "\r\n".join(["serial,code,url", *lines, f"total,{len(codes)},{_control_total(codes).hex()}", ""]).encode()
 
 
-async def _draft(state: State, principal: Principal, wanted: CodeBatchRequest, now: datetime) -> CodeBatch:
+async def _draft(services: Services, principal: Principal, wanted: CodeBatchRequest, now: datetime) -> CodeBatch:
     """The batch that is asked for. Raises the ``Problem`` of what is wrong with it."""
-    brand = await brand_now(state.engine, principal.brand)
-    host: LinkHost = state.link_host
-    campaign = await campaign_by_id(state, brand, wanted.campaign, now=True)
+    brand = await brand_now(services.engine, principal.brand)
+    host = services.link_host
+    campaign = await campaign_by_id(services, brand, wanted.campaign, now=True)
     if campaign is None or campaign.ends_at <= now:
         raise invalid_field("/campaign", "the brand has no such campaign that still pays", code="unknown_campaign")
     channel = channel_of(wanted.action, wanted.channel, campaign)
@@ -235,7 +237,7 @@ async def _draft(state: State, principal: Principal, wanted: CodeBatchRequest, n
         campaign_version=campaign.version,
         action=wanted.action,
         channel=channel,
-        destination_no=0 if url is None else (await number_destinations(state.engine, brand, {url}))[url],
+        destination_no=0 if url is None else (await number_destinations(services.engine, brand, {url}))[url],
         codes=wanted.codes,
         control_total=_control_total(codes),
         kid=host.keys.kid,
@@ -260,14 +262,14 @@ def _terms(batch: CodeBatch) -> tuple[object, ...]:
     )
 
 
-async def _store(state: State, principal: Principal, drafted: CodeBatch) -> CodeBatch | None:
+async def _store(services: Services, principal: Principal, drafted: CodeBatch) -> CodeBatch | None:
     """Store a batch and the hashes of its codes in one transaction; ``None`` if there is one of its id by now."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     key = host.code_keys[drafted.kid]
     hashes = await asyncio.to_thread(_hashes, drafted, key)
     columns = msgspec.structs.asdict(drafted)
     del columns["batch_no"]
-    engine: AsyncEngine = state.engine
+    engine = services.engine
     async with engine.begin() as connection:
         stored = await connection.execute(
             insert(code_batch).values(columns).on_conflict_do_nothing().returning(code_batch.c.batch_no)

@@ -17,12 +17,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-import asyncpg
 import msgspec
-from litestar.datastructures import State
 from litestar.status_codes import HTTP_404_NOT_FOUND
 from litestar.types import Receive
 
@@ -31,7 +29,6 @@ from service.admission.client_networks import neighbourhood
 from service.admission.limits import FORM_BYTES_MAX, PARAMETERS_MAX
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.code_batches.actions import find_code, issued_code
@@ -55,6 +52,9 @@ from service.tokens import receipt as claim_receipts
 from service.tokens.code import scanned_code
 from service.tokens.receipt import ClaimReceipt
 from service.tokens.rotating_code import LOOKED_AT_TURNS
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _TAKE = """
 UPDATE rewards.batch_code SET customer = $2, claimed_at = clock_timestamp()
@@ -81,28 +81,28 @@ class _Act(msgspec.Struct, frozen=True):
     minted_at: datetime
 
 
-async def claim(state: State, principal: Principal, wanted: CodeClaimRequest, *, now: datetime) -> GrantAnswer:
+async def claim(services: Services, principal: Principal, wanted: CodeClaimRequest, *, now: datetime) -> GrantAnswer:
     """Pay a customer of the brand's for a code. The same code again is the same grant, and nobody else's."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     printed, turns_ago = await _printed(host, scanned_code(wanted.code), datetime.now(UTC)) or (None, None)
     if printed is None or printed.brand_id != principal.brand.brand_id:
         raise not_found("code")
     refusal = _refusal(printed, turns_ago, now)
     if refusal is not None:
         # Whoever asks again is told what they got.
-        (known,) = await customers.foresee(state, principal.brand, [wanted.customer])
+        (known,) = await customers.foresee(services, principal.brand, [wanted.customer])
         if isinstance(known, Problem):
             raise known
-        before = await grants.decided_with_balance(state, _act(printed, known), known, principal.brand, now)
+        before = await grants.decided_with_balance(services, _act(printed, known), known, principal.brand, now)
         if before is None:
             raise refusal
         return before
     (known,) = await customers.resolve(
-        state, principal.brand, [wanted.customer], may_attach=Scope.CUSTOMERS_WRITE in principal.scopes
+        services, principal.brand, [wanted.customer], may_attach=Scope.CUSTOMERS_WRITE in principal.scopes
     )
     if isinstance(known, Problem):
         raise known
-    answer = await _pay(state, principal.brand, printed, known, principal.max_evidence, now)
+    answer = await _pay(services, principal.brand, printed, known, principal.max_evidence, now)
     if answer is None:
         raise Problem("code_taken", "Somebody else has used this code.")
     return answer
@@ -134,43 +134,43 @@ async def _as_issued(
     return found if issued is None else await find_code(host, issued, at)
 
 
-async def look(state: State, code: str, visitor: Visitor) -> Answer:
+async def look(services: Services, code: str, visitor: Visitor) -> Answer:
     """Show what a code earns, and ask for whom."""
-    found = await _find(state, code, visitor)
+    found = await _find(services, code, visitor)
     if found is None:
-        return await _as_link_or_mistyped(state, code, visitor, visits.look, look)
+        return await _as_link_or_mistyped(services, code, visitor, visits.look, look)
     if isinstance(found, _Found) and found.turns_ago > LOOKED_AT_TURNS:
         return respond(Page.CODE_MOVED_ON, brand=found.brand, destination=found.printed.destination)
     if isinstance(found, Answer):
         return found
-    if await _is_used_up(state, found):
+    if await _is_used_up(services, found):
         return respond(Page.CODE_TAKEN, brand=found.brand, destination=found.printed.destination)
-    return await _ask(state, found)
+    return await _ask(services, found)
 
 
-async def claim_page(state: State, code: str, visitor: Visitor, *, receive: Receive) -> Answer:
+async def claim_page(services: Services, code: str, visitor: Visitor, *, receive: Receive) -> Answer:
     """Pay whoever's email was sent in."""
-    found = await _find(state, code, visitor)
+    found = await _find(services, code, visitor)
     if found is None:
         again = functools.partial(claim_page, receive=receive)
-        return await _as_link_or_mistyped(state, code, visitor, visits.claim, again)
+        return await _as_link_or_mistyped(services, code, visitor, visits.claim, again)
     if isinstance(found, Answer):
         return found
     email = (await _form(receive)).get("email", "").strip()
     if judge(visitor.method, visitor.headers, since_sent_s=0).grade is not Grade.B:
-        return await _ask(state, found, email=email)
+        return await _ask(services, found, email=email)
     printed, brand = found.printed, found.brand
-    host: LinkHost = state.link_host
+    host = services.link_host
     if printed.pays_each and host.claims_by_network.are_too_many(_network(visitor)):
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
     try:
-        with finding.within_patience(state):
-            (known,) = await customers.resolve(state, brand, [CustomerRef(email=email)])
+        with finding.within_patience(services):
+            (known,) = await customers.resolve(services, brand, [CustomerRef(email=email)])
             if isinstance(known, Problem):
                 if known.spec.retryable:
                     raise known
-                return await _ask(state, found, email=email[:254], email_is_wrong=True)
-            answer = await _pay(state, brand, printed, known, Grade.B, found.now)
+                return await _ask(services, found, email=email[:254], email_is_wrong=True)
+            answer = await _pay(services, brand, printed, known, Grade.B, found.now)
     except Exception as error:
         if not finding.is_passing(error):
             raise
@@ -223,25 +223,25 @@ class _Found(msgspec.Struct, frozen=True):
     turns_ago: int
 
 
-async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | None:
+async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Answer | None:
     """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's.
 
     ``code`` is as `code_in` finds it.
     """
-    host: LinkHost = state.link_host
+    host = services.link_host
     try:
-        with finding.within_patience(state):
+        with finding.within_patience(services):
             there = await find_code(host, code, visitor.at)
             if there is None:
                 return None
             if not host.guesses.are_too_many(neighbourhood(visitor.address)):
                 there = await _as_issued(host, code, there, visitor.at) or there
             printed, turns_ago = there
-            brand: Brand | None = await state.brands.by_id(printed.brand_id)
+            brand: Brand | None = await services.brands.by_id(printed.brand_id)
             if brand is None or not host.is_at_home(brand, visitor.headers):
                 return respond(Page.NOT_FOUND, brand=host.brand_at(visitor.headers))
             host.last_known.see_brand(brand)
-            clocks: BookClocks = state.clocks
+            clocks = services.clocks
             at = await clocks.at(brand, visitor.at)
     except Exception as error:
         if not finding.is_passing(error):
@@ -260,24 +260,24 @@ async def _find(state: State, code: str, visitor: Visitor) -> _Found | Answer | 
     return respond(page, brand=brand, destination=printed.destination)
 
 
-Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
+Visit = Callable[["Services", str, Visitor], Awaitable[Answer]]
 
 
-async def _as_link_or_mistyped(state: State, code: str, visitor: Visitor, of_link: Visit, again: Visit) -> Answer:
+async def _as_link_or_mistyped(services: Services, code: str, visitor: Visitor, of_link: Visit, again: Visit) -> Answer:
     """The answer of the link that the code stands for; else of the code that it was typed for; else it was a guess.
 
     However many guesses there were, what was asked for has been looked for. Only what it may have been typed for is not then.
     """
     problem = None
     try:
-        answer = await of_link(state, code, visitor)
+        answer = await of_link(services, code, visitor)
     except Problem as raised:
         if raised.status != HTTP_404_NOT_FOUND:
             raise
         problem, answer = raised, None
     if answer is not None and answer.status_code != HTTP_404_NOT_FOUND:
         return answer
-    host: LinkHost = state.link_host
+    host = services.link_host
     guesser = neighbourhood(visitor.address)
     if host.guesses.are_too_many(guesser):
         if problem is not None:
@@ -285,7 +285,7 @@ async def _as_link_or_mistyped(state: State, code: str, visitor: Visitor, of_lin
         return respond(Page.TOO_MANY_GUESSES, brand=host.brand_at(visitor.headers))
     issued = await issued_code(host, code, visitor.at)
     if issued is not None:
-        return await again(state, issued, visitor)
+        return await again(services, issued, visitor)
     host.guesses.note(guesser)
     if answer is None:
         assert problem is not None
@@ -297,18 +297,18 @@ def _network(visitor: Visitor) -> str:
     return network_of(visitor.address) or ""
 
 
-async def _is_used_up(state: State, found: _Found) -> bool:
+async def _is_used_up(services: Services, found: _Found) -> bool:
     """Whether a code was taken and something was decided. If not, whoever took it was interrupted, and may try again."""
     printed = found.printed
     if printed.customer is None:
         return False
-    known = await customers.by_number(state, found.brand, printed.customer)
-    return await grants.decided(state, _act(printed, known), known, found.brand, found.now) is not None
+    known = await customers.by_number(services, found.brand, printed.customer)
+    return await grants.decided(services, _act(printed, known), known, found.brand, found.now) is not None
 
 
-async def _ask(state: State, found: _Found, *, email: str = "", email_is_wrong: bool = False) -> Answer:
+async def _ask(services: Services, found: _Found, *, email: str = "", email_is_wrong: bool = False) -> Answer:
     printed = found.printed
-    campaign = await campaign_version(state, printed.campaign_no, printed.campaign_version)
+    campaign = await campaign_version(services, printed.campaign_no, printed.campaign_version)
     rule = None if campaign is None else campaign.rule_for(printed.action, printed.channel)
     page = Page.CODE
     if campaign is None or rule is None:
@@ -317,7 +317,7 @@ async def _ask(state: State, found: _Found, *, email: str = "", email_is_wrong: 
         page = Page.NOT_STARTED
     elif found.now >= campaign.ends_at:
         page = Page.OVER
-    elif await campaign_is_paused(state, printed.campaign_no):
+    elif await campaign_is_paused(services, printed.campaign_no):
         page = Page.PAUSED
     return respond(
         page,
@@ -331,17 +331,19 @@ async def _ask(state: State, found: _Found, *, email: str = "", email_is_wrong: 
     )
 
 
-async def _pay(state: State, brand: Brand, printed: BatchCode, known: Known, grade: Grade, now: datetime) -> GrantAnswer | None:
+async def _pay(
+    services: Services, brand: Brand, printed: BatchCode, known: Known, grade: Grade, now: datetime
+) -> GrantAnswer | None:
     """Take the code for a customer, and decide what she gets for it; ``None`` if it is somebody else's."""
     if printed.pays_each:
-        return await grants.claim(state, _act(printed, known), known, brand, grade, now)
-    pool: asyncpg.Pool[Any] = state.pool
+        return await grants.claim(services, _act(printed, known), known, brand, grade, now)
+    pool = services.pool
     is_new = await pool.fetchval(_TAKE, printed.code_hash, known.named) is not None
     if not is_new:
         taker: int = await pool.fetchval(_TAKER, printed.code_hash)
-        if (await customers.by_number(state, brand, taker)).customer != known.customer:
+        if (await customers.by_number(services, brand, taker)).customer != known.customer:
             return None
-    answer = await grants.claim(state, _act(printed, known), known, brand, grade, now)
+    answer = await grants.claim(services, _act(printed, known), known, brand, grade, now)
     if is_new and answer.outcome == "ignored":
         await pool.execute(_GIVE_BACK, printed.code_hash, known.named)
     return answer

@@ -9,17 +9,18 @@ in capitals, which scheme and host are free to be (RFC 3986, 3.1 and 3.2.2): so 
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import segno
-from litestar.datastructures import State
 
 from service.http.problems import not_found
 from service.link_pages.lookup import Visitor
-from service.links.link_host import LinkHost
 from service.pages.rendering import Answer
 from service.tokens import rotating_code
 from service.tokens.code import normal_code
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _UNSEEN = {"X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
 _HEADERS = {"Cache-Control": "private, max-age=86400", **_UNSEEN}
@@ -27,9 +28,9 @@ _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _PIXELS_A_MODULE = 10
 
 
-async def draw(state: State, name: str, visitor: Visitor) -> Answer:
+async def draw(services: Services, name: str, visitor: Visitor) -> Answer:
     """The picture of a code, as ``name`` says: ``<code>.svg`` or ``<code>.png``; or of what a screen shows now."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     text, kind = name[:-4], name[-4:]
     code = normal_code(text)
     screen = rotating_code.unseal_name(text, host.screen_keys) if code is None else None

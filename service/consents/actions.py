@@ -15,11 +15,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 import msgspec
-from litestar.datastructures import State
 
 from ledger import Position
 from service.auth.principal import Principal
@@ -37,13 +36,16 @@ from service.consents.schemas import (
 from service.customers import actions as customers
 from service.customers import opt_outs
 from service.customers import queries as rows
-from service.customers.directory import ATTEMPTS, CustomerDirectory
+from service.customers.directory import ATTEMPTS
 from service.customers.identities import is_id
 from service.customers.queries import Known
 from service.customers.schemas import CustomerRef
 from service.http.identifiers import customer_id as public_number
 from service.http.identifiers import key_id, position
 from service.http.problems import Problem, invalid_field, not_found
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 AHEAD_MAX = timedelta(minutes=5)
 """How far a teller's clock may be ahead of ours, as a reporter's of grants."""
@@ -74,7 +76,7 @@ class _Teller(msgspec.Struct, frozen=True):
 
 
 async def say(
-    state: State, principal: Principal, items: Sequence[ConsentItem | Problem], *, now: datetime
+    services: Services, principal: Principal, items: Sequence[ConsentItem | Problem], *, now: datetime
 ) -> list[ConsentAnswer | Problem]:
     """Take each item down, in order; what is wrong with one item concerns that item alone. The same again changes nothing."""
     answers: list[ConsentAnswer | Problem] = []
@@ -83,14 +85,14 @@ async def say(
         good = [item for item in part if isinstance(item, ConsentItem)]
         refs = [item.customer for item in good]
         words = [Word(item.channel, item.status, item.source, item.at) for item in good]
-        people = partial(customers.resolve, state, principal.brand, refs)
-        said = iter(await _say(state, _Teller(principal.brand, principal.api_key_id), words, people, now) if good else [])
+        people = partial(customers.resolve, services, principal.brand, refs)
+        said = iter(await _say(services, _Teller(principal.brand, principal.api_key_id), words, people, now) if good else [])
         answers += [item if isinstance(item, Problem) else next(said) for item in part]
     return answers
 
 
 async def say_one(
-    state: State, principal: Principal, own_id: str, channel: str, wanted: ConsentRequest, *, now: datetime
+    services: Services, principal: Principal, own_id: str, channel: str, wanted: ConsentRequest, *, now: datetime
 ) -> ConsentAnswer:
     """The same of one customer and channel, which the path has."""
     if not is_id(own_id):
@@ -98,55 +100,55 @@ async def say_one(
     item = ConsentItem(
         customer=CustomerRef(id=own_id), channel=channel, status=wanted.status, at=wanted.at, source=wanted.source
     )
-    (answer,) = await say(state, principal, [item], now=now)
+    (answer,) = await say(services, principal, [item], now=now)
     if isinstance(answer, Problem):
         raise answer
     return answer
 
 
 async def say_herself(
-    state: State, brand: Brand, number: int, wanted: Sequence[Word], *, link_made_by: int | None, now: datetime
+    services: Services, brand: Brand, number: int, wanted: Sequence[Word], *, link_made_by: int | None, now: datetime
 ) -> list[ConsentAnswer | Problem]:
     """The same of one customer, by our number, who says so on a page that an API key made a link to."""
 
     async def known() -> list[Known | Problem]:
-        return [await customers.by_number(state, brand, number)] * len(wanted)
+        return [await customers.by_number(services, brand, number)] * len(wanted)
 
-    return await _say(state, _Teller(brand, THE_CUSTOMER, link_made_by), wanted, known, now) if wanted else []
+    return await _say(services, _Teller(brand, THE_CUSTOMER, link_made_by), wanted, known, now) if wanted else []
 
 
-async def holding(state: State, known: Known) -> dict[str, bool]:
+async def holding(services: Services, known: Known) -> dict[str, bool]:
     """The channels of which anything was said of a customer, each with whether she refuses it."""
-    said = await queries.current(state.pool, (known.customer, *known.former))
+    said = await queries.current(services.pool, (known.customer, *known.former))
     return {each.channel: each.refused for each in said}
 
 
-async def read(state: State, brand: Brand, own_id: str, *, before: Position | None, limit: int) -> ConsentsResponse:
+async def read(services: Services, brand: Brand, own_id: str, *, before: Position | None, limit: int) -> ConsentsResponse:
     """What holds for a customer, and a page of all that was said of her."""
-    known = await customers.find(state, brand, CustomerRef(id=own_id), now=True)
+    known = await customers.find(services, brand, CustomerRef(id=own_id), now=True)
     if known is None:
         return ConsentsResponse(customer=own_id, known=False, current=(), history=(), next=None)
     numbers = (known.customer, *known.former)
-    history = await queries.history(state.pool, numbers, before=before, limit=limit + 1)
+    history = await queries.history(services.pool, numbers, before=before, limit=limit + 1)
     return ConsentsResponse(
         customer=own_id,
         known=True,
-        current=[_shown(said) for said in await queries.current(state.pool, numbers)],
+        current=[_shown(said) for said in await queries.current(services.pool, numbers)],
         history=[_shown(said) for said in history[:limit]],
         next=position(queries.cursor(history[limit - 1])) if len(history) > limit else None,
     )
 
 
 async def _say(
-    state: State,
+    services: Services,
     teller: _Teller,
     words: Sequence[Word],
     find_people: Callable[[], Awaitable[list[Known | Problem]]],
     now: datetime,
 ) -> list[ConsentAnswer | Problem]:
     """Find the customers, one for each of ``words``, and take down what was said of each."""
-    directory: CustomerDirectory = state.customers
-    pool: asyncpg.Pool[Any] = state.pool
+    directory = services.customers
+    pool = services.pool
     for _ in range(ATTEMPTS):
         people = await find_people()
         generations = {known.customer: known.generation for known in people if isinstance(known, Known)}

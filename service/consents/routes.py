@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Request, get, post, put
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from service.admission.limits import BATCH_BYTES_MAX
@@ -25,8 +23,12 @@ from service.consents.schemas import (
     result_of,
 )
 from service.http.identifiers import parse_position
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit
 from service.http.problems import Problem
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _READ = [requires(Scope.CUSTOMERS_READ)]
 _WRITE = [requires(Scope.CUSTOMERS_WRITE)]
@@ -44,8 +46,8 @@ async def put_consent(
     customer_id: FromPath[str],
     channel: FromPath[str],
     data: JSONBody[ConsentRequest],
-    principal: NamedDependency[Principal],
-    state: State,
+    principal: Injected[Principal],
+    services: Injected[Services],
 ) -> ConsentAnswer:
     """Say whether a customer may be contacted on a channel.
 
@@ -55,8 +57,8 @@ async def put_consent(
     """
     if not _CHANNEL.fullmatch(channel):
         raise Problem("not_found", "A channel is lower case, at most 32 characters, such as email.")
-    now = await state.clocks.now(principal.brand)
-    return await actions.say_one(state, principal, customer_id, channel, data, now=now)
+    now = await services.clocks.now(principal.brand)
+    return await actions.say_one(services, principal, customer_id, channel, data, now=now)
 
 
 @post(
@@ -67,15 +69,18 @@ async def put_consent(
     tags=["customers"],
 )
 async def put_consents(
-    data: JSONBody[ConsentBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[ConsentBatch],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> ConsentResults:
     """Say it of many: a do-not-call list, say. What is wrong with one item concerns that item alone.
 
     Customers are named by id, email or phone. A name that nobody has yet is honoured too, once somebody is reported under it.
     """
     await count_items(request, principal, len(data))
-    now = await state.clocks.now(principal.brand)
-    answers = await actions.say(state, principal, await data.items(), now=now)
+    now = await services.clocks.now(principal.brand)
+    answers = await actions.say(services, principal, await data.items(), now=now)
     request_id: str = request.scope["state"]["request_id"]
     return ConsentResults([result_of(index, answer, request_id=request_id) for index, answer in enumerate(answers)])
 
@@ -83,14 +88,14 @@ async def put_consents(
 @get("/v1/customers/{customer_id:str}/consents", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_consents(
     customer_id: FromPath[str],
-    principal: NamedDependency[Principal],
-    state: State,
+    principal: Injected[Principal],
+    services: Injected[Services],
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> ConsentsResponse:
     """What holds for each channel, and all that was said, latest first. Who was merged into another has the other's too."""
     before = None if after is None else parse_position(after)
-    return await actions.read(state, principal.brand, customer_id, before=before, limit=limit)
+    return await actions.read(services, principal.brand, customer_id, before=before, limit=limit)
 
 
 route_handlers: list[Any] = [put_consent, put_consents, get_consents]

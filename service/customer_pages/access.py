@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
 from service.concurrency.fairness import in_pieces
 from service.customers import actions as customers
@@ -35,6 +33,9 @@ from service.links.schemas import MintedPage, PageLinkRequest
 from service.storage.database import is_away
 from service.tokens.customer import LIFE_S, LIFE_S_MAX, PageClosed, PersonClaims, PersonKind, sign, verify
 from service.tokens.link import LinkRefusal, trimmed
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 Headers = Mapping[str, str]
 
@@ -64,9 +65,9 @@ class NotShown(Exception):
         self.brand = brand
 
 
-async def open_page(state: State, token: str, kind: PersonKind, headers: Headers, *, now: datetime) -> OwnPage:
+async def open_page(services: Services, token: str, kind: PersonKind, headers: Headers, *, now: datetime) -> OwnPage:
     """Whose page a token of ``kind`` opens."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     try:
         claims = verify(trimmed(token), host.keys, kind=kind, hosts=host.hosts(headers), now=int(now.timestamp()))
     except PageClosed as closed:
@@ -74,19 +75,19 @@ async def open_page(state: State, token: str, kind: PersonKind, headers: Headers
             raise NotShown(Page.NOT_FOUND) from None
         raise NotShown(Page.PAGE_EXPIRED, host.last_known.brand(closed.brand)) from None
     try:
-        with within_patience(state):
-            brand: Brand | None = await state.brands.by_code(claims.brand)
+        with within_patience(services):
+            brand: Brand | None = await services.brands.by_code(claims.brand)
             if brand is None or not host.is_at_home(brand, headers):
                 raise NotShown(Page.NOT_FOUND)
             if kind is PersonKind.PREFERENCES and not claims.may_write:
                 raise NotShown(Page.NOT_FOUND)
             subjects = subjects_of(made_by=claims.made_by, message_id=claims.message_id)
-            if subjects and await is_any_revoked(state.pool, brand.brand_id, subjects):
+            if subjects and await is_any_revoked(services.pool, brand.brand_id, subjects):
                 raise NotShown(Page.REVOKED, brand)
-            known = await customers.find_number(state, brand, claims.customer)
+            known = await customers.find_number(services, brand, claims.customer)
             if known is None:
                 raise NotShown(Page.NOT_FOUND)
-            clocks: BookClocks = state.clocks
+            clocks = services.clocks
             at = await clocks.at(brand, now)
             closes_in_s = max(0, claims.expires_at - int(now.timestamp()))
             return OwnPage(brand, known, at, claims.message_id, claims.made_by, claims.may_write, closes_in_s)
@@ -130,7 +131,7 @@ async def answered(
     except NotShown as not_shown:
         if as_json or wants_json(headers):
             raise Problem(*_PROBLEMS[not_shown.page]) from None
-        host: LinkHost = request.app.state.link_host
+        host: LinkHost = request.app.state.services.link_host
         brand = not_shown.brand or host.brand_at(headers)
         made = respond(not_shown.page, brand=brand, accept_language=headers.get("accept-language", ""))
     except Exception as error:
@@ -173,10 +174,10 @@ _PROBLEMS: Mapping[Page, tuple[str, str]] = {
 
 
 async def mint(
-    state: State, principal: Principal, items: Sequence[PageLinkRequest | Problem], *, now: datetime
+    services: Services, principal: Principal, items: Sequence[PageLinkRequest | Problem], *, now: datetime
 ) -> list[MintedPage | Problem]:
     """Make a link to a page of a customer's own for each item, in order; what is wrong with one item is its own problem."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     brand = principal.brand
     checked = [item if isinstance(item, Problem) else _checked(item, principal) for item in items]
     may_write = _NEEDED[PersonKind.PREFERENCES] <= principal.scopes
@@ -184,7 +185,7 @@ async def mint(
     key_life_s = None if principal.expires_at is None else int((principal.expires_at - now).total_seconds())
     refs = [item.customer for item in checked if isinstance(item, PageLinkRequest)]
     may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
-    people = iter(await customers.resolve(state, brand, refs, may_attach=may_attach) if refs else [])
+    people = iter(await customers.resolve(services, brand, refs, may_attach=may_attach) if refs else [])
 
     def made(item: PageLinkRequest | Problem) -> MintedPage | Problem:
         if isinstance(item, Problem):

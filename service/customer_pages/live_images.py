@@ -15,8 +15,8 @@ import asyncio
 import functools
 import io
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from litestar.datastructures import State
 from PIL import Image, ImageDraw, ImageFont
 
 from service.brands.brand import Brand
@@ -31,6 +31,9 @@ from service.pages.images import picture_headers
 from service.pages.rendering import NEUTRAL_ACCENT, Answer, words_for
 from service.tokens.customer import PersonKind
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 SIZE = (600, 240)
 """In pixels: twice what a message shows it at, for screens that have so many."""
 
@@ -39,11 +42,11 @@ _KEPT = 1_000
 """So many pictures are kept, of some five kilobytes each: many have the same balance, and a mail is opened by many at once."""
 
 
-async def show(state: State, token: str, visitor: Visitor) -> Answer:
+async def show(services: Services, token: str, visitor: Visitor) -> Answer:
     """Draw what the customer of a token has, or a picture of nobody's."""
     try:
-        with finding.within_patience(state):
-            picture = await _picture(state, token, visitor)
+        with finding.within_patience(services):
+            picture = await _picture(services, token, visitor)
     except Exception as error:
         if not isinstance(error, NotShown) and not finding.is_passing(error):
             log.error_with_frames("live_picture_failed", error)
@@ -52,11 +55,11 @@ async def show(state: State, token: str, visitor: Visitor) -> Answer:
     return Answer(200, "", {**picture_headers("image/png"), "ETag": etag}, picture)
 
 
-async def _picture(state: State, token: str, visitor: Visitor) -> bytes:
-    page = await open_page(state, token, PersonKind.LIVE, visitor.headers, now=visitor.at)
+async def _picture(services: Services, token: str, visitor: Visitor) -> bytes:
+    page = await open_page(services, token, PersonKind.LIVE, visitor.headers, now=visitor.at)
     if has_refused(page.known.refused, ALL, page.now):
         return draw_nobodys()
-    _, has = await customers.look(state, page.brand, page.known)
+    _, has = await customers.look(services, page.brand, page.known)
     number, name = written(page.brand, has.spendable)
     # Drawing takes some milliseconds, in which others would wait.
     return await asyncio.to_thread(draw, page.brand.accent_color, number, name, _minute(page))

@@ -13,17 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
-from litestar.datastructures import State
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Balance, Book, Ledger
+from ledger import Balance
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.concurrency.batch_loader import NaturalBatches
 from service.concurrency.fairness import in_pieces
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, Named, OurNumber, identities, is_id, named, no_such_customer
@@ -44,6 +41,9 @@ from service.http.identifiers import CUSTOMER_ID_PREFIX, customer_id
 from service.http.problems import Problem, invalid_field, not_found
 from service.storage.database import driver_of
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _JOINED_AT_ONCE = 1_000
 """A longer batch is cut: nobody else of the brand can merge or attach while one is written."""
 
@@ -52,17 +52,19 @@ _Found = TypeVar("_Found")
 _IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, as our own numbers do"
 
 
-async def resolve(state: State, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True) -> list[Known | Problem]:
+async def resolve(
+    services: Services, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True
+) -> list[Known | Problem]:
     """Who each of ``refs`` is, in order; whom nobody knows gets a number. What is wrong is its own problem."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     read = await in_pieces(lambda ref: named(ref, brand.brand_id, directory.keys), refs)
     resolve = partial(directory.resolve, brand, may_attach=may_attach)
     return await _each(directory, brand, read, resolve, at="/customer")
 
 
-async def resolve_one(state: State, brand: Brand, ref: CustomerRef, *, may_attach: bool) -> Known | Problem:
+async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may_attach: bool) -> Known | Problem:
     """The same for one."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     person = named(ref, brand.brand_id, directory.keys)
     if isinstance(person, list):
         return await directory.resolve_one(brand, person, may_attach=may_attach)
@@ -71,20 +73,20 @@ async def resolve_one(state: State, brand: Brand, ref: CustomerRef, *, may_attac
     return await directory.find_number(brand, person.number) or no_such_customer("/customer")
 
 
-async def foresee(state: State, brand: Brand, refs: Sequence[CustomerRef]) -> list[Known | Problem]:
+async def foresee(services: Services, brand: Brand, refs: Sequence[CustomerRef]) -> list[Known | Problem]:
     """Who each of ``refs`` would be if she were reported now, in order; whom nobody knows has the number 0, and gets none."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     read = [named(ref, brand.brand_id, directory.keys) for ref in refs]
     return await _each(directory, brand, read, partial(directory.foresee, brand), at="/customer")
 
 
-async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = False, at: str | None = None) -> Known | None:
+async def find(services: Services, brand: Brand, ref: CustomerRef, *, now: bool = False, at: str | None = None) -> Known | None:
     """The customer whom ``ref`` names, if there is one; nobody is created. Raises the ``Problem`` of a malformed ``ref``.
 
     ``now`` is for lists, of which nothing else would say that who is remembered has been merged since. ``at`` is where a body
     has ``ref``.
     """
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     person = named(ref, brand.brand_id, directory.keys, at=at)
     if isinstance(person, Problem):
         raise person
@@ -96,16 +98,16 @@ async def find(state: State, brand: Brand, ref: CustomerRef, *, now: bool = Fals
         known = (await directory.find_each(brand, [person]))[0]
     else:
         known = await directory.find(brand, person)
-    return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
+    return known if known is None or directory.is_settled(known) else await _settle(services, brand, known)
 
 
-async def find_active(state: State, brand: Brand, ref: CustomerRef) -> tuple[Known | None, bool]:
+async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tuple[Known | None, bool]:
     """The customer whom ``ref`` names, and whether they may redeem under it.
 
     She may where the brand has given her an id, or a name given is verified; by our number, once any name of hers is. That she
     may not is never from an old memory.
     """
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     person = named(ref, brand.brand_id, directory.keys)
     if isinstance(person, Problem):
         raise person
@@ -116,12 +118,12 @@ async def find_active(state: State, brand: Brand, ref: CustomerRef) -> tuple[Kno
         is_active = known.confirmed or known.verified
     else:
         known, is_active = await directory.find_active(brand, person)
-    return known if known is None or directory.is_settled(known) else await _settle(state, brand, known), is_active
+    return known if known is None or directory.is_settled(known) else await _settle(services, brand, known), is_active
 
 
-async def find_each(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Known | Problem | None]:
+async def find_each(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Known | Problem | None]:
     """The same for each of ``refs``, in order and in one statement, as they are now. What is wrong is its own problem."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     return await _each(directory, brand, read, partial(directory.find_each, brand), at="")
 
@@ -150,41 +152,41 @@ async def _each(
     return answers
 
 
-async def by_number(state: State, brand: Brand, number: int) -> Known:
+async def by_number(services: Services, brand: Brand, number: int) -> Known:
     """Who the customer of a number is now that was given out before: a link's, say."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     return await directory.by_number(brand, number)
 
 
-async def find_number(state: State, brand: Brand, number: int) -> Known | None:
+async def find_number(services: Services, brand: Brand, number: int) -> Known | None:
     """The same, if it is a number of the brand's."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     known = await directory.find_number(brand, number)
-    return known if known is None or directory.is_settled(known) else await _settle(state, brand, known)
+    return known if known is None or directory.is_settled(known) else await _settle(services, brand, known)
 
 
-async def settle_group(state: State, brand: Brand, customer: int) -> Known:
+async def settle_group(services: Services, brand: Brand, customer: int) -> Known:
     """What to do when the ledger says that a customer has moved: make it agree with the look-ups, and say who she is now."""
-    directory: CustomerDirectory = state.customers
-    ledger: Ledger = state.ledger
+    directory = services.customers
+    ledger = services.ledger
     return await directory.settle(ledger, brand, customer)
 
 
-async def look(state: State, brand: Brand, known: Known) -> tuple[Known, Balance]:
+async def look(services: Services, brand: Brand, known: Known) -> tuple[Known, Balance]:
     """What a customer has, and who she is now: she may have been merged since she was looked up."""
-    balances: NaturalBatches[tuple[Book, int], Balance] = state.balances
+    balances = services.balances
     for _ in range(ATTEMPTS):
         balance = await balances.get((brand.book, known.customer))
         assert balance is not None
         if balance.moved_to is None and balance.generation == known.generation:
             return known, balance
-        known = await _settle(state, brand, known)
+        known = await _settle(services, brand, known)
     raise RuntimeError("a customer was merged at every attempt")
 
 
-async def points(state: State, brand: Brand, people: Iterable[Known]) -> dict[Known, tuple[int, int]]:
+async def points(services: Services, brand: Brand, people: Iterable[Known]) -> dict[Known, tuple[int, int]]:
     """What each customer can spend, and as of which seq: all in one statement, but for who was merged since."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     wanted = dict.fromkeys(people)
     numbers = list(dict.fromkeys(known.customer for known in wanted))
     spendable = dict(zip(numbers, await ledger.spendable(brand.book, numbers), strict=True))
@@ -194,14 +196,16 @@ async def points(state: State, brand: Brand, people: Iterable[Known]) -> dict[Kn
         if read.moved_to is None and read.generation == known.generation:
             looked[known] = (read.points, read.seq)
         else:
-            _, balance = await look(state, brand, known)
+            _, balance = await look(services, brand, known)
             looked[known] = (balance.spendable, balance.seq)
     return looked
 
 
-async def attach(state: State, brand: Brand, items: Sequence[CustomerRequest | Problem]) -> list[CustomerAnswer | Problem]:
+async def attach(
+    services: Services, brand: Brand, items: Sequence[CustomerRequest | Problem]
+) -> list[CustomerAnswer | Problem]:
     """Let each item's other names be names of the brand's own id. What is wrong with one item concerns that item alone."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     read = [item if isinstance(item, Problem) else _wish(item, brand, directory) for item in items]
     wishes = [(index, wish) for index, wish in enumerate(read) if isinstance(wish, Attach)]
     answers: dict[int, CustomerAnswer | Problem] = {}
@@ -209,44 +213,44 @@ async def attach(state: State, brand: Brand, items: Sequence[CustomerRequest | P
         part = wishes[start : start + _JOINED_AT_ONCE]
         joined = await directory.join(brand, [wish for _, wish in part])
         ids = [item.id for index, _ in part if isinstance(item := items[index], CustomerRequest)]
-        answered = await _answer(state, brand, ids, joined)
+        answered = await _answer(services, brand, ids, joined)
         answers |= {index: answer for (index, _), answer in zip(part, answered, strict=True)}
     return [each if isinstance(each, Problem) else answers[index] for index, each in enumerate(read)]
 
 
-async def attach_one(state: State, brand: Brand, own_id: str, wanted: NamesRequest) -> CustomerAnswer:
+async def attach_one(services: Services, brand: Brand, own_id: str, wanted: NamesRequest) -> CustomerAnswer:
     """The same for one customer, whose id the path has."""
     if not is_id(own_id):
         raise not_found("customer")
     # What is wrong with the id is said of the item's.
     item = CustomerRequest(id=own_id, email=wanted.email, phone=wanted.phone, device=wanted.device)
-    (answer,) = await attach(state, brand, [item])
+    (answer,) = await attach(services, brand, [item])
     if isinstance(answer, Problem):
         raise answer
     return answer
 
 
-async def merge(state: State, principal: Principal, own_id: str, wanted: MergeRequest) -> CustomerAnswer:
+async def merge(services: Services, principal: Principal, own_id: str, wanted: MergeRequest) -> CustomerAnswer:
     """Make whoever ``wanted`` names one with the customer of an id, who survives. The same again changes nothing."""
     brand = principal.brand
-    survivor, name = await _two_names(state, brand, own_id, wanted.from_, at="/from")
-    joined = await _merge_and_record(state, principal, Merge(survivor, name))
-    (answer,) = await _answer(state, brand, [own_id], [joined])
+    survivor, name = await _two_names(services, brand, own_id, wanted.from_, at="/from")
+    joined = await _merge_and_record(services, principal, Merge(survivor, name))
+    (answer,) = await _answer(services, brand, [own_id], [joined])
     if isinstance(answer, Problem):
         raise answer
     return answer
 
 
-async def split(state: State, principal: Principal, own_id: str, wanted: SplitRequest) -> SplitAnswer:
+async def split(services: Services, principal: Principal, own_id: str, wanted: SplitRequest) -> SplitAnswer:
     """Let whoever ``wanted`` names be a customer of her own again, not that of an id. The same again changes nothing."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     brand = principal.brand
-    whole, name = await _two_names(state, brand, own_id, wanted.customer, at="/customer")
-    parted = await _split_and_record(state, principal, Split(whole, name))
+    whole, name = await _two_names(services, brand, own_id, wanted.customer, at="/customer")
+    parted = await _split_and_record(services, principal, Split(whole, name))
     if isinstance(parted, Problem):
         raise parted
-    await settle_group(state, brand, parted.number)
-    left, balance = await look(state, brand, await settle_group(state, brand, parted.survivor))
+    await settle_group(services, brand, parted.number)
+    left, balance = await look(services, brand, await settle_group(services, brand, parted.survivor))
     return SplitAnswer(
         customer=own_id,
         confirmed=left.confirmed,
@@ -257,18 +261,18 @@ async def split(state: State, principal: Principal, own_id: str, wanted: SplitRe
     )
 
 
-async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[LookupAnswer | Problem]:
+async def look_up(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[LookupAnswer | Problem]:
     """What is known of each of ``refs``, in order; nobody is created."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     found = await _each(directory, brand, read, partial(directory.find_each, brand), at="")
-    looked = await points(state, brand, [known for known in found if isinstance(known, Known)])
+    looked = await points(services, brand, [known for known in found if isinstance(known, Known)])
     met = [
         (person if isinstance(person, list) else [], known)
         for person, known in zip(read, found, strict=True)
         if isinstance(known, Known)
     ]
-    identities_of_each = iter(await of_names(state, brand, met))
+    identities_of_each = iter(await of_names(services, brand, met))
     duplicates_of_each = iter(await directory.doubles([names for names, _ in met]))
     answers: list[LookupAnswer | Problem] = []
     for known in found:
@@ -292,15 +296,15 @@ async def look_up(state: State, brand: Brand, refs: Sequence[CustomerRef | Probl
     return answers
 
 
-async def _settle(state: State, brand: Brand, known: Known) -> Known:
+async def _settle(services: Services, brand: Brand, known: Known) -> Known:
     """The same customer as she is now, still named as she was."""
-    return await settle_group(state, brand, known.named)
+    return await settle_group(services, brand, known.named)
 
 
-async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> Joined | Problem:
+async def _merge_and_record(services: Services, principal: Principal, wish: Merge) -> Joined | Problem:
     """Merge in the look-ups, and record in the audit trail that it was done, in one transaction."""
-    directory: CustomerDirectory = state.customers
-    engine: AsyncEngine = state.engine
+    directory = services.customers
+    engine = services.engine
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
@@ -320,10 +324,10 @@ async def _merge_and_record(state: State, principal: Principal, wish: Merge) -> 
     raise RuntimeError("customers were changed elsewhere at every attempt")
 
 
-async def _split_and_record(state: State, principal: Principal, wish: Split) -> Parted | Problem:
+async def _split_and_record(services: Services, principal: Principal, wish: Split) -> Parted | Problem:
     """Split in the look-ups, and record in the audit trail that it was done, in one transaction."""
-    directory: CustomerDirectory = state.customers
-    engine: AsyncEngine = state.engine
+    directory = services.customers
+    engine = services.engine
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
@@ -338,17 +342,17 @@ async def _split_and_record(state: State, principal: Principal, wish: Split) -> 
 
 
 async def _answer(
-    state: State, brand: Brand, ids: Sequence[str], joined: Sequence[Joined | Problem]
+    services: Services, brand: Brand, ids: Sequence[str], joined: Sequence[Joined | Problem]
 ) -> list[CustomerAnswer | Problem]:
     """Have the book do what was decided, and say what each customer can spend then."""
-    directory: CustomerDirectory = state.customers
-    ledger: Ledger = state.ledger
+    directory = services.customers
+    ledger = services.ledger
     people = {each.person.now.as_known() for each in joined if isinstance(each, Joined)}
     merged: dict[int, int] = {}
     for known in people:
         if not directory.is_settled(known):
             _, merged[known.customer] = await directory.settle_and_count(ledger, brand, known.customer)
-    looked = await points(state, brand, people)
+    looked = await points(services, brand, people)
     answers: list[CustomerAnswer | Problem] = []
     for own_id, each in zip(ids, joined, strict=True):
         if isinstance(each, Problem):
@@ -372,10 +376,10 @@ async def _answer(
 
 
 async def _two_names(
-    state: State, brand: Brand, customer: str, other: CustomerRef, *, at: str
+    services: Services, brand: Brand, customer: str, other: CustomerRef, *, at: str
 ) -> tuple[Identity | OurNumber, Identity | OurNumber]:
     """Whom the path names, and the one name that the body has ``at`` there. Raises what is wrong with either."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     if [other.id, other.email, other.phone, other.device].count(None) != 3:
         raise invalid_field(at, "needs exactly one of id, email, phone and device")
     if not is_id(customer):

@@ -13,18 +13,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from litestar.datastructures import State
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers import queries as rows
 from service.customers import verification_queries
-from service.customers.directory import CustomerDirectory
 from service.customers.identities import Identity, IdentityKind, OurNumber, named
 from service.customers.queries import Known
 from service.customers.schemas import (
@@ -42,6 +40,9 @@ from service.http.pagination import Page, page
 from service.http.problems import Problem, invalid_field, not_found
 from service.storage.database import driver_of
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _AHEAD_MAX = timedelta(minutes=5)
 """How far a clock of the brand's may be ahead of ours; what was proved in that time was proved now."""
 
@@ -54,14 +55,14 @@ _KINDS: dict[int, Kind] = {
 _KEPT_AS_IT_IS = "is kept as it is, so it must not be, or hold, an address, a number or a name of the customer's"
 
 
-async def verify(state: State, principal: Principal, public_id: str, wanted: VerifyRequest) -> IdentityResponse:
+async def verify(services: Services, principal: Principal, public_id: str, wanted: VerifyRequest) -> IdentityResponse:
     """Take a proof that the name is hers. The first one counts; the same again changes nothing, another one is kept too."""
     brand = principal.brand
-    now = await state.clocks.now(brand)
+    now = await services.clocks.now(brand)
     if wanted.at is not None and wanted.at > now + _AHEAD_MAX:
         raise invalid_field("/at", "must not lie in the future")
-    async with _locked(state, brand, public_id) as (connection, driver, name, known):
-        _check_text(state, brand, name, "/proof", wanted.proof)
+    async with _locked(services, brand, public_id) as (connection, driver, name, known):
+        _check_text(services, brand, name, "/proof", wanted.proof)
         had_as = await verification_queries.taken_as(driver, name.identity_no, wanted.method, wanted.proof)
         step = on_proof(name.verified_by, had_as)
         if step is Step.REFUSE:
@@ -78,15 +79,15 @@ async def verify(state: State, principal: Principal, public_id: str, wanted: Ver
             name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
             # Not the proof: the brand may have to have it erased, and nothing is ever removed from the trail.
             await record(connection, principal, "identity.verify", public_id, after=told)
-    return _answer(state, brand, name, known)
+    return _answer(services, brand, name, known)
 
 
-async def unverify(state: State, principal: Principal, public_id: str, wanted: UnverifyRequest) -> IdentityResponse:
+async def unverify(services: Services, principal: Principal, public_id: str, wanted: UnverifyRequest) -> IdentityResponse:
     """Withdraw what was proved of a name. The same again changes nothing."""
     brand = principal.brand
-    now = await state.clocks.now(brand)
-    async with _locked(state, brand, public_id) as (connection, driver, name, known):
-        _check_text(state, brand, name, "/reason", wanted.reason)
+    now = await services.clocks.now(brand)
+    async with _locked(services, brand, public_id) as (connection, driver, name, known):
+        _check_text(services, brand, name, "/reason", wanted.reason)
         if on_withdrawal(name.verified_by) is Step.WITHDRAW:
             await verification_queries.add_withdrawal(
                 driver, brand.brand_id, name.identity_no, wanted.reason, now, principal.api_key_id
@@ -96,12 +97,12 @@ async def unverify(state: State, principal: Principal, public_id: str, wanted: U
             told = _told(name, known)
             name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
             await record(connection, principal, "identity.unverify", public_id, after=told)
-    return _answer(state, brand, name, known)
+    return _answer(services, brand, name, known)
 
 
-async def list_identities(state: State, brand: Brand, own_id: str, *, after: int, limit: int) -> Page[IdentityResponse]:
+async def list_identities(services: Services, brand: Brand, own_id: str, *, after: int, limit: int) -> Page[IdentityResponse]:
     """What a customer is called, by all numbers she ever had; ``own_id`` may also be one of these numbers."""
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     person = named(CustomerRef(id=own_id), brand.brand_id, directory.keys, at=None)
     if isinstance(person, Problem):
         raise person
@@ -114,28 +115,28 @@ async def list_identities(state: State, brand: Brand, own_id: str, *, after: int
         if known is None:
             return Page(items=[], next=None)
     numbers = [known.customer, *known.former]
-    found = await verification_queries.states_of_customer(state.pool, numbers, after=after, limit=limit + 1)
+    found = await verification_queries.states_of_customer(services.pool, numbers, after=after, limit=limit + 1)
     shown = page(found, limit=limit, cursor=lambda name: name.identity_no)
     return Page(items=[_response(brand, name, known) for name in shown.items], next=shown.next)
 
 
 async def list_verifications(
-    state: State, brand: Brand, public_id: str, *, after: int, limit: int
+    services: Services, brand: Brand, public_id: str, *, after: int, limit: int
 ) -> Page[VerificationResponse]:
     """What was proved and withdrawn of a name, oldest first."""
-    name = await verification_queries.state(state.pool, brand.brand_id, _number(brand, public_id))
+    name = await verification_queries.state(services.pool, brand.brand_id, _number(brand, public_id))
     if name is None:
         raise not_found("identity")
-    found = await verification_queries.history(state.pool, name.identity_no, after=after, limit=limit + 1)
+    found = await verification_queries.history(services.pool, name.identity_no, after=after, limit=limit + 1)
     return page([_entry(each) for each in found], limit=limit, cursor=lambda each: each.entry)
 
 
 async def of_names(
-    state: State, brand: Brand, people: Sequence[tuple[Sequence[Identity], Known]]
+    services: Services, brand: Brand, people: Sequence[tuple[Sequence[Identity], Known]]
 ) -> list[list[IdentityResponse]]:
     """The identities of each of ``people``, by the names given, that are hers."""
     macs = rows.macs_of([name for names, _ in people for name in names])
-    found = await verification_queries.states_of_macs(state.pool, macs)
+    found = await verification_queries.states_of_macs(services.pool, macs)
     answers: list[list[IdentityResponse]] = []
     for names, known in people:
         numbers = {known.customer, *known.former}
@@ -146,13 +147,13 @@ async def of_names(
 
 @asynccontextmanager
 async def _locked(
-    state: State, brand: Brand, public_id: str
+    services: Services, brand: Brand, public_id: str
 ) -> AsyncGenerator[tuple[AsyncConnection, asyncpg.Connection[Any], IdentityState, Known]]:
     """A transaction in which nobody else verifies or merges, with a name of the brand's and whose it is.
 
     Raises ``not_found``, and whatever is raised within undoes it.
     """
-    engine: AsyncEngine = state.engine
+    engine = services.engine
     identity_no = _number(brand, public_id)
     async with engine.begin() as connection:
         driver = await driver_of(connection)
@@ -171,8 +172,8 @@ def _number(brand: Brand, public_id: str) -> int:
     return parsed[1]
 
 
-def _check_text(state: State, brand: Brand, name: IdentityState, pointer: str, text: str) -> None:
-    directory: CustomerDirectory = state.customers
+def _check_text(services: Services, brand: Brand, name: IdentityState, pointer: str, text: str) -> None:
+    directory = services.customers
     if gives_away(text, directory.keys, brand.brand_id, IdentityKind(name.kind), name.mac):
         raise invalid_field(pointer, _KEPT_AS_IT_IS)
 
@@ -182,8 +183,8 @@ def _told(name: IdentityState, known: Known) -> dict[str, str]:
     return {"customer": customer_id(known.customer), "kind": _KINDS[name.kind]}
 
 
-def _answer(state: State, brand: Brand, name: IdentityState | None, known: Known) -> IdentityResponse:
-    directory: CustomerDirectory = state.customers
+def _answer(services: Services, brand: Brand, name: IdentityState | None, known: Known) -> IdentityResponse:
+    directory = services.customers
     directory.forget([known.customer])
     assert name is not None
     return _response(brand, name, known)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import msgspec
-from litestar.datastructures import State
 
 from service.auth.api_keys import hash_key
 from service.auth.principal import Principal
@@ -26,6 +26,9 @@ from service.redemptions import actions as redemptions
 from service.redemptions.schemas import RedemptionRequest
 from service.storage.database import is_away
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _ORDER = re.compile(r"demo-[0-9a-f-]{1,58}")
 """What the shop names its orders, one for each page it shows and good on it."""
 
@@ -39,9 +42,9 @@ class Till(msgspec.Struct, frozen=True):
     order_ref: str
 
 
-async def fresh_link(state: State) -> str:
+async def fresh_link(services: Services) -> str:
     """The URL of a link of a message that was sent just now."""
-    demo, messaging = await _system(state, "messaging")
+    demo, messaging = await _system(services, "messaging")
     item = {
         "campaign": demo.campaign,
         "message_id": f"again-{datetime.now(UTC):%Y%m%d-%H%M%S}",
@@ -52,23 +55,23 @@ async def fresh_link(state: State) -> str:
     }
     raw = msgspec.json.encode(item)
     batch = LinkBatch([raw], _link_decoder, len(raw))
-    (minted,) = await links.mint(state, messaging, batch, now=await state.clocks.now(messaging.brand))
+    (minted,) = await links.mint(services, messaging, batch, now=await services.clocks.now(messaging.brand))
     return _url_of(minted)
 
 
-async def wallet(state: State) -> str:
+async def wallet(services: Services) -> str:
     """The URL of the customer's wallet."""
-    _, messaging = await _system(state, "messaging")
+    _, messaging = await _system(services, "messaging")
     wanted = PageLinkRequest(customer=CustomerRef(id=demo_file.CUSTOMER), kind="wallet")
-    (minted,) = await own_pages.mint(state, messaging, [wanted], now=await state.clocks.now(messaging.brand))
+    (minted,) = await own_pages.mint(services, messaging, [wanted], now=await services.clocks.now(messaging.brand))
     return _url_of(minted)
 
 
-async def till(state: State) -> Till:
+async def till(services: Services) -> Till:
     """The shop, as it stands before the visitor has chosen."""
     try:
-        _, storefront = await _system(state, "storefront")
-        has = await fast_path.balance(state, storefront.brand, demo_file.CUSTOMER)
+        _, storefront = await _system(services, "storefront")
+        has = await fast_path.balance(services, storefront.brand, demo_file.CUSTOMER)
     except Exception as error:
         # Links lead here while the database is away, too.
         if not isinstance(error, Problem) and not is_away(error):
@@ -77,25 +80,25 @@ async def till(state: State) -> Till:
     return Till(has.balance, f"demo-{secrets.token_hex(6)}")
 
 
-async def pay(state: State, headers: Headers, form: bytes) -> Good:
+async def pay(services: Services, headers: Headers, form: bytes) -> Good:
     """Take points for a good at once. The same form again is the same order, which is paid once."""
     said = parse_qs(form.decode(errors="replace"))
     good = next((good for good in GOODS if [good.name] == said.get("good")), None)
     order_ref = said.get("order", [""])[0]
     if good is None or not _ORDER.fullmatch(order_ref) or not is_pressed_on_our_page(headers):
         raise not_found("good")
-    _, storefront = await _system(state, "storefront")
+    _, storefront = await _system(services, "storefront")
     wanted = RedemptionRequest(
         customer=CustomerRef(id=demo_file.CUSTOMER), points=good.points, order_ref=order_ref, capture=True
     )
-    await redemptions.authorize(state, storefront.brand, wanted, order_ref)
+    await redemptions.authorize(services, storefront.brand, wanted, order_ref)
     return good
 
 
-async def _system(state: State, name: str) -> tuple[demo_file.Demo, Principal]:
+async def _system(services: Services, name: str) -> tuple[demo_file.Demo, Principal]:
     """The demo, and one of its systems as the API knows it by its key."""
-    demo = demo_file.read(demo_file.path_of(state.settings))
-    principal: Principal | None = None if demo is None else await state.principals.by_hash(hash_key(demo.keys[name]))
+    demo = demo_file.read(demo_file.path_of(services.settings))
+    principal: Principal | None = None if demo is None else await services.principals.by_hash(hash_key(demo.keys[name]))
     if demo is None or principal is None:
         raise not_found("demo")
     return demo, principal

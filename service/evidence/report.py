@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import msgspec
-from litestar.datastructures import State
 
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _COUNTS = """
 SELECT campaign_no, grade, why, sum(touches)::bigint, sum(first_points)::bigint, sum(followed_points)::bigint
@@ -68,16 +69,16 @@ class EvidenceResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One entry for each campaign to whose links anything came."""
 
 
-async def report(state: State, brand: Brand, *, days: int, now: datetime) -> EvidenceResponse:
+async def report(services: Services, brand: Brand, *, days: int, now: datetime) -> EvidenceResponse:
     """The last ``days`` days, today among them. One look into sums that are kept; no touch is read."""
     until = now.date()
     since = until - timedelta(days=days - 1)
-    pool: asyncpg.Pool[Any] = state.pool
+    pool = services.pool
     rows = [tuple(row) for row in await pool.fetch(_COUNTS, brand.brand_id, since, until)]
     by_campaign: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for campaign_no, *row in rows:
         by_campaign[campaign_no].append(tuple(row))
-    ids = await campaign_ids(state.engine, brand.brand_id)
+    ids = await campaign_ids(services.engine, brand.brand_id)
     return EvidenceResponse(
         since=since,
         until=until,

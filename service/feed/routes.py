@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import get
-from litestar.di import NamedDependency
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Ledger, Position
+from ledger import Position
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids
 from service.feed.schemas import FeedEntry, FeedPage
 from service.http.identifiers import parse_position, position
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 
 @get("/v1/events", guards=[requires(Scope.EVENTS_READ)], tags=["events"])
 async def list_events(
-    ledger: NamedDependency[Ledger],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> FeedPage:
@@ -33,8 +34,8 @@ async def list_events(
     """
     brand = principal.brand
     begin = (None if after is None else parse_position(after)) or Position()
-    found = await ledger.feed(brand.book, after=begin, limit=limit + 1)
-    campaigns = await campaign_ids(engine, brand.brand_id)
+    found = await services.ledger.feed(brand.book, after=begin, limit=limit + 1)
+    campaigns = await campaign_ids(services.engine, brand.brand_id)
     items = [FeedEntry.of(entry, brand.book.book_id, campaigns) for entry in found[:limit]]
     return FeedPage(items=items, next=items[-1].position if items else position(begin), more=len(found) > limit)
 

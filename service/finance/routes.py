@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from litestar import Response, get, post
-from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Ledger
 from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
@@ -25,7 +22,11 @@ from service.finance.schemas import (
     TransferResponse,
     TrialBalanceResponse,
 )
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 AtCut = Annotated[
     str | None,
@@ -35,16 +36,15 @@ AtCut = Annotated[
 
 @get("/v1/ledger/trial-balance", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
 async def get_trial_balance(
-    ledger: NamedDependency[Ledger],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     cut: AtCut = None,
 ) -> TrialBalanceResponse:
     """Every kind of account with its debits and credits at a cut; in a sound book they are equal."""
     book = principal.brand.book
-    at = await queries.find_cut(ledger, book, cut)
-    trial_balance = await ledger.trial_balance(book, at)
-    return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(engine, book.brand_id))
+    at = await queries.find_cut(services.ledger, book, cut)
+    trial_balance = await services.ledger.trial_balance(book, at)
+    return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(services.engine, book.brand_id))
 
 
 AfterAccount = Annotated[
@@ -54,9 +54,8 @@ AfterAccount = Annotated[
 
 @get("/v1/ledger/balances", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
 async def list_balances(
-    ledger: NamedDependency[Ledger],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterAccount = None,
     limit: Limit = LIMIT_DEFAULT,
     cut: AtCut = None,
@@ -66,9 +65,11 @@ async def list_balances(
     To read several pages of one instant, name a cut, or give the first page's ``cut.seq`` as ``cut``.
     """
     book = principal.brand.book
-    at = await queries.find_cut(ledger, book, cut)
-    found = await ledger.account_balances(book, at, after=None if after is None else bytes.fromhex(after), limit=limit + 1)
-    campaigns = await queries.campaign_ids(engine, book.brand_id)
+    at = await queries.find_cut(services.ledger, book, cut)
+    found = await services.ledger.account_balances(
+        book, at, after=None if after is None else bytes.fromhex(after), limit=limit + 1
+    )
+    campaigns = await queries.campaign_ids(services.engine, book.brand_id)
     shown = page(found, limit=limit, cursor=lambda row: row[0].hex())
     items = [AccountBalance.of(*row, book, campaigns) for row in shown.items]
     return BalancesResponse(CutResponse.of(at), items, shown.next)
@@ -76,18 +77,17 @@ async def list_balances(
 
 @get("/v1/ledger/transfers", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
 async def list_transfers(
-    ledger: NamedDependency[Ledger],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
     cut: AtCut = None,
 ) -> Page[TransferResponse]:
     """The log, oldest first. It only grows: a page once read never changes."""
     book = principal.brand.book
-    at = await queries.find_cut(ledger, book, cut)
-    found = await ledger.transfers(book, after=after or 0, cut=at.seq, limit=limit + 1)
-    campaigns = await queries.campaign_ids(engine, book.brand_id)
+    at = await queries.find_cut(services.ledger, book, cut)
+    found = await services.ledger.transfers(book, after=after or 0, cut=at.seq, limit=limit + 1)
+    campaigns = await queries.campaign_ids(services.engine, book.brand_id)
     shown = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
     return page(shown, limit=limit, cursor=lambda transfer: transfer.seq)
 
@@ -95,12 +95,11 @@ async def list_transfers(
 @post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)], tags=["finance"])
 async def create_cut(
     data: JSONBody[CutRequest],
-    engine: NamedDependency[AsyncEngine],
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> Response[CutResponse]:
     """Name the book as it stands now. The same name again answers 200 with the cut that has it."""
-    cut, made = await actions.take_cut(engine, ledger, principal, data.name)
+    cut, made = await actions.take_cut(services.engine, services.ledger, principal, data.name)
     return Response(CutResponse.of(cut), status_code=HTTP_201_CREATED if made else HTTP_200_OK)
 
 

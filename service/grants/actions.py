@@ -15,10 +15,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-from litestar.datastructures import State
 
 from ledger import Grade, GrantOutcome
 from ledger import GrantResult as Decision
@@ -27,8 +26,7 @@ from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import Campaign, OncePer, Standing, claimed_grade
-from service.campaigns.under_way import UnderWay
-from service.concurrency.fairness import Room, in_pieces, parts
+from service.concurrency.fairness import in_pieces, parts
 from service.customers import actions as customers
 from service.customers.opt_outs import ALL, has_refused, is_promised
 from service.customers.queries import Known
@@ -51,6 +49,9 @@ from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
 from service.http.identifiers import grant_id
 from service.http.problems import Problem, invalid_field, not_found
 from service.observability import metrics
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
@@ -96,45 +97,51 @@ def is_doubtful(read: Act | Unpaid | GrantAnswer | Problem) -> bool:
     return isinstance(read, Unpaid) or (isinstance(read, Act) and read.rule is None)
 
 
-async def report_one(state: State, principal: Principal, item: GrantRequest, *, received_at: datetime) -> GrantAnswer | Problem:
+async def report_one(
+    services: Services, principal: Principal, item: GrantRequest, *, received_at: datetime
+) -> GrantAnswer | Problem:
     """Decide one report."""
-    under_way: UnderWay = state.under_way
+    under_way = services.under_way
     with under_way.now:
-        answer = await _report_one(state, principal, item, received_at)
+        answer = await _report_one(services, principal, item, received_at)
     return answer if item.ref is None else _with_ref(answer, item)
 
 
-async def _report_one(state: State, principal: Principal, item: GrantRequest, received_at: datetime) -> GrantAnswer | Problem:
-    act = act_of(item, await campaign_standing(state, principal.brand, item.campaign), principal, received_at)
+async def _report_one(
+    services: Services, principal: Principal, item: GrantRequest, received_at: datetime
+) -> GrantAnswer | Problem:
+    act = act_of(item, await campaign_standing(services, principal.brand, item.campaign), principal, received_at)
     if is_doubtful(act):
-        act = act_of(item, await campaign_standing(state, principal.brand, item.campaign, now=True), principal, received_at)
+        act = act_of(item, await campaign_standing(services, principal.brand, item.campaign, now=True), principal, received_at)
     if isinstance(act, Unpaid):
-        (answer,) = await _answers_of_unpaid(state, principal.brand, [(act, item.customer)])
+        (answer,) = await _answers_of_unpaid(services, principal.brand, [(act, item.customer)])
         return answer
     if not isinstance(act, Act):
         return act
-    known = await customers.resolve_one(state, principal.brand, item.customer, may_attach=_may_attach(principal))
+    known = await customers.resolve_one(services, principal.brand, item.customer, may_attach=_may_attach(principal))
     if isinstance(known, Problem):
         return known
-    if known.refused and await not_paid(state, principal.brand, [(act, known)]):
+    if known.refused and await not_paid(services, principal.brand, [(act, known)]):
         return _ignored("consent_refused")
-    decision = await decide_one(state, principal.brand, act, known)
+    decision = await decide_one(services, principal.brand, act, known)
     if act.was_paid_for and not isinstance(decision, Problem):
-        (answer,) = await _answers_of_unpaid(state, principal.brand, [(Unpaid(act, "no_rule"), item.customer)])
+        (answer,) = await _answers_of_unpaid(services, principal.brand, [(Unpaid(act, "no_rule"), item.customer)])
         return answer
     return _answer(act, decision)
 
 
-async def _answers_of_unpaid(state: State, brand: Brand, unpaid: Sequence[tuple[Unpaid, CustomerRef]]) -> list[GrantAnswer]:
+async def _answers_of_unpaid(
+    services: Services, brand: Brand, unpaid: Sequence[tuple[Unpaid, CustomerRef]]
+) -> list[GrantAnswer]:
     """What was decided before on acts that are not to be decided now, or why they are not."""
-    people = await customers.foresee(state, brand, [ref for _, ref in unpaid])
+    people = await customers.foresee(services, brand, [ref for _, ref in unpaid])
     told: list[GrantAnswer] = []
     wanted: list[tuple[int, Act, Known]] = []
     for n, ((each, _), known) in enumerate(zip(unpaid, people, strict=True)):
         told.append(_ignored(each.reason))
         if not isinstance(known, Problem):
             wanted.append((n, each.act, known))
-    before = await replays(state, brand, [(act, known) for _, act, known in wanted])
+    before = await replays(services, brand, [(act, known) for _, act, known in wanted])
     for (n, _, _), replay in zip(wanted, before, strict=True):
         if replay is not None:
             event, points, seq = replay
@@ -143,28 +150,28 @@ async def _answers_of_unpaid(state: State, brand: Brand, unpaid: Sequence[tuple[
 
 
 async def report(
-    state: State, principal: Principal, batch: GrantBatch, *, received_at: datetime, request_id: str
+    services: Services, principal: Principal, batch: GrantBatch, *, received_at: datetime, request_id: str
 ) -> list[GrantResult]:
     """Decide each item, in order; what is wrong with one item is its own problem."""
-    room: Room = state.room
-    under_way: UnderWay = state.under_way
+    room = services.room
+    under_way = services.under_way
     results: list[GrantResult] = []
     async with room.of(min(len(batch), POSTED_AT_ONCE)):
         for start in range(0, len(batch), POSTED_AT_ONCE):
             items = await batch.items(start, start + POSTED_AT_ONCE)
             with under_way.now:
-                answers = await _report_part(state, principal, items, received_at)
+                answers = await _report_part(services, principal, items, received_at)
             told = zip(itertools.count(start), items, answers, strict=False)
             results += await in_pieces(lambda each: result_of(*each, request_id=request_id), told)
     return results
 
 
 async def _report_part(
-    state: State, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
+    services: Services, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
 ) -> list[GrantAnswer | Problem]:
     brand = principal.brand
-    answers = await read_acts(state, principal, items, received_at)
-    await _answer_unpaid(state, brand, items, answers)
+    answers = await read_acts(services, principal, items, received_at)
+    await _answer_unpaid(services, brand, items, answers)
     acts = [
         (index, act, item.customer)
         for index, (act, item) in enumerate(zip(answers, items, strict=True))
@@ -172,7 +179,7 @@ async def _report_part(
     ]
     wanted: list[tuple[int, Act, Known]] = []
     for part in parts(acts):
-        people = await customers.resolve(state, brand, [ref for _, _, ref in part], may_attach=_may_attach(principal))
+        people = await customers.resolve(services, brand, [ref for _, _, ref in part], may_attach=_may_attach(principal))
         for (index, act, _), known in zip(part, people, strict=True):
             if isinstance(known, Problem):
                 answers[index] = known
@@ -180,15 +187,15 @@ async def _report_part(
                 wanted.append((index, act, known))
 
     if any(known.refused for _, _, known in wanted):
-        left_out = await not_paid(state, brand, [(act, known) for _, act, known in wanted])
+        left_out = await not_paid(services, brand, [(act, known) for _, act, known in wanted])
         for n in left_out:
             answers[wanted[n][0]] = _ignored("consent_refused")
         wanted = [each for n, each in enumerate(wanted) if n not in left_out]
-    decisions = await decide(state, brand, [(act, known) for _, act, known in wanted])
+    decisions = await decide(services, brand, [(act, known) for _, act, known in wanted])
     told = await in_pieces(lambda each: _answer(*each), list(zip((act for _, act, _ in wanted), decisions, strict=True)))
     for (index, act, _), answer in zip(wanted, told, strict=True):
         answers[index] = Unpaid(act, "no_rule") if act.was_paid_for and not isinstance(answer, Problem) else answer
-    await _answer_unpaid(state, brand, items, answers)
+    await _answer_unpaid(services, brand, items, answers)
     return [
         _with_ref(answer, item)
         for answer, item in zip(answers, items, strict=True)
@@ -197,11 +204,11 @@ async def _report_part(
 
 
 async def read_acts(
-    state: State, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
+    services: Services, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
 ) -> list[Act | Unpaid | GrantAnswer | Problem]:
     """What each item says that happened, in order: see `act_of`. A campaign that would pay nothing is asked for again, once."""
     names = {item.campaign for item in items if isinstance(item, GrantRequest)}
-    campaigns = {name: await campaign_standing(state, principal.brand, name) for name in names}
+    campaigns = {name: await campaign_standing(services, principal.brand, name) for name in names}
 
     def read(item: GrantRequest | Problem) -> Act | Unpaid | GrantAnswer | Problem:
         return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
@@ -213,12 +220,12 @@ async def read_acts(
     if not doubtful:
         return acts
     for name in doubtful:
-        campaigns[name] = await campaign_standing(state, principal.brand, name, now=True)
+        campaigns[name] = await campaign_standing(services, principal.brand, name, now=True)
     return await in_pieces(read, items)
 
 
 async def _answer_unpaid(
-    state: State,
+    services: Services,
     brand: Brand,
     items: Sequence[GrantRequest | Problem],
     answers: list[Act | Unpaid | GrantAnswer | Problem],
@@ -230,7 +237,7 @@ async def _answer_unpaid(
         if isinstance(each, Unpaid) and isinstance(item := items[index], GrantRequest)
     ]
     for part in parts(unpaid):
-        told = await _answers_of_unpaid(state, brand, [(each, ref) for _, each, ref in part])
+        told = await _answers_of_unpaid(services, brand, [(each, ref) for _, each, ref in part])
         for (index, _, _), answer in zip(part, told, strict=True):
             answers[index] = answer
 
@@ -240,59 +247,61 @@ def _may_attach(principal: Principal) -> bool:
 
 
 async def claim(
-    state: State, link: ClaimedLink, known: Known, brand: Brand, grade: Grade, received_at: datetime
+    services: Services, link: ClaimedLink, known: Known, brand: Brand, grade: Grade, received_at: datetime
 ) -> GrantAnswer:
     """Decide what a link's customer gets for her act, by the version of the campaign that the link was minted under.
 
     ``known`` is who she is now.
     """
-    under_way: UnderWay = state.under_way
+    under_way = services.under_way
     with under_way.now:
-        act, reason = await _act_of_link(state, link, brand, grade, received_at)
+        act, reason = await _act_of_link(services, link, brand, grade, received_at)
         # What a link promised is kept to whoever refused the channel only afterwards; but not to who wants no rewards any more.
         refused = not is_promised(known.refused, link.channel, link.minted_at) or has_refused(known.refused, ALL, received_at)
         reason = reason or ("consent_refused" if refused else None)
         if reason is None:
-            answer = _answer(act, await decide_one(state, brand, act, known))
+            answer = _answer(act, await decide_one(services, brand, act, known))
             if isinstance(answer, Problem):
                 raise answer
             return answer
-    (before,) = await decided_before(state, brand, [(act, known)])
+    (before,) = await decided_before(services, brand, [(act, known)])
     if before is not None:
-        return await _with_balance(state, brand, known, replay_of(before))
+        return await _with_balance(services, brand, known, replay_of(before))
     if reason == "consent_refused":
         metrics.consent_refused.labels("claim").inc()
     return _ignored(reason)
 
 
-async def decided(state: State, link: ClaimedLink, known: Known, brand: Brand, at: datetime) -> GrantAnswer | None:
+async def decided(services: Services, link: ClaimedLink, known: Known, brand: Brand, at: datetime) -> GrantAnswer | None:
     """What was decided on a link's act before, by whomever it was reported; ``None`` while a claim would still be new.
 
     It says no balance.
     """
-    act, _ = await _act_of_link(state, link, brand, Grade.A, at)
-    (before,) = await decided_before(state, brand, [(act, known)])
+    act, _ = await _act_of_link(services, link, brand, Grade.A, at)
+    (before,) = await decided_before(services, brand, [(act, known)])
     return None if before is None else replay_of(before)
 
 
-async def decided_with_balance(state: State, link: ClaimedLink, known: Known, brand: Brand, at: datetime) -> GrantAnswer | None:
+async def decided_with_balance(
+    services: Services, link: ClaimedLink, known: Known, brand: Brand, at: datetime
+) -> GrantAnswer | None:
     """The same, with what the customer can spend now."""
-    before = await decided(state, link, known, brand, at)
-    return None if before is None else await _with_balance(state, brand, known, before)
+    before = await decided(services, link, known, brand, at)
+    return None if before is None else await _with_balance(services, brand, known, before)
 
 
 async def _act_of_link(
-    state: State, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime
+    services: Services, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime
 ) -> tuple[Act, Reason | None]:
     """A link's act, and why it is not to be decided, if it is not."""
-    campaign = await campaign_version(state, link.campaign_no, link.campaign_version)
-    standing = await campaign_of_link(state, link.campaign_no)
+    campaign = await campaign_version(services, link.campaign_no, link.campaign_version)
+    standing = await campaign_of_link(services, link.campaign_no)
     if campaign is None or standing is None or campaign.brand_id != brand.brand_id:
         raise not_found("link")
     rule = campaign.rule_number(link.action, link.channel)
     reason = _not_its_time(campaign, received_at) or (None if rule is not None else "no_rule")
     if reason is None and standing.paused_at is not None:
-        standing = await campaign_of_link(state, link.campaign_no, now=True) or standing
+        standing = await campaign_of_link(services, link.campaign_no, now=True) or standing
         reason = None if standing.paused_at is None else "campaign_paused"
     act = Act(
         campaign=campaign,
@@ -398,8 +407,8 @@ def _answer(act: Act, decision: Decision | Problem) -> GrantAnswer | Problem:
     )
 
 
-async def _with_balance(state: State, brand: Brand, known: Known, answer: GrantAnswer) -> GrantAnswer:
-    _, balance = await customers.look(state, brand, known)
+async def _with_balance(services: Services, brand: Brand, known: Known, answer: GrantAnswer) -> GrantAnswer:
+    _, balance = await customers.look(services, brand, known)
     return msgspec.structs.replace(answer, balance=balance.spendable, balance_seq=balance.seq)
 
 

@@ -7,8 +7,7 @@ trail, written before the book is: an approval without its entry cannot be.
 from __future__ import annotations
 
 import hashlib
-
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
 from ledger import Event, GrantOutcome, Ledger, Settlement, SettleOutcome
 from service.auth.audit_trail import record
@@ -21,51 +20,54 @@ from service.grants.windows import last_day
 from service.http.identifiers import parse_grant_id
 from service.http.problems import Problem, not_found
 
+if TYPE_CHECKING:
+    from service.services import Services
 
-async def mature(state: State, principal: Principal, grant_id: str) -> tuple[Event, bool]:
+
+async def mature(services: Services, principal: Principal, grant_id: str) -> tuple[Event, bool]:
     """Pay what was held back; the flag says that it had been paid before. The points last as if they were earned now.
 
     What its customer has refused since is rejected instead.
     """
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     brand = principal.brand
     event = await _find(ledger, brand, grant_id)
-    if event.outcome is GrantOutcome.HELD_BACK and await _is_refused(state, brand, event):
-        return await reject(state, principal, grant_id, reason="consent_refused")
-    campaign = await campaign_version(state, event.campaign_no, event.campaign_version)
+    if event.outcome is GrantOutcome.HELD_BACK and await _is_refused(services, brand, event):
+        return await reject(services, principal, grant_id, reason="consent_refused")
+    campaign = await campaign_version(services, event.campaign_no, event.campaign_version)
     if campaign is None:
         raise not_found("grant")
-    today = brand.calendar.day(await state.clocks.now(brand))
+    today = brand.calendar.day(await services.clocks.now(brand))
     expires_on = last_day(today, campaign.expires_after_months)
-    await _record(state, principal, event, "grant.mature", grant_id)
+    await _record(services, principal, event, "grant.mature", grant_id)
     settlement = await ledger.mature(brand.book, event.campaign_no, event.key, expires_on=expires_on)
     return await _settled(ledger, brand, event, settlement)
 
 
-async def reject(state: State, principal: Principal, grant_id: str, *, reason: str | None = None) -> tuple[Event, bool]:
+async def reject(services: Services, principal: Principal, grant_id: str, *, reason: str | None = None) -> tuple[Event, bool]:
     """Give what was held back to its budget again, and free the caps; the flag says that it had been rejected before."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     brand = principal.brand
     event = await _find(ledger, brand, grant_id)
-    await _record(state, principal, event, "grant.reject", grant_id, reason=reason)
+    await _record(services, principal, event, "grant.reject", grant_id, reason=reason)
     return await _settled(ledger, brand, event, await ledger.reject(brand.book, event.campaign_no, event.key))
 
 
 async def _record(
-    state: State, principal: Principal, event: Event, act: str, grant_id: str, *, reason: str | None = None
+    services: Services, principal: Principal, event: Event, act: str, grant_id: str, *, reason: str | None = None
 ) -> None:
     """Record who decides, once for each key. What is settled already is not decided by anybody."""
     if event.outcome is not GrantOutcome.HELD_BACK:
         return
     request = hashlib.sha256(f"{act} {grant_id} {principal.api_key_id}".encode()).digest()
     after = None if reason is None else {"reason": reason}
-    async with state.engine.begin() as connection:
+    async with services.engine.begin() as connection:
         await record(connection, principal, act, grant_id, after=after, request=request)
 
 
-async def _is_refused(state: State, brand: Brand, event: Event) -> bool:
-    known = await customers.by_number(state, brand, event.customer)
-    return has_refused(known.refused, event.channel, await state.clocks.now(brand))
+async def _is_refused(services: Services, brand: Brand, event: Event) -> bool:
+    known = await customers.by_number(services, brand, event.customer)
+    return has_refused(known.refused, event.channel, await services.clocks.now(brand))
 
 
 async def _find(ledger: Ledger, brand: Brand, grant_id: str) -> Event:

@@ -7,8 +7,7 @@ retry of it is answered as it was. Only who has refused something costs the look
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
 from service.brands.brand import Brand
 from service.customers.opt_outs import has_refused
@@ -17,17 +16,20 @@ from service.grants.orders import Act
 from service.grants.replays import decided_before
 from service.observability import metrics
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _reports = metrics.consent_refused.labels("report")
 
 
-async def not_paid(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
+async def not_paid(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
     """Which of ``wanted``, by index, are not to be decided; they are counted."""
-    left_out = await would_not_be_paid(state, brand, wanted)
+    left_out = await would_not_be_paid(services, brand, wanted)
     _reports.inc(len(left_out))
     return left_out
 
 
-async def would_not_be_paid(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
+async def would_not_be_paid(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
     """The same, of what is not reported yet."""
     doubtful = {
         index: (act, known)
@@ -36,5 +38,5 @@ async def would_not_be_paid(state: State, brand: Brand, wanted: Sequence[tuple[A
     }
     if not doubtful:
         return set()
-    before = await decided_before(state, brand, list(doubtful.values()))
+    before = await decided_before(services, brand, list(doubtful.values()))
     return {index for index, event in zip(doubtful, before, strict=True) if event is None}

@@ -7,10 +7,9 @@ read anew and the order made again: so no event is paid under two of a person's 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
-from litestar.datastructures import State
-
-from ledger import GrantOrder, GrantOutcome, GrantResult, Ledger, LedgerError
+from ledger import GrantOrder, GrantOutcome, GrantResult, LedgerError
 from service.brands.brand import Brand
 from service.concurrency.fairness import in_pieces
 from service.customers import actions as customers
@@ -18,52 +17,55 @@ from service.customers.queries import Known
 from service.grants.orders import Act, order_of
 from service.http.problems import Problem, problem_of
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 ATTEMPTS = 4
 """How often customers who are being merged or split meanwhile are read anew."""
 
 
 async def decide(
-    state: State,
+    services: Services,
     brand: Brand,
     wanted: Sequence[tuple[Act, Known]],
     order: Callable[[Act, Brand, Known], GrantOrder] = order_of,
 ) -> list[GrantResult | Problem]:
     """Decide each act, in order."""
-    decisions = await _post(state, await in_pieces(lambda each: order(each[0], brand, each[1]), wanted))
+    decisions = await _post(services, await in_pieces(lambda each: order(each[0], brand, each[1]), wanted))
     people = [known for _, known in wanted]
     for _ in range(ATTEMPTS):
         moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]
         if not moved:
             return decisions
-        await read_anew(state, brand, people, moved)
-        again = await _post(state, [order(wanted[index][0], brand, people[index]) for index in moved])
+        await read_anew(services, brand, people, moved)
+        again = await _post(services, [order(wanted[index][0], brand, people[index]) for index in moved])
         for index, decision in zip(moved, again, strict=True):
             decisions[index] = decision
     return [still_moving() if _is_moved(decision) else decision for decision in decisions]
 
 
-async def read_anew(state: State, brand: Brand, people: list[Known], moved: Collection[int]) -> None:
+async def read_anew(services: Services, brand: Brand, people: list[Known], moved: Collection[int]) -> None:
     """Put in the place of those of ``people`` of whom the ledger said that they have moved who they are now."""
     # By the number that the name has: of whom it is part now may be somebody else.
-    settled = {number: await customers.settle_group(state, brand, number) for number in {people[n].named for n in moved}}
+    settled = {number: await customers.settle_group(services, brand, number) for number in {people[n].named for n in moved}}
     for index in moved:
         people[index] = settled[people[index].named]
 
 
-async def decide_one(state: State, brand: Brand, act: Act, known: Known) -> GrantResult | Problem:
+async def decide_one(services: Services, brand: Brand, act: Act, known: Known) -> GrantResult | Problem:
     """Decide one act."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     try:
         decision = await ledger.grant(order_of(act, brand, known))
     except LedgerError as error:
         return problem_of(error)
     if decision.outcome is GrantOutcome.MOVED:
-        (decision,) = await decide(state, brand, [(act, known)])
+        (decision,) = await decide(services, brand, [(act, known)])
     return decision
 
 
-async def _post(state: State, orders: Sequence[GrantOrder]) -> list[GrantResult | Problem]:
-    ledger: Ledger = state.ledger
+async def _post(services: Services, orders: Sequence[GrantOrder]) -> list[GrantResult | Problem]:
+    ledger = services.ledger
     try:
         decisions = await ledger.grant_batch(orders)
     except LedgerError as error:

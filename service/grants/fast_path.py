@@ -22,10 +22,9 @@ route (``routes.report_event``), which is the one that is described and that say
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Send
 
 from service.admission.limits import SINGLE_BYTES_MAX
@@ -38,6 +37,9 @@ from service.http.fast_path import authorization_with_json, read_body, send_json
 from service.http.idempotency import REPLAYED
 from service.http.problems import send_problem
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 PATH = "/v1/grants"
 
 _REPLAYED = ((REPLAYED.lower().encode(), b"true"),)
@@ -45,7 +47,7 @@ _REPLAYED = ((REPLAYED.lower().encode(), b"true"),)
 _encode = msgspec.json.Encoder().encode
 
 
-def thin_route(state: State, general: ASGIApp) -> ASGIApp:
+def thin_route(services: Services, general: ASGIApp) -> ASGIApp:
     """Put the route in front of ``general``, the whole application, whose ``state`` it shares."""
 
     async def routed(scope: Any, receive: Receive, send: Send) -> None:
@@ -56,9 +58,9 @@ def thin_route(state: State, general: ASGIApp) -> ASGIApp:
             return
         scope["path_template"] = PATH
         try:
-            principal = await admit(state, scope, sent, Scope.GRANTS_WRITE)
+            principal = await admit(services, scope, sent, Scope.GRANTS_WRITE)
             item = decode_struct(await read_body(receive), GrantRequest)
-            answer = await actions.report_one(state, principal, item, received_at=await state.clocks.now(principal.brand))
+            answer = await actions.report_one(services, principal, item, received_at=await services.clocks.now(principal.brand))
         except Exception as error:
             answer = error
         if isinstance(answer, Exception):

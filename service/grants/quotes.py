@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from litestar.datastructures import State
-
-from ledger import Event, GrantOutcome, GrantQuote, Ledger
+from ledger import Event, GrantOutcome, GrantQuote
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers import actions as customers
@@ -25,16 +24,19 @@ from service.grants.replays import replays
 from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, GrantRequest, Reason
 from service.http.problems import Problem
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 
 async def quote(
-    state: State, principal: Principal, items: Sequence[GrantQuoteRequest | Problem], *, received_at: datetime
+    services: Services, principal: Principal, items: Sequence[GrantQuoteRequest | Problem], *, received_at: datetime
 ) -> list[GrantQuoteAnswer | Problem]:
     """Say what each item would earn if it alone were reported now, in order."""
     brand = principal.brand
     answers: dict[int, GrantQuoteAnswer | Problem] = {}
     acts: list[tuple[int, Act | Unpaid, GrantRequest]] = []
     reports = [item if isinstance(item, Problem) else item.as_report() for item in items]
-    read_of_each = await read_acts(state, principal, reports, received_at)
+    read_of_each = await read_acts(services, principal, reports, received_at)
     for index, (read, report) in enumerate(zip(read_of_each, reports, strict=True)):
         if isinstance(read, Problem):
             answers[index] = read
@@ -46,7 +48,7 @@ async def quote(
             acts.append((index, read, report))
     wanted: list[tuple[int, Act, Known]] = []
     doubtful: list[tuple[int, Unpaid, Known | Problem]] = []
-    people = await customers.foresee(state, brand, [item.customer for _, _, item in acts])
+    people = await customers.foresee(services, brand, [item.customer for _, _, item in acts])
     for (index, read, _), known in zip(acts, people, strict=True):
         if isinstance(read, Unpaid):
             doubtful.append((index, read, known))
@@ -54,36 +56,36 @@ async def quote(
             answers[index] = known
         else:
             wanted.append((index, read, known))
-    left_out = await would_not_be_paid(state, brand, [(act, known) for _, act, known in wanted])
+    left_out = await would_not_be_paid(services, brand, [(act, known) for _, act, known in wanted])
     for n in left_out:
         answers[wanted[n][0]] = _ignored("consent_refused")
     wanted = [each for n, each in enumerate(wanted) if n not in left_out]
-    quotes = await _quotes(state, brand, [(act, known) for _, act, known in wanted])
+    quotes = await _quotes(services, brand, [(act, known) for _, act, known in wanted])
     for (index, act, known), told in zip(wanted, quotes, strict=True):
         if act.was_paid_for:
             doubtful.append((index, Unpaid(act, "no_rule"), known))
         else:
             answers[index] = _answer(act, told)
-    answers |= await _replays(state, brand, doubtful)
+    answers |= await _replays(services, brand, doubtful)
     return [answers[index] for index in range(len(items))]
 
 
 async def _replays(
-    state: State, brand: Brand, doubtful: Sequence[tuple[int, Unpaid, Known | Problem]]
+    services: Services, brand: Brand, doubtful: Sequence[tuple[int, Unpaid, Known | Problem]]
 ) -> dict[int, GrantQuoteAnswer | Problem]:
     """What was decided before on acts that would not be decided now, or why they would not be, by index."""
     answers: dict[int, GrantQuoteAnswer | Problem] = {index: _ignored(unpaid.reason) for index, unpaid, _ in doubtful}
     known = [(index, unpaid.act, known) for index, unpaid, known in doubtful if not isinstance(known, Problem)]
-    before = await replays(state, brand, [(act, person) for _, act, person in known])
+    before = await replays(services, brand, [(act, person) for _, act, person in known])
     for (index, act, _), replay in zip(known, before, strict=True):
         if replay is not None:
             answers[index] = _replay(act, *replay)
     return answers
 
 
-async def _quotes(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> list[GrantQuote]:
+async def _quotes(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> list[GrantQuote]:
     """What the ledger would decide on each act, in order; who has moved is read anew, as for a report."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     people = [known for _, known in wanted]
     for _ in range(ATTEMPTS):
         # All in one statement, so that all are of one instant.
@@ -91,7 +93,7 @@ async def _quotes(state: State, brand: Brand, wanted: Sequence[tuple[Act, Known]
         moved = [index for index, told in enumerate(quotes) if told.outcome is GrantOutcome.MOVED]
         if not moved:
             return quotes
-        await read_anew(state, brand, people, moved)
+        await read_anew(services, brand, people, moved)
     raise still_moving()
 
 

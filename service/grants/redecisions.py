@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
-from litestar.datastructures import State
 
 from ledger import Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, Refusal
 from service.auth.audit_trail import record
@@ -13,7 +13,6 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version, find_campaign
 from service.campaigns.rules import Campaign
-from service.campaigns.under_way import UnderWay
 from service.customers import actions as customers
 from service.customers.opt_outs import has_refused
 from service.customers.queries import Known
@@ -23,37 +22,40 @@ from service.grants.schemas import RedecideRequest, RedecideResponse
 from service.grants.windows import last_day
 from service.http.problems import Problem, not_found
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _OUTCOMES = {"cap_reached": GrantOutcome.CAP_REACHED, "budget_exhausted": GrantOutcome.BUDGET_EXHAUSTED}
 
 _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 
 
-async def redecide(state: State, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
+async def redecide(services: Services, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
     """Decide a page of refusals anew, oldest first. Recorded first, no such act can be without its entry."""
-    under_way: UnderWay = state.under_way
+    under_way = services.under_way
     with under_way.now:
-        return await _redecide(state, principal, campaign_id, asked)
+        return await _redecide(services, principal, campaign_id, asked)
 
 
-async def _redecide(state: State, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
-    brand, ledger = principal.brand, state.ledger
-    standing = await find_campaign(state.engine, brand.brand_id, campaign_id)
+async def _redecide(services: Services, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
+    brand, ledger = principal.brand, services.ledger
+    standing = await find_campaign(services.engine, brand.brand_id, campaign_id)
     if standing is None:
         raise not_found("campaign")
     if standing.paused_at is not None:
         raise Problem("campaign_paused", "The campaign is paused; resume it first.")
-    async with state.engine.begin() as connection:
+    async with services.engine.begin() as connection:
         await record(connection, principal, "campaign.redecide", campaign_id, after=asked)
     campaign_no = standing.current.campaign_no
     refused, following, until = await _page(ledger, brand, campaign_no, asked)
-    now = await state.clocks.now(brand)
+    now = await services.clocks.now(brand)
     wanted: list[tuple[Act, Known]] = []
     for refusal in refused:
-        campaign = await campaign_version(state, campaign_no, refusal.campaign_version)
+        campaign = await campaign_version(services, campaign_no, refusal.campaign_version)
         # Whose details were erased cannot be told from others any more.
         if campaign is not None and refusal.message_id is not None:
             act = _act(refusal, refusal.message_id, campaign, now)
-            known = await customers.by_number(state, brand, refusal.customer)
+            known = await customers.by_number(services, brand, refusal.customer)
             # A link's promise was looked at when it was claimed. Of all else she may have said since that she had refused it.
             if refusal.source == SOURCE_LINK or not has_refused(known.refused, act.channel, act.occurred_at):
                 wanted.append((act, known))
@@ -62,7 +64,7 @@ async def _redecide(state: State, principal: Principal, campaign_id: str, asked:
         return _order(act, brand, known, standing.current)
 
     decisions: list[GrantResult] = []
-    for decision in await decide(state, brand, wanted, order):
+    for decision in await decide(services, brand, wanted, order):
         if isinstance(decision, GrantResult):
             decisions.append(decision)
         elif decision.spec.retryable:

@@ -7,49 +7,50 @@ campaign is paused by now, or over, or pays for something else. Only such an act
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from litestar.datastructures import State
-
-from ledger import Event, EventName, GrantOutcome, Ledger
+from ledger import Event, GrantOutcome
 from service.brands.brand import Brand
-from service.concurrency.batch_loader import NaturalBatches
 from service.customers import actions as customers
 from service.customers.queries import Known
 from service.grants.orders import Act, event_keys, past_event_keys
 from service.grants.schemas import DECIDED, GrantAnswer
 from service.http.identifiers import grant_id
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 
 
-async def decided_before(state: State, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[Event | None]:
+async def decided_before(services: Services, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[Event | None]:
     """The event of each act, in order, if there is one that its report would change nothing of."""
-    events: NaturalBatches[EventName, Event] = state.events
+    events = services.events
     names = [[(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)] for act, known in acts]
     found = await events.get_many({name for of_one in names for name in of_one})
     return [
-        await _that_counts(state, brand, act, known, [found[name] for name in of_one if name in found])
+        await _that_counts(services, brand, act, known, [found[name] for name in of_one if name in found])
         for (act, known), of_one in zip(acts, names, strict=True)
     ]
 
 
-async def replays(state: State, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[tuple[Event, int, int] | None]:
+async def replays(services: Services, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[tuple[Event, int, int] | None]:
     """The same, each with what its customer can spend now and as of which seq."""
-    before = await decided_before(state, brand, acts)
+    before = await decided_before(services, brand, acts)
     people = [known for (_, known), event in zip(acts, before, strict=True) if event is not None]
     if len(people) == 1:
         # One is read together with those whom others ask for meanwhile.
-        _, balance = await customers.look(state, brand, people[0])
+        _, balance = await customers.look(services, brand, people[0])
         can_spend = {people[0]: (balance.spendable, balance.seq)}
     else:
-        can_spend = await customers.points(state, brand, people)
+        can_spend = await customers.points(services, brand, people)
     return [None if event is None else (event, *can_spend[known]) for (_, known), event in zip(acts, before, strict=True)]
 
 
-async def _that_counts(state: State, brand: Brand, act: Act, known: Known, there: list[Event]) -> Event | None:
+async def _that_counts(services: Services, brand: Brand, act: Act, known: Known, there: list[Event]) -> Event | None:
     """Of what a customer has under several numbers, what the ledger would count: see ``post_grants_v1``."""
     if known.past:
-        ledger: Ledger = state.ledger
+        ledger = services.ledger
         past = past_event_keys(act, known)
         there = [*there, *await ledger.past_events(brand.book, act.campaign.campaign_no, known.customer, past)]
     final = [event for event in there if event.outcome is not GrantOutcome.WAITING or _changes_nothing(act)]

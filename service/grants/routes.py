@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Ledger
 from service.admission.limits import BATCH_BYTES_MAX
 from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
@@ -39,8 +35,12 @@ from service.grants.schemas import (
 )
 from service.http.idempotency import REPLAYED, decided
 from service.http.identifiers import parse_grant_id, parse_position, position
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
 from service.http.problems import Problem, not_found
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 
 @post(
@@ -50,10 +50,10 @@ from service.http.problems import Problem, not_found
     responses=problems("not_found", "unknown_campaign", "occurred_at_out_of_range", "overloaded", "database_unavailable"),
 )
 async def report_event(
-    data: JSONBody[GrantRequest], principal: NamedDependency[Principal], state: State
+    data: JSONBody[GrantRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> Response[GrantAnswer]:
     """Report what a customer did with a message, and pay for it once."""
-    answer = await actions.report_one(state, principal, data, received_at=await state.clocks.now(principal.brand))
+    answer = await actions.report_one(services, principal, data, received_at=await services.clocks.now(principal.brand))
     if isinstance(answer, Problem):
         raise answer
     return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
@@ -67,13 +67,16 @@ async def report_event(
     tags=["grants"],
 )
 async def report_events(
-    data: JSONBody[GrantBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[GrantBatch],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> GrantResults:
     """Report many events, decided in order. What is wrong with one item concerns that item alone."""
     await count_items(request, principal, len(data))
     request_id: str = request.scope["state"]["request_id"]
-    received_at = await state.clocks.now(principal.brand)
-    return GrantResults(await actions.report(state, principal, data, received_at=received_at, request_id=request_id))
+    received_at = await services.clocks.now(principal.brand)
+    return GrantResults(await actions.report(services, principal, data, received_at=received_at, request_id=request_id))
 
 
 @post(
@@ -84,7 +87,7 @@ async def report_events(
     responses=problems("not_found", "unknown_campaign", "occurred_at_out_of_range"),
 )
 async def quote_grant(
-    data: JSONBody[GrantQuoteRequest], principal: NamedDependency[Principal], state: State
+    data: JSONBody[GrantQuoteRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> GrantQuoteAnswer:
     """Say what an act would earn now, with the remaining caps and budget; nothing is recorded.
 
@@ -92,7 +95,7 @@ async def quote_grant(
     judged by the asking key's evidence and lateness. A customer whom nobody knows is quoted as a new one, and not created.
     Without `message_id` it is about a message that is yet to be sent.
     """
-    (answer,) = await quotes.quote(state, principal, [data], received_at=await state.clocks.now(principal.brand))
+    (answer,) = await quotes.quote(services, principal, [data], received_at=await services.clocks.now(principal.brand))
     if isinstance(answer, Problem):
         raise answer
     return msgspec.structs.replace(answer, ref=data.ref)
@@ -100,7 +103,10 @@ async def quote_grant(
 
 @post("/v1/grants/quote/batch", guards=[requires(Scope.GRANTS_READ)], status_code=200, tags=["grants"])
 async def quote_grants(
-    data: JSONBody[GrantQuoteBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[GrantQuoteBatch],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> GrantQuoteResults:
     """Say what each of up to 100 acts would earn now, such as the offers that one customer could be made.
 
@@ -108,43 +114,41 @@ async def quote_grants(
     """
     await count_items(request, principal, len(data))
     items = await data.items()
-    answers = await quotes.quote(state, principal, items, received_at=await state.clocks.now(principal.brand))
+    answers = await quotes.quote(services, principal, items, received_at=await services.clocks.now(principal.brand))
     return GrantQuoteResults.of(items, answers, request_id=request.scope["state"]["request_id"])
 
 
 @get("/v1/campaigns/{campaign_id:str}/reconciliation", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
 async def get_reconciliation(
     campaign_id: FromPath[str],
-    engine: NamedDependency[AsyncEngine],
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> ReconciliationResponse:
     """Count what was decided on a campaign's events, by outcome, reason, channel and hour.
 
     It is counted anew from the events each time, so it takes the longer the more there are: do not poll it. Events that are
     decided while it counts are in the next answer.
     """
-    standing = await find_campaign(engine, principal.brand.brand_id, campaign_id)
+    standing = await find_campaign(services.engine, principal.brand.brand_id, campaign_id)
     if standing is None:
         raise not_found("campaign")
-    found = await ledger.reconcile(principal.brand.book, standing.current.campaign_no)
+    found = await services.ledger.reconcile(principal.brand.book, standing.current.campaign_no)
     return ReconciliationResponse.of(campaign_id, found)
 
 
 @get("/v1/grants/{grant_id:str}", guards=[requires(Scope.GRANTS_READ)], tags=["grants"], responses=problems("not_found"))
 async def get_grant(
     grant_id: FromPath[str],
-    ledger: NamedDependency[Ledger],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
 ) -> GrantResponse:
     """What was reported and decided under a grant's id."""
     brand = principal.brand
     read = parse_grant_id(grant_id)
-    event = None if read is None else await ledger.event(brand.book, *read)
+    event = None if read is None else await services.ledger.event(brand.book, *read)
     if event is None:
         raise not_found("grant")
-    return describe(event, await campaign_ids(engine, brand.brand_id))
+    return describe(event, await campaign_ids(services.engine, brand.brand_id))
 
 
 @post(
@@ -154,7 +158,7 @@ async def get_grant(
     responses=problems("not_found", "already_settled", "not_held_back"),
 )
 async def mature_grant(
-    grant_id: FromPath[str], principal: NamedDependency[Principal], engine: NamedDependency[AsyncEngine], state: State
+    grant_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> Response[GrantResponse]:
     """Approve of points that are held back: they are the customer's now, and last as if earned today.
 
@@ -162,8 +166,8 @@ async def mature_grant(
 
     Needs no Idempotency-Key: what was approved of before stays so.
     """
-    event, replayed = await approvals.mature(state, principal, grant_id)
-    return decided(describe(event, await campaign_ids(engine, principal.brand.brand_id)), replayed=replayed)
+    event, replayed = await approvals.mature(services, principal, grant_id)
+    return decided(describe(event, await campaign_ids(services.engine, principal.brand.brand_id)), replayed=replayed)
 
 
 @post(
@@ -173,22 +177,20 @@ async def mature_grant(
     responses=problems("not_found", "already_settled", "not_held_back"),
 )
 async def reject_grant(
-    grant_id: FromPath[str], principal: NamedDependency[Principal], engine: NamedDependency[AsyncEngine], state: State
+    grant_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> Response[GrantResponse]:
     """Do not approve of points that are held back: they return to the budget, and caps count them no longer.
 
     Points of which nobody approves in time are rejected by themselves. Needs no Idempotency-Key.
     """
-    event, replayed = await approvals.reject(state, principal, grant_id)
-    return decided(describe(event, await campaign_ids(engine, principal.brand.brand_id)), replayed=replayed)
+    event, replayed = await approvals.reject(services, principal, grant_id)
+    return decided(describe(event, await campaign_ids(services.engine, principal.brand.brand_id)), replayed=replayed)
 
 
 @get("/v1/grants", guards=[requires(Scope.GRANTS_READ)], tags=["grants"], responses=problems("not_found"))
 async def list_grants(
-    ledger: NamedDependency[Ledger],
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
-    state: State,
+    services: Injected[Services],
+    principal: Injected[Principal],
     customer: CustomerFilter = None,
     campaign: Annotated[str | None, QueryParameter(description="A campaign's id.")] = None,
     outcome: Annotated[
@@ -202,12 +204,12 @@ async def list_grants(
     A page may hold fewer than ``limit``, even none, and not be the last: follow ``next`` until it is null.
     """
     brand = principal.brand
-    campaigns = await campaign_ids(engine, brand.brand_id)
-    known = None if customer is None else await customers.find(state, brand, CustomerRef(id=customer), now=True)
+    campaigns = await campaign_ids(services.engine, brand.brand_id)
+    known = None if customer is None else await customers.find(services, brand, CustomerRef(id=customer), now=True)
     campaign_no = next((number for number, name in campaigns.items() if name == campaign), None)
     if (customer is not None and known is None) or (campaign is not None and campaign_no is None):
         return Page(items=[], next=None)
-    events, following = await ledger.find_events(
+    events, following = await services.ledger.find_events(
         brand.book,
         customers=() if known is None else (known.customer, *known.former),
         campaign_no=campaign_no,
@@ -226,7 +228,10 @@ async def list_grants(
     responses=problems("not_found", "campaign_paused"),
 )
 async def redecide_campaign(
-    campaign_id: FromPath[str], data: JSONBody[RedecideRequest], principal: NamedDependency[Principal], state: State
+    campaign_id: FromPath[str],
+    data: JSONBody[RedecideRequest],
+    principal: Injected[Principal],
+    services: Injected[Services],
 ) -> RedecideResponse:
     """Decide anew what was refused for a cap or the budget, oldest first: after the budget was raised, or a cap.
 
@@ -234,7 +239,7 @@ async def redecide_campaign(
     the limits that they have now. Its points last as if earned today. Call it again with `next` until that is null; what is
     paid is never paid again. What a `rolling_day` refused 72 hours ago stays refused. Each call is in the audit trail.
     """
-    return await redecisions.redecide(state, principal, campaign_id, data)
+    return await redecisions.redecide(services, principal, campaign_id, data)
 
 
 route_handlers: list[Any] = [

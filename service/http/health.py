@@ -14,20 +14,23 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
 import structlog
 from litestar import get, head
-from litestar.di import NamedDependency
 
 from ledger import Ledger
 from migrations.upgrade import RIGHTS_DIGEST, RIGHTS_GIVEN, newest_revision
 from service.admission.in_flight import InFlight
+from service.http.injection import Injected
 from service.http.problems import RETRY_AFTER_S, Problem
 from service.storage import disk_space
 from service.storage.database import DatabaseRefuses, is_away
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 CLOCK_APART_MAX = timedelta(seconds=60)
 _LOOK_AGAIN_S = 1.0
@@ -175,15 +178,13 @@ async def live() -> Health:
 
 
 @get("/health/ready", tags=["health"], summary="May requests be sent here?")
-async def ready(
-    database_watch: NamedDependency[DatabaseWatch], in_flight: NamedDependency[InFlight], ledger: NamedDependency[Ledger]
-) -> Health:
+async def ready(services: Injected[Services]) -> Health:
     """Answer 200 when the database is reachable, safe and at the newest revision, and requests are taken; 503 otherwise.
 
     It is 503 `overloaded` while this process refuses whatever comes, because too much is in flight or waits for the books.
     """
-    refuse_overload(in_flight, ledger)
-    return Health(warnings=await database_watch.ready())
+    refuse_overload(services.in_flight, services.ledger)
+    return Health(warnings=await services.database_watch.ready())
 
 
 @head("/health/live", include_in_schema=False)
@@ -192,12 +193,10 @@ async def live_in_short() -> None:
 
 
 @head("/health/ready", include_in_schema=False)
-async def ready_in_short(
-    database_watch: NamedDependency[DatabaseWatch], in_flight: NamedDependency[InFlight], ledger: NamedDependency[Ledger]
-) -> None:
+async def ready_in_short(services: Injected[Services]) -> None:
     """As ``ready``, for who looks at the status alone."""
-    refuse_overload(in_flight, ledger)
-    await database_watch.ready()
+    refuse_overload(services.in_flight, services.ledger)
+    await services.database_watch.ready()
 
 
 def refuse_overload(in_flight: InFlight, ledger: Ledger) -> None:

@@ -33,7 +33,7 @@ KeyHeader = Annotated[
 
 
 async def provide_idempotency_key(key_header: KeyHeader = None) -> str:
-    """Return the key of this request; routes take it as ``idempotency_key: NamedDependency[str]``."""
+    """Return the key of this request; routes take it as ``idempotency_key: Injected[str]``."""
     return parse_key(key_header)
 
 

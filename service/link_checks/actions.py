@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from datetime import datetime
-
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
 from service.auth.principal import Principal
 from service.brands.brand import Brand
@@ -31,12 +30,15 @@ from service.tokens.link import TYPE, LinkKind, LinkRefusal, LinkRefused, trimme
 from service.tokens.link import verify as verify_ours
 from service.tokens.offline import key_named_by, kid_of
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _ENDS_A_PATH = re.compile(r"[?#]")
 
 
-async def check(state: State, principal: Principal, text: str, *, now: datetime, at: datetime) -> LinkCheck | Problem:
+async def check(services: Services, principal: Principal, text: str, *, now: datetime, at: datetime) -> LinkCheck | Problem:
     """What became of a link: a URL, a token or a short code. ``now`` is by the brand's clock, ``at`` by the world's."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     brand = principal.brand
     subject = _subject_of(text)
     hosts = {host.host, host.host_of(brand)}
@@ -45,10 +47,10 @@ async def check(state: State, principal: Principal, text: str, *, now: datetime,
             link_id = await host.link_ids.get(code_hash(code))
             if link_id is None:
                 await _refuse_code_of_a_batch(host, brand, code, at)
-            return await _minted(state, brand, link_id, now)
+            return await _minted(services, brand, link_id, now)
         if (key_no := key_named_by(subject)) is not None:
-            return await _signed_by_the_brand(state, brand, subject, key_no, hosts, now, at)
-        return await _minted(state, brand, _id_in(subject, host, hosts, brand), now)
+            return await _signed_by_the_brand(services, brand, subject, key_no, hosts, now, at)
+        return await _minted(services, brand, _id_in(subject, host, hosts, brand), now)
     except Problem as problem:
         return problem
 
@@ -87,19 +89,19 @@ def _id_in(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> bytes:
     raise invalid_field("/signature", "is not of this service, or something in the link was changed or cut off")
 
 
-async def _minted(state: State, brand: Brand, link_id: bytes | None, now: datetime) -> LinkCheck:
-    host: LinkHost = state.link_host
+async def _minted(services: Services, brand: Brand, link_id: bytes | None, now: datetime) -> LinkCheck:
+    host = services.link_host
     row = None if link_id is None else await host.links.get(link_id)
     if row is None or row.brand_id != brand.brand_id:
         raise not_found("link")
-    return await _described(state, row, _state_of(row, row.revoked_at is not None, now), row.destination, None)
+    return await _described(services, row, _state_of(row, row.revoked_at is not None, now), row.destination, None)
 
 
 async def _signed_by_the_brand(
-    state: State, brand: Brand, token: str, key_no: int, hosts: set[str], now: datetime, at: datetime
+    services: Services, brand: Brand, token: str, key_no: int, hosts: set[str], now: datetime, at: datetime
 ) -> LinkCheck:
-    host: LinkHost = state.link_host
-    key = await minting_keys.find(state.engine, key_no)
+    host = services.link_host
+    key = await minting_keys.find(services.engine, key_no)
     if key is None or key.brand_id != brand.brand_id:
         raise invalid_field("/header/kid", "names no key that the brand has registered")
     try:
@@ -113,14 +115,14 @@ async def _signed_by_the_brand(
         raise _within("claims", problem) from None
     if (wrong := offline_links.wrong_with(claims, key, brand, hosts, at)) is not None:
         raise _within("claims", wrong)
-    row = await offline_links.draft(state, brand, key, claims)
+    row = await offline_links.draft(services, brand, key, claims)
     if isinstance(row, Problem):
         raise _within("claims", row)
     stored = await host.links.get(row.link_id)
-    is_revoked = await _is_revoked(state, row, stored)
+    is_revoked = await _is_revoked(services, row, stored)
     link_state = _state_of(row, is_revoked, now, is_too_late=stored is None and offline_links.is_too_late(key, at))
-    destination = await destination_url(state.engine, brand.brand_id, row.destination_no)
-    return await _described(state, row, link_state, destination, kid_of(key.key_no))
+    destination = await destination_url(services.engine, brand.brand_id, row.destination_no)
+    return await _described(services, row, link_state, destination, kid_of(key.key_no))
 
 
 def _refuse_header(token: str) -> None:
@@ -133,10 +135,10 @@ def _refuse_header(token: str) -> None:
 
 
 async def _described(
-    state: State, row: LinkRow | NewLink, link_state: LinkState, destination: str | None, signed_by: str | None
+    services: Services, row: LinkRow | NewLink, link_state: LinkState, destination: str | None, signed_by: str | None
 ) -> LinkCheck:
-    campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
-    standing = await campaign_of_link(state, row.campaign_no)
+    campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
+    standing = await campaign_of_link(services, row.campaign_no)
     rule = None if campaign is None else campaign.rule_for(row.action, row.channel)
     return LinkCheck(
         state=link_state,
@@ -165,7 +167,7 @@ def _state_of(row: LinkRow | NewLink, is_revoked: bool, now: datetime, *, is_too
     return "expired" if is_too_late or row.expires_at <= now else "good"
 
 
-async def _is_revoked(state: State, row: NewLink, stored: LinkRow | None) -> bool:
+async def _is_revoked(services: Services, row: NewLink, stored: LinkRow | None) -> bool:
     """Whether a link is revoked, or will be from when it is first followed: it is looked up with these then (``queries``)."""
     if stored is not None:
         return stored.revoked_at is not None
@@ -175,7 +177,7 @@ async def _is_revoked(state: State, row: NewLink, stored: LinkRow | None) -> boo
         f"campaign {row.campaign_no}",
         f"key {row.minted_by}",
     ]
-    return await is_any_revoked(state.pool, row.brand_id, subjects)
+    return await is_any_revoked(services.pool, row.brand_id, subjects)
 
 
 def _within(part: str, problem: Problem) -> Problem:

@@ -6,25 +6,27 @@ links of the others: there is nothing to be found there.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar.datastructures import State
 
 from service.brands.brand import Brand
 from service.http.problems import not_found
 from service.link_pages.lookup import Visitor
-from service.links.link_host import LinkHost, requested_host
+from service.links.link_host import requested_host
 from service.pages.rendering import Answer
 from service.storage.database import is_away
 from service.tokens.code import CODE_CHARACTERS
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "public, max-age=300"}
 
 
-async def associate(state: State, name: str, visitor: Visitor) -> Answer:
+async def associate(services: Services, name: str, visitor: Visitor) -> Answer:
     """The file of this ``name`` of the brand whose link host was asked."""
-    brand = await _brand_at(state, requested_host(visitor.headers))
+    brand = await _brand_at(services, requested_host(visitor.headers))
     if brand is None:
         raise not_found("file")
     content: Any = apple(brand) if name == "apple-app-site-association" else android(brand)
@@ -56,10 +58,10 @@ def android(brand: Brand) -> list[dict[str, Any]]:
     ]
 
 
-async def _brand_at(state: State, host: str) -> Brand | None:
-    link_host: LinkHost = state.link_host
+async def _brand_at(services: Services, host: str) -> Brand | None:
+    link_host = services.link_host
     try:
-        brand = await state.brands.by_link_host(host)
+        brand = await services.brands.by_link_host(host)
         return brand if brand is not None and link_host.last_known.link_base_url_of(brand) else None
     except Exception as error:
         if not is_away(error):

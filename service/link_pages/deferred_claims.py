@@ -18,9 +18,11 @@ act that is settled twice is paid once, as everything is, by its event key.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -76,6 +78,17 @@ Note = Callable[[Sequence[LateAct]], Awaitable[None]]
 Settle = Callable[[Sequence[LateAct]], Awaitable[Sequence[str | BaseException]]]
 
 
+class Settlement(msgspec.Struct, frozen=True):
+    """How acts are settled.
+
+    ``settle`` says of each act, in order, what became of it or what failed; ``may_pass``, whether to try again.
+    """
+
+    note: Note
+    settle: Settle
+    may_pass: Callable[[BaseException], bool]
+
+
 class _Batch(msgspec.Struct):
     """Acts that are settled together, not before ``due_at``; ``spooled`` of the spool's records are theirs."""
 
@@ -100,14 +113,10 @@ def _say_why_it_ended(task: asyncio.Task[None]) -> None:
 
 
 class LateActs:
-    """Keeps acts in ``spool`` and settles them. A context manager: while it is open it does both, and it closes the spool."""
+    """Keeps acts in ``spool``, and settles them while ``settled_by`` is open, which closes the spool in the end."""
 
-    def __init__(self, spool: Spool, note: Note, settle: Settle, *, may_pass: Callable[[BaseException], bool]) -> None:
-        """``settle`` says of each act, in order, what became of it or what failed; ``may_pass``, whether to try again."""
+    def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._note = note
-        self._settle = settle
-        self._may_pass = may_pass
         self._in_memory: deque[LateAct] = deque()
         self._noted: asyncio.Queue[_Batch | None] = asyncio.Queue()
         self._ahead = 0
@@ -116,25 +125,28 @@ class LateActs:
         self._kept = 0
         self._patience = Patience()
         self._stopping = False
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> LateActs:
-        self._tasks = [
-            asyncio.create_task(self._note_all(), name="late acts, noted"),
-            asyncio.create_task(self._settle_all(), name="late acts, settled"),
+    @contextlib.asynccontextmanager
+    async def settled_by(self, settlement: Settlement) -> AsyncGenerator[None]:
+        """Settle acts until it ends, then what is there, unless that takes long; the next process settles the rest."""
+        tasks = [
+            asyncio.create_task(self._note_all(settlement), name="late acts, noted"),
+            asyncio.create_task(self._settle_all(settlement), name="late acts, settled"),
         ]
-        for task in self._tasks:
+        for task in tasks:
             task.add_done_callback(_say_why_it_ended)
-        return self
+        try:
+            yield
+        finally:
+            await self._stop(tasks)
 
-    async def __aexit__(self, *_: object) -> None:
-        """Settle what is there, unless that takes long; the next process settles the rest."""
+    async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         self._stopping = True
         self._spool.arrived.set()
-        await asyncio.wait(self._tasks, timeout=STOPS_WITHIN_S, return_when=asyncio.FIRST_EXCEPTION)
-        for task in self._tasks:
+        await asyncio.wait(tasks, timeout=STOPS_WITHIN_S, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._in_memory:
             metrics.late_acts.labels("lost").inc(len(self._in_memory))
         await self._spool.close()
@@ -157,9 +169,9 @@ class LateActs:
             return False
         return True
 
-    async def _note_all(self) -> None:
+    async def _note_all(self, settlement: Settlement) -> None:
         while (batch := await self._next()) is not None:
-            await self._until_it_works(self._note_some, batch.acts)
+            await self._until_it_works(functools.partial(self._note_some, settlement), batch.acts)
             batch.due_at = time.monotonic() + DELAY_S
             self._noted.put_nowait(batch)
             self._ahead += len(batch.acts)
@@ -171,11 +183,11 @@ class LateActs:
                 await self._settled.wait()
         self._noted.put_nowait(None)
 
-    async def _settle_all(self) -> None:
+    async def _settle_all(self, settlement: Settlement) -> None:
         while (batch := await self._noted.get()) is not None:
             await asyncio.sleep(batch.due_at - time.monotonic())
             began, kept = time.monotonic(), self._kept
-            await self._until_it_works(self._settle_some, batch.acts)
+            await self._until_it_works(functools.partial(self._settle_some, settlement), batch.acts)
             await self._spool.release(batch.spooled)
             self._ahead -= len(batch.acts)
             self._settled.set()
@@ -228,28 +240,28 @@ class LateActs:
                 failures += 1
         metrics.late_acts_age.set(0)
 
-    async def _note_some(self, acts: Sequence[LateAct]) -> list[LateAct]:
+    async def _note_some(self, settlement: Settlement, acts: Sequence[LateAct]) -> list[LateAct]:
         try:
-            await self._note(acts)
+            await settlement.note(acts)
         except Exception as error:
-            if self._may_pass(error):
+            if settlement.may_pass(error):
                 return list(acts)
             # Without their touches they are judged each by itself, which is better than not at all.
             log.error_with_frames("late_acts_not_noted", error)
         return []
 
-    async def _settle_some(self, acts: Sequence[LateAct]) -> list[LateAct]:
+    async def _settle_some(self, settlement: Settlement, acts: Sequence[LateAct]) -> list[LateAct]:
         try:
-            outcomes = await self._settle(acts)
+            outcomes = await settlement.settle(acts)
         except Exception as error:
-            if self._may_pass(error):
+            if settlement.may_pass(error):
                 return list(acts)
             outcomes = [error] * len(acts)
         left: list[LateAct] = []
         for act, outcome in zip(acts, outcomes, strict=True):
             if isinstance(outcome, str):
                 metrics.late_acts.labels(outcome).inc()
-            elif self._may_pass(outcome):
+            elif settlement.may_pass(outcome):
                 left.append(act)
             else:
                 await self._put_aside(_encode(act), outcome)

@@ -11,47 +11,46 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Sequence
-
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
 from ledger import Grade
-from service.brands.queries import BrandDirectory
 from service.campaigns.queries import campaign_version
 from service.campaigns.rules import Campaign
 from service.evidence.bot_detection import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
 from service.evidence.click_log import Touch, Way, message_key, record, siblings_touched, since_sent_s, touch_of
 from service.grants import actions as grants
 from service.link_pages import lookup as finding
-from service.link_pages.deferred_claims import LateAct, LateActs
+from service.link_pages.deferred_claims import LateAct, Settlement
 from service.link_pages.lookup import Asked, DeadEnd, Found
 from service.link_pages.pages import Page
-from service.links.link_host import LinkHost
 from service.links.queries import LinkRow
-from service.storage.spool import Spool
 from service.tokens.link import LinkKind, LinkMode
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _MACHINE = "X"
 
 
-def open_late_acts(state: State, spool: Spool) -> LateActs:
-    """Late acts that are settled with what the application has."""
-    return LateActs(spool, functools.partial(note, state), functools.partial(settle, state), may_pass=finding.may_pass)
+def settlement(services: Services) -> Settlement:
+    """How acts are settled with what the application has."""
+    return Settlement(functools.partial(note, services), functools.partial(settle, services), finding.may_pass)
 
 
-async def note(state: State, acts: Sequence[LateAct]) -> None:
+async def note(services: Services, acts: Sequence[LateAct]) -> None:
     """Store the touches of acts; a token says enough for one, so that nothing is looked up but what its campaign pays."""
-    brands: BrandDirectory = state.brands
+    brands = services.brands
     said = [act.claims for act in acts if act.claims is not None]
     brand_ids = {code: brand.brand_id for code in {claims.brand for claims in said} if (brand := await brands.by_code(code))}
     campaigns = {
-        numbers: await campaign_version(state, *numbers)
+        numbers: await campaign_version(services, *numbers)
         for numbers in {(claims.campaign_no, claims.campaign_version) for claims in said}
     }
     touches: list[Touch] = []
     for act in acts:
         claims = act.claims
         if claims is None:
-            link = await _find(state, act)
+            link = await _find(services, act)
             if isinstance(link, Found):
                 row = link.row
                 known = (row.link_id, row.customer, row.message_id, row.action)
@@ -60,35 +59,35 @@ async def note(state: State, acts: Sequence[LateAct]) -> None:
             known = (claims.link_id, claims.customer, claims.message_id, claims.action)
             touches.append(_touch(act, brand_id, campaign, *known))
     if touches:
-        await record(state.pool, touches)
+        await record(services.pool, touches)
 
 
-async def settle(state: State, acts: Sequence[LateAct]) -> list[str | BaseException]:
+async def settle(services: Services, acts: Sequence[LateAct]) -> list[str | BaseException]:
     """Judge and post acts; says of each, in order, what became of it, or what failed."""
-    rows = await _rows(state, acts)
+    rows = await _rows(services, acts)
     found = [(act, row) for act, row in zip(acts, rows, strict=True) if isinstance(row, LinkRow)]
     siblings = iter(
-        await siblings_touched(state.pool, [(message_key(row.customer, row.message_id), act.at) for act, row in found])
+        await siblings_touched(services.pool, [(message_key(row.customer, row.message_id), act.at) for act, row in found])
     )
     settled = iter(
-        await asyncio.gather(*(_settle(state, act, row, next(siblings)) for act, row in found), return_exceptions=True)
+        await asyncio.gather(*(_settle(services, act, row, next(siblings)) for act, row in found), return_exceptions=True)
     )
     return [next(settled) if isinstance(row, LinkRow) else row or Page.NOT_FOUND.value for row in rows]
 
 
-async def _rows(state: State, acts: Sequence[LateAct]) -> list[LinkRow | BaseException | None]:
+async def _rows(services: Services, acts: Sequence[LateAct]) -> list[LinkRow | BaseException | None]:
     """The link of each act, in order, or what failed. A token says which it is; what else there is, is looked up first."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     unnamed = [act for act in acts if act.claims is None]
-    looked_up = iter(await asyncio.gather(*(_link_id(state, act) for act in unnamed), return_exceptions=True))
+    looked_up = iter(await asyncio.gather(*(_link_id(services, act) for act in unnamed), return_exceptions=True))
     link_ids = [next(looked_up) if act.claims is None else act.claims.link_id for act in acts]
     rows = await host.links.get_many({link_id for link_id in link_ids if isinstance(link_id, bytes)})
     return [rows.get(link_id) if isinstance(link_id, bytes) else link_id for link_id in link_ids]
 
 
-async def _settle(state: State, act: LateAct, row: LinkRow, siblings: int) -> str:
+async def _settle(services: Services, act: LateAct, row: LinkRow, siblings: int) -> str:
     asked = _asked(act)
-    link = finding.alive(await finding.honour(state, asked, row, {"host": act.host}, act.at), asked)
+    link = finding.alive(await finding.honour(services, asked, row, {"host": act.host}, act.at), asked)
     if isinstance(link, DeadEnd):
         return link.page.value
     is_followed = act.way == Way.REDIRECT
@@ -97,7 +96,7 @@ async def _settle(state: State, act: LateAct, row: LinkRow, siblings: int) -> st
         return "looked"
     if act.grade == _MACHINE or (is_followed and siblings >= SIBLINGS_OF_A_MACHINE):
         return "machine"
-    answer = await grants.claim(state, link.row, link.known, link.brand, _grade(act, link), link.now)
+    answer = await grants.claim(services, link.row, link.known, link.brand, _grade(act, link), link.now)
     return "replayed" if answer.replayed else answer.outcome
 
 
@@ -108,13 +107,13 @@ def _grade(act: LateAct, link: Found) -> Grade:
     return Grade.C if since_sent_s(link.row, link.now) >= SENT_JUST_NOW_S else Grade.D
 
 
-async def _find(state: State, act: LateAct) -> Found | DeadEnd:
+async def _find(services: Services, act: LateAct) -> Found | DeadEnd:
     asked = _asked(act)
-    return finding.alive(await finding.look_up(state, asked, {"host": act.host}, act.at), asked)
+    return finding.alive(await finding.look_up(services, asked, {"host": act.host}, act.at), asked)
 
 
-async def _link_id(state: State, act: LateAct) -> bytes | None:
-    return await finding.link_id_of(state, _asked(act), {"host": act.host}, act.at)
+async def _link_id(services: Services, act: LateAct) -> bytes | None:
+    return await finding.link_id_of(services, _asked(act), {"host": act.host}, act.at)
 
 
 def _asked(act: LateAct) -> Asked:

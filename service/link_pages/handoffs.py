@@ -16,28 +16,29 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
-from litestar.datastructures import State
 
 from ledger import Grade
 from service.auth.principal import Principal
-from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
 from service.brands.destinations import CLAIM_PARAMETER, DestinationRefused, brings_claim, normal_form, normal_origin
 from service.campaigns.queries import campaign_version
 from service.campaigns.rules import claimed_grade
 from service.customers import actions as customers
 from service.evidence.bot_detection import SIBLINGS_OF_A_MACHINE, SIBLINGS_WITHIN_S, Verdict, Why
-from service.evidence.click_log import Touches, Way, message_key, siblings_touched
+from service.evidence.click_log import Way, message_key, siblings_touched
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
 from service.http.problems import Problem, not_found
-from service.links.link_host import LinkHost
 from service.links.queries import LinkRow
 from service.links.schemas import ClaimConfirmation
 from service.tokens import sealing
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 LIFE_S = 30 * 60
 SIBLINGS_KNOWN_AFTER_S = SIBLINGS_WITHIN_S + 0.5
@@ -75,7 +76,7 @@ def hand_over(brand: str, link_id: bytes, destination: str, verdict: Verdict, ke
 
 
 async def confirm(
-    state: State,
+    services: Services,
     asked: ClaimConfirmation,
     *,
     principal: Principal | None,
@@ -85,9 +86,9 @@ async def confirm(
     now: datetime,
 ) -> GrantAnswer:
     """Report the act of a claim. Without ``principal`` it is a page's script that asks, and ``origin`` says of which page."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     claim = sealing.unseal(asked.claim, Claim, host.handoff_keys)
-    brand = None if claim is None else await state.brands.by_code(claim.brand)
+    brand = None if claim is None else await services.brands.by_code(claim.brand)
     if claim is None or brand is None or (principal is not None and principal.brand.brand_id != brand.brand_id):
         raise not_found("claim")
     if principal is None and not is_of_shop(origin or "", brand):
@@ -96,11 +97,11 @@ async def confirm(
     row = await host.links.get(claim.link_id)
     if row is None or row.brand_id != brand.brand_id:
         raise not_found("claim")
-    clocks: BookClocks = state.clocks
+    clocks = services.clocks
     at = await clocks.at(brand, now)
     if age_s >= LIFE_S or row.revoked_at is not None:
-        known = row.known or await customers.by_number(state, brand, row.customer)
-        before = await grants.decided_with_balance(state, row, known, brand, at)
+        known = row.known or await customers.by_number(services, brand, row.customer)
+        before = await grants.decided_with_balance(services, row, known, brand, at)
         if before is not None:
             return before
         if age_s >= LIFE_S:
@@ -110,16 +111,16 @@ async def confirm(
     if verdict.grade not in (Grade.A, None):
         if age_s < SIBLINGS_KNOWN_AFTER_S:
             raise Problem("claim_too_early", "It is not yet known what else was fetched.", headers={"Retry-After": "3"})
-        (siblings,) = await siblings_touched(state.pool, [(message_key(row.customer, row.message_id), claim.visited_at)])
+        (siblings,) = await siblings_touched(services.pool, [(message_key(row.customer, row.message_id), claim.visited_at)])
         if siblings >= SIBLINGS_OF_A_MACHINE:
             verdict = Verdict(None, Why.SIBLINGS)
-    touches: Touches = state.touches
-    points = await _points(state, row)
+    touches = services.touches
+    points = await _points(services, row)
     touches.note_link(Way.CONFIRM, verdict, headers, row, at=now, brand_at=at, address=address, points=points)
     if verdict.grade is None:
         return _MACHINE
-    known = row.known or await customers.by_number(state, brand, row.customer)
-    return await grants.claim(state, row, known, brand, verdict.grade, at)
+    known = row.known or await customers.by_number(services, brand, row.customer)
+    return await grants.claim(services, row, known, brand, verdict.grade, at)
 
 
 def is_of_shop(origin: str, brand: Brand) -> bool:
@@ -132,11 +133,11 @@ def is_of_shop(origin: str, brand: Brand) -> bool:
         return False
 
 
-async def brand_of(state: State, sealed: str) -> Brand | None:
+async def brand_of(services: Services, sealed: str) -> Brand | None:
     """Whose claim it is, if it is one."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     claim = sealing.unseal(sealed, Claim, host.handoff_keys)
-    return None if claim is None else await state.brands.by_code(claim.brand)
+    return None if claim is None else await services.brands.by_code(claim.brand)
 
 
 def _grade(asked: ClaimConfirmation, row: LinkRow, principal: Principal | None) -> Grade | None:
@@ -146,7 +147,7 @@ def _grade(asked: ClaimConfirmation, row: LinkRow, principal: Principal | None) 
     return claimed_grade(row.action, Grade(asked.evidence or strongest), strongest)
 
 
-async def _points(state: State, row: LinkRow) -> int:
-    campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
+async def _points(services: Services, row: LinkRow) -> int:
+    campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
     rule = None if campaign is None else campaign.rule_for(row.action, row.channel)
     return 0 if rule is None else rule.points

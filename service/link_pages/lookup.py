@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from litestar.datastructures import State
 
-from service.brands.book_clocks import BookClocks
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
@@ -33,6 +32,9 @@ from service.tokens import link as link_tokens
 from service.tokens.code import code_hash, normal_code
 from service.tokens.link import LinkClaims, LinkKind, LinkRefusal, LinkRefused
 from service.tokens.offline import key_named_by, says
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 PATIENCE_S = 3.0
 """How long a customer waits for us before she is offered the way on."""
@@ -79,7 +81,7 @@ class DeadEnd(msgspec.Struct, frozen=True):
     destination: str | None = None
 
 
-def read(state: State, subject: str, visitor: Visitor, kind: LinkKind = LinkKind.CLAIM) -> Asked | DeadEnd:
+def read(services: Services, subject: str, visitor: Visitor, kind: LinkKind = LinkKind.CLAIM) -> Asked | DeadEnd:
     """What a token says or a code is."""
     code = normal_code(subject)
     if code is not None:
@@ -87,7 +89,7 @@ def read(state: State, subject: str, visitor: Visitor, kind: LinkKind = LinkKind
     subject = link_tokens.trimmed(subject)
     if key_named_by(subject) is not None:
         return Asked(kind, offline=subject)
-    host: LinkHost = state.link_host
+    host = services.link_host
     is_expired = False
     try:
         claims = link_tokens.verify(
@@ -103,47 +105,47 @@ def read(state: State, subject: str, visitor: Visitor, kind: LinkKind = LinkKind
     return Asked(kind, claims, is_expired)
 
 
-async def find(state: State, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
+async def find(services: Services, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
     """The link that was asked for."""
     try:
-        with within_patience(state):
-            found = await look_up(state, asked, visitor.headers, visitor.at)
+        with within_patience(services):
+            found = await look_up(services, asked, visitor.headers, visitor.at)
     except Exception as error:
         if not is_passing(error):
             raise
-        return _as_last_known(state.link_host, asked, visitor)
+        return _as_last_known(services.link_host, asked, visitor)
     return alive(found, asked)
 
 
-def within_patience(state: State) -> Wait:
+def within_patience(services: Services) -> Wait:
     """A context whose body takes no longer than a customer waits; else ``TimeoutError``."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     return host.patience.within(PATIENCE_S)
 
 
-async def look_up(state: State, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:
+async def look_up(services: Services, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:
     """The link, whatever has become of it, unless it is foreign: of another brand or customer, or not ours at all."""
-    host: LinkHost = state.link_host
-    link_id = await link_id_of(state, asked, headers, now)
+    host = services.link_host
+    link_id = await link_id_of(services, asked, headers, now)
     row = None if link_id is None else await host.links.get(link_id)
-    return None if row is None else await honour(state, asked, row, headers, now)
+    return None if row is None else await honour(services, asked, row, headers, now)
 
 
-async def link_id_of(state: State, asked: Asked, headers: Mapping[str, str], now: datetime) -> bytes | None:
+async def link_id_of(services: Services, asked: Asked, headers: Mapping[str, str], now: datetime) -> bytes | None:
     """The link's id, if there is one."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     if asked.code_hash is not None:
         return await host.link_ids.get(asked.code_hash)
     if asked.offline is not None:
-        return await offline_links.adopt(state, asked.offline, host.hosts(headers), now)
+        return await offline_links.adopt(services, asked.offline, host.hosts(headers), now)
     return asked.claims.link_id if asked.claims else None
 
 
-async def honour(state: State, asked: Asked, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
+async def honour(services: Services, asked: Asked, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
     """The link of a row that was looked up, unless it is foreign."""
     if asked.claims and row.customer != asked.claims.customer:
         return None
-    found = await _with_brand(state, row, headers, now)
+    found = await _with_brand(services, row, headers, now)
     return None if found is None or (asked.claims and found.brand.code != asked.claims.brand) else found
 
 
@@ -206,19 +208,19 @@ def _offline_as_last_known(host: LinkHost, token: str, visitor: Visitor) -> Dead
     return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)
 
 
-async def _with_brand(state: State, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
+async def _with_brand(services: Services, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
     """A link with all it takes to honour it, unless it was brought to another brand's host."""
-    host: LinkHost = state.link_host
-    brand = await state.brands.by_id(row.brand_id)
+    host = services.link_host
+    brand = await services.brands.by_id(row.brand_id)
     if brand is None or not host.is_at_home(brand, headers):
         return None
     host.last_known.see_brand(brand)
     if row.destination is not None:
         host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
-    campaign = await campaign_version(state, row.campaign_no, row.campaign_version)
+    campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
     if campaign is None:
         return None
-    clocks: BookClocks = state.clocks
-    is_paused = await campaign_is_paused(state, row.campaign_no)
-    known = row.known or await customers.by_number(state, brand, row.customer)
+    clocks = services.clocks
+    is_paused = await campaign_is_paused(services, row.campaign_no)
+    known = row.known or await customers.by_number(services, brand, row.customer)
     return Found(row=row, known=known, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))

@@ -6,18 +6,21 @@ It is judged when it is known what else was fetched of the same message (see ``l
 
 from __future__ import annotations
 
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
 from service.evidence import bot_detection
 from service.evidence.bot_detection import Verdict
-from service.evidence.click_log import Touches, Way, network_of
+from service.evidence.click_log import Way, network_of
 from service.link_pages import lookup as finding
-from service.link_pages.deferred_claims import LateAct, LateActs
+from service.link_pages.deferred_claims import LateAct
 from service.link_pages.lookup import Asked, Found, Visitor
 from service.link_pages.pages import Answer
-from service.links.link_host import LinkHost, requested_host
+from service.links.link_host import requested_host
 from service.pages.rendering import HEADERS_OF_NO_PAGE
 from service.tokens.link import LinkKind
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _SHARE = 0.5
 """How full the spool may be of machines, of codes, which anybody can make up, and of what earns little or nothing."""
@@ -25,11 +28,11 @@ _EARNS_LITTLE = {Way.OPEN, Way.HANDOFF}
 _LONG_AGO_S = 1e9
 
 
-async def follow(state: State, asked: Asked, visitor: Visitor, link: Found | None = None) -> Answer | None:
+async def follow(services: Services, asked: Asked, visitor: Visitor, link: Found | None = None) -> Answer | None:
     """Lead on to where the link leads, or else to its brand's home; ``None`` if neither is known."""
     if visitor.method == "GET" and not asked.is_expired:
-        await keep(state, asked, visitor, Way.REDIRECT, judge(asked, visitor))
-    leads_to = link.row.destination if link is not None else await _destination(state, asked, visitor)
+        await keep(services, asked, visitor, Way.REDIRECT, judge(asked, visitor))
+    leads_to = link.row.destination if link is not None else await _destination(services, asked, visitor)
     return None if leads_to is None else Answer(302, "", {"Location": leads_to, **HEADERS_OF_NO_PAGE})
 
 
@@ -39,10 +42,10 @@ def judge(asked: Asked, visitor: Visitor) -> Verdict:
     return bot_detection.grade(visitor.method, visitor.headers, since_sent_s=_since_sent_s(asked, visitor), picture=is_picture)
 
 
-async def keep(state: State, asked: Asked, visitor: Visitor, way: Way, verdict: Verdict) -> bool:
+async def keep(services: Services, asked: Asked, visitor: Visitor, way: Way, verdict: Verdict) -> bool:
     """Keep an act to be judged and posted later; says whether it is on the disk."""
-    late: LateActs = state.late_acts
-    touches: Touches = state.touches
+    late = services.late_acts
+    touches = services.touches
     act = LateAct(
         at=visitor.at,
         host=requested_host(visitor.headers),
@@ -65,16 +68,16 @@ def _since_sent_s(asked: Asked, visitor: Visitor) -> float:
     return visitor.at.timestamp() - asked.claims.sent_at if asked.claims else _LONG_AGO_S
 
 
-async def _destination(state: State, asked: Asked, visitor: Visitor) -> str | None:
+async def _destination(services: Services, asked: Asked, visitor: Visitor) -> str | None:
     """Where a token leads. What another process numbered a moment ago is the only thing to be looked up."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     if asked.claims is None:
         return None
     brand = host.last_known.brand(asked.claims.brand)
     known = host.last_known.destination(brand, asked.claims.destination_no)
     if known is not None:
         return known
-    link = await finding.find(state, asked, visitor)
+    link = await finding.find(services, asked, visitor)
     if isinstance(link, Found):
         return link.row.destination
     return link.destination or (brand and brand.home_url)

@@ -12,15 +12,14 @@ page of a link that is ours leads on to its destination. While the database is a
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
 from ledger import Grade
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
 from service.customers.opt_outs import ALL, has_refused, is_promised
 from service.evidence.bot_detection import Verdict, grade
-from service.evidence.click_log import Touches, Way, since_sent_s
+from service.evidence.click_log import Way, since_sent_s
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
 from service.http.problems import Problem
@@ -28,7 +27,6 @@ from service.link_pages import handoffs, redirects
 from service.link_pages import lookup as finding
 from service.link_pages.lookup import Asked, DeadEnd, Found, Visitor
 from service.link_pages.pages import Answer, Page, redirect, respond
-from service.links.link_host import LinkHost
 from service.links.queries import is_any_revoked, subjects_of
 from service.pages.images import PICTURE
 from service.tokens import receipt as claim_receipts
@@ -36,50 +34,57 @@ from service.tokens.link import LinkKind, LinkMode
 from service.tokens.offline import says
 from service.tokens.receipt import ClaimReceipt
 
+if TYPE_CHECKING:
+    from service.services import Services
 
-async def look(state: State, subject: str, visitor: Visitor) -> Answer:
+
+async def look(services: Services, subject: str, visitor: Visitor) -> Answer:
     """Show what the link would earn, or lead on at once where it redirects or hands over to the shop."""
-    asked = finding.read(state, subject, visitor)
+    asked = finding.read(services, subject, visitor)
     if isinstance(asked, DeadEnd):
-        return _say(state, asked, visitor.headers)
+        return _say(services, asked, visitor.headers)
     if asked.claims is not None and asked.claims.mode is LinkMode.REDIRECT:
-        return await redirects.follow(state, asked, visitor) or _say(state, DeadEnd(Page.BUSY), visitor.headers)
-    link = await finding.find(state, asked, visitor)
+        return await redirects.follow(services, asked, visitor) or _say(services, DeadEnd(Page.BUSY), visitor.headers)
+    link = await finding.find(services, asked, visitor)
     if isinstance(link, DeadEnd):
         return (
-            await _look_at_unknown(state, asked, link, visitor)
+            await _look_at_unknown(services, asked, link, visitor)
             if link.page is Page.BUSY
-            else _say(state, link, visitor.headers)
+            else _say(services, link, visitor.headers)
         )
     if link.row.mode is LinkMode.REDIRECT:
-        return await redirects.follow(state, asked, visitor, link) or await _offer(state, link, Page.CLAIM)
+        return await redirects.follow(services, asked, visitor, link) or await _offer(services, link, Page.CLAIM)
     if link.row.mode is LinkMode.HANDOFF and link.row.destination is not None:
-        verdict = _touch(state, Way.HANDOFF, link, visitor)
-        keys = state.link_host.handoff_keys
+        verdict = _touch(services, Way.HANDOFF, link, visitor)
+        keys = services.link_host.handoff_keys
         return redirect(handoffs.hand_over(link.brand.code, link.row.link_id, link.row.destination, verdict, keys, visitor.at))
-    _touch(state, Way.LOOK, link, visitor)
-    return await _offer(state, link, Page.CLAIM)
+    _touch(services, Way.LOOK, link, visitor)
+    return await _offer(services, link, Page.CLAIM)
 
 
-async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
+async def claim(services: Services, subject: str, visitor: Visitor) -> Answer:
     """Report the customer's act, and redirect to the page of what was decided."""
-    asked = finding.read(state, subject, visitor)
+    asked = finding.read(services, subject, visitor)
     if isinstance(asked, DeadEnd):
-        return _say(state, asked, visitor.headers)
-    link = await finding.find(state, asked, visitor)
+        return _say(services, asked, visitor.headers)
+    link = await finding.find(services, asked, visitor)
     if isinstance(link, DeadEnd):
-        return await _claim_later(state, asked, link, visitor) if link.page is Page.BUSY else _say(state, link, visitor.headers)
-    verdict = _touch(state, Way.CLAIM, link, visitor)
+        return (
+            await _claim_later(services, asked, link, visitor)
+            if link.page is Page.BUSY
+            else _say(services, link, visitor.headers)
+        )
+    verdict = _touch(services, Way.CLAIM, link, visitor)
     if verdict.grade is not Grade.B:
-        return await _offer(state, link, Page.CLAIM if verdict.is_machine else Page.CLAIM_HERE)
+        return await _offer(services, link, Page.CLAIM if verdict.is_machine else Page.CLAIM_HERE)
     try:
-        with finding.within_patience(state):
-            answer = await grants.claim(state, link.row, link.known, link.brand, Grade.B, link.now)
+        with finding.within_patience(services):
+            answer = await grants.claim(services, link.row, link.known, link.brand, Grade.B, link.now)
     except Exception as error:
         if not finding.is_passing(error):
             raise
-        return await _claim_later(state, asked, DeadEnd(Page.BUSY, link.brand, link.row.destination), visitor)
-    host: LinkHost = state.link_host
+        return await _claim_later(services, asked, DeadEnd(Page.BUSY, link.brand, link.row.destination), visitor)
+    host = services.link_host
     receipt = ClaimReceipt(
         brand=link.brand.code,
         destination_no=link.row.destination_no,
@@ -94,65 +99,65 @@ async def claim(state: State, subject: str, visitor: Visitor) -> Answer:
     return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
 
 
-async def _look_at_unknown(state: State, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
+async def _look_at_unknown(services: Services, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
     """The page with the button, of a link that nobody can look up now: what it earns is not known."""
     if asked.offline is not None and link.destination is not None and says(asked.offline).mode is not LinkMode.PAGE:
-        await redirects.keep(state, asked, visitor, Way.REDIRECT, redirects.judge(asked, visitor))
+        await redirects.keep(services, asked, visitor, Way.REDIRECT, redirects.judge(asked, visitor))
         return redirect(link.destination)
     if asked.claims is None and asked.offline is None:
         # It may redirect: then she has followed it.
-        await redirects.keep(state, asked, visitor, Way.REDIRECT, redirects.judge(asked, visitor))
-        return _say(state, link, visitor.headers)
+        await redirects.keep(services, asked, visitor, Way.REDIRECT, redirects.judge(asked, visitor))
+        return _say(services, link, visitor.headers)
     if asked.claims is not None and asked.claims.mode is LinkMode.HANDOFF and link.destination is not None:
         # A claim can be confirmed when the database is back, and then her visit is known as well.
         verdict = redirects.judge(asked, visitor)
-        await redirects.keep(state, asked, visitor, Way.HANDOFF, verdict)
+        await redirects.keep(services, asked, visitor, Way.HANDOFF, verdict)
         return redirect(
             handoffs.hand_over(
                 asked.claims.brand,
                 asked.claims.link_id,
                 link.destination,
                 verdict,
-                state.link_host.handoff_keys,
+                services.link_host.handoff_keys,
                 visitor.at,
             )
         )
     if link.brand is None or _asks_for_json(visitor.headers):
-        return _say(state, link, visitor.headers)
+        return _say(services, link, visitor.headers)
     return respond(Page.CLAIM_AWAY, brand=link.brand, destination=link.destination, can_claim=True)
 
 
-async def _claim_later(state: State, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
+async def _claim_later(services: Services, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
     """Keep the act until the database is back; she is told so only if it is on the disk."""
     if asked.claims is None and visitor.headers.get("content-length", "0") != "0":
         # The email of somebody who has a printed code: what to do with it nobody can say now.
-        return _say(state, link, visitor.headers)
+        return _say(services, link, visitor.headers)
     verdict = redirects.judge(asked, visitor)
     if verdict.grade is not Grade.B:
         page = Page.CLAIM_AWAY if verdict.is_machine else Page.CLAIM_HERE
         return respond(page, brand=link.brand, destination=link.destination, can_claim=link.brand is not None)
-    is_kept = await redirects.keep(state, asked, visitor, Way.CLAIM, verdict)
+    is_kept = await redirects.keep(services, asked, visitor, Way.CLAIM, verdict)
     return (
         respond(Page.POINTS_FOLLOW, brand=link.brand, destination=link.destination)
         if is_kept
-        else _say(state, link, visitor.headers)
+        else _say(services, link, visitor.headers)
     )
 
 
-async def review(state: State, sealed: str, visitor: Visitor) -> Answer:
+async def review(services: Services, sealed: str, visitor: Visitor) -> Answer:
     """Show what was decided on a claim; the balance only while it is fresh."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     receipt = claim_receipts.unseal(sealed, host.receipt_keys)
     if receipt is None:
-        return _say(state, DeadEnd(Page.NOT_FOUND), visitor.headers)
+        return _say(services, DeadEnd(Page.NOT_FOUND), visitor.headers)
     campaign_name = None
     balance = receipt.balance if receipt.is_fresh(int(visitor.at.timestamp())) else None
     try:
-        with finding.within_patience(state):
-            brand = await _brand(state, receipt.brand)
-            if brand is not None and balance is not None and await _is_taken_back(state, receipt, brand):
-                return _say(state, DeadEnd(Page.REVOKED, brand, brand.home_url), visitor.headers)
-            campaign = await campaign_version(state, receipt.campaign_no, receipt.campaign_version)
+        with finding.within_patience(services):
+            brand = await _brand(services, receipt.brand)
+            if brand is not None and balance is not None and await _is_taken_back(services, receipt, brand):
+                return _say(services, DeadEnd(Page.REVOKED, brand, brand.home_url), visitor.headers)
+            campaign = await campaign_version(services, receipt.campaign_no, receipt.campaign_version)
             campaign_name = campaign.name if campaign is not None else campaign_name
     except Exception as error:
         if not finding.is_passing(error):
@@ -169,56 +174,56 @@ async def review(state: State, sealed: str, visitor: Visitor) -> Answer:
     )
 
 
-async def _is_taken_back(state: State, receipt: ClaimReceipt, brand: Brand) -> bool:
+async def _is_taken_back(services: Services, receipt: ClaimReceipt, brand: Brand) -> bool:
     """Whether what led to a receipt that shows a balance was revoked."""
-    host: LinkHost = state.link_host
+    host = services.link_host
     if receipt.link_id:
         row = await host.links.get(receipt.link_id)
         return row is not None and row.revoked_at is not None
     subjects = subjects_of(made_by=receipt.made_by, message_id=receipt.message_id)
-    return bool(subjects) and await is_any_revoked(state.pool, brand.brand_id, subjects)
+    return bool(subjects) and await is_any_revoked(services.pool, brand.brand_id, subjects)
 
 
-async def show(state: State, token: str, visitor: Visitor) -> Answer:
+async def show(services: Services, token: str, visitor: Visitor) -> Answer:
     """Report that a picture was fetched. What shows a message keeps the picture, or its error: so there is never an error."""
-    asked = finding.read(state, token, visitor, LinkKind.OPEN)
-    link = asked if isinstance(asked, DeadEnd) else await finding.find(state, asked, visitor)
+    asked = finding.read(services, token, visitor, LinkKind.OPEN)
+    link = asked if isinstance(asked, DeadEnd) else await finding.find(services, asked, visitor)
     if isinstance(asked, Asked) and asked.claims is not None and isinstance(link, DeadEnd) and link.page is Page.BUSY:
-        await redirects.keep(state, asked, visitor, Way.OPEN, redirects.judge(asked, visitor))
+        await redirects.keep(services, asked, visitor, Way.OPEN, redirects.judge(asked, visitor))
     elif not isinstance(link, DeadEnd):
-        verdict = _touch(state, Way.OPEN, link, visitor)
+        verdict = _touch(services, Way.OPEN, link, visitor)
         if verdict.grade is not None:
             try:
-                with finding.within_patience(state):
-                    await grants.claim(state, link.row, link.known, link.brand, verdict.grade, link.now)
+                with finding.within_patience(services):
+                    await grants.claim(services, link.row, link.known, link.brand, verdict.grade, link.now)
             except Exception as error:
                 if not finding.is_passing(error):
                     raise
     return PICTURE
 
 
-def _touch(state: State, way: Way, link: Found, visitor: Visitor) -> Verdict:
+def _touch(services: Services, way: Way, link: Found, visitor: Visitor) -> Verdict:
     """Judge a request for a link, and note it."""
     since_s = since_sent_s(link.row, link.now)
     verdict = grade(visitor.method, visitor.headers, since_sent_s=since_s, picture=way is Way.OPEN)
     rule = link.campaign.rule_for(link.row.action, link.row.channel)
     points = 0 if rule is None else rule.points
-    touches: Touches = state.touches
+    touches = services.touches
     touches.note_link(
         way, verdict, visitor.headers, link.row, at=visitor.at, brand_at=link.now, address=visitor.address, points=points
     )
     return verdict
 
 
-async def _brand(state: State, code: str) -> Brand | None:
-    host: LinkHost = state.link_host
-    brand = await state.brands.by_code(code)
+async def _brand(services: Services, code: str) -> Brand | None:
+    host = services.link_host
+    brand = await services.brands.by_code(code)
     if brand is not None:
         host.last_known.see_brand(brand)
     return brand
 
 
-async def _offer(state: State, link: Found, page: Page) -> Answer:
+async def _offer(services: Services, link: Found, page: Page) -> Answer:
     """The page with the button, or why there is none. It shows no balance: whoever looks has proved nothing yet."""
     rule = link.campaign.rule_for(link.row.action, link.row.channel)
     points = 0 if rule is None else rule.points
@@ -228,7 +233,7 @@ async def _offer(state: State, link: Found, page: Page) -> Answer:
         page = Page.OVER
     elif rule is None:
         page = Page.NOTHING_TO_EARN
-    elif before := await _decided(state, link):
+    elif before := await _decided(services, link):
         page, points = page_of(before), before.points
     elif not is_promised(link.known.refused, link.row.channel, link.row.minted_at) or has_refused(
         link.known.refused, ALL, link.now
@@ -246,11 +251,11 @@ async def _offer(state: State, link: Found, page: Page) -> Answer:
     )
 
 
-async def _decided(state: State, link: Found) -> GrantAnswer | None:
+async def _decided(services: Services, link: Found) -> GrantAnswer | None:
     """What was decided before. Not to know it harms nobody: a claim would say."""
     try:
-        with finding.within_patience(state):
-            return await grants.decided(state, link.row, link.known, link.brand, link.now)
+        with finding.within_patience(services):
+            return await grants.decided(services, link.row, link.known, link.brand, link.now)
     except Exception as error:
         if not finding.is_passing(error):
             raise
@@ -288,11 +293,11 @@ _PROBLEMS: Mapping[Page, tuple[str, str]] = {
 }
 
 
-def _say(state: State, dead_end: DeadEnd, headers: Mapping[str, str]) -> Answer:
+def _say(services: Services, dead_end: DeadEnd, headers: Mapping[str, str]) -> Answer:
     """A page to people; to a program that asks for JSON the same as a problem."""
     if _asks_for_json(headers):
         raise Problem(*_PROBLEMS[dead_end.page])
-    host: LinkHost = state.link_host
+    host = services.link_host
     return respond(
         dead_end.page,
         # On a host of the brand's own at least it is known whose link this was to be.

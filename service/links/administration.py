@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response, delete, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
@@ -21,6 +18,7 @@ from service.code_batches import claims as code_claims
 from service.code_batches.actions import CodeBatch
 from service.grants.schemas import GrantAnswer
 from service.http.identifiers import parse_key_id, parse_position
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterNumber, AfterPosition, Limit, Page, page
 from service.http.problems import not_found
 from service.link_checks import actions as checks
@@ -43,6 +41,9 @@ from service.revocations import actions as revocations
 from service.revocations.made_by_keys import MadeResponse, made_by
 from service.tokens.offline import kid_of, parse_kid
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 
 @post(
     "/v1/link-revocations",
@@ -52,33 +53,33 @@ from service.tokens.offline import kid_of, parse_kid
     responses=problems("unknown_campaign"),
 )
 async def revoke_links(
-    data: JSONBody[RevocationRequest], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+    data: JSONBody[RevocationRequest], services: Injected[Services], principal: Injected[Principal]
 ) -> RevocationResponse:
     """Revoke links: from now on they earn nothing, and whoever follows one reads that it was withdrawn.
 
     What they have earned stays. The same again changes nothing.
     """
-    return await revocations.revoke(engine, principal, data)
+    return await revocations.revoke(services.engine, principal, data)
 
 
 @get("/v1/link-revocations", guards=[requires(Scope.LINKS_WRITE, instead=Scope.ADMIN)], tags=["links"])
 async def list_link_revocations(
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[RevocationResponse]:
     """What is revoked of the brand's links, oldest first."""
-    found = await revocations.list_revocations(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
+    found = await revocations.list_revocations(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     return page(found, limit=limit, cursor=lambda revocation: revocation.id)
 
 
 @delete("/v1/link-revocations/{revocation:int}", guards=[requires(Scope.ADMIN)], status_code=200, tags=["links"])
 async def restore_links(
-    revocation: FromPath[int], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+    revocation: FromPath[int], services: Injected[Services], principal: Injected[Principal]
 ) -> RevocationResponse:
     """Take a revocation back. A key that minted what it should not have cannot do so itself."""
-    return await revocations.restore(engine, principal, revocation)
+    return await revocations.restore(services.engine, principal, revocation)
 
 
 @post(
@@ -88,33 +89,37 @@ async def restore_links(
     responses=problems("unknown_campaign", "code_batch_exists"),
 )
 async def make_code_batch(
-    data: JSONBody[CodeBatchRequest], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[CodeBatchRequest],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> Response[CodeBatchResponse]:
     """Make codes for packs or print. The same batch again answers 200. Each code is an item of the key's quota."""
     await count_items(request, principal, data.codes)
-    batch, is_new = await code_batches.make(state, principal, data, now=await state.clocks.now(principal.brand))
+    batch, is_new = await code_batches.make(services, principal, data, now=await services.clocks.now(principal.brand))
     return Response(batch, status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
 
 
 @get("/v1/code-batches", guards=[requires(Scope.LINKS_WRITE)], tags=["links"])
 async def list_code_batches(
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
-    state: State,
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[CodeBatchResponse]:
     """The brand's batches of codes, oldest first."""
     brand = principal.brand
-    found = await code_batches.list_batches(engine, brand.brand_id, after=after or 0, limit=limit + 1)
+    found = await code_batches.list_batches(services.engine, brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda batch: batch.batch_no)
-    return Page(items=[await code_batches.describe(state, brand, batch) for batch in listed.items], next=listed.next)
+    return Page(items=[await code_batches.describe(services, brand, batch) for batch in listed.items], next=listed.next)
 
 
 @get("/v1/code-batches/{batch_id:str}", guards=[requires(Scope.LINKS_WRITE)], tags=["links"])
-async def get_code_batch(batch_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> CodeBatchResponse:
+async def get_code_batch(
+    batch_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
+) -> CodeBatchResponse:
     """One batch of codes, and how many of it are claimed."""
-    return await code_batches.describe(state, principal.brand, await _batch(state, principal, batch_id))
+    return await code_batches.describe(services, principal.brand, await _batch(services, principal, batch_id))
 
 
 @get(
@@ -123,14 +128,14 @@ async def get_code_batch(batch_id: FromPath[str], principal: NamedDependency[Pri
     media_type="text/csv",
     tags=["links"],
 )
-async def get_codes(batch_id: FromPath[str], principal: NamedDependency[Principal], state: State) -> Response[bytes]:
+async def get_codes(batch_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]) -> Response[bytes]:
     """The codes of a batch as CSV: `serial,code,url`, and a last line with their number and control total.
 
     It is the same file whenever it is asked for. Whoever has it can use the codes.
     """
-    batch = await _batch(state, principal, batch_id)
+    batch = await _batch(services, principal, batch_id)
     return Response(
-        await code_batches.file_of(state, principal.brand, batch),
+        await code_batches.file_of(services, principal.brand, batch),
         media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{batch.id}.csv"'},
     )
@@ -143,19 +148,21 @@ async def get_codes(batch_id: FromPath[str], principal: NamedDependency[Principa
     tags=["links"],
     responses=problems("not_found", "code_taken", "link_expired", "link_revoked"),
 )
-async def claim_code(data: JSONBody[CodeClaimRequest], principal: NamedDependency[Principal], state: State) -> GrantAnswer:
+async def claim_code(
+    data: JSONBody[CodeClaimRequest], principal: Injected[Principal], services: Injected[Services]
+) -> GrantAnswer:
     """Pay a customer for the code of a pack or print that she brought: once, and nobody after her.
 
     The same code for the same customer again is answered as the first time, with `replayed`.
     """
-    return await code_claims.claim(state, principal, data, now=await state.clocks.now(principal.brand))
+    return await code_claims.claim(services, principal, data, now=await services.clocks.now(principal.brand))
 
 
 @get("/v1/keys/{key_id:str}/made", guards=[requires(Scope.KEYS_WRITE)], tags=["keys"], responses=problems("not_found"))
 async def list_made_by_key(
     key_id: FromPath[str],
-    principal: NamedDependency[Principal],
-    state: State,
+    principal: Injected[Principal],
+    services: Injected[Services],
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[MadeResponse]:
@@ -164,7 +171,7 @@ async def list_made_by_key(
     if api_key_id is None:
         raise not_found("key")
     read = None if after is None else parse_position(after)
-    return await made_by(state.pool, principal.brand.brand_id, api_key_id, after=read, limit=limit)
+    return await made_by(services.pool, principal.brand.brand_id, api_key_id, after=read, limit=limit)
 
 
 @post(
@@ -174,58 +181,64 @@ async def list_made_by_key(
     responses=problems("beyond_this_key"),
 )
 async def register_minting_key(
-    data: JSONBody[MintingKeyRequest], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+    data: JSONBody[MintingKeyRequest], services: Injected[Services], principal: Injected[Principal]
 ) -> Response[MintingKeyResponse]:
     """Register the public half of a key with which your own systems sign links. The same key again answers 200.
 
     Who has the private half can mint links for any customer and campaign of the brand. It lives no longer than the API key that
     registers it, and an API key with a quota registers none, because its links would count against no quota.
     """
-    key, is_new = await minting_keys.register(engine, principal, data.name, public_key_of(data.public_key))
+    key, is_new = await minting_keys.register(services.engine, principal, data.name, public_key_of(data.public_key))
     return Response(_shown(key), status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
 
 
 @get("/v1/minting-keys", guards=[requires(Scope.KEYS_WRITE)], tags=["links"])
 async def list_minting_keys(
-    engine: NamedDependency[AsyncEngine],
-    principal: NamedDependency[Principal],
+    services: Injected[Services],
+    principal: Injected[Principal],
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[MintingKeyResponse]:
     """The brand's own keys for links, oldest first, retired and revoked ones too."""
-    found = await minting_keys.list_keys(engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
+    found = await minting_keys.list_keys(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda key: key.key_no)
     return Page(items=[_shown(key) for key in listed.items], next=listed.next)
 
 
 @post("/v1/minting-keys/{kid:str}/retire", guards=[requires(Scope.KEYS_WRITE)], status_code=200, tags=["links"])
 async def retire_minting_key(
-    kid: FromPath[str], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+    kid: FromPath[str], services: Injected[Services], principal: Injected[Principal]
 ) -> MintingKeyResponse:
     """Honour what a key has signed until now, and nothing that says it was signed later."""
-    return _shown(await minting_keys.retire(engine, principal, _key_no(kid)))
+    return _shown(await minting_keys.retire(services.engine, principal, _key_no(kid)))
 
 
 @delete("/v1/minting-keys/{kid:str}", guards=[requires(Scope.KEYS_WRITE)], status_code=200, tags=["links"])
 async def revoke_minting_key(
-    kid: FromPath[str], engine: NamedDependency[AsyncEngine], principal: NamedDependency[Principal]
+    kid: FromPath[str], services: Injected[Services], principal: Injected[Principal]
 ) -> MintingKeyResponse:
     """Honour nothing that a key has signed any more, whenever it was. What its links have earned stays."""
-    return _shown(await minting_keys.revoke(engine, principal, _key_no(kid)))
+    return _shown(await minting_keys.revoke(services.engine, principal, _key_no(kid)))
 
 
 @post("/v1/link-numbers", guards=[requires(Scope.LINKS_WRITE)], status_code=200, tags=["links"])
 async def number_for_links(
-    data: JSONBody[NumbersRequest], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[NumbersRequest],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> NumbersResponse:
     """Say by which numbers a link that you sign yourself names customers and destinations. They never change."""
     await count_items(request, principal, max(1, len(data.customers)))
-    return await offline_links.numbers(state, principal, data, request_id=request.scope["state"]["request_id"])
+    return await offline_links.numbers(services, principal, data, request_id=request.scope["state"]["request_id"])
 
 
 @post("/v1/links/check", guards=[requires(Scope.LINKS_WRITE)], status_code=200, tags=["links"])
 async def check_links(
-    data: JSONBody[LinkCheckRequest], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[LinkCheckRequest],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> LinkCheckResults:
     """Check links that your systems signed or minted: how each stands, or why it is not honoured.
 
@@ -233,8 +246,8 @@ async def check_links(
     """
     await count_items(request, principal, len(data.links))
     at = datetime.now(UTC)
-    now = await state.clocks.at(principal.brand, at)
-    checked = [await checks.check(state, principal, text, now=now, at=at) for text in data.links]
+    now = await services.clocks.at(principal.brand, at)
+    checked = [await checks.check(services, principal, text, now=now, at=at) for text in data.links]
     return LinkCheckResults.of(checked, request_id=request.scope["state"]["request_id"])
 
 
@@ -257,8 +270,8 @@ def _shown(key: MintingKey) -> MintingKeyResponse:
     )
 
 
-async def _batch(state: State, principal: Principal, batch_id: str) -> CodeBatch:
-    found = await code_batches.find_batch(state.engine, principal.brand.brand_id, batch_id)
+async def _batch(services: Services, principal: Principal, batch_id: str) -> CodeBatch:
+    found = await code_batches.find_batch(services.engine, principal.brand.brand_id, batch_id)
     if found is None:
         raise not_found("batch of codes")
     return found

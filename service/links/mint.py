@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar.datastructures import State
 from sqlalchemy import LargeBinary, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,7 +27,7 @@ from service.brands.destinations import DestinationRefused, normal_form
 from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
-from service.concurrency.fairness import Room, in_pieces, parts
+from service.concurrency.fairness import in_pieces, parts
 from service.customers import actions as customers
 from service.customers.opt_outs import has_refused, is_promised
 from service.customers.queries import Known
@@ -40,6 +40,9 @@ from service.observability import metrics
 from service.tokens import link as link_tokens
 from service.tokens.code import code_hash, code_of
 from service.tokens.link import LinkClaims, LinkKind, LinkMode
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 LIFE_AFTER_CAMPAIGN = timedelta(hours=72)
 """As long as a report of something that happened during the campaign may come late."""
@@ -68,23 +71,23 @@ class _Draft(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-async def mint(state: State, principal: Principal, batch: LinkBatch, *, now: datetime) -> list[MintedLink | Problem]:
+async def mint(services: Services, principal: Principal, batch: LinkBatch, *, now: datetime) -> list[MintedLink | Problem]:
     """Mint a link for each item, in order; what is wrong with one item is its own problem."""
-    room: Room = state.room
+    room = services.room
     minted: list[MintedLink | Problem] = []
     async with room.of(min(len(batch), MINTED_AT_ONCE)):
         for start in range(0, len(batch), MINTED_AT_ONCE):
-            minted += await _mint(state, principal, await batch.items(start, start + MINTED_AT_ONCE), now)
+            minted += await _mint(services, principal, await batch.items(start, start + MINTED_AT_ONCE), now)
     return minted
 
 
 async def _mint(
-    state: State, principal: Principal, items: Sequence[LinkRequest | Problem], now: datetime
+    services: Services, principal: Principal, items: Sequence[LinkRequest | Problem], now: datetime
 ) -> list[MintedLink | Problem]:
-    host: LinkHost = state.link_host
+    host = services.link_host
     brand = principal.brand
     named = {item.campaign for item in items if isinstance(item, LinkRequest)}
-    campaigns = {name: await campaign_by_id(state, brand, name) for name in named}
+    campaigns = {name: await campaign_by_id(services, brand, name) for name in named}
 
     def read(item: LinkRequest | Problem) -> _Draft | Problem:
         return item if isinstance(item, Problem) else _draft(item, brand, campaigns[item.campaign], now)
@@ -96,27 +99,27 @@ async def _mint(
         if isinstance(item, LinkRequest) and isinstance(draft, Problem)
     }:
         # Nobody is refused for what is remembered of a campaign or a brand: another process may have changed them.
-        brand = await brand_now(state.engine, brand)
-        campaigns |= {name: await campaign_by_id(state, brand, name, now=True) for name in doubtful}
+        brand = await brand_now(services.engine, brand)
+        campaigns |= {name: await campaign_by_id(services, brand, name, now=True) for name in doubtful}
         drafts = await in_pieces(read, items)
     problems = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, Problem)}
-    before = await _minted_before(state, brand, {index: items[index] for index in problems}, campaigns) if problems else {}
+    before = await _minted_before(services, brand, {index: items[index] for index in problems}, campaigns) if problems else {}
     problems = {index: problem for index, problem in problems.items() if index not in before}
     rows: dict[int, NewLink] = {}
-    for index, row in (await _rows(state, principal, drafts, now)).items():
+    for index, row in (await _rows(services, principal, drafts, now)).items():
         if isinstance(row, Problem):
             problems[index] = row
         else:
             rows[index] = row
 
-    new, stored = await store(state, rows.values())
+    new, stored = await store(services, rows.values())
     stored |= {there.link_id: there for there in before.values()}
     tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
     base_url = host.base_url_of(brand)
     urls = {there.link_id: base_url + _path(there, token) for there, token in zip(stored.values(), tokens, strict=True)}
     short_ids = {row.link_id for index, row in rows.items() if _wants_code(items[index])}
     short_ids |= {there.link_id for index, there in before.items() if _wants_code(items[index])}
-    codes = await _store_codes(state, host, short_ids)
+    codes = await _store_codes(services, host, short_ids)
 
     minted: list[MintedLink | Problem] = []
     for index in range(len(items)):
@@ -145,7 +148,7 @@ async def _mint(
 
 
 async def _minted_before(
-    state: State, brand: Brand, items: Mapping[int, LinkRequest | Problem], campaigns: Mapping[str, Campaign | None]
+    services: Services, brand: Brand, items: Mapping[int, LinkRequest | Problem], campaigns: Mapping[str, Campaign | None]
 ) -> dict[int, LinkRow]:
     """The links that were minted for the same requests before, by index, whatever has become of campaign and brand since."""
     asked = {
@@ -156,13 +159,13 @@ async def _minted_before(
         # What is asked for an open wrongly was never minted so.
         and (item.kind is LinkKind.CLAIM or not isinstance(_destination(item, brand), Problem))
     }
-    people = await customers.foresee(state, brand, [item.customer for item in asked.values()])
+    people = await customers.foresee(services, brand, [item.customer for item in asked.values()])
     link_ids: dict[int, list[bytes]] = {}
     for (index, item), known in zip(asked.items(), people, strict=True):
         campaign = campaigns[item.campaign]
         if campaign is not None and not isinstance(known, Problem):
             link_ids[index] = [_link_id(campaign, item, number) for number in (known.customer, *known.former)]
-    there = await links_by_id(state.pool, [link_id for ids in link_ids.values() for link_id in ids]) if link_ids else {}
+    there = await links_by_id(services.pool, [link_id for ids in link_ids.values() for link_id in ids]) if link_ids else {}
     found = {
         index: next((there[link_id] for link_id in ids if link_id in there and _is_of(there[link_id], asked[index])), None)
         for index, ids in link_ids.items()
@@ -203,7 +206,7 @@ def _path(there: LinkRow, token: str) -> str:
 
 
 async def _rows(
-    state: State, principal: Principal, drafts: Sequence[_Draft | Problem], now: datetime
+    services: Services, principal: Principal, drafts: Sequence[_Draft | Problem], now: datetime
 ) -> dict[int, NewLink | Problem]:
     """The row of each draft, by its index; or why there is none: what is wrong with its customer, or that she refuses it."""
     good = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, _Draft)}
@@ -214,14 +217,14 @@ async def _rows(
     refs = [draft.request.customer for draft in good.values()]
     resolved: list[Known | Problem] = []
     for part in parts(refs):
-        resolved += await customers.resolve(state, brand, part, may_attach=may_attach)
+        resolved += await customers.resolve(services, brand, part, may_attach=may_attach)
     # Of the few who were ever merged it is asked anew: a link is for good, and what is remembered of them may be old.
     resolved = [
-        await _anew(state, brand, known) if isinstance(known, Known) and known.generation else known for known in resolved
+        await _anew(services, brand, known) if isinstance(known, Known) and known.generation else known for known in resolved
     ]
     urls = {draft.destination for draft in good.values() if draft.destination is not None}
-    numbers = await number_destinations(state.engine, brand, urls)
-    host: LinkHost = state.link_host
+    numbers = await number_destinations(services.engine, brand, urls)
+    host = services.link_host
     host.last_known.see_brand(brand)
     host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
     rows: dict[int, NewLink | Problem] = {}
@@ -235,19 +238,21 @@ async def _rows(
         rows[index] = _row(draft, known.named, destination_no, principal, now)
         if has_refused(known.refused, draft.channel, now):
             refused[index] = known
-    return rows | await _not_minted(state, refused, rows) if refused else rows
+    return rows | await _not_minted(services, refused, rows) if refused else rows
 
 
-async def _anew(state: State, brand: Brand, known: Known) -> Known:
+async def _anew(services: Services, brand: Brand, known: Known) -> Known:
     """Who a customer is now; what any name she came with has refused stays refused."""
-    now = await customers.by_number(state, brand, known.named)
+    now = await customers.by_number(services, brand, known.named)
     return msgspec.structs.replace(now, refused=(*now.refused, *known.refused))
 
 
-async def _not_minted(state: State, refused: Mapping[int, Known], rows: Mapping[int, NewLink | Problem]) -> dict[int, Problem]:
+async def _not_minted(
+    services: Services, refused: Mapping[int, Known], rows: Mapping[int, NewLink | Problem]
+) -> dict[int, Problem]:
     """Which of the links to those who have ``refused`` the channel are not given: all but those that were minted before."""
     wanted = {index: row for index in refused if isinstance(row := rows[index], NewLink)}
-    there = await links_by_id(state.pool, [row.link_id for row in wanted.values()])
+    there = await links_by_id(services.pool, [row.link_id for row in wanted.values()])
     answers = {
         index: Problem("consent_refused", f"The customer has refused to be contacted on {row.channel}.")
         for index, row in wanted.items()
@@ -393,7 +398,7 @@ _insert_links = (
 )
 
 
-async def store(state: State, rows: Iterable[NewLink]) -> tuple[set[bytes], dict[bytes, LinkRow]]:
+async def store(services: Services, rows: Iterable[NewLink]) -> tuple[set[bytes], dict[bytes, LinkRow]]:
     """Store the links that are not there yet, and give the ids of those and all links as they are stored."""
     first: dict[bytes, NewLink] = {}
     for row in rows:
@@ -403,10 +408,10 @@ async def store(state: State, rows: Iterable[NewLink]) -> tuple[set[bytes], dict
     # In order of their ids: two batches with the same links must not wait for each other.
     ordered = [first[link_id] for link_id in sorted(first)]
     columns = {name: [getattr(row, name) for row in ordered] for name in _NEW_LINK_COLUMNS}
-    engine: AsyncEngine = state.engine
+    engine = services.engine
     async with engine.begin() as connection:
         new = {bytes(row.link_id) for row in await connection.execute(_insert_links, columns)}
-    return new, await links_by_id(state.pool, list(first))
+    return new, await links_by_id(services.pool, list(first))
 
 
 def _wants_code(item: LinkRequest | Problem) -> bool:
@@ -423,13 +428,13 @@ _insert_codes = (
 )
 
 
-async def _store_codes(state: State, host: LinkHost, link_ids: Collection[bytes]) -> dict[bytes, str]:
+async def _store_codes(services: Services, host: LinkHost, link_ids: Collection[bytes]) -> dict[bytes, str]:
     """Let there be a code for each of these links."""
     codes = {link_id: code_of(b"link" + link_id, host.code_keys[host.keys.kid]) for link_id in link_ids}
     if codes:
         by_hash = {code_hash(code): link_id for link_id, code in codes.items()}
         hashes = sorted(by_hash)
-        engine: AsyncEngine = state.engine
+        engine = services.engine
         async with engine.begin() as connection:
             columns = {"code_hash": hashes, "link_id": [by_hash[each] for each in hashes]}
             await connection.execute(_insert_codes, columns)

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -25,12 +24,10 @@ from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_standing
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
-from service.customers.directory import CustomerDirectory
 from service.customers.schemas import CustomerRef
 from service.egress.hosts import is_one_of
 from service.http.problems import Problem, invalid_field
 from service.links import minting_keys
-from service.links.link_host import LinkHost
 from service.links.mint import (
     LIFE_ASKED_MAX,
     OPEN_ACTION,
@@ -48,26 +45,29 @@ from service.tokens import offline as offline_tokens
 from service.tokens.link import LinkKind, LinkRefused
 from service.tokens.offline import OfflineClaims
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _AHEAD_MAX = timedelta(minutes=5)
 """How far a signer's clock may be ahead of ours."""
 
 
-async def adopt(state: State, token: str, hosts: Collection[str], now: datetime) -> bytes | None:
+async def adopt(services: Services, token: str, hosts: Collection[str], now: datetime) -> bytes | None:
     """The id of the link that a token stands for, which is stored now if it never was; ``None`` for what we do not honour."""
     key_no = offline_tokens.key_named_by(token)
-    key = None if key_no is None else await minting_keys.find(state.engine, key_no)
-    brand: Brand | None = None if key is None else await state.brands.by_id(key.brand_id)
+    key = None if key_no is None else await minting_keys.find(services.engine, key_no)
+    brand: Brand | None = None if key is None else await services.brands.by_id(key.brand_id)
     claims = None if key is None else claims_of(token, key, brand, hosts, now)
     if key is None or brand is None or claims is None:
         return None
-    row = await draft(state, brand, key, claims)
+    row = await draft(services, brand, key, claims)
     if isinstance(row, Problem):
         return None
-    host: LinkHost = state.link_host
+    host = services.link_host
     if await host.links.get(row.link_id) is None:
         if is_too_late(key, now):
             return None
-        await store(state, [row])
+        await store(services, [row])
     return row.link_id
 
 
@@ -103,27 +103,29 @@ def is_too_late(key: MintingKey, now: datetime) -> bool:
     return key.expires_at is not None and now >= key.expires_at
 
 
-async def numbers(state: State, principal: Principal, wanted: NumbersRequest, *, request_id: str) -> NumbersResponse:
+async def numbers(services: Services, principal: Principal, wanted: NumbersRequest, *, request_id: str) -> NumbersResponse:
     """The numbers of customers and destinations; whom nobody knows gets one."""
     brand = principal.brand
     urls = [allowed_destination(url, brand) for url in wanted.destinations]
     if any(isinstance(url, Problem) for url in urls):
-        brand = await brand_now(state.engine, brand)
+        brand = await brand_now(services.engine, brand)
         urls = [allowed_destination(url, brand) for url in wanted.destinations]
     for n, url in enumerate(urls):
         if isinstance(url, Problem):
             raise invalid_field(f"/destinations/{n}", url.errors[0].detail)
     good = [url for url in urls if isinstance(url, str)]
-    numbered = await number_destinations(state.engine, brand, set(good))
+    numbered = await number_destinations(services.engine, brand, set(good))
     return NumbersResponse(
-        customers=await _numbered(state, principal, wanted.customers, request_id),
+        customers=await _numbered(services, principal, wanted.customers, request_id),
         destinations=[NumberedDestination(url=url, d=numbered[url]) for url in good],
     )
 
 
-async def _numbered(state: State, principal: Principal, refs: Sequence[CustomerRef], request_id: str) -> list[NumberedCustomer]:
+async def _numbered(
+    services: Services, principal: Principal, refs: Sequence[CustomerRef], request_id: str
+) -> list[NumberedCustomer]:
     may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
-    known = await customers.resolve(state, principal.brand, refs, may_attach=may_attach) if refs else []
+    known = await customers.resolve(services, principal.brand, refs, may_attach=may_attach) if refs else []
     return [
         NumberedCustomer(problem=each.document(request_id))
         if isinstance(each, Problem)
@@ -132,9 +134,9 @@ async def _numbered(state: State, principal: Principal, refs: Sequence[CustomerR
     ]
 
 
-async def draft(state: State, brand: Brand, key: MintingKey, claims: OfflineClaims) -> NewLink | Problem:
+async def draft(services: Services, brand: Brand, key: MintingKey, claims: OfflineClaims) -> NewLink | Problem:
     """The link as it is stored; or which of the things that it names is not there, or is not paid for by the campaign."""
-    standing = await campaign_standing(state, brand, claims.c)
+    standing = await campaign_standing(services, brand, claims.c)
     if standing is None:
         return invalid_field("/c", "is not the id of a campaign of the brand", code="unknown_campaign")
     is_open = claims.kind is LinkKind.OPEN
@@ -149,10 +151,10 @@ async def draft(state: State, brand: Brand, key: MintingKey, claims: OfflineClai
         (error,) = channel.errors
         return invalid_field({"/action": "/a", "/channel": "/ch"}[error.pointer], error.detail)
     customer = int(claims.sub)
-    directory: CustomerDirectory = state.customers
+    directory = services.customers
     if await directory.find_number(brand, customer) is None:
         return invalid_field("/sub", "is not the number of a customer of the brand")
-    if claims.d and await destination_url(state.engine, brand.brand_id, claims.d) is None:
+    if claims.d and await destination_url(services.engine, brand.brand_id, claims.d) is None:
         return invalid_field("/d", "is not the number of a destination of the brand")
     return NewLink(
         link_id=link_id_of(campaign.campaign_no, message_id=claims.m, customer=customer, action=claims.a, label=claims.l),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_404_NOT_FOUND
@@ -31,6 +29,7 @@ from service.grants.schemas import GrantAnswer
 from service.http.bodies import decode_struct
 from service.http.fast_path import read_body
 from service.http.idempotency import REPLAYED
+from service.http.injection import Injected
 from service.http.problems import Problem, problem_of, send_problem
 from service.http.request_target import API, refuse_parameters
 from service.link_pages import app_links, handoffs, visits
@@ -42,6 +41,9 @@ from service.observability import log
 from service.tokens import link as link_tokens
 from service.tokens.code import code_in
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 
 @post(
     "/v1/links",
@@ -51,7 +53,10 @@ from service.tokens.code import code_in
     tags=["links"],
 )
 async def mint_links(
-    data: JSONBody[LinkBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[LinkBatch],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> LinkResults:
     """Mint reward links, up to 10,000 at a time.
 
@@ -59,7 +64,7 @@ async def mint_links(
     alone.
     """
     await count_items(request, principal, len(data))
-    minted = await actions.mint(state, principal, data, now=await state.clocks.now(principal.brand))
+    minted = await actions.mint(services, principal, data, now=await services.clocks.now(principal.brand))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 
@@ -71,7 +76,10 @@ async def mint_links(
     responses=problems("not_found", "claim_expired", "link_revoked", "claim_too_early", "overloaded", "database_unavailable"),
 )
 async def confirm_claim(
-    data: JSONBody[ClaimConfirmation], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[ClaimConfirmation],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> Response[GrantAnswer]:
     """Confirm that a person arrived in the shop by a handoff link, and pay for it once.
 
@@ -79,7 +87,7 @@ async def confirm_claim(
     the same path from one of the brand's destination hosts.
     """
     answer = await handoffs.confirm(
-        state,
+        services,
         data,
         principal=principal,
         origin=None,
@@ -94,18 +102,18 @@ Days = Annotated[int, QueryParameter(ge=1, le=366, description="So many days, up
 
 
 @get("/v1/links/evidence", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["links"])
-async def report_evidence(principal: NamedDependency[Principal], state: State, days: Days = 30) -> EvidenceResponse:
+async def report_evidence(principal: Injected[Principal], services: Injected[Services], days: Days = 30) -> EvidenceResponse:
     """Say what came to the brand's links: how much of it was people, and what machines were not paid."""
-    return await evidence_report.report(state, principal.brand, days=days, now=datetime.now(UTC))
+    return await evidence_report.report(services, principal.brand, days=days, now=datetime.now(UTC))
 
 
 @get("/.well-known/jwks.json", cache_control=None, tags=["links"])
-async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]]]]:
+async def list_link_keys(services: Injected[Services]) -> Response[dict[str, list[dict[str, str]]]]:
     """Give the public keys of links as a JSON Web Key Set.
 
     Retired keys, which no longer sign and are still honoured, are among them.
     """
-    return Response(link_tokens.jwks(state.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
+    return Response(link_tokens.jwks(services.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
 
 
 @post(
@@ -116,7 +124,10 @@ async def list_link_keys(state: State) -> Response[dict[str, list[dict[str, str]
     tags=["links"],
 )
 async def mint_page_links(
-    data: JSONBody[PageLinkBatch], principal: NamedDependency[Principal], state: State, request: Request[Any, Any, Any]
+    data: JSONBody[PageLinkBatch],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
 ) -> PageLinkResults:
     """Make links to customers' own pages: a wallet, for a quarter of an hour, or preferences, for 30 days.
 
@@ -124,14 +135,14 @@ async def mint_page_links(
     `customers:read` too. What is wrong with one item concerns that item alone.
     """
     await count_items(request, principal, len(data))
-    minted = await own_pages.mint(state, principal, await data.items(), now=datetime.now(UTC))
+    minted = await own_pages.mint(services, principal, await data.items(), now=datetime.now(UTC))
     return PageLinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 
 route_handlers: list[Any] = [mint_links, mint_page_links, confirm_claim, report_evidence, list_link_keys]
 
 
-Visit = Callable[[State, str, Visitor], Awaitable[Answer]]
+Visit = Callable[["Services", str, Visitor], Awaitable[Answer]]
 
 _VISITS_OF_A_LINK: Mapping[str, Visit] = {"GET": visits.look, "HEAD": visits.look, "POST": visits.claim}
 _VISITS_OF_A_PICTURE: Mapping[str, Visit] = {"GET": visits.show, "HEAD": visits.show}
@@ -141,7 +152,7 @@ _VISITS_OF_AN_ASSOCIATION: Mapping[str, Visit] = {"GET": app_links.associate, "H
 _VISITS_OF_A_RECEIPT: Mapping[str, Visit] = {"GET": visits.review, "HEAD": visits.review}
 
 
-def link_pages(state: State, general: ASGIApp) -> ASGIApp:
+def link_pages(services: Services, general: ASGIApp) -> ASGIApp:
     """Put the pages of links in front of ``general``, the whole application, whose ``state`` they share.
 
     They are pages for people and no part of the API that is described. The framework's routing, requests and responses would
@@ -154,34 +165,34 @@ def link_pages(state: State, general: ASGIApp) -> ASGIApp:
         match parts:
             case ["r", "done", receipt]:
                 scope["path_template"] = "/r/done/{receipt}"
-                await _serve(state, scope, send, receipt, _VISITS_OF_A_RECEIPT)
+                await _serve(services, scope, send, receipt, _VISITS_OF_A_RECEIPT)
             case [typed] if (code := code_in(typed)) is not None:
-                await _serve_code(state, scope, receive, send, code)
+                await _serve_code(services, scope, receive, send, code)
             case ["r" | "R", typed] if (code := code_in(typed)) is not None:
-                await _serve_code(state, scope, receive, send, code)
+                await _serve_code(services, scope, receive, send, code)
             case ["r" | "R", token]:
                 scope["path_template"] = "/r/{token}"
-                await _serve(state, scope, send, token, _VISITS_OF_A_LINK)
+                await _serve(services, scope, send, token, _VISITS_OF_A_LINK)
             case ["qr", name]:
                 scope["path_template"] = "/qr/{code}"
-                await _serve(state, scope, send, name, _VISITS_OF_A_QR_CODE)
+                await _serve(services, scope, send, name, _VISITS_OF_A_QR_CODE)
             case [".well-known", ("apple-app-site-association" | "assetlinks.json") as name]:
                 scope["path_template"] = f"/.well-known/{name}"
-                await _serve(state, scope, send, name, _VISITS_OF_AN_ASSOCIATION)
+                await _serve(services, scope, send, name, _VISITS_OF_AN_ASSOCIATION)
             case ["o", name] if name.endswith(".gif"):
                 scope["path_template"] = "/o/{token}.gif"
-                await _serve(state, scope, send, name.removesuffix(".gif"), _VISITS_OF_A_PICTURE)
+                await _serve(services, scope, send, name.removesuffix(".gif"), _VISITS_OF_A_PICTURE)
             case ["live", name] if name.endswith(".png"):
                 scope["path_template"] = "/live/{token}.png"
-                await _serve(state, scope, send, name.removesuffix(".png"), _VISITS_OF_A_LIVE_PICTURE)
+                await _serve(services, scope, send, name.removesuffix(".png"), _VISITS_OF_A_LIVE_PICTURE)
             case ["v1", "claims"] if scope["method"] == "POST" and not _has_key(scope):
                 scope["path_template"] = "/v1/claims"
-                await _confirm_for_script(state, scope, receive, send)
+                await _confirm_for_script(services, scope, receive, send)
             case [("wallet" | "preferences") as page, token]:
                 scope["path"] = f"/{page}/{token}"
                 await general(scope, receive, send)
             case [first, *_] if first != API and scope["method"] in {"GET", "HEAD"} and _is_for_a_person(scope):
-                await general(scope, receive, _saying_it_to_a_person(state, scope, send))
+                await general(scope, receive, _saying_it_to_a_person(services, scope, send))
             case _:
                 await general(scope, receive, send)
 
@@ -196,17 +207,17 @@ def _parts_of(path: str) -> list[str]:
     return parts
 
 
-async def _serve_code(state: State, scope: Any, receive: Receive, send: Send, code: str) -> None:
+async def _serve_code(services: Services, scope: Any, receive: Receive, send: Send, code: str) -> None:
     scope["path_template"] = "/{code}"
     claim = functools.partial(code_claims.claim_page, receive=receive)
-    await _serve(state, scope, send, code, {"GET": code_claims.look, "HEAD": code_claims.look, "POST": claim})
+    await _serve(services, scope, send, code, {"GET": code_claims.look, "HEAD": code_claims.look, "POST": claim})
 
 
 def _is_for_a_person(scope: Any) -> bool:
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
-def _saying_it_to_a_person(state: State, scope: Any, send: Send) -> Send:
+def _saying_it_to_a_person(services: Services, scope: Any, send: Send) -> Send:
     """Send a page in place of the problem that there is nothing at a path. What else is answered stays as it is."""
     is_replaced = False
 
@@ -216,7 +227,7 @@ def _saying_it_to_a_person(state: State, scope: Any, send: Send) -> Send:
             is_replaced = (b"content-type", b"application/problem+json") in message["headers"]
             if is_replaced:
                 headers = _headers_of(scope)
-                brand = state.link_host.brand_at(headers)
+                brand = services.link_host.brand_at(headers)
                 language = headers.get("accept-language", "")
                 await _send(scope, send, respond(Page.NOT_FOUND, brand=brand, accept_language=language))
         if not is_replaced:
@@ -225,12 +236,12 @@ def _saying_it_to_a_person(state: State, scope: Any, send: Send) -> Send:
     return said
 
 
-async def _serve(state: State, scope: Any, send: Send, subject: str, visits_by_method: Mapping[str, Visit]) -> None:
+async def _serve(services: Services, scope: Any, send: Send, subject: str, visits_by_method: Mapping[str, Visit]) -> None:
     visit = visits_by_method.get(scope["method"])
     try:
         if visit is not None:
             visitor = Visitor(scope["method"], _headers_of(scope), _address_of(scope), datetime.now(UTC))
-            answer = await visit(state, subject, visitor)
+            answer = await visit(services, subject, visitor)
         else:
             answer = _say_what_is_taken(scope["method"], ", ".join([*visits_by_method, "OPTIONS"]))
     except (Problem, HTTPException) as error:
@@ -255,7 +266,7 @@ def _sent_name(name: str) -> bytes:
     return name.lower().encode()
 
 
-async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: Send) -> None:
+async def _confirm_for_script(services: Services, scope: Any, receive: Receive, send: Send) -> None:
     """Confirm a claim for a page, which has no key: what it may do depends on whose page it is.
 
     It sends JSON as plain text, which browsers let a page send elsewhere without asking first. The answer says nothing of the
@@ -268,11 +279,11 @@ async def _confirm_for_script(state: State, scope: Any, receive: Receive, send: 
         if "origin" not in headers:
             raise Problem("unauthorized", "Send the header Authorization: Bearer rk_..., or call from a page of the shop.")
         asked = decode_struct(await read_body(receive, bytes_max=FORM_BYTES_MAX), ClaimConfirmation)
-        brand = await handoffs.brand_of(state, asked.claim)
+        brand = await handoffs.brand_of(services, asked.claim)
         if brand is not None and handoffs.is_of_shop(headers["origin"], brand):
             readable["Access-Control-Allow-Origin"] = headers["origin"]
         answer = await handoffs.confirm(
-            state,
+            services,
             asked,
             principal=None,
             origin=headers["origin"],

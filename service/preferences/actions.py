@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
-from litestar.datastructures import State
 
 from ledger import Grade
 from service.brands.brand import Brand
@@ -33,6 +33,9 @@ from service.http.problems import Problem, invalid_field
 from service.link_pages.handoffs import is_of_shop
 from service.preferences import queries
 from service.preferences.schemas import ChannelResponse, Earned, PreferencesRequest, PreferencesResponse, Standing
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 ACTION = "data.preferences"
 CHANNEL = "web"
@@ -62,27 +65,27 @@ def require_page_of_the_brand(headers: Mapping[str, str], page: OwnPage) -> None
         raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
 
 
-async def read(state: State, page: OwnPage) -> PreferencesResponse:
+async def read(services: Services, page: OwnPage) -> PreferencesResponse:
     """What a customer has chosen."""
-    running = await running_campaigns(state.engine, page.brand.brand_id, page.now)
-    holds = await consents.holding(state, page.known)
-    last = await queries.last_answer(state.pool, (page.known.customer, *page.known.former))
+    running = await running_campaigns(services.engine, page.brand.brand_id, page.now)
+    holds = await consents.holding(services, page.known)
+    last = await queries.last_answer(services.pool, (page.known.customer, *page.known.former))
     return PreferencesResponse(
         channels=[ChannelResponse(channel, _status(holds, channel)) for channel in _asked(running, holds)],
         frequency=last and last.frequency,
         rewards=not holds.get(ALL, False),
-        reward=await _reward(state, page, running),
+        reward=await _reward(services, page, running),
         answered_at=last and last.at,
     )
 
 
-async def answer(state: State, page: OwnPage, wanted: PreferencesRequest) -> Earned:
+async def answer(services: Services, page: OwnPage, wanted: PreferencesRequest) -> Earned:
     """Take down what she chooses, and pay for it where a campaign does. Raises the ``Problem`` of what cannot be kept."""
     for n, each in enumerate(wanted.channels):
         if each.channel == ALL:
             raise invalid_field(f"/channels/{n}/channel", "is no channel: say it with `rewards`")
     brand, known = page.brand, page.known
-    holds = await consents.holding(state, known)
+    holds = await consents.holding(services, known)
     said = [
         Word(each.channel, each.status, SOURCE)
         for each in wanted.channels
@@ -91,37 +94,37 @@ async def answer(state: State, page: OwnPage, wanted: PreferencesRequest) -> Ear
     # Who was never asked has not refused: there is nothing to take down.
     if wanted.rewards is not None and holds.get(ALL, False) is wanted.rewards:
         said.append(Word(ALL, "granted" if wanted.rewards else "refused", SOURCE))
-    for told in await consents.say_herself(state, brand, known.named, said, link_made_by=page.made_by, now=page.now):
+    for told in await consents.say_herself(services, brand, known.named, said, link_made_by=page.made_by, now=page.now):
         if isinstance(told, Problem):
             raise told
-    last = await queries.last_answer(state.pool, (known.customer, *known.former))
+    last = await queries.last_answer(services.pool, (known.customer, *known.former))
     frequency = wanted.frequency or (last and last.frequency)
-    await queries.keep(state.pool, brand.brand_id, known.named, frequency, page.now)
-    return await _pay(state, page)
+    await queries.keep(services.pool, brand.brand_id, known.named, frequency, page.now)
+    return await _pay(services, page)
 
 
-async def _pay(state: State, page: OwnPage) -> Earned:
-    paying = _paying(await running_campaigns(state.engine, page.brand.brand_id, page.now))
+async def _pay(services: Services, page: OwnPage) -> Earned:
+    paying = _paying(await running_campaigns(services.engine, page.brand.brand_id, page.now))
     if paying is None:
         return Earned(outcome=None, points=0, balance=None, replayed=False)
     # Looked up anew: what she has just said of rewards counts.
-    known = await customers.by_number(state, page.brand, page.known.named)
+    known = await customers.by_number(services, page.brand, page.known.named)
     form = _form(paying, known, page.now)
-    paid = await grants.claim(state, form, known, page.brand, Grade.B, page.now)
+    paid = await grants.claim(services, form, known, page.brand, Grade.B, page.now)
     return Earned(outcome=paid.outcome, points=paid.points, balance=paid.balance, replayed=paid.replayed)
 
 
-async def _reward(state: State, page: OwnPage, running: Iterable[Campaign]) -> int | None:
+async def _reward(services: Services, page: OwnPage, running: Iterable[Campaign]) -> int | None:
     """What an answer would earn."""
     paying = _paying(running)
     rule = None if paying is None else paying.rule_for(ACTION, CHANNEL)
-    if paying is None or rule is None or await _before(state, page.brand, page.known, paying, page.now) is not None:
+    if paying is None or rule is None or await _before(services, page.brand, page.known, paying, page.now) is not None:
         return None
     return rule.points
 
 
-async def _before(state: State, brand: Brand, known: Known, paying: Campaign, now: datetime) -> GrantAnswer | None:
-    return await grants.decided(state, _form(paying, known, now), known, brand, now)
+async def _before(services: Services, brand: Brand, known: Known, paying: Campaign, now: datetime) -> GrantAnswer | None:
+    return await grants.decided(services, _form(paying, known, now), known, brand, now)
 
 
 def _form(paying: Campaign, known: Known, now: datetime) -> AnsweredForm:

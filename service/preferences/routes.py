@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import HttpMethod, Request, Response, get, post, put, route
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from service.admission.limits import FORM_BYTES_MAX
@@ -21,9 +19,9 @@ from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
 from service.evidence.bot_detection import is_pressed_on_our_page
 from service.http.bodies import read_struct
+from service.http.injection import Injected
 from service.http.problems import not_found
 from service.link_pages.pages import Page
-from service.links.link_host import LinkHost
 from service.pages.rendering import Answer, redirect
 from service.preferences import actions
 from service.preferences.pages import preferences_page, read_form
@@ -31,6 +29,9 @@ from service.preferences.schemas import Earned, PreferencesAnswer, PreferencesRe
 from service.tokens import receipt as claim_receipts
 from service.tokens.customer import PersonKind
 from service.tokens.receipt import ClaimReceipt
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 
 @get(
@@ -40,58 +41,62 @@ from service.tokens.receipt import ClaimReceipt
     responses=problems("not_found"),
 )
 async def get_preferences(
-    customer_id: FromPath[str], principal: NamedDependency[Principal], state: State
+    customer_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> PreferencesResponse:
     """What a customer has chosen: where and how often she wants to hear of the brand, and whether she wants rewards."""
     brand = principal.brand
-    known = await customers.find(state, brand, CustomerRef(id=customer_id), now=True)
+    known = await customers.find(services, brand, CustomerRef(id=customer_id), now=True)
     if known is None:
         raise not_found("customer")
-    return await actions.read(state, OwnPage(brand, known, await state.clocks.now(brand)))
+    return await actions.read(services, OwnPage(brand, known, await services.clocks.now(brand)))
 
 
 @route("/preferences/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
-async def show_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
+async def show_preferences(
+    token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any]
+) -> Response[Any]:
     """Show a customer what she has chosen."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
-        preferences = await actions.read(state, page)
+        page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
+        preferences = await actions.read(services, page)
         return preferences if wants_json(headers) else preferences_page(page.brand, preferences)
 
     return await answered(request, show)
 
 
 @put("/preferences/{token:str}", request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
-async def put_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
+async def put_preferences(token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any]) -> Response[Any]:
     """Take down what a customer chooses, for pages that the brand makes itself."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
+        page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
         actions.require_page_of_the_brand(headers, page)
-        earned = await actions.answer(state, page, await read_struct(request, PreferencesRequest))
-        return PreferencesAnswer(await actions.read(state, page), earned)
+        earned = await actions.answer(services, page, await read_struct(request, PreferencesRequest))
+        return PreferencesAnswer(await actions.read(services, page), earned)
 
     return await answered(request, show, as_json=True)
 
 
 @post("/preferences/{token:str}", status_code=200, request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
-async def post_preferences(token: FromPath[str], state: State, request: Request[Any, Any, Any]) -> Response[Any]:
+async def post_preferences(
+    token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any]
+) -> Response[Any]:
     """Take down what the form says, and go on to a page that says so and has no token in its address."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(state, token, PersonKind.PREFERENCES, headers, now=now)
-        preferences = await actions.read(state, page)
+        page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
+        preferences = await actions.read(services, page)
         form = read_form(await request.body(), preferences)
         if form is None or not is_pressed_on_our_page(headers):
             return preferences_page(page.brand, preferences, is_from_elsewhere=True)
-        return _thank(state, page, await actions.answer(state, page, form), now)
+        return _thank(services, page, await actions.answer(services, page, form), now)
 
     return await answered(request, show)
 
 
-def _thank(state: State, page: OwnPage, earned: Earned, now: datetime) -> Answer:
-    host: LinkHost = state.link_host
+def _thank(services: Services, page: OwnPage, earned: Earned, now: datetime) -> Answer:
+    host = services.link_host
     is_paid = earned.outcome == "granted" and not earned.replayed
     receipt = ClaimReceipt(
         brand=page.brand.code,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-from litestar.datastructures import State
+from typing import TYPE_CHECKING
 
-from ledger import POINTS_MAX, Ledger, Operation, Redeem, RedemptionOutcome, RedemptionResult
+import msgspec
+
+from ledger import POINTS_MAX, Operation, Redeem, RedemptionOutcome, RedemptionResult
 from service.brands.brand import Brand
 from service.brands.queries import brand_now
 from service.customers import actions as customers
@@ -13,6 +14,9 @@ from service.http.idempotency import REPLAYED, request_fingerprint
 from service.http.identifiers import parse_redemption_id
 from service.http.problems import Problem, invalid_field, not_found
 from service.redemptions.schemas import CaptureRequest, QuoteRequest, QuoteResponse, RedemptionRequest, RefundRequest
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _ATTEMPTS = 4
 _NOBODY = 0
@@ -36,19 +40,19 @@ _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
 }
 
 
-async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: str) -> RedemptionResult:
+async def authorize(services: Services, brand: Brand, wanted: RedemptionRequest, key: str) -> RedemptionResult:
     """Set points aside, or spend them at once. The customer must be active: known by the brand's own id, or a verified name."""
-    ledger: Ledger = state.ledger
+    ledger = services.ledger
     request = request_fingerprint("authorize", wanted)
     try:
-        brand, points = await _points_now(state, brand, wanted)
+        brand, points = await _points_now(services, brand, wanted)
     except Problem:
         # What the points were worth when the same request was decided counts.
         kept = await ledger.kept_redemption(Redeem(brand.book, Operation.AUTHORIZE, key, request))
         if kept is None:
             raise
         return _decided(kept)
-    known, is_active = await customers.find_active(state, brand, wanted.customer)
+    known, is_active = await customers.find_active(services, brand, wanted.customer)
     step = Redeem(
         book=brand.book,
         operation=Operation.AUTHORIZE,
@@ -77,22 +81,22 @@ async def authorize(state: State, brand: Brand, wanted: RedemptionRequest, key: 
         result = await ledger.redeem(step)
         if result.outcome is not RedemptionOutcome.MOVED or known is None:
             return _decided(result)
-        await customers.settle_group(state, brand, known.named)
-        known, is_active = await customers.find_active(state, brand, wanted.customer)
+        await customers.settle_group(services, brand, known.named)
+        known, is_active = await customers.find_active(services, brand, wanted.customer)
         if known is None or not is_active:
             raise _not_confirmed()
         step = msgspec.structs.replace(step, customer=known.customer, generation=known.generation)
     raise Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})
 
 
-async def quote(state: State, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:
+async def quote(services: Services, brand: Brand, wanted: QuoteRequest) -> QuoteResponse:
     """Say what a redemption would take and pay now. Nothing is set aside."""
-    brand, points = await _points_now(state, brand, wanted)
-    known, is_active = await customers.find_active(state, brand, wanted.customer)
+    brand, points = await _points_now(services, brand, wanted)
+    known, is_active = await customers.find_active(services, brand, wanted.customer)
     if known is not None and not is_active:
         raise _not_confirmed()
-    ledger: Ledger = state.ledger
-    balance = await ledger.balance(brand.book, _NOBODY) if known is None else (await customers.look(state, brand, known))[1]
+    ledger = services.ledger
+    balance = await ledger.balance(brand.book, _NOBODY) if known is None else (await customers.look(services, brand, known))[1]
     taken = min(balance.spendable, POINTS_MAX) if points is None else points
     worth = brand.point_value
     value = wanted.value if wanted.value is not None or worth is None else worth.worth(taken)
@@ -116,12 +120,12 @@ def _not_confirmed() -> Problem:
     )
 
 
-async def _points_now(state: State, brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> tuple[Brand, int | None]:
+async def _points_now(services: Services, brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> tuple[Brand, int | None]:
     """How many points are asked for, and the brand whose points have the value that this was read by."""
     try:
         return brand, _points(brand, wanted)
     except Problem:
-        brand = await brand_now(state.engine, brand)
+        brand = await brand_now(services.engine, brand)
         return brand, _points(brand, wanted)
 
 
@@ -139,10 +143,10 @@ def _points(brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> int | Non
     return points
 
 
-async def capture(state: State, brand: Brand, public_id: str, wanted: CaptureRequest, key: str) -> RedemptionResult:
+async def capture(services: Services, brand: Brand, public_id: str, wanted: CaptureRequest, key: str) -> RedemptionResult:
     """Spend what is held, and give back the rest unless the capture is not the last one."""
     return await _redeem(
-        state,
+        services,
         Redeem(
             book=brand.book,
             operation=Operation.CAPTURE,
@@ -158,10 +162,10 @@ async def capture(state: State, brand: Brand, public_id: str, wanted: CaptureReq
     )
 
 
-async def void(state: State, brand: Brand, public_id: str) -> RedemptionResult:
+async def void(services: Services, brand: Brand, public_id: str) -> RedemptionResult:
     """Give back what is held. Doing it again changes nothing and answers the same."""
     return await _redeem(
-        state,
+        services,
         Redeem(
             book=brand.book,
             operation=Operation.VOID,
@@ -173,10 +177,10 @@ async def void(state: State, brand: Brand, public_id: str) -> RedemptionResult:
     )
 
 
-async def refund(state: State, brand: Brand, public_id: str, wanted: RefundRequest, key: str) -> RedemptionResult:
+async def refund(services: Services, brand: Brand, public_id: str, wanted: RefundRequest, key: str) -> RedemptionResult:
     """Give back what was captured."""
     return await _redeem(
-        state,
+        services,
         Redeem(
             book=brand.book,
             operation=Operation.REFUND,
@@ -199,8 +203,8 @@ def redemption_number(brand: Brand, public_id: str) -> int:
     return parsed[1]
 
 
-async def _redeem(state: State, step: Redeem) -> RedemptionResult:
-    ledger: Ledger = state.ledger
+async def _redeem(services: Services, step: Redeem) -> RedemptionResult:
+    ledger = services.ledger
     return _decided(await ledger.redeem(step))
 
 

@@ -8,10 +8,9 @@ are described and that say what is right: a test sends both the same.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Send
 
 from ledger import RedemptionResult
@@ -26,6 +25,9 @@ from service.http.problems import Problem, send_problem
 from service.redemptions import actions
 from service.redemptions.schemas import CaptureRequest, RedemptionRequest, RedemptionResponse
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _PATH = re.compile("/v1/redemptions(?:/(red_[0-9a-f]{24})/capture)?")
 
 _HEADER = HEADER.lower().encode()
@@ -34,7 +36,7 @@ _REPLAYED = ((REPLAYED.lower().encode(), b"true"),)
 _encode = msgspec.json.Encoder().encode
 
 
-def thin_redemptions(state: State, general: ASGIApp) -> ASGIApp:
+def thin_redemptions(services: Services, general: ASGIApp) -> ASGIApp:
     """Put the routes in front of ``general``, the whole application, whose ``state`` they share."""
 
     async def routed(scope: Any, receive: Receive, send: Send) -> None:
@@ -46,8 +48,8 @@ def thin_redemptions(state: State, general: ASGIApp) -> ASGIApp:
             return
         scope["path_template"] = "/v1/redemptions" if asked[1] is None else "/v1/redemptions/{redemption_id}/capture"
         try:
-            principal = await admit(state, scope, sent, Scope.REDEMPTIONS_WRITE)
-            result = await _post(state, principal.brand, asked[1], await read_body(receive), key)
+            principal = await admit(services, scope, sent, Scope.REDEMPTIONS_WRITE)
+            result = await _post(services, principal.brand, asked[1], await read_body(receive), key)
             assert result.redemption is not None
             answer = _encode(RedemptionResponse.of(result.redemption, principal.brand.book.book_id))
         except Exception as error:
@@ -58,10 +60,10 @@ def thin_redemptions(state: State, general: ASGIApp) -> ASGIApp:
     return routed
 
 
-async def _post(state: State, brand: Brand, redemption: str | None, body: bytes, key: str) -> RedemptionResult:
+async def _post(services: Services, brand: Brand, redemption: str | None, body: bytes, key: str) -> RedemptionResult:
     if redemption is None:
-        return await actions.authorize(state, brand, decode_struct(body, RedemptionRequest), key)
-    return await actions.capture(state, brand, redemption, decode_struct(body, CaptureRequest), key)
+        return await actions.authorize(services, brand, decode_struct(body, RedemptionRequest), key)
+    return await actions.capture(services, brand, redemption, decode_struct(body, CaptureRequest), key)
 
 
 def _key_of(scope: Any) -> str | None:

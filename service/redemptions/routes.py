@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from litestar import Response, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
-from ledger import Ledger, RedemptionResult, RedemptionStatus
+from ledger import RedemptionResult, RedemptionStatus
 from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
@@ -18,6 +16,7 @@ from service.auth.scopes import Scope
 from service.customers import actions as customers
 from service.customers.schemas import CustomerFilter, CustomerRef
 from service.http.idempotency import decided
+from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
 from service.http.problems import not_found
 from service.redemptions import actions
@@ -31,6 +30,9 @@ from service.redemptions.schemas import (
     VoidRequest,
 )
 
+if TYPE_CHECKING:
+    from service.services import Services
+
 _WRITE = [requires(Scope.REDEMPTIONS_WRITE)]
 _READ = [requires(Scope.REDEMPTIONS_READ)]
 
@@ -43,12 +45,12 @@ _READ = [requires(Scope.REDEMPTIONS_READ)]
 )
 async def authorize_redemption(
     data: JSONBody[RedemptionRequest],
-    principal: NamedDependency[Principal],
-    state: State,
-    idempotency_key: NamedDependency[str],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    idempotency_key: Injected[str],
 ) -> Response[RedemptionResponse]:
     """Set points aside for a purchase."""
-    return _answer(principal, await actions.authorize(state, principal.brand, data, idempotency_key))
+    return _answer(principal, await actions.authorize(services, principal.brand, data, idempotency_key))
 
 
 @post(
@@ -58,12 +60,14 @@ async def authorize_redemption(
     status_code=HTTP_200_OK,
     responses=problems("not_found", "customer_not_confirmed"),
 )
-async def quote_redemption(data: JSONBody[QuoteRequest], principal: NamedDependency[Principal], state: State) -> QuoteResponse:
+async def quote_redemption(
+    data: JSONBody[QuoteRequest], principal: Injected[Principal], services: Injected[Services]
+) -> QuoteResponse:
     """What a redemption would take and pay; nothing is set aside.
 
     What points pay is rounded down to a minor unit; a value takes the fewest points that are worth it.
     """
-    return await actions.quote(state, principal.brand, data)
+    return await actions.quote(services, principal.brand, data)
 
 
 @post(
@@ -82,12 +86,12 @@ async def quote_redemption(data: JSONBody[QuoteRequest], principal: NamedDepende
 async def capture_redemption(
     redemption_id: FromPath[str],
     data: JSONBody[CaptureRequest],
-    principal: NamedDependency[Principal],
-    state: State,
-    idempotency_key: NamedDependency[str],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    idempotency_key: Injected[str],
 ) -> Response[RedemptionResponse]:
     """Spend points that were set aside; the rest goes back unless ``final`` is false."""
-    return _answer(principal, await actions.capture(state, principal.brand, redemption_id, data, idempotency_key))
+    return _answer(principal, await actions.capture(services, principal.brand, redemption_id, data, idempotency_key))
 
 
 @post(
@@ -99,11 +103,11 @@ async def capture_redemption(
 async def void_redemption(
     redemption_id: FromPath[str],
     data: JSONBody[VoidRequest],
-    principal: NamedDependency[Principal],
-    state: State,
+    principal: Injected[Principal],
+    services: Injected[Services],
 ) -> Response[RedemptionResponse]:
     """Give back points that were set aside. Needs no Idempotency-Key: a second void changes nothing."""
-    return _answer(principal, await actions.void(state, principal.brand, redemption_id))
+    return _answer(principal, await actions.void(services, principal.brand, redemption_id))
 
 
 @post(
@@ -115,21 +119,21 @@ async def void_redemption(
 async def refund_redemption(
     redemption_id: FromPath[str],
     data: JSONBody[RefundRequest],
-    principal: NamedDependency[Principal],
-    state: State,
-    idempotency_key: NamedDependency[str],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    idempotency_key: Injected[str],
 ) -> Response[RedemptionResponse]:
     """Give back points that were spent, in part or in full."""
-    return _answer(principal, await actions.refund(state, principal.brand, redemption_id, data, idempotency_key))
+    return _answer(principal, await actions.refund(services, principal.brand, redemption_id, data, idempotency_key))
 
 
 @get("/v1/redemptions/{redemption_id:str}", guards=_READ, tags=["redemptions"], responses=problems("not_found"))
 async def get_redemption(
-    redemption_id: FromPath[str], ledger: NamedDependency[Ledger], principal: NamedDependency[Principal]
+    redemption_id: FromPath[str], services: Injected[Services], principal: Injected[Principal]
 ) -> RedemptionResponse:
     """A redemption as it stands now."""
     book = principal.brand.book
-    redemption = await ledger.redemption(book, actions.redemption_number(principal.brand, redemption_id))
+    redemption = await services.ledger.redemption(book, actions.redemption_number(principal.brand, redemption_id))
     if redemption is None:
         raise not_found("redemption")
     return RedemptionResponse.of(redemption, book.book_id)
@@ -137,9 +141,8 @@ async def get_redemption(
 
 @get("/v1/redemptions", guards=_READ, tags=["redemptions"], responses=problems("not_found"))
 async def list_redemptions(
-    ledger: NamedDependency[Ledger],
-    principal: NamedDependency[Principal],
-    state: State,
+    services: Injected[Services],
+    principal: Injected[Principal],
     customer: CustomerFilter = None,
     order_ref: Annotated[str | None, QueryParameter(description="The storefront's reference of a purchase.")] = None,
     status: Annotated[RedemptionStatus | None, QueryParameter(description="Where a redemption stands.")] = None,
@@ -153,11 +156,11 @@ async def list_redemptions(
     book = principal.brand.book
     number: int | None = None
     if customer is not None:
-        known = await customers.find(state, principal.brand, CustomerRef(id=customer), now=True)
+        known = await customers.find(services, principal.brand, CustomerRef(id=customer), now=True)
         if known is None:
             return Page(items=[], next=None)
         number = known.customer
-    found, more = await ledger.find_redemptions(
+    found, more = await services.ledger.find_redemptions(
         book, customer=number, order_ref=order_ref, status=status, before=after, limit=limit
     )
     items = [RedemptionResponse.of(each, book.book_id) for each in found]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import HttpMethod, Request, Response, route
 from litestar.connection import ASGIConnection
-from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 
 from service.auth.routes import VERSION
 from service.customer_pages.access import sent
+from service.http.injection import Injected
 from service.http.problems import Problem
 from service.link_pages.pages import Page, respond
-from service.links.link_host import LinkHost
 from service.pages.rendering import environment, render, words_for
-from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _templates = environment(Path(__file__).parent / "templates")
 
@@ -28,11 +29,9 @@ async def only_for_browsers(connection: ASGIConnection[Any, Any, Any, Any], _: B
 
 
 @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], guards=[only_for_browsers], include_in_schema=False)
-async def show_start_page(
-    request: Request[Any, Any, Any], settings: NamedDependency[Settings], link_host: NamedDependency[LinkHost]
-) -> Response[bytes]:
+async def show_start_page(request: Request[Any, Any, Any], services: Injected[Services]) -> Response[bytes]:
     """Say what this is and where to go on; on a brand's own host, that a link was cut off."""
-    brand = link_host.brand_at(dict(request.headers))
+    brand = services.link_host.brand_at(dict(request.headers))
     answer = (
         render(
             _templates,
@@ -41,7 +40,7 @@ async def show_start_page(
             words=words_for(None),
             title="Atomic Rewards",
             version=VERSION,
-            is_demo=settings.demo,
+            is_demo=services.settings.demo,
         )
         if brand is None
         else respond(Page.NOT_FOUND, brand=brand)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from litestar.datastructures import State
 
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link
@@ -16,6 +16,9 @@ from service.http.identifiers import parse_grant_id
 from service.pages.rendering import Answer, environment, render, words_for
 from service.pages.words import Words
 from service.wallet.schemas import WalletResponse
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _templates = environment(Path(__file__).parent / "templates")
 
@@ -30,7 +33,7 @@ class _Line(msgspec.Struct):
 
 
 async def wallet_page(
-    state: State, brand: Brand, wallet: WalletResponse, *, is_newest: bool, preferences_url: str | None
+    services: Services, brand: Brand, wallet: WalletResponse, *, is_newest: bool, preferences_url: str | None
 ) -> Answer:
     """Show a wallet."""
     words = words_for(brand)
@@ -46,7 +49,7 @@ async def wallet_page(
         worth=None if wallet.worth is None or not wallet.balance else words.money(wallet.worth.minor_units, brand.currency),
         value=None if value is None else (words.number(value.points), words.money(value.minor_units, brand.currency)),
         lots=_by_last_day(wallet),
-        lines=_lines(wallet.history.items, brand, words, await _names(state, wallet.history.items)),
+        lines=_lines(wallet.history.items, brand, words, await _names(services, wallet.history.items)),
         older=wallet.history.next,
         is_newest=is_newest,
         preferences_url=preferences_url,
@@ -60,11 +63,11 @@ def _by_last_day(wallet: WalletResponse) -> list[tuple[date | None, int]]:
     return sorted(points.items(), key=lambda each: each[0] or date.max)
 
 
-async def _names(state: State, entries: Sequence[StatementEntry]) -> Mapping[int, str]:
+async def _names(services: Services, entries: Sequence[StatementEntry]) -> Mapping[int, str]:
     """The names of the campaigns that granted something, by their numbers."""
     grants = {parse_grant_id(entry.grant_id) for entry in entries if entry.grant_id is not None}
     numbers = {grant[0] for grant in grants if grant is not None}
-    found = {number: await campaign_of_link(state, number) for number in numbers}
+    found = {number: await campaign_of_link(services, number) for number in numbers}
     return {number: standing.current.name for number, standing in found.items() if standing is not None}
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import HttpMethod, Request, Response, get, post, route
-from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from service.api_reference.document import problems
@@ -16,13 +14,16 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customer_pages.access import Headers, address_of, answered, open_page, wants_json
+from service.http.injection import Injected
 from service.http.pagination import AfterSeq
-from service.links.link_host import LinkHost
 from service.pages.rendering import Answer
 from service.tokens.customer import LIFE_S, PersonKind
 from service.wallet import actions
 from service.wallet.pages import wallet_page
 from service.wallet.schemas import WalletRequest, WalletResponse
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 
 @get(
@@ -32,10 +33,13 @@ from service.wallet.schemas import WalletRequest, WalletResponse
     responses=problems("not_found"),
 )
 async def get_wallet(
-    customer_id: FromPath[str], principal: NamedDependency[Principal], state: State, after: AfterSeq = None
+    customer_id: FromPath[str],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    after: AfterSeq = None,
 ) -> WalletResponse:
     """What a customer's wallet shows: her balance and its worth, what expires when, what happened, and her next reward."""
-    return await actions.wallet_of(state, principal.brand, customer_id, after=after)
+    return await actions.wallet_of(services, principal.brand, customer_id, after=after)
 
 
 @post(
@@ -46,29 +50,29 @@ async def get_wallet(
     responses=problems("not_found"),
 )
 async def get_wallet_by_name(
-    data: JSONBody[WalletRequest], principal: NamedDependency[Principal], state: State
+    data: JSONBody[WalletRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> WalletResponse:
     """The wallet of a customer known by an email, phone or device alone: their name stays out of the address."""
-    return await actions.wallet_by_name(state, principal.brand, data)
+    return await actions.wallet_by_name(services, principal.brand, data)
 
 
 @route("/wallet/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def show_wallet(
-    token: FromPath[str], state: State, request: Request[Any, Any, Any], after: AfterSeq = None
+    token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any], after: AfterSeq = None
 ) -> Response[Any]:
     """Show a customer her wallet."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(state, token, PersonKind.WALLET, headers, now=now)
-        wallet = await actions.wallet(state, page.brand, page.known, after=after)
+        page = await open_page(services, token, PersonKind.WALLET, headers, now=now)
+        wallet = await actions.wallet(services, page.brand, page.known, after=after)
         if wants_json(headers):
             return wallet
         preferences_url = None
         if page.may_write:
-            host: LinkHost = state.link_host
+            host = services.link_host
             # It may be open as long as this page is, and no longer: it was asked for from here.
             preferences_url = address_of(host, page, PersonKind.PREFERENCES, now=now, life_s=LIFE_S[PersonKind.WALLET])
-        answer = await wallet_page(state, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
+        answer = await wallet_page(services, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
         # It closes by itself: a browser asks for it again when its link opens it no more, and is told so.
         answer.headers["Refresh"] = str(page.closes_in_s + 1)
         return answer

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth.actions import create_key, revoke_key
 from service.auth.api_keys import hash_key
@@ -74,7 +73,7 @@ async def test_a_campaign_that_is_refused_is_not_recorded(api: Api) -> None:
 
 async def test_an_act_that_does_not_take_effect_leaves_no_entry(api: Api) -> None:
     before = await last(api)
-    engine: AsyncEngine = api.app.state.engine
+    engine = api.services.engine
     principal = await find_principal(engine, hash_key(api.keys["admin"]))
     assert principal is not None
     async with engine.connect() as connection:
@@ -139,7 +138,7 @@ async def test_it_is_read_by_an_administrator_of_the_brand_alone_and_in_pages(ap
 
 async def test_entries_are_numbered_in_the_order_in_which_they_are_committed(api: Api) -> None:
     before = await last(api)
-    engine: AsyncEngine = api.app.state.engine
+    engine = api.services.engine
     principal = await find_principal(engine, hash_key(api.keys["admin"]))
     assert principal is not None
 

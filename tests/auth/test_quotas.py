@@ -64,7 +64,7 @@ def quotas_on(pool: Any, **changed: Any) -> Quotas:
 async def test_processes_together_give_a_key_exactly_its_quota_in_few_round_trips(api: Api, owner: Owner) -> None:
     async def attempt() -> None:
         _, number = await key_with(owner, 200)
-        pools = [Counted(api.app.state.pool) for _ in range(3)]
+        pools = [Counted(api.services.pool) for _ in range(3)]
         processes = [quotas_on(pool) for pool in pools]
         taken = await asyncio.gather(*(process.take(number, 200, 1) for process in processes * 100))
         assert sum(taken) == 200
@@ -77,7 +77,7 @@ async def test_processes_together_give_a_key_exactly_its_quota_in_few_round_trip
 async def test_a_batch_is_taken_whole_or_not_at_all(api: Api, owner: Owner) -> None:
     async def attempt() -> None:
         _, number = await key_with(owner, 100)
-        quotas = quotas_on(api.app.state.pool)
+        quotas = quotas_on(api.services.pool)
         assert await quotas.take(number, 100, 60)
         assert not await quotas.take(number, 100, 41)
         assert await quotas.take(number, 100, 40)
@@ -90,7 +90,7 @@ async def test_a_new_minute_is_a_new_quota_and_nothing_is_carried_over(api: Api,
     async def attempt() -> None:
         _, number = await key_with(owner, 40)
         now = 0.0
-        quotas = quotas_on(api.app.state.pool, clock=lambda: now)
+        quotas = quotas_on(api.services.pool, clock=lambda: now)
         assert await quotas.take(number, 40, 1)
         assert not await quotas.take(number, 40, 40)
         await owner.execute("UPDATE rewards.key_quota SET minute = minute - interval '1 minute' WHERE api_key_id = $1", number)
@@ -106,7 +106,7 @@ async def test_a_clock_that_is_set_back_gives_no_minute_twice(api: Api, owner: O
     await owner.execute(
         "INSERT INTO rewards.key_quota VALUES ($1, date_trunc('minute', clock_timestamp()) + interval '1 hour', 10)", number
     )
-    assert not await quotas_on(api.app.state.pool).take(number, 10, 1)
+    assert not await quotas_on(api.services.pool).take(number, 10, 1)
 
 
 async def test_each_answer_says_what_is_left_and_then_it_is_429(api: Api, owner: Owner) -> None:
@@ -168,7 +168,7 @@ async def test_two_applications_share_a_keys_quota(api: Api, owner: Owner) -> No
 async def test_a_quota_that_is_taken_away_stops_nobody(api: Api, owner: Owner) -> None:
     _, number = await key_with(owner, 1)
     await owner.execute("UPDATE rewards.api_key SET quota_per_minute = NULL WHERE api_key_id = $1", number)
-    quotas = quotas_on(api.app.state.pool)
+    quotas = quotas_on(api.services.pool)
     assert await quotas.take(number, 1, 1)
 
 
@@ -182,7 +182,7 @@ async def last_used(owner: Owner, number: int) -> datetime | None:
 @pytest.mark.one_process("looks at what one process has not written yet")
 async def test_it_is_known_when_a_key_was_last_used_and_written_about_once_a_minute(api: Api, owner: Owner) -> None:
     key, number = await key_with(owner, 1000)
-    key_use: KeyUse = api.app.state.key_use
+    key_use = api.services.key_use
     started = datetime.now(UTC)
     assert (await api.client(key=key).get("/v1/meta")).status_code == 200
     # Not on the way of the request.
@@ -208,7 +208,7 @@ async def test_it_is_known_when_a_key_was_last_used_and_written_about_once_a_min
 
 async def test_what_was_noted_is_written_when_a_process_stops(api: Api, owner: Owner) -> None:
     _, number = await key_with(owner, 1)
-    async with KeyUse(api.app.state.pool) as key_use:
+    async with KeyUse(api.services.pool) as key_use:
         key_use.note(number)
     assert await last_used(owner, number) is not None
 
@@ -217,5 +217,5 @@ async def test_a_key_that_is_refused_was_not_used(api: Api, owner: Owner) -> Non
     key, number = await key_with(owner, 1)
     await owner.execute("UPDATE rewards.api_key SET revoked_at = now() WHERE api_key_id = $1", number)
     assert (await api.client(key=key).get("/v1/meta")).status_code == 401
-    await api.app.state.key_use.write()
+    await api.services.key_use.write()
     assert await last_used(owner, number) is None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from service.links.link_host import LinkHost
 from service.tokens import customer as person_tokens
 from service.tokens.customer import PersonKind
 from tests.browser.screens import EVERYWHERE, PHONE_AND_DESKTOP, follow, seen
@@ -125,7 +124,7 @@ async def test_another_sites_form_chooses_nothing(coffee: Site, page: Page) -> N
 
 async def test_a_page_whose_time_is_up_shows_nothing(coffee: Site, page: Page) -> None:
     url = await coffee.own_page("wallet", "C-1")
-    host: LinkHost = coffee.app.state.link_host
+    host = coffee.app.state.services.link_host
     token = url.rpartition("/")[2]
     claims = person_tokens.verify(token, host.keys, kind=PersonKind.WALLET, hosts=(host.host,), now=0)
     over = msgspec.structs.replace(claims, issued_at=claims.issued_at - 3_600, expires_at=claims.expires_at - 3_600)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from service.links.link_host import LinkHost
 from service.tokens import link as link_tokens
 from tests.browser.screens import EVERYWHERE, follow, follow_by_keyboard
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def expired(url: str, site: Site) -> str:
     """The same link as if it had been minted a day ago for an hour."""
-    host: LinkHost = site.app.state.link_host
+    host = site.app.state.services.link_host
     minted = link_tokens.verify(url.rpartition("/")[2], host.keys, hosts=(host.host,), now=0)
     an_hour_long = msgspec.structs.replace(
         minted, issued_at=minted.issued_at - 86_400, sent_at=minted.sent_at - 86_400, expires_at=minted.issued_at - 82_800

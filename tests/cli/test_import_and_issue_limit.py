@@ -68,7 +68,7 @@ async def test_a_file_opens_its_lots_once(
     run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
 ) -> None:
     # The service that answers must know the identities by the same key.
-    api.app.state.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
+    api.services.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
     storefront = api.client("storefront")
     checked = await run(*IMPORT, "--dry-run", file)
     assert (checked.exit_code, await owner.fetchval("SELECT count(*) FROM ledger.transfer")) == (0, 0), checked.output
@@ -180,7 +180,7 @@ async def test_a_lot_that_is_there_from_an_import_is_told_by_line_and_opened_onl
 async def test_a_lot_of_somebody_who_was_merged_since_is_known(
     run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
 ) -> None:
-    api.app.state.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
+    api.services.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
     await run(*IMPORT, file)
     merged = await api.client("messaging").post("/v1/customers/c-3/merge", json={"from": {"id": "c-1"}})
     assert merged.status_code == 200, merged.text
@@ -194,7 +194,7 @@ async def test_a_lot_of_somebody_who_was_merged_since_is_known(
 async def test_our_numbers_name_customers_in_a_file(
     run: Run, file: Path, api: Api, owner: asyncpg.Connection[Any], tmp_path: Path
 ) -> None:
-    api.app.state.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
+    api.services.customers.keys = load_secrets(tmp_path / "secrets.json").identity_keys
     assert (await api.client("messaging").put("/v1/customers/c-1", json={"email": "ada@example.org"})).status_code == 200
     found = await api.client("storefront").post("/v1/customers/balance", json={"customer": {"email": "ada@example.org"}})
     number = found.json()["customer"]

@@ -271,7 +271,7 @@ async def test_the_last_turns_count(called: Called) -> None:
         for n in range(TURNS_MAX + 5)
     ]
     await called.list(*items)
-    (known,) = await customers.resolve(called.api.app.state, called.api.brand, [CustomerRef(id="c-1")])
+    (known,) = await customers.resolve(called.api.services, called.api.brand, [CustomerRef(id="c-1")])
     assert isinstance(known, Known)
     ((channel, times),) = known.refused
     assert (channel, len(times)) == ("voice", TURNS_MAX - 1)
@@ -315,7 +315,7 @@ async def test_what_holds_is_what_was_said_last_by_then_by_any_of_her_names(call
                 one |= two
     for group, channel in itertools.product(groups, ("voice", "sms")):
         for who in group:
-            (known,) = await customers.resolve(called.api.app.state, called.api.brand, [CustomerRef(id=f"{example}-{who}")])
+            (known,) = await customers.resolve(called.api.services, called.api.brand, [CustomerRef(id=f"{example}-{who}")])
             assert isinstance(known, Known)
             for half in range(15):
                 told = [(hour, refuses) for by, on, refuses, hour in said if by in group and on == channel and 2 * hour <= half]
@@ -340,7 +340,7 @@ async def test_no_table_is_read_whole_for_it(called: Called, owner: Owner) -> No
         SELECT 1, n, 'voice', now(), true, 'loaded', now(), 1 FROM generate_series(1, 20000) AS n
         """
     )
-    async with api.app.state.pool.acquire() as connection:
+    async with api.services.pool.acquire() as connection:
         # What a connection has counted is told when it is idle for a while, or asked to.
         async def scans() -> int:
             await connection.execute("SELECT pg_stat_force_next_flush()")
@@ -351,9 +351,9 @@ async def test_no_table_is_read_whole_for_it(called: Called, owner: Owner) -> No
         await called.say(f"c-{n % 3}", ("refused", "granted")[n % 2])
         await called.consents(f"c-{n % 3}")
     await called.api.client("messaging").post("/v1/customers/c-1/merge", json={"from": {"id": "c-2"}})
-    for connection in [await api.app.state.pool.acquire() for _ in range(3)]:
+    for connection in [await api.services.pool.acquire() for _ in range(3)]:
         await connection.execute("SELECT pg_stat_force_next_flush()")
-        await api.app.state.pool.release(connection)
-    async with api.app.state.pool.acquire() as connection:
+        await api.services.pool.release(connection)
+    async with api.services.pool.acquire() as connection:
         await connection.execute("SELECT pg_stat_clear_snapshot()")
         assert await connection.fetchval(_SCANS) == before

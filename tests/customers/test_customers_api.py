@@ -231,7 +231,7 @@ async def test_a_merge_that_was_cut_short_is_finished_by_whoever_looks(
     # As if the process had died between the look-ups and the book.
     await owner.execute("UPDATE rewards.customer SET merged_into = $1, generation = 16 WHERE customer = $2", survivor, loser)
     await owner.execute("UPDATE rewards.customer SET absorbed = 1, generation = 16 WHERE customer = $1", survivor)
-    funded.app.state.customers.forget([survivor, loser])
+    funded.services.customers.forget([survivor, loser])
     assert (await balance(funded, "c-1"))["balance"] == 10
     assert (await grant(funded, {"id": "c-2"})).json()["replayed"] is True
     await check(funded, reader_pool)

@@ -26,7 +26,7 @@ async def store_under_form_1(api: Api, kind: IdentityKind, normal: str) -> int:
     """A customer as the version before stored them, by what form 1 made of their name."""
     (key,) = api.secrets.identity_keys
     stored = Identity(kind, (StoredAs(mac(key, api.brand.brand_id, kind, normal), key.key_no, 1),))
-    pool: asyncpg.Pool[Any] = api.app.state.pool
+    pool = api.services.pool
     async with pool.acquire() as connection, connection.transaction():
         (number,) = await rows.create(connection, api.brand, [False])
         await rows.attach(connection, api.brand, [(stored, number)])
@@ -89,7 +89,7 @@ async def test_of_two_who_had_one_number_in_two_spellings_no_points_move_until_t
 async def test_a_do_not_call_list_of_the_former_form_protects_the_number_in_every_spelling(funded: Api, other: Api) -> None:
     await store_under_form_1(funded, IdentityKind.PHONE, "+4930901820")
     refused = await store_under_form_1(funded, IdentityKind.PHONE, "+49030901820")
-    await funded.app.state.pool.execute("UPDATE rewards.customer SET refused = '{\"sms\": [0]}' WHERE customer = $1", refused)
+    await funded.services.pool.execute("UPDATE rewards.customer SET refused = '{\"sms\": [0]}' WHERE customer = $1", refused)
     for process in (other, funded):
         for spelling in ("+4930901820", "+49 (0)30 901820"):
             answer = (await grant(process, {"phone": spelling}, channel="sms", message_id="m-2")).json()

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.customers.directory import CustomerDirectory
 from service.customers.identities import identities
 from service.customers.merge_rules import Merge, Split
 from service.customers.schemas import CustomerRef
@@ -136,7 +135,7 @@ async def test_an_email_that_was_given_to_an_id_by_mistake_is_taken_away_again(
 
 
 def _names(api: Api, ref: dict[str, str]) -> Any:
-    directory: CustomerDirectory = api.app.state.customers
+    directory = api.services.customers
     names = identities(CustomerRef(**ref), api.brand.brand_id, directory.keys, at="")
     assert not isinstance(names, Problem)
     return names[0]
@@ -144,14 +143,14 @@ def _names(api: Api, ref: dict[str, str]) -> Any:
 
 async def _join_as(api: Api, *, survivor: dict[str, str], name: dict[str, str]) -> None:
     """The half of a merge that the look-ups do, as a process does it that dies then."""
-    directory: CustomerDirectory = api.app.state.customers
+    directory = api.services.customers
     await directory.join(api.brand, [Merge(_names(api, survivor), _names(api, name))])
 
 
 async def _split_as(api: Api, *, whole: dict[str, str], name: dict[str, str]) -> int:
     """The same of a split; the number that was split off."""
-    directory: CustomerDirectory = api.app.state.customers
-    pool: asyncpg.Pool[Any] = api.app.state.pool
+    directory = api.services.customers
+    pool = api.services.pool
     async with pool.acquire() as connection, connection.transaction():
         parted = await directory.split_within(connection, api.brand, Split(_names(api, whole), _names(api, name)))
     assert not isinstance(parted, Problem)

@@ -15,7 +15,7 @@ from tests.finance.conftest import Till, make_campaign
 @pytest.fixture
 async def till(api: Api, owner: asyncpg.Connection[Any]) -> Till:
     """Posts to the book of the API's brand."""
-    return Till(api.app.state.ledger, api.brand.book, await make_campaign(owner, api.brand))
+    return Till(api.services.ledger, api.brand.book, await make_campaign(owner, api.brand))
 
 
 async def read(api: Api, cut: str, limit: int = 3) -> list[bytes]:

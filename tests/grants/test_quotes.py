@@ -440,5 +440,5 @@ async def test_whatever_happened_before_the_report_is_answered_what_was_quoted(
 
 async def clock_is_ahead(api: Api) -> timedelta:
     """How far the brand's clock is ahead of the world's."""
-    clock = await api.app.state.ledger.clock(api.brand.book)
+    clock = await api.services.ledger.clock(api.brand.book)
     return clock.at(datetime.now(UTC)) - datetime.now(UTC)

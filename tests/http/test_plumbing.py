@@ -7,7 +7,6 @@ import asyncio
 import msgspec
 import pytest
 
-from service.app import Parts
 from service.campaigns.under_way import UnderWay
 from service.concurrency.ttl_cache import TtlCache
 from service.http import identifiers
@@ -304,14 +303,3 @@ async def test_a_caller_that_goes_away_does_not_fail_the_others() -> None:
     first.cancel()
     release.set()
     assert await second == "a"
-
-
-def test_a_part_of_the_application_is_found_as_it_was_last_set() -> None:
-    parts = Parts({"settings": 1})
-    parts.update({"ledger": 2})
-    parts.settings = 3
-    assert (parts.settings, parts["settings"], parts.ledger) == (3, 3, 2)
-    del parts["ledger"]
-    del parts.settings
-    assert not hasattr(parts, "ledger")
-    assert not hasattr(parts, "settings")

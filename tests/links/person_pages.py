@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from service.links.link_host import LinkHost
 from service.tokens.customer import LIFE_S, PersonClaims, PersonKind, sign
 from tests.api_fixtures import Api
 
@@ -13,7 +12,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/htm
 
 def own_page(api: Api, kind: PersonKind, customer: int = 1, *, brand: str | None = None, age_s: int = 0) -> str:
     """The path of a page, as if it had been made so long ago."""
-    host: LinkHost = api.app.state.link_host
+    host = api.services.link_host
     made_at = int(time.time()) - age_s
     message_id = "newsletter-0412" if kind is PersonKind.LIVE else ""
     claims = PersonClaims(kind, brand or api.brand.code, host.host, customer, made_at, made_at + LIFE_S[kind], message_id)

@@ -11,7 +11,6 @@ import pytest
 from service.app import create_app
 from service.links import link_host
 from service.links.last_known import Copy, LastKnown, read_copy, write_copy
-from service.links.link_host import LinkHost
 from tests.api_fixtures import Api
 from tests.brands.pictures import png
 from tests.links.conftest import Links
@@ -103,6 +102,6 @@ async def test_a_process_that_starts_without_its_database_leads_on(
 async def test_a_disk_that_refuses_the_copy_stops_nobody(api: Api, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_bytes(b"")
-    host: LinkHost = api.app.state.link_host
+    host = api.services.link_host
     await link_host._copy(host.last_known, blocked / "known", KEYS)  # pyright: ignore[reportPrivateUsage]
     assert not host.last_known.is_copied

@@ -62,7 +62,7 @@ async def test_no_other_brand_is_shown_on_it(links: Links, owner: asyncpg.Connec
         assert (await visit(links, path, HOST)).status_code == 404
     await have_link_host(links.api, None)
     for path in paths:
-        links.api.app.state.brands.forget()
+        links.api.services.brands.forget()
         await links.path()
         assert (await visit(links, path, HOST)).status_code == 200
 
@@ -165,7 +165,7 @@ async def test_what_is_not_found_on_a_host_of_the_brands_own_leads_to_its_home(l
     await have_link_host(links.api, f"https://{HOST}")
     home = {"home_url": "https://shop.example/home"}
     (await links.api.client("admin").patch("/v1/brand", json=home)).raise_for_status()
-    links.api.app.state.brands.forget()
+    links.api.services.brands.forget()
     await links.mint(links.item())
     await visit(links, await links.path(), HOST)
     browser = {"Accept": "text/html"}

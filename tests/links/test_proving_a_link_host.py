@@ -225,8 +225,8 @@ async def test_a_host_whose_record_is_gone_lapses_after_the_grace_and_no_link_st
     assert (await state(api))[0] == "verified"
     del api.dns.answers[RECORD]
     assert await check(api, worker, late + timedelta(hours=2)) == 1
-    api.app.state.brands.forget()
-    api.app.state.principals.forget()
+    api.services.brands.forget()
+    api.services.principals.forget()
     assert await state(api) == ("lapsed", BASE_URL)
     assert (await acts(api))[-2:] == ["link_host.missing", "link_host.lapse"]
     assert await check(api, worker, late + timedelta(days=9)) == 0

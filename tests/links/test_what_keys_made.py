@@ -103,13 +103,13 @@ async def test_a_key_takes_what_it_made_with_it(family: Family, also: list[str],
     admin = family.links.api.client("admin")
     revoked = await admin.delete(f"/v1/keys/{family.keys[1]['id']}", params={"also": also})
     assert (revoked.status_code, revoked.json()["id"]) == (200, family.keys[1]["id"])
-    family.links.api.app.state.principals.forget()
+    family.links.api.services.principals.forget()
     assert await family.works() == of("first") | left
     # Later it is taken all the same, and again it is harmless.
     for _ in range(2):
         again = await admin.delete(f"/v1/keys/{family.keys[1]['id']}")
         assert again.json() == revoked.json()
-        family.links.api.app.state.principals.forget()
+        family.links.api.services.principals.forget()
         assert await family.works() == of("first")
     trail = [(each["act"], each["subject"]) for each in (await admin.get("/v1/audit-trail?limit=1000")).json()["items"]]
     acts = [entry for entry in trail if entry[0].endswith(".revoke")]

@@ -154,13 +154,13 @@ async def test_readiness_says_what_to_do_until_then(
     # It was reached before, and restored while the process ran.
     app = create_app(Settings(database_url=database.application_url, data_dir=str(tmp_path)), make_secrets())
     async with app.lifespan():
-        await _move(app.state.pool, login_url)
+        await _move(app.state.services.pool, login_url)
         async with client_of(app) as client:
             answer = await client.get("/health/ready")
             assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
             assert "rewards migrate" in answer.json()["detail"]
             await migrate(owner_url, login_url)
-            await app.state.pool.expire_connections()
+            await app.state.services.pool.expire_connections()
             assert (await client.get("/health/ready")).status_code == 200
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from service.app import bind
 from service.tokens.code import normal_code
 from tests.api_fixtures import Api
 
@@ -48,7 +50,7 @@ async def test_a_code_at_the_root_is_still_a_code(api: Api) -> None:
 
 
 async def test_outside_a_demo_nothing_is_said_of_one(api: Api) -> None:
-    api.app.state.settings = type(api.settings)(base_url=api.settings.base_url, data_dir=api.settings.data_dir)
+    bind(api.app, msgspec.structs.replace(api.services, settings=msgspec.structs.replace(api.settings, demo=False)))
     answer = await api.client(None).get("/", headers=BROWSER)
     assert (answer.status_code, "/demo/" in answer.text) == (200, False)
     for path in ("/demo/link", "/demo/wallet", "/demo/shop"):

@@ -173,7 +173,7 @@ async def test_a_clock_that_would_not_go_forward_is_refused(api: Api, how: dict[
     answer = await api.client("admin").post("/v1/test/clock/advance", json=how)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-    clock = await api.app.state.ledger.clock(api.brand.book)
+    clock = await api.services.ledger.clock(api.brand.book)
     assert clock.offset == timedelta(0)
 
 
@@ -193,11 +193,11 @@ async def test_a_live_brand_has_no_clock_and_a_messaging_key_may_not_turn_one(ap
 
 
 async def test_another_process_follows_within_a_second(api: Api) -> None:
-    others = BookClocks(api.app.state.ledger)
+    others = BookClocks(api.services.ledger)
     before = await others.now(api.brand)
     moved = await advance(api, api.keys["admin"], seconds=86_400)
     assert moved - before >= timedelta(days=1)
-    assert await api.app.state.clocks.now(api.brand) >= moved
+    assert await api.services.clocks.now(api.brand) >= moved
     await asyncio.sleep(1.01)
     assert await others.now(api.brand) >= moved
 

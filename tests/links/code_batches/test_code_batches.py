@@ -9,8 +9,10 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
+from service.app import bind
 from tests.api_fixtures import BASE_URL, Api, make_brand, make_keys
 from tests.links.conftest import EMAIL, Links
 from tests.links.pages.test_visits import headline, without_nonce
@@ -76,7 +78,9 @@ async def test_ten_thousand_codes_are_as_many_as_their_file_says(links: Links, o
 @pytest.mark.one_process("takes a key from this process")
 async def test_what_is_printed_outlives_the_key_it_was_made_with(links: Links, codes: list[str]) -> None:
     assert await codes_of(links.api) == codes
-    links.api.app.state.link_host.code_keys.clear()
+    services = links.api.services
+    without_keys = msgspec.structs.replace(services.link_host, code_keys={})
+    bind(links.api.app, msgspec.structs.replace(services, link_host=without_keys))
     file = await links.api.client("messaging").get("/v1/code-batches/packs-1/codes")
     assert (file.status_code, file.json()["code"]) == (404, "not_found")
     assert (await claim(links.api, codes[0])).json()["outcome"] == "granted"

@@ -13,7 +13,6 @@ import pytest
 
 from service.code_batches.qr_codes import qr_code
 from service.code_batches.rate_limit import MISSES_MAX
-from service.links.link_host import LinkHost
 from service.tokens import rotating_code
 from service.tokens.code import code_hash
 from service.tokens.rotating_code import CLAIMED_WITHIN_S, Screen
@@ -85,7 +84,7 @@ async def test_a_budget_and_a_cap_hold_for_a_code_for_each(links: Links) -> None
 
 @pytest.mark.one_process("each process counts for itself")
 async def test_from_one_network_so_many_are_taken_and_no_more(links: Links, poster: str) -> None:
-    host: LinkHost = links.api.app.state.link_host
+    host = links.api.services.link_host
     for _ in range(MISSES_MAX - 1):
         host.claims_by_network.note("127.0.0.0/24")
     assert headline(await enter(links.api, poster, EMAIL)) == "25 Lumens added"
@@ -127,7 +126,7 @@ class Lobby:
     def __init__(self, api: Api, picture: str) -> None:
         self.api = api
         self.path = picture.removeprefix(BASE_URL)
-        host: LinkHost = api.app.state.link_host
+        host = api.services.link_host
         screen = rotating_code.unseal_name(self.path.removeprefix("/qr/").removesuffix(".svg"), host.screen_keys)
         assert screen is not None
         self._screen, self._key = screen, host.code_keys[screen.kid]

@@ -147,7 +147,7 @@ async def test_the_address_in_our_own_qr_code_is_taken(links: Links) -> None:
 
 @pytest.mark.parametrize("half", [slice(8), slice(8, None)], ids=["which screen", "which turn"])
 async def test_a_code_on_a_screen_with_a_letter_mistaken_is_the_one_it_looks_like(links: Links, half: slice) -> None:
-    host = links.api.app.state.link_host
+    host = links.api.services.link_host
     key = host.code_keys[host.keys.kid]
     for n in range(20):
         made = await make_batch(links.api, id=f"screen-{n}", codes=1, pays="each", rotates_every_s=3_600)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
-from service.app import create_app
+from service.app import bind, create_app
 from service.link_pages import deferred_claims, deferred_settling
-from service.link_pages.deferred_claims import LateAct, LateActs
+from service.link_pages.deferred_claims import LateAct, LateActs, Settlement
 from service.links import link_host
 from service.observability import metrics
 from service.storage.spool import ASIDE, Spool, SpoolFiles, frame
@@ -303,29 +305,22 @@ async def test_it_counts_when_it_happened(cuttable: tuple[Links, Wire]) -> None:
 # ---- When the disk is full, or refuses
 
 
-@pytest.fixture
-async def late(links: Links, tmp_path: Path) -> AsyncGenerator[Callable[[Spool], LateActs]]:
-    """Gives the application late acts with another spool."""
-    opened: list[LateActs] = []
-    before: LateActs = links.api.app.state.late_acts
-
-    def use(spool: Spool) -> LateActs:
-        late = deferred_settling.open_late_acts(links.api.app.state, spool)
-        links.api.app.state.late_acts = late
-        opened.append(late)
-        return late
-
-    yield use
-    links.api.app.state.late_acts = before
+@contextlib.asynccontextmanager
+async def spooling(links: Links, spool: Spool) -> AsyncGenerator[None]:
+    """Let the application keep late acts in another spool."""
+    before = links.api.services
+    late = msgspec.structs.replace(before, late_acts=LateActs(spool))
+    bind(links.api.app, late)
+    async with late.late_acts.settled_by(deferred_settling.settlement(late)):
+        yield
+    bind(links.api.app, before)
 
 
 @pytest.mark.one_process("looks at what this process does with a disk that refuses")
-async def test_with_a_full_spool_she_still_arrives_and_is_paid_from_memory(
-    links: Links, late: Callable[[Spool], LateActs], tmp_path: Path
-) -> None:
+async def test_with_a_full_spool_she_still_arrives_and_is_paid_from_memory(links: Links, tmp_path: Path) -> None:
     path = await redirecting(links)
     before = settled()
-    async with late(Spool(tmp_path / "full", bytes_max=0)):
+    async with spooling(links, Spool(tmp_path / "full", bytes_max=0)):
         assert await follow(links, path) == (302, SHOP)
         await settles(before, granted=1)
     assert await links.balance() == 25
@@ -333,13 +328,13 @@ async def test_with_a_full_spool_she_still_arrives_and_is_paid_from_memory(
 
 @pytest.mark.one_process("looks at what this process does with a disk that refuses")
 async def test_what_neither_the_disk_nor_memory_takes_is_counted(
-    links: Links, late: Callable[[Spool], LateActs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    links: Links, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await redirecting(links)
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setattr(deferred_claims, "IN_MEMORY_MAX", 0)
     before = settled()
-    async with late(Spool(tmp_path / "file" / "spool", bytes_max=1_000_000)):
+    async with spooling(links, Spool(tmp_path / "file" / "spool", bytes_max=1_000_000)):
         assert await follow(links, path) == (302, SHOP)
         await settles(before, lost=1)
 
@@ -350,10 +345,8 @@ async def test_nobody_is_told_that_points_follow_unless_the_act_is_on_the_disk(
 ) -> None:
     links, wire = cuttable
     path = await links.path()
-    state = links.api.app.state
     before = settled()
-    async with deferred_settling.open_late_acts(state, Spool(tmp_path / "full", bytes_max=0)) as late:
-        state.late_acts = late
+    async with spooling(links, Spool(tmp_path / "full", bytes_max=0)):
         wire.cut()
         page = await links.api.client(None).post(path)
         assert page.status_code == 503
@@ -379,10 +372,10 @@ async def test_a_disk_that_takes_long_keeps_nobody_waiting_and_has_the_act_in_th
         return ["granted" for _ in acts]
 
     monkeypatch.setattr(SpoolFiles, "append", hang)
-    late = LateActs(Spool(tmp_path / "slow", bytes_max=1_000_000), nothing, granted, may_pass=lambda _: False)
+    late = LateActs(Spool(tmp_path / "slow", bytes_max=1_000_000))
     act = LateAct(at=datetime.now(UTC), host="", way="redirect", grade="C", why="", since_sent_s=60.0)
     before = settled()
-    async with late:
+    async with late.settled_by(Settlement(nothing, granted, may_pass=lambda _: False)):
         began = time.monotonic()
         assert await asyncio.gather(late.keep(act), late.keep(act)) == [False, False]
         assert await late.keep(act) is False
@@ -393,22 +386,20 @@ async def test_a_disk_that_takes_long_keeps_nobody_waiting_and_has_the_act_in_th
 
 
 @pytest.mark.one_process("looks at one process's spool")
-async def test_an_act_that_cannot_be_settled_is_put_aside_and_holds_nobody_up(
-    links: Links, late: Callable[[Spool], LateActs], tmp_path: Path
-) -> None:
+async def test_an_act_that_cannot_be_settled_is_put_aside_and_holds_nobody_up(links: Links, tmp_path: Path) -> None:
     path = await redirecting(links)
     before = settled()
     directory = tmp_path / "damaged"
     directory.mkdir()
     (directory / "0-0.spool").write_bytes(frame(b"no act"))
-    async with late(Spool(directory, bytes_max=1_000_000)):
+    async with spooling(links, Spool(directory, bytes_max=1_000_000)):
         assert await follow(links, path) == (302, SHOP)
         await settles(before, put_aside=1, granted=1)
     assert (directory / ASIDE).read_bytes() == frame(b"no act")
     assert [each.name for each in directory.iterdir()] == [ASIDE]
     # Once the cause is mended the operator gives it back; here it is not, and the act is put aside again.
     (directory / ASIDE).rename(directory / "aside-1.spool")
-    async with late(Spool(directory, bytes_max=1_000_000)):
+    async with spooling(links, Spool(directory, bytes_max=1_000_000)):
         await settles(before, put_aside=2, granted=1)
 
 

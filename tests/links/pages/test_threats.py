@@ -108,7 +108,7 @@ async def test_a_forged_token_is_looked_up_nowhere_and_all_look_alike(links: Lin
     head, _, signature = path.rpartition(".")
     header = jwt.get_unverified_header(path.removeprefix("/r/"))
     payload = jwt.decode(path.removeprefix("/r/"), options={"verify_signature": False})
-    keys = links.api.app.state.link_host.keys
+    keys = links.api.services.link_host.keys
     stranger = Ed25519PrivateKey.generate()
     public = keys.honoured[keys.kid].public_key().public_bytes_raw()
 
@@ -147,7 +147,7 @@ async def test_a_forged_token_is_looked_up_nowhere_and_all_look_alike(links: Lin
 
 async def test_what_was_signed_for_one_use_is_nothing_in_another(links: Links) -> None:
     [path, _] = await paths(links)
-    host = links.api.app.state.link_host
+    host = links.api.services.link_host
     now = link_tokens.verify(path.removeprefix("/r/"), host.keys, hosts=[host.host], now=0).issued_at
     wallet = person_tokens.sign(
         PersonClaims(PersonKind.WALLET, "lumen", host.host, 1, issued_at=now, expires_at=now + 900), host.keys
@@ -262,7 +262,7 @@ async def test_no_log_line_holds_a_token_or_a_code(links: Links, lines: io.Bytes
 async def test_what_is_over_says_so_after_the_signature_was_checked(
     links: Links, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = links.api.app.state.link_host
+    host = links.api.services.link_host
     [path, code] = await paths(links)
     ours = link_tokens.verify(path.removeprefix("/r/"), host.keys, hosts=[host.host], now=0)
     over = msgspec.structs.replace(ours, issued_at=1, sent_at=1, expires_at=2)
@@ -280,7 +280,7 @@ async def test_what_is_over_says_so_after_the_signature_was_checked(
 async def test_a_new_key_signs_and_the_old_ones_links_are_honoured(api: Api) -> None:
     old, new = (LinkKey(kid=kid, private_key=hashlib.sha256(kid.encode()).digest()) for kid in ("old", "new"))
     before, after = link_tokens.link_keys([old]), link_tokens.link_keys([old, new])
-    host = api.app.state.link_host
+    host = api.services.link_host
     claims = link_tokens.LinkClaims("lumen", host.host, bytes(20), 1, "m", 1, 1, "click", 1, 1, 1, 2_000_000_000)
     for keys, kid in ((before, "old"), (after, "new")):
         token = link_tokens.sign(claims, keys)
@@ -313,7 +313,7 @@ async def test_no_amount_is_in_a_link_or_taken_from_one(links: Links) -> None:
     claims = claims_of(minted)
     assert not {"points", "amount", "value"} & claims.keys()
     assert "25" not in {str(value) for value in claims.values()}
-    keys = links.api.app.state.link_host.keys
+    keys = links.api.services.link_host.keys
     richer = jwt.encode({**claims, "points": 1_000_000}, keys.signing, "EdDSA", {"kid": keys.kid, "typ": "rl+jwt"})
     assert (await links.api.client(None).get(f"/r/{richer}")).status_code == 404
     for added in "?points=1000000", "?amount=1000000&currency=EUR":

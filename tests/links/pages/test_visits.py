@@ -169,7 +169,7 @@ async def test_what_cannot_be_paid_is_said_kindly(api: Api) -> None:
 async def test_a_campaign_that_is_over_says_so_and_leads_on(links: Links) -> None:
     path = await links.path()
     later = datetime.now(UTC) + timedelta(days=31)
-    page = await visits.look(links.api.app.state, path.removeprefix("/r/"), Visitor("GET", {}, "", later))
+    page = await visits.look(links.api.services, path.removeprefix("/r/"), Visitor("GET", {}, "", later))
     assert page.status_code == 200
     assert "This offer has ended" in page.content
     assert "https://shop.example/autumn" in page.content
@@ -180,7 +180,7 @@ async def test_an_expired_link_is_gone_and_leads_on(links: Links) -> None:
     path = await links.path()
     later = datetime.now(UTC) + timedelta(days=40)
     for visit in visits.look, visits.claim:
-        page = await visit(links.api.app.state, path.removeprefix("/r/"), Visitor("GET", {}, "", later))
+        page = await visit(links.api.services, path.removeprefix("/r/"), Visitor("GET", {}, "", later))
         assert page.status_code == 410
         assert "This link has expired" in str(page.content)
         assert "https://shop.example/autumn" in str(page.content)
@@ -201,14 +201,14 @@ async def test_a_revoked_link_is_gone_and_leads_on(links: Links, owner: asyncpg.
 async def test_all_links_that_are_not_ours_look_alike(links: Links, owner: asyncpg.Connection[Any]) -> None:
     client = links.api.client(None)
     path = await links.path()
-    state = links.api.app.state
+    services = links.api.services
     ours = link_tokens.verify(
-        path.removeprefix("/r/"), state.link_host.keys, hosts=["rewards.test"], now=int(datetime.now(UTC).timestamp())
+        path.removeprefix("/r/"), services.link_host.keys, hosts=["rewards.test"], now=int(datetime.now(UTC).timestamp())
     )
     await make_brand(owner, "other")
 
     def signed(**changed: Any) -> str:
-        return "/r/" + link_tokens.sign(msgspec.structs.replace(ours, **changed), state.link_host.keys)
+        return "/r/" + link_tokens.sign(msgspec.structs.replace(ours, **changed), services.link_host.keys)
 
     strangers = [
         "/r/hello",
@@ -242,8 +242,8 @@ async def test_an_old_receipt_no_longer_shows_the_balance(links: Links) -> None:
     answer = await links.api.client(None).post(await links.path())
     sealed = answer.headers["location"].removeprefix("/r/done/")
     now = datetime.now(UTC)
-    fresh = await visits.review(links.api.app.state, sealed, Visitor("GET", {}, "", now))
-    stale = await visits.review(links.api.app.state, sealed, Visitor("GET", {}, "", now + timedelta(minutes=20)))
+    fresh = await visits.review(links.api.services, sealed, Visitor("GET", {}, "", now))
+    stale = await visits.review(links.api.services, sealed, Visitor("GET", {}, "", now + timedelta(minutes=20)))
     assert "Your balance" in fresh.content
     assert "Your balance" not in stale.content
     assert "25 Lumens added" in stale.content

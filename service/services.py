@@ -1,0 +1,157 @@
+"""What the application works with: one frozen struct, passed where it is needed. Nothing is looked up by a string.
+
+``open_services`` makes it from settings and secrets alone, so it opens while the database is away. Modules below this one name
+the type only, under ``TYPE_CHECKING``: what they need of it is given to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import Balance, Book, Entry, Event, EventName, Ledger
+from service.admission.in_flight import InFlight
+from service.auth.key_use import KeyUse
+from service.auth.queries import Principals
+from service.auth.quotas import Quotas
+from service.brands.book_clocks import BookClocks
+from service.brands.queries import BrandDirectory
+from service.campaigns.queries import CampaignDirectory
+from service.campaigns.under_way import UnderWay
+from service.concurrency.batch_loader import NaturalBatches
+from service.concurrency.fairness import Room
+from service.customers.directory import CustomerDirectory
+from service.egress.resolving import Resolver
+from service.evidence.click_log import Touches, agent_key
+from service.http.health import DatabaseWatch
+from service.http.pagination import LIMIT_DEFAULT
+from service.link_pages.deferred_claims import LateActs
+from service.link_pages.deferred_settling import settlement
+from service.links.link_host import LinkHost, open_link_host
+from service.observability import metrics
+from service.settings import Secrets, Settings
+from service.storage import database, disk_space
+from service.storage.spool import Spool
+from service.storage.spool import names as spool_files
+from service.storage.spool_seals import NOTE as SEALS_NOTE
+from service.storage.spool_seals import open_seals
+from service.tokens.sealing import sealing_keys
+
+POOL_SIZE = 10
+ENGINE_SIZE = 4
+STATEMENTS_AT_ONCE = 16
+"""So many are read together, of at most a hundred lines each: the event loop stands still while they come off the wire."""
+BATCH_ITEMS_IN_FLIGHT = 4_000
+"""So many items of batches are unpacked at the same time, as many as keep the ledger busy; it bounds memory."""
+CLOSE_TIMEOUT_S = 10
+"""Longer than the longest statement; what is still open then is never coming back."""
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What an application works with from its start to its end."""
+
+    settings: Settings
+    secrets: Secrets
+    describe: Callable[[], dict[str, Any]]
+    """Makes the API's description."""
+    in_flight: InFlight
+    pool: asyncpg.Pool[Any]
+    engine: AsyncEngine
+    database_watch: DatabaseWatch
+    ledger: Ledger
+    events: NaturalBatches[EventName, Event]
+    balances: NaturalBatches[tuple[Book, int], Balance]
+    statements: NaturalBatches[tuple[Book, int], list[Entry]]
+    """The newest lines of customers' statements."""
+    clocks: BookClocks
+    principals: Principals
+    quotas: Quotas
+    key_use: KeyUse
+    brands: BrandDirectory
+    campaigns: CampaignDirectory
+    under_way: UnderWay
+    customers: CustomerDirectory
+    resolver: Resolver
+    room: Room
+    touches: Touches
+    link_host: LinkHost
+    late_acts: LateActs
+
+
+@contextlib.asynccontextmanager
+async def open_services(
+    settings: Settings, secrets: Secrets, in_flight: InFlight, describe: Callable[[], dict[str, Any]]
+) -> AsyncGenerator[Services]:
+    """Open all connections and start what runs beside the requests; close and stop it in the opposite order."""
+    async with contextlib.AsyncExitStack() as opened:
+        pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=POOL_SIZE)
+        opened.push_async_callback(_close, pool)
+        kept = database.KeptConnection(settings.database_url, database.APPLICATION_ROLE)
+        opened.push_async_callback(kept.close)
+        engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
+        opened.push_async_callback(engine.dispose)
+        disk_space.measure(settings.directories)
+        watch = DatabaseWatch(pool, settings.directories)
+        await watch.start()
+        opened.push_async_callback(watch.stop)
+        ledger = await opened.enter_async_context(Ledger(pool))
+        for queue in ledger.waiting:
+            metrics.waiting.labels(queue).set_function(functools.partial(_waiting, ledger, queue))
+        services = Services(
+            settings=settings,
+            secrets=secrets,
+            describe=describe,
+            in_flight=in_flight,
+            pool=pool,
+            engine=engine,
+            database_watch=watch,
+            ledger=ledger,
+            events=NaturalBatches(ledger.events),
+            balances=NaturalBatches(ledger.balances),
+            statements=NaturalBatches(
+                functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE
+            ),
+            clocks=BookClocks(ledger),
+            principals=Principals(engine),
+            quotas=Quotas(pool),
+            key_use=await opened.enter_async_context(KeyUse(pool)),
+            brands=BrandDirectory(engine),
+            campaigns=CampaignDirectory(engine),
+            under_way=UnderWay(),
+            customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept),
+            resolver=Resolver(settings.dns_resolver),
+            room=Room(BATCH_ITEMS_IN_FLIGHT),
+            touches=await opened.enter_async_context(Touches(pool, agent_key(secrets.link_keys))),
+            link_host=await opened.enter_async_context(open_link_host(settings, secrets, pool, engine)),
+            late_acts=LateActs(_spool(settings, secrets)),
+        )
+        await opened.enter_async_context(services.late_acts.settled_by(settlement(services)))
+        yield services
+
+
+def _spool(settings: Settings, secrets: Secrets) -> Spool:
+    seals = open_seals(
+        sealing_keys(secrets.link_keys, "spool record 1"),
+        spool_files(settings.spool_path),
+        Path(settings.data_dir) / SEALS_NOTE,
+    )
+    return Spool(settings.spool_path, bytes_max=settings.spool_bytes, seals=seals)
+
+
+async def _close(pool: asyncpg.Pool[Any]) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), CLOSE_TIMEOUT_S)
+    except TimeoutError:
+        pool.terminate()
+
+
+def _waiting(ledger: Ledger, queue: str) -> int:
+    return ledger.waiting[queue]
