@@ -20,7 +20,7 @@ import asyncpg
 import msgspec
 
 from ledger.events import event_key, proof_key
-from ledger.types import AccountClass, Bearing, Book, CapUse, Fund, Grade, GrantOrder, GrantTerms, Operation, Redeem
+from ledger.types import AccountClass, Book, CapUse, Corroboration, Fund, Grade, GrantOrder, GrantTerms, Operation, Redeem
 
 NOON = datetime(2030, 1, 15, 12, tzinfo=UTC)
 """A moment in the future: a book's clock can be moved forward only."""
@@ -94,7 +94,7 @@ def order(
     former: tuple[int, ...] = (),
     past: tuple[int, ...] = (),
     generation: int | None = None,
-    bearing: Bearing | None = None,
+    bearing: Corroboration | None = None,
     **changed: Unpack[Terms],
 ) -> GrantOrder:
     """A grant for one click on one email.
@@ -135,14 +135,14 @@ def bearing(
     former: tuple[int, ...] = (),
     past: tuple[int, ...] = (),
     needs: Grade = Grade.B,
-) -> Bearing:
+) -> Corroboration:
     """How an act on a message bears on the actions ``may_wait`` on the same message."""
     ids = (customer, *former)
 
     def key(of: int, action: str) -> bytes:
         return event_key(campaign_no=campaign_no, message_id=message_id, customer=of, action=action)
 
-    return Bearing(
+    return Corroboration(
         proof_keys=tuple(proof_key(campaign_no=campaign_no, message_id=message_id, customer=each) for each in ids),
         may_wait=tuple(tuple(key(each, action) for each in ids) for action in may_wait),
         past_keys=tuple(tuple((each, key(each, action)) for each in past) for action in may_wait),

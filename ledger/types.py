@@ -94,7 +94,7 @@ class CapUse(msgspec.Struct, frozen=True, gc=False):
     shared: bool = False
 
 
-class Bearing(msgspec.Struct, frozen=True):
+class Corroboration(msgspec.Struct, frozen=True):
     """How an act bears on other acts of the same customer on the same message: a strong act proves that a person is there.
 
     Keys are the customer's own first, then those of customers merged into them. A strong act (grade A or B) leaves a proof
@@ -173,7 +173,7 @@ class GrantOrder(msgspec.Struct, frozen=True, gc=False):
     former_keys: tuple[bytes, ...] = ()
     past_keys: tuple[tuple[int, bytes], ...] = ()
     generation: int = 0
-    bearing: Bearing | None = None
+    bearing: Corroboration | None = None
 
     @property
     def book(self) -> Book:

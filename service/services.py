@@ -26,14 +26,14 @@ from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns.queries import CampaignDirectory
 from service.campaigns.under_way import UnderWay
-from service.concurrency.batch_loader import NaturalBatches
-from service.concurrency.fairness import Room
+from service.concurrency.batch_loader import BatchLoader
+from service.concurrency.fairness import WeightedSemaphore
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
 from service.evidence.click_log import Touches, agent_key
 from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
-from service.link_pages.deferred_claims import LateActs
+from service.link_pages.deferred_claims import DeferredClaims
 from service.link_pages.deferred_settling import settlement
 from service.links.link_host import LinkHost, open_link_host
 from service.observability import metrics
@@ -67,9 +67,9 @@ class Services(msgspec.Struct, frozen=True):
     engine: AsyncEngine
     database_watch: DatabaseWatch
     ledger: Ledger
-    events: NaturalBatches[EventName, Event]
-    balances: NaturalBatches[tuple[Book, int], Balance]
-    statements: NaturalBatches[tuple[Book, int], list[Entry]]
+    events: BatchLoader[EventName, Event]
+    balances: BatchLoader[tuple[Book, int], Balance]
+    statements: BatchLoader[tuple[Book, int], list[Entry]]
     """The newest lines of customers' statements."""
     clocks: BookClocks
     principals: Principals
@@ -80,10 +80,10 @@ class Services(msgspec.Struct, frozen=True):
     under_way: UnderWay
     customers: CustomerDirectory
     resolver: Resolver
-    room: Room
+    batch_items: WeightedSemaphore
     touches: Touches
     link_host: LinkHost
-    late_acts: LateActs
+    deferred_claims: DeferredClaims
 
 
 @contextlib.asynccontextmanager
@@ -114,11 +114,9 @@ async def open_services(
             engine=engine,
             database_watch=watch,
             ledger=ledger,
-            events=NaturalBatches(ledger.events),
-            balances=NaturalBatches(ledger.balances),
-            statements=NaturalBatches(
-                functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE
-            ),
+            events=BatchLoader(ledger.events),
+            balances=BatchLoader(ledger.balances),
+            statements=BatchLoader(functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE),
             clocks=BookClocks(ledger),
             principals=Principals(engine),
             quotas=Quotas(pool),
@@ -128,12 +126,12 @@ async def open_services(
             under_way=UnderWay(),
             customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept),
             resolver=Resolver(settings.dns_resolver),
-            room=Room(BATCH_ITEMS_IN_FLIGHT),
+            batch_items=WeightedSemaphore(BATCH_ITEMS_IN_FLIGHT),
             touches=await opened.enter_async_context(Touches(pool, agent_key(secrets.link_keys))),
             link_host=await opened.enter_async_context(open_link_host(settings, secrets, pool, engine)),
-            late_acts=LateActs(_spool(settings, secrets)),
+            deferred_claims=DeferredClaims(_spool(settings, secrets)),
         )
-        await opened.enter_async_context(services.late_acts.settled_by(settlement(services)))
+        await opened.enter_async_context(services.deferred_claims.settled_by(settlement(services)))
         yield services
 
 

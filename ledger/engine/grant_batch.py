@@ -20,7 +20,7 @@ import msgspec
 from ledger import chart
 from ledger.engine.arrays import BIGINTS, BOOLEANS, BYTEAS, CHARS, DATES, INTEGERS, MOMENTS, SMALLINTS, TEXTS, Array
 from ledger.engine.call import Argument, Call
-from ledger.types import Bearing, CapUse, EventDetails, Grade, GrantOrder, GrantTerms
+from ledger.types import CapUse, Corroboration, EventDetails, Grade, GrantOrder, GrantTerms
 
 SALT_BYTES = 16
 _UNLIMITED = 2**62
@@ -254,11 +254,11 @@ class GrantBatch:
             elif order.terms.points == 0:
                 raise ValueError("an order of no points that proves nothing either")
 
-    def _list_proofs(self, item: int, terms: GrantTerms, bearing: Bearing) -> None:
+    def _list_proofs(self, item: int, terms: GrantTerms, bearing: Corroboration) -> None:
         needs = _GRADES[bearing.needs]
         self.proofs += [(item, key, needs) for key in (bearing.proof_keys if terms.waits else bearing.proof_keys[:1])]
 
-    def _list_waiting(self, item: int, bearing: Bearing) -> None:
+    def _list_waiting(self, item: int, bearing: Corroboration) -> None:
         self.waiting += [(item, group, key, 0) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
         if bearing.past_keys:
             self.waiting += [

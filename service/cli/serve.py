@@ -24,7 +24,7 @@ from service.app import create_app, operator_app
 from service.cli.process import settings_for, stop_event, with_parent
 from service.observability import log
 from service.server.listening import in_copies, listen
-from service.server.load_shedding import EarlyRefusals, Gate
+from service.server.load_shedding import AdmissionControl, SheddingProtocol
 from service.server.open_files import bounds_for_files, raise_file_limit
 from service.settings import Settings, load_secrets
 
@@ -68,12 +68,12 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         gc.freeze()
         # A request leaves no circles behind; the many that are in hand at once need not be looked at every few of them.
         gc.set_threshold(_ALLOCATIONS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
-        gate = Gate(app.state.in_flight, settings.trusted_proxies)
+        gate = AdmissionControl(app.state.in_flight, settings.trusted_proxies)
         # The operator sees what is going on also when the process is full, so the operator's port has a gate of its own.
-        operator_gate = Gate(InFlight(OPERATOR_BOUNDS))
+        operator_gate = AdmissionControl(InFlight(OPERATOR_BOUNDS))
         servers = [
-            _Server(configuration(app, functools.partial(EarlyRefusals, gate=gate), settings)),
-            _Server(configuration(operator_app(app), functools.partial(EarlyRefusals, gate=operator_gate), settings)),
+            _Server(configuration(app, functools.partial(SheddingProtocol, gate=gate), settings)),
+            _Server(configuration(operator_app(app), functools.partial(SheddingProtocol, gate=operator_gate), settings)),
         ]
         serving: list[asyncio.Task[None]] = []
         for server, listening in zip(servers, (public, operator), strict=True):

@@ -161,10 +161,10 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
         return await _ask(services, found, email=email)
     printed, brand = found.printed, found.brand
     host = services.link_host
-    if printed.pays_each and host.claims_by_network.are_too_many(_network(visitor)):
+    if printed.pays_each and host.claims_by_network.exceeded(_network(visitor)):
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
     try:
-        with finding.within_patience(services):
+        with finding.within_timeout(services):
             (known,) = await customers.resolve(services, brand, [CustomerRef(email=email)])
             if isinstance(known, Problem):
                 if known.spec.retryable:
@@ -230,11 +230,11 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
     """
     host = services.link_host
     try:
-        with finding.within_patience(services):
+        with finding.within_timeout(services):
             there = await find_code(host, code, visitor.at)
             if there is None:
                 return None
-            if not host.guesses.are_too_many(neighbourhood(visitor.address)):
+            if not host.guesses.exceeded(neighbourhood(visitor.address)):
                 there = await _as_issued(host, code, there, visitor.at) or there
             printed, turns_ago = there
             brand: Brand | None = await services.brands.by_id(printed.brand_id)
@@ -279,7 +279,7 @@ async def _as_link_or_mistyped(services: Services, code: str, visitor: Visitor, 
         return answer
     host = services.link_host
     guesser = neighbourhood(visitor.address)
-    if host.guesses.are_too_many(guesser):
+    if host.guesses.exceeded(guesser):
         if problem is not None:
             raise Problem("too_many_guesses", CODES["too_many_guesses"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
         return respond(Page.TOO_MANY_GUESSES, brand=host.brand_at(visitor.headers))

@@ -22,14 +22,14 @@ RETRY_AFTER_S = 5
 NETWORKS_MAX = 10_000
 
 
-class Guesses:
+class FailedAttemptLimiter:
     """Misses by network."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._misses: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def are_too_many(self, network: str) -> bool:
+    def exceeded(self, network: str) -> bool:
         """Whether what is not found is not looked for any further."""
         began, misses = self._misses.get(network, (0.0, 0))
         return misses >= MISSES_MAX and self._clock() < began + WINDOW_S

@@ -21,7 +21,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class NaturalBatches(Generic[K, V]):
+class BatchLoader(Generic[K, V]):
     """Asks ``load`` for many keys at once, one look-up at a time. It remembers nothing."""
 
     def __init__(

@@ -1,11 +1,11 @@
 """Large batches beside small requests: one process, one event loop, and a till that must not wait.
 
-    in_pieces      long work is cut up, and each piece waits for its turn
-    turn           one piece in a turn of the event loop, whoever's; small requests in hand are let through first
-    piece          how many items that is: few while small requests come
-    parts          what is looked up in one statement
-    small_requests who they are: what has no large body
-    Room           so many items are in hand at once; what is more waits, still packed, in order of arrival
+    in_chunks          long work is cut up, and each piece waits for its turn
+    yield_turn         one chunk in a turn of the event loop, whoever's; small requests in hand are let through first
+    chunk_size         how many items that is: few while small requests come
+    parts              what is looked up in one statement
+    small_requests     who they are: what has no large body
+    WeightedSemaphore  so many items are in hand at once; what is more waits, still packed, in order of arrival
 
 A batch of 1,000 is some milliseconds of work at every step. Whoever asks for one thing meanwhile needs ten turns of the loop
 until she is answered, so no step may hold it for long, nor may each of several batches have its step in every turn.
@@ -25,16 +25,16 @@ from litestar.types import ASGIApp, Receive, Send
 T = TypeVar("T")
 R = TypeVar("R")
 
-PIECE = 50
+CHUNK = 50
 """So many items at once: half a millisecond or so of each step of a report."""
-PIECE_ALONE = 200
+CHUNK_ALONE = 200
 """The same while nobody asks for anything small: who comes first then waits a millisecond or two."""
-PIECE_BYTES = 128 * 1024
+CHUNK_BYTES = 128 * 1024
 """So much of what is long: a millisecond or so to read."""
 EXPECTED_S = 1.0
 """For so long after a small request another is expected soon."""
 
-COURTESY_TURNS = 16
+YIELDS_MAX = 16
 """So many turns of the loop a piece lets pass at most while small requests are in hand: as many as one needs to get from its
 arrival to the database, or from there to its answer. While it waits for the database they are a fifth of what a piece takes."""
 
@@ -61,40 +61,40 @@ class _Turns:
         mine: asyncio.Future[None] = loop.create_future()
         self._waiting.append(mine)
         if len(self._waiting) == 1:
-            loop.call_soon(self._pass, loop, COURTESY_TURNS)
+            loop.call_soon(self._pass, loop, YIELDS_MAX)
         return mine
 
-    def _pass(self, loop: asyncio.AbstractEventLoop, courtesy: int) -> None:
+    def _pass(self, loop: asyncio.AbstractEventLoop, yields_left: int) -> None:
         while self._waiting and self._waiting[0].done():
             self._waiting.popleft()
         if not self._waiting:
             return
-        if self.small and courtesy:
-            loop.call_soon(self._pass, loop, courtesy - 1)
+        if self.small and yields_left:
+            loop.call_soon(self._pass, loop, yields_left - 1)
             return
         self._waiting.popleft().set_result(None)
         if self._waiting:
-            loop.call_soon(self._pass, loop, COURTESY_TURNS)
+            loop.call_soon(self._pass, loop, YIELDS_MAX)
 
 
 _turns = _Turns()
 
 
-def turn() -> asyncio.Future[None]:
+def yield_turn() -> asyncio.Future[None]:
     """Wait until it is one's turn to hold the event loop, for a millisecond or so."""
     return _turns.wait()
 
 
-def piece() -> int:
+def chunk_size() -> int:
     """How many items are worked on at once now."""
-    return PIECE if _turns.small or time.monotonic() - _turns.small_at < EXPECTED_S else PIECE_ALONE
+    return CHUNK if _turns.small or time.monotonic() - _turns.small_at < EXPECTED_S else CHUNK_ALONE
 
 
 def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Parts of ``items``, each for a statement of its own: two pieces long, so that no answer holds the event loop for long."""
     start = 0
     while start < len(items):
-        part = items[start : start + 2 * piece()]
+        part = items[start : start + 2 * chunk_size()]
         start += len(part)
         yield part
 
@@ -124,18 +124,18 @@ def _is_large(scope: Any) -> bool:
     )
 
 
-async def in_pieces(work: Callable[[T], R], items: Iterable[T], *, bytes_of: Callable[[T], int] | None = None) -> list[R]:
+async def in_chunks(work: Callable[[T], R], items: Iterable[T], *, bytes_of: Callable[[T], int] | None = None) -> list[R]:
     """Do the work on each of ``items``, in order, and return what came of it.
 
     ``bytes_of`` is given where items may be long: then a piece is fewer of them.
     """
     whole = items if isinstance(items, Sequence) else list(items)
-    if len(whole) <= PIECE and bytes_of is None:
+    if len(whole) <= CHUNK and bytes_of is None:
         return list(map(work, whole))
     done: list[R] = []
     while len(done) < len(whole):
-        await turn()
-        part = whole[len(done) : len(done) + piece()]
+        await yield_turn()
+        part = whole[len(done) : len(done) + chunk_size()]
         done += map(work, part if bytes_of is None else _light(part, bytes_of))
     return done
 
@@ -144,12 +144,12 @@ def _light(part: Sequence[T], bytes_of: Callable[[T], int]) -> Sequence[T]:
     """The first of ``part``: at least one, and as many as are not long together."""
     taken = 1
     length = bytes_of(part[0])
-    while taken < len(part) and (length := length + bytes_of(part[taken])) <= PIECE_BYTES:
+    while taken < len(part) and (length := length + bytes_of(part[taken])) <= CHUNK_BYTES:
         taken += 1
     return part[:taken]
 
 
-class Room:
+class WeightedSemaphore:
     """Room for ``size`` items of batches."""
 
     def __init__(self, size: int) -> None:
@@ -157,7 +157,7 @@ class Room:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @contextlib.asynccontextmanager
-    async def of(self, items: int) -> AsyncGenerator[None]:
+    async def hold(self, items: int) -> AsyncGenerator[None]:
         """Wait for the room of so many items, and hold it; what is larger than all of it waits until nothing else is there."""
         items = min(items, self._size)
         if self._waiting or items > self._left:

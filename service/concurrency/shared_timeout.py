@@ -11,17 +11,17 @@ from types import TracebackType
 from typing import Any
 
 
-class Patience:
+class SharedTimeout:
     """What all share who wait equally long in one event loop."""
 
     def __init__(self) -> None:
-        self._waits: deque[Wait] = deque()
+        self._waits: deque[Deadline] = deque()
         self._is_timed = False
 
-    def within(self, seconds: float) -> Wait:
+    def within(self, seconds: float) -> Deadline:
         """A context whose body is broken off after so long, with ``TimeoutError``."""
         loop = asyncio.get_running_loop()
-        wait = Wait(loop.time() + seconds)
+        wait = Deadline(loop.time() + seconds)
         self._waits.append(wait)
         if not self._is_timed:
             self._is_timed = True
@@ -31,13 +31,13 @@ class Patience:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         while self._waits and (self._waits[0].is_over or self._waits[0].ends_at <= now):
-            self._waits.popleft().break_off()
+            self._waits.popleft().cancel()
         self._is_timed = bool(self._waits)
         if self._is_timed:
             loop.call_at(self._waits[0].ends_at, self._look, loop)
 
 
-class Wait:
+class Deadline:
     """One that waits. ``ends_at`` is by the event loop's clock."""
 
     __slots__ = ("_breaks_off", "_cancelling", "_task", "ends_at", "is_over")
@@ -62,7 +62,7 @@ class Wait:
         if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
-    def break_off(self) -> None:
+    def cancel(self) -> None:
         """Cancel what is being waited for, unless it is over."""
         if self._task is not None:
             self._breaks_off = True

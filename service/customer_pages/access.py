@@ -21,11 +21,11 @@ from litestar.exceptions import HTTPException
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
-from service.concurrency.fairness import in_pieces
+from service.concurrency.fairness import in_chunks
 from service.customers import actions as customers
 from service.customers.queries import Known
 from service.http.problems import Problem, invalid_field
-from service.link_pages.lookup import within_patience
+from service.link_pages.lookup import within_timeout
 from service.link_pages.pages import Answer, Page, page_of_error, respond
 from service.links.link_host import LinkHost
 from service.links.queries import is_any_revoked, subjects_of
@@ -75,7 +75,7 @@ async def open_page(services: Services, token: str, kind: PersonKind, headers: H
             raise NotShown(Page.NOT_FOUND) from None
         raise NotShown(Page.PAGE_EXPIRED, host.last_known.brand(closed.brand)) from None
     try:
-        with within_patience(services):
+        with within_timeout(services):
             brand: Brand | None = await services.brands.by_code(claims.brand)
             if brand is None or not host.is_at_home(brand, headers):
                 raise NotShown(Page.NOT_FOUND)
@@ -200,7 +200,7 @@ async def mint(
         url = address_of(host, page, kind, now=now, life_s=life_s)
         return MintedPage(url, datetime.fromtimestamp(int(now.timestamp()) + life_s, UTC))
 
-    return await in_pieces(made, checked)
+    return await in_chunks(made, checked)
 
 
 def _checked(item: PageLinkRequest, principal: Principal) -> PageLinkRequest | Problem:

@@ -45,7 +45,7 @@ _KEPT = 1_000
 async def show(services: Services, token: str, visitor: Visitor) -> Answer:
     """Draw what the customer of a token has, or a picture of nobody's."""
     try:
-        with finding.within_patience(services):
+        with finding.within_timeout(services):
             picture = await _picture(services, token, visitor)
     except Exception as error:
         if not isinstance(error, NotShown) and not finding.is_passing(error):

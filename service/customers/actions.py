@@ -21,7 +21,7 @@ from ledger import Balance
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.concurrency.fairness import in_pieces
+from service.concurrency.fairness import in_chunks
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, Named, OurNumber, identities, is_id, named, no_such_customer
 from service.customers.merge_rules import Attach, Changed, Joined, Merge, Parted, Split
@@ -57,7 +57,7 @@ async def resolve(
 ) -> list[Known | Problem]:
     """Who each of ``refs`` is, in order; whom nobody knows gets a number. What is wrong is its own problem."""
     directory = services.customers
-    read = await in_pieces(lambda ref: named(ref, brand.brand_id, directory.keys), refs)
+    read = await in_chunks(lambda ref: named(ref, brand.brand_id, directory.keys), refs)
     resolve = partial(directory.resolve, brand, may_attach=may_attach)
     return await _each(directory, brand, read, resolve, at="/customer")
 

@@ -37,7 +37,7 @@ import msgspec
 
 from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
-from service.concurrency.batch_loader import NaturalBatches
+from service.concurrency.batch_loader import BatchLoader
 from service.customers import queries as rows
 from service.customers.identities import Identity, IdentityKind, OurNumber, deciding
 from service.customers.merge_rules import Attach, Changed, Joined, Merge, Parted, Split, decide, split, write
@@ -84,7 +84,7 @@ class CustomerDirectory:
         self._heard: dict[int, int] = {}
         self._hearing = asyncio.Lock()
         self._forgettings = 0
-        self._stored: NaturalBatches[bytes, Known] = NaturalBatches(partial(rows.find_stored, kept or pool))
+        self._stored: BatchLoader[bytes, Known] = BatchLoader(partial(rows.find_stored, kept or pool))
 
     async def find(self, brand: Brand, identities: Sequence[Identity]) -> Known | None:
         """The customer whom one of ``identities`` names, the strongest first."""

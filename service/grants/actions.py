@@ -26,7 +26,7 @@ from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import Campaign, OncePer, Standing, claimed_grade
-from service.concurrency.fairness import in_pieces, parts
+from service.concurrency.fairness import in_chunks, parts
 from service.customers import actions as customers
 from service.customers.opt_outs import ALL, has_refused, is_promised
 from service.customers.queries import Known
@@ -153,16 +153,16 @@ async def report(
     services: Services, principal: Principal, batch: GrantBatch, *, received_at: datetime, request_id: str
 ) -> list[GrantResult]:
     """Decide each item, in order; what is wrong with one item is its own problem."""
-    room = services.room
+    batch_items = services.batch_items
     under_way = services.under_way
     results: list[GrantResult] = []
-    async with room.of(min(len(batch), POSTED_AT_ONCE)):
+    async with batch_items.hold(min(len(batch), POSTED_AT_ONCE)):
         for start in range(0, len(batch), POSTED_AT_ONCE):
             items = await batch.items(start, start + POSTED_AT_ONCE)
             with under_way.now:
                 answers = await _report_part(services, principal, items, received_at)
             told = zip(itertools.count(start), items, answers, strict=False)
-            results += await in_pieces(lambda each: result_of(*each, request_id=request_id), told)
+            results += await in_chunks(lambda each: result_of(*each, request_id=request_id), told)
     return results
 
 
@@ -192,7 +192,7 @@ async def _report_part(
             answers[wanted[n][0]] = _ignored("consent_refused")
         wanted = [each for n, each in enumerate(wanted) if n not in left_out]
     decisions = await decide(services, brand, [(act, known) for _, act, known in wanted])
-    told = await in_pieces(lambda each: _answer(*each), list(zip((act for _, act, _ in wanted), decisions, strict=True)))
+    told = await in_chunks(lambda each: _answer(*each), list(zip((act for _, act, _ in wanted), decisions, strict=True)))
     for (index, act, _), answer in zip(wanted, told, strict=True):
         answers[index] = Unpaid(act, "no_rule") if act.was_paid_for and not isinstance(answer, Problem) else answer
     await _answer_unpaid(services, brand, items, answers)
@@ -213,7 +213,7 @@ async def read_acts(
     def read(item: GrantRequest | Problem) -> Act | Unpaid | GrantAnswer | Problem:
         return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
 
-    acts = await in_pieces(read, items)
+    acts = await in_chunks(read, items)
     # Of most batches each item is an act that a rule pays for.
     uncertain = [n for n, each in enumerate(acts) if type(each) is not Act or each.rule is None]
     doubtful = {item.campaign for n in uncertain if isinstance(item := items[n], GrantRequest) and is_doubtful(acts[n])}
@@ -221,7 +221,7 @@ async def read_acts(
         return acts
     for name in doubtful:
         campaigns[name] = await campaign_standing(services, principal.brand, name, now=True)
-    return await in_pieces(read, items)
+    return await in_chunks(read, items)
 
 
 async def _answer_unpaid(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ledger import GrantOrder, GrantOutcome, GrantResult, LedgerError
 from service.brands.brand import Brand
-from service.concurrency.fairness import in_pieces
+from service.concurrency.fairness import in_chunks
 from service.customers import actions as customers
 from service.customers.queries import Known
 from service.grants.orders import Act, order_of
@@ -31,7 +31,7 @@ async def decide(
     order: Callable[[Act, Brand, Known], GrantOrder] = order_of,
 ) -> list[GrantResult | Problem]:
     """Decide each act, in order."""
-    decisions = await _post(services, await in_pieces(lambda each: order(each[0], brand, each[1]), wanted))
+    decisions = await _post(services, await in_chunks(lambda each: order(each[0], brand, each[1]), wanted))
     people = [known for _, known in wanted]
     for _ in range(ATTEMPTS):
         moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]

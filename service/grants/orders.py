@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
-from ledger import Bearing, CapUse, Grade, GrantOrder, GrantTerms, event_key, proof_key
+from ledger import CapUse, Corroboration, Grade, GrantOrder, GrantTerms, event_key, proof_key
 from service.brands.brand import Brand
 from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
 from service.customers.queries import Known
@@ -150,20 +150,20 @@ def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
         qualifier=act.qualifier,
         metadata=act.metadata,
         generation=known.generation,
-        bearing=Bearing(
+        bearing=Corroboration(
             proof_keys, _waiting_keys(act, known, act.proved_actions()), _past_waiting_keys(act, known, act.proved_actions())
         ),
     )
 
 
-def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Bearing | None:
+def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Corroboration | None:
     proved = act.proved_actions()
     if waits and rule.proof_needed is None:
         # Not even its own proof pays it, so none is left.
         return None
     if not waits and not proved:
         return None
-    return Bearing(
+    return Corroboration(
         _proof_keys(act, known),
         _waiting_keys(act, known, proved),
         _past_waiting_keys(act, known, proved),

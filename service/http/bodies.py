@@ -25,7 +25,7 @@ from litestar.typing import FieldDefinition
 
 from ledger import POINTS_MAX
 from service.admission.limits import JSON_BATCH_VALUES_MAX, NAME_BYTES_MAX, SINGLE_BYTES_MAX
-from service.concurrency.fairness import in_pieces
+from service.concurrency.fairness import in_chunks
 from service.http.compressed_bodies import unpack
 from service.http.json_text import escaped, key_given_twice, shown, spans_of_array, with_texts_mended
 from service.http.problems import Problem, invalid_field
@@ -93,7 +93,7 @@ class Batch(Generic[T]):
         """Decode the items, or those from ``start`` up to ``end``."""
         raws = self._raws[start:end]
         is_long = self._bytes > LONG_BATCH_BYTES
-        return await in_pieces(partial(decode_item, decoder=self._decoder), raws, bytes_of=_bytes_of if is_long else None)
+        return await in_chunks(partial(decode_item, decoder=self._decoder), raws, bytes_of=_bytes_of if is_long else None)
 
     @classmethod
     def item_type(cls) -> type[Any]:

@@ -19,7 +19,7 @@ from litestar.types import Send
 from sqlalchemy.exc import TimeoutError as EngineExhausted
 
 from ledger import BookRefused, ClockSkew, DataRefused, LedgerUnavailable, Overloaded
-from service.http.validation_messages import in_plain_words
+from service.http import validation_messages
 from service.observability import log
 from service.storage.database import is_away
 
@@ -286,7 +286,9 @@ def _invalid_parameters(error: ValidationException) -> Problem:
         # A path with a part of the wrong form names nothing that exists.
         return not_found("thing")
     errors = [
-        FieldError(f"?{item.get('key', '')}", "invalid_field", in_plain_words(str(item.get("message", "is not valid"))))
+        FieldError(
+            f"?{item.get('key', '')}", "invalid_field", validation_messages.describe(str(item.get("message", "is not valid")))
+        )
         for item in found
     ]
     if not errors:

@@ -19,9 +19,9 @@ from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 
+from service.http import validation_messages
 from service.http.json_text import escaped, first_said_of, is_told_once, read_whole, refuse_beyond_bounds, shown, unkeepable
 from service.http.problems import FieldError, Problem, invalid_field, invalid_fields
-from service.http.validation_messages import in_plain_words
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ def _error_of_validation(message: str) -> FieldError:
         return _is_missing(f"{_pointer(missing['path'])}/{escaped(missing['field'])}")
     other = _OTHER.match(message)
     path, says = (other["path"], other["says"]) if other else (None, message)
-    return FieldError(_pointer(path), "invalid_field", in_plain_words(shown(says)))
+    return FieldError(_pointer(path), "invalid_field", validation_messages.describe(shown(says)))
 
 
 def _is_unknown(pointer: str) -> FieldError:

@@ -28,7 +28,7 @@ _WORDS: list[tuple[re.Pattern[str], str]] = [
 ]
 
 
-def in_plain_words(says: str) -> str:
+def describe(says: str) -> str:
     """Turn a message of msgspec into what must be done: ``must be at least 1``."""
     for pattern, words in _WORDS:
         if pattern.match(says):

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from service.concurrency.shared_timeout import Patience
+from service.concurrency.shared_timeout import SharedTimeout
 from service.observability import log, metrics
 from service.storage.spool import Spool, SpoolFull, SpoolRefused
 from service.tokens.link import LinkClaims
@@ -47,12 +47,12 @@ REST_MAX_S = 0.5
 RESTS_BELOW = 0.1
 """But not when the spool is fuller than this."""
 STOPS_WITHIN_S = 5.0
-PATIENCE_S = 1.0
+TIMEOUT_S = 1.0
 """How long somebody waits for the disk before she is sent on."""
 _RETRIES_AFTER_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
-class LateAct(msgspec.Struct, frozen=True, gc=False):
+class DeferredClaim(msgspec.Struct, frozen=True, gc=False):
     """An act on a link. ``at`` is by the world's clock.
 
     A token was checked, and ``claims`` are what it says. A code could not be looked up: ``code_hash`` is what to look for,
@@ -74,8 +74,8 @@ class LateAct(msgspec.Struct, frozen=True, gc=False):
     offline: str | None = None
 
 
-Note = Callable[[Sequence[LateAct]], Awaitable[None]]
-Settle = Callable[[Sequence[LateAct]], Awaitable[Sequence[str | BaseException]]]
+Note = Callable[[Sequence[DeferredClaim]], Awaitable[None]]
+Settle = Callable[[Sequence[DeferredClaim]], Awaitable[Sequence[str | BaseException]]]
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -92,13 +92,13 @@ class Settlement(msgspec.Struct, frozen=True):
 class _Batch(msgspec.Struct):
     """Acts that are settled together, not before ``due_at``; ``spooled`` of the spool's records are theirs."""
 
-    acts: list[LateAct]
+    acts: list[DeferredClaim]
     spooled: int
     due_at: float = 0.0
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(LateAct).decode
+_decode = msgspec.msgpack.Decoder(DeferredClaim).decode
 
 
 class _LeftToTheNext(Exception):
@@ -112,18 +112,18 @@ def _say_why_it_ended(task: asyncio.Task[None]) -> None:
         log.error_with_frames("late_acts_not_settled_any_more", error)
 
 
-class LateActs:
+class DeferredClaims:
     """Keeps acts in ``spool``, and settles them while ``settled_by`` is open, which closes the spool in the end."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._in_memory: deque[LateAct] = deque()
+        self._in_memory: deque[DeferredClaim] = deque()
         self._noted: asyncio.Queue[_Batch | None] = asyncio.Queue()
         self._ahead = 0
         self._settled = asyncio.Event()
         self._adopted_at = -ADOPTS_EVERY_S
         self._kept = 0
-        self._patience = Patience()
+        self._timeout = SharedTimeout()
         self._stopping = False
 
     @contextlib.asynccontextmanager
@@ -151,11 +151,11 @@ class LateActs:
             metrics.late_acts.labels("lost").inc(len(self._in_memory))
         await self._spool.close()
 
-    async def keep(self, act: LateAct, *, share: float = 1.0) -> bool:
+    async def keep(self, act: DeferredClaim, *, share: float = 1.0) -> bool:
         """Keep an act, and say whether it is on the disk and so will outlive this process. ``share`` is as for the spool."""
         self._kept += 1
         try:
-            with self._patience.within(PATIENCE_S):
+            with self._timeout.within(TIMEOUT_S):
                 await self._spool.append(_encode(act), share=share)
         except TimeoutError:
             # The disk takes long. It is in line still, and may be there after all.
@@ -215,7 +215,7 @@ class LateActs:
             except TimeoutError:
                 continue
 
-    async def _read(self, record: bytes) -> LateAct | None:
+    async def _read(self, record: bytes) -> DeferredClaim | None:
         try:
             return _decode(record)
         except msgspec.MsgspecError as error:
@@ -227,7 +227,9 @@ class LateActs:
         log.error_with_frames("late_act_put_aside", error)
         await self._spool.put_aside(record)
 
-    async def _until_it_works(self, do: Callable[[Sequence[LateAct]], Awaitable[list[LateAct]]], acts: list[LateAct]) -> None:
+    async def _until_it_works(
+        self, do: Callable[[Sequence[DeferredClaim]], Awaitable[list[DeferredClaim]]], acts: list[DeferredClaim]
+    ) -> None:
         """Do it for all; what may pass is tried again, for as long as it takes."""
         failures = 0
         while acts:
@@ -240,7 +242,7 @@ class LateActs:
                 failures += 1
         metrics.late_acts_age.set(0)
 
-    async def _note_some(self, settlement: Settlement, acts: Sequence[LateAct]) -> list[LateAct]:
+    async def _note_some(self, settlement: Settlement, acts: Sequence[DeferredClaim]) -> list[DeferredClaim]:
         try:
             await settlement.note(acts)
         except Exception as error:
@@ -250,14 +252,14 @@ class LateActs:
             log.error_with_frames("late_acts_not_noted", error)
         return []
 
-    async def _settle_some(self, settlement: Settlement, acts: Sequence[LateAct]) -> list[LateAct]:
+    async def _settle_some(self, settlement: Settlement, acts: Sequence[DeferredClaim]) -> list[DeferredClaim]:
         try:
             outcomes = await settlement.settle(acts)
         except Exception as error:
             if settlement.may_pass(error):
                 return list(acts)
             outcomes = [error] * len(acts)
-        left: list[LateAct] = []
+        left: list[DeferredClaim] = []
         for act, outcome in zip(acts, outcomes, strict=True):
             if isinstance(outcome, str):
                 metrics.late_acts.labels(outcome).inc()

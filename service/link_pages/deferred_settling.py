@@ -20,7 +20,7 @@ from service.evidence.bot_detection import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHIN
 from service.evidence.click_log import Touch, Way, message_key, record, siblings_touched, since_sent_s, touch_of
 from service.grants import actions as grants
 from service.link_pages import lookup as finding
-from service.link_pages.deferred_claims import LateAct, Settlement
+from service.link_pages.deferred_claims import DeferredClaim, Settlement
 from service.link_pages.lookup import Asked, DeadEnd, Found
 from service.link_pages.pages import Page
 from service.links.queries import LinkRow
@@ -37,7 +37,7 @@ def settlement(services: Services) -> Settlement:
     return Settlement(functools.partial(note, services), functools.partial(settle, services), finding.may_pass)
 
 
-async def note(services: Services, acts: Sequence[LateAct]) -> None:
+async def note(services: Services, acts: Sequence[DeferredClaim]) -> None:
     """Store the touches of acts; a token says enough for one, so that nothing is looked up but what its campaign pays."""
     brands = services.brands
     said = [act.claims for act in acts if act.claims is not None]
@@ -62,7 +62,7 @@ async def note(services: Services, acts: Sequence[LateAct]) -> None:
         await record(services.pool, touches)
 
 
-async def settle(services: Services, acts: Sequence[LateAct]) -> list[str | BaseException]:
+async def settle(services: Services, acts: Sequence[DeferredClaim]) -> list[str | BaseException]:
     """Judge and post acts; says of each, in order, what became of it, or what failed."""
     rows = await _rows(services, acts)
     found = [(act, row) for act, row in zip(acts, rows, strict=True) if isinstance(row, LinkRow)]
@@ -75,7 +75,7 @@ async def settle(services: Services, acts: Sequence[LateAct]) -> list[str | Base
     return [next(settled) if isinstance(row, LinkRow) else row or Page.NOT_FOUND.value for row in rows]
 
 
-async def _rows(services: Services, acts: Sequence[LateAct]) -> list[LinkRow | BaseException | None]:
+async def _rows(services: Services, acts: Sequence[DeferredClaim]) -> list[LinkRow | BaseException | None]:
     """The link of each act, in order, or what failed. A token says which it is; what else there is, is looked up first."""
     host = services.link_host
     unnamed = [act for act in acts if act.claims is None]
@@ -85,7 +85,7 @@ async def _rows(services: Services, acts: Sequence[LateAct]) -> list[LinkRow | B
     return [rows.get(link_id) if isinstance(link_id, bytes) else link_id for link_id in link_ids]
 
 
-async def _settle(services: Services, act: LateAct, row: LinkRow, siblings: int) -> str:
+async def _settle(services: Services, act: DeferredClaim, row: LinkRow, siblings: int) -> str:
     asked = _asked(act)
     link = finding.alive(await finding.honour(services, asked, row, {"host": act.host}, act.at), asked)
     if isinstance(link, DeadEnd):
@@ -100,29 +100,29 @@ async def _settle(services: Services, act: LateAct, row: LinkRow, siblings: int)
     return "replayed" if answer.replayed else answer.outcome
 
 
-def _grade(act: LateAct, link: Found) -> Grade:
+def _grade(act: DeferredClaim, link: Found) -> Grade:
     """As it was judged then, but for the time since the message was sent: that is by the brand's clock, and no code says it."""
     if act.way != Way.REDIRECT or (act.grade != Grade.C.value and act.why != Why.SENT_JUST_NOW):
         return Grade(act.grade)
     return Grade.C if since_sent_s(link.row, link.now) >= SENT_JUST_NOW_S else Grade.D
 
 
-async def _find(services: Services, act: LateAct) -> Found | DeadEnd:
+async def _find(services: Services, act: DeferredClaim) -> Found | DeadEnd:
     asked = _asked(act)
     return finding.alive(await finding.look_up(services, asked, {"host": act.host}, act.at), asked)
 
 
-async def _link_id(services: Services, act: LateAct) -> bytes | None:
+async def _link_id(services: Services, act: DeferredClaim) -> bytes | None:
     return await finding.link_id_of(services, _asked(act), {"host": act.host}, act.at)
 
 
-def _asked(act: LateAct) -> Asked:
+def _asked(act: DeferredClaim) -> Asked:
     kind = LinkKind.CLAIM if act.claims is None else act.claims.kind
     return Asked(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
 
 
 def _touch(
-    act: LateAct, brand_id: int, campaign: Campaign, link_id: bytes, customer: int, message_id: str, action: str
+    act: DeferredClaim, brand_id: int, campaign: Campaign, link_id: bytes, customer: int, message_id: str, action: str
 ) -> Touch:
     return touch_of(
         act.way,

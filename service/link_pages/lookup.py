@@ -18,7 +18,7 @@ import structlog
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
-from service.concurrency.shared_timeout import Wait
+from service.concurrency.shared_timeout import Deadline
 from service.customers import actions as customers
 from service.customers.queries import Known
 from service.http.problems import Problem
@@ -36,7 +36,7 @@ from service.tokens.offline import key_named_by, says
 if TYPE_CHECKING:
     from service.services import Services
 
-PATIENCE_S = 3.0
+TIMEOUT_S = 3.0
 """How long a customer waits for us before she is offered the way on."""
 
 
@@ -108,7 +108,7 @@ def read(services: Services, subject: str, visitor: Visitor, kind: LinkKind = Li
 async def find(services: Services, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
     """The link that was asked for."""
     try:
-        with within_patience(services):
+        with within_timeout(services):
             found = await look_up(services, asked, visitor.headers, visitor.at)
     except Exception as error:
         if not is_passing(error):
@@ -117,10 +117,10 @@ async def find(services: Services, asked: Asked, visitor: Visitor) -> Found | De
     return alive(found, asked)
 
 
-def within_patience(services: Services) -> Wait:
+def within_timeout(services: Services) -> Deadline:
     """A context whose body takes no longer than a customer waits; else ``TimeoutError``."""
     host = services.link_host
-    return host.patience.within(PATIENCE_S)
+    return host.lookup_timeout.within(TIMEOUT_S)
 
 
 async def look_up(services: Services, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:

@@ -1,7 +1,7 @@
 """Following a link that redirects: the customer is sent on at once, and what her request showed is kept to be judged later.
 
 No database is asked: where the link leads is known to every process, and the act is on the local disk before she is answered.
-It is judged when it is known what else was fetched of the same message (see ``late_acts``).
+It is judged when it is known what else was fetched of the same message (see ``deferred_claims``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from service.evidence import bot_detection
 from service.evidence.bot_detection import Verdict
 from service.evidence.click_log import Way, network_of
 from service.link_pages import lookup as finding
-from service.link_pages.deferred_claims import LateAct
+from service.link_pages.deferred_claims import DeferredClaim
 from service.link_pages.lookup import Asked, Found, Visitor
 from service.link_pages.pages import Answer
 from service.links.link_host import requested_host
@@ -44,9 +44,9 @@ def judge(asked: Asked, visitor: Visitor) -> Verdict:
 
 async def keep(services: Services, asked: Asked, visitor: Visitor, way: Way, verdict: Verdict) -> bool:
     """Keep an act to be judged and posted later; says whether it is on the disk."""
-    late = services.late_acts
+    late = services.deferred_claims
     touches = services.touches
-    act = LateAct(
+    act = DeferredClaim(
         at=visitor.at,
         host=requested_host(visitor.headers),
         way=way,

@@ -78,7 +78,7 @@ async def claim(services: Services, subject: str, visitor: Visitor) -> Answer:
     if verdict.grade is not Grade.B:
         return await _offer(services, link, Page.CLAIM if verdict.is_machine else Page.CLAIM_HERE)
     try:
-        with finding.within_patience(services):
+        with finding.within_timeout(services):
             answer = await grants.claim(services, link.row, link.known, link.brand, Grade.B, link.now)
     except Exception as error:
         if not finding.is_passing(error):
@@ -153,7 +153,7 @@ async def review(services: Services, sealed: str, visitor: Visitor) -> Answer:
     campaign_name = None
     balance = receipt.balance if receipt.is_fresh(int(visitor.at.timestamp())) else None
     try:
-        with finding.within_patience(services):
+        with finding.within_timeout(services):
             brand = await _brand(services, receipt.brand)
             if brand is not None and balance is not None and await _is_taken_back(services, receipt, brand):
                 return _say(services, DeadEnd(Page.REVOKED, brand, brand.home_url), visitor.headers)
@@ -194,7 +194,7 @@ async def show(services: Services, token: str, visitor: Visitor) -> Answer:
         verdict = _touch(services, Way.OPEN, link, visitor)
         if verdict.grade is not None:
             try:
-                with finding.within_patience(services):
+                with finding.within_timeout(services):
                     await grants.claim(services, link.row, link.known, link.brand, verdict.grade, link.now)
             except Exception as error:
                 if not finding.is_passing(error):
@@ -254,7 +254,7 @@ async def _offer(services: Services, link: Found, page: Page) -> Answer:
 async def _decided(services: Services, link: Found) -> GrantAnswer | None:
     """What was decided before. Not to know it harms nobody: a claim would say."""
     try:
-        with finding.within_patience(services):
+        with finding.within_timeout(services):
             return await grants.decided(services, link.row, link.known, link.brand, link.now)
     except Exception as error:
         if not finding.is_passing(error):

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.brands.brand import Brand
 from service.brands.queries import draw_brand, list_brands
-from service.code_batches.rate_limit import Guesses
-from service.concurrency.batch_loader import NaturalBatches
-from service.concurrency.shared_timeout import Patience
+from service.code_batches.rate_limit import FailedAttemptLimiter
+from service.concurrency.batch_loader import BatchLoader
+from service.concurrency.shared_timeout import SharedTimeout
 from service.egress.hosts import host_of, requested
 from service.links.last_known import DESTINATIONS_MAX, REVOCATIONS_MAX, LastKnown, read_copy, write_copy
 from service.links.minting_keys import every_key
@@ -63,20 +63,20 @@ class LinkHost(msgspec.Struct, frozen=True):
     keys: LinkKeys
     receipt_keys: tuple[bytes, ...]
     handoff_keys: tuple[bytes, ...]
-    links: NaturalBatches[bytes, LinkRow]
+    links: BatchLoader[bytes, LinkRow]
     """By their ids."""
-    link_ids: NaturalBatches[bytes, bytes]
+    link_ids: BatchLoader[bytes, bytes]
     """By the hashes of their codes."""
-    batch_codes: NaturalBatches[bytes, BatchCode]
+    batch_codes: BatchLoader[bytes, BatchCode]
     """By their hashes."""
     screen_keys: tuple[bytes, ...]
     code_keys: Mapping[str, bytes]
     """The keys of codes by the ``kid`` of the link key that each goes with."""
     last_known: LastKnown
-    guesses: Guesses
-    claims_by_network: Guesses
+    guesses: FailedAttemptLimiter
+    claims_by_network: FailedAttemptLimiter
     """Of codes that pay each: so many come from one place, and no more."""
-    patience: Patience
+    lookup_timeout: SharedTimeout
     """Of those who ask for links."""
 
     def base_url_of(self, brand: Brand) -> str:
@@ -126,15 +126,15 @@ async def open_link_host(
         keys=link_keys(secrets.link_keys),
         receipt_keys=receipt_keys(secrets.link_keys),
         handoff_keys=sealing_keys(secrets.link_keys, "handoff 1"),
-        links=NaturalBatches(functools.partial(links_by_id, pool)),
-        link_ids=NaturalBatches(functools.partial(link_ids_by_code, pool)),
-        batch_codes=NaturalBatches(functools.partial(batch_codes_by_hash, pool)),
+        links=BatchLoader(functools.partial(links_by_id, pool)),
+        link_ids=BatchLoader(functools.partial(link_ids_by_code, pool)),
+        batch_codes=BatchLoader(functools.partial(batch_codes_by_hash, pool)),
         screen_keys=screen_keys(secrets.link_keys),
         code_keys={key.kid: code_key(key) for key in secrets.link_keys},
         last_known=LastKnown(read_copy(copy, copy_keys), own_hosts=settings.own_hosts),
-        guesses=Guesses(),
-        claims_by_network=Guesses(),
-        patience=Patience(),
+        guesses=FailedAttemptLimiter(),
+        claims_by_network=FailedAttemptLimiter(),
+        lookup_timeout=SharedTimeout(),
     )
     learning = asyncio.create_task(_keep_learning(host.last_known, engine, copy, copy_keys))
     try:

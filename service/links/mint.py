@@ -27,7 +27,7 @@ from service.brands.destinations import DestinationRefused, normal_form
 from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
-from service.concurrency.fairness import in_pieces, parts
+from service.concurrency.fairness import in_chunks, parts
 from service.customers import actions as customers
 from service.customers.opt_outs import has_refused, is_promised
 from service.customers.queries import Known
@@ -73,9 +73,9 @@ class _Draft(msgspec.Struct, frozen=True):
 
 async def mint(services: Services, principal: Principal, batch: LinkBatch, *, now: datetime) -> list[MintedLink | Problem]:
     """Mint a link for each item, in order; what is wrong with one item is its own problem."""
-    room = services.room
+    batch_items = services.batch_items
     minted: list[MintedLink | Problem] = []
-    async with room.of(min(len(batch), MINTED_AT_ONCE)):
+    async with batch_items.hold(min(len(batch), MINTED_AT_ONCE)):
         for start in range(0, len(batch), MINTED_AT_ONCE):
             minted += await _mint(services, principal, await batch.items(start, start + MINTED_AT_ONCE), now)
     return minted
@@ -92,7 +92,7 @@ async def _mint(
     def read(item: LinkRequest | Problem) -> _Draft | Problem:
         return item if isinstance(item, Problem) else _draft(item, brand, campaigns[item.campaign], now)
 
-    drafts = await in_pieces(read, items)
+    drafts = await in_chunks(read, items)
     if doubtful := {
         item.campaign
         for item, draft in zip(items, drafts, strict=True)
@@ -101,7 +101,7 @@ async def _mint(
         # Nobody is refused for what is remembered of a campaign or a brand: another process may have changed them.
         brand = await brand_now(services.engine, brand)
         campaigns |= {name: await campaign_by_id(services, brand, name, now=True) for name in doubtful}
-        drafts = await in_pieces(read, items)
+        drafts = await in_chunks(read, items)
     problems = {index: draft for index, draft in enumerate(drafts) if isinstance(draft, Problem)}
     before = await _minted_before(services, brand, {index: items[index] for index in problems}, campaigns) if problems else {}
     problems = {index: problem for index, problem in problems.items() if index not in before}

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_keeping: list[OneWrite] = []
+_keeping: list[CoalescingTransport] = []
 """Those that have kept something in this turn of the event loop."""
 
 
-class OneWrite:
+class CoalescingTransport:
     """A transport that keeps the first thing written in a turn of the event loop until the next, or the turn's end."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -74,5 +74,5 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to talk on a connection."""
-        self.one_write = OneWrite(transport)
+        self.one_write = CoalescingTransport(transport)
         super().connection_made(cast("asyncio.Transport", self.one_write))

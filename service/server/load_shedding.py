@@ -10,8 +10,8 @@ The application refuses too much, in the same words (``service.http.middleware``
 cycle and a task of the request, which costs as much as a short answer. Then those who come in vain take the time of those
 who were let in: each turn of the event loop gets long, and a decision takes tens of them.
 
-Nothing is timed for a request. Once a second all connections are looked at (``Gate.look``): what stands as it stood before is
-given up when its time is over. So a request that comes in one piece pays for none of it.
+Nothing is timed for a request. Once a second all connections are looked at (``AdmissionControl.look``): what stands as it
+stood before is given up when its time is over. So a request that comes in one piece pays for none of it.
 
 A request that is refused because too much is in flight is read past, and its connection goes on. After all other refusals it
 ends: what still comes is dropped for a while, so that the refusal is not lost with it. What stands behind an unanswered request
@@ -59,13 +59,13 @@ _MALFORMED = Problem("malformed_request", CODES["malformed_request"].meaning)
 _IN_CRUMBS = Problem("malformed_request", "The body comes in pieces that are too small.")
 
 
-class Gate:
+class AdmissionControl:
     """What all connections share: what is in flight, which of the refused are not read for now, and who is looked at."""
 
     def __init__(self, in_flight: InFlight, trusted_proxies: str = "") -> None:
         self.in_flight = in_flight
         self.proxies: Any = ProxyHeadersMiddleware(_nothing, trusted_proxies).trusted_hosts if trusted_proxies else ()
-        self.connections: set[EarlyRefusals] = set()
+        self.connections: set[SheddingProtocol] = set()
         self._refused = 0
         self._paused: collections.deque[FlowControl] = collections.deque()
 
@@ -138,10 +138,10 @@ class _Over(Exception):
     """Nothing more is read on this connection, not even what has come with what was read."""
 
 
-class EarlyRefusals(OneWriteProtocol):
+class SheddingProtocol(OneWriteProtocol):
     """HTTP/1.1 that asks the gate first."""
 
-    def __init__(self, *args: Any, gate: Gate, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, gate: AdmissionControl, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._gate = gate
         self._in_flight = gate.in_flight

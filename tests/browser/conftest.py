@@ -99,7 +99,7 @@ async def site(
     tmp_path: Path,
 ) -> AsyncGenerator[Site]:
     """The service of the brand Bluebird Coffee. It never says that it is too busy, however busy the machine is."""
-    monkeypatch.setattr(finding, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(finding, "TIMEOUT_S", 60.0)
     brand = await make_brand(
         owner, "bluebird", name="Bluebird Coffee", points_name="Mu", points_code="MU", accent_color="#0f6b5c"
     )

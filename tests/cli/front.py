@@ -23,7 +23,7 @@ from service.admission.limits import Bounds
 from service.app import create_app
 from service.cli.serve import configuration
 from service.observability import metrics
-from service.server.load_shedding import EarlyRefusals, Gate
+from service.server.load_shedding import AdmissionControl, SheddingProtocol
 from tests.api_fixtures import Api
 
 WITHIN_S = 60
@@ -92,7 +92,7 @@ class Front:
     """A server with our protocol in front of an application."""
 
     app: Litestar
-    gate: Gate
+    gate: AdmissionControl
     port: int
     keys: dict[str, str]
     now: float = 0.0
@@ -154,13 +154,13 @@ async def front(api: Api, *, trusted_proxies: str = "", **bounds: Any) -> AsyncG
         api.secrets,
         bounds=Bounds(**bounds),
     )
-    gate = Gate(app.state.in_flight, trusted_proxies)
-    config = configuration(app, functools.partial(EarlyRefusals, gate=gate), app.state.settings)
+    gate = AdmissionControl(app.state.in_flight, trusted_proxies)
+    config = configuration(app, functools.partial(SheddingProtocol, gate=gate), app.state.settings)
     config.load()
     state = ServerState()
 
-    def protocol() -> EarlyRefusals:
-        return EarlyRefusals(gate=gate, config=config, server_state=state, app_state={})
+    def protocol() -> SheddingProtocol:
+        return SheddingProtocol(gate=gate, config=config, server_state=state, app_state={})
 
     async with app.lifespan():
         server = await asyncio.get_running_loop().create_server(protocol, HERE, 0)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from service.concurrency.batch_loader import NaturalBatches
+from service.concurrency.batch_loader import BatchLoader
 from service.http.problems import Problem
 
 
@@ -34,7 +34,7 @@ async def turns(count: int = 3) -> None:
 
 async def test_what_waits_is_the_next_batch() -> None:
     doubles = Doubles()
-    batches = NaturalBatches(doubles)
+    batches = BatchLoader(doubles)
     first = asyncio.create_task(batches.get(1))
     await turns()
     rest = [asyncio.create_task(batches.get(key)) for key in (2, 3, 2, 1, 100)]
@@ -54,14 +54,14 @@ async def test_what_waits_is_the_next_batch() -> None:
 async def test_what_is_asked_in_one_turn_is_asked_together() -> None:
     doubles = Doubles()
     doubles.go_on.set()
-    batches = NaturalBatches(doubles)
+    batches = BatchLoader(doubles)
     assert await asyncio.gather(*(batches.get(key) for key in range(10))) == [2 * key for key in range(10)]
     assert doubles.asked == [list(range(10))]
 
 
 async def test_a_batch_is_bounded_and_no_call_is_split() -> None:
     doubles = Doubles()
-    batches = NaturalBatches(doubles, batch_max=3)
+    batches = BatchLoader(doubles, batch_max=3)
     calls = [asyncio.create_task(batches.get_many(keys)) for keys in ([0], [1, 2], [3, 4], [5, 6, 7, 8], [9])]
     await turns()
     doubles.go_on.set()
@@ -71,7 +71,7 @@ async def test_a_batch_is_bounded_and_no_call_is_split() -> None:
 
 async def test_too_much_is_refused_at_once_and_only_while_it_is_too_much() -> None:
     doubles = Doubles()
-    batches = NaturalBatches(doubles, waiting_max=2)
+    batches = BatchLoader(doubles, waiting_max=2)
     calls = [asyncio.create_task(batches.get(1))]
     await turns()
     calls += [asyncio.create_task(batches.get(key)) for key in (2, 3)]
@@ -86,7 +86,7 @@ async def test_too_much_is_refused_at_once_and_only_while_it_is_too_much() -> No
 
 async def test_a_failure_is_that_batchs_alone() -> None:
     doubles = Doubles()
-    batches = NaturalBatches(doubles)
+    batches = BatchLoader(doubles)
     before = asyncio.create_task(batches.get(1))
     await turns()
     failing = [asyncio.create_task(batches.get(key)) for key in (2, 13)]
@@ -99,7 +99,7 @@ async def test_a_failure_is_that_batchs_alone() -> None:
 
 async def test_a_caller_that_goes_away_harms_nobody() -> None:
     doubles = Doubles()
-    batches = NaturalBatches(doubles)
+    batches = BatchLoader(doubles)
     under_way = [asyncio.create_task(batches.get(1)) for _ in range(2)]
     await turns()
     waiting = [asyncio.create_task(batches.get(key)) for key in (2, 3, 3)]
@@ -114,7 +114,7 @@ async def test_a_caller_that_goes_away_harms_nobody() -> None:
 
 async def test_when_all_have_gone_nothing_is_looked_up() -> None:
     doubles = Doubles()
-    batches = NaturalBatches(doubles)
+    batches = BatchLoader(doubles)
     caller = asyncio.create_task(batches.get(1))
     await asyncio.sleep(0)
     caller.cancel()
@@ -125,7 +125,7 @@ async def test_when_all_have_gone_nothing_is_looked_up() -> None:
 
 
 async def test_a_process_that_stops_leaves_nobody_waiting() -> None:
-    batches = NaturalBatches(Doubles())
+    batches = BatchLoader(Doubles())
     callers = [asyncio.create_task(batches.get(1))]
     await turns()
     callers.append(asyncio.create_task(batches.get(2)))

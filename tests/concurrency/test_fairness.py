@@ -12,7 +12,15 @@ import asyncpg
 import pytest
 
 from service.concurrency import fairness
-from service.concurrency.fairness import COURTESY_TURNS, PIECE, PIECE_ALONE, SMALL_BYTES_MAX, Room, in_pieces, small_requests
+from service.concurrency.fairness import (
+    CHUNK,
+    CHUNK_ALONE,
+    SMALL_BYTES_MAX,
+    YIELDS_MAX,
+    WeightedSemaphore,
+    in_chunks,
+    small_requests,
+)
 from tests.api_fixtures import Api
 
 
@@ -44,9 +52,9 @@ async def test_work_is_done_in_order_and_others_have_their_turns_in_between() ->
 
     looking = asyncio.create_task(look())
     await turns()
-    assert await in_pieces(work, range(3 * PIECE)) == [2 * item for item in range(3 * PIECE)]
+    assert await in_chunks(work, range(3 * CHUNK)) == [2 * item for item in range(3 * CHUNK)]
     looking.cancel()
-    assert {PIECE, 2 * PIECE} <= set(seen)
+    assert {CHUNK, 2 * CHUNK} <= set(seen)
 
 
 async def test_pieces_are_larger_while_nobody_asks_for_anything_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,13 +62,13 @@ async def test_pieces_are_larger_while_nobody_asks_for_anything_small(monkeypatc
     watch = Watch()
     asked = asyncio.create_task(watch.ask(turns_taken=10_000))
     await turns()
-    await in_pieces(watch.work, range(3 * PIECE))
+    await in_chunks(watch.work, range(3 * CHUNK))
     assert len(watch.pieces) == len(set(watch.pieces)) == 3
     asked.cancel()
     await turns()
     del watch.pieces[:]
-    await in_pieces(watch.work, range(2 * PIECE_ALONE))
-    assert [watch.pieces.count(turn) for turn in dict.fromkeys(watch.pieces)] == [PIECE_ALONE // PIECE] * 2
+    await in_chunks(watch.work, range(2 * CHUNK_ALONE))
+    assert [watch.pieces.count(turn) for turn in dict.fromkeys(watch.pieces)] == [CHUNK_ALONE // CHUNK] * 2
     watch.stop()
 
 
@@ -87,7 +95,7 @@ class Watch:
         self._task.cancel()
 
     def work(self, item: int) -> int:
-        if item % PIECE == 0:
+        if item % CHUNK == 0:
             self.pieces.append(self.turn)
             self.items.append(item)
             self.events.append("piece")
@@ -122,16 +130,16 @@ async def watch() -> AsyncGenerator[Watch]:
 
 
 async def test_several_batches_have_one_piece_in_a_turn_together_and_take_turns(watch: Watch) -> None:
-    batches = [range(4 * PIECE), range(4 * PIECE, 8 * PIECE), range(8 * PIECE, 10 * PIECE)]
-    assert await asyncio.gather(*[in_pieces(watch.work, batch) for batch in batches]) == [list(batch) for batch in batches]
+    batches = [range(4 * CHUNK), range(4 * CHUNK, 8 * CHUNK), range(8 * CHUNK, 10 * CHUNK)]
+    assert await asyncio.gather(*[in_chunks(watch.work, batch) for batch in batches]) == [list(batch) for batch in batches]
     assert len(watch.pieces) == len(set(watch.pieces)) == 10
-    assert watch.items[:6] == [0, 4 * PIECE, 8 * PIECE, PIECE, 5 * PIECE, 9 * PIECE]
+    assert watch.items[:6] == [0, 4 * CHUNK, 8 * CHUNK, CHUNK, 5 * CHUNK, 9 * CHUNK]
 
 
 async def test_a_small_request_that_comes_is_answered_before_the_pieces_that_are_left(watch: Watch) -> None:
-    batches = [asyncio.create_task(in_pieces(watch.work, range(6 * PIECE))) for _ in range(4)]
+    batches = [asyncio.create_task(in_chunks(watch.work, range(6 * CHUNK))) for _ in range(4)]
     await watch.pieces_done(2)
-    await watch.ask(turns_taken=COURTESY_TURNS - 2)
+    await watch.ask(turns_taken=YIELDS_MAX - 2)
     asked, answered = watch.events.index("asked"), watch.events.index("answered")
     # The piece whose turn had come when she came.
     assert answered - asked <= 2
@@ -141,9 +149,9 @@ async def test_a_small_request_that_comes_is_answered_before_the_pieces_that_are
 
 
 async def test_a_large_request_is_not_let_through_before_others(watch: Watch) -> None:
-    batch = asyncio.create_task(in_pieces(watch.work, range(6 * PIECE)))
+    batch = asyncio.create_task(in_chunks(watch.work, range(6 * CHUNK)))
     await watch.pieces_done(1)
-    await watch.ask(turns_taken=2 * COURTESY_TURNS, body_bytes=SMALL_BYTES_MAX + 1)
+    await watch.ask(turns_taken=2 * YIELDS_MAX, body_bytes=SMALL_BYTES_MAX + 1)
     assert watch.events.index("answered") == 7
     await batch
 
@@ -151,9 +159,9 @@ async def test_a_large_request_is_not_let_through_before_others(watch: Watch) ->
 async def test_batches_get_on_while_small_requests_never_end(watch: Watch) -> None:
     asking = asyncio.create_task(watch.ask(turns_taken=10_000))
     await turns()
-    assert await in_pieces(watch.work, range(5 * PIECE)) == list(range(5 * PIECE))
+    assert await in_chunks(watch.work, range(5 * CHUNK)) == list(range(5 * CHUNK))
     assert watch.events == ["asked", *["piece"] * 5]
-    assert all(COURTESY_TURNS <= each <= COURTESY_TURNS + 2 for each in watch.waits())
+    assert all(YIELDS_MAX <= each <= YIELDS_MAX + 2 for each in watch.waits())
     asking.cancel()
 
 
@@ -164,31 +172,31 @@ async def test_what_is_asked_of_the_api_is_let_through_until_it_is_answered(
         await owner.execute("LOCK TABLE rewards.identity")
         asking = asyncio.create_task(api.client("storefront").get("/v1/customers/c-1/balance"))
         await turns(20)
-        await in_pieces(watch.work, range(5 * PIECE))
-        assert all(each >= COURTESY_TURNS for each in watch.waits())
+        await in_chunks(watch.work, range(5 * CHUNK))
+        assert all(each >= YIELDS_MAX for each in watch.waits())
         assert not asking.done()
     assert (await asking).status_code == 200
-    await in_pieces(watch.work, range(5 * PIECE))
-    assert all(each < COURTESY_TURNS for each in watch.waits()[5:])
+    await in_chunks(watch.work, range(5 * CHUNK))
+    assert all(each < YIELDS_MAX for each in watch.waits()[5:])
 
 
 async def test_a_batch_that_goes_away_leaves_its_turn_to_the_next(watch: Watch) -> None:
-    gone, stays = (asyncio.create_task(in_pieces(watch.work, range(3 * PIECE))) for _ in range(2))
+    gone, stays = (asyncio.create_task(in_chunks(watch.work, range(3 * CHUNK))) for _ in range(2))
     await watch.pieces_done(2)
     gone.cancel()
-    assert await stays == list(range(3 * PIECE))
+    assert await stays == list(range(3 * CHUNK))
     assert len(watch.pieces) in {4, 5}
-    assert await in_pieces(watch.work, range(2 * PIECE)) == list(range(2 * PIECE))
+    assert await in_chunks(watch.work, range(2 * CHUNK)) == list(range(2 * CHUNK))
 
 
 async def test_nothing_to_do_is_done() -> None:
-    assert await in_pieces(str, []) == []
+    assert await in_chunks(str, []) == []
 
 
 class Holders:
     """Who holds room, and lets it go when told to."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: WeightedSemaphore) -> None:
         self.room = room
         self.inside: list[str] = []
         self.leave: dict[str, asyncio.Event] = {}
@@ -198,14 +206,14 @@ class Holders:
         return asyncio.create_task(self._hold(name, items))
 
     async def _hold(self, name: str, items: int) -> None:
-        async with self.room.of(items):
+        async with self.room.hold(items):
             self.inside.append(name)
             await self.leave[name].wait()
             self.inside.remove(name)
 
 
 async def test_who_finds_no_room_waits_in_order() -> None:
-    holders = Holders(Room(10))
+    holders = Holders(WeightedSemaphore(10))
     tasks = [holders.come("a", 6), holders.come("b", 6), holders.come("c", 1)]
     await turns()
     assert holders.inside == ["a"]
@@ -218,7 +226,7 @@ async def test_who_finds_no_room_waits_in_order() -> None:
 
 
 async def test_what_is_larger_than_all_room_has_it_alone() -> None:
-    holders = Holders(Room(10))
+    holders = Holders(WeightedSemaphore(10))
     tasks = [holders.come("small", 1), holders.come("large", 50), holders.come("next", 1)]
     await turns()
     assert holders.inside == ["small"]
@@ -234,7 +242,7 @@ async def test_what_is_larger_than_all_room_has_it_alone() -> None:
 
 @pytest.mark.parametrize("after", [0, 3], ids=["while it waits", "just as it is let in"])
 async def test_who_goes_away_takes_no_room(after: int) -> None:
-    room = Room(1)
+    room = WeightedSemaphore(1)
     holders = Holders(room)
     first, gone = holders.come("first", 1), holders.come("gone", 1)
     await turns()

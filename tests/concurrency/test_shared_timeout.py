@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from service.concurrency.shared_timeout import Patience
+from service.concurrency.shared_timeout import SharedTimeout
 
 LONG_S = 30.0
 SHORT_S = 0.05
 
 
-async def wait(patience: Patience, seconds: float, forever: asyncio.Event) -> str:
+async def wait(patience: SharedTimeout, seconds: float, forever: asyncio.Event) -> str:
     try:
         with patience.within(seconds):
             await forever.wait()
@@ -22,7 +22,7 @@ async def wait(patience: Patience, seconds: float, forever: asyncio.Event) -> st
 
 
 async def test_what_takes_too_long_is_broken_off_one_after_the_other() -> None:
-    patience, never = Patience(), asyncio.Event()
+    patience, never = SharedTimeout(), asyncio.Event()
     first = asyncio.create_task(wait(patience, SHORT_S, never))
     await asyncio.sleep(SHORT_S / 2)
     second = asyncio.create_task(wait(patience, 20 * SHORT_S, never))
@@ -33,7 +33,7 @@ async def test_what_takes_too_long_is_broken_off_one_after_the_other() -> None:
 
 
 async def test_who_was_in_time_is_left_alone_afterwards() -> None:
-    patience, now, never = Patience(), asyncio.Event(), asyncio.Event()
+    patience, now, never = SharedTimeout(), asyncio.Event(), asyncio.Event()
     now.set()
 
     async def in_time_and_on() -> str:
@@ -46,12 +46,12 @@ async def test_who_was_in_time_is_left_alone_afterwards() -> None:
 
 
 async def test_what_fails_by_itself_fails_so() -> None:
-    with pytest.raises(KeyError), Patience().within(LONG_S):
+    with pytest.raises(KeyError), SharedTimeout().within(LONG_S):
         raise KeyError
 
 
 async def test_who_is_cancelled_by_somebody_else_is_cancelled() -> None:
-    task = asyncio.create_task(wait(Patience(), LONG_S, asyncio.Event()))
+    task = asyncio.create_task(wait(SharedTimeout(), LONG_S, asyncio.Event()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -59,7 +59,7 @@ async def test_who_is_cancelled_by_somebody_else_is_cancelled() -> None:
 
 
 async def test_who_is_cancelled_in_the_moment_she_is_broken_off_stays_cancelled() -> None:
-    wait = Patience().within(LONG_S)
+    wait = SharedTimeout().within(LONG_S)
 
     async def waits() -> None:
         with wait:
@@ -67,7 +67,7 @@ async def test_who_is_cancelled_in_the_moment_she_is_broken_off_stays_cancelled(
 
     task = asyncio.create_task(waits())
     await asyncio.sleep(0)
-    wait.break_off()
+    wait.cancel()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

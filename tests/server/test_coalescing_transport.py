@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from service.server.coalescing_transport import OneWrite
+from service.server.coalescing_transport import CoalescingTransport
 
 
 class Transport:
@@ -30,7 +30,7 @@ class Transport:
 
 def one_write() -> tuple[Any, Transport]:
     transport: Any = Transport()
-    return OneWrite(transport), transport
+    return CoalescingTransport(transport), transport
 
 
 async def test_a_head_goes_with_its_body() -> None:

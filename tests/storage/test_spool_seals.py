@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from service.app import create_app
-from service.link_pages.deferred_claims import LateAct
+from service.link_pages.deferred_claims import DeferredClaim
 from service.observability import metrics
 from service.settings import Settings
 from service.storage.spool import REFUSED, Spool, frame, names, unframe
@@ -122,7 +122,7 @@ async def test_a_note_that_cannot_be_written_costs_nothing(spool: Path) -> None:
 @pytest.mark.one_process("looks into its spool")
 async def test_the_service_pays_nothing_for_a_forged_file(api: Api, database: Database, tmp_path: Path) -> None:
     settings = Settings(database_url=database.application_url, data_dir=str(tmp_path))
-    act = LateAct(datetime.now(UTC), "h", "redirect", "A", "", 9.0, code_hash=b"x" * 20)
+    act = DeferredClaim(datetime.now(UTC), "h", "redirect", "A", "", 9.0, code_hash=b"x" * 20)
     before = refused()
     async with create_app(settings, make_secrets()).lifespan():
         pass

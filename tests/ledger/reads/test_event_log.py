@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Bearing, Book, CapUse, Event, FeedEntry, Grade, GrantOutcome, Ledger, Position, Verb, proof_key
+from ledger import Book, CapUse, Corroboration, Event, FeedEntry, Grade, GrantOutcome, Ledger, Position, Verb, proof_key
 from ledger.reads import event_log
 from ledger.testing import NOON, authorize, fund, order, void
 
@@ -208,9 +208,15 @@ async def test_places_follow_the_log_whoever_pays_what_waited(
     async def report(customer: int, message_id: str) -> None:
         proof = (proof_key(campaign_no=1, message_id=message_id, customer=customer),)
         opened = order(
-            book, customer=customer, message_id=message_id, action="open", waits=True, grade=Grade.D, bearing=Bearing(proof)
+            book,
+            customer=customer,
+            message_id=message_id,
+            action="open",
+            waits=True,
+            grade=Grade.D,
+            bearing=Corroboration(proof),
         )
-        clicked = order(book, customer=customer, message_id=message_id, bearing=Bearing(proof, ((opened.key,),)))
+        clicked = order(book, customer=customer, message_id=message_id, bearing=Corroboration(proof, ((opened.key,),)))
         await asyncio.gather(*(ledger.grant(each) for each in random.sample([opened, clicked], 2)))
 
     await asyncio.gather(*(report(n % 5, f"m-{n}") for n in range(40)))

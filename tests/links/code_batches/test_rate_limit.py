@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from service.code_batches.rate_limit import MISSES_MAX, NETWORKS_MAX, WINDOW_S, Guesses
+from service.code_batches.rate_limit import MISSES_MAX, NETWORKS_MAX, WINDOW_S, FailedAttemptLimiter
 from service.tokens.code import code_of
 from tests.api_fixtures import BASE_URL
 from tests.links.code_batches.test_code_batches import codes_of, make_batch
@@ -15,24 +15,24 @@ from tests.links.pages.test_visits import without_nonce
 
 def test_misses_count_for_a_window_and_by_network() -> None:
     now = 1_000.0
-    guesses = Guesses(clock=lambda: now)
+    guesses = FailedAttemptLimiter(clock=lambda: now)
     for _ in range(MISSES_MAX):
-        assert not guesses.are_too_many("192.0.2.0/24")
+        assert not guesses.exceeded("192.0.2.0/24")
         guesses.note("192.0.2.0/24")
-    assert guesses.are_too_many("192.0.2.0/24")
-    assert not guesses.are_too_many("198.51.100.0/24")
+    assert guesses.exceeded("192.0.2.0/24")
+    assert not guesses.exceeded("198.51.100.0/24")
     now += WINDOW_S
-    assert not guesses.are_too_many("192.0.2.0/24")
+    assert not guesses.exceeded("192.0.2.0/24")
     guesses.note("192.0.2.0/24")
-    assert not guesses.are_too_many("192.0.2.0/24")
+    assert not guesses.exceeded("192.0.2.0/24")
 
 
 def test_it_remembers_so_many_networks_and_no_more() -> None:
-    guesses = Guesses()
+    guesses = FailedAttemptLimiter()
     for n in range(NETWORKS_MAX + 10):
         for _ in range(MISSES_MAX if n == 0 else 1):
             guesses.note(str(n))
-    assert not guesses.are_too_many("0")
+    assert not guesses.exceeded("0")
 
 
 @pytest.mark.one_process("each process counts for itself")

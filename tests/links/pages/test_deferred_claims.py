@@ -19,7 +19,7 @@ import pytest
 
 from service.app import bind, create_app
 from service.link_pages import deferred_claims, deferred_settling
-from service.link_pages.deferred_claims import LateAct, LateActs, Settlement
+from service.link_pages.deferred_claims import DeferredClaim, DeferredClaims, Settlement
 from service.links import link_host
 from service.observability import metrics
 from service.storage.spool import ASIDE, Spool, SpoolFiles, frame
@@ -309,9 +309,9 @@ async def test_it_counts_when_it_happened(cuttable: tuple[Links, Wire]) -> None:
 async def spooling(links: Links, spool: Spool) -> AsyncGenerator[None]:
     """Let the application keep late acts in another spool."""
     before = links.api.services
-    late = msgspec.structs.replace(before, late_acts=LateActs(spool))
+    late = msgspec.structs.replace(before, deferred_claims=DeferredClaims(spool))
     bind(links.api.app, late)
-    async with late.late_acts.settled_by(deferred_settling.settlement(late)):
+    async with late.deferred_claims.settled_by(deferred_settling.settlement(late)):
         yield
     bind(links.api.app, before)
 
@@ -358,22 +358,22 @@ async def test_nobody_is_told_that_points_follow_unless_the_act_is_on_the_disk(
 async def test_a_disk_that_takes_long_keeps_nobody_waiting_and_has_the_act_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deferred_claims, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(deferred_claims, "TIMEOUT_S", 0.1)
     answers, append = threading.Event(), SpoolFiles.append
 
     def hang(files: SpoolFiles, framed: Sequence[bytes]) -> None:
         answers.wait(WITHIN_S)
         append(files, framed)
 
-    async def nothing(acts: Sequence[LateAct]) -> None:
+    async def nothing(acts: Sequence[DeferredClaim]) -> None:
         del acts
 
-    async def granted(acts: Sequence[LateAct]) -> list[str | BaseException]:
+    async def granted(acts: Sequence[DeferredClaim]) -> list[str | BaseException]:
         return ["granted" for _ in acts]
 
     monkeypatch.setattr(SpoolFiles, "append", hang)
-    late = LateActs(Spool(tmp_path / "slow", bytes_max=1_000_000))
-    act = LateAct(at=datetime.now(UTC), host="", way="redirect", grade="C", why="", since_sent_s=60.0)
+    late = DeferredClaims(Spool(tmp_path / "slow", bytes_max=1_000_000))
+    act = DeferredClaim(at=datetime.now(UTC), host="", way="redirect", grade="C", why="", since_sent_s=60.0)
     before = settled()
     async with late.settled_by(Settlement(nothing, granted, may_pass=lambda _: False)):
         began = time.monotonic()
