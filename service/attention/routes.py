@@ -1,4 +1,4 @@
-"""Attention over HTTP."""
+"""Attention over HTTP: how often a customer was messaged lately."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ async def get_attention(
     services: Injected[Services],
     days: Days = DAYS_DEFAULT,
 ) -> AttentionResponse:
-    """How many messages a customer was sent of late, on each channel, and what they earned her. Ask before you send.
+    """Count the messages a customer was sent recently, by channel, and the points they earned.
 
-    Messages are those for which links were minted for her or on which she was reported. What is exactly as old as the span is
-    no longer counted. Who was merged into another has the other's.
+    Call it before you send another message. A message counts if a link was minted in it for the customer, or an event was
+    reported on it. The window is the last `days` times 24 hours. For a merged customer, the survivor's figures are returned.
     """
     brand = principal.brand
     (known,) = await customers.find_each(services, brand, [CustomerRef(id=customer_id)])
@@ -65,7 +65,7 @@ async def look_up_attention(
     request: Request[Any, Any, Any],
     days: Days = DAYS_DEFAULT,
 ) -> AttentionResults:
-    """The same of many customers, by id, email or phone. Nobody is created."""
+    """Count the recent messages of many customers, named by id, email or phone. Creates no customer."""
     await count_items(request, principal, len(data))
     brand = principal.brand
     found = await customers.find_each(services, brand, await data.items())
@@ -87,7 +87,7 @@ async def look_up_attention(
 async def get_hotline(
     principal: Injected[Principal], services: Injected[Services], days: Days = DAYS_DEFAULT
 ) -> HotlineResponse:
-    """Say how many of those whom the brand wrote to of late answered as persons."""
+    """Count how many of the customers the brand wrote to recently responded as humans."""
     return await queries.hotline(services, principal.brand, timedelta(days=days))
 
 

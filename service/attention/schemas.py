@@ -13,82 +13,70 @@ from service.http.problems import Problem, ProblemDocument
 
 
 class Attended(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages she was sent, as far as is known here, how many of her acts were rewarded and with how many points.
-
-    With the time of the last of each.
-    """
+    """Messages sent to a customer, as far as we know, and the events rewarded on them."""
 
     messages: int
-    """How many messages: those for which a link was minted for the customer, or on which an act of theirs was reported."""
+    """Messages in which a link was minted for the customer, or on which an event of theirs was reported."""
     last_message_at: datetime | None
-    """When the last of these messages became known here; null where there is none."""
+    """When we first heard of the latest of these messages; null if there is none."""
     rewards: int
-    """How many of the customer's acts were rewarded."""
+    """How many of the customer's events were rewarded."""
     points: int
-    """How many points these rewards gave together."""
+    """Points these rewards gave in total."""
     last_rewarded_at: datetime | None
-    """When the last of these acts happened; null where there is none."""
+    """When the latest rewarded event happened; null if there is none."""
 
 
 class AttendedChannel(Attended, frozen=True, kw_only=True):
-    """The same on one channel."""
+    """The same figures for one channel."""
 
     channel: str
-    """The channel that these figures are of, such as `email`."""
+    """The channel, such as `email`."""
 
 
 class AttentionAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one customer, on all channels together and on each of which anything is known.
-
-    A message that was on two channels is one of the ``total``. ``complete`` is false where there was too much to look at:
-    then it was this at least. ``known`` is false for a customer of whom nobody has told us yet.
-    """
+    """A customer's figures, in total and per channel."""
 
     known: bool
-    """Whether anybody has told us of this customer."""
+    """Whether any event, link or name of this customer has reached us."""
     complete: bool
-    """False where there was too much to look at: the figures are then lower bounds."""
+    """False if there was too much data to read: the figures are then lower bounds."""
     total: Attended
-    """All channels together. A message on two channels counts once."""
+    """All channels together. A message sent on two channels counts once."""
     channels: Sequence[AttendedChannel]
-    """One entry for each channel of which anything is known."""
+    """One entry per channel with any data."""
 
 
 class AttentionResponse(AttentionAnswer, frozen=True, kw_only=True):
-    """What is known of one customer after ``since``, up to ``until``, which is now."""
+    """A customer's figures for the window from `since` (exclusive) to `until` (now)."""
 
     customer: str
-    """The customer's id as it was asked for."""
+    """The customer's id as given in the request."""
     since: datetime
-    """Where the span begins; what happened at exactly this time is no longer in it."""
+    """Start of the window, exclusive."""
     until: datetime
-    """Where the span ends: now."""
+    """End of the window: now."""
 
 
 class HotlineResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of those whom the brand wrote to after ``since`` answered as persons, up to ``until``, which is now.
-
-    ``recipients`` are the customers for whom links were minted or of whom acts were reported, ``responders`` those of them who
-    proved to be there: by an act of grade A or B. ``share`` is the one by the other, null without recipients. ``complete`` is
-    false where there was too much to look at: then it is of the newest.
-    """
+    """How many recipients responded as humans, in the window from `since` (exclusive) to `until` (now)."""
 
     recipients: int
-    """How many customers the brand wrote to: a link was minted for them, or an act of theirs was reported."""
+    """Customers the brand wrote to: a link was minted for them, or an event of theirs was reported."""
     responders: int
-    """How many of them proved to be there, by an act of grade A or B."""
+    """Recipients with an event of grade A or B."""
     share: float | None
     """`responders` divided by `recipients`, from 0 to 1; null without recipients."""
     complete: bool
-    """False where there was too much to look at: the figures are then of the newest messages."""
+    """False if there was too much data to read: the figures then cover only the newest messages."""
     since: datetime
-    """Where the span begins; what happened at exactly this time is no longer in it."""
+    """Start of the window, exclusive."""
     until: datetime
-    """Where the span ends: now."""
+    """End of the window: now."""
 
 
 class AttentionResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is known of one item's customer, or what is wrong with the item."""
+    """One item's figures, or its problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult, AttentionAnswer)
 
@@ -102,18 +90,18 @@ class AttentionResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
 
 
 class AttentionResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request: what is known after ``since``, up to ``until``, which is now."""
+    """One result per item, in request order, for the window from `since` (exclusive) to `until` (now)."""
 
     since: datetime
-    """Where the span begins; what happened at exactly this time is no longer in it."""
+    """Start of the window, exclusive."""
     until: datetime
-    """Where the span ends: now."""
+    """End of the window: now."""
     results: list[AttentionResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
 
 def result_of(index: int, answer: AttentionAnswer | Problem, *, request_id: str) -> AttentionResult:
-    """Say what is known of an item's customer."""
+    """Build an item's result."""
     if isinstance(answer, Problem):
         return AttentionResult(index=index, status=answer.status, problem=answer.document(request_id))
     return AttentionResult(

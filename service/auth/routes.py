@@ -1,4 +1,4 @@
-"""What a key is good for, keys that make keys, and what was done with them."""
+"""API keys: what a key may do, keys that create keys, and the audit trail."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Also = Annotated[
 
 @get("/v1/meta", guards=[requires()], tags=["meta"], summary="Who am I?")
 async def read_meta(principal: Injected[Principal]) -> MetaResponse:
-    """Return the version of this service and the brand, mode and scopes of the API key that asks."""
+    """Return the version of this service, and the brand, mode and scopes of the calling API key."""
     return MetaResponse.of(principal, VERSION)
 
 
@@ -47,9 +47,9 @@ async def create_key(
     principal: Injected[Principal],
     request: Request[Any, Any, Any],
 ) -> NewKeyResponse:
-    """Make a key, and show it once.
+    """Create an API key. The key is shown only in this response.
 
-    An answer that was lost cannot be had again: revoke the key that the list shows, and make another.
+    If the response is lost, revoke the key (`GET /v1/keys` lists it) and create another.
     """
     key, record = await actions.issue_key(
         services.engine,
@@ -72,7 +72,7 @@ async def list_keys(
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[KeyResponse]:
-    """The brand's keys, expired and revoked ones too, oldest first."""
+    """List the brand's keys, oldest first, including expired and revoked ones."""
     found = await actions.brand_keys(services.engine, principal, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda record: record.api_key_id)
     return Page(items=[KeyResponse.of(record) for record in listed.items], next=listed.next)
@@ -86,10 +86,10 @@ async def revoke_key(
     request: Request[Any, Any, Any],
     also: Also = None,
 ) -> KeyResponse:
-    """Revoke a key for ever, and what it made. Within a second no process accepts it; again, the answer is the same.
+    """Revoke a key for good, together with what it made. Revoking it again returns the same answer.
 
-    Its keys, minting keys and links are revoked with it, unless `also` names less: say `also=nothing` where a new key takes
-    its place. `GET /v1/keys/{id}/made` lists what there is.
+    Every process refuses the key within one second. The keys, minting keys and links it made are revoked too, unless `also`
+    narrows that: send `also=nothing` when you rotate a key. `GET /v1/keys/{id}/made` lists what would be revoked.
     """
     api_key_id = parse_key_id(key_id)
     if api_key_id is None:
@@ -105,7 +105,7 @@ async def list_audit_trail(
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[AuditEntryResponse]:
-    """Who did which administrative act, oldest first. Entries are never changed."""
+    """List administrative acts and who performed them, oldest first. Entries never change."""
     found = await list_entries(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda entry: entry.entry_no)
     return Page(items=[AuditEntryResponse.of(entry) for entry in listed.items], next=listed.next)

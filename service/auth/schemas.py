@@ -25,38 +25,34 @@ class MetaBrand(msgspec.Struct, frozen=True):
     name: str
     """The brand's name as customers see it."""
     mode: Mode
-    """`live` or `test`; fixed for ever. Only a test brand has a clock that can be moved."""
+    """`live` or `test`; cannot change. Only a test brand has a clock that can be advanced."""
     points_code: str
-    """The code of the points as the books and exports name them, such as `BEANS`."""
+    """The code of the points in the books and in exports, such as `BEANS`."""
     points_name: str
-    """What the points are called in front of customers, such as "Beans"."""
+    """The name of the points as customers see it, such as "Beans"."""
     currency: str
-    """The currency of the brand's money values: three letters of ISO 4217."""
+    """The brand's currency: three letters of ISO 4217."""
     time_zone: str
     """The IANA time zone of the brand's days, weeks and months, such as `Europe/Berlin`."""
 
 
 class MetaResponse(msgspec.Struct, frozen=True):
-    """Who you are here.
-
-    ``max_evidence`` is the strongest grade your reports may claim, ``lateness_hours`` how late they may come and still count
-    when they happened.
-    """
+    """The calling API key and its brand."""
 
     version: str
     """The version of this service."""
     brand: MetaBrand
-    """The brand that the key belongs to. Every answer is about this brand alone."""
+    """The brand the key belongs to. Every answer concerns this brand alone."""
     mode: Mode
     """The brand's mode, `live` or `test`."""
     key_name: str
-    """The name that the key was given when it was made."""
+    """The name the key was given when it was created."""
     scopes: list[str]
-    """What the key may do, in alphabetical order."""
+    """The key's scopes, in alphabetical order."""
     max_evidence: str
-    """The strongest grade of evidence that the key's reports may claim: `A` (strongest) to `D`."""
+    """The strongest evidence grade the key's reports may claim, from `A` (strongest) to `D`."""
     lateness_hours: int
-    """How many hours late the key's reports may come and still count when they happened: 0 to 72."""
+    """How many hours late a report may arrive and still count at the time the event happened: 0 to 72."""
 
     @classmethod
     def of(cls, principal: Principal, version: str) -> MetaResponse:
@@ -87,24 +83,25 @@ LatenessHours = Annotated[int, msgspec.Meta(ge=0, le=LATENESS_HOURS_MAX)]
 
 
 class KeyRequest(Body, frozen=True):
-    """A new key. It never gets what the key that asks does not hold: no other scope, no stronger evidence, no longer life, no
-    larger quota, no more lateness. `expires_at`, `quota_per_minute` (in items) and `lateness_hours` (how late its reports may
-    come and still count when they happened) are the asking key's own unless given."""
+    """A new key. It cannot exceed the calling key: no extra scope, no stronger evidence, no later expiry, no larger quota,
+    no more lateness."""
 
     name: KeyName
-    """What the key is for, as lists and the audit trail show it. No control characters."""
+    """What the key is for, as shown in lists and the audit trail. No control characters."""
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
-    """What the key may do: at least one scope, none that the asking key lacks, and none of two duties: minting (`grants:write`,
-    `links:write`), funding (`funds:write`), approving (`grants:approve`)."""
+    """At least one scope, each held by the calling key, and all within one duty: minting (`grants:write`, `links:write`),
+    funding (`funds:write`) or approving (`grants:approve`)."""
     max_evidence: Literal["A", "B", "C", "D"] = "C"
-    """The strongest grade that the key's reports may claim, `A` (strongest) to `D`; no stronger than the asking key's."""
+    """The strongest evidence grade the key's reports may claim, from `A` (strongest) to `D`; no stronger than the calling
+    key's."""
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """From when on the key is refused: later than now, with a time zone. Null: when the asking key expires."""
+    """When the key stops working, with a time zone; later than now. Null: when the calling key expires."""
     quota_per_minute: Quota | None = None
-    """How many items the key may send in a minute. A request is one item, a batch as many as it has. They count against the
-    asking key's quota, too. Null: the asking key's quota."""
+    """Items the key may send per minute. A request is one item; a batch counts each of its items. They count towards the
+    calling key's quota too. Null: the calling key's quota."""
     lateness_hours: LatenessHours | None = None
-    """How many hours late its reports may come and still count when they happened: 0 to 72. Null: the asking key's."""
+    """How many hours late a report may arrive and still count at the time the event happened: 0 to 72. Null: the calling
+    key's."""
 
     example: ClassVar[dict[str, Any]] = {
         "name": "finance, from 2027",
@@ -115,30 +112,30 @@ class KeyRequest(Body, frozen=True):
 
 
 class KeyResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key. `prefix` is how its text begins; `last_used_at` is exact to about a minute."""
+    """An API key, without its secret."""
 
     id: str
-    """The key's id, `key_` and a number. It is no secret."""
+    """The key's id, `key_` and a number. Not a secret."""
     name: str
-    """What the key is for, as whoever made it says."""
+    """What the key is for, as given when it was created."""
     prefix: str
-    """How the key's text begins, to recognise it by."""
+    """The first characters of the key, to recognise it by."""
     scopes: list[str]
     """What the key may do."""
     max_evidence: str
-    """The strongest grade that the key's reports may claim: `A` (strongest) to `D`."""
+    """The strongest evidence grade the key's reports may claim, from `A` (strongest) to `D`."""
     lateness_hours: int
-    """How many hours late its reports may come and still count when they happened: 0 to 72."""
+    """How many hours late a report may arrive and still count at the time the event happened: 0 to 72."""
     quota_per_minute: int | None
-    """How many items it may send in a minute; null: no limit."""
+    """Items it may send per minute; null: no limit."""
     created_at: datetime
-    """When it was made."""
+    """When it was created."""
     expires_at: datetime | None
-    """From when on it is refused; null: never."""
+    """When it stops working; null: never."""
     revoked_at: datetime | None
-    """When it was revoked; null while it is good."""
+    """When it was revoked; null if it was not."""
     last_used_at: datetime | None
-    """When it was last used, to about a minute; null: never."""
+    """When it was last used, accurate to about a minute; null: never."""
 
     @classmethod
     def of(cls, record: KeyRecord) -> KeyResponse:
@@ -147,10 +144,10 @@ class KeyResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewKeyResponse(KeyResponse, frozen=True, kw_only=True):
-    """A key that was just made. `key` is its text: this is the only time that it is shown."""
+    """A key that was just created."""
 
     key: str
-    """The key's text, for `Authorization: Bearer`. This is the only time that it is shown."""
+    """The key itself, for `Authorization: Bearer`. It is shown only here."""
 
     @classmethod
     def made(cls, record: KeyRecord, key: str) -> NewKeyResponse:
@@ -175,17 +172,14 @@ def _shown(record: KeyRecord) -> dict[str, Any]:
 
 
 class AuditEntryResponse(msgspec.Struct, frozen=True):
-    """An administrative act. `principal` is `operator`, or the id of the key that did it.
-
-    What `before` and `after` hold depends on the act.
-    """
+    """One administrative act."""
 
     entry: int
-    """The entry's number; later entries have larger numbers."""
+    """The entry's number. Later entries have larger numbers."""
     happened_at: datetime
     """When it was done."""
     principal: str
-    """Who did it: `operator` for the command line, else the id of the key."""
+    """Who did it: `operator` for the command line, otherwise the id of the key."""
     key_name: str | None
     """The name of that key; null for the operator."""
     act: str
@@ -193,9 +187,9 @@ class AuditEntryResponse(msgspec.Struct, frozen=True):
     subject: str
     """What it was done to: the id or name of a campaign, key, customer or brand."""
     before: dict[str, Any] | None
-    """How the subject was before; its fields depend on the act. Null where the act has no before."""
+    """The subject before the act; fields depend on the act. Null if the act has no before."""
     after: dict[str, Any] | None
-    """How it was afterwards; null where the act has no after."""
+    """The subject after the act; fields depend on the act. Null if the act has no after."""
 
     @classmethod
     def of(cls, entry: Entry) -> AuditEntryResponse:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @get("/v1/brand", guards=[requires()], tags=["brand"])
 async def get_brand(services: Injected[Services], principal: Injected[Principal]) -> BrandResponse:
-    """The brand, as it is now."""
+    """Get the brand's current settings."""
     return await _shown(services.engine, principal, services)
 
 
@@ -42,10 +42,10 @@ async def put_brand(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> BrandResponse:
-    """Change the brand as a whole; `PATCH` changes a part.
+    """Replace the brand's settings. To change only some of them, use `PATCH`.
 
-    Redemptions take a new value of points within a second, pages a new name or colour within five. Redemptions that exist keep
-    the value they have. Links that are out keep the address they have: both have to lead here.
+    A new point value applies to redemptions within one second; a new name or colour appears on pages within five. Existing
+    redemptions keep their value. Links already sent keep their address, so the old link host must keep pointing here.
     """
     return await _change(data, services.engine, principal, services)
 
@@ -56,16 +56,17 @@ async def patch_brand(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> BrandResponse:
-    """Change a part of the brand: what is absent stays as it is, null clears what can be null (RFC 7396).
+    """Change some of the brand's settings (JSON merge patch, RFC 7396): absent fields stay, null clears.
 
-    Lists are replaced whole. What is sent is checked as `PUT` checks it, and either all of it is changed or nothing.
+    Lists are replaced whole. The result is validated as `PUT` validates it, and the change is applied entirely or not at
+    all.
     """
     return await _change(data, services.engine, principal, services)
 
 
 @get("/v1/brand/link-host", guards=[requires()], tags=["brand"], responses=problems("not_found"))
 async def get_link_host(services: Injected[Services], principal: Injected[Principal]) -> LinkHostResponse:
-    """The host that the brand claims for its links: the record that proves it, and whether it is in use."""
+    """Get the host the brand claims for its links: its state, and the DNS record that proves it."""
     return _host_shown(await _shown(services.engine, principal, services))
 
 
@@ -77,9 +78,9 @@ async def get_link_host(services: Injected[Services], principal: Injected[Princi
     responses=problems("not_found", "link_host_taken"),
 )
 async def verify_link_host(services: Injected[Services], principal: Injected[Principal]) -> LinkHostResponse:
-    """Look for the record now, at most once in five seconds, and use the host if it is there.
+    """Look up the DNS record now, and use the host if it is there. At most one lookup every five seconds.
 
-    `state` says whether it was found, and `last_error` what was wrong. Links that are out keep working where they are.
+    `state` tells whether the record was found, and `last_error` what was wrong. Links already sent keep working.
     """
     await link_hosts.verify(services.engine, services.resolver, principal, services.settings, now=datetime.now(UTC))
     _forget(services)
@@ -93,7 +94,7 @@ async def list_point_values(
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[PointValueVersionResponse]:
-    """What the brand's points were worth, newest first."""
+    """List what the brand's points have been worth, newest first."""
     found = await actions.list_point_values(services.engine, principal.brand.brand_id, before=after, limit=limit + 1)
     return page(found, limit=limit, cursor=lambda value: value.version)
 

@@ -26,70 +26,71 @@ Shown = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="A
 
 
 class PointValueRequest(Body, frozen=True):
-    """So many points are worth so many minor units of the brand's currency: 100 and 50 make half a cent a point."""
+    """What points are worth: `points` points equal `minor_units` of the brand's currency. 100 and 50 make half a cent a
+    point."""
 
     points: Term
-    """So many points."""
+    """This number of points ..."""
     minor_units: Term
-    """Are worth so many minor units (cents, pence, yen) of the brand's currency."""
+    """... is worth this many minor units (cents, pence, yen) of the brand's currency."""
 
 
 class PointValueResponse(msgspec.Struct, frozen=True):
-    """So many points are worth so many minor units of the brand's currency."""
+    """What points are worth: `points` points equal `minor_units` of the brand's currency."""
 
     points: int
-    """So many points."""
+    """This number of points ..."""
     minor_units: int
-    """Are worth so many minor units (cents, pence, yen) of the brand's currency."""
+    """... is worth this many minor units (cents, pence, yen) of the brand's currency."""
 
     @classmethod
     def of(cls, value: PointValue | None) -> PointValueResponse | None:
-        """The value of a brand's points, if it has named one."""
+        """The value of a brand's points; ``None`` if it has none."""
         return None if value is None else cls(value.points, value.minor_units)
 
 
 class PointValueVersionResponse(msgspec.Struct, frozen=True):
-    """What points were worth from ``valid_from`` until the next version."""
+    """What points were worth from `valid_from` until the next version."""
 
     version: int
     """The number of this version: 1, 2, 3 ..."""
     points: int
-    """So many points."""
+    """This number of points ..."""
     minor_units: int
-    """Were worth so many minor units of the brand's currency."""
+    """... was worth this many minor units of the brand's currency."""
     valid_from: datetime
-    """From when on this version held, until the next."""
+    """When this version took effect."""
 
 
 class GoalRequest(Body, frozen=True):
-    """A reward to save for: a wallet shows how far it is to the next."""
+    """A reward to save for. The wallet shows progress towards it."""
 
     name: Shown
-    """What the customer gets, as the wallet shows it."""
+    """The reward, as the wallet shows it."""
     points: Points
-    """What it costs."""
+    """What it costs, in points."""
 
 
 class AndroidAppRequest(Body, frozen=True):
     """An Android app that may open the brand's links."""
 
     package: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+$(?!\n)", max_length=255)]
-    """The app's package name, as in `com.example.shop`; at most 255 characters."""
+    """The app's package name, such as `com.example.shop`; at most 255 characters."""
     sha256: Annotated[
         list[Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$(?!\n)")]],
         msgspec.Meta(min_length=1, max_length=APPS_MAX),
     ]
-    """Fingerprints of the certificates that the app is signed with, as in `14:6D:E9:...`."""
+    """SHA-256 fingerprints of the app's signing certificates, such as `14:6D:E9:...`."""
 
 
 class AppLinksRequest(Body, frozen=True):
-    """The brand's own apps that may open its links: served to Apple's and Google's systems from each of its link hosts."""
+    """The brand's apps that may open its links. Each link host serves them to Apple's and Google's systems."""
 
     apple: Annotated[
         list[Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}$(?!\n)")]],
         msgspec.Meta(max_length=APPS_MAX),
     ] = msgspec.field(default_factory=list[str])
-    """App ids, as in `ABCDE12345.com.example.app`."""
+    """App ids, such as `ABCDE12345.com.example.app`."""
     android: Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)] = msgspec.field(
         default_factory=list[AndroidAppRequest]
     )
@@ -97,49 +98,46 @@ class AppLinksRequest(Body, frozen=True):
 
 
 class BrandRequest(Body, frozen=True):
-    """All that may change of a brand, as it shall be; send back what GET answered, changed where you like.
-
-    The fields that are fixed for ever may be absent; present, they must be as they are.
-    """
+    """All settings that can change. Send back what GET returned, with your changes. Fields that cannot change may be left
+    out; if present, they must match."""
 
     name: Shown
     """The brand's name as customers see it."""
     points_name: Shown
-    """What the points are called in front of customers, such as "Beans"."""
+    """The name of the points as customers see it, such as "Beans"."""
     accent_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")]
-    """The colour of buttons and marks on customers' pages: `#` and six hexadecimal digits in lower case."""
+    """The colour of buttons and accents on customer pages: `#` and six lower-case hexadecimal digits."""
     destination_hosts: Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)]
-    """Where reward links may lead: at most 100 host names, each with a port if need be."""
+    """Hosts that reward links may lead to, each with a port if needed; at most 100."""
     point_value: PointValueRequest | None
-    """What points are worth. Null for a brand that has not said so yet; once said it is changed, and never taken away."""
+    """What points are worth. Null while not set; once set it can change but not be removed."""
     point_value_version: int | None = None
-    """The version of the point value that you have read. If there is a newer one, nothing is changed. Absent: change
-    it anyway."""
+    """The version of the point value you read. If a newer one exists, nothing changes. Absent: change it regardless."""
     language: Language | msgspec.UnsetType = msgspec.UNSET
-    """The language of the pages. This and what follows stays as it is where it is absent."""
+    """The language of customer pages. This and the fields below keep their value when absent."""
     logo: Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
-    """A PNG, JPEG or WebP picture in base64, at most 32 KiB and 1,024 pixels wide and high; every page carries it."""
+    """A PNG, JPEG or WebP image in base64, at most 32 KiB and 1,024 pixels wide and high. Every page shows it."""
     home_url: str | msgspec.UnsetType | None = msgspec.UNSET
-    """Where a customer goes when nothing better is known: https, on one of the destination hosts."""
+    """Where customers go when there is no better destination: https, on one of the destination hosts."""
     link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
-    """What links shall begin with, as in `https://r.shop.example`, a host that leads here. This claims it; it is used once
-    it is verified: see `link_host`. Null: the address of this service."""
+    """What links should begin with, such as `https://r.shop.example`, on a host that points here. Setting it claims the
+    host; it is used once verified (see `link_host`). Null: this service's address."""
     app_links: AppLinksRequest | msgspec.UnsetType = msgspec.UNSET
-    """The brand's own apps that may open its links. Absent: as it is."""
+    """The brand's apps that may open its links. Absent: unchanged."""
     goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
-    """Rewards to save for, shown in a wallet."""
+    """Rewards to save for, shown in the wallet."""
     code: str | None = None
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     mode: str | None = None
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     points_code: str | None = None
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     currency: str | None = None
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     time_zone: str | None = None
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     link_host: Any = msgspec.UNSET
-    """Read only: what GET answered may be sent back, and changes nothing. Change `link_base_url`."""
+    """Read-only. You may send back what GET returned; it changes nothing. Change `link_base_url` instead."""
 
     example: ClassVar[dict[str, Any]] = {
         "name": "Harbour Coffee",
@@ -154,16 +152,16 @@ class BrandRequest(Body, frozen=True):
 
 
 class PointValuePatch(Body, frozen=True):
-    """The value of points, in part: what is absent stays."""
+    """A partial change of the point value; absent fields stay."""
 
     points: Term | msgspec.UnsetType = msgspec.UNSET
-    """So many points, at most 1,000,000,000."""
+    """This number of points, at most 1,000,000,000 ..."""
     minor_units: Term | msgspec.UnsetType = msgspec.UNSET
-    """Are worth so many minor units of the brand's currency, such as cents; at most 1,000,000,000."""
+    """... is worth this many minor units of the brand's currency, such as cents; at most 1,000,000,000."""
 
 
 class AppLinksPatch(Body, frozen=True):
-    """The brand's own apps, in part: what is absent stays. A list is replaced whole."""
+    """A partial change of the brand's apps; absent fields stay. A list is replaced whole."""
 
     apple: (
         Annotated[
@@ -172,88 +170,90 @@ class AppLinksPatch(Body, frozen=True):
         ]
         | msgspec.UnsetType
     ) = msgspec.UNSET
-    """App ids, as in `ABCDE12345.com.example.app`; at most 20."""
+    """App ids, such as `ABCDE12345.com.example.app`; at most 20."""
     android: Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)] | msgspec.UnsetType = msgspec.UNSET
     """The brand's Android apps; at most 20."""
 
 
 class BrandPatch(Body, frozen=True):
-    """A part of what may change of a brand (JSON merge patch, RFC 7396): what is absent stays, null clears what can be null."""
+    """A partial change of the brand's settings (JSON merge patch, RFC 7396): absent fields stay, null clears a field that
+    can be null."""
 
     name: Shown | msgspec.UnsetType = msgspec.UNSET
     """The brand's name as customers see it."""
     points_name: Shown | msgspec.UnsetType = msgspec.UNSET
-    """What the points are called in front of customers, such as "Beans"."""
+    """The name of the points as customers see it, such as "Beans"."""
     accent_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")] | msgspec.UnsetType = msgspec.UNSET
-    """The colour of buttons and marks on customers' pages: `#` and six hexadecimal digits in lower case."""
+    """The colour of buttons and accents on customer pages: `#` and six lower-case hexadecimal digits."""
     destination_hosts: Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)] | msgspec.UnsetType = msgspec.UNSET
-    """Where reward links may lead: at most 100 host names, each with a port if need be. The list is replaced whole."""
+    """Hosts that reward links may lead to, each with a port if needed; at most 100. The list is replaced whole."""
     point_value: PointValuePatch | msgspec.UnsetType | None = msgspec.UNSET
-    """What points are worth. It is changed, and never taken away."""
+    """What points are worth. Once set it can change but not be removed."""
     point_value_version: int | msgspec.UnsetType | None = msgspec.UNSET
-    """The version of the point value that you have read. If there is a newer one, nothing is changed. Absent: change
-    it anyway."""
+    """The version of the point value you read. If a newer one exists, nothing changes. Absent: change it regardless."""
     language: Language | msgspec.UnsetType = msgspec.UNSET
-    """The language of the pages."""
+    """The language of customer pages."""
     logo: Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
-    """A PNG, JPEG or WebP picture in base64, at most 32 KiB and 1,024 pixels wide and high. Null: none."""
+    """A PNG, JPEG or WebP image in base64, at most 32 KiB and 1,024 pixels wide and high. Null: none."""
     home_url: str | msgspec.UnsetType | None = msgspec.UNSET
-    """Where a customer goes when nothing better is known: https, on one of the destination hosts. Null: nowhere."""
+    """Where customers go when there is no better destination: https, on one of the destination hosts. Null: none."""
     link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
-    """What links shall begin with, as in `https://r.shop.example`, a host that leads here. This claims it; it is used once
-    it is verified: see `link_host`. Null: the address of this service."""
+    """What links should begin with, such as `https://r.shop.example`, on a host that points here. Setting it claims the
+    host; it is used once verified (see `link_host`). Null: this service's address."""
     app_links: AppLinksPatch | msgspec.UnsetType = msgspec.UNSET
     """The brand's own apps that may open its links."""
     goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
-    """Rewards to save for, shown in a wallet; at most 20. The list is replaced whole."""
+    """Rewards to save for, shown in the wallet; at most 20. The list is replaced whole."""
     code: str | msgspec.UnsetType = msgspec.UNSET
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     mode: str | msgspec.UnsetType = msgspec.UNSET
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     points_code: str | msgspec.UnsetType = msgspec.UNSET
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     currency: str | msgspec.UnsetType = msgspec.UNSET
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     time_zone: str | msgspec.UnsetType = msgspec.UNSET
-    """Fixed for ever: absent, or as it is."""
+    """Cannot change: leave it out, or send the current value."""
     link_host: Any = msgspec.UNSET
-    """Read only: what GET answered may be sent back, and changes nothing. Change `link_base_url`."""
+    """Read-only. You may send back what GET returned; it changes nothing. Change `link_base_url` instead."""
 
     example: ClassVar[dict[str, Any]] = {"accent_color": "#7a3e1d", "point_value": {"points": 100, "minor_units": 50}}
 
 
 class DnsRecord(msgspec.Struct, frozen=True):
-    """A record to publish in the DNS."""
+    """A DNS record to publish."""
 
     name: str
-    """The name of the record, as in `_rewards-challenge.r.shop.example`."""
+    """The record's name, such as `_rewards-challenge.r.shop.example`."""
     type: Literal["TXT"]
-    """The kind of record."""
+    """The record's type."""
     value: str
-    """What the record must say, in whole. Other records of the same name do not matter."""
+    """The record's full value. Other records of the same name do not matter."""
 
 
 class LinkHostResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that the brand claims for its links, and how far that is."""
+    """A host the brand claims for its links, and the state of its verification."""
 
     host: str
-    """The host in its normal form: lower case, A-labels, no usual port."""
+    """The host in its normal form: lower case, A-labels, no default port."""
     state: link_hosts.State
-    """`pending`: not proved yet. `verified`: links begin with it. `lapsed`: its proof is gone; publish it and verify again."""
+    """`pending`: not proved yet. `verified`: links begin with it. `lapsed`: its record is gone; publish it and verify again.
+    """
     dns_record: DnsRecord | None
-    """The record to publish, and to keep. Null where no proof is needed: on this machine itself."""
+    """The record to publish and keep. Null if no proof is needed, which is only so on the local machine."""
     links_begin_with: str
     """What the brand's links begin with now."""
     proven_by: Literal["dns", "operator", "this_machine"] | None
-    """`dns`: the record. `operator`: it was in use before proofs were asked for. `this_machine`: a test brand's."""
+    """`dns`: by the record. `operator`: it was in use before proofs were required. `this_machine`: a test brand's local
+    host."""
     verified_at: datetime | None
-    """When the host was proved. Null: never."""
+    """When the host was verified. Null: never."""
     checked_at: datetime | None
-    """When the record was looked for last. Null: never."""
+    """When the record was last looked up. Null: never."""
     lapses_at: datetime | None
-    """When the host lapses if the record is not found until then. Null: it is there, or was never asked for."""
+    """When the host lapses unless the record is found again. Null while nothing is missing."""
     last_error: str | None
-    """What was wrong when the record was looked for last. Null: nothing."""
+    """What was wrong at the last lookup. Null: nothing."""
 
     @classmethod
     def of(cls, held: Held, links_begin_with: str) -> LinkHostResponse:
@@ -273,50 +273,50 @@ class LinkHostResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A brand. ``code``, ``mode``, ``points_code``, ``currency`` and ``time_zone`` are fixed for ever."""
+    """A brand. `code`, `mode`, `points_code`, `currency` and `time_zone` cannot change."""
 
     code: str
-    """The brand's short name in code and on the command line. Fixed for ever."""
+    """The brand's short name in code and on the command line. Cannot change."""
     mode: Literal["live", "test"]
-    """`live` or `test`; fixed for ever. Only a test brand has a clock that can be moved."""
+    """`live` or `test`; cannot change. Only a test brand has a clock that can be advanced."""
     name: str
     """The brand's name as customers see it."""
     points_code: str
-    """The code of the points as the books and exports name them. Fixed for ever."""
+    """The code of the points in the books and in exports. Cannot change."""
     points_name: str
-    """What the points are called in front of customers."""
+    """The name of the points as customers see it."""
     currency: str
-    """The currency of money values: three letters of ISO 4217. Fixed for ever."""
+    """The currency of money values: three letters of ISO 4217. Cannot change."""
     time_zone: str
-    """The IANA time zone of the brand's days, weeks and months. Fixed for ever."""
+    """The IANA time zone of the brand's days, weeks and months. Cannot change."""
     accent_color: str
-    """The colour of buttons and marks on customers' pages: `#` and six hexadecimal digits."""
+    """The colour of buttons and accents on customer pages: `#` and six hexadecimal digits."""
     destination_hosts: Sequence[str]
-    """Where reward links may lead: host names in lower case, with a port where one is needed."""
+    """Hosts that reward links may lead to, in lower case, with a port where needed."""
     point_value: PointValueResponse | None
-    """What points are worth now; null while the brand has not said so."""
+    """What points are worth now; null while not set."""
     point_value_version: int | None
-    """The number of the point value in force, to send back with a change; null while there is none."""
+    """The version of the point value in force, to send back with a change; null while there is none."""
     language: Language
-    """The language of customers' pages."""
+    """The language of customer pages."""
     logo: str | None
-    """The picture on every page, in base64; null: none."""
+    """The image on every page, in base64; null: none."""
     home_url: str | None
-    """Where a customer goes when nothing better is known; null: nowhere."""
+    """Where customers go when there is no better destination; null: none."""
     link_base_url: str | None
-    """What links shall begin with; null: the address of this service. `link_host` says whether they do."""
+    """What links should begin with; null: this service's address. `link_host` tells whether they do."""
     link_host: LinkHostResponse | None
-    """The host of `link_base_url`, the record that proves it, and whether it is in use; null: the brand claims none."""
+    """The host of `link_base_url`, the record that proves it, and its state; null if the brand claims none."""
     app_links: AppLinks
-    """The brand's own apps that may open its links."""
+    """The brand's apps that may open its links."""
     goals: Sequence[Goal]
-    """Rewards to save for, as wallets show them."""
+    """Rewards to save for, as the wallet shows them."""
 
     @classmethod
     def of(cls, brand: Brand, held: Held | None, links_begin_with: str) -> BrandResponse:
-        """The brand, read with its picture, as its administrators see it.
+        """The brand with its logo, as its administrators see it.
 
-        ``held`` is the host that it wants, ``links_begin_with`` what its links begin with now.
+        ``held`` is the host it claims, ``links_begin_with`` what its links begin with now.
         """
         return cls(
             code=brand.code,

@@ -44,7 +44,7 @@ async def create_campaign(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> Response[CampaignResponse]:
-    """Create a campaign, and fund it if it has a budget. The same campaign again answers 200."""
+    """Create a campaign, and fund it if `budget` is given. Sending the same campaign again answers 200."""
     standing, new = await actions.create_campaign(services.engine, services.ledger, principal, data)
     shown = await _shown(services.ledger, principal, standing)
     return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
@@ -57,7 +57,7 @@ async def list_campaigns(
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[CampaignResponse]:
-    """The brand's campaigns, oldest first."""
+    """List the brand's campaigns, oldest first."""
     found = await queries.list_campaigns(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda standing: standing.current.campaign_no)
     budgets = await services.ledger.budgets(principal.brand.book, [each.current.campaign_no for each in listed.items])
@@ -71,7 +71,7 @@ async def get_campaign(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> CampaignResponse:
-    """One campaign, and what its budget has left."""
+    """Get a campaign and its remaining budget."""
     return await _shown(services.ledger, principal, await _of_the_brand(services.engine, principal, campaign_id))
 
 
@@ -87,10 +87,10 @@ async def create_version(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> Response[CampaignResponse]:
-    """Change a campaign's terms from now on. The terms it has already answer 200.
+    """Change a campaign's terms from now on. Sending the terms already in force answers 200.
 
-    The process that answers knows at once, every other within a second. A link keeps the terms it was minted under, and a late
-    report is judged by the version that was in force when the event happened. A cap goes on counting while only its limits
+    The answering process applies them at once, every other within one second. A link keeps the terms it was minted under. A
+    late report is judged by the version in force when the event happened. A cap keeps its counts as long as only its limits
     change.
     """
     standing, new = await actions.create_version(services, principal, campaign_id, data)
@@ -106,7 +106,7 @@ async def list_versions(
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[VersionResponse]:
-    """All terms that a campaign has had, oldest first. A version never changes."""
+    """List all versions of a campaign's terms, oldest first. A version never changes."""
     standing = await _of_the_brand(services.engine, principal, campaign_id)
     found = await queries.list_versions(services.engine, standing.current.campaign_no, after=after or 0, limit=limit + 1)
     return page([VersionResponse.of(each) for each in found], limit=limit, cursor=lambda version: version.version)
@@ -123,11 +123,10 @@ async def pause_campaign(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> CampaignResponse:
-    """Let a campaign pay nothing for now, neither reports nor links.
+    """Pause a campaign. Reports and links stop earning; every process follows within one second.
 
-    After the answer the process that gave it pays nothing more, and no other process pays what arrives more than a second
-    later. Reports are answered `ignored` with the reason `campaign_paused`, and nothing is recorded: sent again after the
-    campaign was resumed, they are paid, as late reports are. A campaign that is paused already stays so.
+    While paused, reports are answered `ignored` with reason `campaign_paused`, and nothing is recorded. Send them again
+    after the campaign is resumed and they are paid like any late report. Pausing a paused campaign changes nothing.
     """
     return await _shown(services.ledger, principal, await actions.pause_campaign(services, principal, campaign_id))
 
@@ -143,7 +142,7 @@ async def resume_campaign(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> CampaignResponse:
-    """Let a paused campaign pay again, at once. One that is not paused stays as it is."""
+    """Resume a paused campaign at once. Resuming an active campaign changes nothing."""
     return await _shown(services.ledger, principal, await actions.resume_campaign(services, principal, campaign_id))
 
 
@@ -160,7 +159,7 @@ async def fund_campaign(
     principal: Injected[Principal],
     idempotency_key: Injected[str],
 ) -> Response[FundResponse]:
-    """Give a campaign points to grant, from what the brand is authorized to issue."""
+    """Add points to a campaign's budget, out of what the brand may issue."""
     campaign = (await _of_the_brand(services.engine, principal, campaign_id)).current
     request = request_fingerprint(f"fund {campaign.campaign_no}", data)
     fund = Fund(principal.brand.book, campaign.campaign_no, data.points, f"key {idempotency_key}", request)

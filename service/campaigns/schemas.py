@@ -21,56 +21,57 @@ CampaignId = Annotated[
 
 
 class RuleRequest(Body, frozen=True):
-    """What an action is worth."""
+    """What an action earns."""
 
     action: Slug
     """What the customer does, such as `click`."""
     points: Points
-    """How many points it pays."""
+    """How many points it earns."""
     channel: Slug | None = None
-    """The channel on which it pays. Absent: any on which no other rule for the action pays."""
+    """The channel the rule applies to. Absent: every channel without a rule of its own for the action."""
     once_per: OncePer = "message"
-    """How often the act pays: once for each message, link or day. The same in all rules for an action, in every version."""
+    """How often the action earns: once per message, link or day. The same in all rules for an action, in every version."""
     min_evidence: Literal["A", "B", "C", "D"] = "C"
-    """The weakest evidence that is paid at once; a weaker report waits for a stronger one, or another act on the message."""
+    """The weakest evidence grade that is paid at once. A weaker report waits for a stronger one, or for another event on the
+    same message."""
     hold_back_days: Annotated[int, msgspec.Meta(ge=1, le=90)] | None = None
-    """Set the points aside until somebody approves of them; after so many days they are rejected. Absent: pay at once."""
+    """Hold the points back until they are approved; after this many days they are rejected. Absent: pay at once."""
 
 
 class CapRequest(Body, frozen=True):
-    """The most that can be earned in one period of the brand's calendar: a week begins on Monday."""
+    """A limit on what can be earned in one period. Periods follow the brand's calendar; weeks begin on Monday."""
 
     per: CapPer
-    """Who is counted: each customer, or all of the campaign's together."""
+    """What is counted: each `customer` separately, or the whole `campaign`."""
     window: Window
-    """How long a period is. A `rolling_day` is any 24 hours, whenever they begin; it is for one customer alone."""
+    """The length of a period. A `rolling_day` is any 24 hours, and only for `per: customer`."""
     action: Slug | None = None
-    """Count this action alone. Absent: all actions."""
+    """Count only this action. Absent: all actions."""
     channel: Slug | None = None
-    """Count this channel alone. Absent: all channels."""
+    """Count only this channel. Absent: all channels."""
     max_grants: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
-    """The most grants in one period. At least one of the two limits is given."""
+    """The most grants in one period. Give at least one of the two limits."""
     max_points: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
     """The most points in one period."""
 
 
 class TermsRequest(Body, frozen=True):
-    """What a version of a campaign says."""
+    """A campaign's terms."""
 
     name: Identifier
-    """The campaign's name for people."""
+    """The campaign's display name."""
     starts_at: Instant
-    """From when on it pays, with a time zone: what happened before is not paid."""
+    """When it starts, with a time zone. Earlier events earn nothing."""
     ends_at: Instant
-    """What happens from then on is not paid: later than `starts_at`."""
+    """When it ends, later than `starts_at`. Events at or after it earn nothing."""
     rules: Annotated[list[RuleRequest], msgspec.Meta(min_length=1, max_length=100)]
-    """What it pays for: at most one rule for an action on a channel."""
+    """What the campaign pays for: at most one rule per action and channel."""
     caps: Annotated[list[CapRequest], msgspec.Meta(max_length=8)] = msgspec.field(default_factory=list[CapRequest])
-    """The most that can be earned in it; each cap counts something else."""
+    """Limits on what can be earned; no two caps count the same thing."""
     account_class: ClassName = msgspec.field(default="engagement", name="class")
-    """What kind of promise its points are to the accountants. A later version changes it for points granted from then on."""
+    """The accounting class of the campaign's points. A new version changes it for points granted from then on."""
     expires_after_months: Annotated[int, msgspec.Meta(ge=1, le=120)] | None = 12
-    """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
+    """Points expire at the end of the month this many months after they were earned; null: never."""
 
     def pays(self) -> tuple[Rule, ...]:
         """The rules, as campaigns keep them."""
@@ -85,12 +86,12 @@ class TermsRequest(Body, frozen=True):
 
 
 class CampaignRequest(TermsRequest, frozen=True, kw_only=True):
-    """A campaign. With a ``budget`` it is funded at once, which takes the scope ``funds:write`` too."""
+    """A campaign. With a `budget` it is funded at once, which also needs the scope `funds:write`."""
 
     id: CampaignId
-    """Your own id of the campaign; it cannot change."""
+    """Your id for the campaign; it cannot change."""
     budget: Annotated[int, msgspec.Meta(ge=0, le=FUND_MAX)] = 0
-    """Points to fund it with at once. 0: it is funded later."""
+    """Points to fund it with at once. 0: fund it later."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": "newsletter-thanks",
@@ -109,10 +110,11 @@ class CampaignRequest(TermsRequest, frozen=True, kw_only=True):
 
 
 class VersionRequest(TermsRequest, frozen=True, kw_only=True):
-    """The terms of a campaign from now on, all of them: what is left out has its default, not its old value."""
+    """A campaign's complete terms from now on. An omitted field takes its default, not its previous value."""
 
     version: Annotated[int, msgspec.Meta(ge=2, le=2**31 - 1)] | None = None
-    """Which version this is to be, so that a late retry, or a colleague, changes nothing unseen. Absent: the next."""
+    """The number this version is to have, so that a late retry or a colleague's change is not overwritten. Absent: the next
+    number."""
 
     example: ClassVar[dict[str, Any]] = {
         "version": 2,
@@ -129,47 +131,47 @@ class VersionRequest(TermsRequest, frozen=True, kw_only=True):
 
 
 class BudgetResponse(msgspec.Struct, frozen=True):
-    """``funded`` less ``granted`` is ``left``."""
+    """A budget, in points. `left` is `funded` minus `granted`."""
 
     funded: int
-    """All points that the campaign was ever given to grant."""
+    """All points the campaign was ever funded with."""
     granted: int
-    """What it has granted, and what is held back."""
+    """Points granted, including held-back points."""
     left: int
-    """What it can still grant."""
+    """Points it can still grant."""
 
 
 class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A campaign as it is now."""
+    """A campaign as it stands now."""
 
     id: str
-    """The campaign's id, as the brand chose it."""
+    """The campaign's id, as you chose it."""
     version: int
     """The number of the version in force."""
     name: str
-    """The campaign's name for people."""
+    """The campaign's display name."""
     starts_at: datetime
-    """From when on it pays: what happened before is not paid."""
+    """When it starts. Earlier events earn nothing."""
     ends_at: datetime
-    """What happens from then on is not paid."""
+    """When it ends. Events at or after it earn nothing."""
     rules: Sequence[Rule]
     """What it pays for."""
     caps: Sequence[Cap]
-    """The most that can be earned in it."""
+    """Limits on what can be earned."""
     account_class: ClassName = msgspec.field(name="class")
-    """What kind of promise its points are to the accountants: `engagement`, `purchase` or `third_party`."""
+    """The accounting class of its points: `engagement`, `purchase` or `third_party`."""
     expires_after_months: int | None
-    """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
+    """Points expire at the end of the month this many months after they were earned; null: never."""
     created_at: datetime
-    """When the campaign was made."""
+    """When the campaign was created."""
     paused_at: datetime | None
-    """Since when it pays nothing; null while it pays."""
+    """When it was paused; null if it is not."""
     budget: BudgetResponse
-    """What it may grant, and has granted, in points."""
+    """Its budget, in points."""
 
     @classmethod
     def of(cls, standing: Standing, budget: tuple[int, int]) -> CampaignResponse:
-        """``budget`` is what was funded and what was granted, in points."""
+        """Describe a campaign; ``budget`` is what was funded and granted, in points."""
         funded, granted = budget
         campaign = standing.current
         return cls(
@@ -189,26 +191,26 @@ class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a campaign. It never changes."""
+    """One version of a campaign's terms. It never changes."""
 
     version: int
     """The number of this version: 1, 2, 3 ..."""
     name: str
-    """The campaign's name for people."""
+    """The campaign's display name."""
     starts_at: datetime
-    """From when on it pays: what happened before is not paid."""
+    """When it starts. Earlier events earn nothing."""
     ends_at: datetime
-    """What happens from then on is not paid."""
+    """When it ends. Events at or after it earn nothing."""
     rules: Sequence[Rule]
     """What it pays for."""
     caps: Sequence[Cap]
-    """The most that can be earned in it."""
+    """Limits on what can be earned."""
     account_class: ClassName = msgspec.field(name="class")
-    """What kind of promise its points are to the accountants: `engagement`, `purchase` or `third_party`."""
+    """The accounting class of its points: `engagement`, `purchase` or `third_party`."""
     expires_after_months: int | None
-    """Points last to the end of the month that lies so many months after they were earned; null: for ever."""
+    """Points expire at the end of the month this many months after they were earned; null: never."""
     created_at: datetime
-    """From when on it was in force, until the next was made."""
+    """When this version took effect. It stays in force until the next version."""
 
     @classmethod
     def of(cls, campaign: Campaign) -> VersionResponse:
@@ -236,20 +238,20 @@ class FundRequest(Body, frozen=True):
 
 
 class FundResponse(msgspec.Struct, frozen=True):
-    """What the campaign has left now, and all that the brand has issued."""
+    """The result of funding a campaign."""
 
     campaign: str
     """The campaign's id."""
     funded: int
     """How many points this call added."""
     budget_left: int
-    """What the campaign can grant now, in points."""
+    """Points the campaign can grant now."""
     issued: int
-    """All points that the brand has ever funded its campaigns with."""
+    """All points the brand has ever funded its campaigns with."""
 
 
 def class_name(account_class: AccountClass) -> ClassName:
-    """The accounting class as the wire says it."""
+    """The accounting class as it appears on the wire."""
     names: dict[AccountClass, ClassName] = {
         AccountClass.ENGAGEMENT: "engagement",
         AccountClass.PURCHASE: "purchase",

@@ -49,11 +49,11 @@ async def put_consent(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> ConsentAnswer:
-    """Say whether a customer may be contacted on a channel.
+    """Set whether a customer may be contacted on a channel. Setting it again changes nothing.
 
-    What she does there while she refuses it is not paid, from `at` on until she grants it again: by when it happens, in
-    whichever order we are told. The same again changes nothing. Another process of the API follows within a second. The
-    channel `rewards` stands for all: who refuses it is not rewarded for anything.
+    Events on a refused channel earn nothing, from the refusal's `at` until the customer grants it again. What counts is when
+    the event happened, not when we heard of it. Other API processes follow within one second. The channel `rewards` stands
+    for all channels: a customer who refuses it earns nothing anywhere.
     """
     if not _CHANNEL.fullmatch(channel):
         raise Problem("not_found", "A channel is lower case, at most 32 characters, such as email.")
@@ -74,9 +74,10 @@ async def put_consents(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> ConsentResults:
-    """Say it of many: a do-not-call list, say. What is wrong with one item concerns that item alone.
+    """Set consent for up to 10,000 customers at once, for example from a do-not-call list. Errors are per item.
 
-    Customers are named by id, email or phone. A name that nobody has yet is honoured too, once somebody is reported under it.
+    Name customers by id, email or phone. A name we do not know yet is stored too, and applies once a customer is reported
+    under it.
     """
     await count_items(request, principal, len(data))
     now = await services.clocks.now(principal.brand)
@@ -93,7 +94,8 @@ async def get_consents(
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> ConsentsResponse:
-    """What holds for each channel, and all that was said, latest first. Who was merged into another has the other's too."""
+    """Get a customer's consent per channel, with its history, latest first. For a merged customer, the survivor's is
+    included."""
     before = None if after is None else parse_position(after)
     return await actions.read(services, principal.brand, customer_id, before=before, limit=limit)
 

@@ -37,23 +37,23 @@ class ConsentRequest(Body, frozen=True):
     """`granted`: they may be contacted on the channel. `refused`: they may not."""
     source: Source
     at: Instant | None = None
-    """When the customer said so. Absent: now."""
+    """When the customer decided this. Absent: now."""
 
     example: ClassVar[dict[str, Any]] = {"status": "granted", "source": "sign-up form", "at": "2026-02-02T10:15:00Z"}
 
 
 class ConsentItem(Body, frozen=True):
-    """Whether one customer may be contacted on one channel. Nobody need know her yet: she is honoured once she is reported."""
+    """One customer's consent on one channel. The customer need not be known yet."""
 
     customer: CustomerRef
-    """Who said it, by at least one name."""
+    """The customer, by at least one name."""
     channel: Slug
-    """The channel, such as `email`; `rewards` stands for all of them."""
+    """The channel, such as `email`; `rewards` stands for all channels."""
     status: Status
     """`granted`: they may be contacted on the channel. `refused`: they may not."""
     source: Source
     at: Instant | None = None
-    """When the customer said so. Absent: now."""
+    """When the customer decided this. Absent: now."""
 
     example: ClassVar[dict[str, Any]] = {
         "customer": {"phone": "+4930901820"},
@@ -64,47 +64,41 @@ class ConsentItem(Body, frozen=True):
 
 
 class ConsentBatch(Batch[ConsentItem]):
-    """A JSON array, or NDJSON with one statement a line; at most 10,000."""
+    """A JSON array, or NDJSON with one item a line; at most 10,000."""
 
 
 class ConsentResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said of a channel, when and where, and when and by which key we were told: ``customer`` is she herself.
-
-    ``said_of`` is our number of the customer it was said of: after a merge it may be one that was merged into her.
-    """
+    """One entry of a customer's consent history."""
 
     channel: str
-    """The channel, such as `email`; `rewards` stands for all of them."""
+    """The channel, such as `email`; `rewards` stands for all channels."""
     status: Status
-    """`granted`: they may be contacted on it. `refused`: they may not."""
+    """`granted`: they may be contacted on the channel. `refused`: they may not."""
     at: datetime
-    """When the customer said so."""
+    """When the customer decided this."""
     source: str
-    """Where it was said, as whoever told us wrote it."""
+    """Where the customer said so, as reported to us."""
     recorded_at: datetime
-    """When we were told."""
+    """When we recorded it."""
     recorded_by: str
-    """Who told us: `customer` on their own page, else the id of the key."""
+    """Who recorded it: `customer` on their own page, otherwise the id of the key."""
     link_made_by: str | None
-    """The id of the key that made the link by which the customer came to that page; null where it is not known, or no link."""
+    """The id of the key that made the link to the customer's page; null if unknown, or if there was no link."""
     said_of: str
-    """Our number of the customer it was said of (`cus_`); after a merge this may be one that was merged."""
+    """Our number of the customer it was recorded for (`cus_`). After a merge this may be the merged customer."""
 
 
 class ConsentAnswer(msgspec.Struct, frozen=True):
-    """``recorded`` is whether it is new in the history. ``current`` is what holds for the channel now: what was said last.
-
-    An older statement that comes late is recorded and does not change ``current``.
-    """
+    """The result of setting consent. An older statement that arrives late is recorded but does not change `current`."""
 
     recorded: bool
-    """Whether the statement is new in the history."""
+    """Whether this added an entry to the history."""
     current: ConsentResponse
-    """What holds for the channel now: what was said last."""
+    """What applies to the channel now: the latest statement."""
 
 
 class ConsentResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What became of one item: what a single call answers, or a problem. ``index`` counts every item, also the broken ones."""
+    """One item's result: what the single call returns, or a problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult, ConsentAnswer)
 
@@ -116,32 +110,29 @@ class ConsentResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
 
 class ConsentResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     results: list[ConsentResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
 
 def result_of(index: int, answer: ConsentAnswer | Problem, *, request_id: str) -> ConsentResult:
-    """Say what became of an item."""
+    """Build an item's result."""
     if isinstance(answer, Problem):
         return ConsentResult(index=index, status=answer.status, problem=answer.document(request_id))
     return ConsentResult(index=index, status=200, recorded=answer.recorded, current=answer.current)
 
 
 class ConsentsResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for each channel of which anything was said, and a page of the history, latest first; ``next`` as of any list.
-
-    A channel of which nothing was said is not refused. ``known`` is false for a customer of whom nobody has told us yet.
-    """
+    """A customer's consent per channel, and a page of its history. A channel without an entry is not refused."""
 
     customer: str
-    """The customer's id as it was asked for."""
+    """The customer's id as given in the request."""
     known: bool
-    """Whether anybody has told us of this customer."""
+    """Whether any event, link or name of this customer has reached us."""
     current: Sequence[ConsentResponse]
-    """What holds now, for each channel of which anything was said."""
+    """What applies now, for each channel that has an entry."""
     history: Sequence[ConsentResponse]
-    """All that was said, latest first: a page of it."""
+    """A page of the history, latest first."""
     next: str | None
-    """The `after` of the next page; null on the last."""
+    """The `after` of the next page; null on the last page."""

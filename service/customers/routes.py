@@ -1,4 +1,4 @@
-"""Customers over HTTP: what a brand calls them, what they have, and what happened to it."""
+"""Customers over HTTP: their names, balances and statements."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ async def put_customer(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> CustomerAnswer:
-    """Say what else a customer is called. From then on she may redeem.
+    """Attach an email, phone or device to a customer. They can redeem from then on.
 
-    What an email, phone or device had earned by itself is hers: it is moved in the books. One that belongs to a customer with
-    another id of yours is a conflict, and nothing is changed. A name is not verified by being attached.
+    Points earned under the attached name are moved to the customer. A name that belongs to a customer with a different id is
+    a conflict, and nothing changes. Attaching a name does not verify it.
     """
     return await actions.attach_one(services, principal.brand, customer_id, data)
 
@@ -75,7 +75,7 @@ async def put_customers(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> CustomerResults:
-    """Say what else many customers are called, in order. What is wrong with one item concerns that item alone."""
+    """Attach names to up to 10,000 customers, in order. Errors are per item."""
     await count_items(request, principal, len(data))
     answers = await actions.attach(services, principal.brand, await data.items())
     return CustomerResults.of(answers, request_id=request.scope["state"]["request_id"])
@@ -94,7 +94,7 @@ async def look_up_customers(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> LookupResults:
-    """What is known of many customers, by any of their names, and what they can spend. Nobody is created."""
+    """Look up customers by any of their names: what is known of them and what they can spend. Creates no customer."""
     await count_items(request, principal, len(data))
     answers = await actions.look_up(services, principal.brand, await data.items())
     return LookupResults.of(answers, request_id=request.scope["state"]["request_id"])
@@ -113,10 +113,10 @@ async def merge_customers(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> CustomerAnswer:
-    """Make another customer one with this one, who survives. If that was a mistake, split them.
+    """Merge another customer into this one, who survives. Undo a mistaken merge with `split`.
 
-    The other's points, holds and names are hers from then on, and what is reported of the other later. The same again changes
-    nothing. At most eight can be one.
+    The other customer's points, holds and names move to the survivor, and later reports about them count for the survivor.
+    Merging again changes nothing. At most eight customers can be merged into one.
     """
     return await actions.merge(services, principal, customer_id, data)
 
@@ -134,10 +134,10 @@ async def split_customer(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> SplitAnswer:
-    """Undo a merge: let another customer, who was merged into this one, be one of her own again.
+    """Undo a merge: make a customer who was merged into this one separate again.
 
-    All names that were the other's before the merge are hers again, and what she had brought and is still there. What was spent
-    since stays spent. The same again changes nothing.
+    They get back every name they had before the merge, and the points they brought that are still there. What was spent
+    since stays spent. Splitting again changes nothing.
     """
     return await actions.split(services, principal, customer_id, data)
 
@@ -146,7 +146,7 @@ async def split_customer(
 async def get_balance_by_name(
     data: JSONBody[BalanceRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> BalanceResponse:
-    """What a customer can spend, of one known by an email, phone or device alone: their name stays out of the address."""
+    """Get the balance of a customer known only by email, phone or device. The name stays out of the URL."""
     return await fast_path.balance_of(services, principal.brand, data)
 
 
@@ -154,7 +154,7 @@ async def get_balance_by_name(
 async def get_statement_by_name(
     data: JSONBody[StatementRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> Page[StatementEntry]:
-    """Every change of a customer's spendable points, newest first, of one known by an email, phone or device alone."""
+    """Get the statement of a customer known only by email, phone or device, newest first."""
     return await fast_path.statement_of(services, principal.brand, data)
 
 
@@ -162,7 +162,7 @@ async def get_statement_by_name(
 async def get_balance(
     customer_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> BalanceResponse:
-    """What a customer can spend, by last day. A customer nobody has reported yet has nothing, and is not ``known``."""
+    """Get what a customer can spend, by expiry day. A customer nobody has reported has 0 and `known` false."""
     return await fast_path.balance(services, principal.brand, customer_id)
 
 
@@ -174,7 +174,7 @@ async def get_statement(
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[StatementEntry]:
-    """Every change of a customer's spendable points, newest first. Who was merged into another has the other's."""
+    """List every change of a customer's spendable points, newest first. For a merged customer, the survivor's are included."""
     return await fast_path.statement(services, principal.brand, customer_id, after=after, limit=limit)
 
 
@@ -186,9 +186,9 @@ async def list_identities(
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[IdentityResponse]:
-    """What a customer is called, and what of it is verified. The names themselves are not kept here, and not told.
+    """List a customer's names and whether each is verified. The names themselves are not stored, and not returned.
 
-    ``customer_id`` is the brand's own id, or our number of her (``cus_``). Who was merged into another has the other's.
+    `customer_id` is the brand's own id, or our number (`cus_`). For a merged customer, the survivor's names are listed.
     """
     return await verification.list_identities(services, principal.brand, customer_id, after=after or 0, limit=limit)
 
@@ -206,10 +206,10 @@ async def verify_identity(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> IdentityResponse:
-    """Say that a name is proved to be the customer's. From then on she may redeem under it.
+    """Record that a name is proved to be the customer's. They can redeem under it from then on.
 
-    The proof itself is yours to get: a one-time password, a sign-on. The same again changes nothing; another proof is kept
-    beside the first. One that was withdrawn before is refused.
+    You obtain the proof: a one-time password, a sign-on. Sending the same proof again changes nothing; a different one is
+    kept beside the first. A proof that was withdrawn is refused.
     """
     return await verification.verify(services, principal, identity_id, data)
 
@@ -227,7 +227,7 @@ async def unverify_identity(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> IdentityResponse:
-    """Withdraw all that was proved of a name: it is somebody else's, say. The same again changes nothing."""
+    """Withdraw all proofs of a name, for example because it is somebody else's. Repeating it changes nothing."""
     return await verification.unverify(services, principal, identity_id, data)
 
 
@@ -239,7 +239,7 @@ async def list_verifications(
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[VerificationResponse]:
-    """What was proved and withdrawn of a name, oldest first."""
+    """List the proofs and withdrawals recorded for a name, oldest first."""
     return await verification.list_verifications(services, principal.brand, identity_id, after=after or 0, limit=limit)
 
 

@@ -37,14 +37,14 @@ Device = Annotated[
 CustomerFilter = Annotated[
     str | None, QueryParameter(description="The brand's own id of a customer, or our number of them (`cus_`).")
 ]
-"""Whose entries a list has."""
+"""The customer whose entries are listed."""
 
 
 class CustomerRef(Body, frozen=True, omit_defaults=True):
-    """Who it is: the brand's own id, an email address, a telephone number, a device, or several of them."""
+    """A customer, by one or more names: the brand's own id, an email address, a phone number, a device."""
 
     id: Identifier | None = None
-    """The brand's own id of the customer."""
+    """The brand's own id of the customer, or our number (`cus_`) alone."""
     email: Email | None = None
     phone: Phone | None = None
     device: Device | None = None
@@ -53,33 +53,33 @@ class CustomerRef(Body, frozen=True, omit_defaults=True):
 
 
 After = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}$(?!\n)")]
-"""Where a page begins, in a body."""
+"""Where a page starts, in a body."""
 
 
 class BalanceRequest(Body, frozen=True):
-    """Whose balance it is."""
+    """The customer whose balance is read."""
 
     customer: CustomerRef
-    """Who it is, by at least one name."""
+    """The customer, by at least one name."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"email": "ada@example.org"}}
 
 
 class StatementRequest(Body, frozen=True):
-    """Whose statement it is, and which page of it."""
+    """The customer whose statement is read, and the page."""
 
     customer: CustomerRef
-    """Who it is, by at least one name."""
+    """The customer, by at least one name."""
     after: After | None = None
-    """The `next` of the page before. Absent: the newest page."""
+    """The `next` of the previous page. Absent: the newest page."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
-    """How many entries to return at most."""
+    """The most entries to return."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"email": "ada@example.org"}, "limit": 20}
 
 
 class NamesRequest(Body, frozen=True):
-    """What else she is called, beside the brand's own id in the path."""
+    """Names to attach to the customer in the path."""
 
     email: Email | None = None
     phone: Phone | None = None
@@ -89,7 +89,7 @@ class NamesRequest(Body, frozen=True):
 
 
 class CustomerRequest(Body, frozen=True, omit_defaults=True):
-    """The brand's own id of a customer, and what else she is called."""
+    """A customer by the brand's own id, and names to attach."""
 
     id: Identifier
     """The brand's own id of the customer."""
@@ -111,71 +111,62 @@ class LookupBatch(Batch[CustomerRef]):
 
 
 class MergeRequest(Body, frozen=True):
-    """Who turns out to be the customer in the path: exactly one of id, email, phone and device."""
+    """The customer to merge into the one in the path: exactly one of id, email, phone and device."""
 
     from_: CustomerRef = msgspec.field(name="from")
-    """Who becomes one with the customer in the path: exactly one name."""
+    """The customer to merge into the one in the path, by exactly one name."""
 
     example: ClassVar[dict[str, Any]] = {"from": {"id": "customer-2"}}
 
 
 class SplitRequest(Body, frozen=True):
-    """Who is not the customer in the path after all, as called before the merge: exactly one of id, email, phone and device."""
+    """The customer to separate from the one in the path, as named before the merge: exactly one of id, email, phone and
+    device."""
 
     customer: CustomerRef
-    """Who is a customer by themselves again, as called before the merge: exactly one name."""
+    """The customer to separate, by exactly one of the names they had before the merge."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-2"}}
 
 
 class SplitAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The customer who was taken apart.
-
-    ``split_off`` is our number of who is a customer of her own again, and ``points`` went with her, now or when this was sent
-    first. ``confirmed`` and ``balance``, as of ``balance_seq``, are of the customer in the path.
-    """
+    """The result of a split."""
 
     customer: str
-    """The customer in the path, as it was asked for."""
+    """The customer in the path, as given in the request."""
     confirmed: bool
-    """Whether the brand has given the customer in the path an id of its own."""
+    """Whether the customer in the path has the brand's own id."""
     split_off: str
-    """Our number (`cus_`) of who is a customer by themselves again."""
+    """Our number (`cus_`) of the customer who is separate again."""
     points: int
-    """How many points went with them, now or when this was sent first."""
+    """How many points went back to them, by this call or when the split was first made."""
     balance: int
     """What the customer in the path can spend now, in points."""
     balance_seq: int
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
-    is newer."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer."""
 
 
 class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer whose names were changed.
-
-    ``merged`` is how many customers became one with her by this call, and ``merged_points`` what came to her with them; both
-    are 0 when the same is sent again. ``balance`` is what she can spend, as of ``balance_seq``.
-    """
+    """The result of changing a customer's names."""
 
     customer: str
-    """The customer's id as it was asked for."""
+    """The customer's id as given in the request."""
     known: bool
-    """Whether anybody had told us of this customer."""
+    """Whether any event, link or name of this customer had reached us."""
     confirmed: bool
-    """Whether the brand has given the customer an id of its own."""
+    """Whether the customer has the brand's own id."""
     merged: int
-    """How many customers became one with this one by this call; 0 when the same is sent again."""
+    """How many customers this call merged into this one; 0 when it is repeated."""
     merged_points: int
-    """How many points came with them."""
+    """How many points they brought; 0 when the call is repeated."""
     balance: int
     """What the customer can spend now, in points."""
     balance_seq: int
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
-    is newer."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer."""
 
 
 class CustomerResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What became of one item: what a single call answers, or a problem. ``index`` counts every item, also the broken ones."""
+    """One item's result: what the single call returns, or a problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult, CustomerAnswer)
 
@@ -192,14 +183,14 @@ class CustomerResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
 
 
 class CustomerResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     results: list[CustomerResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     @classmethod
     def of(cls, answers: Sequence[CustomerAnswer | Problem], *, request_id: str) -> CustomerResults:
-        """Say what became of each item."""
+        """Build the results."""
         return cls([_customer_result(index, answer, request_id) for index, answer in enumerate(answers)])
 
 
@@ -210,10 +201,10 @@ def _customer_result(index: int, answer: CustomerAnswer | Problem, request_id: s
 
 
 Kind = Literal["id", "email", "phone", "device"]
-"""What a name is."""
+"""The kind of name."""
 
 Method = Literal["otp", "sign_on", "double_opt_in", "document", "in_person"]
-"""How it was proved that a name is the customer's."""
+"""How a name was proved to be the customer's."""
 
 KeptText = Annotated[
     str,
@@ -227,98 +218,92 @@ KeptText = Annotated[
 
 
 class VerifyRequest(Body, frozen=True):
-    """Proof that a name is the customer's, which you have had."""
+    """A proof you obtained that a name is the customer's."""
 
     method: Method
-    """How it was proved."""
+    """How the name was proved."""
     proof: KeptText
-    """Your own reference of the proof, such as the id of the message with the one-time password; not the password."""
+    """Your reference for the proof, such as the id of the message with the one-time password. Not the password itself."""
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """When it was proved. Absent: now."""
+    """When the name was proved. Absent: now."""
 
     example: ClassVar[dict[str, Any]] = {"method": "otp", "proof": "otp-7f3a91"}
 
 
 class UnverifyRequest(Body, frozen=True):
-    """Why what was proved of a name does not hold."""
+    """Why the proofs of a name no longer hold."""
 
     reason: KeptText
-    """Why the proof does not hold."""
+    """Why the proofs no longer hold."""
 
     example: ClassVar[dict[str, Any]] = {"reason": "the address has another owner now"}
 
 
 class IdentityResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A name of a customer, without the name. ``customer`` is our own number of her.
-
-    ``verified_at``, ``method`` and ``proof`` are the first proof since the state was last ``unverified``; null while it is.
-    """
+    """One of a customer's names, without the name itself. Proof fields describe the first proof since the name was last
+    unverified."""
 
     identity_id: str
-    """The id of the name: `idn_` and 24 hexadecimal digits. It says nothing of the name."""
+    """The id of the name: `idn_` and 24 hexadecimal digits. It reveals nothing about the name."""
     kind: Kind
-    """What the name is: the brand's own `id`, an `email`, a `phone` or a `device`."""
+    """The kind of name: the brand's own `id`, an `email`, a `phone` or a `device`."""
     customer: str
-    """Our number of the customer whose name it is (`cus_`)."""
+    """Our number (`cus_`) of the customer it belongs to."""
     state: Literal["unverified", "verified"]
-    """Whether it is proved to be the customer's."""
+    """Whether the name is proved to be the customer's."""
     verified_at: datetime | None
-    """When it was first proved since it was last unverified; null while it is unverified."""
+    """When it was first proved since it was last unverified; null while unverified."""
     method: Method | None
-    """How it was proved; null while it is unverified."""
+    """How it was proved; null while unverified."""
     proof: str | None
-    """The brand's own reference of the proof; null while it is unverified."""
+    """Your reference for the proof; null while unverified."""
     since: datetime
-    """Since when we know the name."""
+    """When we first heard of the name."""
 
 
 class VerificationResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A proof that was taken (``verify``), or that all before it were withdrawn (``unverify``). Texts may have been erased."""
+    """One recorded proof (`verify`), or a withdrawal of all proofs before it (`unverify`). Its texts may have been erased."""
 
     entry: int
-    """The number of the entry; later entries have larger numbers."""
+    """The entry's number. Later entries have larger numbers."""
     act: Literal["verify", "unverify"]
-    """`verify`: a proof was taken. `unverify`: all before it were withdrawn."""
+    """`verify`: a proof was recorded. `unverify`: all earlier proofs were withdrawn."""
     at: datetime
-    """When it was proved or withdrawn."""
+    """When the name was proved, or the proofs withdrawn."""
     method: Method | None
     """How it was proved; null for a withdrawal."""
     proof: str | None
-    """The brand's own reference of the proof; null for a withdrawal, or once erased."""
+    """Your reference for the proof; null for a withdrawal, or if erased."""
     reason: str | None
-    """Why it was withdrawn; null for a proof, or once erased."""
+    """Why the proofs were withdrawn; null for a proof, or if erased."""
     recorded_at: datetime
-    """When we were told."""
+    """When we recorded it."""
     principal: str
-    """The id of the key that told us."""
+    """The id of the key that reported it."""
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):
-    """Whether a customer is known, and by the brand's own id, and what she can spend as of ``balance_seq``.
-
-    ``verified`` says that a name of hers is verified; ``identities`` are those of the names given that are hers.
-    """
+    """What is known of a customer, and what they can spend."""
 
     known: bool
-    """Whether anybody has told us of this customer."""
+    """Whether any event, link or name of this customer has reached us."""
     confirmed: bool
-    """Whether the brand has given the customer an id of its own."""
+    """Whether the customer has the brand's own id."""
     balance: int
     """What the customer can spend now, in points."""
     balance_seq: int
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
-    is newer."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer."""
     verified: bool = False
-    """Whether any name of the customer is proved to be theirs."""
+    """Whether any of the customer's names is verified."""
     identities: Sequence[IdentityResponse] = ()
-    """Those of the names given that are the customer's."""
+    """Those of the given names that belong to the customer."""
     duplicates: Sequence[str] = ()
-    """Our numbers (`cus_`) of other customers who were known by another spelling of a phone or email given, before the two were
-    one name here. If they are one person, merge them."""
+    """Our numbers (`cus_`) of other customers stored under another spelling of the given phone or email, before the two
+    spellings had one normal form. If they are the same person, merge them."""
 
 
 class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is known of one item's customer, or what is wrong with the item."""
+    """One item's result, or its problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult, LookupAnswer)
 
@@ -335,14 +320,14 @@ class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 class LookupResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     results: list[LookupResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     @classmethod
     def of(cls, answers: Sequence[LookupAnswer | Problem], *, request_id: str) -> LookupResults:
-        """Say what is known of each."""
+        """Build the results."""
         return cls([_lookup_result(index, answer, request_id) for index, answer in enumerate(answers)])
 
 
@@ -353,14 +338,14 @@ def _lookup_result(index: int, answer: LookupAnswer | Problem, request_id: str) 
 
 
 class LotResponse(msgspec.Struct, frozen=True):
-    """Points that can be spent up to and including ``expires_on``, in the brand's zone; null: for ever."""
+    """Points that expire on the same day and belong to one accounting class."""
 
     points: int
     """How many points."""
     expires_on: date | None
-    """The last day on which they can be spent, in the brand's time zone; null: for ever."""
+    """The last day on which they can be spent, in the brand's time zone; null: they never expire."""
     account_class: str = msgspec.field(name="class")
-    """What kind of promise they are to the accountants: `engagement`, `purchase` or `third_party`."""
+    """Their accounting class: `engagement`, `purchase` or `third_party`."""
 
 
 # By number. A member's own name is found by three calls.
@@ -368,28 +353,25 @@ _CLASSES = tuple([each.name.lower() for each in sorted(AccountClass)])
 
 
 class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a customer has, as of ``balance_seq``. ``known`` is false for a customer nobody has reported yet.
-
-    ``merged_into`` is null unless the id was another customer's who has become one with this one: then our number of her.
-    """
+    """What a customer has."""
 
     customer: str | None
-    """The customer as the path has it. Where a body names them, our number (`cus_`); null for one nobody has reported yet."""
+    """The customer's id as given in the path. If the body named them: our number (`cus_`), or null for a customer nobody has
+    reported."""
     known: bool
-    """Whether anybody has told us of this customer."""
+    """Whether any event, link or name of this customer has reached us."""
     merged_into: str | None
-    """Our number (`cus_`) of the customer whom this one was merged into; null for all others."""
+    """Our number (`cus_`) of the survivor, if this customer was merged; otherwise null."""
     balance: int
     """What the customer can spend now, in points."""
     held: int
-    """Points set aside for purchases that are not captured yet."""
+    """Points set aside for purchases not captured yet."""
     pending: int
-    """Points that are held back until somebody approves of them."""
+    """Points held back until they are approved."""
     lots: Sequence[LotResponse]
-    """The spendable points by their last day, soonest first."""
+    """The spendable points by expiry day, soonest first."""
     balance_seq: int
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger number
-    is newer."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer."""
 
     @classmethod
     def of(cls, customer: str | None, balance: Balance | None, *, merged_into: str | None = None) -> BalanceResponse:
@@ -409,28 +391,28 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatementEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One change of a customer's spendable points; ``points`` is negative when they left."""
+    """One change of a customer's spendable points."""
 
     seq: int
     """The transfer's number in the brand's book."""
     posted_at: datetime
     """When it was posted."""
     occurred_at: datetime
-    """When it happened; a report may come later."""
+    """When it happened. The report may have come later."""
     type: str
-    """The verb of the log, such as `grant`, `authorize` or `expire`."""
+    """The kind of transfer, such as `grant`, `authorize` or `expire`."""
     points: int
-    """How many points; negative when they left the customer."""
+    """The change in points; negative when they left the customer."""
     expires_on: date | None
-    """The last day of these points, in the brand's time zone; null: for ever."""
+    """The last day of these points, in the brand's time zone; null: they never expire."""
     grant_id: str | None
-    """The decision that paid them; null for what is no grant."""
+    """The grant they belong to; null if none."""
     redemption_id: str | None
-    """The redemption they moved for; null for all others."""
+    """The redemption they belong to; null if none."""
 
     @classmethod
     def of(cls, entry: Entry, book_id: int) -> StatementEntry:
-        """The line of one entry."""
+        """Build the entry."""
         granted = entry.campaign_no is not None and entry.event_key is not None
         return cls(
             seq=entry.seq,

@@ -1,6 +1,6 @@
-"""What a demo serves beside the API: the shop that its links lead to, and ways in for who has no message and no key.
+"""What a demo serves beside the API: a shop, and entry points that need no message and no key.
 
-/demo/link     a reward link that nobody has followed, as the next message would carry it
+/demo/link     a fresh reward link, as the next message would carry it
 /demo/wallet   the customer's wallet, as the brand's app would open it
 /demo/shop     the shop, which takes points
 """
@@ -34,14 +34,14 @@ _page = Environment(
 
 
 async def only_in_a_demo(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Elsewhere there is nothing at this path."""
+    """Answer 404 unless this is a demo."""
     if not connection.app.state.services.settings.demo:
         raise not_found("page")
 
 
 @get(SHOP_PATH, guards=[only_in_a_demo], include_in_schema=False)
 async def show_shop(request: Request[Any, Any, Any], services: Injected[Services]) -> Response[str]:
-    """Show the shop that the demo's links lead to, and what the visitor has."""
+    """Show the shop that the demo's links lead to, and the visitor's balance."""
     nonce = secrets.token_urlsafe(16)
     paid = next((good for good in GOODS if good.name == request.query_params.get("paid")), None)
     return Response(
@@ -59,7 +59,7 @@ async def show_shop(request: Request[Any, Any, Any], services: Injected[Services
 
 @post(SHOP_PATH, guards=[only_in_a_demo], status_code=303, request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
 async def pay_in_shop(request: Request[Any, Any, Any], services: Injected[Services]) -> Redirect:
-    """Take points for a good, and show the shop again."""
+    """Take points for an item, and show the shop again."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     good = await actions.pay(services, headers, await request.body())
     return _redirect(f"{SHOP_PATH}?{urlencode({'paid': good.name})}")
@@ -67,13 +67,13 @@ async def pay_in_shop(request: Request[Any, Any, Any], services: Injected[Servic
 
 @get("/demo/link", guards=[only_in_a_demo], include_in_schema=False)
 async def open_link(services: Injected[Services]) -> Redirect:
-    """Lead on to a link of a message that was sent just now."""
+    """Redirect to a link of a message sent just now."""
     return _redirect(await actions.fresh_link(services))
 
 
 @get("/demo/wallet", guards=[only_in_a_demo], include_in_schema=False)
 async def open_wallet(services: Injected[Services]) -> Redirect:
-    """Lead on to the customer's wallet."""
+    """Redirect to the customer's wallet."""
     return _redirect(await actions.wallet(services))
 
 

@@ -27,10 +27,10 @@ async def list_events(
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> FeedPage:
-    """All that happened to the brand's customers, oldest first, as soon as it has.
+    """List everything that happened to the brand's customers, oldest first, as soon as it has happened.
 
-    Keep the ``position`` of the last entry you have dealt with, and go on behind it: nothing is missed and nothing comes twice,
-    however often you stop. What waited or was refused and is decided anew is an entry of its own, under the same ``grant_id``.
+    Store the `position` of the last entry you processed and resume after it: no entry is skipped or repeated, however often
+    you stop. When a waiting or refused event is decided again, that is an entry of its own, with the same `grant_id`.
     """
     brand = principal.brand
     begin = (None if after is None else parse_position(after)) or Position()

@@ -30,7 +30,7 @@ Type = Literal[
     "split",
     "open",
 ]
-"""What moved no points, and every verb of the log but ``fund``, which happens to no customer."""
+"""What moved no points, and every transfer type but ``fund``, which concerns no customer."""
 
 Reason = Literal["stronger_evidence_needed", "cap_reached", "budget_exhausted"]
 
@@ -44,41 +44,38 @@ _OUTCOMES: Mapping[GrantOutcome, tuple[Type, Reason]] = {
 class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened to a customer.
 
-    ``position`` is for ``after``. ``type`` is a verb of the log, ``waiting`` or ``refused``. Points that are held back
-    (``hold_back``) become hers (``mature``) or go back to the budget (``reject``). A customer who is merged into another gives
-    what she has and the other gets it: two entries (``merge``) for each last day. A ``split`` undoes it in the same way.
-    ``customer`` is our number of the customer, ``points`` how many were moved, and ``balance_change`` what that did to what she
-    can spend. An operation on points with several last days is an entry for each, with one ``transaction_id``.
+    A merge or split yields two entries per lot: the points leave one customer and reach the other. An operation on points of
+    several expiry days yields one entry per day, all with the same `transaction_id`.
     """
 
     position: str
-    """Where the entry is in the feed; send it as `after` to go on behind it."""
+    """The entry's place in the feed. Send it as `after` to resume behind it."""
     type: Type
-    """A verb of the log (`grant`, `capture` ...), or `waiting` or `refused` for what moved no points."""
+    """The type of transfer (`grant`, `capture` ...), or `waiting` or `refused` for a decision that moved no points."""
     reason: Reason | None
-    """Why it waits or was refused; null for all others."""
+    """Why it waits or was refused; otherwise null."""
     at: datetime
     """When it was posted or decided."""
     customer: int
     """Our number of the customer, without `cus_`."""
     points: int
-    """How many points were moved; 0 for what waits or was refused."""
+    """How many points moved; 0 for `waiting` and `refused`."""
     balance_change: int
-    """What that did to what the customer can spend, in points; may be negative or 0."""
+    """How this changed what the customer can spend, in points; may be negative or 0."""
     campaign: str | None
-    """The campaign's id; null for what belongs to none."""
+    """The campaign's id; null if none."""
     grant_id: str | None
-    """The decision; null for what is no grant."""
+    """The grant; null if none."""
     redemption_id: str | None
-    """The redemption; null for what belongs to none."""
+    """The redemption; null if none."""
     transaction_id: int | None
-    """The `seq` of the first transfer of the operation, the same in all its entries; null where no points moved."""
+    """The `seq` of the operation's first transfer, shared by all its entries; null if no points moved."""
     action: str | None
-    """What the customer did, such as `click`; null for what is no grant, or once erased."""
+    """What the customer did, such as `click`; null if this is no grant, or erased."""
     channel: str | None
-    """On which channel; null as for `action`."""
+    """The channel; null as for `action`."""
     message_id: str | None
-    """The sender's own id of the message; null as for `action`."""
+    """The sender's id of the message; null as for `action`."""
 
     @classmethod
     def of(cls, entry: ledger.FeedEntry, book_id: int, campaigns: Mapping[int, str]) -> FeedEntry:
@@ -111,11 +108,11 @@ def _type_and_reason(entry: ledger.FeedEntry) -> tuple[Type, Reason | None]:
 
 
 class FeedPage(msgspec.Struct, frozen=True):
-    """A part of the feed. ``next`` is where to go on, always: ``more`` says whether something is there already."""
+    """A page of the feed."""
 
     items: Sequence[FeedEntry]
     """What happened, oldest first."""
     next: str
-    """The `after` of the next call, always; also at the end of the feed."""
+    """The `after` of the next call. Always present, also at the end of the feed."""
     more: bool
-    """Whether something is there already."""
+    """Whether more entries are available now."""

@@ -1,4 +1,4 @@
-"""Trial balance, the log, and cuts."""
+"""Finance over HTTP: trial balance, account balances, the log, and cuts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def get_trial_balance(
     principal: Injected[Principal],
     cut: AtCut = None,
 ) -> TrialBalanceResponse:
-    """Every kind of account with its debits and credits at a cut; in a sound book they are equal."""
+    """Get debits and credits by kind of account, at a cut. In a sound book they are equal."""
     book = principal.brand.book
     at = await queries.find_cut(services.ledger, book, cut)
     trial_balance = await services.ledger.trial_balance(book, at)
@@ -60,9 +60,9 @@ async def list_balances(
     limit: Limit = LIMIT_DEFAULT,
     cut: AtCut = None,
 ) -> BalancesResponse:
-    """Every account with its debits and credits at a cut.
+    """List every account with its debits and credits, at a cut.
 
-    To read several pages of one instant, name a cut, or give the first page's ``cut.seq`` as ``cut``.
+    To read several pages of one instant, name a cut, or send the first page's `cut.seq` as `cut`.
     """
     book = principal.brand.book
     at = await queries.find_cut(services.ledger, book, cut)
@@ -83,7 +83,7 @@ async def list_transfers(
     limit: Limit = LIMIT_DEFAULT,
     cut: AtCut = None,
 ) -> Page[TransferResponse]:
-    """The log, oldest first. It only grows: a page once read never changes."""
+    """List the transfers of the log, oldest first. The log is append-only: a page never changes."""
     book = principal.brand.book
     at = await queries.find_cut(services.ledger, book, cut)
     found = await services.ledger.transfers(book, after=after or 0, cut=at.seq, limit=limit + 1)
@@ -98,7 +98,7 @@ async def create_cut(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> Response[CutResponse]:
-    """Name the book as it stands now. The same name again answers 200 with the cut that has it."""
+    """Name the book's current position. Sending the same name again answers 200 with the existing cut."""
     cut, made = await actions.take_cut(services.engine, services.ledger, principal, data.name)
     return Response(CutResponse.of(cut), status_code=HTTP_201_CREATED if made else HTTP_200_OK)
 

@@ -29,21 +29,21 @@ CutName = Annotated[
 
 
 class CutRequest(Body, frozen=True):
-    """A name for the book as it stands now."""
+    """A name for the book's current position."""
 
     example: ClassVar[dict[str, Any]] = {"name": "2026-11"}
 
     name: CutName
-    """What to call the cut; each name is taken once."""
+    """The cut's name. Each name can be used once."""
 
 
 class CutResponse(msgspec.Struct, frozen=True):
-    """An instant made exact: all transfers up to and including ``seq``. ``name`` is null for a cut that is not kept."""
+    """A position in the book: all transfers up to and including `seq`."""
 
     name: str | None
-    """The cut's name; null for a cut that is not kept."""
+    """The cut's name; null for a cut that is not stored."""
     seq: int
-    """The last transfer that is part of it."""
+    """The last transfer included."""
     posted_at: datetime
     """When that transfer was posted."""
 
@@ -54,39 +54,39 @@ class CutResponse(msgspec.Struct, frozen=True):
 
 
 class TrialBalanceAccount(msgspec.Struct, frozen=True):
-    """The accounts of one kind, added up. ``balance`` is credits less debits: what is owed, or may still be granted."""
+    """The accounts of one kind, campaign, class and expiry day, added up."""
 
     account: str
-    """The accounts' name: kind, campaign, class and last day, as far as each applies, joined by colons."""
+    """The accounts' name: kind, campaign, class and expiry day, as far as each applies, joined by colons."""
     kind: str
-    """What the accounts are, such as `lot`, `budget` or `breakage`."""
+    """The kind of account, such as `lot`, `budget` or `breakage`."""
     account_class: str | None
-    """What kind of promise their points are: `engagement`, `purchase` or `third_party`; null where it is none."""
+    """Their accounting class: `engagement`, `purchase` or `third_party`; null if they have none."""
     campaign: str | None
-    """The campaign's id; null for accounts of none."""
+    """The campaign's id; null if none."""
     expires_on: date | None
-    """The last day of the points, in the brand's time zone; null: for ever, or it has none."""
+    """The last day of the points, in the brand's time zone; null if they never expire, or the account has no such day."""
     debits: int
-    """All points that were ever debited."""
+    """Total debits, in points."""
     credits: int
-    """All points that were ever credited."""
+    """Total credits, in points."""
     balance: int
-    """Credits less debits, in points."""
+    """Credits minus debits, in points: what is owed, or may still be granted."""
 
 
 class TrialBalanceResponse(msgspec.Struct, frozen=True):
-    """All accounts of the book at a cut. In a book that is sound, debits equal credits."""
+    """The book's debits and credits at a cut."""
 
     cut: CutResponse
-    """Up to where the book was added up."""
+    """The cut the accounts are added up to."""
     debits: int
-    """All debits of all accounts, in points."""
+    """Total debits of all accounts, in points."""
     credits: int
-    """All credits of all accounts, in points."""
+    """Total credits of all accounts, in points."""
     balanced: bool
-    """Whether the two are equal. In a book that is sound they always are."""
+    """Whether debits equal credits. In a sound book they always do."""
     accounts: Sequence[TrialBalanceAccount]
-    """The accounts, added up by kind, campaign, class and last day."""
+    """The accounts, added up by kind, campaign, class and expiry day."""
 
     @classmethod
     def of(cls, trial_balance: TrialBalance, campaigns: Mapping[int, str]) -> TrialBalanceResponse:
@@ -117,31 +117,28 @@ def _line(line: TrialBalanceLine, campaigns: Mapping[int, str]) -> TrialBalanceA
 
 
 class AccountBalance(msgspec.Struct, frozen=True):
-    """One account with its debits and credits; ``balance`` is credits less debits.
-
-    ``customer`` is our number of the customer; the books know no other identity.
-    """
+    """One account with its debits and credits."""
 
     account: str
-    """The account's name: kind, owner, class and last day, as far as each applies, joined by colons."""
+    """The account's name: kind, owner, class and expiry day, as far as each applies, joined by colons."""
     kind: str
-    """What the account is, such as `lot`, `budget` or `breakage`."""
+    """The kind of account, such as `lot`, `budget` or `breakage`."""
     account_class: str | None
-    """What kind of promise its points are: `engagement`, `purchase` or `third_party`; null where it is none."""
+    """Its accounting class: `engagement`, `purchase` or `third_party`; null if it has none."""
     customer: int | None
-    """Our number of the customer, without `cus_`; null for accounts of none."""
+    """Our number of the customer, without `cus_`; null if none. The books know no other identity."""
     campaign: str | None
-    """The campaign's id; null for accounts of none."""
+    """The campaign's id; null if none."""
     redemption_id: str | None
-    """The redemption; null for accounts of none."""
+    """The redemption; null if none."""
     expires_on: date | None
-    """The last day of its points, in the brand's time zone; null: for ever, or it has none."""
+    """The last day of its points, in the brand's time zone; null if they never expire, or the account has no such day."""
     debits: int
-    """All points that were ever debited."""
+    """Total debits, in points."""
     credits: int
-    """All points that were ever credited."""
+    """Total credits, in points."""
     balance: int
-    """Credits less debits, in points."""
+    """Credits minus debits, in points."""
 
     @classmethod
     def of(cls, account: bytes, debits: int, credits_: int, book: Book, campaigns: Mapping[int, str]) -> AccountBalance:
@@ -163,49 +160,45 @@ class AccountBalance(msgspec.Struct, frozen=True):
 
 
 class BalancesResponse(msgspec.Struct, frozen=True):
-    """A page of the accounts that were used up to a cut. The same cut and page again are the same bytes."""
+    """A page of the accounts in use at a cut. The same cut and page always give the same bytes."""
 
     cut: CutResponse
-    """Up to where the accounts were added up."""
+    """The cut the accounts are added up to."""
     items: Sequence[AccountBalance]
     """The accounts of this page."""
     next: str | None
-    """The `after` of the next page; null on the last."""
+    """The `after` of the next page; null on the last page."""
 
 
 class TransferResponse(msgspec.Struct, frozen=True):
-    """One row of the log: ``amount`` points from the debited to the credited account.
-
-    ``customer`` is our number of the customer; the log knows no other identity. Transfers that stand or fall together share a
-    ``transaction_id``.
-    """
+    """One transfer: `amount` points from the debited account to the credited one."""
 
     seq: int
     """The transfer's number in the book: 1, 2, 3 ... without gaps."""
     posted_at: datetime
     """When it was posted."""
     occurred_at: datetime
-    """When what it stands for happened."""
+    """When the underlying event happened."""
     verb: str
-    """What it is, such as `grant`, `capture` or `expire`."""
+    """The type of transfer, such as `grant`, `capture` or `expire`."""
     debit: str
-    """The account that is debited."""
+    """The debited account."""
     credit: str
-    """The account that is credited."""
+    """The credited account."""
     amount: int
-    """How many points; always more than 0."""
+    """How many points; always positive."""
     customer: int | None
-    """Our number of the customer, without `cus_`; null where it concerns none."""
+    """Our number of the customer, without `cus_`; null if none. The log knows no other identity."""
     campaign: str | None
-    """The campaign's id; null where it belongs to none."""
+    """The campaign's id; null if none."""
     grant_id: str | None
-    """The decision it pays; null where it is no grant's."""
+    """The grant; null if none."""
     redemption_id: str | None
-    """The redemption it belongs to; null for all others."""
+    """The redemption; null if none."""
     transaction_id: int
-    """The `seq` of the first transfer of its transaction: those that stand or fall together share it."""
+    """The `seq` of its transaction's first transfer. A transaction is posted in full or not at all."""
     due_at: datetime | None
-    """When what it set aside falls due by itself: a hold's end, or the rejection of what is held back. Null for all others."""
+    """When a hold times out, or held-back points are rejected; otherwise null."""
 
     @classmethod
     def of(cls, transfer: Transfer, book: Book, campaigns: Mapping[int, str]) -> TransferResponse:

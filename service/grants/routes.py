@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 async def report_event(
     data: JSONBody[GrantRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> Response[GrantAnswer]:
-    """Report what a customer did with a message, and pay for it once."""
+    """Report an event: what a customer did with a message. It is paid once."""
     answer = await actions.report_one(services, principal, data, received_at=await services.clocks.now(principal.brand))
     if isinstance(answer, Problem):
         raise answer
@@ -72,7 +72,7 @@ async def report_events(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> GrantResults:
-    """Report many events, decided in order. What is wrong with one item concerns that item alone."""
+    """Report up to 10,000 events, decided in order. Errors are per item."""
     await count_items(request, principal, len(data))
     request_id: str = request.scope["state"]["request_id"]
     received_at = await services.clocks.now(principal.brand)
@@ -89,11 +89,11 @@ async def report_events(
 async def quote_grant(
     data: JSONBody[GrantQuoteRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> GrantQuoteAnswer:
-    """Say what an act would earn now, with the remaining caps and budget; nothing is recorded.
+    """Quote a grant: the points it would earn now, and what is left of its caps and budget. Records nothing.
 
-    The same report right after it is answered the same, unless something changed in between: points are not set aside. It is
-    judged by the asking key's evidence and lateness. A customer whom nobody knows is quoted as a new one, and not created.
-    Without `message_id` it is about a message that is yet to be sent.
+    The same report sent right afterwards gets the same answer, unless something changed in between: a quote reserves
+    nothing. The calling key's evidence and lateness apply. An unknown customer is quoted as a new one, and not created.
+    Leave out `message_id` to quote for a message not sent yet.
     """
     (answer,) = await quotes.quote(services, principal, [data], received_at=await services.clocks.now(principal.brand))
     if isinstance(answer, Problem):
@@ -108,9 +108,9 @@ async def quote_grants(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> GrantQuoteResults:
-    """Say what each of up to 100 acts would earn now, such as the offers that one customer could be made.
+    """Quote up to 100 grants, such as the offers one customer could get. Errors are per item.
 
-    Each is quoted as if it were the only one, all as of one `as_of`. What is wrong with one item concerns that item alone.
+    Each is quoted as if it were the only one, and all as of the same `as_of`.
     """
     await count_items(request, principal, len(data))
     items = await data.items()
@@ -124,10 +124,10 @@ async def get_reconciliation(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> ReconciliationResponse:
-    """Count what was decided on a campaign's events, by outcome, reason, channel and hour.
+    """Count a campaign's decisions by outcome, reason, channel and hour.
 
-    It is counted anew from the events each time, so it takes the longer the more there are: do not poll it. Events that are
-    decided while it counts are in the next answer.
+    The counts are computed from the events on every call, so the call takes longer the more events there are; do not poll
+    it. Events decided while it counts appear in the next answer.
     """
     standing = await find_campaign(services.engine, principal.brand.brand_id, campaign_id)
     if standing is None:
@@ -142,7 +142,7 @@ async def get_grant(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> GrantResponse:
-    """What was reported and decided under a grant's id."""
+    """Get the event and the decision of a grant id."""
     brand = principal.brand
     read = parse_grant_id(grant_id)
     event = None if read is None else await services.ledger.event(brand.book, *read)
@@ -160,11 +160,12 @@ async def get_grant(
 async def mature_grant(
     grant_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> Response[GrantResponse]:
-    """Approve of points that are held back: they are the customer's now, and last as if earned today.
+    """Approve held-back points. They become spendable, and expire as if earned today.
 
-    A customer who has refused the channel since, or all rewards, gets nothing: the points are rejected, and the answer says so.
+    If the customer has refused the channel or all rewards in the meantime, the points are rejected instead, and the answer
+    says so.
 
-    Needs no Idempotency-Key: what was approved of before stays so.
+    Needs no Idempotency-Key: approving again changes nothing.
     """
     event, replayed = await approvals.mature(services, principal, grant_id)
     return decided(describe(event, await campaign_ids(services.engine, principal.brand.brand_id)), replayed=replayed)
@@ -179,9 +180,9 @@ async def mature_grant(
 async def reject_grant(
     grant_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> Response[GrantResponse]:
-    """Do not approve of points that are held back: they return to the budget, and caps count them no longer.
+    """Reject held-back points. They return to the budget and no longer count towards caps.
 
-    Points of which nobody approves in time are rejected by themselves. Needs no Idempotency-Key.
+    Points that nobody approves in time are rejected automatically. Needs no Idempotency-Key.
     """
     event, replayed = await approvals.reject(services, principal, grant_id)
     return decided(describe(event, await campaign_ids(services.engine, principal.brand.brand_id)), replayed=replayed)
@@ -199,9 +200,10 @@ async def list_grants(
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[GrantResponse]:
-    """What was decided, newest first.
+    """List decisions, newest first.
 
-    A page may hold fewer than ``limit``, even none, and not be the last: follow ``next`` until it is null.
+    With a filter, a page may hold fewer than `limit` items, or none, and still not be the last: follow `next` until it is
+    null.
     """
     brand = principal.brand
     campaigns = await campaign_ids(services.engine, brand.brand_id)
@@ -233,11 +235,12 @@ async def redecide_campaign(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> RedecideResponse:
-    """Decide anew what was refused for a cap or the budget, oldest first: after the budget was raised, or a cap.
+    """Decide again what a cap or the budget refused, oldest first, after you raised the cap or the budget.
 
-    Each event gets the points of its own version of the terms, and counts against that version's caps when it happened, with
-    the limits that they have now. Its points last as if earned today. Call it again with `next` until that is null; what is
-    paid is never paid again. What a `rolling_day` refused 72 hours ago stays refused. Each call is in the audit trail.
+    Each event is judged by its own version of the terms, and counts towards that version's caps at the time it happened,
+    with the limits as they are now. The points expire as if earned today. Call it again with `next` until that is null; no
+    event is paid twice. Refusals by a `rolling_day` cap that are 72 hours old stay refused. Every call is in the audit
+    trail.
     """
     return await redecisions.redecide(services, principal, campaign_id, data)
 

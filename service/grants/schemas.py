@@ -43,38 +43,40 @@ DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
     GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
     GrantOutcome.REJECTED: ("refused", "rejected"),
 }
-"""What the ledger decides, as the wire says it."""
+"""The ledger's outcomes as they appear on the wire."""
 
 
 MetadataName = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class GrantRequest(Body, frozen=True, omit_defaults=True):
-    """One thing a customer did with one message."""
+    """An event: one thing a customer did with one message."""
 
     campaign: Identifier
-    """The id of the campaign that pays."""
+    """The id of the campaign."""
     message_id: Identifier
-    """The sender's own id of the message: with the customer and the action it makes the event, which is paid once."""
+    """The sender's id of the message. Together with campaign, customer and action it identifies the event, which is paid
+    once."""
     customer: CustomerRef
-    """Who acted, by at least one name. A customer nobody knows yet is created."""
+    """The customer who acted, by at least one name. An unknown customer is created."""
     action: Slug
     """What the customer did, as a rule of the campaign names it, such as `click`."""
     channel: Slug
-    """On which channel, such as `email`."""
+    """The channel, such as `email`."""
     occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """When it happened, with a time zone. Absent: now. What is reported later than the key's `lateness_hours` counts
-    as that late; more than 400 days ago or 5 minutes ahead is refused."""
+    """When it happened, with a time zone. Absent: now. An event reported later than the key's `lateness_hours` counts as
+    that late. Refused if more than 400 days ago or 5 minutes ahead."""
     link: Identifier | None = None
-    """Which link of the message, where a rule pays once per link."""
+    """Which link of the message, for a rule that pays once per link."""
     evidence: Literal["A", "B", "C", "D", "X"] | None = None
-    """How sure it is that a person acted. It can lower what the API key may claim, never raise it; X is a machine."""
+    """How sure you are that a person acted, from `A` to `D`; `X` is a machine. It can lower the key's grade, not raise it."""
     metadata: Annotated[dict[MetadataName, str | int | float | bool | None], msgspec.Meta(max_length=32)] | None = None
-    """What else you want to keep of it: beside the books, and erasable.
+    """Anything you want to keep with the event. It is stored outside the books and can be erased.
 
-    At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON."""
+    At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON.
+    """
     ref: Identifier | None = None
-    """Your own mark, echoed in the answer."""
+    """Your own reference, echoed in the answer."""
 
     example: ClassVar[dict[str, Any]] = {
         "campaign": "hello-again",
@@ -86,58 +88,53 @@ class GrantRequest(Body, frozen=True, omit_defaults=True):
 
 
 class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What was reported, and what was decided about it.
-
-    ``customer`` is our number of the customer. ``window_at`` is the time by which it was judged, ``seq`` the transfer that paid
-    it, or the last one before it was refused or began to wait. ``evidence`` is the grade it was decided on. Points that are
-    held back (``held_back``) are paid when they mature, and rejected after ``due_at``; it is null for all others.
-    """
+    """An event and the decision on it."""
 
     grant_id: str
     """The id of the decision: `grt_` and 40 hexadecimal digits. Look it up with `GET /v1/grants/{grant_id}`."""
     campaign: str
     """The campaign's id."""
     campaign_version: int
-    """The version of the campaign that it was judged by."""
+    """The version of the campaign's terms it was judged by."""
     customer: int
     """Our number of the customer, without `cus_`."""
     action: str
     """What the customer did, such as `click`."""
     channel: str
-    """On which channel."""
+    """The channel."""
     message_id: str | None
-    """The sender's own id of the message; null once it was erased."""
+    """The sender's id of the message; null if erased."""
     qualifier: str
-    """What lets the act count again, by the rule's `once_per`: a link's label, or a day. Empty: once for the message."""
+    """What lets the action count again, per the rule's `once_per`: a link's label, or a day. Empty: once per message."""
     evidence: str
     """The grade it was decided on: `A` (authenticated) to `D` (an open), or `X` (a machine)."""
     outcome: Outcome
-    """What was decided: `granted`, `held_back`, `waiting` for stronger evidence, `refused`, or `ignored` (not recorded)."""
+    """The decision: `granted`, `held_back`, `waiting` for stronger evidence, `refused`, or `ignored` (not recorded)."""
     reason: Reason | None
-    """Why, unless it was granted; null then."""
+    """Why it was not granted; null if it was."""
     points: int
-    """How many points were paid, or are held back; 0 for all others."""
+    """Points paid or held back; otherwise 0."""
     window_at: datetime
-    """The time by which it was judged: when it happened, at most the reporter's lateness before it was reported."""
+    """The time it was judged by: when it happened, but no earlier than the key's lateness before the report."""
     decided_at: datetime
     """When it was decided."""
     due_at: datetime | None
-    """When points that are held back are rejected unless somebody approves; null for all others."""
+    """When held-back points are rejected unless approved; otherwise null."""
     seq: int
-    """The transfer that paid it, or the last one before it was refused or began to wait."""
+    """The transfer that paid it, or the last transfer before it was refused or began to wait."""
     source: str
     """Who reported it: `api` for a key, `link` for our own link."""
     metadata: dict[str, str | int | float | bool | None] | None
-    """What was sent with the report; null: nothing, or it was erased."""
+    """The metadata sent with the report; null if none, or erased."""
 
 
 class GrantQuoteRequest(GrantRequest, frozen=True, kw_only=True):
-    """One thing a customer might do: a report as ``POST /v1/grants`` takes it, of a message that may not be there yet."""
+    """A possible event, as `POST /v1/grants` takes it. Its message may not exist yet."""
 
     message_id: Identifier | None = None  # pyright: ignore[reportIncompatibleVariableOverride] - see `as_report`
-    """The sender's own id of the message. Absent: one that is yet to be sent, so nothing was decided on it before."""
+    """The sender's id of the message. Absent: a message not sent yet, on which nothing was decided."""
     customer: CustomerRef
-    """Who might act, by at least one name. Nobody is created."""
+    """The customer, by at least one name. An unknown customer is not created."""
 
     example: ClassVar[dict[str, Any]] = {
         "campaign": "hello-again",
@@ -148,29 +145,26 @@ class GrantQuoteRequest(GrantRequest, frozen=True, kw_only=True):
     }
 
     def as_report(self) -> GrantRequest:
-        """The report of it. No message has the id that it has if it names none."""
+        """The report it would be. Without a message id, it gets one that no message has."""
         return msgspec.structs.replace(self, message_id=self.message_id or "")
 
 
 class GrantQuoteBatch(Batch[GrantQuoteRequest]):
-    """A JSON array, or NDJSON with one act a line; at most 100."""
+    """A JSON array, or NDJSON with one event a line; at most 100."""
 
     items_max: ClassVar[int] = 100
 
 
 class CapLeft(msgspec.Struct, frozen=True, kw_only=True):
-    """A cap that covers the act, and what it leaves in the period in which the act would count.
-
-    ``cap`` is its place, from 0, among the ``caps`` of the campaign's version. ``grants_left`` and ``points_left`` are null
-    where it has no such limit.
-    """
+    """A cap that applies to the event, and what is left of it in the event's period."""
 
     cap: int
-    """The cap's place, from 0, among the `caps` of the campaign's version."""
+    """The cap's index, from 0, in the `caps` of the campaign's version."""
     per: CapPer
-    """Who is counted: each `customer`, or all of the `campaign` together."""
+    """What is counted: each `customer` separately, or the whole `campaign`."""
     window: Window
-    """The period: a `day`, a `week` from Monday, a `month` of the brand's calendar, `ever`, or any 24 hours (`rolling_day`)."""
+    """The period: a `day`, a `week` from Monday, a `month` of the brand's calendar, `ever`, or any 24 hours (`rolling_day`).
+    """
     action: str | None
     """The action that counts; null: all actions."""
     channel: str | None
@@ -180,41 +174,39 @@ class CapLeft(msgspec.Struct, frozen=True, kw_only=True):
     max_points: int | None
     """The most points in one period; null: no limit."""
     grants_left: int | None
-    """How many grants it still lets pass in the period; null: it has no such limit."""
+    """Grants left in the period; null: no limit on grants."""
     points_left: int | None
-    """How many points it still lets pass in the period; null: it has no such limit."""
+    """Points left in the period; null: no limit on points."""
 
 
 class GrantQuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an act would earn now, with the remaining caps and budget. Nothing was recorded, and nothing is promised.
+    """What the event would earn now. Nothing was recorded, and nothing is promised.
 
-    ``outcome``, ``reason``, ``points`` and ``replayed`` are what the report would be answered. ``caps`` are those that cover
-    the act in the ``campaign_version`` that it would be judged by; ``budget_left`` is what the campaign can still grant, null
-    for an unlimited budget; ``balance`` is what the customer can spend. All are as of the book's transfer ``as_of``, before the
-    act. Where nothing would be recorded (``ignored``) there are no ``caps``, and these four are null.
+    All figures are as of `as_of`, before the event. If nothing would be recorded (`ignored`), `caps` is empty and the fields
+    that can be null are null.
     """
 
     outcome: Outcome
     """What the report would be answered: `granted`, `held_back`, `waiting`, `refused`, or `ignored` (it would not be
     recorded)."""
     reason: Reason | None
-    """Why, unless it would be granted; null then."""
+    """Why it would not be granted; null if it would."""
     points: int
-    """How many points would be paid, or held back; 0 for all others."""
+    """Points that would be paid or held back; otherwise 0."""
     replayed: bool
-    """Whether the act on this message was decided before."""
+    """Whether this event was decided before."""
     campaign_version: int | None
-    """The version of the campaign that it would be judged by; null where nothing would be recorded."""
+    """The version of the terms it would be judged by; null if nothing would be recorded."""
     caps: Sequence[CapLeft]
-    """The caps that cover the act."""
+    """The caps that apply to the event."""
     budget_left: int | None
-    """What the campaign can still grant, in points; null: without limit, or nothing would be recorded."""
+    """Points the campaign can still grant; null if unlimited, or if nothing would be recorded."""
     balance: int | None
-    """What the customer can spend, in points; null where nothing would be recorded."""
+    """What the customer can spend, in points; null if nothing would be recorded."""
     as_of: int | None
-    """The last transfer of the book that these figures include; null where nothing would be recorded."""
+    """The last transfer these figures include; null if nothing would be recorded."""
     ref: str | None = None
-    """The item's own mark, as it was sent; null: it had none."""
+    """The item's `ref`, as sent; null if it had none."""
 
     example: ClassVar[dict[str, Any]] = {
         "outcome": "granted",
@@ -243,7 +235,7 @@ class GrantQuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GrantQuoteResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One item's answer: what a single quote answers, or a problem. ``index`` counts every item, also the broken ones."""
+    """One item's result: what a single quote returns, or a problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult, GrantQuoteAnswer)
 
@@ -263,16 +255,16 @@ class GrantQuoteResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
 
 
 class GrantQuoteResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     results: list[GrantQuoteResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     @classmethod
     def of(
         cls, items: Sequence[GrantQuoteRequest | Problem], answers: Sequence[GrantQuoteAnswer | Problem], *, request_id: str
     ) -> GrantQuoteResults:
-        """Say of each item what it would earn."""
+        """Build the results."""
         pairs = zip(items, answers, strict=True)
         return cls([_quote_result(index, item, answer, request_id) for index, (item, answer) in enumerate(pairs)])
 
@@ -288,43 +280,39 @@ def _quote_result(
 
 
 class GrantBatch(Batch[GrantRequest]):
-    """A JSON array, or NDJSON with one grant a line; at most 10,000."""
+    """A JSON array, or NDJSON with one event a line; at most 10,000."""
 
 
 class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was decided on a report.
-
-    ``points`` is what was paid, or is held back. ``balance`` is what the customer can spend now, as of ``balance_seq``; both
-    are null where nothing was recorded (``ignored``), and so is ``grant_id``.
-    """
+    """The decision on a report."""
 
     grant_id: str | None
-    """The id of the decision: `grt_` and 40 hexadecimal digits. Look it up with `GET /v1/grants/{grant_id}`. Null
-    where nothing was recorded (`ignored`)."""
+    """The id of the decision: `grt_` and 40 hexadecimal digits. Look it up with `GET /v1/grants/{grant_id}`. Null if nothing
+    was recorded (`ignored`)."""
     outcome: Outcome
-    """What was decided: `granted`, `held_back`, `waiting` for stronger evidence, `refused`, or `ignored` (not recorded)."""
+    """The decision: `granted`, `held_back`, `waiting` for stronger evidence, `refused`, or `ignored` (not recorded)."""
     reason: Reason | None
-    """Why, unless it was granted; null then."""
+    """Why it was not granted; null if it was."""
     points: int
-    """How many points were paid, or are held back; 0 for all others."""
+    """Points paid or held back; otherwise 0."""
     balance: int | None
-    """What the customer can spend now, in points; null where nothing was recorded."""
+    """What the customer can spend now, in points; null if nothing was recorded."""
     balance_seq: int | None
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
-    number is newer. Null where nothing was recorded."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer.
+    Null if nothing was recorded."""
     replayed: bool
-    """Whether it was decided before, and this is the same answer."""
+    """Whether the event was decided before. The answer is the earlier one."""
     ref: str | None = None
-    """The report's own mark, as it was sent; null: it had none."""
+    """The report's `ref`, as sent; null if it had none."""
 
     @property
     def status(self) -> int:
-        """201 when it was decided now, 200 when it was before or when there was nothing to decide."""
+        """201 if it was decided now; 200 if it was decided before, or if there was nothing to decide."""
         return 200 if self.replayed or self.outcome == "ignored" else 201
 
 
 class GrantResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One item's answer: what a single grant answers, or a problem. ``index`` counts every item, also the broken ones."""
+    """One item's result: what a single report returns, or a problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult, GrantAnswer)
 
@@ -342,14 +330,14 @@ class GrantResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 class GrantResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     results: list[GrantResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
 
 def result_of(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Problem, *, request_id: str) -> GrantResult:
-    """Say what became of an item."""
+    """Build an item's result."""
     ref = item.ref if isinstance(item, GrantRequest) and item.ref is not None else msgspec.UNSET
     if isinstance(answer, Problem):
         return GrantResult(index=index, status=answer.status, ref=ref, problem=answer.document(request_id))
@@ -368,53 +356,54 @@ def result_of(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Pr
 
 
 class DecisionTotal(msgspec.Struct, frozen=True):
-    """How many events were decided so, and what they were paid."""
+    """The number of events with one outcome and reason, and their points."""
 
     outcome: Outcome
-    """What was decided: `granted`, `held_back`, `waiting` or `refused`."""
+    """The decision: `granted`, `held_back`, `waiting` or `refused`."""
     reason: Reason | None
-    """Why, unless it was granted; null then."""
+    """Why they were not granted; null if they were."""
     events: int
-    """How many events were decided so."""
+    """How many events."""
     points: int
-    """How many points they were paid, or are held back."""
+    """Points paid or held back for them."""
 
 
 class DecisionsInHour(msgspec.Struct, frozen=True):
-    """How many events of one channel were decided so, and what they were paid. ``hour`` (UTC) begins when they count."""
+    """The number of events of one hour and channel with one outcome and reason, and their points."""
 
     hour: datetime
-    """The hour in which they count, by its beginning in UTC."""
+    """The hour in which the events count, by its start in UTC."""
     channel: str
     """The channel they were reported on."""
     outcome: Outcome
-    """What was decided: `granted`, `held_back`, `waiting` or `refused`."""
+    """The decision: `granted`, `held_back`, `waiting` or `refused`."""
     reason: Reason | None
-    """Why, unless it was granted; null then."""
+    """Why they were not granted; null if they were."""
     events: int
-    """How many events were decided so."""
+    """How many events."""
     points: int
-    """How many points they were paid, or are held back."""
+    """Points paid or held back for them."""
 
 
 class ReconciliationResponse(msgspec.Struct, frozen=True):
-    """All that a campaign has decided up to ``seq`` of the book.
+    """A campaign's decisions up to `seq`, counted from its events.
 
-    The points of what was granted are the budget's ``granted``. What was ``ignored`` was not recorded and is not here.
+    The points of granted and held-back events add up to the budget's `granted`. Ignored reports are not recorded, so they
+    are not counted.
     """
 
     campaign: str
     """The campaign's id."""
     seq: int
-    """The last transfer of the book that is counted."""
+    """The last transfer included."""
     at: datetime
     """When that transfer was posted."""
     budget: BudgetResponse
     """The campaign's budget at the same `seq`, in points."""
     totals: Sequence[DecisionTotal]
-    """The decisions, by outcome and reason."""
+    """The decisions by outcome and reason."""
     hours: Sequence[DecisionsInHour]
-    """The same by hour and channel."""
+    """The decisions by hour, channel, outcome and reason."""
 
     @classmethod
     def of(cls, campaign: str, found: Reconciled) -> ReconciliationResponse:
@@ -437,31 +426,28 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
 
 
 class RedecideRequest(Body, frozen=True):
-    """Which refusals to decide anew."""
+    """Which refusals to decide again."""
 
     reasons: Annotated[list[Literal["cap_reached", "budget_exhausted"]], msgspec.Meta(min_length=1, max_length=2)] = (
         msgspec.field(default_factory=lambda: ["cap_reached", "budget_exhausted"])
     )
-    """Which refusals to decide again, by why they were refused: one or both."""
+    """The reasons of the refusals to decide again: one or both."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
-    """How many to decide at most."""
+    """The most refusals to decide in this call."""
     after: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}-[0-9]{1,18}$(?!\\n)")] | None = None
-    """The `next` of the answer before; absent: begin with the oldest refusal."""
+    """The `next` of the previous answer. Absent: start with the oldest refusal."""
 
     example: ClassVar[dict[str, Any]] = {"reasons": ["budget_exhausted"], "limit": 1_000}
 
 
 class RedecideResponse(msgspec.Struct, frozen=True):
-    """What became of a page of refusals: so many were ``decided``, of which ``granted`` now get ``points`` together.
-
-    Points that their rule holds back are counted too. ``next`` is the ``after`` of the next page, null when all are decided.
-    """
+    """The result for one page of refusals."""
 
     decided: int
     """How many refusals were decided again."""
     granted: int
-    """How many of them are granted now, or held back."""
+    """How many of them are now granted or held back."""
     points: int
-    """How many points these get together."""
+    """The points of those that are now granted or held back."""
     next: str | None
-    """The `after` of the next call; null when all are decided."""
+    """The `after` of the next call; null once all are decided."""

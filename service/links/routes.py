@@ -1,4 +1,4 @@
-"""Links over HTTP: minting for the brand's systems, pages for her customers, keys for whoever checks a link."""
+"""Links over HTTP: minting, pages, claims, and the public keys that check a link."""
 
 from __future__ import annotations
 
@@ -58,10 +58,9 @@ async def mint_links(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> LinkResults:
-    """Mint reward links, up to 10,000 at a time.
+    """Mint up to 10,000 reward links. Errors are per item.
 
-    The same item again gives the same link, with status 200 instead of 201. What is wrong with one item concerns that item
-    alone.
+    Sending the same item again returns the same link, with status 200 instead of 201.
     """
     await count_items(request, principal, len(data))
     minted = await actions.mint(services, principal, data, now=await services.clocks.now(principal.brand))
@@ -81,10 +80,10 @@ async def confirm_claim(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> Response[GrantAnswer]:
-    """Confirm that a person arrived in the shop by a handoff link, and pay for it once.
+    """Confirm that a person arrived in the shop through a handoff link. The claim is paid once.
 
-    Say so when you know it: when she has signed in, or put something into her basket. A page's script, which has no key, calls
-    the same path from one of the brand's destination hosts.
+    Call it once you know a person is there: they signed in, or put something into the basket. A script on one of the brand's
+    destination hosts calls the same path without an API key.
     """
     answer = await handoffs.confirm(
         services,
@@ -103,15 +102,15 @@ Days = Annotated[int, QueryParameter(ge=1, le=366, description="So many days, up
 
 @get("/v1/links/evidence", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["links"])
 async def report_evidence(principal: Injected[Principal], services: Injected[Services], days: Days = 30) -> EvidenceResponse:
-    """Say what came to the brand's links: how much of it was people, and what machines were not paid."""
+    """Report who followed the brand's links: how many were people, and what was not paid to machines."""
     return await evidence_report.report(services, principal.brand, days=days, now=datetime.now(UTC))
 
 
 @get("/.well-known/jwks.json", cache_control=None, tags=["links"])
 async def list_link_keys(services: Injected[Services]) -> Response[dict[str, list[dict[str, str]]]]:
-    """Give the public keys of links as a JSON Web Key Set.
+    """Get the public keys of links as a JSON Web Key Set.
 
-    Retired keys, which no longer sign and are still honoured, are among them.
+    It includes retired keys, which no longer sign but are still honoured.
     """
     return Response(link_tokens.jwks(services.link_host.keys), headers={"Cache-Control": "public, max-age=300"})
 
@@ -129,10 +128,10 @@ async def mint_page_links(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> PageLinkResults:
-    """Make links to customers' own pages: a wallet, for a quarter of an hour, or preferences, for 30 days.
+    """Create links to customers' own pages: a wallet (15 minutes) or preferences (30 days). Errors are per item.
 
-    Whoever has such a link has the page. A wallet and a live picture, which shows a balance in a message, need
-    `customers:read` too. What is wrong with one item concerns that item alone.
+    Anyone who has such a link can open the page. A wallet, and a live picture (which shows a balance in a message), need
+    `customers:read` too.
     """
     await count_items(request, principal, len(data))
     minted = await own_pages.mint(services, principal, await data.items(), now=datetime.now(UTC))

@@ -21,7 +21,7 @@ LINKS_MAX = 10_000
 
 
 class MintedLink(msgspec.Struct, frozen=True):
-    """A link and its URLs. ``is_new`` is false when it had been minted before."""
+    """A link and its URLs. ``is_new`` is false if it had been minted before."""
 
     link: LinkRow
     url: str
@@ -38,30 +38,30 @@ class LinkRequest(Body, frozen=True):
     campaign: Identifier
     """The id of the campaign that pays."""
     message_id: Identifier
-    """The sender's own id of the message, chosen before it is sent."""
+    """The sender's id of the message, chosen before it is sent."""
     customer: CustomerRef
-    """Whom the link is for, by at least one name. A customer nobody knows yet is created."""
+    """The customer the link is for, by at least one name. An unknown customer is created."""
     action: Slug
-    """What following the link stands for, as a rule of the campaign names it, such as `click`."""
+    """The action it counts as, as a rule of the campaign names it, such as `click`."""
     destination: (
         Annotated[str, msgspec.Meta(min_length=1, description="Where the link leads: https, on one of the brand's hosts.")]
         | None
     ) = None
-    """Required for a claim; an open has none."""
+    """Required for a claim; not allowed for an open."""
     kind: LinkKind = LinkKind.CLAIM
-    """`claim` pays for what the customer does with the link; `open` is a picture, and says only that it was fetched."""
+    """`claim` pays for what the customer does with the link. `open` is an image, and reports only that it was fetched."""
     mode: LinkMode = LinkMode.PAGE
-    """How a claim is honoured: on our `page`, by a `handoff` to the shop, or while we `redirect`."""
+    """How a claim is made: on our `page`, by a `handoff` to the shop, or on the way (`redirect`)."""
     link: Identifier | None = None
     """A label that tells the links of one message apart."""
     channel: Slug | None = None
-    """The channel on which it counts. Absent: the one on which the campaign pays for the action."""
+    """The channel it counts for. Absent: the channel on which the campaign pays for the action."""
     sent_at: Instant | None = None
-    """When the message is sent, for evidence of who follows the link and when. Absent: when the link is made."""
+    """When the message is sent; used to judge who follows the link. Absent: when the link is minted."""
     expires_at: Instant | None = None
-    """From when on the link earns nothing. Absent: 72 hours after the campaign's end, at most 366 days from now."""
+    """When the link stops earning. Absent: 72 hours after the campaign's end, at most 366 days from now."""
     short: bool = False
-    """Give a `short_url` as well, for an SMS or a QR code."""
+    """Also return a `short_url`, for SMS or a QR code."""
 
     example: ClassVar[dict[str, Any]] = {
         "campaign": "hello-again",
@@ -81,7 +81,7 @@ class LinkBatch(Batch[LinkRequest]):
 
 
 class LinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What became of one item: a link (201, or 200 when it had been minted before), or a problem."""
+    """One item's result: a link (201, or 200 if it had been minted before), or a problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult,)
 
@@ -90,23 +90,23 @@ class LinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     link_id: str | msgspec.UnsetType = msgspec.UNSET
     """The link's id: `lnk_` and 40 hexadecimal digits."""
     url: str | msgspec.UnsetType = msgspec.UNSET
-    """The address to put into the message."""
+    """The URL to put into the message."""
     short_url: str | msgspec.UnsetType = msgspec.UNSET
-    """The same link in a short form, for an SMS or a QR code; absent unless `short` was asked for."""
+    """The link's short form, for SMS or a QR code; absent unless `short` was requested."""
     expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
-    """From when on the link earns nothing."""
+    """When the link stops earning."""
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
 class LinkResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     results: list[LinkResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     @classmethod
     def of(cls, minted: Sequence[MintedLink | Problem], *, request_id: str) -> LinkResults:
-        """Say what became of each item."""
+        """Build the results."""
         return cls([_result(index, each, request_id) for index, each in enumerate(minted)])
 
 
@@ -129,81 +129,81 @@ LINKS_CHECKED_MAX = 100
 
 
 class LinkCheckRequest(Body, frozen=True):
-    """Links to look at, as your systems signed or minted them."""
+    """Links to check."""
 
     links: Annotated[
         list[Annotated[str, msgspec.Meta(min_length=1, max_length=6_144)]],
         msgspec.Meta(min_length=1, max_length=LINKS_CHECKED_MAX),
     ]
-    """1 to 100 links: each a URL, or its token or short code alone; at most 6,144 characters."""
+    """1 to 100 links: each a URL, or just its token or short code; at most 6,144 characters."""
 
     example: ClassVar[dict[str, Any]] = {"links": ["https://rewards.example/r/eyJhbGciOiJFZERTQSJ9.eyJhIjoiY2xpY2sifQ.c2ln"]}
 
 
 class LinkCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A link that was signed as it should be, as it stands now."""
+    """A correctly signed link, and its state."""
 
     state: LinkState
-    """`good`: it is honoured; `expired` and `revoked`: it earns nothing any more.
+    """`good`: it is honoured. `expired` or `revoked`: it earns nothing any more.
 
-    A signed link that nobody has followed is `expired` also when the key that signed it is past its `expires_at`.
+    A self-signed link that nobody has followed is also `expired` once its minting key is past its `expires_at`.
     """
     link_id: str
-    """Its public id, by which it can be revoked."""
+    """The link's id, by which it can be revoked."""
     kind: LinkKind
-    """`claim` pays for an act; `open` is a picture."""
+    """`claim` pays for an action; `open` is an image."""
     mode: LinkMode
-    """How a claim is honoured: on our `page`, by a `handoff` to the shop, or while we `redirect`."""
+    """How a claim is made: on our `page`, by a `handoff` to the shop, or on the way (`redirect`)."""
     campaign: str
-    """The id of the campaign that pays."""
+    """The id of the campaign."""
     campaign_version: int
-    """The version of its terms that the link is bound to."""
+    """The version of the campaign's terms the link is bound to."""
     customer: str
-    """Whose link it is, as `cus_` and our number."""
+    """The customer it is for: `cus_` and our number."""
     message_id: str
-    """The sender's own id of the message."""
+    """The sender's id of the message."""
     action: str
-    """The act that the link pays for."""
+    """The action it pays for."""
     channel: str
-    """The channel that will be reported."""
+    """The channel it counts for."""
     destination: str | None
     """Where it leads; null for an open."""
     points: int
-    """What the campaign pays for the act, before caps and budget; 0: nothing."""
+    """What the campaign pays for the action, before caps and budget; 0: nothing."""
     campaign_paused: bool
-    """Whether the campaign pays nothing for now."""
+    """Whether the campaign is paused."""
     signed_by: str | None
-    """The `kid` of the minting key that signed it; null: this service did."""
+    """The `kid` of the minting key that signed it; null: we signed it."""
     minted_at: datetime
-    """When it was minted, or signed."""
+    """When it was minted or signed."""
     sent_at: datetime | None
-    """When the message was sent, if somebody said so."""
+    """When the message was sent; null if not given."""
     expires_at: datetime
-    """From when on it earns nothing."""
+    """When it stops earning."""
 
 
 class LinkCheckResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What we think of one link: how it stands (200), or why it is not honoured."""
+    """One link's result: its state (200), or why it is not honoured."""
 
     index: int
-    """Its place in the request, from 0."""
+    """The link's place in the request, from 0."""
     status: int
     """200, or the status of the problem."""
     link: LinkCheck | msgspec.UnsetType = msgspec.UNSET
-    """The link, where it was signed as it should be."""
+    """The link, if it is correctly signed."""
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
-    """Why it is not honoured. Pointers go into the token: `/header/kid`, `/claims/exp`, `/signature`."""
+    """Why it is not honoured. Pointers lead into the token: `/header/kid`, `/claims/exp`, `/signature`."""
 
 
 class LinkCheckResults(msgspec.Struct, frozen=True):
-    """One result for each link, in the order of the request."""
+    """One result per link, in request order."""
 
     results: list[LinkCheckResult]
-    """As many as there were links."""
+    """One result per link."""
 
     @classmethod
     def of(cls, checked: Sequence[LinkCheck | Problem], *, request_id: str) -> LinkCheckResults:
-        """Say what became of each."""
+        """Build the results."""
         return cls([_checked(index, each, request_id) for index, each in enumerate(checked)])
 
 
@@ -214,20 +214,20 @@ def _checked(index: int, checked: LinkCheck | Problem, request_id: str) -> LinkC
 
 
 class RevocationRequest(Body, frozen=True):
-    """What shall earn no more: one of a link, all of a message, of a campaign, of an API key's making, or a batch of codes."""
+    """What to revoke: exactly one of a link, a message, a campaign, a key or a batch of codes."""
 
     link: Identifier | None = None
     """One link, by its `link_id`."""
     message_id: Identifier | None = None
-    """All links of this message, by the sender's own id of it."""
+    """All links of this message, by the sender's id."""
     campaign: Identifier | None = None
     """All links of this campaign, by its id."""
     key: Identifier | None = None
-    """All links that this API key made or will make (`key_`), or that this minting key signs."""
+    """All links this API key (`key_`) made or will make, or all that this minting key signs."""
     code_batch: Identifier | None = None
     """All codes of this batch, by its id."""
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
-    """Why it is revoked, for yourselves: no customer is shown it."""
+    """Why, for your own records. Customers do not see it."""
 
     example: ClassVar[dict[str, Any]] = {"message_id": "newsletter-0412", "reason": "went to the wrong list"}
 
@@ -238,16 +238,16 @@ class RevocationRequest(Body, frozen=True):
 
 
 class RevocationResponse(msgspec.Struct, frozen=True):
-    """What is revoked: of which kind, and as whoever revoked it named it."""
+    """A revocation."""
 
     id: int
-    """The revocation's number, to take it back with."""
+    """The revocation's number, with which it can be undone."""
     kind: str
-    """What was revoked: a `link`, a `message_id`, a `campaign`, a `key` or a `code_batch`."""
+    """What was revoked: a `link`, `message_id`, `campaign`, `key` or `code_batch`."""
     named: str
-    """Which one, as whoever revoked it named it."""
+    """Which one, as the request named it."""
     reason: str | None
-    """Why, for yourselves; null: nobody said."""
+    """Why, for your own records; null if not given."""
     revoked_at: datetime
     """When it was revoked."""
     revoked_by: str
@@ -255,18 +255,19 @@ class RevocationResponse(msgspec.Struct, frozen=True):
 
 
 class ClaimConfirmation(Body, frozen=True, omit_defaults=True):
-    """That a person arrived in the shop by a handoff link."""
+    """Confirms that a person arrived in the shop through a handoff link."""
 
     claim: Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]
-    """What the link's redirect brought along as ``rewards_claim``."""
+    """The `rewards_claim` parameter that the link's redirect added."""
     evidence: Literal["A", "B", "C", "D", "X"] | None = None
-    """How sure it is that a person acts. It can lower what the caller may claim, never raise it; X is a machine."""
+    """How sure you are that a person acted, from `A` to `D`; `X` is a machine. It can lower the caller's grade, not raise
+    it."""
 
     example: ClassVar[dict[str, Any]] = {"claim": "1B7nGYcBh4S0m0aEZgPUWpWoYmx1ZWJpcmTEFAAAAAc"}
 
 
 class ScriptAnswer(msgspec.Struct, frozen=True):
-    """What a page's script is told: what was decided, and nothing else of the customer."""
+    """The answer to a page's script: the decision, and nothing else about the customer."""
 
     outcome: Outcome
     reason: Reason | None
@@ -277,28 +278,29 @@ CODES_MAX = 100_000
 
 
 class CodeBatchRequest(Body, frozen=True):
-    """Codes for packs, print or a screen. Each pays one person, once; or each person, once."""
+    """Codes for packs, print or a display. Each code pays the first person, or every person once (`pays`)."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
-    """Your own name for the batch. The same batch again is the same batch."""
+    """Your id for the batch. Sending the same batch again returns it."""
     campaign: Identifier
-    """The id of the campaign that pays."""
+    """The id of the campaign."""
     action: Slug
-    """What bringing a code stands for, as a rule of the campaign names it."""
+    """The action that claiming a code counts as, as a rule of the campaign names it."""
     codes: Annotated[int, msgspec.Meta(ge=1, le=CODES_MAX)]
     """How many codes to make."""
     channel: Slug | None = None
-    """The channel on which it counts. Absent: the one on which the campaign pays for the action."""
+    """The channel it counts for. Absent: the channel on which the campaign pays for the action."""
     destination: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    """Where the page leads on to; absent, to the brand's home."""
+    """Where the page continues to. Absent: the brand's `home_url`."""
     expires_at: Instant | None = None
-    """From when on the codes earn nothing: at most five years from now, for print lasts. Absent: 72 hours after the
-    campaign's end, at most 366 days from now."""
+    """When the codes stop earning, at most five years from now. Absent: 72 hours after the campaign's end, at most 366 days
+    from now."""
     pays: Literal["first", "each"] = "first"
-    """Whom a code pays. `first`: whoever comes first. `each`: everybody, once; the same code is printed for all."""
+    """Who a code pays. `first`: the first person to claim it. `each`: every person once, with the same code printed for all.
+    """
     rotates_every_s: Annotated[int, msgspec.Meta(ge=10, le=86_400)] | None = None
-    """After how many seconds a screen shows another code, and the old one pays nobody; for one code that pays `each`.
-    Absent: it stays."""
+    """Seconds after which a display shows the next code. Only for a single code that pays `each`. Absent: the code does not
+    rotate."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": "spring-packs-1",
@@ -310,60 +312,55 @@ class CodeBatchRequest(Body, frozen=True):
 
 
 class CodeBatchResponse(msgspec.Struct, frozen=True):
-    """A batch of codes. ``control_total`` is the SHA-256 of all of them in order, each with a line feed behind it.
-
-    ``claimed`` is null where a code pays each: the campaign's reconciliation says how many. ``screen`` is the picture of a code
-    that rotates; who has its address has every code to come, so it is for the screen alone.
-    """
+    """A batch of codes."""
 
     id: str
-    """The brand's own name for the batch."""
+    """Your id for the batch."""
     campaign: str
-    """The id of the campaign that pays."""
+    """The id of the campaign."""
     action: str
-    """What bringing a code stands for, such as `click`."""
+    """The action that claiming a code counts as, such as `scan`."""
     channel: str
-    """The channel on which it counts."""
+    """The channel it counts for."""
     codes: int
-    """How many codes there are."""
+    """How many codes the batch has."""
     pays: Literal["first", "each"]
-    """`first`: a code pays whoever comes first. `each`: it pays everybody, once."""
+    """`first`: a code pays the first person to claim it. `each`: it pays every person once."""
     rotates_every_s: int | None
-    """After how many seconds a screen shows another code; null: the codes stay."""
+    """Seconds after which a display shows the next code; null: the codes do not rotate."""
     screen: str | None
-    """The address of the picture of a code that rotates, for the screen alone: who has it has every code to come. Null
-    for all others."""
+    """The URL of a rotating code's image, for the display only: it shows every code to come. Null for other batches."""
     claimed: int | None
-    """How many codes were claimed; null where a code pays each."""
+    """How many codes were claimed; null for `each`, where the campaign's reconciliation has the count."""
     control_total: str
-    """The SHA-256 of all codes in order, each with a line feed behind it, in hexadecimal digits."""
+    """The SHA-256 of all codes in order, each followed by a line feed, in hexadecimal."""
     made_at: datetime
     """When the batch was made."""
     expires_at: datetime
-    """From when on its codes earn nothing."""
+    """When its codes stop earning."""
     revoked: bool
-    """Whether its codes were revoked, and earn nothing."""
+    """Whether its codes were revoked."""
 
 
 class CodeClaimRequest(Body, frozen=True):
-    """A code that a customer brought, and who she is."""
+    """A code a customer brought, and who they are."""
 
     code: Annotated[str, msgspec.Meta(min_length=1, max_length=2_048)]
-    """As it was typed or scanned, at most 2,048 characters: with spaces, hyphens and small letters, as the whole URL that its
-    QR code holds, and with letters that look alike (`0` for `O`, `1` for `I`) mistaken for each other."""
+    """The code as typed or scanned, at most 2,048 characters. Spaces, hyphens, lower case, the QR code's whole URL and
+    look-alike characters (`0` for `O`, `1` for `I`) are all accepted."""
     customer: CustomerRef
-    """Who brought the code, by at least one name."""
+    """The customer who brought the code, by at least one name."""
 
     example: ClassVar[dict[str, Any]] = {"code": "MZXW6YTBOI4GC2LT", "customer": {"id": "customer-1"}}
 
 
 class MintingKeyRequest(Body, frozen=True):
-    """A key of your own with which your systems sign links. Only its public half is sent, and known to us."""
+    """A key with which your own systems sign links. You send, and we store, only its public half."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    """What signs with the key, as lists show it."""
+    """Which system signs with the key, as shown in lists."""
     public_key: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)")]
-    """The 32 bytes of an Ed25519 public key in base64url, as `x` of a JSON Web Key has them (RFC 8037).
+    """The 32 bytes of an Ed25519 public key in base64url, as in `x` of a JSON Web Key (RFC 8037).
 
     Points of low order are refused.
     """
@@ -375,31 +372,31 @@ class MintingKeyRequest(Body, frozen=True):
 
 
 class MintingKeyResponse(msgspec.Struct, frozen=True):
-    """A key of the brand's with which its systems sign links. ``kid`` is what their headers say."""
+    """A minting key of the brand."""
 
     kid: str
-    """The key's id, for the `kid` of a link's header."""
+    """The key's id, for the `kid` in a link's header."""
     name: str
-    """What signs with the key, as whoever registered it says."""
+    """Which system signs with the key."""
     public_key: str
     """The 32 bytes of the Ed25519 public key in base64url."""
     registered_at: datetime
     """When it was registered."""
     expires_at: datetime | None
-    """When the API key that registered it expires: a link that was not followed by then is honoured no more. Null: never."""
+    """When the API key that registered it expires: a link not followed by then is no longer honoured. Null: never."""
     retired_at: datetime | None
-    """Since when it signs no more; what it signed before is honoured. Null while it signs."""
+    """When it was retired: links signed before are honoured, later ones are not. Null if it was not."""
     revoked_at: datetime | None
-    """Since when nothing that it signed is honoured; null while it is."""
+    """When it was revoked: no link it signed is honoured. Null if it was not."""
 
 
 class NumbersRequest(Body, frozen=True):
-    """Whom and what a link that you sign yourself names by our numbers."""
+    """Customers and destinations, to get the numbers that links you sign yourself contain."""
 
     customers: Annotated[list[CustomerRef], msgspec.Meta(max_length=10_000)] = msgspec.field(default_factory=list[CustomerRef])
-    """Customers to number, each by at least one name. Who is not known yet is created."""
+    """Customers, each by at least one name. An unknown customer is created."""
     destinations: Annotated[list[str], msgspec.Meta(max_length=100)] = msgspec.field(default_factory=list[str])
-    """Where links shall lead: https, on the brand's hosts."""
+    """Where the links lead: https, on the brand's hosts."""
 
     example: ClassVar[dict[str, Any]] = {
         "customers": [{"id": "customer-1"}],
@@ -408,30 +405,30 @@ class NumbersRequest(Body, frozen=True):
 
 
 class NumberedCustomer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What to write into ``sub``, or what is wrong with how she was named."""
+    """The customer's `sub`, or what is wrong with the names given."""
 
     sub: str | msgspec.UnsetType = msgspec.UNSET
-    """Our number of the customer, to write into `sub`."""
+    """Our number of the customer, for the claim `sub`."""
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
-    """What is wrong with how the customer was named; absent where there is a `sub`."""
+    """What is wrong with the names given; absent if there is a `sub`."""
 
 
 class NumberedDestination(msgspec.Struct, frozen=True):
-    """What to write into ``d``, for a destination as it is kept."""
+    """A destination and its `d`."""
 
     url: str
-    """The destination as it is kept."""
+    """The destination as we store it."""
     d: int
-    """Its number, to write into `d`."""
+    """Its number, for the claim `d`."""
 
 
 class NumbersResponse(msgspec.Struct, frozen=True):
-    """Numbers in the order of the request. They never change."""
+    """The numbers, in request order. They never change."""
 
     customers: list[NumberedCustomer]
-    """One entry for each customer, in the order of the request."""
+    """One entry per customer, in request order."""
     destinations: list[NumberedDestination]
-    """One entry for each destination, in the order of the request."""
+    """One entry per destination, in request order."""
 
 
 def public_link_id(link_id: bytes) -> str:
@@ -443,24 +440,24 @@ _LINK_ID = re.compile(r"lnk_([0-7][0-9a-f]{39})")
 
 
 def parse_link_id(text: str) -> bytes | None:
-    """The link of a public id."""
+    """The link with a public id."""
     match = _LINK_ID.fullmatch(text)
     return bytes.fromhex(match[1]) if match else None
 
 
 class PageLinkRequest(Body, frozen=True):
-    """A link to a page of one customer's own, or to a picture of her balance for a message (`live`)."""
+    """A link to a customer's own page, or to an image of their balance for a message (`live`)."""
 
     customer: CustomerRef
-    """Whose page it is, by at least one name."""
+    """The customer whose page it is, by at least one name."""
     kind: Literal["wallet", "preferences", "live"]
-    """`wallet`: what they have. `preferences`: where and how often they want to hear of the brand. `live`: a picture
-    of their balance."""
+    """`wallet`: what they have. `preferences`: where and how often they want to hear from the brand. `live`: an image of
+    their balance."""
     message_id: Identifier | None = None
-    """The message that shows it, with whose links it is taken back. Required for a live picture."""
+    """The message that carries it; revoking the message's links revokes it too. Required for a live picture."""
     expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=90 * 86_400)] | None = None
-    """How many seconds the link works. Absent: 15 minutes for a wallet, 30 days for preferences and live pictures. At
-    most a day for a wallet, 90 days for the others."""
+    """Seconds until the link expires. Absent: 15 minutes for a wallet, 30 days for preferences and live pictures. At most a
+    day for a wallet, 90 days for the others."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "kind": "wallet"}
 
@@ -472,35 +469,35 @@ class PageLinkBatch(Batch[PageLinkRequest]):
 
 
 class MintedPage(msgspec.Struct, frozen=True):
-    """Where a page is, and until when."""
+    """A page's URL and expiry."""
 
     url: str
     expires_at: datetime
 
 
 class PageLinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What became of one item: a link, or a problem."""
+    """One item's result: a link, or a problem."""
 
     described_by: ClassVar[tuple[type, ...]] = (ItemResult,)
 
     index: int
     status: int
     url: str | msgspec.UnsetType = msgspec.UNSET
-    """The address of the page or picture."""
+    """The URL of the page or image."""
     expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
-    """Until when it can be opened."""
+    """When it expires."""
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
 class PageLinkResults(msgspec.Struct, frozen=True):
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     results: list[PageLinkResult]
-    """One result for each item, in the order of the request."""
+    """One result per item, in request order."""
 
     @classmethod
     def of(cls, minted: Sequence[MintedPage | Problem], *, request_id: str) -> PageLinkResults:
-        """Say what became of each item."""
+        """Build the results."""
         return cls([_page_result(index, each, request_id) for index, each in enumerate(minted)])
 
 

@@ -1,4 +1,4 @@
-"""Preferences over HTTP: a page and the same as JSON, by a link that lives some weeks; and for the brand's systems to read."""
+"""Preferences over HTTP: a page and JSON behind a customer's link, and a read for the brand's systems."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 async def get_preferences(
     customer_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> PreferencesResponse:
-    """What a customer has chosen: where and how often she wants to hear of the brand, and whether she wants rewards."""
+    """Get a customer's preferences: channels, frequency, and whether they want rewards."""
     brand = principal.brand
     known = await customers.find(services, brand, CustomerRef(id=customer_id), now=True)
     if known is None:
@@ -55,7 +55,7 @@ async def get_preferences(
 async def show_preferences(
     token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any]
 ) -> Response[Any]:
-    """Show a customer what she has chosen."""
+    """Show a customer their preferences."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
@@ -67,7 +67,7 @@ async def show_preferences(
 
 @put("/preferences/{token:str}", request_max_body_size=FORM_BYTES_MAX, include_in_schema=False)
 async def put_preferences(token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any]) -> Response[Any]:
-    """Take down what a customer chooses, for pages that the brand makes itself."""
+    """Save a customer's preferences, for pages that the brand builds itself."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
@@ -82,7 +82,7 @@ async def put_preferences(token: FromPath[str], services: Injected[Services], re
 async def post_preferences(
     token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any]
 ) -> Response[Any]:
-    """Take down what the form says, and go on to a page that says so and has no token in its address."""
+    """Save the form, and redirect to a confirmation whose address carries no token."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)

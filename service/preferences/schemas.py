@@ -13,32 +13,32 @@ from service.http.bodies import Body, Slug
 CHANNELS_MAX = 32
 
 Frequency = Literal["any", "weekly", "monthly"]
-"""``any``: whenever there is something new; else at most so often."""
+"""How often: ``any`` time there is something new, or at most weekly or monthly."""
 FREQUENCIES: Sequence[Frequency] = ("any", "weekly", "monthly")
 
 Status = Literal["granted", "refused"]
 
 
 class ChannelRequest(Body, frozen=True):
-    """Whether she may be contacted on a channel."""
+    """Consent on one channel."""
 
     channel: Slug
     """The channel, such as `email`."""
     status: Status
-    """`granted`: they may be contacted on it. `refused`: they may not."""
+    """`granted`: they may be contacted on the channel. `refused`: they may not."""
 
 
 class PreferencesRequest(Body, frozen=True):
-    """What a customer chooses. What is absent stays as it is."""
+    """A customer's choices. Absent fields stay as they are."""
 
     channels: Annotated[list[ChannelRequest], msgspec.Meta(max_length=CHANNELS_MAX)] = msgspec.field(
         default_factory=list[ChannelRequest]
     )
-    """What is said of a channel is kept as consent."""
+    """Consent per channel."""
     frequency: Frequency | None = None
-    """How often they want to hear of the brand. Absent: as it is."""
+    """How often they want to hear from the brand. Absent: unchanged."""
     rewards: bool | None = None
-    """False: she wants no rewards any more, wherever she acts. What she has stays hers."""
+    """False: they earn nothing any more, on any channel. They keep what they have."""
 
     example: ClassVar[dict[str, Any]] = {
         "channels": [{"channel": "email", "status": "granted"}, {"channel": "sms", "status": "refused"}],
@@ -51,35 +51,31 @@ Standing = Literal["granted", "refused", "unsaid"]
 
 
 class ChannelResponse(msgspec.Struct, frozen=True):
-    """Whether a customer may be contacted on a channel; ``unsaid`` is not refused."""
+    """Consent on one channel. `unsaid` is not a refusal."""
 
     channel: str
     """The channel, such as `email`."""
     status: Standing
-    """What the customer said of it; `unsaid` is not refused."""
+    """What the customer chose; `unsaid` is not a refusal."""
 
 
 class PreferencesResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a customer has chosen.
-
-    ``channels`` are those that running campaigns use, and those of which she has said something. ``frequency`` is null, and so
-    is ``answered_at``, while she has not answered here. ``reward`` is what an answer would earn her; null when it would not.
-    """
+    """A customer's preferences."""
 
     channels: Sequence[ChannelResponse]
-    """The channels that running campaigns use, and those of which the customer has said something."""
+    """The channels that active campaigns use, and those the customer has made a choice on."""
     frequency: Frequency | None
-    """How often they want to hear of the brand; null while they have not answered."""
+    """How often they want to hear from the brand; null until they answer."""
     rewards: bool
     """Whether they want rewards at all."""
     reward: int | None
-    """How many points an answer would earn; null when it would earn none."""
+    """Points an answer would earn; null if none."""
     answered_at: datetime | None
     """When they last answered; null: never."""
 
 
 class Earned(msgspec.Struct, frozen=True):
-    """What an answer earned: ``outcome`` as of any grant, null where no campaign pays for answers."""
+    """What an answer earned; `outcome` as for a grant, null if no campaign pays for answers."""
 
     outcome: str | None
     points: int
@@ -88,7 +84,7 @@ class Earned(msgspec.Struct, frozen=True):
 
 
 class PreferencesAnswer(msgspec.Struct, frozen=True):
-    """What holds now, and what the answer earned."""
+    """The preferences now, and what the answer earned."""
 
     preferences: PreferencesResponse
     earned: Earned

@@ -63,9 +63,9 @@ async def authorize_redemption(
 async def quote_redemption(
     data: JSONBody[QuoteRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> QuoteResponse:
-    """What a redemption would take and pay; nothing is set aside.
+    """Quote a redemption: the points it would take and what they would pay. Nothing is set aside.
 
-    What points pay is rounded down to a minor unit; a value takes the fewest points that are worth it.
+    What points pay is rounded down to a minor unit. A value takes the fewest points that are worth it.
     """
     return await actions.quote(services, principal.brand, data)
 
@@ -90,7 +90,7 @@ async def capture_redemption(
     services: Injected[Services],
     idempotency_key: Injected[str],
 ) -> Response[RedemptionResponse]:
-    """Spend points that were set aside; the rest goes back unless ``final`` is false."""
+    """Spend points that were set aside. The rest is released unless `final` is false."""
     return _answer(principal, await actions.capture(services, principal.brand, redemption_id, data, idempotency_key))
 
 
@@ -106,7 +106,7 @@ async def void_redemption(
     principal: Injected[Principal],
     services: Injected[Services],
 ) -> Response[RedemptionResponse]:
-    """Give back points that were set aside. Needs no Idempotency-Key: a second void changes nothing."""
+    """Release points that were set aside. Needs no Idempotency-Key: voiding again changes nothing."""
     return _answer(principal, await actions.void(services, principal.brand, redemption_id))
 
 
@@ -123,7 +123,7 @@ async def refund_redemption(
     services: Injected[Services],
     idempotency_key: Injected[str],
 ) -> Response[RedemptionResponse]:
-    """Give back points that were spent, in part or in full."""
+    """Give back spent points, in part or in full."""
     return _answer(principal, await actions.refund(services, principal.brand, redemption_id, data, idempotency_key))
 
 
@@ -131,7 +131,7 @@ async def refund_redemption(
 async def get_redemption(
     redemption_id: FromPath[str], services: Injected[Services], principal: Injected[Principal]
 ) -> RedemptionResponse:
-    """A redemption as it stands now."""
+    """Get a redemption."""
     book = principal.brand.book
     redemption = await services.ledger.redemption(book, actions.redemption_number(principal.brand, redemption_id))
     if redemption is None:
@@ -149,9 +149,10 @@ async def list_redemptions(
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[RedemptionResponse]:
-    """Redemptions, newest first: all, a customer's, those for an order, or those of a status.
+    """List redemptions, newest first: all, or those of a customer, an order or a status.
 
-    A page of a status may hold fewer than ``limit``, or none, and still have a ``next``: go on until that is null.
+    With a status filter, a page may hold fewer than `limit` items, or none, and still have a `next`: follow it until it is
+    null.
     """
     book = principal.brand.book
     number: int | None = None

@@ -25,61 +25,56 @@ MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000, description
 
 
 class RedemptionRequest(Body, frozen=True, omit_defaults=True):
-    """Points to set aside for a purchase: exactly one of ``points`` and ``value``.
+    """Points to set aside for a purchase: exactly one of `points` and `value`.
 
-    The ``id`` of the customer may also be our own number of her (``cus_``), without other names. A customer to whom the brand
-    has given no id of its own must be named by a name of hers that is verified, or by our number once one is.
+    The customer's `id` may also be our number (`cus_`), alone. A customer without the brand's own id must be named by a
+    verified name, or by our number once one of their names is verified.
     """
 
     customer: CustomerRef
-    """Who pays."""
+    """The customer who pays."""
     order_ref: Identifier
-    """The storefront's own reference of the purchase."""
+    """The storefront's reference of the purchase."""
     points: Points | Literal["max"] | None = None
-    """So many points, or `max`: all that the customer can spend."""
+    """A number of points, or `max` for all the customer can spend."""
     value: MinorUnits | None = None
-    """As many points as are worth this in the brand's currency."""
+    """Take the points worth this amount in the brand's currency."""
     capture: bool = False
     """Spend the points at once, without a hold."""
     expires_in_s: HoldSeconds = HOLD_S
-    """After how many seconds a hold that was not captured gives its points back."""
+    """Seconds until an uncaptured hold is released."""
     store_id: Identifier | None = None
-    """Your own id of the store, for your reports."""
+    """Your id of the store, for your reports."""
     terminal_id: Identifier | None = None
-    """Your own id of the till, for your reports."""
+    """Your id of the POS terminal, for your reports."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "points": 22, "order_ref": "order-77812"}
 
 
 class QuoteRequest(Body, frozen=True):
-    """What a redemption would take and pay: exactly one of ``points`` and ``value``."""
+    """A redemption to quote: exactly one of `points` and `value`."""
 
     customer: CustomerRef
-    """Who would pay."""
+    """The customer who would pay."""
     points: Points | Literal["max"] | None = None
-    """So many, or `max`: all that the customer can spend."""
+    """A number of points, or `max` for all the customer can spend."""
     value: MinorUnits | None = None
-    """As many points as are worth this in the brand's currency."""
+    """Take the points worth this amount in the brand's currency."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "points": "max"}
 
 
 class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a redemption of ``points`` would pay of a purchase (``value``), and whether it would be taken.
-
-    It is not ``spendable`` if the customer has fewer points, or if so few are worth less than a minor unit: ``least_points``
-    are the fewest that are worth one. ``balance`` is all that the customer can spend, worth ``balance_value``, as of
-    ``balance_seq``. Values are in minor units of ``currency``, null when the brand has not said what its points are worth.
-    """
+    """What a redemption would take and pay. Values are in minor units of `currency`, and null while points have no value."""
 
     points: int
-    """How many points the redemption would take."""
+    """Points the redemption would take."""
     value: int | None
-    """What they would pay of the purchase, in minor units of `currency`; null while points have no value."""
+    """What they would pay, in minor units of `currency`; null while points have no value."""
     spendable: bool
-    """Whether it would be taken now: the customer can spend so many, and they are worth something."""
+    """Whether it would be accepted now: the customer has that many points, and they are worth at least one minor unit."""
     least_points: int
-    """The fewest points that are worth anything: fewer are not taken. 1 while points have no value."""
+    """The fewest points a redemption can take: those worth at least one minor unit. 1 while points have no value."""
     balance: int
     """All that the customer can spend now, in points."""
     balance_value: int | None
@@ -87,51 +82,50 @@ class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     """The brand's currency: three letters of ISO 4217."""
     balance_seq: int
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
-    number is newer."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer."""
 
 
 class CaptureRequest(Body, frozen=True):
-    """What to spend of a hold. Absent ``points``: all of it."""
+    """How much of a hold to spend. Without `points`: all of it."""
 
     points: Points | None = None
     """How many of the held points to spend. Absent: all of them."""
     final: bool = True
-    """Give back what is not captured; false keeps holding it."""
+    """Release what is not captured. False: keep holding it."""
     ref: Identifier | None = None
-    """Your own reference of this capture, such as an invoice's number."""
+    """Your reference of this capture, such as an invoice number."""
     store_id: Identifier | None = None
-    """Your own id of the store, for your reports."""
+    """Your id of the store, for your reports."""
     terminal_id: Identifier | None = None
-    """Your own id of the till, for your reports."""
+    """Your id of the POS terminal, for your reports."""
 
     example: ClassVar[dict[str, Any]] = {"points": 20, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "till-4"}
 
 
 class VoidRequest(Body, frozen=True):
-    """Nothing needs to be said to void a hold."""
+    """An empty object; voiding takes no parameters."""
 
 
 class RefundRequest(Body, frozen=True):
-    """What to give back of what was captured. Absent ``points``: all of it."""
+    """How many captured points to give back. Without `points`: all of them."""
 
     points: Points | None = None
     """How many of the captured points to give back. Absent: all of them."""
     ref: Identifier | None = None
-    """Your own reference of this refund, such as a credit note's number."""
+    """Your reference of this refund, such as a credit note number."""
     store_id: Identifier | None = None
-    """Your own id of the store, for your reports."""
+    """Your id of the store, for your reports."""
     terminal_id: Identifier | None = None
-    """Your own id of the till, for your reports."""
+    """Your id of the POS terminal, for your reports."""
 
     example: ClassVar[dict[str, Any]] = {"points": 10, "ref": "credit-note-881"}
 
 
 class OperationResponse(msgspec.Struct, frozen=True):
-    """One thing that happened to a redemption. The last three are what its capture or refund said of itself."""
+    """One operation on a redemption. The last three fields are what the capture or refund sent."""
 
     type: str
-    """What happened: `authorize`, `capture`, `void` or `refund`. A hold that times out is a `void`."""
+    """The operation: `authorize`, `capture`, `void` or `refund`. A hold that times out is a `void`."""
     points: int
     """How many points it moved."""
     posted_at: datetime
@@ -139,72 +133,69 @@ class OperationResponse(msgspec.Struct, frozen=True):
     seq: int
     """The number of its first transfer in the book."""
     ref: str | None
-    """The storefront's own reference of it; null: it gave none."""
+    """The storefront's reference of it; null if not given."""
     store_id: str | None
-    """The store it named; null: none."""
+    """The store; null if not given."""
     terminal_id: str | None
-    """The till it named; null: none."""
+    """The POS terminal; null if not given."""
 
 
 class RedemptionLotResponse(msgspec.Struct, frozen=True):
-    """The part of a redemption that came from points with one last day."""
+    """The part of a redemption taken from points with one expiry day."""
 
     expires_on: date | None
-    """The last day of these points, in the brand's time zone; null: for ever."""
+    """The last day of these points, in the brand's time zone; null: they never expire."""
     account_class: str = msgspec.field(name="class")
-    """What kind of promise they are to the accountants: `engagement`, `purchase` or `third_party`."""
+    """Their accounting class: `engagement`, `purchase` or `third_party`."""
     held: int
     """How many of them are still held."""
     captured: int
     """How many of them were spent."""
     refunded: int
-    """How many of those came back."""
+    """How many of the spent ones were given back."""
 
 
 class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A redemption. ``captured``, ``released`` and what is still held add up to ``authorized``.
+    """A redemption. `captured`, `released` and what is still held add up to `authorized`.
 
-    ``value`` is what the authorized points pay of the purchase, in minor units of the brand's currency; ``captured_value`` and
-    ``refunded_value`` are its parts for the points captured and refunded, rounded so that what was captured in full is paid in
-    full and what was refunded in full is given back in full. ``balance`` is what the customer can spend after it, as of
-    ``balance_seq``.
+    `captured_value` and `refunded_value` are the parts of `value` for the points captured and refunded, rounded so that a
+    full capture pays the full value and a full refund returns it in full.
     """
 
     redemption_id: str
     """The redemption's id: `red_` and 24 hexadecimal digits."""
     status: RedemptionStatus
-    """Where it stands."""
+    """Its status."""
     order_ref: str
-    """The storefront's own reference of the purchase."""
+    """The storefront's reference of the purchase."""
     store_id: str | None
-    """The store that authorized it; null: none was named."""
+    """The store that authorized it; null if not given."""
     terminal_id: str | None
-    """The till that authorized it; null: none was named."""
+    """The POS terminal that authorized it; null if not given."""
     authorized: int
     """How many points were set aside."""
     captured: int
     """How many of them were spent."""
     released: int
-    """How many of them were given back unspent."""
+    """How many of them were released unspent."""
     refunded: int
     """How many of the spent points were given back."""
     value: int | None
-    """What the authorized points pay of the purchase, in minor units of the brand's currency; null: points had no value."""
+    """What the authorized points pay of the purchase, in minor units of the brand's currency; null if points had no value."""
     captured_value: int | None
-    """What the captured points pay of it, in minor units; null as for `value`."""
+    """What the captured points pay, in minor units; null as for `value`."""
     refunded_value: int | None
-    """What went back to the customer's points of it, in minor units; null as for `value`."""
+    """What the refunded points had paid, in minor units; null as for `value`."""
     operations: Sequence[OperationResponse]
-    """All that happened to it, oldest first."""
+    """Its operations, oldest first."""
     lots: Sequence[RedemptionLotResponse]
-    """The points it took, by their last day."""
+    """The points it took, by expiry day."""
     expires_at: datetime
-    """When what is still held is given back by itself."""
+    """When the rest of the hold is released automatically."""
     balance: int
     """What the customer can spend now, in points."""
     balance_seq: int
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
-    number is newer."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer."""
 
     @classmethod
     def of(cls, redemption: Redemption, book_id: int) -> RedemptionResponse:
@@ -246,10 +237,10 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _parts_of_value(redemption: Redemption) -> tuple[int | None, int | None]:
-    """What the captured points pay, rounded down, and what of that went back.
+    """What the captured points pay, rounded down, and how much of that was refunded.
 
-    A refund leaves what the points still kept pay, rounded down too. What it gave back is given back for good: a capture that
-    comes after it changes nothing about it, so the steps are gone through in order.
+    What the points still kept pay after a refund is rounded down too. A later capture does not change what a refund gave
+    back, so the operations are replayed in order.
     """
     if redemption.value is None:
         return None, None

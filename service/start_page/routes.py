@@ -1,4 +1,4 @@
-"""``GET /``: a page for whoever opens the service's address in a browser. Programs get the problem that they always got."""
+"""``GET /``: a page for people who open the service's address in a browser. Programs get a 404 problem."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _templates = environment(Path(__file__).parent / "templates")
 
 
 async def only_for_browsers(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A program that asks for the address alone has lost the rest of it."""
+    """Answer 404 to programs: an address alone means the path got lost."""
     if "text/html" not in connection.headers.get("accept", ""):
         raise Problem("not_found", "There is nothing at this path; the API is described at /openapi.json.")
 
 
 @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], guards=[only_for_browsers], include_in_schema=False)
 async def show_start_page(request: Request[Any, Any, Any], services: Injected[Services]) -> Response[bytes]:
-    """Say what this is and where to go on; on a brand's own host, that a link was cut off."""
+    """Show what this service is and where to go next; on a brand's own host, that a link was cut off."""
     brand = services.link_host.brand_at(dict(request.headers))
     answer = (
         render(

@@ -31,10 +31,10 @@ async def advance_clock(
     services: Injected[Services],
     principal: Injected[Principal],
 ) -> ClockResponse:
-    """Move a test brand's clock forward.
+    """Advance a test brand's clock.
 
-    Holds time out, points expire and campaigns end as they would have. API keys go by the world's time. Another process of the
-    API follows within a second. A live brand has no such clock: 404.
+    Holds time out, points expire and campaigns end as they would have. API keys go by real time. Other API processes follow
+    within one second. A live brand has no such clock: 404.
     """
     return ClockResponse(now=await actions.advance(services.engine, services.ledger, services.clocks, principal, data))
 

@@ -13,18 +13,18 @@ SECONDS_MAX = 3_660 * 86_400
 
 
 class ClockAdvanceRequest(Body, frozen=True):
-    """How far to move the clock, or the time to move it to: exactly one of them."""
+    """How far to advance the clock, or the time to advance it to: exactly one of the two."""
 
     seconds: Annotated[int, msgspec.Meta(ge=1, le=SECONDS_MAX)] | None = None
-    """Move the clock forward by so many seconds, some ten years at most."""
+    """Seconds to advance by, at most about ten years."""
     to: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """Move the clock forward to this time, with a time zone."""
+    """The time to advance to, with a time zone."""
 
     example: ClassVar[dict[str, Any]] = {"seconds": 86_400}
 
 
 class ClockResponse(msgspec.Struct, frozen=True):
-    """What the brand's clock says now. It goes on from there."""
+    """The brand's clock. It keeps running from there."""
 
     now: datetime
-    """What the brand's clock says now."""
+    """The brand's time now."""

@@ -1,4 +1,4 @@
-"""Wallets over HTTP: a page for the customer, by a short-lived link; the same as JSON for the brand's systems."""
+"""Wallets over HTTP: a page behind a customer's short-lived link, and the same as JSON for the brand's systems."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def get_wallet(
     services: Injected[Services],
     after: AfterSeq = None,
 ) -> WalletResponse:
-    """What a customer's wallet shows: her balance and its worth, what expires when, what happened, and her next reward."""
+    """Get a customer's wallet: balance and its worth, expiry, history, and the next reward."""
     return await actions.wallet_of(services, principal.brand, customer_id, after=after)
 
 
@@ -52,7 +52,7 @@ async def get_wallet(
 async def get_wallet_by_name(
     data: JSONBody[WalletRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> WalletResponse:
-    """The wallet of a customer known by an email, phone or device alone: their name stays out of the address."""
+    """Get the wallet of a customer known only by email, phone or device. The name stays out of the URL."""
     return await actions.wallet_by_name(services, principal.brand, data)
 
 
@@ -60,7 +60,7 @@ async def get_wallet_by_name(
 async def show_wallet(
     token: FromPath[str], services: Injected[Services], request: Request[Any, Any, Any], after: AfterSeq = None
 ) -> Response[Any]:
-    """Show a customer her wallet."""
+    """Show a customer their wallet."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(services, token, PersonKind.WALLET, headers, now=now)

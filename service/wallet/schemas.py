@@ -20,50 +20,45 @@ class Money(msgspec.Struct, frozen=True):
     """An amount in minor units (cents, pence, yen) of a currency."""
 
     minor_units: int
-    """So many cents, pence or yen."""
+    """The amount in cents, pence or yen."""
     currency: str
     """The currency: three letters of ISO 4217."""
 
 
 class WalletRequest(Body, frozen=True):
-    """Whose wallet it is, and from where on its history is shown."""
+    """The customer whose wallet is read, and the page of its history."""
 
     customer: CustomerRef
-    """Who it is, by at least one name."""
+    """The customer, by at least one name."""
     after: After | None = None
-    """The `next` of the history of the page before. Absent: the newest page."""
+    """The `next` of the previous page's history. Absent: the newest page."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"email": "ada@example.org"}}
 
 
 class WalletResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a customer has, as of ``balance_seq``, what happened of late, and how far it is to her next reward.
-
-    ``customer`` is our number of her, null for one nobody has reported yet. ``worth`` is what her balance pays, rounded
-    down; null where the brand has not said what points are worth. ``history`` is newest first.
-    """
+    """A customer's wallet: balance and worth, expiry, recent history, and progress to the next reward."""
 
     customer: str | None
-    """Our number of the customer (`cus_`); null for one nobody has reported yet."""
+    """Our number of the customer (`cus_`); null for a customer nobody has reported."""
     points_name: str
-    """What the points are called in front of customers."""
+    """The name of the points as customers see it."""
     balance: int
     """What the customer can spend now, in points."""
     held: int
-    """Points set aside for purchases that are not captured yet."""
+    """Points set aside for purchases not captured yet."""
     pending: int
-    """Points that are held back until somebody approves of them."""
+    """Points held back until they are approved."""
     worth: Money | None
-    """What the balance pays, rounded down; null while points have no value."""
+    """What the balance pays, rounded down to a minor unit; null while points have no value."""
     lots: Sequence[LotResponse]
-    """The spendable points by their last day, soonest first."""
+    """The spendable points by expiry day, soonest first."""
     progress: Progress
-    """How far it is to the next reward."""
+    """Progress to the next reward."""
     history: Page[StatementEntry]
-    """What happened recently, newest first."""
+    """A page of the history, newest first."""
     balance_seq: int
-    """The last transfer of the book that the balance includes. It only grows: of two balances, the one with the larger
-    number is newer."""
+    """The last transfer included in the balance. It only grows: of two balances, the one with the larger number is newer."""
 
     @classmethod
     def of(cls, brand: Brand, customer: int | None, has: Balance | None, history: Page[StatementEntry]) -> WalletResponse:
