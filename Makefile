@@ -28,8 +28,8 @@ format: .venv/installed-dev ## put the code in the one format, mend what lint ca
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: .venv/installed-dev ## measure everything against its reference, 40 minutes; QUICK=1 takes three, ONLY=name one
-	@$(BIN)/python -m bench
+bench: .venv/installed-dev ## measure everything against its reference, 40 minutes; QUICK=1 takes three, ONLY=name one; VERSUS=ref compares with that git ref, 25 minutes
+	@$(BIN)/python -m bench$(if $(VERSUS),.versus)
 
 hostile: .venv/installed-dev ## torment a service of its own; MINUTES=10 for longer than one round
 	@$(BIN)/python -m tests.hostile $(or $(MINUTES),0)

@@ -14,16 +14,12 @@ Everything it starts ends with it, also on Ctrl-C; all its data are in one tempo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import resource
-import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Generator
 from pathlib import Path
 
 import uvloop
@@ -31,12 +27,9 @@ import uvloop
 from bench import pictures, results
 from bench.registry import BENCHMARKS, Benchmark, find
 from bench.results import Result
+from bench.scratch import temporary_directory
 from bench.server import Server
 from bench.stage import Bench
-from service.storage.embedded_postgres import EmbeddedPostgres
-
-_DIRECTORIES = "rewards-bench-"
-"""How temporary directories begin; then comes the pid of who made them."""
 
 
 async def run(bench: Bench, chosen: list[Benchmark], out: Path, known: dict[str, Result]) -> int:
@@ -82,23 +75,6 @@ def _stop_on_signals() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-@contextlib.contextmanager
-def _temporary_directory() -> Generator[Path]:
-    """A directory into which the server's user gets, too; what killed runs have left behind is removed first."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_DIRECTORIES}*-*"):
-        pid = left.name.removeprefix(_DIRECTORIES).split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and left.stat().st_uid == os.geteuid():
-            if (left / "postgres" / "server.json").exists():
-                EmbeddedPostgres(left / "postgres").stop()
-            shutil.rmtree(left, ignore_errors=True)
-    directory = Path(tempfile.mkdtemp(prefix=f"{_DIRECTORIES}{os.getpid()}-"))
-    directory.chmod(0o711)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 def main() -> None:
     """Run what the environment asks for."""
     only = os.environ.get("ONLY", "")
@@ -112,7 +88,7 @@ def main() -> None:
     # An overload has more connections than most systems allow a process at first.
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
-    with _temporary_directory() as directory:
+    with temporary_directory("rewards-bench-") as directory:
         server = Server(directory / "postgres", os.environ.get("BENCH_DATABASE_URL", ""))
         try:
             server.start()

@@ -1,0 +1,342 @@
+"""``make bench VERSUS=<git ref>``: is this tree as fast as that one? Both take turns on one machine.
+
+    make bench VERSUS=main                          all that can be measured in turns, in 25 minutes
+    make bench VERSUS=main ONLY=redeem MINUTES=10   one, or several with commas between them
+    make bench VERSUS=main QUICK=1                  whether it runs; its figures mean nothing
+
+Both trees are put into neighbouring temporary directories, this one with what is not committed, and installed there from their
+own locks. Each is measured by a process of its own (``bench.side``) with a PostgreSQL of its own: blocks of rounds, in each
+block fresh databases and processes, in each round one turn of every benchmark on both sides. Who begins changes from round to
+round; the first round of a block warms up.
+
+A ratio is the geometric mean over the pairs of turns, with its 95% interval; more than 1 is better than before. Beside it, the
+same of the processor time that an item takes of the code measured and of PostgreSQL: other programs disturb that less. `!`
+marks what is slower for certain (the interval ends below 0.97), and makes this exit with an error. `?` marks what may be
+slower: give it more MINUTES.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import math
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from bench import side
+from bench.results import shown
+from bench.scratch import temporary_directory
+
+_ROOT = Path(__file__).parents[1]
+_SIDE = "bench/side.py"
+NOT_WORSE = 0.97
+MINUTES = 25.0
+_BLOCK_MINUTES = 8.0
+_STOP_TIMEOUT_S = 60.0
+
+AMOUNTS: Mapping[str, tuple[float, float]] = {
+    "engine_batch": (15, 2),
+    "engine_small": (120, 10),
+    "engine_brands": (6, 1),
+    "http_batch": (2.0, 0.3),
+    "http_single_64": (1.5, 0.3),
+    "http_single_256": (1.5, 0.3),
+    "http_idle": (1.0, 0.3),
+    "links_mint": (5_000, 200),
+    "link_claim": (3_000, 200),
+    "link_redirect": (4_000, 200),
+    "redeem": (1.5, 0.3),
+    "redeem_under_load": (2.0, 0.3),
+    "balance_read": (1.0, 0.3),
+    "statement": (1.0, 0.3),
+    "trial_balance_at_cut": (1, 1),
+}
+"""How large a turn is, and how large a QUICK one: in seconds, batches, grants of each brand, links, or times."""
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """A tree and the Python that it is installed in."""
+
+    path: Path
+    python: Path
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """A geometric mean of ratios and its 95% interval, which is everything if there is at most one ratio."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> Ratio:
+        """The mean of some ratios."""
+        logarithms = [math.log(ratio) for ratio in ratios]
+        if len(logarithms) < 2:
+            return cls(ratios[0] if ratios else 0.0, 0.0, math.inf)
+        mean = statistics.fmean(logarithms)
+        half = student_t(len(logarithms) - 1) * statistics.stdev(logarithms) / math.sqrt(len(logarithms))
+        return cls(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
+    @property
+    def mark(self) -> str:
+        """``!`` if it is too low for certain, ``?`` if it may be."""
+        return "!" if self.high < NOT_WORSE else "?" if self.low < NOT_WORSE else " "
+
+    def __str__(self) -> str:
+        if not self.mean:
+            return "-"
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.low else f"{self.mean:.3f}"
+
+
+_FEW = (12.706, 4.303, 3.182, 2.776)
+"""For one to four degrees of freedom, where the expansion is too low."""
+
+
+def student_t(freedom: int) -> float:
+    """The two-sided 95% quantile of Student's distribution, by its expansion in 1/freedom (Abramowitz and Stegun, 26.7.5)."""
+    if freedom <= len(_FEW):
+        return _FEW[freedom - 1]
+    z = 1.959964
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
+class Compared(msgspec.Struct):
+    """A benchmark's pairs of turns: before, now."""
+
+    pairs: list[tuple[side.Turn, side.Turn]] = msgspec.field(default_factory=list[tuple[side.Turn, side.Turn]])
+
+    def rate(self, which: int) -> float:
+        """All work over all time of one side."""
+        return sum(pair[which].work for pair in self.pairs) / sum(pair[which].seconds for pair in self.pairs)
+
+    def ratio(self, cost: Callable[[side.Turn], float]) -> Ratio:
+        """How much less of something an item costs now."""
+        costs = [tuple(cost(turn) / turn.work for turn in pair) for pair in self.pairs]
+        # The kernel counts processor time in hundredths of a second: what took none of it says nothing.
+        return Ratio.of([before / now for before, now in costs if before > 0 and now > 0])
+
+    @property
+    def speed(self) -> Ratio:
+        """How much faster it is."""
+        return self.ratio(lambda turn: turn.seconds)
+
+
+def table(compared: Mapping[str, Compared]) -> str:
+    """What was measured, a line a benchmark."""
+    lines = [
+        f"{'a second':<21}{'before':>9}{'now':>9}    {'ratio [95%]':<22} "
+        f"{'by processor time: code':<24}{'PostgreSQL':<24}{'pairs':>5}"
+    ]
+    for name, each in compared.items():
+        process, postgres = each.ratio(lambda turn: turn.process_s), each.ratio(lambda turn: turn.postgres_s)
+        lines.append(
+            f"{name:<21}{shown(each.rate(0)):>9}{shown(each.rate(1)):>9}  {each.speed.mark} {each.speed!s:<22} "
+            f"{process!s:<24}{postgres!s:<24}{len(each.pairs):>5}"
+        )
+    return "\n".join(lines)
+
+
+class _Side:
+    """A process that measures one tree."""
+
+    def __init__(self, tree: Tree, directory: Path) -> None:
+        self._log = directory.with_suffix(".log")
+        with self._log.open("ab") as log:
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+                [tree.python, "-m", "bench.side", directory],
+                cwd=tree.path,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                process_group=0,  # Ctrl-C is ours to handle
+            )
+
+    def say(self, what: msgspec.Struct) -> None:
+        """Ask for something."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(msgspec.json.encode(what) + b"\n")
+            self._process.stdin.flush()
+
+    def hear(self, what: type[_T]) -> _T:
+        """Wait for the answer."""
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        if not said:
+            raise SystemExit(f"{self._log.stem} broke off:\n{self._log.read_text(errors='replace')[-4_000:]}")
+        return msgspec.json.decode(said, type=what)
+
+    def end(self) -> None:
+        """Have it end, and everything it started with it."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def compare(
+    trees: tuple[Tree, Tree], directory: Path, benchmarks: Sequence[str], *, quick: bool, minutes: float
+) -> dict[str, Compared]:
+    """Measure both trees, the one of before first, with all data in ``directory``. A QUICK comparison is of two rounds."""
+    compared: dict[str, Compared] = {}
+    began = time.monotonic()
+    blocks = 1 if quick else max(1, round(minutes / _BLOCK_MINUTES))
+    for block in range(1, blocks + 1):
+        until = 0.0 if quick else began + minutes * 60 * block / blocks
+        with _sides(trees, directory) as both:
+            turns = _set_up(both, benchmarks, quick=quick)
+            for name, pairs in _rounds(both, turns, rounds_min=2 if quick else 1, until=until).items():
+                compared.setdefault(name, Compared()).pairs.extend(pairs)
+        print(f"{table(compared)}\n{_memory(compared)}", flush=True)
+        print(f"block {block} of {blocks}, {time.monotonic() - began:.0f} s\n", flush=True)
+    return compared
+
+
+def _rounds(
+    both: tuple[_Side, _Side], turns: Mapping[str, float], *, rounds_min: int, until: float
+) -> dict[str, list[tuple[side.Turn, side.Turn]]]:
+    """Take turns until there is no time for another round; the first round does not count."""
+    pairs: dict[str, list[tuple[side.Turn, side.Turn]]] = {name: [] for name in turns}
+    for number in itertools.count():
+        started = time.monotonic()
+        for name, amount in turns.items():
+            pair = _pair(both, side.Request(name, amount), number)
+            if number:
+                pairs[name].append(pair)
+        now = time.monotonic()
+        if number >= rounds_min and now + (now - started) > until:
+            break
+    return pairs
+
+
+def _memory(compared: Mapping[str, Compared]) -> str:
+    before, now = zip(*((each.memory_mb for each in pair) for one in compared.values() for pair in one.pairs), strict=True)
+    return f"the most memory of the API process, MB: before {max(before):.0f}, now {max(now):.0f}"
+
+
+@contextlib.contextmanager
+def _sides(trees: tuple[Tree, Tree], directory: Path) -> Generator[tuple[_Side, _Side]]:
+    places = [directory / "data_before", directory / "data_of_now"]
+    both = (_Side(trees[0], places[0]), _Side(trees[1], places[1]))
+    try:
+        yield both
+    finally:
+        for each, place in zip(both, places, strict=True):
+            each.end()
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _set_up(both: tuple[_Side, _Side], benchmarks: Sequence[str], *, quick: bool) -> dict[str, float]:
+    """Have both fill their databases, at once; return the turns of what both know."""
+    for each in both:
+        each.say(side.Setup(list(benchmarks), quick))
+    known = [each.hear(side.Ready).benchmarks for each in both]
+    if missing := [name for name in benchmarks if not all(name in each for each in known)]:
+        print(f"not in both trees: {', '.join(missing)}", flush=True)
+    return {name: AMOUNTS[name][quick] for name in benchmarks if name not in missing}
+
+
+def _pair(both: tuple[_Side, _Side], request: side.Request, number: int) -> tuple[side.Turn, side.Turn]:
+    turns: dict[int, side.Turn] = {}
+    for which in (0, 1) if number % 2 else (1, 0):
+        both[which].say(request)
+        turns[which] = both[which].hear(side.Turn)
+    return turns[0], turns[1]
+
+
+def unpack_ref(ref: str, into: Path, root: Path = _ROOT) -> None:
+    """Write the tree of a git ref; one from before there were sides gets the first version of ``bench/side.py``."""
+    into.mkdir()
+    with tarfile.open(fileobj=io.BytesIO(_git(root, "archive", "--format=tar", ref))) as archive:
+        archive.extractall(into, filter="data")
+    if not (into / _SIDE).exists():
+        first = _git(root, "log", "--diff-filter=A", "--format=%H", "--", _SIDE).decode().split()
+        # Before it is committed, this is the first version.
+        text = _git(root, "show", f"{first[-1]}:{_SIDE}") if first else (root / _SIDE).read_bytes()
+        (into / _SIDE).parent.mkdir(exist_ok=True)
+        (into / _SIDE).write_bytes(text)
+
+
+def unpack_working_tree(into: Path, root: Path = _ROOT) -> None:
+    """Write this tree as it is, with what is not committed and without what git ignores."""
+    for name in _git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z").decode().split("\0"):
+        if name and (root / name).is_file():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, into / name)
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
+    return done.stdout
+
+
+def install(trees: Sequence[Path]) -> None:
+    """Install each tree from its own locks, by its own Makefile, all at once."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "VIRTUAL_ENV"))}
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    command: list[Any] = ["make", f"PYTHON={python}", ".venv/installed"]
+    running = [subprocess.Popen(command, cwd=tree, env=environ, stdout=subprocess.DEVNULL) for tree in trees]
+    try:
+        if sum(each.wait() for each in running):
+            raise SystemExit("A tree could not be installed.")
+    finally:
+        for each in running:
+            each.terminate()
+
+
+def _asked_for() -> tuple[list[str], bool, float]:
+    only = os.environ.get("ONLY", "")
+    names = only.split(",") if only else list(AMOUNTS)
+    if unknown := [name for name in names if name not in AMOUNTS]:
+        raise SystemExit(f"{', '.join(unknown)} cannot be measured in turns. What can: {', '.join(AMOUNTS)}")
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    return names, quick, float(os.environ.get("MINUTES", "") or MINUTES)
+
+
+def main() -> None:
+    """Compare this tree with the ref that the environment names."""
+    names, quick, minutes = _asked_for()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with temporary_directory("rewards-versus-") as directory:
+        # Names of one length: a path's is in what is measured.
+        paths = (directory / "tree_before", directory / "tree_of_now")
+        unpack_ref(os.environ["VERSUS"], paths[0])
+        unpack_working_tree(paths[1])
+        install(paths)
+        trees = (Tree(paths[0], paths[0] / ".venv/bin/python"), Tree(paths[1], paths[1] / ".venv/bin/python"))
+        compared = compare(trees, directory, names, quick=quick, minutes=minutes)
+    slower = [name for name, each in compared.items() if each.speed.mark == "!"]
+    if slower and not quick:
+        raise SystemExit(f"slower than before: {', '.join(slower)}")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
