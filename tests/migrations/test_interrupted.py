@@ -47,10 +47,10 @@ async def test_an_interrupted_upgrade_leaves_nothing_and_completes_when_run_agai
     async with owner.transaction():
         await owner.execute("SELECT version_num FROM rewards.alembic_version FOR UPDATE")
         process = await asyncio.to_thread(subprocess.Popen, running.command("migrate"), env=environ)
-        waiting = await _who_waits(empty_database)
+        waiting = await who_waits(empty_database, "UPDATE rewards.alembic%")
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-    await _until_gone(owner, waiting)
+    await until_gone(owner, waiting)
     assert await owner.fetchval("SELECT version_num FROM rewards.alembic_version") == revision
     assert await catalog(empty_database.owner_url) == before
 
@@ -64,8 +64,8 @@ async def test_an_interrupted_upgrade_leaves_nothing_and_completes_when_run_agai
     await owner.close()
 
 
-async def _who_waits(database: Database) -> int:
-    """The server process of the upgrade, once it waits for the row."""
+async def who_waits(database: Database, query: str) -> int:
+    """The server process of whose ``query`` waits for a lock, once it does."""
     onlooker = await asyncpg.connect(database.owner_url)
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -73,8 +73,9 @@ async def _who_waits(database: Database) -> int:
                 waiting = await onlooker.fetchval(
                     """
                     SELECT pid FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'UPDATE rewards.alembic%'
-                    """
+                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1
+                    """,
+                    query,
                 )
                 if waiting:
                     return waiting
@@ -83,7 +84,7 @@ async def _who_waits(database: Database) -> int:
         await onlooker.close()
 
 
-async def _until_gone(owner: Any, pid: int) -> None:
+async def until_gone(owner: Any, pid: int) -> None:
     """The server notices that its client is gone when it next writes to it, and rolls back."""
     async with asyncio.timeout(WITHIN_S):
         while True:

@@ -31,14 +31,17 @@ from tests.ledger.test_catalog import EXECUTED_BY, READING
 ROLES = ("ledger_owner", "rewards_application", "rewards_worker", "rewards_reader")
 
 RIGHTS = """
-SELECT relnamespace::regnamespace || '.' || relname AS name, relowner::regrole::text AS owner, relacl::text AS acl,
+SELECT relnamespace::regnamespace || '.' || relname AS name, relowner::regrole::text AS owner,
+    coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner))::text AS acl,
     (SELECT array_agg(attname || ' ' || attacl::text ORDER BY attname) FROM pg_attribute WHERE attrelid = pg_class.oid)
 FROM pg_class WHERE relnamespace IN ('ledger'::regnamespace, 'rewards'::regnamespace) AND relkind IN ('r', 'p', 'S')
 UNION ALL
-SELECT pronamespace::regnamespace || '.' || proname, proowner::regrole::text, proacl::text, NULL
+SELECT pronamespace::regnamespace || '.' || proname, proowner::regrole::text,
+    coalesce(proacl, acldefault('f', proowner))::text, NULL
 FROM pg_proc WHERE pronamespace IN ('ledger'::regnamespace, 'rewards'::regnamespace)
 UNION ALL
-SELECT nspname, nspowner::regrole::text, nspacl::text, NULL FROM pg_namespace WHERE nspname IN ('ledger', 'rewards')
+SELECT nspname, nspowner::regrole::text, coalesce(nspacl, acldefault('n', nspowner))::text, NULL
+FROM pg_namespace WHERE nspname IN ('ledger', 'rewards')
 """
 
 
@@ -48,7 +51,7 @@ def client_of(app: Litestar, **headers: str) -> httpx.AsyncClient:
 
 
 async def rights(url: str) -> dict[str, tuple[str, set[str], set[str]]]:
-    """Who owns each thing and who may do what with it; a list of rights has no order."""
+    """Who owns each thing and who may do what with it; a list of rights has no order, and none stands for those by default."""
     connection = await asyncpg.connect(url)
     try:
         return {

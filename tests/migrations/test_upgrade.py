@@ -39,6 +39,7 @@ async def empty_database(create_database: Callable[..., Any], server: Server) ->
     await admin.close()
 
 
+# Where nobody was given anything, the rights are those that the owner has by default: a dump says either.
 CATALOG = {
     "columns": """
         SELECT class.relname, attribute.attname, format_type(attribute.atttypid, attribute.atttypmod), attribute.attnotnull,
@@ -46,31 +47,39 @@ CATALOG = {
         FROM pg_attribute AS attribute
         JOIN pg_class AS class ON class.oid = attribute.attrelid AND class.relkind IN ('r', 'p')
         LEFT JOIN pg_attrdef AS fallback ON fallback.adrelid = class.oid AND fallback.adnum = attribute.attnum
-        WHERE class.relnamespace = 'ledger'::regnamespace AND attribute.attnum > 0 AND NOT attribute.attisdropped
+        WHERE class.relnamespace = $1::text::regnamespace AND attribute.attnum > 0 AND NOT attribute.attisdropped
         ORDER BY 1, attribute.attnum
     """,
     "tables": """
-        SELECT relname, relkind::text, relowner::regrole::text, reloptions, relacl::text
-        FROM pg_class WHERE relnamespace = 'ledger'::regnamespace ORDER BY 1
+        SELECT relname, relkind::text, relowner::regrole::text, reloptions,
+            ARRAY(
+                SELECT unnest(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)))::text
+                ORDER BY 1
+            )
+        FROM pg_class WHERE relnamespace = $1::text::regnamespace ORDER BY 1
     """,
-    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'ledger' ORDER BY 1",
+    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = $1 ORDER BY 1",
     "constraints": """
-        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
-        FROM pg_constraint WHERE connamespace = 'ledger'::regnamespace ORDER BY 1, 2
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid, true)
+        FROM pg_constraint WHERE connamespace = $1::text::regnamespace ORDER BY 1, 2
     """,
     "functions": """
-        SELECT proname, pg_get_functiondef(oid), proowner::regrole::text, proacl::text
-        FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace ORDER BY 1
+        SELECT proname, pg_get_functiondef(oid), proowner::regrole::text,
+            ARRAY(SELECT unnest(coalesce(proacl, acldefault('f', proowner)))::text ORDER BY 1)
+        FROM pg_proc WHERE pronamespace = $1::text::regnamespace ORDER BY 1
     """,
-    "schema": "SELECT nspowner::regrole::text, nspacl::text FROM pg_namespace WHERE nspname = 'ledger'",
+    "schema": """
+        SELECT nspowner::regrole::text, ARRAY(SELECT unnest(coalesce(nspacl, acldefault('n', nspowner)))::text ORDER BY 1)
+        FROM pg_namespace WHERE nspname = $1
+    """,
 }
 
 
-async def catalog(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """All that the schema `ledger` is, as the database tells it."""
+async def catalog(url: str, schema: str = "ledger") -> dict[str, list[tuple[Any, ...]]]:
+    """All that a schema is, as the database tells it."""
     connection = await asyncpg.connect(url)
     try:
-        return {what: [tuple(row) for row in await connection.fetch(statement)] for what, statement in CATALOG.items()}
+        return {what: [tuple(row) for row in await connection.fetch(statement, schema)] for what, statement in CATALOG.items()}
     finally:
         await connection.close()
 
