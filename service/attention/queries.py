@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -28,35 +29,13 @@ COUNTED_AT_ONCE = 250
 LINKS_MAX = 1_000
 """So many links of one number are looked at, newest first, as many as of its transfers."""
 
-_LINKS = """
-SELECT wanted.n, minted.channel, minted.message_id, max(minted.minted_at) AS at, max(minted.looked_at) AS looked_at
-FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (customer, n)
-CROSS JOIN LATERAL (
-    SELECT newest.*, count(*) OVER () AS looked_at
-    FROM (
-        SELECT link.channel, link.message_id, link.minted_at
-        FROM rewards.link
-        WHERE link.customer = wanted.customer AND link.minted_at > $2
-        ORDER BY link.minted_at DESC
-        LIMIT $3
-    ) AS newest
-) AS minted
-GROUP BY wanted.n, minted.channel, minted.message_id
-"""
-
+_SQL = Path(__file__).with_name("sql")
+_LINKS = (_SQL / "minted_links.sql").read_text()
 
 LINKS_COUNTED_MAX = 200_000
 """So many of the newest links are looked at for whom a brand wrote to."""
 
-_RECIPIENTS = """
-SELECT coalesce(array_agg(DISTINCT newest.customer), '{}') AS customers, count(*) AS looked_at
-FROM (
-    SELECT link.customer
-    FROM rewards.link
-    WHERE link.brand_id = $1 AND link.minted_at > $2
-    LIMIT $3
-) AS newest
-"""
+_RECIPIENTS = (_SQL / "recipients.sql").read_text()
 
 
 async def hotline(services: Services, brand: Brand, span: timedelta) -> HotlineResponse:

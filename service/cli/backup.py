@@ -35,15 +35,7 @@ from service.storage.postgres_programs import find_tool, run_tool
 _BOOKS = """
 SELECT brand.code, head.book_id, head.seq FROM rewards.brand JOIN ledger.head ON head.book_id = brand.book_id ORDER BY 1
 """
-_MEMBERS = """
-SELECT role.rolname::text,
-    coalesce(array_agg(member.rolname::text ORDER BY member.rolname) FILTER (WHERE member.rolcanlogin), '{}')
-FROM pg_catalog.pg_roles AS role
-LEFT JOIN pg_catalog.pg_auth_members ON pg_auth_members.roleid = role.oid
-LEFT JOIN pg_catalog.pg_roles AS member ON member.oid = pg_auth_members.member
-WHERE role.rolname = ANY ($1)
-GROUP BY 1 ORDER BY 1
-"""
+_MEMBERS = Path(__file__).with_name("backup_role_members.sql").read_text()
 ROLES = ("ledger_owner", database.APPLICATION_ROLE, database.WORKER_ROLE, database.READER_ROLE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -31,62 +32,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     link_made_by: int | None
 
 
-_COLUMNS = ", ".join(f"said.{name}" for name in Statement.__struct_fields__)
-
-# All numbers of a customer. Whatever the planner knew of the tables, each row is looked up by its key.
-_NUMBERS = """
-ARRAY(
-    SELECT wanted.customer
-    UNION ALL
-    SELECT merged.customer
-    FROM (SELECT customer.customer FROM rewards.customer WHERE customer.merged_into = wanted.customer OFFSET 0) AS merged
-)
-"""
-_STANDING = f"""
-SELECT
-    EXISTS (
-        SELECT FROM rewards.consent
-        WHERE consent.customer = ANY (one.numbers) AND consent.channel = wanted.channel AND consent.at = wanted.at
-            AND consent.refused = wanted.refused AND consent.source = wanted.source
-    ) AS was_said,
-    {_COLUMNS}
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::boolean[], $6::text[]) WITH ORDINALITY
-    AS wanted (customer, number, channel, at, refused, source, n)
-CROSS JOIN LATERAL (SELECT {_NUMBERS} AS numbers OFFSET 0) AS one
-LEFT JOIN LATERAL (
-    SELECT *
-    FROM rewards.consent
-    WHERE consent.customer = ANY (one.numbers) AND consent.channel = wanted.channel
-    ORDER BY consent.at DESC, consent.refused DESC, consent.consent_no DESC
-    LIMIT 1
-) AS said ON true
-ORDER BY wanted.n
-"""
-_INSERT = f"""
-INSERT INTO rewards.consent AS said (brand_id, customer, channel, at, refused, source, recorded_at, recorded_by, link_made_by)
-SELECT $1, wanted.number, wanted.channel, wanted.at, wanted.refused, wanted.source, $2, $3, $4
-FROM unnest($5::bigint[], $6::bigint[], $7::text[], $8::timestamptz[], $9::boolean[], $10::text[]) WITH ORDINALITY
-    AS wanted (customer, number, channel, at, refused, source, n)
-ORDER BY wanted.n
-RETURNING {_COLUMNS}
-"""
-_CURRENT = f"""
-SELECT {_COLUMNS}
-FROM (
-    SELECT DISTINCT ON (consent.channel) consent.*
-    FROM rewards.consent
-    WHERE consent.customer = ANY ($1::bigint[])
-    ORDER BY consent.channel, consent.at DESC, consent.refused DESC, consent.consent_no DESC
-) AS said
-ORDER BY said.channel
-"""
-_HISTORY = f"""
-SELECT {_COLUMNS}
-FROM rewards.consent AS said
-WHERE said.customer = ANY ($1::bigint[]) AND ($2::timestamptz IS NULL OR (said.at, said.consent_no) < ($2, $3))
-ORDER BY said.at DESC, said.consent_no DESC
-LIMIT $4
-"""
+_SQL = Path(__file__).with_name("sql")
+_STANDING = (_SQL / "standing.sql").read_text()
+_INSERT = (_SQL / "insert.sql").read_text()
+_CURRENT = (_SQL / "current.sql").read_text()
+_HISTORY = (_SQL / "history.sql").read_text()
 
 
 class Said(msgspec.Struct, frozen=True):

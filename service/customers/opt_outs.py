@@ -19,6 +19,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -41,80 +42,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NEARLY_A_SECOND = timedelta(microseconds=999_999)
 
-# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
-_FOLLOWS = """
-WITH member AS (
-    SELECT wanted.customer AS survivor, one.customer
-    FROM unnest($1::bigint[]) AS wanted (customer)
-    CROSS JOIN LATERAL (
-        SELECT wanted.customer
-        UNION ALL
-        SELECT merged.customer
-        FROM (SELECT customer.customer FROM rewards.customer WHERE customer.merged_into = wanted.customer OFFSET 0) AS merged
-    ) AS one
-), stated AS (
-    SELECT member.survivor, said.channel, said.at, bool_or(said.refused) AS refused
-    FROM member
-    CROSS JOIN LATERAL (
-        SELECT consent.channel, consent.at, consent.refused
-        FROM rewards.consent
-        WHERE consent.customer = member.customer
-        OFFSET 0
-    ) AS said
-    GROUP BY member.survivor, said.channel, said.at
-), turn AS (
-    SELECT
-        compared.survivor, compared.channel, compared.at,
-        row_number() OVER (PARTITION BY compared.survivor, compared.channel ORDER BY compared.at) AS n,
-        count(*) OVER (PARTITION BY compared.survivor, compared.channel) AS turns
-    FROM (
-        SELECT
-            stated.survivor, stated.channel, stated.at, stated.refused,
-            lag(stated.refused, 1, false) OVER (PARTITION BY stated.survivor, stated.channel ORDER BY stated.at) AS before
-        FROM stated
-    ) AS compared
-    WHERE compared.refused <> compared.before
-), channel AS (
-    SELECT turn.survivor, turn.channel, jsonb_agg((extract(epoch FROM turn.at) * 1000000)::bigint ORDER BY turn.at) AS times
-    FROM turn
-    WHERE turn.n > 2 * ((turn.turns - $2 + 1) / 2)  -- a beginning goes with its end
-    GROUP BY turn.survivor, turn.channel
-)
-SELECT
-    told.survivor,
-    (
-        SELECT jsonb_object_agg(channel.channel, channel.times) FROM channel WHERE channel.survivor = told.survivor
-    )::text AS refused
-FROM (
-    SELECT stated.survivor FROM stated
-    UNION
-    -- Nothing is left of what was said where it was said of whom she is not one with any more.
-    SELECT customer.customer FROM rewards.customer WHERE customer.customer = ANY($1::bigint[]) AND customer.refused IS NOT NULL
-) AS told
-"""
+_SQL = Path(__file__).with_name("sql")
+_FOLLOWS = (_SQL / "opt_outs.sql").read_text()
 _NEXT_NUMBER = "UPDATE rewards.brand SET consent_no = brand.consent_no + 1 WHERE brand.brand_id = $1 RETURNING brand.consent_no"
 _KEEP = """
 UPDATE rewards.customer SET refused = follows.refused::jsonb, consent_no = $3
 FROM unnest($1::bigint[], $2::text[]) AS follows (customer, refused)
 WHERE customer.customer = follows.customer
 """
-_CHANGED = """
-SELECT one.customer
-FROM (
-    SELECT customer.customer, customer.absorbed
-    FROM rewards.customer
-    WHERE customer.brand_id = $1 AND customer.consent_no > $2
-    ORDER BY customer.consent_no
-    LIMIT $3
-) AS survivor
-CROSS JOIN LATERAL (
-    SELECT survivor.customer
-    UNION ALL
-    SELECT merged.customer
-    FROM (SELECT customer.customer FROM rewards.customer WHERE customer.merged_into = survivor.customer OFFSET 0) AS merged
-    WHERE survivor.absorbed > 0
-) AS one
-"""
+_CHANGED = (_SQL / "changed_opt_outs.sql").read_text()
 
 _decode = msgspec.json.Decoder(dict[str, tuple[int, ...]]).decode
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -10,7 +11,7 @@ import msgspec
 
 from ledger import Standing
 from service.brands.brand import Brand
-from service.customers.identities import Identity, IdentityKind, OurNumber
+from service.customers.identities import Identity, OurNumber
 from service.customers.opt_outs import Refused, refused_of
 from service.storage.database import KeptConnection
 
@@ -19,178 +20,35 @@ LOCK = 1668641124  # "cust"
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
-# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
-_WHO = """
-    numbered.customer AS named, survivor.customer, survivor.confirmed, survivor.refused::text AS refused,
-    CASE WHEN survivor.absorbed > 0 THEN ARRAY(
-        SELECT member.customer FROM rewards.customer AS member
-        WHERE member.merged_into = survivor.customer ORDER BY member.customer
-    ) END AS former,
-    survivor.verified,
-    survivor.generation,
-    CASE WHEN survivor.parted THEN ARRAY(
-        SELECT DISTINCT once.other
-        FROM (
-            SELECT survivor.customer
-            UNION ALL
-            SELECT member.customer FROM rewards.customer AS member WHERE member.merged_into = survivor.customer
-        ) AS mine
-        CROSS JOIN LATERAL (SELECT parted.other FROM rewards.parted WHERE parted.customer = mine.customer OFFSET 0) AS once
-        CROSS JOIN LATERAL (
-            SELECT coalesce(other.merged_into, other.customer) AS survivor
-            FROM rewards.customer AS other WHERE other.customer = once.other
-            OFFSET 0
-        ) AS now
-        WHERE now.survivor <> survivor.customer
-        ORDER BY once.other
-    ) END AS past
-"""
-# Who was never merged, as nearly everybody, is her own survivor, and is not looked up a second time.
-_STANDS = "customer, {0}.confirmed, {0}.absorbed, {0}.verified, {0}.refused, {0}.generation, {0}.parted"
-_SURVIVOR = f"""
-CROSS JOIN LATERAL (
-    SELECT numbered.{_STANDS.format("numbered")} WHERE numbered.merged_into IS NULL
-    UNION ALL
-    SELECT final.{_STANDS.format("final")} FROM rewards.customer AS final WHERE final.customer = numbered.merged_into
-    OFFSET 0
-) AS survivor
-"""
-_NAMED = f"""
-FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted (mac, place)
-CROSS JOIN LATERAL (
-    SELECT identity.customer, identity.verified_by FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0
-) AS attached
-CROSS JOIN LATERAL (
-    SELECT customer.merged_into, customer.{_STANDS.format("customer")}
-    FROM rewards.customer WHERE customer.customer = attached.customer
-    OFFSET 0
-) AS numbered
-{_SURVIVOR}
-"""
-_BY_MAC = f"SELECT wanted.place, {_WHO} {_NAMED}"
-_BY_MAC_AND_PROOF = f"SELECT wanted.mac, attached.verified_by IS NOT NULL AS proved, {_WHO} {_NAMED}"
-_BY_NUMBER = f"""
-SELECT {_WHO}
-FROM rewards.customer AS numbered
-{_SURVIVOR}
-WHERE numbered.customer = $1
-"""
-_BY_NUMBERS_OF_BRAND = f"""
-SELECT {_WHO}
-FROM unnest($1::bigint[]) AS wanted (number)
-CROSS JOIN LATERAL (
-    SELECT customer.* FROM rewards.customer WHERE customer.customer = wanted.number AND customer.brand_id = $2 OFFSET 0
-) AS numbered
-{_SURVIVOR}
-"""
-_NAMELESS = f"""
-SELECT stored.customer
-FROM unnest($1::bigint[]) AS wanted (number)
-CROSS JOIN LATERAL (SELECT * FROM rewards.customer WHERE customer.customer = wanted.number OFFSET 0) AS stored
-WHERE NOT stored.confirmed AND stored.merged_into IS NULL AND NOT EXISTS (
-    SELECT
-    FROM (
-        SELECT stored.customer
-        UNION ALL SELECT member.customer FROM rewards.customer AS member WHERE member.merged_into = stored.customer
-    ) AS number
-    CROSS JOIN LATERAL (
-        SELECT FROM rewards.identity
-        WHERE identity.customer = number.customer AND identity.kind <> {IdentityKind.DEVICE:d}
-        LIMIT 1
-    ) AS named
-)
-"""
-_CREATE = """
-INSERT INTO rewards.customer (brand_id, book_id, confirmed)
-SELECT $1, $2, wanted.confirmed FROM unnest($3::boolean[]) AS wanted (confirmed)
-RETURNING customer
-"""
-_ATTACH = """
-INSERT INTO rewards.identity (mac, brand_id, kind, key_no, form, customer)
-SELECT wanted.mac, $1, wanted.kind, wanted.key_no, wanted.form, wanted.customer
-FROM unnest($2::bytea[], $3::smallint[], $4::smallint[], $5::smallint[], $6::bigint[])
-    AS wanted (mac, kind, key_no, form, customer)
-ON CONFLICT (mac) DO NOTHING
-RETURNING identity.mac
-"""
+_SQL = Path(__file__).with_name("sql")
+_BY_MAC = (_SQL / "who_by_mac.sql").read_text()
+_BY_NUMBER = (_SQL / "who_by_number.sql").read_text()
+_NAMELESS = (_SQL / "nameless.sql").read_text()
+_CREATE = (_SQL / "create_customers.sql").read_text()
+_ATTACH = (_SQL / "attach_identities.sql").read_text()
 _DETACH = """
 DELETE FROM rewards.identity WHERE identity.mac = ANY($1::bytea[])
 RETURNING identity.mac, identity.customer, identity.identity_no, identity.verified_by, identity.created_at
 """
-_ATTACH_ANEW = """
-INSERT INTO rewards.identity (mac, brand_id, kind, key_no, form, customer, identity_no, verified_by, created_at)
-OVERRIDING SYSTEM VALUE
-SELECT wanted.mac, $1, wanted.kind, wanted.key_no, wanted.form, wanted.customer, wanted.number, wanted.verified_by, wanted.since
-FROM unnest(
-    $2::bytea[], $3::smallint[], $4::smallint[], $5::smallint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[]
-) AS wanted (mac, kind, key_no, form, customer, number, verified_by, since)
-ON CONFLICT (mac) DO UPDATE SET verified_by = excluded.verified_by WHERE identity.verified_by IS NULL
-"""
-_LOCK_EACH = """
-SELECT customer.customer, customer.generation
-FROM rewards.customer
-WHERE customer.customer = ANY($1::bigint[]) AND customer.merged_into IS NULL
-ORDER BY customer.customer
-FOR NO KEY UPDATE
-"""
-_FORMER_OF = """
-SELECT merged.customer
-FROM unnest($1::bigint[]) AS wanted (customer)
-CROSS JOIN LATERAL (
-    SELECT customer.customer FROM rewards.customer WHERE customer.merged_into = wanted.customer OFFSET 0
-) AS merged
-"""
+_ATTACH_ANEW = (_SQL / "reattach_identities.sql").read_text()
+_LOCK_EACH = (_SQL / "lock_customers.sql").read_text()
+_FORMER_OF = (_SQL / "former_of.sql").read_text()
 _CONFIRM = """
 UPDATE rewards.customer SET confirmed = true
 WHERE customer.customer = ANY($1::bigint[]) AND NOT customer.confirmed AND customer.merged_into IS NULL
 RETURNING customer.customer
 """
-_MERGE = """
-UPDATE rewards.customer SET merged_into = wanted.survivor, absorbed = 0, generation = $4
-FROM unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS wanted (number, survivor, confirmed)
-WHERE customer.customer = wanted.number AND (customer.confirmed = wanted.confirmed OR customer.merged_into IS NOT NULL)
-RETURNING customer.customer
-"""
+_MERGE = (_SQL / "merge_customers.sql").read_text()
 _ABSORB = """
 UPDATE rewards.customer SET absorbed = wanted.absorbed, generation = $4, parted = customer.parted OR wanted.parted
 FROM unnest($1::bigint[], $2::smallint[], $3::boolean[]) AS wanted (number, absorbed, parted)
 WHERE customer.customer = wanted.number
 """
-_REFRESH_VERIFIED = """
-UPDATE rewards.customer SET verified = EXISTS (
-    SELECT FROM rewards.identity WHERE identity.customer = customer.customer AND identity.verified_by IS NOT NULL
-) OR EXISTS (
-    SELECT
-    FROM rewards.customer AS member
-    CROSS JOIN LATERAL (
-        SELECT FROM rewards.identity WHERE identity.customer = member.customer AND identity.verified_by IS NOT NULL LIMIT 1
-    ) AS proved
-    WHERE member.merged_into = customer.customer
-)
-WHERE customer.customer = ANY($1::bigint[])
-"""
+_REFRESH_VERIFIED = (_SQL / "refresh_verified.sql").read_text()
 _NEXT_GENERATION = "SELECT nextval('rewards.customer_generation')"
-# Each side is confirmed if one of its own numbers has an id of the brand's own.
-_PART = """
-UPDATE rewards.customer
-SET merged_into = NULL, absorbed = greatest(0, cardinality(side.numbers) - 1), generation = $3, parted = true,
-    confirmed = EXISTS (SELECT FROM rewards.identity WHERE identity.customer = ANY(side.numbers) AND identity.kind = 1)
-FROM (VALUES ($1::bigint, ARRAY[$1::bigint]), (($2::bigint[])[1], $2::bigint[])) AS side (number, numbers)
-WHERE customer.customer = side.number
-"""
-_REMEMBER_PARTED = """
-INSERT INTO rewards.parted (customer, other)
-SELECT pair.customer, pair.other
-FROM unnest($2::bigint[]) AS rest (number)
-CROSS JOIN LATERAL (VALUES ($1::bigint, rest.number), (rest.number, $1::bigint)) AS pair (customer, other)
-ON CONFLICT (customer, other) DO NOTHING
-"""
-_STANDINGS = """
-SELECT customer.customer, coalesce(customer.merged_into, customer.customer) AS survivor, customer.generation
-FROM rewards.customer
-WHERE customer.customer = ANY($1::bigint[])
-ORDER BY customer.customer <> $2, customer.customer
-"""
+_PART = (_SQL / "split_customer.sql").read_text()
+_REMEMBER_PARTED = (_SQL / "remember_split.sql").read_text()
+_STANDINGS = (_SQL / "standings.sql").read_text()
 _WERE_ONE = "SELECT EXISTS (SELECT FROM rewards.parted WHERE parted.customer = $1 AND parted.other = ANY($2::bigint[]))"
 
 
@@ -252,7 +110,7 @@ async def find_stored(
 ) -> dict[bytes, Known]:
     """Whom each of ``macs`` names that is stored."""
     wanted = sorted(macs)
-    return {wanted[place - 1]: _known(*who) for place, *who in await connection.fetch(_BY_MAC, wanted)}
+    return {wanted[place - 1]: _known(*who) for place, _, *who in await connection.fetch(_BY_MAC, wanted)}
 
 
 def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Found:
@@ -284,19 +142,22 @@ def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Fou
 
 async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Known | None:
     """Whom a number stands for now."""
-    row = await connection.fetchrow(_BY_NUMBER, number)
+    row = await connection.fetchrow(_BY_NUMBER, [number], None)
     return None if row is None else _known(*row)
 
 
 async def find_numbers(connection: Connection | asyncpg.Pool[Any], brand_id: int, numbers: Collection[int]) -> dict[int, Known]:
     """The same of many, as far as they are the brand's."""
-    found = [_known(*row) for row in await connection.fetch(_BY_NUMBERS_OF_BRAND, sorted(numbers), brand_id)]
+    found = [_known(*row) for row in await connection.fetch(_BY_NUMBER, sorted(numbers), brand_id)]
     return {known.named: known for known in found}
 
 
 async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequence[Identity]) -> tuple[Known | None, bool]:
     """Whom the first of ``wanted`` names that somebody has, and whether one of them is a name of hers that is verified."""
-    rows = {mac: (proved, _known(*who)) for mac, proved, *who in await connection.fetch(_BY_MAC_AND_PROOF, macs_of(wanted))}
+    macs = sorted(macs_of(wanted))
+    rows: dict[bytes, tuple[bool, Known]] = {
+        macs[place - 1]: (proved, _known(*who)) for place, proved, *who in await connection.fetch(_BY_MAC, macs)
+    }
     found = [rows[stored.mac] for identity in wanted for stored in identity.stored_as if stored.mac in rows]
     if not found:
         return None, False

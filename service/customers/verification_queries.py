@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,43 +18,10 @@ import msgspec
 from service.customers.queries import Connection
 from service.customers.schemas import Method
 
-# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
-_STATE = """
-    named.identity_no, named.mac, named.kind, named.customer, named.created_at AS since, named.verified_by,
-    first.happened_at AS verified_at, first.method, first.proof
-"""
-_FIRST = """
-LEFT JOIN LATERAL (
-    SELECT verification.happened_at, verification.method, verification.proof
-    FROM rewards.verification
-    WHERE verification.verification_no = named.verified_by
-    OFFSET 0
-) AS first ON true
-"""
-_BY_MAC = f"""
-SELECT {_STATE}
-FROM unnest($1::bytea[]) AS wanted (mac)
-CROSS JOIN LATERAL (SELECT * FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0) AS named
-{_FIRST}
-"""
-_BY_NUMBER = f"""
-SELECT {_STATE}
-FROM rewards.identity AS named
-{_FIRST}
-WHERE named.identity_no = $1 AND named.brand_id = $2
-"""
-_OF_CUSTOMER = f"""
-SELECT {_STATE}
-FROM (
-    SELECT *
-    FROM rewards.identity
-    WHERE identity.customer = ANY($1::bigint[]) AND identity.identity_no > $2
-    ORDER BY identity.identity_no
-    LIMIT $3
-) AS named
-{_FIRST}
-ORDER BY named.identity_no
-"""
+_SQL = Path(__file__).with_name("sql")
+_BY_MAC = (_SQL / "identity_states_by_mac.sql").read_text()
+_BY_NUMBER = (_SQL / "identity_state_by_number.sql").read_text()
+_OF_CUSTOMER = (_SQL / "identity_states_of_customer.sql").read_text()
 _TAKEN_AS = """
 SELECT verification.verification_no
 FROM rewards.verification
@@ -65,14 +33,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 RETURNING verification.verification_no
 """
 _SET_STATE = "UPDATE rewards.identity SET verified_by = $2 WHERE identity.identity_no = $1"
-_HISTORY = """
-SELECT verification.verification_no, verification.method, verification.proof, verification.reason, verification.happened_at,
-    verification.recorded_at, verification.api_key_id
-FROM rewards.verification
-WHERE verification.identity_no = $1 AND verification.verification_no > $2
-ORDER BY verification.verification_no
-LIMIT $3
-"""
+_HISTORY = (_SQL / "verification_history.sql").read_text()
 
 
 class IdentityState(msgspec.Struct, frozen=True):

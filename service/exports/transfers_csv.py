@@ -5,6 +5,7 @@ Times are UTC; ``business_date`` is the day on which the transfer was posted whe
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TextIO
 
 from ledger import Verb
@@ -29,26 +30,10 @@ COLUMNS = (
     "business_date",
 )
 
-# An account's name begins with its kind, so it is never a formula.
-_ROWS = """
-SELECT
-    transfer.seq, ledger.rfc3339_v1(transfer.posted_at), ledger.rfc3339_v1(transfer.occurred_at),
-    ($4::text[])[transfer.verb],
-    ledger.account_name_v1(transfer.debit, $5::text::jsonb), ledger.account_name_v1(transfer.credit, $5::text::jsonb),
-    transfer.amount, transfer.customer, coalesce($6::text::jsonb ->> transfer.campaign_no::text, transfer.campaign_no::text),
-    encode(transfer.event_key, 'hex'), coalesce(transfer.transaction_id, transfer.seq), ledger.rfc3339_v1(transfer.due_at),
-    (transfer.posted_at AT TIME ZONE $7::text)::date
-FROM ledger.transfer
-WHERE transfer.book_id = $1::integer AND transfer.seq > $2::bigint AND transfer.seq <= $3::bigint
-ORDER BY transfer.seq
-"""
+_SQL = Path(__file__).with_name("sql")
+_ROWS = (_SQL / "transfers_csv.sql").read_text()
 
-_SUMS = """
-SELECT
-    count(*) AS rows, coalesce(sum(transfer.amount), 0)::bigint AS debits, coalesce(sum(transfer.amount), 0)::bigint AS credits
-FROM ledger.transfer
-WHERE transfer.book_id = $1 AND transfer.seq > $2 AND transfer.seq <= $3
-"""
+_SUMS = (_SQL / "transfers_sums.sql").read_text()
 
 _VERBS = [verb.name.lower() for verb in sorted(Verb)]
 

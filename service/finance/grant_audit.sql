@@ -13,7 +13,7 @@ WITH granted AS MATERIALIZED (
         event.salt, transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.amount, transfer.credit
     FROM ledger.transfer
     JOIN ledger.event
-        ON event.book_id = transfer.book_id AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
+        ON event.book_id = $2 AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
     WHERE transfer.book_id = $2 AND transfer.seq > $3 AND transfer.seq <= $4 AND transfer.verb IN (2, 3)
 ), kind AS (
     SELECT DISTINCT granted.campaign_no, granted.campaign_version, granted.action, granted.channel FROM granted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -11,20 +12,9 @@ import msgspec
 
 from service.preferences.schemas import Frequency
 
-_LAST = """
-SELECT preference.frequency, preference.answered_at
-FROM rewards.preference
-WHERE preference.customer = ANY ($1::bigint[])
-ORDER BY preference.answered_at DESC, preference.customer DESC
-LIMIT 1
-"""
-_KEEP = """
-INSERT INTO rewards.preference AS kept (customer, brand_id, frequency, answered_at)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (customer) DO UPDATE
-SET frequency = excluded.frequency, answered_at = excluded.answered_at
-WHERE kept.answered_at <= excluded.answered_at
-"""
+_SQL = Path(__file__).with_name("sql")
+_LAST = (_SQL / "last_answer.sql").read_text()
+_KEEP = (_SQL / "keep_answer.sql").read_text()
 
 
 class Answered(msgspec.Struct, frozen=True):
