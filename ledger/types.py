@@ -372,7 +372,7 @@ class RedemptionOutcome(enum.IntEnum):
 
 
 class RedemptionStatus(enum.StrEnum):
-    """Where a redemption stands."""
+    """The status of a redemption."""
 
     AUTHORIZED = "authorized"
     PARTIALLY_CAPTURED = "partially_captured"

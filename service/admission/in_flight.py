@@ -22,7 +22,7 @@ HEALTH = "/health/"
 OVERLOADED = problem_of(Overloaded(RETRY_AFTER_S))
 OVER_SHARE = Problem(
     "share_exceeded",
-    "You hold as much of what is in flight as one client may while others want it too.",
+    "You hold your full share of the requests in flight while others wait.",
     headers={"Retry-After": str(RETRY_AFTER_S)},
 )
 

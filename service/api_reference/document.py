@@ -37,47 +37,50 @@ from service.http.problems import CODES, MEDIA_TYPE, ProblemDocument
 
 JsonObject = dict[str, Any]
 
-_ABOUT = """Points for what customers do with messages: granted exactly once, redeemed like payments, in books anyone can check.
+_ABOUT = """Points for what customers do with messages: granted exactly once, redeemed like payments, kept in auditable books.
 
-Authenticate with `Authorization: Bearer rk_live_...` (or `rk_test_...`). Times are RFC 3339 in UTC. Every refusal is a problem
-(RFC 9457): tell them apart by `code`. Lists take `after` and `limit`; `next` is the `after` of the page behind, or null. Every
-answer carries `X-Request-Id`; send your own to find it in both logs. A key with a quota is told in `RateLimit` and
-`RateLimit-Policy` what is left of it. Fields, codes and values are only ever added within v1."""
+Authenticate with `Authorization: Bearer rk_live_...` (or `rk_test_...`). Times are RFC 3339 in UTC. Every error is a problem
+(RFC 9457) with a stable `code`. Lists take `after` and `limit`; `next` is the `after` of the next page, or null. Every response
+carries `X-Request-Id`; send your own to correlate logs. For a key with a quota, `RateLimit` and `RateLimit-Policy` tell what is
+left of it. Within v1, fields, codes and enum values are only added, never changed or removed."""
 
 
 _TAGS = {
-    "meta": "Who you are here.",
-    "keys": "API keys, and the trail of what was administered with them.",
-    "brand": "How your points look, and what they are worth.",
-    "campaigns": "What is paid for: rules, budgets and caps.",
-    "grants": "Points for what customers did.",
-    "links": "Reward links, for messages to carry.",
-    "customers": "What a customer has.",
+    "meta": "The calling API key.",
+    "keys": "API keys and the audit trail.",
+    "brand": "Your brand: its name, colours and link host, and what its points are worth.",
+    "campaigns": "What earns points: rules, budgets and caps.",
+    "grants": "Points for what customers do: reports, quotes, approvals.",
+    "links": "Reward links for messages, and codes for print.",
+    "customers": "Customers: names, balances, consent, preferences.",
     "redemptions": "Spending points: authorize, capture, void, refund.",
-    "events": "All that happened, as a feed to resume.",
-    "finance": "The books, as they stand and at a cut.",
-    "test": "For test brands: their clock.",
-    "health": "For load balancers.",
+    "events": "A feed of everything that happened, which consumers can resume.",
+    "finance": "The books, now and at a cut.",
+    "test": "The clock of a test brand.",
+    "health": "Liveness and readiness, for load balancers.",
 }
 
 
 _PATH_PARAMETERS = {
     "batch_id": ("The id of a batch of codes, as you chose it.", "spring-packs-1"),
     "campaign_id": ("The campaign's id, as you chose it.", "hello-again"),
-    "channel": ("The channel: lower case, at most 32 characters. `rewards` stands for all channels.", "email"),
-    "customer_id": ("Your own id of the customer, percent-encoded: at most 256 bytes of UTF-8.", "customer-1"),
+    "channel": ("A channel: lower case, at most 32 characters. `rewards` stands for all channels.", "email"),
+    "customer_id": (
+        "Your id of the customer, percent-encoded (at most 256 bytes of UTF-8), or our number (`cus_`).",
+        "customer-1",
+    ),
     "grant_id": (
-        "The id of a decision, as `POST /v1/grants` answers it: `grt_` and 40 hexadecimal digits.",
+        "The id of a decision, from `POST /v1/grants`: `grt_` and 40 hexadecimal digits.",
         "grt_000000010123456789abcdef0123456789abcdef",
     ),
     "identity_id": ("The id of a customer's name: `idn_` and 24 hexadecimal digits.", "idn_000000010000000000000001"),
     "key_id": ("The id of an API key: `key_` and a number.", "key_7"),
-    "kid": ("The id of a minting key, as its registration answered it.", "mk_1"),
+    "kid": ("The id of a minting key, from its registration.", "mk_1"),
     "redemption_id": (
-        "The id of a redemption, as `POST /v1/redemptions` answers it: `red_` and 24 hexadecimal digits.",
+        "The id of a redemption, from `POST /v1/redemptions`: `red_` and 24 hexadecimal digits.",
         "red_000000010000000000000001",
     ),
-    "revocation": ("The number of a revocation, as `POST /v1/link-revocations` answers it in `id`.", 1),
+    "revocation": ("The `id` of a revocation, from `POST /v1/link-revocations`.", 1),
 }
 """What each parameter of a path names, the same on every route, and an example: what you chose is of the demo brand."""
 
@@ -201,9 +204,7 @@ def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
     array = content["application/json"]["schema"] | {"minItems": 1, "maxItems": batch.items_max}
     if batch.member is None:
         content["application/json"]["schema"] = array
-        content[NDJSON] = {
-            "schema": {"type": "string", "description": "One item a line; each line is one element of the array."}
-        }
+        content[NDJSON] = {"schema": {"type": "string", "description": "One item a line, as in the array."}}
     else:
         content["application/json"]["schema"] = {
             "type": "object",
@@ -231,7 +232,7 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
     if "201" in responses and handler.parsed_fn_signature.return_type.is_subclass_of(Response):
         # A route that chooses its status answers 200 to what is not new.
         responses["200"] = responses["201"] | {
-            "description": "Nothing new: decided before, and this is the same answer; or there is nothing to decide.",
+            "description": "Nothing new: this was decided before and the answer is the same, or there is nothing to decide.",
             "headers": {REPLAYED: {"schema": {"const": "true", "type": "string"}, "description": "Present on a replay."}},
         }
     for parameter in parameters:

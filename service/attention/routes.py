@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DAYS_DEFAULT = 30
 
-Days = Annotated[int, QueryParameter(ge=1, le=90, description="How far back to count: so many times 24 hours, up to now.")]
+Days = Annotated[int, QueryParameter(ge=1, le=90, description="The length of the window, in days of 24 hours up to now.")]
 
 _READ = [requires(Scope.CUSTOMERS_READ)]
 

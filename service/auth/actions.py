@@ -170,12 +170,12 @@ async def issue_key(
     quota_per_minute = quota_per_minute or principal.quota_per_minute
     if principal.quota_per_minute is not None and await _quotas_of(engine, principal) >= QUOTAS_MAX:
         raise invalid_field(
-            "", f"a key draws on at most {QUOTAS_MAX} quotas of those it comes from: have it made by one of those"
+            "", f"a key can draw on at most {QUOTAS_MAX} quotas of the keys it descends from: create it with one of those"
         )
     for pointer, wrong in _beyond(principal, given, max_evidence, expires_at, quota_per_minute, lateness_hours):
         raise invalid_field(pointer, wrong)
     if missing := [scope for scope in given if scope not in principal.scopes]:
-        raise Problem("missing_scope", f"This key cannot give what it does not hold: {', '.join(missing)}.")
+        raise Problem("missing_scope", f"A key cannot grant scopes it does not hold: {', '.join(missing)}.")
     key = make_key(principal.brand.mode)
     create = select(
         func.rewards.create_key_v2(

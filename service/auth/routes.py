@@ -27,14 +27,13 @@ VERSION = version("atomic-rewards")
 Also = Annotated[
     list[Literal["all", "nothing", "keys", "minting_keys", "links"]] | None,
     QueryParameter(
-        description="What of that which the key made is revoked with it; repeat it for several. `keys`: the keys it made, and"
-        " all that those made; `minting_keys`: with the links they signed; `links`: with codes, batches of codes and links to"
-        " customers' pages. Absent: all."
+        description="What else to revoke of what the key made; repeatable. `keys`: the keys it created, and what those made."
+        " `minting_keys`: with the links they signed. `links`: with codes, batches of codes and page links. Absent: `all`."
     ),
 ]
 
 
-@get("/v1/meta", guards=[requires()], tags=["meta"], summary="Who am I?")
+@get("/v1/meta", guards=[requires()], tags=["meta"], summary="Describe the calling API key")
 async def read_meta(principal: Injected[Principal]) -> MetaResponse:
     """Return the version of this service, and the brand, mode and scopes of the calling API key."""
     return MetaResponse.of(principal, VERSION)

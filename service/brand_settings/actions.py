@@ -180,14 +180,14 @@ def _check_texts(brand: Brand, wanted: BrandRequest, wrong: Wrong) -> None:
     for field in _FIXED:
         sent, fixed = getattr(wanted, field), getattr(brand, field)
         if sent is not None and sent != fixed:
-            wrong.append(FieldError(f"/{field}", "invalid_field", f"is {fixed} and fixed for ever"))
+            wrong.append(FieldError(f"/{field}", "invalid_field", f"is {fixed} and cannot change"))
     texts = {"/name": wanted.name, "/points_name": wanted.points_name}
     texts |= {f"/goals/{n}/name": goal.name for n, goal in enumerate(wanted.goals or ())}
     wrong += [
         FieldError(pointer, "invalid_field", "must be printable") for pointer, text in texts.items() if not text.isprintable()
     ]
     if wanted.point_value is None and brand.point_value is not None:
-        wrong.append(FieldError("/point_value", "invalid_field", "can be changed and not taken away"))
+        wrong.append(FieldError("/point_value", "invalid_field", "can be changed but not removed"))
 
 
 def _checked_hosts(hosts: Sequence[str], wrong: Wrong) -> list[str]:

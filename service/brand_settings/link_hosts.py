@@ -241,7 +241,7 @@ async def _give(connection: AsyncConnection, principal: Principal, held: Held, t
         if other.brand_id == held.brand_id:
             continue
         if look(other, texts) == "found":
-            raise Problem("link_host_taken", "Another brand has proved this host, and its record is still there.")
+            raise Problem("link_host_taken", "Another brand has verified this host, and its record is still there.")
         lapsed = {"state": "lapsed", "checked_at": now, "last_error": "another brand has proved this host"}
         await connection.execute(_change(other, **lapsed))
         await note(connection, other, "link_host.lapse", lapsed)
@@ -255,7 +255,7 @@ async def _give(connection: AsyncConnection, principal: Principal, held: Held, t
     except IntegrityError as error:
         if "link_host_is_one_brands" not in str(error):
             raise
-        raise Problem("link_host_taken", "Another brand has proved this host, and its record is still there.") from None
+        raise Problem("link_host_taken", "Another brand has verified this host, and its record is still there.") from None
     if held.state != "verified":
         await record(connection, principal, "link_host.verify", held.host, held, await wanted(connection, held.brand_id))
 

@@ -16,28 +16,28 @@ Language = Literal["ar", "de", "en", "es", "fr", "it", "nl", "pt"]
 
 
 class Goal(msgspec.Struct, frozen=True):
-    """A reward to save for: a wallet shows how far it is to the next."""
+    """A reward to save for. The wallet shows progress towards it."""
 
     name: str
-    """What the customer gets."""
+    """The reward, as the wallet shows it."""
     points: int
     """What it costs, in points."""
 
 
 class AndroidApp(msgspec.Struct, frozen=True):
-    """An app that may open the brand's links, with the SHA-256 fingerprints of the certificates it is signed with."""
+    """An Android app that may open the brand's links."""
 
     package: str
-    """The app's package name, as in `com.example.shop`."""
+    """The app's package name, such as `com.example.shop`."""
     sha256: tuple[str, ...]
-    """Fingerprints of the certificates that the app is signed with, as in `14:6D:E9:...`."""
+    """SHA-256 fingerprints of the app's signing certificates, such as `14:6D:E9:...`."""
 
 
 class AppLinks(msgspec.Struct, frozen=True):
-    """The brand's apps that may open its links. ``apple`` are app ids, as in ``ABCDE12345.com.example.app``."""
+    """The brand's apps that may open its links."""
 
     apple: tuple[str, ...] = ()
-    """Apple app ids, as in `ABCDE12345.com.example.app`."""
+    """Apple app ids, such as `ABCDE12345.com.example.app`."""
     android: tuple[AndroidApp, ...] = ()
     """Android apps."""
 

@@ -57,13 +57,13 @@ async def create_campaign(
         # It may have changed since; what was created is the first version.
         first = await find_version(engine, campaign_no, 1)
         if first is None or _differs(first, wanted):
-            raise Problem("campaign_exists", f"The brand has another campaign {wanted.id!r} already.")
+            raise Problem("campaign_exists", f"The brand already has a different campaign {wanted.id!r}.")
     if wanted.budget:
         request = hashlib.sha256(f"budget {campaign_no} {wanted.budget}".encode()).digest()
         await _record_funding(engine, principal, wanted.id, wanted.budget, request)
         result = await ledger.fund(Fund(principal.brand.book, campaign_no, wanted.budget, f"campaign {campaign_no}", request))
         if result.outcome is FundOutcome.IDEMPOTENCY_KEY_REUSED:
-            raise Problem("campaign_exists", f"The brand has a campaign {wanted.id!r} with another budget already.")
+            raise Problem("campaign_exists", f"The brand already has a campaign {wanted.id!r} with another budget.")
         _check_funded(result)
     return standing, new
 
@@ -159,7 +159,7 @@ async def fund_campaign(
     await _record_funding(engine, principal, campaign.id, fund.points, request)
     result = await ledger.fund(fund)
     if result.outcome is FundOutcome.IDEMPOTENCY_KEY_REUSED:
-        raise Problem("idempotency_key_reused", "This Idempotency-Key was used before with another request.")
+        raise Problem("idempotency_key_reused", "This Idempotency-Key was used before with a different request.")
     _check_funded(result)
     return result
 
@@ -176,7 +176,7 @@ def _check_funded(result: FundResult) -> None:
     if result.outcome is FundOutcome.ISSUE_LIMIT_REACHED:
         raise Problem(
             "issue_limit_reached",
-            f"The brand has issued {result.issued} points; this would pass what it is authorized to issue.",
+            f"The brand has issued {result.issued} points; this would exceed what it may issue.",
             headers={"Idempotency-Replayed": "true"} if result.replayed else {},
         )
 
@@ -225,7 +225,7 @@ def _is_new(earlier: Sequence[Campaign], wanted: VersionRequest) -> bool:
     if wanted.version > current.version + 1:
         raise invalid_field("/version", f"the next version is {current.version + 1}")
     if wanted.version <= current.version and _differs(earlier[wanted.version - 1], wanted):
-        raise Problem("version_exists", f"The campaign has another version {wanted.version} already.")
+        raise Problem("version_exists", f"The campaign already has a different version {wanted.version}.")
     return wanted.version > current.version
 
 

@@ -25,23 +25,23 @@ THE_ONLY_PERIOD = date(2000, 1, 1)
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """``points`` for each ``action``, once per ``once_per``; paid at once from ``min_evidence`` on.
+    """What an action earns: ``points``, once per ``once_per``, paid at once from ``min_evidence`` on.
 
-    With ``hold_back_days`` they are set aside for so long at most, until somebody approves of them.
+    With ``hold_back_days``, the points are held back until they are approved, for at most this many days.
     """
 
     action: str
     """What the customer does, such as `click`."""
     points: int
-    """How many points it pays."""
+    """How many points it earns."""
     channel: str | None = None
-    """The channel on which this rule pays; null: any on which no other rule for the action pays."""
+    """The channel the rule applies to; null: every channel without a rule of its own for the action."""
     once_per: OncePer = "message"
-    """How often the act pays: once for each message, each link of it, or each day of the brand's calendar."""
+    """How often the action earns: once per message, per link in it, or per day of the brand's calendar."""
     min_evidence: Grade = Grade.C
-    """The weakest grade that is paid at once, `A` (strongest) to `D`; a weaker report waits."""
+    """The weakest evidence grade that is paid at once, from `A` (strongest) to `D`. A weaker report waits."""
     hold_back_days: int | None = None
-    """For how many days at most the points are set aside until somebody approves; null: they are paid at once."""
+    """The most days the points are held back until they are approved; null: they are paid at once."""
 
     def pays_at_once(self, grade: Grade) -> bool:
         """Say whether evidence of ``grade`` is strong enough."""
@@ -59,13 +59,13 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Cap(msgspec.Struct, frozen=True):
-    """At most so many grants, or points, in one period of the brand's calendar: for one customer, or for all together.
+    """A limit on the grants or points in one period of the brand's calendar: per customer, or for the whole campaign.
 
-    A ``rolling_day`` is any 24 hours, and for one customer alone.
+    A ``rolling_day`` is any 24 hours, and only per customer.
     """
 
     per: CapPer = "customer"
-    """Who is counted: each `customer`, or all of the `campaign` together."""
+    """What is counted: each `customer` separately, or the whole `campaign`."""
     window: Window = "day"
     """The period: a `day`, a `week` from Monday, a `month` of the brand's calendar, `ever`, or any 24 hours (`rolling_day`)."""
     action: str | None = None

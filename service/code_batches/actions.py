@@ -82,7 +82,7 @@ async def make(
         there = await find_batch(engine, brand.brand_id, wanted.id)
         assert there is not None
     if _terms(there) != _terms(drafted):
-        raise Problem("code_batch_exists", "The brand has another batch of codes of this id already.")
+        raise Problem("code_batch_exists", "The brand already has a different batch of codes with this id.")
     return await describe(services, brand, there), False
 
 
@@ -152,10 +152,10 @@ async def file_of(services: Services, brand: Brand, batch: CodeBatch) -> bytes:
     """The batch's codes as CSV: a line each, and a last one with their number and control total."""
     host = services.link_host
     if batch.rotates_every_s is not None:
-        raise Problem("not_found", "The code of a batch that rotates is on its screen, and is not printed.")
+        raise Problem("not_found", "A rotating code is shown on a display and cannot be printed.")
     key = host.code_keys.get(batch.kid)
     if key is None:
-        raise Problem("not_found", "The key that these codes were made with is gone, so they cannot be told again.")
+        raise Problem("not_found", "The key these codes were made with is gone, so they cannot be shown again.")
     return await asyncio.to_thread(_file, batch, key, host.base_url_of(brand))
 
 
@@ -225,7 +225,7 @@ async def _draft(services: Services, principal: Principal, wanted: CodeBatchRequ
     assert not isinstance(expires_at, Problem)
     assert not isinstance(url, Problem)
     if wanted.rotates_every_s is not None and (wanted.pays != "each" or wanted.codes != 1):
-        raise invalid_field("/rotates_every_s", "is for one code that pays each")
+        raise invalid_field("/rotates_every_s", "is only for a single code that pays each")
     codes = await asyncio.to_thread(
         _codes, brand.brand_id, wanted.id, wanted.codes, host.code_keys[host.keys.kid], wanted.rotates_every_s is not None
     )

@@ -113,8 +113,8 @@ def _refusal(printed: BatchCode, turns_ago: int | None, now: datetime) -> Proble
     if printed.revoked_at is not None:
         return Problem("link_revoked", "The brand has withdrawn this batch of codes.")
     if printed.expires_at <= now:
-        return Problem("link_expired", "The code is past its last day.")
-    return Problem("link_expired", "The screen shows another code by now.") if turns_ago is None else None
+        return Problem("link_expired", "The code has expired.")
+    return Problem("link_expired", "The display shows a newer code now.") if turns_ago is None else None
 
 
 async def _printed(host: LinkHost, code: str | None, at: datetime) -> tuple[BatchCode, int | None] | None:

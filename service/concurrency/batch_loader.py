@@ -54,7 +54,7 @@ class BatchLoader(Generic[K, V]):
         """Queue a call. What it is answered may hold other calls' keys too."""
         if self._waiting + len(keys) > self._waiting_max:
             raise Problem(
-                "overloaded", "Too many look-ups are waiting; try again later.", headers={"Retry-After": str(RETRY_AFTER_S)}
+                "overloaded", "Too many lookups are waiting; try again later.", headers={"Retry-After": str(RETRY_AFTER_S)}
             )
         # A future for each call: cancelling one caller cancels the future it waits on.
         answer: asyncio.Future[Mapping[K, V]] = asyncio.get_running_loop().create_future()

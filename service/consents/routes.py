@@ -56,7 +56,7 @@ async def put_consent(
     for all channels: a customer who refuses it earns nothing anywhere.
     """
     if not _CHANNEL.fullmatch(channel):
-        raise Problem("not_found", "A channel is lower case, at most 32 characters, such as email.")
+        raise Problem("not_found", "A channel is lower case and at most 32 characters long, such as email.")
     now = await services.clocks.now(principal.brand)
     return await actions.say_one(services, principal, customer_id, channel, data, now=now)
 

@@ -24,7 +24,7 @@ Source = Annotated[
         min_length=1,
         max_length=256,
         pattern=NO_CONTROL_CHARACTERS,
-        description="Where it was said: a form, a call, a list. At most 256 bytes of UTF-8. Kept as it is: no names in it.",
+        description="Where it was said: a form, a call, a list. At most 256 bytes of UTF-8, stored as sent: leave out names.",
         extra={"bytes_max": 256},
     ),
 ]

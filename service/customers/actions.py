@@ -49,7 +49,7 @@ _JOINED_AT_ONCE = 1_000
 
 _Found = TypeVar("_Found")
 
-_IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, as our own numbers do"
+_IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, which is reserved for our numbers"
 
 
 async def resolve(

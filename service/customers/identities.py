@@ -103,7 +103,7 @@ def named(ref: CustomerRef, brand_id: int, keys: Sequence[IdentityKey], *, at: s
     if ref.id is None or not ref.id.startswith(CUSTOMER_ID_PREFIX):
         return identities(ref, brand_id, keys, at=at or "")
     if (ref.email, ref.phone, ref.device) != (None, None, None):
-        return invalid_field(f"{at or ''}/id", "must stand alone where it is our own number of the customer")
+        return invalid_field(f"{at or ''}/id", "must be the only name if it is our number (cus_)")
     number = parse_customer_id(ref.id)
     return no_such_customer(at) if number is None else OurNumber(number, brand_id)
 

@@ -274,9 +274,7 @@ async def split(connection: rows.Connection, brand: Brand, known: Mapping[bytes,
         return Parted(number, whole.customer, again=False)
     if named.customer == number and await rows.were_one(connection, number, [whole.customer, *whole.former]):
         return Parted(number, whole.customer, again=True)
-    return _nothing_to_split(
-        field, "belongs to another customer, who is not one with this one; name one who was merged into her"
-    )
+    return _nothing_to_split(field, "belongs to a customer who was not merged into this one; name one who was")
 
 
 def _nothing_to_split(field: str, detail: str) -> Problem:
@@ -299,7 +297,7 @@ def _number(person: Person) -> int:
 
 def _conflict(names: Sequence[Identity]) -> Problem:
     fields = [_FIELDS[name.kind] for name in names]
-    detail = "belongs to another customer; to make the two one, merge them"
+    detail = "belongs to another customer; merge the two if they are the same person"
     return Problem(
         "identity_conflict",
         "; ".join(f"/{field}: {detail}" for field in fields),
@@ -308,4 +306,4 @@ def _conflict(names: Sequence[Identity]) -> Problem:
 
 
 def _limit_reached() -> Problem:
-    return Problem("merge_limit_reached", f"Together they would be more than {IDS_MAX} customers in one.")
+    return Problem("merge_limit_reached", f"This would merge more than {IDS_MAX} customers into one.")

@@ -17,10 +17,10 @@ from service.http.pagination import LIMIT_DEFAULT, LIMIT_MAX
 from service.http.problems import Problem, ProblemDocument
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
-Email = Annotated[str, msgspec.Meta(max_length=254, description="An email address of the customer, such as ada@example.org.")]
+Email = Annotated[str, msgspec.Meta(max_length=254, description="The customer's email address, such as ada@example.org.")]
 Phone = Annotated[
     str,
-    msgspec.Meta(max_length=32, description="A telephone number of the customer with its country code, such as +49 30 901820."),
+    msgspec.Meta(max_length=32, description="The customer's phone number with its country code, such as +49 30 901820."),
 ]
 
 Device = Annotated[
@@ -29,14 +29,12 @@ Device = Annotated[
         min_length=1,
         max_length=200,
         pattern=NO_CONTROL_CHARACTERS,
-        description="What your app calls its installation on a device of the customer. No control characters.",
+        description="Your app's id of its installation on the customer's device. No control characters.",
     ),
 ]
 
 
-CustomerFilter = Annotated[
-    str | None, QueryParameter(description="The brand's own id of a customer, or our number of them (`cus_`).")
-]
+CustomerFilter = Annotated[str | None, QueryParameter(description="A customer: the brand's own id, or our number (`cus_`).")]
 """The customer whose entries are listed."""
 
 
@@ -212,7 +210,7 @@ KeptText = Annotated[
         min_length=1,
         max_length=200,
         pattern=NO_CONTROL_CHARACTERS,
-        description="At most 200 characters, kept as they are: no address, number or name of the customer's.",
+        description="At most 200 characters, stored as sent: leave out the customer's address, phone number and name.",
     ),
 ]
 

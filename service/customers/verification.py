@@ -52,7 +52,7 @@ _KINDS: dict[int, Kind] = {
     IdentityKind.PHONE: "phone",
     IdentityKind.DEVICE: "device",
 }
-_KEPT_AS_IT_IS = "is kept as it is, so it must not be, or hold, an address, a number or a name of the customer's"
+_KEPT_AS_IT_IS = "is stored as sent, so it must not contain an address, phone number or name of the customer"
 
 
 async def verify(services: Services, principal: Principal, public_id: str, wanted: VerifyRequest) -> IdentityResponse:

@@ -26,47 +26,43 @@ _COUNTED_UNTIL = "SELECT counted_until FROM rewards.touch_reader"
 
 
 class CameToLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """What came to links: requests by grade, and those of machines by what gave them away.
-
-    ``machines_first_points`` is what links pay whose first visitor was a machine: who pays whoever comes first would have paid
-    it. ``owed_anyway_points`` is the part that their customers earned later, so ``not_paid_points`` is what was saved.
-    """
+    """Requests for links: by grade, and by what gave machines away."""
 
     requests: Mapping[str, int]
-    """How many requests came, by grade: `A` to `D`, and `X` for machines."""
+    """Requests by grade: `A` to `D`, and `X` for machines."""
     machines: Mapping[str, int]
-    """How many of them were machines, by what gave them away, such as `declared_machine`."""
+    """Machine requests by what gave them away, such as `declared_machine`."""
     machines_first_points: int
-    """The points of links whose first visitor was a machine: who pays whoever comes first would have paid them."""
+    """Points of links whose first visitor was a machine. Paying the first visitor would have paid them."""
     owed_anyway_points: int
     """The part of these that the links' customers earned later."""
     not_paid_points: int
-    """The difference: points that were saved."""
+    """The difference: points that were not paid to machines."""
 
 
 class CameToCampaign(CameToLinks, frozen=True, kw_only=True):
-    """The same for the links of one campaign."""
+    """The same for one campaign's links."""
 
     campaign: str
     """The campaign's id."""
 
 
 class EvidenceResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What came to a brand's links on the days from ``since`` to ``until`` (UTC), as far as it was counted.
+    """Requests for a brand's links on the days from `since` to `until` (UTC).
 
-    What came after ``counted_until`` is not yet in it; a worker counts it, a quarter of a minute after it came at the earliest.
+    A worker counts requests 15 seconds after they arrive at the earliest; those after `counted_until` are not included yet.
     """
 
     since: date
-    """The first day that is counted, in UTC."""
+    """The first day counted, in UTC."""
     until: date
-    """The last day that is counted, in UTC: today."""
+    """The last day counted, in UTC: today."""
     counted_until: datetime
-    """What came after this time is not counted yet."""
+    """Requests after this time are not counted yet."""
     total: CameToLinks
     """All campaigns together."""
     campaigns: Sequence[CameToCampaign]
-    """One entry for each campaign to whose links anything came."""
+    """One entry for each campaign whose links were requested."""
 
 
 async def report(services: Services, brand: Brand, *, days: int, now: datetime) -> EvidenceResponse:

@@ -84,8 +84,8 @@ async def _settled(ledger: Ledger, brand: Brand, event: Event, settlement: Settl
         raise not_found("grant")
     if settlement.outcome is SettleOutcome.NOT_HELD_BACK:
         if now.outcome is GrantOutcome.REJECTED:
-            raise Problem("already_settled", "The points were rejected before.")
+            raise Problem("already_settled", "The points were already rejected.")
         if now.outcome is GrantOutcome.GRANTED and now.due_at is not None:
-            raise Problem("already_settled", "The points were approved of before.")
+            raise Problem("already_settled", "The points were already approved.")
         raise Problem("not_held_back", "Nothing is held back for this grant.")
     return now, settlement.replayed

@@ -195,7 +195,8 @@ async def list_grants(
     customer: CustomerFilter = None,
     campaign: Annotated[str | None, QueryParameter(description="A campaign's id.")] = None,
     outcome: Annotated[
-        Literal["granted", "held_back", "waiting", "refused"] | None, QueryParameter(description="What was decided.")
+        Literal["granted", "held_back", "waiting", "refused"] | None,
+        QueryParameter(description="The outcome of the decisions."),
     ] = None,
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,

@@ -112,7 +112,7 @@ def decode_item(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T
     """Decode one item of a batch; what is wrong with it is returned."""
     text = bytes(raw)
     if len(text) > SINGLE_BYTES_MAX:
-        return Problem("too_large", f"One item is at most {SINGLE_BYTES_MAX} bytes.")
+        return Problem("too_large", f"An item may be at most {SINGLE_BYTES_MAX} bytes long.")
     try:
         return decode_body(text, decoder)
     except Problem as problem:
@@ -198,7 +198,7 @@ class BodyRequest(Request[Any, Any, Any]):
             raw = await super().body()
         except InternalServerException:
             # The client went away while sending; nobody reads this answer.
-            raise Problem("malformed_body", "The body was cut short.") from None
+            raise Problem("malformed_body", "The body is truncated.") from None
         if self.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
             raw = await self._unpacked(raw)
         # The framework calls a decoder only for what is truthy; an empty body must be refused, not passed over.

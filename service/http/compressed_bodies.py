@@ -39,10 +39,10 @@ def _unpack_member(part: bytes, parts: Iterator[bytes], unpacked: bytearray, byt
         except zlib.error:
             raise _not_gzip() from None
         if len(unpacked) > bytes_max:
-            raise Problem("too_large", f"The body unpacks to more than {bytes_max} bytes.")
+            raise Problem("too_large", f"The body decompresses to more than {bytes_max} bytes.")
         part = unzip.unconsumed_tail or (b"" if unzip.eof else next(parts, b""))
         if not part and not unzip.eof:
-            raise Problem("malformed_body", "The gzip body is cut short.")
+            raise Problem("malformed_body", "The gzip body is truncated.")
     return unzip.unused_data
 
 

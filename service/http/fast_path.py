@@ -68,7 +68,7 @@ async def read_body(receive: Receive, *, bytes_max: int = SINGLE_BYTES_MAX) -> b
         raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
     if message["type"] == "http.disconnect":
         # Nobody reads this answer.
-        raise Problem("malformed_body", "The body was cut short.")
+        raise Problem("malformed_body", "The body is truncated.")
     return bytes(body)
 
 

@@ -46,9 +46,9 @@ class Health(msgspec.Struct, frozen=True):
     """The answer of a healthy process."""
 
     status: str = "ok"
-    """Always `ok`; what is not healthy answers with a problem."""
+    """Always `ok`. An unhealthy process answers with a problem."""
     warnings: tuple[str, ...] = ()
-    """What will stop it if nobody does anything, such as a disk that is nearly full. For people; of readiness alone."""
+    """What will stop the process unless somebody acts, such as a disk that is nearly full. For people; readiness only."""
 
 
 class DatabaseWatch:
@@ -171,17 +171,17 @@ def _not_ready(why: str) -> Problem:
     return Problem("database_unavailable", f"Not ready: {why}.", headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-@get("/health/live", tags=["health"], summary="Is the process alive?")
+@get("/health/live", tags=["health"], summary="Liveness")
 async def live() -> Health:
-    """Answer while the process runs, whatever else is broken."""
+    """Answer 200 while the process runs, whatever else is broken."""
     return Health()
 
 
-@get("/health/ready", tags=["health"], summary="May requests be sent here?")
+@get("/health/ready", tags=["health"], summary="Readiness")
 async def ready(services: Injected[Services]) -> Health:
-    """Answer 200 when the database is reachable, safe and at the newest revision, and requests are taken; 503 otherwise.
+    """Answer 200 if the database is reachable, configured safely and at the newest revision, and 503 otherwise.
 
-    It is 503 `overloaded` while this process refuses whatever comes, because too much is in flight or waits for the books.
+    It is 503 `overloaded` while this process sheds load: too much is in flight, or waits for the books.
     """
     refuse_overload(services.in_flight, services.ledger)
     return Health(warnings=await services.database_watch.ready())
@@ -202,14 +202,14 @@ async def ready_in_short(services: Injected[Services]) -> None:
 def refuse_overload(in_flight: InFlight, ledger: Ledger) -> None:
     """Raise the problem ``overloaded`` while this process takes nothing more from anybody."""
     if in_flight.is_full:
-        raise _refuses("more is in flight than it takes")
+        raise _refuses("too much is in flight")
     if ledger.is_full:
-        raise _refuses("more waits for the books than can be posted soon")
+        raise _refuses("too much is waiting for the books")
 
 
 def _refuses(why: str) -> Problem:
     return Problem(
-        "overloaded", f"Not ready: the process refuses requests, {why}.", headers={"Retry-After": str(RETRY_AFTER_S)}
+        "overloaded", f"Not ready: the process is shedding load, {why}.", headers={"Retry-After": str(RETRY_AFTER_S)}
     )
 
 

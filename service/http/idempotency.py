@@ -27,7 +27,7 @@ KeyHeader = Annotated[
     HeaderParameter(
         name=HEADER,
         required=False,
-        description="Your own name for this request, 1 to 255 printable ASCII characters; a retry with the same key is safe.",
+        description="Identifies the request: 1 to 255 printable ASCII characters. A retry with the same key takes effect once.",
     ),
 ]
 

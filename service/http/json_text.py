@@ -61,7 +61,7 @@ def _depth(raw: bytes) -> int:
 
 
 def _too_deep() -> Problem:
-    return Problem("malformed_body", f"The JSON is nested more than {JSON_DEPTH_MAX} deep.")
+    return Problem("malformed_body", f"The JSON is nested more than {JSON_DEPTH_MAX} levels deep.")
 
 
 _encode = msgspec.json.Encoder().encode

@@ -11,18 +11,18 @@ from litestar.params import QueryParameter
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1000
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX, description="How many to return at most.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX, description="The most items to return.")]
 """``limit: Limit = LIMIT_DEFAULT``."""
 
-AfterSeq = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1, description="The `next` of the page before.")]
+AfterSeq = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1, description="The `next` of the previous page.")]
 """``after: AfterSeq = None``, for lists whose cursor is a number in the book."""
 
-AfterNumber = Annotated[int | None, QueryParameter(ge=0, le=2**31 - 1, description="The `next` of the page before.")]
+AfterNumber = Annotated[int | None, QueryParameter(ge=0, le=2**31 - 1, description="The `next` of the previous page.")]
 """``after: AfterNumber = None``, for lists whose cursor is the number of a configuration row."""
 
 AfterPosition = Annotated[
     str | None,
-    QueryParameter(pattern="^[0-9]{1,18}\\.[0-9]{1,18}$(?!\\n)", description="The `next` of the page before."),
+    QueryParameter(pattern="^[0-9]{1,18}\\.[0-9]{1,18}$(?!\\n)", description="The `next` of the previous page."),
 ]
 """``after: AfterPosition = None``, for lists whose cursor is a position in all that happened."""
 
@@ -35,7 +35,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     items: Sequence[T]
     """The entries of this page."""
     next: str | None
-    """The `after` of the next page; null on the last."""
+    """The `after` of the next page; null on the last page."""
 
 
 def page(found: Sequence[T], *, limit: int, cursor: Callable[[T], int | str]) -> Page[T]:

@@ -1,7 +1,7 @@
-"""Everything the API says no with: RFC 9457 problems, one code each.
+"""Error responses: RFC 9457 problems, one code each.
 
 CODES            the registry: status, whether a retry can help, title, meaning; ``docs/errors.md`` is held to it
-Problem          what code raises (or, in a batch, returns) to refuse
+Problem          what code raises, or returns for an item of a batch
 problem_of       the one table from the ledger's, the framework's and the driver's errors to problems
 exception_handlers  what the application mounts
 """
@@ -47,122 +47,122 @@ CODES: dict[str, CodeSpec] = {
     "malformed_body": CodeSpec(
         400,
         "Malformed body",
-        "The body is not JSON (or NDJSON) in UTF-8, is cut short, has a key twice, or is beyond the bounds of JSON.",
+        "The body is not JSON (or NDJSON) in UTF-8, is truncated, repeats a key, or exceeds the limits of JSON.",
     ),
-    "malformed_request": CodeSpec(400, "Malformed request", "The request line, the path or a header cannot be read."),
+    "malformed_request": CodeSpec(400, "Malformed request", "The request line, the path or a header cannot be parsed."),
     "idempotency_key_required": CodeSpec(
-        400, "Idempotency key required", "The operation has no natural key, so it needs the header Idempotency-Key."
+        400, "Idempotency key required", "This operation has no natural key and needs the header Idempotency-Key."
     ),
     "idempotency_key_invalid": CodeSpec(
         400, "Idempotency key invalid", "Idempotency-Key must be 1 to 255 printable ASCII characters."
     ),
     "unauthorized": CodeSpec(401, "Unauthorized", "The API key is missing, unknown, expired or revoked."),
-    "insufficient_balance": CodeSpec(402, "Insufficient balance", "The customer has fewer spendable points than asked for."),
+    "insufficient_balance": CodeSpec(402, "Insufficient balance", "The customer has fewer spendable points than requested."),
     "issue_limit_reached": CodeSpec(402, "Issue limit reached", "Funding would exceed what the brand may issue."),
     "missing_scope": CodeSpec(403, "Missing scope", "The API key lacks the scope this call needs; `detail` names it."),
-    "beyond_this_key": CodeSpec(403, "Beyond this key", "What is asked for would go beyond what the API key may do itself."),
+    "beyond_this_key": CodeSpec(403, "Beyond this key", "The request asks for more than the API key may do itself."),
     "origin_not_allowed": CodeSpec(
         403, "Origin not allowed", "Without an API key, only pages on the brand's destination hosts may call this."
     ),
-    "not_found": CodeSpec(404, "Not found", "There is no such thing here, or it belongs to another brand."),
-    "method_not_allowed": CodeSpec(405, "Method not allowed", "The path exists, the method does not; see the header Allow."),
+    "not_found": CodeSpec(404, "Not found", "It does not exist, or belongs to another brand."),
+    "method_not_allowed": CodeSpec(
+        405, "Method not allowed", "The path exists, but not with this method; see the header Allow."
+    ),
     "request_timeout": CodeSpec(
         408,
         "Request timeout",
-        "The head or the body took too long to come, or came too slowly; nothing was recorded. Send it again.",
+        "The headers or the body arrived too slowly; nothing was recorded. Send it again.",
         retryable=True,
     ),
-    "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points went back."),
+    "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points were released."),
     "already_voided": CodeSpec(409, "Already voided", "The redemption was voided; nothing is left to capture."),
-    "fully_captured": CodeSpec(409, "Fully captured", "Nothing is held any more: all of it was captured or released."),
-    "capture_exceeds_authorized": CodeSpec(409, "Capture exceeds authorized", "Less is held than was to be captured."),
+    "fully_captured": CodeSpec(409, "Fully captured", "The hold is already fully captured or released."),
+    "capture_exceeds_authorized": CodeSpec(409, "Capture exceeds authorized", "The amount exceeds what is still held."),
     "refund_exceeds_captured": CodeSpec(
-        409, "Refund exceeds captured", "Less was captured, and not yet refunded, than asked for."
+        409, "Refund exceeds captured", "The amount exceeds what was captured and not yet refunded."
     ),
-    "campaign_exists": CodeSpec(409, "Campaign exists", "The brand has a campaign of this id already."),
-    "code_batch_exists": CodeSpec(409, "Code batch exists", "The brand has another batch of codes of this id already."),
-    "code_taken": CodeSpec(409, "Code taken", "Each code pays one person, and somebody else was first."),
+    "campaign_exists": CodeSpec(409, "Campaign exists", "The brand already has a different campaign with this id."),
+    "code_batch_exists": CodeSpec(409, "Code batch exists", "The brand already has a different batch of codes with this id."),
+    "code_taken": CodeSpec(409, "Code taken", "Each code pays one person, and somebody else has claimed it."),
     "point_value_changed": CodeSpec(
-        409, "Point value changed", "The value of points has a newer version than the one you have read."
+        409, "Point value changed", "The value of points has a newer version than the one you read."
     ),
     "link_host_taken": CodeSpec(
-        409, "Link host taken", "Another brand has proved this host, and its record is still in the DNS."
+        409, "Link host taken", "Another brand has verified this host, and its DNS record is still there."
     ),
-    "version_exists": CodeSpec(409, "Version exists", "The campaign has another version of this number already."),
+    "version_exists": CodeSpec(409, "Version exists", "The campaign already has a different version with this number."),
     "already_settled": CodeSpec(
-        409, "Already settled", "The points that were held back were settled the other way before: approved of, or rejected."
+        409, "Already settled", "The held-back points were already settled the other way: approved, or rejected."
     ),
-    "not_held_back": CodeSpec(
-        409, "Not held back", "Nothing is held back for this grant that could be approved of or rejected."
-    ),
-    "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign pays nothing for now; resume it first."),
+    "not_held_back": CodeSpec(409, "Not held back", "The grant has no held-back points to approve or reject."),
+    "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign is paused; resume it first."),
     "customer_not_confirmed": CodeSpec(
         409,
         "Customer not confirmed",
-        "A name that is not verified may earn. To redeem, she needs the brand's own id, or to be named by a verified name.",
+        "To redeem, the customer needs the brand's own id, or must be named by a verified name.",
     ),
     "identity_conflict": CodeSpec(
         409,
         "Identity conflict",
-        "The email, phone or device belongs to another customer, who is not to be merged unasked; `errors` names it.",
+        "The email, phone or device belongs to another customer, who is not merged implicitly; `errors` names it.",
     ),
-    "proof_withdrawn": CodeSpec(
-        409, "Proof withdrawn", "This proof of the identity was withdrawn; it takes another one to verify it again."
-    ),
+    "proof_withdrawn": CodeSpec(409, "Proof withdrawn", "This proof was withdrawn; verify the name with another one."),
     "merge_limit_reached": CodeSpec(409, "Merge limit reached", "At most eight customers can be merged into one."),
     "consent_refused": CodeSpec(409, "Consent refused", "The customer has refused to be contacted on this channel."),
-    "nothing_to_split": CodeSpec(409, "Nothing to split", "The name is not of a customer who was merged into this one."),
-    "claim_expired": CodeSpec(410, "Claim expired", "The visit that the claim stands for was too long ago."),
-    "link_expired": CodeSpec(410, "Link expired", "The reward link is past its last day."),
+    "nothing_to_split": CodeSpec(
+        409, "Nothing to split", "The name does not belong to a customer who was merged into this one."
+    ),
+    "claim_expired": CodeSpec(410, "Claim expired", "The claim comes too long after the visit."),
+    "link_expired": CodeSpec(410, "Link expired", "The reward link has expired."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
-    "too_large": CodeSpec(413, "Too large", "The body, as sent or unpacked, is larger than this call takes."),
-    "url_too_long": CodeSpec(414, "URL too long", "The path with its query is longer than 8,192 bytes."),
+    "too_large": CodeSpec(413, "Too large", "The body, as sent or decompressed, exceeds the limit of this call."),
+    "url_too_long": CodeSpec(414, "URL too long", "The path and query exceed 8,192 bytes."),
     "unsupported_media_type": CodeSpec(
-        415, "Unsupported media type", "Content-Type, its charset or Content-Encoding is not one that this call takes."
+        415, "Unsupported media type", "This call does not accept the Content-Type, its charset or the Content-Encoding."
     ),
-    "unknown_field": CodeSpec(
-        422, "Unknown field", "The body has a field, or the query a parameter, that this call does not know."
-    ),
+    "unknown_field": CodeSpec(422, "Unknown field", "This call does not know a field of the body or a query parameter."),
     "invalid_field": CodeSpec(
         422,
         "Invalid field",
-        "A field, parameter or part of the path is missing, given twice, of the wrong type or out of bounds.",
+        "A field, a query parameter or a part of the path is missing, repeated, of the wrong type or out of bounds.",
     ),
-    "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign of this id."),
-    "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` lies too far in the past or in the future."),
-    "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with another request."),
+    "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign with this id."),
+    "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` is too far in the past or in the future."),
+    "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with a different request."),
     "claim_too_early": CodeSpec(
         425,
         "Claim too early",
-        "Whether the visit was a scanner's is known only some seconds later. Wait Retry-After; a claim of grade A need not.",
+        "Too soon to tell whether the visit was a scanner's. Wait for Retry-After; a claim of grade A is never too early.",
         retryable=True,
     ),
     "quota_exceeded": CodeSpec(
-        429, "Quota exceeded", "The key has sent as many items in this minute as it may. Wait Retry-After.", retryable=True
+        429, "Quota exceeded", "The key has used up its quota for this minute. Wait for Retry-After.", retryable=True
     ),
     "share_exceeded": CodeSpec(
         429,
         "Share exceeded",
-        "You have as much in flight as one client may while others want room too; nothing was recorded. Wait Retry-After.",
+        "You hold your full share of the requests in flight while others wait; nothing was recorded. Wait for Retry-After.",
         retryable=True,
     ),
     "too_many_guesses": CodeSpec(
         429,
         "Too many guesses",
-        "There is no such code, and many others that were asked for from this address were none either. Wait Retry-After.",
+        "No such code, and this address has tried many wrong codes. Wait for Retry-After.",
         retryable=True,
     ),
     "headers_too_large": CodeSpec(
-        431, "Headers too large", "There are more than 100 headers, or with the path they are longer than 32,768 bytes."
+        431, "Headers too large", "There are more than 100 headers, or headers and path exceed 32,768 bytes."
     ),
-    "internal_error": CodeSpec(500, "Internal error", "Our fault; it is logged under the request id.", retryable=True),
+    "internal_error": CodeSpec(
+        500, "Internal error", "An error on our side; it is logged under the request id.", retryable=True
+    ),
     "overloaded": CodeSpec(
-        503, "Overloaded", "More is waiting than can be done soon; nothing was recorded. Wait Retry-After.", retryable=True
+        503, "Overloaded", "Too much is waiting; nothing was recorded. Wait for Retry-After.", retryable=True
     ),
     "database_unavailable": CodeSpec(
         503,
         "Database unavailable",
-        "The database is away; whether the request took effect is unknown. Send it again.",
+        "The database is unavailable; whether the request took effect is unknown. Send it again.",
         retryable=True,
     ),
 }

@@ -86,7 +86,7 @@ def _id_in(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> bytes:
     if refusal is LinkRefusal.FOREIGN:
         raise not_found("link")
     _refuse_page_of_a_customer(token, host, hosts, brand)
-    raise invalid_field("/signature", "is not of this service, or something in the link was changed or cut off")
+    raise invalid_field("/signature", "is not ours, or the link was changed or cut off")
 
 
 async def _minted(services: Services, brand: Brand, link_id: bytes | None, now: datetime) -> LinkCheck:

@@ -105,12 +105,12 @@ async def confirm(
         if before is not None:
             return before
         if age_s >= LIFE_S:
-            raise Problem("claim_expired", f"A claim is good for {LIFE_S // 60} minutes.")
+            raise Problem("claim_expired", f"A claim is valid for {LIFE_S // 60} minutes.")
         raise Problem("link_revoked", "The link was revoked.")
     verdict = Verdict(_grade(asked, row, principal), Why.CONFIRMED_BY_SHOP)
     if verdict.grade not in (Grade.A, None):
         if age_s < SIBLINGS_KNOWN_AFTER_S:
-            raise Problem("claim_too_early", "It is not yet known what else was fetched.", headers={"Retry-After": "3"})
+            raise Problem("claim_too_early", "It is too early to tell a scanner from a person.", headers={"Retry-After": "3"})
         (siblings,) = await siblings_touched(services.pool, [(message_key(row.customer, row.message_id), claim.visited_at)])
         if siblings >= SIBLINGS_OF_A_MACHINE:
             verdict = Verdict(None, Why.SIBLINGS)

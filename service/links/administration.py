@@ -55,9 +55,9 @@ if TYPE_CHECKING:
 async def revoke_links(
     data: JSONBody[RevocationRequest], services: Injected[Services], principal: Injected[Principal]
 ) -> RevocationResponse:
-    """Revoke links: from now on they earn nothing, and whoever follows one reads that it was withdrawn.
+    """Revoke links. They stop earning at once, and their pages say that the brand withdrew them.
 
-    What they have earned stays. The same again changes nothing.
+    What they have earned stays. Revoking again changes nothing.
     """
     return await revocations.revoke(services.engine, principal, data)
 
@@ -69,7 +69,7 @@ async def list_link_revocations(
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[RevocationResponse]:
-    """What is revoked of the brand's links, oldest first."""
+    """List the brand's link revocations, oldest first."""
     found = await revocations.list_revocations(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     return page(found, limit=limit, cursor=lambda revocation: revocation.id)
 
@@ -78,7 +78,7 @@ async def list_link_revocations(
 async def restore_links(
     revocation: FromPath[int], services: Injected[Services], principal: Injected[Principal]
 ) -> RevocationResponse:
-    """Take a revocation back. A key that minted what it should not have cannot do so itself."""
+    """Undo a revocation. The key whose links were revoked cannot do this itself."""
     return await revocations.restore(services.engine, principal, revocation)
 
 
@@ -94,7 +94,7 @@ async def make_code_batch(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> Response[CodeBatchResponse]:
-    """Make codes for packs or print. The same batch again answers 200. Each code is an item of the key's quota."""
+    """Create a batch of codes. The same batch again answers 200. Each code counts as one item of the key's quota."""
     await count_items(request, principal, data.codes)
     batch, is_new = await code_batches.make(services, principal, data, now=await services.clocks.now(principal.brand))
     return Response(batch, status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
@@ -107,7 +107,7 @@ async def list_code_batches(
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[CodeBatchResponse]:
-    """The brand's batches of codes, oldest first."""
+    """List the brand's batches of codes, oldest first."""
     brand = principal.brand
     found = await code_batches.list_batches(services.engine, brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda batch: batch.batch_no)
@@ -118,7 +118,7 @@ async def list_code_batches(
 async def get_code_batch(
     batch_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> CodeBatchResponse:
-    """One batch of codes, and how many of it are claimed."""
+    """Get a batch of codes, with the number of codes claimed."""
     return await code_batches.describe(services, principal.brand, await _batch(services, principal, batch_id))
 
 
@@ -129,9 +129,9 @@ async def get_code_batch(
     tags=["links"],
 )
 async def get_codes(batch_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]) -> Response[bytes]:
-    """The codes of a batch as CSV: `serial,code,url`, and a last line with their number and control total.
+    """Download a batch's codes as CSV: `serial,code,url`, and a last line with their number and control total.
 
-    It is the same file whenever it is asked for. Whoever has it can use the codes.
+    The file is the same on every download. Anyone who has it can use the codes.
     """
     batch = await _batch(services, principal, batch_id)
     return Response(
@@ -151,9 +151,9 @@ async def get_codes(batch_id: FromPath[str], principal: Injected[Principal], ser
 async def claim_code(
     data: JSONBody[CodeClaimRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> GrantAnswer:
-    """Pay a customer for the code of a pack or print that she brought: once, and nobody after her.
+    """Claim a code for a customer. It pays once.
 
-    The same code for the same customer again is answered as the first time, with `replayed`.
+    Claiming the same code again for the same customer returns the first answer, with `replayed`.
     """
     return await code_claims.claim(services, principal, data, now=await services.clocks.now(principal.brand))
 
@@ -166,7 +166,7 @@ async def list_made_by_key(
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[MadeResponse]:
-    """What a key made, and what the keys that it made have made: all that is taken back with it, unless you say otherwise."""
+    """List what a key and the keys it created have made: what revoking the key would revoke with it."""
     api_key_id = parse_key_id(key_id)
     if api_key_id is None:
         raise not_found("key")
@@ -185,8 +185,9 @@ async def register_minting_key(
 ) -> Response[MintingKeyResponse]:
     """Register the public half of a key with which your own systems sign links. The same key again answers 200.
 
-    Who has the private half can mint links for any customer and campaign of the brand. It lives no longer than the API key that
-    registers it, and an API key with a quota registers none, because its links would count against no quota.
+    Anyone who has the private half can mint links for every customer and campaign of the brand. The minting key expires with
+    the API key that registers it. An API key with a quota cannot register one, because the links would not count towards the
+    quota.
     """
     key, is_new = await minting_keys.register(services.engine, principal, data.name, public_key_of(data.public_key))
     return Response(_shown(key), status_code=HTTP_201_CREATED if is_new else HTTP_200_OK)
@@ -199,7 +200,7 @@ async def list_minting_keys(
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[MintingKeyResponse]:
-    """The brand's own keys for links, oldest first, retired and revoked ones too."""
+    """List the brand's minting keys, oldest first, including retired and revoked ones."""
     found = await minting_keys.list_keys(services.engine, principal.brand.brand_id, after=after or 0, limit=limit + 1)
     listed = page(found, limit=limit, cursor=lambda key: key.key_no)
     return Page(items=[_shown(key) for key in listed.items], next=listed.next)
@@ -209,7 +210,7 @@ async def list_minting_keys(
 async def retire_minting_key(
     kid: FromPath[str], services: Injected[Services], principal: Injected[Principal]
 ) -> MintingKeyResponse:
-    """Honour what a key has signed until now, and nothing that says it was signed later."""
+    """Retire a minting key: links signed until now are honoured, later ones are not."""
     return _shown(await minting_keys.retire(services.engine, principal, _key_no(kid)))
 
 
@@ -217,7 +218,7 @@ async def retire_minting_key(
 async def revoke_minting_key(
     kid: FromPath[str], services: Injected[Services], principal: Injected[Principal]
 ) -> MintingKeyResponse:
-    """Honour nothing that a key has signed any more, whenever it was. What its links have earned stays."""
+    """Revoke a minting key: no link it ever signed is honoured. What its links have earned stays."""
     return _shown(await minting_keys.revoke(services.engine, principal, _key_no(kid)))
 
 
@@ -228,7 +229,7 @@ async def number_for_links(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> NumbersResponse:
-    """Say by which numbers a link that you sign yourself names customers and destinations. They never change."""
+    """Get the numbers that stand for customers and destinations in links you sign yourself. They never change."""
     await count_items(request, principal, max(1, len(data.customers)))
     return await offline_links.numbers(services, principal, data, request_id=request.scope["state"]["request_id"])
 
@@ -240,9 +241,9 @@ async def check_links(
     services: Injected[Services],
     request: Request[Any, Any, Any],
 ) -> LinkCheckResults:
-    """Check links that your systems signed or minted: how each stands, or why it is not honoured.
+    """Check links that your systems signed or minted: the state of each, or why it is not honoured.
 
-    A customer who follows a bad link reads only that it was not found. Nothing is stored, and nothing earned.
+    Customers are only told that a bad link was not found. Nothing is stored, and nothing is paid.
     """
     await count_items(request, principal, len(data.links))
     at = datetime.now(UTC)

@@ -56,7 +56,7 @@ MINTED_AT_ONCE = 1_000
 _SIGNED_ON_THE_LOOP = 8
 """Signing takes some 40 µs: a few are not worth a thread."""
 
-_LABEL_IT = "give `link` a label of its own for another one"
+_LABEL_IT = "give a second link its own `link` label"
 OPEN_ACTION = "open"
 """All that a picture can report."""
 
@@ -128,7 +128,7 @@ async def _mint(
             continue
         there = before[index] if index in before else stored[rows[index].link_id]
         if there.revoked_at is not None:
-            minted.append(Problem("link_revoked", "What this link belongs to is revoked: it would earn nothing."))
+            minted.append(Problem("link_revoked", "The link, or what it belongs to, is revoked: it would earn nothing."))
             continue
         if index not in before and (otherwise := _minted_otherwise(there, rows[index])) is not None:
             minted.append(otherwise)
@@ -293,12 +293,16 @@ def _destination(request: LinkRequest, brand: Brand) -> str | Problem | None:
     """Where the link leads: nowhere, if it is an open."""
     if request.kind is LinkKind.OPEN:
         if request.action != OPEN_ACTION:
-            return invalid_field("/action", f"must be {OPEN_ACTION}: that is all that a picture can report")
+            return invalid_field("/action", f"must be {OPEN_ACTION}: an image reports nothing else")
         if request.mode is not LinkMode.PAGE:
-            return invalid_field("/mode", "is for claims; an open has none")
+            return invalid_field("/mode", "is only for claims")
         if request.short:
-            return invalid_field("/short", "is for claims; nobody types the address of a picture")
-        return None if request.destination is None else invalid_field("/destination", "is for claims; an open leads nowhere")
+            return invalid_field("/short", "is only for claims")
+        return (
+            None
+            if request.destination is None
+            else invalid_field("/destination", "is only for claims; an open has no destination")
+        )
     if request.destination is None:
         return invalid_field("/destination", "is required")
     return allowed_destination(request.destination, brand)
@@ -315,11 +319,11 @@ def allowed_destination(url: str, brand: Brand) -> str | Problem:
 def _minted_otherwise(there: LinkRow, wanted: NewLink) -> Problem | None:
     """Why what is asked for is not the link of its id that is there already."""
     if there.kind != wanted.kind:
-        return invalid_field("/kind", f"this link is of kind {there.kind} already; {_LABEL_IT}")
+        return invalid_field("/kind", f"this link already has kind {there.kind}; {_LABEL_IT}")
     if there.mode != wanted.mode:
-        return invalid_field("/mode", f"this link is in mode {there.mode} already; {_LABEL_IT}")
+        return invalid_field("/mode", f"this link already has mode {there.mode}; {_LABEL_IT}")
     if there.destination_no != wanted.destination_no:
-        return invalid_field("/destination", f"this link leads elsewhere already; {_LABEL_IT}")
+        return invalid_field("/destination", f"this link already has another destination; {_LABEL_IT}")
     return None
 
 

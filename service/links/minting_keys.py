@@ -65,7 +65,7 @@ def text_of(key: bytes) -> str:
 async def register(engine: AsyncEngine, principal: Principal, name: str, public_key: bytes) -> tuple[MintingKey, bool]:
     """Register a public key, and say whether it is new. It lives no longer than the API key that registers it."""
     if principal.quota_per_minute is not None:
-        raise Problem("beyond_this_key", "Links that are signed elsewhere count against no quota, and this key has one.")
+        raise Problem("beyond_this_key", "This key has a quota, and links signed elsewhere would not count towards it.")
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
         await _require_good(connection, principal)

@@ -87,7 +87,7 @@ def wrong_with(
     if brand is None or brand.brand_id != key.brand_id or brand.code != claims.iss:
         return invalid_field("/iss", "is not the code of the brand that registered the key")
     if not any(is_one_of(host, hosts) for host in claims.audience):
-        return invalid_field("/aud", f"is none of the hosts that the brand's links lead to: {', '.join(sorted(hosts))}")
+        return invalid_field("/aud", f"is not one of the brand's link hosts: {', '.join(sorted(hosts))}")
     signed_at = _instant(claims.iat)
     if signed_at > now + _AHEAD_MAX:
         return invalid_field("/iat", "lies in the future")
@@ -141,7 +141,7 @@ async def draft(services: Services, brand: Brand, key: MintingKey, claims: Offli
         return invalid_field("/c", "is not the id of a campaign of the brand", code="unknown_campaign")
     is_open = claims.kind is LinkKind.OPEN
     if is_open and claims.a != OPEN_ACTION:
-        return invalid_field("/a", f"must be {OPEN_ACTION}: that is all that a picture can report")
+        return invalid_field("/a", f"must be {OPEN_ACTION}: an image reports nothing else")
     if is_open != (claims.d == 0):
         return invalid_field("/d", "must be 0 for an open" if is_open else "must be a number that /v1/link-numbers gave")
     signed_at = _instant(claims.iat)

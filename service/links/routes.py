@@ -97,7 +97,7 @@ async def confirm_claim(
     return Response(answer, status_code=answer.status, headers={REPLAYED: "true"} if answer.replayed else {})
 
 
-Days = Annotated[int, QueryParameter(ge=1, le=366, description="So many days, up to and with today (UTC).")]
+Days = Annotated[int, QueryParameter(ge=1, le=366, description="The number of days to count, including today (UTC).")]
 
 
 @get("/v1/links/evidence", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["links"])

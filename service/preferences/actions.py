@@ -83,7 +83,7 @@ async def answer(services: Services, page: OwnPage, wanted: PreferencesRequest) 
     """Take down what she chooses, and pay for it where a campaign does. Raises the ``Problem`` of what cannot be kept."""
     for n, each in enumerate(wanted.channels):
         if each.channel == ALL:
-            raise invalid_field(f"/channels/{n}/channel", "is no channel: say it with `rewards`")
+            raise invalid_field(f"/channels/{n}/channel", "is not a channel: use the field `rewards`")
     brand, known = page.brand, page.known
     holds = await consents.holding(services, known)
     said = [

@@ -115,8 +115,8 @@ async def quote(services: Services, brand: Brand, wanted: QuoteRequest) -> Quote
 def _not_confirmed() -> Problem:
     return Problem(
         "customer_not_confirmed",
-        "Nothing proves yet that it is this customer. She can redeem once she is reported with the brand's own id, or under an "
-        "email, phone or device that was verified (POST /v1/identities/{identity_id}/verify).",
+        "Nothing proves who this customer is. They can redeem once they are named by the brand's own id, or by a verified "
+        "email, phone or device (POST /v1/identities/{identity_id}/verify).",
     )
 
 
@@ -136,7 +136,7 @@ def _points(brand: Brand, wanted: RedemptionRequest | QuoteRequest) -> int | Non
     if wanted.value is None:
         return None if wanted.points == "max" else wanted.points
     if brand.point_value is None:
-        raise invalid_field("/value", "the brand has not said what its points are worth; give points")
+        raise invalid_field("/value", "the brand has set no point value; give points")
     points = brand.point_value.points_for(wanted.value)
     if points > POINTS_MAX:
         raise invalid_field("/value", f"is worth more than {POINTS_MAX} points")
@@ -212,7 +212,7 @@ def _decided(result: RedemptionResult) -> RedemptionResult:
     if result.outcome is RedemptionOutcome.NOT_FOUND:
         raise not_found("redemption")
     if result.outcome is RedemptionOutcome.WORTH_NOTHING:
-        raise invalid_field("/points", f"so few points are worth nothing; it takes at least {result.least}")
+        raise invalid_field("/points", f"must be at least {result.least}: fewer are worth nothing")
     if result.outcome in _REFUSALS:
         code, detail = _REFUSALS[result.outcome]
         headers = {REPLAYED: "true"} if result.replayed else {}

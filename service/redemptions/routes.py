@@ -145,7 +145,7 @@ async def list_redemptions(
     principal: Injected[Principal],
     customer: CustomerFilter = None,
     order_ref: Annotated[str | None, QueryParameter(description="The storefront's reference of a purchase.")] = None,
-    status: Annotated[RedemptionStatus | None, QueryParameter(description="Where a redemption stands.")] = None,
+    status: Annotated[RedemptionStatus | None, QueryParameter(description="The status of the redemptions.")] = None,
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[RedemptionResponse]:

@@ -26,20 +26,20 @@ _KINDS: tuple[Kind, ...] = ("key", "minting_key", "code_batch", "links")
 
 
 class MadeResponse(msgspec.Struct, frozen=True):
-    """Something that a key made, or a key that it made."""
+    """Something made by the key, or by a key it created."""
 
     kind: Kind
-    """`key`: an API key; `minting_key`; `code_batch`; `links`: all links, codes and links to pages of the key."""
+    """`key`: an API key. `minting_key`. `code_batch`. `links`: all links, codes and page links of the key."""
     id: str
-    """The id of the key, the minting key or the batch; of links, the key that minted them."""
+    """The id of the key, the minting key or the batch; for links, of the key that minted them."""
     name: str
-    """What it is called; of links, the name of the key that minted them."""
+    """Its name; for links, the name of the key that minted them."""
     made_by: str
-    """The id of the key that made it: the one asked for, or one that it made."""
+    """The id of the key that made it: the requested one, or one it created."""
     made_at: datetime
-    """When it was made; of links, when the key that mints them was."""
+    """When it was made; for links, when their key was created."""
     revoked_at: datetime | None
-    """Since when it is revoked; null while it is good."""
+    """When it was revoked; null if it was not."""
 
 
 async def made_by(

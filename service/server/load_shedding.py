@@ -56,7 +56,7 @@ _URL_TOO_LONG = Problem("url_too_long", CODES["url_too_long"].meaning)
 _TOO_LARGE = {kind: Problem("too_large", f"The body is larger than {kind.body_bytes_max} bytes.") for kind in Kind}
 _TIMED_OUT = Problem("request_timeout", CODES["request_timeout"].meaning)
 _MALFORMED = Problem("malformed_request", CODES["malformed_request"].meaning)
-_IN_CRUMBS = Problem("malformed_request", "The body comes in pieces that are too small.")
+_IN_CRUMBS = Problem("malformed_request", "The body arrives in chunks that are too small.")
 
 
 class AdmissionControl:

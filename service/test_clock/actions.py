@@ -27,11 +27,11 @@ async def advance(
     advanced = await ledger.advance_clock(brand.book, seconds=request.seconds, to=to)
     match advanced.outcome:
         case ClockOutcome.LIVE_BOOK:
-            raise Problem("not_found", "A live brand has no clock of its own.")
+            raise Problem("not_found", "Only a test brand has a clock that can be advanced.")
         case ClockOutcome.NOT_FORWARD:
-            raise invalid_field(pointer, f"must lie after {advanced.clock.posted_at.isoformat()}: the clock moves forward only")
+            raise invalid_field(pointer, f"must lie after {advanced.clock.posted_at.isoformat()}: the clock only moves forward")
         case ClockOutcome.TOO_FAR:
-            raise invalid_field(pointer, "must not lead more than 3,660 days ahead of the world's time")
+            raise invalid_field(pointer, "must not be more than 3,660 days ahead of real time")
         case ClockOutcome.ADVANCED:
             clocks.moved(brand, advanced.clock)
             async with engine.begin() as connection:

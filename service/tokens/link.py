@@ -51,14 +51,14 @@ _Number = Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
 
 
 class LinkKind(enum.StrEnum):
-    """What following a link does: a claim pays for an act, an open only says that a picture was fetched."""
+    """What a link does: a claim pays for an action, an open only reports that an image was fetched."""
 
     CLAIM = "claim"
     OPEN = "open"
 
 
 class LinkMode(enum.StrEnum):
-    """How a claim is honoured: on our page, by the shop the customer is handed to, or while she is sent on."""
+    """How a claim is made: on our page, by the shop it is handed to, or on the way when the link redirects."""
 
     PAGE = "page"
     HANDOFF = "handoff"

@@ -10,23 +10,23 @@ from service.brands.brand import Goal
 
 
 class NextGoal(msgspec.Struct, frozen=True):
-    """The nearest reward that a balance does not reach, and how many points it is short of."""
+    """The nearest reward the balance does not reach yet."""
 
     name: str
-    """What the customer gets."""
+    """The reward."""
     points: int
     """What it costs, in points."""
     missing: int
-    """How many points the balance is short of it."""
+    """How many points are missing."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """``reached`` are the rewards that a balance pays for, dearest first. ``next`` is null when it pays for all there are."""
+    """Which rewards the balance reaches, and the next one."""
 
     reached: Sequence[Goal]
-    """The rewards that the balance pays for, dearest first."""
+    """Rewards the balance pays for, most expensive first."""
     next: NextGoal | None
-    """The nearest reward that it does not reach; null when it pays for all."""
+    """The nearest reward the balance does not reach; null if it reaches all."""
 
 
 def progress(balance: int, goals: Sequence[Goal]) -> Progress:

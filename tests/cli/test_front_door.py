@@ -505,7 +505,7 @@ async def test_ready_says_so_exactly_while_requests_are_refused(api: Api) -> Non
             assert (await door.ask(head("GET /r/x"))).code == "overloaded"
             ready = await door.ask(head("GET /health/ready"))
             assert (ready.status, ready.code, ready.header("retry-after")) == (503, "overloaded", "1")
-            assert "more is in flight" in json.loads(ready.body)["detail"]
+            assert "too much is in flight" in json.loads(ready.body)["detail"]
             assert (await operators.get("/health/ready")).json()["code"] == "overloaded"
             assert (await door.ask(head("GET /health/live"))).status == 200
             connections[0].close()
