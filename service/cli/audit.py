@@ -32,7 +32,7 @@ class BookFindings(msgspec.Struct, frozen=True):
 @click.option("--brand", "code", help="The brand's code.  [default: all brands]")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def audit(*, code: str | None, as_json: bool) -> None:
-    """Recompute every invariant of the books from their tables; exit with 1 if one does not hold."""
+    """Recompute every invariant of the books from their tables. Exits with 1 if one does not hold."""
     books = asyncio.run(audit_brands(load_with_database().database_url, code))
     violated = any(finding.violations for book in books for finding in book.findings)
     if as_json:

@@ -42,9 +42,9 @@ ROLES = ("ledger_owner", database.APPLICATION_ROLE, database.WORKER_ROLE, databa
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def backup(directory: Path) -> None:
-    """Write a backup into DIRECTORY, which must not exist: the database, the secrets file and the spool of this machine.
+    """Write a backup to DIRECTORY, which must not exist: the database, the secrets file and this machine's spool.
 
-    It holds secrets in the clear and is readable by you alone. `rewards restore` puts it into an empty place.
+    The backup contains secrets in plain text; only you can read it. `rewards restore` restores it to an empty target.
     """
     began = time.monotonic()
     with database_for_a_while() as settings, _unfinished(directory.absolute()) as (unfinished, held):

@@ -1,4 +1,4 @@
-"""`rewards brand`: opening a tenant and its book, saying how much it may issue, and looking at its link host."""
+"""`rewards brand`: create a brand and its book, set its issue limit, show its link host."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ from service.storage import database
 
 @click.group()
 def brand() -> None:
-    """Create a brand, set what it may issue, or look at its link host."""
+    """Create a brand, set its issue limit, or show its link host."""
 
 
 @brand.command()
 @click.argument("code")
-@click.option("--name", required=True, help="As customers know it.")
-@click.option("--mode", type=click.Choice(["live", "test"]), required=True, help="For ever.")
-@click.option("--points-code", default="PTS", show_default=True, help="The unit in the books.")
-@click.option("--points-name", default="Points", show_default=True, help="The unit as customers know it.")
-@click.option("--currency", required=True, help="ISO 4217, as in EUR.")
-@click.option("--time-zone", required=True, help="IANA, as in Europe/Berlin. For ever: days and months are counted in it.")
+@click.option("--name", required=True, help="The name as customers see it.")
+@click.option("--mode", type=click.Choice(["live", "test"]), required=True, help="Cannot change.")
+@click.option("--points-code", default="PTS", show_default=True, help="The unit in the books and exports.")
+@click.option("--points-name", default="Points", show_default=True, help="The unit as customers see it.")
+@click.option("--currency", required=True, help="ISO 4217, such as EUR. Cannot change.")
+@click.option(
+    "--time-zone", required=True, help="IANA, such as Europe/Berlin. Days and months are counted in it. Cannot change."
+)
 @click.option("--issue-limit", type=click.IntRange(0), default=actions.ISSUE_LIMIT_DEFAULT, show_default=True)
-@click.option("--accent-color", default=actions.ACCENT_COLOR_DEFAULT, show_default=True, help="Of the pages customers see.")
-@click.option("--destination-host", "hosts", multiple=True, help="Where reward links may lead; may be given several times.")
+@click.option(
+    "--accent-color", default=actions.ACCENT_COLOR_DEFAULT, show_default=True, help="Accent colour of customer pages."
+)
+@click.option("--destination-host", "hosts", multiple=True, help="A host reward links may lead to; repeatable.")
 def create(
     code: str,
     name: str,
@@ -75,7 +79,7 @@ def create(
 @click.argument("code")
 @click.argument("points", type=click.IntRange(0, actions.ISSUE_LIMIT_MAX))
 def set_issue_limit(code: str, points: int) -> None:
-    """Let the brand CODE issue POINTS in all, what it has issued by now included."""
+    """Set how many points the brand CODE may issue in total, including those it has issued already."""
 
     async def run() -> None:
         owner = await database.connect(load_with_database().owner_url)

@@ -32,19 +32,19 @@ _NICENESS = 10
     "formats",
     type=click.Choice([str(each) for each in ExportFormat]),
     multiple=True,
-    help="May be given several times.  [default: all]",
+    help="Repeatable.  [default: all]",
 )
-@click.option("--cut", default=NOW, show_default=True, help="A cut's name, a seq, or the book as it stands now.")
+@click.option("--cut", default=NOW, show_default=True, help="A cut's name or a seq.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="The directory to write to; files of the same names are replaced.",
+    help="The directory to write to. Existing files are replaced.",
 )
 def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
-    """Write a brand's books as CSV and journals, with a manifest; exit with 1 if they do not balance.
+    """Write a brand's books as CSV and journals, with a manifest. Exits with 1 if they do not balance.
 
-    The same cut always makes the same bytes.
+    The same cut always gives the same bytes.
     """
     os.nice(_NICENESS)
     chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)

@@ -1,4 +1,4 @@
-"""`rewards import`: what a brand brings along from elsewhere."""
+"""`rewards import`: opening balances from another system."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ _HAS_SUCH_A_LOT = "the customer has a lot of this last day and class from an imp
 
 @click.group("import")
 def import_group() -> None:
-    """Import balances."""
+    """Import opening balances."""
 
 
 @import_group.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--brand", "code", required=True, help="The brand's code.")
-@click.option("--rows", type=click.IntRange(1), required=True, help="How many lines FILE has, without its first.")
-@click.option("--points", type=click.IntRange(1), required=True, help="How many points they are in all.")
-@click.option("--dry-run", is_flag=True, help="Check FILE and stop.")
-@click.option("--again", is_flag=True, help="Open lots also for customers who have such a lot from an import already.")
+@click.option("--rows", type=click.IntRange(1), required=True, help="The number of lines in FILE, without its header.")
+@click.option("--points", type=click.IntRange(1), required=True, help="The total of points in FILE.")
+@click.option("--dry-run", is_flag=True, help="Check FILE and import nothing.")
+@click.option("--again", is_flag=True, help="Open lots even for customers who already have such a lot from an import.")
 def balances(*, file: Path, code: str, rows: int, points: int, dry_run: bool, again: bool) -> None:
-    """Open a lot for every line of FILE: CSV with the columns id, points and, if need be, expires_on and class.
+    """Open a lot for every line of FILE: CSV with the columns id and points, and optionally expires_on and class.
 
-    All or nothing, and a file once, whatever program has saved it. A customer who has a lot of the same last day and class from
-    an import already is told by line. While it is posted nothing else is posted to the brand's book. If it is cut short, start
-    it again: nothing is opened twice.
+    All lines are imported or none, and the same file only once, however it was saved. A customer who already has an imported
+    lot of the same expiry day and class is reported by line. The brand's book takes no other postings meanwhile. If the
+    import is interrupted, start it again: no lot is opened twice.
     """
     content = file.read_bytes()
     settings = load_with_database()

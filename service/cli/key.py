@@ -28,25 +28,25 @@ def key() -> None:
 
 @key.command()
 @click.argument("brand")
-@click.option("--name", required=True, help="Who uses it.")
+@click.option("--name", required=True, help="What the key is for.")
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([str(scope) for scope in Scope]))
 @click.option(
     "--max-evidence",
     type=click.Choice(["A", "B", "C", "D"]),
     default="C",
     show_default=True,
-    help="The strongest evidence its reports may claim.",
+    help="The strongest evidence grade its reports may claim.",
 )
+@click.option("--expires-at", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which it expires.  [default: never]")
 @click.option(
-    "--expires-at", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) from which it is refused.  [default: never]"
+    "--quota-per-minute", type=click.IntRange(1, actions.QUOTA_MAX), help="Items it may send per minute.  [default: no quota]"
 )
-@click.option("--quota-per-minute", type=click.IntRange(1, actions.QUOTA_MAX), help="Items it may send.  [default: no quota]")
 @click.option(
     "--lateness-hours",
     type=click.IntRange(0, actions.LATENESS_HOURS_MAX),
     default=actions.LATENESS_HOURS_MAX,
     show_default=True,
-    help="How late its reports may come and still count when they happened.",
+    help="How late a report may arrive and still count when the event happened.",
 )
 def create(
     brand: str,
@@ -57,7 +57,7 @@ def create(
     quota_per_minute: int | None,
     lateness_hours: int,
 ) -> None:
-    """Make a key for BRAND and show it, once."""
+    """Create a key for BRAND and show it, once."""
     ends = expires_at and expires_at.replace(tzinfo=UTC)
     text, record = _as_owner(
         lambda owner: actions.create_key(owner, brand, name, scopes, max_evidence, ends, quota_per_minute, lateness_hours)
@@ -83,7 +83,7 @@ def list_(brand: str) -> None:
 @click.argument("brand")
 @click.argument("number_or_prefix")
 def made(brand: str, number_or_prefix: str) -> None:
-    """List what the key of BRAND with this number, or beginning so, made: all that is revoked with it."""
+    """List what a key of BRAND, given by number or prefix, has made: what is revoked with it."""
 
     async def find(owner: asyncpg.Connection[Any]) -> Sequence[MadeResponse]:
         meant = await actions.find_key(owner, brand, number_or_prefix)
@@ -103,10 +103,10 @@ def made(brand: str, number_or_prefix: str) -> None:
     type=click.Choice(["all", "nothing", *actions.Made]),
     default=["all"],
     show_default="all",
-    help="What of that which it made is revoked with it. Say `nothing` where a new key takes its place.",
+    help="What else to revoke of what the key made. Use `nothing` to rotate a key.",
 )
 def revoke(brand: str, number_or_prefix: str, also: tuple[str, ...]) -> None:
-    """Revoke the key of BRAND with this number, or beginning so, and what it made. Within a second nobody accepts it."""
+    """Revoke a key of BRAND, given by number or prefix, and what it made. Every process refuses it within one second."""
     taken = actions.made_of(also)
     record = _as_owner(lambda owner: actions.revoke_key(owner, brand, number_or_prefix, taken))
     with_it = f", and its {', '.join(sorted(taken)).replace('_', ' ')}" if taken else ""

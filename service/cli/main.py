@@ -14,15 +14,15 @@ COMMANDS = {
     "worker": ("service.cli.worker:worker", "Run the jobs behind the API."),
     "migrate": (
         "service.cli.migrate:migrate_command",
-        "Bring the database to the newest schema, and mend its roles and rights.",
+        "Bring the database to the newest schema, and restore its roles and rights.",
     ),
     "backup": ("service.cli.backup:backup", "Write a backup: database, secrets file and spool."),
-    "restore": ("service.cli.restore:restore", "Restore a backup into an empty place, and audit it."),
+    "restore": ("service.cli.restore:restore", "Restore a backup to an empty target, and audit it."),
     "secrets": ("service.cli.secrets:secrets", "Create the secrets file."),
-    "brand": ("service.cli.brand:brand", "Create a brand, or set what it may issue."),
+    "brand": ("service.cli.brand:brand", "Create a brand, or set its issue limit."),
     "key": ("service.cli.key:key", "Create, list or revoke API keys."),
     "simulate": ("service.cli.simulate:simulate", "Send realistic traffic to a demo brand."),
-    "import": ("service.cli.import_:import_group", "Import balances that a brand brings along."),
+    "import": ("service.cli.import_:import_group", "Import opening balances."),
     "export": ("service.cli.export:export", "Write a brand's books as CSV and journals."),
     "audit": ("service.cli.audit:audit", "Recompute every invariant of the books from the tables."),
 }
@@ -88,7 +88,7 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="atomic-rewards")
 def rewards() -> None:
-    """Loyalty points for messages. Settings are variables REWARDS_..., as in service/settings.py."""
+    """Loyalty points for messages. Configured by environment variables REWARDS_..., see docs/operations.md."""
 
 
 def main(arguments: list[str] | None = None) -> None:

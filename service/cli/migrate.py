@@ -94,7 +94,7 @@ async def grant_login(owner: asyncpg.Connection[Any], login: str | None = None) 
 @click.command()
 @click.option("--url", help="The owner's URL.  [default: REWARDS_OWNER_DATABASE_URL, else REWARDS_DATABASE_URL]")
 def migrate_command(url: str | None) -> None:
-    """Bring the database to the newest schema, and mend roles and rights that it lacks.
+    """Bring the database to the newest schema, and restore missing roles and rights.
 
     Safe to run again, and from two places at once.
     """

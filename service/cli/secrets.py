@@ -15,7 +15,7 @@ def secrets() -> None:
 
 @secrets.command()
 def create() -> None:
-    """Make a new secrets file, if there is none. Back it up: without it, reward links and identities are lost."""
+    """Create the secrets file, if there is none. Back it up: without it, reward links and identities are lost."""
     settings = settings_module.load()
     refuse_half_restored(settings)
     path = settings.secrets_path

@@ -100,21 +100,28 @@ class Tally:
 
 
 @click.command()
-@click.option("--events", type=click.IntRange(1), default=2_000, show_default=True, help="How many lines to make.")
-@click.option("--duplicates", type=click.FloatRange(0, 0.9), default=0.10, show_default=True, help="Share reported twice.")
+@click.option("--events", type=click.IntRange(1), default=2_000, show_default=True, help="How many events to send.")
+@click.option(
+    "--duplicates", type=click.FloatRange(0, 0.9), default=0.10, show_default=True, help="Share of events reported twice."
+)
 @click.option("--customers", type=click.IntRange(1), help="How many customers act.  [default: a tenth of the events]")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed and day make the same events.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed and day give the same events.")
 @click.option(
     "--day",
     type=click.DateTime(["%Y-%m-%d"]),
     help="The day (UTC) on which the events happened.  [default: yesterday]",
 )
 @click.option("--rate", type=click.FloatRange(0), help="Events a second, 0 for no limit.  [default: 200; no limit with --file]")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Clients that send at once.")
-@click.option("--batch", type=click.IntRange(1, 10_000), default=500, show_default=True, help="Events in one call, at most.")
-@click.option("--write", "write_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the events here, send none.")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Concurrent clients.")
+@click.option("--batch", type=click.IntRange(1, 10_000), default=500, show_default=True, help="The most events per call.")
 @click.option(
-    "--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Send the events of this file."
+    "--write",
+    "write_to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the events to this file instead of sending them.",
+)
+@click.option(
+    "--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Send the events in this file."
 )
 @click.option("--base-url", help="Where the API is.  [default: as in demo.json]")
 @click.option("--key", envvar="REWARDS_API_KEY", help="An API key with grants:write.  [default: the demo's messaging key]")

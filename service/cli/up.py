@@ -112,7 +112,7 @@ class _Child:
 
 
 @click.command()
-@click.option("--lan", is_flag=True, help="Serve this machine's network, and show the reward link as a QR code for a phone.")
+@click.option("--lan", is_flag=True, help="Serve the local network, and show the reward link as a QR code for a phone.")
 def up(*, lan: bool) -> None:
     """Run everything on an embedded PostgreSQL, with a demo brand.
 

@@ -197,5 +197,5 @@ async def test_a_screen_shows_the_next_code_by_itself(site: Site, page: Page) ->
     await page.goto(f"{site.base_url}/{then}")
     assert await page.inner_text("h1") == "25 Mu for you"
     await page.goto(f"{site.base_url}/{then[:8]}{'A' * 8}")
-    assert await page.inner_text("h1") == "The code has moved on"
+    assert await page.inner_text("h1") == "This code has changed"
     await seen(page, "code-moved-on")

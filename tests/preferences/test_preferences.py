@@ -206,7 +206,7 @@ async def test_a_box_that_was_ticked_for_her_is_no_consent(known: Api) -> None:
 async def test_another_sites_form_changes_nothing(known: Api) -> None:
     answer = await send_form(known, form([], rewards=False), **{"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
-    assert "Another page tried to change this in your name." in answer.text
+    assert "Another page tried to change your choices." in answer.text
     assert (await read(known))["answered_at"] is None
 
 

@@ -60,7 +60,7 @@ async def test_the_page_closes_by_itself(filled: Api) -> None:
     """As it says. A browser asks again a second after the link has expired, and no sooner; then it has nothing to ask for."""
     for age_s in (0, 600):
         shown = await wallet(filled, age_s=age_s)
-        assert "This page closes by itself." in shown.text
+        assert "This page closes automatically." in shown.text
         assert int(shown.headers["refresh"]) == pytest.approx(LIFE_S[PersonKind.WALLET] - age_s + 1, abs=2)
     closed = await wallet(filled, age_s=LIFE_S[PersonKind.WALLET] + 1)
     assert "This page has closed" in closed.text

@@ -179,10 +179,10 @@ async def test_an_old_code_says_that_there_is_a_new_one(links: Links, lobby: Lob
     never = lobby.code()[:-1] + ("A" if lobby.code()[-1] != "A" else "B")
     for code in (lobby.code(3), never):
         for page in (await links.api.client(None).get(f"/{code}"), await enter(links.api, code, EMAIL)):
-            assert (page.status_code, headline(page)) == (410, "The code has moved on")
+            assert (page.status_code, headline(page)) == (410, "This code has changed")
         assert (await claim(links.api, code)).json()["code"] == "link_expired"
     # The turn before the last can be sent in by who has opened it in time, and not be opened any more.
-    assert headline(await links.api.client(None).get(f"/{lobby.code(2)}")) == "The code has moved on"
+    assert headline(await links.api.client(None).get(f"/{lobby.code(2)}")) == "This code has changed"
     assert headline(await enter(links.api, lobby.code(2), EMAIL)) == "25 Lumens added"
 
 
