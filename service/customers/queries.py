@@ -23,6 +23,7 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 _SQL = Path(__file__).with_name("sql")
 _BY_MAC = (_SQL / "who_by_mac.sql").read_text()
 _BY_NUMBER = (_SQL / "who_by_number.sql").read_text()
+_BY_NUMBERS = (_SQL / "who_by_numbers.sql").read_text()
 _NAMELESS = (_SQL / "nameless.sql").read_text()
 _CREATE = (_SQL / "create_customers.sql").read_text()
 _ATTACH = (_SQL / "attach_identities.sql").read_text()
@@ -142,13 +143,13 @@ def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Fou
 
 async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Known | None:
     """Whom a number stands for now."""
-    row = await connection.fetchrow(_BY_NUMBER, [number], None)
+    row = await connection.fetchrow(_BY_NUMBER, number)
     return None if row is None else _known(*row)
 
 
 async def find_numbers(connection: Connection | asyncpg.Pool[Any], brand_id: int, numbers: Collection[int]) -> dict[int, Known]:
     """The same of many, as far as they are the brand's."""
-    found = [_known(*row) for row in await connection.fetch(_BY_NUMBER, sorted(numbers), brand_id)]
+    found = [_known(*row) for row in await connection.fetch(_BY_NUMBERS, sorted(numbers), brand_id)]
     return {known.named: known for known in found}
 
 

@@ -1,6 +1,4 @@
--- Whom numbers $1 of brand $2 stand for now; NULL is any brand. Unknown ones are left out.
---
--- Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
+-- Whom the number $1 of any brand stands for now: see who_by_numbers.
 
 SELECT
     numbered.customer AS named, survivor.customer, survivor.confirmed, survivor.refused::text AS refused,
@@ -26,13 +24,7 @@ SELECT
         WHERE now.survivor <> survivor.customer
         ORDER BY once.other
     ) END AS past
-FROM unnest($1::bigint[]) AS wanted (number)
-CROSS JOIN LATERAL (
-    SELECT customer.*
-    FROM rewards.customer
-    WHERE customer.customer = wanted.number AND ($2::integer IS NULL OR customer.brand_id = $2)
-    OFFSET 0
-) AS numbered
+FROM rewards.customer AS numbered
 -- Who was never merged, as nearly everybody, is their own survivor and is not looked up a second time.
 CROSS JOIN LATERAL (
     SELECT
@@ -46,3 +38,4 @@ CROSS JOIN LATERAL (
     WHERE final.customer = numbered.merged_into
     OFFSET 0
 ) AS survivor
+WHERE numbered.customer = $1
