@@ -1,6 +1,6 @@
-"""What every test may ask for: a database of its own, and connections to it in each role.
+"""What every test may ask for: an empty database, and connections to it in each role.
 
-    database            a fresh, migrated database; `.owner_url`, `.application_url`
+    database            a migrated database with nothing in it; `.owner_url`, `.application_url`
     owner               an asyncpg connection as its owner
     application_pool    pools in the roles of the service
     worker_pool
@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import itertools
 import os
 import secrets
@@ -38,6 +39,7 @@ from hypothesis import settings
 
 from service.storage import database as service_database
 from service.storage.embedded_postgres import EmbeddedPostgres
+from tests.reused_database import ReusedDatabase
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -214,14 +216,39 @@ async def create_database(server: Server) -> AsyncGenerator[Callable[..., Any]]:
     await admin.close()
 
 
-@pytest.fixture
-async def database(create_database: Callable[..., Any], server: Server) -> AsyncGenerator[Database]:
-    """A fresh, migrated database for this test alone."""
-    made: Database = await create_database()
-    yield made
+@pytest.fixture(scope="session")
+async def reused_database(create_database: Callable[..., Any], server: Server) -> AsyncGenerator[ReusedDatabase]:
+    """This worker's database."""
+    async with _admin(server) as admin:
+        reused = ReusedDatabase(create_database, functools.partial(_drop_database, admin))
+        yield reused
+        await reused.drop()
+
+
+@contextlib.asynccontextmanager
+async def _admin(server: Server) -> AsyncGenerator[asyncpg.Connection[Any]]:
     admin = await asyncpg.connect(server.owner_url)
-    await admin.execute(f"DROP DATABASE {made.name} WITH (FORCE)")
+    yield admin
     await admin.close()
+
+
+async def _drop_database(admin: asyncpg.Connection[Any], database: Database) -> None:
+    await admin.execute(f"DROP DATABASE {database.name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(
+    request: pytest.FixtureRequest, reused_database: ReusedDatabase, create_database: Callable[..., Any], server: Server
+) -> AsyncGenerator[Database]:
+    """A migrated database for this test alone, as if it were new; with the marker ``own_database`` it is."""
+    if request.node.get_closest_marker("own_database"):
+        made: Database = await create_database()
+        yield made
+        async with _admin(server) as admin:
+            await _drop_database(admin, made)
+    else:
+        yield await reused_database.lend()
+        await reused_database.take_back()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import pytest
 
 from bench.books import LOTS, POINTS, Population, customer_id, email, fill
 from ledger import Ledger, audit, sweep
@@ -19,6 +20,8 @@ from tests.api_fixtures import make_brand
 
 if TYPE_CHECKING:
     from tests.conftest import Database
+
+pytestmark = pytest.mark.own_database("drops and makes constraints")
 
 KEY = IdentityKey(key_no=1, key=bytes(range(32)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
+import pytest
 
 from service.brands.brand import Brand
 from service.customers import queries as rows
@@ -67,6 +68,7 @@ def _name(brand: Brand, n: int) -> Identity:
     return own_identity(KEYS, brand.brand_id, f"c-{n}")
 
 
+@pytest.mark.own_database("leaves statistics")
 async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], database: Database) -> None:
     brand = await make_brand(owner)
     connection = await connect(database.application_url, APPLICATION_ROLE)

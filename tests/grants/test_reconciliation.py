@@ -107,6 +107,7 @@ async def test_it_adds_up_while_events_come_in(autumn: Api, monkeypatch: pytest.
     assert (await reconciliation(autumn))["totals"][0]["events"] == 200
 
 
+@pytest.mark.own_database("leaves statistics")
 async def test_its_pages_are_read_by_the_index(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
     await owner.execute(
         """

@@ -175,6 +175,7 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.own_database("looks at what was read since it was made")
 @pytest.mark.parametrize("analyzed", ["never", "while they were empty"])
 async def test_no_hot_statement_scans_a_table_whatever_the_planner_knows(
     database: Database, owner: asyncpg.Connection[Any], analyzed: str
@@ -235,6 +236,7 @@ async def rows_read(owner: asyncpg.Connection[Any], book: Book, customer: int, c
 
 
 @pytest.mark.slow
+@pytest.mark.own_database("leaves statistics")
 async def test_caps_cost_the_same_for_whoever_has_earned_much_before(owner: asyncpg.Connection[Any]) -> None:
     book = await make_book(owner)  # rows are loaded that no log explains: not for the audit
     caps = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
+import pytest
 
 from service.customers.queries import Known
 from service.links.queries import batch_codes_by_hash, link_ids_by_code, links_by_id
@@ -75,6 +76,7 @@ async def scans(connection: asyncpg.Connection[Any]) -> int:
     return read["whole"]
 
 
+@pytest.mark.own_database("leaves statistics")
 async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], database: Database) -> None:
     connection = await connect(database.application_url, APPLICATION_ROLE)
     assert await scans(connection) == 0, "empty, never analyzed"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
+import pytest
 
 from migrations.upgrade import upgrade
 from service.auth.actions import list_keys
 from tests.api_fixtures import make_brand
 from tests.conftest import Database
+
+pytestmark = pytest.mark.own_database("changes the schema or its rights")
 
 # What the revision has made, unmade.
 BEFORE = """

@@ -21,6 +21,8 @@ from tests.conftest import Database
 from tests.migrations.test_restored_rights import rights
 from tests.migrations.test_upgrade import catalog, empty_database
 
+pytestmark = pytest.mark.own_database("changes the schema or its rights")
+
 __all__ = ["empty_database"]
 
 WITHIN_S = 30.0

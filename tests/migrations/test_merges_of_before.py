@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
+import pytest
 
 from ledger import GrantOutcome, Ledger, SplitOutcome, audit
 from ledger.testing import authorize, capture, fund, order
 from migrations.upgrade import upgrade
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
+
+pytestmark = pytest.mark.own_database("changes the schema or its rights")
 
 ADA, BOB, CLEO, DORA, EVE = 7, 8, 9, 10, 11
 

@@ -28,6 +28,8 @@ from tests.cli import running
 from tests.conftest import Database, Server, reachable_directory
 from tests.ledger.test_catalog import EXECUTED_BY, READING
 
+pytestmark = pytest.mark.own_database("changes the schema or its rights")
+
 ROLES = ("ledger_owner", "rewards_application", "rewards_worker", "rewards_reader")
 
 RIGHTS = """

@@ -26,6 +26,8 @@ from service.cli.migrate import migrate
 from tests.conftest import Database, Server
 from tests.ledger.conftest import make_book
 
+pytestmark = pytest.mark.own_database("changes the schema or its rights")
+
 FUNCTION_FILES = sorted((Path(__file__).parents[2] / "ledger/sql/functions").glob("*_v*.sql"))
 
 

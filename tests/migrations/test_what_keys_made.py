@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 
 from migrations.upgrade import upgrade
 from service.auth.actions import create_key
 from service.auth.api_keys import hash_key, make_key
 from tests.api_fixtures import make_brand
 from tests.conftest import Database
+
+pytestmark = pytest.mark.own_database("changes the schema or its rights")
 
 # What the revision has made, unmade.
 BEFORE = """

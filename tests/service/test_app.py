@@ -252,6 +252,7 @@ async def test_a_database_that_goes_and_comes_back_is_used_again(wire: Wire, own
 # ---- Start-up refuses
 
 
+@pytest.mark.own_database("changes its settings")
 async def test_a_database_that_could_lose_commits_is_refused(database: Database, owner: Owner, tmp_path: Path) -> None:
     await owner.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = off")
     app = create_app(Settings(database_url=database.application_url, data_dir=str(tmp_path)), make_secrets())

@@ -71,6 +71,7 @@ async def test_each_kind_of_array_has_a_name_in_the_database(owner: asyncpg.Conn
     assert sorted(row["typname"] for row in named) == sorted(array.domain for array in ALL)
 
 
+@pytest.mark.own_database("changes the schema")
 async def test_a_database_without_the_names_says_so(owner: asyncpg.Connection[Any]) -> None:
     await owner.execute("DROP DOMAIN ledger.moments")
     with pytest.raises(LookupError, match=r"ledger\.moments"):

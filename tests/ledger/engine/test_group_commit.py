@@ -151,6 +151,7 @@ async def test_a_connection_that_was_lost_while_nothing_waited_is_replaced(
     assert (await ledger.fund(fund(book, 1))).budget == 91
 
 
+@pytest.mark.own_database("lets nobody in")
 async def test_when_the_database_stays_away_callers_are_told_and_the_queue_lives_on(
     database: Database, ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ FROM pg_stat_xact_user_tables WHERE schemaname = 'ledger'
 """
 
 
+@pytest.mark.own_database("leaves statistics")
 @pytest.mark.parametrize("analyzed", [False, True])
 async def test_of_a_customer_with_a_long_past_only_the_window_is_read(
     owner: asyncpg.Connection[Any], database: Database, analyzed: bool

@@ -135,6 +135,7 @@ async def test_of_two_workers_one_counts(application_pool: asyncpg.Pool[Any], wo
     assert await click_aggregator.run_once(worker_pool, lag=NO_LAG) == 1
 
 
+@pytest.mark.own_database("makes and drops partitions")
 async def test_touches_are_forgotten_after_thirty_days(worker_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]) -> None:
     today = datetime.now(UTC).date()
     for days_ago in (-1, 0, 1, KEPT_DAYS, KEPT_DAYS + 1, KEPT_DAYS + 8):
@@ -150,6 +151,7 @@ async def test_touches_are_forgotten_after_thirty_days(worker_pool: asyncpg.Pool
     assert left == {-1, 0, 1, KEPT_DAYS}
 
 
+@pytest.mark.own_database("makes and drops partitions")
 async def test_what_is_written_while_the_days_go_by_is_kept_for_thirty_of_them(
     application_pool: asyncpg.Pool[Any], worker_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]
 ) -> None:

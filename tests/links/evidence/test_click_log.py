@@ -157,6 +157,7 @@ WHERE schemaname = 'rewards' AND starts_with(relname, 'touch_')
 """
 
 
+@pytest.mark.own_database("leaves statistics")
 @pytest.mark.parametrize("analyzed_when_empty", [False, True])
 async def test_siblings_are_looked_up_by_index_and_in_the_partitions_of_their_days_alone(
     database: Database, owner: asyncpg.Connection[Any], analyzed_when_empty: bool

@@ -1,0 +1,181 @@
+"""The database that a worker's tests use one after the other. It is emptied after each, which costs a tenth of making one.
+
+    lend         the database, as it came from the template
+    take_back    ends connections, deletes rows, resets sequences, and asserts that nothing is left and the schema is as it was
+    drop         the end; the next test gets a new one
+
+A test that changes the schema, rights or the database itself gets one of its own: see the marker ``own_database``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
+
+DEAD_ROWS_MAX = 20_000
+"""Scans still pass over what was deleted; beyond so many rows a new database is cheaper."""
+CLOSE_S = 1.0
+"""How long connections that were closed may take to be gone. Those that are left then were not closed, and are ended."""
+
+_RELATIONS = """
+SELECT relkind::text AS kind, relation.oid::regclass::text AS name
+FROM pg_class AS relation JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
+WHERE nspname IN ('ledger', 'rewards') AND relkind IN ('r', 'p', 'S') AND NOT relispartition
+"""
+
+# Which transaction wrote each row of the catalog says whether it was changed. ANALYZE and VACUUM change rows in place.
+_CATALOG = """
+WITH relation AS (
+    SELECT * FROM pg_class WHERE relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname LIKE 'pg\\_%')
+),
+catalog (written_by) AS (
+    SELECT xmin FROM pg_class WHERE oid IN (SELECT oid FROM relation)
+    UNION ALL SELECT xmin FROM pg_attribute WHERE attrelid IN (SELECT oid FROM relation)
+    UNION ALL SELECT xmin FROM pg_constraint WHERE conrelid = 0 OR conrelid IN (SELECT oid FROM relation)
+    UNION ALL SELECT xmin FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM relation)
+    UNION ALL SELECT xmin FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM relation)
+    UNION ALL SELECT xmin FROM pg_proc WHERE pronamespace IN (SELECT relnamespace FROM relation)
+    UNION ALL SELECT xmin FROM pg_type WHERE typnamespace IN (SELECT relnamespace FROM relation)
+    UNION ALL SELECT xmin FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'
+    UNION ALL SELECT xmin FROM pg_database WHERE datname = current_database()
+    UNION ALL SELECT setting.xmin FROM pg_db_role_setting AS setting
+        JOIN pg_database ON pg_database.oid = setdatabase WHERE datname = current_database()
+)
+SELECT count(*) || ':' || sum(written_by::text::bigint) FROM catalog
+"""
+
+_EMPTY = """
+CREATE FUNCTION pg_temp.empty(p_tables text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_table text;
+    v_rows bigint;
+    v_deleted bigint := 0;
+BEGIN
+    FOREACH v_table IN ARRAY p_tables LOOP
+        EXECUTE 'DELETE FROM ' || v_table;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        v_deleted := v_deleted + v_rows;
+    END LOOP;
+    RETURN v_deleted;
+END
+$$
+"""
+
+_OTHERS = (
+    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+)
+
+
+class ReusedDatabase:
+    """One worker's database."""
+
+    def __init__(self, create: Callable[[], Awaitable[Database]], drop: Callable[[Database], Awaitable[None]]) -> None:
+        self._create = create
+        self._drop = drop
+        self._database: Database | None = None
+        self._cleaner: _Cleaner | None = None
+
+    async def lend(self) -> Database:
+        """Give the database to a test."""
+        if self._database is None:
+            self._database = await self._create()
+            self._cleaner = await _Cleaner.open(self._database.owner_url)
+        return self._database
+
+    async def take_back(self) -> None:
+        """Make it as it was before the test. One that cannot be emptied is dropped, and the test fails."""
+        assert self._cleaner is not None
+        try:
+            await self._cleaner.clean()
+        except BaseException:
+            await self.drop()
+            raise
+        if self._cleaner.dead_rows > DEAD_ROWS_MAX:
+            await self.drop()
+
+    async def drop(self) -> None:
+        """Drop it; the next test gets a new one."""
+        if self._database is not None and self._cleaner is not None:
+            await self._cleaner.close()
+            await self._drop(self._database)
+        self._database = self._cleaner = None
+
+
+class _Cleaner:
+    """Empties a database, over a connection that stays open."""
+
+    def __init__(self, url: str) -> None:
+        self.dead_rows = 0
+        self._url = url
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._tables: list[str] = []
+        self._sequences: list[str] = []
+        self._filled: dict[str, list[asyncpg.Record]] = {}
+        """The rows of tables that the migrations fill."""
+        self._catalog = ""
+
+    @classmethod
+    async def open(cls, url: str) -> _Cleaner:
+        """Note what a database is like before any test."""
+        cleaner = cls(url)
+        connection = await cleaner._connected()
+        for kind, name in await connection.fetch(_RELATIONS):
+            (cleaner._sequences if kind == "S" else cleaner._tables).append(name)
+        for name in await cleaner._filled_tables(connection):
+            cleaner._filled[name] = await connection.fetch(f"SELECT * FROM {name}")
+        cleaner._catalog = await connection.fetchval(_CATALOG)
+        return cleaner
+
+    async def _connected(self) -> asyncpg.Connection[Any]:
+        if self._connection is None or self._connection.is_closed():
+            # As a replica: then foreign keys do not say in which order tables are emptied.
+            settings = {"application_name": "tests", "session_replication_role": "replica", "lock_timeout": "10s"}
+            self._connection = await asyncpg.connect(self._url, server_settings=settings)
+            await self._connection.execute(_EMPTY)
+        return self._connection
+
+    async def _filled_tables(self, connection: asyncpg.Connection[Any]) -> set[str]:
+        probes = ", ".join(f"CASE WHEN EXISTS (SELECT FROM {name}) THEN '{name}' END" for name in self._tables)
+        return set(await connection.fetchval(f"SELECT array_remove(ARRAY[{probes}], NULL)"))
+
+    async def clean(self) -> None:
+        """Leave no connection, no row and no number behind."""
+        connection = await self._connected()
+        await _end_others(connection)
+        written = await self._filled_tables(connection) - set(self._filled)
+        self.dead_rows += await connection.fetchval("SELECT pg_temp.empty($1)", list(written))
+        for name, rows in self._filled.items():
+            await _refill(connection, name, rows)
+        await connection.fetch("SELECT " + ", ".join(f"setval('{name}', 1, false)" for name in self._sequences))
+        assert await self._filled_tables(connection) == set(self._filled)
+        assert await connection.fetchval(_CATALOG) == self._catalog, "it changes the schema: mark it own_database"
+
+    async def close(self) -> None:
+        """Close the connection, unless a test has."""
+        if self._connection is not None:
+            with contextlib.suppress(OSError, asyncpg.PostgresError):
+                await self._connection.close(timeout=1)
+
+
+async def _end_others(connection: asyncpg.Connection[Any]) -> None:
+    """Wait until connections that were closed are gone, and end the others."""
+    began = asyncio.get_running_loop().time()
+    async with asyncio.timeout(10 * CLOSE_S):
+        while await connection.fetchval(f"SELECT count(*) {_OTHERS}"):
+            if asyncio.get_running_loop().time() > began + CLOSE_S:
+                await connection.fetch(f"SELECT pg_terminate_backend(pid) {_OTHERS}")
+            await asyncio.sleep(0.002)
+
+
+async def _refill(connection: asyncpg.Connection[Any], table: str, rows: list[asyncpg.Record]) -> None:
+    if await connection.fetch(f"SELECT * FROM {table}") != rows:
+        await connection.fetchval("SELECT pg_temp.empty($1)", [table])
+        schema, _, name = table.partition(".")
+        await connection.copy_records_to_table(name, schema_name=schema, records=[tuple(row) for row in rows])
