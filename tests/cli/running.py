@@ -12,6 +12,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.cli.preloaded import run
+
+__all__ = ["command", "environ", "free_port", "get", "run", "start", "wait_ready"]
+
 _given: set[int] = set()
 """Ports that tests of this process were given, and may not listen on yet."""
 
@@ -38,11 +42,6 @@ def start(environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[s
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `rewards` to its end."""
-    return subprocess.run(command(*arguments), env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def get(port: int | str, path: str) -> http.client.HTTPResponse | None:
