@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN    := .venv/bin
 # `make test WORKERS=1` runs the tests one after the other; more than the cores only makes them wait for each other.
 WORKERS ?= 2
+# Tests start hundreds of processes; without it each would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench faults hostile openapi lock clean
@@ -14,8 +16,8 @@ help: ## this list
 run: .venv/installed ## the whole service on an embedded PostgreSQL, with a demo brand; LAN=1 for a phone too; Ctrl-C stops it
 	@$(BIN)/rewards up $(if $(LAN),--lan)
 
-test: .venv/installed-dev ## all tests, on a PostgreSQL of their own
-	@$(BIN)/pytest -n $(WORKERS)
+test: .venv/installed-dev ## all tests, on a PostgreSQL of their own; ONLY=tests/grants a folder, file or test, ONLY=quote what is named so
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),"$(ONLY)",-k "$(ONLY)"))
 
 check: .venv/installed-dev ## the gate: format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check .

@@ -332,12 +332,17 @@ async def browser(program: Callable[[str], str]) -> AsyncGenerator[Browser]:
         await browser.close()
 
 
-# ---- Names and skips
+# ---- Order, names and skips
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Long values are numbered: nobody reads them, and those drawn at random would tell the workers' lists of tests apart."""
     return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 40) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones: otherwise one worker is busy with the last of them while the others have nothing left."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)
