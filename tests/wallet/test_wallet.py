@@ -116,7 +116,7 @@ async def test_a_wallet_as_a_page_says_the_same(filled: Api) -> None:
         "Your balance 640 Lumens worth €3.20",
         "Next reward Breakfast 1,360 Lumens to go",
         "Within reach A coffee on us 500",
-        "30 Lumens are set aside for a purchase under way.",
+        "30 Lumens are set aside for a purchase in progress.",
         "No expiry 180",
         "100 Lumens are worth €0.50.",
         "Answers Earned",
