@@ -5,7 +5,9 @@ from __future__ import annotations
 from service.auth import tables as auth
 from service.brands import tables as brands
 from service.campaigns import tables as campaigns
+from service.code_batches import tables as code_batches
 from service.customers import tables as customers
+from service.evidence import tables as evidence
 from service.links import tables as links
 from service.preferences import tables as preferences
 from service.storage.database import metadata
@@ -13,6 +15,6 @@ from service.storage.database import metadata
 SCHEMA = "rewards"
 
 # Importing them is what puts the tables on the metadata.
-CAPABILITIES = (auth, brands, campaigns, customers, links, preferences)
+CAPABILITIES = (auth, brands, campaigns, code_batches, customers, evidence, links, preferences)
 
 __all__ = ["CAPABILITIES", "SCHEMA", "metadata"]

@@ -26,11 +26,15 @@ from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.brand_settings import routes as brand_settings_routes
 from service.campaigns import routes as campaign_routes
+from service.code_batches import routes as code_batch_routes
 from service.concurrency.fairness import small_requests
 from service.consents import routes as consent_routes
+from service.customer_pages import routes as customer_page_routes
 from service.customers import routes as customer_routes
 from service.customers.fast_path import thin_reads
 from service.demo_shop import routes as demo_shop_routes
+from service.dispatch import link_pages
+from service.evidence import routes as evidence_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
@@ -40,12 +44,14 @@ from service.http.bodies import BodyRequest, StrictBody
 from service.http.idempotency import provide_idempotency_key
 from service.http.middleware import observe, release
 from service.http.request_target import read_address, read_paths, tell_apart
-from service.links import administration as link_administration
+from service.link_checks import routes as link_check_routes
+from service.link_pages import routes as link_page_routes
 from service.links import routes as link_routes
 from service.observability import metrics
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
 from service.redemptions.fast_path import thin_redemptions
+from service.revocations import routes as revocation_routes
 from service.services import Services, open_services
 from service.settings import Secrets, Settings
 from service.start_page import routes as start_page_routes
@@ -63,7 +69,12 @@ route_handlers: list[Any] = [
     *attention_routes.route_handlers,
     *grant_routes.route_handlers,
     *link_routes.route_handlers,
-    *link_administration.route_handlers,
+    *link_page_routes.route_handlers,
+    *evidence_routes.route_handlers,
+    *code_batch_routes.route_handlers,
+    *customer_page_routes.route_handlers,
+    *revocation_routes.route_handlers,
+    *link_check_routes.route_handlers,
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
     *feed_routes.route_handlers,
@@ -110,7 +121,7 @@ def create_app(
 def bind(app: Litestar, services: Services) -> None:
     """Let an application work with ``services``, its routes and what is in front of them."""
     app.state.services = services
-    general = link_routes.link_pages(services, app.state.framework)
+    general = link_pages(services, app.state.framework)
     thin = thin_route(services, thin_redemptions(services, thin_reads(services, general)))
     app.asgi_handler = observe(read_paths(small_requests(thin)), services.in_flight)
 

@@ -26,8 +26,11 @@ from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns.queries import CampaignDirectory
 from service.campaigns.under_way import UnderWay
+from service.code_batches.queries import BatchCode, batch_codes_by_hash
+from service.code_batches.rate_limit import FailedAttemptLimiter
 from service.concurrency.batch_loader import BatchLoader
 from service.concurrency.fairness import WeightedSemaphore
+from service.concurrency.shared_timeout import SharedTimeout
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
 from service.evidence.click_log import Touches, agent_key
@@ -35,7 +38,10 @@ from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
 from service.link_pages.deferred_claims import DeferredClaims
 from service.link_pages.deferred_settling import settlement
-from service.links.link_host import LinkHost, open_link_host
+from service.links.hosts import LinkHosts, link_hosts
+from service.links.last_known import LastKnown
+from service.links.last_known_refresher import open_last_known
+from service.links.queries import LinkRow, link_ids_by_code, links_by_id
 from service.observability import metrics
 from service.settings import Secrets, Settings
 from service.storage import database, disk_space
@@ -43,6 +49,7 @@ from service.storage.spool import Spool
 from service.storage.spool import names as spool_files
 from service.storage.spool_seals import NOTE as SEALS_NOTE
 from service.storage.spool_seals import open_seals
+from service.tokens.keys import TokenKeys, token_keys
 from service.tokens.sealing import sealing_keys
 
 POOL_SIZE = 10
@@ -82,7 +89,21 @@ class Services(msgspec.Struct, frozen=True):
     resolver: Resolver
     batch_items: WeightedSemaphore
     touches: Touches
-    link_host: LinkHost
+    token_keys: TokenKeys
+    last_known: LastKnown
+    link_hosts: LinkHosts
+    links: BatchLoader[bytes, LinkRow]
+    """By their ids."""
+    link_ids: BatchLoader[bytes, bytes]
+    """By the hashes of links' codes."""
+    batch_codes: BatchLoader[bytes, BatchCode]
+    """By their hashes."""
+    code_guesses: FailedAttemptLimiter
+    """Codes that are none, by network."""
+    shared_code_claims: FailedAttemptLimiter
+    """Claims of codes that pay each person, by network."""
+    page_timeout: SharedTimeout
+    """Of people who wait for a page."""
     deferred_claims: DeferredClaims
 
 
@@ -105,6 +126,7 @@ async def open_services(
         ledger = await opened.enter_async_context(Ledger(pool))
         for queue in ledger.waiting:
             metrics.waiting.labels(queue).set_function(functools.partial(_waiting, ledger, queue))
+        last_known = await opened.enter_async_context(open_last_known(settings, secrets, engine))
         services = Services(
             settings=settings,
             secrets=secrets,
@@ -128,7 +150,15 @@ async def open_services(
             resolver=Resolver(settings.dns_resolver),
             batch_items=WeightedSemaphore(BATCH_ITEMS_IN_FLIGHT),
             touches=await opened.enter_async_context(Touches(pool, agent_key(secrets.link_keys))),
-            link_host=await opened.enter_async_context(open_link_host(settings, secrets, pool, engine)),
+            token_keys=token_keys(secrets.link_keys),
+            last_known=last_known,
+            link_hosts=link_hosts(settings.base_url, last_known),
+            links=BatchLoader(functools.partial(links_by_id, pool)),
+            link_ids=BatchLoader(functools.partial(link_ids_by_code, pool)),
+            batch_codes=BatchLoader(functools.partial(batch_codes_by_hash, pool)),
+            code_guesses=FailedAttemptLimiter(),
+            shared_code_claims=FailedAttemptLimiter(),
+            page_timeout=SharedTimeout(),
             deferred_claims=DeferredClaims(_spool(settings, secrets)),
         )
         await opened.enter_async_context(services.deferred_claims.settled_by(settlement(services)))

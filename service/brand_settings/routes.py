@@ -117,7 +117,7 @@ async def _shown(engine: AsyncEngine, principal: Principal, services: Services) 
     if brand is None:
         raise not_found("brand")
     held = await link_hosts.find_wanted(engine, brand.brand_id)
-    return BrandResponse.of(brand, held, services.link_host.base_url_of(brand))
+    return BrandResponse.of(brand, held, services.link_hosts.base_url_of(brand))
 
 
 def _host_shown(brand: BrandResponse) -> LinkHostResponse:

@@ -28,12 +28,13 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.brands.queries import brand_now
 from service.campaigns.queries import campaign_by_id, campaign_ids, find_campaign
+from service.code_batches.queries import BatchCode
+from service.code_batches.schemas import CodeBatchRequest, CodeBatchResponse
+from service.code_batches.tables import batch_code, code_batch
 from service.http.problems import Problem, invalid_field
-from service.links.link_host import LinkHost
 from service.links.mint import allowed_destination, channel_of, end_of_life, leads_to, number_destinations
-from service.links.queries import BatchCode, destination_url
-from service.links.schemas import CodeBatchRequest, CodeBatchResponse
-from service.links.tables import batch_code, code_batch, link_revocation
+from service.links.queries import destination_url
+from service.links.tables import link_revocation
 from service.tokens import rotating_code
 from service.tokens.code import code_hash, code_of, look_alikes
 from service.tokens.rotating_code import Screen
@@ -122,7 +123,6 @@ async def list_batches(engine: AsyncEngine, brand_id: int, *, after: int, limit:
 async def describe(services: Services, brand: Brand, batch: CodeBatch) -> CodeBatchResponse:
     """A batch as its makers see it."""
     engine = services.engine
-    host = services.link_host
     names = await campaign_ids(engine, brand.brand_id)
     claimed = select(func.count(batch_code.c.customer)).where(batch_code.c.batch_no == batch.batch_no)
     revoked = select(func.count()).where(
@@ -139,7 +139,7 @@ async def describe(services: Services, brand: Brand, batch: CodeBatch) -> CodeBa
         codes=batch.codes,
         pays=batch.pays,
         rotates_every_s=batch.rotates_every_s,
-        screen=_screen_url(host, brand, batch),
+        screen=_screen_url(services, brand, batch),
         claimed=claimed_codes if batch.pays == "first" else None,
         control_total=batch.control_total.hex(),
         made_at=batch.made_at,
@@ -150,56 +150,57 @@ async def describe(services: Services, brand: Brand, batch: CodeBatch) -> CodeBa
 
 async def file_of(services: Services, brand: Brand, batch: CodeBatch) -> bytes:
     """The batch's codes as CSV: a line each, and a last one with their number and control total."""
-    host = services.link_host
     if batch.rotates_every_s is not None:
         raise Problem("not_found", "A rotating code is shown on a display and cannot be printed.")
-    key = host.code_keys.get(batch.kid)
+    key = services.token_keys.codes.get(batch.kid)
     if key is None:
         raise Problem("not_found", "The key these codes were made with is gone, so they cannot be shown again.")
-    return await asyncio.to_thread(_file, batch, key, host.base_url_of(brand))
+    return await asyncio.to_thread(_file, batch, key, services.link_hosts.base_url_of(brand))
 
 
-async def find_code(host: LinkHost, code: str, at: datetime) -> tuple[BatchCode, int | None] | None:
+async def find_code(services: Services, code: str, at: datetime) -> tuple[BatchCode, int | None] | None:
     """The code of a batch, and how many turns ago a screen showed it: ``None`` if that was too long ago, or never.
 
     One that does not rotate is always of this turn. ``at`` is by the world's clock.
     """
     whole, handle = code_hash(code), code_hash(code[: rotating_code.HANDLE_CHARACTERS])
-    found = await host.batch_codes.get_many((whole, handle))
+    found = await services.batch_codes.get_many((whole, handle))
     if whole in found:
         return found[whole], 0
     shown = found.get(handle)
     if shown is None or shown.rotates_every_s is None:
         return None
-    key = host.code_keys.get(shown.kid)
+    key = services.token_keys.codes.get(shown.kid)
     ago = None if key is None else rotating_code.turns_ago(code, shown.rotates_every_s, at, key)
     # A link's code may begin like a screen's, if only one of billions does.
-    return None if ago is None and await host.link_ids.get(whole) is not None else (shown, ago)
+    return None if ago is None and await services.link_ids.get(whole) is not None else (shown, ago)
 
 
-async def issued_code(host: LinkHost, mistyped: str, at: datetime) -> str | None:
+async def issued_code(services: Services, mistyped: str, at: datetime) -> str | None:
     """The code of a batch or a link that looks like one that is none, if there is exactly one."""
     spelt = look_alikes(mistyped)[1:]
     whole = {code_hash(code): code for code in spelt}
     handles = {code_hash(handle): handle for handle in {code[: rotating_code.HANDLE_CHARACTERS] for code in spelt}}
-    found = await host.batch_codes.get_many((*whole, *handles))
-    links = await host.link_ids.get_many(tuple(whole))
+    found = await services.batch_codes.get_many((*whole, *handles))
+    links = await services.link_ids.get_many(tuple(whole))
     meant = {code for each, code in whole.items() if each in found or each in links}
     for each, handle in handles.items():
         shown = found.get(each)
-        key = None if shown is None else host.code_keys.get(shown.kid)
+        key = None if shown is None else services.token_keys.codes.get(shown.kid)
         if shown is not None and shown.rotates_every_s is not None and key is not None:
             meant |= rotating_code.claimable(handle, shown.rotates_every_s, at, key).intersection(spelt)
     return meant.pop() if len(meant) == 1 else None
 
 
-def _screen_url(host: LinkHost, brand: Brand, batch: CodeBatch) -> str | None:
+def _screen_url(services: Services, brand: Brand, batch: CodeBatch) -> str | None:
     """Where the picture of a code that rotates is, as long as there is the key that it is made with."""
-    key = host.code_keys.get(batch.kid)
+    key = services.token_keys.codes.get(batch.kid)
     if batch.rotates_every_s is None or key is None:
         return None
     screen = Screen(rotating_code.handle_of(batch.brand_id, batch.id, key), batch.rotates_every_s, batch.kid)
-    return f"{host.base_url_of(brand)}/qr/{rotating_code.seal_name(screen, host.screen_keys)}.svg"
+    return (
+        f"{services.link_hosts.base_url_of(brand)}/qr/{rotating_code.seal_name(screen, services.token_keys.rotating_codes)}.svg"
+    )
 
 
 def _file(batch: CodeBatch, key: bytes, base_url: str) -> bytes:
@@ -211,7 +212,6 @@ def _file(batch: CodeBatch, key: bytes, base_url: str) -> bytes:
 async def _draft(services: Services, principal: Principal, wanted: CodeBatchRequest, now: datetime) -> CodeBatch:
     """The batch that is asked for. Raises the ``Problem`` of what is wrong with it."""
     brand = await brand_now(services.engine, principal.brand)
-    host = services.link_host
     campaign = await campaign_by_id(services, brand, wanted.campaign, now=True)
     if campaign is None or campaign.ends_at <= now:
         raise invalid_field("/campaign", "the brand has no such campaign that still pays", code="unknown_campaign")
@@ -226,8 +226,14 @@ async def _draft(services: Services, principal: Principal, wanted: CodeBatchRequ
     assert not isinstance(url, Problem)
     if wanted.rotates_every_s is not None and (wanted.pays != "each" or wanted.codes != 1):
         raise invalid_field("/rotates_every_s", "is only for a single code that pays each")
+    keys = services.token_keys
     codes = await asyncio.to_thread(
-        _codes, brand.brand_id, wanted.id, wanted.codes, host.code_keys[host.keys.kid], wanted.rotates_every_s is not None
+        _codes,
+        brand.brand_id,
+        wanted.id,
+        wanted.codes,
+        keys.newest_code_key,
+        wanted.rotates_every_s is not None,
     )
     return CodeBatch(
         batch_no=0,
@@ -240,7 +246,7 @@ async def _draft(services: Services, principal: Principal, wanted: CodeBatchRequ
         destination_no=0 if url is None else (await number_destinations(services.engine, brand, {url}))[url],
         codes=wanted.codes,
         control_total=_control_total(codes),
-        kid=host.keys.kid,
+        kid=keys.links.kid,
         made_at=now,
         expires_at=expires_at,
         made_by=principal.api_key_id,
@@ -264,8 +270,7 @@ def _terms(batch: CodeBatch) -> tuple[object, ...]:
 
 async def _store(services: Services, principal: Principal, drafted: CodeBatch) -> CodeBatch | None:
     """Store a batch and the hashes of its codes in one transaction; ``None`` if there is one of its id by now."""
-    host = services.link_host
-    key = host.code_keys[drafted.kid]
+    key = services.token_keys.codes[drafted.kid]
     hashes = await asyncio.to_thread(_hashes, drafted, key)
     columns = msgspec.structs.asdict(drafted)
     del columns["batch_no"]

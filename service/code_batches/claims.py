@@ -32,7 +32,9 @@ from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.code_batches.actions import find_code, issued_code
+from service.code_batches.queries import BatchCode
 from service.code_batches.rate_limit import RETRY_AFTER_S
+from service.code_batches.schemas import CodeClaimRequest
 from service.customers import actions as customers
 from service.customers.queries import Known
 from service.customers.schemas import CustomerRef
@@ -45,9 +47,6 @@ from service.link_pages import lookup as finding
 from service.link_pages import visits
 from service.link_pages.lookup import Visitor
 from service.link_pages.pages import Answer, Page, redirect, respond
-from service.links.link_host import LinkHost
-from service.links.queries import BatchCode
-from service.links.schemas import CodeClaimRequest
 from service.tokens import receipt as claim_receipts
 from service.tokens.code import scanned_code
 from service.tokens.receipt import ClaimReceipt
@@ -83,8 +82,7 @@ class _Act(msgspec.Struct, frozen=True):
 
 async def claim(services: Services, principal: Principal, wanted: CodeClaimRequest, *, now: datetime) -> GrantAnswer:
     """Pay a customer of the brand's for a code. The same code again is the same grant, and nobody else's."""
-    host = services.link_host
-    printed, turns_ago = await _printed(host, scanned_code(wanted.code), datetime.now(UTC)) or (None, None)
+    printed, turns_ago = await _printed(services, scanned_code(wanted.code), datetime.now(UTC)) or (None, None)
     if printed is None or printed.brand_id != principal.brand.brand_id:
         raise not_found("code")
     refusal = _refusal(printed, turns_ago, now)
@@ -117,21 +115,21 @@ def _refusal(printed: BatchCode, turns_ago: int | None, now: datetime) -> Proble
     return Problem("link_expired", "The display shows a newer code now.") if turns_ago is None else None
 
 
-async def _printed(host: LinkHost, code: str | None, at: datetime) -> tuple[BatchCode, int | None] | None:
+async def _printed(services: Services, code: str | None, at: datetime) -> tuple[BatchCode, int | None] | None:
     """The code of a batch; if there is none, the one that it was typed for."""
     if code is None:
         return None
-    return await _as_issued(host, code, await find_code(host, code, at), at)
+    return await _as_issued(services, code, await find_code(services, code, at), at)
 
 
 async def _as_issued(
-    host: LinkHost, code: str, found: tuple[BatchCode, int | None] | None, at: datetime
+    services: Services, code: str, found: tuple[BatchCode, int | None] | None, at: datetime
 ) -> tuple[BatchCode, int | None] | None:
     """What was found, unless it pays nothing now and the code looks like one that does: half of a screen's may be mistyped."""
     if found is not None and found[1] is not None:
         return found
-    issued = await issued_code(host, code, at)
-    return found if issued is None else await find_code(host, issued, at)
+    issued = await issued_code(services, code, at)
+    return found if issued is None else await find_code(services, issued, at)
 
 
 async def look(services: Services, code: str, visitor: Visitor) -> Answer:
@@ -160,8 +158,7 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
     if judge(visitor.method, visitor.headers, since_sent_s=0).grade is not Grade.B:
         return await _ask(services, found, email=email)
     printed, brand = found.printed, found.brand
-    host = services.link_host
-    if printed.pays_each and host.claims_by_network.exceeded(_network(visitor)):
+    if printed.pays_each and services.shared_code_claims.exceeded(_network(visitor)):
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
     try:
         with finding.within_timeout(services):
@@ -179,7 +176,7 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
     if answer is None or (is_hers_already and not printed.pays_each):
         return respond(Page.CODE_TAKEN, brand=brand, destination=printed.destination)
     if printed.pays_each:
-        host.claims_by_network.note(_network(visitor))
+        services.shared_code_claims.note(_network(visitor))
     receipt = ClaimReceipt(
         brand=brand.code,
         destination_no=printed.destination_no,
@@ -191,7 +188,7 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
         balance=None,
         issued_at=int(visitor.at.timestamp()),
     )
-    return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
+    return redirect(f"/r/done/{claim_receipts.seal(receipt, services.token_keys.receipts)}")
 
 
 async def _form(receive: Receive) -> dict[str, str]:
@@ -228,19 +225,18 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
 
     ``code`` is as `code_in` finds it.
     """
-    host = services.link_host
     try:
         with finding.within_timeout(services):
-            there = await find_code(host, code, visitor.at)
+            there = await find_code(services, code, visitor.at)
             if there is None:
                 return None
-            if not host.guesses.exceeded(neighbourhood(visitor.address)):
-                there = await _as_issued(host, code, there, visitor.at) or there
+            if not services.code_guesses.exceeded(neighbourhood(visitor.address)):
+                there = await _as_issued(services, code, there, visitor.at) or there
             printed, turns_ago = there
             brand: Brand | None = await services.brands.by_id(printed.brand_id)
-            if brand is None or not host.is_at_home(brand, visitor.headers):
-                return respond(Page.NOT_FOUND, brand=host.brand_at(visitor.headers))
-            host.last_known.see_brand(brand)
+            if brand is None or not services.link_hosts.is_at_home(brand, visitor.headers):
+                return respond(Page.NOT_FOUND, brand=services.link_hosts.brand_at(visitor.headers))
+            services.last_known.see_brand(brand)
             clocks = services.clocks
             at = await clocks.at(brand, visitor.at)
     except Exception as error:
@@ -253,7 +249,7 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
         page = Page.EXPIRED
     elif turns_ago is None:
         # It may never have been shown.
-        host.guesses.note(neighbourhood(visitor.address))
+        services.code_guesses.note(neighbourhood(visitor.address))
         page = Page.CODE_MOVED_ON
     else:
         return _Found(printed, brand, at, turns_ago)
@@ -277,16 +273,15 @@ async def _as_link_or_mistyped(services: Services, code: str, visitor: Visitor, 
         problem, answer = raised, None
     if answer is not None and answer.status_code != HTTP_404_NOT_FOUND:
         return answer
-    host = services.link_host
     guesser = neighbourhood(visitor.address)
-    if host.guesses.exceeded(guesser):
+    if services.code_guesses.exceeded(guesser):
         if problem is not None:
             raise Problem("too_many_guesses", CODES["too_many_guesses"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
-        return respond(Page.TOO_MANY_GUESSES, brand=host.brand_at(visitor.headers))
-    issued = await issued_code(host, code, visitor.at)
+        return respond(Page.TOO_MANY_GUESSES, brand=services.link_hosts.brand_at(visitor.headers))
+    issued = await issued_code(services, code, visitor.at)
     if issued is not None:
         return await again(services, issued, visitor)
-    host.guesses.note(guesser)
+    services.code_guesses.note(guesser)
     if answer is None:
         assert problem is not None
         raise problem

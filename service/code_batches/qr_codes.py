@@ -30,11 +30,10 @@ _PIXELS_A_MODULE = 10
 
 async def draw(services: Services, name: str, visitor: Visitor) -> Answer:
     """The picture of a code, as ``name`` says: ``<code>.svg`` or ``<code>.png``; or of what a screen shows now."""
-    host = services.link_host
     text, kind = name[:-4], name[-4:]
     code = normal_code(text)
-    screen = rotating_code.unseal_name(text, host.screen_keys) if code is None else None
-    key = host.code_keys.get(screen.kid) if screen else None
+    screen = rotating_code.unseal_name(text, services.token_keys.rotating_codes) if code is None else None
+    key = services.token_keys.codes.get(screen.kid) if screen else None
     headers = _HEADERS
     if screen is not None and key is not None:
         code = rotating_code.shown_at(screen, visitor.at, key)
@@ -42,7 +41,7 @@ async def draw(services: Services, name: str, visitor: Visitor) -> Answer:
         headers = {"Cache-Control": "no-store", "Refresh": str(rotating_code.shown_for_s(screen, visitor.at)), **_UNSEEN}
     if code is None or kind not in _MEDIA_TYPES:
         raise not_found("QR code")
-    symbol = qr_code(f"{host.base_url_at(visitor.headers)}/{code}")
+    symbol = qr_code(f"{services.link_hosts.base_url_at(visitor.headers)}/{code}")
     picture = io.BytesIO()
     if kind == ".svg":
         symbol.save(picture, kind="svg", scale=_PIXELS_A_MODULE, title=code, svgns=True, nl=False)

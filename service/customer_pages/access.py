@@ -22,14 +22,13 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.concurrency.fairness import in_chunks
+from service.customer_pages.schemas import MintedPage, PageLinkRequest
 from service.customers import actions as customers
 from service.customers.queries import Known
 from service.http.problems import Problem, invalid_field
 from service.link_pages.lookup import within_timeout
 from service.link_pages.pages import Answer, Page, page_of_error, respond
-from service.links.link_host import LinkHost
 from service.links.queries import is_any_revoked, subjects_of
-from service.links.schemas import MintedPage, PageLinkRequest
 from service.storage.database import is_away
 from service.tokens.customer import LIFE_S, LIFE_S_MAX, PageClosed, PersonClaims, PersonKind, sign, verify
 from service.tokens.link import LinkRefusal, trimmed
@@ -67,17 +66,22 @@ class NotShown(Exception):
 
 async def open_page(services: Services, token: str, kind: PersonKind, headers: Headers, *, now: datetime) -> OwnPage:
     """Whose page a token of ``kind`` opens."""
-    host = services.link_host
     try:
-        claims = verify(trimmed(token), host.keys, kind=kind, hosts=host.hosts(headers), now=int(now.timestamp()))
+        claims = verify(
+            trimmed(token),
+            services.token_keys.links,
+            kind=kind,
+            hosts=services.link_hosts.addressable(headers),
+            now=int(now.timestamp()),
+        )
     except PageClosed as closed:
         if closed.refusal is not LinkRefusal.EXPIRED or closed.brand is None:
             raise NotShown(Page.NOT_FOUND) from None
-        raise NotShown(Page.PAGE_EXPIRED, host.last_known.brand(closed.brand)) from None
+        raise NotShown(Page.PAGE_EXPIRED, services.last_known.brand(closed.brand)) from None
     try:
         with within_timeout(services):
             brand: Brand | None = await services.brands.by_code(claims.brand)
-            if brand is None or not host.is_at_home(brand, headers):
+            if brand is None or not services.link_hosts.is_at_home(brand, headers):
                 raise NotShown(Page.NOT_FOUND)
             if kind is PersonKind.PREFERENCES and not claims.may_write:
                 raise NotShown(Page.NOT_FOUND)
@@ -94,16 +98,16 @@ async def open_page(services: Services, token: str, kind: PersonKind, headers: H
     except Exception as error:
         if not is_away(error):
             raise
-        raise NotShown(Page.BUSY, host.last_known.brand(claims.brand)) from None
+        raise NotShown(Page.BUSY, services.last_known.brand(claims.brand)) from None
 
 
-def address_of(host: LinkHost, page: OwnPage, kind: PersonKind, *, now: datetime, life_s: int | None = None) -> str:
+def address_of(services: Services, page: OwnPage, kind: PersonKind, *, now: datetime, life_s: int | None = None) -> str:
     """Where the customer's page of ``kind`` is, below the host that she is on."""
     issued_at = int(now.timestamp())
     claims = PersonClaims(
         kind=kind,
         brand=page.brand.code,
-        host=host.host_of(page.brand),
+        host=services.link_hosts.host_of(page.brand),
         customer=page.known.named,
         issued_at=issued_at,
         expires_at=issued_at + (life_s or LIFE_S[kind]),
@@ -112,7 +116,7 @@ def address_of(host: LinkHost, page: OwnPage, kind: PersonKind, *, now: datetime
         may_write=page.may_write,
     )
     suffix = ".png" if kind is PersonKind.LIVE else ""
-    return f"{host.base_url_of(page.brand)}/{kind}/{sign(claims, host.keys)}{suffix}"
+    return f"{services.link_hosts.base_url_of(page.brand)}/{kind}/{sign(claims, services.token_keys.links)}{suffix}"
 
 
 async def answered(
@@ -131,8 +135,8 @@ async def answered(
     except NotShown as not_shown:
         if as_json or wants_json(headers):
             raise Problem(*_PROBLEMS[not_shown.page]) from None
-        host: LinkHost = request.app.state.services.link_host
-        brand = not_shown.brand or host.brand_at(headers)
+        services = request.app.state.services
+        brand = not_shown.brand or services.link_hosts.brand_at(headers)
         made = respond(not_shown.page, brand=brand, accept_language=headers.get("accept-language", ""))
     except Exception as error:
         if as_json or wants_json(headers) or isinstance(error, HTTPException):
@@ -177,7 +181,6 @@ async def mint(
     services: Services, principal: Principal, items: Sequence[PageLinkRequest | Problem], *, now: datetime
 ) -> list[MintedPage | Problem]:
     """Make a link to a page of a customer's own for each item, in order; what is wrong with one item is its own problem."""
-    host = services.link_host
     brand = principal.brand
     checked = [item if isinstance(item, Problem) else _checked(item, principal) for item in items]
     may_write = _NEEDED[PersonKind.PREFERENCES] <= principal.scopes
@@ -197,7 +200,7 @@ async def mint(
         life_s = item.expires_in_s or LIFE_S[kind]
         life_s = life_s if key_life_s is None else max(1, min(life_s, key_life_s))
         page = OwnPage(brand, known, now, item.message_id or "", principal.api_key_id, may_write)
-        url = address_of(host, page, kind, now=now, life_s=life_s)
+        url = address_of(services, page, kind, now=now, life_s=life_s)
         return MintedPage(url, datetime.fromtimestamp(int(now.timestamp()) + life_s, UTC))
 
     return await in_chunks(made, checked)

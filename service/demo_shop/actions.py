@@ -14,6 +14,7 @@ from service.auth.api_keys import hash_key
 from service.auth.principal import Principal
 from service.customer_pages import access as own_pages
 from service.customer_pages.access import Headers
+from service.customer_pages.schemas import PageLinkRequest
 from service.customers import fast_path
 from service.customers.schemas import CustomerRef
 from service.demo_shop import demo_file
@@ -21,7 +22,7 @@ from service.demo_shop.goods import GOODS, Good
 from service.evidence.bot_detection import is_pressed_on_our_page
 from service.http.problems import Problem, not_found
 from service.links import mint as links
-from service.links.schemas import LinkBatch, LinkRequest, PageLinkRequest
+from service.links.schemas import LinkBatch, LinkRequest
 from service.redemptions import actions as redemptions
 from service.redemptions.schemas import RedemptionRequest
 from service.storage.database import is_away

@@ -17,11 +17,11 @@ from service.campaigns.queries import campaign_of_link, campaign_version
 from service.code_batches.actions import find_code
 from service.http.identifiers import customer_id
 from service.http.problems import FieldError, Problem, invalid_field, not_found
+from service.link_checks.schemas import LinkCheck, LinkState
 from service.links import minting_keys, offline_links
-from service.links.link_host import LinkHost
 from service.links.mint import NewLink
 from service.links.queries import LinkRow, destination_url, is_any_revoked
-from service.links.schemas import LinkCheck, LinkState, public_link_id
+from service.links.schemas import public_link_id
 from service.tokens import offline as offline_tokens
 from service.tokens.code import code_hash, code_in
 from service.tokens.customer import PersonKind
@@ -38,19 +38,18 @@ _ENDS_A_PATH = re.compile(r"[?#]")
 
 async def check(services: Services, principal: Principal, text: str, *, now: datetime, at: datetime) -> LinkCheck | Problem:
     """What became of a link: a URL, a token or a short code. ``now`` is by the brand's clock, ``at`` by the world's."""
-    host = services.link_host
     brand = principal.brand
     subject = _subject_of(text)
-    hosts = {host.host, host.host_of(brand)}
+    hosts = {services.link_hosts.host, services.link_hosts.host_of(brand)}
     try:
         if (code := code_in(subject)) is not None:
-            link_id = await host.link_ids.get(code_hash(code))
+            link_id = await services.link_ids.get(code_hash(code))
             if link_id is None:
-                await _refuse_code_of_a_batch(host, brand, code, at)
+                await _refuse_code_of_a_batch(services, brand, code, at)
             return await _minted(services, brand, link_id, now)
         if (key_no := key_named_by(subject)) is not None:
             return await _signed_by_the_brand(services, brand, subject, key_no, hosts, now, at)
-        return await _minted(services, brand, _id_in(subject, host, hosts, brand), now)
+        return await _minted(services, brand, _id_in(subject, services, hosts, brand), now)
     except Problem as problem:
         return problem
 
@@ -61,37 +60,36 @@ def _subject_of(text: str) -> str:
     return trimmed(next((part for part in reversed(parts) if any(map(str.isalnum, part))), ""))
 
 
-async def _refuse_code_of_a_batch(host: LinkHost, brand: Brand, code: str, at: datetime) -> None:
-    printed, _ = await find_code(host, code, at) or (None, None)
+async def _refuse_code_of_a_batch(services: Services, brand: Brand, code: str, at: datetime) -> None:
+    printed, _ = await find_code(services, code, at) or (None, None)
     if printed is not None and printed.brand_id == brand.brand_id:
         detail = f"is a code of the batch {printed.batch_id}, of which GET /v1/code-batches/{printed.batch_id} tells"
         raise invalid_field("", detail)
 
 
-def _refuse_page_of_a_customer(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> None:
+def _refuse_page_of_a_customer(token: str, services: Services, hosts: set[str], brand: Brand) -> None:
     for kind in PersonKind:
         with contextlib.suppress(LinkRefused):
-            if verify_page(token, host.keys, kind=kind, hosts=hosts, now=0).brand == brand.code:
+            if verify_page(token, services.token_keys.links, kind=kind, hosts=hosts, now=0).brand == brand.code:
                 raise invalid_field("/header/typ", f"is of a link to a customer's own page ({kind}), which earns nothing")
 
 
-def _id_in(token: str, host: LinkHost, hosts: set[str], brand: Brand) -> bytes:
+def _id_in(token: str, services: Services, hosts: set[str], brand: Brand) -> bytes:
     """The id of the link that a token of ours is for, also when it has expired."""
     refusal = LinkRefusal.FORGED
     for kind in LinkKind:
         try:
-            return verify_ours(token, host.keys, hosts=hosts, now=0, brand=brand.code, kind=kind).link_id
+            return verify_ours(token, services.token_keys.links, hosts=hosts, now=0, brand=brand.code, kind=kind).link_id
         except LinkRefused as refused:
             refusal = refused.refusal if refused.refusal is not LinkRefusal.FORGED else refusal
     if refusal is LinkRefusal.FOREIGN:
         raise not_found("link")
-    _refuse_page_of_a_customer(token, host, hosts, brand)
+    _refuse_page_of_a_customer(token, services, hosts, brand)
     raise invalid_field("/signature", "is not ours, or the link was changed or cut off")
 
 
 async def _minted(services: Services, brand: Brand, link_id: bytes | None, now: datetime) -> LinkCheck:
-    host = services.link_host
-    row = None if link_id is None else await host.links.get(link_id)
+    row = None if link_id is None else await services.links.get(link_id)
     if row is None or row.brand_id != brand.brand_id:
         raise not_found("link")
     return await _described(services, row, _state_of(row, row.revoked_at is not None, now), row.destination, None)
@@ -100,7 +98,6 @@ async def _minted(services: Services, brand: Brand, link_id: bytes | None, now: 
 async def _signed_by_the_brand(
     services: Services, brand: Brand, token: str, key_no: int, hosts: set[str], now: datetime, at: datetime
 ) -> LinkCheck:
-    host = services.link_host
     key = await minting_keys.find(services.engine, key_no)
     if key is None or key.brand_id != brand.brand_id:
         raise invalid_field("/header/kid", "names no key that the brand has registered")
@@ -118,7 +115,7 @@ async def _signed_by_the_brand(
     row = await offline_links.draft(services, brand, key, claims)
     if isinstance(row, Problem):
         raise _within("claims", row)
-    stored = await host.links.get(row.link_id)
+    stored = await services.links.get(row.link_id)
     is_revoked = await _is_revoked(services, row, stored)
     link_state = _state_of(row, is_revoked, now, is_too_late=stored is None and offline_links.is_too_late(key, at))
     destination = await destination_url(services.engine, brand.brand_id, row.destination_no)

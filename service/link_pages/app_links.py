@@ -13,7 +13,7 @@ import msgspec
 from service.brands.brand import Brand
 from service.http.problems import not_found
 from service.link_pages.lookup import Visitor
-from service.links.link_host import requested_host
+from service.links.hosts import requested_host
 from service.pages.rendering import Answer
 from service.storage.database import is_away
 from service.tokens.code import CODE_CHARACTERS
@@ -59,11 +59,10 @@ def android(brand: Brand) -> list[dict[str, Any]]:
 
 
 async def _brand_at(services: Services, host: str) -> Brand | None:
-    link_host = services.link_host
     try:
         brand = await services.brands.by_link_host(host)
-        return brand if brand is not None and link_host.last_known.link_base_url_of(brand) else None
+        return brand if brand is not None and services.last_known.link_base_url_of(brand) else None
     except Exception as error:
         if not is_away(error):
             raise
-        return link_host.last_known.brand_at(host)
+        return services.last_known.brand_at(host)

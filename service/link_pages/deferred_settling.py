@@ -77,11 +77,10 @@ async def settle(services: Services, acts: Sequence[DeferredClaim]) -> list[str 
 
 async def _rows(services: Services, acts: Sequence[DeferredClaim]) -> list[LinkRow | BaseException | None]:
     """The link of each act, in order, or what failed. A token says which it is; what else there is, is looked up first."""
-    host = services.link_host
     unnamed = [act for act in acts if act.claims is None]
     looked_up = iter(await asyncio.gather(*(_link_id(services, act) for act in unnamed), return_exceptions=True))
     link_ids = [next(looked_up) if act.claims is None else act.claims.link_id for act in acts]
-    rows = await host.links.get_many({link_id for link_id in link_ids if isinstance(link_id, bytes)})
+    rows = await services.links.get_many({link_id for link_id in link_ids if isinstance(link_id, bytes)})
     return [rows.get(link_id) if isinstance(link_id, bytes) else link_id for link_id in link_ids]
 
 

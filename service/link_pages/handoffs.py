@@ -33,8 +33,8 @@ from service.evidence.click_log import Way, message_key, siblings_touched
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
 from service.http.problems import Problem, not_found
+from service.link_pages.schemas import ClaimConfirmation
 from service.links.queries import LinkRow
-from service.links.schemas import ClaimConfirmation
 from service.tokens import sealing
 
 if TYPE_CHECKING:
@@ -86,15 +86,14 @@ async def confirm(
     now: datetime,
 ) -> GrantAnswer:
     """Report the act of a claim. Without ``principal`` it is a page's script that asks, and ``origin`` says of which page."""
-    host = services.link_host
-    claim = sealing.unseal(asked.claim, Claim, host.handoff_keys)
+    claim = sealing.unseal(asked.claim, Claim, services.token_keys.handoffs)
     brand = None if claim is None else await services.brands.by_code(claim.brand)
     if claim is None or brand is None or (principal is not None and principal.brand.brand_id != brand.brand_id):
         raise not_found("claim")
     if principal is None and not is_of_shop(origin or "", brand):
         raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
     age_s = (now - claim.visited_at).total_seconds()
-    row = await host.links.get(claim.link_id)
+    row = await services.links.get(claim.link_id)
     if row is None or row.brand_id != brand.brand_id:
         raise not_found("claim")
     clocks = services.clocks
@@ -135,8 +134,7 @@ def is_of_shop(origin: str, brand: Brand) -> bool:
 
 async def brand_of(services: Services, sealed: str) -> Brand | None:
     """Whose claim it is, if it is one."""
-    host = services.link_host
-    claim = sealing.unseal(sealed, Claim, host.handoff_keys)
+    claim = sealing.unseal(sealed, Claim, services.token_keys.handoffs)
     return None if claim is None else await services.brands.by_code(claim.brand)
 
 

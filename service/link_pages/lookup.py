@@ -24,7 +24,6 @@ from service.customers.queries import Known
 from service.http.problems import Problem
 from service.link_pages.pages import Page
 from service.links import offline_links
-from service.links.link_host import LinkHost
 from service.links.queries import CAMPAIGN_OF_A_BRAND, LinkRow
 from service.observability import log
 from service.storage.database import is_away
@@ -89,18 +88,16 @@ def read(services: Services, subject: str, visitor: Visitor, kind: LinkKind = Li
     subject = link_tokens.trimmed(subject)
     if key_named_by(subject) is not None:
         return Asked(kind, offline=subject)
-    host = services.link_host
-    is_expired = False
+    hosts, is_expired = services.link_hosts.addressable(visitor.headers), False
     try:
-        claims = link_tokens.verify(
-            subject, host.keys, hosts=host.hosts(visitor.headers), now=int(visitor.at.timestamp()), kind=kind
-        )
+        keys, now = services.token_keys.links, int(visitor.at.timestamp())
+        claims = link_tokens.verify(subject, keys, hosts=hosts, now=now, kind=kind)
     except LinkRefused as refused:
         if refused.refusal is not LinkRefusal.EXPIRED or refused.claims is None:
             return DeadEnd(Page.NOT_FOUND)
         claims, is_expired = refused.claims, True
-    brand = host.last_known.brand(claims.brand)
-    if brand is not None and not host.is_at_home(brand, visitor.headers):
+    brand = services.last_known.brand(claims.brand)
+    if brand is not None and not services.link_hosts.is_at_home(brand, visitor.headers):
         return DeadEnd(Page.NOT_FOUND)
     return Asked(kind, claims, is_expired)
 
@@ -113,31 +110,28 @@ async def find(services: Services, asked: Asked, visitor: Visitor) -> Found | De
     except Exception as error:
         if not is_passing(error):
             raise
-        return _as_last_known(services.link_host, asked, visitor)
+        return _as_last_known(services, asked, visitor)
     return alive(found, asked)
 
 
 def within_timeout(services: Services) -> Deadline:
     """A context whose body takes no longer than a customer waits; else ``TimeoutError``."""
-    host = services.link_host
-    return host.lookup_timeout.within(TIMEOUT_S)
+    return services.page_timeout.within(TIMEOUT_S)
 
 
 async def look_up(services: Services, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:
     """The link, whatever has become of it, unless it is foreign: of another brand or customer, or not ours at all."""
-    host = services.link_host
     link_id = await link_id_of(services, asked, headers, now)
-    row = None if link_id is None else await host.links.get(link_id)
+    row = None if link_id is None else await services.links.get(link_id)
     return None if row is None else await honour(services, asked, row, headers, now)
 
 
 async def link_id_of(services: Services, asked: Asked, headers: Mapping[str, str], now: datetime) -> bytes | None:
     """The link's id, if there is one."""
-    host = services.link_host
     if asked.code_hash is not None:
-        return await host.link_ids.get(asked.code_hash)
+        return await services.link_ids.get(asked.code_hash)
     if asked.offline is not None:
-        return await offline_links.adopt(services, asked.offline, host.hosts(headers), now)
+        return await offline_links.adopt(services, asked.offline, services.link_hosts.addressable(headers), now)
     return asked.claims.link_id if asked.claims else None
 
 
@@ -173,50 +167,49 @@ def is_passing(error: Exception) -> bool:
     return True
 
 
-def _as_last_known(host: LinkHost, asked: Asked, visitor: Visitor) -> DeadEnd:
+def _as_last_known(services: Services, asked: Asked, visitor: Visitor) -> DeadEnd:
     headers = visitor.headers
     if asked.offline is not None:
-        return _offline_as_last_known(host, asked.offline, visitor)
+        return _offline_as_last_known(services, asked.offline, visitor)
     if asked.claims is None:
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
-        brand = host.brand_at(headers)
+        brand = services.link_hosts.brand_at(headers)
         return DeadEnd(Page.BUSY, brand, brand and brand.home_url)
-    brand = host.last_known.brand(asked.claims.brand)
-    destination = host.last_known.destination(brand, asked.claims.destination_no)
+    brand = services.last_known.brand(asked.claims.brand)
+    destination = services.last_known.destination(brand, asked.claims.destination_no)
     said = asked.claims
     subjects = (f"link {said.link_id.hex()}", f"message {said.message_id}", f"campaign {said.campaign_no}")
-    if brand is not None and host.last_known.is_revoked(brand, subjects):
+    if brand is not None and services.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
     return DeadEnd(Page.EXPIRED if asked.is_expired and brand else Page.BUSY, brand, destination)
 
 
-def _offline_as_last_known(host: LinkHost, token: str, visitor: Visitor) -> DeadEnd:
+def _offline_as_last_known(services: Services, token: str, visitor: Visitor) -> DeadEnd:
     said = says(token)
-    brand = host.last_known.brand(said.brand)
-    destination = host.last_known.destination(brand, said.destination_no)
+    brand = services.last_known.brand(said.brand)
+    destination = services.last_known.destination(brand, said.destination_no)
     key_no = key_named_by(token)
-    key = None if key_no is None else host.last_known.minting_key(key_no)
+    key = None if key_no is None else services.last_known.minting_key(key_no)
     if key is None:
         # Registered a moment ago, or never. It leads where the brand of that name allows, or nowhere, which is safe.
         return DeadEnd(Page.BUSY, brand, destination)
-    claims = offline_links.claims_of(token, key, brand, host.hosts(visitor.headers), visitor.at)
-    if claims is None or brand is None or not host.is_at_home(brand, visitor.headers):
+    claims = offline_links.claims_of(token, key, brand, services.link_hosts.addressable(visitor.headers), visitor.at)
+    if claims is None or brand is None or not services.link_hosts.is_at_home(brand, visitor.headers):
         return DeadEnd(Page.NOT_FOUND)
     subjects = (f"key {key.minted_by}", f"message {claims.m}", f"{CAMPAIGN_OF_A_BRAND}{claims.c}")
-    if key.revoked_at is not None or host.last_known.is_revoked(brand, subjects):
+    if key.revoked_at is not None or services.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
     return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)
 
 
 async def _with_brand(services: Services, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
     """A link with all it takes to honour it, unless it was brought to another brand's host."""
-    host = services.link_host
     brand = await services.brands.by_id(row.brand_id)
-    if brand is None or not host.is_at_home(brand, headers):
+    if brand is None or not services.link_hosts.is_at_home(brand, headers):
         return None
-    host.last_known.see_brand(brand)
+    services.last_known.see_brand(brand)
     if row.destination is not None:
-        host.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
+        services.last_known.see_destinations([(row.destination_no, brand.brand_id, row.destination)])
     campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
     if campaign is None:
         return None

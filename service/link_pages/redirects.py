@@ -15,7 +15,7 @@ from service.link_pages import lookup as finding
 from service.link_pages.deferred_claims import DeferredClaim
 from service.link_pages.lookup import Asked, Found, Visitor
 from service.link_pages.pages import Answer
-from service.links.link_host import requested_host
+from service.links.hosts import requested_host
 from service.pages.rendering import HEADERS_OF_NO_PAGE
 from service.tokens.link import LinkKind
 
@@ -70,11 +70,10 @@ def _since_sent_s(asked: Asked, visitor: Visitor) -> float:
 
 async def _destination(services: Services, asked: Asked, visitor: Visitor) -> str | None:
     """Where a token leads. What another process numbered a moment ago is the only thing to be looked up."""
-    host = services.link_host
     if asked.claims is None:
         return None
-    brand = host.last_known.brand(asked.claims.brand)
-    known = host.last_known.destination(brand, asked.claims.destination_no)
+    brand = services.last_known.brand(asked.claims.brand)
+    known = services.last_known.destination(brand, asked.claims.destination_no)
     if known is not None:
         return known
     link = await finding.find(services, asked, visitor)

@@ -56,7 +56,7 @@ async def look(services: Services, subject: str, visitor: Visitor) -> Answer:
         return await redirects.follow(services, asked, visitor, link) or await _offer(services, link, Page.CLAIM)
     if link.row.mode is LinkMode.HANDOFF and link.row.destination is not None:
         verdict = _touch(services, Way.HANDOFF, link, visitor)
-        keys = services.link_host.handoff_keys
+        keys = services.token_keys.handoffs
         return redirect(handoffs.hand_over(link.brand.code, link.row.link_id, link.row.destination, verdict, keys, visitor.at))
     _touch(services, Way.LOOK, link, visitor)
     return await _offer(services, link, Page.CLAIM)
@@ -84,7 +84,6 @@ async def claim(services: Services, subject: str, visitor: Visitor) -> Answer:
         if not finding.is_passing(error):
             raise
         return await _claim_later(services, asked, DeadEnd(Page.BUSY, link.brand, link.row.destination), visitor)
-    host = services.link_host
     receipt = ClaimReceipt(
         brand=link.brand.code,
         destination_no=link.row.destination_no,
@@ -96,7 +95,7 @@ async def claim(services: Services, subject: str, visitor: Visitor) -> Answer:
         issued_at=int(visitor.at.timestamp()),
         link_id=link.row.link_id,
     )
-    return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
+    return redirect(f"/r/done/{claim_receipts.seal(receipt, services.token_keys.receipts)}")
 
 
 async def _look_at_unknown(services: Services, asked: Asked, link: DeadEnd, visitor: Visitor) -> Answer:
@@ -118,7 +117,7 @@ async def _look_at_unknown(services: Services, asked: Asked, link: DeadEnd, visi
                 asked.claims.link_id,
                 link.destination,
                 verdict,
-                services.link_host.handoff_keys,
+                services.token_keys.handoffs,
                 visitor.at,
             )
         )
@@ -146,8 +145,7 @@ async def _claim_later(services: Services, asked: Asked, link: DeadEnd, visitor:
 
 async def review(services: Services, sealed: str, visitor: Visitor) -> Answer:
     """Show what was decided on a claim; the balance only while it is fresh."""
-    host = services.link_host
-    receipt = claim_receipts.unseal(sealed, host.receipt_keys)
+    receipt = claim_receipts.unseal(sealed, services.token_keys.receipts)
     if receipt is None:
         return _say(services, DeadEnd(Page.NOT_FOUND), visitor.headers)
     campaign_name = None
@@ -163,22 +161,21 @@ async def review(services: Services, sealed: str, visitor: Visitor) -> Answer:
         if not finding.is_passing(error):
             raise
         # Nobody can say whether the link was revoked meanwhile.
-        brand, balance = host.last_known.brand(receipt.brand), None
+        brand, balance = services.last_known.brand(receipt.brand), None
     return respond(
         Page(receipt.page),
         brand=brand,
         campaign=campaign_name,
         points=receipt.points,
         balance=balance,
-        destination=host.last_known.destination(brand, receipt.destination_no),
+        destination=services.last_known.destination(brand, receipt.destination_no),
     )
 
 
 async def _is_taken_back(services: Services, receipt: ClaimReceipt, brand: Brand) -> bool:
     """Whether what led to a receipt that shows a balance was revoked."""
-    host = services.link_host
     if receipt.link_id:
-        row = await host.links.get(receipt.link_id)
+        row = await services.links.get(receipt.link_id)
         return row is not None and row.revoked_at is not None
     subjects = subjects_of(made_by=receipt.made_by, message_id=receipt.message_id)
     return bool(subjects) and await is_any_revoked(services.pool, brand.brand_id, subjects)
@@ -216,10 +213,9 @@ def _touch(services: Services, way: Way, link: Found, visitor: Visitor) -> Verdi
 
 
 async def _brand(services: Services, code: str) -> Brand | None:
-    host = services.link_host
     brand = await services.brands.by_code(code)
     if brand is not None:
-        host.last_known.see_brand(brand)
+        services.last_known.see_brand(brand)
     return brand
 
 
@@ -297,11 +293,10 @@ def _say(services: Services, dead_end: DeadEnd, headers: Mapping[str, str]) -> A
     """A page to people; to a program that asks for JSON the same as a problem."""
     if _asks_for_json(headers):
         raise Problem(*_PROBLEMS[dead_end.page])
-    host = services.link_host
     return respond(
         dead_end.page,
         # On a host of the brand's own at least it is known whose link this was to be.
-        brand=dead_end.brand or host.brand_at(headers),
+        brand=dead_end.brand or services.link_hosts.brand_at(headers),
         destination=dead_end.destination,
         accept_language=headers.get("accept-language", ""),
     )

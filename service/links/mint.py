@@ -32,14 +32,13 @@ from service.customers import actions as customers
 from service.customers.opt_outs import has_refused, is_promised
 from service.customers.queries import Known
 from service.http.problems import Problem, invalid_field
-from service.links.link_host import LinkHost
 from service.links.queries import LinkRow, links_by_id
 from service.links.schemas import LinkBatch, LinkRequest, MintedLink
 from service.links.tables import destination, link, link_code
 from service.observability import metrics
 from service.tokens import link as link_tokens
 from service.tokens.code import code_hash, code_of
-from service.tokens.link import LinkClaims, LinkKind, LinkMode
+from service.tokens.link import LinkClaims, LinkKeys, LinkKind, LinkMode
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -84,7 +83,6 @@ async def mint(services: Services, principal: Principal, batch: LinkBatch, *, no
 async def _mint(
     services: Services, principal: Principal, items: Sequence[LinkRequest | Problem], now: datetime
 ) -> list[MintedLink | Problem]:
-    host = services.link_host
     brand = principal.brand
     named = {item.campaign for item in items if isinstance(item, LinkRequest)}
     campaigns = {name: await campaign_by_id(services, brand, name) for name in named}
@@ -114,12 +112,14 @@ async def _mint(
 
     new, stored = await store(services, rows.values())
     stored |= {there.link_id: there for there in before.values()}
-    tokens = await _sign([_claims(link, brand, host) for link in stored.values()], host)
-    base_url = host.base_url_of(brand)
+    tokens = await _sign(
+        [_claims(link, brand, services.link_hosts.host_of(brand)) for link in stored.values()], services.token_keys.links
+    )
+    base_url = services.link_hosts.base_url_of(brand)
     urls = {there.link_id: base_url + _path(there, token) for there, token in zip(stored.values(), tokens, strict=True)}
     short_ids = {row.link_id for index, row in rows.items() if _wants_code(items[index])}
     short_ids |= {there.link_id for index, there in before.items() if _wants_code(items[index])}
-    codes = await _store_codes(services, host, short_ids)
+    codes = await _store_codes(services, short_ids)
 
     minted: list[MintedLink | Problem] = []
     for index in range(len(items)):
@@ -224,9 +224,8 @@ async def _rows(
     ]
     urls = {draft.destination for draft in good.values() if draft.destination is not None}
     numbers = await number_destinations(services.engine, brand, urls)
-    host = services.link_host
-    host.last_known.see_brand(brand)
-    host.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
+    services.last_known.see_brand(brand)
+    services.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
     rows: dict[int, NewLink | Problem] = {}
     refused: dict[int, Known] = {}
     for (index, draft), known in zip(good.items(), resolved, strict=True):
@@ -432,9 +431,11 @@ _insert_codes = (
 )
 
 
-async def _store_codes(services: Services, host: LinkHost, link_ids: Collection[bytes]) -> dict[bytes, str]:
+async def _store_codes(services: Services, link_ids: Collection[bytes]) -> dict[bytes, str]:
     """Let there be a code for each of these links."""
-    codes = {link_id: code_of(b"link" + link_id, host.code_keys[host.keys.kid]) for link_id in link_ids}
+    codes = {
+        link_id: code_of(b"link" + link_id, services.token_keys.codes[services.token_keys.links.kid]) for link_id in link_ids
+    }
     if codes:
         by_hash = {code_hash(code): link_id for link_id, code in codes.items()}
         hashes = sorted(by_hash)
@@ -481,10 +482,10 @@ async def _numbered(engine: AsyncEngine, brand: Brand, urls: set[str]) -> dict[s
         return {row.url: row.destination_no for row in rows}
 
 
-def _claims(row: LinkRow, brand: Brand, host: LinkHost) -> LinkClaims:
+def _claims(row: LinkRow, brand: Brand, host: str) -> LinkClaims:
     return LinkClaims(
         brand=brand.code,
-        host=host.host_of(brand),
+        host=host,
         link_id=row.link_id,
         customer=row.customer,
         message_id=row.message_id,
@@ -500,10 +501,10 @@ def _claims(row: LinkRow, brand: Brand, host: LinkHost) -> LinkClaims:
     )
 
 
-async def _sign(claims: Sequence[LinkClaims], host: LinkHost) -> list[str]:
+async def _sign(claims: Sequence[LinkClaims], keys: LinkKeys) -> list[str]:
     if len(claims) <= _SIGNED_ON_THE_LOOP:
-        return link_tokens.sign_many(claims, host.keys)
-    return await asyncio.to_thread(link_tokens.sign_many, claims, host.keys)
+        return link_tokens.sign_many(claims, keys)
+    return await asyncio.to_thread(link_tokens.sign_many, claims, keys)
 
 
 def _whole_seconds(instant: datetime) -> datetime:

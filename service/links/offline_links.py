@@ -63,8 +63,7 @@ async def adopt(services: Services, token: str, hosts: Collection[str], now: dat
     row = await draft(services, brand, key, claims)
     if isinstance(row, Problem):
         return None
-    host = services.link_host
-    if await host.links.get(row.link_id) is None:
+    if await services.links.get(row.link_id) is None:
         if is_too_late(key, now):
             return None
         await store(services, [row])

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
-    Date,
     DateTime,
     ForeignKey,
     Identity,
     Index,
     Integer,
     LargeBinary,
-    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     func,
 )
-from sqlalchemy.dialects.postgresql import CIDR
 
 from service.storage.database import metadata
 
@@ -66,56 +62,6 @@ link = Table(
     Index("link_by_minting", "minted_at", postgresql_using="brin"),
 )
 
-# One partition a day, forty in turn. A touch is stored in the partition of the day on which it is recorded, which is a little
-# after it happened.
-touch = Table(
-    "touch",
-    metadata,
-    Column("slot", SmallInteger, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False),
-    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-    Column("brand_id", Integer, nullable=False),
-    Column("campaign_no", Integer, nullable=False),
-    Column("points", Integer, nullable=False),
-    Column("since_sent_s", Integer, nullable=False),
-    Column("link_id", LargeBinary, nullable=False),
-    Column("message", LargeBinary, nullable=False),
-    Column("way", Text, nullable=False),
-    Column("grade", Text, nullable=False),
-    Column("why", Text, nullable=False),
-    Column("network", CIDR),
-    Column("agent", LargeBinary),
-    CheckConstraint("grade IN ('A', 'B', 'C', 'D', 'X')", name="touch_grade_is_known"),
-    CheckConstraint("masklen(network) = CASE family(network) WHEN 4 THEN 24 ELSE 48 END", name="touch_network_is_no_address"),
-    Index("touch_by_message", "message", "at"),
-    Index("touch_by_recording", "recorded_at"),
-    postgresql_partition_by="LIST (slot)",
-)
-
-# What is left of touches. A link's first touch is where a design that pays whoever comes first would have paid.
-touch_count = Table(
-    "touch_count",
-    metadata,
-    Column("brand_id", Integer, primary_key=True, autoincrement=False),
-    Column("day", Date, primary_key=True),
-    Column("campaign_no", Integer, primary_key=True, autoincrement=False),
-    Column("way", Text, primary_key=True),
-    Column("grade", Text, primary_key=True),
-    Column("why", Text, primary_key=True),
-    Column("touches", BigInteger, nullable=False),
-    Column("firsts", BigInteger, nullable=False),
-    Column("first_points", BigInteger, nullable=False),
-    Column("followed", BigInteger, nullable=False),
-    Column("followed_points", BigInteger, nullable=False),
-)
-
-touch_reader = Table(
-    "touch_reader",
-    metadata,
-    Column("only_one", Boolean, primary_key=True),
-    Column("counted_until", DateTime(timezone=True), nullable=False),
-    CheckConstraint("only_one", name="touch_reader_is_one_row"),
-)
 
 link_code = Table(
     "link_code",
@@ -143,47 +89,6 @@ link_revocation = Table(
     UniqueConstraint("brand_id", "subject", name="link_revocation_is_said_once"),
 )
 
-code_batch = Table(
-    "code_batch",
-    metadata,
-    Column("batch_no", Integer, Identity(always=True), primary_key=True),
-    Column("brand_id", Integer, ForeignKey("rewards.brand.brand_id"), nullable=False),
-    Column("id", Text, nullable=False),
-    Column("campaign_no", Integer, nullable=False),
-    Column("campaign_version", Integer, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("destination_no", Integer, nullable=False),
-    Column("codes", Integer, nullable=False),
-    Column("control_total", LargeBinary, nullable=False),
-    # Which key the codes are made with, anew for each file.
-    Column("kid", Text, nullable=False),
-    Column("made_at", DateTime(timezone=True), nullable=False),
-    Column("expires_at", DateTime(timezone=True), nullable=False),
-    Column("made_by", Integer, nullable=False),
-    Column("pays", Text, nullable=False, server_default="first"),
-    Column("rotates_every_s", Integer),
-    UniqueConstraint("brand_id", "id", name="code_batch_id_is_the_brands_own"),
-    CheckConstraint("codes > 0", name="code_batch_has_codes"),
-    CheckConstraint("expires_at > made_at", name="code_batch_expires_after_it_is_made"),
-    CheckConstraint("pays IN ('first', 'each')", name="code_batch_pays_whoever_comes_first_or_each"),
-    CheckConstraint("rotates_every_s IS NULL OR pays = 'each'", name="code_batch_that_rotates_pays_each"),
-)
-
-# A look-up table as `link_code` is. A code is whoever's comes first, unless its batch pays each. A batch that rotates has one
-# row: the hash of what all its codes begin with.
-batch_code = Table(
-    "batch_code",
-    metadata,
-    Column("code_hash", LargeBinary, primary_key=True),
-    Column("batch_no", Integer, nullable=False),
-    Column("serial", Integer, nullable=False),
-    Column("customer", BigInteger),
-    Column("claimed_at", DateTime(timezone=True)),
-    UniqueConstraint("batch_no", "serial", name="batch_code_has_a_serial_of_its_own"),
-    CheckConstraint("octet_length(code_hash) = 16", name="batch_code_hash_is_16_bytes"),
-    CheckConstraint("(customer IS NULL) = (claimed_at IS NULL)", name="batch_code_is_claimed_by_somebody"),
-)
 
 # Public keys alone. A key is never removed: what it signed is told apart from forgeries also after it is revoked.
 minting_key = Table(

@@ -96,7 +96,6 @@ async def post_preferences(
 
 
 def _thank(services: Services, page: OwnPage, earned: Earned, now: datetime) -> Answer:
-    host = services.link_host
     is_paid = earned.outcome == "granted" and not earned.replayed
     receipt = ClaimReceipt(
         brand=page.brand.code,
@@ -110,7 +109,7 @@ def _thank(services: Services, page: OwnPage, earned: Earned, now: datetime) -> 
         made_by=page.made_by,
         message_id=page.message_id,
     )
-    return redirect(f"/r/done/{claim_receipts.seal(receipt, host.receipt_keys)}")
+    return redirect(f"/r/done/{claim_receipts.seal(receipt, services.token_keys.receipts)}")
 
 
 route_handlers: list[Any] = [get_preferences, show_preferences, put_preferences, post_preferences]

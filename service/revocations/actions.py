@@ -22,8 +22,9 @@ from service.campaigns.queries import find_campaign
 from service.code_batches.actions import find_batch
 from service.http.identifiers import key_id, parse_key_id
 from service.http.problems import invalid_field, not_found
-from service.links.schemas import RevocationRequest, RevocationResponse, parse_link_id
+from service.links.schemas import parse_link_id
 from service.links.tables import link_revocation as revocations
+from service.revocations.schemas import RevocationRequest, RevocationResponse
 
 _NUMBER_MAX = 2**31 - 1
 

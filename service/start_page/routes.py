@@ -31,7 +31,7 @@ async def only_for_browsers(connection: ASGIConnection[Any, Any, Any, Any], _: B
 @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], guards=[only_for_browsers], include_in_schema=False)
 async def show_start_page(request: Request[Any, Any, Any], services: Injected[Services]) -> Response[bytes]:
     """Show what this service is and where to go next; on a brand's own host, that a link was cut off."""
-    brand = services.link_host.brand_at(dict(request.headers))
+    brand = services.link_hosts.brand_at(dict(request.headers))
     answer = (
         render(
             _templates,

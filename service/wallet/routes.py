@@ -69,9 +69,8 @@ async def show_wallet(
             return wallet
         preferences_url = None
         if page.may_write:
-            host = services.link_host
             # It may be open as long as this page is, and no longer: it was asked for from here.
-            preferences_url = address_of(host, page, PersonKind.PREFERENCES, now=now, life_s=LIFE_S[PersonKind.WALLET])
+            preferences_url = address_of(services, page, PersonKind.PREFERENCES, now=now, life_s=LIFE_S[PersonKind.WALLET])
         answer = await wallet_page(services, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
         # It closes by itself: a browser asks for it again when its link opens it no more, and is told so.
         answer.headers["Refresh"] = str(page.closes_in_s + 1)

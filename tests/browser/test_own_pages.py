@@ -124,11 +124,13 @@ async def test_another_sites_form_chooses_nothing(coffee: Site, page: Page) -> N
 
 async def test_a_page_whose_time_is_up_shows_nothing(coffee: Site, page: Page) -> None:
     url = await coffee.own_page("wallet", "C-1")
-    host = coffee.app.state.services.link_host
+    services = coffee.app.state.services
     token = url.rpartition("/")[2]
-    claims = person_tokens.verify(token, host.keys, kind=PersonKind.WALLET, hosts=(host.host,), now=0)
+    claims = person_tokens.verify(
+        token, services.token_keys.links, kind=PersonKind.WALLET, hosts=(services.link_hosts.host,), now=0
+    )
     over = msgspec.structs.replace(claims, issued_at=claims.issued_at - 3_600, expires_at=claims.expires_at - 3_600)
-    answer = await page.goto(f"{coffee.base_url}/wallet/{person_tokens.sign(over, host.keys)}")
+    answer = await page.goto(f"{coffee.base_url}/wallet/{person_tokens.sign(over, services.token_keys.links)}")
     assert answer is not None
     assert answer.status == 410
     assert await page.inner_text("h1") == "This page has closed"

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def expired(url: str, site: Site) -> str:
     """The same link as if it had been minted a day ago for an hour."""
-    host = site.app.state.services.link_host
-    minted = link_tokens.verify(url.rpartition("/")[2], host.keys, hosts=(host.host,), now=0)
+    services = site.app.state.services
+    minted = link_tokens.verify(url.rpartition("/")[2], services.token_keys.links, hosts=(services.link_hosts.host,), now=0)
     an_hour_long = msgspec.structs.replace(
         minted, issued_at=minted.issued_at - 86_400, sent_at=minted.sent_at - 86_400, expires_at=minted.issued_at - 82_800
     )
-    return f"{site.base_url}/r/{link_tokens.sign(an_hour_long, host.keys)}"
+    return f"{site.base_url}/r/{link_tokens.sign(an_hour_long, services.token_keys.links)}"
 
 
 @EVERYWHERE

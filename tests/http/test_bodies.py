@@ -34,7 +34,8 @@ from service.http.compressed_bodies import unpack
 from service.http.json_text import is_told_once
 from service.http.problems import Problem
 from service.http.request_target import read_address
-from service.links.schemas import ClaimConfirmation, LinkRequest
+from service.link_pages.schemas import ClaimConfirmation
+from service.links.schemas import LinkRequest
 from tests.steps import steps
 
 

@@ -12,8 +12,10 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/htm
 
 def own_page(api: Api, kind: PersonKind, customer: int = 1, *, brand: str | None = None, age_s: int = 0) -> str:
     """The path of a page, as if it had been made so long ago."""
-    host = api.services.link_host
+    services = api.services
     made_at = int(time.time()) - age_s
     message_id = "newsletter-0412" if kind is PersonKind.LIVE else ""
-    claims = PersonClaims(kind, brand or api.brand.code, host.host, customer, made_at, made_at + LIFE_S[kind], message_id)
-    return f"/{kind}/{sign(claims, host.keys)}"
+    claims = PersonClaims(
+        kind, brand or api.brand.code, services.link_hosts.host, customer, made_at, made_at + LIFE_S[kind], message_id
+    )
+    return f"/{kind}/{sign(claims, services.token_keys.links)}"

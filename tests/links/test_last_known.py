@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from service.app import create_app
-from service.links import link_host
+from service.links import last_known_refresher
 from service.links.last_known import Copy, LastKnown, read_copy, write_copy
 from tests.api_fixtures import Api
 from tests.brands.pictures import png
@@ -81,8 +81,8 @@ async def test_a_process_that_starts_without_its_database_leads_on(
     wired: tuple[Links, Wire], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     links, wire = wired
-    monkeypatch.setattr(link_host, "LEARNS_EVERY_S", 0.05)
-    monkeypatch.setattr(link_host, "_RETRY_AFTER_S", 0.05)
+    monkeypatch.setattr(last_known_refresher, "REFRESHED_EVERY_S", 0.05)
+    monkeypatch.setattr(last_known_refresher, "_RETRY_AFTER_S", 0.05)
     path = await links.path()
     settings, secrets = links.api.settings, links.api.secrets
     # Another process hears of the destination without a visit, and keeps it.
@@ -102,6 +102,6 @@ async def test_a_process_that_starts_without_its_database_leads_on(
 async def test_a_disk_that_refuses_the_copy_stops_nobody(api: Api, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_bytes(b"")
-    host = api.services.link_host
-    await link_host._copy(host.last_known, blocked / "known", KEYS)  # pyright: ignore[reportPrivateUsage]
-    assert not host.last_known.is_copied
+    services = api.services
+    await last_known_refresher._copy(services.last_known, blocked / "known", KEYS)  # pyright: ignore[reportPrivateUsage]
+    assert not services.last_known.is_copied

@@ -7,8 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from service.code_batches.queries import batch_codes_by_hash
 from service.customers.queries import Known
-from service.links.queries import batch_codes_by_hash, link_ids_by_code, links_by_id
+from service.links.queries import link_ids_by_code, links_by_id
 from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import make_brand
 from tests.conftest import Database

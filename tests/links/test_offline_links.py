@@ -148,7 +148,7 @@ async def test_nobody_signs_with_anothers_key(links: Links, signer: Signer, owne
     head, _, signature = path.rpartition(".")
     stranger = Signer(links)
     stranger.numbers, stranger.kid = signer.numbers, signer.kid
-    ours = links.api.services.link_host.keys
+    ours = links.api.services.token_keys.links
     forgeries = [
         stranger.path(),
         f"{head}.{signature[:-4]}AAAA",
@@ -267,7 +267,7 @@ async def test_while_the_database_is_away_its_key_is_checked_as_it_was_last_seen
     signer, gone = await Signer(links).register(), await Signer(links).register()
     (await links.api.client("admin").delete(f"/v1/minting-keys/{gone.kid}")).raise_for_status()
     services = links.api.services
-    services.link_host.last_known.see_minting_keys(await every_key(services.engine))
+    services.last_known.see_minting_keys(await every_key(services.engine))
     good, redirects, revoked = signer.path(), signer.path(k="redirect"), gone.path()
     now = int(time.time())
     over = signer.path(iat=now - 100, exp=now - 10)

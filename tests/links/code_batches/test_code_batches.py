@@ -79,8 +79,8 @@ async def test_ten_thousand_codes_are_as_many_as_their_file_says(links: Links, o
 async def test_what_is_printed_outlives_the_key_it_was_made_with(links: Links, codes: list[str]) -> None:
     assert await codes_of(links.api) == codes
     services = links.api.services
-    without_keys = msgspec.structs.replace(services.link_host, code_keys={})
-    bind(links.api.app, msgspec.structs.replace(services, link_host=without_keys))
+    without_keys = msgspec.structs.replace(services.token_keys, codes={})
+    bind(links.api.app, msgspec.structs.replace(services, token_keys=without_keys))
     file = await links.api.client("messaging").get("/v1/code-batches/packs-1/codes")
     assert (file.status_code, file.json()["code"]) == (404, "not_found")
     assert (await claim(links.api, codes[0])).json()["outcome"] == "granted"

@@ -84,9 +84,9 @@ async def test_a_budget_and_a_cap_hold_for_a_code_for_each(links: Links) -> None
 
 @pytest.mark.one_process("each process counts for itself")
 async def test_from_one_network_so_many_are_taken_and_no_more(links: Links, poster: str) -> None:
-    host = links.api.services.link_host
+    services = links.api.services
     for _ in range(MISSES_MAX - 1):
-        host.claims_by_network.note("127.0.0.0/24")
+        services.shared_code_claims.note("127.0.0.0/24")
     assert headline(await enter(links.api, poster, EMAIL)) == "25 Lumens added"
     late = await enter(links.api, poster, "another@mail.example")
     assert (late.status_code, headline(late)) == (503, "Please try again in a moment")
@@ -126,10 +126,12 @@ class Lobby:
     def __init__(self, api: Api, picture: str) -> None:
         self.api = api
         self.path = picture.removeprefix(BASE_URL)
-        host = api.services.link_host
-        screen = rotating_code.unseal_name(self.path.removeprefix("/qr/").removesuffix(".svg"), host.screen_keys)
+        services = api.services
+        screen = rotating_code.unseal_name(
+            self.path.removeprefix("/qr/").removesuffix(".svg"), services.token_keys.rotating_codes
+        )
         assert screen is not None
-        self._screen, self._key = screen, host.code_keys[screen.kid]
+        self._screen, self._key = screen, services.token_keys.codes[screen.kid]
 
     def code(self, turns_ago: int = 0) -> str:
         """What it showed so many turns ago."""

@@ -147,11 +147,13 @@ async def test_the_address_in_our_own_qr_code_is_taken(links: Links) -> None:
 
 @pytest.mark.parametrize("half", [slice(8), slice(8, None)], ids=["which screen", "which turn"])
 async def test_a_code_on_a_screen_with_a_letter_mistaken_is_the_one_it_looks_like(links: Links, half: slice) -> None:
-    host = links.api.services.link_host
-    key = host.code_keys[host.keys.kid]
+    services = links.api.services
+    key = services.token_keys.codes[services.token_keys.links.kid]
     for n in range(20):
         made = await make_batch(links.api, id=f"screen-{n}", codes=1, pays="each", rotates_every_s=3_600)
-        screen = rotating_code.unseal_name(made.json()["screen"].rpartition("/")[2].removesuffix(".svg"), host.screen_keys)
+        screen = rotating_code.unseal_name(
+            made.json()["screen"].rpartition("/")[2].removesuffix(".svg"), services.token_keys.rotating_codes
+        )
         assert screen is not None
         code = rotating_code.shown_at(screen, datetime.now(UTC), key)
         part = mistyped(code[half], *MISTAKES)

@@ -20,7 +20,7 @@ import pytest
 from service.app import bind, create_app
 from service.link_pages import deferred_claims, deferred_settling
 from service.link_pages.deferred_claims import DeferredClaim, DeferredClaims, Settlement
-from service.links import link_host
+from service.links import last_known_refresher
 from service.observability import metrics
 from service.storage.spool import ASIDE, Spool, SpoolFiles, frame
 from tests.api_fixtures import BASE_URL, Api, have_link_host
@@ -43,8 +43,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes seconds takes less."""
     monkeypatch.setattr(deferred_claims, "DELAY_S", 0.3)
     monkeypatch.setattr(deferred_claims, "ADOPTS_EVERY_S", 0.2)
-    monkeypatch.setattr(link_host, "LEARNS_EVERY_S", 0.05)
-    monkeypatch.setattr(link_host, "_RETRY_AFTER_S", 0.05)
+    monkeypatch.setattr(last_known_refresher, "REFRESHED_EVERY_S", 0.05)
+    monkeypatch.setattr(last_known_refresher, "_RETRY_AFTER_S", 0.05)
 
 
 @pytest.fixture

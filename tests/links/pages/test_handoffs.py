@@ -143,7 +143,7 @@ def _claim(links: Links, link_id: bytes = bytes(20), *, minutes_ago: int = 0) ->
 async def test_a_claim_is_good_for_half_an_hour(links: Links, owner: asyncpg.Connection[Any]) -> None:
     await visit(links)
     link_id: bytes = await owner.fetchval("SELECT link_id FROM rewards.link")
-    keys = links.api.services.link_host.handoff_keys
+    keys = links.api.services.token_keys.handoffs
     for minutes, outcome in ((31, "claim_expired"), (29, "granted")):
         claim = seal(_claim(links, link_id, minutes_ago=minutes), keys)
         answer = (await confirm(links.api, claim)).json()

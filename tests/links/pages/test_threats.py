@@ -108,7 +108,7 @@ async def test_a_forged_token_is_looked_up_nowhere_and_all_look_alike(links: Lin
     head, _, signature = path.rpartition(".")
     header = jwt.get_unverified_header(path.removeprefix("/r/"))
     payload = jwt.decode(path.removeprefix("/r/"), options={"verify_signature": False})
-    keys = links.api.services.link_host.keys
+    keys = links.api.services.token_keys.links
     stranger = Ed25519PrivateKey.generate()
     public = keys.honoured[keys.kid].public_key().public_bytes_raw()
 
@@ -147,10 +147,13 @@ async def test_a_forged_token_is_looked_up_nowhere_and_all_look_alike(links: Lin
 
 async def test_what_was_signed_for_one_use_is_nothing_in_another(links: Links) -> None:
     [path, _] = await paths(links)
-    host = links.api.services.link_host
-    now = link_tokens.verify(path.removeprefix("/r/"), host.keys, hosts=[host.host], now=0).issued_at
+    services = links.api.services
+    now = link_tokens.verify(
+        path.removeprefix("/r/"), services.token_keys.links, hosts=[services.link_hosts.host], now=0
+    ).issued_at
     wallet = person_tokens.sign(
-        PersonClaims(PersonKind.WALLET, "lumen", host.host, 1, issued_at=now, expires_at=now + 900), host.keys
+        PersonClaims(PersonKind.WALLET, "lumen", services.link_hosts.host, 1, issued_at=now, expires_at=now + 900),
+        services.token_keys.links,
     )
     client = links.api.client(None)
     receipt = (await client.post(path)).headers["location"].rpartition("/")[2]
@@ -262,12 +265,14 @@ async def test_no_log_line_holds_a_token_or_a_code(links: Links, lines: io.Bytes
 async def test_what_is_over_says_so_after_the_signature_was_checked(
     links: Links, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = links.api.services.link_host
+    services = links.api.services
     [path, code] = await paths(links)
-    ours = link_tokens.verify(path.removeprefix("/r/"), host.keys, hosts=[host.host], now=0)
+    ours = link_tokens.verify(path.removeprefix("/r/"), services.token_keys.links, hosts=[services.link_hosts.host], now=0)
     over = msgspec.structs.replace(ours, issued_at=1, sent_at=1, expires_at=2)
-    stranger = link_tokens.LinkKeys(host.keys.kid, {host.keys.kid: Ed25519PrivateKey.generate()})
-    assert (await links.api.client(None).get("/r/" + link_tokens.sign(over, host.keys))).status_code == 410
+    stranger = link_tokens.LinkKeys(
+        services.token_keys.links.kid, {services.token_keys.links.kid: Ed25519PrivateKey.generate()}
+    )
+    assert (await links.api.client(None).get("/r/" + link_tokens.sign(over, services.token_keys.links))).status_code == 410
     page, asked = await statements_for(monkeypatch, links, "/r/" + link_tokens.sign(over, stranger))
     assert (page.status_code, asked) == (404, [])
     (await links.api.client("messaging").post("/v1/link-revocations", json={"message_id": ours.message_id})).raise_for_status()
@@ -280,16 +285,18 @@ async def test_what_is_over_says_so_after_the_signature_was_checked(
 async def test_a_new_key_signs_and_the_old_ones_links_are_honoured(api: Api) -> None:
     old, new = (LinkKey(kid=kid, private_key=hashlib.sha256(kid.encode()).digest()) for kid in ("old", "new"))
     before, after = link_tokens.link_keys([old]), link_tokens.link_keys([old, new])
-    host = api.services.link_host
-    claims = link_tokens.LinkClaims("lumen", host.host, bytes(20), 1, "m", 1, 1, "click", 1, 1, 1, 2_000_000_000)
+    services = api.services
+    claims = link_tokens.LinkClaims("lumen", services.link_hosts.host, bytes(20), 1, "m", 1, 1, "click", 1, 1, 1, 2_000_000_000)
     for keys, kid in ((before, "old"), (after, "new")):
         token = link_tokens.sign(claims, keys)
         assert jwt.get_unverified_header(token)["kid"] == kid
-        assert link_tokens.verify(token, after, hosts=[host.host], now=2) == claims
+        assert link_tokens.verify(token, after, hosts=[services.link_hosts.host], now=2) == claims
     assert [key["kid"] for key in link_tokens.jwks(after)["keys"]] == ["old", "new"]
     # A key that is taken out of the file is honoured no more.
     with pytest.raises(link_tokens.LinkRefused):
-        link_tokens.verify(link_tokens.sign(claims, before), link_tokens.link_keys([new]), hosts=[host.host], now=2)
+        link_tokens.verify(
+            link_tokens.sign(claims, before), link_tokens.link_keys([new]), hosts=[services.link_hosts.host], now=2
+        )
 
 
 # ---- Insiders; tampering with amounts
@@ -313,7 +320,7 @@ async def test_no_amount_is_in_a_link_or_taken_from_one(links: Links) -> None:
     claims = claims_of(minted)
     assert not {"points", "amount", "value"} & claims.keys()
     assert "25" not in {str(value) for value in claims.values()}
-    keys = links.api.services.link_host.keys
+    keys = links.api.services.token_keys.links
     richer = jwt.encode({**claims, "points": 1_000_000}, keys.signing, "EdDSA", {"kid": keys.kid, "typ": "rl+jwt"})
     assert (await links.api.client(None).get(f"/r/{richer}")).status_code == 404
     for added in "?points=1000000", "?amount=1000000&currency=EUR":

@@ -203,12 +203,12 @@ async def test_all_links_that_are_not_ours_look_alike(links: Links, owner: async
     path = await links.path()
     services = links.api.services
     ours = link_tokens.verify(
-        path.removeprefix("/r/"), services.link_host.keys, hosts=["rewards.test"], now=int(datetime.now(UTC).timestamp())
+        path.removeprefix("/r/"), services.token_keys.links, hosts=["rewards.test"], now=int(datetime.now(UTC).timestamp())
     )
     await make_brand(owner, "other")
 
     def signed(**changed: Any) -> str:
-        return "/r/" + link_tokens.sign(msgspec.structs.replace(ours, **changed), services.link_host.keys)
+        return "/r/" + link_tokens.sign(msgspec.structs.replace(ours, **changed), services.token_keys.links)
 
     strangers = [
         "/r/hello",
