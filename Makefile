@@ -8,7 +8,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench faults hostile openapi lock clean
+.PHONY: help run test lint check format bench faults hostile openapi lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -19,12 +19,13 @@ run: .venv/installed ## the whole service on an embedded PostgreSQL, with a demo
 test: .venv/installed-dev ## all tests, on a PostgreSQL of their own; ONLY=tests/grants a folder, file or test, ONLY=quote what is named so
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),"$(ONLY)",-k "$(ONLY)"))
 
-check: .venv/installed-dev ## the gate: format, lint, types, import contracts, tests
+lint: .venv/installed-dev ## everything that runs no code, within a minute: format, lint, import contracts, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
+	@$(BIN)/pyright
+
+check: lint test ## the gate: lint, then all tests
 
 format: .venv/installed-dev ## put the code in the one format, mend what lint can mend
 	@$(BIN)/ruff format .

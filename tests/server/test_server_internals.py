@@ -33,7 +33,7 @@ READ: dict[Any, str] = {
 
 
 def test_the_server_is_the_one_that_was_read() -> None:
-    """When this fails, read what has changed, compare early_refusals.py with it, and note the new digests."""
+    """When this fails, read what has changed, compare service/server with it, and note the new digests."""
     assert (uvicorn.__version__, httptools.__version__) == ("0.54.0", "0.9.0")
     assert {what.__qualname__: _digest(what) for what in READ} == {what.__qualname__: digest for what, digest in READ.items()}
 
