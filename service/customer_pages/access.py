@@ -213,7 +213,7 @@ def _checked(item: PageLinkRequest, principal: Principal) -> PageLinkRequest | P
             "missing_scope", f"The link gives access to what the key may do, so the key also needs {' and '.join(missing)}."
         )
     if item.message_id is None and kind is PersonKind.LIVE:
-        return invalid_field("/message_id", "is required: a live picture belongs to a message")
+        return invalid_field("/message_id", "is required: a live image belongs to a message")
     if item.expires_in_s is not None and item.expires_in_s > LIFE_S_MAX[kind]:
         return invalid_field("/expires_in_s", f"must be at most {LIFE_S_MAX[kind]}")
     return item

@@ -35,7 +35,7 @@ async def mint_page_links(
 ) -> PageLinkResults:
     """Create links to customers' own pages: a wallet (15 minutes) or preferences (30 days). Errors are per item.
 
-    Anyone who has such a link can open the page. A wallet, and a live picture (which shows a balance in a message), need
+    Anyone who has such a link can open the page. A wallet, and a live image (which shows a balance in a message), need
     `customers:read` too.
     """
     await count_items(request, principal, len(data))

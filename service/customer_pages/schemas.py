@@ -23,9 +23,9 @@ class PageLinkRequest(Body, frozen=True):
     """`wallet`: what they have. `preferences`: where and how often they want to hear from the brand. `live`: an image of
     their balance."""
     message_id: Identifier | None = None
-    """The message that carries it; revoking the message's links revokes it too. Required for a live picture."""
+    """The message that carries it; revoking the message's links revokes it too. Required for a live image."""
     expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=90 * 86_400)] | None = None
-    """Seconds until the link expires. Absent: 15 minutes for a wallet, 30 days for preferences and live pictures. At most a
+    """Seconds until the link expires. Absent: 15 minutes for a wallet, 30 days for preferences and live images. At most a
     day for a wallet, 90 days for the others."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "kind": "wallet"}

@@ -5,7 +5,7 @@
 
 A person token opens something of a customer's, such as her wallet, and pays nothing. It is signed as a link token is, but of
 another type and with other claims, exactly ``iss aud sub k iat exp``, and where they apply ``m`` (the message it is in, which a
-live picture always is), ``by`` (the number of the API key that made it) and ``w`` (that key may write on a customer's behalf).
+live image always is), ``by`` (the number of the API key that made it) and ``w`` (that key may write on a customer's behalf).
 So neither passes for the other, and each is only taken by the page of its kind. It is taken back with its message or its key.
 """
 

@@ -70,7 +70,7 @@ async def test_each_step_of_the_documented_table_does_what_it_says(ledger: Ledge
     await ledger.fund(fund(book, 100))
     for day, points in zip(LAST_DAYS, EARNED, strict=True):
         await ledger.grant(order(book, customer=CUSTOMER, message_id=f"until {day}", points=points, expires_on=day))
-    assert "10 points until 31 January, 20 until 31 March and 30 for ever" in DOCUMENT.read_text()
+    assert "10 points until 31 January, 20 until 31 March and 30 that never expire" in DOCUMENT.read_text()
     table = rows()
     assert {row.step.split()[0] for row in table} == {"authorize", "capture", "refund", "void"}
 
