@@ -18,7 +18,7 @@ KEY_BYTES = 16
 
 
 def event_key(*, campaign_no: int, message_id: str, customer: int, action: str, qualifier: str = "") -> bytes:
-    """The key of one customer's act on one message. ``qualifier`` is computed from the rule, never sent by a reporter."""
+    """The key of one customer's act on one message. ``qualifier`` is computed from the rule; a reporter never sends it."""
     event = _field(f"m:{message_id}") + _field(str(customer))
     return blake2b(_of_campaign(campaign_no) + event + _of_act(action, qualifier), digest_size=KEY_BYTES).digest()
 
@@ -39,5 +39,5 @@ def _of_act(action: str, qualifier: str) -> bytes:
 
 
 def proof_key(*, campaign_no: int, message_id: str, customer: int) -> bytes:
-    """The key under which it is kept that the customer acted on the message herself: an event's key without an action."""
+    """The key under which it is recorded that the customer acted on the message in person: an event's key without an action."""
     return event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action="")

@@ -49,7 +49,7 @@ async def set_clock(owner: asyncpg.Connection[Any], book: Book, at: datetime) ->
 
 
 class Terms(TypedDict, total=False):
-    """What an order's terms can differ in from those of a click on an email that pays 5 points."""
+    """The terms of an order that may differ from those of a click on an email that pays 5 points."""
 
     campaign_no: int
     points: int
@@ -99,8 +99,8 @@ def order(
 ) -> GrantOrder:
     """A grant for one click on one email.
 
-    ``former`` are the customers who were merged into ``customer``, ``past`` those with whom they were one once. The generation
-    is that of a customer who took part in no merges but these, unless told.
+    ``former`` are the customers merged into ``customer``, ``past`` those with whom they were merged for a time. The generation
+    is the number of ``former`` unless given.
     """
     paid = terms(book, **changed)
 
@@ -166,7 +166,7 @@ def authorize(
     order_ref: str = "order-1",
     value: int | None = None,
 ) -> Redeem:
-    """Set points aside, for ten minutes unless told."""
+    """Set points aside, for ten minutes unless given."""
     return _step(
         book,
         Operation.AUTHORIZE,
@@ -188,12 +188,12 @@ def capture(
 
 
 def void(book: Book, redemption: int, *, key: str | None = None) -> Redeem:
-    """Give back what is held. Needs no idempotency key."""
+    """Release what is held. Needs no idempotency key."""
     return _step(book, Operation.VOID, key, redemption=redemption)
 
 
 def refund(book: Book, redemption: int, points: int = 0, *, key: str | None = None, **said: str | None) -> Redeem:
-    """Give back what was spent: ``points`` of it, or all. ``said`` as of a capture."""
+    """Return what was spent: ``points`` of it, or all. ``said`` as of a capture."""
     return _step(book, Operation.REFUND, key or _fresh_key(), redemption=redemption, points=points, **said)
 
 

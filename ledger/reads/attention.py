@@ -62,8 +62,8 @@ async def attention(pool: asyncpg.Pool[Any], within: Lookback, customers: Sequen
     rows: list[Any] = await pool.fetch(_ATTENTION, within.book.book_id, customers, within.seq, within.place, SCAN_ROWS_MAX)
     messages: dict[int, list[MessageAttention]] = {n: [] for n, _ in enumerate(customers, 1)}
     cut: set[int] = set()
-    for n, channel, message_id, reported_at, rewards, points, rewarded_at, looked_at in rows:
-        if looked_at >= SCAN_ROWS_MAX:
+    for n, channel, message_id, reported_at, rewards, points, rewarded_at, rows_read in rows:
+        if rows_read >= SCAN_ROWS_MAX:
             cut.add(n)
         # What has no channel is no report: a redemption, say.
         if channel is not None:

@@ -1,7 +1,7 @@
 """Which day it is where a brand keeps its books.
 
-There is one source of time zones, the database's: its functions say by it what is due, so whoever computes a day outside of
-them reads the zone there too. What the machine of the caller knows of time zones is never asked.
+There is one source of time zones, the database's: its functions decide by it what is due. So whoever computes a day elsewhere
+reads the zone from there too, and the caller's machine is never asked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import asyncpg
 
 KNOWN_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 KNOWN_UNTIL = datetime(2100, 1, 1, tzinfo=UTC)
-"""Before and after, a zone is taken to be as it is then. Nothing is reported of before, and no clock gets so far."""
+"""Before and after, a zone is taken to be as it is at that time. Nothing is reported from before, and no clock gets that far.
+"""
 
 _EVER, _FOR_EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _OFFSETS = "SELECT since, ahead_s FROM ledger.zone_offsets_v1($1, $2, $3)"
@@ -41,7 +42,7 @@ class Calendar:
         since, until, ahead = self._used
         if at.tzinfo is not UTC:
             at = at.astimezone(UTC)
-        # Most are asked for one after the other, so of the same spell.
+        # Days are mostly asked for in order, so within the same spell.
         if not since <= at < until:
             since, until, ahead = self._used = self._spells[bisect_right(self._since, at)]
         return (at + ahead).date()
@@ -54,6 +55,6 @@ class Calendar:
 
 
 async def read_calendar(connection: asyncpg.Connection[Any], time_zone: str) -> Calendar:
-    """The days of a time zone, as the database has it."""
+    """The days of a time zone, as the database knows it."""
     rows = await connection.fetch(_OFFSETS, time_zone, KNOWN_FROM, KNOWN_UNTIL)
     return Calendar(time_zone, [(since, ahead_s) for since, ahead_s in rows])

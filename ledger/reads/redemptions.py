@@ -46,9 +46,9 @@ async def find_redemptions(
     With a ``status`` a page may have fewer than ``limit``, or none, and not be the last: it reads at most ``SCAN_ROWS_MAX``
     redemptions.
     """
-    statement, looked_at = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, SCAN_ROWS_MAX)
-    rows = await pool.fetch(statement, book.book_id, book.brand_id, customer, order_ref, before, looked_at)
-    more = rows[-1]["id"] if len(rows) == looked_at else None
+    statement, rows_read = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, SCAN_ROWS_MAX)
+    rows = await pool.fetch(statement, book.book_id, book.brand_id, customer, order_ref, before, rows_read)
+    more = rows[-1]["id"] if len(rows) == rows_read else None
     ids: list[int] = []
     for place, row in enumerate(rows, 1):
         if status is None or row["status"] == status:

@@ -1,24 +1,23 @@
 -- What customers $2 of a book $1 were reported on, by channel and message, from the seq $3 and the place $4 on, with each one's
--- place in $2. At most $5 transfers of each customer are looked at and as many decisions, newest first; looked_at says how
--- many.
+-- place in $2. At most $5 transfers of each customer are read and as many decisions, newest first; rows_read says how many.
 --
 -- Each customer's rows are read by index, and each event is looked up by its key: LIMIT keeps the planner to it.
 
 SELECT
-    wanted.n, told.channel, told.message_id,
-    max(told.at) FILTER (WHERE told.reported) AS reported_at,
-    count(*) FILTER (WHERE told.earned) AS rewards,
-    coalesce(sum(told.points) FILTER (WHERE told.earned), 0)::bigint AS points,
-    max(told.at) FILTER (WHERE told.earned) AS rewarded_at,
-    max(told.looked_at) AS looked_at
+    wanted.n, act.channel, act.message_id,
+    max(act.at) FILTER (WHERE act.reported) AS reported_at,
+    count(*) FILTER (WHERE act.earned) AS rewards,
+    coalesce(sum(act.points) FILTER (WHERE act.earned), 0)::bigint AS points,
+    max(act.at) FILTER (WHERE act.earned) AS rewarded_at,
+    max(act.rows_read) AS rows_read
 FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (customer, n)
 CROSS JOIN LATERAL (
     SELECT
         event.channel, event.message_id, moved.posted_at AS at, moved.verb IN (2, 3) AS reported,  -- GRANT, HOLD_BACK
         moved.verb IN (2, 4) AS earned,  -- GRANT, MATURE
-        moved.amount AS points, moved.looked_at
+        moved.amount AS points, moved.rows_read
     FROM (
-        SELECT newest.*, count(*) OVER () AS looked_at
+        SELECT newest.*, count(*) OVER () AS rows_read
         FROM (
             SELECT transfer.posted_at, transfer.verb, transfer.amount, transfer.campaign_no, transfer.event_key
             FROM ledger.transfer
@@ -43,5 +42,5 @@ CROSS JOIN LATERAL (
         ORDER BY event.place DESC
         LIMIT $5
     ) AS decided
-) AS told
-GROUP BY wanted.n, told.channel, told.message_id
+) AS act
+GROUP BY wanted.n, act.channel, act.message_id

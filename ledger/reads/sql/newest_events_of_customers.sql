@@ -1,14 +1,14 @@
 -- The newest events of customers $10 of a book $1 of brand $2: see newest_events.
 
 WITH found AS (
-    SELECT told.seq, NULL::bigint AS place, told.campaign_no, told.key
+    SELECT newest.seq, NULL::bigint AS place, newest.campaign_no, newest.key
     FROM unnest($10::bigint[]) AS wanted (customer)
     CROSS JOIN LATERAL (
         SELECT transfer.seq, transfer.campaign_no, transfer.event_key AS key
         FROM ledger.transfer
         WHERE transfer.book_id = $1 AND transfer.customer = wanted.customer AND transfer.seq < $3 AND transfer.seq >= $5
             AND ($8::integer IS NULL OR transfer.campaign_no = $8)
-            -- No transfer stands for any other outcome: it is not even looked at.
+            -- No transfer stands for any other outcome, so the log is not read for one.
             AND ($9::smallint[] IS NULL OR $9::smallint[] && '{1, 6, 7}')  -- GRANTED, HELD_BACK, REJECTED
             AND (
                 (transfer.verb = 2 AND ($9::smallint[] IS NULL OR 1 = ANY($9::smallint[])))  -- GRANT
@@ -21,9 +21,9 @@ WITH found AS (
             )
         ORDER BY transfer.seq DESC
         LIMIT $7
-    ) AS told
+    ) AS newest
     UNION ALL
-    SELECT told.seq, told.place, told.campaign_no, told.key
+    SELECT newest.seq, newest.place, newest.campaign_no, newest.key
     FROM unnest($10::bigint[]) AS wanted (customer)
     CROSS JOIN LATERAL (
         SELECT event.seq, event.place, event.campaign_no, event.key
@@ -33,7 +33,7 @@ WITH found AS (
             AND ($9::smallint[] IS NULL OR event.outcome = ANY($9::smallint[]))
         ORDER BY event.place DESC
         LIMIT $7
-    ) AS told
+    ) AS newest
 )
 SELECT found.place, event.*
 FROM found

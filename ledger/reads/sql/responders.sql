@@ -1,10 +1,10 @@
 -- Whose acts a book $1 has from the seq $2 and the place $3 on, in the newest $4 grants and as many decisions: acted, and of
--- these who proved to be a person. Also how many of each were looked at.
+-- these who proved to be a person. Also how many of each were read.
 
 SELECT
-    coalesce(array_agg(DISTINCT told.customer), '{}') AS acted,
-    coalesce(array_agg(DISTINCT told.customer) FILTER (WHERE told.grade IN ('A', 'B')), '{}') AS proved,
-    count(*) FILTER (WHERE told.moved) AS moved, count(*) FILTER (WHERE NOT told.moved) AS decided
+    coalesce(array_agg(DISTINCT act.customer), '{}') AS acted,
+    coalesce(array_agg(DISTINCT act.customer) FILTER (WHERE act.grade IN ('A', 'B')), '{}') AS proved,
+    count(*) FILTER (WHERE act.moved) AS moved, count(*) FILTER (WHERE NOT act.moved) AS decided
 FROM (
     SELECT event.customer, event.grade, true AS moved
     FROM (
@@ -29,4 +29,4 @@ FROM (
         ORDER BY event.place DESC
         LIMIT $4
     ) AS decided
-) AS told
+) AS act
