@@ -94,7 +94,7 @@ def order(
     former: tuple[int, ...] = (),
     past: tuple[int, ...] = (),
     generation: int | None = None,
-    bearing: Corroboration | None = None,
+    corroboration: Corroboration | None = None,
     **changed: Unpack[Terms],
 ) -> GrantOrder:
     """A grant for one click on one email.
@@ -122,11 +122,11 @@ def order(
         former_keys=tuple(key(each) for each in former),
         past_keys=tuple((each, key(each)) for each in past),
         generation=len(former) if generation is None else generation,
-        bearing=bearing,
+        corroboration=corroboration,
     )
 
 
-def bearing(
+def corroboration(
     *,
     customer: int = 7,
     message_id: str = "message-1",
@@ -136,7 +136,7 @@ def bearing(
     past: tuple[int, ...] = (),
     needs: Grade = Grade.B,
 ) -> Corroboration:
-    """How an act on a message bears on the actions ``may_wait`` on the same message."""
+    """How an act on a message corroborates the actions ``may_wait`` on the same message."""
     ids = (customer, *former)
 
     def key(of: int, action: str) -> bytes:

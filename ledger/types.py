@@ -95,7 +95,7 @@ class CapUse(msgspec.Struct, frozen=True, gc=False):
 
 
 class Corroboration(msgspec.Struct, frozen=True):
-    """How an act bears on other acts of the same customer on the same message: a strong act proves that a person is there.
+    """How an act corroborates other acts of the same customer on the same message: a strong one proves that a person is there.
 
     Keys are the customer's own first, then those of customers merged into them. A strong act (grade A or B) leaves a proof
     under the first of ``proof_keys`` and pays waiting events: for each of ``may_wait`` (the keys of one other event) the one
@@ -127,8 +127,8 @@ class GrantTerms(msgspec.Struct, frozen=True, gc=False):
     """What is the same for all grants of one rule, grade and day.
 
     ``action`` to ``rule`` are stored as details of each event. ``waits`` says that the evidence is too weak to pay now: the
-    event is recorded, and a stronger report of the same key, or a strong act on the same message (an order's ``bearing``),
-    decides it. ``expires_on`` is the last day the points can be spent, in the brand's time zone; ``None`` is never.
+    event is recorded, and a stronger report of the same key decides it, or a strong act on the same message (see
+    `Corroboration`). ``expires_on`` is the last day the points can be spent, in the brand's time zone; ``None`` is never.
     ``held_back`` sets the points aside until they mature or are rejected, at the latest at an order's ``due_at``. ``again``
     decides once more an event that was refused for a cap or the budget. 0 ``points`` pay nothing and record only the proof.
     """
@@ -158,7 +158,7 @@ class GrantOrder(msgspec.Struct, frozen=True, gc=False):
     ``key`` names the event. ``former_keys`` are its keys under the numbers that were merged into the customer. ``past_keys``
     are its keys under each number that the customer was merged with for a time, with that number: they count if they were
     decided during that time. ``window_at`` is the time at which caps count the event. ``generation`` is the one the caller
-    knows; if it is outdated, the outcome is ``MOVED``.
+    knows; if it is outdated, the outcome is ``STALE_CUSTOMER``.
     """
 
     terms: GrantTerms
@@ -173,7 +173,7 @@ class GrantOrder(msgspec.Struct, frozen=True, gc=False):
     former_keys: tuple[bytes, ...] = ()
     past_keys: tuple[tuple[int, bytes], ...] = ()
     generation: int = 0
-    bearing: Corroboration | None = None
+    corroboration: Corroboration | None = None
 
     @property
     def book(self) -> Book:
@@ -188,15 +188,15 @@ class GrantOrder(msgspec.Struct, frozen=True, gc=False):
 class GrantOutcome(enum.IntEnum):
     """How a grant was decided, in order of precedence.
 
-    ``MOVED``: the customer was merged or split since the caller looked them up. Nothing is recorded; look them up again.
-    ``NOTED``: there was nothing to pay; at most a proof was recorded. ``WAITING``: recorded, and paid once there is better
-    evidence. ``NOT_FUNDED``: the campaign was never funded. Nothing is recorded, so the event can be paid later.
+    ``STALE_CUSTOMER``: the customer was merged or split since the caller looked them up. Nothing is recorded; look them up
+    again. ``PROOF_ONLY``: there was nothing to pay; at most a proof was recorded. ``WAITING``: recorded, and paid once there is
+    better evidence. ``NOT_FUNDED``: the campaign was never funded. Nothing is recorded, so the event can be paid later.
     ``CAP_REACHED`` and ``BUDGET_EXHAUSTED`` are final unless an order asks to decide them ``again``. ``HELD_BACK`` becomes
     ``GRANTED`` or ``REJECTED``.
     """
 
-    MOVED = 5
-    NOTED = 8
+    STALE_CUSTOMER = 5
+    PROOF_ONLY = 8
     WAITING = 4
     CAP_REACHED = 2
     NOT_FUNDED = 9
@@ -265,11 +265,11 @@ class Settlement(msgspec.Struct, frozen=True):
 class MergeOutcome(enum.IntEnum):
     """How a merge was decided, in order of precedence.
 
-    ``MOVED``: one of the two was merged into someone else before. ``TOO_MANY``: together they would have more than eight
-    numbers.
+    ``STALE_CUSTOMER``: one of the two was merged into someone else before. ``TOO_MANY``: together they would have more than
+    eight numbers.
     """
 
-    MOVED = 1
+    STALE_CUSTOMER = 1
     TOO_MANY = 2
     MERGED = 3
 
@@ -360,7 +360,7 @@ class RedemptionOutcome(enum.IntEnum):
 
     IDEMPOTENCY_KEY_REUSED = 1
     NOT_FOUND = 2
-    MOVED = 3
+    STALE_CUSTOMER = 3
     AUTHORIZATION_EXPIRED = 4
     ALREADY_VOIDED = 5
     FULLY_CAPTURED = 6

@@ -247,22 +247,24 @@ class GrantBatch:
         self.proofs: list[tuple[int, bytes, bytes]] = []
         self.waiting: list[tuple[int, int, bytes, int]] = []
         for item, order in enumerate(self.orders, 1):
-            if order.bearing is not None:
-                self._list_proofs(item, order.terms, order.bearing)
+            if order.corroboration is not None:
+                self._list_proofs(item, order.terms, order.corroboration)
                 if order.terms.grade in _STRONG:
-                    self._list_waiting(item, order.bearing)
+                    self._list_waiting(item, order.corroboration)
             elif order.terms.points == 0:
                 raise ValueError("an order of no points that proves nothing either")
 
-    def _list_proofs(self, item: int, terms: GrantTerms, bearing: Corroboration) -> None:
-        needs = _GRADES[bearing.needs]
-        self.proofs += [(item, key, needs) for key in (bearing.proof_keys if terms.waits else bearing.proof_keys[:1])]
+    def _list_proofs(self, item: int, terms: GrantTerms, corroboration: Corroboration) -> None:
+        needs = _GRADES[corroboration.needs]
+        self.proofs += [
+            (item, key, needs) for key in (corroboration.proof_keys if terms.waits else corroboration.proof_keys[:1])
+        ]
 
-    def _list_waiting(self, item: int, bearing: Corroboration) -> None:
-        self.waiting += [(item, group, key, 0) for group, keys in enumerate(bearing.may_wait, 1) for key in keys]
-        if bearing.past_keys:
+    def _list_waiting(self, item: int, corroboration: Corroboration) -> None:
+        self.waiting += [(item, group, key, 0) for group, keys in enumerate(corroboration.may_wait, 1) for key in keys]
+        if corroboration.past_keys:
             self.waiting += [
-                (item, group, key, other) for group, keys in enumerate(bearing.past_keys, 1) for other, key in keys
+                (item, group, key, other) for group, keys in enumerate(corroboration.past_keys, 1) for other, key in keys
             ]
 
 

@@ -3,7 +3,7 @@
     lots               move to the survivor's lots of the same class and last day, through the house's transit account
     held-back points   move likewise, and mature or are rejected as the survivor's
     redemptions        become the survivor's, open or not: what they give back goes to the survivor
-    the loser          keeps their past in the log and is frozen: an order for them is answered ``MOVED``
+    the loser          keeps their past in the log and is frozen: an order for them is answered ``STALE_CUSTOMER``
 
     a split            makes the loser a customer again. What they brought comes back the same way, if it is still there; so do
                        held-back points and redemptions that began under their own number

@@ -51,7 +51,7 @@ async def quotes(pool: asyncpg.Pool[Any], orders: Sequence[GrantOrder]) -> list[
 
 def _item(order: GrantOrder) -> dict[str, Any]:
     """An order as ``quote_grants_v1`` has it."""
-    proof_keys = order.bearing.proof_keys if order.terms.waits and order.bearing is not None else ()
+    proof_keys = order.corroboration.proof_keys if order.terms.waits and order.corroboration is not None else ()
     return {
         "campaign": order.terms.campaign_no,
         "customer": order.customer,
@@ -64,7 +64,7 @@ def _item(order: GrantOrder) -> dict[str, Any]:
         "waits": order.terms.waits,
         "again": order.terms.again,
         "proofs": [key.hex() for key in proof_keys],
-        "needs": None if order.bearing is None else order.bearing.needs,
+        "needs": None if order.corroboration is None else order.corroboration.needs,
         "points": order.terms.points,
         "unlimited": order.terms.unlimited,
         "held": order.terms.held_back,

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 POSTED_AT_ONCE = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
 UNRECORDED: dict[GrantOutcome, Reason] = {
-    GrantOutcome.NOTED: "no_rule",
+    GrantOutcome.PROOF_ONLY: "no_rule",
     GrantOutcome.NOT_FUNDED: "campaign_not_funded",
 }
 """What the ledger answers and does not record."""

@@ -59,7 +59,7 @@ async def decide_one(services: Services, brand: Brand, act: Act, known: Known) -
         decision = await ledger.grant(order_of(act, brand, known))
     except LedgerError as error:
         return problem_of(error)
-    if decision.outcome is GrantOutcome.MOVED:
+    if decision.outcome is GrantOutcome.STALE_CUSTOMER:
         (decision,) = await decide(services, brand, [(act, known)])
     return decision
 
@@ -75,7 +75,7 @@ async def _post(services: Services, orders: Sequence[GrantOrder]) -> list[GrantR
 
 
 def _is_moved(decision: GrantResult | Problem) -> bool:
-    return isinstance(decision, GrantResult) and decision.outcome is GrantOutcome.MOVED
+    return isinstance(decision, GrantResult) and decision.outcome is GrantOutcome.STALE_CUSTOMER
 
 
 def still_moving() -> Problem:

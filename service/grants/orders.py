@@ -72,7 +72,7 @@ def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
         former_keys=tuple(former_keys),
         past_keys=past_event_keys(act, known) if known.past else (),
         generation=known.generation,
-        bearing=_bearing(act, known, rule, waits=terms.waits),
+        corroboration=_corroboration(act, known, rule, waits=terms.waits),
     )
 
 
@@ -150,13 +150,13 @@ def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
         qualifier=act.qualifier,
         metadata=act.metadata,
         generation=known.generation,
-        bearing=Corroboration(
+        corroboration=Corroboration(
             proof_keys, _waiting_keys(act, known, act.proved_actions()), _past_waiting_keys(act, known, act.proved_actions())
         ),
     )
 
 
-def _bearing(act: Act, known: Known, rule: Rule, *, waits: bool) -> Corroboration | None:
+def _corroboration(act: Act, known: Known, rule: Rule, *, waits: bool) -> Corroboration | None:
     proved = act.proved_actions()
     if waits and rule.proof_needed is None:
         # Not even its own proof pays it, so none is left.

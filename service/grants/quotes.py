@@ -90,7 +90,7 @@ async def _quotes(services: Services, brand: Brand, wanted: Sequence[tuple[Act, 
     for _ in range(ATTEMPTS):
         # All in one statement, so that all are of one instant.
         quotes = await ledger.quotes([order_of(act, brand, known) for (act, _), known in zip(wanted, people, strict=True)])
-        moved = [index for index, told in enumerate(quotes) if told.outcome is GrantOutcome.MOVED]
+        moved = [index for index, told in enumerate(quotes) if told.outcome is GrantOutcome.STALE_CUSTOMER]
         if not moved:
             return quotes
         await read_anew(services, brand, people, moved)

@@ -111,7 +111,7 @@ def _order(act: Act, brand: Brand, known: Known, current: Campaign) -> GrantOrde
     """The order of the act's own version, with the limits of today. A cap that the current version lacks keeps its limits."""
     limits = dict(zip(current.cap_numbers, current.caps, strict=True))
     # It was refused for what it would have been paid, so its evidence had been strong enough, or was proved.
-    order = msgspec.structs.replace(order_of(act, brand, known), bearing=None)
+    order = msgspec.structs.replace(order_of(act, brand, known), corroboration=None)
     return order.on(
         again=True,
         waits=False,

@@ -79,7 +79,7 @@ async def authorize(services: Services, brand: Brand, wanted: RedemptionRequest,
         return _decided(kept)
     for _ in range(_ATTEMPTS):
         result = await ledger.redeem(step)
-        if result.outcome is not RedemptionOutcome.MOVED or known is None:
+        if result.outcome is not RedemptionOutcome.STALE_CUSTOMER or known is None:
             return _decided(result)
         await customers.settle_group(services, brand, known.named)
         known, is_active = await customers.find_active(services, brand, wanted.customer)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import Book, CapUse, Grade, GrantOutcome, GrantResult, Ledger, event_key
-from ledger.testing import NOON, bearing, fund, order, set_clock
+from ledger.testing import NOON, corroboration, fund, order, set_clock
 from tests.ledger.conftest import make_book
 
 DAY, GRANTED, CAP = timedelta(days=1), GrantOutcome.GRANTED, GrantOutcome.CAP_REACHED
@@ -75,13 +75,20 @@ async def test_what_happened_so_long_ago_that_it_cannot_be_compared_passes_a_cap
     waits: dict[str, Any] = {"waits": True, "grade": Grade.D, "action": "open", "caps": caps}
     for message_id, at in (("first", NOON), ("second", NOON + timedelta(hours=5))):
         await set_clock(owner, book, at)
-        await ledger.grant(order(book, message_id=message_id, at=at, bearing=bearing(message_id=message_id), **waits))
-    assert await outcome(ledger, book, "first", NOON, caps, bearing=bearing(message_id="first", may_wait=("open",))) is GRANTED
+        await ledger.grant(
+            order(book, message_id=message_id, at=at, corroboration=corroboration(message_id=message_id), **waits)
+        )
+    assert (
+        await outcome(ledger, book, "first", NOON, caps, corroboration=corroboration(message_id="first", may_wait=("open",)))
+        is GRANTED
+    )
     # Four days later nobody knows any more what was granted around the second.
     now = NOON + 5 * DAY
     await set_clock(owner, book, now)
     assert await outcome(ledger, book, "third", now, caps) is GRANTED
-    late = order(book, message_id="second", points=1, at=now, bearing=bearing(message_id="second", may_wait=("open",)))
+    late = order(
+        book, message_id="second", points=1, at=now, corroboration=corroboration(message_id="second", may_wait=("open",))
+    )
     await ledger.grant(late)
     for message_id in ("first", "second"):
         key = event_key(campaign_no=1, message_id=message_id, customer=7, action="open")

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit, sweep
-from ledger.testing import NOON, bearing, fund, order
+from ledger.testing import NOON, corroboration, fund, order
 
-GRANTED, WAITING, NOTED = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.NOTED
+GRANTED, WAITING, PROOF_ONLY = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.PROOF_ONLY
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +23,25 @@ async def funded(ledger: Ledger, book: Book) -> None:
 
 def an_open(book: Book, **fields: Any) -> GrantOrder:
     """A report that a message was opened, by something that may be a machine."""
-    told: dict[str, Any] = {"action": "open", "points": 1, "waits": True, "grade": Grade.D, "bearing": bearing()}
+    told: dict[str, Any] = {"action": "open", "points": 1, "waits": True, "grade": Grade.D, "corroboration": corroboration()}
     return order(book, **told | fields)
 
 
 def a_click(book: Book, **fields: Any) -> GrantOrder:
     """A click that only a person can have made."""
-    told: dict[str, Any] = {"action": "click", "points": 5, "grade": Grade.B, "bearing": bearing(may_wait=("open",))}
+    told: dict[str, Any] = {
+        "action": "click",
+        "points": 5,
+        "grade": Grade.B,
+        "corroboration": corroboration(may_wait=("open",)),
+    }
     return order(book, **told | fields)
 
 
 def a_reply(book: Book, customer: int = 7) -> GrantOrder:
     """A reply, for which nothing is paid."""
-    there = bearing(customer=customer, may_wait=("open",))
-    reply = order(book, customer=customer, points=0, grade=Grade.A, bearing=there)
+    there = corroboration(customer=customer, may_wait=("open",))
+    reply = order(book, customer=customer, points=0, grade=Grade.A, corroboration=there)
     return msgspec.structs.replace(reply, key=there.proof_keys[0])
 
 
@@ -52,7 +57,7 @@ async def test_every_order_of_arrival_ends_the_same(
 ) -> None:
     await ledger.fund(fund(book, 100))
     for customer, arrival in enumerate(itertools.permutations(range(4)), 1000):
-        about: dict[str, Any] = {"customer": customer, "bearing": bearing(customer=customer, may_wait=("open",))}
+        about: dict[str, Any] = {"customer": customer, "corroboration": corroboration(customer=customer, may_wait=("open",))}
         reports = [
             an_open(book, **about),
             an_open(book, **about, metadata='"again"'),
@@ -91,7 +96,7 @@ async def test_an_open_after_the_click_is_paid_at_once(ledger: Ledger, book: Boo
 async def test_an_act_that_earns_nothing_proves_as_well(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
     await answered(ledger, an_open(book))
     (reply,) = await answered(ledger, a_reply(book))
-    assert (reply.outcome, reply.points, reply.replayed, reply.balance) == (NOTED, 0, False, 1)
+    assert (reply.outcome, reply.points, reply.replayed, reply.balance) == (PROOF_ONLY, 0, False, 1)
     assert await owner.fetchval("SELECT count(*) FROM ledger.event") == 1
 
 
@@ -136,26 +141,33 @@ async def test_its_budget_holds(ledger: Ledger, owner: asyncpg.Connection[Any], 
 
 
 async def test_a_proof_must_be_as_strong_as_the_rule_asks(ledger: Ledger, book: Book) -> None:
-    needs_a_session = bearing(needs=Grade.A)
-    await answered(ledger, a_click(book, bearing=bearing()))
-    (waiting,) = await answered(ledger, an_open(book, bearing=needs_a_session))
+    needs_a_session = corroboration(needs=Grade.A)
+    await answered(ledger, a_click(book, corroboration=corroboration()))
+    (waiting,) = await answered(ledger, an_open(book, corroboration=needs_a_session))
     assert waiting.outcome is WAITING
     await answered(ledger, a_reply(book))
-    (paid,) = await answered(ledger, order(book, action="open", points=1, waits=True, grade=Grade.B, bearing=needs_a_session))
+    (paid,) = await answered(
+        ledger, order(book, action="open", points=1, waits=True, grade=Grade.B, corroboration=needs_a_session)
+    )
     assert (paid.outcome, paid.points) == (GRANTED, 1)
 
 
 async def test_another_message_or_customer_proves_nothing(ledger: Ledger, book: Book) -> None:
-    await answered(ledger, a_click(book, message_id="another", bearing=bearing(message_id="another", may_wait=("open",))))
-    await answered(ledger, a_click(book, customer=8, bearing=bearing(customer=8, may_wait=("open",))))
+    await answered(
+        ledger, a_click(book, message_id="another", corroboration=corroboration(message_id="another", may_wait=("open",)))
+    )
+    await answered(ledger, a_click(book, customer=8, corroboration=corroboration(customer=8, may_wait=("open",))))
     (waiting,) = await answered(ledger, an_open(book))
     assert waiting.outcome is WAITING
 
 
 async def test_many_at_once(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
     people = range(100, 130)
-    clicks = [a_click(book, customer=each, points=1, bearing=bearing(customer=each, may_wait=("open",))) for each in people]
-    opens = [an_open(book, customer=each, bearing=bearing(customer=each)) for each in people]
+    clicks = [
+        a_click(book, customer=each, points=1, corroboration=corroboration(customer=each, may_wait=("open",)))
+        for each in people
+    ]
+    opens = [an_open(book, customer=each, corroboration=corroboration(customer=each)) for each in people]
     answers = await answered(ledger, *opens[:20], *clicks, *opens)
     assert {answer.outcome for answer in answers} == {GRANTED}
     assert await owner.fetchval("SELECT sum(points) FROM ledger.customer_state") == 60
@@ -178,13 +190,13 @@ OLD, NEW = 7, 8
 
 def under_both(**fields: Any) -> dict[str, Any]:
     """What a report says that knows her under both numbers."""
-    return {"customer": NEW, "former": (OLD,), "bearing": bearing(customer=NEW, former=(OLD,), **fields)}
+    return {"customer": NEW, "former": (OLD,), "corroboration": corroboration(customer=NEW, former=(OLD,), **fields)}
 
 
 async def test_what_waits_under_two_ids_is_paid_once(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
-    await answered(ledger, an_open(book, customer=OLD, bearing=bearing(customer=OLD)))
+    await answered(ledger, an_open(book, customer=OLD, corroboration=corroboration(customer=OLD)))
     await answered(ledger, order(book, customer=9))
-    await answered(ledger, an_open(book, customer=NEW, bearing=bearing(customer=NEW)))
+    await answered(ledger, an_open(book, customer=NEW, corroboration=corroboration(customer=NEW)))
     await ledger.merge(book, loser=OLD, survivor=NEW)
     weak, strong = an_open(book, **under_both()), a_click(book, **under_both(may_wait=("open",)))
     opened, click = await answered(ledger, weak, strong)
@@ -221,7 +233,7 @@ async def test_what_was_paid_under_a_former_id_is_not_paid_when_its_refusal_is_d
 
 async def test_a_weak_act_pays_nothing_whatever_it_bears_on(ledger: Ledger, book: Book) -> None:
     await answered(ledger, an_open(book))
-    await answered(ledger, order(book, action="click", grade=Grade.C, bearing=bearing(may_wait=("open",))))
+    await answered(ledger, order(book, action="click", grade=Grade.C, corroboration=corroboration(may_wait=("open",))))
     (opened,) = await answered(ledger, an_open(book))
     assert opened.outcome is WAITING
 

@@ -27,7 +27,7 @@ from ledger.chart import budget
 from ledger.testing import NOON, fund, order
 from tests.ledger.conftest import make_book, spendable, written
 
-GRANTED, WAITING, MOVED = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.MOVED
+GRANTED, WAITING, STALE_CUSTOMER = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.STALE_CUSTOMER
 CAP, BUDGET = GrantOutcome.CAP_REACHED, GrantOutcome.BUDGET_EXHAUSTED
 
 TODAY = NOON.date()
@@ -109,7 +109,7 @@ async def test_a_refusal_is_final(
 
 
 PRECEDENCE = [  # what is wrong in several ways is refused for the first
-    pytest.param(True, True, True, True, MOVED, id="moved"),
+    pytest.param(True, True, True, True, STALE_CUSTOMER, id="moved"),
     pytest.param(False, True, True, True, WAITING, id="waiting"),
     pytest.param(False, False, True, True, CAP, id="cap reached"),
     pytest.param(False, False, False, True, BUDGET, id="budget exhausted"),
@@ -149,10 +149,10 @@ async def test_a_customer_who_was_merged_away_earns_nothing_and_nothing_is_recor
     await freeze(owner, book, 7)
     before = await written(owner)
     answers = await ledger.grant_batch([order(book, customer=7), order(book, customer=7, waits=True)])
-    assert decided(answers) == [(MOVED, 0, False)] * 2
+    assert decided(answers) == [(STALE_CUSTOMER, 0, False)] * 2
     assert await written(owner) == before
     assert decided(await ledger.grant_batch([order(book, customer=7), order(book, customer=8)])) == [
-        (MOVED, 0, False),
+        (STALE_CUSTOMER, 0, False),
         (GRANTED, 5, False),
     ]
 

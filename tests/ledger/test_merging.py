@@ -300,7 +300,7 @@ async def test_who_was_merged_elsewhere_is_not_merged_again(ledger: Ledger, owne
     await earn(ledger, book, LOSER, (SOON, 10))
     await merge(ledger, book)
     before = await written(owner)
-    moved = MergeResult(MergeOutcome.MOVED, replayed=False, points=0)
+    moved = MergeResult(MergeOutcome.STALE_CUSTOMER, replayed=False, points=0)
     assert await ledger.merge(book, loser=LOSER, survivor=OTHER) == moved
     assert await ledger.merge(book, loser=OTHER, survivor=LOSER) == moved
     assert await ledger.merge(book, loser=SURVIVOR, survivor=LOSER) == moved
@@ -311,7 +311,7 @@ async def test_a_merged_customer_can_authorize_nothing(ledger: Ledger, book: Boo
     await earn(ledger, book, LOSER, (SOON, 10))
     await merge(ledger, book)
     refused = await ledger.redeem(authorize(book, LOSER, 1, key="k"))
-    assert refused.outcome is RedemptionOutcome.MOVED
+    assert refused.outcome is RedemptionOutcome.STALE_CUSTOMER
     await redeemed(ledger, authorize(book, SURVIVOR, 1, key="k"))
 
 
@@ -379,7 +379,7 @@ async def test_merges_grants_and_redemptions_at_once_lose_nothing_and_pay_nothin
         async def shop(n: int, customer: int) -> int:
             """Take 10 points and keep 4; how many those are."""
             result = await ledgers[n % 2].redeem(authorize(book, customer, 10, order_ref=f"order-{n}"))
-            if result.outcome is RedemptionOutcome.MOVED:
+            if result.outcome is RedemptionOutcome.STALE_CUSTOMER:
                 moved_to = (await ledgers[n % 2].balance(book, customer)).moved_to
                 assert moved_to is not None
                 return await shop(n, moved_to)
@@ -393,7 +393,7 @@ async def test_merges_grants_and_redemptions_at_once_lose_nothing_and_pay_nothin
             survivor, former = look_ups.group(customer)
             click = order(book, customer=survivor, former=former, message_id=message_id, points=2, expires_on=LATER)
             result = await ledgers[n % 2].grant(click)
-            if result.outcome is not GrantOutcome.MOVED:
+            if result.outcome is not GrantOutcome.STALE_CUSTOMER:
                 return result
             survivor, former = look_ups.group(customer)
             for loser in former:

@@ -18,7 +18,7 @@ import pytest
 from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position
 from ledger.engine.grants import post_grants
 from ledger.engine.redemptions import post_redemptions
-from ledger.testing import NOON, authorize, bearing, capture, fund, order, refund, void
+from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, void
 from service.storage.database import APPLICATION_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
@@ -141,7 +141,9 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
             [
                 msgspec.structs.replace(grants[0], former_keys=(grants[3].key,), past_keys=((2, grants[1].key),)),
                 order(book, customer=1, message_id="not sent yet", caps=(*caps, CapUse(1, None, max_grants=100))),
-                order(book, customer=3, message_id="weak", waits=True, bearing=bearing(customer=3, message_id="weak")),
+                order(
+                    book, customer=3, message_id="weak", waits=True, corroboration=corroboration(customer=3, message_id="weak")
+                ),
             ]
         )
         assert [(quote.outcome, quote.replayed) for quote in quotes] == [

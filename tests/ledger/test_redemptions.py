@@ -529,7 +529,7 @@ async def test_what_is_not_found_or_moved_is_not_kept_under_the_key(
     await earn(ledger, book, CUSTOMER, *WALLET)
     await owner.execute("UPDATE ledger.customer_state SET frozen = true WHERE customer = $1", CUSTOMER)
     moved = await ledger.redeem(authorize(book, CUSTOMER, 10, key="k"))
-    assert (moved.outcome, moved.redemption) == (RedemptionOutcome.MOVED, None)
+    assert (moved.outcome, moved.redemption) == (RedemptionOutcome.STALE_CUSTOMER, None)
     await owner.execute("UPDATE ledger.customer_state SET frozen = false WHERE customer = $1", CUSTOMER)
     held = await redeemed(ledger, authorize(book, CUSTOMER, 10, key="k"))
 

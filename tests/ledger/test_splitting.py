@@ -32,13 +32,13 @@ from ledger import (
     describe_account,
     sweep,
 )
-from ledger.testing import NOON, authorize, bearing, capture, fund, order, refund, set_clock, void
+from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, set_clock, void
 from tests.ledger.conftest import make_book, written
 
 ADA, BOB, CLEO, DORA = 7, 8, 9, 10
 SOON, LATER, NEVER = date(2030, 1, 31), date(2030, 3, 31), None
 HELD_BACK_UNTIL = NOON + timedelta(days=7)
-GRANTED, MOVED, WAITING = GrantOutcome.GRANTED, GrantOutcome.MOVED, GrantOutcome.WAITING
+GRANTED, STALE_CUSTOMER, WAITING = GrantOutcome.GRANTED, GrantOutcome.STALE_CUSTOMER, GrantOutcome.WAITING
 
 
 async def earn(ledger: Ledger, book: Book, customer: int, *lots: tuple[date | None, int], generation: int = 0) -> None:
@@ -310,13 +310,13 @@ async def test_nobody_acts_on_a_group_of_before_however_alike_it_is(ledger: Ledg
     till = authorize(book, BOB, 1, order_ref="till")
     await split(ledger, book, ADA, BOB)
     await merge(ledger, book, CLEO, BOB)
-    assert (await ledger.grant(known)).outcome is MOVED
-    assert (await ledger.grant(order(book, customer=BOB))).outcome is MOVED
+    assert (await ledger.grant(known)).outcome is STALE_CUSTOMER
+    assert (await ledger.grant(order(book, customer=BOB))).outcome is STALE_CUSTOMER
     # Ada as she was before all this.
-    assert (await ledger.grant(order(book, customer=ADA))).outcome is MOVED
+    assert (await ledger.grant(order(book, customer=ADA))).outcome is STALE_CUSTOMER
     for customer, knows in ((BOB, 0), (BOB, 1), (ADA, 0), (99, 1)):
         told = await ledger.redeem(_knowing(authorize(book, customer, 1), knows))
-        assert told.outcome is RedemptionOutcome.MOVED, (customer, knows)
+        assert told.outcome is RedemptionOutcome.STALE_CUSTOMER, (customer, knows)
     now = await generation(ledger, book, BOB)
     told = await ledger.grant(order(book, customer=BOB, former=(CLEO,), past=(ADA,), generation=now))
     assert told.outcome is GRANTED
@@ -335,7 +335,7 @@ async def test_who_is_in_one_batch_with_somebody_who_knows_otherwise_is_told_too
         order(book, customer=CLEO, message_id="m-3"),
     ]
     told = await ledger.grant_batch(orders)
-    assert [each.outcome for each in told if isinstance(each, GrantResult)] == [MOVED, MOVED, GRANTED]
+    assert [each.outcome for each in told if isinstance(each, GrantResult)] == [STALE_CUSTOMER, STALE_CUSTOMER, GRANTED]
 
 
 # ---- What counts as decided
@@ -414,8 +414,8 @@ async def test_what_waited_under_hers_and_was_paid_while_they_were_one_was_paid_
     opened: dict[str, Any] = {"action": "open", "waits": True, "grade": Grade.D}
     await ledger.grant(order(book, customer=ADA, **opened))
     await merge(ledger, book, ADA, BOB)
-    proves = bearing(customer=BOB, former=(ADA,), may_wait=("open",))
-    await ledger.grant(order(book, customer=BOB, former=(ADA,), bearing=proves))
+    proves = corroboration(customer=BOB, former=(ADA,), may_wait=("open",))
+    await ledger.grant(order(book, customer=BOB, former=(ADA,), corroboration=proves))
     assert (await ledger.balance(book, BOB)).spendable == 10
     assert await split(ledger, book, ADA, BOB) == 0
     for customer, other, knows in ((ADA, BOB, 1), (BOB, ADA, 2)):
@@ -435,12 +435,12 @@ async def test_what_waits_under_her_own_number_is_not_proved_if_it_was_paid_to_b
     await ledger.grant(order(book, customer=BOB, former=(ADA,), action="open"))
     if is_split:
         await split(ledger, book, ADA, BOB)
-        proves = bearing(customer=ADA, past=(BOB,), may_wait=("open",))
-        await ledger.grant(order(book, customer=ADA, past=(BOB,), generation=1, bearing=proves))
+        proves = corroboration(customer=ADA, past=(BOB,), may_wait=("open",))
+        await ledger.grant(order(book, customer=ADA, past=(BOB,), generation=1, corroboration=proves))
         assert (await ledger.balance(book, ADA)).spendable == 5
     else:
-        proves = bearing(customer=BOB, former=(ADA,), may_wait=("open",))
-        await ledger.grant(order(book, customer=BOB, former=(ADA,), bearing=proves))
+        proves = corroboration(customer=BOB, former=(ADA,), may_wait=("open",))
+        await ledger.grant(order(book, customer=BOB, former=(ADA,), corroboration=proves))
         assert (await ledger.balance(book, BOB)).spendable == 10
 
 
@@ -448,12 +448,14 @@ async def test_a_proof_that_was_left_while_they_were_one_stays_with_the_survivor
     await ledger.fund(fund(book, 100))
     await merge(ledger, book, ADA, BOB)
     # Strong enough for other acts, and not for itself.
-    waits = bearing(customer=BOB, former=(ADA,), needs=Grade.A)
-    await ledger.grant(order(book, customer=BOB, former=(ADA,), action="open", waits=True, grade=Grade.B, bearing=waits))
+    waits = corroboration(customer=BOB, former=(ADA,), needs=Grade.A)
+    await ledger.grant(order(book, customer=BOB, former=(ADA,), action="open", waits=True, grade=Grade.B, corroboration=waits))
     await split(ledger, book, ADA, BOB)
     weak: dict[str, Any] = {"action": "read", "waits": True, "grade": Grade.D}
     for customer, other, knows, outcome in ((ADA, BOB, 1, GrantOutcome.WAITING), (BOB, ADA, 2, GRANTED)):
-        report = order(book, customer=customer, past=(other,), generation=knows, bearing=bearing(customer=customer), **weak)
+        report = order(
+            book, customer=customer, past=(other,), generation=knows, corroboration=corroboration(customer=customer), **weak
+        )
         assert (await ledger.grant(report)).outcome is outcome, customer
 
 
@@ -463,8 +465,8 @@ async def test_two_who_were_part_of_a_third_were_one(ledger: Ledger, book: Book)
     await ledger.grant(order(book, customer=ADA, **opened))
     await merge(ledger, book, ADA, CLEO)
     await merge(ledger, book, BOB, CLEO)
-    proves = bearing(customer=CLEO, former=(ADA, BOB), may_wait=("open",))
-    await ledger.grant(order(book, customer=CLEO, former=(ADA, BOB), bearing=proves))
+    proves = corroboration(customer=CLEO, former=(ADA, BOB), may_wait=("open",))
+    await ledger.grant(order(book, customer=CLEO, former=(ADA, BOB), corroboration=proves))
     await split(ledger, book, BOB, CLEO)
     # Recorded under Ada's number, paid while Bob was one with her.
     told = await ledger.grant(order(book, customer=BOB, past=(ADA, CLEO), generation=1, **opened))
@@ -540,7 +542,7 @@ async def test_the_same_again_and_what_is_old_change_nothing(
 async def test_who_is_to_go_where_the_book_knows_better_has_to_be_read_anew(ledger: Ledger, book: Book) -> None:
     await ledger.align(book, [Standing(CLEO, CLEO, 30), Standing(BOB, CLEO, 30)])
     late = await ledger.align(book, [Standing(BOB, BOB, 20), Standing(ADA, BOB, 20)])
-    assert late.outcome is MergeOutcome.MOVED
+    assert late.outcome is MergeOutcome.STALE_CUSTOMER
     assert (await ledger.balance(book, ADA)).moved_to is None
 
 

@@ -68,7 +68,7 @@ class Granting:
     @staticmethod
     def _comparable(told: Told, balance: int) -> tuple[Any, ...]:
         # Where there is nothing yet, no key is better than another.
-        decided = told.outcome not in (GrantOutcome.MOVED, GrantOutcome.NOTED, GrantOutcome.WAITING)
+        decided = told.outcome not in (GrantOutcome.STALE_CUSTOMER, GrantOutcome.PROOF_ONLY, GrantOutcome.WAITING)
         return (told.outcome, told.points, told.replayed, told.key if decided else None, balance)
 
     def seq(self, answer: list[GrantResult]) -> int:

@@ -134,7 +134,7 @@ class PlainBook:
         if self.survivors.get(loser) == survivor:
             return MergeOutcome.MERGED, True, self.merged[loser]
         if loser in self.survivors or survivor in self.survivors:
-            return MergeOutcome.MOVED, False, 0
+            return MergeOutcome.STALE_CUSTOMER, False, 0
         if len(self.group(loser)) + len(self.group(survivor)) > IDS_MAX:
             return MergeOutcome.TOO_MANY, False, 0
         self.merged[loser] = self.spendable(loser)

@@ -29,15 +29,15 @@ class PlainLedger(PlainBook):
         told: list[Told] = []
         for order, knows, is_first in batch:
             if order.customer in self.survivors or knows != self.generations[order.customer]:
-                told.append(Told(GrantOutcome.MOVED, 0, False, order.key))
+                told.append(Told(GrantOutcome.STALE_CUSTOMER, 0, False, order.key))
             elif order.terms.points == 0:
-                told.append(Told(GrantOutcome.NOTED, 0, False, order.key))
+                told.append(Told(GrantOutcome.PROOF_ONLY, 0, False, order.key))
             else:
                 told.append(self._report(order, again=order.terms.again and is_first))
         reported = [
             order
             for (order, _, _), answer in zip(batch, told, strict=True)
-            if answer.outcome not in (GrantOutcome.MOVED, GrantOutcome.NOT_FUNDED)
+            if answer.outcome not in (GrantOutcome.STALE_CUSTOMER, GrantOutcome.NOT_FUNDED)
         ]
         for key in self._prove(reported):
             event = self.events[key]
@@ -112,19 +112,21 @@ class PlainLedger(PlainBook):
     def _prove(self, orders: list[GrantOrder]) -> list[bytes]:
         """Leave the proofs of strong acts, then pay what waits and is proved. Return the keys of what was paid or refused."""
         for order in orders:
-            if order.bearing and is_strong(order):
-                key = order.bearing.proof_keys[0]
+            if order.corroboration and is_strong(order):
+                key = order.corroboration.proof_keys[0]
                 self.proofs[key] = min(order.terms.grade, self.proofs.get(key, order.terms.grade))
         decided: list[bytes] = []
         for order in orders:
-            if order.bearing is None:
+            if order.corroboration is None:
                 continue
-            proofs = [self.proofs[key] for key in order.bearing.proof_keys if key in self.proofs]
+            proofs = [self.proofs[key] for key in order.corroboration.proof_keys if key in self.proofs]
             proved = (
-                [(order.key, *order.former_keys)] if order.terms.waits and proofs and min(proofs) <= order.bearing.needs else []
+                [(order.key, *order.former_keys)]
+                if order.terms.waits and proofs and min(proofs) <= order.corroboration.needs
+                else []
             )
-            may_wait = order.bearing.may_wait if is_strong(order) else ()
-            past = [order.past_keys] * len(proved) + list(order.bearing.past_keys or [()] * len(may_wait))
+            may_wait = order.corroboration.may_wait if is_strong(order) else ()
+            past = [order.past_keys] * len(proved) + list(order.corroboration.past_keys or [()] * len(may_wait))
             for keys, once in zip([*proved, *may_wait], past, strict=False):
                 known = self._known(keys)
                 if self._decided_in_the_past(order.customer, once):
@@ -172,7 +174,7 @@ class PlainLedger(PlainBook):
     def authorize(self, customer: int, points: int, hold_s: int, number: int, *, capture: bool) -> RedemptionOutcome:
         """Set points aside, soonest to expire first, under a number that is given."""
         if customer in self.survivors:
-            return RedemptionOutcome.MOVED
+            return RedemptionOutcome.STALE_CUSTOMER
         if points > self.spendable(customer):
             return RedemptionOutcome.INSUFFICIENT_BALANCE
         hold = self.holds[number] = Hold(customer, self.now + timedelta(seconds=hold_s), authorized=points)

@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from ledger import AccountClass, Book, CapUse, Grade, GrantOrder, month_end, proof_key
-from ledger.testing import bearing, order
+from ledger.testing import corroboration, order
 from tests.model.plain_ledger import PlainLedger
 
 CUSTOMERS = tuple(range(1, 10))
@@ -125,7 +125,7 @@ def order_of(book: Book, plain: PlainLedger, report: Report, number: int) -> Gra
     others = [action for action in ("open", "click") if action != report.action]
     # A weak act proves nothing, whatever it is said to bear on.
     proved = [action for action in others if report.grade <= needed(action, report.campaign_no) or report.grade > Grade.B]
-    bears = bearing(
+    bears = corroboration(
         customer=customer,
         message_id=message_id,
         campaign_no=report.campaign_no,
@@ -137,8 +137,8 @@ def order_of(book: Book, plain: PlainLedger, report: Report, number: int) -> Gra
     if report.action == REPLY:
         key = proof_key(campaign_no=report.campaign_no, message_id=message_id, customer=customer)
         unpaid = asked.on(points=0, waits=False)
-        return msgspec.structs.replace(unpaid, key=key, former_keys=(), past_keys=(), bearing=bears)
-    return asked if report.alone else msgspec.structs.replace(asked, bearing=bears)
+        return msgspec.structs.replace(unpaid, key=key, former_keys=(), past_keys=(), corroboration=bears)
+    return asked if report.alone else msgspec.structs.replace(asked, corroboration=bears)
 
 
 def _caps(report: Report, day: date) -> tuple[CapUse, ...]:

@@ -244,13 +244,13 @@ class History(RuleBasedStateMachine):
                 moved = [
                     replace(report, informed=True)
                     for report, told in zip(batch, answer, strict=True)
-                    if told.outcome is GrantOutcome.MOVED
+                    if told.outcome is GrantOutcome.STALE_CUSTOMER
                 ]
                 if moved:
-                    assert all(told.outcome is not GrantOutcome.MOVED for told in self.do(("grant", moved)))
-            case ("authorize", customer, *rest) if answer.outcome is RedemptionOutcome.MOVED:
+                    assert all(told.outcome is not GrantOutcome.STALE_CUSTOMER for told in self.do(("grant", moved)))
+            case ("authorize", customer, *rest) if answer.outcome is RedemptionOutcome.STALE_CUSTOMER:
                 again = self.do(("authorize", self.plain.survivor(customer), *rest))
-                assert again.outcome is not RedemptionOutcome.MOVED
+                assert again.outcome is not RedemptionOutcome.STALE_CUSTOMER
             case _:
                 pass
 
@@ -263,7 +263,7 @@ class History(RuleBasedStateMachine):
         return [Done(act, process, answer) for act, process, answer in zip(acts, processes, answers, strict=True)]
 
     def _keep_answer(self, act: Act, answer: Any) -> None:
-        if isinstance(act, Redeeming) and act.step.key and answer.outcome is not RedemptionOutcome.MOVED:
+        if isinstance(act, Redeeming) and act.step.key and answer.outcome is not RedemptionOutcome.STALE_CUSTOMER:
             self.answered.append((act.step, answer))
 
     def _keep_the_clock(self) -> None:

@@ -214,9 +214,9 @@ async def test_places_follow_the_log_whoever_pays_what_waited(
             action="open",
             waits=True,
             grade=Grade.D,
-            bearing=Corroboration(proof),
+            corroboration=Corroboration(proof),
         )
-        clicked = order(book, customer=customer, message_id=message_id, bearing=Corroboration(proof, ((opened.key,),)))
+        clicked = order(book, customer=customer, message_id=message_id, corroboration=Corroboration(proof, ((opened.key,),)))
         await asyncio.gather(*(ledger.grant(each) for each in random.sample([opened, clicked], 2)))
 
     await asyncio.gather(*(report(n % 5, f"m-{n}") for n in range(40)))

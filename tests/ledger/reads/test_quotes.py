@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import Book, BookRefused, CapRoom, CapUse, Grade, GrantOrder, GrantOutcome, GrantQuote, GrantResult, Ledger
-from ledger.testing import NOON, bearing, fund, order, set_clock
+from ledger.testing import NOON, corroboration, fund, order, set_clock
 from tests.ledger.conftest import make_book
 
 DAY = timedelta(days=1)
@@ -99,7 +99,7 @@ async def test_what_a_rolling_day_cannot_tell_any_more_is_quoted_as_refused(
 
 async def test_what_waits_and_what_is_proved(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
     await ledger.fund(fund(book, 100))
-    weak: dict[str, Any] = {"action": "open", "grade": Grade.D, "waits": True, "points": 1, "bearing": bearing()}
+    weak: dict[str, Any] = {"action": "open", "grade": Grade.D, "waits": True, "points": 1, "corroboration": corroboration()}
     waits, _ = await quoted(ledger, owner, order(book, **weak))
     assert (waits.outcome, waits.points, waits.replayed) == (GrantOutcome.WAITING, 0, False)
     waits, _ = await quoted(ledger, owner, order(book, **weak))
@@ -107,8 +107,8 @@ async def test_what_waits_and_what_is_proved(ledger: Ledger, owner: asyncpg.Conn
     stronger, _ = await quoted(ledger, owner, order(book, action="open", points=1))
     assert (stronger.outcome, stronger.points, stronger.replayed) == (GrantOutcome.GRANTED, 1, False)
     # A person has clicked: what is reported of the message later is paid at once.
-    await ledger.grant(order(book, message_id="other", bearing=bearing(message_id="other", may_wait=("open",))))
-    weak["bearing"] = bearing(message_id="other")
+    await ledger.grant(order(book, message_id="other", corroboration=corroboration(message_id="other", may_wait=("open",))))
+    weak["corroboration"] = corroboration(message_id="other")
     proved, _ = await quoted(ledger, owner, order(book, message_id="other", **weak))
     assert (proved.outcome, proved.points, proved.replayed) == (GrantOutcome.GRANTED, 1, False)
 
@@ -118,8 +118,8 @@ async def test_what_has_waited_is_paid_by_its_own_terms(ledger: Ledger, owner: a
     await ledger.fund(fund(book, 100))
     weak: dict[str, Any] = {"action": "open", "grade": Grade.D, "waits": True}
     await ledger.grant(order(book, points=7, held_back=True, due_at=NOON + DAY, **weak))
-    await ledger.grant(order(book, bearing=bearing()))
-    asked = order(book, points=3, caps=(CapUse(0, NOON.date(), max_grants=9),), bearing=bearing(), **weak)
+    await ledger.grant(order(book, corroboration=corroboration()))
+    asked = order(book, points=3, caps=(CapUse(0, NOON.date(), max_grants=9),), corroboration=corroboration(), **weak)
     quote, _ = await quoted(ledger, owner, asked)
     assert (quote.outcome, quote.points, quote.replayed) == (GrantOutcome.HELD_BACK, 7, True)
     assert quote.caps == (CapRoom(9, None),)
@@ -130,8 +130,8 @@ async def test_who_has_moved_is_told_so(ledger: Ledger, owner: asyncpg.Connectio
     await ledger.grant(order(book, customer=7))
     await ledger.merge(book, loser=7, survivor=8)
     for customer, former, outcome in (
-        (7, (), GrantOutcome.MOVED),
-        (8, (), GrantOutcome.MOVED),
+        (7, (), GrantOutcome.STALE_CUSTOMER),
+        (8, (), GrantOutcome.STALE_CUSTOMER),
         (8, (7,), GrantOutcome.GRANTED),
     ):
         quote, _ = await quoted(ledger, owner, order(book, customer=customer, former=former))
@@ -236,7 +236,7 @@ async def test_a_quote_and_the_grant_after_it_say_the_same_and_what_is_left_drop
             again=step["again"],
             caps=cap_uses(drawn, at),
             at=at,
-            bearing=bearing(
+            corroboration=corroboration(
                 customer=customer,
                 message_id=message_id,
                 # A weak act proves nothing, whatever it is said to bear on.
