@@ -43,7 +43,7 @@ async def head(pool: asyncpg.Pool[Any], book: Book) -> Cut:
     """The book as it is now: a cut that is not kept. Raises ``BookRefused``."""
     row = await pool.fetchrow(_HEAD, book.book_id, book.brand_id)
     if row is None:
-        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+        raise BookRefused.of(book)
     return Cut(name="", seq=row["seq"], posted_at=row["posted_at"])
 
 
@@ -64,7 +64,7 @@ async def clock(pool: asyncpg.Pool[Any], book: Book) -> BookClock:
     """How far the book's clock is ahead of the world's. Raises ``BookRefused``."""
     row = await pool.fetchrow(_CLOCK, book.book_id, book.brand_id)
     if row is None:
-        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+        raise BookRefused.of(book)
     return BookClock(offset=row["clock_offset"], posted_at=row["posted_at"])
 
 

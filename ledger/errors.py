@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import asyncpg
+
+from ledger.types import Book
 
 CONNECTION_LOST: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
@@ -43,6 +47,11 @@ class LedgerUnavailable(LedgerError):
 
 class BookRefused(LedgerError):
     """The book does not exist or belongs to another brand."""
+
+    @classmethod
+    def of(cls, book: Book) -> Self:
+        """The refusal of ``book``."""
+        return cls(f"book {book.book_id} is not a book of brand {book.brand_id}")
 
 
 class ClockSkew(LedgerError):

@@ -34,7 +34,7 @@ async def quotes(pool: asyncpg.Pool[Any], orders: Sequence[GrantOrder]) -> list[
     items = _encode([_item(order) for order in orders]).decode()
     rows = await pool.fetch(_QUOTE, book.book_id, book.brand_id, items)
     if not rows:
-        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+        raise BookRefused.of(book)
     return [
         GrantQuote(
             outcome=GrantOutcome(outcome),

@@ -51,7 +51,7 @@ async def lookback(pool: asyncpg.Pool[Any], book: Book, span: timedelta) -> Look
     """How far back ``span`` goes from now by the book's clock. What is exactly that old is outside. Raises ``BookRefused``."""
     row = await pool.fetchrow(_LOOKBACK, book.book_id, book.brand_id, span)
     if row is None:
-        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+        raise BookRefused.of(book)
     return Lookback(book=book, since=row["since"], until=row["until"], seq=row["seq"], place=row["place"])
 
 

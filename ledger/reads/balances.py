@@ -52,7 +52,7 @@ async def balances(pool: asyncpg.Pool[Any], wanted: Sequence[tuple[Book, int]]) 
         customers = [customer for of, customer in wanted if of == book]
         rows = await pool.fetch(_BALANCES, book.book_id, book.brand_id, customers)
         if not rows:
-            raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+            raise BookRefused.of(book)
         found |= {(book, customer): _balance(*row) for customer, row in zip(customers, rows, strict=True)}
     return found
 
@@ -76,7 +76,7 @@ async def spendable(pool: asyncpg.Pool[Any], book: Book, customers: Sequence[int
         return []
     rows = await pool.fetch(_SPENDABLE, book.book_id, book.brand_id, customers)
     if not rows:
-        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+        raise BookRefused.of(book)
     return [Spendable(row["points"], row["seq"], row["moved_to"], row["generation"]) for row in rows]
 
 
@@ -96,7 +96,7 @@ async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Re
     """
     row = await pool.fetchrow(_BUDGET_AT_HEAD, book.book_id, book.brand_id, chart.budget(campaign_no), campaign_no)
     if row is None:
-        raise BookRefused(f"book {book.book_id} is not a book of brand {book.brand_id}")
+        raise BookRefused.of(book)
     counts: dict[tuple[GrantOutcome, str, datetime], tuple[int, int]] = {}
     after: bytes | None = b""
     while after is not None:
