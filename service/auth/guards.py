@@ -1,6 +1,6 @@
 """The guard that routes declare: ``guards=[requires(Scope.GRANTS_WRITE)]``. It finds out who calls, and whether they may.
 
-``admit`` is the same for a route outside the framework. What a request costs of the key's quota is counted here too.
+``admit`` is the same for the fast path. What a request costs of the key's quota is counted here too.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.customers import actions, fast_path, verification
+from service.customers import actions, balances, verification
 from service.customers.schemas import (
     BalanceRequest,
     BalanceResponse,
@@ -147,7 +147,7 @@ async def get_balance_by_name(
     data: JSONBody[BalanceRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> BalanceResponse:
     """Get the balance of a customer known only by email, phone or device. The name stays out of the URL."""
-    return await fast_path.balance_of(services, principal.brand, data)
+    return await balances.balance_of(services, principal.brand, data)
 
 
 @post("/v1/customers/statement", guards=_READ, status_code=200, tags=["customers"], responses=problems("not_found"))
@@ -155,7 +155,7 @@ async def get_statement_by_name(
     data: JSONBody[StatementRequest], principal: Injected[Principal], services: Injected[Services]
 ) -> Page[StatementEntry]:
     """Get the statement of a customer known only by email, phone or device, newest first."""
-    return await fast_path.statement_of(services, principal.brand, data)
+    return await balances.statement_of(services, principal.brand, data)
 
 
 @get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"], responses=problems("not_found"))
@@ -163,7 +163,7 @@ async def get_balance(
     customer_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
 ) -> BalanceResponse:
     """Get what a customer can spend, by expiry day. A customer nobody has reported has 0 and `known` false."""
-    return await fast_path.balance(services, principal.brand, customer_id)
+    return await balances.balance(services, principal.brand, customer_id)
 
 
 @get("/v1/customers/{customer_id:str}/statement", guards=_READ, tags=["customers"], responses=problems("not_found"))
@@ -175,7 +175,7 @@ async def get_statement(
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[StatementEntry]:
     """List every change of a customer's spendable points, newest first. For a merged customer, the survivor's are included."""
-    return await fast_path.statement(services, principal.brand, customer_id, after=after, limit=limit)
+    return await balances.statement(services, principal.brand, customer_id, after=after, limit=limit)
 
 
 @get("/v1/customers/{customer_id:str}/identities", guards=_READ, tags=["customers"], responses=problems("not_found"))

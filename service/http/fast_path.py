@@ -1,4 +1,4 @@
-"""Requests so plain that a route outside the framework may take them, and how it answers.
+"""Requests so plain that they need no framework, and how they are answered.
 
 Plain is what nearly every program sends. Whatever else a request says of its body, its host or its query concerns the
 framework, which knows what is right: such a request is left to it.
@@ -7,20 +7,44 @@ framework, which knows what is right: such a request is left to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from litestar.types import Receive, Send
 
 from service.admission.limits import SINGLE_BYTES_MAX
+from service.http.idempotency import HEADER, REPLAYED, parse_key
 from service.http.problems import Problem
 
 _JSON = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 _HOST = re.compile(rb"[0-9A-Za-z.:\[\]-]*")
 _ELSEWHERE = frozenset({b"content-encoding", b"transfer-encoding"})
+_IDEMPOTENCY_KEY = HEADER.lower().encode()
+
+_JSON_ANSWER = (b"content-type", b"application/json")
+_REPLAYED = (REPLAYED.lower().encode(), b"true")
+
+_encode = msgspec.json.Encoder().encode
 
 
-def authorization_with_json(scope: Any, *, bytes_max: int) -> list[str] | None:
+class PlainRequest(msgspec.Struct, frozen=True, gc=False):
+    """What was sent."""
+
+    value: str
+    """The value in the path."""
+    body: bytes
+    idempotency_key: str
+
+
+class FastAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What is answered, as JSON."""
+
+    status: int
+    content: msgspec.Struct
+    replayed: bool = False
+
+
+def authorization_with_json(scope: Any, *, bytes_max: int = SINGLE_BYTES_MAX) -> list[str] | None:
     """What a plain request with a JSON body of at most ``bytes_max`` has in ``Authorization``; ``None`` for any other."""
     if scope["query_string"]:
         return None
@@ -55,6 +79,17 @@ def authorization_without_body(scope: Any) -> list[str] | None:
     return None if scope.get("root_path") else sent
 
 
+def idempotency_key_of(scope: Any) -> str | None:
+    """The idempotency key of a request, if it has one that is right. What is wrong with others the framework's route says."""
+    sent = [value for name, value in scope["headers"] if name == _IDEMPOTENCY_KEY]
+    if len(sent) != 1:
+        return None
+    try:
+        return parse_key(sent[0].decode("latin-1"))
+    except Problem:
+        return None
+
+
 async def read_body(receive: Receive, *, bytes_max: int = SINGLE_BYTES_MAX) -> bytes:
     """What a request has for a body. Raises a ``Problem`` if it is too long, or if not all of it has come."""
     message: Any = await receive()
@@ -72,8 +107,10 @@ async def read_body(receive: Receive, *, bytes_max: int = SINGLE_BYTES_MAX) -> b
     return bytes(body)
 
 
-async def send_json(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+async def send_answer(send: Send, answer: FastAnswer) -> None:
     """Answer with a JSON document."""
-    always = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": [*always, *headers]})
+    body = _encode(answer.content)
+    length = (b"content-length", b"%d" % len(body))
+    headers = [_JSON_ANSWER, length, _REPLAYED] if answer.replayed else [_JSON_ANSWER, length]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -141,19 +141,19 @@ async def test_a_number_on_a_list_is_not_called_under_the_id_of_another(called: 
         assert [each["reason"] or each["outcome"] for each in results] == ["consent_refused", "granted"]
 
 
-async def test_the_thin_route_answers_as_the_general_one(called: Called) -> None:
+async def test_the_fast_path_answers_as_the_framework(called: Called) -> None:
     await called.say("c-1", "refused", at=hours_ago(2))
     client = called.api.client("messaging")
     for changed in ({}, {"ref": "r-1"}, {"occurred_at": hours_ago(3).isoformat()}, {"channel": "email", "action": "click"}):
         body = json.dumps(CALL | {"customer": ADA} | changed)
-        thin, general = [
+        fast, framework = [
             await client.post(path, content=body, headers={"content-type": "application/json"})
             for path in ("/v1/grants", "/v1/grants?&")
         ]
-        assert thin.json() | {"replayed": False} == general.json() | {"replayed": False}
-        if thin.json()["outcome"] == "ignored":
-            assert (thin.status_code, general.status_code) == (200, 200)
-            assert thin.content == general.content
+        assert fast.json() | {"replayed": False} == framework.json() | {"replayed": False}
+        if fast.json()["outcome"] == "ignored":
+            assert (fast.status_code, framework.status_code) == (200, 200)
+            assert fast.content == framework.content
 
 
 async def mint(called: Called, **changed: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The thin route of single grants answers as the general one does, whatever it is sent: status, headers, body, log line."""
+"""The fast path of single grants answers as the framework does, whatever it is sent: status, headers, body, log line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ledger import Overloaded
 from service.admission.limits import SINGLE_BYTES_MAX
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.grants import actions, fast_path
+from service.grants import actions
 from tests.api_fixtures import Api
 from tests.auth.test_quotas import within_a_minute
-from tests.both_routes import Watch, watching
+from tests.both_paths import Watch, watching
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -35,7 +35,7 @@ OVER = CAMPAIGN | {"id": "over", "ends_at": "2026-01-02T00:00:00Z"}
 
 @dataclass
 class Sent:
-    """A request; ``SIDE`` in its body is another text for each route, so that both are told of the same for the first time."""
+    """A request; ``SIDE`` in its body is another text for each path, so that both are told of the same for the first time."""
 
     body: str | bytes
     headers: dict[str, str] = field(default_factory=dict[str, str])
@@ -43,8 +43,8 @@ class Sent:
     times: int = 1
     more: tuple[tuple[str, str], ...] = ()
     packed: bool = False
-    thin: bool = True
-    """Whether the thin route takes it, and does not leave it to the general one."""
+    fast: bool = True
+    """Whether the fast path takes it, and does not leave it to the framework."""
 
 
 def click(**changed: Any) -> str:
@@ -73,22 +73,22 @@ REQUESTS: dict[str, Sent] = {
     "three names": Sent(click(customer={"id": "c-SIDE", "email": "SIDE@example.org"})),
     "texts that are not ASCII": Sent(click(message_id="ü-SIDE").encode()),
     "charset": Sent(click(), {"content-type": "application/json; charset=utf-8"}),
-    "charset spelt otherwise": Sent(click(), {"content-type": 'Application/JSON;  Charset="UTF-8"'}, thin=False),
-    "an encoding that is none": Sent(click(), {"content-encoding": "identity"}, thin=False),
-    "gzip": Sent(click(), {"content-encoding": "gzip"}, packed=True, thin=False),
-    "broken gzip": Sent(b"no gzip", {"content-encoding": "gzip"}, thin=False),
-    "another encoding": Sent(click(), {"content-encoding": "br"}, thin=False),
+    "charset spelt otherwise": Sent(click(), {"content-type": 'Application/JSON;  Charset="UTF-8"'}, fast=False),
+    "an encoding that is none": Sent(click(), {"content-encoding": "identity"}, fast=False),
+    "gzip": Sent(click(), {"content-encoding": "gzip"}, packed=True, fast=False),
+    "broken gzip": Sent(b"no gzip", {"content-encoding": "gzip"}, fast=False),
+    "another encoding": Sent(click(), {"content-encoding": "br"}, fast=False),
     "no key": Sent(click(), key=None),
     "another scheme": Sent(click(), {"authorization": "Basic abc"}),
     "an unknown key": Sent(click(), {"authorization": "Bearer rk_test_" + "x" * 43}),
     "two keys": Sent(click(), more=(("authorization", "Bearer rk_test_" + "x" * 43),)),
     "a key without the scope": Sent(click(), key="storefront"),
     "no key and no JSON": Sent("{", key=None),
-    "another type": Sent(click(), {"content-type": "text/plain"}, thin=False),
-    "another charset": Sent(click(), {"content-type": "application/json; charset=latin-1"}, thin=False),
-    "two types": Sent(click(), more=(("content-type", "application/json"),), thin=False),
-    "a host that is none": Sent(click(), {"host": "a b"}, thin=False),
-    "nothing": Sent("", thin=False),
+    "another type": Sent(click(), {"content-type": "text/plain"}, fast=False),
+    "another charset": Sent(click(), {"content-type": "application/json; charset=latin-1"}, fast=False),
+    "two types": Sent(click(), more=(("content-type", "application/json"),), fast=False),
+    "a host that is none": Sent(click(), {"host": "a b"}, fast=False),
+    "nothing": Sent("", fast=False),
     "only spaces": Sent("  \n "),
     "no JSON": Sent("points, please"),
     "cut short": Sent(click()[:-5]),
@@ -121,13 +121,13 @@ REQUESTS: dict[str, Sent] = {
     "no email": Sent(click(customer={"email": "ada"})),
     "no phone": Sent(click(customer={"phone": "123"})),
     "almost too large": Sent(click() + " " * (SINGLE_BYTES_MAX - len(click()))),
-    "too large": Sent(click() + " " * SINGLE_BYTES_MAX, thin=False),
+    "too large": Sent(click() + " " * SINGLE_BYTES_MAX, fast=False),
 }
 
 
 @dataclass
-class Routes:
-    """Both routes, and what the thin one has taken."""
+class Paths:
+    """Both paths, and what the fast one has taken."""
 
     api: Api
     watch: Watch
@@ -135,7 +135,7 @@ class Routes:
     async def both(self, sent: Sent, *, prepare: Callable[[], None] | None = None) -> tuple[Any, Any]:
         """What each of them answers, and logs, without what is new each time."""
         answers: list[Any] = []
-        for side, path in (("thin", "/v1/grants"), ("full", "/v1/grants?&")):
+        for side, path in (("fast", "/v1/grants"), ("full", "/v1/grants?&")):
             if prepare is not None:
                 prepare()
             body = sent.body.encode("utf-8", "surrogatepass") if isinstance(sent.body, str) else sent.body
@@ -155,37 +155,37 @@ class Routes:
             line = self.watch.last_line()
             length = int(answer.headers.pop("content-length")) - len(str(answer.json().get("balance_seq")))
             answers.append((answer.status_code, sorted(answer.headers.items()), length, shown, line))
-        thin, general = answers
-        return thin, general
+        fast, framework = answers
+        return fast, framework
 
 
 @pytest.fixture
-async def routes(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
+async def paths(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Paths]:
     for campaign in (CAMPAIGN, OVER):
         (await api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
-    with watching(fast_path, monkeypatch) as watch:
-        yield Routes(api, watch)
+    with watching(monkeypatch) as watch:
+        yield Paths(api, watch)
 
 
-async def test_both_routes_answer_alike(routes: Routes) -> None:
+async def test_both_paths_answer_alike(paths: Paths) -> None:
     differ: dict[str, Any] = {}
     for name, sent in REQUESTS.items():
-        routes.watch.taken.clear()
-        thin, general = await routes.both(sent)
-        if thin != general or bool(routes.watch.taken) != sent.thin:
-            differ[name] = (thin, general, routes.watch.taken)
+        paths.watch.taken.clear()
+        fast, framework = await paths.both(sent)
+        if fast != framework or bool(paths.watch.taken) != sent.fast:
+            differ[name] = (fast, framework, paths.watch.taken)
     assert not differ
 
 
-async def test_what_is_new_is_paid_on_both(routes: Routes) -> None:
-    thin, _ = await routes.both(REQUESTS["a click"])
-    assert thin[0] == 201
-    assert (thin[3]["points"], thin[3]["balance"], thin[3]["replayed"]) == (5, 5, False)
-    assert (thin[4]["route"], thin[4]["brand"], thin[4]["status"]) == ("/v1/grants", "lumen", 201)
+async def test_what_is_new_is_paid_on_both(paths: Paths) -> None:
+    fast, _ = await paths.both(REQUESTS["a click"])
+    assert fast[0] == 201
+    assert (fast[3]["points"], fast[3]["balance"], fast[3]["replayed"]) == (5, 5, False)
+    assert (fast[4]["route"], fast[4]["brand"], fast[4]["status"]) == ("/v1/grants", "lumen", 201)
 
 
-async def test_a_grant_of_one_route_is_a_replay_on_the_other(routes: Routes) -> None:
-    client = routes.api.client("messaging")
+async def test_a_grant_of_one_route_is_a_replay_on_the_other(paths: Paths) -> None:
+    client = paths.api.client("messaging")
     headers = {"content-type": "application/json"}
     first = await client.post("/v1/grants", content=click(), headers=headers)
     again = await client.post("/v1/grants?&", content=click(), headers=headers)
@@ -193,38 +193,38 @@ async def test_a_grant_of_one_route_is_a_replay_on_the_other(routes: Routes) -> 
     assert first.json() | {"replayed": True} == again.json()
 
 
-async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.Connection[Any]) -> None:
+async def test_a_quota_is_spent_and_told_on_both(paths: Paths, owner: asyncpg.Connection[Any]) -> None:
     async def attempt() -> None:
         key, _ = await create_key(owner, "lumen", "small", [Scope.GRANTS_WRITE], "A", quota_per_minute=3)
-        routes.api.keys["small"] = key
+        paths.api.keys["small"] = key
         # A message of its own: told of again, an earlier attempt's would be a replay.
         body = click(message_id=f"m-{key[-8:]}")
         seen: list[tuple[int, str]] = []
         for path in ("/v1/grants", "/v1/grants?&") * 2:
-            answer = await routes.api.client("small").post(path, content=body, headers={"content-type": "application/json"})
+            answer = await paths.api.client("small").post(path, content=body, headers={"content-type": "application/json"})
             seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
         assert seen == [(201, "r=2"), (200, "r=1"), (200, "r=0"), (429, "r=0")]
-        thin, general = await routes.both(Sent(body, key="small"))
-        assert thin[0] == 429
-        assert [name for name, _ in thin[1]] == [name for name, _ in general[1]]
-        assert "retry-after" in dict(thin[1])
+        fast, framework = await paths.both(Sent(body, key="small"))
+        assert fast[0] == 429
+        assert [name for name, _ in fast[1]] == [name for name, _ in framework[1]]
+        assert "retry-after" in dict(fast[1])
 
     await within_a_minute(owner, attempt)
 
 
 @pytest.mark.parametrize("error", [Overloaded(7), OSError("away"), RuntimeError("our fault")])
-async def test_what_fails_below_is_told_alike(routes: Routes, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+async def test_what_fails_below_is_told_alike(paths: Paths, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     async def fail(*_: Any, **__: Any) -> Any:
         raise error
 
     monkeypatch.setattr(actions, "report_one", fail)
-    thin, general = await routes.both(REQUESTS["a click"])
-    assert thin == general
-    assert thin[0] in {500, 503}
-    assert routes.watch.taken
+    fast, framework = await paths.both(REQUESTS["a click"])
+    assert fast == framework
+    assert fast[0] in {500, 503}
+    assert paths.watch.taken
 
 
-async def test_a_caller_who_goes_away_while_sending_is_no_fault_of_ours(routes: Routes) -> None:
+async def test_a_caller_who_goes_away_while_sending_is_no_fault_of_ours(paths: Paths) -> None:
     messages: list[Any] = []
     parts: list[Any] = [{"type": "http.request", "body": b'{"camp', "more_body": True}, {"type": "http.disconnect"}]
 
@@ -240,22 +240,22 @@ async def test_a_caller_who_goes_away_while_sending_is_no_fault_of_ours(routes: 
         "path": "/v1/grants",
         "query_string": b"",
         "headers": [
-            (b"authorization", f"Bearer {routes.api.keys['messaging']}".encode()),
+            (b"authorization", f"Bearer {paths.api.keys['messaging']}".encode()),
             (b"content-type", b"application/json"),
             (b"content-length", b"100"),
         ],
     }
-    await routes.api.app(scope, receive, send)
+    await paths.api.app(scope, receive, send)
     assert messages[0]["status"] == 400
     assert json.loads(messages[1]["body"])["code"] == "malformed_body"
 
 
-async def test_a_body_in_chunks_is_left_to_the_general_route(routes: Routes) -> None:
+async def test_a_body_in_chunks_is_left_to_the_framework(paths: Paths) -> None:
     async def chunks() -> AsyncGenerator[bytes]:
         yield click()[:10].encode()
         yield click()[10:].encode()
 
-    answer = await routes.api.client("messaging").post(
+    answer = await paths.api.client("messaging").post(
         "/v1/grants", content=chunks(), headers={"content-type": "application/json"}
     )
-    assert (answer.status_code, routes.watch.taken) == (201, [])
+    assert (answer.status_code, paths.watch.taken) == (201, [])

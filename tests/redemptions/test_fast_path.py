@@ -16,10 +16,10 @@ from ledger import Overloaded
 from service.admission.limits import SINGLE_BYTES_MAX
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.redemptions import actions, fast_path
+from service.redemptions import actions
 from tests.api_fixtures import Api
 from tests.auth.test_quotas import within_a_minute
-from tests.both_routes import Watch, watching
+from tests.both_paths import Watch, watching
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -34,7 +34,7 @@ NOBODYS = "red_00000001" + "0" * 13 + "fff"
 
 @dataclass
 class Sent:
-    """A request; ``SIDE`` in it is another text for each route, so that both are told of the same for the first time.
+    """A request; ``SIDE`` in it is another text for each path, so that both are told of the same for the first time.
 
     Without a ``path`` it authorizes; ``capture`` captures what was just authorized for it.
     """
@@ -46,8 +46,8 @@ class Sent:
     idempotent: str | None = "k-SIDE"
     times: int = 1
     more: tuple[tuple[str, str], ...] = ()
-    thin: bool = True
-    """Whether the thin route takes it, and does not leave it to the general one."""
+    fast: bool = True
+    """Whether the fast path takes it, and does not leave it to the framework."""
 
 
 def held(**changed: Any) -> str:
@@ -81,17 +81,17 @@ REQUESTS: dict[str, Sent] = {
     "an unknown field of a capture": Sent('{"colour": "red"}', path="capture"),
     "nobody's redemption": Sent("{}", path=f"/{NOBODYS}/capture"),
     "another book's": Sent("{}", path="/red_000000ff0000000000000001/capture"),
-    "no redemption's id": Sent("{}", path="/red_1/capture", thin=False),
-    "an empty capture": Sent("", path="capture", thin=False),
-    "a void": Sent("{}", path=f"/{NOBODYS}/void", thin=False),
-    "a refund": Sent("{}", path=f"/{NOBODYS}/refund", thin=False),
-    "a quote": Sent(held(), path="/quote", thin=False),
-    "no idempotency key": Sent(held(), idempotent=None, thin=False),
-    "an empty idempotency key": Sent(held(), idempotent="", thin=False),
-    "an idempotency key that is too long": Sent(held(), idempotent="x" * 256, thin=False),
+    "no redemption's id": Sent("{}", path="/red_1/capture", fast=False),
+    "an empty capture": Sent("", path="capture", fast=False),
+    "a void": Sent("{}", path=f"/{NOBODYS}/void", fast=False),
+    "a refund": Sent("{}", path=f"/{NOBODYS}/refund", fast=False),
+    "a quote": Sent(held(), path="/quote", fast=False),
+    "no idempotency key": Sent(held(), idempotent=None, fast=False),
+    "an empty idempotency key": Sent(held(), idempotent="", fast=False),
+    "an idempotency key that is too long": Sent(held(), idempotent="x" * 256, fast=False),
     "an idempotency key in quotes": Sent(held(), idempotent='"k-SIDE"'),
-    "two idempotency keys": Sent(held(), more=(("idempotency-key", "k-2"),), thin=False),
-    "no idempotency key and no JSON": Sent("{", idempotent=None, thin=False),
+    "two idempotency keys": Sent(held(), more=(("idempotency-key", "k-2"),), fast=False),
+    "no idempotency key and no JSON": Sent("{", idempotent=None, fast=False),
     "no key": Sent(held(), key=None),
     "another scheme": Sent(held(), {"authorization": "Basic abc"}),
     "an unknown key": Sent(held(), {"authorization": "Bearer rk_test_" + "x" * 43}),
@@ -99,10 +99,10 @@ REQUESTS: dict[str, Sent] = {
     "a key without the scope": Sent(held(), key="messaging"),
     "no key and no JSON": Sent("{", key=None),
     "charset": Sent(held(), {"content-type": "application/json; charset=utf-8"}),
-    "another type": Sent(held(), {"content-type": "text/plain"}, thin=False),
-    "gzip that is none": Sent(held(), {"content-encoding": "gzip"}, thin=False),
-    "a host that is none": Sent(held(), {"host": "a b"}, thin=False),
-    "nothing": Sent("", thin=False),
+    "another type": Sent(held(), {"content-type": "text/plain"}, fast=False),
+    "gzip that is none": Sent(held(), {"content-encoding": "gzip"}, fast=False),
+    "a host that is none": Sent(held(), {"host": "a b"}, fast=False),
+    "nothing": Sent("", fast=False),
     "only spaces": Sent("  \n "),
     "no JSON": Sent("points, please"),
     "two bodies": Sent(held() + held()),
@@ -118,15 +118,15 @@ REQUESTS: dict[str, Sent] = {
     "held too long": Sent(held(expires_in_s=10**9)),
     "an order of too many bytes": Sent(held(order_ref="ü" * 200)),
     "almost too large": Sent(held() + " " * (SINGLE_BYTES_MAX - len(held()) - 64)),
-    "too large": Sent(held() + " " * SINGLE_BYTES_MAX, thin=False),
+    "too large": Sent(held() + " " * SINGLE_BYTES_MAX, fast=False),
 }
 
 # Numbers of redemptions, of transfers, and times.
 _NEW_EACH_TIME = re.compile(rb'red_[0-9a-f]{24}|(?<=seq":)\d+|\d{4}-\d\d-\d\dT[\d:.]+Z')
 
 
-class Routes:
-    """Both routes, and what the thin one has taken."""
+class Paths:
+    """Both paths, and what the fast one has taken."""
 
     def __init__(self, api: Api, watch: Watch) -> None:
         self.api = api
@@ -135,10 +135,10 @@ class Routes:
     async def both(self, sent: Sent) -> tuple[Any, Any]:
         """What each of them answers, and logs, without what is new each time."""
         answers: list[Any] = []
-        for side, query in (("thin", ""), ("full", "?&")):
+        for side, query in (("fast", ""), ("full", "?&")):
             answers.append(await self._one(sent, side, query))
-        thin, general = answers
-        return thin, general
+        fast, framework = answers
+        return fast, framework
 
     async def _one(self, sent: Sent, side: str, query: str) -> Any:
         side = f"{side}-{next(_numbers)}"
@@ -161,7 +161,7 @@ class Routes:
         answer = await client.post(path, content=body, headers=[*headers.items(), *sent.more])
         assert int(answer.headers.pop("content-length")) == len(answer.content)
         line = self.watch.last_line()
-        assert bool(self.watch.taken) == (sent.thin and not query)
+        assert bool(self.watch.taken) == (sent.fast and not query)
         shown = _NEW_EACH_TIME.sub(b"new", answer.content.replace(side.encode(), b"SIDE"))
         return answer.status_code, sorted(answer.headers.items()), shown, line
 
@@ -182,37 +182,37 @@ _numbers = itertools.count(100)
 
 
 @pytest.fixture
-async def routes(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
+async def paths(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Paths]:
     (await api.client("admin").post("/v1/campaigns", json=CAMPAIGN)).raise_for_status()
-    with watching(fast_path, monkeypatch) as watch:
-        yield Routes(api, watch)
+    with watching(monkeypatch) as watch:
+        yield Paths(api, watch)
 
 
-async def test_both_routes_answer_alike(routes: Routes) -> None:
+async def test_both_paths_answer_alike(paths: Paths) -> None:
     differ: dict[str, Any] = {}
     for name, sent in REQUESTS.items():
-        thin, general = await routes.both(sent)
-        if thin != general:
-            differ[name] = (thin, general)
+        fast, framework = await paths.both(sent)
+        if fast != framework:
+            differ[name] = (fast, framework)
     assert not differ
 
 
-async def test_points_are_held_and_spent(routes: Routes) -> None:
-    (status, _, body, line), _ = await routes.both(REQUESTS["an authorization"])
+async def test_points_are_held_and_spent(paths: Paths) -> None:
+    (status, _, body, line), _ = await paths.both(REQUESTS["an authorization"])
     shown = json.loads(body.replace(b":new", b":0"))
     assert (status, shown["status"], shown["authorized"], shown["balance"]) == (201, "authorized", 60, 940)
     assert (line["route"], line["brand"], line["status"]) == ("/v1/redemptions", "lumen", 201)
-    (status, _, body, line), _ = await routes.both(REQUESTS["a part"])
+    (status, _, body, line), _ = await paths.both(REQUESTS["a part"])
     shown = json.loads(body.replace(b":new", b":0"))
     assert (status, shown["status"], shown["captured"], shown["balance"]) == (201, "captured", 40, 960)
     assert line["route"] == "/v1/redemptions/{redemption_id}/capture"
 
 
-async def test_a_step_of_one_route_is_a_replay_on_the_other(routes: Routes) -> None:
-    await routes.both(REQUESTS["an authorization"])
-    client = routes.api.client("storefront")
+async def test_a_step_of_one_path_is_a_replay_on_the_other(paths: Paths) -> None:
+    await paths.both(REQUESTS["an authorization"])
+    client = paths.api.client("storefront")
     (
-        await routes.api.client("messaging").post(
+        await paths.api.client("messaging").post(
             "/v1/grants",
             json={"campaign": "autumn", "message_id": "m", "customer": {"id": "c-1"}, "action": "click", "channel": "sms"},
         )
@@ -225,14 +225,14 @@ async def test_a_step_of_one_route_is_a_replay_on_the_other(routes: Routes) -> N
     assert first.content == again.content
 
 
-async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.Connection[Any]) -> None:
+async def test_a_quota_is_spent_and_told_on_both(paths: Paths, owner: asyncpg.Connection[Any]) -> None:
     async def attempt() -> None:
-        routes.api.keys["small"] = (
+        paths.api.keys["small"] = (
             await create_key(owner, "lumen", "small", [Scope.REDEMPTIONS_WRITE], "A", quota_per_minute=3)
         )[0]
         seen: list[tuple[int, str]] = []
         for path in ("/v1/redemptions", "/v1/redemptions?&") * 2:
-            answer = await routes.api.client("small").post(
+            answer = await paths.api.client("small").post(
                 path, content=held(customer={"id": "c-404"}), headers={**JSON, "idempotency-key": "k"}
             )
             seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
@@ -242,11 +242,11 @@ async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.
 
 
 @pytest.mark.parametrize("error", [Overloaded(7), OSError("away"), RuntimeError("our fault")])
-async def test_what_fails_below_is_told_alike(routes: Routes, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+async def test_what_fails_below_is_told_alike(paths: Paths, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     async def fail(*_: Any, **__: Any) -> Any:
         raise error
 
     monkeypatch.setattr(actions, "authorize", fail)
-    thin, general = await routes.both(REQUESTS["an authorization"])
-    assert thin == general
-    assert thin[0] in {500, 503}
+    fast, framework = await paths.both(REQUESTS["an authorization"])
+    assert fast == framework
+    assert fast[0] in {500, 503}

@@ -11,10 +11,10 @@ import pytest
 
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
-from service.customers import actions, fast_path
+from service.customers import actions
 from tests.api_fixtures import Api
 from tests.auth.test_quotas import within_a_minute
-from tests.both_routes import Watch, watching
+from tests.both_paths import Watch, watching
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -25,7 +25,7 @@ CAMPAIGN: dict[str, Any] = {
     "rules": [{"action": "click", "points": 5}, {"action": "visit", "points": 2, "hold_back_days": 3}],
 }
 BEARER = "Bearer rk_test_" + "x" * 43
-# Path, method, headers, key, and whether the thin route takes it.
+# Path, method, headers, key, and whether the fast path takes it.
 REQUESTS: dict[str, tuple[str, str, list[tuple[str, str]], str | None, bool]] = {
     "who has something": ("c-1", "GET", [], "messaging", True),
     "whom nobody knows": ("c-404", "GET", [], "messaging", True),
@@ -50,8 +50,8 @@ REQUESTS: dict[str, tuple[str, str, list[tuple[str, str]], str | None, bool]] = 
 }
 
 
-class Routes:
-    """Both routes, and what the thin one has taken."""
+class Paths:
+    """Both paths, and what the fast one has taken."""
 
     def __init__(self, api: Api, watch: Watch) -> None:
         self.api = api
@@ -72,7 +72,7 @@ class Routes:
 
 
 @pytest.fixture
-async def routes(api: Api, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Routes]:
+async def paths(api: Api, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Paths]:
     api.keys["signup"] = (await create_key(owner, "lumen", "signup", [Scope.GRANTS_WRITE], "A"))[0]
     (await api.client("admin").post("/v1/campaigns", json=CAMPAIGN)).raise_for_status()
     for customer in ("c-1", "c-2"):
@@ -80,46 +80,46 @@ async def routes(api: Api, owner: asyncpg.Connection[Any], monkeypatch: pytest.M
             report = {"campaign": "autumn", "message_id": "m", "customer": {"id": customer}, "action": action, "channel": "sms"}
             (await api.client("messaging").post("/v1/grants", json=report)).raise_for_status()
     (await api.client("admin").post("/v1/customers/c-1/merge", json={"from": {"id": "c-2"}})).raise_for_status()
-    with watching(fast_path, monkeypatch) as watch:
-        yield Routes(api, watch)
+    with watching(monkeypatch) as watch:
+        yield Paths(api, watch)
 
 
 @pytest.mark.parametrize("what", ["balance", "statement"])
-async def test_both_routes_answer_alike(routes: Routes, what: str) -> None:
+async def test_both_paths_answer_alike(paths: Paths, what: str) -> None:
     differ: dict[str, Any] = {}
-    for name, (*_, thin) in REQUESTS.items():
-        routes.watch.taken.clear()
-        plain, general = await routes.both(what, name)
-        if plain != general or bool(routes.watch.taken) != thin:
-            differ[name] = (plain, general, routes.watch.taken)
+    for name, (*_, is_fast) in REQUESTS.items():
+        paths.watch.taken.clear()
+        fast, framework = await paths.both(what, name)
+        if fast != framework or bool(paths.watch.taken) != is_fast:
+            differ[name] = (fast, framework, paths.watch.taken)
     assert not differ
 
 
-async def test_it_is_the_balance_that_is_read(routes: Routes) -> None:
-    (status, headers, body, line), _ = await routes.both("balance", "who was merged")
+async def test_it_is_the_balance_that_is_read(paths: Paths) -> None:
+    (status, headers, body, line), _ = await paths.both("balance", "who was merged")
     shown = json.loads(body)
     assert (status, shown["balance"], shown["pending"], shown["merged_into"] is None) == (200, 10, 4, False)
     assert dict(headers)["cache-control"] == "no-store"
     assert (line["route"], line["brand"], line["status"]) == ("/v1/customers/{customer_id}/balance", "lumen", 200)
 
 
-async def test_a_page_further_on_is_left_to_the_general_route(routes: Routes) -> None:
-    whole = (await routes.api.client("messaging").get("/v1/customers/c-1/statement")).json()
-    assert routes.watch.taken == ["one"]
-    first = (await routes.api.client("messaging").get("/v1/customers/c-1/statement?limit=1")).json()
-    rest = (await routes.api.client("messaging").get(f"/v1/customers/c-1/statement?after={first['next']}")).json()
-    assert routes.watch.taken == ["one"]
+async def test_a_page_further_on_is_left_to_the_framework(paths: Paths) -> None:
+    whole = (await paths.api.client("messaging").get("/v1/customers/c-1/statement")).json()
+    assert paths.watch.taken == ["one"]
+    first = (await paths.api.client("messaging").get("/v1/customers/c-1/statement?limit=1")).json()
+    rest = (await paths.api.client("messaging").get(f"/v1/customers/c-1/statement?after={first['next']}")).json()
+    assert paths.watch.taken == ["one"]
     assert first["items"] + rest["items"] == whole["items"]
     assert len(whole["items"]) > 1
 
 
-async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.Connection[Any]) -> None:
+async def test_a_quota_is_spent_and_told_on_both(paths: Paths, owner: asyncpg.Connection[Any]) -> None:
     async def attempt() -> None:
         key, _ = await create_key(owner, "lumen", "small", [Scope.CUSTOMERS_READ], "A", quota_per_minute=3)
-        routes.api.keys["small"] = key
+        paths.api.keys["small"] = key
         seen: list[tuple[int, str]] = []
         for path in ("/v1/customers/c-1/balance", "/v1/customers/c-1/balance?&") * 2:
-            answer = await routes.api.client("small").get(path)
+            answer = await paths.api.client("small").get(path)
             seen.append((answer.status_code, answer.headers["ratelimit"].split(";")[1]))
         assert seen == [(200, "r=2"), (200, "r=1"), (200, "r=0"), (429, "r=0")]
 
@@ -127,12 +127,12 @@ async def test_a_quota_is_spent_and_told_on_both(routes: Routes, owner: asyncpg.
 
 
 @pytest.mark.parametrize("error", [OSError("away"), RuntimeError("our fault")])
-async def test_what_fails_below_is_told_alike(routes: Routes, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+async def test_what_fails_below_is_told_alike(paths: Paths, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     async def fail(*_: Any, **__: Any) -> Any:
         raise error
 
     monkeypatch.setattr(actions, "find", fail)
-    plain, general = await routes.both("balance", "who has something")
-    assert plain == general
-    assert plain[0] in {500, 503}
-    assert routes.watch.taken
+    fast, framework = await paths.both("balance", "who has something")
+    assert fast == framework
+    assert fast[0] in {500, 503}
+    assert paths.watch.taken

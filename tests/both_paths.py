@@ -1,4 +1,4 @@
-"""Watches what is sent down a thin route and the general one: which of them took a request, and what was logged of it."""
+"""Watches what is sent down the fast path and through the framework: which of them took a request, and what was logged."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import io
 import json
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 import pytest
 import structlog
 
+from service.auth import fast_path
 from service.observability import log
 
 
 @dataclass
 class Watch:
-    """What was seen. ``taken`` has an entry for each request that the thin route took."""
+    """What was seen. ``taken`` has an entry for each request that the fast path took."""
 
     taken: list[str] = field(default_factory=list[str])
     lines: io.BytesIO = field(default_factory=io.BytesIO)
@@ -37,16 +37,16 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watching(thin: ModuleType, patch: pytest.MonkeyPatch) -> Generator[Watch]:
-    """Watch the thin route that the module ``thin`` is."""
+def watching(patch: pytest.MonkeyPatch) -> Generator[Watch]:
+    """Watch who is let in on the fast path."""
     watch = Watch()
-    admit = thin.admit
+    admit = fast_path.admit
 
     async def noting(*arguments: Any) -> Any:
         watch.taken.append("one")
         return await admit(*arguments)
 
-    patch.setattr(thin, "admit", noting)
+    patch.setattr(fast_path, "admit", noting)
     log.configure("info", watch.lines)
     yield watch
     structlog.reset_defaults()
