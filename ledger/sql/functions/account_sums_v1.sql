@@ -2,7 +2,7 @@
 -- what was posted on them since, read at one instant. Accounts that were not used up to the cut are left out.
 -- Returns a row for each account, by id. Locks nothing.
 --
--- A transfer on a customer's account carries her number, and one on a redemption's that of the customer whose it was then: so the
+-- A transfer on a customer's account has their number, and one on a redemption's that of the customer it belonged to then: so the
 -- log is read by customer. Accounts of the house and of campaigns are moved by transfers of anybody: of these all of the log
 -- after p_since is read, and the caller says what p_cut < seq <= p_since moved (see log_lines_v1; other lines are ignored).
 
@@ -58,7 +58,7 @@ BEGIN
             WHERE redemption.book_id = p_book_id AND redemption.id = ledger.account_number_v1(account.id)
             OFFSET 0
         ) AS owner
-        -- Redemptions go along when their customer is merged into another, and when she is split off again.
+        -- Redemptions go along when their customer is merged into another, and when they are split off again.
         CROSS JOIN LATERAL (
             SELECT owner.customer
             UNION ALL

@@ -1,10 +1,10 @@
--- Brings a book in line with what was decided elsewhere on who is part of whom, each with the generation of that decision: whoever
--- is not where she should be is split off, then merged. What the book knows from a later generation is left as it is.
--- Returns one row: whether all is as told (1: no, somebody knows better, read anew; 3: yes), and the spendable points that came by this
--- to the one of whom the first is part. Locks the book's head.
+-- Brings a book in line with what was decided elsewhere on who is merged into whom, each with the generation of that decision:
+-- whoever is not where they should be is split off, then merged. What the book knows from a later generation is left as it is.
+-- Returns one row: whether all is as told (1: no, somebody knows better, look them up again; 3: yes), and the spendable points
+-- that this brought to the survivor of the first customer. Locks the book's head.
 --
--- Told are customers who are or once were one with each other. One is part of p_survivors, or of nobody (her own number); if the
--- survivor is not told, it is another group's business, and she is only split off here.
+-- The customers told are or once were merged with each other. Each is merged into p_survivors, or into nobody (its own number).
+-- If the survivor is not among those told, the merge is another group's business, and the customer is only split off here.
 
 CREATE OR REPLACE FUNCTION ledger.align_customers_v1(
     p_brand_id     integer,
@@ -55,7 +55,7 @@ BEGIN
     FOR v_told IN SELECT * FROM unnest(v_customers, v_survivors, v_gens) AS told (customer, survivor, generation) LOOP
         SELECT state.moved_to INTO v_part_of
         FROM ledger.customer_state AS state WHERE state.book_id = p_book_id AND state.customer = v_told.customer;
-        -- She stays where she is if that one is to be part of the same, herself following then.
+        -- A customer stays if their survivor is to be merged into the same one: they follow along.
         CONTINUE WHEN v_part_of IS NULL OR v_part_of = v_told.survivor OR (
             v_told.survivor <> v_told.customer AND EXISTS (
                 SELECT FROM unnest(v_customers, v_survivors) AS other (customer, survivor)

@@ -1,6 +1,6 @@
--- What each of many customers has now, in order: her lots as JSON, [class, last day or null, points] each, soonest to expire
--- first; what is held and what is held back; into whom she was merged, and her generation. No row at all if the book is not the brand's. All of them
--- are of the book's last transfer and one instant. Locks nothing.
+-- What each of many customers has now, in order: their lots as JSON, [class, last day or null, points] each, soonest to expire
+-- first; what is held and what is held back; into whom they were merged, and their generation. No row at all if the book is not
+-- the brand's. All are of the book's last transfer and one instant. Locks nothing.
 --
 -- Timed-out holds and dead lots are shown as if what is due had been posted: see spendable_v1.
 

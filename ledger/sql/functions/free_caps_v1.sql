@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION ledger.free_caps_v1(
     p_book_id      integer,
     p_campaign_no  integer,
-    p_customer     bigint,  -- whom it counted against, though she was merged since
+    p_customer     bigint,  -- whom it counted against, even if they were merged since
     p_window_at    timestamptz,
     p_points       bigint,
     p_caps         jsonb

@@ -1,6 +1,6 @@
--- Gives all that one customer has to another, of whom she and those who are part of her are part from then on (see
--- merge_customers_v1). Neither is part of anybody. Returns the spendable points that were moved. The head is locked by the caller,
--- who sees to generations.
+-- Gives everything one customer has to another, into whom they, and those merged into them, are merged from then on (see
+-- merge_customers_v1). Neither is merged into anybody. Returns the spendable points that moved. The caller has locked the head
+-- and sets the generations.
 
 CREATE OR REPLACE FUNCTION ledger.join_customers_v1(p_head ledger.head, p_loser bigint, p_survivor bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
@@ -37,7 +37,7 @@ BEGIN
         AND mine.id < v_from || '\x30'::bytea
         AND mine.credits > mine.debits;
 
-    -- Of what is left of a lot, first those who are part of her have what they brought, by number; the rest is hers.
+    -- Of what is left of a lot, the customers merged into this one have what they brought, by number; the rest is the customer's.
     UPDATE ledger.brought
     SET amount = share.amount
     FROM (

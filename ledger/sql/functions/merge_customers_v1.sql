@@ -1,12 +1,12 @@
--- Makes two customers one: all that the loser has becomes the survivor's, in one transaction of the log.
--- Returns one row: the outcome (see MergeOutcome: 1 moved, 2 too many, 3 merged), whether they had been merged before, and the
--- spendable points that were moved. Locks the book's head.
+-- Makes two customers one, in one transaction of the log: the survivor gets everything the loser has. Returns one row: the
+-- outcome (see MergeOutcome: 1 stale customer, 2 too many, 3 merged), whether they had been merged before, and the spendable
+-- points that moved. Locks the book's head.
 --
--- What is due on either is posted first. Then each lot and each account of points held back goes through the house's transit
+-- What is due on either is posted first. Then each lot and each account of held-back points goes through the house's transit
 -- account to the survivor's of the same class and last day: first a transfer of the loser for each, in order of their ids, then
--- in the same order one of the survivor. Her redemptions are the survivor's from now on, open or not, so what they give back
--- goes to the survivor by itself, and so are the points held back. Events, and what caps have counted, stay with the loser. What
--- each has brought of a lot is kept for a split (see split_customer_v1), and since when she is part of whom.
+-- in the same order one of the survivor. The loser's redemptions are the survivor's from now on, open or not, so what they give
+-- back goes to the survivor; so do held-back points. Events, and what caps have counted, stay with the loser. What each has
+-- brought of a lot is kept for a split (see split_customer_v1), and so is since when the loser is merged into whom.
 
 CREATE OR REPLACE FUNCTION ledger.merge_customers_v1(
     p_brand_id  integer,
@@ -32,7 +32,7 @@ DECLARE
     v_points     bigint;
 BEGIN
     IF p_loser = p_survivor THEN
-        RAISE EXCEPTION 'customer % cannot be merged into herself', p_loser USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'customer % cannot be merged into themselves', p_loser USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT state.* INTO v_loser
     FROM ledger.customer_state AS state WHERE state.book_id = p_book_id AND state.customer = p_loser;

@@ -1,4 +1,4 @@
--- A customer's open holds: what she has authorized that is not closed. It is made part of the statement that asks.
+-- A customer's open holds: redemptions that are authorized and not closed. It is made part of the statement that asks.
 --
 -- BETWEEN x AND x ORDER BY x: see redeem_v1.
 

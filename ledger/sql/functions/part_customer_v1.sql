@@ -1,5 +1,5 @@
--- Takes a customer out of the one she is part of (see split_customer_v1). Returns the spendable points that went with her. The
--- head is locked by the caller, who sees to generations.
+-- Takes a customer out of the one they are merged into (see split_customer_v1). Returns the spendable points that came back to
+-- them. The caller has locked the head and sets the generations.
 
 CREATE OR REPLACE FUNCTION ledger.part_customer_v1(p_head ledger.head, p_customer bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
@@ -55,7 +55,7 @@ BEGIN
     END IF;
     DELETE FROM ledger.brought WHERE brought.book_id = p_head.book_id AND brought.customer = p_customer;
 
-    -- What began under her own number is hers again.
+    -- What began under the customer's own number is theirs again.
     UPDATE ledger.pending SET customer = p_customer
     FROM ledger.event
     WHERE pending.book_id = p_head.book_id AND pending.customer = v_survivor

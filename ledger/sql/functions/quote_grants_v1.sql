@@ -1,12 +1,14 @@
--- What post_grants_v1 would decide now on each of many items, in order, each as if it were the only one. No row at all if the book is
--- not the brand's. All of them are of the book's last transfer and one instant. Writes nothing, locks nothing.
+-- How post_grants_v1 would decide on each of many items now, in order, each as if it were the only one. No row at all if the
+-- book is not the brand's. All are of the book's last transfer and one instant. Writes nothing, locks nothing.
 --
--- In    items as a JSON array of objects: campaign, customer, generation (of her group, as the caller knows it), keys (of the event,
---       each [hex, 0], her own first, then those under ids that were merged into her; or [hex, number] of whom she was one with
---       once), at (when it counts, microseconds since 2000-01-01), waits, again, proofs (keys, hex, where an item that waits looks for
---       proof), needs (the weakest grade that will do); and of its terms points, unlimited, held and caps, as pay_waiting_v1 has them.
+-- In    items as a JSON array of objects: campaign, customer, generation (the customer's, as the caller knows it), keys (of the event,
+--       each [hex, 0], the customer's own first, then those under numbers merged into them; or [hex, number] of a customer they were
+--       merged with for a time), at (when it counts, microseconds since 2000-01-01), waits, again, proofs (keys, hex, where a waiting
+--       item looks for proof), needs (the weakest grade that will do); and of its terms points, unlimited, held and caps, as
+--       pay_waiting_v1 has them.
 -- Out   outcome (see GrantOutcome), points of the event, whether it was decided before; what each cap has counted, as JSON: grants,
---       points, and whether that is known; what the budget has left, NULL if it is unlimited; what she can spend; the head's seq.
+--       points, and whether that is known; what the budget has left, NULL if it is unlimited; what the customer can spend; the
+--       head's seq.
 
 CREATE OR REPLACE FUNCTION ledger.quote_grants_v1(p_book_id integer, p_brand_id integer, p_items text)
 RETURNS TABLE (
@@ -37,7 +39,7 @@ BEGIN
             WHEN decided.outcome IN (1, 6) THEN due.points
             ELSE 0
         END,
-        -- Decided anew, and refused as before, is what was decided.
+        -- An event that is decided again and refused as before is a replay.
         decided.outcome NOT IN (c_moved, c_noted, c_unfunded)
             AND (step.is_decided OR coalesce(known.outcome IN (c_cap, c_budget) AND known.outcome = decided.outcome, false)),
         shown.counted::text,

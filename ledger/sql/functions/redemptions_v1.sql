@@ -97,8 +97,8 @@ BEGIN
                 (ARRAY['authorize', 'capture', 'void', 'refund'])[transfer.verb - 5] AS verb,
                 sum(transfer.amount)::bigint AS points, min(transfer.posted_at) AS posted_at, min(transfer.seq) AS seq
             FROM (
-                -- Hers, and those of whose it was before: of who authorized it, and of all whom she has been part of. Each by the
-                -- index of customers.
+                -- The customer's, and those of everyone it belonged to before: who authorized it, and all they were merged into. Each
+                -- by the index of customers.
                 SELECT redemption.customer
                 UNION
                 SELECT merged.customer

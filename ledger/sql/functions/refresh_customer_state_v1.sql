@@ -1,4 +1,4 @@
--- Brings a customer's sums up to date with her accounts and holds. The head is locked by the caller.
+-- Brings a customer's sums up to date with their accounts and holds. The caller has locked the head.
 
 CREATE OR REPLACE FUNCTION ledger.refresh_customer_state_v1(p_book_id integer, p_customer bigint) RETURNS void
 LANGUAGE sql VOLATILE

@@ -1,9 +1,9 @@
--- What a customer can spend: open lots, and what timed-out holds give back that no posting has given back yet.
--- Returns one row. Locks nothing. p_any_due says whether she may have timed-out holds at all (customer_state.hold_until); mostly
--- she has none.
+-- What a customer can spend: open lots, and what timed-out holds give back that no posting has given back yet. Returns one row.
+-- Locks nothing. p_any_due says whether the customer may have timed-out holds at all (customer_state.hold_until); most have
+-- none.
 --
--- A timed-out hold is released as of its deadline: points go to the lot they came from, or, if that was dead by
--- then, to one that lasts the book's grace from the deadline. So a late sweeper changes nothing.
+-- A timed-out hold is released as of its deadline: points go to the lot they came from, or, if that was dead by then, to one
+-- that lasts the book's grace from the deadline. So a late sweeper changes nothing.
 
 CREATE OR REPLACE FUNCTION ledger.spendable_v1(
     p_book_id     integer,

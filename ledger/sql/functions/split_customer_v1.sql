@@ -1,12 +1,13 @@
--- Undoes a merge: a customer who is part of another is one of her own again, in one transaction of the log.
--- Returns one row: the outcome (see SplitOutcome: 1 not part, 2 split), whether it had been done before, and the spendable points that
--- went with her. Locks the book's head.
+-- Undoes a merge in one transaction of the log: a customer who is merged into another is on their own again. Returns one row:
+-- the outcome (see SplitOutcome: 1 not part, 2 split), whether it had been done before, and the spendable points that came back
+-- to the customer. Locks the book's head.
 --
--- What is due on the survivor is posted first. Then, of each lot, what the customer had brought goes back through the house's transit
--- account, as far as the survivor has it now: what was spent or has expired stays so. The same of points held back for events under
--- the customer's own number. First a transfer of the survivor for each, in order of their ids, then in the same order one of the
--- customer. Redemptions that began under her own number are hers again, with what they hold; those that began since stay. Who was
--- merged into her before stays with the survivor. Events, and what caps have counted, stay where they were recorded.
+-- What is due on the survivor is posted first. Then, of each lot, what the customer brought comes back through the house's
+-- transit account, as far as the survivor still has it: what was spent or has expired stays so. The same goes for points held
+-- back for events under the customer's own number. For each there is first a transfer of the survivor, in order of their ids,
+-- then in the same order one of the customer. Redemptions that began under the customer's own number are theirs again, with
+-- what they hold; those that began since stay. Customers who were merged into this one before stay with the survivor. Events,
+-- and what caps have counted, stay where they were recorded.
 
 CREATE OR REPLACE FUNCTION ledger.split_customer_v1(
     p_brand_id  integer,

@@ -1,4 +1,5 @@
--- Of whom a customer was part at a place in the book, that of an event by its seq and place; she herself, if of nobody. Locks nothing.
+-- Into whom a customer was merged at a place in the book, that of an event by its seq and place; the customer, if into nobody.
+-- Locks nothing.
 
 CREATE OR REPLACE FUNCTION ledger.survivor_at_v1(
     p_book_id   integer,

@@ -1,4 +1,4 @@
--- Who has a customer's points now: she, or the one into whom she was merged.
+-- Who has a customer's points now: the customer, or the one into whom they were merged.
 
 CREATE OR REPLACE FUNCTION ledger.survivor_v1(p_book_id integer, p_customer bigint) RETURNS bigint
 LANGUAGE sql STABLE

@@ -1,5 +1,5 @@
--- Whether an event, by its seq and place, was decided while a customer, or one who is part of her now, was one with another number.
--- Locks nothing.
+-- Whether an event, by its seq and place, was decided while a customer, or one merged into them now, was merged with another
+-- number. Locks nothing.
 
 CREATE OR REPLACE FUNCTION ledger.were_one_v1(
     p_book_id   integer,
