@@ -151,6 +151,10 @@ def table(compared: Mapping[str, Compared]) -> str:
     return "\n".join(lines)
 
 
+class BrokeOff(Exception):
+    """One side ended before it was asked to."""
+
+
 class _Side:
     """A process that measures one tree."""
 
@@ -178,7 +182,7 @@ class _Side:
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
         if not said:
-            raise SystemExit(f"{self._log.stem} broke off:\n{self._log.read_text(errors='replace')[-4_000:]}")
+            raise BrokeOff(f"{self._log.stem} broke off:\n{self._log.read_text(errors='replace')[-4_000:]}")
         return msgspec.json.decode(said, type=what)
 
     def end(self) -> None:
@@ -196,36 +200,46 @@ class _Side:
 def compare(
     trees: tuple[Tree, Tree], directory: Path, benchmarks: Sequence[str], *, quick: bool, minutes: float
 ) -> dict[str, Compared]:
-    """Measure both trees, the one of before first, with all data in ``directory``. A QUICK comparison is of two rounds."""
+    """Measure both trees, the one of before first, with all data in ``directory``. A QUICK comparison is of two rounds.
+
+    A block of which one side breaks off ends there; its turns so far count, and so do those of the other blocks.
+    """
     compared: dict[str, Compared] = {}
     began = time.monotonic()
     blocks = 1 if quick else max(1, round(minutes / _BLOCK_MINUTES))
     for block in range(1, blocks + 1):
         until = 0.0 if quick else began + minutes * 60 * block / blocks
-        with _sides(trees, directory) as both:
-            turns = _set_up(both, benchmarks, quick=quick)
-            for name, pairs in _rounds(both, turns, rounds_min=2 if quick else 1, until=until).items():
-                compared.setdefault(name, Compared()).pairs.extend(pairs)
-        print(f"{table(compared)}\n{_memory(compared)}", flush=True)
+        try:
+            with _sides(trees, directory) as both:
+                turns = _set_up(both, benchmarks, quick=quick)
+                compared |= {name: Compared() for name in turns if name not in compared}
+                _take_turns(both, turns, compared, rounds_min=2 if quick else 1, until=until)
+        except BrokeOff as broke_off:
+            print(broke_off, flush=True)
+        if measured := {name: each for name, each in compared.items() if each.pairs}:
+            print(f"{table(measured)}\n{_memory(measured)}", flush=True)
         print(f"block {block} of {blocks}, {time.monotonic() - began:.0f} s\n", flush=True)
     return compared
 
 
-def _rounds(
-    both: tuple[_Side, _Side], turns: Mapping[str, float], *, rounds_min: int, until: float
-) -> dict[str, list[tuple[side.Turn, side.Turn]]]:
+def _take_turns(
+    both: tuple[_Side, _Side],
+    turns: Mapping[str, float],
+    compared: Mapping[str, Compared],
+    *,
+    rounds_min: int,
+    until: float,
+) -> None:
     """Take turns until there is no time for another round; the first round does not count."""
-    pairs: dict[str, list[tuple[side.Turn, side.Turn]]] = {name: [] for name in turns}
     for number in itertools.count():
         started = time.monotonic()
         for name, amount in turns.items():
             pair = _pair(both, side.Request(name, amount), number)
             if number:
-                pairs[name].append(pair)
+                compared[name].pairs.append(pair)
         now = time.monotonic()
         if number >= rounds_min and now + (now - started) > until:
             break
-    return pairs
 
 
 def _memory(compared: Mapping[str, Compared]) -> str:
@@ -326,6 +340,9 @@ def main() -> None:
         install(paths)
         trees = (Tree(paths[0], paths[0] / ".venv/bin/python"), Tree(paths[1], paths[1] / ".venv/bin/python"))
         compared = compare(trees, directory, names, quick=quick, minutes=minutes)
+    not_measured = [name for name, each in compared.items() if not each.pairs]
+    if not_measured or not compared:
+        raise SystemExit(f"not measured: {', '.join(not_measured or names)}")
     slower = [name for name, each in compared.items() if each.speed.mark == "!"]
     if slower and not quick:
         raise SystemExit(f"slower than before: {', '.join(slower)}")

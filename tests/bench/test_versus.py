@@ -127,3 +127,14 @@ def test_a_tree_is_compared_with_itself(tmp_path: Path, capfd: pytest.CaptureFix
     assert "block 1 of 1" in said
     # Data are gone, and so are the servers that had them open.
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".log", ".log"]
+
+
+def test_a_block_that_breaks_off_is_told_and_the_next_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "tree"
+    (broken / "bench").mkdir(parents=True)
+    (broken / "bench/side.py").write_text("import sys; sys.stdin.readline(); sys.exit('no such table')")
+    tree = Tree(broken, Path(sys.executable))
+    assert versus.compare((tree, tree), tmp_path, ["redeem"], quick=False, minutes=16) == {}
+    said = capfd.readouterr().out
+    assert said.count("data_before broke off:\nno such table") == 2
+    assert "block 2 of 2" in said
