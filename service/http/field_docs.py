@@ -19,11 +19,11 @@ class ItemResult:
     """What every result of a batch has, beside what it says of its item: for ``described_by``."""
 
     index: int
-    """The item's place in the request, from 0; items that are wrong count too."""
+    """The item's index in the request, from 0, counting invalid items too."""
     status: int
-    """The HTTP status that the item would have got by itself."""
+    """The HTTP status the item would have as a single request."""
     problem: Any
-    """What is wrong with the item; absent when nothing is."""
+    """What is wrong with the item; absent if nothing is."""
 
 
 def field_texts(struct: type[msgspec.Struct]) -> dict[str, str]:
