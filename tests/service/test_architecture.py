@@ -1,0 +1,83 @@
+"""The maps for newcomers are true: what ARCHITECTURE.md and CONTRIBUTING.md name is there, and no folder is left out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+RECIPES = (ROOT / "CONTRIBUTING.md").read_text().partition("## Recipes")[2]
+TREE = ARCHITECTURE.partition("```\nledger/")[2].partition("\n```")[0]
+WALKS = re.findall(r"^\| .+ \| `([\w./]+)` \| `(\w+)` \|$", ARCHITECTURE, re.MULTILINE)
+PATHS = re.findall(
+    r"`((?:service|ledger|tests|migrations|docs|openapi)/[\w./-]+|pyproject\.toml)`(?! \*\(new\)\*)", ARCHITECTURE + RECIPES
+)
+NAMES = re.findall(r"`([A-Z]\w*[A-Za-z]|[A-Z]\w+\.\w+)(?:\([^`]*\))?`", RECIPES)
+
+
+def packages(root: str) -> set[str]:
+    """The packages right below a root."""
+    return {path.parent.name for path in (ROOT / root).glob("*/__init__.py")}
+
+
+def defined_in(file: Path) -> set[str]:
+    """The names of a file's functions, methods, classes and constants; of a SQL function's, the function."""
+    if file.suffix == ".sql":
+        return set(re.findall(r"FUNCTION ledger\.(\w+)", file.read_text()))
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    assigned = [node.targets[0] for node in nodes if isinstance(node, ast.Assign)]
+    annotated = [node.target for node in nodes if isinstance(node, ast.AnnAssign)]
+    named = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    return named | {target.id for target in (*assigned, *annotated) if isinstance(target, ast.Name)}
+
+
+@pytest.fixture(scope="module")
+def all_defined() -> set[str]:
+    """All names that the code defines, and those of the database's columns and options that recipes mention."""
+    found: set[str] = set()
+    for root in ("service", "ledger", "tests"):
+        for file in (ROOT / root).rglob("*.py"):
+            found |= defined_in(file)
+    return found
+
+
+def test_every_package_is_in_the_tree() -> None:
+    ledger, _, service = TREE.partition("\nservice/")
+    assert packages("service") == set(re.findall(r"\b(\w+)/ ", service.partition("migrations/")[0]))
+    assert packages("ledger") <= set(re.findall(r"\b(\w+)/", ledger))
+
+
+def test_the_files_at_the_roots_are_in_the_tree() -> None:
+    named = set(re.findall(r"\b(\w+\.py)\b", TREE))
+    assert {file.name for file in (ROOT / "service").glob("*.py")} - {"__init__.py"} <= named
+    assert all((ROOT / "service" / name).exists() or (ROOT / "ledger" / name).exists() for name in named)
+
+
+def test_there_are_three_walks() -> None:
+    assert {"POST /v1/grants", "POST /r/{token}", "POST /v1/redemptions"} <= set(re.findall(r"`(POST [^`]+)`", ARCHITECTURE))
+    assert len(WALKS) > 25
+
+
+@pytest.mark.parametrize(("file", "function"), WALKS, ids=[f"{file} {function}" for file, function in WALKS])
+def test_a_step_of_a_walk_exists(file: str, function: str) -> None:
+    assert function in defined_in(ROOT / file)
+
+
+@pytest.mark.parametrize("path", sorted(set(PATHS)))
+def test_a_path_that_is_named_exists(path: str) -> None:
+    assert "NAME" in path or "CAPABILITY" in path or (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES)))
+def test_a_name_in_a_recipe_exists(name: str, all_defined: set[str]) -> None:
+    assert set(name.split(".")) <= all_defined
+
+
+def test_a_recipe_marks_what_is_not_there_yet() -> None:
+    marked = re.findall(r"`([\w./-]+)` \*\(new\)\*", RECIPES)
+    assert {"service/ingest/providers/PROVIDER.py", "service/webhooks/"} <= set(marked)
+    assert [path for path in marked if (ROOT / path).exists()] == []
