@@ -13,13 +13,13 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/installed ## the whole service on an embedded PostgreSQL, with a demo brand; LAN=1 for a phone too; Ctrl-C stops it
+run: .venv/installed ## the whole service on an embedded PostgreSQL, with a demo brand; LAN=1 for the local network; Ctrl-C stops it
 	@$(BIN)/rewards up $(if $(LAN),--lan)
 
-test: .venv/installed-dev ## all tests, on a PostgreSQL of their own; ONLY=tests/grants a folder, file or test, ONLY=quote what is named so
+test: .venv/installed-dev ## all tests, on a PostgreSQL of their own; ONLY=tests/grants for a folder, file or test, ONLY=quote by name
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),"$(ONLY)",-k "$(ONLY)"))
 
-lint: .venv/installed-dev ## everything that runs no code, within a minute: format, lint, import contracts, types
+lint: .venv/installed-dev ## format, lint, import contracts, types; less than a minute
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
@@ -27,14 +27,14 @@ lint: .venv/installed-dev ## everything that runs no code, within a minute: form
 
 check: lint test ## the gate: lint, then all tests
 
-format: .venv/installed-dev ## put the code in the one format, mend what lint can mend
+format: .venv/installed-dev ## format the code, and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 bench: .venv/installed-dev ## measure everything against its reference, 40 minutes; QUICK=1 takes three, ONLY=name one; VERSUS=ref compares with that git ref, 25 minutes
 	@$(BIN)/python -m bench$(if $(VERSUS),.versus)
 
-hostile: .venv/installed-dev ## torment a service of its own; MINUTES=10 for longer than one round
+hostile: .venv/installed-dev ## send a service everything it should refuse; MINUTES=10 for longer than one round
 	@$(BIN)/python -m tests.hostile $(or $(MINUTES),0)
 
 faults: .venv/installed-dev ## kill and restart everything under load, and check that nothing is lost or doubled, 10 minutes; FAULTS="--operations 2000" is shorter

@@ -1,0 +1,1 @@
+"""Everything that posts: one writer for each book, in batches."""

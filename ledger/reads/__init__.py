@@ -1,0 +1,1 @@
+"""Everything that only reads, now and at a cut."""

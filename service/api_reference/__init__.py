@@ -1,0 +1,1 @@
+"""The API reference: the OpenAPI description made from the routes, and the pages that show it."""

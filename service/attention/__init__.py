@@ -1,1 +1,1 @@
-"""How much of a customer's attention was asked for of late: what a messaging system asks before it sends one more message."""
+"""Attention: how many messages a customer was sent recently, and what they earned."""

@@ -1,1 +1,1 @@
-"""What an administrator may change of a brand: its name, its pages, where its links lead, what its points are worth."""
+"""Brand settings: what an administrator may change of a brand, and its link host."""

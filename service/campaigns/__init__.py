@@ -1,0 +1,1 @@
+"""Campaigns: what earns points, when, and out of which budget; versions of their terms."""

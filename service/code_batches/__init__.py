@@ -1,0 +1,1 @@
+"""Code batches: codes for packs, print and displays, their claims, and their QR codes."""

@@ -1,0 +1,1 @@
+"""Customers: their names, merges and splits, verification, balances."""

@@ -1,1 +1,1 @@
-"""The feed: all that happened to a brand's customers, for a consumer that stops and resumes as it likes."""
+"""The feed: everything that happened to a brand's customers, for consumers that stop and resume."""

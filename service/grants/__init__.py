@@ -1,0 +1,1 @@
+"""Grants: events in, decisions out; quotes, approvals, and decisions made again."""

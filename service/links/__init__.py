@@ -1,1 +1,1 @@
-"""Reward links: signed links in messages that pay the customer who acts on them, once."""
+"""Reward links: signed links that pay the customer who acts on them, once."""

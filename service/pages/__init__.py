@@ -1,1 +1,1 @@
-"""What all pages for customers share: words in the brand's language, its colours and logo, and how a page is sent."""
+"""What all customer pages share: texts in the brand's language, colours and logo, and how a page is sent."""

@@ -1,1 +1,1 @@
-"""Preferences: what a customer chooses herself, on which channels, how often, and whether she wants rewards at all."""
+"""Preferences: a customer's own choices of channels, frequency, and whether they want rewards."""

@@ -1,0 +1,1 @@
+"""Redemptions: authorize, capture, void, refund."""

@@ -1,0 +1,1 @@
+"""Revocations: links that earn nothing any more, and what a key has made."""

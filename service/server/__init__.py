@@ -1,0 +1,1 @@
+"""The server: how it speaks HTTP, sheds load, and listens."""

@@ -1,1 +1,1 @@
-"""What is at the service's own address."""
+"""The page at the service's own address."""

@@ -1,1 +1,1 @@
-"""The clock of a test brand: moved forward by a call, so that months pass in a second."""
+"""A test brand's clock, advanced by a call, so that months pass in a second."""

@@ -1,0 +1,1 @@
+"""Tokens: one module for each kind, and sealing."""

@@ -1,1 +1,1 @@
-"""Wallets: what a customer has, what expires when, what happened, and how far it is to the next reward."""
+"""Wallets: what a customer has, when it expires, what happened, and progress to the next reward."""
