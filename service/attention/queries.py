@@ -19,7 +19,7 @@ import msgspec
 from ledger import Attention, Lookback
 from service.attention.schemas import Attended, AttendedChannel, AttentionAnswer, HotlineResponse
 from service.brands.brand import Brand
-from service.customers.queries import Known
+from service.customers.queries import Customer
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -56,7 +56,7 @@ async def hotline(services: Services, brand: Brand, span: timedelta) -> HotlineR
 
 
 async def count(
-    services: Services, brand: Brand, people: Sequence[Known | None], span: timedelta
+    services: Services, brand: Brand, people: Sequence[Customer | None], span: timedelta
 ) -> tuple[Lookback, list[AttentionAnswer]]:
     """What is known of each of ``people``, in order, and within which time."""
     ledger = services.ledger
@@ -68,7 +68,7 @@ async def count(
     return within, answers
 
 
-async def _count(services: Services, within: Lookback, people: Sequence[Known | None]) -> list[AttentionAnswer]:
+async def _count(services: Services, within: Lookback, people: Sequence[Customer | None]) -> list[AttentionAnswer]:
     ledger = services.ledger
     numbers = [number for known in people if known is not None for number in (known.customer, *known.former)]
     acted = dict(zip(numbers, await ledger.attention(within, numbers), strict=True)) if numbers else {}
@@ -123,7 +123,7 @@ class _Tally:
         }
 
 
-def _answer(known: Known | None, acted: dict[int, Attention], minted: dict[int, list[_Minted]]) -> AttentionAnswer:
+def _answer(known: Customer | None, acted: dict[int, Attention], minted: dict[int, list[_Minted]]) -> AttentionAnswer:
     total = _Tally()
     channels: dict[str, _Tally] = {}
 

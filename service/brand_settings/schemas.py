@@ -1,4 +1,4 @@
-"""A brand on the wire."""
+"""A brand on the wire. A bound that PUT and PATCH share is a type alias."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ APPS_MAX = 20
 LOGO_CHARACTERS_MAX = 4 * (logos.BYTES_MAX // 3 + 1)
 
 Term = Annotated[int, msgspec.Meta(ge=1, le=TERM_MAX)]
-Shown = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="At most 100 printable characters.")]
+DisplayName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, description="At most 100 printable characters.")]
+AccentColor = Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")]
+DestinationHosts = Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)]
+Logo = Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)]
+AppleApps = Annotated[
+    list[Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}$(?!\n)")]],
+    msgspec.Meta(max_length=APPS_MAX),
+]
 
 
 class PointValueRequest(Body, frozen=True):
@@ -65,7 +72,7 @@ class PointValueVersionResponse(msgspec.Struct, frozen=True):
 class GoalRequest(Body, frozen=True):
     """A reward to save for. The wallet shows progress towards it."""
 
-    name: Shown
+    name: DisplayName
     """The reward, as the wallet shows it."""
     points: Points
     """What it costs, in points."""
@@ -83,17 +90,16 @@ class AndroidAppRequest(Body, frozen=True):
     """SHA-256 fingerprints of the app's signing certificates, such as `14:6D:E9:...`."""
 
 
+AndroidApps = Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)]
+Goals = Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)]
+
+
 class AppLinksRequest(Body, frozen=True):
     """The brand's apps that may open its links. Each link host serves them to Apple's and Google's systems."""
 
-    apple: Annotated[
-        list[Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}$(?!\n)")]],
-        msgspec.Meta(max_length=APPS_MAX),
-    ] = msgspec.field(default_factory=list[str])
+    apple: AppleApps = msgspec.field(default_factory=list[str])
     """App ids, such as `ABCDE12345.com.example.app`."""
-    android: Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)] = msgspec.field(
-        default_factory=list[AndroidAppRequest]
-    )
+    android: AndroidApps = msgspec.field(default_factory=list[AndroidAppRequest])
     """The brand's Android apps."""
 
 
@@ -101,13 +107,13 @@ class BrandRequest(Body, frozen=True):
     """All settings that can change. Send back what GET returned, with your changes. Fields that cannot change may be left
     out; if present, they must match."""
 
-    name: Shown
+    name: DisplayName
     """The brand's name as customers see it."""
-    points_name: Shown
+    points_name: DisplayName
     """The name of the points as customers see it, such as "Beans"."""
-    accent_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")]
+    accent_color: AccentColor
     """The colour of buttons and accents on customer pages: `#` and six lower-case hexadecimal digits."""
-    destination_hosts: Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)]
+    destination_hosts: DestinationHosts
     """Hosts that reward links may lead to, each with a port if needed; at most 100."""
     point_value: PointValueRequest | None
     """What points are worth. Null while not set; once set it can change but not be removed."""
@@ -115,7 +121,7 @@ class BrandRequest(Body, frozen=True):
     """The version of the point value you read. If a newer one exists, nothing changes. Absent: change it regardless."""
     language: Language | msgspec.UnsetType = msgspec.UNSET
     """The language of customer pages. This and the fields below keep their value when absent."""
-    logo: Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+    logo: Logo | msgspec.UnsetType | None = msgspec.UNSET
     """A PNG, JPEG or WebP image in base64, at most 32 KiB and 1,024 pixels wide and high. Every page shows it."""
     home_url: str | msgspec.UnsetType | None = msgspec.UNSET
     """Where customers go when there is no better destination: https, on one of the destination hosts."""
@@ -124,7 +130,7 @@ class BrandRequest(Body, frozen=True):
     host; it is used once verified (see `link_host`). Null: this service's address."""
     app_links: AppLinksRequest | msgspec.UnsetType = msgspec.UNSET
     """The brand's apps that may open its links. Absent: unchanged."""
-    goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    goals: Goals | msgspec.UnsetType = msgspec.UNSET
     """Rewards to save for, shown in the wallet."""
     code: str | None = None
     """Cannot change: leave it out, or send the current value."""
@@ -163,15 +169,9 @@ class PointValuePatch(Body, frozen=True):
 class AppLinksPatch(Body, frozen=True):
     """A partial change of the brand's apps; absent fields stay. A list is replaced whole."""
 
-    apple: (
-        Annotated[
-            list[Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}$(?!\n)")]],
-            msgspec.Meta(max_length=APPS_MAX),
-        ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
+    apple: AppleApps | msgspec.UnsetType = msgspec.UNSET
     """App ids, such as `ABCDE12345.com.example.app`; at most 20."""
-    android: Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    android: AndroidApps | msgspec.UnsetType = msgspec.UNSET
     """The brand's Android apps; at most 20."""
 
 
@@ -179,13 +179,13 @@ class BrandPatch(Body, frozen=True):
     """A partial change of the brand's settings (JSON merge patch, RFC 7396): absent fields stay, null clears a field that
     can be null."""
 
-    name: Shown | msgspec.UnsetType = msgspec.UNSET
+    name: DisplayName | msgspec.UnsetType = msgspec.UNSET
     """The brand's name as customers see it."""
-    points_name: Shown | msgspec.UnsetType = msgspec.UNSET
+    points_name: DisplayName | msgspec.UnsetType = msgspec.UNSET
     """The name of the points as customers see it, such as "Beans"."""
-    accent_color: Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")] | msgspec.UnsetType = msgspec.UNSET
+    accent_color: AccentColor | msgspec.UnsetType = msgspec.UNSET
     """The colour of buttons and accents on customer pages: `#` and six lower-case hexadecimal digits."""
-    destination_hosts: Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    destination_hosts: DestinationHosts | msgspec.UnsetType = msgspec.UNSET
     """Hosts that reward links may lead to, each with a port if needed; at most 100. The list is replaced whole."""
     point_value: PointValuePatch | msgspec.UnsetType | None = msgspec.UNSET
     """What points are worth. Once set it can change but not be removed."""
@@ -193,7 +193,7 @@ class BrandPatch(Body, frozen=True):
     """The version of the point value you read. If a newer one exists, nothing changes. Absent: change it regardless."""
     language: Language | msgspec.UnsetType = msgspec.UNSET
     """The language of customer pages."""
-    logo: Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+    logo: Logo | msgspec.UnsetType | None = msgspec.UNSET
     """A PNG, JPEG or WebP image in base64, at most 32 KiB and 1,024 pixels wide and high. Null: none."""
     home_url: str | msgspec.UnsetType | None = msgspec.UNSET
     """Where customers go when there is no better destination: https, on one of the destination hosts. Null: none."""
@@ -202,7 +202,7 @@ class BrandPatch(Body, frozen=True):
     host; it is used once verified (see `link_host`). Null: this service's address."""
     app_links: AppLinksPatch | msgspec.UnsetType = msgspec.UNSET
     """The brand's own apps that may open its links."""
-    goals: Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    goals: Goals | msgspec.UnsetType = msgspec.UNSET
     """Rewards to save for, shown in the wallet; at most 20. The list is replaced whole."""
     code: str | msgspec.UnsetType = msgspec.UNSET
     """Cannot change: leave it out, or send the current value."""

@@ -26,7 +26,7 @@ from service.customers.balance_file import (
 )
 from service.customers.directory import CustomerDirectory
 from service.customers.identities import own_identity
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.settings import Settings, load_secrets
 from service.storage import database
 
@@ -130,7 +130,7 @@ async def _post(
     return result
 
 
-async def _resolve(settings: Settings, brand: Brand, brought: Sequence[BroughtBalance]) -> list[Known]:
+async def _resolve(settings: Settings, brand: Brand, brought: Sequence[BroughtBalance]) -> list[Customer]:
     """Who everybody is, before anything is posted; who is new to us gets a number."""
     keys = load_secrets(settings.secrets_path).identity_keys
     pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=1)
@@ -141,7 +141,7 @@ async def _resolve(settings: Settings, brand: Brand, brought: Sequence[BroughtBa
         unknown = [balance.line for balance in brought if balance.number is not None and balance.number not in numbered]
         if unknown:
             raise refused_lines(unknown, "is not the number of any customer of the brand")
-        people: list[Known] = []
+        people: list[Customer] = []
         for start in range(0, len(brought), BATCH):
             part = brought[start : start + BATCH]
             own = [[own_identity(keys, brand.brand_id, balance.id)] for balance in part if balance.number is None]
@@ -153,7 +153,7 @@ async def _resolve(settings: Settings, brand: Brand, brought: Sequence[BroughtBa
     return people
 
 
-def _check_named_once(brought: Sequence[BroughtBalance], people: Sequence[Known]) -> None:
+def _check_named_once(brought: Sequence[BroughtBalance], people: Sequence[Customer]) -> None:
     """Raise for lines that open one lot twice, one by the brand's id and one by our number."""
     lines: dict[tuple[int, date | None, AccountClass], int] = {}
     twice: list[int] = []

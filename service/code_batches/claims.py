@@ -36,7 +36,7 @@ from service.code_batches.queries import BatchCode
 from service.code_batches.rate_limit import RETRY_AFTER_S
 from service.code_batches.schemas import CodeClaimRequest
 from service.customers import actions as customers
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
 from service.evidence.bot_detection import grade as judge
 from service.evidence.click_log import network_of
@@ -327,7 +327,7 @@ async def _ask(services: Services, found: _Found, *, email: str = "", email_is_w
 
 
 async def _pay(
-    services: Services, brand: Brand, printed: BatchCode, known: Known, grade: Grade, now: datetime
+    services: Services, brand: Brand, printed: BatchCode, known: Customer, grade: Grade, now: datetime
 ) -> GrantAnswer | None:
     """Take the code for a customer, and decide what she gets for it; ``None`` if it is somebody else's."""
     if printed.pays_each:
@@ -344,7 +344,7 @@ async def _pay(
     return answer
 
 
-def _act(printed: BatchCode, known: Known) -> _Act:
+def _act(printed: BatchCode, known: Customer) -> _Act:
     return _Act(
         campaign_no=printed.campaign_no,
         campaign_version=printed.campaign_version,

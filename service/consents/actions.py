@@ -1,18 +1,18 @@
-"""Taking down where customers may be contacted.
+"""Recording where customers may be contacted.
 
-    say           what was said of many customers and channels, each for itself
-    say_one       of one
-    say_herself   what a customer says of her own channels, on a page of ours
-    read          what holds for a customer, and all that was said
-    holding       what holds for a customer
+    record_many        statements of a brand's about many customers and channels, each on its own
+    record_one         about one customer and channel
+    record_own         a customer's own choices, made on a page of ours
+    read               what holds for a customer, and the history
+    refused_channels   what holds for a customer, by channel
 
-Of a thousand it is one transaction of a few statements after the customers are looked up: what holds so far, what is new, and
-what follows from it (see ``customers.refused``). A statement takes its turn with merges by the customers' rows.
+A thousand statements are one transaction of a few SQL statements once the customers are looked up: what holds so far, what is
+new, and what follows from it (``customers.opt_outs``). Locks on the customers' rows keep merges out meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from ledger import Position
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.consents import queries
-from service.consents.queries import Said, Statement
+from service.consents.queries import NewConsent, RecordedConsent
 from service.consents.schemas import (
     ConsentAnswer,
     ConsentItem,
@@ -35,10 +35,10 @@ from service.consents.schemas import (
 )
 from service.customers import actions as customers
 from service.customers import opt_outs
-from service.customers import queries as rows
+from service.customers import queries as customer_queries
 from service.customers.directory import ATTEMPTS
 from service.customers.identities import is_id
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
 from service.http.identifiers import customer_id as public_number
 from service.http.identifiers import key_id, position
@@ -48,18 +48,18 @@ if TYPE_CHECKING:
     from service.services import Services
 
 AHEAD_MAX = timedelta(minutes=5)
-"""How far a teller's clock may be ahead of ours, as a reporter's of grants."""
+"""How far the clock of a brand's system may be ahead of ours; the same as for grants."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 THE_CUSTOMER = 0
-"""No key told us: the customer did, on a page of ours."""
+"""Stands for the API key where the customer made the choice on a page of ours."""
 
-_SAID_AT_ONCE = 1_000
-"""A longer batch is cut: whoever else is told something of the brand's customers waits while one is written."""
+_CHUNK = 1_000
+"""Longer batches are split: other writers of the brand's consents wait while one is written."""
 
 
-class Word(msgspec.Struct, frozen=True):
-    """What somebody says of one channel. ``at`` is when she said so; ``None``: now."""
+class ConsentChange(msgspec.Struct, frozen=True):
+    """A choice for one channel. ``at`` is when the customer made it; ``None`` means now."""
 
     channel: str
     status: Status
@@ -67,64 +67,64 @@ class Word(msgspec.Struct, frozen=True):
     at: datetime | None = None
 
 
-class _Teller(msgspec.Struct, frozen=True):
-    """Who tells us: a key of the brand's, or the customer, by a link that a key made."""
+class _RecordedBy(msgspec.Struct, frozen=True):
+    """An API key of the brand's, or the customer, through a link that a key made."""
 
     brand: Brand
     api_key_id: int
     link_made_by: int | None = None
 
 
-async def say(
+async def record_many(
     services: Services, principal: Principal, items: Sequence[ConsentItem | Problem], *, now: datetime
 ) -> list[ConsentAnswer | Problem]:
-    """Take each item down, in order; what is wrong with one item concerns that item alone. The same again changes nothing."""
+    """Record each item, in order. Errors are per item; repeating a statement changes nothing."""
     answers: list[ConsentAnswer | Problem] = []
-    for start in range(0, len(items), _SAID_AT_ONCE):
-        part = [_checked(item, now) for item in items[start : start + _SAID_AT_ONCE]]
+    for start in range(0, len(items), _CHUNK):
+        part = [_checked(item, now) for item in items[start : start + _CHUNK]]
         good = [item for item in part if isinstance(item, ConsentItem)]
         refs = [item.customer for item in good]
-        words = [Word(item.channel, item.status, item.source, item.at) for item in good]
+        changes = [ConsentChange(item.channel, item.status, item.source, item.at) for item in good]
         people = partial(customers.resolve, services, principal.brand, refs)
-        said = iter(await _say(services, _Teller(principal.brand, principal.api_key_id), words, people, now) if good else [])
-        answers += [item if isinstance(item, Problem) else next(said) for item in part]
+        recorded_by = _RecordedBy(principal.brand, principal.api_key_id)
+        recorded = iter(await _record(services, recorded_by, changes, people, now) if good else [])
+        answers += [item if isinstance(item, Problem) else next(recorded) for item in part]
     return answers
 
 
-async def say_one(
+async def record_one(
     services: Services, principal: Principal, own_id: str, channel: str, wanted: ConsentRequest, *, now: datetime
 ) -> ConsentAnswer:
-    """The same of one customer and channel, which the path has."""
+    """Record a statement about the customer and channel in the path."""
     if not is_id(own_id):
         raise not_found("customer")
     item = ConsentItem(
         customer=CustomerRef(id=own_id), channel=channel, status=wanted.status, at=wanted.at, source=wanted.source
     )
-    (answer,) = await say(services, principal, [item], now=now)
+    (answer,) = await record_many(services, principal, [item], now=now)
     if isinstance(answer, Problem):
         raise answer
     return answer
 
 
-async def say_herself(
-    services: Services, brand: Brand, number: int, wanted: Sequence[Word], *, link_made_by: int | None, now: datetime
+async def record_own(
+    services: Services, brand: Brand, number: int, wanted: Sequence[ConsentChange], *, link_made_by: int | None, now: datetime
 ) -> list[ConsentAnswer | Problem]:
-    """The same of one customer, by our number, who says so on a page that an API key made a link to."""
+    """Record what a customer chose on a page of ours. ``link_made_by`` is the API key that made the link to it."""
 
-    async def known() -> list[Known | Problem]:
+    async def known() -> list[Customer | Problem]:
         return [await customers.by_number(services, brand, number)] * len(wanted)
 
-    return await _say(services, _Teller(brand, THE_CUSTOMER, link_made_by), wanted, known, now) if wanted else []
+    return await _record(services, _RecordedBy(brand, THE_CUSTOMER, link_made_by), wanted, known, now) if wanted else []
 
 
-async def holding(services: Services, known: Known) -> dict[str, bool]:
-    """The channels of which anything was said of a customer, each with whether she refuses it."""
-    said = await queries.current(services.pool, (known.customer, *known.former))
-    return {each.channel: each.refused for each in said}
+async def refused_channels(services: Services, known: Customer) -> dict[str, bool]:
+    """Whether the customer refuses each channel that has a statement."""
+    return {each.channel: each.refused for each in await queries.current(services.pool, (known.customer, *known.former))}
 
 
 async def read(services: Services, brand: Brand, own_id: str, *, before: Position | None, limit: int) -> ConsentsResponse:
-    """What holds for a customer, and a page of all that was said of her."""
+    """What holds for a customer, and a page of the history."""
     known = await customers.find(services, brand, CustomerRef(id=own_id), now=True)
     if known is None:
         return ConsentsResponse(customer=own_id, known=False, current=(), history=(), next=None)
@@ -133,90 +133,112 @@ async def read(services: Services, brand: Brand, own_id: str, *, before: Positio
     return ConsentsResponse(
         customer=own_id,
         known=True,
-        current=[_shown(said) for said in await queries.current(services.pool, numbers)],
-        history=[_shown(said) for said in history[:limit]],
+        current=[_response(consent) for consent in await queries.current(services.pool, numbers)],
+        history=[_response(consent) for consent in history[:limit]],
         next=position(queries.cursor(history[limit - 1])) if len(history) > limit else None,
     )
 
 
-async def _say(
+async def _record(
     services: Services,
-    teller: _Teller,
-    words: Sequence[Word],
-    find_people: Callable[[], Awaitable[list[Known | Problem]]],
+    recorded_by: _RecordedBy,
+    changes: Sequence[ConsentChange],
+    find_people: Callable[[], Awaitable[list[Customer | Problem]]],
     now: datetime,
 ) -> list[ConsentAnswer | Problem]:
-    """Find the customers, one for each of ``words``, and take down what was said of each."""
+    """Find the customers, one for each of ``changes``, and record what changes."""
     directory = services.customers
     pool = services.pool
     for _ in range(ATTEMPTS):
         people = await find_people()
-        generations = {known.customer: known.generation for known in people if isinstance(known, Known)}
+        generations = {known.customer: known.generation for known in people if isinstance(known, Customer)}
         numbers = generations.keys()
         try:
             async with pool.acquire() as connection, connection.transaction():
-                # Merged with others, or split from one of them, since she was looked up.
-                moved = generations.items() - (await rows.lock_each(connection, numbers)).items()
-                former = await rows.former_of(connection, numbers)
-                answers = [] if moved else await _take_down(connection, teller, words, people, now)
+                # A customer merged or split since the look-up has another generation.
+                moved = generations.items() - (await customer_queries.lock_each(connection, numbers)).items()
+                former = await customer_queries.former_of(connection, numbers)
+                answers = [] if moved else await _record_locked(connection, recorded_by, changes, people, now)
         except asyncpg.DeadlockDetectedError:
             continue
-        # What was read before the commit must not be remembered behind it.
+        # Only after the commit: what another task reads before it must not stay cached.
         directory.forget([*numbers, *former])
         if not moved:
             return answers
     raise RuntimeError("customers were merged elsewhere at every attempt")
 
 
-async def _take_down(
+async def _record_locked(
     connection: queries.Connection,
-    teller: _Teller,
-    spoken: Sequence[Word],
-    people: Sequence[Known | Problem],
+    recorded_by: _RecordedBy,
+    changes: Sequence[ConsentChange],
+    people: Sequence[Customer | Problem],
     now: datetime,
 ) -> list[ConsentAnswer | Problem]:
     wanted = {
-        index: Said(known.customer, known.named, item.channel, item.at or now, item.status == "refused", item.source)
-        for index, (item, known) in enumerate(zip(spoken, people, strict=True))
-        if isinstance(known, Known)
+        index: NewConsent(known.customer, known.named, each.channel, each.at or now, each.status == "refused", each.source)
+        for index, (each, known) in enumerate(zip(changes, people, strict=True))
+        if isinstance(known, Customer)
     }
     found = dict(zip(wanted, await queries.standing(connection, list(wanted.values())), strict=True))
-    new: dict[Said, int] = {}
-    words: set[tuple[int, str, datetime, bool, str]] = set()
-    holds: dict[tuple[int, str], Statement | Said | None] = {}
-    for index, said in wanted.items():
-        was_said, before = found[index]
-        last = holds.setdefault((said.customer, said.channel), before)
-        # Without a time it says that it is so: if it is, there is nothing to say.
-        is_so = spoken[index].at is None and last is not None and (last.refused, last.source) == (said.refused, said.source)
-        if was_said or said.words in words or is_so:
-            continue
-        new[said] = index
-        words.add(said.words)
-        if last is None or (said.at, said.refused) >= (last.at, last.refused):
-            holds[said.customer, said.channel] = said
-    stored = await _store(connection, teller, list(new), now)
+    undated = {index for index in wanted if changes[index].at is None}
+    new, latest = _decide(wanted, found, undated)
+    stored = await _store(connection, recorded_by, list(new), now)
 
-    answers: list[ConsentAnswer | Problem] = []
-    for index, known in enumerate(people):
+    def answer(index: int, known: Customer | Problem) -> ConsentAnswer | Problem:
         if isinstance(known, Problem):
-            answers.append(known)
-            continue
-        said = wanted[index]
-        last = holds[said.customer, said.channel]
+            return known
+        consent = wanted[index]
+        last = latest[consent.customer, consent.channel]
+        current = stored[last] if isinstance(last, NewConsent) else last
+        return ConsentAnswer(recorded=new.get(consent) == index, current=_response(current))
+
+    return [answer(index, known) for index, known in enumerate(people)]
+
+
+def _decide(
+    wanted: Mapping[int, NewConsent],
+    found: Mapping[int, tuple[bool, RecordedConsent | None]],
+    undated: Collection[int],
+) -> tuple[dict[NewConsent, int], dict[tuple[int, str], RecordedConsent | NewConsent]]:
+    """Which of ``wanted`` are new, each with its index, and what then holds by customer and channel."""
+    new: dict[NewConsent, int] = {}
+    seen: set[tuple[int, str, datetime, bool, str]] = set()
+    latest: dict[tuple[int, str], RecordedConsent | NewConsent] = {}
+    for index, consent in wanted.items():
+        was_recorded, before = found[index]
+        holds_for = consent.customer, consent.channel
+        last = latest.get(holds_for, before)
+        # A statement without a time says what holds now: nothing to record if it already does.
+        already_holds = (
+            index in undated and last is not None and (last.refused, last.source) == (consent.refused, consent.source)
+        )
+        is_new = not (was_recorded or consent.identity in seen or already_holds)
+        if is_new:
+            new[consent] = index
+            seen.add(consent.identity)
+        if is_new and (last is None or (consent.at, consent.refused) >= (last.at, last.refused)):
+            last = consent
         assert last is not None
-        current = stored[last] if isinstance(last, Said) else last
-        answers.append(ConsentAnswer(recorded=new.get(said) == index, current=_shown(current)))
-    return answers
+        latest[holds_for] = last
+    return new, latest
 
 
-async def _store(connection: queries.Connection, teller: _Teller, new: Sequence[Said], now: datetime) -> dict[Said, Statement]:
+async def _store(
+    connection: queries.Connection, recorded_by: _RecordedBy, new: Sequence[NewConsent], now: datetime
+) -> dict[NewConsent, RecordedConsent]:
     if not new:
         return {}
-    brand = teller.brand
-    told_by = (teller.api_key_id, teller.link_made_by)
-    stored = await queries.insert(connection, brand.brand_id, new, recorded_at=now, told_by=told_by)
-    await opt_outs.bring_up(connection, brand, sorted({said.customer for said in new}))
+    brand = recorded_by.brand
+    stored = await queries.insert(
+        connection,
+        brand.brand_id,
+        new,
+        recorded_at=now,
+        api_key_id=recorded_by.api_key_id,
+        link_made_by=recorded_by.link_made_by,
+    )
+    await opt_outs.refresh_opt_outs(connection, brand, sorted({consent.customer for consent in new}))
     return stored
 
 
@@ -230,14 +252,14 @@ def _checked(item: ConsentItem | Problem, now: datetime) -> ConsentItem | Proble
     return msgspec.structs.replace(item, at=item.at.astimezone(UTC))
 
 
-def _shown(said: Statement) -> ConsentResponse:
+def _response(consent: RecordedConsent) -> ConsentResponse:
     return ConsentResponse(
-        channel=said.channel,
-        status="refused" if said.refused else "granted",
-        at=said.at,
-        source=said.source,
-        recorded_at=said.recorded_at,
-        recorded_by="customer" if said.recorded_by == THE_CUSTOMER else key_id(said.recorded_by),
-        link_made_by=None if said.link_made_by is None else key_id(said.link_made_by),
-        said_of=public_number(said.customer),
+        channel=consent.channel,
+        status="refused" if consent.refused else "granted",
+        at=consent.at,
+        source=consent.source,
+        recorded_at=consent.recorded_at,
+        recorded_by="customer" if consent.recorded_by == THE_CUSTOMER else key_id(consent.recorded_by),
+        link_made_by=None if consent.link_made_by is None else key_id(consent.link_made_by),
+        said_of=public_number(consent.customer),
     )

@@ -58,7 +58,7 @@ async def put_consent(
     if not _CHANNEL.fullmatch(channel):
         raise Problem("not_found", "A channel is lower case and at most 32 characters long, such as email.")
     now = await services.clocks.now(principal.brand)
-    return await actions.say_one(services, principal, customer_id, channel, data, now=now)
+    return await actions.record_one(services, principal, customer_id, channel, data, now=now)
 
 
 @post(
@@ -81,7 +81,7 @@ async def put_consents(
     """
     await count_items(request, principal, len(data))
     now = await services.clocks.now(principal.brand)
-    answers = await actions.say(services, principal, await data.items(), now=now)
+    answers = await actions.record_many(services, principal, await data.items(), now=now)
     request_id: str = request.scope["state"]["request_id"]
     return ConsentResults([result_of(index, answer, request_id=request_id) for index, answer in enumerate(answers)])
 

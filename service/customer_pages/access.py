@@ -24,7 +24,7 @@ from service.brands.brand import Brand
 from service.concurrency.fairness import in_chunks
 from service.customer_pages.schemas import MintedPage, PageLinkRequest
 from service.customers import actions as customers
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.http.problems import Problem, invalid_field
 from service.link_pages.lookup import within_timeout
 from service.link_pages.pages import Answer, Page, page_of_error, respond
@@ -47,7 +47,7 @@ class OwnPage(msgspec.Struct, frozen=True):
     """
 
     brand: Brand
-    known: Known
+    known: Customer
     now: datetime
     message_id: str = ""
     made_by: int | None = None

@@ -24,8 +24,8 @@ from service.brands.brand import Brand
 from service.concurrency.fairness import in_chunks
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, Named, OurNumber, identities, is_id, named, no_such_customer
-from service.customers.merge_rules import Attach, Changed, Joined, Merge, Parted, Split
-from service.customers.queries import Known
+from service.customers.merge_rules import Attach, ConcurrentChange, Merge, MergeResult, Split, SplitResult
+from service.customers.queries import Customer
 from service.customers.schemas import (
     CustomerAnswer,
     CustomerRef,
@@ -36,7 +36,7 @@ from service.customers.schemas import (
     SplitAnswer,
     SplitRequest,
 )
-from service.customers.verification import of_names
+from service.customers.verification import identities_of
 from service.http.identifiers import CUSTOMER_ID_PREFIX, customer_id
 from service.http.problems import Problem, invalid_field, not_found
 from service.storage.database import driver_of
@@ -44,7 +44,7 @@ from service.storage.database import driver_of
 if TYPE_CHECKING:
     from service.services import Services
 
-_JOINED_AT_ONCE = 1_000
+_CHUNK = 1_000
 """A longer batch is cut: nobody else of the brand can merge or attach while one is written."""
 
 _Found = TypeVar("_Found")
@@ -54,7 +54,7 @@ _IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, which is reserved for our
 
 async def resolve(
     services: Services, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True
-) -> list[Known | Problem]:
+) -> list[Customer | Problem]:
     """Who each of ``refs`` is, in order; whom nobody knows gets a number. What is wrong is its own problem."""
     directory = services.customers
     read = await in_chunks(lambda ref: named(ref, brand.brand_id, directory.keys), refs)
@@ -62,7 +62,7 @@ async def resolve(
     return await _each(directory, brand, read, resolve, at="/customer")
 
 
-async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may_attach: bool) -> Known | Problem:
+async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may_attach: bool) -> Customer | Problem:
     """The same for one."""
     directory = services.customers
     person = named(ref, brand.brand_id, directory.keys)
@@ -73,14 +73,16 @@ async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may
     return await directory.find_number(brand, person.number) or no_such_customer("/customer")
 
 
-async def foresee(services: Services, brand: Brand, refs: Sequence[CustomerRef]) -> list[Known | Problem]:
+async def foresee(services: Services, brand: Brand, refs: Sequence[CustomerRef]) -> list[Customer | Problem]:
     """Who each of ``refs`` would be if she were reported now, in order; whom nobody knows has the number 0, and gets none."""
     directory = services.customers
     read = [named(ref, brand.brand_id, directory.keys) for ref in refs]
     return await _each(directory, brand, read, partial(directory.foresee, brand), at="/customer")
 
 
-async def find(services: Services, brand: Brand, ref: CustomerRef, *, now: bool = False, at: str | None = None) -> Known | None:
+async def find(
+    services: Services, brand: Brand, ref: CustomerRef, *, now: bool = False, at: str | None = None
+) -> Customer | None:
     """The customer whom ``ref`` names, if there is one; nobody is created. Raises the ``Problem`` of a malformed ``ref``.
 
     ``now`` is for lists, of which nothing else would say that who is remembered has been merged since. ``at`` is where a body
@@ -98,10 +100,10 @@ async def find(services: Services, brand: Brand, ref: CustomerRef, *, now: bool 
         known = (await directory.find_each(brand, [person]))[0]
     else:
         known = await directory.find(brand, person)
-    return known if known is None or directory.is_settled(known) else await _settle(services, brand, known)
+    return known if known is None or directory.is_settled(known) else await _settled(services, brand, known)
 
 
-async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tuple[Known | None, bool]:
+async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tuple[Customer | None, bool]:
     """The customer whom ``ref`` names, and whether they may redeem under it.
 
     She may where the brand has given her an id, or a name given is verified; by our number, once any name of hers is. That she
@@ -118,10 +120,10 @@ async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tup
         is_active = known.confirmed or known.verified
     else:
         known, is_active = await directory.find_active(brand, person)
-    return known if known is None or directory.is_settled(known) else await _settle(services, brand, known), is_active
+    return known if known is None or directory.is_settled(known) else await _settled(services, brand, known), is_active
 
 
-async def find_each(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Known | Problem | None]:
+async def find_each(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Customer | Problem | None]:
     """The same for each of ``refs``, in order and in one statement, as they are now. What is wrong is its own problem."""
     directory = services.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
@@ -135,13 +137,13 @@ async def _each(
     by_names: Callable[[list[list[Identity]]], Awaitable[Sequence[_Found]]],
     *,
     at: str,
-) -> list[_Found | Known | Problem]:
+) -> list[_Found | Customer | Problem]:
     """What ``by_names`` says of those who are named by what the brand calls them, and who has the other's numbers; in order."""
     people = [each for each in read if isinstance(each, list)]
     found = iter(await by_names(people) if people else [])
     numbers = {each.number for each in read if isinstance(each, OurNumber)}
-    numbered: Mapping[int, Known] = await directory.find_numbers(brand, numbers) if numbers else {}
-    answers: list[_Found | Known | Problem] = []
+    numbered: Mapping[int, Customer] = await directory.find_numbers(brand, numbers) if numbers else {}
+    answers: list[_Found | Customer | Problem] = []
     for each in read:
         if isinstance(each, Problem):
             answers.append(each)
@@ -152,27 +154,27 @@ async def _each(
     return answers
 
 
-async def by_number(services: Services, brand: Brand, number: int) -> Known:
+async def by_number(services: Services, brand: Brand, number: int) -> Customer:
     """Who the customer of a number is now that was given out before: a link's, say."""
     directory = services.customers
     return await directory.by_number(brand, number)
 
 
-async def find_number(services: Services, brand: Brand, number: int) -> Known | None:
+async def find_number(services: Services, brand: Brand, number: int) -> Customer | None:
     """The same, if it is a number of the brand's."""
     directory = services.customers
     known = await directory.find_number(brand, number)
-    return known if known is None or directory.is_settled(known) else await _settle(services, brand, known)
+    return known if known is None or directory.is_settled(known) else await _settled(services, brand, known)
 
 
-async def settle_group(services: Services, brand: Brand, customer: int) -> Known:
+async def settle(services: Services, brand: Brand, customer: int) -> Customer:
     """What to do when the ledger says that a customer has moved: make it agree with the look-ups, and say who she is now."""
     directory = services.customers
     ledger = services.ledger
     return await directory.settle(ledger, brand, customer)
 
 
-async def look(services: Services, brand: Brand, known: Known) -> tuple[Known, Balance]:
+async def look(services: Services, brand: Brand, known: Customer) -> tuple[Customer, Balance]:
     """What a customer has, and who she is now: she may have been merged since she was looked up."""
     balances = services.balances
     for _ in range(ATTEMPTS):
@@ -180,17 +182,17 @@ async def look(services: Services, brand: Brand, known: Known) -> tuple[Known, B
         assert balance is not None
         if balance.moved_to is None and balance.generation == known.generation:
             return known, balance
-        known = await _settle(services, brand, known)
+        known = await _settled(services, brand, known)
     raise RuntimeError("a customer was merged at every attempt")
 
 
-async def points(services: Services, brand: Brand, people: Iterable[Known]) -> dict[Known, tuple[int, int]]:
+async def points(services: Services, brand: Brand, people: Iterable[Customer]) -> dict[Customer, tuple[int, int]]:
     """What each customer can spend, and as of which seq: all in one statement, but for who was merged since."""
     ledger = services.ledger
     wanted = dict.fromkeys(people)
     numbers = list(dict.fromkeys(known.customer for known in wanted))
     spendable = dict(zip(numbers, await ledger.spendable(brand.book, numbers), strict=True))
-    looked: dict[Known, tuple[int, int]] = {}
+    looked: dict[Customer, tuple[int, int]] = {}
     for known in wanted:
         read = spendable[known.customer]
         if read.moved_to is None and read.generation == known.generation:
@@ -206,12 +208,12 @@ async def attach(
 ) -> list[CustomerAnswer | Problem]:
     """Let each item's other names be names of the brand's own id. What is wrong with one item concerns that item alone."""
     directory = services.customers
-    read = [item if isinstance(item, Problem) else _wish(item, brand, directory) for item in items]
-    wishes = [(index, wish) for index, wish in enumerate(read) if isinstance(wish, Attach)]
+    read = [item if isinstance(item, Problem) else _change_of(item, brand, directory) for item in items]
+    changes = [(index, change) for index, change in enumerate(read) if isinstance(change, Attach)]
     answers: dict[int, CustomerAnswer | Problem] = {}
-    for start in range(0, len(wishes), _JOINED_AT_ONCE):
-        part = wishes[start : start + _JOINED_AT_ONCE]
-        joined = await directory.join(brand, [wish for _, wish in part])
+    for start in range(0, len(changes), _CHUNK):
+        part = changes[start : start + _CHUNK]
+        joined = await directory.merge(brand, [change for _, change in part])
         ids = [item.id for index, _ in part if isinstance(item := items[index], CustomerRequest)]
         answered = await _answer(services, brand, ids, joined)
         answers |= {index: answer for (index, _), answer in zip(part, answered, strict=True)}
@@ -249,8 +251,8 @@ async def split(services: Services, principal: Principal, own_id: str, wanted: S
     parted = await _split_and_record(services, principal, Split(whole, name))
     if isinstance(parted, Problem):
         raise parted
-    await settle_group(services, brand, parted.number)
-    left, balance = await look(services, brand, await settle_group(services, brand, parted.survivor))
+    await settle(services, brand, parted.number)
+    left, balance = await look(services, brand, await settle(services, brand, parted.survivor))
     return SplitAnswer(
         customer=own_id,
         confirmed=left.confirmed,
@@ -266,14 +268,14 @@ async def look_up(services: Services, brand: Brand, refs: Sequence[CustomerRef |
     directory = services.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     found = await _each(directory, brand, read, partial(directory.find_each, brand), at="")
-    looked = await points(services, brand, [known for known in found if isinstance(known, Known)])
+    looked = await points(services, brand, [known for known in found if isinstance(known, Customer)])
     met = [
         (person if isinstance(person, list) else [], known)
         for person, known in zip(read, found, strict=True)
-        if isinstance(known, Known)
+        if isinstance(known, Customer)
     ]
-    identities_of_each = iter(await of_names(services, brand, met))
-    duplicates_of_each = iter(await directory.doubles([names for names, _ in met]))
+    identities_of_each = iter(await identities_of(services, brand, met))
+    duplicates_of_each = iter(await directory.duplicates([names for names, _ in met]))
     answers: list[LookupAnswer | Problem] = []
     for known in found:
         if isinstance(known, Problem):
@@ -296,43 +298,43 @@ async def look_up(services: Services, brand: Brand, refs: Sequence[CustomerRef |
     return answers
 
 
-async def _settle(services: Services, brand: Brand, known: Known) -> Known:
+async def _settled(services: Services, brand: Brand, known: Customer) -> Customer:
     """The same customer as she is now, still named as she was."""
-    return await settle_group(services, brand, known.named)
+    return await settle(services, brand, known.named)
 
 
-async def _merge_and_record(services: Services, principal: Principal, wish: Merge) -> Joined | Problem:
+async def _merge_and_record(services: Services, principal: Principal, change: Merge) -> MergeResult | Problem:
     """Merge in the look-ups, and record in the audit trail that it was done, in one transaction."""
     directory = services.customers
     engine = services.engine
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
-                (joined,) = await directory.join_within(await driver_of(connection), principal.brand, [wish])
-                if isinstance(joined, Joined) and (joined.came or joined.attached):
+                (joined,) = await directory.merge_within(await driver_of(connection), principal.brand, [change])
+                if isinstance(joined, MergeResult) and (joined.absorbed_numbers or joined.attached):
                     # Not the names: what a brand calls somebody is not kept, least of all for ever.
                     done = {
-                        "merged": [customer_id(number) for number in joined.came],
+                        "merged": [customer_id(number) for number in joined.absorbed_numbers],
                         "attached": [kind.name.lower() for kind in joined.attached],
                     }
-                    survivor = joined.person.as_known().customer
+                    survivor = joined.person.as_customer().customer
                     await record(connection, principal, "customer.merge", customer_id(survivor), after=done)
-            directory.forget_joined([joined])
+            directory.forget_merged([joined])
             return joined
-        except (Changed, asyncpg.DeadlockDetectedError):
+        except (ConcurrentChange, asyncpg.DeadlockDetectedError):
             continue
     raise RuntimeError("customers were changed elsewhere at every attempt")
 
 
-async def _split_and_record(services: Services, principal: Principal, wish: Split) -> Parted | Problem:
+async def _split_and_record(services: Services, principal: Principal, change: Split) -> SplitResult | Problem:
     """Split in the look-ups, and record in the audit trail that it was done, in one transaction."""
     directory = services.customers
     engine = services.engine
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
-                parted = await directory.split_within(await driver_of(connection), principal.brand, wish)
-                if isinstance(parted, Parted) and not parted.again:
+                parted = await directory.split_within(await driver_of(connection), principal.brand, change)
+                if isinstance(parted, SplitResult) and not parted.again:
                     done = {"split_off": customer_id(parted.number)}
                     await record(connection, principal, "customer.split", customer_id(parted.survivor), after=done)
                 return parted
@@ -342,12 +344,12 @@ async def _split_and_record(services: Services, principal: Principal, wish: Spli
 
 
 async def _answer(
-    services: Services, brand: Brand, ids: Sequence[str], joined: Sequence[Joined | Problem]
+    services: Services, brand: Brand, ids: Sequence[str], joined: Sequence[MergeResult | Problem]
 ) -> list[CustomerAnswer | Problem]:
     """Have the book do what was decided, and say what each customer can spend then."""
     directory = services.customers
     ledger = services.ledger
-    people = {each.person.now.as_known() for each in joined if isinstance(each, Joined)}
+    people = {each.person.now.as_customer() for each in joined if isinstance(each, MergeResult)}
     merged: dict[int, int] = {}
     for known in people:
         if not directory.is_settled(known):
@@ -358,7 +360,7 @@ async def _answer(
         if isinstance(each, Problem):
             answers.append(each)
             continue
-        known = each.person.now.as_known()
+        known = each.person.now.as_customer()
         balance, seq = looked[known]
         answers.append(
             CustomerAnswer(
@@ -401,7 +403,7 @@ async def _one_name(directory: CustomerDirectory, brand: Brand, ref: CustomerRef
     return person[0]
 
 
-def _wish(item: CustomerRequest, brand: Brand, directory: CustomerDirectory) -> Attach | Problem:
+def _change_of(item: CustomerRequest, brand: Brand, directory: CustomerDirectory) -> Attach | Problem:
     """What an item wishes for: its id is one of the brand's own, so that nobody is taken for one of our numbers."""
     if item.id.startswith(CUSTOMER_ID_PREFIX):
         return invalid_field("/id", _IS_OURS)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from service.brands.brand import Brand
 from service.customers import actions
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.customers.schemas import BalanceRequest, BalanceResponse, CustomerRef, StatementEntry, StatementRequest
 from service.http.identifiers import customer_id as public_number
 from service.http.pagination import LIMIT_DEFAULT, Page, page
@@ -27,7 +27,7 @@ async def balance_of(services: Services, brand: Brand, wanted: BalanceRequest) -
     return await _balance(services, brand, found, shown_as=None if found is None else public_number(found.named))
 
 
-async def _balance(services: Services, brand: Brand, found: Known | None, *, shown_as: str | None) -> BalanceResponse:
+async def _balance(services: Services, brand: Brand, found: Customer | None, *, shown_as: str | None) -> BalanceResponse:
     if found is None:
         return BalanceResponse.of(shown_as, None)
     known, has = await actions.look(services, brand, found)
@@ -51,7 +51,7 @@ async def statement_of(services: Services, brand: Brand, wanted: StatementReques
 
 
 async def _statement(
-    services: Services, brand: Brand, known: Known | None, *, after: int | None, limit: int
+    services: Services, brand: Brand, known: Customer | None, *, after: int | None, limit: int
 ) -> Page[StatementEntry]:
     if known is None:
         return Page(items=[], next=None)

@@ -142,7 +142,7 @@ def identities(
     return found or invalid_field(at, "needs an id, an email, a phone or a device")
 
 
-def deciding(person: Sequence[Identity]) -> Sequence[Identity]:
+def without_shared_device(person: Sequence[Identity]) -> Sequence[Identity]:
     """Which names of a person, strongest first, say who she is: a device, which people may share, only if it is alone."""
     return person[:-1] if len(person) > 1 and person[-1].kind is IdentityKind.DEVICE else person
 
@@ -154,7 +154,7 @@ def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, nam
         return None
     if len(keys) == 1 and (kind is IdentityKind.ID or kind is IdentityKind.DEVICE):
         return Identity(kind, (StoredAs(mac(keys[0], brand_id, kind, normal), keys[0].key_no, FORM),))
-    spellings = [(FORM, normal), *((1, former) for former in _formers(kind, name, normal))]
+    spellings = [(FORM, normal), *((1, former) for former in _former_spellings(kind, name, normal))]
     # Those under the key in use come first, and of these the one in the form in use.
     stored_as = [
         StoredAs(mac(key, brand_id, kind, each), key.key_no, form) for key in reversed(keys) for form, each in spellings
@@ -169,7 +169,7 @@ def own_identity(keys: Sequence[IdentityKey], brand_id: int, own_id: str) -> Ide
     return identified
 
 
-def _formers(kind: IdentityKind, name: str, normal: str) -> list[str]:
+def _former_spellings(kind: IdentityKind, name: str, normal: str) -> list[str]:
     """What else than ``normal`` a name may be stored as under former forms."""
     match kind:
         case IdentityKind.PHONE:

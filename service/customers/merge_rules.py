@@ -15,10 +15,10 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from service.brands.brand import Brand
-from service.customers import queries as rows
+from service.customers import queries
 from service.customers.identities import Identity, IdentityKind, OurNumber
-from service.customers.opt_outs import bring_up
-from service.customers.queries import Known
+from service.customers.opt_outs import refresh_opt_outs
+from service.customers.queries import Customer
 from service.http.problems import FieldError, Problem, not_found
 
 IDS_MAX = 8
@@ -29,7 +29,7 @@ NUMBERS_MAX = 32
 _FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone", IdentityKind.DEVICE: "device"}
 
 
-class Changed(Exception):
+class ConcurrentChange(Exception):
     """Somebody else has done something with one of these customers since they were read: read them again."""
 
 
@@ -56,7 +56,7 @@ class Split(msgspec.Struct, frozen=True):
     name: Identity | OurNumber
 
 
-class Parted(msgspec.Struct, frozen=True):
+class SplitResult(msgspec.Struct, frozen=True):
     """The number that is a customer of its own, and whom it was split off from; ``again`` says that it had been before."""
 
     number: int
@@ -64,29 +64,29 @@ class Parted(msgspec.Struct, frozen=True):
     again: bool
 
 
-class Joined(msgspec.Struct, frozen=True):
+class MergeResult(msgspec.Struct, frozen=True):
     """Who a wish was about, how many other customers became one with her, and which numbers and names she got."""
 
-    person: Person
+    person: DraftCustomer
     merged: int = 0
-    came: tuple[int, ...] = ()
+    absorbed_numbers: tuple[int, ...] = ()
     attached: tuple[IdentityKind, ...] = ()
 
 
-class Person:
+class DraftCustomer:
     """A customer while wishes are decided: as she is stored, or new, and what is to become of her."""
 
-    def __init__(self, known: Known | None) -> None:
+    def __init__(self, known: Customer | None) -> None:
         self.known = known
         self.number = None if known is None else known.customer
         self.confirmed = known is not None and known.confirmed
         self.verified = known is not None and known.verified
-        self.into: Person | None = None
-        self.absorbed: list[Person] = []
+        self.into: DraftCustomer | None = None
+        self.absorbed: list[DraftCustomer] = []
         self.generation = 0 if known is None else known.generation
 
     @property
-    def now(self) -> Person:
+    def now(self) -> DraftCustomer:
         """Whom she is one with."""
         return self if self.into is None else self.into.now
 
@@ -100,19 +100,19 @@ class Person:
         own = [] if self.known is None else [self.known.customer, *self.known.former]
         return own + [number for each in self.absorbed for number in each.numbers()]
 
-    def as_known(self) -> Known:
+    def as_customer(self) -> Customer:
         """Who she is once all is written."""
         number = _number(self)
         numbers = {*self.numbers()}
         former, past = sorted(numbers - {number}), sorted(self.past() - numbers)
-        return Known(number, self.confirmed, tuple(former), number, self.generation, tuple(past), self.verified)
+        return Customer(number, self.confirmed, tuple(former), number, self.generation, tuple(past), self.verified)
 
     def past(self) -> set[int]:
         """The numbers that hers were one with once, and may be again."""
         own = set[int]() if self.known is None else {*self.known.past}
         return own.union(*(each.past() for each in self.absorbed))
 
-    def take_up(self, other: Person) -> None:
+    def absorb(self, other: DraftCustomer) -> None:
         """Become one with another."""
         other.into = self
         self.absorbed.append(other)
@@ -123,13 +123,13 @@ class Person:
 class Decision:
     """What is to be written, and what each wish is answered."""
 
-    def __init__(self, known: Mapping[bytes, Known], nameless: Collection[int]) -> None:
-        self.nameless = nameless
-        people = {each.customer: Person(each) for each in known.values()}
+    def __init__(self, known: Mapping[bytes, Customer], device_only: Collection[int]) -> None:
+        self.device_only = device_only
+        people = {each.customer: DraftCustomer(each) for each in known.values()}
         self._owners = {mac: people[each.customer] for mac, each in known.items()}
-        self.people: list[Person] = list(people.values())
-        self.attached: list[tuple[Identity, Person]] = []
-        self.answers: list[Joined | Problem] = []
+        self.people: list[DraftCustomer] = list(people.values())
+        self.attached: list[tuple[Identity, DraftCustomer]] = []
+        self.answers: list[MergeResult | Problem] = []
 
     @property
     def changes_nothing(self) -> bool:
@@ -139,100 +139,100 @@ class Decision:
             for person in self.people
         )
 
-    def owner(self, identity: Identity | OurNumber) -> Person | None:
+    def owner(self, identity: Identity | OurNumber) -> DraftCustomer | None:
         """Whose name it is, by what was decided so far."""
         person = self._owners.get(identity.mac)
         return None if person is None else person.now
 
-    def new(self) -> Person:
+    def new(self) -> DraftCustomer:
         """Somebody nobody knew."""
-        person = Person(None)
+        person = DraftCustomer(None)
         self.people.append(person)
         return person
 
-    def attach(self, identity: Identity, person: Person) -> None:
+    def attach(self, identity: Identity, person: DraftCustomer) -> None:
         """Let a name that nobody has be hers."""
         self._owners[identity.mac] = person
         self.attached.append((identity, person))
 
 
-def decide(known: Mapping[bytes, Known], wishes: Sequence[Attach | Merge], nameless: Collection[int] = ()) -> Decision:
+def decide(known: Mapping[bytes, Customer], changes: Sequence[Attach | Merge], device_only: Collection[int] = ()) -> Decision:
     """Decide wishes in order; ``known`` says whose the names are that somebody has.
 
-    ``nameless`` are those among the owners of devices who are known by devices alone.
+    ``device_only`` are those among the owners of devices who are known by devices alone.
     """
-    decision = Decision(known, nameless)
-    for wish in wishes:
-        answer = _decide_attach(decision, wish) if isinstance(wish, Attach) else _decide_merge(decision, wish)
+    decision = Decision(known, device_only)
+    for change in changes:
+        answer = _decide_attach(decision, change) if isinstance(change, Attach) else _decide_merge(decision, change)
         decision.answers.append(answer)
     return decision
 
 
-def _decide_attach(decision: Decision, wish: Attach) -> Joined | Problem:
-    own_id, *others = wish.names
+def _decide_attach(decision: Decision, change: Attach) -> MergeResult | Problem:
+    own_id, *others = change.names
     owners = {name.mac: decision.owner(name) for name in others}
     person = decision.owner(own_id)
     if person is None:
         # Rather the customer who has earned under her address than a new one whom she would have to be merged into.
-        may_be = (owners[name.mac] for name in others if not _is_shared(decision, name, owners))
+        may_be = (owners[name.mac] for name in others if not _is_shared_device(decision, name, owners))
         person = next((owner for owner in may_be if owner is not None and not owner.confirmed), None)
     conflicts = [
         name
         for name in others
         if (owner := owners[name.mac]) is not None
         and owner is not person
-        and (owner.confirmed or _is_shared(decision, name, owners))
+        and (owner.confirmed or _is_shared_device(decision, name, owners))
     ]
     if conflicts:
         return _conflict(conflicts)
     joining = {id(owner): owner for owner in owners.values() if owner is not None and owner is not person}.values()
-    if _are_too_many(person or Person(None), *joining):
+    if _exceeds_limits(person or DraftCustomer(None), *joining):
         return _limit_reached()
     person = decision.new() if person is None else person
     person.confirmed = True
-    came = tuple(number for other in joining for number in other.numbers())
+    absorbed_numbers = tuple(number for other in joining for number in other.numbers())
     for other in joining:
-        person.take_up(other)
-    unknown = [name for name in wish.names if decision.owner(name) is None]
+        person.absorb(other)
+    unknown = [name for name in change.names if decision.owner(name) is None]
     for name in unknown:
         decision.attach(name, person)
-    return Joined(person, len(joining), came, tuple(name.kind for name in unknown))
+    return MergeResult(person, len(joining), absorbed_numbers, tuple(name.kind for name in unknown))
 
 
-def _is_shared(decision: Decision, name: Identity, owners: Mapping[bytes, Person | None]) -> bool:
+def _is_shared_device(decision: Decision, name: Identity, owners: Mapping[bytes, DraftCustomer | None]) -> bool:
     """Whether a name is a device of somebody who has other names, none of which is given: it may be a shared one."""
     owner = owners[name.mac]
-    if name.kind is not IdentityKind.DEVICE or owner is None or owner.number in decision.nameless:
+    if name.kind is not IdentityKind.DEVICE or owner is None or owner.number in decision.device_only:
         return False
     return not any(other is owner for mac, other in owners.items() if mac != name.mac)
 
 
-def _decide_merge(decision: Decision, wish: Merge) -> Joined | Problem:
-    person, other = decision.owner(wish.survivor), decision.owner(wish.name)
+def _decide_merge(decision: Decision, change: Merge) -> MergeResult | Problem:
+    person, other = decision.owner(change.survivor), decision.owner(change.name)
     if person is None and other is None:
         return not_found("customer")
     if person is None or other is None:
         # Only one of the names is anybody's: from now on the other is hers too.
-        unknown, there = (wish.survivor, other) if person is None else (wish.name, person)
+        unknown, there = (change.survivor, other) if person is None else (change.name, person)
         assert there is not None
         if isinstance(unknown, OurNumber):
             return not_found("customer")
         there.confirmed = there.confirmed or unknown.kind is IdentityKind.ID
         decision.attach(unknown, there)
-        return Joined(there, attached=(unknown.kind,))
+        return MergeResult(there, attached=(unknown.kind,))
     if person is other:
-        return Joined(person)
-    if _are_too_many(person, other):
+        return MergeResult(person)
+    if _exceeds_limits(person, other):
         return _limit_reached()
-    came = tuple(other.numbers())
-    person.take_up(other)
-    return Joined(person, 1, came)
+    absorbed_numbers = tuple(other.numbers())
+    person.absorb(other)
+    return MergeResult(person, 1, absorbed_numbers)
 
 
-async def write(connection: rows.Connection, brand: Brand, decision: Decision) -> None:
-    """Write what was decided. Raises ``Changed`` when that is no longer what should be done; the transaction is then void."""
+async def write(connection: queries.Connection, brand: Brand, decision: Decision) -> None:
+    """Write what was decided. Raises ``ConcurrentChange``, which voids the transaction, if the decision no longer applies."""
     new = [person for person in decision.people if person.known is None]
-    for person, number in zip(new, await rows.create(connection, brand, [each.confirmed for each in new]), strict=True):
+    for person, number in zip(new, await queries.create(connection, brand, [each.confirmed for each in new]), strict=True):
         person.number = number
     stored = [(person, person.known) for person in decision.people if person.known is not None]
     confirmed = [known.customer for person, known in stored if person.into is None and person.confirmed and not known.confirmed]
@@ -245,35 +245,37 @@ async def write(connection: rows.Connection, brand: Brand, decision: Decision) -
     survivors = [each for each in decision.people if each.into is None and each.absorbed]
     absorbed = {_number(each): (each.size - 1, bool(each.past())) for each in survivors}
     pairs = [(identity, _number(person)) for identity, person in decision.attached]
-    generation = await rows.merge(connection, moves, absorbed) if await rows.confirm(connection, confirmed) else None
-    if generation is None or await rows.attach(connection, brand, pairs) != len(pairs):
-        raise Changed
+    generation = await queries.merge(connection, moves, absorbed) if await queries.confirm(connection, confirmed) else None
+    if generation is None or await queries.attach(connection, brand, pairs) != len(pairs):
+        raise ConcurrentChange
     verified = [_number(each) for each in decision.people if each.into is None and each.absorbed and each.verified]
     if verified:
-        await rows.refresh_verified(connection, verified)
+        await queries.refresh_verified(connection, verified)
     if absorbed:
         # What each of them had said of where she may be contacted is one story now.
-        await bring_up(connection, brand, sorted(absorbed))
+        await refresh_opt_outs(connection, brand, sorted(absorbed))
     for each in survivors:
         each.generation = generation or each.generation
 
 
-async def split(connection: rows.Connection, brand: Brand, known: Mapping[bytes, Known], wish: Split) -> Parted | Problem:
+async def split(
+    connection: queries.Connection, brand: Brand, known: Mapping[bytes, Customer], change: Split
+) -> SplitResult | Problem:
     """Decide on a split, and write it; ``known`` says whose the names are that somebody has."""
-    whole, named = known.get(wish.whole.mac), known.get(wish.name.mac)
+    whole, named = known.get(change.whole.mac), known.get(change.name.mac)
     if whole is None or named is None:
         return not_found("customer")
-    number, field = named.named, _FIELDS[wish.name.kind]
+    number, field = named.named, _FIELDS[change.name.kind]
     if number in {whole.named, whole.customer}:
         return _nothing_to_split(field, "belongs to the number of the customer herself, not to one that was merged into her")
     if named.customer == whole.customer:
         rest = [whole.customer, *(each for each in whole.former if each != number)]
-        await rows.part(connection, number, rest)
-        await rows.refresh_verified(connection, [number, whole.customer])
-        await bring_up(connection, brand, [number, whole.customer])
-        return Parted(number, whole.customer, again=False)
-    if named.customer == number and await rows.were_one(connection, number, [whole.customer, *whole.former]):
-        return Parted(number, whole.customer, again=True)
+        await queries.split(connection, number, rest)
+        await queries.refresh_verified(connection, [number, whole.customer])
+        await refresh_opt_outs(connection, brand, [number, whole.customer])
+        return SplitResult(number, whole.customer, again=False)
+    if named.customer == number and await queries.were_one(connection, number, [whole.customer, *whole.former]):
+        return SplitResult(number, whole.customer, again=True)
     return _nothing_to_split(field, "belongs to a customer who was not merged into this one; name one who was")
 
 
@@ -282,14 +284,14 @@ def _nothing_to_split(field: str, detail: str) -> Problem:
     return Problem("nothing_to_split", f"{pointer}: {detail}", errors=[FieldError(pointer, "nothing_to_split", detail)])
 
 
-def _are_too_many(*people: Person) -> bool:
+def _exceeds_limits(*people: DraftCustomer) -> bool:
     """Whether they cannot all be one."""
     numbers = {number for person in people for number in person.numbers()}
     past = {number for person in people for number in person.past()}
     return sum(person.size for person in people) > IDS_MAX or len(numbers | past) > NUMBERS_MAX
 
 
-def _number(person: Person) -> int:
+def _number(person: DraftCustomer) -> int:
     if person.number is None:
         raise AssertionError("a new customer is given a number before anything refers to her")
     return person.number

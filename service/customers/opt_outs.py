@@ -29,13 +29,13 @@ from service.brands.brand import Brand
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
-Refused: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
+OptOuts: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 """Channels, each with the times at which she began to refuse it, ended, began again ..., in microseconds since 1970."""
 
 ALL = "rewards"
 """What stands for every channel: who refuses this wants no rewards, wherever she acts."""
 
-TURNS_MAX = 32
+SWITCHES_MAX = 32
 """Of so many beginnings and ends a channel has the last; what is older is in the history, and no longer counts."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,35 +55,35 @@ _CHANGED = (_SQL / "changed_opt_outs.sql").read_text()
 _decode = msgspec.json.Decoder(dict[str, tuple[int, ...]]).decode
 
 
-def refused_of(kept: str | None) -> Refused:
+def decode_opt_outs(kept: str | None) -> OptOuts:
     """What is kept with a customer, as text."""
     return () if kept is None else tuple(_decode(kept).items())
 
 
-def has_refused(refused: Refused, channel: str, at: datetime) -> bool:
+def has_refused(refused: OptOuts, channel: str, at: datetime) -> bool:
     """Whether she had refused the channel at that time, or all: from the very moment on at which she said so."""
     moment = (at - _EPOCH) // _MICROSECOND
     return any(named in {channel, ALL} and bisect_right(times, moment) % 2 for named, times in refused)
 
 
-def is_promised(refused: Refused, channel: str, minted_at: datetime) -> bool:
+def promised_before_opt_out(refused: OptOuts, channel: str, minted_at: datetime) -> bool:
     """Whether a link was minted while she did not refuse its channel. It is known to the second, which is taken for her."""
     return not (has_refused(refused, channel, minted_at) and has_refused(refused, channel, minted_at + _NEARLY_A_SECOND))
 
 
-async def bring_up(connection: Connection, brand: Brand, customers: Sequence[int]) -> None:
+async def refresh_opt_outs(connection: Connection, brand: Brand, customers: Sequence[int]) -> None:
     """Keep with each of ``customers``, all of them survivors, what follows from all that was said of her and of those merged.
 
     The caller has changed or locked their rows in this transaction. From here to its end it holds the brand's row.
     """
-    follows = await connection.fetch(_FOLLOWS, customers, TURNS_MAX)
+    follows = await connection.fetch(_FOLLOWS, customers, SWITCHES_MAX)
     if not follows:
         return
     number = await connection.fetchval(_NEXT_NUMBER, brand.brand_id)
     await connection.execute(_KEEP, [row["survivor"] for row in follows], [row["refused"] for row in follows], number)
 
 
-async def changed(pool: asyncpg.Pool[Any], brand: Brand, since: int, *, limit: int) -> list[int] | None:
+async def changed_since(pool: asyncpg.Pool[Any], brand: Brand, since: int, *, limit: int) -> list[int] | None:
     """All numbers of those whose consents were changed after the change ``since``; ``None`` if they are more than ``limit``."""
     rows = await pool.fetch(_CHANGED, brand.brand_id, since, limit + 1)
     return None if len(rows) > limit else [row["customer"] for row in rows]

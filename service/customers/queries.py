@@ -12,7 +12,7 @@ import msgspec
 from ledger import Standing
 from service.brands.brand import Brand
 from service.customers.identities import Identity, OurNumber
-from service.customers.opt_outs import Refused, refused_of
+from service.customers.opt_outs import OptOuts, decode_opt_outs
 from service.storage.database import KeptConnection
 
 LOCK = 1668641124  # "cust"
@@ -24,14 +24,14 @@ _SQL = Path(__file__).with_name("sql")
 _BY_MAC = (_SQL / "who_by_mac.sql").read_text()
 _BY_NUMBER = (_SQL / "who_by_number.sql").read_text()
 _BY_NUMBERS = (_SQL / "who_by_numbers.sql").read_text()
-_NAMELESS = (_SQL / "nameless.sql").read_text()
+_DEVICE_ONLY = (_SQL / "device_only.sql").read_text()
 _CREATE = (_SQL / "create_customers.sql").read_text()
 _ATTACH = (_SQL / "attach_identities.sql").read_text()
 _DETACH = """
 DELETE FROM rewards.identity WHERE identity.mac = ANY($1::bytea[])
 RETURNING identity.mac, identity.customer, identity.identity_no, identity.verified_by, identity.created_at
 """
-_ATTACH_ANEW = (_SQL / "reattach_identities.sql").read_text()
+_REATTACH = (_SQL / "reattach_identities.sql").read_text()
 _LOCK_EACH = (_SQL / "lock_customers.sql").read_text()
 _FORMER_OF = (_SQL / "former_of.sql").read_text()
 _CONFIRM = """
@@ -47,13 +47,13 @@ WHERE customer.customer = wanted.number
 """
 _REFRESH_VERIFIED = (_SQL / "refresh_verified.sql").read_text()
 _NEXT_GENERATION = "SELECT nextval('rewards.customer_generation')"
-_PART = (_SQL / "split_customer.sql").read_text()
-_REMEMBER_PARTED = (_SQL / "remember_split.sql").read_text()
+_SPLIT = (_SQL / "split_customer.sql").read_text()
+_RECORD_SPLIT = (_SQL / "remember_split.sql").read_text()
 _STANDINGS = (_SQL / "standings.sql").read_text()
 _WERE_ONE = "SELECT EXISTS (SELECT FROM rewards.parted WHERE parted.customer = $1 AND parted.other = ANY($2::bigint[]))"
 
 
-class Known(msgspec.Struct, frozen=True, gc=False):
+class Customer(msgspec.Struct, frozen=True, gc=False):
     """Who a customer is now.
 
     ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,
@@ -69,19 +69,19 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     generation: int = 0
     past: tuple[int, ...] = ()
     verified: bool = False
-    refused: Refused = ()
+    refused: OptOuts = ()
 
 
 class Found(msgspec.Struct, frozen=True):
     """What identities are stored: whom each names, by what it is to be stored as, and those that are stored as before.
 
-    ``outdated`` has identities by what they are stored as. ``doubled`` has, by what a name is to be stored as, the other
+    ``outdated`` has identities by what they are stored as. ``duplicates`` has, by what a name is to be stored as, the other
     customers whom former spellings of it lead to: what any of them has refused, whoever has the name has refused.
     """
 
-    known: Mapping[bytes, Known]
+    known: Mapping[bytes, Customer]
     outdated: Mapping[bytes, Identity]
-    doubled: Mapping[bytes, Sequence[Known]]
+    duplicates: Mapping[bytes, Sequence[Customer]]
 
 
 async def lock(connection: Connection, brand: Brand) -> None:
@@ -108,17 +108,17 @@ def macs_of(wanted: Collection[Identity]) -> set[bytes]:
 
 async def find_stored(
     connection: Connection | asyncpg.Pool[Any] | KeptConnection, macs: Collection[bytes]
-) -> dict[bytes, Known]:
+) -> dict[bytes, Customer]:
     """Whom each of ``macs`` names that is stored."""
     wanted = sorted(macs)
-    return {wanted[place - 1]: _known(*who) for place, _, *who in await connection.fetch(_BY_MAC, wanted)}
+    return {wanted[place - 1]: _customer(*who) for place, _, *who in await connection.fetch(_BY_MAC, wanted)}
 
 
-def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Found:
+def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Customer]) -> Found:
     """What is stored of ``wanted``, given whom each thing that is stored names."""
-    known: dict[bytes, Known] = {}
+    known: dict[bytes, Customer] = {}
     outdated: dict[bytes, Identity] = {}
-    doubled: dict[bytes, list[Known]] = {}
+    duplicates: dict[bytes, list[Customer]] = {}
     for identity in wanted:
         if len(identity.stored_as) == 1:
             # There is one key and one spelling, and so no older way in which it may be stored.
@@ -135,29 +135,31 @@ def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Known]) -> Fou
         others = {by_mac[stored.mac].customer: by_mac[stored.mac] for stored in there}
         del others[first.customer]
         if others:
-            doubled[identity.mac] = list(others.values())
+            duplicates[identity.mac] = list(others.values())
             refused = (*first.refused, *(each for other in others.values() for each in other.refused))
             known[identity.mac] = msgspec.structs.replace(first, refused=refused)
-    return Found(known, outdated, doubled)
+    return Found(known, outdated, duplicates)
 
 
-async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Known | None:
+async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Customer | None:
     """Whom a number stands for now."""
     row = await connection.fetchrow(_BY_NUMBER, number)
-    return None if row is None else _known(*row)
+    return None if row is None else _customer(*row)
 
 
-async def find_numbers(connection: Connection | asyncpg.Pool[Any], brand_id: int, numbers: Collection[int]) -> dict[int, Known]:
+async def find_numbers(
+    connection: Connection | asyncpg.Pool[Any], brand_id: int, numbers: Collection[int]
+) -> dict[int, Customer]:
     """The same of many, as far as they are the brand's."""
-    found = [_known(*row) for row in await connection.fetch(_BY_NUMBERS, sorted(numbers), brand_id)]
+    found = [_customer(*row) for row in await connection.fetch(_BY_NUMBERS, sorted(numbers), brand_id)]
     return {known.named: known for known in found}
 
 
-async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequence[Identity]) -> tuple[Known | None, bool]:
+async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequence[Identity]) -> tuple[Customer | None, bool]:
     """Whom the first of ``wanted`` names that somebody has, and whether one of them is a name of hers that is verified."""
     macs = sorted(macs_of(wanted))
-    rows: dict[bytes, tuple[bool, Known]] = {
-        macs[place - 1]: (proved, _known(*who)) for place, proved, *who in await connection.fetch(_BY_MAC, macs)
+    rows: dict[bytes, tuple[bool, Customer]] = {
+        macs[place - 1]: (proved, _customer(*who)) for place, proved, *who in await connection.fetch(_BY_MAC, macs)
     }
     found = [rows[stored.mac] for identity in wanted for stored in identity.stored_as if stored.mac in rows]
     if not found:
@@ -166,9 +168,9 @@ async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequen
     return first, any(proved and known.customer == first.customer for proved, known in found)
 
 
-async def nameless(connection: Connection | asyncpg.Pool[Any], numbers: Collection[int]) -> set[int]:
+async def device_only(connection: Connection | asyncpg.Pool[Any], numbers: Collection[int]) -> set[int]:
     """Which of these customers are known by devices alone."""
-    return {row["customer"] for row in await connection.fetch(_NAMELESS, sorted(numbers))} if numbers else set()
+    return {row["customer"] for row in await connection.fetch(_DEVICE_ONLY, sorted(numbers))} if numbers else set()
 
 
 async def create(connection: Connection, brand: Brand, confirmed: Sequence[bool]) -> list[int]:
@@ -193,7 +195,7 @@ async def attach(connection: Connection, brand: Brand, pairs: Sequence[tuple[Ide
     return len(attached)
 
 
-async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[bytes, Identity]) -> None:
+async def rehash(connection: Connection, brand: Brand, outdated: Mapping[bytes, Identity]) -> None:
     """Store identities as they are to be stored now. The caller holds the brand's lock."""
     # What somebody else has stored anew in the meantime is not there to be removed, so it is not stored here either.
     removed = await connection.fetch(_DETACH, sorted(outdated))
@@ -202,7 +204,7 @@ async def store_anew(connection: Connection, brand: Brand, outdated: Mapping[byt
     kept = {outdated[row["mac"]].mac: (outdated[row["mac"]], row) for row in removed}
     ordered = [kept[mac] for mac in sorted(kept)]
     await connection.execute(
-        _ATTACH_ANEW,
+        _REATTACH,
         brand.brand_id,
         [identity.mac for identity, _ in ordered],
         [identity.kind for identity, _ in ordered],
@@ -262,14 +264,14 @@ async def refresh_verified(connection: Connection, numbers: Collection[int]) -> 
     await connection.execute(_REFRESH_VERIFIED, sorted(numbers))
 
 
-async def part(connection: Connection, number: int, rest: Sequence[int]) -> None:
+async def split(connection: Connection, number: int, rest: Sequence[int]) -> None:
     """Let a number be a customer of its own, and not one any more with the ``rest``, of which the first is the survivor.
 
     The caller holds the brand's lock.
     """
     generation: int = await connection.fetchval(_NEXT_GENERATION)
-    await connection.execute(_PART, number, list(rest), generation)
-    await connection.execute(_REMEMBER_PARTED, number, list(rest))
+    await connection.execute(_SPLIT, number, list(rest), generation)
+    await connection.execute(_RECORD_SPLIT, number, list(rest))
 
 
 async def were_one(connection: Connection, number: int, others: Collection[int]) -> bool:
@@ -282,7 +284,7 @@ async def standings(pool: asyncpg.Pool[Any], survivor: int, others: Collection[i
     return [Standing(*row) for row in await pool.fetch(_STANDINGS, [survivor, *others], survivor)]
 
 
-def _known(
+def _customer(
     named: int,
     customer: int,
     confirmed: bool,
@@ -291,5 +293,7 @@ def _known(
     verified: bool,
     generation: int,
     past: Sequence[int] | None,
-) -> Known:
-    return Known(customer, confirmed, tuple(former or ()), named, generation, tuple(past or ()), verified, refused_of(refused))
+) -> Customer:
+    return Customer(
+        customer, confirmed, tuple(former or ()), named, generation, tuple(past or ()), verified, decode_opt_outs(refused)
+    )

@@ -21,10 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.customers import queries as rows
-from service.customers import verification_queries
+from service.customers import queries, verification_queries
 from service.customers.identities import Identity, IdentityKind, OurNumber, named
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.customers.schemas import (
     CustomerRef,
     IdentityResponse,
@@ -34,7 +33,7 @@ from service.customers.schemas import (
     VerifyRequest,
 )
 from service.customers.verification_queries import IdentityState, Verification
-from service.customers.verification_rules import Step, gives_away, on_proof, on_withdrawal
+from service.customers.verification_rules import Step, on_proof, on_withdrawal, reveals_name
 from service.http.identifiers import customer_id, identity_id, key_id, parse_identity_id
 from service.http.pagination import Page, page
 from service.http.problems import Problem, invalid_field, not_found
@@ -63,8 +62,8 @@ async def verify(services: Services, principal: Principal, public_id: str, wante
         raise invalid_field("/at", "must not lie in the future")
     async with _locked(services, brand, public_id) as (connection, driver, name, known):
         _check_text(services, brand, name, "/proof", wanted.proof)
-        had_as = await verification_queries.taken_as(driver, name.identity_no, wanted.method, wanted.proof)
-        step = on_proof(name.verified_by, had_as)
+        recorded_as = await verification_queries.find_proof(driver, name.identity_no, wanted.method, wanted.proof)
+        step = on_proof(name.verified_by, recorded_as)
         if step is Step.REFUSE:
             raise Problem("proof_withdrawn", "This proof was withdrawn before; send another one.")
         if step is not Step.NOTHING:
@@ -74,8 +73,8 @@ async def verify(services: Services, principal: Principal, public_id: str, wante
             )
             if step is Step.VERIFY:
                 await verification_queries.set_state(driver, name.identity_no, added)
-                await rows.refresh_verified(driver, [known.customer])
-            told = {**_told(name, known), "method": wanted.method}
+                await queries.refresh_verified(driver, [known.customer])
+            told = {**_audit_details(name, known), "method": wanted.method}
             name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
             # Not the proof: the brand may have to have it erased, and nothing is ever removed from the trail.
             await record(connection, principal, "identity.verify", public_id, after=told)
@@ -93,8 +92,8 @@ async def unverify(services: Services, principal: Principal, public_id: str, wan
                 driver, brand.brand_id, name.identity_no, wanted.reason, now, principal.api_key_id
             )
             await verification_queries.set_state(driver, name.identity_no, None)
-            await rows.refresh_verified(driver, [known.customer])
-            told = _told(name, known)
+            await queries.refresh_verified(driver, [known.customer])
+            told = _audit_details(name, known)
             name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
             await record(connection, principal, "identity.unverify", public_id, after=told)
     return _answer(services, brand, name, known)
@@ -131,11 +130,11 @@ async def list_verifications(
     return page([_entry(each) for each in found], limit=limit, cursor=lambda each: each.entry)
 
 
-async def of_names(
-    services: Services, brand: Brand, people: Sequence[tuple[Sequence[Identity], Known]]
+async def identities_of(
+    services: Services, brand: Brand, people: Sequence[tuple[Sequence[Identity], Customer]]
 ) -> list[list[IdentityResponse]]:
     """The identities of each of ``people``, by the names given, that are hers."""
-    macs = rows.macs_of([name for names, _ in people for name in names])
+    macs = queries.macs_of([name for names, _ in people for name in names])
     found = await verification_queries.states_of_macs(services.pool, macs)
     answers: list[list[IdentityResponse]] = []
     for names, known in people:
@@ -148,7 +147,7 @@ async def of_names(
 @asynccontextmanager
 async def _locked(
     services: Services, brand: Brand, public_id: str
-) -> AsyncGenerator[tuple[AsyncConnection, asyncpg.Connection[Any], IdentityState, Known]]:
+) -> AsyncGenerator[tuple[AsyncConnection, asyncpg.Connection[Any], IdentityState, Customer]]:
     """A transaction in which nobody else verifies or merges, with a name of the brand's and whose it is.
 
     Raises ``not_found``, and whatever is raised within undoes it.
@@ -157,9 +156,9 @@ async def _locked(
     identity_no = _number(brand, public_id)
     async with engine.begin() as connection:
         driver = await driver_of(connection)
-        await rows.lock(driver, brand)
+        await queries.lock(driver, brand)
         name = await verification_queries.state(driver, brand.brand_id, identity_no)
-        known = None if name is None else await rows.find_by_number(driver, name.customer)
+        known = None if name is None else await queries.find_by_number(driver, name.customer)
         if name is None or known is None:
             raise not_found("identity")
         yield connection, driver, name, known
@@ -174,23 +173,23 @@ def _number(brand: Brand, public_id: str) -> int:
 
 def _check_text(services: Services, brand: Brand, name: IdentityState, pointer: str, text: str) -> None:
     directory = services.customers
-    if gives_away(text, directory.keys, brand.brand_id, IdentityKind(name.kind), name.mac):
+    if reveals_name(text, directory.keys, brand.brand_id, IdentityKind(name.kind), name.mac):
         raise invalid_field(pointer, _KEPT_AS_IT_IS)
 
 
-def _told(name: IdentityState, known: Known) -> dict[str, str]:
+def _audit_details(name: IdentityState, known: Customer) -> dict[str, str]:
     """What the audit trail is told of a name: never the name."""
     return {"customer": customer_id(known.customer), "kind": _KINDS[name.kind]}
 
 
-def _answer(services: Services, brand: Brand, name: IdentityState | None, known: Known) -> IdentityResponse:
+def _answer(services: Services, brand: Brand, name: IdentityState | None, known: Customer) -> IdentityResponse:
     directory = services.customers
     directory.forget([known.customer])
     assert name is not None
     return _response(brand, name, known)
 
 
-def _response(brand: Brand, name: IdentityState, known: Known) -> IdentityResponse:
+def _response(brand: Brand, name: IdentityState, known: Customer) -> IdentityResponse:
     return IdentityResponse(
         identity_id=identity_id(brand.brand_id, name.identity_no),
         kind=_KINDS[name.kind],

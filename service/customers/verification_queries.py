@@ -83,7 +83,7 @@ async def state(connection: Connection | asyncpg.Pool[Any], brand_id: int, ident
     return None if row is None else IdentityState(*row)
 
 
-async def taken_as(connection: Connection, identity_no: int, method: str, proof: str) -> int | None:
+async def find_proof(connection: Connection, identity_no: int, method: str, proof: str) -> int | None:
     """The number under which this very proof was taken before."""
     return await connection.fetchval(_TAKEN_AS, identity_no, method, proof)
 

@@ -30,15 +30,15 @@ class Step(enum.Enum):
     REFUSE = enum.auto()
 
 
-def on_proof(verified_by: int | None, had_as: int | None) -> Step:
+def on_proof(verified_by: int | None, recorded_as: int | None) -> Step:
     """What to do about a proof.
 
-    ``verified_by`` is the number of the first proof since the last withdrawal, ``None`` while unverified; ``had_as`` is the
-    number under which this very proof was taken before. Numbers ascend.
+    ``verified_by`` is the number of the first proof since the last withdrawal, ``None`` while unverified; ``recorded_as`` is
+    the number of this same proof where it was recorded before. Numbers ascend.
     """
-    if had_as is None:
+    if recorded_as is None:
         return Step.VERIFY if verified_by is None else Step.ADD_PROOF
-    return Step.REFUSE if verified_by is None or had_as < verified_by else Step.NOTHING
+    return Step.REFUSE if verified_by is None or recorded_as < verified_by else Step.NOTHING
 
 
 def on_withdrawal(verified_by: int | None) -> Step:
@@ -46,7 +46,7 @@ def on_withdrawal(verified_by: int | None) -> Step:
     return Step.NOTHING if verified_by is None else Step.WITHDRAW
 
 
-def gives_away(text: str, keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, mac: bytes) -> bool:
+def reveals_name(text: str, keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, mac: bytes) -> bool:
     """Whether a text that is to be kept as it is holds an address or number, or is the very name that is kept as ``mac``."""
     spelled = [text, "+" + text.lstrip("+0")] if kind is IdentityKind.PHONE else [text]
     named = (identity(keys, brand_id, kind, each) for each in spelled)

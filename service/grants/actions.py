@@ -28,10 +28,10 @@ from service.campaigns.queries import campaign_of_link, campaign_standing, campa
 from service.campaigns.rules import Campaign, OncePer, Standing, claimed_grade
 from service.concurrency.fairness import in_chunks, parts
 from service.customers import actions as customers
-from service.customers.opt_outs import ALL, has_refused, is_promised
-from service.customers.queries import Known
+from service.customers.opt_outs import ALL, has_refused, promised_before_opt_out
+from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
-from service.grants.consent import not_paid
+from service.grants.consent import opted_out
 from service.grants.deciding import decide, decide_one
 from service.grants.orders import SOURCE_LINK, Act
 from service.grants.replays import decided_before, replay_of, replays
@@ -53,7 +53,7 @@ from service.observability import metrics
 if TYPE_CHECKING:
     from service.services import Services
 
-POSTED_AT_ONCE = 1_000
+CHUNK = 1_000
 """A longer batch is cut, so that single grants get their turn in between."""
 UNRECORDED: dict[GrantOutcome, Reason] = {
     GrantOutcome.PROOF_ONLY: "no_rule",
@@ -121,7 +121,7 @@ async def _report_one(
     known = await customers.resolve_one(services, principal.brand, item.customer, may_attach=_may_attach(principal))
     if isinstance(known, Problem):
         return known
-    if known.refused and await not_paid(services, principal.brand, [(act, known)]):
+    if known.refused and await opted_out(services, principal.brand, [(act, known)]):
         return _ignored("consent_refused")
     decision = await decide_one(services, principal.brand, act, known)
     if act.was_paid_for and not isinstance(decision, Problem):
@@ -135,18 +135,18 @@ async def _answers_of_unpaid(
 ) -> list[GrantAnswer]:
     """What was decided before on acts that are not to be decided now, or why they are not."""
     people = await customers.foresee(services, brand, [ref for _, ref in unpaid])
-    told: list[GrantAnswer] = []
-    wanted: list[tuple[int, Act, Known]] = []
+    answered: list[GrantAnswer] = []
+    wanted: list[tuple[int, Act, Customer]] = []
     for n, ((each, _), known) in enumerate(zip(unpaid, people, strict=True)):
-        told.append(_ignored(each.reason))
+        answered.append(_ignored(each.reason))
         if not isinstance(known, Problem):
             wanted.append((n, each.act, known))
     before = await replays(services, brand, [(act, known) for _, act, known in wanted])
     for (n, _, _), replay in zip(wanted, before, strict=True):
         if replay is not None:
             event, points, seq = replay
-            told[n] = msgspec.structs.replace(replay_of(event), balance=points, balance_seq=seq)
-    return told
+            answered[n] = msgspec.structs.replace(replay_of(event), balance=points, balance_seq=seq)
+    return answered
 
 
 async def report(
@@ -156,13 +156,13 @@ async def report(
     batch_items = services.batch_items
     under_way = services.under_way
     results: list[GrantResult] = []
-    async with batch_items.hold(min(len(batch), POSTED_AT_ONCE)):
-        for start in range(0, len(batch), POSTED_AT_ONCE):
-            items = await batch.items(start, start + POSTED_AT_ONCE)
+    async with batch_items.hold(min(len(batch), CHUNK)):
+        for start in range(0, len(batch), CHUNK):
+            items = await batch.items(start, start + CHUNK)
             with under_way.now:
                 answers = await _report_part(services, principal, items, received_at)
-            told = zip(itertools.count(start), items, answers, strict=False)
-            results += await in_chunks(lambda each: result_of(*each, request_id=request_id), told)
+            answered = zip(itertools.count(start), items, answers, strict=False)
+            results += await in_chunks(lambda each: result_of(*each, request_id=request_id), answered)
     return results
 
 
@@ -177,7 +177,7 @@ async def _report_part(
         for index, (act, item) in enumerate(zip(answers, items, strict=True))
         if isinstance(act, Act) and isinstance(item, GrantRequest)
     ]
-    wanted: list[tuple[int, Act, Known]] = []
+    wanted: list[tuple[int, Act, Customer]] = []
     for part in parts(acts):
         people = await customers.resolve(services, brand, [ref for _, _, ref in part], may_attach=_may_attach(principal))
         for (index, act, _), known in zip(part, people, strict=True):
@@ -187,13 +187,13 @@ async def _report_part(
                 wanted.append((index, act, known))
 
     if any(known.refused for _, _, known in wanted):
-        left_out = await not_paid(services, brand, [(act, known) for _, act, known in wanted])
-        for n in left_out:
+        excluded = await opted_out(services, brand, [(act, known) for _, act, known in wanted])
+        for n in excluded:
             answers[wanted[n][0]] = _ignored("consent_refused")
-        wanted = [each for n, each in enumerate(wanted) if n not in left_out]
+        wanted = [each for n, each in enumerate(wanted) if n not in excluded]
     decisions = await decide(services, brand, [(act, known) for _, act, known in wanted])
-    told = await in_chunks(lambda each: _answer(*each), list(zip((act for _, act, _ in wanted), decisions, strict=True)))
-    for (index, act, _), answer in zip(wanted, told, strict=True):
+    answered = await in_chunks(lambda each: _answer(*each), list(zip((act for _, act, _ in wanted), decisions, strict=True)))
+    for (index, act, _), answer in zip(wanted, answered, strict=True):
         answers[index] = Unpaid(act, "no_rule") if act.was_paid_for and not isinstance(answer, Problem) else answer
     await _answer_unpaid(services, brand, items, answers)
     return [
@@ -237,8 +237,8 @@ async def _answer_unpaid(
         if isinstance(each, Unpaid) and isinstance(item := items[index], GrantRequest)
     ]
     for part in parts(unpaid):
-        told = await _answers_of_unpaid(services, brand, [(each, ref) for _, each, ref in part])
-        for (index, _, _), answer in zip(part, told, strict=True):
+        answered = await _answers_of_unpaid(services, brand, [(each, ref) for _, each, ref in part])
+        for (index, _, _), answer in zip(part, answered, strict=True):
             answers[index] = answer
 
 
@@ -247,7 +247,7 @@ def _may_attach(principal: Principal) -> bool:
 
 
 async def claim(
-    services: Services, link: ClaimedLink, known: Known, brand: Brand, grade: Grade, received_at: datetime
+    services: Services, link: ClaimedLink, known: Customer, brand: Brand, grade: Grade, received_at: datetime
 ) -> GrantAnswer:
     """Decide what a link's customer gets for her act, by the version of the campaign that the link was minted under.
 
@@ -257,7 +257,9 @@ async def claim(
     with under_way.now:
         act, reason = await _act_of_link(services, link, brand, grade, received_at)
         # What a link promised is kept to whoever refused the channel only afterwards; but not to who wants no rewards any more.
-        refused = not is_promised(known.refused, link.channel, link.minted_at) or has_refused(known.refused, ALL, received_at)
+        refused = not promised_before_opt_out(known.refused, link.channel, link.minted_at) or has_refused(
+            known.refused, ALL, received_at
+        )
         reason = reason or ("consent_refused" if refused else None)
         if reason is None:
             answer = _answer(act, await decide_one(services, brand, act, known))
@@ -272,7 +274,7 @@ async def claim(
     return _ignored(reason)
 
 
-async def decided(services: Services, link: ClaimedLink, known: Known, brand: Brand, at: datetime) -> GrantAnswer | None:
+async def decided(services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime) -> GrantAnswer | None:
     """What was decided on a link's act before, by whomever it was reported; ``None`` while a claim would still be new.
 
     It says no balance.
@@ -283,7 +285,7 @@ async def decided(services: Services, link: ClaimedLink, known: Known, brand: Br
 
 
 async def decided_with_balance(
-    services: Services, link: ClaimedLink, known: Known, brand: Brand, at: datetime
+    services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime
 ) -> GrantAnswer | None:
     """The same, with what the customer can spend now."""
     before = await decided(services, link, known, brand, at)
@@ -407,7 +409,7 @@ def _answer(act: Act, decision: Decision | Problem) -> GrantAnswer | Problem:
     )
 
 
-async def _with_balance(services: Services, brand: Brand, known: Known, answer: GrantAnswer) -> GrantAnswer:
+async def _with_balance(services: Services, brand: Brand, known: Customer, answer: GrantAnswer) -> GrantAnswer:
     _, balance = await customers.look(services, brand, known)
     return msgspec.structs.replace(answer, balance=balance.spendable, balance_seq=balance.seq)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from service.brands.brand import Brand
 from service.customers.opt_outs import has_refused
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.grants.orders import Act
 from service.grants.replays import decided_before
 from service.observability import metrics
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _reports = metrics.consent_refused.labels("report")
 
 
-async def not_paid(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
+async def opted_out(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Customer]]) -> set[int]:
     """Which of ``wanted``, by index, are not to be decided; they are counted."""
-    left_out = await would_not_be_paid(services, brand, wanted)
-    _reports.inc(len(left_out))
-    return left_out
+    excluded = await opted_out_uncounted(services, brand, wanted)
+    _reports.inc(len(excluded))
+    return excluded
 
 
-async def would_not_be_paid(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> set[int]:
+async def opted_out_uncounted(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Customer]]) -> set[int]:
     """The same, of what is not reported yet."""
     doubtful = {
         index: (act, known)

@@ -13,7 +13,7 @@ from ledger import GrantOrder, GrantOutcome, GrantResult, LedgerError
 from service.brands.brand import Brand
 from service.concurrency.fairness import in_chunks
 from service.customers import actions as customers
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.grants.orders import Act, order_of
 from service.http.problems import Problem, problem_of
 
@@ -27,8 +27,8 @@ ATTEMPTS = 4
 async def decide(
     services: Services,
     brand: Brand,
-    wanted: Sequence[tuple[Act, Known]],
-    order: Callable[[Act, Brand, Known], GrantOrder] = order_of,
+    wanted: Sequence[tuple[Act, Customer]],
+    order: Callable[[Act, Brand, Customer], GrantOrder] = order_of,
 ) -> list[GrantResult | Problem]:
     """Decide each act, in order."""
     decisions = await _post(services, await in_chunks(lambda each: order(each[0], brand, each[1]), wanted))
@@ -37,22 +37,22 @@ async def decide(
         moved = [index for index, decision in enumerate(decisions) if _is_moved(decision)]
         if not moved:
             return decisions
-        await read_anew(services, brand, people, moved)
+        await refresh_moved(services, brand, people, moved)
         again = await _post(services, [order(wanted[index][0], brand, people[index]) for index in moved])
         for index, decision in zip(moved, again, strict=True):
             decisions[index] = decision
-    return [still_moving() if _is_moved(decision) else decision for decision in decisions]
+    return [merging_now() if _is_moved(decision) else decision for decision in decisions]
 
 
-async def read_anew(services: Services, brand: Brand, people: list[Known], moved: Collection[int]) -> None:
+async def refresh_moved(services: Services, brand: Brand, people: list[Customer], moved: Collection[int]) -> None:
     """Put in the place of those of ``people`` of whom the ledger said that they have moved who they are now."""
     # By the number that the name has: of whom it is part now may be somebody else.
-    settled = {number: await customers.settle_group(services, brand, number) for number in {people[n].named for n in moved}}
+    settled = {number: await customers.settle(services, brand, number) for number in {people[n].named for n in moved}}
     for index in moved:
         people[index] = settled[people[index].named]
 
 
-async def decide_one(services: Services, brand: Brand, act: Act, known: Known) -> GrantResult | Problem:
+async def decide_one(services: Services, brand: Brand, act: Act, known: Customer) -> GrantResult | Problem:
     """Decide one act."""
     ledger = services.ledger
     try:
@@ -78,6 +78,6 @@ def _is_moved(decision: GrantResult | Problem) -> bool:
     return isinstance(decision, GrantResult) and decision.outcome is GrantOutcome.STALE_CUSTOMER
 
 
-def still_moving() -> Problem:
+def merging_now() -> Problem:
     """What is said of who is never found to stand still."""
     return Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})

@@ -14,7 +14,7 @@ import msgspec
 from ledger import CapUse, Corroboration, Grade, GrantOrder, GrantTerms, event_key, proof_key
 from service.brands.brand import Brand
 from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.grants.windows import last_day
 
 SOURCE_LINK = "link"
@@ -52,7 +52,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
         return [action for action, needed in self.may_wait.items() if action != self.action and is_at_least(self.grade, needed)]
 
 
-def order_of(act: Act, brand: Brand, known: Known) -> GrantOrder:
+def order_of(act: Act, brand: Brand, known: Customer) -> GrantOrder:
     """Ask for what the rule pays; where none does, only to keep in mind that a person acted."""
     if act.rule is None:
         return _proof(act, brand, known)
@@ -103,12 +103,12 @@ def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
     return terms
 
 
-def event_keys(act: Act, known: Known) -> tuple[bytes, ...]:
+def event_keys(act: Act, known: Customer) -> tuple[bytes, ...]:
     """What the act may be recorded under: its key under each of the customer's numbers."""
     return _keys(act, known, act.action, act.qualifier)
 
 
-def past_event_keys(act: Act, known: Known) -> tuple[tuple[int, bytes], ...]:
+def past_event_keys(act: Act, known: Customer) -> tuple[tuple[int, bytes], ...]:
     """The act's key under each number that the customer was one with once: decided meanwhile, it was decided for her too."""
     return _past_keys(act, known, act.action, act.qualifier)
 
@@ -127,7 +127,7 @@ def cap_uses(campaign: Campaign, limits: Sequence[Cap], action: str, channel: st
     )
 
 
-def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
+def _proof(act: Act, brand: Brand, known: Customer) -> GrantOrder:
     proof_keys = _proof_keys(act, known)
     return GrantOrder(
         terms=GrantTerms(
@@ -156,7 +156,7 @@ def _proof(act: Act, brand: Brand, known: Known) -> GrantOrder:
     )
 
 
-def _corroboration(act: Act, known: Known, rule: Rule, *, waits: bool) -> Corroboration | None:
+def _corroboration(act: Act, known: Customer, rule: Rule, *, waits: bool) -> Corroboration | None:
     proved = act.proved_actions()
     if waits and rule.proof_needed is None:
         # Not even its own proof pays it, so none is left.
@@ -171,7 +171,7 @@ def _corroboration(act: Act, known: Known, rule: Rule, *, waits: bool) -> Corrob
     )
 
 
-def _keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[bytes, ...]:
+def _keys(act: Act, known: Customer, action: str, qualifier: str) -> tuple[bytes, ...]:
     """The event's key under each of the customer's numbers, her own first."""
     return tuple([_key(act, customer, action, qualifier) for customer in (known.customer, *known.former)])
 
@@ -186,19 +186,19 @@ def _key(act: Act, customer: int, action: str, qualifier: str) -> bytes:
     )
 
 
-def _waiting_keys(act: Act, known: Known, actions: Sequence[str]) -> tuple[tuple[bytes, ...], ...]:
+def _waiting_keys(act: Act, known: Customer, actions: Sequence[str]) -> tuple[tuple[bytes, ...], ...]:
     return tuple(_keys(act, known, action, "") for action in actions)
 
 
-def _past_keys(act: Act, known: Known, action: str, qualifier: str) -> tuple[tuple[int, bytes], ...]:
+def _past_keys(act: Act, known: Customer, action: str, qualifier: str) -> tuple[tuple[int, bytes], ...]:
     return tuple((number, _key(act, number, action, qualifier)) for number in known.past)
 
 
-def _past_waiting_keys(act: Act, known: Known, actions: Sequence[str]) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+def _past_waiting_keys(act: Act, known: Customer, actions: Sequence[str]) -> tuple[tuple[tuple[int, bytes], ...], ...]:
     return tuple(_past_keys(act, known, action, "") for action in actions) if known.past else ()
 
 
-def _proof_keys(act: Act, known: Known) -> tuple[bytes, ...]:
+def _proof_keys(act: Act, known: Customer) -> tuple[bytes, ...]:
     return tuple(
         proof_key(campaign_no=act.campaign.campaign_no, message_id=act.message_id, customer=customer)
         for customer in (known.customer, *known.former)

@@ -15,10 +15,10 @@ from ledger import Event, GrantOutcome, GrantQuote
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers import actions as customers
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.grants.actions import UNRECORDED, Unpaid, read_acts
-from service.grants.consent import would_not_be_paid
-from service.grants.deciding import ATTEMPTS, read_anew, still_moving
+from service.grants.consent import opted_out_uncounted
+from service.grants.deciding import ATTEMPTS, merging_now, refresh_moved
 from service.grants.orders import Act, order_of
 from service.grants.replays import replays
 from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, GrantRequest, Reason
@@ -46,8 +46,8 @@ async def quote(
         else:
             assert not isinstance(report, Problem)
             acts.append((index, read, report))
-    wanted: list[tuple[int, Act, Known]] = []
-    doubtful: list[tuple[int, Unpaid, Known | Problem]] = []
+    wanted: list[tuple[int, Act, Customer]] = []
+    doubtful: list[tuple[int, Unpaid, Customer | Problem]] = []
     people = await customers.foresee(services, brand, [item.customer for _, _, item in acts])
     for (index, read, _), known in zip(acts, people, strict=True):
         if isinstance(read, Unpaid):
@@ -56,22 +56,22 @@ async def quote(
             answers[index] = known
         else:
             wanted.append((index, read, known))
-    left_out = await would_not_be_paid(services, brand, [(act, known) for _, act, known in wanted])
-    for n in left_out:
+    excluded = await opted_out_uncounted(services, brand, [(act, known) for _, act, known in wanted])
+    for n in excluded:
         answers[wanted[n][0]] = _ignored("consent_refused")
-    wanted = [each for n, each in enumerate(wanted) if n not in left_out]
+    wanted = [each for n, each in enumerate(wanted) if n not in excluded]
     quotes = await _quotes(services, brand, [(act, known) for _, act, known in wanted])
-    for (index, act, known), told in zip(wanted, quotes, strict=True):
+    for (index, act, known), quoted in zip(wanted, quotes, strict=True):
         if act.was_paid_for:
             doubtful.append((index, Unpaid(act, "no_rule"), known))
         else:
-            answers[index] = _answer(act, told)
+            answers[index] = _answer(act, quoted)
     answers |= await _replays(services, brand, doubtful)
     return [answers[index] for index in range(len(items))]
 
 
 async def _replays(
-    services: Services, brand: Brand, doubtful: Sequence[tuple[int, Unpaid, Known | Problem]]
+    services: Services, brand: Brand, doubtful: Sequence[tuple[int, Unpaid, Customer | Problem]]
 ) -> dict[int, GrantQuoteAnswer | Problem]:
     """What was decided before on acts that would not be decided now, or why they would not be, by index."""
     answers: dict[int, GrantQuoteAnswer | Problem] = {index: _ignored(unpaid.reason) for index, unpaid, _ in doubtful}
@@ -83,32 +83,32 @@ async def _replays(
     return answers
 
 
-async def _quotes(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Known]]) -> list[GrantQuote]:
+async def _quotes(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Customer]]) -> list[GrantQuote]:
     """What the ledger would decide on each act, in order; who has moved is read anew, as for a report."""
     ledger = services.ledger
     people = [known for _, known in wanted]
     for _ in range(ATTEMPTS):
         # All in one statement, so that all are of one instant.
         quotes = await ledger.quotes([order_of(act, brand, known) for (act, _), known in zip(wanted, people, strict=True)])
-        moved = [index for index, told in enumerate(quotes) if told.outcome is GrantOutcome.STALE_CUSTOMER]
+        moved = [index for index, quoted in enumerate(quotes) if quoted.outcome is GrantOutcome.STALE_CUSTOMER]
         if not moved:
             return quotes
-        await read_anew(services, brand, people, moved)
-    raise still_moving()
+        await refresh_moved(services, brand, people, moved)
+    raise merging_now()
 
 
-def _answer(act: Act, told: GrantQuote) -> GrantQuoteAnswer:
-    reason = UNRECORDED.get(told.outcome)
+def _answer(act: Act, quoted: GrantQuote) -> GrantQuoteAnswer:
+    reason = UNRECORDED.get(quoted.outcome)
     if reason is not None:
         return _ignored(reason)
-    outcome, reason = DECIDED[told.outcome]
+    outcome, reason = DECIDED[quoted.outcome]
     campaign = act.campaign
     covering = [(place, cap) for place, cap in enumerate(campaign.caps) if cap.covers(act.action, act.channel)]
     return GrantQuoteAnswer(
         outcome=outcome,
         reason=reason,
-        points=told.points,
-        replayed=told.replayed,
+        points=quoted.points,
+        replayed=quoted.replayed,
         campaign_version=campaign.version,
         caps=[
             CapLeft(
@@ -122,11 +122,11 @@ def _answer(act: Act, told: GrantQuote) -> GrantQuoteAnswer:
                 grants_left=room.grants_left,
                 points_left=room.points_left,
             )
-            for (place, cap), room in zip(covering, told.caps, strict=True)
+            for (place, cap), room in zip(covering, quoted.caps, strict=True)
         ],
-        budget_left=told.budget_left,
-        balance=told.balance,
-        as_of=told.seq,
+        budget_left=quoted.budget_left,
+        balance=quoted.balance,
+        as_of=quoted.seq,
     )
 
 

@@ -15,7 +15,7 @@ from service.campaigns.queries import campaign_version, find_campaign
 from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.opt_outs import has_refused
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.grants.deciding import decide
 from service.grants.orders import SOURCE_LINK, Act, cap_uses, order_of
 from service.grants.schemas import RedecideRequest, RedecideResponse
@@ -49,7 +49,7 @@ async def _redecide(services: Services, principal: Principal, campaign_id: str, 
     campaign_no = standing.current.campaign_no
     refused, following, until = await _page(ledger, brand, campaign_no, asked)
     now = await services.clocks.now(brand)
-    wanted: list[tuple[Act, Known]] = []
+    wanted: list[tuple[Act, Customer]] = []
     for refusal in refused:
         campaign = await campaign_version(services, campaign_no, refusal.campaign_version)
         # Whose details were erased cannot be told from others any more.
@@ -60,7 +60,7 @@ async def _redecide(services: Services, principal: Principal, campaign_id: str, 
             if refusal.source == SOURCE_LINK or not has_refused(known.refused, act.channel, act.occurred_at):
                 wanted.append((act, known))
 
-    def order(act: Act, brand: Brand, known: Known) -> GrantOrder:
+    def order(act: Act, brand: Brand, known: Customer) -> GrantOrder:
         return _order(act, brand, known, standing.current)
 
     decisions: list[GrantResult] = []
@@ -107,7 +107,7 @@ def _act(refusal: Refusal, message_id: str, campaign: Campaign, now: datetime) -
     )
 
 
-def _order(act: Act, brand: Brand, known: Known, current: Campaign) -> GrantOrder:
+def _order(act: Act, brand: Brand, known: Customer, current: Campaign) -> GrantOrder:
     """The order of the act's own version, with the limits of today. A cap that the current version lacks keeps its limits."""
     limits = dict(zip(current.cap_numbers, current.caps, strict=True))
     # It was refused for what it would have been paid, so its evidence had been strong enough, or was proved.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ledger import Event, GrantOutcome
 from service.brands.brand import Brand
 from service.customers import actions as customers
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.grants.orders import Act, event_keys, past_event_keys
 from service.grants.schemas import DECIDED, GrantAnswer
 from service.http.identifiers import grant_id
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 
 
-async def decided_before(services: Services, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[Event | None]:
+async def decided_before(services: Services, brand: Brand, acts: Sequence[tuple[Act, Customer]]) -> list[Event | None]:
     """The event of each act, in order, if there is one that its report would change nothing of."""
     events = services.events
     names = [[(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)] for act, known in acts]
@@ -34,7 +34,9 @@ async def decided_before(services: Services, brand: Brand, acts: Sequence[tuple[
     ]
 
 
-async def replays(services: Services, brand: Brand, acts: Sequence[tuple[Act, Known]]) -> list[tuple[Event, int, int] | None]:
+async def replays(
+    services: Services, brand: Brand, acts: Sequence[tuple[Act, Customer]]
+) -> list[tuple[Event, int, int] | None]:
     """The same, each with what its customer can spend now and as of which seq."""
     before = await decided_before(services, brand, acts)
     people = [known for (_, known), event in zip(acts, before, strict=True) if event is not None]
@@ -47,7 +49,7 @@ async def replays(services: Services, brand: Brand, acts: Sequence[tuple[Act, Kn
     return [None if event is None else (event, *can_spend[known]) for (_, known), event in zip(acts, before, strict=True)]
 
 
-async def _that_counts(services: Services, brand: Brand, act: Act, known: Known, there: list[Event]) -> Event | None:
+async def _that_counts(services: Services, brand: Brand, act: Act, known: Customer, there: list[Event]) -> Event | None:
     """Of what a customer has under several numbers, what the ledger would count: see ``post_grants_v1``."""
     if known.past:
         ledger = services.ledger

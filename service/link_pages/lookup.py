@@ -20,7 +20,7 @@ from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.campaigns.rules import Campaign
 from service.concurrency.shared_timeout import Deadline
 from service.customers import actions as customers
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.http.problems import Problem
 from service.link_pages.pages import Page
 from service.links import offline_links
@@ -62,7 +62,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     """A link that can be claimed, if its campaign still pays. ``known`` is its customer, ``now`` is by the brand's clock."""
 
     row: LinkRow
-    known: Known
+    known: Customer
     brand: Brand
     campaign: Campaign
     is_paused: bool

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ledger import Grade
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
-from service.customers.opt_outs import ALL, has_refused, is_promised
+from service.customers.opt_outs import ALL, has_refused, promised_before_opt_out
 from service.evidence.bot_detection import Verdict, grade
 from service.evidence.click_log import Way, since_sent_s
 from service.grants import actions as grants
@@ -231,7 +231,7 @@ async def _offer(services: Services, link: Found, page: Page) -> Answer:
         page = Page.NOTHING_TO_EARN
     elif before := await _decided(services, link):
         page, points = page_of(before), before.points
-    elif not is_promised(link.known.refused, link.row.channel, link.row.minted_at) or has_refused(
+    elif not promised_before_opt_out(link.known.refused, link.row.channel, link.row.minted_at) or has_refused(
         link.known.refused, ALL, link.now
     ):
         page = Page.NOTHING_TO_EARN

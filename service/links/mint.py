@@ -29,8 +29,8 @@ from service.campaigns.queries import campaign_by_id
 from service.campaigns.rules import Campaign
 from service.concurrency.fairness import in_chunks, parts
 from service.customers import actions as customers
-from service.customers.opt_outs import has_refused, is_promised
-from service.customers.queries import Known
+from service.customers.opt_outs import has_refused, promised_before_opt_out
+from service.customers.queries import Customer
 from service.http.problems import Problem, invalid_field
 from service.links.queries import LinkRow, links_by_id
 from service.links.schemas import LinkBatch, LinkRequest, MintedLink
@@ -215,19 +215,19 @@ async def _rows(
     brand = principal.brand
     may_attach = Scope.CUSTOMERS_WRITE in principal.scopes
     refs = [draft.request.customer for draft in good.values()]
-    resolved: list[Known | Problem] = []
+    resolved: list[Customer | Problem] = []
     for part in parts(refs):
         resolved += await customers.resolve(services, brand, part, may_attach=may_attach)
     # Of the few who were ever merged it is asked anew: a link is for good, and what is remembered of them may be old.
     resolved = [
-        await _anew(services, brand, known) if isinstance(known, Known) and known.generation else known for known in resolved
+        await _anew(services, brand, known) if isinstance(known, Customer) and known.generation else known for known in resolved
     ]
     urls = {draft.destination for draft in good.values() if draft.destination is not None}
     numbers = await number_destinations(services.engine, brand, urls)
     services.last_known.see_brand(brand)
     services.last_known.see_destinations((number, brand.brand_id, url) for url, number in numbers.items())
     rows: dict[int, NewLink | Problem] = {}
-    refused: dict[int, Known] = {}
+    refused: dict[int, Customer] = {}
     for (index, draft), known in zip(good.items(), resolved, strict=True):
         if isinstance(known, Problem):
             rows[index] = known
@@ -240,14 +240,14 @@ async def _rows(
     return rows | await _not_minted(services, refused, rows) if refused else rows
 
 
-async def _anew(services: Services, brand: Brand, known: Known) -> Known:
+async def _anew(services: Services, brand: Brand, known: Customer) -> Customer:
     """Who a customer is now; what any name she came with has refused stays refused."""
     now = await customers.by_number(services, brand, known.named)
     return msgspec.structs.replace(now, refused=(*now.refused, *known.refused))
 
 
 async def _not_minted(
-    services: Services, refused: Mapping[int, Known], rows: Mapping[int, NewLink | Problem]
+    services: Services, refused: Mapping[int, Customer], rows: Mapping[int, NewLink | Problem]
 ) -> dict[int, Problem]:
     """Which of the links to those who have ``refused`` the channel are not given: all but those that were minted before."""
     wanted = {index: row for index in refused if isinstance(row := rows[index], NewLink)}
@@ -255,7 +255,8 @@ async def _not_minted(
     answers = {
         index: Problem("consent_refused", f"The customer has refused to be contacted on {row.channel}.")
         for index, row in wanted.items()
-        if (link := there.get(row.link_id)) is None or not is_promised(refused[index].refused, link.channel, link.minted_at)
+        if (link := there.get(row.link_id)) is None
+        or not promised_before_opt_out(refused[index].refused, link.channel, link.minted_at)
     }
     metrics.consent_refused.labels("link").inc(len(answers))
     return answers

@@ -11,8 +11,8 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.customers.opt_outs import refused_of
-from service.customers.queries import Known
+from service.customers.opt_outs import decode_opt_outs
+from service.customers.queries import Customer
 from service.links.tables import destination, link_revocation
 from service.tokens.link import LinkKind, LinkMode
 
@@ -41,7 +41,7 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     expires_at: datetime
     revoked_at: datetime | None
     destination: str | None
-    known: Known | None
+    known: Customer | None
     kind: LinkKind = LinkKind.CLAIM
     mode: LinkMode = LinkMode.PAGE
 
@@ -128,7 +128,7 @@ def _read(row: asyncpg.Record) -> LinkRow:
     customer: int = row["customer"]
     known = None
     if confirmed is not None:
-        known = Known(customer, confirmed, former=(), named=customer, verified=verified, refused=refused_of(refused))
+        known = Customer(customer, confirmed, former=(), named=customer, verified=verified, refused=decode_opt_outs(refused))
     return LinkRow(*as_minted, known=known, kind=LinkKind(kind), mode=LinkMode(mode))
 
 

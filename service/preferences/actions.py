@@ -21,11 +21,11 @@ from service.brands.brand import Brand
 from service.campaigns.queries import running_campaigns
 from service.campaigns.rules import Campaign
 from service.consents import actions as consents
-from service.consents.actions import Word
+from service.consents.actions import ConsentChange
 from service.customer_pages.access import OwnPage
 from service.customers import actions as customers
 from service.customers.opt_outs import ALL
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.evidence.bot_detection import is_pressed_on_our_page
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
@@ -68,7 +68,7 @@ def require_page_of_the_brand(headers: Mapping[str, str], page: OwnPage) -> None
 async def read(services: Services, page: OwnPage) -> PreferencesResponse:
     """What a customer has chosen."""
     running = await running_campaigns(services.engine, page.brand.brand_id, page.now)
-    holds = await consents.holding(services, page.known)
+    holds = await consents.refused_channels(services, page.known)
     last = await queries.last_answer(services.pool, (page.known.customer, *page.known.former))
     return PreferencesResponse(
         channels=[ChannelResponse(channel, _status(holds, channel)) for channel in _asked(running, holds)],
@@ -85,16 +85,16 @@ async def answer(services: Services, page: OwnPage, wanted: PreferencesRequest) 
         if each.channel == ALL:
             raise invalid_field(f"/channels/{n}/channel", "is not a channel: use the field `rewards`")
     brand, known = page.brand, page.known
-    holds = await consents.holding(services, known)
+    holds = await consents.refused_channels(services, known)
     said = [
-        Word(each.channel, each.status, SOURCE)
+        ConsentChange(each.channel, each.status, SOURCE)
         for each in wanted.channels
         if holds.get(each.channel) is not (each.status == "refused")
     ]
     # Who was never asked has not refused: there is nothing to take down.
     if wanted.rewards is not None and holds.get(ALL, False) is wanted.rewards:
-        said.append(Word(ALL, "granted" if wanted.rewards else "refused", SOURCE))
-    for told in await consents.say_herself(services, brand, known.named, said, link_made_by=page.made_by, now=page.now):
+        said.append(ConsentChange(ALL, "granted" if wanted.rewards else "refused", SOURCE))
+    for told in await consents.record_own(services, brand, known.named, said, link_made_by=page.made_by, now=page.now):
         if isinstance(told, Problem):
             raise told
     last = await queries.last_answer(services.pool, (known.customer, *known.former))
@@ -123,11 +123,11 @@ async def _reward(services: Services, page: OwnPage, running: Iterable[Campaign]
     return rule.points
 
 
-async def _before(services: Services, brand: Brand, known: Known, paying: Campaign, now: datetime) -> GrantAnswer | None:
+async def _before(services: Services, brand: Brand, known: Customer, paying: Campaign, now: datetime) -> GrantAnswer | None:
     return await grants.decided(services, _form(paying, known, now), known, brand, now)
 
 
-def _form(paying: Campaign, known: Known, now: datetime) -> AnsweredForm:
+def _form(paying: Campaign, known: Customer, now: datetime) -> AnsweredForm:
     return AnsweredForm(paying.campaign_no, paying.version, known.customer, minted_at=now)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from service.services import Services
 
 _ATTEMPTS = 4
-_NOBODY = 0
+_NO_CUSTOMER = 0
 """The number that no customer has."""
 
 # How a refusal of the ledger is told; ``{balance}`` is what the customer can spend.
@@ -63,7 +63,7 @@ async def authorize(services: Services, brand: Brand, wanted: RedemptionRequest,
         value=wanted.value,
         point_value=brand.point_value,
         # Whom nobody has reported yet has no points, as nobody's number has; that too is decided, and kept under the key.
-        customer=_NOBODY if known is None else known.customer,
+        customer=_NO_CUSTOMER if known is None else known.customer,
         generation=0 if known is None else known.generation,
         capture=wanted.capture,
         hold_s=wanted.expires_in_s,
@@ -81,7 +81,7 @@ async def authorize(services: Services, brand: Brand, wanted: RedemptionRequest,
         result = await ledger.redeem(step)
         if result.outcome is not RedemptionOutcome.STALE_CUSTOMER or known is None:
             return _decided(result)
-        await customers.settle_group(services, brand, known.named)
+        await customers.settle(services, brand, known.named)
         known, is_active = await customers.find_active(services, brand, wanted.customer)
         if known is None or not is_active:
             raise _not_confirmed()
@@ -96,7 +96,9 @@ async def quote(services: Services, brand: Brand, wanted: QuoteRequest) -> Quote
     if known is not None and not is_active:
         raise _not_confirmed()
     ledger = services.ledger
-    balance = await ledger.balance(brand.book, _NOBODY) if known is None else (await customers.look(services, brand, known))[1]
+    balance = (
+        await ledger.balance(brand.book, _NO_CUSTOMER) if known is None else (await customers.look(services, brand, known))[1]
+    )
     taken = min(balance.spendable, POINTS_MAX) if points is None else points
     worth = brand.point_value
     value = wanted.value if wanted.value is not None or worth is None else worth.worth(taken)

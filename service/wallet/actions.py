@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from service.brands.brand import Brand
 from service.customers import actions as customers
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef, StatementEntry
 from service.http.pagination import Page, page
 from service.wallet.schemas import WalletRequest, WalletResponse
@@ -30,13 +30,13 @@ async def wallet_by_name(services: Services, brand: Brand, wanted: WalletRequest
     return await _wallet_of(services, brand, known, after=None if wanted.after is None else int(wanted.after))
 
 
-async def _wallet_of(services: Services, brand: Brand, known: Known | None, *, after: int | None) -> WalletResponse:
+async def _wallet_of(services: Services, brand: Brand, known: Customer | None, *, after: int | None) -> WalletResponse:
     if known is None:
         return WalletResponse.of(brand, None, None, Page(items=[], next=None))
     return await wallet(services, brand, known, after=after)
 
 
-async def wallet(services: Services, brand: Brand, known: Known, *, after: int | None) -> WalletResponse:
+async def wallet(services: Services, brand: Brand, known: Customer, *, after: int | None) -> WalletResponse:
     """The wallet of a customer; ``after`` is the ``next`` of the page of her history before."""
     ledger = services.ledger
     known, has = await customers.look(services, brand, known)

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.customers import actions as customers
-from service.customers.opt_outs import TURNS_MAX, has_refused
-from service.customers.queries import Known
+from service.customers.opt_outs import SWITCHES_MAX, has_refused
+from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
 from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api, make_brand, make_keys
@@ -268,15 +268,15 @@ async def test_the_last_turns_count(called: Called) -> None:
             "source": "list",
             "at": (BEGIN + n * HOUR).isoformat(),
         }
-        for n in range(TURNS_MAX + 5)
+        for n in range(SWITCHES_MAX + 5)
     ]
     await called.list(*items)
     (known,) = await customers.resolve(called.api.services, called.api.brand, [CustomerRef(id="c-1")])
-    assert isinstance(known, Known)
+    assert isinstance(known, Customer)
     ((channel, times),) = known.refused
-    assert (channel, len(times)) == ("voice", TURNS_MAX - 1)
-    for n in range(6, TURNS_MAX + 6):
-        assert has_refused(known.refused, "voice", BEGIN + (n + 0.5) * HOUR) == (n % 2 == 0 or n >= TURNS_MAX + 4)
+    assert (channel, len(times)) == ("voice", SWITCHES_MAX - 1)
+    for n in range(6, SWITCHES_MAX + 6):
+        assert has_refused(known.refused, "voice", BEGIN + (n + 0.5) * HOUR) == (n % 2 == 0 or n >= SWITCHES_MAX + 4)
 
 
 PEOPLE = 3
@@ -316,7 +316,7 @@ async def test_what_holds_is_what_was_said_last_by_then_by_any_of_her_names(call
     for group, channel in itertools.product(groups, ("voice", "sms")):
         for who in group:
             (known,) = await customers.resolve(called.api.services, called.api.brand, [CustomerRef(id=f"{example}-{who}")])
-            assert isinstance(known, Known)
+            assert isinstance(known, Customer)
             for half in range(15):
                 told = [(hour, refuses) for by, on, refuses, hour in said if by in group and on == channel and 2 * hour <= half]
                 expected = bool(told) and max(told)[1]

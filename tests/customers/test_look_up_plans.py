@@ -55,10 +55,10 @@ async def scans(connection: asyncpg.Connection[Any], brand: Brand) -> int:
             )
             await verification_queries.states_of_customer(connection, [n + 1, n + 2], after=0, limit=100)
             await verification_queries.state(connection, brand.brand_id, n + 1)
-            await verification_queries.taken_as(connection, n + 1, "otp", "otp-1")
+            await verification_queries.find_proof(connection, n + 1, "otp", "otp-1")
             await verification_queries.history(connection, n + 1, after=0, limit=100)
             await rows.refresh_verified(connection, [1, n + 1])
-            await rows.nameless(connection, [1, n + 1])
+            await rows.device_only(connection, [1, n + 1])
         (read,) = await connection.fetch(_SCANS)
     assert read["by_index"] > 0
     return read["whole"]

@@ -9,7 +9,17 @@ import phonenumbers
 import pytest
 
 from service.customers import phone_numbers
-from service.customers.identities import FORM, FORMS, IdentityKind, deciding, identities, identity, is_id, mac, normal_form
+from service.customers.identities import (
+    FORM,
+    FORMS,
+    IdentityKind,
+    identities,
+    identity,
+    is_id,
+    mac,
+    normal_form,
+    without_shared_device,
+)
 from service.customers.phone_numbers import normal_phone
 from service.customers.schemas import CustomerRef
 from service.http.problems import Problem
@@ -90,7 +100,7 @@ def test_a_device_says_who_it_is_only_if_it_is_alone() -> None:
     ):
         found = identities(ref, 7, (KEY,))
         assert not isinstance(found, Problem)
-        assert [each.kind for each in deciding(found)] == kinds
+        assert [each.kind for each in without_shared_device(found)] == kinds
 
 
 IDS = [

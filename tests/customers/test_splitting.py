@@ -144,7 +144,7 @@ def _names(api: Api, ref: dict[str, str]) -> Any:
 async def _join_as(api: Api, *, survivor: dict[str, str], name: dict[str, str]) -> None:
     """The half of a merge that the look-ups do, as a process does it that dies then."""
     directory = api.services.customers
-    await directory.join(api.brand, [Merge(_names(api, survivor), _names(api, name))])
+    await directory.merge(api.brand, [Merge(_names(api, survivor), _names(api, name))])
 
 
 async def _split_as(api: Api, *, whole: dict[str, str], name: dict[str, str]) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.customers.identities import IdentityKind, identity
-from service.customers.verification_rules import Step, gives_away, on_proof, on_withdrawal
+from service.customers.verification_rules import Step, on_proof, on_withdrawal, reveals_name
 from service.settings import IdentityKey
 
 KEYS = (IdentityKey(key_no=1, key=bytes(32)), IdentityKey(key_no=2, key=bytes(range(32))))
@@ -23,9 +23,11 @@ PROOFS = [  # verified by the proof of this number, and this one was taken as
 ]
 
 
-@pytest.mark.parametrize(("verified_by", "had_as", "step"), PROOFS)
-def test_a_proof_counts_once_and_not_after_it_was_withdrawn(verified_by: int | None, had_as: int | None, step: Step) -> None:
-    assert on_proof(verified_by, had_as) is step
+@pytest.mark.parametrize(("verified_by", "recorded_as", "step"), PROOFS)
+def test_a_proof_counts_once_and_not_after_it_was_withdrawn(
+    verified_by: int | None, recorded_as: int | None, step: Step
+) -> None:
+    assert on_proof(verified_by, recorded_as) is step
 
 
 WITHDRAWALS = [(UNVERIFIED, Step.NOTHING), (5, Step.WITHDRAW)]
@@ -101,4 +103,4 @@ def test_the_name_itself_is_no_proof(kind: str, name: str, text: str, gives: boo
     for keys in (KEYS, KEYS[:1]):
         stored = identity(KEYS[:1], 7, IdentityKind[kind.upper()], name)
         assert stored is not None
-        assert gives_away(text, keys, 7, stored.kind, stored.mac) is gives
+        assert reveals_name(text, keys, 7, stored.kind, stored.mac) is gives

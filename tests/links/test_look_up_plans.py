@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from service.code_batches.queries import batch_codes_by_hash
-from service.customers.queries import Known
+from service.customers.queries import Customer
 from service.links.queries import link_ids_by_code, links_by_id
 from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import make_brand
@@ -91,8 +91,8 @@ async def test_a_look_up_reads_no_table_whole(owner: asyncpg.Connection[Any], da
     found = await links_by_id(connection, [link_id(n) for n in (1, 2, 3, 4, LINKS + 1)])
     assert [found[link_id(n)].known for n in (1, 2, 3, 4)] == [
         None,
-        Known(2, confirmed=True, former=(), named=2),
-        Known(3, confirmed=False, former=(), named=3, verified=True),
+        Customer(2, confirmed=True, former=(), named=2),
+        Customer(3, confirmed=False, former=(), named=3, verified=True),
         None,
     ]
     assert len(found) == 4
