@@ -9,7 +9,7 @@ import click
 
 # Where each command is, and what it does.
 COMMANDS = {
-    "up": ("service.cli.up:up", "Run everything on an embedded PostgreSQL, with a demo brand."),
+    "up": ("service.cli.up.command:up", "Run everything on an embedded PostgreSQL, with a demo brand."),
     "serve": ("service.cli.serve:serve", "Run the API."),
     "worker": ("service.cli.worker:worker", "Run the jobs behind the API."),
     "migrate": (
@@ -32,7 +32,7 @@ EXPLAINED = {
     "service.settings:SettingsError",
     "service.storage.embedded_postgres:EmbeddedPostgresError",
     "service.cli.migrate:MigrationRefused",
-    "service.cli.up:UpFailed",
+    "service.cli.up.command:UpFailed",
     "service.cli.backup_set:BackupRefused",
     "service.storage.postgres_programs:PostgresToolFailed",
     "service.demo_shop.demo_brand:DemoRefused",

@@ -33,6 +33,10 @@ class MigrationRefused(Exception):
     """The database cannot be migrated as it is. The message says why."""
 
 
+class ServerFull(MigrationRefused):
+    """The server lacks connections, memory or disk for now."""
+
+
 async def migrate(owner_url: str, login_url: str = "") -> bool:
     """Upgrade the database behind ``owner_url``; the user of ``login_url`` (default: the owner) may then serve from it.
 
@@ -68,7 +72,7 @@ async def _refusal(owner: asyncpg.Connection[Any], error: Exception) -> Exceptio
             owners = ", ".join(row[0] for row in await owner.fetch(_OWNERS)) or "nobody yet"
             why = f"{user} may not do this: {cause}. What is there belongs to {owners}; run it as that role or a superuser"
         case asyncpg.InsufficientResourcesError() | asyncpg.PostgresSystemError():
-            why = f"the server lacks room: {cause}"
+            return ServerFull(f"Nothing was changed: the server lacks room: {cause}")
         case _ if database.is_away(cause):
             return database.DatabaseAway("it went away; nothing was changed")
         case _:

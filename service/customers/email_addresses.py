@@ -37,7 +37,7 @@ def normal_email(text: str) -> str | None:
         email = unicodedata.normalize("NFC", "".join([_plain(character) for character in email]).lower())
     local, at, domain = email.rpartition("@")
     if not domain.isascii():
-        encoded = _ascii_domain(domain)
+        encoded = None if _has_symbols(domain) else _ascii_domain(domain)
         if encoded is None:
             return None
         domain = encoded
@@ -75,6 +75,11 @@ def _plain(character: str) -> str:
     """A full-width or half-width character as it is written elsewhere."""
     is_a_width = unicodedata.decomposition(character).startswith(("<wide>", "<narrow>"))
     return unicodedata.normalize("NFKC", character) if is_a_width else character
+
+
+def _has_symbols(domain: str) -> bool:
+    """Whether a domain has a footnote mark, an enclosed letter or the like, which UTS 46 would make a plain character."""
+    return any(unicodedata.category(character) in {"No", "Nl", "So"} for character in domain)
 
 
 def _is_in_names(character: str) -> bool:

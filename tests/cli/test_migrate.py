@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import secrets
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from service.cli.migrate import MigrationRefused, migrate
+from service.cli.migrate import MigrationRefused, ServerFull, migrate
+from service.cli.up.postgres_keeper import PostgresKeeper
+from service.settings import Settings
 from service.storage import database as service_database
+from service.storage.embedded_postgres import EmbeddedPostgres
 from tests.cli import running
 from tests.conftest import Database
 
@@ -43,6 +48,35 @@ async def test_the_login_then_takes_each_role_and_has_no_right_without(empty: Da
 async def test_a_login_that_does_not_exist_is_named(empty: Database) -> None:
     with pytest.raises(MigrationRefused, match="CREATE ROLE nobody_here"):
         await migrate(empty.owner_url, "postgresql://nobody_here:x@127.0.0.1/rewards")
+
+
+@pytest.fixture
+async def crowded(empty: Database) -> AsyncGenerator[str]:
+    """The URL of a login that may open one connection; a migration needs two."""
+    owner = await service_database.connect(empty.owner_url)
+    login = f"one_connection_{secrets.token_hex(4)}"
+    await owner.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'secret' CONNECTION LIMIT 1")
+    yield f"postgresql://{login}:secret@{urlsplit(empty.owner_url).netloc.rpartition('@')[2]}{urlsplit(empty.owner_url).path}"
+    await owner.execute(f"DROP ROLE {login}")
+    await owner.close()
+
+
+async def test_a_server_without_room_is_told_from_one_that_refuses(crowded: str) -> None:
+    with pytest.raises(ServerFull, match="Nothing was changed: the server lacks room: too many connections"):
+        await migrate(crowded)
+
+
+def test_up_goes_on_while_the_server_has_no_room_to_migrate(
+    crowded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeper = PostgresKeeper(EmbeddedPostgres(tmp_path / "postgres"))
+    keeper.is_up = True
+    for _ in range(2):
+        keeper.migrate(Settings(database_url=crowded))
+    assert (keeper.is_up, keeper.is_full) == (False, True)
+    # It waits before it tries again, and says why once.
+    assert not keeper.look()
+    assert capsys.readouterr().out.count("the server lacks room") == 1
 
 
 def test_an_operator_goes_from_an_empty_database_to_a_key(empty: Database, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.cli import near_network
+from service.cli.up import near_network
 from service.settings import SettingsError
 from tests.cli import running
 from tests.cli.up import Environ, Up
