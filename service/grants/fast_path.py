@@ -1,15 +1,15 @@
 """What happens to a grant, from bytes to commit: ``POST /v1/grants`` without the framework, which would cost the most.
 
-    step                                      where                                    µs of the process, about
-    HTTP in and out, the event loop           the server, service.server.coalescing_transport        90
-    request id, metrics, log line, headers    service.http.middleware                      16
-    whose key, scope, quota                   service.auth.fast_path, service.auth.guards                      11
-    decode strictly                           service.http.strict_json                      7
-    campaign, time, rule, answer              actions.report_one                       12
-    who is meant                              service.customers.directory              21, where she is looked up
-    the order, its key                        orders.order_of                           7
-    wait, prepare, take the answer            ledger.engine.group_commit, ledger.engine.grants      21
-    onto the wire and off it                  the driver, for both statements          29
+    step                                     where                                              µs of the process, about
+    HTTP in and out, the event loop          the server                                         90
+    request id, metrics, log line, headers   service.http.middleware                            16
+    whose key, scope, quota                  service.auth.fast_path, service.auth.guards        11
+    decode strictly                          service.http.strict_json                           7
+    campaign, time, rule, answer             actions.report_one                                 12
+    who is meant                             service.customers.directory                        21, where she is looked up
+    the order, its key                       orders.order_of                                    7
+    wait, prepare, take the answer           ledger.engine.group_commit, ledger.engine.grants   21
+    onto the wire and off it                 the driver, for both statements                    29
 
 That is with 64 connections, nobody remembered, on a machine where the constant answer takes 120.
 

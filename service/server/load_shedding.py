@@ -29,14 +29,13 @@ from typing import Any
 import httptools
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.admission.in_flight import HEALTH, NOBODY, OVERLOADED, UNCOUNTED, Client, Held, InFlight
 from service.admission.limits import FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX, Kind, kind_of
 from service.http import middleware
 from service.http.problems import CODES, Problem
 from service.observability import metrics
-from service.server.coalescing_transport import OneWriteProtocol
 
 REFUSED_IN_A_TURN = 100
 """So many are refused in a turn of the event loop, some milliseconds' work; their connections are then read in turn."""
@@ -138,7 +137,7 @@ class _Over(Exception):
     """Nothing more is read on this connection, not even what has come with what was read."""
 
 
-class SheddingProtocol(OneWriteProtocol):
+class SheddingProtocol(HttpToolsProtocol):
     """HTTP/1.1 that asks the gate first."""
 
     def __init__(self, *args: Any, gate: AdmissionControl, **kwargs: Any) -> None:
@@ -378,7 +377,7 @@ class SheddingProtocol(OneWriteProtocol):
             cycle.disconnected = cycle.response_complete = True
             cycle.message_event.set()
         if drop_rest:
-            self.one_write.end_writing()
+            self.transport.write_eof()
         else:
             self.transport.close()
 
@@ -391,7 +390,7 @@ class SheddingProtocol(OneWriteProtocol):
 
     def _write(self, problem: Problem, request_id: str, *, is_head: bool, stays: bool) -> None:
         answer = _refusal(problem, len(request_id), is_head, stays, *self.server_state.default_headers)
-        self.one_write.write_whole(answer.replace(_ID.encode() * len(request_id), request_id.encode()))
+        self.transport.write(answer.replace(_ID.encode() * len(request_id), request_id.encode()))
 
     def _drop(self, size: int) -> None:
         self._dropped += size
