@@ -121,7 +121,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             # The URL itself may hold a password, so the message does not repeat it.
             raise SettingsError(f"{PREFIX}{name.upper()} must begin with postgresql://")
         if not _has_ports_of_digits(url):
-            raise SettingsError(f"{PREFIX}{name.upper()} has a port that is no number")
+            raise SettingsError(f"{PREFIX}{name.upper()} has an invalid port")
     if not settings.base_url.startswith(("http://", "https://")) or settings.base_url.endswith("/"):
         raise SettingsError(
             f"{PREFIX}BASE_URL is {settings.base_url!r}: it must begin with http:// or https:// and not end with /"
@@ -208,11 +208,11 @@ def load_secrets(path: Path) -> Secrets:
         raise SettingsError(f"{path} is not a secrets file: {error}") from None
     keys = [key.key for key in secrets.identity_keys] + [key.private_key for key in secrets.link_keys]
     if any(len(key) != KEY_BYTES for key in keys):
-        raise SettingsError(f"{path}: every key is {KEY_BYTES} bytes, written in base64")
+        raise SettingsError(f"{path}: every key must be {KEY_BYTES} bytes in base64")
     key_numbers = {key.key_no for key in secrets.identity_keys}
     kids = {key.kid for key in secrets.link_keys}
     if len(key_numbers) + len(kids) != len(keys):
-        raise SettingsError(f"{path}: each key_no and each kid may be there once")
+        raise SettingsError(f"{path}: each key_no and each kid must be unique")
     if not secrets.identity_keys or all(key.retired_at for key in secrets.link_keys):
         raise SettingsError(f"{path} needs an identity key and a link key that is not retired")
     return secrets

@@ -49,7 +49,7 @@ def backup(directory: Path) -> None:
     began = time.monotonic()
     with database_for_a_while() as settings, _unfinished(directory.absolute()) as (unfinished, held):
         if not settings.secrets_path.exists():
-            raise BackupRefused(f"{settings.secrets_path} does not exist: a backup without the secrets is worth little")
+            raise BackupRefused(f"{settings.secrets_path} does not exist, and a backup without the secrets is of little use")
         load_secrets(settings.secrets_path)
         write_private(unfinished / backup_set.SECRETS, settings.secrets_path.read_bytes())
         _copy_spool(settings.spool_path, unfinished / backup_set.SPOOL)
@@ -107,7 +107,7 @@ async def _dump(url: str, to: Path, *, keep_open: int) -> Manifest:
             try:
                 revision = await connection.fetchval("SELECT version_num FROM rewards.alembic_version")
             except asyncpg.UndefinedTableError:
-                raise BackupRefused("There is nothing of ours in the database") from None
+                raise BackupRefused("The database has no schema of this service") from None
             books = [BookState(*row) for row in await connection.fetch(_BOOKS)]
             roles = [RoleMembers(row[0], tuple(row[1])) for row in await connection.fetch(_MEMBERS, ROLES)]
             await asyncio.to_thread(

@@ -83,11 +83,13 @@ def _taken_up(note: Path, directory: Path) -> bool:
 def _refuse_files(settings: Settings, directory: Path, *, is_again: bool) -> None:
     secrets = settings.secrets_path
     if secrets.exists() and secrets.read_bytes() != (directory / backup_set.SECRETS).read_bytes():
-        raise BackupRefused(f"{secrets} exists and is another: move it away, and nothing that belongs to it is lost")
+        raise BackupRefused(f"{secrets} exists and differs: move it elsewhere, and keep it")
     spool = settings.spool_path
     waiting = [path for path in spool.glob("*.spool") if path.stat().st_size] if spool.exists() else []
     if waiting and not is_again:
-        raise BackupRefused(f"{spool} holds acts that are not settled ({waiting[0].name}): a restore wants an empty one")
+        raise BackupRefused(
+            f"{spool} holds deferred claims that are not settled ({waiting[0].name}): a restore needs an empty spool"
+        )
 
 
 async def _is_loaded(url: str, *, is_again: bool) -> bool:

@@ -22,7 +22,7 @@ _WORDS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"^Expected `str` matching regex '(.*?)(\(\?!\\\\n\))?'$"), r"must match \1"),
     (re.compile(r"^Integer value out of range$"), r"is too large"),
     (re.compile(r"^Invalid RFC3339 encoded datetime$"), r"must be a time such as 2026-11-22T09:30:00Z"),
-    (re.compile(r"^Expected `datetime` with a timezone component$"), r"must say its zone, as in 2026-11-22T09:30:00Z"),
+    (re.compile(r"^Expected `datetime` with a timezone component$"), r"must have a time zone, as in 2026-11-22T09:30:00Z"),
     (re.compile(r"^Invalid enum value (.*)$"), r"must be one of the values listed in the API's description, not \1"),
     (re.compile(r"^Expected `(.*?)`, got `(\w+)`$"), r"must be of type \1, not \2"),
 ]

@@ -167,7 +167,7 @@ WRONG_FIELDS: list[tuple[bytes, str, str]] = [
     (with_member("metadata", '{"a\\u0000": ""}'), "/metadata",
      "has a field whose name is not valid Unicode or contains a NUL character"),
     (with_member("metadata", '{"a": 1}'), "/metadata", "must be of type str, not int"),
-    (with_member("at", '"2026-11-22T10:00:00"'), "/at", "must say its zone, as in 2026-11-22T09:30:00Z"),
+    (with_member("at", '"2026-11-22T10:00:00"'), "/at", "must have a time zone, as in 2026-11-22T09:30:00Z"),
     (with_member("at", '"0001-01-01T00:00:00+14:00"'), "/at", "must lie in the years 1 to 9999 of UTC"),
     (with_member("at", '"9999-12-31T23:59:59-12:00"'), "/at", "must lie in the years 1 to 9999 of UTC"),
     (with_member("at", '"\\u0039999-12-31T23:59:59-12:00"'), "/at", "must lie in the years 1 to 9999 of UTC"),

@@ -205,7 +205,7 @@ def _wait_until_ready(settings: Settings, api: ChildProcess) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     while not _is_ready(settings):
         if api.process is None or api.process.poll() is not None or time.monotonic() > deadline:
-            raise UpFailed(f"The API does not get ready:\n{api.log_tail()}")
+            raise UpFailed(f"The API did not become ready:\n{api.log_tail()}")
         time.sleep(0.02)
 
 

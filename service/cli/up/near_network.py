@@ -21,11 +21,11 @@ def own_address() -> str:
             probe.connect(_ELSEWHERE)
             address: str = probe.getsockname()[0]
     except OSError:
-        raise SettingsError(f"This machine is in no network, so no phone reaches it; {_ADVICE}") from None
+        raise SettingsError(f"This machine has no local network, so no phone can reach it; {_ADVICE}") from None
     if ipaddress.ip_address(address).is_loopback:
-        raise SettingsError(f"This machine is in no network, so no phone reaches it; {_ADVICE}")
+        raise SettingsError(f"This machine has no local network, so no phone can reach it; {_ADVICE}")
     if ipaddress.ip_address(address).is_global:
-        raise SettingsError(f"Anybody may reach {address}, and a demo is not made for that; if you mean it, {_ADVICE}")
+        raise SettingsError(f"{address} can be reached from the internet, and a demo should not be; if you mean it, {_ADVICE}")
     return address
 
 
