@@ -30,27 +30,25 @@ from service.code_batches import routes as code_batch_routes
 from service.concurrency.fairness import small_requests
 from service.consents import routes as consent_routes
 from service.customer_pages import routes as customer_page_routes
-from service.customers import fast_path as customers_fast_path
 from service.customers import routes as customer_routes
 from service.demo_shop import routes as demo_shop_routes
-from service.dispatch import link_pages
+from service.dispatch import routes as bypassing
 from service.evidence import routes as evidence_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
-from service.grants import fast_path as grants_fast_path
 from service.grants import routes as grant_routes
 from service.http import health, problems
 from service.http.bodies import BodyRequest, StrictBody
-from service.http.dispatch import Route, dispatch
+from service.http.dispatch import dispatch
 from service.http.idempotency import provide_idempotency_key
 from service.http.middleware import observe, release
 from service.http.request_target import read_address, read_paths, tell_apart
 from service.link_checks import routes as link_check_routes
 from service.link_pages import routes as link_page_routes
+from service.link_pages.serving import not_found_page
 from service.links import routes as link_routes
 from service.observability import metrics
 from service.preferences import routes as preferences_routes
-from service.redemptions import fast_path as redemptions_fast_path
 from service.redemptions import routes as redemption_routes
 from service.revocations import routes as revocation_routes
 from service.services import Services, open_services
@@ -85,15 +83,6 @@ route_handlers: list[Any] = [
     *wallet_routes.route_handlers,
     *preferences_routes.route_handlers,
 ]
-
-fast_routes = [
-    Route("POST", "/v1/grants", grants_fast_path.report_event),
-    Route("POST", "/v1/redemptions", redemptions_fast_path.authorize),
-    Route("POST", "/v1/redemptions/{redemption_id}/capture", redemptions_fast_path.capture),
-    Route("GET", "/v1/customers/{customer_id}/balance", customers_fast_path.balance),
-    Route("GET", "/v1/customers/{customer_id}/statement", customers_fast_path.statement),
-]
-"""What is asked for most: of these, plain requests bypass the framework."""
 
 
 def create_app(
@@ -131,8 +120,7 @@ def create_app(
 def bind(app: Litestar, services: Services) -> None:
     """Let an application work with ``services``, its routes and what is in front of them."""
     app.state.services = services
-    general = link_pages(services, app.state.framework)
-    dispatched = dispatch(fast_routes, services, general)
+    dispatched = dispatch(bypassing, services, not_found_page(services, app.state.framework))
     app.asgi_handler = observe(read_paths(small_requests(dispatched)), services.in_flight)
 
 

@@ -19,6 +19,7 @@ from service.admission.limits import SINGLE_BYTES_MAX
 from service.auth.guards import admit
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.http.bodies import read_body
 from service.http.dispatch import Handler
 from service.http.fast_path import (
     FastAnswer,
@@ -26,7 +27,6 @@ from service.http.fast_path import (
     authorization_with_json,
     authorization_without_body,
     idempotency_key_of,
-    read_body,
     send_answer,
 )
 from service.http.problems import send_problem

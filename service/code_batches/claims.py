@@ -42,6 +42,7 @@ from service.evidence.bot_detection import grade as judge
 from service.evidence.click_log import network_of
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
+from service.http.bodies import read_body
 from service.http.problems import CODES, Problem, not_found
 from service.link_pages import lookup as finding
 from service.link_pages import visits
@@ -193,15 +194,10 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
 
 async def _form(receive: Receive) -> dict[str, str]:
     """The fields of a form that a browser sends: of several of one name the last, and none of what is too long to be one."""
-    body = b""
-    while len(body) <= FORM_BYTES_MAX:
-        message = await receive()
-        if message["type"] != "http.request":
-            return {}
-        body += message["body"]
-        if not message["more_body"]:
-            return _fields_of(body)
-    return {}
+    try:
+        return _fields_of(await read_body(receive, bytes_max=FORM_BYTES_MAX))
+    except Problem:
+        return {}
 
 
 def _fields_of(body: bytes) -> dict[str, str]:

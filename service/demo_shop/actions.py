@@ -15,7 +15,7 @@ from service.auth.principal import Principal
 from service.customer_pages import access as own_pages
 from service.customer_pages.access import Headers
 from service.customer_pages.schemas import PageLinkRequest
-from service.customers import fast_path
+from service.customers import balances
 from service.customers.schemas import CustomerRef
 from service.demo_shop import demo_file
 from service.demo_shop.goods import GOODS, Good
@@ -72,7 +72,7 @@ async def till(services: Services) -> Till:
     """The shop, as it stands before the visitor has chosen."""
     try:
         _, storefront = await _system(services, "storefront")
-        has = await fast_path.balance(services, storefront.brand, demo_file.CUSTOMER)
+        has = await balances.balance(services, storefront.brand, demo_file.CUSTOMER)
     except Exception as error:
         # Links lead here while the database is away, too.
         if not isinstance(error, Problem) and not is_away(error):

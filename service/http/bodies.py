@@ -20,7 +20,7 @@ import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.dto import AbstractDTO, DTOFieldDefinition
-from litestar.exceptions import InternalServerException
+from litestar.types import Empty, Receive
 from litestar.typing import FieldDefinition
 
 from ledger import POINTS_MAX
@@ -189,27 +189,50 @@ def _member(raw: bytes, member: str) -> bytes:
     return raw[start:end]
 
 
+async def read_body(receive: Receive, *, bytes_max: int) -> bytes:
+    """Read the body of a request as it was sent. Raises a ``Problem`` if it is too long, or if not all of it has come."""
+    message: Any = await receive()
+    body: bytes | bytearray = message.get("body", b"")
+    while message.get("more_body") and len(body) <= bytes_max:
+        # It may come in crumbs: none is copied twice.
+        body = bytearray(body) if isinstance(body, bytes) else body
+        message = await receive()
+        body += message.get("body", b"")
+    if len(body) > bytes_max:
+        raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
+    if message["type"] == "http.disconnect":
+        # The client went away while sending; nobody reads this answer.
+        raise Problem("malformed_body", "The body is truncated.")
+    return bytes(body)
+
+
 class BodyRequest(Request[Any, Any, Any]):
     """The application's request: ``body`` is what was sent, unpacked, at most what the route takes."""
 
     async def body(self) -> bytes:
         """Return the body. Raises a ``Problem`` for a media type or encoding that is not taken, or too many bytes."""
-        try:
-            raw = await super().body()
-        except InternalServerException:
-            # The client went away while sending; nobody reads this answer.
-            raise Problem("malformed_body", "The body is truncated.") from None
+        raw = await self._sent()
         if self.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
             raw = await self._unpacked(raw)
         # The framework calls a decoder only for what is truthy; an empty body must be refused, not passed over.
         return raw or b" "
 
+    async def _sent(self) -> bytes:
+        if self._body is Empty:
+            if (self.content_length or 0) > self._bytes_max:
+                raise Problem("too_large", f"The body is larger than {self._bytes_max} bytes.")
+            self._body = await read_body(self.receive, bytes_max=self._bytes_max)
+        return self._body
+
+    @property
+    def _bytes_max(self) -> int:
+        return self.route_handler.resolve_request_max_body_size() or SINGLE_BYTES_MAX
+
     async def _unpacked(self, raw: bytes) -> bytes:
         encoding = self.headers["content-encoding"].strip().lower()
         if encoding != "gzip":
             raise Problem("unsupported_media_type", f"Content-Encoding must be gzip or absent, not {shown(encoding)}.")
-        bytes_max = self.route_handler.resolve_request_max_body_size() or SINGLE_BYTES_MAX
-        return await asyncio.to_thread(unpack, raw, bytes_max=bytes_max)
+        return await asyncio.to_thread(unpack, raw, bytes_max=self._bytes_max)
 
 
 def media_type_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

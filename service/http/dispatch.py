@@ -26,11 +26,13 @@ Handler = Callable[["Services", Any, Receive, Send, str], Awaitable[None] | None
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One line of the table. One segment of its path may have a ``{value}``; logs and metrics call the route by its path."""
+    """One line of the table. One segment of its path may have a ``{value}``."""
 
     method: str | None
     path: str
     handler: Handler
+    called: str = ""
+    """What logs and metrics call the route, if not by its path."""
 
 
 def dispatch(routes: Sequence[Route], services: Services, framework: ASGIApp) -> ASGIApp:
@@ -41,11 +43,11 @@ def dispatch(routes: Sequence[Route], services: Services, framework: ASGIApp) ->
     def dispatched(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             fitting, value = table.find(scope["path"])
-            for method, path, handler in fitting:
+            for method, called, handler in fitting:
                 if method is None or method == scope["method"]:
                     taken = handler(services, scope, receive, send, value)
                     if taken is not None:
-                        scope["path_template"] = path
+                        scope["path_template"] = called
                         return taken
         return framework(scope, receive, send)
 
@@ -54,7 +56,6 @@ def dispatch(routes: Sequence[Route], services: Services, framework: ASGIApp) ->
 
 _Entry = tuple[str | None, str, Handler]
 _NOTHING: tuple[list[_Entry], str] = ([], "")
-_VALUE = re.compile(r"\\{\w+\\}")  # as it stands in a path that is escaped
 
 
 class _Table:
@@ -63,11 +64,10 @@ class _Table:
     def __init__(self, routes: Sequence[Route]) -> None:
         by_pattern: dict[str, list[_Entry]] = {}
         for route in routes:
-            pattern = _VALUE.sub("([^/]+)", re.escape(route.path))
-            by_pattern.setdefault(pattern, []).append((route.method, route.path, route.handler))
-        # The most is asked of paths without a value, and a path that says more goes before one that leaves more open.
-        self._by_path = {entries[0][1]: entries for entries in by_pattern.values() if "{" not in entries[0][1]}
+            by_pattern.setdefault(_pattern_of(route.path), []).append((route.method, route.called or route.path, route.handler))
+        # A path without a value is found at once, and before one whose value it could be.
         with_value = {pattern: entries for pattern, entries in by_pattern.items() if "(" in pattern}
+        self._by_path = {route.path: by_pattern[_pattern_of(route.path)] for route in routes if "{" not in route.path}
         self._by_group: list[list[_Entry]] = [[], *with_value.values()]
         self._match = re.compile("|".join(with_value) or "(?!)").fullmatch
 
@@ -75,7 +75,7 @@ class _Table:
         """The routes that fit a path, and the value in it."""
         if (entries := self._by_path.get(path)) is not None:
             return entries, ""
-        if not path[-1].isalnum() or "//" in path:
+        if not path[-1:].isalnum() or "//" in path:
             path = _tidied(path)
             if (entries := self._by_path.get(path)) is not None:
                 return entries, ""
@@ -84,6 +84,11 @@ class _Table:
             return _NOTHING
         group = match.lastindex or 0
         return self._by_group[group], match[group]
+
+
+def _pattern_of(path: str) -> str:
+    # No segment is empty, though the value in front of a suffix may be.
+    return re.sub(r"\\{\w+\\}", "(?=[^/])([^/]*)", re.escape(path))
 
 
 def _tidied(path: str) -> str:

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 import msgspec
-from litestar.types import Receive, Send
+from litestar.types import Send
 
 from service.admission.limits import SINGLE_BYTES_MAX
 from service.http.idempotency import HEADER, REPLAYED, parse_key
@@ -88,23 +88,6 @@ def idempotency_key_of(scope: Any) -> str | None:
         return parse_key(sent[0].decode("latin-1"))
     except Problem:
         return None
-
-
-async def read_body(receive: Receive, *, bytes_max: int = SINGLE_BYTES_MAX) -> bytes:
-    """What a request has for a body. Raises a ``Problem`` if it is too long, or if not all of it has come."""
-    message: Any = await receive()
-    body: bytes | bytearray = message.get("body", b"")
-    while message.get("more_body") and len(body) <= bytes_max:
-        # It may come in crumbs: none is copied twice.
-        body = bytearray(body) if isinstance(body, bytes) else body
-        message = await receive()
-        body += message.get("body", b"")
-    if len(body) > bytes_max:
-        raise Problem("too_large", f"The body is larger than {bytes_max} bytes.")
-    if message["type"] == "http.disconnect":
-        # Nobody reads this answer.
-        raise Problem("malformed_body", "The body is truncated.")
-    return bytes(body)
 
 
 async def send_answer(send: Send, answer: FastAnswer) -> None:

@@ -72,6 +72,11 @@ def _path_of(sent: bytes) -> str:
     return "/".join(segment.replace("/", _SLASH) for segment in segments)
 
 
+def is_of_api(path: str) -> bool:
+    """Whether a path is one of the API."""
+    return path.startswith(f"/{API}/") or _is_of_api(path.split("/"))
+
+
 def _is_of_api(segments: Sequence[str]) -> bool:
     # The framework leaves empty parts out.
     return next(filter(None, segments), "") == API

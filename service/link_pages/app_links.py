@@ -24,12 +24,24 @@ if TYPE_CHECKING:
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "public, max-age=300"}
 
 
-async def associate(services: Services, name: str, visitor: Visitor) -> Answer:
-    """The file of this ``name`` of the brand whose link host was asked."""
+async def apple_file(services: Services, _: str, visitor: Visitor) -> Answer:
+    """``apple-app-site-association`` of the brand whose link host was asked."""
+    return _file(apple(await _brand_asked(services, visitor)))
+
+
+async def android_file(services: Services, _: str, visitor: Visitor) -> Answer:
+    """``assetlinks.json`` of the brand whose link host was asked."""
+    return _file(android(await _brand_asked(services, visitor)))
+
+
+async def _brand_asked(services: Services, visitor: Visitor) -> Brand:
     brand = await _brand_at(services, requested_host(visitor.headers))
     if brand is None:
         raise not_found("file")
-    content: Any = apple(brand) if name == "apple-app-site-association" else android(brand)
+    return brand
+
+
+def _file(content: Any) -> Answer:
     return Answer(200, "", _HEADERS, msgspec.json.encode(content))
 
 

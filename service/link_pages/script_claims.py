@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,7 @@ import msgspec
 from litestar.types import Receive, Send
 
 from service.admission.limits import FORM_BYTES_MAX
-from service.http.bodies import decode_struct
-from service.http.fast_path import read_body
+from service.http.bodies import decode_struct, read_body
 from service.http.problems import Problem, problem_of, send_problem
 from service.http.request_target import refuse_parameters
 from service.link_pages import handoffs
@@ -21,6 +21,12 @@ from service.observability import log
 
 if TYPE_CHECKING:
     from service.services import Services
+
+
+def claim_without_key(services: Services, scope: Any, receive: Receive, send: Send, _: str) -> Awaitable[None] | None:
+    """Take a claim that brings no API key: then it is a script's."""
+    has_key = any(name == b"authorization" for name, _ in scope["headers"])
+    return None if has_key else confirm_for_script(services, scope, receive, send)
 
 
 async def confirm_for_script(services: Services, scope: Any, receive: Receive, send: Send) -> None:
@@ -57,8 +63,3 @@ async def confirm_for_script(services: Services, scope: Any, receive: Receive, s
         return
     body = msgspec.json.encode(ScriptAnswer(outcome=answer.outcome, reason=answer.reason, points=answer.points))
     await send_answer(scope, send, Answer(200, "", {"Content-Type": "application/json", **readable}, body))
-
-
-def has_key(scope: Any) -> bool:
-    """Whether a request brings an API key: then it is no script's."""
-    return any(name == b"authorization" for name, _ in scope["headers"])

@@ -1,8 +1,9 @@
 """Serving pages: what is sent for what a visit of a page answers.
 
-    serve         answer a request by the visit of its method
-    in_its_place  a page in place of the problem that there is nothing at a path
-    send_answer   send what a visit answered
+    page            a page's handler, as the dispatch table takes it
+    serve           answer a request by the visit of its method
+    send_answer     send what a visit answered
+    not_found_page  a page in place of the problem that there is nothing at a path
 
 These are pages for people and no part of the API that is described. The framework's routing, requests and responses would cost
 a claim as much as all else but its signature.
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.status_codes import HTTP_404_NOT_FOUND
-from litestar.types import Send
+from litestar.types import ASGIApp, Receive, Send
 
+from service.http.dispatch import Handler
 from service.http.problems import Problem, send_problem
+from service.http.request_target import is_of_api
 from service.link_pages.lookup import Visitor
 from service.link_pages.pages import Answer, Page, page_of_error, respond
 
@@ -29,6 +32,16 @@ if TYPE_CHECKING:
 Visit: TypeAlias = Callable[["Services", str, Visitor], Awaitable[Answer]]
 Visits: TypeAlias = Mapping[str, Visit]
 """What a page does, by method."""
+
+
+def page(look: Visit, claim: Visit | None = None) -> Handler:
+    """A page that is looked at and, with ``claim``, sent in."""
+    visits: Visits = {"GET": look, "HEAD": look} | ({} if claim is None else {"POST": claim})
+
+    def handle(services: Services, scope: Any, receive: Receive, send: Send, subject: str) -> Awaitable[None]:
+        return serve(services, scope, send, subject, visits)
+
+    return handle
 
 
 async def serve(services: Services, scope: Any, send: Send, subject: str, visits: Visits) -> None:
@@ -69,12 +82,21 @@ def _allowed_methods(method: str, allowed: str) -> Answer:
     return Answer(204, "", {"Allow": allowed})
 
 
-def accepts_pages(scope: Any) -> bool:
-    """Whether it is a browser that asks."""
+def not_found_page(services: Services, app: ASGIApp) -> ASGIApp:
+    """Wrap an application: outside the API, a browser is shown a page where there is nothing."""
+
+    def served(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        is_page = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and not is_of_api(scope["path"])
+        return app(scope, receive, _replacing(services, scope, send) if is_page and _accepts_pages(scope) else send)
+
+    return served
+
+
+def _accepts_pages(scope: Any) -> bool:
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
-def in_its_place(services: Services, scope: Any, send: Send) -> Send:
+def _replacing(services: Services, scope: Any, send: Send) -> Send:
     """Send a page in place of the problem that there is nothing at a path. What else is answered stays as it is."""
     is_replaced = False
 

@@ -65,6 +65,7 @@ async def answer_of(method: str, path: str, scope_type: str = "http") -> tuple[s
         ("GET", "//r//abc/", "code abc", "/r/{code}"),
         ("GET", "/r/abc/).,/-", "code abc", "/r/{code}"),
         ("GET", "/live/abc.png", "picture abc", "/live/{token}.png"),
+        ("GET", "/live/.png", "picture", "/live/{token}.png"),
         ("GET", "/abc", "code alone abc", "/{code}"),
     ],
 )
