@@ -8,7 +8,8 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection
 
-from migrations.target import SCHEMA, metadata
+from migrations.target import metadata
+from migrations.upgrade import SCHEMA
 
 
 def _belongs_to_us(name: str | None, kind: str, _parents: Any) -> bool:

@@ -12,9 +12,7 @@ from service.links import tables as links
 from service.preferences import tables as preferences
 from service.storage.database import metadata
 
-SCHEMA = "rewards"
-
 # Importing them is what puts the tables on the metadata.
 CAPABILITIES = (auth, brands, campaigns, code_batches, customers, evidence, links, preferences)
 
-__all__ = ["CAPABILITIES", "SCHEMA", "metadata"]
+__all__ = ["CAPABILITIES", "metadata"]

@@ -21,7 +21,6 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ledger import schema
-from migrations.target import SCHEMA
 
 _LOCK = 0x72657761726473  # "rewards"
 LOCK_TIMEOUT = "10s"
@@ -31,6 +30,9 @@ _RIGHTS = Path(__file__).with_name("rights.sql")
 
 RIGHTS_DIGEST = Path(__file__).with_name("rights_digest.sql").read_text()
 """The statement that says what rights there are, in one word."""
+
+SCHEMA = "rewards"
+"""The schema of the service's tables."""
 
 RIGHTS_GIVEN = f"SELECT split_part(obj_description('{SCHEMA}'::regnamespace, 'pg_namespace'), ' ', 3)"
 """The statement that says the same word of the rights as they were given last."""

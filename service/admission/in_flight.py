@@ -11,20 +11,20 @@ takes the room of all.
 
 from __future__ import annotations
 
-from ledger import Overloaded
+import enum
+
 from service.admission.client_networks import neighbourhood
 from service.admission.limits import Bounds
-from service.http.problems import RETRY_AFTER_S, Problem, problem_of
 
 HEALTH = "/health/"
 """What begins so is always answered, and never counted."""
 
-OVERLOADED = problem_of(Overloaded(RETRY_AFTER_S))
-OVER_SHARE = Problem(
-    "share_exceeded",
-    "You hold your full share of the requests in flight while others wait.",
-    headers={"Retry-After": str(RETRY_AFTER_S)},
-)
+
+class Refusal(enum.Enum):
+    """Why a process takes on no more. What a client is told of each, ``service.http.problems`` says."""
+
+    OVERLOADED = "overloaded"
+    OVER_SHARE = "share_exceeded"
 
 
 class Client:
@@ -55,7 +55,7 @@ class Held:
         self._brand: Client | None = None
         self._requests = 0
         self.body_bytes = 0
-        self.refused: Problem | None = None
+        self.refused: Refusal | None = None
         """Why the application is to refuse the request, if its server could not."""
         if not waits:
             self._requests = 1
@@ -69,7 +69,7 @@ class Held:
         self._in_flight.requests += 1
         self._client.requests += 1
 
-    def receive(self, size: int) -> Problem | None:
+    def receive(self, size: int) -> Refusal | None:
         """Count bytes of the body; return why no more of it is taken, if that is so."""
         in_flight = self._in_flight
         self.body_bytes += size
@@ -80,10 +80,10 @@ class Held:
         if in_flight.body_bytes <= in_flight.calm_body_bytes:
             return None
         if in_flight.body_bytes > in_flight.bounds.body_bytes_max:
-            return OVERLOADED
-        return OVER_SHARE if self._is_over_share() else None
+            return Refusal.OVERLOADED
+        return Refusal.OVER_SHARE if self._is_over_share() else None
 
-    def belong_to(self, api_key_id: int, brand_id: int) -> Problem | None:
+    def belong_to(self, api_key_id: int, brand_id: int) -> Refusal | None:
         """Count for a key and its brand from now on, and no more for the address; return why they may hold no more."""
         in_flight = self._in_flight
         requests, body_bytes = self._requests, self.body_bytes
@@ -96,7 +96,7 @@ class Held:
         brand.body_bytes += body_bytes
         if in_flight.is_calm:
             return None
-        return OVER_SHARE if self._is_over_share() else None
+        return Refusal.OVER_SHARE if self._is_over_share() else None
 
     def release(self) -> None:
         """Hold nothing any more."""
@@ -135,10 +135,10 @@ class _Uncounted(Held):
     def begin(self) -> None:
         pass
 
-    def receive(self, size: int) -> Problem | None:
+    def receive(self, size: int) -> Refusal | None:
         return None
 
-    def belong_to(self, api_key_id: int, brand_id: int) -> Problem | None:
+    def belong_to(self, api_key_id: int, brand_id: int) -> Refusal | None:
         return None
 
     def release(self) -> None:
@@ -173,23 +173,23 @@ class InFlight:
         """Whether so little is in flight that nobody's share matters."""
         return self.requests < self.calm_requests and self.body_bytes < self.calm_body_bytes
 
-    def refusal(self, client: Client) -> Problem | None:
+    def refusal(self, client: Client) -> Refusal | None:
         """Why no further request of this client's is taken, if that is so."""
         if self.requests < self.calm_requests and self.body_bytes < self.calm_body_bytes:
             return None
         if self.is_full:
-            return OVERLOADED
+            return Refusal.OVERLOADED
         over_requests = client.requests >= client.share * self.bounds.requests_max
-        return OVER_SHARE if over_requests or client.body_bytes >= client.share * self.bounds.body_bytes_max else None
+        return Refusal.OVER_SHARE if over_requests or client.body_bytes >= client.share * self.bounds.body_bytes_max else None
 
-    def connection_refusal(self, client: Client) -> Problem | None:
+    def connection_refusal(self, client: Client) -> Refusal | None:
         """Why the connection that came last is of no use but to ask for health, if that is so."""
         bounds = self.bounds
         if self.connections <= bounds.contended_from * bounds.connections_max:
             return None
         if self.connections > bounds.connections_max:
-            return OVERLOADED
-        return OVER_SHARE if client.connections > client.share * bounds.connections_max else None
+            return Refusal.OVERLOADED
+        return Refusal.OVER_SHARE if client.connections > client.share * bounds.connections_max else None
 
     def at(self, address: str) -> Client:
         """Who asks from this address."""

@@ -17,7 +17,7 @@ from service.auth.api_keys import hash_key, read_authorization
 from service.auth.principal import Principal
 from service.auth.quotas import exceeded, too_many
 from service.auth.scopes import Scope
-from service.http.problems import Problem
+from service.http.problems import REFUSALS, Problem
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -74,7 +74,8 @@ async def authenticate(services: Services, scope: dict[str, Any], sent: Sequence
     scope["auth"] = principal
     scope["state"]["principal"] = principal
     held: Held | None = scope.get("held")
-    if held is not None and (refused := held.belong_to(principal.api_key_id, principal.brand.brand_id)) is not None:
+    if held is not None and (refusal := held.belong_to(principal.api_key_id, principal.brand.brand_id)) is not None:
+        refused = REFUSALS[refusal]
         raise Problem(refused.code, refused.detail, headers=refused.headers)
     return principal
 

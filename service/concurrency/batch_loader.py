@@ -3,7 +3,7 @@
 A call never joins a look-up that began before it, so whoever asks sees what was committed before she asked.
 
     nobody waits          the look-up begins at once, with what else is asked in the same turn of the event loop
-    too much waits        the problem ``overloaded``, at once
+    too much waits        ``TooManyWaiting``, at once
     a look-up fails       its calls fail, and no others
     a caller goes away    the others get what they asked for; what waits for nobody any more is not looked up
 """
@@ -15,10 +15,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from service.http.problems import RETRY_AFTER_S, Problem
-
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+
+class TooManyWaiting(Exception):
+    """Too many lookups are waiting; try again later."""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
 
 
 class BatchLoader(Generic[K, V]):
@@ -53,9 +58,7 @@ class BatchLoader(Generic[K, V]):
     def _ask(self, keys: Collection[K]) -> asyncio.Future[Mapping[K, V]]:
         """Queue a call. What it is answered may hold other calls' keys too."""
         if self._waiting + len(keys) > self._waiting_max:
-            raise Problem(
-                "overloaded", "Too many lookups are waiting; try again later.", headers={"Retry-After": str(RETRY_AFTER_S)}
-            )
+            raise TooManyWaiting
         # A future for each call: cancelling one caller cancels the future it waits on.
         answer: asyncio.Future[Mapping[K, V]] = asyncio.get_running_loop().create_future()
         self._calls.append((keys, answer))

@@ -23,7 +23,7 @@ from prometheus_client import Counter, Histogram
 
 from service.admission.in_flight import HEALTH, NOBODY, UNCOUNTED, Held, InFlight
 from service.http import identifiers
-from service.http.problems import Headers, Problem, send_problem, wire
+from service.http.problems import REFUSALS, Headers, Problem, send_problem, wire
 from service.observability import log, metrics
 
 UNMATCHED = "unmatched"
@@ -79,7 +79,7 @@ def observe(app: ASGIApp, in_flight: InFlight) -> ASGIApp:
         started_at = time.perf_counter()
         try:
             if held.refused is not None:
-                await send_problem(scope, send_marked, held.refused)
+                await send_problem(scope, send_marked, REFUSALS[held.refused])
             else:
                 await app(scope, receive, send_marked)
         finally:

@@ -19,6 +19,8 @@ from litestar.types import Send
 from sqlalchemy.exc import TimeoutError as EngineExhausted
 
 from ledger import BookRefused, ClockSkew, DataRefused, LedgerUnavailable, Overloaded
+from service.admission.in_flight import Refusal
+from service.concurrency.batch_loader import TooManyWaiting
 from service.http import validation_messages
 from service.observability import log
 from service.storage.database import is_away
@@ -256,6 +258,8 @@ def problem_of(error: Exception) -> Problem:
             return error
         case Overloaded():
             return Problem("overloaded", CODES["overloaded"].meaning, headers={"Retry-After": str(error.retry_after_s)})
+        case TooManyWaiting():
+            return Problem("overloaded", str(error), headers={"Retry-After": str(RETRY_AFTER_S)})
         case EngineExhausted():
             return Problem("overloaded", CODES["overloaded"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})
         case LedgerUnavailable() | ClockSkew():
@@ -272,6 +276,17 @@ def problem_of(error: Exception) -> Problem:
             return _database_unavailable()
         case _:
             return Problem("internal_error", CODES["internal_error"].meaning)
+
+
+REFUSALS: Mapping[Refusal, Problem] = {
+    Refusal.OVERLOADED: problem_of(Overloaded(RETRY_AFTER_S)),
+    Refusal.OVER_SHARE: Problem(
+        "share_exceeded",
+        "You hold your full share of the requests in flight while others wait.",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    ),
+}
+"""What a client is told of whom nothing more is taken on: always the same objects, so they are sent and never raised."""
 
 
 def _database_unavailable() -> Problem:

@@ -31,10 +31,10 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.admission.in_flight import HEALTH, NOBODY, OVERLOADED, UNCOUNTED, Client, Held, InFlight
+from service.admission.in_flight import HEALTH, NOBODY, UNCOUNTED, Client, Held, InFlight, Refusal
 from service.admission.limits import FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX, Kind, kind_of
 from service.http import middleware
-from service.http.problems import CODES, Problem
+from service.http.problems import CODES, REFUSALS, Problem
 from service.observability import metrics
 
 REFUSED_IN_A_TURN = 100
@@ -147,7 +147,7 @@ class SheddingProtocol(HttpToolsProtocol):
         self._bounds = gate.in_flight.bounds
         self._client: Client = NOBODY
         self._is_proxy = False
-        self._only_health: Problem | None = None
+        self._only_health: Refusal | None = None
 
         self._reading = _NOTHING
         self._arrived = 0  # since the request that is being read began, and before it in the same piece
@@ -232,9 +232,9 @@ class SheddingProtocol(HttpToolsProtocol):
         is_health = self.url.startswith(_HEALTH)
         client = self._forwarded() if self._is_proxy else self._client
         waits = self._waits()
-        if not is_health and not waits and (problem := self._only_health or in_flight.refusal(client)) is not None:
+        if not is_health and not waits and (refusal := self._only_health or in_flight.refusal(client)) is not None:
             self._reading = _BODY
-            self._refuse(problem)
+            self._refuse(REFUSALS[refusal])
             return
         super().on_headers_complete()
         self._reading = _BODY
@@ -257,8 +257,8 @@ class SheddingProtocol(HttpToolsProtocol):
             raise _Over
         if cycle.response_complete:
             return
-        if (problem := self._held.receive(size)) is not None:
-            self._give_up(problem)
+        if (refusal := self._held.receive(size)) is not None:
+            self._give_up(REFUSALS[refusal])
             raise _Over
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -301,7 +301,7 @@ class SheddingProtocol(HttpToolsProtocol):
         if len(self.headers) > HEADERS_MAX:
             return _HEADERS_TOO_LARGE
         if len(self.pipeline) >= PIPELINED_MAX:
-            return OVERLOADED
+            return REFUSALS[Refusal.OVERLOADED]
         if length > FORM_BYTES_MAX or length == _CHUNKED:
             kind = self._kind()
             if length > kind.body_bytes_max:

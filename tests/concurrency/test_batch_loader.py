@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from service.concurrency.batch_loader import BatchLoader
-from service.http.problems import Problem
+from service.concurrency.batch_loader import BatchLoader, TooManyWaiting
+from service.http.problems import problem_of
 
 
 class Doubles:
@@ -76,9 +76,10 @@ async def test_too_much_is_refused_at_once_and_only_while_it_is_too_much() -> No
     await turns()
     calls += [asyncio.create_task(batches.get(key)) for key in (2, 3)]
     await turns()
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(TooManyWaiting) as refused:
         await batches.get(4)
-    assert (refused.value.code, refused.value.headers) == ("overloaded", {"Retry-After": "1"})
+    problem = problem_of(refused.value)
+    assert (problem.code, problem.headers) == ("overloaded", {"Retry-After": "1"})
     doubles.go_on.set()
     assert await asyncio.gather(*calls) == [2, 4, 6]
     assert await batches.get(4) == 8

@@ -7,10 +7,11 @@ import io
 import json
 from typing import Any
 
-from service.admission.in_flight import OVERLOADED, InFlight
+from service.admission.in_flight import InFlight, Refusal
 from service.admission.limits import Bounds
 from service.http import middleware
 from service.http.middleware import observe
+from service.http.problems import REFUSALS
 from service.observability import log, metrics
 
 
@@ -68,10 +69,12 @@ async def test_what_a_server_refuses_in_a_turn_is_counted_and_is_one_line_of_the
     log.configure("info", lines)
     try:
         before = _refused("POST")
-        ids = [middleware.refuse("POST", [(b"x-request-id", b"theirs"), (b"host", b"rewards.test")], OVERLOADED)]
-        ids += [middleware.refuse(method, [], OVERLOADED) for method in ("POST", "BREW")]
+        ids = [
+            middleware.refuse("POST", [(b"x-request-id", b"theirs"), (b"host", b"rewards.test")], REFUSALS[Refusal.OVERLOADED])
+        ]
+        ids += [middleware.refuse(method, [], REFUSALS[Refusal.OVERLOADED]) for method in ("POST", "BREW")]
         await asyncio.sleep(0)
-        middleware.refuse("POST", [], OVERLOADED)
+        middleware.refuse("POST", [], REFUSALS[Refusal.OVERLOADED])
         await asyncio.sleep(0)
     finally:
         log.configure()

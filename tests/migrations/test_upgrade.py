@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from ledger import Ledger, functions_digest, install
 from ledger.schema import function_statements, schema_statements, statements
 from ledger.testing import fund, order
-from migrations.target import SCHEMA, metadata
-from migrations.upgrade import newest_revision, upgrade
+from migrations.target import metadata
+from migrations.upgrade import SCHEMA, newest_revision, upgrade
 from service.cli.migrate import migrate
 from tests.conftest import Database, Server
 from tests.ledger.conftest import make_book
