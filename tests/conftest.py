@@ -247,8 +247,8 @@ async def database(
         async with _admin(server) as admin:
             await _drop_database(admin, made)
     else:
-        yield await reused_database.lend()
-        await reused_database.take_back()
+        async with reused_database.lend() as lent:
+            yield lent
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The database that a worker's tests use one after the other. It is emptied after each, which costs a tenth of making one.
 
-    lend         the database, as it came from the template
-    take_back    ends connections, deletes rows, resets sequences, and asserts that nothing is left and the schema is as it was
-    drop         the end; the next test gets a new one
+    lend    the database, as it came from the template; afterwards connections end, rows are deleted and sequences reset, and it
+            is asserted that nothing is left and the schema is as it was
+    drop    the end; the next test gets a new one
 
 A test that changes the schema, rights or the database itself gets one of its own: see the marker ``own_database``.
 """
@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+
+from tests.reused_connections import ReusedConnections
 
 if TYPE_CHECKING:
     from tests.conftest import Database
@@ -68,9 +70,12 @@ END
 $$
 """
 
-_OTHERS = (
-    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-)
+# Connections that are kept may stay, unless they have something to do or hold a lock.
+_OTHERS = """
+FROM pg_stat_activity AS activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    AND (pid <> ALL ($1::integer[]) OR state <> 'idle' OR EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = activity.pid))
+"""
 
 
 class ReusedDatabase:
@@ -81,19 +86,22 @@ class ReusedDatabase:
         self._drop = drop
         self._database: Database | None = None
         self._cleaner: _Cleaner | None = None
+        self._connections = ReusedConnections()
 
-    async def lend(self) -> Database:
-        """Give the database to a test."""
+    @contextlib.asynccontextmanager
+    async def lend(self) -> AsyncGenerator[Database]:
+        """Give the database to a test, and make it as it was before. One that cannot be emptied is dropped; the test fails."""
         if self._database is None:
             self._database = await self._create()
             self._cleaner = await _Cleaner.open(self._database.owner_url)
-        return self._database
+        with self._connections.of(self._database.owner_url, self._database.application_url):
+            yield self._database
+        await self._take_back()
 
-    async def take_back(self) -> None:
-        """Make it as it was before the test. One that cannot be emptied is dropped, and the test fails."""
+    async def _take_back(self) -> None:
         assert self._cleaner is not None
         try:
-            await self._cleaner.clean()
+            await self._cleaner.clean(self._connections.pids())
         except BaseException:
             await self.drop()
             raise
@@ -102,6 +110,7 @@ class ReusedDatabase:
 
     async def drop(self) -> None:
         """Drop it; the next test gets a new one."""
+        self._connections.close()
         if self._database is not None and self._cleaner is not None:
             await self._cleaner.close()
             await self._drop(self._database)
@@ -145,10 +154,10 @@ class _Cleaner:
         probes = ", ".join(f"CASE WHEN EXISTS (SELECT FROM {name}) THEN '{name}' END" for name in self._tables)
         return set(await connection.fetchval(f"SELECT array_remove(ARRAY[{probes}], NULL)"))
 
-    async def clean(self) -> None:
-        """Leave no connection, no row and no number behind."""
+    async def clean(self, kept: Iterable[int]) -> None:
+        """Leave no row and no number behind, nor a connection but those that are ``kept``, by the server's process."""
         connection = await self._connected()
-        await _end_others(connection)
+        await _end_others(connection, list(kept))
         written = await self._filled_tables(connection) - set(self._filled)
         self.dead_rows += await connection.fetchval("SELECT pg_temp.empty($1)", list(written))
         for name, rows in self._filled.items():
@@ -164,13 +173,13 @@ class _Cleaner:
                 await self._connection.close(timeout=1)
 
 
-async def _end_others(connection: asyncpg.Connection[Any]) -> None:
+async def _end_others(connection: asyncpg.Connection[Any], kept: list[int]) -> None:
     """Wait until connections that were closed are gone, and end the others."""
     began = asyncio.get_running_loop().time()
     async with asyncio.timeout(10 * CLOSE_S):
-        while await connection.fetchval(f"SELECT count(*) {_OTHERS}"):
+        while await connection.fetchval(f"SELECT count(*) {_OTHERS}", kept):
             if asyncio.get_running_loop().time() > began + CLOSE_S:
-                await connection.fetch(f"SELECT pg_terminate_backend(pid) {_OTHERS}")
+                await connection.fetch(f"SELECT pg_terminate_backend(pid) {_OTHERS}", kept)
             await asyncio.sleep(0.002)
 
 

@@ -9,6 +9,7 @@ from service.storage.database import APPLICATION_ROLE, KeptConnection, is_away
 from tests.conftest import Database
 
 
+@pytest.mark.own_database("looks at which connection it is")
 async def test_a_kept_connection_is_opened_when_it_is_needed_and_again_when_it_was_lost(database: Database) -> None:
     kept = KeptConnection(database.application_url, APPLICATION_ROLE)
     settings = "SELECT pg_backend_pid(), current_setting('plan_cache_mode'), current_user::text"
