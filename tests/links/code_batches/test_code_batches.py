@@ -218,7 +218,7 @@ async def test_a_revoked_batch_explains_itself_and_pays_nothing(links: Links, co
     assert revoked.json()["kind"] == "code_batch"
     for page in (await links.api.client(None).get(f"/{codes[0]}"), await enter(links.api, codes[0], EMAIL)):
         assert (page.status_code, headline(page)) == (410, "This link was withdrawn")
-        assert "Lumen has taken this link back" in page.text
+        assert "Lumen has withdrawn this link" in page.text
     answer = await claim(links.api, codes[0])
     assert (answer.status_code, answer.json()["code"]) == (410, "link_revoked")
     assert (await links.api.client("messaging").get("/v1/code-batches/packs-1")).json()["revoked"]
