@@ -116,7 +116,7 @@ async def test_another_sites_form_chooses_nothing(coffee: Site, page: Page) -> N
         f'<form method="post" action="{url}"><input name="frequency" value="any"><button>Win</button></form>'
     )
     await follow(page, "button")
-    assert "Another page tried to change this" in await page.inner_text("[role=alert]")
+    assert "Another page tried to change your choices" in await page.inner_text("[role=alert]")
     await seen(page, "preferences-from-elsewhere")
     await follow(page, "button")
     assert await page.inner_text("h1") == "50 Mu added"
