@@ -24,8 +24,8 @@ from service.auth.queries import Principals
 from service.auth.quotas import Quotas
 from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
+from service.campaigns.decisions_in_flight import DecisionsInFlight
 from service.campaigns.queries import CampaignDirectory
-from service.campaigns.under_way import UnderWay
 from service.code_batches.queries import BatchCode, batch_codes_by_hash
 from service.code_batches.rate_limit import FailedAttemptLimiter
 from service.concurrency.batch_loader import BatchLoader
@@ -55,9 +55,9 @@ from service.tokens.sealing import sealing_keys
 POOL_SIZE = 10
 ENGINE_SIZE = 4
 STATEMENTS_AT_ONCE = 16
-"""So many are read together, of at most a hundred lines each: the event loop stands still while they come off the wire."""
+"""How many statements are read together, of at most a hundred lines each: decoding them blocks the event loop."""
 BATCH_ITEMS_IN_FLIGHT = 4_000
-"""So many items of batches are unpacked at the same time, as many as keep the ledger busy; it bounds memory."""
+"""How many batch items are unpacked at once: enough to keep the ledger busy; it bounds memory."""
 CLOSE_TIMEOUT_S = 10
 """Longer than the longest statement; what is still open then is never coming back."""
 
@@ -84,7 +84,7 @@ class Services(msgspec.Struct, frozen=True):
     key_use: KeyUse
     brands: BrandDirectory
     campaigns: CampaignDirectory
-    under_way: UnderWay
+    decisions_in_flight: DecisionsInFlight
     customers: CustomerDirectory
     resolver: Resolver
     batch_items: WeightedSemaphore
@@ -145,7 +145,7 @@ async def open_services(
             key_use=await opened.enter_async_context(KeyUse(pool)),
             brands=BrandDirectory(engine),
             campaigns=CampaignDirectory(engine),
-            under_way=UnderWay(),
+            decisions_in_flight=DecisionsInFlight(),
             customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept),
             resolver=Resolver(settings.dns_resolver),
             batch_items=WeightedSemaphore(BATCH_ITEMS_IN_FLIGHT),

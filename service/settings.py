@@ -243,7 +243,7 @@ def sync(path: Path) -> None:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Put ``content`` in the place of what was at ``path``, in one step, whoever else does so at the same time."""
+    """Atomically replace what is at ``path`` by ``content``; concurrent calls are safe."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     write_private(aside, content)
     aside.replace(path)

@@ -29,7 +29,7 @@ FAILURE_REST_MAX_S = 30.0
 class Agent(msgspec.Struct, frozen=True):
     """``run_once`` returns how much it did. It rests ``rest_s`` when there was nothing to do.
 
-    When it may have left something it rests ``busy_rests`` times as long as it worked: whoever waits for an answer goes first.
+    When it may have left something it rests ``busy_rests`` times as long as it worked: requests go first.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Whom an address stands for, where nobody says who they are."""
+"""The network that an anonymous client is counted by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def packed_of(address: str) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=4_096)
-def neighbourhood(address: str) -> str:
+def client_network(address: str) -> str:
     """An IPv4 address itself, or the /64 that an IPv6 address is in, which is a household's. Empty if it is neither."""
     packed = packed_of(address)
     if packed is None:

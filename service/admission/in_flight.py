@@ -1,34 +1,34 @@
-"""What is in flight: what this process has taken on and not answered yet, for whom, and whether it can take more.
+"""What is in flight: requests accepted by this process and not yet answered, by client, and whether it can take more.
 
-    InFlight   all of it, under its bounds (``limits.Bounds``)
-    Client     whose it is: an API key and its brand once that is known, before that the address a request came from
-    Held       one request's part, from the arrival of its head until its answer is gone
+    InFlight      all of it, under its bounds (``limits.Bounds``)
+    Client        an API key and its brand once known, before that the address of the request
+    Reservation   what one request takes, from the arrival of its head until its answer is sent
 
-The server holds a request as soon as it knows of it; the application lets go. Bytes count when they are received: what a client
-announces costs nothing. Shares bind only while much is in flight, so nobody waits for room that nobody else wants, and nobody
-takes the room of all.
+The server reserves as soon as it knows of a request; the application releases. Bytes count when they arrive, not when they are
+announced. Shares bind only while much is in flight: nobody waits for capacity that nobody else wants, and no
+client takes all of it.
 """
 
 from __future__ import annotations
 
 import enum
 
-from service.admission.client_networks import neighbourhood
+from service.admission.client_networks import client_network
 from service.admission.limits import Bounds
 
 HEALTH = "/health/"
-"""What begins so is always answered, and never counted."""
+"""Paths that begin so are always answered, and never counted."""
 
 
 class Refusal(enum.Enum):
-    """Why a process takes on no more. What a client is told of each, ``service.http.problems`` says."""
+    """Why a process accepts no more. ``service.http.problems`` has the answer to each."""
 
     OVERLOADED = "overloaded"
     OVER_SHARE = "share_exceeded"
 
 
 class Client:
-    """Whoever may hold a share of each bound, and what they hold."""
+    """A client, its share of each bound, and what it holds."""
 
     __slots__ = ("body_bytes", "connections", "name", "requests", "share")
 
@@ -40,12 +40,12 @@ class Client:
         self.connections = 0
 
 
-NOBODY = Client("", 1.0)
-"""Whose shares do not bind: a trusted proxy, and what has no address."""
+UNBOUNDED = Client("", 1.0)
+"""A client without bounds: a trusted proxy, or a connection without an address."""
 
 
-class Held:
-    """What one request holds. One that waits for the answer before it on its connection is counted when it begins."""
+class Reservation:
+    """What one request holds. A pipelined request counts from when it begins."""
 
     __slots__ = ("_brand", "_client", "_in_flight", "_requests", "body_bytes", "refused")
 
@@ -56,21 +56,21 @@ class Held:
         self._requests = 0
         self.body_bytes = 0
         self.refused: Refusal | None = None
-        """Why the application is to refuse the request, if its server could not."""
+        """Why the application refuses the request, where the server could not."""
         if not waits:
             self._requests = 1
             in_flight.requests += 1
             client.requests += 1
 
     def begin(self) -> None:
-        """Hold what waited until now, or be refused."""
+        """Count a pipelined request, or refuse it."""
         self.refused = self._in_flight.refusal(self._client)
         self._requests = 1
         self._in_flight.requests += 1
         self._client.requests += 1
 
     def receive(self, size: int) -> Refusal | None:
-        """Count bytes of the body; return why no more of it is taken, if that is so."""
+        """Count bytes of the body; return a refusal if no more of it is accepted."""
         in_flight = self._in_flight
         self.body_bytes += size
         in_flight.body_bytes += size
@@ -83,11 +83,11 @@ class Held:
             return Refusal.OVERLOADED
         return Refusal.OVER_SHARE if self._is_over_share() else None
 
-    def belong_to(self, api_key_id: int, brand_id: int) -> Refusal | None:
-        """Count for a key and its brand from now on, and no more for the address; return why they may hold no more."""
+    def assign_to(self, api_key_id: int, brand_id: int) -> Refusal | None:
+        """Count for a key and its brand from now on, instead of the address; return a refusal if over their share."""
         in_flight = self._in_flight
         requests, body_bytes = self._requests, self.body_bytes
-        in_flight.take_off(self._client, requests, body_bytes)
+        in_flight.subtract(self._client, requests, body_bytes)
         client = self._client = in_flight.key(api_key_id)
         client.requests += requests
         client.body_bytes += body_bytes
@@ -99,13 +99,13 @@ class Held:
         return Refusal.OVER_SHARE if self._is_over_share() else None
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Release everything."""
         in_flight, client, brand = self._in_flight, self._client, self._brand
         requests, body_bytes = self._requests, self.body_bytes
         in_flight.requests -= requests
         in_flight.body_bytes -= body_bytes
         if brand is None:
-            in_flight.take_off(client, requests, body_bytes)
+            in_flight.subtract(client, requests, body_bytes)
         else:
             # A key and its brand are not forgotten, unlike addresses.
             client.requests -= requests
@@ -123,8 +123,8 @@ class Held:
         )
 
 
-class _Uncounted(Held):
-    """What a question about health holds."""
+class _NoReservation(Reservation):
+    """What a health check holds: nothing."""
 
     __slots__ = ()
 
@@ -138,18 +138,18 @@ class _Uncounted(Held):
     def receive(self, size: int) -> Refusal | None:
         return None
 
-    def belong_to(self, api_key_id: int, brand_id: int) -> Refusal | None:
+    def assign_to(self, api_key_id: int, brand_id: int) -> Refusal | None:
         return None
 
     def release(self) -> None:
         pass
 
 
-UNCOUNTED = _Uncounted()
+NO_RESERVATION = _NoReservation()
 
 
 class InFlight:
-    """What one process has in flight."""
+    """What this process has in flight."""
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
@@ -159,22 +159,22 @@ class InFlight:
         self.calm_requests = self.bounds.contended_from * self.bounds.requests_max
         self.calm_body_bytes = self.bounds.contended_from * self.bounds.body_bytes_max
         self._addresses: dict[str, Client] = {}
-        # As many as there are keys and brands that work, so nobody can make them many.
+        # Only valid keys and their brands, so no client can make these grow.
         self._keys: dict[int, Client] = {}
         self._brands: dict[int, Client] = {}
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more is taken, from anybody."""
+        """Whether nothing more is accepted."""
         return self.requests >= self.bounds.requests_max or self.body_bytes >= self.bounds.body_bytes_max
 
     @property
     def is_calm(self) -> bool:
-        """Whether so little is in flight that nobody's share matters."""
+        """Whether so little is in flight that shares do not bind."""
         return self.requests < self.calm_requests and self.body_bytes < self.calm_body_bytes
 
     def refusal(self, client: Client) -> Refusal | None:
-        """Why no further request of this client's is taken, if that is so."""
+        """Why no further request of this client's is accepted, if so."""
         if self.requests < self.calm_requests and self.body_bytes < self.calm_body_bytes:
             return None
         if self.is_full:
@@ -183,7 +183,7 @@ class InFlight:
         return Refusal.OVER_SHARE if over_requests or client.body_bytes >= client.share * self.bounds.body_bytes_max else None
 
     def connection_refusal(self, client: Client) -> Refusal | None:
-        """Why the connection that came last is of no use but to ask for health, if that is so."""
+        """Why the newest connection may only ask for health, if so."""
         bounds = self.bounds
         if self.connections <= bounds.contended_from * bounds.connections_max:
             return None
@@ -192,17 +192,17 @@ class InFlight:
         return Refusal.OVER_SHARE if client.connections > client.share * bounds.connections_max else None
 
     def at(self, address: str) -> Client:
-        """Who asks from this address."""
-        name = neighbourhood(address)
+        """The client with this address."""
+        name = client_network(address)
         if not name:
-            return NOBODY
+            return UNBOUNDED
         client = self._addresses.get(name)
         if client is None:
             client = self._addresses[name] = Client(name, self.bounds.client_share)
         return client
 
     def key(self, api_key_id: int) -> Client:
-        """Who holds this key."""
+        """The client with this key."""
         client = self._keys.get(api_key_id)
         if client is None:
             client = self._keys[api_key_id] = Client("", self.bounds.client_share)
@@ -226,8 +226,8 @@ class InFlight:
         client.connections -= 1
         self._forget(client)
 
-    def take_off(self, client: Client, requests: int, body_bytes: int) -> None:
-        """So much counts for this client no more."""
+    def subtract(self, client: Client, requests: int, body_bytes: int) -> None:
+        """Stop counting so much for this client."""
         client.requests -= requests
         client.body_bytes -= body_bytes
         if not client.connections:

@@ -29,21 +29,21 @@ FORM_BYTES_MAX = 4 * KIB
 """What a page sends in, and what may come along with a request that takes no body."""
 
 JSON_DEPTH_MAX = 32
-"""So many arrays and objects inside each other."""
+"""How deep arrays and objects may nest."""
 JSON_MEMBERS_MAX = 1_000
-"""So many members in one object."""
+"""Members of one object."""
 JSON_KEY_CHARACTERS_MAX = 256
-"""So many characters in the name of a member."""
+"""Characters in a member's name."""
 JSON_VALUES_MAX = 100_000
-"""So many values in a body, or in one item of a batch."""
+"""Values in a body, or in one item of a batch."""
 JSON_BATCH_VALUES_MAX = 1_000_000
-"""So many values in a batch as a whole."""
+"""Values in a whole batch."""
 GZIP_MEMBERS_MAX = 1_000
-"""So many members in one packed body; each costs something, also when it is empty."""
+"""Members of one gzip body; even an empty one costs something."""
 PARAMETERS_MAX = 100
-"""So many parameters in one query, or fields in one form."""
+"""Parameters in a query, or fields in a form."""
 NAME_BYTES_MAX = 256
-"""So many bytes in what a brand calls something, in a path and in a body."""
+"""Bytes of a brand's own name for something, in a path or a body."""
 
 
 class Kind(enum.Enum):

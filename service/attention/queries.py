@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from service.services import Services
 
 COUNTED_AT_ONCE = 250
-"""So many customers in one statement, so that none holds the event loop for long."""
+"""How many customers one statement counts; more would hold the event loop for long."""
 LINKS_MAX = 1_000
-"""So many links of one number are looked at, newest first, as many as of its transfers."""
+"""How many links of one number are read, newest first; as many as of its transfers."""
 
 _SQL = Path(__file__).with_name("sql")
 _LINKS = (_SQL / "minted_links.sql").read_text()
 
 LINKS_COUNTED_MAX = 200_000
-"""So many of the newest links are looked at for whom a brand wrote to."""
+"""How many of the newest links are read to find the recipients."""
 
 _RECIPIENTS = (_SQL / "recipients.sql").read_text()
 
 
 async def hotline(services: Services, brand: Brand, span: timedelta) -> HotlineResponse:
-    """How many of those whom a brand wrote to of late answered as persons: two statements, whatever the number."""
+    """How many of the customers a brand recently wrote to responded as people: two statements, whatever the number."""
     ledger = services.ledger
     within = await ledger.lookback(brand.book, span)
     responders = await ledger.responders(within)

@@ -33,11 +33,11 @@ from service.http.problems import Problem, invalid_field, not_found
 QUOTA_MAX = 100_000_000
 LATENESS_HOURS_MAX = 72
 QUOTAS_MAX = 8
-"""So many quotas a key may draw on beside its own."""
+"""How many quotas a key may draw on besides its own."""
 
 
 class Made(enum.StrEnum):
-    """What a key can have made, as far as it is taken back with it."""
+    """What a key may have made that is revoked with it."""
 
     KEYS = "keys"
     MINTING_KEYS = "minting_keys"

@@ -12,7 +12,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from service.admission.in_flight import Held
+from service.admission.in_flight import Reservation
 from service.auth.api_keys import hash_key, read_authorization
 from service.auth.principal import Principal
 from service.auth.quotas import exceeded, too_many
@@ -73,8 +73,8 @@ async def authenticate(services: Services, scope: dict[str, Any], sent: Sequence
     key_use.note(principal.api_key_id)
     scope["auth"] = principal
     scope["state"]["principal"] = principal
-    held: Held | None = scope.get("held")
-    if held is not None and (refusal := held.belong_to(principal.api_key_id, principal.brand.brand_id)) is not None:
+    held: Reservation | None = scope.get("held")
+    if held is not None and (refusal := held.assign_to(principal.api_key_id, principal.brand.brand_id)) is not None:
         refused = REFUSALS[refusal]
         raise Problem(refused.code, refused.detail, headers=refused.headers)
     return principal

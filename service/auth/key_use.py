@@ -14,7 +14,7 @@ from service.auth.tables import api_key
 from service.storage.database import is_away
 
 WRITE_EVERY_S = 60.0
-STOP_WITHIN_S = 2.0
+STOP_TIMEOUT_S = 2.0
 
 # Several processes see the same key: one of them is enough.
 _WRITE = f"""
@@ -24,7 +24,7 @@ _WRITE = f"""
 
 
 class KeyUse:
-    """Which keys were used since the last writing. A context manager: while it is open, it writes by itself."""
+    """The keys used since the last write. A context manager that writes in the background while it is open."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
@@ -40,14 +40,14 @@ class KeyUse:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._write_or_leave_it(), STOP_WITHIN_S)
+            await asyncio.wait_for(self._write_or_leave_it(), STOP_TIMEOUT_S)
 
     def note(self, api_key_id: int) -> None:
         """Remember that a key is used now."""
         self._seen[api_key_id] = datetime.now(UTC)
 
     async def write(self) -> None:
-        """Write what was noted. Each key by itself: two processes that update several rows could wait for each other."""
+        """Write the keys used. One statement per key: two processes that update several rows could deadlock."""
         seen, self._seen = self._seen, {}
         for api_key_id, at in seen.items():
             await self._pool.execute(_WRITE, api_key_id, at)

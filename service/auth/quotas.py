@@ -72,7 +72,7 @@ class Quotas:
             return self._take(api_key_id, items)
 
     def standing(self, api_key_id: int, quota: int) -> Standing:
-        """Say what is left, as far as this process knows."""
+        """What is left, as this process knows it."""
         share = self._running(api_key_id)
         if share is None:
             return Standing(quota, quota, WINDOW_S)

@@ -14,7 +14,7 @@ from sqlalchemy import select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.brand_settings import link_hosts
-from service.brand_settings.link_hosts import CHECKED_AGAIN_AFTER, Held
+from service.brand_settings.link_hosts import CHECKED_AGAIN_AFTER, HostClaim
 from service.brands.tables import link_host as table
 from service.egress.hosts import is_same_place
 from service.egress.resolving import Resolver
@@ -31,7 +31,7 @@ async def run_once(engine: AsyncEngine, resolver: Resolver, own_hosts: frozenset
     return len(due)
 
 
-async def _take(engine: AsyncEngine, now: datetime) -> list[Held]:
+async def _take(engine: AsyncEngine, now: datetime) -> list[HostClaim]:
     """The hosts that are due, put off for a while so that no other worker takes them."""
     key = tuple_(table.c.brand_id, table.c.host)
     due = (
@@ -49,7 +49,7 @@ async def _take(engine: AsyncEngine, now: datetime) -> list[Held]:
         return [link_hosts.held_of_row(row) for row in (await connection.execute(taken)).all()]
 
 
-async def _check(engine: AsyncEngine, resolver: Resolver, held: Held, own_hosts: frozenset[str], now: datetime) -> None:
+async def _check(engine: AsyncEngine, resolver: Resolver, held: HostClaim, own_hosts: frozenset[str], now: datetime) -> None:
     if is_same_place(held.host, own_hosts):
         after: dict[str, Any] = {"state": "lapsed", "checked_at": now, "last_error": "this is the service's own host"}
     elif held.needs_no_proof:

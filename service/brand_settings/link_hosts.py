@@ -44,7 +44,7 @@ Found = Literal["found", "missing", "unknown"]
 _MISSING = "the record is not there, or has another value"
 
 
-class Held(msgspec.Struct, frozen=True):
+class HostClaim(msgspec.Struct, frozen=True):
     """A host that a brand has claimed, and how far that is."""
 
     brand_id: int
@@ -75,14 +75,14 @@ class Held(msgspec.Struct, frozen=True):
         return is_loopback(name_and_port(self.host)[0])
 
 
-async def wanted(connection: AsyncConnection, brand_id: int) -> Held | None:
+async def wanted(connection: AsyncConnection, brand_id: int) -> HostClaim | None:
     """The host that the brand wants: the newest claim, or else the one that it has or had."""
     found = select(link_hosts).where(link_hosts.c.brand_id == brand_id).order_by(link_hosts.c.state == "pending").limit(2)
     rows = (await connection.execute(found)).all()
     return held_of_row(rows[-1]) if rows else None
 
 
-async def find_wanted(engine: AsyncEngine, brand_id: int) -> Held | None:
+async def find_wanted(engine: AsyncEngine, brand_id: int) -> HostClaim | None:
     """The same on a connection of its own."""
     async with engine.connect() as connection:
         return await wanted(connection, brand_id)
@@ -144,7 +144,7 @@ async def verify(engine: AsyncEngine, resolver: Resolver, principal: Principal, 
             await connection.execute(_change(held, checked_at=now, last_error=why or _MISSING))
 
 
-async def ask(resolver: Resolver, held: Held) -> tuple[list[str] | None, str | None]:
+async def ask(resolver: Resolver, held: HostClaim) -> tuple[list[str] | None, str | None]:
     """The texts at a host's name, or ``None`` and why they cannot be learnt now."""
     try:
         return await resolver.texts(held.record_name), None
@@ -154,14 +154,14 @@ async def ask(resolver: Resolver, held: Held) -> tuple[list[str] | None, str | N
         return None, str(failed)
 
 
-def look(held: Held, texts: list[str] | None) -> Found:
+def look(held: HostClaim, texts: list[str] | None) -> Found:
     """What the texts at its name say of a claim."""
     if texts is None:
         return "unknown"
     return "found" if held.record_value in texts else "missing"
 
 
-def checked(held: Held, found: Found, why: str | None, now: datetime) -> dict[str, Any]:
+def checked(held: HostClaim, found: Found, why: str | None, now: datetime) -> dict[str, Any]:
     """The columns of a verified host as they are after a check. It lapses when its record is missing and its time is up.
 
     A DNS that cannot be asked proves nothing: the host stays, and is checked again soon.
@@ -188,7 +188,7 @@ def checked(held: Held, found: Found, why: str | None, now: datetime) -> dict[st
     }
 
 
-async def note(connection: AsyncConnection, held: Held, act: str, after: object) -> None:
+async def note(connection: AsyncConnection, held: HostClaim, act: str, after: object) -> None:
     """Record what became of a host without anybody's key, in the caller's transaction and as its last statement."""
     entry = func.rewards.record_link_host_v1(
         held.brand_id,
@@ -200,7 +200,7 @@ async def note(connection: AsyncConnection, held: Held, act: str, after: object)
     await connection.execute(select(entry))
 
 
-def _change(held: Held, **values: Any) -> Any:
+def _change(held: HostClaim, **values: Any) -> Any:
     return update(link_hosts).where(link_hosts.c.brand_id == held.brand_id, link_hosts.c.host == held.host).values(**values)
 
 
@@ -228,7 +228,7 @@ async def _insert(connection: AsyncConnection, brand_id: int, host: str, base_ur
         raise invalid_field("/link_base_url", "is another brand's") from None
 
 
-async def _give(connection: AsyncConnection, principal: Principal, held: Held, texts: list[str], now: datetime) -> None:
+async def _give(connection: AsyncConnection, principal: Principal, held: HostClaim, texts: list[str], now: datetime) -> None:
     """Give a host to the brand that has proved it, unless another has proved it too and was first."""
     mine = and_(link_hosts.c.brand_id == held.brand_id, link_hosts.c.host == held.host)
     if (await connection.execute(select(link_hosts.c.host).where(mine).with_for_update())).first() is None:
@@ -260,6 +260,6 @@ async def _give(connection: AsyncConnection, principal: Principal, held: Held, t
         await record(connection, principal, "link_host.verify", held.host, held, await wanted(connection, held.brand_id))
 
 
-def held_of_row(row: Row[Any]) -> Held:
+def held_of_row(row: Row[Any]) -> HostClaim:
     """Make a claim of a row of the table."""
-    return Held(**{name: getattr(row, name) for name in Held.__struct_fields__})
+    return HostClaim(**{name: getattr(row, name) for name in HostClaim.__struct_fields__})

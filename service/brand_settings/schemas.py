@@ -11,7 +11,7 @@ import msgspec
 
 from ledger import TERM_MAX, PointValue
 from service.brand_settings import link_hosts
-from service.brand_settings.link_hosts import Held
+from service.brand_settings.link_hosts import HostClaim
 from service.brands import logos
 from service.brands.brand import AppLinks, Brand, Goal, Language
 from service.http.bodies import Body, Points
@@ -256,7 +256,7 @@ class LinkHostResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What was wrong at the last lookup. Null: nothing."""
 
     @classmethod
-    def of(cls, held: Held, links_begin_with: str) -> LinkHostResponse:
+    def of(cls, held: HostClaim, links_begin_with: str) -> LinkHostResponse:
         """The host, with what the brand's links begin with now."""
         proven_by: Any = held.proven_by
         return cls(
@@ -313,7 +313,7 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Rewards to save for, as the wallet shows them."""
 
     @classmethod
-    def of(cls, brand: Brand, held: Held | None, links_begin_with: str) -> BrandResponse:
+    def of(cls, brand: Brand, held: HostClaim | None, links_begin_with: str) -> BrandResponse:
         """The brand with its logo, as its administrators see it.
 
         ``held`` is the host it claims, ``links_begin_with`` what its links begin with now.

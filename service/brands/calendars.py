@@ -1,6 +1,6 @@
 """The calendars that brands keep their books by: which day it is, as the database has it (see ``ledger.reads.calendars``).
 
-Whoever reads a brand learns its calendar with it, so whoever has a brand can say what day it is.
+The calendar is learnt when a brand is read, so code that has a brand can tell its day.
 """
 
 from __future__ import annotations

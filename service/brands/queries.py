@@ -73,7 +73,7 @@ async def find_brand_by_id(engine: AsyncEngine, brand_id: int) -> Brand | None:
 
 
 async def brand_now(engine: AsyncEngine, brand: Brand) -> Brand:
-    """The brand as it is now: for whoever would say no for what is remembered of it, which another process may have changed."""
+    """The brand read past the cache, before a refusal: another process may have changed it."""
     return await find_brand_by_id(engine, brand.brand_id) or brand
 
 

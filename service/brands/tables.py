@@ -39,7 +39,7 @@ brand = Table(
     Column("destination_hosts", ARRAY(Text), nullable=False, server_default="{}"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("point_value_version", Integer),
-    # How often consents of the brand's customers were changed: what tells other processes to look them up anew.
+    # Counts changes of the brand's customers' consents; tells other processes to drop them from their caches.
     Column("consent_no", BigInteger, nullable=False, server_default="0"),
     Column("language", Text, nullable=False, server_default="en"),
     Column("logo", Text),
@@ -75,7 +75,7 @@ brand_point_value = Table(
     ),
 )
 
-# Apart from the brand, which is read with every key; and never changed, so whoever knows a brand as it was finds its logo.
+# Apart from the brand, which is read with every key; and never changed, so a cached brand still finds its logo.
 brand_logo = Table(
     "brand_logo",
     metadata,
@@ -87,7 +87,7 @@ brand_logo = Table(
     CheckConstraint("octet_length(picture) <= 32768", name="brand_logo_is_at_most_32_kib"),
 )
 
-# Hosts that brands have claimed for their links. A claim blocks nobody; whoever proves one has it alone.
+# Hosts that brands have claimed for their links. A claim blocks nobody; the brand that proves it has the host alone.
 link_host = Table(
     "link_host",
     metadata,

@@ -105,8 +105,8 @@ async def pause_campaign(services: Services, principal: Principal, campaign_id: 
     """
     pays = campaigns.c.paused_at.is_(None)
     standing = await _set_paused(services, principal, campaign_id, "campaign.pause", pays, func.now())
-    under_way = services.under_way
-    await under_way.drained()
+    decisions_in_flight = services.decisions_in_flight
+    await decisions_in_flight.drained()
     return standing
 
 

@@ -201,7 +201,7 @@ class CampaignDirectory:
         self._by_number.forget(campaign.campaign_no)
 
     def by_id(self, brand_id: int, campaign_id: str, *, now: bool = False) -> Awaitable[Standing | None]:
-        """A brand's campaign; ``now`` is for whoever would say no for how it stands."""
+        """A brand's campaign; ``now`` bypasses the cache, before a refusal."""
         key = (brand_id, campaign_id)
         return self._by_id.get_now(key) if now else self._by_id.get(key)
 
@@ -215,7 +215,7 @@ class CampaignDirectory:
 
 
 def campaign_standing(services: Services, brand: Brand, campaign_id: str, *, now: bool = False) -> Awaitable[Standing | None]:
-    """``brand``'s campaign as it stands; ``now`` is for whoever would say no for how it stands."""
+    """``brand``'s campaign; ``now`` bypasses the cache, before a refusal."""
     directory = services.campaigns
     return directory.by_id(brand.brand_id, campaign_id, now=now)
 

@@ -2,7 +2,7 @@
 
 A report is matched by action and channel; a rule that names the channel wins over one that does not. A cap is counted under its
 number, which it keeps in every version of the campaign while only its limits change. What waits for proof of a person is asked
-of all versions of late, so that it makes no difference which of them the acts on a message were judged by.
+of all recent versions, so that it makes no difference which of them the acts on a message were judged by.
 """
 
 from __future__ import annotations

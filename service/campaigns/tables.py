@@ -1,4 +1,4 @@
-"""The campaign's tables. A version never changes: what a customer was promised is what she gets."""
+"""The campaign's tables. A version never changes, so customers get what they were promised."""
 
 from __future__ import annotations
 

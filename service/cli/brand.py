@@ -8,7 +8,7 @@ import click
 
 from service.auth.audit_trail import record_by_operator
 from service.brand_settings import link_hosts
-from service.brand_settings.link_hosts import Held
+from service.brand_settings.link_hosts import HostClaim
 from service.brands import actions
 from service.brands.errors import BrandUnknown
 from service.brands.queries import find_brand
@@ -115,7 +115,7 @@ def link_host(code: str) -> None:
     asyncio.run(run())
 
 
-def shown(held: Held) -> str:
+def shown(held: HostClaim) -> str:
     """A claim in words, a line for each thing there is to know."""
     lines = [f"{held.host} is {held.state}" + (f" by {held.proven_by}" if held.state == "verified" else "")]
     if not held.needs_no_proof:

@@ -48,7 +48,7 @@ EXPLAINED = {
 }
 UNREACHABLE = {
     "service.storage.database:DatabaseAway",
-    # As the driver says it to whoever connects by it alone.
+    # As the driver itself words it.
     "builtins:ConnectionError",
     "socket:gaierror",
     "asyncpg.exceptions:InvalidPasswordError",

@@ -66,7 +66,7 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         # All that is there now stays: the collector need not look at it again and again, at some hundred milliseconds a look.
         gc.collect()
         gc.freeze()
-        # A request leaves no circles behind; the many that are in hand at once need not be looked at every few of them.
+        # Requests leave no reference cycles behind, so frequent collections would only cost time.
         gc.set_threshold(_ALLOCATIONS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
         gate = AdmissionControl(app.state.in_flight, settings.trusted_proxies)
         # The operator sees what is going on also when the process is full, so the operator's port has a gate of its own.
@@ -78,7 +78,7 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         serving: list[asyncio.Task[None]] = []
         for server, listening in zip(servers, (public, operator), strict=True):
             serving.append(tasks.create_task(server.serve(in_copies(listening))))
-        looking = [tasks.create_task(each.keep_looking()) for each in (gate, operator_gate)]
+        looking = [tasks.create_task(each.check_forever()) for each in (gate, operator_gate)]
         await stop.wait()
         for server in servers:
             server.should_exit = True

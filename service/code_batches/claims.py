@@ -25,7 +25,7 @@ from litestar.status_codes import HTTP_404_NOT_FOUND
 from litestar.types import Receive
 
 from ledger import Grade
-from service.admission.client_networks import neighbourhood
+from service.admission.client_networks import client_network
 from service.admission.limits import FORM_BYTES_MAX, PARAMETERS_MAX
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -89,7 +89,7 @@ async def claim(services: Services, principal: Principal, wanted: CodeClaimReque
     refusal = _refusal(printed, turns_ago, now)
     if refusal is not None:
         # Whoever asks again is told what they got.
-        (known,) = await customers.foresee(services, principal.brand, [wanted.customer])
+        (known,) = await customers.resolve(services, principal.brand, [wanted.customer], dry_run=True)
         if isinstance(known, Problem):
             raise known
         before = await grants.decided_with_balance(services, _act(printed, known), known, principal.brand, now)
@@ -226,7 +226,7 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
             there = await find_code(services, code, visitor.at)
             if there is None:
                 return None
-            if not services.code_guesses.exceeded(neighbourhood(visitor.address)):
+            if not services.code_guesses.exceeded(client_network(visitor.address)):
                 there = await _as_issued(services, code, there, visitor.at) or there
             printed, turns_ago = there
             brand: Brand | None = await services.brands.by_id(printed.brand_id)
@@ -245,7 +245,7 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
         page = Page.EXPIRED
     elif turns_ago is None:
         # It may never have been shown.
-        services.code_guesses.note(neighbourhood(visitor.address))
+        services.code_guesses.note(client_network(visitor.address))
         page = Page.CODE_MOVED_ON
     else:
         return _Found(printed, brand, at, turns_ago)
@@ -269,7 +269,7 @@ async def _as_link_or_mistyped(services: Services, code: str, visitor: Visitor, 
         problem, answer = raised, None
     if answer is not None and answer.status_code != HTTP_404_NOT_FOUND:
         return answer
-    guesser = neighbourhood(visitor.address)
+    guesser = client_network(visitor.address)
     if services.code_guesses.exceeded(guesser):
         if problem is not None:
             raise Problem("too_many_guesses", CODES["too_many_guesses"].meaning, headers={"Retry-After": str(RETRY_AFTER_S)})

@@ -1,11 +1,11 @@
-"""Look-ups that are made together: while one is under way, calls queue; all that wait then are the next. No timers.
+"""Batched look-ups: while one runs, further calls queue, and all that wait are the next one. No timers.
 
-A call never joins a look-up that began before it, so whoever asks sees what was committed before she asked.
+A call never joins a look-up that began before it, so the caller sees everything committed before the call.
 
-    nobody waits          the look-up begins at once, with what else is asked in the same turn of the event loop
+    nothing runs          the look-up starts at once, with the other calls of the same turn of the event loop
     too much waits        ``TooManyWaiting``, at once
     a look-up fails       its calls fail, and no others
-    a caller goes away    the others get what they asked for; what waits for nobody any more is not looked up
+    a caller goes away    the others get their answers; keys that nobody waits for any more are not looked up
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class TooManyWaiting(Exception):
 
 
 class BatchLoader(Generic[K, V]):
-    """Asks ``load`` for many keys at once, one look-up at a time. It remembers nothing."""
+    """Asks ``load`` for many keys at once, one look-up at a time. Caches nothing."""
 
     def __init__(
         self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, batch_max: int = 1_000, waiting_max: int = 20_000
     ) -> None:
         """``load`` is given each key once, and leaves out what it does not find.
 
-        ``batch_max`` and ``waiting_max`` are numbers of keys. A call is never split: one of more than ``batch_max`` keys is a
-        batch by itself.
+        ``batch_max`` and ``waiting_max`` are numbers of keys. A call is never split: one with more than ``batch_max``
+        keys is a batch of its own.
         """
         self._load = load
         self._batch_max = batch_max
@@ -45,18 +45,18 @@ class BatchLoader(Generic[K, V]):
         self._running: asyncio.Task[None] | None = None
 
     async def get(self, key: K) -> V | None:
-        """What ``key`` stands for, if it is found."""
+        """The value of ``key``, if there is one."""
         return (await self._ask((key,))).get(key)
 
     async def get_many(self, keys: Collection[K]) -> dict[K, V]:
-        """What each of ``keys`` stands for that is found."""
+        """The values of those of ``keys`` that have one."""
         if not keys:
             return {}
         found = await self._ask(keys)
         return {key: found[key] for key in keys if key in found}
 
     def _ask(self, keys: Collection[K]) -> asyncio.Future[Mapping[K, V]]:
-        """Queue a call. What it is answered may hold other calls' keys too."""
+        """Queue a call. The answer may include keys of other calls."""
         if self._waiting + len(keys) > self._waiting_max:
             raise TooManyWaiting
         # A future for each call: cancelling one caller cancels the future it waits on.
@@ -64,7 +64,7 @@ class BatchLoader(Generic[K, V]):
         self._calls.append((keys, answer))
         self._waiting += len(keys)
         if self._running is None:
-            self._running = asyncio.create_task(self._run(), name="natural batches")
+            self._running = asyncio.create_task(self._run(), name="batch loader")
         return answer
 
     async def _run(self) -> None:
@@ -83,7 +83,7 @@ class BatchLoader(Generic[K, V]):
                     for answer in _awaited(answers):
                         answer.set_result(found)
         finally:
-            # Only a process that stops cancels this; then nobody may be left waiting.
+            # Only shutdown cancels this task; nobody may be left waiting then.
             for answer in _awaited([*answers, *(answer for _, answer in self._calls)]):
                 answer.cancel()
             self._calls.clear()
@@ -91,7 +91,7 @@ class BatchLoader(Generic[K, V]):
             self._running = None
 
     def _take(self) -> tuple[list[K], list[asyncio.Future[Mapping[K, V]]]]:
-        """The next batch: calls in the order of their arrival, without those whose callers went away."""
+        """The next batch: calls in order of arrival, without those whose callers went away."""
         keys: dict[K, None] = {}
         answers: list[asyncio.Future[Mapping[K, V]]] = []
         while self._calls and (not keys or len(keys) + len(self._calls[0][0]) <= self._batch_max):

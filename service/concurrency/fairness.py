@@ -1,14 +1,14 @@
-"""Large batches beside small requests: one process, one event loop, and a till that must not wait.
+"""Large batches beside small requests, in one process with one event loop.
 
-    in_chunks          long work is cut up, and each piece waits for its turn
-    yield_turn         one chunk in a turn of the event loop, whoever's; small requests in hand are let through first
-    chunk_size         how many items that is: few while small requests come
-    parts              what is looked up in one statement
-    small_requests     who they are: what has no large body
-    WeightedSemaphore  so many items are in hand at once; what is more waits, still packed, in order of arrival
+    in_chunks          cuts long work into chunks, each of which waits for its turn
+    yield_turn         one chunk per turn of the event loop, across all batches; small requests go first
+    chunk_size         how many items a chunk has: fewer while small requests come
+    parts              what one statement looks up
+    small_requests     middleware that counts requests without a large body
+    WeightedSemaphore  bounds the batch items in flight; the rest waits, still packed, in order of arrival
 
-A batch of 1,000 is some milliseconds of work at every step. Whoever asks for one thing meanwhile needs ten turns of the loop
-until she is answered, so no step may hold it for long, nor may each of several batches have its step in every turn.
+A batch of 1,000 is some milliseconds of work at every step. A small request needs ten turns of the loop until its answer, so no
+step may hold the loop for long, nor may each of several batches take a step in every turn.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CHUNK = 50
-"""So many items at once: half a millisecond or so of each step of a report."""
+"""Items per chunk: half a millisecond or so of each step of a report."""
 CHUNK_ALONE = 200
-"""The same while nobody asks for anything small: who comes first then waits a millisecond or two."""
+"""Items per chunk while no small requests come: the first one to come waits a millisecond or two."""
 CHUNK_BYTES = 128 * 1024
-"""So much of what is long: a millisecond or so to read."""
+"""Bytes per chunk of long items: a millisecond or so to read."""
 EXPECTED_S = 1.0
-"""For so long after a small request another is expected soon."""
+"""How long after a small request another is expected."""
 
 YIELDS_MAX = 16
-"""So many turns of the loop a piece lets pass at most while small requests are in hand: as many as one needs to get from its
-arrival to the database, or from there to its answer. While it waits for the database they are a fifth of what a piece takes."""
+"""How many turns of the loop a chunk lets small requests go first: as many as one needs from its arrival to the database, or
+from there to its answer. While they wait for the database these turns cost a fifth of a chunk."""
 
 SMALL_BYTES_MAX = 16 * 1024
 """A request with a longer body is a batch."""
 
 
-class _Turns:
-    """Whose piece is next, and how many small requests are in hand."""
+class _TurnQueue:
+    """The chunks that wait for their turn, and the number of small requests in flight."""
 
     def __init__(self) -> None:
         self.small = 0
@@ -52,10 +52,10 @@ class _Turns:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def wait(self) -> asyncio.Future[None]:
-        """Stand in line."""
+        """Queue for a turn."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            # Who stood in line in another loop, which has ended, is never coming back.
+            # Waiters of another loop, which has ended, are never coming back.
             self._loop = loop
             self._waiting.clear()
         mine: asyncio.Future[None] = loop.create_future()
@@ -77,21 +77,21 @@ class _Turns:
             loop.call_soon(self._pass, loop, YIELDS_MAX)
 
 
-_turns = _Turns()
+_turns = _TurnQueue()
 
 
 def yield_turn() -> asyncio.Future[None]:
-    """Wait until it is one's turn to hold the event loop, for a millisecond or so."""
+    """Wait for a turn to hold the event loop, for a millisecond or so."""
     return _turns.wait()
 
 
 def chunk_size() -> int:
-    """How many items are worked on at once now."""
+    """How many items a chunk has now."""
     return CHUNK if _turns.small or time.monotonic() - _turns.small_at < EXPECTED_S else CHUNK_ALONE
 
 
 def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Parts of ``items``, each for a statement of its own: two pieces long, so that no answer holds the event loop for long."""
+    """Parts of ``items``, each for a statement of its own: two chunks long, so that no answer holds the event loop for long."""
     start = 0
     while start < len(items):
         part = items[start : start + 2 * chunk_size()]
@@ -100,7 +100,7 @@ def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def small_requests(app: ASGIApp) -> ASGIApp:
-    """Wrap the application: what is asked of it goes before pieces of batches, unless it has a large body itself."""
+    """Wrap the application: requests go before chunks of batches, unless they have a large body themselves."""
 
     async def counted(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _is_large(scope):
@@ -125,9 +125,9 @@ def _is_large(scope: Any) -> bool:
 
 
 async def in_chunks(work: Callable[[T], R], items: Iterable[T], *, bytes_of: Callable[[T], int] | None = None) -> list[R]:
-    """Do the work on each of ``items``, in order, and return what came of it.
+    """Apply ``work`` to each of ``items``, in order.
 
-    ``bytes_of`` is given where items may be long: then a piece is fewer of them.
+    ``bytes_of`` is given where items may be long: then a chunk has fewer of them.
     """
     whole = items if isinstance(items, Sequence) else list(items)
     if len(whole) <= CHUNK and bytes_of is None:
@@ -141,7 +141,7 @@ async def in_chunks(work: Callable[[T], R], items: Iterable[T], *, bytes_of: Cal
 
 
 def _light(part: Sequence[T], bytes_of: Callable[[T], int]) -> Sequence[T]:
-    """The first of ``part``: at least one, and as many as are not long together."""
+    """The first of ``part``: at least one, and as many as fit into ``CHUNK_BYTES``."""
     taken = 1
     length = bytes_of(part[0])
     while taken < len(part) and (length := length + bytes_of(part[taken])) <= CHUNK_BYTES:
@@ -150,7 +150,7 @@ def _light(part: Sequence[T], bytes_of: Callable[[T], int]) -> Sequence[T]:
 
 
 class WeightedSemaphore:
-    """Room for ``size`` items of batches."""
+    """Bounds the items of batches in flight to ``size``."""
 
     def __init__(self, size: int) -> None:
         self._size = self._left = size
@@ -158,7 +158,7 @@ class WeightedSemaphore:
 
     @contextlib.asynccontextmanager
     async def hold(self, items: int) -> AsyncGenerator[None]:
-        """Wait for the room of so many items, and hold it; what is larger than all of it waits until nothing else is there."""
+        """Hold a weight of ``items``, waiting for it. More than ``size`` waits until nothing else is held."""
         items = min(items, self._size)
         if self._waiting or items > self._left:
             granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

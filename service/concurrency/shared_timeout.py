@@ -1,6 +1,6 @@
-"""Patience: something may take so long and no longer, where thousands a second wait for something.
+"""A timeout shared by thousands of waits a second.
 
-It is ``asyncio.timeout`` with one timer for all instead of one each, which is set and taken back: a fifth of its time.
+It is ``asyncio.timeout`` with one timer for all waits instead of one each: a fifth of the time.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 
 class SharedTimeout:
-    """What all share who wait equally long in one event loop."""
+    """The timer of all waits of the same length in one event loop."""
 
     def __init__(self) -> None:
         self._waits: deque[Deadline] = deque()
         self._is_timed = False
 
     def within(self, seconds: float) -> Deadline:
-        """A context whose body is broken off after so long, with ``TimeoutError``."""
+        """A context that cancels its body after so many seconds, and raises ``TimeoutError``."""
         loop = asyncio.get_running_loop()
         wait = Deadline(loop.time() + seconds)
         self._waits.append(wait)
@@ -38,14 +38,14 @@ class SharedTimeout:
 
 
 class Deadline:
-    """One that waits. ``ends_at`` is by the event loop's clock."""
+    """When one wait ends, by the event loop's clock."""
 
-    __slots__ = ("_breaks_off", "_cancelling", "_task", "ends_at", "is_over")
+    __slots__ = ("_cancelled", "_cancelling", "_task", "ends_at", "is_over")
 
     def __init__(self, ends_at: float) -> None:
         self.ends_at = ends_at
         self.is_over = False
-        self._breaks_off = False
+        self._cancelled = False
         self._task: asyncio.Task[Any] | None = None
         self._cancelling = 0
 
@@ -56,14 +56,14 @@ class Deadline:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         task, self._task, self.is_over = self._task, None, True
-        if not self._breaks_off or task is None:
+        if not self._cancelled or task is None:
             return
-        # Who was cancelled by somebody else as well stays cancelled.
+        # A task that was also cancelled by somebody else stays cancelled.
         if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def cancel(self) -> None:
-        """Cancel what is being waited for, unless it is over."""
+        """Cancel the body, unless it is over."""
         if self._task is not None:
-            self._breaks_off = True
+            self._cancelled = True
             self._task.cancel()

@@ -1,4 +1,4 @@
-"""Remembers what a query answered for a moment, and asks once however many ask it."""
+"""A cache for a moment, which loads a value once however many callers wait for it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ V = TypeVar("V")
 class TtlCache(Generic[K, V]):
     """Values by key, never older than ``ttl_s`` and at most ``size_max`` of them. A failure is not remembered.
 
-    Nor is ``None``, which says that there is no such thing: whoever creates it and asks then is never told that it is not
-    there, by whichever process. Who asks for nothing again and again has one look-up under way at a time, and the rest wait for
-    it. ``keeps_none`` is for what nobody can ask for before it is there.
+    Nor is ``None``, for a missing value: after it is created, no process may say that it is missing. Repeated requests for a
+    missing value share one look-up at a time. ``keeps_none`` is for values that nobody can ask for before they exist.
 
     From half of ``ttl_s`` on a value is asked for again while the one before is still given out. So nobody waits for what is
     asked for all the time, and what has changed is known no later than without that.

@@ -102,7 +102,7 @@ async def open_page(services: Services, token: str, kind: PersonKind, headers: H
 
 
 def address_of(services: Services, page: OwnPage, kind: PersonKind, *, now: datetime, life_s: int | None = None) -> str:
-    """Where the customer's page of ``kind`` is, below the host that she is on."""
+    """Where the customer's page of ``kind`` is, on the host of the current request."""
     issued_at = int(now.timestamp())
     claims = PersonClaims(
         kind=kind,

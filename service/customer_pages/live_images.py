@@ -1,12 +1,12 @@
-"""Live pictures: what a customer has, drawn when her message is opened.
+"""Live pictures: what a customer has, drawn when a message is opened.
 
-    show     GET of a picture: her balance now, or a picture of nobody's
+    show     GET of a picture: the balance now, or a picture without one
     written  a balance as a picture says it
     draw     the picture
 
 What shows a message keeps the picture, or its error: so there is always a picture, of the same size, and where nothing can be
 shown it is the same one whatever the reason. Fetching it pays nothing and leaves no touch: it is fetched by everything that
-shows mail, some of it before she does. It says as of when it is, because what has fetched it may show it later.
+shows mail, some of it before the customer does. It says as of when it is, because what has fetched it may show it later.
 """
 
 from __future__ import annotations

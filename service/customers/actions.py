@@ -1,12 +1,12 @@
-"""Finding out who is meant, and saying who is one.
+"""Looking customers up, merging and splitting them.
 
-resolve, find, by_number, find_number    from what the brand calls a customer to who she is in the book
-find_active                 the same for a redemption: whether she may
-settle_group                what to do when the ledger says that she has moved
-look                        her balance, as she is now
-points                      of many customers, what each can spend
-attach, merge, split        the brand says that several names are one customer, or are not after all
-look_up                     what is known of many customers; nobody is created
+resolve, find, by_number, find_number   from the brand's name for a customer to their number in the book
+find_active                             the same for a redemption, with whether they may redeem
+settle                                  bring the book in line after the ledger reports a stale customer
+look                                    a customer's balance
+points                                  what each of many customers can spend
+attach, merge, split                    join or separate the names of customers
+look_up                                 what is known of many customers; creates nobody
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from service.services import Services
 
 _CHUNK = 1_000
-"""A longer batch is cut: nobody else of the brand can merge or attach while one is written."""
+"""Longer batches are split: the brand's other merges and attachments wait while one is written."""
 
 _Found = TypeVar("_Found")
 
@@ -53,17 +53,20 @@ _IS_OURS = f"must not begin with {CUSTOMER_ID_PREFIX}, which is reserved for our
 
 
 async def resolve(
-    services: Services, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True
+    services: Services, brand: Brand, refs: Sequence[CustomerRef], *, may_attach: bool = True, dry_run: bool = False
 ) -> list[Customer | Problem]:
-    """Who each of ``refs`` is, in order; whom nobody knows gets a number. What is wrong is its own problem."""
+    """The customer of each of ``refs``, in order; a new name gets a number. Errors are per item.
+
+    With ``dry_run`` nothing is written: each is who they would be if they alone were reported now, a new one has number 0.
+    """
     directory = services.customers
     read = await in_chunks(lambda ref: named(ref, brand.brand_id, directory.keys), refs)
-    resolve = partial(directory.resolve, brand, may_attach=may_attach)
+    resolve = partial(directory.resolve, brand, may_attach=may_attach, dry_run=dry_run)
     return await _each(directory, brand, read, resolve, at="/customer")
 
 
 async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may_attach: bool) -> Customer | Problem:
-    """The same for one."""
+    """Resolve one customer."""
     directory = services.customers
     person = named(ref, brand.brand_id, directory.keys)
     if isinstance(person, list):
@@ -73,20 +76,13 @@ async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may
     return await directory.find_number(brand, person.number) or no_such_customer("/customer")
 
 
-async def foresee(services: Services, brand: Brand, refs: Sequence[CustomerRef]) -> list[Customer | Problem]:
-    """Who each of ``refs`` would be if she were reported now, in order; whom nobody knows has the number 0, and gets none."""
-    directory = services.customers
-    read = [named(ref, brand.brand_id, directory.keys) for ref in refs]
-    return await _each(directory, brand, read, partial(directory.foresee, brand), at="/customer")
-
-
 async def find(
     services: Services, brand: Brand, ref: CustomerRef, *, now: bool = False, at: str | None = None
 ) -> Customer | None:
-    """The customer whom ``ref`` names, if there is one; nobody is created. Raises the ``Problem`` of a malformed ``ref``.
+    """The customer named by ``ref``, if there is one; creates nobody. Raises the ``Problem`` of a malformed ``ref``.
 
-    ``now`` is for lists, of which nothing else would say that who is remembered has been merged since. ``at`` is where a body
-    has ``ref``.
+    ``now`` bypasses the cache, for lists: nothing else tells them that a cached customer has been merged. ``at`` is where a
+    body has ``ref``.
     """
     directory = services.customers
     person = named(ref, brand.brand_id, directory.keys, at=at)
@@ -104,10 +100,10 @@ async def find(
 
 
 async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tuple[Customer | None, bool]:
-    """The customer whom ``ref`` names, and whether they may redeem under it.
+    """The customer named by ``ref``, and whether they may redeem under it.
 
-    She may where the brand has given her an id, or a name given is verified; by our number, once any name of hers is. That she
-    may not is never from an old memory.
+    They may if the brand has given an id for them, or a name in ``ref`` is verified; under our number, if any of their names
+    is. A cached customer is never the reason for a refusal.
     """
     directory = services.customers
     person = named(ref, brand.brand_id, directory.keys)
@@ -124,7 +120,7 @@ async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tup
 
 
 async def find_each(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Customer | Problem | None]:
-    """The same for each of ``refs``, in order and in one statement, as they are now. What is wrong is its own problem."""
+    """The customer of each of ``refs``, in order and in one statement, bypassing the cache. Errors are per item."""
     directory = services.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     return await _each(directory, brand, read, partial(directory.find_each, brand), at="")
@@ -138,7 +134,7 @@ async def _each(
     *,
     at: str,
 ) -> list[_Found | Customer | Problem]:
-    """What ``by_names`` says of those who are named by what the brand calls them, and who has the other's numbers; in order."""
+    """Look up names with ``by_names`` and our own numbers by number; answers in order."""
     people = [each for each in read if isinstance(each, list)]
     found = iter(await by_names(people) if people else [])
     numbers = {each.number for each in read if isinstance(each, OurNumber)}
@@ -155,27 +151,27 @@ async def _each(
 
 
 async def by_number(services: Services, brand: Brand, number: int) -> Customer:
-    """Who the customer of a number is now that was given out before: a link's, say."""
+    """The customer that a number given out earlier, for example in a link, belongs to now."""
     directory = services.customers
     return await directory.by_number(brand, number)
 
 
 async def find_number(services: Services, brand: Brand, number: int) -> Customer | None:
-    """The same, if it is a number of the brand's."""
+    """The same, or ``None`` if it is no number of the brand's."""
     directory = services.customers
     known = await directory.find_number(brand, number)
     return known if known is None or directory.is_settled(known) else await _settled(services, brand, known)
 
 
 async def settle(services: Services, brand: Brand, customer: int) -> Customer:
-    """What to do when the ledger says that a customer has moved: make it agree with the look-ups, and say who she is now."""
+    """Bring the book in line with the look-ups after the ledger reports a stale customer; return the customer as of now."""
     directory = services.customers
     ledger = services.ledger
     return await directory.settle(ledger, brand, customer)
 
 
 async def look(services: Services, brand: Brand, known: Customer) -> tuple[Customer, Balance]:
-    """What a customer has, and who she is now: she may have been merged since she was looked up."""
+    """A customer's balance, and the customer as of now: they may have been merged since the look-up."""
     balances = services.balances
     for _ in range(ATTEMPTS):
         balance = await balances.get((brand.book, known.customer))
@@ -187,7 +183,7 @@ async def look(services: Services, brand: Brand, known: Customer) -> tuple[Custo
 
 
 async def points(services: Services, brand: Brand, people: Iterable[Customer]) -> dict[Customer, tuple[int, int]]:
-    """What each customer can spend, and as of which seq: all in one statement, but for who was merged since."""
+    """What each customer can spend, and as of which seq: one statement, plus one for each customer merged since."""
     ledger = services.ledger
     wanted = dict.fromkeys(people)
     numbers = list(dict.fromkeys(known.customer for known in wanted))
@@ -206,7 +202,7 @@ async def points(services: Services, brand: Brand, people: Iterable[Customer]) -
 async def attach(
     services: Services, brand: Brand, items: Sequence[CustomerRequest | Problem]
 ) -> list[CustomerAnswer | Problem]:
-    """Let each item's other names be names of the brand's own id. What is wrong with one item concerns that item alone."""
+    """Attach each item's other names to the customer with its id. Errors are per item."""
     directory = services.customers
     read = [item if isinstance(item, Problem) else _change_of(item, brand, directory) for item in items]
     changes = [(index, change) for index, change in enumerate(read) if isinstance(change, Attach)]
@@ -221,10 +217,10 @@ async def attach(
 
 
 async def attach_one(services: Services, brand: Brand, own_id: str, wanted: NamesRequest) -> CustomerAnswer:
-    """The same for one customer, whose id the path has."""
+    """Attach names to the customer with the id in the path."""
     if not is_id(own_id):
         raise not_found("customer")
-    # What is wrong with the id is said of the item's.
+    # A problem with the id points at the item.
     item = CustomerRequest(id=own_id, email=wanted.email, phone=wanted.phone, device=wanted.device)
     (answer,) = await attach(services, brand, [item])
     if isinstance(answer, Problem):
@@ -233,7 +229,7 @@ async def attach_one(services: Services, brand: Brand, own_id: str, wanted: Name
 
 
 async def merge(services: Services, principal: Principal, own_id: str, wanted: MergeRequest) -> CustomerAnswer:
-    """Make whoever ``wanted`` names one with the customer of an id, who survives. The same again changes nothing."""
+    """Merge the customer named by ``wanted`` into the one with the id. Repeating it changes nothing."""
     brand = principal.brand
     survivor, name = await _two_names(services, brand, own_id, wanted.from_, at="/from")
     joined = await _merge_and_record(services, principal, Merge(survivor, name))
@@ -244,7 +240,7 @@ async def merge(services: Services, principal: Principal, own_id: str, wanted: M
 
 
 async def split(services: Services, principal: Principal, own_id: str, wanted: SplitRequest) -> SplitAnswer:
-    """Let whoever ``wanted`` names be a customer of her own again, not that of an id. The same again changes nothing."""
+    """Split the customer named by ``wanted`` off from the one with the id. Repeating it changes nothing."""
     ledger = services.ledger
     brand = principal.brand
     whole, name = await _two_names(services, brand, own_id, wanted.customer, at="/customer")
@@ -264,7 +260,7 @@ async def split(services: Services, principal: Principal, own_id: str, wanted: S
 
 
 async def look_up(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[LookupAnswer | Problem]:
-    """What is known of each of ``refs``, in order; nobody is created."""
+    """What is known of each of ``refs``, in order; creates nobody."""
     directory = services.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     found = await _each(directory, brand, read, partial(directory.find_each, brand), at="")
@@ -299,7 +295,7 @@ async def look_up(services: Services, brand: Brand, refs: Sequence[CustomerRef |
 
 
 async def _settled(services: Services, brand: Brand, known: Customer) -> Customer:
-    """The same customer as she is now, still named as she was."""
+    """The same customer as of now, under the same name."""
     return await settle(services, brand, known.named)
 
 
@@ -312,7 +308,7 @@ async def _merge_and_record(services: Services, principal: Principal, change: Me
             async with engine.begin() as connection:
                 (joined,) = await directory.merge_within(await driver_of(connection), principal.brand, [change])
                 if isinstance(joined, MergeResult) and (joined.absorbed_numbers or joined.attached):
-                    # Not the names: what a brand calls somebody is not kept, least of all for ever.
+                    # Not the names: we keep no names, and the trail is never erased.
                     done = {
                         "merged": [customer_id(number) for number in joined.absorbed_numbers],
                         "attached": [kind.name.lower() for kind in joined.attached],
@@ -346,7 +342,7 @@ async def _split_and_record(services: Services, principal: Principal, change: Sp
 async def _answer(
     services: Services, brand: Brand, ids: Sequence[str], joined: Sequence[MergeResult | Problem]
 ) -> list[CustomerAnswer | Problem]:
-    """Have the book do what was decided, and say what each customer can spend then."""
+    """Have the book follow, and say what each customer can spend then."""
     directory = services.customers
     ledger = services.ledger
     people = {each.person.now.as_customer() for each in joined if isinstance(each, MergeResult)}
@@ -368,7 +364,7 @@ async def _answer(
                 known=True,
                 confirmed=known.confirmed,
                 merged=each.merged,
-                # Of several items about one customer the first says what came to her.
+                # If several items concern one customer, the first carries the merged points.
                 merged_points=merged.pop(known.customer, 0),
                 balance=balance,
                 balance_seq=seq,
@@ -380,7 +376,7 @@ async def _answer(
 async def _two_names(
     services: Services, brand: Brand, customer: str, other: CustomerRef, *, at: str
 ) -> tuple[Identity | OurNumber, Identity | OurNumber]:
-    """Whom the path names, and the one name that the body has ``at`` there. Raises what is wrong with either."""
+    """The name in the path, and the one name that the body has ``at`` there. Raises the problem of either."""
     directory = services.customers
     if [other.id, other.email, other.phone, other.device].count(None) != 3:
         raise invalid_field(at, "needs exactly one of id, email, phone and device")
@@ -404,7 +400,7 @@ async def _one_name(directory: CustomerDirectory, brand: Brand, ref: CustomerRef
 
 
 def _change_of(item: CustomerRequest, brand: Brand, directory: CustomerDirectory) -> Attach | Problem:
-    """What an item wishes for: its id is one of the brand's own, so that nobody is taken for one of our numbers."""
+    """The change that an item asks for. Its id must not look like one of our own numbers."""
     if item.id.startswith(CUSTOMER_ID_PREFIX):
         return invalid_field("/id", _IS_OURS)
     ref = CustomerRef(id=item.id, email=item.email, phone=item.phone, device=item.device)

@@ -1,26 +1,25 @@
-"""Which customer an identity belongs to. A look-up is one statement for all who wait for one; what was found is remembered.
+"""Which customer an identity belongs to. Look-ups that wait together are one statement; results are cached.
 
-    find            looks up, creates nothing
-    find_active     the same, and whether she may redeem under the names given
-    resolve         looks up; whom nobody knows gets a number
-    foresee         whom `resolve` would say that somebody is; nobody gets a number
-    join            attaches names and merges, as far as it is allowed
-    split_within    takes apart again who was merged by mistake
-    by_number       whom a number that was given out before stands for now
-    settle          brings the book in line with who was merged and split, and forgets what was remembered of them
-    forget          has customers looked up anew
+    find            look up; creates nobody
+    find_active     look up, with whether the customer may redeem under the names given
+    resolve         look up, and create a customer for a new name; a dry run creates nobody
+    merge           attach names and merge customers
+    split_within    undo a merge
+    by_number       the customer that a number given out earlier belongs to now
+    settle          bring the book in line with merges and splits, and forget what is cached of them
+    forget          drop customers from the cache
 
-An identity keeps the number it was attached to; which customer a number stands for changes when she is merged into another
-(``customer.merged_into``), and when she is split off again. What is remembered of that may be old. It does no harm: every
-merge and split gives those whom it concerns a new generation, and the ledger pays nobody for whom it is told another than it
-knows; it says that she has moved, and ``settle`` is the answer.
+An identity keeps the number it was attached to. Which customer the number belongs to changes when customers are merged
+(``customer.merged_into``) or split. The cache may be behind, which is harmless: every merge and split gives its customers a new
+generation, and the ledger pays nothing on an order whose generation is not its own. It answers that the customer is stale, and
+``settle`` is the remedy.
 
-When she refused which channels is remembered too, and no ledger would notice that it is old. So each brand counts the changes
-of its customers' consents. The brand that comes with a key has the count of at most a second ago; where it is higher than the
-one that was heard of last, those whom the changes concern are forgotten first.
+Opt-outs are cached too, and the ledger would not notice stale ones. So each brand counts the changes of consents.
+The brand that comes with an API key has the count of at most a second ago; where it is higher than the last one seen, the
+customers that changed are forgotten first.
 
-The transactions here are committed before anything is posted, and posting is idempotent: a crash in between leaves a customer
-without points, or a merge that the book does not know yet. The next report or look at her balance finds and finishes it.
+Transactions here commit before anything is posted, and posting is idempotent. A crash in between leaves a customer without
+points, or a merge that the book has yet to follow; the next report, or look at the balance, finishes it.
 """
 
 from __future__ import annotations
@@ -48,20 +47,20 @@ from service.settings import IdentityKey
 from service.storage.database import KeptConnection
 
 CACHE_SIZE_MAX = 20_000
-"""So many names and so many customers, some 400 bytes for one of each: what a process remembers is to fit into its memory."""
+"""How many names, and how many customers, are cached: some 400 bytes for one of each."""
 COALESCED_MAX = 8
-"""Look-ups of at most so many names are made together with others that wait; more are a statement of their own anyway."""
+"""Look-ups of at most so many names are batched with others; larger ones are a statement of their own."""
 CONSENT_CHANGES_MAX = 20_000
-"""If more customers' consents were changed since the last look, everybody is forgotten instead of them."""
+"""If more customers changed their consents since the last look, the whole cache is dropped."""
 ATTEMPTS = 5
-"""How often something is tried again because others changed the same customers."""
+"""How often a change is tried when others change the same customers."""
 
 
 _NEW_CUSTOMER = Customer(0, confirmed=False, former=(), named=0)
 
 
 class _New:
-    """A customer of this batch who has no number yet."""
+    """A customer of this batch without a number yet."""
 
     def __init__(self) -> None:
         self.identities: list[Identity] = []
@@ -75,7 +74,7 @@ class CustomerDirectory:
     """Customers by identity. The last of ``keys`` is the one in use."""
 
     def __init__(self, pool: asyncpg.Pool[Any], keys: Sequence[IdentityKey], *, kept: KeptConnection | None = None) -> None:
-        """``kept`` is for the look-ups that are made together; without one, they go through the pool."""
+        """``kept`` is the connection for batched look-ups; without it they use the pool."""
         self._pool = pool
         self.keys = tuple(keys)
         self._number_of_mac: OrderedDict[bytes, int] = OrderedDict()
@@ -87,10 +86,10 @@ class CustomerDirectory:
         self._loader: BatchLoader[bytes, Customer] = BatchLoader(partial(queries.find_stored, kept or pool))
 
     async def find(self, brand: Brand, identities: Sequence[Identity]) -> Customer | None:
-        """The customer whom one of ``identities`` names, the strongest first."""
+        """The customer with one of ``identities``, the strongest first."""
         if brand.consent_no != self._consents_seen.get(brand.brand_id):
             await self._refresh_consents(brand)
-        # Who has no id of the brand's own is looked up anew: the brand may have given it elsewhere in the meantime.
+        # A customer without an id of the brand's own is not taken from the cache: another process may have attached one.
         if len(identities) == 1 and len(identities[0].stored_as) == 1:
             cached = self._cached(identities)
             confirmed = cached is not None and cached.confirmed
@@ -101,18 +100,18 @@ class CustomerDirectory:
         return next((known[each.mac] for each in without_shared_device(identities) if each.mac in known), None)
 
     async def find_active(self, brand: Brand, identities: Sequence[Identity]) -> tuple[Customer | None, bool]:
-        """The same, and whether she may redeem under these names. That she may not is never from an old memory."""
+        """The same, and whether they may redeem under these names; a refusal is never from the cache."""
         known = await self.find(brand, identities)
         if known is None or known.confirmed:
             return known, known is not None
         return await queries.find_proved(self._pool, without_shared_device(identities))
 
     async def find_number(self, brand: Brand, number: int) -> Customer | None:
-        """Who the customer of one of the brand's numbers is now; not from memory."""
+        """The customer that one of the brand's numbers belongs to now; bypasses the cache."""
         return (await self.find_numbers(brand, [number])).get(number)
 
     async def find_numbers(self, brand: Brand, numbers: Collection[int]) -> Mapping[int, Customer]:
-        """The same of many, in one statement; those that are no numbers of the brand's are left out."""
+        """The same for many, in one statement; numbers that are not the brand's are left out."""
         return await queries.find_numbers(self._pool, brand.brand_id, numbers)
 
     async def find_each(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Customer | None]:
@@ -122,21 +121,27 @@ class CustomerDirectory:
             next((known[each.mac] for each in without_shared_device(person) if each.mac in known), None) for person in people
         ]
 
-    async def resolve(self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool) -> list[Customer]:
-        """Each of ``people``, in order.
+    async def resolve(
+        self, brand: Brand, people: Sequence[Sequence[Identity]], *, may_attach: bool = True, dry_run: bool = False
+    ) -> list[Customer]:
+        """The customer of each of ``people``, in order.
 
-        An identity that nobody has yet is attached to the customer it came together with, if the caller ``may_attach``. An
-        id of the brand's own never joins a customer that has one: two ids with one address between them are two customers. Nor
-        does any name join the owner of a device who has names already: two who use one device are two customers.
-        What any of her names has refused, she has: a telephone number on a do-not-call list may be somebody else's name here.
+        An identity that nobody has is attached to the customer it comes with, if the caller ``may_attach``. An id of the
+        brand's own never joins a customer that has one: two ids that share an address are two customers. Nor does a name join
+        the owner of a device who already has names: two people on one device are two customers. A refusal under any of the
+        names counts: a telephone number on a do-not-call list may be another customer's name.
+
+        A ``dry_run`` writes nothing and bypasses the cache: each is who they would be if they alone were reported now.
         """
+        if dry_run:
+            return await self._resolve_dry(brand, people)
         if len(people) == 1:
             return [await self.resolve_one(brand, people[0], may_attach=may_attach)]
         await self._refresh_consents(brand)
         return await self._resolve(brand, people, may_attach=may_attach)
 
     async def resolve_one(self, brand: Brand, person: Sequence[Identity], *, may_attach: bool) -> Customer:
-        """The same for one person, who mostly is known by one name."""
+        """Resolve one person, who mostly has one name."""
         if brand.consent_no != self._consents_seen.get(brand.brand_id):
             await self._refresh_consents(brand)
         known = self._cached(person) or await self._find_alone(person)
@@ -149,11 +154,7 @@ class CustomerDirectory:
                 return resolved
         raise RuntimeError("identities were attached elsewhere at every attempt")
 
-    async def foresee(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Customer]:
-        """Whom ``resolve`` would say that each of ``people`` is if she alone were reported now; not from memory.
-
-        Who would be new has the number 0, which nobody has.
-        """
+    async def _resolve_dry(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Customer]:
         await self._refresh_consents(brand)
         assigned: dict[bytes, Customer | _New] = {
             **await self.look_up(brand, [identity for person in people for identity in person])
@@ -166,7 +167,7 @@ class CustomerDirectory:
         return [_with_opt_outs(owner or _NEW_CUSTOMER, person, assigned) for owner, person in zip(owners, people, strict=True)]
 
     async def merge(self, brand: Brand, changes: Sequence[Attach | Merge]) -> list[MergeResult | Problem]:
-        """Do each of ``changes``, in order, as far as the look-ups go; what came of it is still to be settled."""
+        """Make each of ``changes`` in the look-ups, in order. The book is still to follow: see ``settle``."""
         wanted = _names(changes)
         found = await queries.find(self._pool, wanted)
         decision = decide(found.known, changes, await queries.device_only(self._pool, _owners_of_devices(changes, found.known)))
@@ -189,16 +190,16 @@ class CustomerDirectory:
         await queries.rehash(connection, brand, found.outdated)
         decision = decide(found.known, changes, await queries.device_only(connection, _owners_of_devices(changes, found.known)))
         await write(connection, brand, decision)
-        # Forgotten a moment early, they may be remembered once more as they were: that is an old memory like any other.
+        # Before the commit, so another task may cache them once more as they were; a stale entry is harmless.
         self.forget(number for person in decision.people for number in person.numbers())
         return decision.answers
 
     def forget_merged(self, joined: Iterable[MergeResult | Problem]) -> None:
-        """Forget who was joined: once it is committed, what was read before must not be remembered."""
+        """Forget merged customers, after the commit: what was read before must not stay cached."""
         self.forget(number for each in joined if isinstance(each, MergeResult) for number in each.person.now.numbers())
 
     async def split_within(self, connection: queries.Connection, brand: Brand, change: Split) -> SplitResult | Problem:
-        """Take a number out of the customer it is part of, as far as the look-ups go, in the caller's transaction."""
+        """Split a number off from its customer in the look-ups, in the caller's transaction."""
         await queries.lock(connection, brand)
         found = await queries.find(connection, [change.whole, change.name])
         await queries.rehash(connection, brand, found.outdated)
@@ -207,19 +208,19 @@ class CustomerDirectory:
         return parted
 
     async def by_number(self, brand: Brand, customer: int) -> Customer:
-        """Who the customer of this number is now; never from memory.
+        """The customer that this number belongs to now.
 
-        Nothing else would say to a list or a page that she was merged or split off since.
+        Bypasses the cache: nothing else tells a list or a page that the customer has been merged or split.
         """
         await self._refresh_consents(brand)
         return await self._read(customer)
 
     async def settle(self, ledger: Ledger, brand: Brand, customer: int) -> Customer:
-        """Have the book do what was decided here on the merges and splits of a customer, and say who her number is now."""
+        """Have the book follow a customer's merges and splits; return the customer that the number belongs to now."""
         return (await self.settle_and_count(ledger, brand, customer))[0]
 
     async def settle_and_count(self, ledger: Ledger, brand: Brand, customer: int) -> tuple[Customer, int]:
-        """The same, and how many points the book has moved to her for it."""
+        """The same, with how many points the book moved to the customer."""
         points = 0
         for _ in range(ATTEMPTS):
             self.forget([customer])
@@ -229,18 +230,18 @@ class CustomerDirectory:
             standings = await queries.standings(self._pool, known.customer, {*known.former, *known.past})
             aligned = await ledger.align(brand.book, standings)
             points += aligned.points
-            # What we have read may be old by now, and the book know better.
+            # What we have read may be stale by now, and the book ahead of it.
             if aligned.outcome is MergeOutcome.MERGED and standings[0].generation == known.generation:
                 self._settled[known.customer] = known.generation
                 return known, points
         raise RuntimeError("a customer was merged at every attempt")
 
     def is_settled(self, known: Customer) -> bool:
-        """Whether the book is known to have done all that makes ``known``."""
+        """Whether the book is known to have followed all merges and splits of ``known``."""
         return not known.generation or self._settled.get(known.customer) == known.generation
 
     def forget(self, customers: Iterable[int]) -> None:
-        """Read these, and who was one with them, anew the next time."""
+        """Drop these customers, with all their numbers, from the cache."""
         self._cache_epoch += 1
         for customer in customers:
             known = self._by_number.pop(customer, None)
@@ -249,7 +250,7 @@ class CustomerDirectory:
                     self._by_number.pop(number, None)
 
     async def _refresh_consents(self, brand: Brand) -> None:
-        """Forget whose consents were changed since this was done last, as far as ``brand`` knows of changes."""
+        """Forget customers whose consents changed since the last refresh, up to the count that ``brand`` has."""
         seen = self._consents_seen.setdefault(brand.brand_id, brand.consent_no)
         if brand.consent_no <= seen:
             return
@@ -261,7 +262,7 @@ class CustomerDirectory:
                 self._consents_seen[brand.brand_id] = brand.consent_no
 
     def _cached(self, person: Sequence[Identity]) -> Customer | None:
-        """Who a person is, if all of her names are remembered: then there is nothing to attach."""
+        """The customer, if all of a person's names are cached: then there is nothing to attach."""
         strongest: Customer | None = None
         for each in person:
             number = self._number_of_mac.get(each.mac)
@@ -272,7 +273,7 @@ class CustomerDirectory:
         return strongest
 
     async def _find_alone(self, person: Sequence[Identity]) -> Customer | None:
-        """Whom the only name of a person names, if it is stored in the one way there is: then there is nothing to decide."""
+        """Look up a person with a single name that has a single spelling: then there is nothing to decide."""
         if len(person) != 1 or len(person[0].stored_as) != 1:
             return None
         cache_epoch = self._cache_epoch
@@ -295,7 +296,7 @@ class CustomerDirectory:
         wanted = [identity for person in people for identity in person]
         cached = await self._cached_or_loaded(brand, wanted)
         if len(wanted) == len(people) and len(cached) == len({identity.mac for identity in wanted}):
-            # Each has one name, and all are known: then there is nothing to decide.
+            # Each has one name, and all are stored: there is nothing to decide.
             return [cached[identity.mac] for identity in wanted]
         assigned: dict[bytes, Customer | _New] = {**cached}
         found: list[Customer | _New] = []
@@ -309,7 +310,7 @@ class CustomerDirectory:
             if owner is None:
                 owner = _if_device_only(_owner_by_device(person, assigned), device_only)
                 if isinstance(owner, Customer) and may_attach:
-                    # Whoever comes next on this device is somebody else.
+                    # The next person on this device is another customer.
                     device_only.discard(owner.customer)
                     by_device.add(owner.customer)
             if owner is None:
@@ -331,7 +332,7 @@ class CustomerDirectory:
         if not await self._write(brand, new, attached, sorted(to_confirm), by_device):
             self.forget(number for _, known in attached for number in (known.customer, known.named))
             return None
-        # Somebody may have been faster: what is stored now is what counts.
+        # Another process may have been faster: what is stored now counts.
         settled = await self.look_up(brand, wanted)
         return [
             _with_opt_outs(next(settled[each.mac] for each in person if each.mac in settled), person, settled)
@@ -341,7 +342,7 @@ class CustomerDirectory:
     async def _device_only(
         self, brand: Brand, people: Sequence[Sequence[Identity]], assigned: dict[bytes, Customer | _New]
     ) -> set[int]:
-        """Who of those that are reached by a device alone has no other name. Nobody is remembered as such."""
+        """The owners of devices, of people found by a device alone, who have no other name. Bypasses the cache."""
         devices = [person[-1] for person in people if _owner_by_device(person, assigned) is not None]
         if not devices:
             return set()
@@ -357,7 +358,7 @@ class CustomerDirectory:
         to_confirm: list[int],
         by_device: set[int],
     ) -> bool:
-        """Create and attach in one transaction; ``False`` if somebody did something with one of them in between."""
+        """Create and attach in one transaction; ``False`` if one of the customers was changed concurrently."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await self._owners_unchanged(connection, brand, attached):
@@ -365,7 +366,7 @@ class CustomerDirectory:
                 if not await self._still_unattached(connection, brand, new, attached):
                     return False
                 if by_device:
-                    # Two who sign on to one device at once take turns: the second finds it named.
+                    # Two people who use one device at once take turns: the second finds that its owner has a name.
                     await queries.lock(connection, brand)
                     if await queries.device_only(connection, by_device) != by_device:
                         return False
@@ -382,7 +383,7 @@ class CustomerDirectory:
     async def _owners_unchanged(
         self, connection: queries.Connection, brand: Brand, attached: list[tuple[Identity, Customer]]
     ) -> bool:
-        """Whether those who were ever merged are part of the same still: a name given to another could not be taken back."""
+        """Whether merged customers still have the same survivor: a name attached to another could not be taken back."""
         merged = {known.named: known.customer for _, known in attached if known.generation}
         if not merged:
             return True
@@ -393,9 +394,9 @@ class CustomerDirectory:
     async def _still_unattached(
         self, connection: queries.Connection, brand: Brand, new: list[_New], attached: list[tuple[Identity, Customer]]
     ) -> bool:
-        """Whether nobody has these identities yet, where the table's key alone does not see to it.
+        """Whether nobody has these identities yet, where the table's primary key alone does not ensure it.
 
-        That is while there are two keys: a process with the other one in use stores them as other rows.
+        That is while there are two keys: a process that uses the other one stores them as other rows.
         """
         wanted = [identity for identity, _ in attached] + [identity for each in new for identity in each.identities]
         if not wanted or len({stored.key_no for stored in wanted[0].stored_as}) == 1:
@@ -416,7 +417,7 @@ class CustomerDirectory:
         return {**cached, **await self.look_up(brand, unknown)} if unknown else cached
 
     async def look_up(self, brand: Brand, wanted: Sequence[Identity]) -> Mapping[bytes, Customer]:
-        """Whom each of ``wanted`` names, by what it is to be stored as; what is found under an old key is stored anew."""
+        """The customer of each of ``wanted``, by mac. Identities stored under an old key or form are rehashed."""
         self._consents_seen.setdefault(brand.brand_id, brand.consent_no)
         cache_epoch = self._cache_epoch
         macs = queries.macs_of(wanted)
@@ -426,12 +427,12 @@ class CustomerDirectory:
             async with self._pool.acquire() as connection, connection.transaction():
                 await queries.lock(connection, brand)
                 await queries.rehash(connection, brand, found.outdated)
-        # Whose name leads to others too is looked up each time: what those have refused may change, and is theirs.
+        # A name with duplicates is not cached: the opt-outs of the other customers count too, and may change.
         self._cache_names({mac: known for mac, known in found.known.items() if mac not in found.duplicates}, cache_epoch)
         return found.known
 
     async def duplicates(self, people: Sequence[Sequence[Identity]]) -> list[set[int]]:
-        """Which other customers the names of each of ``people`` lead to in former spellings, as they are now."""
+        """The other customers that former spellings of each person's names lead to now."""
         wanted = [identity for person in people for identity in person if len(identity.stored_as) > 1]
         if not wanted:
             return [set() for _ in people]
@@ -439,7 +440,7 @@ class CustomerDirectory:
         return [{other.customer for identity in person for other in found.get(identity.mac, ())} for person in people]
 
     def _cache_names(self, found: Mapping[bytes, Customer], cache_epoch: int) -> None:
-        """Remember whom names were found to name, and who she is."""
+        """Cache names and their customers."""
         for mac, known in found.items():
             self._number_of_mac[mac] = known.named
         while len(self._number_of_mac) > CACHE_SIZE_MAX:
@@ -447,7 +448,7 @@ class CustomerDirectory:
         self._cache_customers(found.values(), cache_epoch)
 
     def _cache_customers(self, people: Iterable[Customer], cache_epoch: int) -> None:
-        """Remember what was read, unless somebody was forgotten since ``cache_epoch`` were counted: it may be of her."""
+        """Cache customers, unless any was forgotten since ``cache_epoch``: it may be one of these."""
         if cache_epoch != self._cache_epoch:
             return
         for known in people:
@@ -465,7 +466,7 @@ def _names(changes: Sequence[Attach | Merge]) -> list[Identity | OurNumber]:
 def _owner(
     person: Sequence[Identity], assigned: Mapping[bytes, Customer | _New], confirmed: set[int]
 ) -> Customer | _New | None:
-    """Whom the strongest known identity names. An id that nobody has yet joins only a customer without one."""
+    """The customer of the strongest stored identity. An id that nobody has yet joins only a customer without one."""
     owner = next((assigned[identity.mac] for identity in without_shared_device(person) if identity.mac in assigned), None)
     if owner is None:
         return None
@@ -475,7 +476,7 @@ def _owner(
 
 
 def _owner_by_device(person: Sequence[Identity], assigned: Mapping[bytes, Customer | _New]) -> Customer | _New | None:
-    """Whom a device names, where nobody has any of the names that come with it."""
+    """The owner of a device, where nobody has any of the names that come with it."""
     device = person[-1]
     if device.kind is not IdentityKind.DEVICE or len(person) == 1 or any(name.mac in assigned for name in person[:-1]):
         return None
@@ -483,14 +484,14 @@ def _owner_by_device(person: Sequence[Identity], assigned: Mapping[bytes, Custom
 
 
 def _if_device_only(owner: Customer | _New | None, device_only: set[int]) -> Customer | _New | None:
-    """The owner of a device, unless she has other names."""
+    """The owner of a device, if they have no other names."""
     if isinstance(owner, Customer):
         return owner if owner.customer in device_only else None
     return owner if owner is None or all(name.kind is IdentityKind.DEVICE for name in owner.identities) else None
 
 
 def _owners_of_devices(changes: Sequence[Attach | Merge], known: Mapping[bytes, Customer]) -> set[int]:
-    """Who has the devices that are to be attached, and no id."""
+    """The owners of the devices to attach, if they have no id."""
     names = [
         name for change in changes if isinstance(change, Attach) for name in change.names if name.kind is IdentityKind.DEVICE
     ]
@@ -499,7 +500,7 @@ def _owners_of_devices(changes: Sequence[Attach | Merge], known: Mapping[bytes, 
 
 
 def _with_opt_outs(owner: Customer | _New, person: Sequence[Identity], known: Mapping[bytes, Customer | _New]) -> Customer:
-    """Who a person is, with what whoever else she is called by has refused."""
+    """The customer, with the opt-outs of any other customer that a name leads to."""
     assert isinstance(owner, Customer)
     for identity in person:
         other = known.get(identity.mac)
@@ -509,7 +510,7 @@ def _with_opt_outs(owner: Customer | _New, person: Sequence[Identity], known: Ma
 
 
 def _add_opt_outs(known: Customer, other: Customer) -> Customer:
-    """The one, who has refused what the other has refused too."""
+    """``known`` with the opt-outs of ``other`` added."""
     if not other.refused or other.customer == known.customer:
         return known
     return msgspec.structs.replace(known, refused=(*known.refused, *other.refused))

@@ -143,7 +143,7 @@ def identities(
 
 
 def without_shared_device(person: Sequence[Identity]) -> Sequence[Identity]:
-    """Which names of a person, strongest first, say who she is: a device, which people may share, only if it is alone."""
+    """The names that identify a person, strongest first. A device counts only alone, because people share devices."""
     return person[:-1] if len(person) > 1 and person[-1].kind is IdentityKind.DEVICE else person
 
 
@@ -170,7 +170,7 @@ def own_identity(keys: Sequence[IdentityKey], brand_id: int, own_id: str) -> Ide
 
 
 def _former_spellings(kind: IdentityKind, name: str, normal: str) -> list[str]:
-    """What else than ``normal`` a name may be stored as under former forms."""
+    """The spellings other than ``normal`` that a name may be stored under, from former forms."""
     match kind:
         case IdentityKind.PHONE:
             return former_phones(name, normal)

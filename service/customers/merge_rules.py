@@ -1,11 +1,10 @@
 """Deciding which names are one customer: the look-up half of attaching, merging and splitting.
 
-    decide    what becomes of each wish, in order, given what is stored; touches nothing
-    write     what was decided, in the caller's transaction, which holds the brand's lock
-    split     decides and writes, there too, that one number is a customer of its own again
+    decide    decides each change, in order, given what is stored; pure
+    write     writes the decision in the caller's transaction, which holds the brand's lock
+    split     decides and writes that one number is a customer of its own again
 
-A wish is refused whole or done whole. What was decided is written before the book hears of it: see
-``CustomerDirectory.settle``.
+A change is done whole or refused whole. The decision is written before the book follows: see ``CustomerDirectory.settle``.
 """
 
 from __future__ import annotations
@@ -22,42 +21,42 @@ from service.customers.queries import Customer
 from service.http.problems import FieldError, Problem, not_found
 
 IDS_MAX = 8
-"""How many numbers one customer may have in all: each of her events is looked up under every one of them."""
+"""How many numbers one customer may have: each of their events is looked up under every number."""
 NUMBERS_MAX = 32
-"""And how many together with those that she was one with once: under these, too, for as long as she lives."""
+"""The same, together with numbers split off since: events are looked up under these as well, for ever."""
 
 _FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone", IdentityKind.DEVICE: "device"}
 
 
 class ConcurrentChange(Exception):
-    """Somebody else has done something with one of these customers since they were read: read them again."""
+    """One of these customers was changed concurrently: read them again."""
 
 
 class Attach(msgspec.Struct, frozen=True):
-    """The brand gives its own id, ``names[0]``, to whoever is called by the other names, unless she has one of her own.
+    """The brand gives its own id, ``names[0]``, to the customer with the other names, unless they have one already.
 
-    A device leads only to who has no other name: several people may use it.
+    A device leads only to a customer without other names, because people share devices.
     """
 
     names: Sequence[Identity]
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """Whoever is called ``name`` is the customer ``survivor``, even where both have an id of the brand's own."""
+    """Merge the customer called ``name`` into ``survivor``, even if both have an id of the brand's own."""
 
     survivor: Identity | OurNumber
     name: Identity | OurNumber
 
 
 class Split(msgspec.Struct, frozen=True):
-    """Whoever is called ``name`` is not the customer whom ``whole`` names, though she was merged into her."""
+    """Split the customer called ``name`` off from ``whole``, into which it was merged."""
 
     whole: Identity | OurNumber
     name: Identity | OurNumber
 
 
 class SplitResult(msgspec.Struct, frozen=True):
-    """The number that is a customer of its own, and whom it was split off from; ``again`` says that it had been before."""
+    """The number split off, and the customer it was part of. ``again``: it had been split off before."""
 
     number: int
     survivor: int
@@ -65,7 +64,7 @@ class SplitResult(msgspec.Struct, frozen=True):
 
 
 class MergeResult(msgspec.Struct, frozen=True):
-    """Who a wish was about, how many other customers became one with her, and which numbers and names she got."""
+    """The customer a change was about, how many others were merged into it, and the numbers and names it got."""
 
     person: DraftCustomer
     merged: int = 0
@@ -74,7 +73,7 @@ class MergeResult(msgspec.Struct, frozen=True):
 
 
 class DraftCustomer:
-    """A customer while wishes are decided: as she is stored, or new, and what is to become of her."""
+    """A customer while changes are decided: as stored, or new, with the changes so far."""
 
     def __init__(self, known: Customer | None) -> None:
         self.known = known
@@ -87,33 +86,33 @@ class DraftCustomer:
 
     @property
     def now(self) -> DraftCustomer:
-        """Whom she is one with."""
+        """The survivor: itself, or the customer it is merged into."""
         return self if self.into is None else self.into.now
 
     @property
     def size(self) -> int:
-        """How many numbers she has."""
+        """How many numbers the customer has."""
         return (1 if self.known is None else 1 + len(self.known.former)) + sum(each.size for each in self.absorbed)
 
     def numbers(self) -> list[int]:
-        """Her own number first, then those of whoever became one with her."""
+        """The own number first, then those of the merged customers."""
         own = [] if self.known is None else [self.known.customer, *self.known.former]
         return own + [number for each in self.absorbed for number in each.numbers()]
 
     def as_customer(self) -> Customer:
-        """Who she is once all is written."""
+        """The customer once everything is written."""
         number = _number(self)
         numbers = {*self.numbers()}
         former, past = sorted(numbers - {number}), sorted(self.past() - numbers)
         return Customer(number, self.confirmed, tuple(former), number, self.generation, tuple(past), self.verified)
 
     def past(self) -> set[int]:
-        """The numbers that hers were one with once, and may be again."""
+        """The numbers that were once part of the same customer."""
         own = set[int]() if self.known is None else {*self.known.past}
         return own.union(*(each.past() for each in self.absorbed))
 
     def absorb(self, other: DraftCustomer) -> None:
-        """Become one with another."""
+        """Merge another into this one."""
         other.into = self
         self.absorbed.append(other)
         self.confirmed = self.confirmed or other.confirmed
@@ -121,7 +120,7 @@ class DraftCustomer:
 
 
 class Decision:
-    """What is to be written, and what each wish is answered."""
+    """What to write, and the result of each change."""
 
     def __init__(self, known: Mapping[bytes, Customer], device_only: Collection[int]) -> None:
         self.device_only = device_only
@@ -133,25 +132,25 @@ class Decision:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether all that was wished for is so already, or refused."""
+        """Whether every change holds already or is refused."""
         return not self.attached and not any(
             person.known is None or person.into is not None or person.confirmed != person.known.confirmed
             for person in self.people
         )
 
     def owner(self, identity: Identity | OurNumber) -> DraftCustomer | None:
-        """Whose name it is, by what was decided so far."""
+        """The customer who has a name, by the decisions so far."""
         person = self._owners.get(identity.mac)
         return None if person is None else person.now
 
     def new(self) -> DraftCustomer:
-        """Somebody nobody knew."""
+        """A new customer."""
         person = DraftCustomer(None)
         self.people.append(person)
         return person
 
     def attach(self, identity: Identity, person: DraftCustomer) -> None:
-        """Let a name that nobody has be hers."""
+        """Give the customer a name that nobody has."""
         self._owners[identity.mac] = person
         self.attached.append((identity, person))
 
@@ -173,7 +172,7 @@ def _decide_attach(decision: Decision, change: Attach) -> MergeResult | Problem:
     owners = {name.mac: decision.owner(name) for name in others}
     person = decision.owner(own_id)
     if person is None:
-        # Rather the customer who has earned under her address than a new one whom she would have to be merged into.
+        # Prefer a customer who has earned under one of these names; a new one would have to be merged with them later.
         may_be = (owners[name.mac] for name in others if not _is_shared_device(decision, name, owners))
         person = next((owner for owner in may_be if owner is not None and not owner.confirmed), None)
     conflicts = [
@@ -200,7 +199,7 @@ def _decide_attach(decision: Decision, change: Attach) -> MergeResult | Problem:
 
 
 def _is_shared_device(decision: Decision, name: Identity, owners: Mapping[bytes, DraftCustomer | None]) -> bool:
-    """Whether a name is a device of somebody who has other names, none of which is given: it may be a shared one."""
+    """Whether a name is a device of a customer with other names, none of which is given: the device may be shared."""
     owner = owners[name.mac]
     if name.kind is not IdentityKind.DEVICE or owner is None or owner.number in decision.device_only:
         return False
@@ -212,7 +211,7 @@ def _decide_merge(decision: Decision, change: Merge) -> MergeResult | Problem:
     if person is None and other is None:
         return not_found("customer")
     if person is None or other is None:
-        # Only one of the names is anybody's: from now on the other is hers too.
+        # Only one of the names is taken: its customer gets the other as well.
         unknown, there = (change.survivor, other) if person is None else (change.name, person)
         assert there is not None
         if isinstance(unknown, OurNumber):
@@ -252,7 +251,7 @@ async def write(connection: queries.Connection, brand: Brand, decision: Decision
     if verified:
         await queries.refresh_verified(connection, verified)
     if absorbed:
-        # What each of them had said of where she may be contacted is one story now.
+        # The merged customers' consents now have one history.
         await refresh_opt_outs(connection, brand, sorted(absorbed))
     for each in survivors:
         each.generation = generation or each.generation
@@ -267,7 +266,7 @@ async def split(
         return not_found("customer")
     number, field = named.named, _FIELDS[change.name.kind]
     if number in {whole.named, whole.customer}:
-        return _nothing_to_split(field, "belongs to the number of the customer herself, not to one that was merged into her")
+        return _nothing_to_split(field, "belongs to the customer's own number, not to one that was merged into it")
     if named.customer == whole.customer:
         rest = [whole.customer, *(each for each in whole.former if each != number)]
         await queries.split(connection, number, rest)
@@ -285,7 +284,7 @@ def _nothing_to_split(field: str, detail: str) -> Problem:
 
 
 def _exceeds_limits(*people: DraftCustomer) -> bool:
-    """Whether they cannot all be one."""
+    """Whether they would be too many numbers for one customer."""
     numbers = {number for person in people for number in person.numbers()}
     past = {number for person in people for number in person.past()}
     return sum(person.size for person in people) > IDS_MAX or len(numbers | past) > NUMBERS_MAX
@@ -293,7 +292,7 @@ def _exceeds_limits(*people: DraftCustomer) -> bool:
 
 def _number(person: DraftCustomer) -> int:
     if person.number is None:
-        raise AssertionError("a new customer is given a number before anything refers to her")
+        raise AssertionError("a new customer is given a number before anything refers to it")
     return person.number
 
 

@@ -1,17 +1,17 @@
-"""When a customer refused to be contacted where: what follows from all that was said, and how other processes hear of it.
+"""When a customer refused which channel, derived from their consents; and how other processes notice a change.
 
-    has_refused    whether she had refused a channel at a time, or to be rewarded at all
-    is_promised    whether a link is older than that
-    bring_up       work out what follows from the rows of ``consent``, for those of whom something was said or who were merged
-    changed        whose was worked out anew since
+    has_refused               whether a channel, or every reward, was refused at a time
+    promised_before_opt_out   whether a link was minted before the refusal
+    refresh_opt_outs          recompute the opt-outs of customers with new consents, or after a merge
+    changed_since             the customers whose opt-outs were recomputed since
 
-What was said is rows of ``consent``, of all numbers a customer has ever had. By time, never by order of arrival: she refuses a
-channel from each refusal that follows no other to the next time it is granted; at equal times the refusal wins. What follows
-is kept with her (``customer.refused``), so that looking her up says it too: for each channel the times at which it began,
+The rows of ``consent`` count under all numbers a customer ever had, by time and not by order of arrival: a channel is refused
+from a refusal that follows no other until it is next granted; at equal times the refusal wins. The result is stored with the
+customer (``customer.refused``), so each look-up includes it: for each channel the times at which a refusal began,
 ended, began again, in microseconds since 1970. It is NULL for nearly everybody.
 
-Each change has a number of the brand's (``brand.consent_no``), given out under the lock of the brand's row, so whoever sees a
-number can see all up to it.
+Each change gets the brand's next number (``brand.consent_no``) under the lock of the brand's row, so a reader who sees a number
+can see every change up to it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from service.brands.brand import Brand
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
 OptOuts: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
-"""Channels, each with the times at which she began to refuse it, ended, began again ..., in microseconds since 1970."""
+"""Channels, each with the times at which a refusal began, ended, began again ..., in microseconds since 1970."""
 
 ALL = "rewards"
-"""What stands for every channel: who refuses this wants no rewards, wherever she acts."""
+"""Stands for every channel: a customer who refuses this gets no rewards at all."""
 
 SWITCHES_MAX = 32
-"""Of so many beginnings and ends a channel has the last; what is older is in the history, and no longer counts."""
+"""A channel keeps its last so many switches; older ones are in the history and no longer count."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -56,23 +56,23 @@ _decode = msgspec.json.Decoder(dict[str, tuple[int, ...]]).decode
 
 
 def decode_opt_outs(kept: str | None) -> OptOuts:
-    """What is kept with a customer, as text."""
+    """Decode the stored text."""
     return () if kept is None else tuple(_decode(kept).items())
 
 
 def has_refused(refused: OptOuts, channel: str, at: datetime) -> bool:
-    """Whether she had refused the channel at that time, or all: from the very moment on at which she said so."""
+    """Whether the channel, or all of them, was refused at that time, the moment of the refusal included."""
     moment = (at - _EPOCH) // _MICROSECOND
     return any(named in {channel, ALL} and bisect_right(times, moment) % 2 for named, times in refused)
 
 
 def promised_before_opt_out(refused: OptOuts, channel: str, minted_at: datetime) -> bool:
-    """Whether a link was minted while she did not refuse its channel. It is known to the second, which is taken for her."""
+    """Whether a link was minted while its channel was not refused. Minting is known to the second, in the customer's favour."""
     return not (has_refused(refused, channel, minted_at) and has_refused(refused, channel, minted_at + _NEARLY_A_SECOND))
 
 
 async def refresh_opt_outs(connection: Connection, brand: Brand, customers: Sequence[int]) -> None:
-    """Keep with each of ``customers``, all of them survivors, what follows from all that was said of her and of those merged.
+    """Recompute the opt-outs of ``customers``, all of them survivors, from all their consents.
 
     The caller has changed or locked their rows in this transaction. From here to its end it holds the brand's row.
     """
@@ -84,6 +84,6 @@ async def refresh_opt_outs(connection: Connection, brand: Brand, customers: Sequ
 
 
 async def changed_since(pool: asyncpg.Pool[Any], brand: Brand, since: int, *, limit: int) -> list[int] | None:
-    """All numbers of those whose consents were changed after the change ``since``; ``None`` if they are more than ``limit``."""
+    """All numbers of customers whose consents changed after the change ``since``; ``None`` if more than ``limit``."""
     rows = await pool.fetch(_CHANGED, brand.brand_id, since, limit + 1)
     return None if len(rows) > limit else [row["customer"] for row in rows]

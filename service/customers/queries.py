@@ -1,4 +1,4 @@
-"""The rows that say who is who: the statements on customers and identities. The caller owns the transaction."""
+"""The statements on customers and identities. The caller owns the transaction."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ _WERE_ONE = "SELECT EXISTS (SELECT FROM rewards.parted WHERE parted.customer = $
 
 
 class Customer(msgspec.Struct, frozen=True, gc=False):
-    """Who a customer is now.
+    """A customer as the look-ups know them now.
 
-    ``customer`` is her number, ``former`` those that were merged into it, ascending; ``named`` is the one she was looked up by,
-    any of these. ``confirmed`` says that the brand has given its own id for her, ``verified`` that one of her names is proved
-    to be hers, ``refused`` when she refused which channels. ``generation`` grows with her merges and splits; ``past`` are the
-    numbers that were one with any of hers once and are not now, ascending.
+    ``customer`` is their number, ``former`` the numbers merged into it, ascending; ``named`` is the one of these that was
+    looked up. ``confirmed``: the brand has given its own id for them. ``verified``: a name is proved. ``refused``: when
+    they refused which channels. ``generation`` grows with every merge and split; ``past`` are the numbers that were once part
+    of the same customer and no longer are, ascending.
     """
 
     customer: int
@@ -85,7 +85,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 async def lock(connection: Connection, brand: Brand) -> None:
-    """Wait for the others who decide on which of the brand's customers are one, until the end of the transaction."""
+    """Lock the brand's merges, splits and attachments until the end of the transaction."""
     await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCK, brand.brand_id)
 
 
@@ -102,14 +102,14 @@ async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Id
 
 
 def macs_of(wanted: Collection[Identity]) -> set[bytes]:
-    """All that ``wanted`` may be stored as."""
+    """Every hash that ``wanted`` may be stored under."""
     return {stored.mac for identity in wanted for stored in identity.stored_as}
 
 
 async def find_stored(
     connection: Connection | asyncpg.Pool[Any] | KeptConnection, macs: Collection[bytes]
 ) -> dict[bytes, Customer]:
-    """Whom each of ``macs`` names that is stored."""
+    """The customer of each of ``macs`` that is stored."""
     wanted = sorted(macs)
     return {wanted[place - 1]: _customer(*who) for place, _, *who in await connection.fetch(_BY_MAC, wanted)}
 
@@ -142,7 +142,7 @@ def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Customer]) -> 
 
 
 async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int) -> Customer | None:
-    """Whom a number stands for now."""
+    """The customer that a number belongs to now."""
     row = await connection.fetchrow(_BY_NUMBER, number)
     return None if row is None else _customer(*row)
 
@@ -150,13 +150,13 @@ async def find_by_number(connection: Connection | asyncpg.Pool[Any], number: int
 async def find_numbers(
     connection: Connection | asyncpg.Pool[Any], brand_id: int, numbers: Collection[int]
 ) -> dict[int, Customer]:
-    """The same of many, as far as they are the brand's."""
+    """The customers that the brand's numbers belong to now; other brands' numbers are left out."""
     found = [_customer(*row) for row in await connection.fetch(_BY_NUMBERS, sorted(numbers), brand_id)]
     return {known.named: known for known in found}
 
 
 async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequence[Identity]) -> tuple[Customer | None, bool]:
-    """Whom the first of ``wanted`` names that somebody has, and whether one of them is a name of hers that is verified."""
+    """The customer of the first of ``wanted`` that is stored, and whether any of ``wanted`` is a verified name of theirs."""
     macs = sorted(macs_of(wanted))
     rows: dict[bytes, tuple[bool, Customer]] = {
         macs[place - 1]: (proved, _customer(*who)) for place, proved, *who in await connection.fetch(_BY_MAC, macs)
@@ -169,18 +169,18 @@ async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequen
 
 
 async def device_only(connection: Connection | asyncpg.Pool[Any], numbers: Collection[int]) -> set[int]:
-    """Which of these customers are known by devices alone."""
+    """Those of these customers that have no name but devices."""
     return {row["customer"] for row in await connection.fetch(_DEVICE_ONLY, sorted(numbers))} if numbers else set()
 
 
 async def create(connection: Connection, brand: Brand, confirmed: Sequence[bool]) -> list[int]:
-    """Give out as many numbers."""
+    """Create customers, and return their numbers."""
     rows = await connection.fetch(_CREATE, brand.brand_id, brand.book.book_id, confirmed)
     return [row["customer"] for row in rows]
 
 
 async def attach(connection: Connection, brand: Brand, pairs: Sequence[tuple[Identity, int]]) -> int:
-    """Attach identities to numbers, but for those that are attached already; return how many were."""
+    """Attach identities to numbers, skipping those that are attached already. Returns how many were attached."""
     # In order, so that two batches with the same people never wait for each other in a circle.
     ordered = sorted(pairs, key=lambda pair: pair[0].mac)
     attached = await connection.fetch(
@@ -196,8 +196,8 @@ async def attach(connection: Connection, brand: Brand, pairs: Sequence[tuple[Ide
 
 
 async def rehash(connection: Connection, brand: Brand, outdated: Mapping[bytes, Identity]) -> None:
-    """Store identities as they are to be stored now. The caller holds the brand's lock."""
-    # What somebody else has stored anew in the meantime is not there to be removed, so it is not stored here either.
+    """Store identities under the key and form in use. The caller holds the brand's lock."""
+    # What another process has rehashed meanwhile is not there to be removed, so it is not stored here either.
     removed = await connection.fetch(_DETACH, sorted(outdated))
     # Two spellings may be one name under a new form: it goes on as the first of them, or rather the first that is verified.
     removed.sort(key=lambda row: (row["verified_by"] is None, row["identity_no"]), reverse=True)
@@ -218,10 +218,7 @@ async def rehash(connection: Connection, brand: Brand, outdated: Mapping[bytes, 
 
 
 async def lock_each(connection: Connection, numbers: Collection[int]) -> dict[int, int]:
-    """Wait for whoever changes one of these, until the end of the transaction, and say which generation each is of.
-
-    Who was merged away is left out.
-    """
+    """Lock these customers until the end of the transaction; return their generations. Merged ones are left out."""
     return {row["customer"]: row["generation"] for row in await connection.fetch(_LOCK_EACH, sorted(numbers))}
 
 
@@ -231,14 +228,14 @@ async def former_of(connection: Connection, survivors: Collection[int]) -> list[
 
 
 async def confirm(connection: Connection, numbers: Sequence[int]) -> bool:
-    """Note that the brand has given its own id for these; ``False`` if it had for one of them, or she was merged."""
+    """Record that the brand has given its own id for these; ``False`` if it already had for one, or one was merged away."""
     return not numbers or len(await connection.fetch(_CONFIRM, sorted(numbers))) == len(numbers)
 
 
 async def merge(
     connection: Connection, moves: Mapping[int, tuple[int, bool]], absorbed: Mapping[int, tuple[int, bool]]
 ) -> int | None:
-    """Point customers to their survivors, each with whether she was confirmed; ``None`` if that has changed for one of them.
+    """Point customers to their survivors, each with whether it was confirmed; ``None`` if that has changed for one of them.
 
     ``absorbed`` says how many each survivor has then, and whether one of them was one with others once. The caller holds the
     brand's lock. Returns the generation that all of them are of then; 0 if there is nothing to do.
@@ -257,7 +254,7 @@ async def merge(
 
 
 async def refresh_verified(connection: Connection, numbers: Collection[int]) -> None:
-    """Say of these customers anew whether a name of theirs, or of those merged into them, is verified.
+    """Recompute whether these customers, with all merged into them, have a verified name.
 
     The caller holds the brand's lock.
     """
@@ -265,7 +262,7 @@ async def refresh_verified(connection: Connection, numbers: Collection[int]) -> 
 
 
 async def split(connection: Connection, number: int, rest: Sequence[int]) -> None:
-    """Let a number be a customer of its own, and not one any more with the ``rest``, of which the first is the survivor.
+    """Split a number off from the ``rest`` of its customer, of which the first is the survivor.
 
     The caller holds the brand's lock.
     """
@@ -275,12 +272,12 @@ async def split(connection: Connection, number: int, rest: Sequence[int]) -> Non
 
 
 async def were_one(connection: Connection, number: int, others: Collection[int]) -> bool:
-    """Whether a number was one with one of the others once, and was split off."""
+    """Whether a number was once part of the same customer as one of the others, and was split off."""
     return await connection.fetchval(_WERE_ONE, number, list(others))
 
 
 async def standings(pool: asyncpg.Pool[Any], survivor: int, others: Collection[int]) -> list[Standing]:
-    """Of whom each of these is part, all at one instant, the survivor first."""
+    """The survivor of each of these numbers, all at one instant; the survivor itself comes first."""
     return [Standing(*row) for row in await pool.fetch(_STANDINGS, [survivor, *others], survivor)]
 
 

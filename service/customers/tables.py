@@ -1,5 +1,5 @@
-"""The customer's tables: a number for the books, keyed hashes of what the brand calls her and proofs that these are hers, and
-where she may be contacted.
+"""The customer's tables: a number for the books, keyed hashes of the brand's names for the customer, proofs of these names, and
+where the customer may be contacted.
 
 All are look-up tables. No name, address or telephone number is stored: ``identity.mac`` is an HMAC of a normal form. What the
 brand says of its proof and its reasons is: to erase it, ``verification.proof`` and ``reason`` are set to null.
@@ -37,20 +37,20 @@ customer = Table(
     Column("book_id", Integer, nullable=False),
     # Known by the brand's own id, not by other names alone: may redeem.
     Column("confirmed", Boolean, nullable=False),
-    # A name of hers, or of those merged into her, is proved to be hers: may redeem under that name.
+    # A name of the customer's, or of one merged into it, is verified: the customer may redeem under that name.
     Column("verified", Boolean, nullable=False, server_default=text("false")),
-    # Who she is one with now: always the last of the line. Her identities keep her number and lead there through this.
+    # The survivor of a merge, never itself merged. Identities keep their number and lead to the survivor through this.
     Column("merged_into", BigInteger, nullable=True),
-    # How many were merged into her: who has none, nearly everybody, costs no look-up.
+    # How many customers were merged into this one; nearly always none, which costs no look-up.
     Column("absorbed", SmallInteger, nullable=False, server_default="0"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    # When she began to refuse each channel, ended, began again ...: what follows from the rows of ``consent``, see refused.py.
+    # When the customer refused each channel and allowed it again, derived from the rows of ``consent``; see opt_outs.py.
     Column("refused", JSONB, nullable=True),
-    # Which of the brand's changes of consents the last was that concerns her; NULL for nearly everybody.
+    # The brand's latest change of consents that concerns the customer; NULL for nearly everybody.
     Column("consent_no", BigInteger, nullable=True),
-    # Grows with every merge and split that she takes part in: the book and every memory of her say which one they know.
+    # Grows with every merge and split; the book and every cache say which generation they know.
     Column("generation", BigInteger, nullable=False, server_default="0"),
-    # Whether she, or one who is part of her, was one with others once.
+    # Whether any of the customer's numbers was ever split off, or had one split off from it.
     Column("parted", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("absorbed BETWEEN 0 AND 7", name="customer_absorbs_at_most_seven"),
     CheckConstraint("merged_into IS NULL OR absorbed = 0", name="customer_is_merged_into_the_last_of_the_line"),
@@ -80,7 +80,7 @@ identity = Table(
     Column("customer", BigInteger, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("octet_length(mac) = 16", name="identity_mac_is_16_bytes"),
-    # What the brand calls the name, so that the name need not be said. It goes along when the name is stored anew.
+    # Lets the brand refer to the name without repeating it. Rehashing keeps it.
     Column("identity_no", BigInteger, Identity(always=True), nullable=False),
     # The first proof since it was last withdrawn; null: unverified.
     Column("verified_by", BigInteger, nullable=True),

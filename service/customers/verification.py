@@ -5,7 +5,7 @@ list_identities          what a customer is called, without the names themselves
 list_verifications       what was proved and withdrawn of one name
 of_names                 the identities of names that the caller knows
 
-We prove nothing ourselves: who sends the one-time password, or signs her on, is the brand.
+We prove nothing ourselves: the brand sends the one-time password, or signs the customer in.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _KEPT_AS_IT_IS = "is stored as sent, so it must not contain an address, phone nu
 
 
 async def verify(services: Services, principal: Principal, public_id: str, wanted: VerifyRequest) -> IdentityResponse:
-    """Take a proof that the name is hers. The first one counts; the same again changes nothing, another one is kept too."""
+    """Record a proof that a name is the customer's. The first counts; further ones are kept, repeated ones change nothing."""
     brand = principal.brand
     now = await services.clocks.now(brand)
     if wanted.at is not None and wanted.at > now + _AHEAD_MAX:
@@ -82,7 +82,7 @@ async def verify(services: Services, principal: Principal, public_id: str, wante
 
 
 async def unverify(services: Services, principal: Principal, public_id: str, wanted: UnverifyRequest) -> IdentityResponse:
-    """Withdraw what was proved of a name. The same again changes nothing."""
+    """Withdraw the proof of a name. Repeating it changes nothing."""
     brand = principal.brand
     now = await services.clocks.now(brand)
     async with _locked(services, brand, public_id) as (connection, driver, name, known):
@@ -100,7 +100,7 @@ async def unverify(services: Services, principal: Principal, public_id: str, wan
 
 
 async def list_identities(services: Services, brand: Brand, own_id: str, *, after: int, limit: int) -> Page[IdentityResponse]:
-    """What a customer is called, by all numbers she ever had; ``own_id`` may also be one of these numbers."""
+    """A customer's names, under all numbers they ever had; ``own_id`` may be one of these numbers."""
     directory = services.customers
     person = named(CustomerRef(id=own_id), brand.brand_id, directory.keys, at=None)
     if isinstance(person, Problem):
@@ -122,7 +122,7 @@ async def list_identities(services: Services, brand: Brand, own_id: str, *, afte
 async def list_verifications(
     services: Services, brand: Brand, public_id: str, *, after: int, limit: int
 ) -> Page[VerificationResponse]:
-    """What was proved and withdrawn of a name, oldest first."""
+    """The proofs and withdrawals of a name, oldest first."""
     name = await verification_queries.state(services.pool, brand.brand_id, _number(brand, public_id))
     if name is None:
         raise not_found("identity")
@@ -133,7 +133,7 @@ async def list_verifications(
 async def identities_of(
     services: Services, brand: Brand, people: Sequence[tuple[Sequence[Identity], Customer]]
 ) -> list[list[IdentityResponse]]:
-    """The identities of each of ``people``, by the names given, that are hers."""
+    """The identities of each of ``people``, for the names given that are theirs."""
     macs = queries.macs_of([name for names, _ in people for name in names])
     found = await verification_queries.states_of_macs(services.pool, macs)
     answers: list[list[IdentityResponse]] = []
@@ -178,7 +178,7 @@ def _check_text(services: Services, brand: Brand, name: IdentityState, pointer: 
 
 
 def _audit_details(name: IdentityState, known: Customer) -> dict[str, str]:
-    """What the audit trail is told of a name: never the name."""
+    """What the audit trail records of a name: never the name itself."""
     return {"customer": customer_id(known.customer), "kind": _KINDS[name.kind]}
 
 

@@ -1,8 +1,8 @@
 """The rows that say which identities are verified: the statements on proofs. The caller owns the transaction.
 
 An identity's state is one column, ``identity.verified_by``; the table ``verification`` has all that was ever proved or
-withdrawn of it. Whoever writes holds the brand's lock (``rows.lock``), so that meanwhile no identity is stored anew, and nobody
-is merged.
+withdrawn of it. Writers hold the brand's lock (``queries.lock``), which keeps out merges
+and rehashing.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""What becomes of an identity's state when the brand sends proof, or takes it back; and what may not be kept as proof.
+"""How an identity's state changes with proofs and withdrawals, and which texts are not stored as proof.
 
     state         verify with a new proof    verify with one that counts    verify with one withdrawn    unverify
     unverified    verified                   (none counts)                  refused                      nothing
     verified      another proof, kept        nothing                        refused                      unverified
 
-So whatever is sent twice, in whichever order its copies arrive, ends the same: a copy of an old proof that comes after it was
-withdrawn does not bring it back.
+The result does not depend on repeats or their order: an old proof that is sent again after its withdrawal does not count.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|\+[\s().-]*[1-9](?:[\s().-]*[0-
 
 
 class Step(enum.Enum):
-    """What is to be done."""
+    """What a proof or withdrawal leads to."""
 
     VERIFY = enum.auto()
     ADD_PROOF = enum.auto()
@@ -42,12 +41,12 @@ def on_proof(verified_by: int | None, recorded_as: int | None) -> Step:
 
 
 def on_withdrawal(verified_by: int | None) -> Step:
-    """What to do when the brand says that the name is not hers."""
+    """What to do when the brand withdraws a proof."""
     return Step.NOTHING if verified_by is None else Step.WITHDRAW
 
 
 def reveals_name(text: str, keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, mac: bytes) -> bool:
-    """Whether a text that is to be kept as it is holds an address or number, or is the very name that is kept as ``mac``."""
+    """Whether a text that we would store as it is contains an address or number, or is the name hashed as ``mac``."""
     spelled = [text, "+" + text.lstrip("+0")] if kind is IdentityKind.PHONE else [text]
     named = (identity(keys, brand_id, kind, each) for each in spelled)
     return _ADDRESS.search(text) is not None or any(

@@ -1,4 +1,4 @@
-"""Hosts in the one form in which they are compared, whoever wrote them and however.
+"""The normal form in which hosts are compared.
 
     normal_name    a host name or address, as browsers read it (WHATWG URL, 3.5), in lower-case ASCII
     read_host      the same beside its port, for who connects there

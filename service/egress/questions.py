@@ -19,7 +19,7 @@ import dns.rdatatype
 import dns.resolver
 
 from service.egress.hosts import read_host
-from service.egress.resolving import ALIASES_MAX, BYTES_MAX, DNS_PORT, RECORDS_MAX, TRY_S, NotThere, ResolvingFailed
+from service.egress.resolving import ALIASES_MAX, ATTEMPT_TIMEOUT_S, BYTES_MAX, DNS_PORT, RECORDS_MAX, NotThere, ResolvingFailed
 
 Kind = Literal["TXT", "A", "AAAA"]
 
@@ -27,18 +27,18 @@ Kind = Literal["TXT", "A", "AAAA"]
 class Questioner:
     """Asks the servers that the operator named, or the system's."""
 
-    def __init__(self, servers: str, *, within_s: float) -> None:
+    def __init__(self, servers: str, *, timeout_s: float) -> None:
         self._servers = servers
-        self._within_s = within_s
+        self._timeout_s = timeout_s
         self._resolver: dns.asyncresolver.Resolver | None = None
 
     async def records(self, name: str, kind: Kind) -> Sequence[Any]:
         """Return the records of a name. Raises ``ResolvingFailed``."""
         try:
             absolute = dns.name.from_text(name, origin=dns.name.root)
-            async with asyncio.timeout(self._within_s):
+            async with asyncio.timeout(self._timeout_s):
                 answer = await self._opened().resolve(
-                    absolute, dns.rdatatype.from_text(kind), search=False, lifetime=self._within_s
+                    absolute, dns.rdatatype.from_text(kind), search=False, lifetime=self._timeout_s
                 )
             aliases = len(answer.chaining_result.cnames)
             records: list[Any] = list(answer.rrset or ())
@@ -66,7 +66,7 @@ class Questioner:
             if self._servers:
                 resolver.nameservers = [*servers_of(self._servers)]
             resolver.search = []
-            resolver.timeout = TRY_S
+            resolver.timeout = ATTEMPT_TIMEOUT_S
             resolver.cache = None
             self._resolver = resolver
         return self._resolver

@@ -3,7 +3,7 @@
     Resolver.texts   the text records of a name
     Resolver.pin     the addresses of a host, each of them public, for a connection to be made to exactly those
 
-Every question ends within ``WITHIN_S``, asks for the name as it is (no search domains), follows at most ``ALIASES_MAX``
+Every question ends within ``LOOKUP_TIMEOUT_S``, asks for the name as it is (no search domains), follows at most ``ALIASES_MAX``
 aliases and takes at most ``RECORDS_MAX`` records of at most ``BYTES_MAX`` bytes in all.
 """
 
@@ -19,8 +19,8 @@ import msgspec
 from service.egress.addresses import Address, check
 from service.egress.hosts import is_address, read_host
 
-WITHIN_S = 5.0
-TRY_S = 2.0
+LOOKUP_TIMEOUT_S = 5.0
+ATTEMPT_TIMEOUT_S = 2.0
 """How long one server is waited for before the next is asked, or the same again."""
 ALIASES_MAX = 8
 RECORDS_MAX = 64
@@ -29,7 +29,7 @@ DNS_PORT = 53
 
 
 class ResolvingFailed(Exception):
-    """Nothing could be learnt of this name; the message says why, for whoever owns it."""
+    """The name could not be resolved; the message tells its owner why."""
 
 
 class NotThere(ResolvingFailed):
@@ -47,10 +47,10 @@ class Pinned(msgspec.Struct, frozen=True):
 class Resolver:
     """Asks the servers that the operator named, or the system's."""
 
-    def __init__(self, servers: str = "", *, within_s: float = WITHIN_S) -> None:
+    def __init__(self, servers: str = "", *, timeout_s: float = LOOKUP_TIMEOUT_S) -> None:
         """``servers`` are addresses with a port if need be, separated by commas; empty means the system's."""
         self._servers = servers
-        self._within_s = within_s
+        self._timeout_s = timeout_s
         self._questioner: Any = None
 
     async def texts(self, name: str) -> list[str]:
@@ -80,5 +80,5 @@ class Resolver:
     async def _records(self, name: str, kind: str) -> Sequence[Any]:
         if self._questioner is None:
             questions = await asyncio.to_thread(importlib.import_module, "service.egress.questions")
-            self._questioner = questions.Questioner(self._servers, within_s=self._within_s)
+            self._questioner = questions.Questioner(self._servers, timeout_s=self._timeout_s)
         return await self._questioner.records(name, kind)

@@ -1,7 +1,7 @@
 """A book as it stood at a cut, read in pages.
 
 Each page is a short statement of its own, so however long the log is, memory stays flat and no transaction stays open. What is
-read does not change: the log only grows beyond the cut, and what accounts held there is exact whoever writes meanwhile.
+read does not change: the log only grows beyond the cut, and what accounts held there is exact whatever is written meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from service.exports.totals import Totals
 
 PAGE_ROWS = 10_000
 COPIED_ROWS = 20_000
-"""A page that the database writes: well below a second, also where whoever reads it has little time to."""
+"""A page that the database writes: well below a second, even if the reader is slow."""
 READERS = 2
 """How many pages are read at a time, each by a connection of its own."""
 

@@ -3,7 +3,7 @@
 An entry is one transaction of the log, with two postings for each of its transfers. A debit is positive, and the commodity is
 the brand's points code, whose form both programs accept. After the log each
 account is declared together with what it held at the cut **by its running balance**, so that a journal program that reads the
-file adds up the log by itself and compares: an independent check of our double entry.
+file adds up the log on its own and compares: an independent check of our double entry.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """From a report to a decision.
 
-    report    what a brand's system says that customers did, any number at once
-    claim     what a customer did with a link of ours
-    decided   whether that was decided before
+    report    acts of customers that a brand's system reports, any number at once
+    claim     an act on a link of ours
+    decided   the earlier decision on a link's act
 
-What can be computed again (no such campaign, not its time, paused, not funded yet, a refused channel, nothing to pay, a
-machine) is answered and not recorded, unless the act was decided before: then that is answered again. No such answer is from an
-old memory of the campaign. The rest is one order to the ledger for each event: it decides once, whoever reports it and how
-often.
+Answers that can be computed again (no such campaign, not its time, paused, not funded yet, a refused channel, nothing to pay, a
+machine) are not recorded, unless the act was decided before: then that decision is answered again. No such answer relies on a
+cached campaign. Everything else is one order to the ledger per event, which decides once, whoever reports it and how often.
 """
 
 from __future__ import annotations
@@ -54,12 +53,12 @@ if TYPE_CHECKING:
     from service.services import Services
 
 CHUNK = 1_000
-"""A longer batch is cut, so that single grants get their turn in between."""
+"""Longer batches are split, so that single grants get their turn in between."""
 UNRECORDED: dict[GrantOutcome, Reason] = {
     GrantOutcome.PROOF_ONLY: "no_rule",
     GrantOutcome.NOT_FUNDED: "campaign_not_funded",
 }
-"""What the ledger answers and does not record."""
+"""Outcomes that the ledger does not record."""
 
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
@@ -86,14 +85,14 @@ class ClaimedLink(Protocol):
 
 
 class Unpaid(msgspec.Struct, frozen=True):
-    """An act that is not to be decided, and why. What was decided on it before is answered all the same."""
+    """An act that is not decided now, and why. An earlier decision on it is still answered."""
 
     act: Act
     reason: Reason
 
 
 def is_doubtful(read: Act | Unpaid | GrantAnswer | Problem) -> bool:
-    """Whether an act would be paid nothing for how its campaign is remembered to stand, which may be a moment old."""
+    """Whether an act would earn nothing because of the cached state of its campaign, which may be a moment old."""
     return isinstance(read, Unpaid) or (isinstance(read, Act) and read.rule is None)
 
 
@@ -101,8 +100,8 @@ async def report_one(
     services: Services, principal: Principal, item: GrantRequest, *, received_at: datetime
 ) -> GrantAnswer | Problem:
     """Decide one report."""
-    under_way = services.under_way
-    with under_way.now:
+    decisions_in_flight = services.decisions_in_flight
+    with decisions_in_flight.now:
         answer = await _report_one(services, principal, item, received_at)
     return answer if item.ref is None else _with_ref(answer, item)
 
@@ -133,8 +132,8 @@ async def _report_one(
 async def _answers_of_unpaid(
     services: Services, brand: Brand, unpaid: Sequence[tuple[Unpaid, CustomerRef]]
 ) -> list[GrantAnswer]:
-    """What was decided before on acts that are not to be decided now, or why they are not."""
-    people = await customers.foresee(services, brand, [ref for _, ref in unpaid])
+    """The earlier decisions on acts that are not decided now, or why they are not decided."""
+    people = await customers.resolve(services, brand, [ref for _, ref in unpaid], dry_run=True)
     answered: list[GrantAnswer] = []
     wanted: list[tuple[int, Act, Customer]] = []
     for n, ((each, _), known) in enumerate(zip(unpaid, people, strict=True)):
@@ -152,14 +151,14 @@ async def _answers_of_unpaid(
 async def report(
     services: Services, principal: Principal, batch: GrantBatch, *, received_at: datetime, request_id: str
 ) -> list[GrantResult]:
-    """Decide each item, in order; what is wrong with one item is its own problem."""
+    """Decide each item, in order. Errors are per item."""
     batch_items = services.batch_items
-    under_way = services.under_way
+    decisions_in_flight = services.decisions_in_flight
     results: list[GrantResult] = []
     async with batch_items.hold(min(len(batch), CHUNK)):
         for start in range(0, len(batch), CHUNK):
             items = await batch.items(start, start + CHUNK)
-            with under_way.now:
+            with decisions_in_flight.now:
                 answers = await _report_part(services, principal, items, received_at)
             answered = zip(itertools.count(start), items, answers, strict=False)
             results += await in_chunks(lambda each: result_of(*each, request_id=request_id), answered)
@@ -206,7 +205,7 @@ async def _report_part(
 async def read_acts(
     services: Services, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
 ) -> list[Act | Unpaid | GrantAnswer | Problem]:
-    """What each item says that happened, in order: see `act_of`. A campaign that would pay nothing is asked for again, once."""
+    """The act of each item, in order: see `act_of`. A campaign that would pay nothing is read again, once, past the cache."""
     names = {item.campaign for item in items if isinstance(item, GrantRequest)}
     campaigns = {name: await campaign_standing(services, principal.brand, name) for name in names}
 
@@ -230,7 +229,7 @@ async def _answer_unpaid(
     items: Sequence[GrantRequest | Problem],
     answers: list[Act | Unpaid | GrantAnswer | Problem],
 ) -> None:
-    """Put in the place of each of ``answers`` that is not to be decided what it is answered."""
+    """Replace each unpaid act in ``answers`` by its answer."""
     unpaid = [
         (index, each, item.customer)
         for index, each in enumerate(answers)
@@ -249,14 +248,14 @@ def _may_attach(principal: Principal) -> bool:
 async def claim(
     services: Services, link: ClaimedLink, known: Customer, brand: Brand, grade: Grade, received_at: datetime
 ) -> GrantAnswer:
-    """Decide what a link's customer gets for her act, by the version of the campaign that the link was minted under.
+    """Decide what a link's customer gets for claiming it, by the campaign version that the link was minted under.
 
-    ``known`` is who she is now.
+    ``known`` is the customer as of now.
     """
-    under_way = services.under_way
-    with under_way.now:
+    decisions_in_flight = services.decisions_in_flight
+    with decisions_in_flight.now:
         act, reason = await _act_of_link(services, link, brand, grade, received_at)
-        # What a link promised is kept to whoever refused the channel only afterwards; but not to who wants no rewards any more.
+        # A refusal of the channel after minting does not break the promise of the link; a refusal of all rewards does.
         refused = not promised_before_opt_out(known.refused, link.channel, link.minted_at) or has_refused(
             known.refused, ALL, received_at
         )
@@ -275,10 +274,7 @@ async def claim(
 
 
 async def decided(services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime) -> GrantAnswer | None:
-    """What was decided on a link's act before, by whomever it was reported; ``None`` while a claim would still be new.
-
-    It says no balance.
-    """
+    """The earlier decision on a link's act, whoever reported it, without the balance; ``None`` while a claim would be new."""
     act, _ = await _act_of_link(services, link, brand, Grade.A, at)
     (before,) = await decided_before(services, brand, [(act, known)])
     return None if before is None else replay_of(before)
@@ -295,7 +291,7 @@ async def decided_with_balance(
 async def _act_of_link(
     services: Services, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime
 ) -> tuple[Act, Reason | None]:
-    """A link's act, and why it is not to be decided, if it is not."""
+    """A link's act, and the reason if it is not to be decided."""
     campaign = await campaign_version(services, link.campaign_no, link.campaign_version)
     standing = await campaign_of_link(services, link.campaign_no)
     if campaign is None or standing is None or campaign.brand_id != brand.brand_id:
@@ -327,7 +323,7 @@ async def _act_of_link(
 def act_of(
     item: GrantRequest, standing: Standing | None, principal: Principal, received_at: datetime
 ) -> Act | Unpaid | GrantAnswer | Problem:
-    """What a report says that happened, or that it is not to be decided, or what is wrong with it."""
+    """The act of a report; or why it is not decided; or what is wrong with the report."""
     if standing is None:
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
     occurred_at = received_at if item.occurred_at is None else item.occurred_at.astimezone(UTC)
@@ -338,11 +334,11 @@ def act_of(
     metadata = None if item.metadata is None else _encode_metadata(item.metadata).decode()
     if metadata is not None and len(metadata.encode()) > METADATA_BYTES_MAX:
         return invalid_field("/metadata", f"must be at most {METADATA_BYTES_MAX} bytes of JSON")
-    # By the database's clock a version may have been made a moment after ours says that it is now.
+    # By the database's clock a version may be a moment younger than our own clock's now.
     campaign = standing.current if item.occurred_at is None else standing.version_at(counts_at)
     reason = _not_its_time(campaign, counts_at) or (None if standing.paused_at is None else "campaign_paused")
     if item.evidence == "X":
-        # A machine's visit is no report of the act.
+        # A visit by a machine does not report the act.
         return _ignored(reason or "machine")
     asked = None if item.evidence is None else Grade(item.evidence)
     rule = campaign.rule_number(item.action, item.channel)
@@ -369,7 +365,7 @@ def act_of(
 
 
 def _once_per(campaign: Campaign, rule: int | None, standing: Standing, action: str) -> OncePer:
-    """What an act is counted once per, also where a rule that paid for it is no more."""
+    """What an act counts once per, even if the rule that paid for it is gone."""
     return standing.once_per.get(action, "message") if rule is None else campaign.rules[rule].once_per
 
 
@@ -381,7 +377,7 @@ def _qualifier(once_per: OncePer, label: str, brand: Brand, occurred_at: datetim
         case "link":
             return label
         case "day":
-            # However late it is reported: the day in a key is when it happened, or a retry on another day were paid again.
+            # The day on which it happened, however late the report: else a retry on another day would be paid again.
             return brand.calendar.day(occurred_at).isoformat()
 
 

@@ -1,7 +1,7 @@
-"""What a customer does on a channel while she refuses it is not paid.
+"""Acts on a channel that the customer refuses are not paid.
 
-It can be computed again, so it is answered (``consent_refused``) and not recorded. What was decided before stays decided: a
-retry of it is answered as it was. Only who has refused something costs the look-up that this takes.
+The answer (``consent_refused``) can be computed again, so it is not recorded. A decision from before the refusal stands, and a
+retry gets it again. Only customers who have refused something cost this extra look-up.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _reports = metrics.consent_refused.labels("report")
 
 
 async def opted_out(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Customer]]) -> set[int]:
-    """Which of ``wanted``, by index, are not to be decided; they are counted."""
+    """The indexes of those of ``wanted`` that are not decided. Counts them in the metrics."""
     excluded = await opted_out_uncounted(services, brand, wanted)
     _reports.inc(len(excluded))
     return excluded
 
 
 async def opted_out_uncounted(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Customer]]) -> set[int]:
-    """The same, of what is not reported yet."""
+    """The same without counting, for quotes."""
     doubtful = {
         index: (act, known)
         for index, (act, known) in enumerate(wanted)

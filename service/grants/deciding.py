@@ -1,7 +1,7 @@
-"""Having orders decided, also while customers are being merged.
+"""Deciding orders while customers may be merged or split concurrently.
 
-The ledger records nothing for whom it knows as merged or split otherwise than the order says. She is then
-read anew and the order made again: so no event is paid under two of a person's names.
+The ledger records nothing for a customer whose merges and splits differ from what the order says. The customer is then
+refreshed and the order made again, so no event is paid under two names of one person.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from service.services import Services
 
 ATTEMPTS = 4
-"""How often customers who are being merged or split meanwhile are read anew."""
+"""How often an order is made for customers who are merged or split concurrently."""
 
 
 async def decide(
@@ -45,8 +45,8 @@ async def decide(
 
 
 async def refresh_moved(services: Services, brand: Brand, people: list[Customer], moved: Collection[int]) -> None:
-    """Put in the place of those of ``people`` of whom the ledger said that they have moved who they are now."""
-    # By the number that the name has: of whom it is part now may be somebody else.
+    """Replace the stale ones of ``people`` by their customers as of now."""
+    # By the number that the name has, because it may belong to another customer now.
     settled = {number: await customers.settle(services, brand, number) for number in {people[n].named for n in moved}}
     for index in moved:
         people[index] = settled[people[index].named]
@@ -69,7 +69,7 @@ async def _post(services: Services, orders: Sequence[GrantOrder]) -> list[GrantR
     try:
         decisions = await ledger.grant_batch(orders)
     except LedgerError as error:
-        # The other parts of a batch may have been posted: each item says for itself that it can be sent again.
+        # Other parts of the batch may have been posted, so each item carries its own retryable problem.
         return [problem_of(error)] * len(orders)
     return [problem_of(decision) if isinstance(decision, LedgerError) else decision for decision in decisions]
 
@@ -79,5 +79,5 @@ def _is_moved(decision: GrantResult | Problem) -> bool:
 
 
 def merging_now() -> Problem:
-    """What is said of who is never found to stand still."""
+    """The problem for a customer who is merged or split at every attempt."""
     return Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})

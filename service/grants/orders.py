@@ -1,7 +1,7 @@
-"""From an act and a known customer to what the ledger is asked: once by key, so much, against these caps.
+"""From an act and its customer to an order for the ledger: the event's key, the points, the caps.
 
-An act of grade A or B also proves that a person is there. It pays what waits on the same message, and what is reported later:
-whichever comes first, the end is the same. Acts of which no rule pays anything prove too.
+An act of grade A or B also proves that a person acted. It pays what waits on the same message and what is reported later, so
+the result does not depend on the order of reports. Acts that no rule pays for are proof too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NO_RULE = -1
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened, whoever reports it, before it is known to whom.
+    """What happened, whoever reported it, before its customer is looked up.
 
     ``was_paid_for``: no rule pays for it, and one did. ``rule`` is the number of the rule that pays for it, if one does, and
     ``qualifier`` what it lets count again. ``may_wait`` are the actions of the campaign of which a weak report waits for proof
@@ -48,12 +48,12 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     was_paid_for: bool = False
 
     def proved_actions(self) -> list[str]:
-        """The other acts on the message of which it says that a person did them."""
+        """The other actions on the message for which this act is proof of a person."""
         return [action for action, needed in self.may_wait.items() if action != self.action and is_at_least(self.grade, needed)]
 
 
 def order_of(act: Act, brand: Brand, known: Customer) -> GrantOrder:
-    """Ask for what the rule pays; where none does, only to keep in mind that a person acted."""
+    """An order for what the rule pays; without a rule, only for recording the proof that a person acted."""
     if act.rule is None:
         return _proof(act, brand, known)
     rule = act.campaign.rules[act.rule]
@@ -104,17 +104,17 @@ def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
 
 
 def event_keys(act: Act, known: Customer) -> tuple[bytes, ...]:
-    """What the act may be recorded under: its key under each of the customer's numbers."""
+    """The act's key under each of the customer's numbers; it may be recorded under any of them."""
     return _keys(act, known, act.action, act.qualifier)
 
 
 def past_event_keys(act: Act, known: Customer) -> tuple[tuple[int, bytes], ...]:
-    """The act's key under each number that the customer was one with once: decided meanwhile, it was decided for her too."""
+    """The act's key under each number split off since: a decision from before the split was for this customer too."""
     return _past_keys(act, known, act.action, act.qualifier)
 
 
 def due_at(rule: Rule, decided_at: datetime) -> datetime | None:
-    """Until when points that are held back can be approved of."""
+    """Until when held-back points can be approved."""
     return None if rule.hold_back_days is None else decided_at + timedelta(days=rule.hold_back_days)
 
 
@@ -172,7 +172,7 @@ def _corroboration(act: Act, known: Customer, rule: Rule, *, waits: bool) -> Cor
 
 
 def _keys(act: Act, known: Customer, action: str, qualifier: str) -> tuple[bytes, ...]:
-    """The event's key under each of the customer's numbers, her own first."""
+    """The event's key under each of the customer's numbers, the survivor first."""
     return tuple([_key(act, customer, action, qualifier) for customer in (known.customer, *known.former)])
 
 

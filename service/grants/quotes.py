@@ -1,8 +1,8 @@
 """What an act would earn now, and what caps and budget leave: a report's own decision, without the report.
 
-An act is read, its customer looked up and the order made by the code of a report; the ledger says what it would decide. Nobody
-is created, nothing is recorded. The one thing that may be written is what any look at a customer finishes: a merge or split of
-hers that the book does not know yet.
+The act is read, its customer looked up and the order made by the same code as a report; the ledger says what it would decide.
+Nobody is created, nothing is recorded. The one thing that may be written is a merge or split of the customer that the book has
+yet to follow, which any look at a customer finishes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def quote(
             acts.append((index, read, report))
     wanted: list[tuple[int, Act, Customer]] = []
     doubtful: list[tuple[int, Unpaid, Customer | Problem]] = []
-    people = await customers.foresee(services, brand, [item.customer for _, _, item in acts])
+    people = await customers.resolve(services, brand, [item.customer for _, _, item in acts], dry_run=True)
     for (index, read, _), known in zip(acts, people, strict=True):
         if isinstance(read, Unpaid):
             doubtful.append((index, read, known))
@@ -84,7 +84,7 @@ async def _replays(
 
 
 async def _quotes(services: Services, brand: Brand, wanted: Sequence[tuple[Act, Customer]]) -> list[GrantQuote]:
-    """What the ledger would decide on each act, in order; who has moved is read anew, as for a report."""
+    """What the ledger would decide on each act, in order; a stale customer is refreshed, as for a report."""
     ledger = services.ledger
     people = [known for _, known in wanted]
     for _ in range(ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Deciding anew what was refused for a cap or the budget, on an operator's word."""
+"""Redeciding grants that were refused for a cap or the budget, on an operator's request."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 
 
 async def redecide(services: Services, principal: Principal, campaign_id: str, asked: RedecideRequest) -> RedecideResponse:
-    """Decide a page of refusals anew, oldest first. Recorded first, no such act can be without its entry."""
-    under_way = services.under_way
-    with under_way.now:
+    """Redecide a page of refusals, oldest first. The audit trail is written first, so no redecision lacks its entry."""
+    decisions_in_flight = services.decisions_in_flight
+    with decisions_in_flight.now:
         return await _redecide(services, principal, campaign_id, asked)
 
 
@@ -52,11 +52,11 @@ async def _redecide(services: Services, principal: Principal, campaign_id: str, 
     wanted: list[tuple[Act, Customer]] = []
     for refusal in refused:
         campaign = await campaign_version(services, campaign_no, refusal.campaign_version)
-        # Whose details were erased cannot be told from others any more.
+        # Without the erased details the event's key cannot be computed.
         if campaign is not None and refusal.message_id is not None:
             act = _act(refusal, refusal.message_id, campaign, now)
             known = await customers.by_number(services, brand, refusal.customer)
-            # A link's promise was looked at when it was claimed. Of all else she may have said since that she had refused it.
+            # A link's promise was checked when it was claimed. For anything else, a refusal may have been recorded since.
             if refusal.source == SOURCE_LINK or not has_refused(known.refused, act.channel, act.occurred_at):
                 wanted.append((act, known))
 
@@ -68,7 +68,7 @@ async def _redecide(services: Services, principal: Principal, campaign_id: str, 
         if isinstance(decision, GrantResult):
             decisions.append(decision)
         elif decision.spec.retryable:
-            # What was decided is passed over when this page is asked for again.
+            # A repeated call for this page skips what was decided.
             raise decision
     granted = [each for each in decisions if each.outcome in _PAID and not each.replayed]
     return RedecideResponse(
@@ -96,7 +96,7 @@ def _act(refusal: Refusal, message_id: str, campaign: Campaign, now: datetime) -
         channel=refusal.channel,
         qualifier=refusal.qualifier,
         grade=Grade(refusal.grade),
-        # When it happened is not kept of what was refused; it is nearly always when it counts.
+        # A refusal does not keep when the act happened; nearly always that is when it counts.
         occurred_at=refusal.window_at,
         window_at=refusal.window_at,
         received_at=now,
@@ -108,9 +108,9 @@ def _act(refusal: Refusal, message_id: str, campaign: Campaign, now: datetime) -
 
 
 def _order(act: Act, brand: Brand, known: Customer, current: Campaign) -> GrantOrder:
-    """The order of the act's own version, with the limits of today. A cap that the current version lacks keeps its limits."""
+    """The order under the act's own version, with today's limits. A cap that the current version lacks keeps its own."""
     limits = dict(zip(current.cap_numbers, current.caps, strict=True))
-    # It was refused for what it would have been paid, so its evidence had been strong enough, or was proved.
+    # It was refused for the amount, so its evidence was strong enough, or proved.
     order = msgspec.structs.replace(order_of(act, brand, known), corroboration=None)
     return order.on(
         again=True,

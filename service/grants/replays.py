@@ -1,7 +1,7 @@
-"""What was decided on acts before, by whomever they were reported.
+"""Earlier decisions on acts, whoever reported them.
 
-It is looked up before anything is answered that would not be recorded: a grant that was decided answers as it did, whether its
-campaign is paused by now, or over, or pays for something else. Only such an act costs the look-up that this takes.
+They are looked up before an answer that would not be recorded: a decided grant is answered as before, even if its campaign is
+now paused, over or pays for something else. Only such acts cost this extra look-up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 
 
 async def decided_before(services: Services, brand: Brand, acts: Sequence[tuple[Act, Customer]]) -> list[Event | None]:
-    """The event of each act, in order, if there is one that its report would change nothing of."""
+    """The event of each act, in order, if it has one that a report would not change."""
     events = services.events
     names = [[(brand.book, act.campaign.campaign_no, key) for key in event_keys(act, known)] for act, known in acts]
     found = await events.get_many({name for of_one in names for name in of_one})
@@ -41,7 +41,7 @@ async def replays(
     before = await decided_before(services, brand, acts)
     people = [known for (_, known), event in zip(acts, before, strict=True) if event is not None]
     if len(people) == 1:
-        # One is read together with those whom others ask for meanwhile.
+        # A single look-up is batched with those of other requests.
         _, balance = await customers.look(services, brand, people[0])
         can_spend = {people[0]: (balance.spendable, balance.seq)}
     else:
@@ -50,7 +50,7 @@ async def replays(
 
 
 async def _that_counts(services: Services, brand: Brand, act: Act, known: Customer, there: list[Event]) -> Event | None:
-    """Of what a customer has under several numbers, what the ledger would count: see ``post_grants_v1``."""
+    """Of the events under a customer's several numbers, the one that the ledger would count: see ``post_grants_v1``."""
     if known.past:
         ledger = services.ledger
         past = past_event_keys(act, known)
@@ -61,7 +61,7 @@ async def _that_counts(services: Services, brand: Brand, act: Act, known: Custom
 
 
 def _changes_nothing(act: Act) -> bool:
-    """Whether a report of the act leaves one waiting that waits."""
+    """Whether a report of the act leaves a waiting event waiting."""
     return act.rule is None or not act.campaign.rules[act.rule].pays_at_once(act.grade)
 
 
@@ -72,7 +72,7 @@ def _rank(event: Event, own: bytes) -> tuple[int, bool, int]:
 
 
 def replay_of(event: Event) -> GrantAnswer:
-    """How the event is answered again; without what the customer can spend."""
+    """The answer for an event that was decided before, without the balance."""
     outcome, reason = DECIDED[event.outcome]
     return GrantAnswer(
         grant_id=grant_id(event.campaign_no, event.key),

@@ -1,4 +1,4 @@
-"""Packed bodies: gzip, of one member or several (RFC 1952), unpacked to so many bytes and no more."""
+"""Packed bodies: gzip, of one member or several (RFC 1952), unpacked to a bounded number of bytes."""
 
 from __future__ import annotations
 

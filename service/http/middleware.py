@@ -21,7 +21,7 @@ import structlog
 from litestar.types import ASGIApp, Message, Receive, Send
 from prometheus_client import Counter, Histogram
 
-from service.admission.in_flight import HEALTH, NOBODY, UNCOUNTED, Held, InFlight
+from service.admission.in_flight import HEALTH, NO_RESERVATION, UNBOUNDED, InFlight, Reservation
 from service.http import identifiers
 from service.http.problems import REFUSALS, Headers, Problem, send_problem, wire
 from service.observability import log, metrics
@@ -72,9 +72,9 @@ def observe(app: ASGIApp, in_flight: InFlight) -> ASGIApp:
                 message["headers"] = headers
             await send(message)
 
-        held: Held | None = scope.get("held")
+        held: Reservation | None = scope.get("held")
         if held is None:
-            held = UNCOUNTED if scope["path"].startswith(HEALTH) else Held(in_flight, NOBODY, waits=True)
+            held = NO_RESERVATION if scope["path"].startswith(HEALTH) else Reservation(in_flight, UNBOUNDED, waits=True)
             held.begin()
         started_at = time.perf_counter()
         try:
@@ -108,7 +108,7 @@ def release(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send)
         finally:
-            scope.get("held", UNCOUNTED).release()
+            scope.get("held", NO_RESERVATION).release()
 
     return released
 

@@ -20,7 +20,7 @@ _NOT_ESCAPED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class NotAName(ValueError):
-    """These bytes spell no name; the message says why, for whoever sent them."""
+    """These bytes are no valid name; the message tells the sender why."""
 
 
 def name_of(raw: bytes) -> str:

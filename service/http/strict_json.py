@@ -28,7 +28,7 @@ T = TypeVar("T")
 LONG_BYTES = 32 * 1024
 """A longer text is counted before anything is made of it."""
 FIELDS_TOLD_MAX = 20
-"""So many fields that are missing or unknown are told at once."""
+"""How many missing or unknown fields one answer lists."""
 
 _PATH = r"(?: - at `(?:key in )?(?P<path>\$[^`]*)`)?$"
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.*?)`" + _PATH, re.DOTALL)

@@ -159,7 +159,7 @@ async def _minted_before(
         # What is asked for an open wrongly was never minted so.
         and (item.kind is LinkKind.CLAIM or not isinstance(_destination(item, brand), Problem))
     }
-    people = await customers.foresee(services, brand, [item.customer for item in asked.values()])
+    people = await customers.resolve(services, brand, [item.customer for item in asked.values()], dry_run=True)
     link_ids: dict[int, list[bytes]] = {}
     for (index, item), known in zip(asked.items(), people, strict=True):
         campaign = campaigns[item.campaign]

@@ -1,11 +1,11 @@
 """Reading and taking down what a customer chooses.
 
     read      what holds
-    answer    take down what she chooses; it earns what a running campaign pays for `data.preferences`, once
+    answer    record the choices, and pay once what a running campaign pays for `data.preferences`
 
 Channels are kept as consent, where all that is ever said of them is one story; "stop rewarding me" is consent to the channel
 that stands for all. An answer is an act like any other: of the campaign, under a message id that is always the same, so it is
-paid once however often she answers.
+paid once, however often the customer answers.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MESSAGE_ID = "preferences"
 SOURCE = "preferences page"
 
 CONTACT_CHANNELS = ("email", "sms", "mms", "whatsapp", "rcs", "push", "voice", "post")
-"""Channels on which somebody is contacted, in the order in which they are asked for; on others she acts of her own accord."""
+"""Channels on which a brand contacts customers, in the order in which the form asks for them."""
 
 
 class AnsweredForm(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ async def read(services: Services, page: OwnPage) -> PreferencesResponse:
 
 
 async def answer(services: Services, page: OwnPage, wanted: PreferencesRequest) -> Earned:
-    """Take down what she chooses, and pay for it where a campaign does. Raises the ``Problem`` of what cannot be kept."""
+    """Record the choices, and pay for them if a campaign does. Raises the ``Problem`` of a choice that cannot be stored."""
     for n, each in enumerate(wanted.channels):
         if each.channel == ALL:
             raise invalid_field(f"/channels/{n}/channel", "is not a channel: use the field `rewards`")
@@ -107,7 +107,7 @@ async def _pay(services: Services, page: OwnPage) -> Earned:
     paying = _paying(await running_campaigns(services.engine, page.brand.brand_id, page.now))
     if paying is None:
         return Earned(outcome=None, points=0, balance=None, replayed=False)
-    # Looked up anew: what she has just said of rewards counts.
+    # Looked up again: a choice about rewards just made counts.
     known = await customers.by_number(services, page.brand, page.known.named)
     form = _form(paying, known, page.now)
     paid = await grants.claim(services, form, known, page.brand, Grade.B, page.now)
@@ -137,7 +137,7 @@ def _paying(running: Iterable[Campaign]) -> Campaign | None:
 
 
 def _asked(running: Iterable[Campaign], holds: Mapping[str, bool]) -> list[str]:
-    """The channels to ask about: those that campaigns use for contact, and those of which she has said something."""
+    """The channels to ask about: those that campaigns use for contact, and those with a statement of the customer's."""
     used = {rule.channel for campaign in running for rule in campaign.rules}
     asked = [channel for channel in CONTACT_CHANNELS if channel in used or channel in holds]
     others = sorted(holds.keys() - {ALL, *CONTACT_CHANNELS})

@@ -14,7 +14,7 @@ _templates = environment(Path(__file__).parent / "templates")
 
 
 def preferences_page(brand: Brand, preferences: PreferencesResponse, *, is_from_elsewhere: bool = False) -> Answer:
-    """Show the form as it stands. ``is_from_elsewhere``: another site's page tried to send it in her name."""
+    """Show the form as it stands. ``is_from_elsewhere``: another site's page tried to send it for the customer."""
     words = words_for(brand)
     labels = [
         (each.channel, words.say(key) if words.has(key := f"channel.{each.channel}") else each.channel, each.status)
@@ -37,7 +37,7 @@ def preferences_page(brand: Brand, preferences: PreferencesResponse, *, is_from_
 def read_form(body: bytes, preferences: PreferencesResponse) -> PreferencesRequest | None:
     """What the form says, given what it was made of; ``None`` when it is no form of ours.
 
-    A box that was ticked for her and that she left so is no consent: only what she changes is taken down.
+    A box that was already ticked is no consent: only what the customer changes is recorded.
     """
     try:
         fields = parse_qs(body.decode(), max_num_fields=PARAMETERS_MAX, errors="strict")

@@ -31,5 +31,5 @@ async def last_answer(pool: asyncpg.Pool[Any], numbers: Sequence[int]) -> Answer
 
 
 async def keep(pool: asyncpg.Pool[Any], brand_id: int, number: int, frequency: Frequency | None, at: datetime) -> None:
-    """Keep what a customer answers; what she answered later stands."""
+    """Store a customer's answer, unless a later one is stored."""
     await pool.execute(_KEEP, number, brand_id, frequency, at)

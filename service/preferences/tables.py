@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, T
 
 from service.storage.database import metadata
 
-# A look-up table, keyed by the number she answered under: a merge leaves it there, and a split finds it again.
+# A look-up table, keyed by the number the customer answered under: a merge leaves it there, and a split finds it again.
 preference = Table(
     "preference",
     metadata,

@@ -72,7 +72,7 @@ async def authorize(services: Services, brand: Brand, wanted: RedemptionRequest,
         terminal_id=wanted.terminal_id,
     )
     if known is not None and not is_active:
-        # What she was given while she was active is still what the same request is answered.
+        # A request decided while the customer was active keeps its answer.
         kept = await ledger.kept_redemption(step)
         if kept is None:
             raise _not_confirmed()

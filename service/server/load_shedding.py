@@ -1,4 +1,4 @@
-"""The server's protocol, but that it bounds what a connection may cost before the application hears of it.
+"""The server's protocol with load shedding: it bounds what a connection may cost before the application sees a request.
 
     head        its size and its end
     body        its size by the kind of route (``service.admission.limits``), from the head alone where that says it;
@@ -7,10 +7,10 @@
     answer      whether it is taken
 
 The application refuses too much, in the same words (``service.http.middleware``), but only once the server has made a scope, a
-cycle and a task of the request, which costs as much as a short answer. Then those who come in vain take the time of those
-who were let in: each turn of the event loop gets long, and a decision takes tens of them.
+cycle and a task of the request, which costs as much as a short answer. Under overload, refused requests would then
+take the time of accepted ones: each turn of the event loop gets long, and a decision takes tens of them.
 
-Nothing is timed for a request. Once a second all connections are looked at (``AdmissionControl.look``): what stands as it
+Nothing is timed for a request. Once a second all connections are looked at (``AdmissionControl.check``): what stands as it
 stood before is given up when its time is over. So a request that comes in one piece pays for none of it.
 
 A request that is refused because too much is in flight is read past, and its connection goes on. After all other refusals it
@@ -31,19 +31,19 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.admission.in_flight import HEALTH, NOBODY, UNCOUNTED, Client, Held, InFlight, Refusal
+from service.admission.in_flight import HEALTH, NO_RESERVATION, UNBOUNDED, Client, InFlight, Refusal, Reservation
 from service.admission.limits import FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX, Kind, kind_of
 from service.http import middleware
 from service.http.problems import CODES, REFUSALS, Problem
 from service.observability import metrics
 
 REFUSED_IN_A_TURN = 100
-"""So many are refused in a turn of the event loop, some milliseconds' work; their connections are then read in turn."""
-LOOKS_EVERY_S = 1.0
+"""How many requests one turn of the event loop refuses, some milliseconds of work; further connections wait."""
+CHECK_INTERVAL_S = 1.0
 ONLY_HEALTH_CONNECTIONS = 64
-"""So many connections beyond a bound, or a share, are open for questions about health alone; others are closed at once."""
+"""How many connections beyond a bound or share stay open for health checks; further ones are closed at once."""
 PIPELINED_MAX = 100
-"""So many requests wait on a connection for the answer to the one before."""
+"""How many pipelined requests may wait on a connection."""
 
 _READ_AT_ONCE = 256 * 1024
 """The event loop reads so much at a time. Where in it a head begins is not known, so it is allowed beside what is counted."""
@@ -55,11 +55,11 @@ _URL_TOO_LONG = Problem("url_too_long", CODES["url_too_long"].meaning)
 _TOO_LARGE = {kind: Problem("too_large", f"The body is larger than {kind.body_bytes_max} bytes.") for kind in Kind}
 _TIMED_OUT = Problem("request_timeout", CODES["request_timeout"].meaning)
 _MALFORMED = Problem("malformed_request", CODES["malformed_request"].meaning)
-_IN_CRUMBS = Problem("malformed_request", "The body arrives in chunks that are too small.")
+_TINY_CHUNKS = Problem("malformed_request", "The body arrives in chunks that are too small.")
 
 
 class AdmissionControl:
-    """What all connections share: what is in flight, which of the refused are not read for now, and who is looked at."""
+    """State shared by all connections: what is in flight, which connections are paused, and which are open."""
 
     def __init__(self, in_flight: InFlight, trusted_proxies: str = "") -> None:
         self.in_flight = in_flight
@@ -68,17 +68,17 @@ class AdmissionControl:
         self._refused = 0
         self._paused: collections.deque[FlowControl] = collections.deque()
 
-    async def keep_looking(self) -> None:
+    async def check_forever(self) -> None:
         """Look at all connections once a second, for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOKS_EVERY_S)
-            self.look(loop.time())
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            self.check(loop.time())
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Give up what takes too long by now."""
         for connection in list(self.connections):
-            connection.look(now)
+            connection.check(now)
 
     def note_refused(self, connection: FlowControl) -> None:
         """Read no more of a connection for now if many were refused in this turn, however fast they ask again."""
@@ -122,7 +122,7 @@ class _Reading(enum.Enum):
 _NOTHING, _HEAD, _BODY = _Reading
 
 
-class _Doing(enum.Enum):
+class _Phase(enum.Enum):
     """What a connection is about."""
 
     HEAD = enum.auto()
@@ -133,19 +133,19 @@ class _Doing(enum.Enum):
     CLOSING = enum.auto()
 
 
-class _Over(Exception):
+class _StopReading(Exception):
     """Nothing more is read on this connection, not even what has come with what was read."""
 
 
 class SheddingProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that asks the gate first."""
+    """HTTP/1.1 with admission control."""
 
     def __init__(self, *args: Any, gate: AdmissionControl, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._gate = gate
         self._in_flight = gate.in_flight
         self._bounds = gate.in_flight.bounds
-        self._client: Client = NOBODY
+        self._client: Client = UNBOUNDED
         self._is_proxy = False
         self._only_health: Refusal | None = None
 
@@ -153,13 +153,13 @@ class SheddingProtocol(HttpToolsProtocol):
         self._arrived = 0  # since the request that is being read began, and before it in the same piece
         self._body_arrived = 0
         self._body_bytes_max = FORM_BYTES_MAX
-        self._held: Held = UNCOUNTED
+        self._held: Reservation = NO_RESERVATION
 
         self._is_over = False  # nothing that comes is read any more
         self._dropped = 0
         # What the last look found, since when, and when how many bytes had moved.
-        self._doing_before: _Doing | None = None
-        self._scope_before: Any = None
+        self._last_phase: _Phase | None = None
+        self._last_scope: Any = None
         self._since = self._looked_at = self._moved_at = 0.0
         self._moved: int = 0
 
@@ -170,7 +170,7 @@ class SheddingProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         address = self.client[0] if self.client else ""
         self._is_proxy = address in self._gate.proxies
-        self._client = NOBODY if self._is_proxy else self._in_flight.at(address)
+        self._client = UNBOUNDED if self._is_proxy else self._in_flight.at(address)
         self._in_flight.connect(self._client)
         self._gate.connections.add(self)
         self._only_health = self._in_flight.connection_refusal(self._client)
@@ -225,20 +225,20 @@ class SheddingProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand a request on, or refuse it."""
         self._body_arrived = 0
-        if (problem := self._wrong_with_head()) is not None:
+        if (problem := self._problem_of_head()) is not None:
             self._give_up(problem)
-            raise _Over
+            raise _StopReading
         in_flight = self._in_flight
         is_health = self.url.startswith(_HEALTH)
         client = self._forwarded() if self._is_proxy else self._client
-        waits = self._waits()
+        waits = self._awaits_answer()
         if not is_health and not waits and (refusal := self._only_health or in_flight.refusal(client)) is not None:
             self._reading = _BODY
             self._refuse(REFUSALS[refusal])
             return
         super().on_headers_complete()
         self._reading = _BODY
-        self._held = UNCOUNTED if is_health else Held(in_flight, client, waits=waits)
+        self._held = NO_RESERVATION if is_health else Reservation(in_flight, client, waits=waits)
         self.scope["held"] = self._held  # type: ignore[typeddict-unknown-key]
         # What comes as a header from now on is a trailer. The application is not told: no trailer means anything to it, and
         # whoever stands in front of us may have let it pass unread.
@@ -254,12 +254,12 @@ class SheddingProtocol(HttpToolsProtocol):
         if self._body_arrived > self._body_bytes_max:
             # Only of a chunked body, whose head did not say so.
             self._give_up(_TOO_LARGE[self._kind()])
-            raise _Over
+            raise _StopReading
         if cycle.response_complete:
             return
         if (refusal := self._held.receive(size)) is not None:
             self._give_up(REFUSALS[refusal])
-            raise _Over
+            raise _StopReading
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
@@ -284,12 +284,12 @@ class SheddingProtocol(HttpToolsProtocol):
         elif self._is_over:
             self.transport.close()
 
-    def _waits(self) -> bool:
+    def _awaits_answer(self) -> bool:
         """Whether an answer on this connection is still to be given before another one may be."""
         before: Any = self.cycle
         return before is not None and not before.response_complete
 
-    def _wrong_with_head(self) -> Problem | None:
+    def _problem_of_head(self) -> Problem | None:
         length = 0
         for name, value in self.headers:
             if name == b"content-length":
@@ -322,7 +322,7 @@ class SheddingProtocol(HttpToolsProtocol):
             self._give_up(_URL_TOO_LONG if not self.headers and len(self.url) > URL_BYTES_MAX else _HEADERS_TOO_LARGE)
         elif self._arrived > HEAD_BYTES_MAX + _READ_AT_ONCE + 2 * self._body_arrived:
             # The sizes of chunks, what is said beside them, trailers: more than there is of the body.
-            self._give_up(_IN_CRUMBS)
+            self._give_up(_TINY_CHUNKS)
 
     def _kind(self) -> Kind:
         return kind_of(self._method(), self.url.decode("latin-1"))
@@ -337,7 +337,7 @@ class SheddingProtocol(HttpToolsProtocol):
         if values:
             host, _ = self._gate.proxies.get_trusted_client_address(b", ".join(values).decode("latin-1"))
             return self._in_flight.at(host)
-        return self._in_flight.at(self.client[0]) if self.client and self._gate.proxies.always_trust else NOBODY
+        return self._in_flight.at(self.client[0]) if self.client and self._gate.proxies.always_trust else UNBOUNDED
 
     # ---- Refusals
 
@@ -361,9 +361,9 @@ class SheddingProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         self.flow.resume_reading()
         if self._reading is not _BODY:
-            if self._waits():
+            if self._awaits_answer():
                 return  # the connection ends with the answer before
-            self._say(problem)
+            self._send_problem(problem)
         elif self.pipeline:
             self.pipeline.popleft()
             self._held.release()
@@ -372,7 +372,7 @@ class SheddingProtocol(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.abort()
                 return
-            self._say(problem, cycle.scope)
+            self._send_problem(problem, cycle.scope)
             # To the application, the client is gone.
             cycle.disconnected = cycle.response_complete = True
             cycle.message_event.set()
@@ -381,7 +381,7 @@ class SheddingProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _say(self, problem: Problem, scope: Any = None) -> None:
+    def _send_problem(self, problem: Problem, scope: Any = None) -> None:
         method = self._method() if self.url else ""
         # What the application has begun with is one request to the log and the metrics, with this end.
         begun = scope is not None
@@ -399,50 +399,50 @@ class SheddingProtocol(HttpToolsProtocol):
 
     # ---- Time
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Give the connection up if it stands where it stood for too long."""
         bounds = self._bounds
         paused_s, self._looked_at = now - self._looked_at, now
-        doing = self._doing()
-        if doing is not self._doing_before or self.scope is not self._scope_before:
-            self._doing_before, self._scope_before = doing, self.scope
+        doing = self._phase()
+        if doing is not self._last_phase or self.scope is not self._last_scope:
+            self._last_phase, self._last_scope = doing, self.scope
             self._since = self._moved_at = now
             self._moved = self._body_arrived
             return
-        if self.flow.read_paused and doing in {_Doing.HEAD, _Doing.BODY}:
+        if self.flow.read_paused and doing in {_Phase.HEAD, _Phase.BODY}:
             # We do not read.
             self._since += paused_s
             self._moved_at += paused_s
             return
         took_s = now - self._since
         match doing:
-            case _Doing.ANSWERING | _Doing.CLOSING:
+            case _Phase.ANSWERING | _Phase.CLOSING:
                 self._end_if_not_taken(now)
-            case _Doing.IDLE if took_s >= bounds.idle_s:
+            case _Phase.IDLE if took_s >= bounds.idle_s:
                 self.transport.close()
-            case _Doing.HEAD if took_s >= bounds.head_within_s:
+            case _Phase.HEAD if took_s >= bounds.head_within_s:
                 if self._reading is _HEAD:
                     self._give_up(_TIMED_OUT, drop_rest=False)
                 else:
                     self.transport.close()
-            case _Doing.BODY if took_s >= self._kind().body_within_s or self._is_too_slow(now):
+            case _Phase.BODY if took_s >= self._kind().body_within_s or self._is_too_slow(now):
                 self._give_up(_TIMED_OUT, drop_rest=False)
-            case _Doing.DROPPING if took_s >= bounds.past_within_s:
+            case _Phase.DROPPING if took_s >= bounds.past_within_s:
                 self.transport.close()
             case _:
                 pass
 
-    def _doing(self) -> _Doing:
+    def _phase(self) -> _Phase:
         if self.transport.is_closing():
-            return _Doing.CLOSING
-        if self._waits() and self._reading is not _BODY:
-            return _Doing.ANSWERING
+            return _Phase.CLOSING
+        if self._awaits_answer() and self._reading is not _BODY:
+            return _Phase.ANSWERING
         if self._is_over:
-            return _Doing.DROPPING
+            return _Phase.DROPPING
         if self._reading is _BODY:
-            return _Doing.BODY
+            return _Phase.BODY
         cycle: Any = self.cycle
-        return _Doing.HEAD if self._reading is _HEAD or cycle is None else _Doing.IDLE
+        return _Phase.HEAD if self._reading is _HEAD or cycle is None else _Phase.IDLE
 
     def _is_too_slow(self, now: float) -> bool:
         bounds = self._bounds

@@ -25,7 +25,7 @@ def raise_file_limit() -> int:
 
 
 def bounds_for_files(files: int) -> Bounds:
-    """The bounds of a process that may have so many files open."""
+    """The bounds of a process that may have this many files open."""
     bounds = Bounds()
     connections_max = max(_LEAST, min(bounds.connections_max, files - FILES_FOR_OURSELVES))
     return msgspec.structs.replace(bounds, connections_max=connections_max)

@@ -92,7 +92,7 @@ async def _open(*arguments: Any, **options: Any) -> asyncpg.Connection[Any]:
     try:
         return await asyncpg.connect(*arguments, **options)
     except OSError as error:
-        # A socket file that is missing, a refused port and a time-out are one and the same to whoever waits for an answer.
+        # A socket file that is missing, a refused port and a time-out are all the same to a caller.
         raise DatabaseAway(type(error).__name__) from error
     except _REFUSED as error:
         raise DatabaseRefuses(str(error)) from error

@@ -15,7 +15,7 @@ LOW_BYTES = 1024**3
 LOW_SHARE = 0.1
 
 
-class WeightedSemaphore(msgspec.Struct, frozen=True):
+class FreeSpace(msgspec.Struct, frozen=True):
     """How much of a disk is free for us, of how much."""
 
     free: int
@@ -27,20 +27,20 @@ class WeightedSemaphore(msgspec.Struct, frozen=True):
         return self.free < min(LOW_BYTES, int(self.size * LOW_SHARE))
 
 
-def room(path: Path) -> WeightedSemaphore | None:
+def room(path: Path) -> FreeSpace | None:
     """The room on the disk that ``path`` is on, or will be on when it is made; ``None`` when the disk does not say."""
     with contextlib.suppress(OSError, ValueError):
         there = next(each for each in (path, *path.absolute().parents) if each.exists())
         status = os.statvfs(there)
-        return WeightedSemaphore(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+        return FreeSpace(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
     return None
 
 
 def measure(directories: Mapping[str, Path]) -> None:
     """Have the room of each directory's disk among the metrics, as it is when they are read."""
     for name, path in directories.items():
-        metrics.disk_free_bytes.labels(name).set_function(lambda path=path: (room(path) or WeightedSemaphore(0, 0)).free)
-        metrics.disk_size_bytes.labels(name).set_function(lambda path=path: (room(path) or WeightedSemaphore(0, 0)).size)
+        metrics.disk_free_bytes.labels(name).set_function(lambda path=path: (room(path) or FreeSpace(0, 0)).free)
+        metrics.disk_size_bytes.labels(name).set_function(lambda path=path: (room(path) or FreeSpace(0, 0)).size)
 
 
 def warnings(directories: Mapping[str, Path]) -> tuple[str, ...]:

@@ -175,7 +175,7 @@ class EmbeddedPostgres:
             yield
 
     def _open(self, name: str, flags: int = 0) -> BinaryIO:
-        # Private, because whoever may read a file may also lock it.
+        # Private, because read access to a file is enough to lock it.
         return os.fdopen(os.open(self.directory / name, os.O_RDWR | os.O_CREAT | flags, 0o600), "r+b")
 
     def _state(self) -> _State:
@@ -308,7 +308,7 @@ class EmbeddedPostgres:
         sync(self.directory)
 
     def _overcome_stale_pid(self, data: Path) -> dict[str, str]:
-        """Tell the server that the pid a killed one left behind is no obstacle, whoever has that number now.
+        """Remove the pid file that a killed server left behind, whatever process has that number now.
 
         We hold `running`, so no server lives here; PostgreSQL passes over its own ancestors' pids when it looks at the file.
         """

@@ -2,7 +2,7 @@
 
     append    done when the record is on the disk; many that wait together are one write and one fsync
     take      the oldest records that were not taken yet, in the order in which they were appended
-    release   so many of the oldest taken are dealt with; a file that holds nothing else is removed
+    release   the oldest taken records are done; a file that holds nothing else is removed
     adopt     take over the files of processes that are gone
     refused   what carries no seal of ours is never taken: it goes to the file ``refused`` (see spool_seals.py)
     put_aside leave to the operator what cannot be dealt with, in the file ``aside``; renamed ``*.spool`` it is taken again
@@ -74,7 +74,7 @@ class Spool:
     ) -> None:
         """Without ``seals`` whatever is in the files is taken."""
         self.arrived = asyncio.Event()
-        """Set when there may be something to take; whoever waits for it clears it."""
+        """Set when there may be something to take; the consumer clears it."""
         self._files = SpoolFiles(directory, segment_bytes=segment_bytes, seals=seals)
         self._seals = seals
         self._bytes_max = bytes_max
@@ -128,7 +128,7 @@ class Spool:
         return found
 
     async def put_aside(self, record: bytes) -> None:
-        """Leave ``record`` to the operator, as far as the disk takes it."""
+        """Move ``record`` to the dead letters, if the disk has room."""
         await self._in_thread(lambda: self._files.put_aside(self._frame(record)))
 
     async def close(self) -> None:

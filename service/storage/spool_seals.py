@@ -1,6 +1,6 @@
 """Seals: a record in the spool is one of ours only if it carries a MAC under a key of ours.
 
-Whoever may write into the spool's directory, and may not read the secrets, must not be able to have anything paid.
+Write access to the spool's directory, without the secrets, must not be enough to earn points.
 
     open_seals  what a process seals and checks its records with
     Seals       seal, and unseal

@@ -1,4 +1,4 @@
-"""What is in a wallet: read in three statements, the customer, her balance and a page of her statement."""
+"""What is in a wallet, in three statements: the customer, the balance and a page of the history."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def _wallet_of(services: Services, brand: Brand, known: Customer | None, *
 
 
 async def wallet(services: Services, brand: Brand, known: Customer, *, after: int | None) -> WalletResponse:
-    """The wallet of a customer; ``after`` is the ``next`` of the page of her history before."""
+    """The wallet of a customer; ``after`` is the ``next`` of the previous page of the history."""
     ledger = services.ledger
     known, has = await customers.look(services, brand, known)
     entries = await ledger.statement(brand.book, known.customer, before=after, limit=HISTORY_LINES + 1)

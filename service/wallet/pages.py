@@ -75,7 +75,7 @@ def _lines(entries: Sequence[StatementEntry], brand: Brand, words: Words, names:
     lines: list[_Line] = []
     last: StatementEntry | None = None
     for entry in entries:
-        # What was taken from several lots at once is one thing to her.
+        # One act that takes from several lots is one line.
         if last is not None and _is_one_act(last, entry):
             lines[-1].points += entry.points
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.admission.client_networks import neighbourhood
+from service.admission.client_networks import client_network
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ from service.admission.client_networks import neighbourhood
     ],
 )
 def test_a_neighbourhood_is_one_address_or_a_household(address: str, neighbours: str) -> None:
-    assert neighbourhood(address) == neighbours
+    assert client_network(address) == neighbours

@@ -139,7 +139,7 @@ class Front:
         """Look at all connections each second, as it is done while so much time passes."""
         for _ in range(seconds):
             self.now += 1.0
-            self.gate.look(self.now)
+            self.gate.check(self.now)
 
     def close(self) -> None:
         for connection in self._opened:

@@ -131,6 +131,6 @@ async def test_a_process_that_stops_leaves_nobody_waiting() -> None:
     await turns()
     callers.append(asyncio.create_task(batches.get(2)))
     await turns()
-    (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "natural batches"]
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "batch loader"]
     task.cancel()
     assert [type(error) for error in await asyncio.gather(*callers, return_exceptions=True)] == [asyncio.CancelledError] * 2

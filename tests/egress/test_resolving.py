@@ -69,7 +69,7 @@ USELESS: list[Answer] = [
 async def test_a_useless_answer_is_a_failure_in_good_time(server: DnsServer, answer: Answer) -> None:
     server.answers[NAME] = answer
     with pytest.raises(ResolvingFailed) as failed:
-        await asyncio.wait_for(Resolver(server.address, within_s=0.5).texts(NAME), 10)
+        await asyncio.wait_for(Resolver(server.address, timeout_s=0.5).texts(NAME), 10)
     assert not isinstance(failed.value, NotThere)
     assert len(server.asked) < 20
 
@@ -77,12 +77,12 @@ async def test_a_useless_answer_is_a_failure_in_good_time(server: DnsServer, ans
 async def test_an_answer_to_another_question_is_none(server: DnsServer) -> None:
     server.answers[NAME] = of_another_name
     with pytest.raises(ResolvingFailed):
-        await Resolver(server.address, within_s=0.5).texts(NAME)
+        await Resolver(server.address, timeout_s=0.5).texts(NAME)
 
 
 async def test_nobody_listens(server: DnsServer) -> None:
     with pytest.raises(ResolvingFailed):
-        await Resolver("127.0.0.1:1", within_s=0.5).texts(NAME)
+        await Resolver("127.0.0.1:1", timeout_s=0.5).texts(NAME)
     with pytest.raises(ResolvingFailed):
         await Resolver(server.address).texts("a" * 64 + ".example")
 

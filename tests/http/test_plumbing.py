@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from service.campaigns.under_way import UnderWay
+from service.campaigns.decisions_in_flight import DecisionsInFlight
 from service.concurrency.ttl_cache import TtlCache
 from service.http import identifiers
 from service.http.idempotency import parse_key, request_fingerprint
@@ -262,21 +262,21 @@ async def test_one_value_is_forgotten_with_what_is_being_loaded_of_it() -> None:
 
 
 async def test_who_drains_waits_for_all_who_are_inside_and_for_nobody_who_comes_later() -> None:
-    under_way = UnderWay()
-    await under_way.drained()
+    decisions_in_flight = DecisionsInFlight()
+    await decisions_in_flight.drained()
     leave = [asyncio.Event() for _ in range(3)]
 
     async def act(n: int) -> None:
-        with under_way.now:
+        with decisions_in_flight.now:
             await leave[n].wait()
 
     acting = [asyncio.create_task(act(0))]
     await asyncio.sleep(0)
-    first = asyncio.create_task(under_way.drained())
+    first = asyncio.create_task(decisions_in_flight.drained())
     await asyncio.sleep(0)
     acting.append(asyncio.create_task(act(1)))
     await asyncio.sleep(0)
-    second = asyncio.create_task(under_way.drained())
+    second = asyncio.create_task(decisions_in_flight.drained())
     await asyncio.sleep(0)
     acting.append(asyncio.create_task(act(2)))
     leave[1].set()

@@ -66,7 +66,7 @@ async def other_admin(owner: asyncpg.Connection[Any], code: str = "other") -> st
 
 
 async def check(api: Api, worker: AsyncEngine, at: datetime) -> int:
-    return await link_host_checker.run_once(worker, Resolver(api.dns.address, within_s=1.0), OWN_HOSTS, at)
+    return await link_host_checker.run_once(worker, Resolver(api.dns.address, timeout_s=1.0), OWN_HOSTS, at)
 
 
 async def acts(api: Api) -> list[str]:

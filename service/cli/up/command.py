@@ -55,7 +55,7 @@ def up(*, lan: bool) -> None:
     On this machine alone, unless `--lan`, or REWARDS_HOST and REWARDS_BASE_URL, say otherwise.
     """
     began = time.monotonic()
-    # SIGINT too: whoever starts us in the background of a shell has it ignored.
+    # SIGINT too: a shell ignores it for what it starts in the background.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     settings = msgspec.structs.replace(settings_module.load(), demo=True)

@@ -1,7 +1,7 @@
-"""Reports that are under way in this process, so that who pauses a campaign can wait for those that found it paying.
+"""Decisions in flight in this process, so that pausing a campaign can wait for those that saw it running.
 
-now      a context for whoever asks whether a campaign pays, and acts on the answer
-drained  returns when all that had entered by then have left
+now       a context for reading whether a campaign pays and acting on the answer
+drained   waits until all that had entered by then have left
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import asyncio
 from types import TracebackType
 
 
-class _Turn:
-    """Those who entered between two drainings."""
+class _Generation:
+    """The decisions that began between two calls of ``drained``."""
 
     __slots__ = ("_empty", "_inside")
 
@@ -28,24 +28,24 @@ class _Turn:
             self._empty.set_result(None)
 
     def empty(self) -> asyncio.Future[None]:
-        """Done when nobody is inside; nobody enters any more."""
+        """A future that is done when the last one has left. Nothing enters any more."""
         self._empty = asyncio.get_running_loop().create_future()
         if self._inside == 0:
             self._empty.set_result(None)
         return self._empty
 
 
-class UnderWay:
-    """Who is between asking whether a campaign pays and what came of it."""
+class DecisionsInFlight:
+    """Decisions between reading whether a campaign pays and their result."""
 
     def __init__(self) -> None:
-        self.now = _Turn()
+        self.now = _Generation()
         self._before: set[asyncio.Future[None]] = set()
 
     async def drained(self) -> None:
-        """Wait for all who are inside now. Who enters later is not waited for."""
+        """Wait for the decisions in flight now, not for later ones."""
         before = self.now.empty()
-        self.now = _Turn()
+        self.now = _Generation()
         self._before.add(before)
         before.add_done_callback(self._before.discard)
         await asyncio.wait([*self._before])
