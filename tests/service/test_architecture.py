@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_the_files_at_the_roots_are_in_the_tree() -> None:
     named = set(re.findall(r"\b(\w+\.py)\b", TREE))
     assert {file.name for file in (ROOT / "service").glob("*.py")} - {"__init__.py"} <= named
     assert all((ROOT / "service" / name).exists() or (ROOT / "ledger" / name).exists() for name in named)
+
+
+def test_the_layers_are_those_that_are_enforced() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (enforced,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    shown = ARCHITECTURE.partition("## Layers")[2].partition("```\n")[2].partition("\n```")[0]
+    assert shown.splitlines() == [layer.replace("service.", "").replace(" | ", ", ") for layer in enforced]
 
 
 def test_there_are_three_walks() -> None:
