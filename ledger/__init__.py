@@ -13,6 +13,7 @@ from ledger.engine.openings import ImportResult, IssueLimitResult, Opening, impo
 from ledger.engine.sweeping import Sweeper, sweep
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.events import event_key, proof_key
+from ledger.instants import from_unix_microseconds, unix_microseconds
 from ledger.ledger import Ledger
 from ledger.point_value import TERM_MAX, PointValue
 from ledger.read_models import (
@@ -157,6 +158,7 @@ __all__ = [
     "audit",
     "describe_account",
     "event_key",
+    "from_unix_microseconds",
     "functions_digest",
     "import_balances",
     "install",
@@ -166,4 +168,5 @@ __all__ = [
     "read_calendar",
     "set_issue_limit",
     "sweep",
+    "unix_microseconds",
 ]

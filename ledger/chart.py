@@ -18,10 +18,11 @@ from datetime import date, timedelta
 
 import msgspec
 
+from ledger.instants import EPOCH
 from ledger.types import AccountClass
 
 OWNER_BYTES = 11
-_EPOCH = date(2000, 1, 1)
+_EPOCH = EPOCH.date()
 _EPOCH_ORDINAL = _EPOCH.toordinal()
 _NEVER = b"\xff\xff\xff\xff"
 

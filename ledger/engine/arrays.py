@@ -15,16 +15,16 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 
+from ledger.instants import EPOCH, microseconds
+
 _SCHEMA = "ledger"
 _NULL = b"\xff\xff\xff\xff"
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_EPOCH_ORDINAL = _EPOCH.toordinal()
-_MICROSECOND = timedelta(microseconds=1)
+_EPOCH_ORDINAL = EPOCH.toordinal()
 _INFINITE_DATE = 2**31 - 1
 
 # Dimensions, whether there are NULLs, the type of the elements; of the one dimension: how many, and the number of the first.
@@ -118,7 +118,7 @@ def _dates(values: Sequence[date]) -> bytes:
 def _moments(values: Sequence[datetime | None]) -> bytes:
     return _pieces(
         1184,
-        [None if value is None else ((value - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True) for value in values],
+        [None if value is None else microseconds(value).to_bytes(8, "big", signed=True) for value in values],
     )
 
 

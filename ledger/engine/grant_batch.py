@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -20,6 +20,7 @@ import msgspec
 from ledger import chart
 from ledger.engine.arrays import BIGINTS, BOOLEANS, BYTEAS, CHARS, DATES, INTEGERS, MOMENTS, SMALLINTS, TEXTS, Array
 from ledger.engine.call import Argument, Call
+from ledger.instants import microseconds
 from ledger.types import CapUse, Corroboration, EventDetails, Grade, GrantOrder, GrantTerms
 
 SALT_BYTES = 16
@@ -27,8 +28,6 @@ _UNLIMITED = 2**62
 _ALL_CUSTOMERS = 0
 _NO_GENERATION = -1
 _STRONG = (Grade.A, Grade.B)
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _GRADES = {grade: grade.encode() for grade in Grade}
 _encode_json = msgspec.json.Encoder().encode
 
@@ -293,16 +292,11 @@ def _terms_to_pay_later(order: GrantOrder, hashed: bytes) -> str:
             "expires_on": terms.expires_on,
             "unlimited": terms.unlimited,
             "held": terms.held_back,
-            "occurred_at": _microseconds(order.occurred_at),
+            "occurred_at": microseconds(order.occurred_at),
             "hash": hashed.hex(),
             "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in terms.caps],
         }
     ).decode()
-
-
-def _microseconds(moment: datetime) -> int:
-    """Since 2000-01-01, as the database counts them."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _column(name: str, array: Array, collect: Callable[[GrantBatch], Sequence[Any]]) -> Argument[GrantBatch]:
@@ -359,8 +353,8 @@ POST_GRANTS = Call(
     _column("p_charges_before", INTEGERS, lambda batch: batch.charges_before),
     _column("p_points", BIGINTS, lambda batch: [kind.terms.points for kind in batch.item_kinds]),
     _column("p_waits", BOOLEANS, lambda batch: [kind.terms.waits for kind in batch.item_kinds]),
-    _column("p_window_at", BIGINTS, lambda batch: [(order.window_at - _EPOCH) // _MICROSECOND for order in batch.orders]),
-    _column("p_occurred_at", BIGINTS, lambda batch: [(order.occurred_at - _EPOCH) // _MICROSECOND for order in batch.orders]),
+    _column("p_window_at", BIGINTS, lambda batch: [microseconds(order.window_at) for order in batch.orders]),
+    _column("p_occurred_at", BIGINTS, lambda batch: [microseconds(order.occurred_at) for order in batch.orders]),
     _column("p_due_at", MOMENTS, lambda batch: [order.due_at for order in batch.orders]),
     _column("p_messages", TEXTS, lambda batch: [order.message_id for order in batch.orders]),
     _column("p_qualifiers", TEXTS, lambda batch: [order.qualifier for order in batch.orders]),

@@ -6,17 +6,14 @@ It weighs what ``post_grants_v1`` weighs, in the same order. ``tests/model`` ask
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from ledger.errors import BookRefused
+from ledger.instants import microseconds
 from ledger.types import CapRoom, CapUse, GrantOrder, GrantOutcome, GrantQuote
-
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 _QUOTE = "SELECT outcome, points, replayed, counted, budget_left, balance, seq FROM ledger.quote_grants_v1($1, $2, $3)"
 
@@ -60,7 +57,7 @@ def _item(order: GrantOrder) -> dict[str, Any]:
             *((key.hex(), 0) for key in (order.key, *order.former_keys)),
             *((key.hex(), other) for other, key in order.past_keys),
         ],
-        "at": (order.window_at - _EPOCH) // _MICROSECOND,
+        "at": microseconds(order.window_at),
         "waits": order.terms.waits,
         "again": order.terms.again,
         "proofs": [key.hex() for key in proof_keys],

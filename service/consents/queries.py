@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 
-from ledger import Position
+from ledger import Position, from_unix_microseconds, unix_microseconds
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class RecordedConsent(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,14 +82,14 @@ async def history(
     pool: asyncpg.Pool[Any], numbers: Sequence[int], *, before: Position | None, limit: int
 ) -> list[RecordedConsent]:
     """The history, newest first; ``before`` is the ``cursor`` of the previous page's last entry."""
-    at = None if before is None else _EPOCH + before.seq * _MICROSECOND
+    at = None if before is None else from_unix_microseconds(before.seq)
     place = None if before is None else before.place
     return [_recorded(row) for row in await pool.fetch(_HISTORY, numbers, at, place, limit)]
 
 
 def cursor(consent: RecordedConsent) -> Position:
     """Where a page of the history ends."""
-    return Position((consent.at - _EPOCH) // _MICROSECOND, consent.consent_no)
+    return Position(unix_microseconds(consent.at), consent.consent_no)
 
 
 def _columns(wanted: Sequence[NewConsent]) -> list[list[Any]]:

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 
+from ledger import unix_microseconds
 from service.brands.brand import Brand
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
@@ -38,8 +39,6 @@ ALL = "rewards"
 SWITCHES_MAX = 32
 """A channel keeps its last so many switches; older ones are in the history and no longer count."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _NEARLY_A_SECOND = timedelta(microseconds=999_999)
 
 _SQL = Path(__file__).with_name("sql")
@@ -62,7 +61,7 @@ def decode_opt_outs(kept: str | None) -> OptOuts:
 
 def has_refused(refused: OptOuts, channel: str, at: datetime) -> bool:
     """Whether the channel, or all of them, was refused at that time, the moment of the refusal included."""
-    moment = (at - _EPOCH) // _MICROSECOND
+    moment = unix_microseconds(at)
     return any(named in {channel, ALL} and bisect_right(times, moment) % 2 for named, times in refused)
 
 

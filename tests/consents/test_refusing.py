@@ -277,7 +277,7 @@ async def test_a_merge_elsewhere_is_heard_of_as_a_refusal_is(called: Called, oth
 async def test_a_list_that_is_longer_than_what_is_read_at_once_is_heard_of_too(
     called: Called, other: Called, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.customers.directory.CHANGED_MAX", 3)
+    monkeypatch.setattr("service.customers.directory.CONSENT_CHANGES_MAX", 3)
     people = [{"id": f"c-{n}"} for n in range(9)]
     for who in people:
         await other.outcome(who, message_id="warm")
