@@ -33,7 +33,7 @@ from service.concurrency.fairness import WeightedSemaphore
 from service.concurrency.shared_timeout import SharedTimeout
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
-from service.evidence.click_log import Touches, agent_key
+from service.evidence.click_log import ClickLog, agent_key
 from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
 from service.link_pages.deferred_claims import DeferredClaims
@@ -88,7 +88,7 @@ class Services(msgspec.Struct, frozen=True):
     customers: CustomerDirectory
     resolver: Resolver
     batch_items: WeightedSemaphore
-    touches: Touches
+    click_log: ClickLog
     token_keys: TokenKeys
     last_known: LastKnown
     link_hosts: LinkHosts
@@ -149,7 +149,7 @@ async def open_services(
             customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept),
             resolver=Resolver(settings.dns_resolver),
             batch_items=WeightedSemaphore(BATCH_ITEMS_IN_FLIGHT),
-            touches=await opened.enter_async_context(Touches(pool, agent_key(secrets.link_keys))),
+            click_log=await opened.enter_async_context(ClickLog(pool, agent_key(secrets.link_keys))),
             token_keys=token_keys(secrets.link_keys),
             last_known=last_known,
             link_hosts=link_hosts(settings.base_url, last_known),

@@ -46,13 +46,13 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
     try:
         agents = [
             Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
-            Agent("touch_counter", partial(click_aggregator.run_once, pool), rest_s=5.0),
+            Agent("click_aggregator", partial(click_aggregator.run_once, pool), rest_s=5.0),
             Agent(
                 "link_host_checker",
                 partial(link_host_checker.run_once, engine, Resolver(settings.dns_resolver), settings.own_hosts),
                 rest_s=60.0,
             ),
-            Agent("touch_keeper", partial(click_pruner.run_once, pool), rest_s=600.0),
+            Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
         ]
         await keep_running(agents, stop=stop)
     finally:

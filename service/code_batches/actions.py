@@ -37,7 +37,7 @@ from service.links.queries import destination_url
 from service.links.tables import link_revocation
 from service.tokens import rotating_code
 from service.tokens.code import code_hash, code_of, look_alikes
-from service.tokens.rotating_code import Screen
+from service.tokens.rotating_code import RotatingCode
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -139,7 +139,7 @@ async def describe(services: Services, brand: Brand, batch: CodeBatch) -> CodeBa
         codes=batch.codes,
         pays=batch.pays,
         rotates_every_s=batch.rotates_every_s,
-        screen=_screen_url(services, brand, batch),
+        screen=_picture_url(services, brand, batch),
         claimed=claimed_codes if batch.pays == "first" else None,
         control_total=batch.control_total.hex(),
         made_at=batch.made_at,
@@ -159,9 +159,9 @@ async def file_of(services: Services, brand: Brand, batch: CodeBatch) -> bytes:
 
 
 async def find_code(services: Services, code: str, at: datetime) -> tuple[BatchCode, int | None] | None:
-    """The code of a batch, and how many turns ago a screen showed it: ``None`` if that was too long ago, or never.
+    """The code of a batch, and how many time steps ago it was shown: ``None`` if that was too long ago, or never.
 
-    One that does not rotate is always of this turn. ``at`` is by the world's clock.
+    One that does not rotate is always of this step. ``at`` is by the world's clock.
     """
     whole, handle = code_hash(code), code_hash(code[: rotating_code.HANDLE_CHARACTERS])
     found = await services.batch_codes.get_many((whole, handle))
@@ -171,8 +171,8 @@ async def find_code(services: Services, code: str, at: datetime) -> tuple[BatchC
     if shown is None or shown.rotates_every_s is None:
         return None
     key = services.token_keys.codes.get(shown.kid)
-    ago = None if key is None else rotating_code.turns_ago(code, shown.rotates_every_s, at, key)
-    # A link's code may begin like a screen's, if only one of billions does.
+    ago = None if key is None else rotating_code.steps_ago(code, shown.rotates_every_s, at, key)
+    # A link's code may begin like a rotating one's, if only one of billions does.
     return None if ago is None and await services.link_ids.get(whole) is not None else (shown, ago)
 
 
@@ -192,15 +192,14 @@ async def issued_code(services: Services, mistyped: str, at: datetime) -> str | 
     return meant.pop() if len(meant) == 1 else None
 
 
-def _screen_url(services: Services, brand: Brand, batch: CodeBatch) -> str | None:
+def _picture_url(services: Services, brand: Brand, batch: CodeBatch) -> str | None:
     """Where the picture of a code that rotates is, as long as there is the key that it is made with."""
     key = services.token_keys.codes.get(batch.kid)
     if batch.rotates_every_s is None or key is None:
         return None
-    screen = Screen(rotating_code.handle_of(batch.brand_id, batch.id, key), batch.rotates_every_s, batch.kid)
-    return (
-        f"{services.link_hosts.base_url_of(brand)}/qr/{rotating_code.seal_name(screen, services.token_keys.rotating_codes)}.svg"
-    )
+    rotating = RotatingCode(rotating_code.handle_of(batch.brand_id, batch.id, key), batch.rotates_every_s, batch.kid)
+    name = rotating_code.seal_name(rotating, services.token_keys.rotating_codes)
+    return f"{services.link_hosts.base_url_of(brand)}/qr/{name}.svg"
 
 
 def _file(batch: CodeBatch, key: bytes, base_url: str) -> bytes:

@@ -7,7 +7,7 @@
 A code is first taken for a customer, in a statement of its own, and then pays her as a link in a message of its own would. Who
 is interrupted in between tries again; whoever comes second finds it taken. Where there was nothing to decide, it is given back.
 A code that pays each is taken for nobody: it is one message to everybody, which pays each once as any message does. One that
-rotates is a code only for a while (see ``screens``).
+rotates is a code only for a while (see ``tokens.rotating_code``).
 
 The page shows no balance and says nobody who has used a code: an email is not a proof of who somebody is.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -44,28 +45,22 @@ from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
 from service.http.bodies import read_body
 from service.http.problems import CODES, Problem, not_found
-from service.link_pages import lookup as finding
-from service.link_pages import visits
+from service.link_pages import lookup, visits
 from service.link_pages.lookup import Visitor
+from service.link_pages.offers import page_of
 from service.link_pages.pages import Answer, Page, redirect, respond
 from service.tokens import receipt as claim_receipts
 from service.tokens.code import scanned_code
 from service.tokens.receipt import ClaimReceipt
-from service.tokens.rotating_code import LOOKED_AT_TURNS
+from service.tokens.rotating_code import OPENABLE_STEPS
 
 if TYPE_CHECKING:
     from service.services import Services
 
-_TAKE = """
-UPDATE rewards.batch_code SET customer = $2, claimed_at = clock_timestamp()
-WHERE batch_code.code_hash = $1 AND batch_code.customer IS NULL
-RETURNING batch_code.serial
-"""
+_SQL = Path(__file__).with_name("sql")
+_TAKE = (_SQL / "take_code.sql").read_text()
 _TAKER = "SELECT batch_code.customer FROM rewards.batch_code WHERE batch_code.code_hash = $1"
-_GIVE_BACK = """
-UPDATE rewards.batch_code SET customer = NULL, claimed_at = NULL
-WHERE batch_code.code_hash = $1 AND batch_code.customer = $2
-"""
+_GIVE_BACK = (_SQL / "release_code.sql").read_text()
 
 
 class _Act(msgspec.Struct, frozen=True):
@@ -83,10 +78,10 @@ class _Act(msgspec.Struct, frozen=True):
 
 async def claim(services: Services, principal: Principal, wanted: CodeClaimRequest, *, now: datetime) -> GrantAnswer:
     """Pay a customer of the brand's for a code. The same code again is the same grant, and nobody else's."""
-    printed, turns_ago = await _printed(services, scanned_code(wanted.code), datetime.now(UTC)) or (None, None)
+    printed, steps_ago = await _printed(services, scanned_code(wanted.code), datetime.now(UTC)) or (None, None)
     if printed is None or printed.brand_id != principal.brand.brand_id:
         raise not_found("code")
-    refusal = _refusal(printed, turns_ago, now)
+    refusal = _refusal(printed, steps_ago, now)
     if refusal is not None:
         # Whoever asks again is told what they got.
         (known,) = await customers.resolve(services, principal.brand, [wanted.customer], dry_run=True)
@@ -107,13 +102,13 @@ async def claim(services: Services, principal: Principal, wanted: CodeClaimReque
     return answer
 
 
-def _refusal(printed: BatchCode, turns_ago: int | None, now: datetime) -> Problem | None:
+def _refusal(printed: BatchCode, steps_ago: int | None, now: datetime) -> Problem | None:
     """Why a code pays nobody any more."""
     if printed.revoked_at is not None:
         return Problem("link_revoked", "The brand has withdrawn this batch of codes.")
     if printed.expires_at <= now:
         return Problem("link_expired", "The code has expired.")
-    return Problem("link_expired", "The display shows a newer code now.") if turns_ago is None else None
+    return Problem("link_expired", "The display shows a newer code now.") if steps_ago is None else None
 
 
 async def _printed(services: Services, code: str | None, at: datetime) -> tuple[BatchCode, int | None] | None:
@@ -126,7 +121,7 @@ async def _printed(services: Services, code: str | None, at: datetime) -> tuple[
 async def _as_issued(
     services: Services, code: str, found: tuple[BatchCode, int | None] | None, at: datetime
 ) -> tuple[BatchCode, int | None] | None:
-    """What was found, unless it pays nothing now and the code looks like one that does: half of a screen's may be mistyped."""
+    """What was found, unless it pays nothing now and the code looks like one that does: half of it may be mistyped."""
     if found is not None and found[1] is not None:
         return found
     issued = await issued_code(services, code, at)
@@ -138,7 +133,7 @@ async def look(services: Services, code: str, visitor: Visitor) -> Answer:
     found = await _find(services, code, visitor)
     if found is None:
         return await _as_link_or_mistyped(services, code, visitor, visits.look, look)
-    if isinstance(found, _Found) and found.turns_ago > LOOKED_AT_TURNS:
+    if isinstance(found, _Found) and found.steps_ago > OPENABLE_STEPS:
         return respond(Page.CODE_MOVED_ON, brand=found.brand, destination=found.printed.destination)
     if isinstance(found, Answer):
         return found
@@ -162,16 +157,14 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
     if printed.pays_each and services.shared_code_claims.exceeded(_network(visitor)):
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
     try:
-        with finding.within_timeout(services):
+        with lookup.in_time(services):
             (known,) = await customers.resolve(services, brand, [CustomerRef(email=email)])
             if isinstance(known, Problem):
                 if known.spec.retryable:
                     raise known
                 return await _ask(services, found, email=email[:254], email_is_wrong=True)
             answer = await _pay(services, brand, printed, known, Grade.B, found.now)
-    except Exception as error:
-        if not finding.is_passing(error):
-            raise
+    except lookup.Unavailable:
         return respond(Page.BUSY, brand=brand, destination=printed.destination)
     is_hers_already = answer is not None and answer.outcome == "granted" and answer.replayed
     if answer is None or (is_hers_already and not printed.pays_each):
@@ -184,7 +177,7 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
         campaign_no=printed.campaign_no,
         campaign_version=printed.campaign_version,
         # Whoever's address this is, nobody is told whether she was here before.
-        page=Page.CLAIMED if is_hers_already else visits.page_of(answer),
+        page=Page.CLAIMED if is_hers_already else page_of(answer),
         points=answer.points,
         balance=None,
         issued_at=int(visitor.at.timestamp()),
@@ -213,7 +206,7 @@ class _Found(msgspec.Struct, frozen=True):
     brand: Brand
     now: datetime
     """By the brand's clock."""
-    turns_ago: int
+    steps_ago: int
 
 
 async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Answer | None:
@@ -222,33 +215,31 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
     ``code`` is as `code_in` finds it.
     """
     try:
-        with finding.within_timeout(services):
+        with lookup.in_time(services):
             there = await find_code(services, code, visitor.at)
             if there is None:
                 return None
             if not services.code_guesses.exceeded(client_network(visitor.address)):
                 there = await _as_issued(services, code, there, visitor.at) or there
-            printed, turns_ago = there
+            printed, steps_ago = there
             brand: Brand | None = await services.brands.by_id(printed.brand_id)
             if brand is None or not services.link_hosts.is_at_home(brand, visitor.headers):
                 return respond(Page.NOT_FOUND, brand=services.link_hosts.brand_at(visitor.headers))
             services.last_known.see_brand(brand)
             clocks = services.clocks
             at = await clocks.at(brand, visitor.at)
-    except Exception as error:
-        if not finding.is_passing(error):
-            raise
+    except lookup.Unavailable:
         return None
     if printed.revoked_at is not None:
         page = Page.REVOKED
     elif printed.expires_at <= at:
         page = Page.EXPIRED
-    elif turns_ago is None:
+    elif steps_ago is None:
         # It may never have been shown.
         services.code_guesses.note(client_network(visitor.address))
         page = Page.CODE_MOVED_ON
     else:
-        return _Found(printed, brand, at, turns_ago)
+        return _Found(printed, brand, at, steps_ago)
     return respond(page, brand=brand, destination=printed.destination)
 
 

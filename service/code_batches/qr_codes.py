@@ -1,4 +1,4 @@
-"""QR codes: the picture of a code's address, for print and for a screen that another one reads.
+"""QR codes: the picture of a code's address, for print and for a display that a phone reads.
 
 A picture follows from the code and the host that was asked for it alone, and where the code rotates from the time: nothing is
 looked up, so it tells nobody whether there is such a code, and it is there while the database is away. The address is written
@@ -29,16 +29,16 @@ _PIXELS_A_MODULE = 10
 
 
 async def draw(services: Services, name: str, visitor: Visitor) -> Answer:
-    """The picture of a code, as ``name`` says: ``<code>.svg`` or ``<code>.png``; or of what a screen shows now."""
+    """The picture of a code, as ``name`` says: ``<code>.svg`` or ``<code>.png``; or of a rotating code as it is now."""
     text, kind = name[:-4], name[-4:]
     code = normal_code(text)
-    screen = rotating_code.unseal_name(text, services.token_keys.rotating_codes) if code is None else None
-    key = services.token_keys.codes.get(screen.kid) if screen else None
+    rotating = rotating_code.unseal_name(text, services.token_keys.rotating_codes) if code is None else None
+    key = services.token_keys.codes.get(rotating.kid) if rotating else None
     headers = _HEADERS
-    if screen is not None and key is not None:
-        code = rotating_code.shown_at(screen, visitor.at, key)
+    if rotating is not None and key is not None:
+        code = rotating_code.code_at(rotating, visitor.at, key)
         # A browser that shows nothing but the picture asks for the next when it is time.
-        headers = {"Cache-Control": "no-store", "Refresh": str(rotating_code.shown_for_s(screen, visitor.at)), **_UNSEEN}
+        headers = {"Cache-Control": "no-store", "Refresh": str(rotating_code.shown_for_s(rotating, visitor.at)), **_UNSEEN}
     if code is None or kind not in _MEDIA_TYPES:
         raise not_found("QR code")
     symbol = qr_code(f"{services.link_hosts.base_url_at(visitor.headers)}/{code}")

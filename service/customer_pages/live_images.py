@@ -23,7 +23,7 @@ from service.brands.brand import Brand
 from service.customer_pages.access import NotShown, OwnPage, open_page
 from service.customers import actions as customers
 from service.customers.opt_outs import ALL, has_refused
-from service.link_pages import lookup as finding
+from service.link_pages import lookup
 from service.link_pages.lookup import Visitor
 from service.observability import log
 from service.pages.brand_colors import palette
@@ -45,11 +45,12 @@ _KEPT = 1_000
 async def show(services: Services, token: str, visitor: Visitor) -> Answer:
     """Draw what the customer of a token has, or a picture of nobody's."""
     try:
-        with finding.within_timeout(services):
+        with lookup.in_time(services):
             picture = await _picture(services, token, visitor)
+    except (NotShown, lookup.Unavailable):
+        picture = draw_nobodys()
     except Exception as error:
-        if not isinstance(error, NotShown) and not finding.is_passing(error):
-            log.error_with_frames("live_picture_failed", error)
+        log.error_with_frames("live_picture_failed", error)
         picture = draw_nobodys()
     etag = f'"{blake2b(picture, digest_size=16).hexdigest()}"'
     return Answer(200, "", {**picture_headers("image/png"), "ETag": etag}, picture)

@@ -115,7 +115,7 @@ def grade(method: str, headers: Mapping[str, str], *, since_sent_s: float, sibli
 
     ``headers`` have lower-case names. ``since_sent_s`` is how long ago the message was sent (or, where nobody said, the link
     minted). ``siblings`` is how many links of the message were fetched within ``SIBLINGS_WITHIN_S`` before or after, this one
-    among them. That is known in full only so much later (``touches.siblings_touched`` counts them): at the time of a request it
+    among them. That is known in full only so much later (``click_log.count_siblings`` counts them): at the time of a request it
     is left at 1, and whoever pays on a GET judges again. The first rule that fits decides: what speaks of a machine comes
     before what speaks of a person.
     """

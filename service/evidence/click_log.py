@@ -1,11 +1,11 @@
-"""Touches: every request for a link is noted, so that a scanner is known by what else it fetched, and machines can be counted.
+"""The click log: each request for a link, so that a scanner is known by what else it fetched, and machines can be counted.
 
-    note              puts a touch in line, at once and without ever failing; a writer of the process's own stores what waits
+    note              puts a click in line, at once and without ever failing; a writer of the process's own stores what waits
     record            stores touches now
-    siblings_touched  how many links of a message were fetched around an instant, by whatever process they were served
+    count_siblings  how many links of a message were fetched around an instant, by whatever process they were served
 
-No touch holds an address or what a browser calls itself: of the one it keeps the network, of the other a keyed hash, which
-tells two apart and nothing else. Touches lie in partitions, one a day, and are kept for 30 days (``touch_keeper``).
+No click holds an address or what a browser calls itself: of the one it keeps the network, of the other a keyed hash, which
+tells two apart and nothing else. Clicks lie in partitions, one a day, and are kept for 30 days (``click_pruner``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -41,9 +42,9 @@ PARTITIONS = 40
 """A day's partition is the day's number modulo this. What is more than the days kept is time for the keeper to be away."""
 WRITTEN_AT_ONCE = 1_000
 WRITES_EVERY_S = 0.05
-"""What is noted within so long is stored together: written by the dozen, a touch costs three times as much."""
+"""What is noted within so long is stored together: written by the dozen, a click costs three times as much."""
 WAITING_MAX = 20_000
-"""So many touches wait while the database is away, some ten megabytes; what comes then is lost and counted."""
+"""So many clicks wait while the database is away, some ten megabytes; what comes then is lost and counted."""
 RETRY_AFTER_S = 2.0
 STOP_WITHIN_S = 2.0
 SIBLINGS_COUNTED_MAX = 100
@@ -60,7 +61,7 @@ class Way(enum.StrEnum):
     OPEN = "open"
 
 
-class Touch(msgspec.Struct, frozen=True, gc=False):
+class Click(msgspec.Struct, frozen=True, gc=False):
     """One request for a link. ``message`` is ``message_key`` of its message; ``points`` is what its campaign pays for it."""
 
     at: datetime
@@ -77,7 +78,7 @@ class Touch(msgspec.Struct, frozen=True, gc=False):
     since_sent_s: int
 
 
-_COLUMNS = (*Touch.__struct_fields__, "slot")
+_COLUMNS = (*Click.__struct_fields__, "slot")
 
 
 def message_key(customer: int, message_id: str) -> bytes:
@@ -95,7 +96,7 @@ def network_of(address: str) -> str | None:
     return socket.inet_ntop(socket.AF_INET6, packed[:6] + bytes(10)) + "/48"
 
 
-def touch_of(
+def click_of(
     way: str,
     grade: str,
     why: str,
@@ -109,9 +110,9 @@ def touch_of(
     network: str | None,
     agent: bytes | None,
     since_sent_s: float,
-) -> Touch:
-    """A touch of a link, whose id says its campaign; its customer and its message say what it has siblings by."""
-    return Touch(
+) -> Click:
+    """A click of a link, whose id says its campaign; its customer and its message say what it has siblings by."""
+    return Click(
         at=at,
         brand_id=brand_id,
         campaign_no=int.from_bytes(link_id[:4], "big"),
@@ -143,7 +144,7 @@ def whole_seconds(seconds: float) -> int:
 
 
 def slot_of(day: date) -> int:
-    """The partition of a day's touches."""
+    """The partition of a day's clicks."""
     return day.toordinal() % PARTITIONS
 
 
@@ -153,19 +154,19 @@ def slots_between(first: date, last: date) -> list[int]:
     return [slot_of(last - timedelta(days=n)) for n in range(days)]
 
 
-class Touches:
+class ClickLog:
     """Stores what is noted, in the order it came, in batches of what waits. A context manager: while it is open, it writes."""
 
     def __init__(self, pool: asyncpg.Pool[Any], key: bytes) -> None:
         """``key`` is what browsers' names are hashed with."""
         self._pool = pool
         self._agent_of = functools.lru_cache(maxsize=10_000)(functools.partial(_hashed, key))
-        self._waiting: deque[Touch] = deque()
+        self._waiting: deque[Click] = deque()
         self._came = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Touches:
-        self._writer = asyncio.create_task(self._write_for_ever(), name="touches")
+    async def __aenter__(self) -> ClickLog:
+        self._writer = asyncio.create_task(self._write_for_ever(), name="clicks")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -190,12 +191,12 @@ class Touches:
         points: int,
         since_sent_s: float,
     ) -> None:
-        """Put a touch in line. Nobody waits for it."""
+        """Put a click in line. Nobody waits for it."""
         if len(self._waiting) >= WAITING_MAX:
-            metrics.touches_lost.inc()
+            metrics.clicks_lost.inc()
             return
         self._waiting.append(
-            touch_of(
+            click_of(
                 way,
                 verdict.letter,
                 verdict.why,
@@ -254,7 +255,7 @@ class Touches:
                 if not isinstance(error, Exception) or is_away(error):
                     self._waiting.extendleft(reversed(batch))
                 else:
-                    metrics.touches_lost.inc(len(batch))
+                    metrics.clicks_lost.inc(len(batch))
                 raise
 
     async def _write_for_ever(self) -> None:
@@ -266,7 +267,7 @@ class Touches:
                 await self.write()
             except Exception as error:
                 if not is_away(error):
-                    log.error_with_frames("touches_not_written", error)
+                    log.error_with_frames("clicks_not_written", error)
                 await asyncio.sleep(RETRY_AFTER_S)
                 self._came.set()
 
@@ -275,11 +276,11 @@ def _hashed(key: bytes, agent: str) -> bytes:
     return hmac.digest(key, agent.encode(), "sha256")[:8]
 
 
-async def record(pool: asyncpg.Pool[Any], touches: Iterable[Touch]) -> None:
-    """Store touches, in one round trip."""
+async def record(pool: asyncpg.Pool[Any], clicks: Iterable[Click]) -> None:
+    """Store clicks, in one round trip."""
     slot = slot_of(datetime.now(UTC).date())
-    # The driver would ask twelve codecs for each touch, which takes five times as long as one line of text.
-    lines = "".join([_line(touch, slot) for touch in touches]).encode()
+    # The driver would ask twelve codecs for each click, which takes five times as long as one line of text.
+    lines = "".join([_line(click, slot) for click in clicks]).encode()
     async with pool.acquire() as connection:
         await connection.copy_to_table("touch", schema_name="rewards", source=_in_one(lines), columns=_COLUMNS)
 
@@ -289,41 +290,26 @@ async def _in_one(data: bytes) -> AsyncGenerator[bytes]:
     yield data
 
 
-def _line(touch: Touch, slot: int) -> str:
-    """A touch as ``COPY`` reads it, in the order of ``_COLUMNS``."""
-    network = touch.network or r"\N"
-    agent = r"\N" if touch.agent is None else rf"\\x{touch.agent.hex()}"
-    said = f"{touch.way}\t{touch.grade}\t{touch.why}"
+def _line(click: Click, slot: int) -> str:
+    """A click as ``COPY`` reads it, in the order of ``_COLUMNS``."""
+    network = click.network or r"\N"
+    agent = r"\N" if click.agent is None else rf"\\x{click.agent.hex()}"
+    said = f"{click.way}\t{click.grade}\t{click.why}"
     return (
-        f"{touch.at}\t{touch.brand_id}\t{touch.campaign_no}\t\\\\x{touch.link_id.hex()}\t\\\\x{touch.message.hex()}\t"
-        f"{said}\t{touch.points}\t{network}\t{agent}\t{touch.since_sent_s}\t{slot}\n"
+        f"{click.at}\t{click.brand_id}\t{click.campaign_no}\t\\\\x{click.link_id.hex()}\t\\\\x{click.message.hex()}\t"
+        f"{said}\t{click.points}\t{network}\t{agent}\t{click.since_sent_s}\t{slot}\n"
     )
 
 
-# What is claimed or confirmed is no fetching: a person who presses a button has looked before. Partitions are named one by one,
-# because a list that is a parameter leaves none out.
-_SIBLINGS = """
-SELECT count(DISTINCT near.link_id)::int
-FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS wanted (message, at, n)
-CROSS JOIN unnest($4::smallint[]) AS day (slot)
-LEFT JOIN LATERAL (
-    SELECT touch.link_id
-    FROM rewards.touch
-    WHERE touch.slot = day.slot AND touch.message = wanted.message
-        AND touch.at BETWEEN wanted.at - $3::interval AND wanted.at + $3::interval
-        AND touch.way IN ('look', 'handoff', 'redirect')
-    LIMIT $5
-) AS near ON true
-GROUP BY wanted.n
-ORDER BY wanted.n
-"""
+_SQL = Path(__file__).with_name("sql")
+_SIBLINGS = (_SQL / "siblings.sql").read_text()
 
 
-async def siblings_touched(pool: asyncpg.Pool[Any] | Connection, wanted: Sequence[tuple[bytes, datetime]]) -> list[int]:
+async def count_siblings(pool: asyncpg.Pool[Any] | Connection, wanted: Sequence[tuple[bytes, datetime]]) -> list[int]:
     """How many links of each message (``message_key``) were fetched within ``SIBLINGS_WITHIN_S`` before or after an instant.
 
     In order; one statement for all. It counts what any process has stored, which they do at once: ask when so long has passed
-    since the instant, and half a second more for the writing. The link in question counts if its own touch was noted. Give the
+    since the instant, and half a second more for the writing. The link in question counts if its own click was noted. Give the
     answer to ``evidence.grade`` as ``siblings``.
     """
     if not wanted:

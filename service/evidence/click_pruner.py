@@ -1,4 +1,4 @@
-"""The agent that forgets touches: it empties the partitions of days that are no longer kept."""
+"""The agent that forgets clicks: it empties the partitions of days that are no longer kept."""
 
 from __future__ import annotations
 

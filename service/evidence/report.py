@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,13 +16,8 @@ from service.campaigns.queries import campaign_ids
 if TYPE_CHECKING:
     from service.services import Services
 
-_COUNTS = """
-SELECT campaign_no, grade, why, sum(touches)::bigint, sum(first_points)::bigint, sum(followed_points)::bigint
-FROM rewards.touch_count
-WHERE brand_id = $1 AND day BETWEEN $2 AND $3
-GROUP BY campaign_no, grade, why
-ORDER BY campaign_no, grade, why
-"""
+_SQL = Path(__file__).with_name("sql")
+_COUNTS = (_SQL / "report.sql").read_text()
 _COUNTED_UNTIL = "SELECT counted_until FROM rewards.touch_reader"
 
 
@@ -66,7 +62,7 @@ class EvidenceResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def report(services: Services, brand: Brand, *, days: int, now: datetime) -> EvidenceResponse:
-    """The last ``days`` days, today among them. One look into sums that are kept; no touch is read."""
+    """The last ``days`` days, today among them. One look into sums that are kept; no click is read."""
     until = now.date()
     since = until - timedelta(days=days - 1)
     pool = services.pool
@@ -88,11 +84,11 @@ def _sums(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
     requests: dict[str, int] = dict.fromkeys("ABCDX", 0)
     machines: dict[str, int] = defaultdict(int)
     first_points = followed_points = 0
-    for grade, why, touches, firsts, followed in rows:
-        requests[grade] += touches
+    for grade, why, clicks, firsts, followed in rows:
+        requests[grade] += clicks
         followed_points += followed
         if grade == "X":
-            machines[why] += touches
+            machines[why] += clicks
             first_points += firsts
     return {
         "requests": requests,

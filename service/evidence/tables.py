@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import CIDR
 
 from service.storage.database import metadata
 
-# One partition a day, forty in turn. A touch is stored in the partition of the day on which it is recorded, which is a little
+# One partition a day, forty in turn. A click is stored in the partition of the day on which it is recorded, which is a little
 # after it happened.
 touch = Table(
     "touch",
@@ -47,7 +47,7 @@ touch = Table(
     postgresql_partition_by="LIST (slot)",
 )
 
-# What is left of touches. A link's first touch is where a design that pays whoever comes first would have paid.
+# What is left of clicks. A link's first click is where a design that pays whoever comes first would have paid.
 touch_count = Table(
     "touch_count",
     metadata,

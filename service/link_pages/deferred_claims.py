@@ -1,18 +1,18 @@
-"""Late acts: what people did with links and is posted afterwards, because the database is away or a link redirects at once.
+"""Deferred claims: what people did with links and is posted afterwards: the database is away, or a link redirects at once.
 
-    LateAct    an act, as it is kept on the local disk: who and when, and what the request showed of a person
-    LateActs   keeps acts and has them settled, in the order in which they came
+    DeferredClaim    an act, as it is kept on the local disk: who and when, and what the request showed of a person
+    DeferredClaims   keeps acts and has them settled, in the order in which they came
 
 An act is kept before anybody is told so, and stays until it was settled: what a killed process leaves, the next one settles. An
 act that is settled twice is paid once, as everything is, by its event key.
 
-    note      the act's touch is stored; of several acts on one message that is what tells a scanner from a person
+    note      the act's click is stored: of several acts on one message that is what tells a scanner from a person
     DELAY_S   later every process has stored what happened within two seconds
     settle    the act is judged and posted
 
     the database is away    it is tried again, for as long as it takes
-    an act fails by itself  it is put aside on the disk for the operator, and the others go on
-    the spool takes no act  it waits in memory instead, as far as there is room: then it does not outlive the process
+    an act fails by itself  it is a dead letter on the disk, for the operator, and the others go on
+    the spool takes no act  it waits in memory instead, if there is room: then it does not outlive the process
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from service.storage.spool import Spool, SpoolFull, SpoolRefused
 from service.tokens.link import LinkClaims
 
 DELAY_S = 2.5
-"""From an act's touch to its judgement: siblings come within two seconds, and are stored in less than half a one."""
+"""From an act's click to its judgement: siblings come within two seconds, and are stored in less than half a one."""
 SETTLED_AT_ONCE = 200
 NOTES_EVERY_S = 0.05
 NOTED_AHEAD = 20_000
@@ -41,14 +41,14 @@ NOTED_AHEAD = 20_000
 judged by what came after it."""
 IN_MEMORY_MAX = 10_000
 ADOPTS_EVERY_S = 5.0
-RESTS_FOR = 3
-REST_MAX_S = 0.5
+BACKOFF_FACTOR = 3
+BACKOFF_MAX_S = 0.5
 """While people follow links, so many times as long as acts were settled nothing is settled; at most so long at a time."""
-RESTS_BELOW = 0.1
+BACKOFF_FULLNESS_MAX = 0.1
 """But not when the spool is fuller than this."""
 STOPS_WITHIN_S = 5.0
 TIMEOUT_S = 1.0
-"""How long somebody waits for the disk before she is sent on."""
+"""How long somebody waits for the disk before they are sent on."""
 _RETRIES_AFTER_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -58,7 +58,7 @@ class DeferredClaim(msgspec.Struct, frozen=True, gc=False):
     A token was checked, and ``claims`` are what it says. A code could not be looked up: ``code_hash`` is what to look for,
     and ``offline`` is a token that somebody else signed and nobody could check.
     ``way``, ``grade`` and ``why`` say how the link was fetched and what the request showed; ``network`` and ``agent`` are as
-    in a touch.
+    in the click log.
     """
 
     at: datetime
@@ -109,7 +109,7 @@ def _say_why_it_ended(task: asyncio.Task[None]) -> None:
     """Nobody waits for these tasks, and without them acts are only kept."""
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, _LeftToTheNext):
-        log.error_with_frames("late_acts_not_settled_any_more", error)
+        log.error_with_frames("deferred_claims_settling_ended", error)
 
 
 class DeferredClaims:
@@ -130,8 +130,8 @@ class DeferredClaims:
     async def settled_by(self, settlement: Settlement) -> AsyncGenerator[None]:
         """Settle acts until it ends, then what is there, unless that takes long; the next process settles the rest."""
         tasks = [
-            asyncio.create_task(self._note_all(settlement), name="late acts, noted"),
-            asyncio.create_task(self._settle_all(settlement), name="late acts, settled"),
+            asyncio.create_task(self._note_all(settlement), name="deferred claims, recorded"),
+            asyncio.create_task(self._settle_all(settlement), name="deferred claims, settled"),
         ]
         for task in tasks:
             task.add_done_callback(_say_why_it_ended)
@@ -148,7 +148,7 @@ class DeferredClaims:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._in_memory:
-            metrics.late_acts.labels("lost").inc(len(self._in_memory))
+            metrics.deferred_claims.labels("lost").inc(len(self._in_memory))
         await self._spool.close()
 
     async def keep(self, act: DeferredClaim, *, share: float = 1.0) -> bool:
@@ -162,7 +162,7 @@ class DeferredClaims:
             return False
         except (SpoolFull, SpoolRefused):
             if len(self._in_memory) >= IN_MEMORY_MAX * share:
-                metrics.late_acts.labels("lost").inc()
+                metrics.deferred_claims.labels("lost").inc()
             else:
                 self._in_memory.append(act)
                 self._spool.arrived.set()
@@ -191,9 +191,9 @@ class DeferredClaims:
             await self._spool.release(batch.spooled)
             self._ahead -= len(batch.acts)
             self._settled.set()
-            if self._kept > kept and self._spool.fullness < RESTS_BELOW:
+            if self._kept > kept and self._spool.fullness < BACKOFF_FULLNESS_MAX:
                 # Whoever follows a link now goes before what can wait.
-                await asyncio.sleep(min(RESTS_FOR * (time.monotonic() - began), REST_MAX_S))
+                await asyncio.sleep(min(BACKOFF_FACTOR * (time.monotonic() - began), BACKOFF_MAX_S))
 
     async def _next(self) -> _Batch | None:
         """The next acts; ``None`` when there are none and it is time to stop."""
@@ -219,13 +219,13 @@ class DeferredClaims:
         try:
             return _decode(record)
         except msgspec.MsgspecError as error:
-            await self._put_aside(record, error)
+            await self._dead_letter(record, error)
             return None
 
-    async def _put_aside(self, record: bytes, error: BaseException) -> None:
-        metrics.late_acts.labels("put_aside").inc()
-        log.error_with_frames("late_act_put_aside", error)
-        await self._spool.put_aside(record)
+    async def _dead_letter(self, record: bytes, error: BaseException) -> None:
+        metrics.deferred_claims.labels("dead_letter").inc()
+        log.error_with_frames("deferred_claim_dead_lettered", error)
+        await self._spool.dead_letter(record)
 
     async def _until_it_works(
         self, do: Callable[[Sequence[DeferredClaim]], Awaitable[list[DeferredClaim]]], acts: list[DeferredClaim]
@@ -233,14 +233,14 @@ class DeferredClaims:
         """Do it for all; what may pass is tried again, for as long as it takes."""
         failures = 0
         while acts:
-            metrics.late_acts_age.set((datetime.now(UTC) - acts[0].at).total_seconds())
+            metrics.deferred_claims_age.set((datetime.now(UTC) - acts[0].at).total_seconds())
             acts = await do(acts)
             if acts and self._stopping:
                 raise _LeftToTheNext
             if acts:
                 await asyncio.sleep(_RETRIES_AFTER_S[min(failures, len(_RETRIES_AFTER_S) - 1)])
                 failures += 1
-        metrics.late_acts_age.set(0)
+        metrics.deferred_claims_age.set(0)
 
     async def _note_some(self, settlement: Settlement, acts: Sequence[DeferredClaim]) -> list[DeferredClaim]:
         try:
@@ -248,8 +248,8 @@ class DeferredClaims:
         except Exception as error:
             if settlement.may_pass(error):
                 return list(acts)
-            # Without their touches they are judged each by itself, which is better than not at all.
-            log.error_with_frames("late_acts_not_noted", error)
+            # Without their clicks they are judged each by itself, which is better than not at all.
+            log.error_with_frames("deferred_clicks_not_recorded", error)
         return []
 
     async def _settle_some(self, settlement: Settlement, acts: Sequence[DeferredClaim]) -> list[DeferredClaim]:
@@ -262,9 +262,9 @@ class DeferredClaims:
         left: list[DeferredClaim] = []
         for act, outcome in zip(acts, outcomes, strict=True):
             if isinstance(outcome, str):
-                metrics.late_acts.labels(outcome).inc()
+                metrics.deferred_claims.labels(outcome).inc()
             elif settlement.may_pass(outcome):
                 left.append(act)
             else:
-                await self._put_aside(_encode(act), outcome)
+                await self._dead_letter(_encode(act), outcome)
         return left

@@ -1,6 +1,6 @@
-"""Settling late acts: each is judged by all that was fetched of its message, and then posted as if it had been claimed at once.
+"""Settling deferred claims: each is judged by all that was fetched of its message, and posted as if it had come at once.
 
-    note     one round trip for a batch, and what its campaigns pay, where that is not remembered: the touches
+    note     one round trip for a batch, and what its campaigns pay, where that is not remembered: the clicks
     settle   the links of all in one, the siblings of all in one; then each its claim, which the ledger posts together
 
 It counts when it happened: campaigns, caps and dates are those of the moment of the act.
@@ -17,11 +17,11 @@ from ledger import Grade
 from service.campaigns.queries import campaign_version
 from service.campaigns.rules import Campaign
 from service.evidence.bot_detection import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
-from service.evidence.click_log import Touch, Way, message_key, record, siblings_touched, since_sent_s, touch_of
+from service.evidence.click_log import Click, Way, click_of, count_siblings, message_key, record, since_sent_s
 from service.grants import actions as grants
-from service.link_pages import lookup as finding
+from service.link_pages import lookup
 from service.link_pages.deferred_claims import DeferredClaim, Settlement
-from service.link_pages.lookup import Asked, DeadEnd, Found
+from service.link_pages.lookup import DeadEnd, ParsedLink, ResolvedLink
 from service.link_pages.pages import Page
 from service.links.queries import LinkRow
 from service.tokens.link import LinkKind, LinkMode
@@ -34,11 +34,11 @@ _MACHINE = "X"
 
 def settlement(services: Services) -> Settlement:
     """How acts are settled with what the application has."""
-    return Settlement(functools.partial(note, services), functools.partial(settle, services), finding.may_pass)
+    return Settlement(functools.partial(note, services), functools.partial(settle, services), lookup.may_pass)
 
 
 async def note(services: Services, acts: Sequence[DeferredClaim]) -> None:
-    """Store the touches of acts; a token says enough for one, so that nothing is looked up but what its campaign pays."""
+    """Store the clicks of acts; a token says enough for one, so that nothing is looked up but what its campaign pays."""
     brands = services.brands
     said = [act.claims for act in acts if act.claims is not None]
     brand_ids = {code: brand.brand_id for code in {claims.brand for claims in said} if (brand := await brands.by_code(code))}
@@ -46,20 +46,20 @@ async def note(services: Services, acts: Sequence[DeferredClaim]) -> None:
         numbers: await campaign_version(services, *numbers)
         for numbers in {(claims.campaign_no, claims.campaign_version) for claims in said}
     }
-    touches: list[Touch] = []
+    clicks: list[Click] = []
     for act in acts:
         claims = act.claims
         if claims is None:
             link = await _find(services, act)
-            if isinstance(link, Found):
+            if isinstance(link, ResolvedLink):
                 row = link.row
                 known = (row.link_id, row.customer, row.message_id, row.action)
-                touches.append(_touch(act, row.brand_id, link.campaign, *known))
+                clicks.append(_touch(act, row.brand_id, link.campaign, *known))
         elif (brand_id := brand_ids.get(claims.brand)) and (campaign := campaigns[claims.campaign_no, claims.campaign_version]):
             known = (claims.link_id, claims.customer, claims.message_id, claims.action)
-            touches.append(_touch(act, brand_id, campaign, *known))
-    if touches:
-        await record(services.pool, touches)
+            clicks.append(_touch(act, brand_id, campaign, *known))
+    if clicks:
+        await record(services.pool, clicks)
 
 
 async def settle(services: Services, acts: Sequence[DeferredClaim]) -> list[str | BaseException]:
@@ -67,7 +67,7 @@ async def settle(services: Services, acts: Sequence[DeferredClaim]) -> list[str 
     rows = await _rows(services, acts)
     found = [(act, row) for act, row in zip(acts, rows, strict=True) if isinstance(row, LinkRow)]
     siblings = iter(
-        await siblings_touched(services.pool, [(message_key(row.customer, row.message_id), act.at) for act, row in found])
+        await count_siblings(services.pool, [(message_key(row.customer, row.message_id), act.at) for act, row in found])
     )
     settled = iter(
         await asyncio.gather(*(_settle(services, act, row, next(siblings)) for act, row in found), return_exceptions=True)
@@ -85,13 +85,13 @@ async def _rows(services: Services, acts: Sequence[DeferredClaim]) -> list[LinkR
 
 
 async def _settle(services: Services, act: DeferredClaim, row: LinkRow, siblings: int) -> str:
-    asked = _asked(act)
-    link = finding.alive(await finding.honour(services, asked, row, {"host": act.host}, act.at), asked)
+    parsed = _parsed(act)
+    link = lookup.alive(await lookup.honour(services, parsed, row, {"host": act.host}, act.at), parsed)
     if isinstance(link, DeadEnd):
         return link.page.value
     is_followed = act.way == Way.REDIRECT
     if act.way == Way.HANDOFF or (is_followed and link.row.mode is not LinkMode.REDIRECT):
-        # Her shop says whether she is there; or it is a code that nobody could look up, and whose link has a page.
+        # The shop says whether the customer is there; or it is a code that nobody could look up, and whose link has a page.
         return "looked"
     if act.grade == _MACHINE or (is_followed and siblings >= SIBLINGS_OF_A_MACHINE):
         return "machine"
@@ -99,31 +99,31 @@ async def _settle(services: Services, act: DeferredClaim, row: LinkRow, siblings
     return "replayed" if answer.replayed else answer.outcome
 
 
-def _grade(act: DeferredClaim, link: Found) -> Grade:
+def _grade(act: DeferredClaim, link: ResolvedLink) -> Grade:
     """As it was judged then, but for the time since the message was sent: that is by the brand's clock, and no code says it."""
     if act.way != Way.REDIRECT or (act.grade != Grade.C.value and act.why != Why.SENT_JUST_NOW):
         return Grade(act.grade)
     return Grade.C if since_sent_s(link.row, link.now) >= SENT_JUST_NOW_S else Grade.D
 
 
-async def _find(services: Services, act: DeferredClaim) -> Found | DeadEnd:
-    asked = _asked(act)
-    return finding.alive(await finding.look_up(services, asked, {"host": act.host}, act.at), asked)
+async def _find(services: Services, act: DeferredClaim) -> ResolvedLink | DeadEnd:
+    parsed = _parsed(act)
+    return lookup.alive(await lookup.look_up(services, parsed, {"host": act.host}, act.at), parsed)
 
 
 async def _link_id(services: Services, act: DeferredClaim) -> bytes | None:
-    return await finding.link_id_of(services, _asked(act), {"host": act.host}, act.at)
+    return await lookup.link_id_of(services, _parsed(act), {"host": act.host}, act.at)
 
 
-def _asked(act: DeferredClaim) -> Asked:
+def _parsed(act: DeferredClaim) -> ParsedLink:
     kind = LinkKind.CLAIM if act.claims is None else act.claims.kind
-    return Asked(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
+    return ParsedLink(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
 
 
 def _touch(
     act: DeferredClaim, brand_id: int, campaign: Campaign, link_id: bytes, customer: int, message_id: str, action: str
-) -> Touch:
-    return touch_of(
+) -> Click:
+    return click_of(
         act.way,
         act.grade,
         act.why,

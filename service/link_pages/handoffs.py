@@ -29,7 +29,7 @@ from service.campaigns.queries import campaign_version
 from service.campaigns.rules import claimed_grade
 from service.customers import actions as customers
 from service.evidence.bot_detection import SIBLINGS_OF_A_MACHINE, SIBLINGS_WITHIN_S, Verdict, Why
-from service.evidence.click_log import Way, message_key, siblings_touched
+from service.evidence.click_log import Way, count_siblings, message_key
 from service.grants import actions as grants
 from service.grants.schemas import GrantAnswer
 from service.http.problems import Problem, not_found
@@ -110,12 +110,11 @@ async def confirm(
     if verdict.grade not in (Grade.A, None):
         if age_s < SIBLINGS_KNOWN_AFTER_S:
             raise Problem("claim_too_early", "It is too early to tell a scanner from a person.", headers={"Retry-After": "3"})
-        (siblings,) = await siblings_touched(services.pool, [(message_key(row.customer, row.message_id), claim.visited_at)])
+        (siblings,) = await count_siblings(services.pool, [(message_key(row.customer, row.message_id), claim.visited_at)])
         if siblings >= SIBLINGS_OF_A_MACHINE:
             verdict = Verdict(None, Why.SIBLINGS)
-    touches = services.touches
     points = await _points(services, row)
-    touches.note_link(Way.CONFIRM, verdict, headers, row, at=now, brand_at=at, address=address, points=points)
+    services.click_log.note_link(Way.CONFIRM, verdict, headers, row, at=now, brand_at=at, address=address, points=points)
     if verdict.grade is None:
         return _MACHINE
     known = row.known or await customers.by_number(services, brand, row.customer)

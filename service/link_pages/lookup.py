@@ -1,14 +1,16 @@
 """From what is asked for to the link: a token or a code is read, then looked up.
 
-    read   what a token says, checked, or what to look for a code by; nobody is asked
-    find   the link with all it takes to honour it, or the dead end there is instead
+    parse     what a token says, checked, or what to look for a code by; nobody is parsed
+    resolve   the link with all it takes to honour it, or the dead end there is instead
+    in_time   a context for whatever else a customer waits for
 
 Nothing is looked up for a token that is not ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Generator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ import structlog
 
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
-from service.campaigns.rules import Campaign
+from service.campaigns.rules import Campaign, Rule
 from service.concurrency.shared_timeout import Deadline
 from service.customers import actions as customers
 from service.customers.queries import Customer
@@ -29,18 +31,22 @@ from service.observability import log
 from service.storage.database import is_away
 from service.tokens import link as link_tokens
 from service.tokens.code import code_hash, normal_code
-from service.tokens.link import LinkClaims, LinkKind, LinkRefusal, LinkRefused
+from service.tokens.link import LinkClaims, LinkKind, LinkMode, LinkRefusal, LinkRefused
 from service.tokens.offline import key_named_by, says
 
 if TYPE_CHECKING:
     from service.services import Services
 
 TIMEOUT_S = 3.0
-"""How long a customer waits for us before she is offered the way on."""
+"""How long a customer waits for us before they are offered the way on."""
+
+
+class Unavailable(Exception):
+    """What a customer waits for cannot be had now, but may be soon."""
 
 
 class Visitor(msgspec.Struct, frozen=True, gc=False):
-    """Who asks for a link, as far as her request says it. ``at`` is by the world's clock; ``headers`` have lower-case names."""
+    """Who asks for a link, as far as the request says it. ``at`` is by the world's clock; ``headers`` have lower-case names."""
 
     method: str
     headers: Mapping[str, str]
@@ -48,7 +54,7 @@ class Visitor(msgspec.Struct, frozen=True, gc=False):
     at: datetime
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
+class ParsedLink(msgspec.Struct, frozen=True, gc=False):
     """What was asked for: a token of ours, which may have expired; or a code or an offline token, which the database knows."""
 
     kind: LinkKind = LinkKind.CLAIM
@@ -57,8 +63,15 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     code_hash: bytes | None = None
     offline: str | None = None
 
+    @property
+    def mode(self) -> LinkMode:
+        """How the link says it is honoured; what a code stands for it does not say."""
+        if self.claims is not None:
+            return self.claims.mode
+        return LinkMode.PAGE if self.offline is None else says(self.offline).mode
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+
+class ResolvedLink(msgspec.Struct, frozen=True, gc=False):
     """A link that can be claimed, if its campaign still pays. ``known`` is its customer, ``now`` is by the brand's clock."""
 
     row: LinkRow
@@ -67,6 +80,17 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     campaign: Campaign
     is_paused: bool
     now: datetime
+
+    @property
+    def rule(self) -> Rule | None:
+        """What the campaign pays by."""
+        return self.campaign.rule_for(self.row.action, self.row.channel)
+
+    @property
+    def points(self) -> int:
+        """What the link would earn, before caps and budget."""
+        rule = self.rule
+        return 0 if rule is None else rule.points
 
 
 class DeadEnd(msgspec.Struct, frozen=True):
@@ -80,14 +104,14 @@ class DeadEnd(msgspec.Struct, frozen=True):
     destination: str | None = None
 
 
-def read(services: Services, subject: str, visitor: Visitor, kind: LinkKind = LinkKind.CLAIM) -> Asked | DeadEnd:
+def parse(services: Services, subject: str, visitor: Visitor, kind: LinkKind = LinkKind.CLAIM) -> ParsedLink | DeadEnd:
     """What a token says or a code is."""
     code = normal_code(subject)
     if code is not None:
-        return Asked(kind, code_hash=code_hash(code))
+        return ParsedLink(kind, code_hash=code_hash(code))
     subject = link_tokens.trimmed(subject)
     if key_named_by(subject) is not None:
-        return Asked(kind, offline=subject)
+        return ParsedLink(kind, offline=subject)
     hosts, is_expired = services.link_hosts.addressable(visitor.headers), False
     try:
         keys, now = services.token_keys.links, int(visitor.at.timestamp())
@@ -99,19 +123,17 @@ def read(services: Services, subject: str, visitor: Visitor, kind: LinkKind = Li
     brand = services.last_known.brand(claims.brand)
     if brand is not None and not services.link_hosts.is_at_home(brand, visitor.headers):
         return DeadEnd(Page.NOT_FOUND)
-    return Asked(kind, claims, is_expired)
+    return ParsedLink(kind, claims, is_expired)
 
 
-async def find(services: Services, asked: Asked, visitor: Visitor) -> Found | DeadEnd:
+async def resolve(services: Services, parsed: ParsedLink, visitor: Visitor) -> ResolvedLink | DeadEnd:
     """The link that was asked for."""
     try:
-        with within_timeout(services):
-            found = await look_up(services, asked, visitor.headers, visitor.at)
-    except Exception as error:
-        if not is_passing(error):
-            raise
-        return _as_last_known(services, asked, visitor)
-    return alive(found, asked)
+        with in_time(services):
+            found = await look_up(services, parsed, visitor.headers, visitor.at)
+    except Unavailable:
+        return _as_last_known(services, parsed, visitor)
+    return alive(found, parsed)
 
 
 def within_timeout(services: Services) -> Deadline:
@@ -119,69 +141,76 @@ def within_timeout(services: Services) -> Deadline:
     return services.page_timeout.within(TIMEOUT_S)
 
 
-async def look_up(services: Services, asked: Asked, headers: Mapping[str, str], now: datetime) -> Found | None:
+@contextlib.contextmanager
+def in_time(services: Services) -> Generator[None]:
+    """Raise ``Unavailable`` if the body takes longer than a customer waits, or fails in a way that may pass."""
+    try:
+        with within_timeout(services):
+            yield
+    except Exception as error:
+        if not may_pass(error):
+            raise
+        structlog.get_logger().warning("link_not_served", **log.describe_error(error))
+        raise Unavailable from error
+
+
+async def look_up(services: Services, parsed: ParsedLink, headers: Mapping[str, str], now: datetime) -> ResolvedLink | None:
     """The link, whatever has become of it, unless it is foreign: of another brand or customer, or not ours at all."""
-    link_id = await link_id_of(services, asked, headers, now)
+    link_id = await link_id_of(services, parsed, headers, now)
     row = None if link_id is None else await services.links.get(link_id)
-    return None if row is None else await honour(services, asked, row, headers, now)
+    return None if row is None else await honour(services, parsed, row, headers, now)
 
 
-async def link_id_of(services: Services, asked: Asked, headers: Mapping[str, str], now: datetime) -> bytes | None:
+async def link_id_of(services: Services, parsed: ParsedLink, headers: Mapping[str, str], now: datetime) -> bytes | None:
     """The link's id, if there is one."""
-    if asked.code_hash is not None:
-        return await services.link_ids.get(asked.code_hash)
-    if asked.offline is not None:
-        return await offline_links.adopt(services, asked.offline, services.link_hosts.addressable(headers), now)
-    return asked.claims.link_id if asked.claims else None
+    if parsed.code_hash is not None:
+        return await services.link_ids.get(parsed.code_hash)
+    if parsed.offline is not None:
+        return await offline_links.adopt(services, parsed.offline, services.link_hosts.addressable(headers), now)
+    return parsed.claims.link_id if parsed.claims else None
 
 
-async def honour(services: Services, asked: Asked, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
+async def honour(
+    services: Services, parsed: ParsedLink, row: LinkRow, headers: Mapping[str, str], now: datetime
+) -> ResolvedLink | None:
     """The link of a row that was looked up, unless it is foreign."""
-    if asked.claims and row.customer != asked.claims.customer:
+    if parsed.claims and row.customer != parsed.claims.customer:
         return None
     found = await _with_brand(services, row, headers, now)
-    return None if found is None or (asked.claims and found.brand.code != asked.claims.brand) else found
+    return None if found is None or (parsed.claims and found.brand.code != parsed.claims.brand) else found
 
 
-def alive(found: Found | None, asked: Asked) -> Found | DeadEnd:
+def alive(found: ResolvedLink | None, parsed: ParsedLink) -> ResolvedLink | DeadEnd:
     """The link, unless there is none, or it is past its life."""
-    if found is None or found.row.kind is not asked.kind:
+    if found is None or found.row.kind is not parsed.kind:
         return DeadEnd(Page.NOT_FOUND)
     if found.row.revoked_at is not None:
         return DeadEnd(Page.REVOKED, found.brand, found.row.destination)
-    if asked.is_expired or found.row.expires_at <= found.now:
+    if parsed.is_expired or found.row.expires_at <= found.now:
         return DeadEnd(Page.EXPIRED, found.brand, found.row.destination)
     return found
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether trying again may help: then the customer is shown the way on rather than an error."""
+    """Whether trying again may help: then customers are shown the way on rather than an error."""
     return (isinstance(error, Problem) and error.spec.retryable) or is_away(error)
 
 
-def is_passing(error: Exception) -> bool:
-    """The same of a failure that a visitor meets, which is logged then."""
-    if not may_pass(error):
-        return False
-    structlog.get_logger().warning("link_not_served", **log.describe_error(error))
-    return True
-
-
-def _as_last_known(services: Services, asked: Asked, visitor: Visitor) -> DeadEnd:
+def _as_last_known(services: Services, parsed: ParsedLink, visitor: Visitor) -> DeadEnd:
     headers = visitor.headers
-    if asked.offline is not None:
-        return _offline_as_last_known(services, asked.offline, visitor)
-    if asked.claims is None:
+    if parsed.offline is not None:
+        return _offline_as_last_known(services, parsed.offline, visitor)
+    if parsed.claims is None:
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
         brand = services.link_hosts.brand_at(headers)
         return DeadEnd(Page.BUSY, brand, brand and brand.home_url)
-    brand = services.last_known.brand(asked.claims.brand)
-    destination = services.last_known.destination(brand, asked.claims.destination_no)
-    said = asked.claims
+    brand = services.last_known.brand(parsed.claims.brand)
+    destination = services.last_known.destination(brand, parsed.claims.destination_no)
+    said = parsed.claims
     subjects = (f"link {said.link_id.hex()}", f"message {said.message_id}", f"campaign {said.campaign_no}")
     if brand is not None and services.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
-    return DeadEnd(Page.EXPIRED if asked.is_expired and brand else Page.BUSY, brand, destination)
+    return DeadEnd(Page.EXPIRED if parsed.is_expired and brand else Page.BUSY, brand, destination)
 
 
 def _offline_as_last_known(services: Services, token: str, visitor: Visitor) -> DeadEnd:
@@ -202,7 +231,7 @@ def _offline_as_last_known(services: Services, token: str, visitor: Visitor) -> 
     return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)
 
 
-async def _with_brand(services: Services, row: LinkRow, headers: Mapping[str, str], now: datetime) -> Found | None:
+async def _with_brand(services: Services, row: LinkRow, headers: Mapping[str, str], now: datetime) -> ResolvedLink | None:
     """A link with all it takes to honour it, unless it was brought to another brand's host."""
     brand = await services.brands.by_id(row.brand_id)
     if brand is None or not services.link_hosts.is_at_home(brand, headers):
@@ -216,4 +245,6 @@ async def _with_brand(services: Services, row: LinkRow, headers: Mapping[str, st
     clocks = services.clocks
     is_paused = await campaign_is_paused(services, row.campaign_no)
     known = row.known or await customers.by_number(services, brand, row.customer)
-    return Found(row=row, known=known, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now))
+    return ResolvedLink(
+        row=row, known=known, brand=brand, campaign=campaign, is_paused=is_paused, now=await clocks.at(brand, now)
+    )

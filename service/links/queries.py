@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -46,40 +47,10 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     mode: LinkMode = LinkMode.PAGE
 
 
-# Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
-_BY_ID = """
-SELECT
-    found.link_id, found.brand_id, found.campaign_no, found.campaign_version, found.customer, found.message_id, found.action,
-    found.channel, found.label, found.destination_no, found.sent_at, found.minted_at, found.expires_at,
-    coalesce(found.revoked_at, revocation.revoked_at), leads_to.url,
-    person.confirmed, person.verified, person.refused, found.kind, found.mode
-FROM unnest($1::bytea[]) AS wanted (link_id)
-CROSS JOIN LATERAL (SELECT * FROM rewards.link WHERE link.link_id = wanted.link_id OFFSET 0) AS found
-LEFT JOIN LATERAL (
-    SELECT destination.url FROM rewards.destination WHERE destination.destination_no = found.destination_no OFFSET 0
-) AS leads_to ON true
-LEFT JOIN LATERAL (
-    SELECT min(link_revocation.revoked_at) AS revoked_at
-    FROM rewards.link_revocation
-    WHERE link_revocation.brand_id = found.brand_id AND link_revocation.subject = ANY (ARRAY[
-        'link ' || encode(found.link_id, 'hex'), 'message ' || found.message_id, 'campaign ' || found.campaign_no,
-        'key ' || found.minted_by
-    ])
-) AS revocation ON true
-LEFT JOIN LATERAL (
-    SELECT customer.confirmed, customer.verified, customer.refused::text AS refused
-    FROM rewards.customer
-    WHERE customer.customer = found.customer AND customer.merged_into IS NULL AND customer.absorbed = 0
-        AND customer.generation = 0
-    OFFSET 0
-) AS person ON true
-"""
+_SQL = Path(__file__).with_name("sql")
+_BY_ID = (_SQL / "links_by_id.sql").read_text()
 
-_LINK_IDS_BY_CODE = """
-SELECT found.code_hash, found.link_id
-FROM unnest($1::bytea[]) AS wanted (code_hash)
-CROSS JOIN LATERAL (SELECT * FROM rewards.link_code WHERE link_code.code_hash = wanted.code_hash OFFSET 0) AS found
-"""
+_LINK_IDS_BY_CODE = (_SQL / "link_ids_by_code.sql").read_text()
 
 
 _newest_revocations = select(link_revocation.c.brand_id, link_revocation.c.subject, link_revocation.c.named).order_by(
@@ -93,12 +64,7 @@ _newest_destinations = select(destination.c.destination_no, destination.c.brand_
 )
 
 
-_IS_ANY_REVOKED = """
-SELECT EXISTS (
-    SELECT FROM rewards.link_revocation
-    WHERE link_revocation.brand_id = $1 AND link_revocation.subject = ANY ($2::text[])
-)
-"""
+_IS_ANY_REVOKED = (_SQL / "is_any_revoked.sql").read_text()
 
 
 def subjects_of(*, made_by: int | None = None, message_id: str = "") -> list[str]:

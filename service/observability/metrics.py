@@ -63,17 +63,17 @@ disk_free_bytes = Gauge(
 )
 disk_size_bytes = Gauge("rewards_disk_size_bytes", "Size of the disk of this directory.", ["directory"], registry=REGISTRY)
 
-touches_lost = Counter(
-    "rewards_touches_lost", "Requests for links missing from the click log, because too many were waiting.", registry=REGISTRY
+clicks_lost = Counter(
+    "rewards_clicks_lost", "Requests for links missing from the click log, because too many were waiting.", registry=REGISTRY
 )
 
-late_acts = Counter(
-    "rewards_late_acts",
-    "Deferred claims settled, by outcome; `put_aside` are dead letters, `lost` found no space on disk or in memory.",
+deferred_claims = Counter(
+    "rewards_deferred_claims",
+    "Deferred claims settled, by outcome; `dead_letter` are dead letters, `lost` found no space on disk or in memory.",
     ["outcome"],
     registry=REGISTRY,
 )
-late_acts_age = Gauge("rewards_late_acts_age_seconds", "Age of the oldest deferred claim being settled.", registry=REGISTRY)
+deferred_claims_age = Gauge("rewards_deferred_claims_age_seconds", "Age of the oldest deferred claim being settled.", registry=REGISTRY)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

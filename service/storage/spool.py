@@ -5,7 +5,7 @@
     release   the oldest taken records are done; a file that holds nothing else is removed
     adopt     take over the files of processes that are gone
     refused   what carries no seal of ours is never taken: it goes to the file ``refused`` (see spool_seals.py)
-    put_aside leave to the operator what cannot be dealt with, in the file ``aside``; renamed ``*.spool`` it is taken again
+    dead_letter   leaves to the operator what cannot be dealt with, in the file ``aside``; renamed ``*.spool`` it is taken again
 
 What it promises is at least once: what was appended and not released is taken again by whoever adopts the file, so whoever
 takes records must be able to bear each twice.
@@ -127,9 +127,9 @@ class Spool:
             self.arrived.set()
         return found
 
-    async def put_aside(self, record: bytes) -> None:
+    async def dead_letter(self, record: bytes) -> None:
         """Move ``record`` to the dead letters, if the disk has room."""
-        await self._in_thread(lambda: self._files.put_aside(self._frame(record)))
+        await self._in_thread(lambda: self._files.dead_letter(self._frame(record)))
 
     async def close(self) -> None:
         """Leave what was not released to the next process."""
@@ -263,7 +263,7 @@ class SpoolFiles:
         self.bytes += sum(segment.size for segment in adopted)
         return len(adopted)
 
-    def put_aside(self, framed: bytes, name: str = ASIDE) -> None:
+    def dead_letter(self, framed: bytes, name: str = ASIDE) -> None:
         """Append framed records to a file that nobody takes from."""
         with contextlib.suppress(OSError), self._open_aside(name) as file:
             file.write(framed)
@@ -335,7 +335,7 @@ class SpoolFiles:
             structlog.get_logger().error("spool_record_refused", file=file)
             refused.append(frame(each))
         if refused:
-            self.put_aside(b"".join(refused), REFUSED)
+            self.dead_letter(b"".join(refused), REFUSED)
         return records
 
     def _remove_if_done(self, segment: _Segment) -> None:

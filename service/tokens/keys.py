@@ -10,7 +10,7 @@ from service.settings import LinkKey
 from service.tokens.code import code_key
 from service.tokens.link import LinkKeys, link_keys
 from service.tokens.receipt import receipt_keys
-from service.tokens.rotating_code import screen_keys
+from service.tokens.rotating_code import rotating_code_keys
 from service.tokens.sealing import sealing_keys
 
 
@@ -40,6 +40,6 @@ def token_keys(keys: Sequence[LinkKey]) -> TokenKeys:
         links=link_keys(keys),
         receipts=receipt_keys(keys),
         handoffs=sealing_keys(keys, "handoff 1"),
-        rotating_codes=screen_keys(keys),
+        rotating_codes=rotating_code_keys(keys),
         codes={key.kid: code_key(key) for key in keys},
     )

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
-from service.link_pages import lookup as finding
+from service.link_pages import lookup
 from service.settings import Settings
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.browser.screens import SCREENS
@@ -99,7 +99,7 @@ async def site(
     tmp_path: Path,
 ) -> AsyncGenerator[Site]:
     """The service of the brand Bluebird Coffee. It never says that it is too busy, however busy the machine is."""
-    monkeypatch.setattr(finding, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(lookup, "TIMEOUT_S", 60.0)
     brand = await make_brand(
         owner, "bluebird", name="Bluebird Coffee", points_name="Mu", points_code="MU", accent_color="#0f6b5c"
     )

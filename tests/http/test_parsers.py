@@ -67,7 +67,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "what stands behind a token": trimmed,
     "a page's token": lambda text: person_tokens.verify(text, KEYS, kind=PersonKind.WALLET, hosts=["h"], now=0),
     "a receipt": lambda text: claim_receipts.unseal(text, SEALED),
-    "a screen's name": lambda text: rotating_code.unseal_name(text, rotating_code.screen_keys(SECRETS.link_keys)),
+    "a screen's name": lambda text: rotating_code.unseal_name(text, rotating_code.rotating_code_keys(SECRETS.link_keys)),
     "whose key signed a token": offline_tokens.key_named_by,
     "what an unchecked token says": lambda text: offline_tokens.says(f"a.{segment(text)}.b"),
     "a code": codes.normal_code,

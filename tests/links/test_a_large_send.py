@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from ledger import audit
-from service.link_pages import lookup as finding
+from service.link_pages import lookup
 from service.links.schemas import LINKS_MAX
 from tests.api_fixtures import Api
 from tests.links.campaigns import make_campaign
@@ -104,7 +104,7 @@ async def test_machines_open_nine_in_ten_and_only_people_are_paid(
     api: Api, owner: asyncpg.Connection[Any], reader_pool: asyncpg.Pool[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However busy the machine is, nobody is told to come again.
-    monkeypatch.setattr(finding, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(lookup, "TIMEOUT_S", 60.0)
     rules = [{"action": "open", "points": 1}, {"action": "click", "channel": "email", "points": 25}]
     await make_campaign(api.client("admin"), budget=BUDGET, rules=rules)
     links = Links(api)

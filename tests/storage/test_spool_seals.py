@@ -105,9 +105,9 @@ async def test_a_file_of_before_that_an_old_process_still_holds_is_taken_when_th
     assert await taken(new) == [OF_BEFORE]
 
 
-async def test_acts_put_aside_are_taken_again_when_they_are_renamed(spool: Path) -> None:
+async def test_dead_letters_are_taken_again_when_they_are_renamed(spool: Path) -> None:
     first = opened(spool)
-    await first.put_aside(b"act")
+    await first.dead_letter(b"act")
     os.rename(spool / "aside", spool / "aside-1.spool")
     assert await taken(first) == [b"act"]
 

@@ -15,7 +15,7 @@ from service.code_batches.qr_codes import qr_code
 from service.code_batches.rate_limit import MISSES_MAX
 from service.tokens import rotating_code
 from service.tokens.code import code_hash
-from service.tokens.rotating_code import CLAIMED_WITHIN_S, Screen
+from service.tokens.rotating_code import CLAIMABLE_FOR_S, RotatingCode
 from tests.api_fixtures import BASE_URL, Api
 from tests.links.campaigns import make_campaign
 from tests.links.code_batches.test_code_batches import claim, codes_of, enter, make_batch
@@ -133,10 +133,10 @@ class Lobby:
         assert screen is not None
         self._screen, self._key = screen, services.token_keys.codes[screen.kid]
 
-    def code(self, turns_ago: int = 0) -> str:
+    def code(self, steps_ago: int = 0) -> str:
         """What it showed so many turns ago."""
-        at = datetime.now(UTC) - timedelta(seconds=turns_ago * self._screen.rotates_every_s)
-        return rotating_code.shown_at(self._screen, at, self._key)
+        at = datetime.now(UTC) - timedelta(seconds=steps_ago * self._screen.rotates_every_s)
+        return rotating_code.code_at(self._screen, at, self._key)
 
     async def picture(self, kind: str = "svg") -> httpx.Response:
         """What it shows."""
@@ -219,26 +219,27 @@ async def test_nothing_is_kept_of_a_turn_and_no_file_is_printed(
 
 
 def test_a_code_is_good_for_its_turn_the_next_and_ten_minutes_to_type() -> None:
-    screen = Screen(rotating_code.handle_of(1, "lobby", KEY), EVERY_S, "k")
-    code = rotating_code.shown_at(screen, NOON, KEY)
+    screen = RotatingCode(rotating_code.handle_of(1, "lobby", KEY), EVERY_S, "k")
+    code = rotating_code.code_at(screen, NOON, KEY)
     assert len(code) == 16
-    assert code == rotating_code.shown_at(screen, NOON + timedelta(seconds=EVERY_S - 1), KEY)
-    assert code != rotating_code.shown_at(screen, NOON + timedelta(seconds=EVERY_S), KEY)
+    assert code == rotating_code.code_at(screen, NOON + timedelta(seconds=EVERY_S - 1), KEY)
+    assert code != rotating_code.code_at(screen, NOON + timedelta(seconds=EVERY_S), KEY)
 
     def ago(seconds: float) -> int | None:
-        return rotating_code.turns_ago(code, EVERY_S, NOON + timedelta(seconds=seconds), KEY)
+        return rotating_code.steps_ago(code, EVERY_S, NOON + timedelta(seconds=seconds), KEY)
 
     assert [ago(seconds) for seconds in (-1, 0, EVERY_S - 1, EVERY_S, 2 * EVERY_S)] == [0, 0, 0, 1, 2]
-    last_turn = EVERY_S + CLAIMED_WITHIN_S + EVERY_S
+    last_turn = EVERY_S + CLAIMABLE_FOR_S + EVERY_S
     assert (ago(last_turn - 1), ago(last_turn)) == (21, None)
     assert ago(-EVERY_S - 1) is None
-    assert rotating_code.turns_ago(code, EVERY_S, NOON, bytes(31) + b"1") is None
+    assert rotating_code.steps_ago(code, EVERY_S, NOON, bytes(31) + b"1") is None
 
 
 def test_two_screens_have_nothing_in_common() -> None:
     handles = {rotating_code.handle_of(brand, batch, KEY) for brand in (1, 2) for batch in ("lobby", "door")}
     assert len(handles) == 4
     codes = {
-        rotating_code.shown_at(Screen(handle, EVERY_S, "k"), NOON, KEY)[rotating_code.HANDLE_CHARACTERS :] for handle in handles
+        rotating_code.code_at(RotatingCode(handle, EVERY_S, "k"), NOON, KEY)[rotating_code.HANDLE_CHARACTERS :]
+        for handle in handles
     }
     assert len(codes) == 4

@@ -155,7 +155,7 @@ async def test_a_code_on_a_screen_with_a_letter_mistaken_is_the_one_it_looks_lik
             made.json()["screen"].rpartition("/")[2].removesuffix(".svg"), services.token_keys.rotating_codes
         )
         assert screen is not None
-        code = rotating_code.shown_at(screen, datetime.now(UTC), key)
+        code = rotating_code.code_at(screen, datetime.now(UTC), key)
         part = mistyped(code[half], *MISTAKES)
         wrong = code if part is None else code.replace(code[half], part)
         if wrong != code and code in look_alikes(wrong):

@@ -1,4 +1,4 @@
-"""What is left of touches: how many of which grade, and what machines were not paid."""
+"""What is left of clicks: how many of which grade, and what machines were not paid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ledger import Grade
 from service.evidence import click_aggregator, click_pruner
 from service.evidence.bot_detection import Verdict, Why
-from service.evidence.click_log import KEPT_DAYS, Touch, Touches, Way, message_key, record, slot_of
+from service.evidence.click_log import KEPT_DAYS, Click, ClickLog, Way, message_key, record, slot_of
 from tests.api_fixtures import make_brand, make_keys
 from tests.links.conftest import Links
 
@@ -23,8 +23,8 @@ PERSON = Verdict(Grade.C, Why.NOTHING_AGAINST_IT)
 PRESSED = Verdict(Grade.B, Why.PRESSED)
 
 
-def touch(link: int, way: Way, verdict: Verdict, after_s: float = 0.0, *, message: str | None = None) -> Touch:
-    return Touch(
+def click(link: int, way: Way, verdict: Verdict, after_s: float = 0.0, *, message: str | None = None) -> Click:
+    return Click(
         at=NOON + timedelta(seconds=after_s),
         brand_id=1,
         campaign_no=7,
@@ -42,19 +42,19 @@ def touch(link: int, way: Way, verdict: Verdict, after_s: float = 0.0, *, messag
 
 Counts = dict[tuple[str, str, str], tuple[int, int, int, int, int]]
 
-STORIES: list[tuple[str, list[Touch], Counts]] = [
+STORIES: list[tuple[str, list[Click], Counts]] = [
     (
         "a machine and nobody else",
-        [touch(1, Way.LOOK, MACHINE), touch(1, Way.LOOK, MACHINE, 60)],
+        [click(1, Way.LOOK, MACHINE), click(1, Way.LOOK, MACHINE, 60)],
         {("look", "X", "no_agent"): (2, 1, 25, 0, 0)},
     ),
     (
         "a machine, then she looks and claims, twice",
         [
-            touch(1, Way.LOOK, MACHINE),
-            touch(1, Way.LOOK, PERSON, 60),
-            touch(1, Way.CLAIM, PRESSED, 70),
-            touch(1, Way.CLAIM, PRESSED, 80),
+            click(1, Way.LOOK, MACHINE),
+            click(1, Way.LOOK, PERSON, 60),
+            click(1, Way.CLAIM, PRESSED, 70),
+            click(1, Way.CLAIM, PRESSED, 80),
         ],
         {
             ("look", "X", "no_agent"): (1, 1, 25, 0, 0),
@@ -64,7 +64,7 @@ STORIES: list[tuple[str, list[Touch], Counts]] = [
     ),
     (
         "she, then a machine",
-        [touch(1, Way.LOOK, PERSON), touch(1, Way.CLAIM, PRESSED, 5), touch(1, Way.LOOK, MACHINE, 60)],
+        [click(1, Way.LOOK, PERSON), click(1, Way.CLAIM, PRESSED, 5), click(1, Way.LOOK, MACHINE, 60)],
         {
             ("look", "C", "nothing_against_it"): (1, 1, 25, 0, 0),
             ("claim", "B", "pressed"): (1, 0, 0, 0, 0),
@@ -74,9 +74,9 @@ STORIES: list[tuple[str, list[Touch], Counts]] = [
     (
         "a scanner with a browser's name follows three links, then she follows one of them",
         [
-            *(touch(n, Way.HANDOFF, PERSON, n / 2, message="m") for n in (1, 2, 3)),
-            touch(2, Way.HANDOFF, PERSON, 600, message="m"),
-            touch(2, Way.CONFIRM, Verdict(Grade.A, Why.CONFIRMED_BY_SHOP), 630, message="m"),
+            *(click(n, Way.HANDOFF, PERSON, n / 2, message="m") for n in (1, 2, 3)),
+            click(2, Way.HANDOFF, PERSON, 600, message="m"),
+            click(2, Way.CONFIRM, Verdict(Grade.A, Why.CONFIRMED_BY_SHOP), 630, message="m"),
         ],
         {
             ("handoff", "X", "siblings"): (3, 3, 75, 0, 0),
@@ -86,7 +86,7 @@ STORIES: list[tuple[str, list[Touch], Counts]] = [
     ),
     (
         "two links at once are nobody in particular",
-        [touch(n, Way.LOOK, PERSON, message="m") for n in (1, 2)],
+        [click(n, Way.LOOK, PERSON, message="m") for n in (1, 2)],
         {("look", "C", "nothing_against_it"): (2, 2, 50, 0, 0)},
     ),
 ]
@@ -99,21 +99,21 @@ async def counts(owner: asyncpg.Connection[Any]) -> Counts:
     return {tuple(row)[:3]: tuple(row)[3:] for row in rows}  # pyright: ignore[reportReturnType]
 
 
-@pytest.mark.parametrize(("touches", "expected"), [story[1:] for story in STORIES], ids=[story[0] for story in STORIES])
+@pytest.mark.parametrize(("clicks", "expected"), [story[1:] for story in STORIES], ids=[story[0] for story in STORIES])
 @pytest.mark.parametrize("limit", [1, 2, 1_000])
 async def test_touches_are_counted_once_however_they_are_cut(
     application_pool: asyncpg.Pool[Any],
     worker_pool: asyncpg.Pool[Any],
     owner: asyncpg.Connection[Any],
-    touches: list[Touch],
+    clicks: list[Click],
     expected: Counts,
     limit: int,
 ) -> None:
-    await record(application_pool, touches)
+    await record(application_pool, clicks)
     counted = 0
     while done := await click_aggregator.run_once(worker_pool, limit=limit, lag=NO_LAG):
         counted += done
-    assert counted == len(touches)
+    assert counted == len(clicks)
     assert await counts(owner) == expected
     assert await owner.fetchval("SELECT DISTINCT day FROM rewards.touch_count") == date(2026, 11, 20)
 
@@ -121,14 +121,14 @@ async def test_touches_are_counted_once_however_they_are_cut(
 async def test_what_was_recorded_a_moment_ago_is_not_counted_yet(
     application_pool: asyncpg.Pool[Any], worker_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]
 ) -> None:
-    await record(application_pool, [touch(1, Way.LOOK, PERSON)])
+    await record(application_pool, [click(1, Way.LOOK, PERSON)])
     assert await click_aggregator.run_once(worker_pool) == 0
     assert await click_aggregator.run_once(worker_pool, lag=NO_LAG) == 1
     assert await click_aggregator.run_once(worker_pool, lag=NO_LAG) == 0
 
 
 async def test_of_two_workers_one_counts(application_pool: asyncpg.Pool[Any], worker_pool: asyncpg.Pool[Any]) -> None:
-    await record(application_pool, [touch(1, Way.LOOK, PERSON)])
+    await record(application_pool, [click(1, Way.LOOK, PERSON)])
     async with worker_pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM rewards.touch_reader FOR UPDATE")
         assert await click_aggregator.run_once(worker_pool, lag=NO_LAG) == 0
@@ -155,8 +155,8 @@ async def test_touches_are_forgotten_after_thirty_days(worker_pool: asyncpg.Pool
 async def test_what_is_written_while_the_days_go_by_is_kept_for_thirty_of_them(
     application_pool: asyncpg.Pool[Any], worker_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]
 ) -> None:
-    async with Touches(application_pool, bytes(32)) as touches:
-        touches.note(
+    async with ClickLog(application_pool, bytes(32)) as clicks:
+        clicks.note(
             Way.LOOK,
             PERSON,
             {},

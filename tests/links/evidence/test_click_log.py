@@ -1,4 +1,4 @@
-"""Touches are noted off the path of a request, stored by whatever process served it, and hold nothing that names anybody."""
+"""Clicks are noted off the path of a request, stored by whatever process served it, and hold nothing that names anybody."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from service.evidence.click_log import (
     KEPT_DAYS,
     PARTITIONS,
     WAITING_MAX,
-    Touches,
+    ClickLog,
     Way,
+    count_siblings,
     message_key,
     network_of,
-    siblings_touched,
     slot_of,
     slots_between,
 )
@@ -35,8 +35,8 @@ LOOKS = Verdict(Grade.C, Why.NOTHING_AGAINST_IT)
 KEY = bytes(32)
 
 
-def note(touches: Touches, n: int = 1, *, at: datetime = NOW, message: str = "m-1", way: Way = Way.LOOK) -> None:
-    touches.note(
+def note(clicks: ClickLog, n: int = 1, *, at: datetime = NOW, message: str = "m-1", way: Way = Way.LOOK) -> None:
+    clicks.note(
         way,
         LOOKS,
         {"user-agent": "Mozilla/5.0 (a browser of hers)"},
@@ -52,8 +52,8 @@ def note(touches: Touches, n: int = 1, *, at: datetime = NOW, message: str = "m-
 
 
 async def test_what_is_noted_is_stored_by_the_way(application_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]) -> None:
-    async with Touches(application_pool, KEY) as touches:
-        note(touches)
+    async with ClickLog(application_pool, KEY) as clicks:
+        note(clicks)
         for _ in range(1_000):
             await asyncio.sleep(0.01)
             if await owner.fetchval("SELECT count(*) FROM rewards.touch"):
@@ -69,33 +69,33 @@ async def test_what_is_noted_is_stored_by_the_way(application_pool: asyncpg.Pool
 async def test_what_waits_is_stored_when_the_process_stops(
     application_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]
 ) -> None:
-    async with Touches(application_pool, KEY) as touches:
+    async with ClickLog(application_pool, KEY) as clicks:
         for n in range(2_500):
-            note(touches, n)
+            note(clicks, n)
     assert await owner.fetchval("SELECT count(*) FROM rewards.touch") == 2_500
 
 
 def lost() -> float:
-    return metrics.REGISTRY.get_sample_value("rewards_touches_lost_total") or 0.0
+    return metrics.REGISTRY.get_sample_value("rewards_clicks_lost_total") or 0.0
 
 
 async def test_a_queue_that_is_full_loses_and_says_so_and_never_fails() -> None:
-    touches = Touches(None, KEY)  # pyright: ignore[reportArgumentType]  it is never reached
+    clicks = ClickLog(None, KEY)  # pyright: ignore[reportArgumentType]  it is never reached
     before = lost()
     for n in range(WAITING_MAX + 7):
-        note(touches, n)
+        note(clicks, n)
     assert lost() - before == 7
 
 
 async def test_siblings_are_the_links_of_one_message_that_were_fetched_within_two_seconds(
     application_pool: asyncpg.Pool[Any],
 ) -> None:
-    async with Touches(application_pool, KEY) as touches:
+    async with ClickLog(application_pool, KEY) as clicks:
         for n, after_s in enumerate([0.0, 1.9, 2.0, 2.1, 0.0]):
-            note(touches, n, at=NOW + timedelta(seconds=after_s))
-        note(touches, 0, at=NOW + timedelta(seconds=1))
-        note(touches, 9, message="m-2")
-        note(touches, 10, at=NOW, way=Way.CLAIM)
+            note(clicks, n, at=NOW + timedelta(seconds=after_s))
+        note(clicks, 0, at=NOW + timedelta(seconds=1))
+        note(clicks, 9, message="m-2")
+        note(clicks, 10, at=NOW, way=Way.CLAIM)
     wanted = [
         (message_key(4711, "m-1"), NOW),
         (message_key(4711, "m-2"), NOW),
@@ -103,8 +103,8 @@ async def test_siblings_are_the_links_of_one_message_that_were_fetched_within_tw
         (message_key(4712, "m-1"), NOW),
         (message_key(4711, "m-1"), NOW + timedelta(seconds=4)),
     ]
-    assert await siblings_touched(application_pool, wanted) == [4, 1, 0, 0, 2]
-    assert await siblings_touched(application_pool, []) == []
+    assert await count_siblings(application_pool, wanted) == [4, 1, 0, 0, 2]
+    assert await count_siblings(application_pool, []) == []
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ async def test_siblings_are_looked_up_by_index_and_in_the_partitions_of_their_da
     async with connection.transaction():
         for n in range(12):
             wanted = [((n + each).to_bytes(8, "big"), datetime.now(UTC)) for each in range(50)]
-            found = await siblings_touched(connection, wanted)
+            found = await count_siblings(connection, wanted)
             assert max(found) == 5
         (read,) = await connection.fetch(SCANS)
     await connection.close()

@@ -85,7 +85,7 @@ def settled() -> dict[str, float]:
         sample.labels["outcome"]: sample.value
         for metric in metrics.REGISTRY.collect()
         for sample in metric.samples
-        if sample.name == "rewards_late_acts_total"
+        if sample.name == "rewards_deferred_claims_total"
     }
 
 
@@ -307,7 +307,7 @@ async def test_it_counts_when_it_happened(cuttable: tuple[Links, Wire]) -> None:
 
 @contextlib.asynccontextmanager
 async def spooling(links: Links, spool: Spool) -> AsyncGenerator[None]:
-    """Let the application keep late acts in another spool."""
+    """Let the application keep deferred claims in another spool."""
     before = links.api.services
     late = msgspec.structs.replace(before, deferred_claims=DeferredClaims(spool))
     bind(links.api.app, late)
@@ -386,7 +386,7 @@ async def test_a_disk_that_takes_long_keeps_nobody_waiting_and_has_the_act_in_th
 
 
 @pytest.mark.one_process("looks at one process's spool")
-async def test_an_act_that_cannot_be_settled_is_put_aside_and_holds_nobody_up(links: Links, tmp_path: Path) -> None:
+async def test_an_act_that_cannot_be_settled_is_a_dead_letter_and_holds_nobody_up(links: Links, tmp_path: Path) -> None:
     path = await redirecting(links)
     before = settled()
     directory = tmp_path / "damaged"
@@ -394,13 +394,13 @@ async def test_an_act_that_cannot_be_settled_is_put_aside_and_holds_nobody_up(li
     (directory / "0-0.spool").write_bytes(frame(b"no act"))
     async with spooling(links, Spool(directory, bytes_max=1_000_000)):
         assert await follow(links, path) == (302, SHOP)
-        await settles(before, put_aside=1, granted=1)
+        await settles(before, dead_letter=1, granted=1)
     assert (directory / ASIDE).read_bytes() == frame(b"no act")
     assert [each.name for each in directory.iterdir()] == [ASIDE]
     # Once the cause is mended the operator gives it back; here it is not, and the act is put aside again.
     (directory / ASIDE).rename(directory / "aside-1.spool")
     async with spooling(links, Spool(directory, bytes_max=1_000_000)):
-        await settles(before, put_aside=2, granted=1)
+        await settles(before, dead_letter=2, granted=1)
 
 
 @pytest.mark.one_process("looks at one process's spool")
@@ -437,5 +437,5 @@ async def test_an_open_and_a_visit_handed_over_are_known_afterwards(
     wire.mend()
     await settles(before, granted=1, replayed=1, machine=1, looked=1)
     assert await links.balance() == 2
-    touches = await owner.fetch("SELECT way, grade FROM rewards.touch ORDER BY way, grade")
-    assert [tuple(touch) for touch in touches] == [("handoff", "D"), ("open", "D"), ("open", "D"), ("open", "X")]
+    clicks = await owner.fetch("SELECT way, grade FROM rewards.touch ORDER BY way, grade")
+    assert [tuple(click) for click in clicks] == [("handoff", "D"), ("open", "D"), ("open", "D"), ("open", "X")]
