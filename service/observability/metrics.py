@@ -73,7 +73,9 @@ deferred_claims = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-deferred_claims_age = Gauge("rewards_deferred_claims_age_seconds", "Age of the oldest deferred claim being settled.", registry=REGISTRY)
+deferred_claims_age = Gauge(
+    "rewards_deferred_claims_age_seconds", "Age of the oldest deferred claim being settled.", registry=REGISTRY
+)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
