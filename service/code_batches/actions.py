@@ -32,7 +32,8 @@ from service.code_batches.queries import BatchCode
 from service.code_batches.schemas import CodeBatchRequest, CodeBatchResponse
 from service.code_batches.tables import batch_code, code_batch
 from service.http.problems import Problem, invalid_field
-from service.links.mint import allowed_destination, channel_of, end_of_life, leads_to, number_destinations
+from service.links.destinations import allowed_destination, leads_to, number_destinations
+from service.links.drafts import channel_of, end_of_life
 from service.links.queries import destination_url
 from service.links.tables import link_revocation
 from service.tokens import rotating_code

@@ -12,17 +12,17 @@ import msgspec
 
 from service.auth.api_keys import hash_key
 from service.auth.principal import Principal
-from service.customer_pages import access as own_pages
+from service.customer_pages import access
 from service.customer_pages.access import Headers
-from service.customer_pages.schemas import PageLinkRequest
+from service.customer_pages.schemas import MintedPage, PageLinkRequest
 from service.customers import balances
 from service.customers.schemas import CustomerRef
 from service.demo_shop import demo_file
 from service.demo_shop.goods import GOODS, Good
 from service.evidence.bot_detection import is_pressed_on_our_page
 from service.http.problems import Problem, not_found
-from service.links import mint as links
-from service.links.schemas import LinkBatch, LinkRequest
+from service.links import mint
+from service.links.schemas import LinkBatch, LinkRequest, MintedLink
 from service.redemptions import actions as redemptions
 from service.redemptions.schemas import RedemptionRequest
 from service.storage.database import is_away
@@ -56,7 +56,7 @@ async def fresh_link(services: Services) -> str:
     }
     raw = msgspec.json.encode(item)
     batch = LinkBatch([raw], _link_decoder, len(raw))
-    (minted,) = await links.mint(services, messaging, batch, now=await services.clocks.now(messaging.brand))
+    (minted,) = await mint.mint(services, messaging, batch, now=await services.clocks.now(messaging.brand))
     return _url_of(minted)
 
 
@@ -64,7 +64,7 @@ async def wallet(services: Services) -> str:
     """The URL of the customer's wallet."""
     _, messaging = await _system(services, "messaging")
     wanted = PageLinkRequest(customer=CustomerRef(id=demo_file.CUSTOMER), kind="wallet")
-    (minted,) = await own_pages.mint(services, messaging, [wanted], now=await services.clocks.now(messaging.brand))
+    (minted,) = await access.mint(services, messaging, [wanted], now=await services.clocks.now(messaging.brand))
     return _url_of(minted)
 
 
@@ -105,7 +105,7 @@ async def _system(services: Services, name: str) -> tuple[demo_file.Demo, Princi
     return demo, principal
 
 
-def _url_of(minted: links.MintedLink | own_pages.MintedPage | Problem) -> str:
+def _url_of(minted: MintedLink | MintedPage | Problem) -> str:
     if isinstance(minted, Problem):
         raise minted
     return minted.url

@@ -19,9 +19,9 @@ from service.http.identifiers import customer_id
 from service.http.problems import FieldError, Problem, invalid_field, not_found
 from service.link_checks.schemas import LinkCheck, LinkState
 from service.links import minting_keys, offline_links
-from service.links.mint import NewLink
 from service.links.queries import LinkRow, destination_url, is_any_revoked
 from service.links.schemas import public_link_id
+from service.links.store import NewLink
 from service.tokens import offline as offline_tokens
 from service.tokens.code import code_hash, code_in
 from service.tokens.customer import PersonKind

@@ -28,19 +28,12 @@ from service.customers.schemas import CustomerRef
 from service.egress.hosts import is_one_of
 from service.http.problems import Problem, invalid_field
 from service.links import minting_keys
-from service.links.mint import (
-    LIFE_ASKED_MAX,
-    OPEN_ACTION,
-    NewLink,
-    allowed_destination,
-    channel_of,
-    link_id_of,
-    number_destinations,
-    store,
-)
+from service.links.destinations import allowed_destination, number_destinations
+from service.links.drafts import LIFE_ASKED_MAX, OPEN_ACTION, channel_of
 from service.links.minting_keys import MintingKey
 from service.links.queries import destination_url
 from service.links.schemas import NumberedCustomer, NumberedDestination, NumbersRequest, NumbersResponse
+from service.links.store import NewLink, link_id_of, store
 from service.tokens import offline as offline_tokens
 from service.tokens.link import LinkKind, LinkRefused
 from service.tokens.offline import OfflineClaims

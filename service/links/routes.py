@@ -16,8 +16,7 @@ from service.auth.scopes import Scope
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
 from service.http.problems import not_found
-from service.links import mint as actions
-from service.links import minting_keys, offline_links
+from service.links import mint, minting_keys, offline_links
 from service.links.minting_keys import MintingKey, public_key_of, text_of
 from service.links.schemas import (
     LinkBatch,
@@ -52,7 +51,7 @@ async def mint_links(
     Sending the same item again returns the same link, with status 200 instead of 201.
     """
     await count_items(request, principal, len(data))
-    minted = await actions.mint(services, principal, data, now=await services.clocks.now(principal.brand))
+    minted = await mint.mint(services, principal, data, now=await services.clocks.now(principal.brand))
     return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
 
 
