@@ -181,10 +181,14 @@ async def _not_minted(
     """Which of the links to those who have ``refused`` the channel are not given: all but those that were minted before."""
     wanted = {index: row for index in refused if isinstance(row := rows[index], NewLink)}
     there = await links_by_id(services.pool, [row.link_id for row in wanted.values()])
+
+    def is_promised(index: int, link: LinkRow | None) -> bool:
+        return link is not None and promised_before_opt_out(refused[index].refused, link.channel, link.minted_at)
+
     answers = {
         index: Problem("consent_refused", f"The customer has refused to be contacted on {row.channel}.")
         for index, row in wanted.items()
-        if (link := there.get(row.link_id)) is None or not promised_before_opt_out(refused[index].refused, link.channel, link.minted_at)
+        if not is_promised(index, there.get(row.link_id))
     }
     metrics.consent_refused.labels("link").inc(len(answers))
     return answers

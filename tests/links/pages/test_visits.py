@@ -107,7 +107,7 @@ async def test_looking_at_a_claimed_link_shows_the_result_and_no_balance(links: 
     await claim(links, path)
     page = await links.api.client(None).get(path)
     assert headline(page) == "You already have these"
-    assert "paid you its 25 Lumens before" in page.text
+    assert "already paid you its 25 Lumens" in page.text
     assert "<button" not in page.text
     assert "Your balance" not in page.text
     assert "https://shop.example/autumn" in page.text
