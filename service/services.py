@@ -31,6 +31,7 @@ from service.code_batches.rate_limit import FailedAttemptLimiter
 from service.concurrency.batch_loader import BatchLoader
 from service.concurrency.fairness import WeightedSemaphore
 from service.concurrency.shared_timeout import SharedTimeout
+from service.crypto.derived_keys import derived_keys
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
 from service.evidence.click_log import ClickLog, agent_key
@@ -50,7 +51,6 @@ from service.storage.spool import names as spool_files
 from service.storage.spool_seals import NOTE as SEALS_NOTE
 from service.storage.spool_seals import open_seals
 from service.tokens.keys import TokenKeys, token_keys
-from service.tokens.sealing import sealing_keys
 
 POOL_SIZE = 10
 ENGINE_SIZE = 4
@@ -167,7 +167,7 @@ async def open_services(
 
 def _spool(settings: Settings, secrets: Secrets) -> Spool:
     seals = open_seals(
-        sealing_keys(secrets.link_keys, "spool record 1"),
+        derived_keys(secrets.link_keys, "spool record 1"),
         spool_files(settings.spool_path),
         Path(settings.data_dir) / SEALS_NOTE,
     )

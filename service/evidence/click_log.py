@@ -25,10 +25,9 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.admission.client_networks import packed_of
+from service.crypto.derived_keys import derived_key
 from service.evidence.bot_detection import SIBLINGS_WITHIN_S, Verdict
 from service.links.queries import LinkRow
 from service.observability import log, metrics
@@ -130,7 +129,7 @@ def click_of(
 
 def agent_key(keys: Sequence[LinkKey]) -> bytes:
     """The key that browsers' names are hashed with; it changes with the key that signs links."""
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"user agent 1").derive(keys[-1].private_key)
+    return derived_key(keys[-1], "user agent 1")
 
 
 def since_sent_s(row: LinkRow, brand_at: datetime) -> float:

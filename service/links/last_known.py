@@ -10,7 +10,6 @@ them that a link was withdrawn; nothing else is ever decided from it.
 
 from __future__ import annotations
 
-import hmac
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from service.brands.brand import Brand
+from service.crypto.macs import with_mac, without_mac
 from service.egress.hosts import host_of, is_same_place
 from service.links.minting_keys import MintingKey
 from service.settings import replace_private
@@ -25,8 +25,6 @@ from service.settings import replace_private
 DESTINATIONS_MAX = 100_000
 REVOCATIONS_MAX = 10_000
 """The newest; what else is revoked earns nothing either, which is looked up when the database is back."""
-
-_CHECK_BYTES = 16
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -146,9 +144,8 @@ class LastKnown:
 def read_copy(path: Path, keys: Sequence[bytes]) -> Copy | None:
     """What one of us has written, if it is there whole: any other file could lead a customer anywhere."""
     try:
-        content = path.read_bytes()
-        check, body = content[:_CHECK_BYTES], content[_CHECK_BYTES:]
-        return msgspec.msgpack.decode(body, type=Copy) if _is_ours(check, body, keys) else None
+        body = without_mac(path.read_bytes(), keys)
+        return None if body is None else msgspec.msgpack.decode(body, type=Copy)
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -158,12 +155,4 @@ def write_copy(path: Path, copy: Copy, keys: Sequence[bytes]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     body = msgspec.msgpack.encode(copy)
     # Other processes of this machine write theirs beside us; whose is there last is as good as another.
-    replace_private(path, _check(body, keys[0]) + body)
-
-
-def _is_ours(check: bytes, body: bytes, keys: Sequence[bytes]) -> bool:
-    return any(hmac.compare_digest(check, _check(body, key)) for key in keys)
-
-
-def _check(body: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:_CHECK_BYTES]
+    replace_private(path, with_mac(body, keys[0]))

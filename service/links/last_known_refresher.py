@@ -10,13 +10,13 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.brands.queries import draw_brand, list_brands
+from service.crypto.derived_keys import derived_keys
 from service.links.last_known import DESTINATIONS_MAX, REVOCATIONS_MAX, LastKnown, read_copy, write_copy
 from service.links.minting_keys import every_key
 from service.links.queries import newest_destinations, newest_revocations
 from service.observability import log
 from service.settings import Secrets, Settings
 from service.storage.database import is_away
-from service.tokens.sealing import sealing_keys
 
 REFRESHED_EVERY_S = 5.0
 """A destination that another process numbered is known here so much later, and when the database answers again."""
@@ -32,7 +32,7 @@ _NUMBERS_READ_AGAIN = 1_000
 async def open_last_known(settings: Settings, secrets: Secrets, engine: AsyncEngine) -> AsyncGenerator[LastKnown]:
     """What the local disk has, at once, so that no start waits for a database; while it is open, it is kept up to date."""
     copy = settings.spool_path / COPY
-    copy_keys = sealing_keys(secrets.link_keys, "what links need 1")
+    copy_keys = derived_keys(secrets.link_keys, "what links need 1")
     last_known = LastKnown(read_copy(copy, copy_keys), own_hosts=settings.own_hosts)
     refreshing = asyncio.create_task(_keep_refreshing(last_known, engine, copy, copy_keys), name="last known, refreshed")
     try:

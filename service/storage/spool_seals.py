@@ -12,20 +12,19 @@ Records of before there were seals are in files that were there when a process o
 from __future__ import annotations
 
 import contextlib
-import hmac
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from service.crypto.macs import with_mac, without_mac
 from service.settings import replace_private
 
 NOTE = "spool-sealed.json"
 
 _SEALED = b"\x01"
 """What was not sealed begins with a map of MessagePack, which this is not."""
-_MAC_BYTES = 16
 
 
 class Seals:
@@ -38,13 +37,12 @@ class Seals:
 
     def seal(self, record: bytes) -> bytes:
         """The record as it goes into a file."""
-        return _SEALED + _mac(record, self._keys[0]) + record
+        return _SEALED + with_mac(record, self._keys[0])
 
     def unseal(self, sealed: bytes, file: str) -> bytes | None:
         """The record that was sealed, if it was one of us who did; ``file`` is the name of the file that it was in."""
-        mac, record = sealed[1 : 1 + _MAC_BYTES], sealed[1 + _MAC_BYTES :]
         if sealed.startswith(_SEALED):
-            return record if any(hmac.compare_digest(mac, _mac(record, key)) for key in self._keys) else None
+            return without_mac(sealed[len(_SEALED) :], self._keys)
         return sealed if file in self._unsealed_files else None
 
     def is_done(self, file: str) -> None:
@@ -64,7 +62,3 @@ def open_seals(keys: Sequence[bytes], names: Iterable[str], note: Path) -> Seals
     except OSError as error:
         structlog.get_logger().warning("spool_seals_not_noted", why=error.strerror)
     return Seals(keys, before)
-
-
-def _mac(record: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, record, "sha256")[:_MAC_BYTES]

@@ -23,9 +23,7 @@ import operator
 import re
 import unicodedata
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
+from service.crypto.derived_keys import derived_key
 from service.settings import LinkKey
 
 BITS = 80
@@ -61,8 +59,8 @@ LOOK_ALIKES_MAX = 256
 
 
 def code_key(key: LinkKey) -> bytes:
-    """The key of codes that goes with a link key (HKDF, RFC 5869): no key is used for two things."""
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"code 1").derive(key.private_key)
+    """The key of codes that goes with a link key."""
+    return derived_key(key, "code 1")
 
 
 def code_of(subject: bytes, key: bytes) -> str:

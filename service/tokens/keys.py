@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from service.crypto.derived_keys import derived_keys
 from service.settings import LinkKey
 from service.tokens.code import code_key
 from service.tokens.link import LinkKeys, link_keys
 from service.tokens.receipt import receipt_keys
 from service.tokens.rotating_code import rotating_code_keys
-from service.tokens.sealing import sealing_keys
 
 
 class TokenKeys(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ def token_keys(keys: Sequence[LinkKey]) -> TokenKeys:
     return TokenKeys(
         links=link_keys(keys),
         receipts=receipt_keys(keys),
-        handoffs=sealing_keys(keys, "handoff 1"),
+        handoffs=derived_keys(keys, "handoff 1"),
         rotating_codes=rotating_code_keys(keys),
         codes={key.kid: code_key(key) for key in keys},
     )

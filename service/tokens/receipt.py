@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from service.crypto.derived_keys import derived_keys
 from service.settings import LinkKey
 from service.tokens import sealing
 
@@ -42,7 +43,7 @@ class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def receipt_keys(keys: Sequence[LinkKey]) -> tuple[bytes, ...]:
     """One key for each link key, newest first."""
-    return sealing.sealing_keys(keys, "claim receipt 1")
+    return derived_keys(keys, "claim receipt 1")
 
 
 def seal(receipt: ClaimReceipt, keys: Sequence[bytes]) -> str:

@@ -19,6 +19,7 @@ from datetime import datetime
 
 import msgspec
 
+from service.crypto.derived_keys import derived_keys
 from service.settings import LinkKey
 from service.tokens import sealing
 from service.tokens.code import code_of
@@ -40,7 +41,7 @@ class RotatingCode(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def rotating_code_keys(keys: Sequence[LinkKey]) -> tuple[bytes, ...]:
     """One key for each link key, newest first."""
-    return sealing.sealing_keys(keys, "screen 1")
+    return derived_keys(keys, "screen 1")
 
 
 def seal_name(rotating: RotatingCode, keys: Sequence[bytes]) -> str:

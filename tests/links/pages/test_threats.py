@@ -23,12 +23,12 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from service.crypto.derived_keys import derived_keys
 from service.observability import log
 from service.settings import LinkKey
 from service.tokens import customer as person_tokens
 from service.tokens import link as link_tokens
 from service.tokens import receipt as claim_receipts
-from service.tokens import sealing
 from service.tokens.code import code_key
 from service.tokens.customer import PersonClaims, PersonKind
 from tests.api_fixtures import Api
@@ -175,7 +175,7 @@ async def test_what_was_signed_for_one_use_is_nothing_in_another(links: Links) -
 
 def test_no_key_is_used_for_two_things() -> None:
     key = LinkKey(kid="1", private_key=bytes(range(32)))
-    derived = [*claim_receipts.receipt_keys([key]), *sealing.sealing_keys([key], "handoff 1"), code_key(key), key.private_key]
+    derived = [*claim_receipts.receipt_keys([key]), *derived_keys([key], "handoff 1"), code_key(key), key.private_key]
     assert len(set(derived)) == len(derived)
 
 
