@@ -1,4 +1,4 @@
-"""Live pictures: what a customer has, drawn when a message is opened.
+"""Live images: what a customer has, drawn when a message is opened.
 
     show     GET of a picture: the balance now, or a picture without one
     written  a balance as a picture says it

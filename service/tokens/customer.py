@@ -1,10 +1,10 @@
-"""Person tokens: what a short-lived link to a customer's own pages says, signed.
+"""Customer tokens: what a short-lived link to a customer's own pages says, signed.
 
     sign      claims in, a token out
     verify    a token in, its claims out, or ``PageClosed`` with the reasons of ``link_tokens``
 
-A person token opens something of a customer's, such as her wallet, and pays nothing. It is signed as a link token is, but of
-another type and with other claims, exactly ``iss aud sub k iat exp``, and where they apply ``m`` (the message it is in, which a
+A customer token opens a page of one customer, such as their wallet, and pays nothing. It is signed like a link token, but is of
+another type and has other claims, exactly ``iss aud sub k iat exp``, and where they apply ``m`` (the message it is in, which a
 live image always is), ``by`` (the number of the API key that made it) and ``w`` (that key may write on a customer's behalf).
 So neither passes for the other, and each is only taken by the page of its kind. It is taken back with its message or its key.
 """
