@@ -49,7 +49,7 @@ async def change_brand(
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
         # Two administrators at once take turns, so versions count up by one.
-        # Whoever checks a link host meanwhile refers to the brand, so its key is not locked.
+        # FOR NO KEY UPDATE: a concurrent check of a link host refers to the brand's key.
         turn = select(brands.c.brand_id).where(brands.c.brand_id == brand_id).with_for_update(key_share=True)
         await connection.execute(turn)
         brand = await read_brand(connection, brand_id)

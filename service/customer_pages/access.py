@@ -184,7 +184,7 @@ async def mint(
     brand = principal.brand
     checked = [item if isinstance(item, Problem) else _checked(item, principal) for item in items]
     may_write = _NEEDED[PersonKind.PREFERENCES] <= principal.scopes
-    # Whoever has such a link reads what the key may read: so it lives no longer than the key.
+    # Such a link reads what the key may read, so it lives no longer than the key.
     key_life_s = None if principal.expires_at is None else int((principal.expires_at - now).total_seconds())
     refs = [item.customer for item in checked if isinstance(item, PageLinkRequest)]
     may_attach = Scope.CUSTOMERS_WRITE in principal.scopes

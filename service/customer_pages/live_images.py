@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from service.services import Services
 
 SIZE = (600, 240)
-"""In pixels: twice what a message shows it at, for screens that have so many."""
+"""In pixels: twice the size in a message, for high-density screens."""
 
 _WIDTH, _MIDDLE, _MARGIN = SIZE[0], SIZE[0] / 2, 32
 _KEPT = 1_000
-"""So many pictures are kept, of some five kilobytes each: many have the same balance, and a mail is opened by many at once."""
+"""How many pictures are cached, of some five kilobytes each: many customers have the same balance and open a mail at once."""
 
 
 async def show(services: Services, token: str, visitor: Visitor) -> Answer:

@@ -1,4 +1,4 @@
-"""What a customer has, and what happened to it: balances and statements, by id or by whoever is named in a body."""
+"""What a customer has, and what happened to it: balances and statements, by id or by a name in a body."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def balance(services: Services, brand: Brand, customer_id: str) -> Balance
 
 
 async def balance_of(services: Services, brand: Brand, wanted: BalanceRequest) -> BalanceResponse:
-    """The same of whoever is named in a body."""
+    """The same for the customer named in a body."""
     found = await actions.find(services, brand, wanted.customer, at="/customer")
     return await _balance(services, brand, found, shown_as=None if found is None else public_number(found.named))
 
@@ -44,7 +44,7 @@ async def statement(
 
 
 async def statement_of(services: Services, brand: Brand, wanted: StatementRequest) -> Page[StatementEntry]:
-    """The same of whoever is named in a body."""
+    """The same for the customer named in a body."""
     known = await actions.find(services, brand, wanted.customer, now=True, at="/customer")
     after = None if wanted.after is None else int(wanted.after)
     return await _statement(services, brand, known, after=after, limit=wanted.limit)

@@ -49,7 +49,7 @@ from service.storage.database import KeptConnection
 CACHE_SIZE_MAX = 20_000
 """How many names, and how many customers, are cached: some 400 bytes for one of each."""
 COALESCED_MAX = 8
-"""Look-ups of at most so many names are batched with others; larger ones are a statement of their own."""
+"""The largest look-up, in names, that is batched with others; larger ones are a statement of their own."""
 CONSENT_CHANGES_MAX = 20_000
 """If more customers changed their consents since the last look, the whole cache is dropped."""
 ATTEMPTS = 5

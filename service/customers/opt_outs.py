@@ -37,7 +37,7 @@ ALL = "rewards"
 """Stands for every channel: a customer who refuses this gets no rewards at all."""
 
 SWITCHES_MAX = 32
-"""A channel keeps its last so many switches; older ones are in the history and no longer count."""
+"""How many switches a channel keeps; older ones are in the history and no longer count."""
 
 _NEARLY_A_SECOND = timedelta(microseconds=999_999)
 

@@ -76,7 +76,7 @@ class Found(msgspec.Struct, frozen=True):
     """What identities are stored: whom each names, by what it is to be stored as, and those that are stored as before.
 
     ``outdated`` has identities by what they are stored as. ``duplicates`` has, by what a name is to be stored as, the other
-    customers whom former spellings of it lead to: what any of them has refused, whoever has the name has refused.
+    customers whom former spellings of it lead to: their refusals count for the customer with the name.
     """
 
     known: Mapping[bytes, Customer]

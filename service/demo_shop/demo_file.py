@@ -1,4 +1,4 @@
-"""``demo.json``: what `rewards up` writes when the demo is made, and whoever uses the demo reads."""
+"""``demo.json``: what `rewards up` writes when the demo is made, and users of the demo read."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
     whose key, scope, quota                  service.auth.fast_path, service.auth.guards        11
     decode strictly                          service.http.strict_json                           7
     campaign, time, rule, answer             actions.report_one                                 12
-    who is meant                             service.customers.directory                        21, where she is looked up
+    who is meant                             service.customers.directory                        21, if looked up
     the order, its key                       orders.order_of                                    7
     wait, prepare, take the answer           ledger.engine.group_commit, ledger.engine.grants   21
     onto the wire and off it                 the driver, for both statements                    29

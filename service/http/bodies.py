@@ -1,7 +1,7 @@
 """Request bodies: decoded strictly, once, into the struct that the route declares.
 
 A route says ``data: JSONBody[GrantRequest]``; ``StrictBody`` (mounted on the whole application) decodes the raw bytes. Structs
-of requests derive from ``Body``. A ``Batch`` takes many items, each of which is decoded, and refused, by itself.
+of requests derive from ``Body``. A ``Batch`` takes many items, each of which is decoded, and refused, on its own.
 
 How strict that is, ``strict_json`` says.
 """

@@ -1,6 +1,6 @@
 """What a request is addressed to: its path and its query, read by one rule for all routes, within the framework and outside.
 
-    read_paths     the outermost: splits the path that was sent, and decodes each part by itself
+    read_paths     the outermost: splits the path that was sent, and decodes each part on its own
     tell_apart     in front of the framework: a value that is spelled like a word of another path is still a value
     read_address   before each route of the framework: its values as they are, its query as its signature declares it
 

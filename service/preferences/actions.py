@@ -60,7 +60,7 @@ class AnsweredForm(msgspec.Struct, frozen=True):
 
 
 def require_page_of_the_brand(headers: Mapping[str, str], page: OwnPage) -> None:
-    """Refuse what another site's page takes down; ours, the shop's and whoever is no browser may."""
+    """Refuse a form sent by another site's page; our page, the shop's and clients that are no browsers may send it."""
     if not is_pressed_on_our_page(headers) and not is_of_shop(headers.get("origin", ""), page.brand):
         raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
 
@@ -91,7 +91,7 @@ async def answer(services: Services, page: OwnPage, wanted: PreferencesRequest) 
         for each in wanted.channels
         if holds.get(each.channel) is not (each.status == "refused")
     ]
-    # Who was never asked has not refused: there is nothing to take down.
+    # A customer who was never asked has not refused: there is nothing to record.
     if wanted.rewards is not None and holds.get(ALL, False) is wanted.rewards:
         said.append(ConsentChange(ALL, "granted" if wanted.rewards else "refused", SOURCE))
     for told in await consents.record_own(services, brand, known.named, said, link_made_by=page.made_by, now=page.now):

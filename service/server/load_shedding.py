@@ -241,7 +241,7 @@ class SheddingProtocol(HttpToolsProtocol):
         self._held = NO_RESERVATION if is_health else Reservation(in_flight, client, waits=waits)
         self.scope["held"] = self._held  # type: ignore[typeddict-unknown-key]
         # What comes as a header from now on is a trailer. The application is not told: no trailer means anything to it, and
-        # whoever stands in front of us may have let it pass unread.
+        # a proxy in front of us may have let it pass unread.
         self.headers = []
         if self._only_health is not None:
             self.cycle.keep_alive = False

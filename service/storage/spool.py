@@ -96,7 +96,7 @@ class Spool:
     def append(self, record: bytes, *, share: float = 1.0) -> asyncio.Future[None]:
         """Put ``record`` on the disk; it is there when what is returned is done, or what is returned says why it is not.
 
-        ``share`` is how full the spool may be for this record to be taken. Whoever does not wait as long may give what was
+        ``share`` is how full the spool may be for this record to be taken. A caller that waits less may give what was
         returned a result: the record is in line all the same.
         """
         framed = self._frame(record)

@@ -25,7 +25,7 @@ async def wallet_of(services: Services, brand: Brand, own_id: str, *, after: int
 
 
 async def wallet_by_name(services: Services, brand: Brand, wanted: WalletRequest) -> WalletResponse:
-    """The wallet of whoever is named in a body."""
+    """The wallet of the customer named in a body."""
     known = await customers.find(services, brand, wanted.customer, now=True, at="/customer")
     return await _wallet_of(services, brand, known, after=None if wanted.after is None else int(wanted.after))
 

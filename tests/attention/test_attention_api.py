@@ -116,7 +116,7 @@ async def test_the_window_rolls_with_the_brands_clock(autumn: Api) -> None:
     }  # fmt: skip
 
 
-async def test_it_is_of_all_her_names_once_she_is_one(autumn: Api) -> None:
+async def test_it_covers_all_names_of_a_merged_customer(autumn: Api) -> None:
     await mint(autumn, (ADA, "m-1", "email"), ({"id": "c-2"}, "m-1", "email"), ({"email": "ada@example.org"}, "m-2", "sms"))
     for customer in (ADA, {"id": "c-2"}):
         await report(autumn, customer, "m-1")

@@ -69,7 +69,7 @@ def test_the_script_is_ten_lines_between_its_tags() -> None:
 
 
 @pytest.mark.parametrize("sign", ["touch", "key"])
-async def test_the_shops_page_confirms_when_she_touches_it(browser: Browser, site: Site, sign: str) -> None:
+async def test_the_shops_page_confirms_on_the_first_touch(browser: Browser, site: Site, sign: str) -> None:
     async with shop(PAGE.format(script=documented_script(site.base_url))) as there, browsing(browser, PHONE) as page:
         await page.goto(await site.mint("C-1001", mode="handoff", destination=f"{there}/autumn?size=m"))
         # The claim is out of the address bar, and nothing was asked for yet.

@@ -48,7 +48,7 @@ async def coffee(site: Site) -> Site:
 
 
 @EVERYWHERE
-async def test_a_customer_looks_into_her_wallet_and_says_what_she_wants(coffee: Site, page: Page) -> None:
+async def test_a_customer_reads_the_wallet_and_sets_preferences(coffee: Site, page: Page) -> None:
     await page.goto(await coffee.own_page("wallet", "C-1"))
     await seen(page, "wallet")
     assert await page.inner_text(".points") == "610 Mu"

@@ -222,7 +222,7 @@ async def test_chains_of_merges_end_at_the_last_survivor(funded: Api, other: Api
 
 
 @pytest.mark.one_process("makes this process forget customers, as a process that starts anew")
-async def test_a_merge_that_was_cut_short_is_finished_by_whoever_looks(
+async def test_an_interrupted_merge_is_finished_by_the_next_look(
     funded: Api, owner: asyncpg.Connection[Any], reader_pool: asyncpg.Pool[Any]
 ) -> None:
     for own_id in ("c-1", "c-2"):
@@ -271,9 +271,7 @@ async def test_lists_of_a_process_that_remembers_two_customers_are_the_survivors
         assert len(found.raise_for_status().json()["items"]) == length, path
 
 
-async def test_a_till_that_remembers_the_old_customer_is_served(
-    funded: Api, other: Api, reader_pool: asyncpg.Pool[Any]
-) -> None:
+async def test_a_pos_that_remembers_the_old_customer_is_served(funded: Api, other: Api, reader_pool: asyncpg.Pool[Any]) -> None:
     for own_id in ("c-1", "c-2"):
         await grant(other, {"id": own_id})
     await merge(funded, "c-1", id="c-2")

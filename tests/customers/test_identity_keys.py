@@ -147,7 +147,7 @@ async def test_customers_are_merged_while_keys_change(
     await check(funded, reader_pool)
 
 
-async def test_a_name_that_is_stored_anew_is_the_same_identity_and_stays_proved(
+async def test_a_rehashed_name_is_the_same_identity_and_stays_proved(
     funded: Api, process: Process, old: IdentityKey, new: IdentityKey, owner: asyncpg.Connection[Any]
 ) -> None:
     await grant(funded, ADA)

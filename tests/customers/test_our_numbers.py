@@ -186,7 +186,7 @@ NAMES = [ADA, {"phone": "+49 (0)30 901820"}, {"device": "installation 7"}, {"id"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=[next(iter(name)) for name in NAMES])
-async def test_whoever_is_known_by_one_name_has_a_balance_a_statement_and_a_wallet(
+async def test_a_customer_with_one_name_has_a_balance_a_statement_and_a_wallet(
     funded: Api, other: Api, name: dict[str, str]
 ) -> None:
     client = other.client("storefront")

@@ -162,7 +162,7 @@ FINISHERS = ["balance of the survivor", "balance of the other", "report", "redem
 
 @pytest.mark.one_process("has a process die between the look-ups and the book")
 @pytest.mark.parametrize("finisher", FINISHERS)
-async def test_a_split_that_was_cut_short_is_finished_by_whoever_comes(
+async def test_an_interrupted_split_is_finished_by_the_next_caller(
     funded: Api, other: Api, reader_pool: asyncpg.Pool[Any], finisher: str
 ) -> None:
     for customer in (C1, C2):

@@ -317,7 +317,7 @@ async def verified_flags(owner: asyncpg.Connection[Any]) -> list[tuple[bool, boo
     return [tuple(row) for row in await owner.fetch(noted)]
 
 
-async def test_what_is_noted_of_a_customer_is_what_her_names_say_whatever_happens_at_once(
+async def test_a_customers_verified_flag_follows_the_names_whatever_happens_at_once(
     funded: Api, other: Api, owner: asyncpg.Connection[Any], reader_pool: asyncpg.Pool[Any]
 ) -> None:
     names = [{"email": f"ada{n}@example.org"} for n in range(6)]

@@ -112,7 +112,7 @@ async def test_what_was_held_back_for_one_is_settled_for_the_other(
     await check(first, owner)
 
 
-async def test_what_was_refused_to_one_is_paid_to_the_other_when_it_is_decided_anew(
+async def test_what_was_refused_to_one_is_paid_to_the_other_when_redecided(
     processes: tuple[Api, Api], owner: asyncpg.Connection[Any]
 ) -> None:
     first, second = processes

@@ -169,7 +169,7 @@ async def test_what_would_not_be_recorded_is_ignored_and_leaves_no_numbers(autum
         }
 
 
-async def test_a_channel_that_she_refuses_pays_nothing(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
+async def test_a_refused_channel_pays_nothing(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
     await quoted(autumn, owner)
     body = {"status": "refused", "source": "call centre"}
     names = {"email": "ada@example.org"}
@@ -225,7 +225,7 @@ async def test_merged_and_split_customers_are_quoted_as_who_they_are(autumn: Api
         assert said["replayed"] is (message_id == "m-3"), "what was decided while they were one was decided for both"
 
 
-async def test_another_process_hears_of_a_merge_from_the_book(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
+async def test_another_process_learns_of_a_merge_from_the_book(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
     """Between what the look-ups have committed and what the book has posted."""
     await quoted(autumn, owner, message_id="m-1", customer={"id": "c-1"})
     await quoted(autumn, owner, message_id="m-2", customer={"id": "c-2"})

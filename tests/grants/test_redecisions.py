@@ -128,7 +128,7 @@ async def test_a_raised_cap_pays_when_it_happened_with_the_points_of_its_own_ver
     await check(autumn, owner)
 
 
-async def test_a_rolling_day_is_decided_anew_too(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
+async def test_a_rolling_day_is_redecided_too(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
     await fund(autumn, 1_000)
     rolling = {"per": "customer", "window": "rolling_day", "max_grants": 1}
     await change(autumn, caps=[rolling])
@@ -162,7 +162,7 @@ async def test_many_who_redecide_at_once_pay_once(autumn: Api, owner: asyncpg.Co
     await check(autumn, owner)
 
 
-async def test_what_is_decided_anew_may_be_held_back_and_lasts_from_then(api: Api, owner: asyncpg.Connection[Any]) -> None:
+async def test_what_is_redecided_may_be_held_back_and_lasts_from_then(api: Api, owner: asyncpg.Connection[Any]) -> None:
     rule = {"action": "click", "points": 5, "hold_back_days": 3}
     campaign = CAMPAIGN | {"rules": [rule], "budget": 1, "expires_after_months": 1}
     (await api.client("admin").post("/v1/campaigns", json=campaign)).raise_for_status()
@@ -186,7 +186,7 @@ async def test_it_takes_a_right_of_its_own_and_is_in_the_audit_trail(autumn: Api
     assert entries[-1]["after"] == {"reasons": ["cap_reached"], "limit": 7, "after": None}
 
 
-async def test_a_paused_campaign_decides_nothing_anew(autumn: Api) -> None:
+async def test_a_paused_campaign_redecides_nothing(autumn: Api) -> None:
     await click(autumn, "a", "b", "c")
     await fund(autumn, 5)
     await autumn.client("admin").post("/v1/campaigns/autumn/pause")

@@ -84,7 +84,7 @@ async def test_a_rejection_gives_the_budget_and_the_caps_back(
 
 
 @pytest.mark.parametrize("first", ["mature", "reject"])
-async def test_whoever_settles_first_settles(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, first: str) -> None:
+async def test_the_first_to_settle_settles(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, first: str) -> None:
     review = a_review(book)
     await ledger.grant(review)
 

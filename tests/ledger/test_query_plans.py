@@ -239,7 +239,7 @@ async def rows_read(owner: asyncpg.Connection[Any], book: Book, customer: int, c
 
 @pytest.mark.slow
 @pytest.mark.own_database("leaves statistics")
-async def test_caps_cost_the_same_for_whoever_has_earned_much_before(owner: asyncpg.Connection[Any]) -> None:
+async def test_caps_cost_the_same_for_a_customer_with_many_grants(owner: asyncpg.Connection[Any]) -> None:
     book = await make_book(owner)  # rows are loaded that no log explains: not for the audit
     caps = (
         CapUse(0, None, max_grants=100),
@@ -280,7 +280,7 @@ async def test_caps_cost_the_same_for_whoever_has_earned_much_before(owner: asyn
     assert sum(after.values()) < sum(before.values()) + 20 < 100
 
 
-async def test_a_till_reads_a_few_rows_though_the_tables_were_empty_when_it_began(owner: asyncpg.Connection[Any]) -> None:
+async def test_a_pos_reads_a_few_rows_though_the_tables_were_empty_when_it_began(owner: asyncpg.Connection[Any]) -> None:
     """While a table is young several of its indexes look as good as one another; only one finds the row."""
     book = await make_book(owner)
     customers = range(1, 101)

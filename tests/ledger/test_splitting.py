@@ -90,7 +90,7 @@ async def generation(ledger: Ledger, book: Book, customer: int) -> int:
 # ---- What comes back
 
 
-async def test_what_she_brought_comes_back_with_its_class_and_last_day(
+async def test_what_a_customer_brought_comes_back_with_its_class_and_last_day(
     ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
 ) -> None:
     await earn(ledger, book, ADA, (SOON, 10), (LATER, 20))
@@ -260,7 +260,7 @@ async def test_a_pair_may_be_merged_and_split_again_and_again(ledger: Ledger, bo
 
 
 @pytest.mark.parametrize("first", [ADA, BOB])
-async def test_each_of_a_line_takes_only_what_she_brought_herself(ledger: Ledger, book: Book, first: int) -> None:
+async def test_each_of_a_line_takes_only_what_they_brought_themselves(ledger: Ledger, book: Book, first: int) -> None:
     for customer, points in ((ADA, 10), (BOB, 20), (CLEO, 40)):
         await earn(ledger, book, customer, (LATER, points))
     await merge(ledger, book, ADA, BOB)
@@ -284,7 +284,7 @@ async def test_of_a_line_that_has_spent_they_share_what_is_left_in_the_order_of_
     assert await split(ledger, book, ADA, CLEO) == 10
 
 
-async def test_who_was_merged_into_her_before_stays_with_the_survivor(ledger: Ledger, book: Book) -> None:
+async def test_an_earlier_merge_stays_with_the_survivor(ledger: Ledger, book: Book) -> None:
     await merge(ledger, book, ADA, BOB)
     await merge(ledger, book, BOB, CLEO)
     await split(ledger, book, BOB, CLEO)
@@ -425,7 +425,7 @@ async def test_what_waited_under_hers_and_was_paid_while_they_were_one_was_paid_
 
 
 @pytest.mark.parametrize("is_split", [True, False])
-async def test_what_waits_under_her_own_number_is_not_proved_if_it_was_paid_to_both(
+async def test_what_waits_under_the_own_number_is_not_proved_if_it_was_paid_to_both(
     ledger: Ledger, book: Book, is_split: bool
 ) -> None:
     await ledger.fund(fund(book, 100))
@@ -473,7 +473,7 @@ async def test_two_who_were_part_of_a_third_were_one(ledger: Ledger, book: Book)
     assert (told.outcome, told.replayed) == (GRANTED, True)
 
 
-async def test_what_counts_for_one_counts_for_whom_she_is_merged_into(ledger: Ledger, book: Book) -> None:
+async def test_what_counts_for_one_counts_for_the_survivor(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 100))
     await merge(ledger, book, ADA, BOB)
     await ledger.grant(order(book, customer=BOB, former=(ADA,)))
@@ -539,7 +539,7 @@ async def test_the_same_again_and_what_is_old_change_nothing(
     assert (await ledger.balance(book, ADA)).moved_to is None
 
 
-async def test_who_is_to_go_where_the_book_knows_better_has_to_be_read_anew(ledger: Ledger, book: Book) -> None:
+async def test_a_stale_target_of_a_move_has_to_be_read_again(ledger: Ledger, book: Book) -> None:
     await ledger.align(book, [Standing(CLEO, CLEO, 30), Standing(BOB, CLEO, 30)])
     late = await ledger.align(book, [Standing(BOB, BOB, 20), Standing(ADA, BOB, 20)])
     assert late.outcome is MergeOutcome.STALE_CUSTOMER

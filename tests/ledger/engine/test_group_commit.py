@@ -340,7 +340,7 @@ async def come(gate: Gate, batches: int) -> None:
     await settled()
 
 
-async def test_what_the_other_queue_has_in_hand_goes_before_the_next_batch(queues: Queues, gate: Gate, book: Book) -> None:
+async def test_what_the_other_queue_has_in_flight_goes_before_the_next_batch(queues: Queues, gate: Gate, book: Book) -> None:
     tills = queues()
     campaign = queues(gives_way_to=tills, short_max=2)
     first = asyncio.create_task(tills.submit(orders_of(book, 1)))
@@ -375,7 +375,7 @@ async def test_a_batch_gets_its_turn_although_the_other_queue_is_never_empty(que
     await asyncio.gather(redeemed, reported)
 
 
-async def test_what_the_other_queue_has_in_hand_of_another_book_lets_nobody_wait(
+async def test_what_the_other_queue_has_in_flight_for_another_book_delays_nobody(
     queues: Queues, gate: Gate, owner: asyncpg.Connection[Any], book: Book
 ) -> None:
     other = await make_book(owner, brand_id=2)

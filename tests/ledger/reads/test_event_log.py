@@ -82,7 +82,7 @@ async def test_parts_of_any_size_tell_each_thing_once_in_the_order_of_both_strea
     assert [each.position.seq for each in told if each.outcome] == [max(row["seq"], 1) for row in places]
 
 
-async def test_what_waited_and_is_paid_is_told_anew(ledger: Ledger, book: Book) -> None:
+async def test_what_waited_and_is_paid_is_logged_again(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 100))
     await ledger.grant(order(book, waits=True))
     (waiting,) = await ledger.feed(book, after=Position())
@@ -93,7 +93,7 @@ async def test_what_waited_and_is_paid_is_told_anew(ledger: Ledger, book: Book) 
     assert [each.points for each in await ledger.feed(book, after=Position())] == [5]
 
 
-async def test_whoever_reads_while_others_write_sees_each_thing_once_and_misses_none(ledger: Ledger, book: Book) -> None:
+async def test_a_reader_sees_each_entry_once_while_others_write(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 300))
     writing = True
 

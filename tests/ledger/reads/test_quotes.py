@@ -125,7 +125,7 @@ async def test_what_has_waited_is_paid_by_its_own_terms(ledger: Ledger, owner: a
     assert quote.caps == (CapRoom(9, None),)
 
 
-async def test_who_has_moved_is_told_so(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+async def test_a_stale_customer_is_reported(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
     await ledger.fund(fund(book, 100))
     await ledger.grant(order(book, customer=7))
     await ledger.merge(book, loser=7, survivor=8)
