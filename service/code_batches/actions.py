@@ -89,7 +89,7 @@ async def make(
 
 
 async def _is_asked_for(engine: AsyncEngine, brand: Brand, wanted: CodeBatchRequest, there: CodeBatch) -> bool:
-    """Whether a batch is what is asked for, as far as that is said."""
+    """Whether a batch is what is asked for, in all that is said."""
     campaign = await find_campaign(engine, brand.brand_id, wanted.campaign)
     return (
         campaign is not None

@@ -4,7 +4,7 @@
     look         the page of a code: what it earns, and for which email
     claim_page   that page sent in: by an email that nobody has proved, so as a person's act on our page (grade B)
 
-A code is first taken for a customer, in a statement of its own, and then pays her as a link in a message of its own would. Who
+A code is first taken for a customer, in a statement of its own, and then pays them as a link in a message of its own would. Who
 is interrupted in between tries again; whoever comes second finds it taken. Where there was nothing to decide, it is given back.
 A code that pays each is taken for nobody: it is one message to everybody, which pays each once as any message does. One that
 rotates is a code only for a while (see ``tokens.rotating_code``).
@@ -176,7 +176,7 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
         destination_no=printed.destination_no,
         campaign_no=printed.campaign_no,
         campaign_version=printed.campaign_version,
-        # Whoever's address this is, nobody is told whether she was here before.
+        # Whoever's address this is, nobody is told whether they were here before.
         page=Page.CLAIMED if is_hers_already else page_of(answer),
         points=answer.points,
         balance=None,
@@ -316,7 +316,7 @@ async def _ask(services: Services, found: _Found, *, email: str = "", email_is_w
 async def _pay(
     services: Services, brand: Brand, printed: BatchCode, known: Customer, grade: Grade, now: datetime
 ) -> GrantAnswer | None:
-    """Take the code for a customer, and decide what she gets for it; ``None`` if it is somebody else's."""
+    """Take the code for a customer, and decide what they get for it; ``None`` if it is somebody else's."""
     if printed.pays_each:
         return await grants.claim(services, _act(printed, known), known, brand, grade, now)
     pool = services.pool

@@ -31,7 +31,7 @@ code_batch = Table(
     Column("destination_no", Integer, nullable=False),
     Column("codes", Integer, nullable=False),
     Column("control_total", LargeBinary, nullable=False),
-    # Which key the codes are made with, anew for each file.
+    # Which key the codes are made with, again for each file.
     Column("kid", Text, nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),

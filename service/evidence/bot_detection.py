@@ -122,7 +122,7 @@ def grade(method: str, headers: Mapping[str, str], *, since_sent_s: float, sibli
     if (why := _sign_of_a_machine(method, headers, siblings, picture=picture)) is not None:
         return Verdict(None, why)
     if method == "POST":
-        # Nothing that fetches presses buttons, whatever it calls itself; but a page elsewhere may do it in her name.
+        # Nothing that fetches presses buttons, whatever it calls itself; but a page elsewhere may do it in a customer's name.
         return _PRESSED_ELSEWHERE if _is_from_elsewhere(headers) else _PRESSED
     if picture:
         proxied = _is_one_of(_PICTURE_PROXIES, headers.get("user-agent", ""))
@@ -182,7 +182,7 @@ def reads_ahead(headers: Mapping[str, str]) -> bool:
 
 
 def is_pressed_on_our_page(headers: Mapping[str, str]) -> bool:
-    """Whether a POST comes from a page of ours, as far as the browser says. Programs say nothing and are believed."""
+    """Whether a POST comes from a page of ours, by what the browser says. Programs say nothing and are believed."""
     return not _is_from_elsewhere(headers) and not reads_ahead(headers)
 
 

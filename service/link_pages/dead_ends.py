@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def look(services: Services, parsed: ParsedLink, link: DeadEnd, visitor: Visitor) -> Answer:
-    """Where the link leads, as far as it is known; or the page with the button, which does not know what the link earns."""
+    """Where the link leads, if that is known; or the page with the button, which does not know what the link earns."""
     if link.page is not Page.BUSY:
         return say(services, link, visitor.headers)
     if parsed.code_hash is not None:

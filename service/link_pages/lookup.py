@@ -46,7 +46,7 @@ class Unavailable(Exception):
 
 
 class Visitor(msgspec.Struct, frozen=True, gc=False):
-    """Who asks for a link, as far as the request says it. ``at`` is by the world's clock; ``headers`` have lower-case names."""
+    """Who asks for a link, by what the request says. ``at`` is by the world's clock; ``headers`` have lower-case names."""
 
     method: str
     headers: Mapping[str, str]

@@ -1,6 +1,6 @@
-"""Following a link that redirects: the customer is sent on at once, and what her request showed is kept to be judged later.
+"""Following a link that redirects: the customer is sent on at once, and what the request showed is kept to be judged later.
 
-No database is asked: where the link leads is known to every process, and the act is on the local disk before she is answered.
+No database is asked: where the link leads is known to every process, and the act is on the local disk before they are answered.
 It is judged when it is known what else was fetched of the same message (see ``deferred_claims``).
 """
 

@@ -33,7 +33,7 @@ async def confirm_for_script(services: Services, scope: Any, receive: Receive, s
     """Confirm a claim for a page, which has no key: what it may do depends on whose page it is.
 
     It sends JSON as plain text, which browsers let a page send elsewhere without asking first. The answer says nothing of the
-    customer but what she has just earned.
+    customer but what they have just earned.
     """
     headers = headers_of(scope)
     readable: dict[str, str] = {"Vary": "Origin"}

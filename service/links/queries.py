@@ -23,8 +23,8 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionPr
 class LinkRow(msgspec.Struct, frozen=True, gc=False):
     """A link as it was minted. ``link_id`` is the campaign's number (4 bytes) and the link's key (16 bytes).
 
-    ``destination`` is ``None`` for an open, which leads nowhere. ``known`` is who the customer is now; ``None`` if she was ever
-    merged with others, which is not all said here.
+    ``destination`` is ``None`` for an open, which leads nowhere. ``known`` is who the customer is now; ``None`` if they were
+    ever merged with others, which is not all said here.
     """
 
     link_id: bytes
@@ -68,7 +68,7 @@ _IS_ANY_REVOKED = (_SQL / "is_any_revoked.sql").read_text()
 
 
 def subjects_of(*, made_by: int | None = None, message_id: str = "") -> list[str]:
-    """What revokes something that was made by a key and is in a message, as far as that is known."""
+    """What revokes something that a key made and a message holds, where these are known."""
     key = [] if made_by is None else [f"key {made_by}"]
     return [*key, f"message {message_id}"] if message_id else key
 

@@ -107,7 +107,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 def says(token: str) -> Said:
-    """What a token says, as far as it can be read."""
+    """What can be read of a token."""
     try:
         claims = decode_body(base64.urlsafe_b64decode(token.split(".")[1] + "=="), _decoder)
     except (ValueError, IndexError, Problem):
