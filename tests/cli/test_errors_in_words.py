@@ -82,7 +82,7 @@ async def test_a_database_that_is_not_migrated(directory: Path, create_database:
         if name != "migrate":
             finished = running.run(environment, *arguments)
             assert_one_sentence(finished, name)
-            told = ("rewards migrate", "role", "nothing of ours")
+            told = ("rewards migrate", "role", "no schema of this service")
             assert any(word in finished.stderr for word in told), f"{name}: {finished.stderr}"
 
 
