@@ -301,9 +301,13 @@ def _subclasses(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
 
 
 def _with_short_names(document: JsonObject) -> JsonObject:
-    """Name a page of transfers ``TransferResponsePage``; the framework's name for it tells where its Python class is."""
+    """Name a page of transfers ``TransferResponsePage`` and the results of grants ``GrantResults``.
+
+    The framework's names for them tell where their Python classes are.
+    """
     text = msgspec.json.encode(document).decode()
-    return msgspec.json.decode(re.sub(r"\bPage_(?:\w+\.)*(\w+?)_(?=\")", r"\1Page", text))
+    text = re.sub(r"\bPage_(?:\w+\.)*(\w+?)_(?=\")", r"\1Page", text)
+    return msgspec.json.decode(re.sub(r"\bResults_(?:\w+\.)*(\w+?)_(?=\")", r"\1s", text))
 
 
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})

@@ -18,10 +18,11 @@ from service.consents.schemas import (
     ConsentAnswer,
     ConsentBatch,
     ConsentRequest,
-    ConsentResults,
+    ConsentResult,
     ConsentsResponse,
     result_of,
 )
+from service.http.batch_results import Results, results_of
 from service.http.identifiers import parse_position
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit
@@ -73,7 +74,7 @@ async def put_consents(
     principal: Injected[Principal],
     services: Injected[Services],
     request: Request[Any, Any, Any],
-) -> ConsentResults:
+) -> Results[ConsentResult]:
     """Set consent for up to 10,000 customers at once, for example from a do-not-call list. Errors are per item.
 
     Name customers by id, email or phone. A name we do not know yet is stored too, and applies once a customer is reported
@@ -83,7 +84,7 @@ async def put_consents(
     now = await services.clocks.now(principal.brand)
     answers = await actions.record_many(services, principal, await data.items(), now=now)
     request_id: str = request.scope["state"]["request_id"]
-    return ConsentResults([result_of(index, answer, request_id=request_id) for index, answer in enumerate(answers)])
+    return results_of(answers, result_of, request_id=request_id)
 
 
 @get("/v1/customers/{customer_id:str}/consents", guards=_READ, tags=["customers"], responses=problems("not_found"))

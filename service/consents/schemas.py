@@ -109,14 +109,7 @@ class ConsentResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
-class ConsentResults(msgspec.Struct, frozen=True):
-    """One result per item, in request order."""
-
-    results: list[ConsentResult]
-    """One result per item, in request order."""
-
-
-def result_of(index: int, answer: ConsentAnswer | Problem, *, request_id: str) -> ConsentResult:
+def result_of(index: int, answer: ConsentAnswer | Problem, request_id: str) -> ConsentResult:
     """Build an item's result."""
     if isinstance(answer, Problem):
         return ConsentResult(index=index, status=answer.status, problem=answer.document(request_id))

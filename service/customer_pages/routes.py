@@ -13,7 +13,8 @@ from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.customer_pages import access
-from service.customer_pages.schemas import PageLinkBatch, PageLinkResults
+from service.customer_pages.schemas import PageLinkBatch, PageLinkResult, page_link_result
+from service.http.batch_results import Results, results_of
 from service.http.injection import Injected
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def mint_page_links(
     principal: Injected[Principal],
     services: Injected[Services],
     request: Request[Any, Any, Any],
-) -> PageLinkResults:
+) -> Results[PageLinkResult]:
     """Create links to customers' own pages: a wallet (15 minutes) or preferences (30 days). Errors are per item.
 
     Anyone who has such a link can open the page. A wallet, and a live image (which shows a balance in a message), need
@@ -40,7 +41,7 @@ async def mint_page_links(
     """
     await count_items(request, principal, len(data))
     minted = await access.mint(services, principal, await data.items(), now=datetime.now(UTC))
-    return PageLinkResults.of(minted, request_id=request.scope["state"]["request_id"])
+    return results_of(minted, page_link_result, request_id=request.scope["state"]["request_id"])
 
 
 route_handlers: list[Any] = [mint_page_links]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -58,19 +57,8 @@ class PageLinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
-class PageLinkResults(msgspec.Struct, frozen=True):
-    """One result per item, in request order."""
-
-    results: list[PageLinkResult]
-    """One result per item, in request order."""
-
-    @classmethod
-    def of(cls, minted: Sequence[MintedPage | Problem], *, request_id: str) -> PageLinkResults:
-        """Build the results."""
-        return cls([_page_result(index, each, request_id) for index, each in enumerate(minted)])
-
-
-def _page_result(index: int, minted: MintedPage | Problem, request_id: str) -> PageLinkResult:
+def page_link_result(index: int, minted: MintedPage | Problem, request_id: str) -> PageLinkResult:
+    """Build an item's result."""
     if isinstance(minted, Problem):
         return PageLinkResult(index=index, status=minted.status, problem=minted.document(request_id))
     return PageLinkResult(index=index, status=201, url=minted.url, expires_at=minted.expires_at)

@@ -18,10 +18,10 @@ from service.customers.schemas import (
     BalanceResponse,
     CustomerAnswer,
     CustomerBatch,
-    CustomerResults,
+    CustomerResult,
     IdentityResponse,
     LookupBatch,
-    LookupResults,
+    LookupResult,
     MergeRequest,
     NamesRequest,
     SplitAnswer,
@@ -31,7 +31,10 @@ from service.customers.schemas import (
     UnverifyRequest,
     VerificationResponse,
     VerifyRequest,
+    customer_result,
+    lookup_result,
 )
+from service.http.batch_results import Results, results_of
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
 
@@ -74,11 +77,11 @@ async def put_customers(
     principal: Injected[Principal],
     services: Injected[Services],
     request: Request[Any, Any, Any],
-) -> CustomerResults:
+) -> Results[CustomerResult]:
     """Attach names to up to 10,000 customers, in order. Errors are per item."""
     await count_items(request, principal, len(data))
     answers = await actions.attach(services, principal.brand, await data.items())
-    return CustomerResults.of(answers, request_id=request.scope["state"]["request_id"])
+    return results_of(answers, customer_result, request_id=request.scope["state"]["request_id"])
 
 
 @post(
@@ -93,11 +96,11 @@ async def look_up_customers(
     principal: Injected[Principal],
     services: Injected[Services],
     request: Request[Any, Any, Any],
-) -> LookupResults:
+) -> Results[LookupResult]:
     """Look up customers by any of their names: what is known of them and what they can spend. Creates no customer."""
     await count_items(request, principal, len(data))
     answers = await actions.look_up(services, principal.brand, await data.items())
-    return LookupResults.of(answers, request_id=request.scope["state"]["request_id"])
+    return results_of(answers, lookup_result, request_id=request.scope["state"]["request_id"])
 
 
 @post(

@@ -180,19 +180,8 @@ class CustomerResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
-class CustomerResults(msgspec.Struct, frozen=True):
-    """One result per item, in request order."""
-
-    results: list[CustomerResult]
-    """One result per item, in request order."""
-
-    @classmethod
-    def of(cls, answers: Sequence[CustomerAnswer | Problem], *, request_id: str) -> CustomerResults:
-        """Build the results."""
-        return cls([_customer_result(index, answer, request_id) for index, answer in enumerate(answers)])
-
-
-def _customer_result(index: int, answer: CustomerAnswer | Problem, request_id: str) -> CustomerResult:
+def customer_result(index: int, answer: CustomerAnswer | Problem, request_id: str) -> CustomerResult:
+    """Build an item's result."""
     if isinstance(answer, Problem):
         return CustomerResult(index=index, status=answer.status, problem=answer.document(request_id))
     return CustomerResult(index=index, status=200, **msgspec.structs.asdict(answer))
@@ -317,19 +306,8 @@ class LookupResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
-class LookupResults(msgspec.Struct, frozen=True):
-    """One result per item, in request order."""
-
-    results: list[LookupResult]
-    """One result per item, in request order."""
-
-    @classmethod
-    def of(cls, answers: Sequence[LookupAnswer | Problem], *, request_id: str) -> LookupResults:
-        """Build the results."""
-        return cls([_lookup_result(index, answer, request_id) for index, answer in enumerate(answers)])
-
-
-def _lookup_result(index: int, answer: LookupAnswer | Problem, request_id: str) -> LookupResult:
+def lookup_result(index: int, answer: LookupAnswer | Problem, request_id: str) -> LookupResult:
+    """Build an item's result."""
     if isinstance(answer, Problem):
         return LookupResult(index=index, status=answer.status, problem=answer.document(request_id))
     return LookupResult(index=index, status=200, **msgspec.structs.asdict(answer))

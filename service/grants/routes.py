@@ -25,14 +25,16 @@ from service.grants.schemas import (
     GrantQuoteAnswer,
     GrantQuoteBatch,
     GrantQuoteRequest,
-    GrantQuoteResults,
+    GrantQuoteResult,
     GrantRequest,
     GrantResponse,
-    GrantResults,
+    GrantResult,
     ReconciliationResponse,
     RedecideRequest,
     RedecideResponse,
+    quote_result,
 )
+from service.http.batch_results import Results, results_of
 from service.http.idempotency import REPLAYED, decided
 from service.http.identifiers import parse_grant_id, parse_position, position
 from service.http.injection import Injected
@@ -71,12 +73,12 @@ async def report_events(
     principal: Injected[Principal],
     services: Injected[Services],
     request: Request[Any, Any, Any],
-) -> GrantResults:
+) -> Results[GrantResult]:
     """Report up to 10,000 events, decided in order. Errors are per item."""
     await count_items(request, principal, len(data))
     request_id: str = request.scope["state"]["request_id"]
     received_at = await services.clocks.now(principal.brand)
-    return GrantResults(await actions.report(services, principal, data, received_at=received_at, request_id=request_id))
+    return Results(await actions.report(services, principal, data, received_at=received_at, request_id=request_id))
 
 
 @post(
@@ -107,7 +109,7 @@ async def quote_grants(
     principal: Injected[Principal],
     services: Injected[Services],
     request: Request[Any, Any, Any],
-) -> GrantQuoteResults:
+) -> Results[GrantQuoteResult]:
     """Quote up to 100 grants, such as the offers one customer could get. Errors are per item.
 
     Each is quoted as if it were the only one, and all as of the same `as_of`.
@@ -115,7 +117,7 @@ async def quote_grants(
     await count_items(request, principal, len(data))
     items = await data.items()
     answers = await quotes.quote(services, principal, items, received_at=await services.clocks.now(principal.brand))
-    return GrantQuoteResults.of(items, answers, request_id=request.scope["state"]["request_id"])
+    return results_of(list(zip(items, answers, strict=True)), quote_result, request_id=request.scope["state"]["request_id"])
 
 
 @get("/v1/campaigns/{campaign_id:str}/reconciliation", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])

@@ -254,24 +254,11 @@ class GrantQuoteResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
-class GrantQuoteResults(msgspec.Struct, frozen=True):
-    """One result per item, in request order."""
-
-    results: list[GrantQuoteResult]
-    """One result per item, in request order."""
-
-    @classmethod
-    def of(
-        cls, items: Sequence[GrantQuoteRequest | Problem], answers: Sequence[GrantQuoteAnswer | Problem], *, request_id: str
-    ) -> GrantQuoteResults:
-        """Build the results."""
-        pairs = zip(items, answers, strict=True)
-        return cls([_quote_result(index, item, answer, request_id) for index, (item, answer) in enumerate(pairs)])
-
-
-def _quote_result(
-    index: int, item: GrantQuoteRequest | Problem, answer: GrantQuoteAnswer | Problem, request_id: str
+def quote_result(
+    index: int, quoted: tuple[GrantQuoteRequest | Problem, GrantQuoteAnswer | Problem], request_id: str
 ) -> GrantQuoteResult:
+    """Build an item's result."""
+    item, answer = quoted
     ref = msgspec.UNSET if isinstance(item, Problem) or item.ref is None else item.ref
     if isinstance(answer, Problem):
         return GrantQuoteResult(index=index, status=answer.status, ref=ref, problem=answer.document(request_id))
@@ -327,13 +314,6 @@ class GrantResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     balance_seq: int | msgspec.UnsetType | None = msgspec.UNSET
     replayed: bool | msgspec.UnsetType = msgspec.UNSET
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
-
-
-class GrantResults(msgspec.Struct, frozen=True):
-    """One result per item, in request order."""
-
-    results: list[GrantResult]
-    """One result per item, in request order."""
 
 
 def result_of(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Problem, *, request_id: str) -> GrantResult:

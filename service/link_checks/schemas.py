@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -84,19 +83,8 @@ class LinkCheckResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
     """Why it is not honoured. Pointers lead into the token: `/header/kid`, `/claims/exp`, `/signature`."""
 
 
-class LinkCheckResults(msgspec.Struct, frozen=True):
-    """One result per link, in request order."""
-
-    results: list[LinkCheckResult]
-    """One result per link."""
-
-    @classmethod
-    def of(cls, checked: Sequence[LinkCheck | Problem], *, request_id: str) -> LinkCheckResults:
-        """Build the results."""
-        return cls([_checked(index, each, request_id) for index, each in enumerate(checked)])
-
-
-def _checked(index: int, checked: LinkCheck | Problem, request_id: str) -> LinkCheckResult:
+def link_check_result(index: int, checked: LinkCheck | Problem, request_id: str) -> LinkCheckResult:
+    """Build an item's result."""
     if isinstance(checked, Problem):
         return LinkCheckResult(index=index, status=checked.status, problem=checked.document(request_id))
     return LinkCheckResult(index=index, status=200, link=checked)

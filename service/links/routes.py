@@ -13,6 +13,7 @@ from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.http.batch_results import Results, results_of
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
 from service.http.problems import not_found
@@ -20,11 +21,12 @@ from service.links import mint, minting_keys, offline_links
 from service.links.minting_keys import MintingKey, public_key_of, text_of
 from service.links.schemas import (
     LinkBatch,
-    LinkResults,
+    LinkResult,
     MintingKeyRequest,
     MintingKeyResponse,
     NumbersRequest,
     NumbersResponse,
+    link_result,
 )
 from service.tokens import link as link_tokens
 from service.tokens.offline import kid_of, parse_kid
@@ -45,14 +47,14 @@ async def mint_links(
     principal: Injected[Principal],
     services: Injected[Services],
     request: Request[Any, Any, Any],
-) -> LinkResults:
+) -> Results[LinkResult]:
     """Mint up to 10,000 reward links. Errors are per item.
 
     Sending the same item again returns the same link, with status 200 instead of 201.
     """
     await count_items(request, principal, len(data))
     minted = await mint.mint(services, principal, data, now=await services.clocks.now(principal.brand))
-    return LinkResults.of(minted, request_id=request.scope["state"]["request_id"])
+    return results_of(minted, link_result, request_id=request.scope["state"]["request_id"])
 
 
 @get("/.well-known/jwks.json", cache_control=None, tags=["links"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -97,19 +96,8 @@ class LinkResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
-class LinkResults(msgspec.Struct, frozen=True):
-    """One result per item, in request order."""
-
-    results: list[LinkResult]
-    """One result per item, in request order."""
-
-    @classmethod
-    def of(cls, minted: Sequence[MintedLink | Problem], *, request_id: str) -> LinkResults:
-        """Build the results."""
-        return cls([_result(index, each, request_id) for index, each in enumerate(minted)])
-
-
-def _result(index: int, minted: MintedLink | Problem, request_id: str) -> LinkResult:
+def link_result(index: int, minted: MintedLink | Problem, request_id: str) -> LinkResult:
+    """Build an item's result."""
     if isinstance(minted, Problem):
         return LinkResult(index=index, status=minted.status, problem=minted.document(request_id))
     return LinkResult(
