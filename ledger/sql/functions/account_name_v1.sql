@@ -10,7 +10,7 @@ RETURN (get_byte(p_id, 3)::bigint << 56) | (get_byte(p_id, 4)::bigint << 48) | (
 
 CREATE OR REPLACE FUNCTION ledger.account_kind_name_v1(p_id bytea) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE get_byte(p_id, 11) >> 4
+RETURN CASE get_byte(p_id, 11) >> 4  -- as kind_v1 numbers them
     WHEN 1 THEN 'lot'
     WHEN 2 THEN 'pending'
     WHEN 3 THEN 'held'
@@ -28,21 +28,28 @@ END;
 -- NULL where it means nothing: of budgets and of the issuance.
 CREATE OR REPLACE FUNCTION ledger.account_class_name_v1(p_id bytea) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN get_byte(p_id, 11) >> 4 NOT IN (5, 6, 7) THEN
-    CASE get_byte(p_id, 11) & 15 WHEN 0 THEN 'engagement' WHEN 1 THEN 'purchase' WHEN 2 THEN 'third_party' END
-END;
+AS $function$
+    SELECT CASE
+        WHEN ledger.account_kind_v1(p_id) NOT IN (
+            ledger.kind_v1('budget'), ledger.kind_v1('unlimited_budget'), ledger.kind_v1('issuance')
+        ) THEN
+            CASE ledger.account_class_v1(p_id) WHEN 0 THEN 'engagement' WHEN 1 THEN 'purchase' WHEN 2 THEN 'third_party' END
+    END
+$function$;
 
 -- NULL where it means nothing: of all but lots and what came from them. Its text is that of the connection's DateStyle.
 CREATE OR REPLACE FUNCTION ledger.account_last_day_v1(p_id bytea) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN CASE
-    WHEN get_byte(p_id, 11) >> 4 NOT IN (1, 3, 4) THEN NULL
-    WHEN substring(p_id FROM 13) = '\xffffffff'::bytea THEN 'never'
-    ELSE (
-        date '2000-01-01'
-        + ((get_byte(p_id, 12) << 24) | (get_byte(p_id, 13) << 16) | (get_byte(p_id, 14) << 8) | get_byte(p_id, 15))
-    )::text
-END;
+AS $function$
+    SELECT CASE
+        WHEN ledger.account_kind_v1(p_id) NOT IN (ledger.kind_v1('lot'), ledger.kind_v1('held'), ledger.kind_v1('spent')) THEN NULL
+        WHEN substring(p_id FROM 13) = '\xffffffff'::bytea THEN 'never'
+        ELSE (
+            date '2000-01-01'
+            + ((get_byte(p_id, 12) << 24) | (get_byte(p_id, 13) << 16) | (get_byte(p_id, 14) << 8) | get_byte(p_id, 15))
+        )::text
+    END
+$function$;
 
 -- p_campaigns names campaigns by number; one that is not in it keeps its number.
 CREATE OR REPLACE FUNCTION ledger.account_name_v1(p_id bytea, p_campaigns jsonb) RETURNS text

@@ -1,5 +1,5 @@
 -- Moves the clock of a test brand's book forward, by p_seconds or to p_to (exactly one of them is given).
--- Returns one row: outcome (see ClockOutcome: 1 a live book, 2 not forward, 3 too far ahead of the world, 4 advanced) and what
+-- Returns one row: outcome (see ClockOutcome) and what
 -- the book's clock says then. Locks the book's head, so whatever is posted later is posted at or after that instant.
 
 CREATE OR REPLACE FUNCTION ledger.advance_clock_v1(
@@ -18,14 +18,14 @@ DECLARE
     v_head      ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
     v_clock     timestamptz := clock_timestamp();
     v_to        timestamptz := coalesce(p_to, v_head.posted_at + p_seconds * interval '1 second');
-    v_outcome   smallint := 4;
+    v_outcome   smallint := ledger.clock_outcome_v1('advanced');
 BEGIN
     IF v_head.mode <> 'test' THEN
-        v_outcome := 1;
+        v_outcome := ledger.clock_outcome_v1('live_book');
     ELSIF v_to <= v_head.posted_at THEN
-        v_outcome := 2;
+        v_outcome := ledger.clock_outcome_v1('not_forward');
     ELSIF v_to > v_clock + c_furthest THEN
-        v_outcome := 3;
+        v_outcome := ledger.clock_outcome_v1('too_far');
     ELSE
         -- The clock may have stood still, ahead of what its offset says: the offset never shrinks.
         v_head.clock_offset := greatest(v_head.clock_offset, make_interval(secs => extract(epoch FROM v_to - v_clock)));

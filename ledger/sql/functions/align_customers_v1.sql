@@ -20,8 +20,8 @@ SET enable_seqscan = off
 AS $function$
 #variable_conflict use_column
 DECLARE
-    c_moved      CONSTANT smallint := 1;
-    c_aligned    CONSTANT smallint := 3;
+    c_stale_customer CONSTANT smallint := ledger.merge_outcome_v1('stale_customer');
+    c_merged         CONSTANT smallint := ledger.merge_outcome_v1('merged');
 
     v_head       ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
     v_told       record;
@@ -40,7 +40,7 @@ BEGIN
     LEFT JOIN ledger.customer_state AS state ON state.book_id = p_book_id AND state.customer = told.customer
     WHERE told.generation > coalesce(state.generation, 0);
     IF v_customers IS NULL THEN
-        RETURN QUERY SELECT c_aligned, 0::bigint;
+        RETURN QUERY SELECT c_merged, 0::bigint;
         RETURN;
     END IF;
     IF EXISTS (
@@ -48,7 +48,7 @@ BEGIN
         JOIN ledger.customer_state AS state ON state.book_id = p_book_id AND state.customer = told.survivor
         WHERE state.frozen AND told.survivor = ANY (p_customers) AND NOT told.survivor = ANY (v_customers)
     ) THEN
-        RETURN QUERY SELECT c_moved, 0::bigint;
+        RETURN QUERY SELECT c_stale_customer, 0::bigint;
         RETURN;
     END IF;
 
@@ -62,7 +62,7 @@ BEGIN
                 WHERE other.customer = v_part_of AND other.survivor = v_told.survivor
             )
         );
-        PERFORM ledger.part_customer_v1(v_head, v_told.customer);
+        PERFORM ledger.split_wallet_v1(v_head, v_told.customer);
         UPDATE ledger.customer_state
         SET generation = greatest(coalesce(customer_state.generation, 0), v_told.generation)
         WHERE customer_state.book_id = p_book_id AND customer_state.customer = v_part_of
@@ -76,7 +76,7 @@ BEGIN
         SELECT state.moved_to INTO v_part_of
         FROM ledger.customer_state AS state WHERE state.book_id = p_book_id AND state.customer = v_told.customer;
         CONTINUE WHEN v_part_of IS NOT NULL;
-        v_moved := ledger.join_customers_v1(v_head, v_told.customer, v_told.survivor);
+        v_moved := ledger.merge_wallets_v1(v_head, v_told.customer, v_told.survivor);
         v_points := v_points + CASE v_told.survivor WHEN p_survivors[1] THEN v_moved ELSE 0 END;
     END LOOP;
 
@@ -85,6 +85,6 @@ BEGIN
     FROM unnest(v_customers, v_survivors, v_gens) AS told (customer, survivor, generation)
     WHERE told.survivor = ANY (p_customers)
     ON CONFLICT (book_id, customer) DO UPDATE SET generation = excluded.generation;
-    RETURN QUERY SELECT c_aligned, v_points;
+    RETURN QUERY SELECT c_merged, v_points;
 END
 $function$;

@@ -22,8 +22,8 @@ BEGIN
             FROM ledger.open_holds_v1(head.book_id, wanted.customer) AS hold
             JOIN ledger.account AS held
                 ON held.book_id = head.book_id
-                AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
-                AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
+                AND held.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
+                AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
             WHERE hold.deadline > clock.at
         ) END, 0)::bigint,
         coalesce(owned.pending, 0)::bigint,
@@ -35,23 +35,23 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT
             json_agg(json_build_array(part.class, nullif(part.expires_on, 'infinity'), part.points)
-                ORDER BY part.expires_on, part.class) FILTER (WHERE part.kind = 1) AS lots,
-            sum(part.points) FILTER (WHERE part.kind = 2) AS pending
+                ORDER BY part.expires_on, part.class) FILTER (WHERE part.kind = ledger.kind_v1('lot')) AS lots,
+            sum(part.points) FILTER (WHERE part.kind = ledger.kind_v1('pending')) AS pending
         FROM (
             SELECT owned.kind, owned.class, owned.expires_on, sum(owned.points)::bigint AS points
             FROM (
                 -- Lots and what is held back: kinds 1 and 2, which are one range.
                 SELECT
-                    account.kind, get_byte(account.id, 11) & 15 AS class, account.expires_on,
+                    account.kind, ledger.account_class_v1(account.id) AS class, account.expires_on,
                     account.credits - account.debits AS points
                 FROM ledger.account
                 WHERE account.book_id = head.book_id
-                    AND account.id >= ledger.account_owner_v1(1, wanted.customer) || '\x10'::bytea
-                    AND account.id < ledger.account_owner_v1(1, wanted.customer) || '\x30'::bytea
+                    AND account.id >= ledger.accounts_from_v1(ledger.customer_owner_v1(wanted.customer), 'lot')
+                    AND account.id < ledger.accounts_from_v1(ledger.customer_owner_v1(wanted.customer), 'held')
                     AND account.credits > account.debits
                 UNION ALL
                 SELECT
-                    1, get_byte(held.id, 11) & 15,
+                    ledger.kind_v1('lot'), ledger.account_class_v1(held.id),
                     CASE
                         WHEN held.expires_on >= (hold.deadline AT TIME ZONE head.time_zone)::date THEN held.expires_on
                         ELSE (hold.deadline AT TIME ZONE head.time_zone)::date + head.grace_days
@@ -60,8 +60,8 @@ BEGIN
                 FROM ledger.open_holds_v1(head.book_id, wanted.customer) AS hold
                 JOIN ledger.account AS held
                     ON held.book_id = head.book_id
-                    AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
-                    AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
+                    AND held.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
+                    AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
                     AND held.credits > held.debits
                 WHERE hold.deadline <= clock.at AND known.hold_until <= clock.at
             ) AS owned

@@ -39,7 +39,7 @@ AS $function$
             WHERE cap.term ->> 1 IS NULL
                 AND cap_recent.book_id = p_book_id AND cap_recent.campaign_no = p_campaign_no
                 AND cap_recent.customer = p_customer AND cap_recent.cap = (cap.term ->> 0)::smallint
-                AND abs(recent.at - p_at) < 86400000000
+                AND abs(recent.at - p_at) < 86400000000  -- a day
         ) AS counted
     ) AS used
 $function$;

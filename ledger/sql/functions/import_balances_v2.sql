@@ -27,7 +27,7 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     v_head      ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
-    v_house     CONSTANT bytea := ledger.account_owner_v1(0, 0);
+    v_house     CONSTANT bytea := ledger.house_owner_v1();
     v_debits    bytea[];
     v_credits   bytea[];
     v_sum       bigint;
@@ -74,14 +74,14 @@ BEGIN
             SELECT account.id
             FROM ledger.account
             WHERE account.book_id = p_book_id
-                AND account.id = ledger.account_id_v1(
-                    ledger.account_owner_v1(1, there.customer), (1 << 4) | there.class, there.last_day
+                AND account.id = ledger.account_id_v2(
+                    ledger.customer_owner_v1(there.customer), 'lot', there.class, there.last_day
                 )
             OFFSET 0
         ) AS lot
         WHERE EXISTS (
             SELECT FROM ledger.transfer AS opening
-            WHERE opening.book_id = p_book_id AND opening.customer = there.customer AND opening.verb = 14
+            WHERE opening.book_id = p_book_id AND opening.customer = there.customer AND opening.verb = ledger.verb_v1('open')
                 AND opening.credit = lot.id
         );
         IF v_already IS NOT NULL THEN
@@ -91,8 +91,8 @@ BEGIN
     END IF;
 
     SELECT
-        array_agg(ledger.account_id_v1(v_house, (10 << 4) | opened.class, 'infinity') ORDER BY opened.ix),
-        array_agg(ledger.account_id_v1(ledger.account_owner_v1(1, opened.customer), (1 << 4) | opened.class, opened.last_day)
+        array_agg(ledger.account_id_v2(v_house, 'opening', opened.class, 'infinity') ORDER BY opened.ix),
+        array_agg(ledger.account_id_v2(ledger.customer_owner_v1(opened.customer), 'lot', opened.class, opened.last_day)
             ORDER BY opened.ix)
     INTO v_debits, v_credits
     FROM unnest(p_customers, p_classes, p_last_days) WITH ORDINALITY AS opened (customer, class, last_day, ix);

@@ -1,5 +1,5 @@
 -- Makes two customers one, in one transaction of the log: the survivor gets everything the loser has. Returns one row: the
--- outcome (see MergeOutcome: 1 stale customer, 2 too many, 3 merged), whether they had been merged before, and the spendable
+-- outcome (see MergeOutcome), whether they had been merged before, and the spendable
 -- points that moved. Locks the book's head.
 --
 -- What is due on either is posted first. Then each lot and each account of held-back points goes through the house's transit
@@ -21,9 +21,9 @@ SET enable_seqscan = off
 AS $function$
 #variable_conflict use_column
 DECLARE
-    c_moved      CONSTANT smallint := 1;
-    c_too_many   CONSTANT smallint := 2;
-    c_merged     CONSTANT smallint := 3;
+    c_stale_customer CONSTANT smallint := ledger.merge_outcome_v1('stale_customer');
+    c_too_many       CONSTANT smallint := ledger.merge_outcome_v1('too_many');
+    c_merged         CONSTANT smallint := ledger.merge_outcome_v1('merged');
     c_ids_max    CONSTANT integer := 8;
 
     v_head       ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
@@ -47,7 +47,7 @@ BEGIN
         RETURN;
     END IF;
     IF v_loser.frozen OR v_survivor.frozen THEN
-        RETURN QUERY SELECT c_moved, false, 0::bigint;
+        RETURN QUERY SELECT c_stale_customer, false, 0::bigint;
         RETURN;
     END IF;
     IF coalesce(v_survivor.absorbed, 0) + 1 + coalesce(v_loser.absorbed, 0) + 1 > c_ids_max THEN
@@ -55,7 +55,7 @@ BEGIN
         RETURN;
     END IF;
 
-    v_points := ledger.join_customers_v1(v_head, p_loser, p_survivor);
+    v_points := ledger.merge_wallets_v1(v_head, p_loser, p_survivor);
     UPDATE ledger.customer_state
     SET generation = coalesce(customer_state.generation, 0) + 1 + coalesce(v_loser.absorbed, 0)
     WHERE customer_state.book_id = p_book_id AND customer_state.customer = p_survivor;

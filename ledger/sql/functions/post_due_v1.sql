@@ -10,7 +10,7 @@ AS $function$
 DECLARE
     v_hold     record;
     v_today    CONSTANT date := (p_head.posted_at AT TIME ZONE p_head.time_zone)::date;
-    v_owner    CONSTANT bytea := ledger.account_owner_v1(1, p_customer);
+    v_owner    CONSTANT bytea := ledger.customer_owner_v1(p_customer);
     v_verbs    smallint[];
     v_debits   bytea[];
     v_credits  bytea[];
@@ -35,15 +35,15 @@ BEGIN
     END LOOP;
 
     SELECT
-        array_agg(10::smallint ORDER BY lot.id), array_agg(lot.id ORDER BY lot.id),
-        array_agg(ledger.account_id_v1(ledger.account_owner_v1(0, 0), (8 << 4) | (get_byte(lot.id, 11) & 15), 'infinity')
+        array_agg(ledger.verb_v1('expire') ORDER BY lot.id), array_agg(lot.id ORDER BY lot.id),
+        array_agg(ledger.account_id_v2(ledger.house_owner_v1(), 'breakage', ledger.account_class_v1(lot.id), 'infinity')
             ORDER BY lot.id),
         array_agg(lot.credits - lot.debits ORDER BY lot.id)
     INTO v_verbs, v_debits, v_credits, v_amounts
     FROM ledger.account AS lot
     WHERE lot.book_id = p_head.book_id
-        AND lot.id >= v_owner || '\x10'::bytea
-        AND lot.id < v_owner || '\x20'::bytea
+        AND lot.id >= ledger.accounts_from_v1(v_owner, 'lot')
+        AND lot.id < ledger.accounts_from_v1(v_owner, 'pending')
         AND lot.expires_on < v_today
         AND lot.credits > lot.debits;
     IF v_amounts IS NOT NULL THEN

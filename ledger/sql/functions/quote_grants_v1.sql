@@ -23,25 +23,30 @@ SET plan_cache_mode = force_generic_plan
 AS $function$
 #variable_conflict use_column
 DECLARE
-    c_cap      CONSTANT smallint := 2;
-    c_budget   CONSTANT smallint := 3;
-    c_waiting  CONSTANT smallint := 4;
-    c_moved    CONSTANT smallint := 5;
-    c_noted    CONSTANT smallint := 8;
-    c_unfunded CONSTANT smallint := 9;
+    c_granted           CONSTANT smallint := 1;
+    c_cap_reached       CONSTANT smallint := 2;
+    c_budget_exhausted  CONSTANT smallint := 3;
+    c_waiting           CONSTANT smallint := 4;
+    c_stale_customer    CONSTANT smallint := 5;
+    c_held_back         CONSTANT smallint := 6;
+    c_proof_only        CONSTANT smallint := 8;
+    c_not_funded        CONSTANT smallint := 9;
 BEGIN
     RETURN QUERY
     SELECT
         decided.outcome,
         CASE
-            WHEN decided.outcome IN (c_moved, c_noted, c_unfunded) THEN 0
+            WHEN decided.outcome IN (c_stale_customer, c_proof_only, c_not_funded) THEN 0
             WHEN step.is_final THEN known.points
-            WHEN decided.outcome IN (1, 6) THEN due.points
+            WHEN decided.outcome IN (c_granted, c_held_back) THEN due.points
             ELSE 0
         END,
         -- An event that is decided again and refused as before is a replay.
-        decided.outcome NOT IN (c_moved, c_noted, c_unfunded)
-            AND (step.is_decided OR coalesce(known.outcome IN (c_cap, c_budget) AND known.outcome = decided.outcome, false)),
+        decided.outcome NOT IN (c_stale_customer, c_proof_only, c_not_funded)
+            AND (
+                step.is_decided
+                OR coalesce(known.outcome IN (c_cap_reached, c_budget_exhausted) AND known.outcome = decided.outcome, false)
+            ),
         shown.counted::text,
         budget.points_left,
         spendable.points,
@@ -77,14 +82,14 @@ BEGIN
             OR (event.outcome <> c_waiting
                 AND ledger.were_one_v1(head.book_id, item.customer, (asked.key ->> 1)::bigint, event.seq, event.place))
         ORDER BY
-            CASE WHEN event.outcome IN (1, 6) THEN 1 WHEN event.outcome <> c_waiting THEN 2 ELSE 3 END,
+            CASE WHEN event.outcome IN (c_granted, c_held_back) THEN 1 WHEN event.outcome <> c_waiting THEN 2 ELSE 3 END,
             asked.place > 1, event.seq, event.place NULLS FIRST
         LIMIT 1
     ) AS known ON true
     CROSS JOIN LATERAL (
         SELECT
             known.outcome IS NOT NULL AND (known.outcome <> c_waiting OR item.waits)
-                AND NOT (item.again AND NOT item.waits AND known.outcome IN (c_cap, c_budget)) AS is_decided,
+                AND NOT (item.again AND NOT item.waits AND known.outcome IN (c_cap_reached, c_budget_exhausted)) AS is_decided,
             item.waits AND (known.outcome IS NULL OR (known.outcome = c_waiting AND known.terms IS NOT NULL)) AND EXISTS (
                 SELECT
                 FROM jsonb_array_elements_text(listed.item -> 'proofs') AS left_under (key)
@@ -125,7 +130,7 @@ BEGIN
         SELECT account.credits, account.credits - account.debits AS points_left
         FROM ledger.account
         WHERE account.book_id = head.book_id
-            AND account.id = ledger.account_id_v1(ledger.account_owner_v1(2, item.campaign_no), 5 << 4, 'infinity')
+            AND account.id = ledger.account_id_v2(ledger.campaign_owner_v1(item.campaign_no), 'budget', 0, 'infinity')
         LIMIT 1
     ) AS funds ON true
     CROSS JOIN LATERAL (
@@ -137,8 +142,8 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT CASE
             WHEN coalesce(state.frozen, false)
-                OR coalesce(state.generation, 0) <> (listed.item ->> 'generation')::bigint THEN c_moved
-            WHEN item.points = 0 THEN c_noted
+                OR coalesce(state.generation, 0) <> (listed.item ->> 'generation')::bigint THEN c_stale_customer
+            WHEN item.points = 0 THEN c_proof_only
             WHEN step.is_final THEN known.outcome
             WHEN item.waits AND NOT (step.is_proved AND budget.was_given) THEN c_waiting
             WHEN CASE WHEN step.has_own_terms THEN (
@@ -147,11 +152,11 @@ BEGIN
                     head.book_id, item.campaign_no, item.customer,
                     ledger.microseconds_v1(known.window_at), clock.at, due.points, due.caps
                 ) AS counts
-            ) ELSE shown.passes END THEN c_cap
-            WHEN NOT budget.was_given AND coalesce(known.outcome NOT IN (c_cap, c_budget), true) THEN c_unfunded
-            WHEN budget.points_left < due.points THEN c_budget
-            WHEN due.held THEN 6::smallint
-            ELSE 1::smallint
+            ) ELSE shown.passes END THEN c_cap_reached
+            WHEN NOT budget.was_given AND coalesce(known.outcome NOT IN (c_cap_reached, c_budget_exhausted), true) THEN c_not_funded
+            WHEN budget.points_left < due.points THEN c_budget_exhausted
+            WHEN due.held THEN c_held_back
+            ELSE c_granted
         END AS outcome
         OFFSET 0
     ) AS decided

@@ -4,7 +4,8 @@
 -- Out   one row per step, in order: its outcome (see RedemptionOutcome), whether it is a replay, and the answer: on success the
 --       redemption as redemption_v1 shows it, on a refusal what there is to spend. What was decided is kept under the idempotency
 --       key and answered again, to the letter.
--- Locks the book's head. That lock is the only writer's, so a row that was looked up is updated where it was found (by ctid).
+-- Locks the book's head. Only the holder of that lock writes to the book, so a row that was read can be updated by its ctid
+-- (decision 40 has the figures).
 --
 -- The batch is worked through in rounds. Whoever comes a second time ends one, and so does whatever might depend on a step of it:
 -- in a round each wallet occurs once, so each redemption does, and no step changes what another one reads. It is read in one
@@ -36,7 +37,7 @@ CREATE OR REPLACE FUNCTION ledger.redeem_v1(
     p_keys          bytea[],   -- elements may be NULL: a void needs no key
     p_requests      bytea[],
     p_customers     bigint[],
-    p_generations   bigint[],  -- to authorize, which state of her merges and splits the caller knows; NULL: any
+    p_generations   bigint[],  -- to authorize, the state of the customer's merges and splits that the caller knows; NULL: any
     p_redemptions   bigint[],
     p_points        bigint[],  -- 0: all there is; to authorize that, -1
     p_finals        boolean[],
@@ -64,27 +65,31 @@ SET jit = off  -- what is planned for arrays of any length looks dear enough to 
 AS $function$
 #variable_conflict use_column
 DECLARE
-    c_authorize    CONSTANT smallint := 1;
-    c_capture      CONSTANT smallint := 2;
-    c_void         CONSTANT smallint := 3;
-    c_refund       CONSTANT smallint := 4;
+    c_authorize                    CONSTANT smallint := 1;
+    c_capture                      CONSTANT smallint := 2;
+    c_void                         CONSTANT smallint := 3;
+    c_refund                       CONSTANT smallint := 4;
 
-    c_reused       CONSTANT smallint := 1;
-    c_not_found    CONSTANT smallint := 2;
-    c_moved        CONSTANT smallint := 3;
-    c_expired      CONSTANT smallint := 4;
-    c_voided       CONSTANT smallint := 5;
-    c_captured     CONSTANT smallint := 6;
-    c_held_less    CONSTANT smallint := 7;
-    c_spent_less   CONSTANT smallint := 8;
-    c_insufficient CONSTANT smallint := 9;
-    c_done         CONSTANT smallint := 10;
-    c_worthless    CONSTANT smallint := 11;
+    c_idempotency_key_reused       CONSTANT smallint := 1;
+    c_not_found                    CONSTANT smallint := 2;
+    c_stale_customer               CONSTANT smallint := 3;
+    c_authorization_expired        CONSTANT smallint := 4;
+    c_already_voided               CONSTANT smallint := 5;
+    c_fully_captured               CONSTANT smallint := 6;
+    c_capture_exceeds_authorized   CONSTANT smallint := 7;
+    c_refund_exceeds_captured      CONSTANT smallint := 8;
+    c_insufficient_balance         CONSTANT smallint := 9;
+    c_done                         CONSTANT smallint := 10;
+    c_worth_nothing                CONSTANT smallint := 11;
 
-    c_authorizing  CONSTANT smallint := 6;  -- verbs
-    c_capturing    CONSTANT smallint := 7;
-    c_releasing    CONSTANT smallint := 8;
-    c_refunding    CONSTANT smallint := 9;
+    c_verb_authorize               CONSTANT smallint := 6;
+    c_verb_capture                 CONSTANT smallint := 7;
+    c_verb_void                    CONSTANT smallint := 8;
+    c_verb_refund                  CONSTANT smallint := 9;
+
+    c_kind_lot                     CONSTANT smallint := 1;
+    c_kind_held                    CONSTANT smallint := 3;
+    c_kind_spent                   CONSTANT smallint := 4;
 
     c_points_max   CONSTANT bigint := 1000000000;
     c_round_max    CONSTANT integer := 200;
@@ -110,7 +115,7 @@ DECLARE
     v_points       bigint[];
     v_lots_until   date[];
     v_holds_until  timestamptz[];  -- NULL: to be looked up
-    v_balances     bigint[];       -- NULL: her lots must be looked at
+    v_balances     bigint[];       -- NULL: the customer's lots must be added up
     v_redemptions  bigint[];       -- what is answered
     v_deadlines    timestamptz[];  -- of those that are begun
     v_worths       bigint[];
@@ -182,7 +187,7 @@ BEGIN
         v_legs := 0;
         v_leg_steps := '{}'; v_verbs := '{}'; v_debits := '{}'; v_credits := '{}'; v_amounts := '{}';
 
-        -- 1. Read, and decide. To authorize, the accounts are her lots; else those of the redemption, held and spent.
+        -- 1. Read, and decide. To authorize, the accounts are the customer's lots; else those of the redemption, held and spent.
         FOR v_step IN
             SELECT
                 item.ix, item.operation, item.key, item.redemption,
@@ -237,22 +242,22 @@ BEGIN
                     array_agg(account.id ORDER BY account.expires_on, account.id) AS ids,
                     array_agg(account.expires_on ORDER BY account.expires_on, account.id) AS last_days,
                     array_agg(account.credits - account.debits ORDER BY account.expires_on, account.id) AS points_left,
-                    coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = 1), 0)::bigint AS spendable,
-                    coalesce(sum(account.credits) FILTER (WHERE account.kind = 3), 0)::bigint AS authorized,
-                    coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = 3), 0)::bigint AS held,
-                    coalesce(sum(account.credits) FILTER (WHERE account.kind = 4), 0)::bigint AS captured,
-                    coalesce(sum(account.debits) FILTER (WHERE account.kind = 4), 0)::bigint AS refunded
+                    coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = c_kind_lot), 0)::bigint AS spendable,
+                    coalesce(sum(account.credits) FILTER (WHERE account.kind = c_kind_held), 0)::bigint AS authorized,
+                    coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = c_kind_held), 0)::bigint AS held,
+                    coalesce(sum(account.credits) FILTER (WHERE account.kind = c_kind_spent), 0)::bigint AS captured,
+                    coalesce(sum(account.debits) FILTER (WHERE account.kind = c_kind_spent), 0)::bigint AS refunded
                 FROM ledger.account
                 WHERE account.book_id = p_book_id
                     AND account.id >= CASE item.operation
-                        WHEN c_authorize THEN ledger.account_owner_v1(1, item.customer) || '\x10'::bytea
-                        ELSE ledger.account_owner_v1(3, item.redemption) || '\x30'::bytea
+                        WHEN c_authorize THEN ledger.accounts_from_v1(ledger.customer_owner_v1(item.customer), 'lot')
+                        ELSE ledger.accounts_from_v1(ledger.redemption_owner_v1(item.redemption), 'held')
                     END
                     AND account.id < CASE item.operation
-                        WHEN c_authorize THEN ledger.account_owner_v1(1, item.customer) || '\x20'::bytea
-                        ELSE ledger.account_owner_v1(3, item.redemption) || '\x50'::bytea
+                        WHEN c_authorize THEN ledger.accounts_from_v1(ledger.customer_owner_v1(item.customer), 'pending')
+                        ELSE ledger.accounts_from_v1(ledger.redemption_owner_v1(item.redemption), 'budget')
                     END
-                    AND (account.credits > account.debits OR account.kind <> 1)
+                    AND (account.credits > account.debits OR account.kind <> c_kind_lot)
             ) AS accounts
             ORDER BY item.ix
         LOOP
@@ -274,14 +279,14 @@ BEGIN
 
             IF v_step.kept_outcome IS NOT NULL THEN
                 v_replayed := v_step.kept_request = p_requests[v_step.ix];
-                v_outcome := CASE WHEN v_replayed THEN v_step.kept_outcome ELSE c_reused END;
+                v_outcome := CASE WHEN v_replayed THEN v_step.kept_outcome ELSE c_idempotency_key_reused END;
                 v_answer := CASE WHEN v_replayed THEN v_step.kept_answer END;
             ELSIF v_step.customer IS NULL AND v_step.operation <> c_authorize THEN
                 -- It may be one that is begun in this round.
                 EXIT WHEN v_step.redemption > v_seq_before AND v_n > 0;
                 v_outcome := c_not_found;
             ELSIF v_step.moved THEN
-                v_outcome := c_moved;
+                v_outcome := c_stale_customer;
             ELSE
                 EXIT WHEN v_step.customer = ANY (v_wallets);
                 IF v_step.is_due AND v_tidied < v_step.ix THEN
@@ -293,7 +298,7 @@ BEGIN
                 v_spendable := v_step.points;
                 v_lot_until := v_step.lot_until;
                 v_hold_until := v_step.hold_until;
-                v_owner := ledger.account_owner_v1(1, v_step.customer);
+                v_owner := ledger.customer_owner_v1(v_step.customer);
                 v_left := v_step.points_left;
 
                 CASE v_step.operation
@@ -305,13 +310,13 @@ BEGIN
                         v_worth := coalesce(
                             p_values[v_step.ix], v_missing * p_value_units[v_step.ix] / p_value_points[v_step.ix]);
                         IF v_missing > 0 AND v_worth = 0 THEN
-                            v_outcome := c_worthless;
+                            v_outcome := c_worth_nothing;
                             v_wallet := NULL;  -- so that the answer is not kept
                             v_answer := jsonb_build_object(
                                 'balance', v_step.spendable,
                                 'least', (p_value_points[v_step.ix] + p_value_units[v_step.ix] - 1) / p_value_units[v_step.ix]);
                         ELSIF v_missing = 0 OR v_missing > v_step.spendable THEN
-                            v_outcome := c_insufficient;
+                            v_outcome := c_insufficient_balance;
                             v_answer := jsonb_build_object('balance', v_step.spendable);
                         ELSE
                             v_outcome := c_done;
@@ -322,7 +327,7 @@ BEGIN
                                 || p_afters[v_step.ix]);
                             v_closes := p_captures[v_step.ix];
                             v_spendable := v_spendable - v_missing;
-                            v_owner := ledger.account_owner_v1(3, v_redemption);
+                            v_owner := ledger.redemption_owner_v1(v_redemption);
                             v_account := 0;
                             WHILE v_missing > 0 LOOP
                                 v_account := v_account + 1;
@@ -332,10 +337,10 @@ BEGIN
                                 v_left[v_account] := v_left[v_account] - v_taken;
                                 v_legs := v_legs + 1;
                                 v_leg_steps[v_legs] := v_n + 1;
-                                v_verbs[v_legs] := c_authorizing;
+                                v_verbs[v_legs] := c_verb_authorize;
                                 v_debits[v_legs] := v_id;
                                 v_credits[v_legs] := v_owner
-                                    || set_byte(substring(v_id FROM 12), 0, (3 << 4) | (get_byte(v_id, 11) & 15));
+                                    || substring(ledger.account_with_kind_v1(v_id, 'held') FROM 12);
                                 v_amounts[v_legs] := v_taken;
                             END LOOP;
                             -- Her next lot to expire is the last one that was taken from, or the one after.
@@ -345,10 +350,9 @@ BEGIN
                                 FOR v_leg IN v_legs_before + 1 .. v_legs LOOP
                                     v_legs := v_legs + 1;
                                     v_leg_steps[v_legs] := v_n + 1;
-                                    v_verbs[v_legs] := c_capturing;
+                                    v_verbs[v_legs] := c_verb_capture;
                                     v_debits[v_legs] := v_credits[v_leg];
-                                    v_credits[v_legs] := set_byte(
-                                        v_credits[v_leg], 11, (4 << 4) | (get_byte(v_credits[v_leg], 11) & 15));
+                                    v_credits[v_legs] := ledger.account_with_kind_v1(v_credits[v_leg], 'spent');
                                     v_amounts[v_legs] := v_amounts[v_leg];
                                 END LOOP;
                             ELSE
@@ -361,17 +365,17 @@ BEGIN
                         v_missing := CASE p_points[v_step.ix] WHEN 0 THEN v_step.held ELSE p_points[v_step.ix] END;
                         IF v_step.closed_at IS NOT NULL THEN
                             v_outcome := CASE
-                                WHEN v_step.closed_at >= v_step.deadline THEN c_expired
-                                WHEN v_step.captured > 0 THEN c_captured
-                                ELSE c_voided
+                                WHEN v_step.closed_at >= v_step.deadline THEN c_authorization_expired
+                                WHEN v_step.captured > 0 THEN c_fully_captured
+                                ELSE c_already_voided
                             END;
                         ELSIF v_missing > v_step.held THEN
-                            v_outcome := c_held_less;
+                            v_outcome := c_capture_exceeds_authorized;
                         ELSIF p_finals[v_step.ix] AND v_step.value > 0
                             -- What is captured is worth value * captured / authorized, rounded down; so written it has no product.
                             AND v_step.captured + v_missing < (v_step.authorized + v_step.value - 1) / v_step.value
                         THEN
-                            v_outcome := c_worthless;
+                            v_outcome := c_worth_nothing;
                             v_wallet := NULL;
                             v_redemption := NULL;
                             v_answer := jsonb_build_object(
@@ -387,15 +391,15 @@ BEGIN
                             WHILE v_missing > 0 LOOP
                                 v_account := v_account + 1;
                                 v_id := v_step.ids[v_account];
-                                CONTINUE WHEN get_byte(v_id, 11) >> 4 <> 3 OR v_left[v_account] = 0;
+                                CONTINUE WHEN ledger.account_kind_v1(v_id) <> c_kind_held OR v_left[v_account] = 0;
                                 v_taken := least(v_left[v_account], v_missing);
                                 v_missing := v_missing - v_taken;
                                 v_left[v_account] := v_left[v_account] - v_taken;
                                 v_legs := v_legs + 1;
                                 v_leg_steps[v_legs] := v_n + 1;
-                                v_verbs[v_legs] := c_capturing;
+                                v_verbs[v_legs] := c_verb_capture;
                                 v_debits[v_legs] := v_id;
-                                v_credits[v_legs] := set_byte(v_id, 11, (4 << 4) | (get_byte(v_id, 11) & 15));
+                                v_credits[v_legs] := ledger.account_with_kind_v1(v_id, 'spent');
                                 v_amounts[v_legs] := v_taken;
                             END LOOP;
                         END IF;
@@ -406,7 +410,7 @@ BEGIN
                         v_replayed := NOT v_closes
                             AND (v_step.captured = 0 OR ledger.was_released_v1(p_book_id, v_step.redemption));
                         v_rest := CASE WHEN v_closes THEN v_step.held ELSE 0 END;
-                        v_outcome := CASE WHEN v_closes OR v_replayed THEN c_done ELSE c_captured END;
+                        v_outcome := CASE WHEN v_closes OR v_replayed THEN c_done ELSE c_fully_captured END;
 
                     WHEN c_refund THEN
                         v_redemption := v_step.redemption;
@@ -415,7 +419,7 @@ BEGIN
                             ELSE p_points[v_step.ix]
                         END;
                         IF v_missing = 0 OR v_missing > v_step.captured - v_step.refunded THEN
-                            v_outcome := c_spent_less;
+                            v_outcome := c_refund_exceeds_captured;
                         ELSE
                             v_outcome := c_done;
                             v_hash := p_step_hashes[v_step.ix];
@@ -425,7 +429,7 @@ BEGIN
                             WHILE v_missing > 0 LOOP
                                 v_account := v_account - 1;
                                 v_id := v_step.ids[v_account];
-                                CONTINUE WHEN get_byte(v_id, 11) >> 4 <> 4 OR v_left[v_account] = 0;
+                                CONTINUE WHEN ledger.account_kind_v1(v_id) <> c_kind_spent OR v_left[v_account] = 0;
                                 v_taken := least(v_left[v_account], v_missing);
                                 v_missing := v_missing - v_taken;
                                 v_last_day := v_step.last_days[v_account];
@@ -436,10 +440,10 @@ BEGIN
                                 v_lot_until := least(v_lot_until, v_last_day);
                                 v_legs := v_legs + 1;
                                 v_leg_steps[v_legs] := v_n + 1;
-                                v_verbs[v_legs] := c_refunding;
+                                v_verbs[v_legs] := c_verb_refund;
                                 v_debits[v_legs] := v_id;
-                                v_credits[v_legs] := ledger.account_id_v1(
-                                    v_owner, (1 << 4) | (get_byte(v_id, 11) & 15), v_last_day);
+                                v_credits[v_legs] := ledger.account_id_v2(
+                                    v_owner, 'lot', ledger.account_class_v1(v_id), v_last_day);
                                 v_amounts[v_legs] := v_taken;
                             END LOOP;
                         END IF;
@@ -450,7 +454,7 @@ BEGIN
                     FOR v_account IN
                         SELECT held.place
                         FROM unnest(v_step.ids, v_left) WITH ORDINALITY AS held (id, points, place)
-                        WHERE held.points > 0 AND get_byte(held.id, 11) >> 4 = 3
+                        WHERE held.points > 0 AND ledger.account_kind_v1(held.id) = c_kind_held
                         ORDER BY held.id
                     LOOP
                         v_id := v_step.ids[v_account];
@@ -459,9 +463,9 @@ BEGIN
                         v_lot_until := least(v_lot_until, v_last_day);
                         v_legs := v_legs + 1;
                         v_leg_steps[v_legs] := v_n + 1;
-                        v_verbs[v_legs] := c_releasing;
+                        v_verbs[v_legs] := c_verb_void;
                         v_debits[v_legs] := v_id;
-                        v_credits[v_legs] := ledger.account_id_v1(v_owner, (1 << 4) | (get_byte(v_id, 11) & 15), v_last_day);
+                        v_credits[v_legs] := ledger.account_id_v2(v_owner, 'lot', ledger.account_class_v1(v_id), v_last_day);
                         v_amounts[v_legs] := v_left[v_account];
                     END LOOP;
                     v_spendable := v_spendable + v_rest;
@@ -506,7 +510,7 @@ BEGIN
 
         IF v_legs > 0 OR v_any_ended THEN
             -- 2. The redemptions that are begun, those that end, and what is said about them.
-            IF array_position(v_verbs, c_authorizing) IS NOT NULL THEN
+            IF array_position(v_verbs, c_verb_authorize) IS NOT NULL THEN
                 INSERT INTO ledger.redemption (
                     book_id, id, customer, deadline, closed_at, order_ref, value, store_id, terminal_id, salt
                 )
@@ -550,7 +554,7 @@ BEGIN
                 p_book_id, v_seq_before + leg.place, v_clock, v_clock, leg.amount, v_wallets[leg.step],
                 nullif(v_firsts[leg.step], v_seq_before + leg.place),
                 v_deadlines[leg.step], leg.verb, leg.debit, leg.credit,
-                CASE WHEN leg.verb <> c_releasing THEN v_hashes[leg.step] END
+                CASE WHEN leg.verb <> c_verb_void THEN v_hashes[leg.step] END
             FROM (
                 SELECT
                     unnest(v_leg_steps) AS step, unnest(v_verbs) AS verb, unnest(v_debits) AS debit, unnest(v_credits) AS credit,

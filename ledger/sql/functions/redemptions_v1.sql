@@ -19,6 +19,13 @@ SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $function$
 #variable_conflict use_column
+DECLARE
+    c_kind_held       CONSTANT smallint := 3;
+    c_kind_spent      CONSTANT smallint := 4;
+    c_verb_authorize  CONSTANT smallint := 6;
+    c_verb_capture    CONSTANT smallint := 7;
+    c_verb_void       CONSTANT smallint := 8;
+    c_verb_refund     CONSTANT smallint := 9;
 BEGIN
     RETURN QUERY
     SELECT
@@ -74,15 +81,15 @@ BEGIN
             ) ORDER BY lot.expires_on, lot.account_class) AS lots
         FROM (
             SELECT
-                account.expires_on, get_byte(account.id, 11) & 15 AS account_class,
-                coalesce(sum(account.credits) FILTER (WHERE account.kind = 3), 0) AS authorized,
-                coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = 3), 0) AS held,
-                coalesce(sum(account.credits) FILTER (WHERE account.kind = 4), 0) AS captured,
-                coalesce(sum(account.debits) FILTER (WHERE account.kind = 4), 0) AS refunded
+                account.expires_on, ledger.account_class_v1(account.id) AS account_class,
+                coalesce(sum(account.credits) FILTER (WHERE account.kind = c_kind_held), 0) AS authorized,
+                coalesce(sum(account.credits - account.debits) FILTER (WHERE account.kind = c_kind_held), 0) AS held,
+                coalesce(sum(account.credits) FILTER (WHERE account.kind = c_kind_spent), 0) AS captured,
+                coalesce(sum(account.debits) FILTER (WHERE account.kind = c_kind_spent), 0) AS refunded
             FROM ledger.account
             WHERE account.book_id = p_book_id
-                AND account.id >= ledger.account_owner_v1(3, redemption.id) || '\x30'::bytea
-                AND account.id < ledger.account_owner_v1(3, redemption.id) || '\x50'::bytea
+                AND account.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(redemption.id), 'held')
+                AND account.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(redemption.id), 'budget')
             GROUP BY account.expires_on, account_class
         ) AS lot
     ) AS sums
@@ -94,7 +101,12 @@ BEGIN
         ) ORDER BY operation.seq) AS operations
         FROM (
             SELECT
-                (ARRAY['authorize', 'capture', 'void', 'refund'])[transfer.verb - 5] AS verb,
+                CASE transfer.verb
+                    WHEN c_verb_authorize THEN 'authorize'
+                    WHEN c_verb_capture THEN 'capture'
+                    WHEN c_verb_void THEN 'void'
+                    WHEN c_verb_refund THEN 'refund'
+                END AS verb,
                 sum(transfer.amount)::bigint AS points, min(transfer.posted_at) AS posted_at, min(transfer.seq) AS seq
             FROM (
                 -- The customer's, and those of everyone it belonged to before: who authorized it, and all they were merged into. Each
@@ -121,8 +133,8 @@ BEGIN
                 WHERE transfer.book_id = p_book_id AND transfer.customer = member.customer AND transfer.seq >= redemption.id
                 OFFSET 0
             ) AS transfer
-            WHERE transfer.verb BETWEEN 6 AND 9
-                AND ledger.account_owner_v1(3, redemption.id)
+            WHERE transfer.verb BETWEEN c_verb_authorize AND c_verb_refund
+                AND ledger.redemption_owner_v1(redemption.id)
                     IN (substring(transfer.debit FROM 1 FOR 11), substring(transfer.credit FROM 1 FOR 11))
             GROUP BY coalesce(transfer.transaction_id, transfer.seq), transfer.verb
         ) AS operation

@@ -9,8 +9,8 @@ AS $function$
         coalesce((SELECT min(hold.deadline) FROM ledger.open_holds_v1(p_book_id, p_customer) AS hold), 'infinity')
     FROM ledger.account AS lot
     WHERE lot.book_id = p_book_id
-        AND lot.id >= ledger.account_owner_v1(1, p_customer) || '\x10'::bytea
-        AND lot.id < ledger.account_owner_v1(1, p_customer) || '\x20'::bytea
+        AND lot.id >= ledger.accounts_from_v1(ledger.customer_owner_v1(p_customer), 'lot')
+        AND lot.id < ledger.accounts_from_v1(ledger.customer_owner_v1(p_customer), 'pending')
         AND lot.credits > lot.debits
     ON CONFLICT (book_id, customer)
         DO UPDATE SET points = excluded.points, lot_until = excluded.lot_until, hold_until = excluded.hold_until

@@ -12,25 +12,25 @@ CREATE OR REPLACE FUNCTION ledger.release_hold_v1(
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_holder   CONSTANT bytea := ledger.account_owner_v1(3, p_redemption);
-    v_owner    CONSTANT bytea := ledger.account_owner_v1(1, p_customer);
+    v_holder   CONSTANT bytea := ledger.redemption_owner_v1(p_redemption);
+    v_owner    CONSTANT bytea := ledger.customer_owner_v1(p_customer);
     v_verbs    smallint[];
     v_debits   bytea[];
     v_credits  bytea[];
     v_amounts  bigint[];
 BEGIN
     SELECT
-        array_agg(8::smallint ORDER BY held.id), array_agg(held.id ORDER BY held.id),
-        array_agg(ledger.account_id_v1(
-            v_owner, (1 << 4) | (get_byte(held.id, 11) & 15),
+        array_agg(ledger.verb_v1('void') ORDER BY held.id), array_agg(held.id ORDER BY held.id),
+        array_agg(ledger.account_id_v2(
+            v_owner, 'lot', ledger.account_class_v1(held.id),
             CASE WHEN held.expires_on >= p_as_of THEN held.expires_on ELSE p_as_of + p_head.grace_days END
         ) ORDER BY held.id),
         array_agg(held.credits - held.debits ORDER BY held.id)
     INTO v_verbs, v_debits, v_credits, v_amounts
     FROM ledger.account AS held
     WHERE held.book_id = p_head.book_id
-        AND held.id >= v_holder || '\x30'::bytea
-        AND held.id < v_holder || '\x40'::bytea
+        AND held.id >= ledger.accounts_from_v1(v_holder, 'held')
+        AND held.id < ledger.accounts_from_v1(v_holder, 'spent')
         AND held.credits > held.debits;
 
     UPDATE ledger.redemption

@@ -16,7 +16,11 @@ $rights$;
 
 -- Reading: expressions and look-ups that run with the caller's own rights.
 GRANT EXECUTE ON FUNCTION
-    ledger.account_kind_v1, ledger.account_expires_on_v1, ledger.account_owner_v1, ledger.account_id_v1,
+    ledger.kind_v1, ledger.verb_v1, ledger.operation_v1, ledger.grant_outcome_v1, ledger.settle_outcome_v1,
+    ledger.redemption_outcome_v1, ledger.fund_outcome_v1, ledger.merge_outcome_v1, ledger.split_outcome_v1, ledger.clock_outcome_v1,
+    ledger.account_kind_v1, ledger.account_class_v1, ledger.account_expires_on_v1, ledger.account_with_kind_v1,
+    ledger.account_owner_v1, ledger.house_owner_v1, ledger.customer_owner_v1, ledger.campaign_owner_v1, ledger.redemption_owner_v1,
+    ledger.accounts_from_v1, ledger.account_id_v1, ledger.account_id_v2,
     ledger.open_holds_v1, ledger.spendable_v1, ledger.redemption_v1, ledger.redemptions_v1, ledger.redemptions_now_v1,
     ledger.redemption_status_v1, ledger.redemption_sums_v1, ledger.rfc3339_v1,
     ledger.account_number_v1, ledger.account_kind_name_v1, ledger.account_class_name_v1, ledger.account_last_day_v1,

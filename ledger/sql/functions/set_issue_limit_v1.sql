@@ -19,7 +19,7 @@ BEGIN
     SELECT coalesce(max(account.debits - account.credits), 0) INTO v_issued
     FROM ledger.account
     WHERE account.book_id = p_book_id
-        AND account.id = ledger.account_id_v1(ledger.account_owner_v1(0, 0), 7 << 4, 'infinity');
+        AND account.id = ledger.account_id_v2(ledger.house_owner_v1(), 'issuance', 0, 'infinity');
     IF p_limit >= v_issued THEN
         UPDATE ledger.head SET issue_limit = p_limit WHERE head.book_id = p_book_id;
     END IF;

@@ -10,7 +10,7 @@ LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
     v_customer  CONSTANT bigint := ledger.survivor_v1(p_head.book_id, p_event.customer);
-    v_owner     CONSTANT bytea := ledger.account_owner_v1(1, v_customer);
+    v_owner     CONSTANT bytea := ledger.customer_owner_v1(v_customer);
     v_amount    bigint;
     v_terms     jsonb;
     v_class     integer;
@@ -23,24 +23,24 @@ BEGIN
 
     PERFORM ledger.write_transfers_v1(
         p_head, p_head.posted_at, v_customer, p_event.campaign_no, NULL, NULL, NULL,
-        ARRAY[CASE WHEN p_matures THEN 4 ELSE 5 END::smallint],
-        ARRAY[ledger.account_id_v1(v_owner, (2 << 4) | v_class, 'infinity')],
+        ARRAY[CASE WHEN p_matures THEN ledger.verb_v1('mature') ELSE ledger.verb_v1('reject') END],
+        ARRAY[ledger.account_id_v2(v_owner, 'pending', v_class, 'infinity')],
         ARRAY[CASE
-            WHEN p_matures THEN ledger.account_id_v1(v_owner, (1 << 4) | v_class, v_last_day)
-            ELSE ledger.account_id_v1(
-                ledger.account_owner_v1(2, p_event.campaign_no), CASE WHEN (v_terms ->> 'unlimited')::boolean THEN 6 ELSE 5 END << 4,
-                'infinity')
+            WHEN p_matures THEN ledger.account_id_v2(v_owner, 'lot', v_class, v_last_day)
+            ELSE ledger.account_id_v2(
+                ledger.campaign_owner_v1(p_event.campaign_no),
+                CASE WHEN (v_terms ->> 'unlimited')::boolean THEN 'unlimited_budget' ELSE 'budget' END, 0, 'infinity')
         END],
         ARRAY[v_amount], p_event.key);
 
     IF p_matures THEN
-        UPDATE ledger.event SET outcome = 1
+        UPDATE ledger.event SET outcome = ledger.grant_outcome_v1('granted')
         WHERE event.book_id = p_head.book_id AND event.campaign_no = p_event.campaign_no AND event.key = p_event.key;
         IF v_last_day <= p_head.swept_through THEN
             UPDATE ledger.head SET swept_through = v_last_day - 1 WHERE head.book_id = p_head.book_id;
         END IF;
     ELSE
-        UPDATE ledger.event SET outcome = 7, points = 0
+        UPDATE ledger.event SET outcome = ledger.grant_outcome_v1('rejected'), points = 0
         WHERE event.book_id = p_head.book_id AND event.campaign_no = p_event.campaign_no AND event.key = p_event.key;
         PERFORM ledger.free_caps_v1(
             p_head.book_id, p_event.campaign_no, p_event.customer, p_event.window_at, v_amount, v_terms -> 'caps');

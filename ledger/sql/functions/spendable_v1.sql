@@ -21,8 +21,8 @@ AS $function$
             SELECT coalesce(sum(lot.credits - lot.debits), 0)
             FROM ledger.account AS lot
             WHERE lot.book_id = p_book_id
-                AND lot.id >= ledger.account_owner_v1(1, p_customer) || '\x10'::bytea
-                AND lot.id < ledger.account_owner_v1(1, p_customer) || '\x20'::bytea
+                AND lot.id >= ledger.accounts_from_v1(ledger.customer_owner_v1(p_customer), 'lot')
+                AND lot.id < ledger.accounts_from_v1(ledger.customer_owner_v1(p_customer), 'pending')
                 AND lot.expires_on >= p_today
         )
         + CASE WHEN p_any_due THEN (
@@ -30,8 +30,8 @@ AS $function$
             FROM ledger.open_holds_v1(p_book_id, p_customer) AS hold
             JOIN ledger.account AS held
                 ON held.book_id = p_book_id
-                AND held.id >= ledger.account_owner_v1(3, hold.id) || '\x30'::bytea
-                AND held.id < ledger.account_owner_v1(3, hold.id) || '\x40'::bytea
+                AND held.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
+                AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
             WHERE hold.deadline <= p_clock
                 AND CASE
                     WHEN held.expires_on >= (hold.deadline AT TIME ZONE p_time_zone)::date THEN held.expires_on

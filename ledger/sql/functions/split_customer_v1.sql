@@ -1,5 +1,5 @@
 -- Undoes a merge in one transaction of the log: a customer who is merged into another is on their own again. Returns one row:
--- the outcome (see SplitOutcome: 1 not part, 2 split), whether it had been done before, and the spendable points that came back
+-- the outcome (see SplitOutcome), whether it had been done before, and the spendable points that came back
 -- to the customer. Locks the book's head.
 --
 -- What is due on the survivor is posted first. Then, of each lot, what the customer brought comes back through the house's
@@ -22,8 +22,8 @@ SET enable_seqscan = off
 AS $function$
 #variable_conflict use_column
 DECLARE
-    c_not_part  CONSTANT smallint := 1;
-    c_split     CONSTANT smallint := 2;
+    c_not_part  CONSTANT smallint := ledger.split_outcome_v1('not_part');
+    c_split     CONSTANT smallint := ledger.split_outcome_v1('split');
 
     v_head      ledger.head := ledger.lock_head_v1(p_brand_id, p_book_id, p_now);
     v_state     ledger.customer_state;
@@ -33,7 +33,7 @@ BEGIN
     SELECT state.* INTO v_state
     FROM ledger.customer_state AS state WHERE state.book_id = p_book_id AND state.customer = p_customer;
     IF v_state.moved_to = p_survivor THEN
-        v_points := ledger.part_customer_v1(v_head, p_customer);
+        v_points := ledger.split_wallet_v1(v_head, p_customer);
         UPDATE ledger.customer_state SET generation = coalesce(customer_state.generation, 0) + 1
         WHERE customer_state.book_id = p_book_id AND customer_state.customer IN (p_customer, p_survivor);
         RETURN QUERY SELECT c_split, false, v_points;

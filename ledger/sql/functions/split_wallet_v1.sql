@@ -1,12 +1,12 @@
 -- Takes a customer out of the one they are merged into (see split_customer_v1). Returns the spendable points that came back to
 -- them. The caller has locked the head and sets the generations.
 
-CREATE OR REPLACE FUNCTION ledger.part_customer_v1(p_head ledger.head, p_customer bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION ledger.split_wallet_v1(p_head ledger.head, p_customer bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_house      CONSTANT bytea := ledger.account_owner_v1(0, 0);
-    v_to         CONSTANT bytea := ledger.account_owner_v1(1, p_customer);
+    v_house      CONSTANT bytea := ledger.house_owner_v1();
+    v_to         CONSTANT bytea := ledger.customer_owner_v1(p_customer);
     v_survivor   bigint;
     v_from       bytea;
     v_now        ledger.head;
@@ -20,17 +20,17 @@ DECLARE
 BEGIN
     SELECT state.moved_to INTO STRICT v_survivor
     FROM ledger.customer_state AS state WHERE state.book_id = p_head.book_id AND state.customer = p_customer;
-    v_from := ledger.account_owner_v1(1, v_survivor);
+    v_from := ledger.customer_owner_v1(v_survivor);
     PERFORM ledger.post_due_v1(p_head, v_survivor);
     SELECT head.* INTO v_now FROM ledger.head WHERE head.book_id = p_head.book_id;
 
     SELECT
-        array_agg(15::smallint ORDER BY back.id),
+        array_agg(ledger.verb_v1('split') ORDER BY back.id),
         array_agg(back.id ORDER BY back.id),
-        array_agg(ledger.account_id_v1(v_house, (12 << 4) | (get_byte(back.id, 11) & 15), 'infinity') ORDER BY back.id),
+        array_agg(ledger.account_id_v2(v_house, 'transit', ledger.account_class_v1(back.id), 'infinity') ORDER BY back.id),
         array_agg(v_to || substring(back.id FROM 12) ORDER BY back.id),
         array_agg(back.amount ORDER BY back.id),
-        coalesce(sum(back.amount) FILTER (WHERE get_byte(back.id, 11) >> 4 = 1), 0)::bigint
+        coalesce(sum(back.amount) FILTER (WHERE ledger.account_kind_v1(back.id) = ledger.kind_v1('lot')), 0)::bigint
     INTO v_verbs, v_debits, v_transits, v_credits, v_amounts, v_points
     FROM (
         SELECT theirs.id, least(brought.amount, theirs.credits - theirs.debits) AS amount
@@ -39,7 +39,7 @@ BEGIN
         WHERE brought.book_id = p_head.book_id AND brought.customer = p_customer AND brought.amount > 0
             AND theirs.credits > theirs.debits
         UNION ALL
-        SELECT ledger.account_id_v1(v_from, (2 << 4) | (pending.charges::jsonb ->> 'class')::integer, 'infinity'),
+        SELECT ledger.account_id_v2(v_from, 'pending', (pending.charges::jsonb ->> 'class')::integer, 'infinity'),
             sum(pending.amount)::bigint
         FROM ledger.pending
         JOIN ledger.event

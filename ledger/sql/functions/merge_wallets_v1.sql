@@ -2,13 +2,13 @@
 -- merge_customers_v1). Neither is merged into anybody. Returns the spendable points that moved. The caller has locked the head
 -- and sets the generations.
 
-CREATE OR REPLACE FUNCTION ledger.join_customers_v1(p_head ledger.head, p_loser bigint, p_survivor bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION ledger.merge_wallets_v1(p_head ledger.head, p_loser bigint, p_survivor bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_house      CONSTANT bytea := ledger.account_owner_v1(0, 0);
-    v_from       CONSTANT bytea := ledger.account_owner_v1(1, p_loser);
-    v_to         CONSTANT bytea := ledger.account_owner_v1(1, p_survivor);
+    v_house      CONSTANT bytea := ledger.house_owner_v1();
+    v_from       CONSTANT bytea := ledger.customer_owner_v1(p_loser);
+    v_to         CONSTANT bytea := ledger.customer_owner_v1(p_survivor);
     v_now        ledger.head;
     v_absorbed   integer;
     v_verbs      smallint[];
@@ -24,17 +24,17 @@ BEGIN
     SELECT head.* INTO v_now FROM ledger.head WHERE head.book_id = p_head.book_id;
 
     SELECT
-        array_agg(13::smallint ORDER BY mine.id),
+        array_agg(ledger.verb_v1('merge') ORDER BY mine.id),
         array_agg(mine.id ORDER BY mine.id),
-        array_agg(ledger.account_id_v1(v_house, (12 << 4) | (get_byte(mine.id, 11) & 15), 'infinity') ORDER BY mine.id),
+        array_agg(ledger.account_id_v2(v_house, 'transit', ledger.account_class_v1(mine.id), 'infinity') ORDER BY mine.id),
         array_agg(v_to || substring(mine.id FROM 12) ORDER BY mine.id),
         array_agg(mine.credits - mine.debits ORDER BY mine.id),
-        coalesce(sum(mine.credits - mine.debits) FILTER (WHERE mine.kind = 1), 0)::bigint
+        coalesce(sum(mine.credits - mine.debits) FILTER (WHERE mine.kind = ledger.kind_v1('lot')), 0)::bigint
     INTO v_verbs, v_debits, v_transits, v_credits, v_amounts, v_points
     FROM ledger.account AS mine
     WHERE mine.book_id = p_head.book_id
-        AND mine.id >= v_from || '\x10'::bytea
-        AND mine.id < v_from || '\x30'::bytea
+        AND mine.id >= ledger.accounts_from_v1(v_from, 'lot')
+        AND mine.id < ledger.accounts_from_v1(v_from, 'held')
         AND mine.credits > mine.debits;
 
     -- Of what is left of a lot, the customers merged into this one have what they brought, by number; the rest is the customer's.
@@ -63,8 +63,8 @@ BEGIN
     ), 0)
     FROM ledger.account AS mine
     WHERE mine.book_id = p_head.book_id
-        AND mine.id >= v_from || '\x10'::bytea
-        AND mine.id < v_from || '\x20'::bytea
+        AND mine.id >= ledger.accounts_from_v1(v_from, 'lot')
+        AND mine.id < ledger.accounts_from_v1(v_from, 'pending')
         AND mine.credits > mine.debits;
 
     IF v_amounts IS NOT NULL THEN
