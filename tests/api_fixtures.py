@@ -24,7 +24,7 @@ from service.brands.brand import Brand
 from service.services import Services
 from service.settings import IdentityKey, LinkKey, Secrets, Settings
 from tests.dns_server import DnsServer, serving_dns
-from tests.processes import InTurns, processes, serving
+from tests.processes import InTurns, processes, remember_shortly, serving
 
 if TYPE_CHECKING:
     from tests.conftest import Database
@@ -151,6 +151,12 @@ def make_secrets() -> Secrets:
         identity_keys=(IdentityKey(key_no=1, key=random.token_bytes(32)),),
         link_keys=(LinkKey(kid="test-1", private_key=random.token_bytes(32)),),
     )
+
+
+@pytest.fixture
+def remembers_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change is known after ``REMEMBERED_S``: ``usefixtures("remembers_shortly")`` puts it before ``api``."""
+    remember_shortly(monkeypatch)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ async def serving(settings: Settings, secrets: Secrets, count: int) -> AsyncGene
     """Run ``count`` applications, and beside several of them as many workers."""
     async with contextlib.AsyncExitStack() as running:
         if count > 1:
-            _remember_shortly(running.enter_context(pytest.MonkeyPatch.context()))
+            remember_shortly(running.enter_context(pytest.MonkeyPatch.context()))
         apps = [_application(settings, secrets) for _ in range(count)]
         for app in apps:
             await running.enter_async_context(app.lifespan())
@@ -80,7 +80,8 @@ def _application(settings: Settings, secrets: Secrets) -> Litestar:
     return app
 
 
-def _remember_shortly(patch: pytest.MonkeyPatch) -> None:
+def remember_shortly(patch: pytest.MonkeyPatch) -> None:
+    """Let applications that start from now on remember configuration for ``REMEMBERED_S``."""
     for module in (auth_queries, book_clocks, brand_queries, campaign_queries):
         patch.setattr(module, "_TTL_S", REMEMBERED_S)
 

@@ -13,7 +13,7 @@ import pytest
 from service.campaigns.rules import Cap, number_caps
 from service.finance.cap_audit import audit_caps
 from tests.api_fixtures import Api
-from tests.campaigns.test_versions import CACHED_S
+from tests.processes import REMEMBERED_S
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -113,6 +113,7 @@ def test_caps_of_one_and_of_all_have_numbers_of_their_own() -> None:
     assert number_caps([mine, ours, rolling], ()) == (0, 1, 2)
 
 
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_a_rolling_day_goes_on_counting_when_its_limit_changes(api: Api, owner: asyncpg.Connection[Any]) -> None:
     cap = {"per": "customer", "window": "rolling_day", "max_grants": 1}
     await make(api, cap, {"per": "campaign", "window": "ever", "max_grants": 10})
@@ -122,7 +123,7 @@ async def test_a_rolling_day_goes_on_counting_when_its_limit_changes(api: Api, o
     # The order of caps is another, too.
     caps = [{"per": "campaign", "window": "ever", "max_grants": 10}, cap | {"max_grants": 2}]
     (await api.client("admin").post("/v1/campaigns/autumn/versions", json=terms | {"caps": caps})).raise_for_status()
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
     later = datetime.now(UTC)
     assert await outcomes(api, ("c", later), ("c", later - timedelta(milliseconds=1))) == ["granted", "cap_reached"]
     await check(api, owner, 2)

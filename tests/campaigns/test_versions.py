@@ -15,9 +15,9 @@ from service.finance.cap_audit import audit_caps
 from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import BASE_URL, Api
 from tests.conftest import Database
+from tests.processes import REMEMBERED_S
 
-CACHED_S = 1.1
-"""How long a process may go on with what it knew of a campaign."""
+pytestmark = pytest.mark.usefixtures("remembers_shortly")
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -70,7 +70,7 @@ async def claim(api: Api, path: str) -> str:
 async def test_a_link_pays_what_it_was_minted_for(autumn: Api) -> None:
     minted_before = await mint(autumn, "m-1")
     assert (await change(autumn, CHEAPER)).status_code == 201
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
     minted_after = await mint(autumn, "m-2")
     assert "10 Lumens added" in await claim(autumn, minted_before)
     assert "5 Lumens added" in await claim(autumn, minted_after)
@@ -183,7 +183,7 @@ async def test_a_late_report_is_judged_by_the_version_of_its_time(autumn: Api, o
     # As if the first version had been made two days ago.
     await owner.execute("UPDATE rewards.campaign_version SET created_at = created_at - interval '2 days'")
     await change(autumn, CHEAPER)
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
     an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     assert (await click(autumn, "m-1", occurred_at=an_hour_ago))["points"] == 10
     assert (await click(autumn, "m-2"))["points"] == 5
@@ -214,7 +214,7 @@ async def test_a_cap_goes_on_counting_over_versions_while_only_its_limits_change
             # The cap moves to another place, too.
             other = {"per": "customer", "window": "month", "max_points": 10_000}
             await change(autumn, TERMS | {"caps": [other, CAMPAIGN["caps"][0] | {"max_grants": limits[n][0]}]})
-            await asyncio.sleep(CACHED_S)
+            await asyncio.sleep(REMEMBERED_S)
         outcomes = [(await click(autumn, f"m-{n}-{m}"))["outcome"] for m in range(len(expected))]
         assert outcomes == expected
     used = await owner.fetch("SELECT cap, period, grants FROM ledger.cap_use ORDER BY cap")
@@ -289,7 +289,7 @@ async def test_a_paused_campaign_pays_nothing_and_records_nothing_until_it_is_re
     paused = [await admin.post("/v1/campaigns/autumn/pause") for _ in range(2)]
     assert [answer.status_code for answer in paused] == [200, 200]
     assert paused[0].json()["paused_at"] == paused[1].json()["paused_at"] is not None
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
 
     answer = await click(autumn, "m-1")
     assert (answer["outcome"], answer["reason"], answer["grant_id"]) == ("ignored", "campaign_paused", None)
@@ -301,7 +301,7 @@ async def test_a_paused_campaign_pays_nothing_and_records_nothing_until_it_is_re
 
     resumed = [await admin.post("/v1/campaigns/autumn/resume") for _ in range(2)]
     assert [(answer.status_code, answer.json()["paused_at"]) for answer in resumed] == [(200, None)] * 2
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
     assert "10 Lumens added" in await claim(autumn, link)
     assert (await click(autumn, "m-1"))["reason"] == "cap_reached"
 

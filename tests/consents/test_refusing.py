@@ -13,6 +13,7 @@ import pytest
 from service.observability import metrics
 from tests.api_fixtures import BASE_URL
 from tests.consents.conftest import CALL, HEARD_S, Called
+from tests.processes import REMEMBERED_S
 from tests.statements import statements_sent
 
 ADA = {"id": "c-1"}
@@ -259,6 +260,7 @@ async def test_another_process_hears_of_it_within_a_second(called: Called, other
 
 
 @pytest.mark.one_process("two processes whose memories are told apart")
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_a_merge_elsewhere_is_heard_of_as_a_refusal_is(called: Called, other: Called) -> None:
     await called.say("c-1", "refused")
     for process in (called, other):
@@ -267,13 +269,14 @@ async def test_a_merge_elsewhere_is_heard_of_as_a_refusal_is(called: Called, oth
     for survivor, name in (("c-1", "c-2"), ("c-3", "c-1")):
         answer = await called.api.client("messaging").post(f"/v1/customers/{survivor}/merge", json={"from": {"id": name}})
         assert answer.status_code == 200
-    await asyncio.sleep(HEARD_S)
+    await asyncio.sleep(REMEMBERED_S)
     for process in (called, other):
         for own_id in ("c-1", "c-2", "c-3"):
             assert await process.outcome({"id": own_id}, message_id=f"after {own_id}") == "consent_refused"
 
 
 @pytest.mark.one_process("two processes whose memories are told apart")
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_a_list_that_is_longer_than_what_is_read_at_once_is_heard_of_too(
     called: Called, other: Called, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +285,7 @@ async def test_a_list_that_is_longer_than_what_is_read_at_once_is_heard_of_too(
     for who in people:
         await other.outcome(who, message_id="warm")
     await called.list(*({"customer": who, "channel": "voice", "status": "refused", "source": "list"} for who in people[:8]))
-    await asyncio.sleep(HEARD_S)
+    await asyncio.sleep(REMEMBERED_S)
     outcomes = [await other.outcome(who) for who in people]
     assert outcomes == ["consent_refused"] * 8 + ["granted"]
 

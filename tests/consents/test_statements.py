@@ -20,7 +20,7 @@ from service.customers.schemas import CustomerRef
 from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.conftest import Database
-from tests.consents.conftest import HEARD_S, Called
+from tests.consents.conftest import Called
 from tests.processes import REMEMBERED_S
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
@@ -221,6 +221,7 @@ async def test_a_merge_is_one_story_of_all_that_either_had_said(called: Called) 
         assert await called.outcome({"id": own_id}, message_id=f"then {own_id}") == "consent_refused"
 
 
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_a_split_leaves_each_what_was_said_of_her(called: Called, other: Called) -> None:
     client = called.api.client("messaging")
     await called.outcome({"id": "c-1"}, message_id="known")
@@ -235,7 +236,7 @@ async def test_a_split_leaves_each_what_was_said_of_her(called: Called, other: C
     (await client.post("/v1/customers/c-1/split", json={"customer": {"id": "c-2"}})).raise_for_status()
     for process in (called, other):
         if process is other:
-            await asyncio.sleep(HEARD_S)
+            await asyncio.sleep(REMEMBERED_S)
         for own_id, refused in (("c-1", {"sms"}), ("c-2", {"voice", "email"})):
             found = await process.consents(own_id)
             assert {each["channel"] for each in found["current"] if each["status"] == "refused"} == refused

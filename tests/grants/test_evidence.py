@@ -12,11 +12,10 @@ import pytest
 
 from ledger import audit
 from tests.api_fixtures import Api
+from tests.processes import REMEMBERED_S
 
 OPEN, CLICK = 1, 5
 RULES: list[dict[str, Any]] = [{"action": "open", "points": OPEN}, {"action": "click", "points": CLICK}]
-CACHED_S = 1.1
-"""How long a process may go on with what it knew of a campaign."""
 
 Report = tuple[str, str, str]
 """An action, the evidence of it, and which link of the message it was done with."""
@@ -198,6 +197,7 @@ async def test_an_empty_budget_refuses_what_waited(api: Api, reader_pool: Any, o
     await check(api, reader_pool, ["c-0"], {"open": ("refused", "budget_exhausted", 0), "click": (*GRANTED, CLICK)})
 
 
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_what_waits_is_paid_by_the_terms_of_its_own_version(api: Api, reader_pool: Any) -> None:
     await make_campaign(api)
     before = datetime.now(UTC)
@@ -206,7 +206,7 @@ async def test_what_waits_is_paid_by_the_terms_of_its_own_version(api: Api, read
     # The new terms pay nothing for an open any more, and more for a click.
     rules = [{"action": "click", "points": 7}]
     (await api.client("admin").post("/v1/campaigns/autumn/versions", json=terms | {"rules": rules})).raise_for_status()
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
     late = item("c-0", ("open", "D", ""), occurred_at=before.isoformat())
     await send(api, [late])
     await send(api, [item("c-0", ("click", "B", ""))])

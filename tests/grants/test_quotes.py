@@ -20,9 +20,9 @@ from service.campaigns.rules import Standing
 from service.observability import metrics
 from tests.api_fixtures import Api
 from tests.auth.test_quotas import key_with, within_a_minute
-from tests.campaigns.test_versions import CACHED_S
 from tests.customers import calls
 from tests.ledger.reads.test_quotes import contents
+from tests.processes import REMEMBERED_S
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -140,12 +140,13 @@ async def test_points_that_are_held_back_and_what_waits_and_is_proved(autumn: Ap
     assert (proved["outcome"], proved["points"]) == ("granted", 1)
 
 
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_what_would_not_be_recorded_is_ignored_and_leaves_no_numbers(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
     await make_campaign(autumn, id="over", ends_at="2026-01-02T00:00:00Z")
     await make_campaign(autumn, id="later", starts_at="2098-01-01T00:00:00Z")
     await make_campaign(autumn, id="paused")
     (await autumn.client("admin").post("/v1/campaigns/paused/pause")).raise_for_status()
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
     for changed, reason in (
         ({"campaign": "over"}, "campaign_over"),
         ({"campaign": "later"}, "campaign_not_started"),
@@ -169,13 +170,14 @@ async def test_what_would_not_be_recorded_is_ignored_and_leaves_no_numbers(autum
         }
 
 
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_a_refused_channel_pays_nothing(autumn: Api, owner: asyncpg.Connection[Any]) -> None:
     await quoted(autumn, owner)
     body = {"status": "refused", "source": "call centre"}
     names = {"email": "ada@example.org"}
     (await calls.put(autumn, "c-1", **names)).raise_for_status()
     (await autumn.client("messaging").put("/v1/customers/c-1/consents/email", json=body)).raise_for_status()
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
     assert (await quoted(autumn, owner, message_id="m-2"))[0]["reason"] == "consent_refused"
     assert (await quoted(autumn, owner, message_id="m-2", customer=names))[0]["reason"] == "consent_refused"
     assert (await quoted(autumn, owner))[0]["replayed"], "what was decided before stays decided"
@@ -347,10 +349,11 @@ async def test_quotes_count_against_the_quota(autumn: Api, owner: asyncpg.Connec
     await within_a_minute(owner, attempt)
 
 
+@pytest.mark.usefixtures("remembers_shortly")
 async def test_no_quote_is_counted_as_a_refused_report(autumn: Api) -> None:
     body = {"status": "refused", "source": "call centre"}
     (await autumn.client("messaging").put("/v1/customers/c-1/consents/email", json=body)).raise_for_status()
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
 
     def counted() -> float:
         return metrics.REGISTRY.get_sample_value("rewards_consent_refused_total", {"what": "report"}) or 0
@@ -407,7 +410,7 @@ async def test_whatever_happened_before_the_report_is_answered_what_was_quoted(
             clock = await api.client("admin").post("/v1/test/clock/advance", json={"seconds": each["advance_h"] * 3600})
             now = datetime.fromisoformat(clock.raise_for_status().json()["now"])
             if api.served is not None:
-                await asyncio.sleep(CACHED_S)
+                await asyncio.sleep(REMEMBERED_S)
         else:
             now = datetime.now(UTC) + await clock_is_ahead(api)
         said = {

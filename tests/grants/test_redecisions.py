@@ -12,9 +12,9 @@ import pytest
 from ledger import audit
 from service.finance.cap_audit import audit_caps
 from tests.api_fixtures import Api
+from tests.processes import REMEMBERED_S
 
-CACHED_S = 1.1
-"""How long a process may go on with what it knew of a campaign."""
+pytestmark = pytest.mark.usefixtures("remembers_shortly")
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",
@@ -73,7 +73,7 @@ async def fund(api: Api, points: int) -> None:
 
 async def change(api: Api, **terms: Any) -> None:
     (await api.client("admin").post("/v1/campaigns/autumn/versions", json=TERMS | terms)).raise_for_status()
-    await asyncio.sleep(CACHED_S)
+    await asyncio.sleep(REMEMBERED_S)
 
 
 async def balance(api: Api, who: str) -> int:
