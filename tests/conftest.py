@@ -40,6 +40,7 @@ from hypothesis import settings
 from service.storage import database as service_database
 from service.storage.embedded_postgres import EmbeddedPostgres
 from tests.reused_database import ReusedDatabase
+from tests.reused_statements import compiled_once
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -196,6 +197,13 @@ async def _make_template(server: Server) -> None:
 
 
 # ---- One database a test
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reused_statements() -> Generator[None]:
+    """What SQLAlchemy compiled for one engine is there for the next."""
+    with compiled_once():
+        yield
 
 
 @pytest.fixture(scope="session")

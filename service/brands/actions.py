@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import zoneinfo
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ from service.brands.tables import brand as brands
 ISSUE_LIMIT_DEFAULT = 1_000_000_000_000
 ISSUE_LIMIT_MAX = 1_000_000_000_000_000_000
 ACCENT_COLOR_DEFAULT = "#1f4fd8"
+
+# The list is read from some hundred files.
+_time_zones = functools.cache(zoneinfo.available_timezones)
 
 
 async def create_brand(
@@ -128,7 +132,7 @@ def _check(
         wrong.append(f"points code {points_code!r} must be 2 to 12 of A-Z and 0-9, beginning with a letter, as in PTS")
     if not re.fullmatch(r"[A-Z]{3}", currency):
         wrong.append(f"currency {currency!r} must be a code of three letters, as in EUR")
-    if time_zone not in zoneinfo.available_timezones():
+    if time_zone not in _time_zones():
         wrong.append(f"time zone {time_zone!r} must be a name from the IANA list, as in Europe/Berlin")
     if not 0 <= issue_limit <= ISSUE_LIMIT_MAX:
         wrong.append(f"issue limit must be between 0 and {ISSUE_LIMIT_MAX}")
