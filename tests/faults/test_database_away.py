@@ -90,6 +90,13 @@ class Service:
         text = httpx.get(f"http://127.0.0.1:{self.environ['REWARDS_OPERATOR_PORT']}/metrics").text
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
+    def wait_until_settled(self) -> None:
+        """Until nothing waits to be settled any more."""
+        deadline = time.monotonic() + WITHIN_S
+        while self.metric("rewards_spool_bytes"):
+            assert time.monotonic() < deadline, "what was settled is still in the spool"
+            time.sleep(0.02)
+
     def _serve(self) -> subprocess.Popen[bytes]:
         with (self.directory / "api.log").open("ab") as log:
             return subprocess.Popen(running.command("serve"), env=self.environ, stdout=log, stderr=log)
@@ -135,10 +142,6 @@ def test_everybody_is_redirected_and_every_act_is_paid_once(service: Service) ->
         assert balance == POINTS * owed[customer]
     audit = running.run(service.environ, "audit", "--brand", "lumen")
     assert audit.returncode == 0, audit.stdout
-    deadline = time.monotonic() + 10
-    while service.metric("rewards_spool_bytes"):
-        assert time.monotonic() < deadline, "what was settled is still in the spool"
-        time.sleep(0.05)
     assert os.listdir(service.directory / "spool") == ["known"] or service.metric("rewards_spool_bytes") == 0
 
 
@@ -212,14 +215,14 @@ async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port:
 
 
 async def _paid(service: Service, wanted: int) -> dict[str, int]:
-    """What was paid, once so many acts were; and a little later, should more come."""
+    """What was paid, once so many acts were and none is left, should more come."""
     owner = await asyncpg.connect(service.postgres.owner_url)
     try:
         deadline = time.monotonic() + WITHIN_S
         while await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 2") < wanted:
             assert time.monotonic() < deadline
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(1)
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(service.wait_until_settled)
         row = await owner.fetchrow(
             """
             SELECT count(*) AS transfers, sum(amount)::bigint AS points, (SELECT count(*) FROM ledger.event) AS events

@@ -108,7 +108,7 @@ def test_links_are_served_and_all_comes_back(disk: SmallDisk, directory: Path, i
     deadline = time.monotonic() + WITHIN_S
     while _balance(up.demo, "clicker") == 0:
         assert time.monotonic() < deadline, "the act that was done meanwhile is not paid"
-        time.sleep(0.2)
+        time.sleep(0.02)
     audit = running.run(up.environ, "audit")
     assert audit.returncode == 0, audit.stdout
     up.stop()
@@ -129,7 +129,7 @@ def test_it_starts_on_a_full_disk_and_serves_links_until_there_is_room(disk: Sma
     deadline = time.monotonic() + WITHIN_S
     while (answer := _try(link)) is None:
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.02)
     assert answer.status_code == 302
     disk.make_room()
     for line in process.stdout:
@@ -152,7 +152,7 @@ def _wait_until_kept(spool: Path) -> None:
     deadline = time.monotonic() + WITHIN_S
     while not (spool / "known").exists() or b"https://shop.example/offers" not in (spool / "known").read_bytes():
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def _headers(demo: dict[str, Any], key: str) -> dict[str, str]:

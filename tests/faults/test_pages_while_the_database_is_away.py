@@ -82,7 +82,7 @@ async def until_known(service: Service, destination: str) -> None:
     wanted = (destination.encode(), f"r.localhost:{service.port}".encode())
     while not all(each in (service.directory / "spool" / "known").read_bytes() for each in wanted):
         assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
 
 
 async def balances(service: Service, wanted: dict[str, int]) -> dict[str, int]:
@@ -90,7 +90,7 @@ async def balances(service: Service, wanted: dict[str, int]) -> dict[str, int]:
     deadline = time.monotonic() + WITHIN_S
     found: dict[str, int] = {}
     while found != wanted and time.monotonic() < deadline:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.02)
         try:
             for customer in wanted:
                 answer = await asyncio.to_thread(service.call, "storefront", "GET", f"/v1/customers/{customer}/balance")
@@ -155,7 +155,6 @@ async def test_she_arrives_and_is_paid_once_when_it_is_back(service: Service, pa
         await page.goto(looked["short_url"])
         await follow(page, f"text=Add {POINTS} Lumens")
         assert await page.inner_text("h1") == f"{POINTS} Lumens added"
-        # As long as it takes to settle what is left, should there be any.
-        await asyncio.sleep(3)
+        await asyncio.to_thread(service.wait_until_settled)
         wanted |= {"handed": POINTS, "looked": POINTS}
         assert await balances(service, wanted) == wanted
