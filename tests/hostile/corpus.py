@@ -6,6 +6,7 @@ Each route gets its own good request first, so that the run also shows that the 
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import random
 from collections.abc import Generator, Mapping, Sequence
@@ -234,9 +235,23 @@ def pages(link: str, page_links: Sequence[str], code: str) -> list[Route]:
     return [Route(method, path, None, "") for path in paths for method in ("GET", "POST")]
 
 
-def of_route(route: Route) -> Generator[Shot]:
-    """All that is sent to one route."""
-    authorized = [("Authorization", f"Bearer {route.key}")] if route.key else []
+BOMB = gzip.compress(b"0" * 20_000_000)
+MANY_BOMBS = gzip.compress(b"") * 20_000
+
+
+def of_route(route: Route, *, first: int = 0, every: int = 1) -> Generator[Shot]:
+    """All that is sent to one route; of what every route gets alike, one in ``every``, from the ``first``."""
+    yield from _of_its_own(route)
+    yield from itertools.islice(_as_to_all(route), first % every, None, every)
+
+
+def _headers(route: Route) -> list[tuple[str, str]]:
+    return [("Authorization", f"Bearer {route.key}")] if route.key else []
+
+
+def _of_its_own(route: Route) -> Generator[Shot]:
+    """What depends on the route: its body, its parameters, the beginning of its request."""
+    authorized = _headers(route)
     as_json = [*authorized, ("Content-Type", "application/json"), ("Idempotency-Key", "hostile-1")]
     good = None if route.body is None else json.dumps(route.body).encode()
 
@@ -248,12 +263,9 @@ def of_route(route: Route) -> Generator[Shot]:
     if takes_body:
         for name, body in BODIES.items():
             yield shot(name, request(route.method, route.path, as_json, body))
-        packed = gzip.compress(b"0" * 20_000_000)
-        yield shot("a bomb", request(route.method, route.path, [*as_json, ("Content-Encoding", "gzip")], packed))
-        yield shot(
-            "many bombs",
-            request(route.method, route.path, [*as_json, ("Content-Encoding", "gzip")], gzip.compress(b"") * 20_000),
-        )
+        packed = [*as_json, ("Content-Encoding", "gzip")]
+        yield shot("a bomb", request(route.method, route.path, packed, BOMB))
+        yield shot("many bombs", request(route.method, route.path, packed, MANY_BOMBS))
         trailer = b"2\r\n{}\r\n0\r\nAuthorization: Bearer " + route.key.encode() + b"\r\n\r\n"
         chunked = [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]
         yield shot("a key in the trailer", request(route.method, route.path, chunked, trailer))
@@ -263,14 +275,6 @@ def of_route(route: Route) -> Generator[Shot]:
     if isinstance(example, dict):
         for name, body in _mistyped(cast("dict[str, Any]", example)):
             yield shot(name, request(route.method, route.path, as_json, body))
-    for name, headers in ODD_HEADERS:
-        yield shot(name, request(route.method, route.path, [*authorized, *headers], b"{}" if takes_body else None))
-    for query in QUERIES:
-        yield shot(f"query {query[:20]}", request(route.method, route.path + query, authorized, good))
-    for key in KEYS:
-        yield shot(f"key {key[:20]!r}", request(route.method, route.path, [("Authorization", key)], good))
-    for method in METHODS:
-        yield shot(f"method {method[:10]!r}", request(method, route.path, authorized))
     if any(value in route.path.split("/") for value in VALUES.values()):
         for segment in SEGMENTS:
             parts = [segment if part in VALUES.values() else part for part in route.path.split("/")]
@@ -278,6 +282,21 @@ def of_route(route: Route) -> Generator[Shot]:
     whole = request(route.method, route.path, as_json, good or b"{}")
     for share in (0.1, 0.5, 0.9):
         yield shot(f"cut at {share}", whole[: int(len(whole) * share)], is_whole=False)
+
+
+def _as_to_all(route: Route) -> Generator[Shot]:
+    """What is read before it is known which route is meant, or the same way for all of them."""
+    authorized = _headers(route)
+    good = None if route.body is None else json.dumps(route.body).encode()
+    sent = b"{}" if route.method in {"POST", "PUT", "PATCH"} else None
+    for name, headers in ODD_HEADERS:
+        yield Shot(f"{route.name}: {name}", request(route.method, route.path, [*authorized, *headers], sent))
+    for query in QUERIES:
+        yield Shot(f"{route.name}: query {query[:20]}", request(route.method, route.path + query, authorized, good))
+    for key in KEYS:
+        yield Shot(f"{route.name}: key {key[:20]!r}", request(route.method, route.path, [("Authorization", key)], good))
+    for method in METHODS:
+        yield Shot(f"{route.name}: method {method[:10]!r}", request(method, route.path, authorized))
 
 
 def _mistyped(body: Mapping[str, Any]) -> Generator[tuple[str, bytes]]:

@@ -98,20 +98,23 @@ class Report(msgspec.Struct):
         )
 
 
-def run(directory: Path, *, minutes: float = 0.0) -> Report:
-    """Torment a service in ``directory``: the corpus once, then again in other orders until it is time."""
+def run(directory: Path, *, minutes: float = 0.0, every: int = 1) -> Report:
+    """Torment a service in ``directory``: the corpus once, then again in other orders until it is time.
+
+    Of the shots that all routes get alike, each route gets one in ``every``, and each such shot goes to one route in as many.
+    """
     up = Up(running.environ(directory / ".rewards"))
     try:
-        return _torment(up, minutes * 60)
+        return _torment(up, minutes * 60, every)
     finally:
         up.stop()
 
 
-def _torment(up: Up, for_s: float) -> Report:
+def _torment(up: Up, for_s: float, every: int) -> Report:
     report = Report()
     port = int(up.environ["REWARDS_PORT"])
     chance = random.Random(SEED)
-    shots = _corpus(up, chance)
+    shots = _corpus(up, chance, every)
     seen = Path(up.environ["REWARDS_DATA_DIR"]) / "looks"
     with seen.open("w") as file:
         watcher = subprocess.Popen(
@@ -137,10 +140,10 @@ def _torment(up: Up, for_s: float) -> Report:
     return report
 
 
-def _corpus(up: Up, chance: random.Random) -> list[Shot]:
+def _corpus(up: Up, chance: random.Random, every: int) -> list[Shot]:
     base_url, keys = up.demo["base_url"], up.demo["keys"]
     routes = [*corpus.routes(json.loads(json.dumps(describe())), keys), *_pages(base_url, keys, up.demo["campaign"])]
-    shots = [shot for route in routes for shot in corpus.of_route(route)]
+    shots = [shot for n, route in enumerate(routes) for shot in corpus.of_route(route, first=n, every=every)]
     chance.shuffle(shots)
     return [*shots, *corpus.NO_HTTP, *corpus.noise(SEED, 400)]
 
