@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import math
 import os
 import random
 import signal
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,10 @@ class Report:
 class Storm:
     """Clients, faults and the checker."""
 
-    def __init__(self, up: Up, second: Second, *, seed: int) -> None:
+    def __init__(self, up: Up, second: Second, *, seed: int, ahead: float = math.inf) -> None:
         self._up = up
+        self._ahead = ahead
+        self._operations_max = math.inf
         self._second = second
         self._chance = random.Random(seed)
         self._addresses = [up.demo["base_url"], second.url]
@@ -136,8 +139,8 @@ class Storm:
     async def run(self, operations: int, faults: int) -> Report:
         """The whole: load under faults, calm, and the check."""
         began = time.monotonic()
-        for n in range(CUSTOMERS):
-            await self._grant([self._event(f"stormy-{n}", "welcome")])
+        await self._grant([self._event(f"stormy-{n}", "welcome") for n in range(CUSTOMERS)])
+        self._let_go_on()
         done = asyncio.gather(*(self._client(operations) for _ in range(CLIENTS)))
         # Faults come all through the load, so that none meets a service that nobody uses.
         every = operations / (faults + 1)
@@ -149,8 +152,10 @@ class Storm:
                 if done.done():
                     await done  # it failed, or clients would go on
                 await asyncio.sleep(0.02)
+            self._let_go_on()
             await self._fault()
         self._is_over = True
+        self._operations_max = math.inf
         await done
         await self._recovered(self._addresses)
         await self._check()
@@ -163,6 +168,9 @@ class Storm:
 
     async def _client(self, operations: int) -> None:
         while self.report.operations < operations or not self._is_over:
+            if self.report.operations >= self._operations_max:
+                await asyncio.sleep(0.02)
+                continue
             customer = f"stormy-{next(self._numbers) % CUSTOMERS}"
             kind = self._chance.random()
             if kind < 0.5:
@@ -171,6 +179,10 @@ class Storm:
                 await self._grant([self._event(customer, "click")])
             else:
                 await self._redeem(customer)
+
+    def _let_go_on(self) -> None:
+        """Let clients do so many operations more; while a fault is repaired they would otherwise do thousands."""
+        self._operations_max = self.report.operations + self._ahead
 
     def _event(self, customer: str, action: str) -> dict[str, Any]:
         ref = f"r{next(self._numbers)}"
@@ -279,6 +291,7 @@ class Storm:
         began = time.monotonic()
         await self._recovered(await kinds[name]())
         self._answered.clear()
+        self._let_go_on()
         await asyncio.wait_for(self._answered.wait(), RECOVERY_S)
         self.report.faults[name] += 1
         self.report.recovery_s[name].append(time.monotonic() - began)
@@ -358,7 +371,11 @@ class Storm:
                 said = _said(result)
                 if self.heard[result["ref"]].answers != {said} or not result.get("replayed"):
                     self.report.wrong.append(f"{result['ref']}, asked again: {result}, was {self.heard[result['ref']].answers}")
-        for ref, path, body in self.redemptions.values():
+        steps = iter(list(self.redemptions.values()))
+        await asyncio.gather(*(self._check_steps(steps) for _ in range(CLIENTS)))
+
+    async def _check_steps(self, steps: Iterator[tuple[str, str, dict[str, Any]]]) -> None:
+        for ref, path, body in steps:
             answer = await self._send("storefront", f"{self._addresses[0]}{path}", body, key=ref)
             if answer is None or {(answer.get("redemption_id"),)} != self.heard[ref].answers:
                 self.report.wrong.append(f"{ref}, asked again: {answer}, was {self.heard[ref].answers}")
@@ -369,8 +386,11 @@ def _said(result: dict[str, Any]) -> tuple[Any, ...]:
     return result["grant_id"], result["points"], result["outcome"]
 
 
-def storm(operations: int, faults: int, *, seed: int = 1) -> Report:
-    """Bring everything up in a directory of its own, let the storm go over it, and stop it."""
+def storm(operations: int, faults: int, *, seed: int = 1, ahead: float = math.inf) -> Report:
+    """Bring everything up in a directory of its own, let the storm go over it, and stop it.
+
+    Clients do at most ``ahead`` operations while a fault is repaired, and as many until the next one.
+    """
     with reachable_directory() as directory:
         up = Up(running.environ(directory / ".rewards"))
         second = Second(up)
@@ -378,7 +398,7 @@ def storm(operations: int, faults: int, *, seed: int = 1) -> Report:
         try:
             running.wait_ready(second.url.rpartition(":")[2], within_s=RECOVERY_S)
             _open_campaign(up)
-            return asyncio.run(Storm(up, second, seed=seed).run(operations, faults))
+            return asyncio.run(Storm(up, second, seed=seed, ahead=ahead).run(operations, faults))
         finally:
             second.stop()
             up.stop()

@@ -1,4 +1,8 @@
-"""A short storm of faults; `make faults` is the long one."""
+"""A short storm of faults; `make faults` is the long one.
+
+Eight faults are one of each kind. Between two of them, and during each, clients do two hundred operations: that is some calls
+of each sort by each client, so that every fault meets batches, single reports and redemptions that are under way.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from tests.faults.storm import Heard, Report, storm
 
 @pytest.mark.slow
 def test_a_short_storm_loses_and_doubles_nothing() -> None:
-    report = storm(operations=1_500, faults=8)
+    report = storm(operations=1_500, faults=8, ahead=200)
     assert report.wrong == [], report
     assert (report.faults.total(), report.operations >= 1_500) == (8, True)
     assert report.copies > 0
