@@ -6,8 +6,9 @@ import contextlib
 import http.client
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,8 +26,8 @@ def environ(database: Database, tmp_path: Path) -> Environ:
     return running.environ(tmp_path, database_url=database.application_url)
 
 
-@pytest.fixture
-def api(environ: Environ) -> Generator[Environ]:
+@contextlib.contextmanager
+def serving(environ: Environ) -> Generator[Environ]:
     process = running.start(environ, "serve")
     running.wait_ready(environ["REWARDS_PORT"])
     yield environ
@@ -34,8 +35,25 @@ def api(environ: Environ) -> Generator[Environ]:
     assert process.wait(15) == 0
 
 
-def test_metrics_are_the_operators_alone(api: Environ) -> None:
-    public, operator = api["REWARDS_PORT"], api["REWARDS_OPERATOR_PORT"]
+@pytest.fixture
+def api(environ: Environ) -> Generator[Environ]:
+    """An API whose connections the test may use up."""
+    with serving(environ):
+        yield environ
+
+
+@pytest.fixture(scope="module")
+async def asked(create_database: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Environ]:
+    """An API that several tests only ask something."""
+    directory = tmp_path_factory.mktemp("asked")
+    create_secrets(directory / "secrets.json")
+    database: Database = await create_database()
+    with serving(running.environ(directory, database_url=database.application_url)) as environ:
+        yield environ
+
+
+def test_metrics_are_the_operators_alone(asked: Environ) -> None:
+    public, operator = asked["REWARDS_PORT"], asked["REWARDS_OPERATOR_PORT"]
     statuses = {
         (port, path): answer.status
         for port in (public, operator)
@@ -68,8 +86,8 @@ def test_neither_port_takes_heads_bodies_or_connections_without_a_bound(api: Env
             assert others[-1].recv(4096) == b""
 
 
-def test_health_is_told_by_its_status_alone_where_that_is_asked_for(api: Environ) -> None:
-    for port in (api["REWARDS_PORT"], api["REWARDS_OPERATOR_PORT"]):
+def test_health_is_told_by_its_status_alone_where_that_is_asked_for(asked: Environ) -> None:
+    for port in (asked["REWARDS_PORT"], asked["REWARDS_OPERATOR_PORT"]):
         for path in ("/health/live", "/health/ready"):
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)) as connection:
                 connection.request("HEAD", path)
@@ -101,16 +119,16 @@ def test_a_stranger_who_announces_much_and_sends_nothing_keeps_nobody_out(api: E
         assert waiting[0].recv(12) == b"HTTP/1.1 408"
 
 
-def test_it_does_not_say_what_it_is_made_of(api: Environ) -> None:
-    answer = running.get(api["REWARDS_PORT"], "/health/live")
+def test_it_does_not_say_what_it_is_made_of(asked: Environ) -> None:
+    answer = running.get(asked["REWARDS_PORT"], "/health/live")
     assert answer is not None
     assert answer.getheader("server") is None
 
 
-def test_a_taken_port_is_named(api: Environ) -> None:
-    finished = running.run(api, "serve")
+def test_a_taken_port_is_named(asked: Environ) -> None:
+    finished = running.run(asked, "serve")
     assert finished.returncode == 1
-    assert finished.stderr.startswith("Error: Cannot listen on 127.0.0.1 port " + api["REWARDS_PORT"])
+    assert finished.stderr.startswith("Error: Cannot listen on 127.0.0.1 port " + asked["REWARDS_PORT"])
     assert "REWARDS_PORT" in finished.stderr
 
 
