@@ -23,7 +23,7 @@ LOAD = 1_000
 WITHIN_S = 60.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def up() -> Generator[Up]:
     with reachable_directory() as directory:
         up = Up(running.environ(directory / ".rewards"))
@@ -31,7 +31,7 @@ def up() -> Generator[Up]:
         up.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def second(up: Up) -> Generator[str]:
     with second_of_each(up) as second:
         yield second
@@ -50,7 +50,7 @@ def _kill_postgres(up: Up) -> None:
 async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(
     up: Up, second: str, kill: Callable[[Up], None]
 ) -> None:
-    load = _Load(up, second)
+    load = _Load(up, second, kill.__name__.strip("_"))
     clients = [asyncio.create_task(load.send(client)) for client in range(CLIENTS)]
     await load.goes_on()
     kill(up)
@@ -74,14 +74,15 @@ async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(
 class _Load:
     """Clicks of one customer, each on a message of its own, in small batches; an unanswered batch is not sent again."""
 
-    def __init__(self, up: Up, second: str) -> None:
+    def __init__(self, up: Up, second: str, name: str) -> None:
         demo = up.demo
         self.stop = False
         self.acknowledged: dict[str, int] = {}
         self.went_on = asyncio.Event()
         self.failed_batches = 0
         self._addresses = itertools.cycle([demo["base_url"], second])
-        self._campaign = "load"
+        self._campaign = name.replace("_", "-")
+        self._customer = f"loaded-{name}"
         self._messaging = {"Authorization": f"Bearer {demo['keys']['messaging']}"}
         self._storefront = {"Authorization": f"Bearer {demo['keys']['storefront']}"}
         self._sent: dict[str, dict[str, Any]] = {}
@@ -137,13 +138,13 @@ class _Load:
 
     async def balance(self) -> int:
         async with httpx.AsyncClient(base_url=next(self._addresses), headers=self._storefront, timeout=30) as client:
-            return (await client.get("/v1/customers/loaded/balance")).json()["balance"]
+            return (await client.get(f"/v1/customers/{self._customer}/balance")).json()["balance"]
 
     def _click(self, ref: str) -> dict[str, Any]:
         item = {
             "campaign": self._campaign,
             "message_id": f"m-{ref}",
-            "customer": {"id": "loaded"},
+            "customer": {"id": self._customer},
             "action": "click",
             "channel": "email",
             "ref": ref,
