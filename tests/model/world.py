@@ -45,7 +45,7 @@ class World:
 
     async def _picture(self, book: Book, customers: set[int]) -> dict[Any, Any]:
         ledger = self.ledgers[-1]
-        balances = [await ledger.balance(book, customer) for customer in customers]
+        balances = await ledger.balances([(book, customer) for customer in customers])
         budgets = await ledger.budgets(book, CAMPAIGNS)
         events = await self.owner.fetch(
             "SELECT key, outcome, points, customer FROM ledger.event WHERE book_id = $1", book.book_id
@@ -53,7 +53,7 @@ class World:
         return {
             **{
                 customer: (balance.lots, balance.held, balance.pending, balance.moved_to)
-                for customer, balance in zip(customers, balances, strict=True)
+                for (_, customer), balance in balances.items()
             },
             "budgets": [funded - granted for funded, granted in budgets],
             **{key: (GrantOutcome(outcome), points, customer) for key, outcome, points, customer in events},
