@@ -234,7 +234,7 @@ def test_a_place_that_is_not_empty_is_refused(original: dict[str, str], target: 
     assert not (directory / "target" / "secrets.json").exists()
 
     running.run(target, "secrets", "create")
-    assert "is another" in running.run(target, "restore", str(directory / "backup")).stderr
+    assert "exists and differs" in running.run(target, "restore", str(directory / "backup")).stderr
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
