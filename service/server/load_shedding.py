@@ -29,13 +29,14 @@ from typing import Any
 import httptools
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.admission.in_flight import HEALTH, NO_RESERVATION, UNBOUNDED, Client, InFlight, Refusal, Reservation
 from service.admission.limits import FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX, Kind, kind_of
 from service.http import middleware
 from service.http.problems import CODES, REFUSALS, Problem
 from service.observability import metrics
+from service.server.coalescing_transport import OneWriteProtocol
 
 REFUSED_IN_A_TURN = 100
 """How many requests one turn of the event loop refuses, some milliseconds of work; further connections wait."""
@@ -137,7 +138,7 @@ class _StopReading(Exception):
     """Nothing more is read on this connection, not even what has come with what was read."""
 
 
-class SheddingProtocol(HttpToolsProtocol):
+class SheddingProtocol(OneWriteProtocol):
     """HTTP/1.1 with admission control."""
 
     def __init__(self, *args: Any, gate: AdmissionControl, **kwargs: Any) -> None:
@@ -377,7 +378,7 @@ class SheddingProtocol(HttpToolsProtocol):
             cycle.disconnected = cycle.response_complete = True
             cycle.message_event.set()
         if drop_rest:
-            self.transport.write_eof()
+            self.one_write.end_writing()
         else:
             self.transport.close()
 
@@ -390,7 +391,7 @@ class SheddingProtocol(HttpToolsProtocol):
 
     def _write(self, problem: Problem, request_id: str, *, is_head: bool, stays: bool) -> None:
         answer = _refusal(problem, len(request_id), is_head, stays, *self.server_state.default_headers)
-        self.transport.write(answer.replace(_ID.encode() * len(request_id), request_id.encode()))
+        self.one_write.write_whole(answer.replace(_ID.encode() * len(request_id), request_id.encode()))
 
     def _drop(self, size: int) -> None:
         self._dropped += size
