@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 BIN    := .venv/bin
-# `make test WORKERS=1` runs the tests one after the other; more than the cores only makes them wait for each other.
-WORKERS ?= 2
+# Tests wait for processes and browsers half of their time, so two workers more than two cores keep them busy.
+WORKERS ?= 4
 # Tests start hundreds of processes; without it each would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
