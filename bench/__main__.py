@@ -4,7 +4,7 @@
     make bench QUICK=1             all, rougher, in less than three
     make bench ONLY=engine_batch   one, or several with commas between them
 
-``results.json`` holds ``{name: {ours, reference, ratio, unit}}``. A whole run makes it anew; ``ONLY`` changes its own entries.
+``results.json`` holds ``{name: {ours, reference, ratio, unit}}``. A whole run replaces it; ``ONLY`` changes its own entries.
 ``BENCH_OUT`` is another directory for results and pictures. ``BENCH_DATABASE_URL`` (a superuser's) takes any other server than
 the embedded one; it keeps its own settings, so what needs others measures something else there.
 

@@ -1,6 +1,6 @@
 """The PostgreSQL that benchmarks run on: an embedded one of their own, with the settings of production.
 
-It is started anew with other settings where a benchmark asks for them: ``LOADING`` to fill large books fast (nothing is
+It is started again with other settings where a benchmark asks for them: ``LOADING`` to fill large books fast (nothing is
 measured under it), or fewer buffers and shorter rounds between checkpoints.
 """
 
@@ -79,7 +79,7 @@ class Server:
         self.start()
 
     async def database(self, name: str) -> str:
-        """Make a database anew, migrated, which the service's login may use; return the owner's URL of it."""
+        """Make a database again, migrated, which the service's login may use; return the owner's URL of it."""
         owner = await asyncpg.connect(self._url)
         try:
             if not self._migrated:

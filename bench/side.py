@@ -263,7 +263,7 @@ class Side:
 async def side(bench: Bench, wanted: list[str]) -> AsyncGenerator[Side]:
     """Fill the databases and start the API process."""
     over_http = not all(name.startswith("engine_") for name in wanted)
-    # First, because the server is started anew after a book was filled.
+    # First, because the server is started again after a book was filled.
     station = await bench.station("shop", bench.sizes.shop) if over_http else None
     benchmarks = await _engines(bench, wanted)
     async with contextlib.AsyncExitStack() as stack:

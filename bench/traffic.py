@@ -1,6 +1,6 @@
 """What the load says: reports, redemptions, claims and reads, as conversations (see ``load``).
 
-Half of the reports name the customer by her email, one in ten is a duplicate of another one just sent (in a batch: of another
+Half of the reports name the customer by their email, one in ten is a duplicate of another one just sent (in a batch: of another
 one inside it), and message and customer ids have 36 characters.
 """
 
@@ -58,7 +58,7 @@ def saying(requests: Iterator[bytes]) -> Conversation:
 
 
 class Batches:
-    """Batches of reports; counts what was granted anew."""
+    """Batches of reports; counts what was granted and is no replay."""
 
     def __init__(self, station: Station, size: int, seed: int = 1) -> None:
         self.granted = 0

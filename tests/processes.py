@@ -33,7 +33,7 @@ PROCESSES = int(os.environ.get("REWARDS_TEST_PROCESSES", "1"))
 REMEMBERED_S = 0.05
 WORKER_RESTS_S = 0.1
 _stopped: list[Litestar] = []
-"""Applications whose test is over, to be started anew by another: making one takes as long as most tests do."""
+"""Applications whose test is over, to be started again by another: making one takes as long as most tests do."""
 CONFIGURATION = ("/v1/brand", "/v1/campaigns", "/v1/keys", "/v1/test/clock")
 
 

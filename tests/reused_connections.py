@@ -1,6 +1,6 @@
 """Connections that one test closes and another opens again, as long as both use the worker's database.
 
-A new one costs the server 15 to 30 ms of processor time: it compiles each function and reads the catalog anew. What a session
+A new one costs the server 15 to 30 ms of processor time: it compiles each function and reads the catalog again. What a session
 has set, prepared, locked and made is taken back before it is opened again. Of a connection that is in a transaction, in use or
 cancelling a statement nothing is kept.
 """

@@ -1,6 +1,6 @@
 """SQLAlchemy's statements, compiled once for all engines.
 
-By itself each engine compiles anew what it is asked for, and each application of a test has engines of its own: some ten
+By itself each engine compiles again what it is asked for, and each application of a test has engines of its own: some ten
 statements a test, and ten milliseconds of processor time.
 """
 

@@ -71,7 +71,7 @@ async def test_going_back_and_claiming_again_is_harmless(site: Site, page: Page)
     await page.goto(await site.mint("C-1003"))
     await follow(page, "button")
     await page.go_back()
-    # A page that was kept has its button still; one that is fetched anew has none.
+    # A page that was kept has its button still; one that is fetched again has none.
     if await page.locator("button").count():
         await follow(page, "button")
     assert await page.inner_text("h1") == "You already have these"

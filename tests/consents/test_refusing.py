@@ -294,7 +294,7 @@ async def test_a_list_that_is_longer_than_what_is_read_at_once_is_heard_of_too(
 async def test_it_costs_nobody_a_statement_who_has_refused_nothing(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
     await called.say("c-2", "refused")
     await called.outcome(ADA)
-    # What the process does by itself meanwhile, in transactions of their own, is not for her.
+    # What the process does by itself meanwhile, in transactions of its own, is not for the customer.
     by_itself = {"", "BEGIN", "ROLLBACK"}
     statements = statements_sent(
         monkeypatch,

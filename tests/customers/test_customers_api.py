@@ -221,7 +221,7 @@ async def test_chains_of_merges_end_at_the_last_survivor(funded: Api, other: Api
     await check(funded, reader_pool)
 
 
-@pytest.mark.one_process("makes this process forget customers, as a process that starts anew")
+@pytest.mark.one_process("makes this process forget customers, as a process that starts again")
 async def test_an_interrupted_merge_is_finished_by_the_next_look(
     funded: Api, owner: asyncpg.Connection[Any], reader_pool: asyncpg.Pool[Any]
 ) -> None:

@@ -168,7 +168,7 @@ async def test_many_replays_to_a_paused_campaign_are_as_many_statements_as_two(
     sent = [report(f"m-{n}", customer={"id": f"c-{n % 40}"}) for n in range(60)]
     granted = await post_many(autumn, *sent)
     assert (await pause(autumn)).is_success
-    # Keys, brands, campaigns and the book's clock are asked for anew now and then, whoever is served meanwhile.
+    # Keys, brands, campaigns and the book's clock are read again now and then, whichever request is served meanwhile.
     asked = statements_sent(
         monkeypatch,
         lambda query: "rewards.identity" in query or ("ledger." in query and "clock_offset" not in query),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.one_process("it counts what one process asks of the dat
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The statements on links, customers and the book that this process sends."""
-    # Keys, brands, campaigns and the book's clock are asked for anew now and then, whoever is served meanwhile.
+    # Keys, brands, campaigns and the book's clock are read again now and then, whichever request is served meanwhile.
     return statements_sent(
         monkeypatch,
         lambda query: (

@@ -110,7 +110,7 @@ DECLARE
     v_replays      boolean[];
     v_answers      jsonb[];
     v_keys         bytea[];        -- under which the answer is kept; NULL: it is not
-    v_wallets      bigint[];       -- whose points it is about, where it came so far; the next ones are hers
+    v_wallets      bigint[];       -- whose points it is about, where it came so far; the next ones are theirs
     v_places       tid[];
     v_points       bigint[];
     v_lots_until   date[];
