@@ -108,11 +108,6 @@ def number_of(account: bytes) -> int:
     return int.from_bytes(account[3:OWNER_BYTES], "big")
 
 
-def expires_on_of(account: bytes) -> date | None:
-    """The last day alone."""
-    return _last_day(account[12:])
-
-
 # Lots end with months, and those of a few years are few.
 @functools.lru_cache(4_096)
 def _last_day(days: bytes) -> date | None:
