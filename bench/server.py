@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from service.cli.migrate import migrate
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 
 PRODUCTION: Mapping[str, str] = {}
 LOADING: Mapping[str, str] = {

@@ -47,7 +47,7 @@ from service.observability import metrics
 from service.settings import Secrets, Settings
 from service.storage import database, disk_space
 from service.storage.spool import Spool
-from service.storage.spool import names as spool_files
+from service.storage.spool_files import names as spool_files
 from service.storage.spool_seals import NOTE as SEALS_NOTE
 from service.storage.spool_seals import open_seals
 from service.tokens.keys import TokenKeys, token_keys

@@ -38,7 +38,7 @@ import pytest
 from hypothesis import settings
 
 from service.storage import database as service_database
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from tests.reused_database import ReusedDatabase
 from tests.reused_statements import compiled_once
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from service.settings import Settings, SettingsError, load
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 
 POSTGRES_DIRECTORY = "postgres"
 RESTORING = "restoring"

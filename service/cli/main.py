@@ -30,7 +30,7 @@ COMMANDS = {
 # Whatever went wrong for one of these reasons, the message says what to do, and a traceback would only hide it.
 EXPLAINED = {
     "service.settings:SettingsError",
-    "service.storage.embedded_postgres:EmbeddedPostgresError",
+    "service.storage.embedded_postgres.errors:EmbeddedPostgresError",
     "service.cli.migrate:MigrationRefused",
     "service.cli.up.command:UpFailed",
     "service.cli.backup_set:BackupRefused",

@@ -21,7 +21,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import Database, Server, reachable_directory

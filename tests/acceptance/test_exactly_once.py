@@ -27,7 +27,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from tests.cli import running
 from tests.cli.up import Up, second_of_each
 from tests.conftest import reachable_directory

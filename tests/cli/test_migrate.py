@@ -16,7 +16,7 @@ from service.cli.migrate import MigrationRefused, ServerFull, migrate
 from service.cli.up.postgres_keeper import PostgresKeeper
 from service.settings import Settings
 from service.storage import database as service_database
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from tests.cli import running
 from tests.conftest import Database
 

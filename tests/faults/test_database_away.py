@@ -23,7 +23,7 @@ import pytest
 
 from service.cli.migrate import migrate
 from service.settings import create_secrets
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from tests.api_fixtures import make_brand, make_keys
 from tests.cli import running
 from tests.conftest import reachable_directory

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from service.settings import write_private
-from service.storage.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from service.storage.embedded_postgres.errors import EmbeddedPostgresError
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import reachable_directory

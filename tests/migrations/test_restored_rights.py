@@ -21,7 +21,7 @@ from migrations.upgrade import RIGHTS_DIGEST, RIGHTS_GIVEN, rights_statements
 from service.app import create_app
 from service.cli.migrate import MigrationRefused, migrate
 from service.settings import Settings
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from service.storage.postgres_programs import find_tool
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.cli import running

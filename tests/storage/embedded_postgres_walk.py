@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 
 
 async def _with(server: EmbeddedPostgres, statement: str, *arguments: Any) -> Any:

@@ -1,7 +1,5 @@
 """The embedded PostgreSQL: survives what happens to a developer's machine, and lets nobody in."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
@@ -24,9 +22,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from service.storage import embedded_postgres
 from service.storage.database import is_away
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres import server_user
+from service.storage.embedded_postgres.server import EmbeddedPostgres
+from service.storage.embedded_postgres.server_user import ServerUser
 from tests.conftest import reachable_directory
 from tests.storage.embedded_postgres_walk import kill_9, run, walk
 
@@ -76,7 +75,7 @@ if ROOT:  # who is not root has just run as an ordinary user, and cannot become 
     def test_root_does_not_open_its_own_directories(tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         private = tmp_path / "home"
         private.mkdir(mode=0o700)
-        monkeypatch.setattr(embedded_postgres, "ROOT_DIRECTORIES", (Path("/proc"), directory))
+        monkeypatch.setattr(server_user, "ROOT_DIRECTORIES", (Path("/proc"), directory))
 
         server = EmbeddedPostgres(private / "postgres", small=True)
         server.start()
@@ -88,7 +87,7 @@ if ROOT:  # who is not root has just run as an ordinary user, and cannot become 
             server.stop()
 
     def test_binaries_out_of_reach_are_copied(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        user = embedded_postgres._ServerUser.for_data(directory / "data")
+        user = ServerUser.for_data(directory / "data")
         monkeypatch.setattr(user, "reaches", Mock(return_value=False))
         copied = user.binaries(directory)
         assert directory in copied.parents
@@ -105,7 +104,7 @@ def test_of_two_starts_at_the_same_moment_one_starts_it(directory: Path) -> None
 
 def test_a_start_killed_halfway_is_made_good_by_the_next(directory: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from service.storage.embedded_postgres import EmbeddedPostgres; "
+        "import sys; from pathlib import Path; from service.storage.embedded_postgres.server import EmbeddedPostgres; "
         "EmbeddedPostgres(Path(sys.argv[1])).start()"
     )
     half_made = directory / "postgres" / "data.new" / "global"

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from service.observability import metrics
-from service.storage.spool import RECORD_BYTES_MAX, Spool, SpoolFull, SpoolRefused, frame, unframe
+from service.storage.spool import Spool, SpoolFull, SpoolRefused
+from service.storage.spool_records import RECORD_BYTES_MAX, frame, unframe
 
 MIB = 1024 * 1024
 

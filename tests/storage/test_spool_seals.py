@@ -14,7 +14,9 @@ from service.app import create_app
 from service.link_pages.deferred_claims import DeferredClaim
 from service.observability import metrics
 from service.settings import Settings
-from service.storage.spool import REFUSED, Spool, frame, names, unframe
+from service.storage.spool import Spool
+from service.storage.spool_files import REFUSED, names
+from service.storage.spool_records import frame, unframe
 from service.storage.spool_seals import NOTE, Seals, open_seals
 from tests.api_fixtures import Api, make_secrets
 from tests.conftest import Database

@@ -35,7 +35,7 @@ from service.demo_shop import demo_file
 from service.server.listening import listen
 from service.settings import Settings, SettingsError
 from service.storage.data_directory import alone
-from service.storage.embedded_postgres import EmbeddedPostgres
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0

@@ -11,7 +11,8 @@ from service.cli.database_settings import with_embedded
 from service.cli.up.terminal import say
 from service.settings import Settings
 from service.storage.database import DatabaseAway
-from service.storage.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, EmbeddedPostgresUnusable
+from service.storage.embedded_postgres.errors import EmbeddedPostgresError, EmbeddedPostgresUnusable
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 
 RETRY_MAX_S = 30.0
 

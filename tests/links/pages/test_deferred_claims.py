@@ -22,7 +22,9 @@ from service.link_pages import deferred_claims, deferred_settling
 from service.link_pages.deferred_claims import DeferredClaim, DeferredClaims, Settlement
 from service.links import last_known_refresher
 from service.observability import metrics
-from service.storage.spool import ASIDE, Spool, SpoolFiles, frame
+from service.storage.spool import Spool
+from service.storage.spool_files import ASIDE, SpoolFiles
+from service.storage.spool_records import frame
 from tests.api_fixtures import BASE_URL, Api, have_link_host
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links

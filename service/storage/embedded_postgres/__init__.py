@@ -1,0 +1,1 @@
+"""A PostgreSQL server in a local directory, started by us."""
