@@ -2,7 +2,7 @@
 
     <directory>/lock          held while somebody starts or stops the server
     <directory>/running       held by every process of the server for as long as it lives: the one proof that it runs
-    <directory>/server.json   port and passwords, readable by its owner alone
+    <directory>/server.json   port and passwords, readable by its owner alone (see address.py)
     <directory>/data          the cluster; made as data.new and renamed when it is whole
     <directory>/start.log     what the server said before its own log in data/log began
 
@@ -18,11 +18,8 @@ import contextlib
 import errno
 import fcntl
 import os
-import random
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -31,32 +28,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import asyncpg
-import msgspec
 
-from service.settings import replace_private, sync, write_private
+from service.settings import sync, write_private
+from service.storage.embedded_postgres import address
+from service.storage.embedded_postgres.address import DATABASE, HOST, LOGIN, SUPERUSER
 from service.storage.embedded_postgres.errors import EmbeddedPostgresError, EmbeddedPostgresUnusable
+from service.storage.embedded_postgres.server_settings import MIB, settings_for
 from service.storage.embedded_postgres.server_user import MAJOR_VERSION, ServerUser, reachable
 
-SUPERUSER = "postgres"
-LOGIN = "rewards"
-DATABASE = "rewards"
-
-# Below the range the kernel hands out to outgoing connections, which could sit on our port when we come back.
-PORTS = range(20_000, 32_000)
 RECOVERY_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 60.0
-GIB = 1024**3
-MIB = 1024**2
-WAL_BYTES_MIN = 64 * MIB
-"""The least that PostgreSQL keeps house with: four files of its log."""
 NO_ROOM_BYTES = 16 * MIB
 """With less it cannot begin another file of its log."""
-
-
-class _State(msgspec.Struct, frozen=True):
-    port: int
-    superuser_password: str
-    login_password: str
 
 
 class EmbeddedPostgres:
@@ -66,7 +49,6 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, directory: Path, *, small: bool = False) -> None:
-        self.database = DATABASE
         self.directory = reachable(directory.resolve())
         self._small = small
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,19 +56,17 @@ class EmbeddedPostgres:
     @property
     def owner_url(self) -> str:
         """For migrations and the operator's tools: the superuser."""
-        state = self._state()
-        return f"postgresql://{SUPERUSER}:{state.superuser_password}@127.0.0.1:{state.port}/{self.database}"
+        return address.read(self.directory).owner_url
 
     @property
     def application_url(self) -> str:
         """For the service: a login that may only take the service's roles."""
-        state = self._state()
-        return f"postgresql://{LOGIN}:{state.login_password}@127.0.0.1:{state.port}/{self.database}"
+        return address.read(self.directory).application_url
 
     @property
     def is_made(self) -> bool:
         """Whether there is a server here: then its addresses are known, also while it does not run."""
-        return (self.directory / "server.json").exists() and (self.directory / "data").exists()
+        return address.is_kept(self.directory) and (self.directory / "data").exists()
 
     def start(self, *, give_up: threading.Event | None = None) -> bool:
         """Make the server answer, and create login and database if need be. True when it was running already.
@@ -164,16 +144,6 @@ class EmbeddedPostgres:
         # Private, because read access to a file is enough to lock it.
         return os.fdopen(os.open(self.directory / name, os.O_RDWR | os.O_CREAT | flags, 0o600), "r+b")
 
-    def _state(self) -> _State:
-        try:
-            content = (self.directory / "server.json").read_bytes()
-        except FileNotFoundError:
-            raise EmbeddedPostgresError(f"The server in {self.directory} was never started") from None
-        return msgspec.json.decode(content, type=_State)
-
-    def _keep(self, state: _State) -> None:
-        replace_private(self.directory / "server.json", msgspec.json.encode(state))
-
     def _postmaster(self) -> int | None:
         """The pid in postmaster.pid, if that process works in our data directory: the file may be stale."""
         data = self.directory / "data"
@@ -184,17 +154,17 @@ class EmbeddedPostgres:
             return None
 
     def _answers(self) -> bool:
-        if not (self.directory / "server.json").exists() or not self.running():
+        if not address.is_kept(self.directory) or not self.running():
             return False
         return asyncio.run(self._data_directory()) == str(self.directory / "data")
 
     async def _connect(self, database: str) -> asyncpg.Connection[Any]:
-        state = self._state()
+        ours = address.read(self.directory)
         return await asyncpg.connect(
-            host="127.0.0.1",
-            port=state.port,
+            host=HOST,
+            port=ours.port,
             user=SUPERUSER,
-            password=state.superuser_password,
+            password=ours.superuser_password,
             database=database,
             ssl=False,
             timeout=5,
@@ -216,7 +186,7 @@ class EmbeddedPostgres:
         try:
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", LOGIN):
                 # NOINHERIT: the login itself may do nothing, a connection has to say as which role it comes.
-                password = self._state().login_password
+                password = address.read(self.directory).login_password
                 await connection.execute(f"CREATE ROLE {LOGIN} LOGIN NOINHERIT PASSWORD '{password}'")
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
@@ -225,19 +195,19 @@ class EmbeddedPostgres:
 
     def _launch(self, give_up: threading.Event) -> None:
         data = self.directory / "data"
-        state = self._prepared_state(fresh=not data.exists())
+        ours = address.prepare(self.directory, fresh=not data.exists())
         server = ServerUser.for_data(data)
         binaries = server.binaries(self.directory)
         # Nobody can take `running` between here and the server's start: we hold `lock`.
         with self._open("running") as running, self._open("start.log", os.O_TRUNC) as log:
             fcntl.flock(running, fcntl.LOCK_EX)
             if not data.exists():
-                self._initialize(state, server, binaries, running.fileno())
+                self._initialize(ours.superuser_password, server, binaries, running.fileno())
             elif (data / "PG_VERSION").read_text().strip() != MAJOR_VERSION:
                 raise EmbeddedPostgresUnusable(
                     f"{data} is not of PostgreSQL {MAJOR_VERSION}: move it away, or bring it over with pg_dump"
                 )
-            settings = self._settings(state.port)
+            settings = settings_for(self.directory, port=ours.port, small=self._small)
             self._process = server.popen(
                 [binaries / "postgres", "-D", data, *(f"-c{name}={value}" for name, value in settings.items())],
                 log.fileno(),
@@ -251,34 +221,19 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(self._why(f"PostgreSQL does not start in {self.directory}:\n{self._last_words()}"))
             time.sleep(0.01)
 
-    def _prepared_state(self, *, fresh: bool) -> _State:
-        """Port and passwords. They are on the disk before the cluster is, so that none can be without them."""
-        try:
-            state = self._state()
-        except EmbeddedPostgresError:
-            if not fresh:
-                message = f"{self.directory / 'server.json'} is gone, and with it the passwords of the data: put it back"
-                raise EmbeddedPostgresUnusable(message) from None
-            state = _State(_free_port(), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
-            self._keep(state)
-        if not _is_free(state.port):
-            state = msgspec.structs.replace(state, port=_free_port())
-            self._keep(state)
-        return state
-
-    def _initialize(self, state: _State, server: ServerUser, binaries: Path, keep_open: int) -> None:
+    def _initialize(self, superuser_password: str, server: ServerUser, binaries: Path, keep_open: int) -> None:
         half_made = self.directory / "data.new"
-        password = self.directory / "password.new"
+        password_file = self.directory / "password.new"
         shutil.rmtree(half_made, ignore_errors=True)
         half_made.mkdir(mode=0o700)
-        write_private(password, state.superuser_password.encode())
+        write_private(password_file, superuser_password.encode())
         server.own(half_made)
-        server.own(password)
+        server.own(password_file)
         arguments = [
             binaries / "initdb",
             f"--pgdata={half_made}",
             f"--username={SUPERUSER}",
-            f"--pwfile={password}",
+            f"--pwfile={password_file}",
             "--auth=scram-sha-256",
             "--data-checksums",
             "--encoding=UTF8",
@@ -287,7 +242,7 @@ class EmbeddedPostgres:
         ]
         with self._open("start.log", os.O_TRUNC) as log:
             status = server.popen(arguments, log.fileno(), keep_open=keep_open).wait()
-        password.unlink()
+        password_file.unlink()
         if status:
             raise EmbeddedPostgresError(f"initdb failed in {self.directory}:\n{self._last_words()}")
         half_made.rename(self.directory / "data")
@@ -302,37 +257,6 @@ class EmbeddedPostgres:
             return {"PG_GRANDPARENT_PID": str(int((data / "postmaster.pid").read_text().split("\n", 1)[0]))}
         except (OSError, ValueError):
             return {}
-
-    def _settings(self, port: int) -> dict[str, str]:
-        memory = _memory_bytes()
-        free = shutil.disk_usage(self.directory).free
-        shared_buffers = 64 * MIB if self._small else min(max(memory // 4, 32 * MIB), 4 * GIB)
-        # A tenth of the room there is: checkpoints come before the log has filled the disk, also on a small one.
-        max_wal_size = min(max(free // 10, WAL_BYTES_MIN), GIB if self._small else 16 * GIB)
-        return {
-            "listen_addresses": "127.0.0.1",
-            "port": str(port),
-            "unix_socket_directories": "",
-            "max_connections": "200",
-            "shared_buffers": f"{shared_buffers // MIB}MB",
-            "fsync": "on",
-            "full_page_writes": "on",
-            "synchronous_commit": "on",
-            # Few checkpoints: each makes the next write of every page cost a full page of WAL.
-            "max_wal_size": f"{max_wal_size // MIB}MB",
-            "min_wal_size": f"{min(max_wal_size // 2, 80 * MIB) // MIB}MB",
-            # A forgotten replication slot, or one statement's temporary files, must not fill it either.
-            "max_slot_wal_keep_size": f"{max_wal_size // MIB}MB",
-            "temp_file_limit": f"{max(free // 4, 64 * MIB) // 1024}kB",
-            "checkpoint_timeout": "30min",
-            "wal_compression": "off",
-            "jit": "off",
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-            "logging_collector": "on",
-            "log_filename": "postgresql-%a.log",
-            "log_truncate_on_rotation": "on",
-        }
 
     def _why(self, said: str) -> str:
         """What went wrong, and before it the most likely cause, which PostgreSQL's own words hide among others."""
@@ -350,28 +274,3 @@ class EmbeddedPostgres:
         ]
         lines = [line for log in (logs[0], logs[-1]) for line in log.read_text(errors="replace").splitlines()[-10:]]
         return "\n".join(dict.fromkeys(lines))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As PostgreSQL does: connections of the last server that linger do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    for port in random.sample(PORTS, 100):
-        if _is_free(port):
-            return port
-    raise EmbeddedPostgresError(f"No free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
-
-
-def _memory_bytes() -> int:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # a container's own limit; "max" where there is none
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return memory
