@@ -36,7 +36,7 @@ from service.customers.schemas import (
     SplitAnswer,
     SplitRequest,
 )
-from service.customers.verification import identities_of
+from service.customers.verification.actions import identities_of
 from service.http.identifiers import CUSTOMER_ID_PREFIX, customer_id
 from service.http.problems import Problem, invalid_field, not_found
 from service.storage.database import driver_of

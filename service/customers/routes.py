@@ -12,14 +12,13 @@ from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.customers import actions, balances, verification
+from service.customers import actions, balances
 from service.customers.schemas import (
     BalanceRequest,
     BalanceResponse,
     CustomerAnswer,
     CustomerBatch,
     CustomerResult,
-    IdentityResponse,
     LookupBatch,
     LookupResult,
     MergeRequest,
@@ -28,9 +27,6 @@ from service.customers.schemas import (
     SplitRequest,
     StatementEntry,
     StatementRequest,
-    UnverifyRequest,
-    VerificationResponse,
-    VerifyRequest,
     customer_result,
     lookup_result,
 )
@@ -181,71 +177,6 @@ async def get_statement(
     return await balances.statement(services, principal.brand, customer_id, after=after, limit=limit)
 
 
-@get("/v1/customers/{customer_id:str}/identities", guards=_READ, tags=["customers"], responses=problems("not_found"))
-async def list_identities(
-    customer_id: FromPath[str],
-    principal: Injected[Principal],
-    services: Injected[Services],
-    after: AfterSeq = None,
-    limit: Limit = LIMIT_DEFAULT,
-) -> Page[IdentityResponse]:
-    """List a customer's names and whether each is verified. The names themselves are not stored, and not returned.
-
-    `customer_id` is the brand's own id, or our number (`cus_`). For a merged customer, the survivor's names are listed.
-    """
-    return await verification.list_identities(services, principal.brand, customer_id, after=after or 0, limit=limit)
-
-
-@post(
-    "/v1/identities/{identity_id:str}/verify",
-    guards=_WRITE,
-    status_code=200,
-    tags=["customers"],
-    responses=problems("not_found", "proof_withdrawn"),
-)
-async def verify_identity(
-    identity_id: FromPath[str],
-    data: JSONBody[VerifyRequest],
-    principal: Injected[Principal],
-    services: Injected[Services],
-) -> IdentityResponse:
-    """Record that a name is proved to be the customer's. They can redeem under it from then on.
-
-    You obtain the proof: a one-time password, a sign-on. Sending the same proof again changes nothing; a different one is
-    kept beside the first. A proof that was withdrawn is refused.
-    """
-    return await verification.verify(services, principal, identity_id, data)
-
-
-@post(
-    "/v1/identities/{identity_id:str}/unverify",
-    guards=_WRITE,
-    status_code=200,
-    tags=["customers"],
-    responses=problems("not_found"),
-)
-async def unverify_identity(
-    identity_id: FromPath[str],
-    data: JSONBody[UnverifyRequest],
-    principal: Injected[Principal],
-    services: Injected[Services],
-) -> IdentityResponse:
-    """Withdraw all proofs of a name, for example because it is somebody else's. Repeating it changes nothing."""
-    return await verification.unverify(services, principal, identity_id, data)
-
-
-@get("/v1/identities/{identity_id:str}/verifications", guards=_READ, tags=["customers"], responses=problems("not_found"))
-async def list_verifications(
-    identity_id: FromPath[str],
-    principal: Injected[Principal],
-    services: Injected[Services],
-    after: AfterSeq = None,
-    limit: Limit = LIMIT_DEFAULT,
-) -> Page[VerificationResponse]:
-    """List the proofs and withdrawals recorded for a name, oldest first."""
-    return await verification.list_verifications(services, principal.brand, identity_id, after=after or 0, limit=limit)
-
-
 route_handlers: list[Any] = [
     put_customer,
     put_customers,
@@ -256,8 +187,4 @@ route_handlers: list[Any] = [
     get_balance_by_name,
     get_statement,
     get_statement_by_name,
-    list_identities,
-    verify_identity,
-    unverify_identity,
-    list_verifications,
 ]

@@ -9,8 +9,8 @@ import pytest
 
 from service.brands.brand import Brand
 from service.customers import queries as rows
-from service.customers import verification_queries
 from service.customers.identities import Identity, own_identity
+from service.customers.verification import queries as verification_queries
 from service.settings import IdentityKey
 from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import make_brand

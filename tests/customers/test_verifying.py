@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.customers.identities import IdentityKind, identity
-from service.customers.verification_rules import Step, on_proof, on_withdrawal, reveals_name
+from service.customers.verification.rules import Step, on_proof, on_withdrawal, reveals_name
 from service.settings import IdentityKey
 
 KEYS = (IdentityKey(key_no=1, key=bytes(32)), IdentityKey(key_no=2, key=bytes(range(32))))

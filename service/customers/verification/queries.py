@@ -1,7 +1,7 @@
 """The rows that say which identities are verified: the statements on proofs. The caller owns the transaction.
 
 An identity's state is one column, ``identity.verified_by``; the table ``verification`` has all that was ever proved or
-withdrawn of it. Writers hold the brand's lock (``queries.lock``), which keeps out merges
+withdrawn of it. Writers hold the brand's lock (``lock`` in ``service.customers.queries``), which keeps out merges
 and rehashing.
 """
 

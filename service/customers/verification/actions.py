@@ -21,19 +21,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
-from service.customers import queries, verification_queries
+from service.customers import queries as customer_queries
 from service.customers.identities import Identity, IdentityKind, OurNumber, named
 from service.customers.queries import Customer
-from service.customers.schemas import (
-    CustomerRef,
-    IdentityResponse,
-    Kind,
-    UnverifyRequest,
-    VerificationResponse,
-    VerifyRequest,
-)
-from service.customers.verification_queries import IdentityState, Verification
-from service.customers.verification_rules import Step, on_proof, on_withdrawal, reveals_name
+from service.customers.schemas import CustomerRef, IdentityResponse, Kind
+from service.customers.verification import queries
+from service.customers.verification.queries import IdentityState, Verification
+from service.customers.verification.rules import Step, on_proof, on_withdrawal, reveals_name
+from service.customers.verification.schemas import UnverifyRequest, VerificationResponse, VerifyRequest
 from service.http.identifiers import customer_id, identity_id, key_id, parse_identity_id
 from service.http.pagination import Page, page
 from service.http.problems import Problem, invalid_field, not_found
@@ -62,20 +57,20 @@ async def verify(services: Services, principal: Principal, public_id: str, wante
         raise invalid_field("/at", "must not lie in the future")
     async with _locked(services, brand, public_id) as (connection, driver, name, known):
         _check_text(services, brand, name, "/proof", wanted.proof)
-        recorded_as = await verification_queries.find_proof(driver, name.identity_no, wanted.method, wanted.proof)
+        recorded_as = await queries.find_proof(driver, name.identity_no, wanted.method, wanted.proof)
         step = on_proof(name.verified_by, recorded_as)
         if step is Step.REFUSE:
             raise Problem("proof_withdrawn", "This proof was withdrawn before; send another one.")
         if step is not Step.NOTHING:
             at = now if wanted.at is None else min(wanted.at, now)
-            added = await verification_queries.add_proof(
+            added = await queries.add_proof(
                 driver, brand.brand_id, name.identity_no, wanted.method, wanted.proof, at, principal.api_key_id
             )
             if step is Step.VERIFY:
-                await verification_queries.set_state(driver, name.identity_no, added)
-                await queries.refresh_verified(driver, [known.customer])
+                await queries.set_state(driver, name.identity_no, added)
+                await customer_queries.refresh_verified(driver, [known.customer])
             told = {**_audit_details(name, known), "method": wanted.method}
-            name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
+            name = await queries.state(driver, brand.brand_id, name.identity_no)
             # Not the proof: the brand may have to have it erased, and nothing is ever removed from the trail.
             await record(connection, principal, "identity.verify", public_id, after=told)
     return _answer(services, brand, name, known)
@@ -88,13 +83,11 @@ async def unverify(services: Services, principal: Principal, public_id: str, wan
     async with _locked(services, brand, public_id) as (connection, driver, name, known):
         _check_text(services, brand, name, "/reason", wanted.reason)
         if on_withdrawal(name.verified_by) is Step.WITHDRAW:
-            await verification_queries.add_withdrawal(
-                driver, brand.brand_id, name.identity_no, wanted.reason, now, principal.api_key_id
-            )
-            await verification_queries.set_state(driver, name.identity_no, None)
-            await queries.refresh_verified(driver, [known.customer])
+            await queries.add_withdrawal(driver, brand.brand_id, name.identity_no, wanted.reason, now, principal.api_key_id)
+            await queries.set_state(driver, name.identity_no, None)
+            await customer_queries.refresh_verified(driver, [known.customer])
             told = _audit_details(name, known)
-            name = await verification_queries.state(driver, brand.brand_id, name.identity_no)
+            name = await queries.state(driver, brand.brand_id, name.identity_no)
             await record(connection, principal, "identity.unverify", public_id, after=told)
     return _answer(services, brand, name, known)
 
@@ -114,7 +107,7 @@ async def list_identities(services: Services, brand: Brand, own_id: str, *, afte
         if known is None:
             return Page(items=[], next=None)
     numbers = [known.customer, *known.former]
-    found = await verification_queries.states_of_customer(services.pool, numbers, after=after, limit=limit + 1)
+    found = await queries.states_of_customer(services.pool, numbers, after=after, limit=limit + 1)
     shown = page(found, limit=limit, cursor=lambda name: name.identity_no)
     return Page(items=[_response(brand, name, known) for name in shown.items], next=shown.next)
 
@@ -123,10 +116,10 @@ async def list_verifications(
     services: Services, brand: Brand, public_id: str, *, after: int, limit: int
 ) -> Page[VerificationResponse]:
     """The proofs and withdrawals of a name, oldest first."""
-    name = await verification_queries.state(services.pool, brand.brand_id, _number(brand, public_id))
+    name = await queries.state(services.pool, brand.brand_id, _number(brand, public_id))
     if name is None:
         raise not_found("identity")
-    found = await verification_queries.history(services.pool, name.identity_no, after=after, limit=limit + 1)
+    found = await queries.history(services.pool, name.identity_no, after=after, limit=limit + 1)
     return page([_entry(each) for each in found], limit=limit, cursor=lambda each: each.entry)
 
 
@@ -134,8 +127,8 @@ async def identities_of(
     services: Services, brand: Brand, people: Sequence[tuple[Sequence[Identity], Customer]]
 ) -> list[list[IdentityResponse]]:
     """The identities of each of ``people``, for the names given that are theirs."""
-    macs = queries.macs_of([name for names, _ in people for name in names])
-    found = await verification_queries.states_of_macs(services.pool, macs)
+    macs = customer_queries.macs_of([name for names, _ in people for name in names])
+    found = await queries.states_of_macs(services.pool, macs)
     answers: list[list[IdentityResponse]] = []
     for names, known in people:
         numbers = {known.customer, *known.former}
@@ -156,9 +149,9 @@ async def _locked(
     identity_no = _number(brand, public_id)
     async with engine.begin() as connection:
         driver = await driver_of(connection)
-        await queries.lock(driver, brand)
-        name = await verification_queries.state(driver, brand.brand_id, identity_no)
-        known = None if name is None else await queries.find_by_number(driver, name.customer)
+        await customer_queries.lock(driver, brand)
+        name = await queries.state(driver, brand.brand_id, identity_no)
+        known = None if name is None else await customer_queries.find_by_number(driver, name.customer)
         if name is None or known is None:
             raise not_found("identity")
         yield connection, driver, name, known

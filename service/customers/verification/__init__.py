@@ -1,0 +1,1 @@
+"""Verification: proof that a name is the customer's, which the brand obtains."""
