@@ -31,6 +31,7 @@ from service.concurrency.fairness import small_requests
 from service.consents import routes as consent_routes
 from service.customer_pages import routes as customer_page_routes
 from service.customers import routes as customer_routes
+from service.customers.merges import routes as merge_routes
 from service.customers.verification import routes as verification_routes
 from service.demo_shop import routes as demo_shop_routes
 from service.dispatch import routes as bypassing
@@ -65,6 +66,7 @@ route_handlers: list[Any] = [
     *brand_settings_routes.route_handlers,
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,
+    *merge_routes.route_handlers,
     *verification_routes.route_handlers,
     *consent_routes.route_handlers,
     *attention_routes.route_handlers,

@@ -39,7 +39,17 @@ from service.brands.brand import Brand
 from service.concurrency.batch_loader import BatchLoader
 from service.customers import queries
 from service.customers.identities import Identity, IdentityKind, OurNumber, without_shared_device
-from service.customers.merge_rules import Attach, ConcurrentChange, Merge, MergeResult, Split, SplitResult, decide, split, write
+from service.customers.merges.rules import (
+    Attach,
+    ConcurrentChange,
+    Merge,
+    MergeResult,
+    Split,
+    SplitResult,
+    decide,
+    split,
+    write,
+)
 from service.customers.opt_outs import changed_since
 from service.customers.queries import Customer
 from service.http.problems import Problem

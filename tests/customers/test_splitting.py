@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.customers.identities import identities
-from service.customers.merge_rules import Merge, Split
+from service.customers.merges.rules import Merge, Split
 from service.customers.schemas import CustomerRef
 from service.http.problems import Problem
 from tests.api_fixtures import BASE_URL, Api

@@ -26,7 +26,7 @@ from service.admission.limits import (
     JSON_VALUES_MAX,
     SINGLE_BYTES_MAX,
 )
-from service.customers.schemas import CustomerRequest
+from service.customers.merges.schemas import CustomerRequest
 from service.grants.schemas import GrantRequest
 from service.http import json_text, problems, strict_json
 from service.http.bodies import Batch, Body, BodyRequest, Identifier, Points, Slug, StrictBody, decode_batch, decode_item

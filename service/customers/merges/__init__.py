@@ -1,0 +1,1 @@
+"""Merges: which names are one customer; names are attached, customers merged and split."""
