@@ -23,8 +23,9 @@ from service.admission.limits import OPERATOR_BOUNDS
 from service.app import create_app, operator_app
 from service.cli.process import settings_for, stop_event, with_parent
 from service.observability import log
+from service.server.admission_control import AdmissionControl
 from service.server.listening import in_copies, listen
-from service.server.load_shedding import AdmissionControl, SheddingProtocol
+from service.server.load_shedding import SheddingProtocol
 from service.server.open_files import bounds_for_files, raise_file_limit
 from service.settings import Settings, load_secrets
 

@@ -21,26 +21,22 @@ on its connection goes the general way, because answers have an order.
 from __future__ import annotations
 
 import asyncio
-import collections
 import enum
-import functools
 from typing import Any
 
 import httptools
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
-from service.admission.in_flight import HEALTH, NO_RESERVATION, UNBOUNDED, Client, InFlight, Refusal, Reservation
+from service.admission.in_flight import HEALTH, NO_RESERVATION, UNBOUNDED, Client, Refusal, Reservation
 from service.admission.limits import FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX, Kind, kind_of
 from service.http import middleware
 from service.http.problems import CODES, REFUSALS, Problem
 from service.observability import metrics
+from service.server.admission_control import AdmissionControl
 from service.server.coalescing_transport import OneWriteProtocol
+from service.server.deadlines import Phase
+from service.server.refusals import ID_PLACEHOLDER, response_template
 
-REFUSED_IN_A_TURN = 100
-"""How many requests one turn of the event loop refuses, some milliseconds of work; further connections wait."""
-CHECK_INTERVAL_S = 1.0
 ONLY_HEALTH_CONNECTIONS = 64
 """How many connections beyond a bound or share stay open for health checks; further ones are closed at once."""
 PIPELINED_MAX = 100
@@ -57,49 +53,6 @@ _TOO_LARGE = {kind: Problem("too_large", f"The body is larger than {kind.body_by
 _TIMED_OUT = Problem("request_timeout", CODES["request_timeout"].meaning)
 _MALFORMED = Problem("malformed_request", CODES["malformed_request"].meaning)
 _TINY_CHUNKS = Problem("malformed_request", "The body arrives in chunks that are too small.")
-
-
-class AdmissionControl:
-    """State shared by all connections: what is in flight, which connections are paused, and which are open."""
-
-    def __init__(self, in_flight: InFlight, trusted_proxies: str = "") -> None:
-        self.in_flight = in_flight
-        self.proxies: Any = ProxyHeadersMiddleware(_nothing, trusted_proxies).trusted_hosts if trusted_proxies else ()
-        self.connections: set[SheddingProtocol] = set()
-        self._refused = 0
-        self._paused: collections.deque[FlowControl] = collections.deque()
-
-    async def check_forever(self) -> None:
-        """Look at all connections once a second, for ever."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(CHECK_INTERVAL_S)
-            self.check(loop.time())
-
-    def check(self, now: float) -> None:
-        """Give up what takes too long by now."""
-        for connection in list(self.connections):
-            connection.check(now)
-
-    def note_refused(self, connection: FlowControl) -> None:
-        """Read no more of a connection for now if many were refused in this turn, however fast they ask again."""
-        if not self._refused and not self._paused:
-            asyncio.get_running_loop().call_soon(self._next_turn)
-        self._refused += 1
-        if self._refused > REFUSED_IN_A_TURN:
-            connection.pause_reading()
-            self._paused.append(connection)
-
-    def _next_turn(self) -> None:
-        self._refused = 0
-        for _ in range(min(REFUSED_IN_A_TURN, len(self._paused))):
-            self._paused.popleft().resume_reading()
-        if self._paused:
-            asyncio.get_running_loop().call_soon(self._next_turn)
-
-
-async def _nothing(*_: Any) -> None:
-    """The application of a middleware that is only asked whom it trusts."""
 
 
 class _Answered:
@@ -121,17 +74,6 @@ class _Reading(enum.Enum):
 
 
 _NOTHING, _HEAD, _BODY = _Reading
-
-
-class _Phase(enum.Enum):
-    """What a connection is about."""
-
-    HEAD = enum.auto()
-    BODY = enum.auto()
-    ANSWERING = enum.auto()
-    IDLE = enum.auto()
-    DROPPING = enum.auto()
-    CLOSING = enum.auto()
 
 
 class _StopReading(Exception):
@@ -159,7 +101,7 @@ class SheddingProtocol(OneWriteProtocol):
         self._is_over = False  # nothing that comes is read any more
         self._dropped = 0
         # What the last look found, since when, and when how many bytes had moved.
-        self._last_phase: _Phase | None = None
+        self._last_phase: Phase | None = None
         self._last_scope: Any = None
         self._since = self._looked_at = self._moved_at = 0.0
         self._moved: int = 0
@@ -390,8 +332,8 @@ class SheddingProtocol(OneWriteProtocol):
         self._write(problem, request_id, is_head=method == "HEAD", stays=False)
 
     def _write(self, problem: Problem, request_id: str, *, is_head: bool, stays: bool) -> None:
-        answer = _refusal(problem, len(request_id), is_head, stays, *self.server_state.default_headers)
-        self.one_write.write_whole(answer.replace(_ID.encode() * len(request_id), request_id.encode()))
+        answer = response_template(problem, len(request_id), is_head, stays, *self.server_state.default_headers)
+        self.one_write.write_whole(answer.replace(ID_PLACEHOLDER.encode() * len(request_id), request_id.encode()))
 
     def _drop(self, size: int) -> None:
         self._dropped += size
@@ -410,40 +352,40 @@ class SheddingProtocol(OneWriteProtocol):
             self._since = self._moved_at = now
             self._moved = self._body_arrived
             return
-        if self.flow.read_paused and doing in {_Phase.HEAD, _Phase.BODY}:
+        if self.flow.read_paused and doing in {Phase.HEAD, Phase.BODY}:
             # We do not read.
             self._since += paused_s
             self._moved_at += paused_s
             return
         took_s = now - self._since
         match doing:
-            case _Phase.ANSWERING | _Phase.CLOSING:
+            case Phase.ANSWERING | Phase.CLOSING:
                 self._end_if_not_taken(now)
-            case _Phase.IDLE if took_s >= bounds.idle_s:
+            case Phase.IDLE if took_s >= bounds.idle_s:
                 self.transport.close()
-            case _Phase.HEAD if took_s >= bounds.head_within_s:
+            case Phase.HEAD if took_s >= bounds.head_within_s:
                 if self._reading is _HEAD:
                     self._give_up(_TIMED_OUT, drop_rest=False)
                 else:
                     self.transport.close()
-            case _Phase.BODY if took_s >= self._kind().body_within_s or self._is_too_slow(now):
+            case Phase.BODY if took_s >= self._kind().body_within_s or self._is_too_slow(now):
                 self._give_up(_TIMED_OUT, drop_rest=False)
-            case _Phase.DROPPING if took_s >= bounds.past_within_s:
+            case Phase.DROPPING if took_s >= bounds.past_within_s:
                 self.transport.close()
             case _:
                 pass
 
-    def _phase(self) -> _Phase:
+    def _phase(self) -> Phase:
         if self.transport.is_closing():
-            return _Phase.CLOSING
+            return Phase.CLOSING
         if self._awaits_answer() and self._reading is not _BODY:
-            return _Phase.ANSWERING
+            return Phase.ANSWERING
         if self._is_over:
-            return _Phase.DROPPING
+            return Phase.DROPPING
         if self._reading is _BODY:
-            return _Phase.BODY
+            return Phase.BODY
         cycle: Any = self.cycle
-        return _Phase.HEAD if self._reading is _HEAD or cycle is None else _Phase.IDLE
+        return Phase.HEAD if self._reading is _HEAD or cycle is None else Phase.IDLE
 
     def _is_too_slow(self, now: float) -> bool:
         bounds = self._bounds
@@ -459,15 +401,3 @@ class SheddingProtocol(OneWriteProtocol):
             self._moved, self._moved_at = left, now
         elif now - self._moved_at >= self._bounds.answer_stall_s:
             self.transport.abort()
-
-
-_ID = "~"
-"""Stands for each character of a request's id, in which it never is."""
-
-
-@functools.lru_cache  # one of the server's headers is the time
-def _refusal(problem: Problem, id_length: int, is_head: bool, stays: bool, *server_headers: tuple[bytes, bytes]) -> bytes:
-    status, headers, body = middleware.refusal(problem, _ID * id_length)
-    lines = [b"%b: %b\r\n" % header for header in (*server_headers, *headers)]
-    end = b"\r\n" if stays else b"connection: close\r\n\r\n"
-    return b"".join([STATUS_LINE[status], *lines, end, b"" if is_head else body])

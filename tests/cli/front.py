@@ -23,7 +23,8 @@ from service.admission.limits import Bounds
 from service.app import create_app
 from service.cli.serve import configuration
 from service.observability import metrics
-from service.server.load_shedding import AdmissionControl, SheddingProtocol
+from service.server.admission_control import AdmissionControl
+from service.server.load_shedding import SheddingProtocol
 from tests.api_fixtures import Api
 
 WITHIN_S = 60

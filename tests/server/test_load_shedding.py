@@ -19,9 +19,9 @@ import uvloop
 
 from service.admission.in_flight import InFlight
 from service.observability import metrics
-from service.server import load_shedding
+from service.server import admission_control
+from service.server.admission_control import REFUSED_IN_A_TURN, AdmissionControl
 from service.server.listening import ACCEPTED_IN_A_TURN, in_copies
-from service.server.load_shedding import REFUSED_IN_A_TURN, AdmissionControl
 from tests.api_fixtures import Api
 from tests.cli.front import Connection, Front, chunked, click, front, refused
 from tests.links.campaigns import make_campaign
@@ -176,7 +176,7 @@ class Reading:
 
 
 async def test_connections_beyond_what_is_refused_in_a_turn_are_read_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_shedding, "REFUSED_IN_A_TURN", 2)
+    monkeypatch.setattr(admission_control, "REFUSED_IN_A_TURN", 2)
     gate = AdmissionControl(InFlight())
     connections: Any = [Reading() for _ in range(5)]
     for connection in connections:
