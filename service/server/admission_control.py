@@ -9,11 +9,13 @@ from typing import Any, Protocol
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from service.admission.in_flight import InFlight
+from service.admission.in_flight import Client, InFlight
 
 REFUSED_IN_A_TURN = 100
 """How many requests one turn of the event loop refuses, some milliseconds of work; further connections wait."""
 CHECK_INTERVAL_S = 1.0
+ONLY_HEALTH_CONNECTIONS = 64
+"""How many connections beyond a bound or share stay open for health checks; further ones are closed at once."""
 
 
 class Connection(Protocol):
@@ -48,6 +50,14 @@ class AdmissionControl:
         """Give up what takes too long by now."""
         for connection in list(self.connections):
             connection.check(now)
+
+    def is_beyond_all(self, client: Client) -> bool:
+        """Whether a new connection of this client's is one too many even for health checks."""
+        allowed = self.in_flight.bounds.connections_max
+        return (
+            self.in_flight.connections > allowed + ONLY_HEALTH_CONNECTIONS
+            or client.connections > client.share * allowed + ONLY_HEALTH_CONNECTIONS
+        )
 
     def note_refused(self, connection: FlowControl) -> None:
         """Read no more of a connection for now if many were refused in this turn, however fast they ask again."""

@@ -6,12 +6,11 @@
     in flight   what comes while too much is, or while one client holds too much (``service.admission.in_flight``)
     answer      whether it is taken
 
+What takes too long is found by a look at all connections once a second (``deadlines``), not by a timer.
+
 The application refuses too much, in the same words (``service.http.middleware``), but only once the server has made a scope, a
 cycle and a task of the request, which costs as much as a short answer. Under overload, refused requests would then
 take the time of accepted ones: each turn of the event loop gets long, and a decision takes tens of them.
-
-Nothing is timed for a request. Once a second all connections are looked at (``AdmissionControl.check``): what stands as it
-stood before is given up when its time is over. So a request that comes in one piece pays for none of it.
 
 A request that is refused because too much is in flight is read past, and its connection goes on. After all other refusals it
 ends: what still comes is dropped for a while, so that the refusal is not lost with it. What stands behind an unanswered request
@@ -30,15 +29,23 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from service.admission.in_flight import HEALTH, NO_RESERVATION, UNBOUNDED, Client, Refusal, Reservation
 from service.admission.limits import FORM_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX, Kind, kind_of
 from service.http import middleware
-from service.http.problems import CODES, REFUSALS, Problem
+from service.http.problems import REFUSALS, Problem
 from service.observability import metrics
 from service.server.admission_control import AdmissionControl
 from service.server.coalescing_transport import OneWriteProtocol
-from service.server.deadlines import Phase
-from service.server.refusals import ID_PLACEHOLDER, response_template
+from service.server.deadlines import Deadlines, Phase
+from service.server.refusals import (
+    HEADERS_TOO_LARGE,
+    ID_PLACEHOLDER,
+    MALFORMED,
+    TIMED_OUT,
+    TINY_CHUNKS,
+    TOO_LARGE,
+    URL_TOO_LONG,
+    response_template,
+    too_large_head,
+)
 
-ONLY_HEALTH_CONNECTIONS = 64
-"""How many connections beyond a bound or share stay open for health checks; further ones are closed at once."""
 PIPELINED_MAX = 100
 """How many pipelined requests may wait on a connection."""
 
@@ -47,22 +54,21 @@ _READ_AT_ONCE = 256 * 1024
 _HEALTH = HEALTH.encode()
 _CHUNKED = -1
 
-_HEADERS_TOO_LARGE = Problem("headers_too_large", CODES["headers_too_large"].meaning)
-_URL_TOO_LONG = Problem("url_too_long", CODES["url_too_long"].meaning)
-_TOO_LARGE = {kind: Problem("too_large", f"The body is larger than {kind.body_bytes_max} bytes.") for kind in Kind}
-_TIMED_OUT = Problem("request_timeout", CODES["request_timeout"].meaning)
-_MALFORMED = Problem("malformed_request", CODES["malformed_request"].meaning)
-_TINY_CHUNKS = Problem("malformed_request", "The body arrives in chunks that are too small.")
 
+class _RefusedCycle:
+    """Stands where uvicorn keeps the cycle of the request that it reads, when that request was refused at its head.
 
-class _Answered:
-    """What the server's protocol takes for the cycle of a request that has its answer."""
+    A cycle (``RequestResponseCycle``) runs the application, so a refused request gets none. But uvicorn asks the cycle that it
+    finds whether its response is complete: before it passes on a body, at the end of the request, at the head of the next one,
+    and when it is told to shut down. It is. When the connection is lost, it also wakes who waits for a body: nobody does.
+    """
 
     response_complete = True
     message_event = asyncio.Event()
 
 
-_ANSWERED: Any = _Answered()
+_REFUSED_CYCLE: Any = _RefusedCycle()
+"""One for all: it holds nothing."""
 
 
 class _Reading(enum.Enum):
@@ -100,11 +106,7 @@ class SheddingProtocol(OneWriteProtocol):
 
         self._is_over = False  # nothing that comes is read any more
         self._dropped = 0
-        # What the last look found, since when, and when how many bytes had moved.
-        self._last_phase: Phase | None = None
-        self._last_scope: Any = None
-        self._since = self._looked_at = self._moved_at = 0.0
-        self._moved: int = 0
+        self._deadlines = Deadlines(self._bounds)
 
     # ---- Connections
 
@@ -117,7 +119,7 @@ class SheddingProtocol(OneWriteProtocol):
         self._in_flight.connect(self._client)
         self._gate.connections.add(self)
         self._only_health = self._in_flight.connection_refusal(self._client)
-        if self._only_health is not None and self._is_beyond_all():
+        if self._only_health is not None and self._gate.is_beyond_all(self._client):
             metrics.refused.labels("connection").inc()
             self.transport.abort()
 
@@ -129,13 +131,6 @@ class SheddingProtocol(OneWriteProtocol):
         self.pipeline.clear()
         self._gate.connections.discard(self)
         self._in_flight.disconnect(self._client)
-
-    def _is_beyond_all(self) -> bool:
-        bounds, client = self._bounds, self._client
-        return (
-            self._in_flight.connections > bounds.connections_max + ONLY_HEALTH_CONNECTIONS
-            or client.connections > client.share * bounds.connections_max + ONLY_HEALTH_CONNECTIONS
-        )
 
     # ---- What arrives
 
@@ -153,7 +148,7 @@ class SheddingProtocol(OneWriteProtocol):
             pass
         except httptools.HttpParserError:
             if not self._is_over:
-                self._give_up(_MALFORMED)
+                self._give_up(MALFORMED)
             return
         if self._reading is _NOTHING:
             self._arrived = 0
@@ -196,7 +191,7 @@ class SheddingProtocol(OneWriteProtocol):
         cycle = self.cycle
         if self._body_arrived > self._body_bytes_max:
             # Only of a chunked body, whose head did not say so.
-            self._give_up(_TOO_LARGE[self._kind()])
+            self._give_up(TOO_LARGE[self._kind()])
             raise _StopReading
         if cycle.response_complete:
             return
@@ -239,33 +234,27 @@ class SheddingProtocol(OneWriteProtocol):
                 length = int(value)
             elif name == b"transfer-encoding":
                 length = _CHUNKED
-        if self._arrived > URL_BYTES_MAX and (problem := self._too_large_head()) is not None:
+        if self._arrived > URL_BYTES_MAX and (problem := too_large_head(self.url, self.headers)) is not None:
             return problem
         if len(self.headers) > HEADERS_MAX:
-            return _HEADERS_TOO_LARGE
+            return HEADERS_TOO_LARGE
         if len(self.pipeline) >= PIPELINED_MAX:
             return REFUSALS[Refusal.OVERLOADED]
         if length > FORM_BYTES_MAX or length == _CHUNKED:
             kind = self._kind()
             if length > kind.body_bytes_max:
-                return _TOO_LARGE[kind]
+                return TOO_LARGE[kind]
             self._body_bytes_max = kind.body_bytes_max
         else:
             self._body_bytes_max = FORM_BYTES_MAX
         return None
 
-    def _too_large_head(self) -> Problem | None:
-        if len(self.url) > URL_BYTES_MAX:
-            return _URL_TOO_LONG
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return _HEADERS_TOO_LARGE if size > HEAD_BYTES_MAX else None
-
     def _bound_unfinished(self) -> None:
         if self._reading is _HEAD:
-            self._give_up(_URL_TOO_LONG if not self.headers and len(self.url) > URL_BYTES_MAX else _HEADERS_TOO_LARGE)
+            self._give_up(URL_TOO_LONG if not self.headers and len(self.url) > URL_BYTES_MAX else HEADERS_TOO_LARGE)
         elif self._arrived > HEAD_BYTES_MAX + _READ_AT_ONCE + 2 * self._body_arrived:
             # The sizes of chunks, what is said beside them, trailers: more than there is of the body.
-            self._give_up(_TINY_CHUNKS)
+            self._give_up(TINY_CHUNKS)
 
     def _kind(self) -> Kind:
         return kind_of(self._method(), self.url.decode("latin-1"))
@@ -286,7 +275,7 @@ class SheddingProtocol(OneWriteProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer a request at its head. Its body is read past, and the connection goes on if it may."""
-        self.cycle = _ANSWERED
+        self.cycle = _REFUSED_CYCLE
         parser: Any = self.parser
         method = self._method()
         request_id = middleware.refuse(method, self.headers, problem)
@@ -344,36 +333,23 @@ class SheddingProtocol(OneWriteProtocol):
 
     def check(self, now: float) -> None:
         """Give the connection up if it stands where it stood for too long."""
-        bounds = self._bounds
-        paused_s, self._looked_at = now - self._looked_at, now
-        doing = self._phase()
-        if doing is not self._last_phase or self.scope is not self._last_scope:
-            self._last_phase, self._last_scope = doing, self.scope
-            self._since = self._moved_at = now
-            self._moved = self._body_arrived
+        deadlines, phase = self._deadlines, self._phase()
+        if not deadlines.stands(now, phase, self.scope, self._body_arrived, paused=self.flow.read_paused):
             return
-        if self.flow.read_paused and doing in {Phase.HEAD, Phase.BODY}:
-            # We do not read.
-            self._since += paused_s
-            self._moved_at += paused_s
-            return
-        took_s = now - self._since
-        match doing:
+        match phase:
             case Phase.ANSWERING | Phase.CLOSING:
-                self._end_if_not_taken(now)
-            case Phase.IDLE if took_s >= bounds.idle_s:
-                self.transport.close()
-            case Phase.HEAD if took_s >= bounds.head_within_s:
-                if self._reading is _HEAD:
-                    self._give_up(_TIMED_OUT, drop_rest=False)
+                if deadlines.is_answer_over(now, self.transport.get_write_buffer_size()):
+                    self.transport.abort()
+            case Phase.BODY:
+                if deadlines.is_body_over(now, self._body_arrived, within_s=self._kind().body_within_s):
+                    self._give_up(TIMED_OUT, drop_rest=False)
+            case Phase.HEAD | Phase.IDLE | Phase.DROPPING:
+                if not deadlines.is_over(now):
+                    return
+                if phase is Phase.HEAD and self._reading is _HEAD:
+                    self._give_up(TIMED_OUT, drop_rest=False)
                 else:
                     self.transport.close()
-            case Phase.BODY if took_s >= self._kind().body_within_s or self._is_too_slow(now):
-                self._give_up(_TIMED_OUT, drop_rest=False)
-            case Phase.DROPPING if took_s >= bounds.past_within_s:
-                self.transport.close()
-            case _:
-                pass
 
     def _phase(self) -> Phase:
         if self.transport.is_closing():
@@ -386,18 +362,3 @@ class SheddingProtocol(OneWriteProtocol):
             return Phase.BODY
         cycle: Any = self.cycle
         return Phase.HEAD if self._reading is _HEAD or cycle is None else Phase.IDLE
-
-    def _is_too_slow(self, now: float) -> bool:
-        bounds = self._bounds
-        if now - self._moved_at < bounds.stall_s:
-            return False
-        came, self._moved = self._body_arrived - self._moved, self._body_arrived
-        seconds, self._moved_at = now - self._moved_at, now
-        return came < bounds.body_bytes_per_s_min * seconds
-
-    def _end_if_not_taken(self, now: float) -> None:
-        left: int = self.transport.get_write_buffer_size()
-        if not left or left != self._moved:
-            self._moved, self._moved_at = left, now
-        elif now - self._moved_at >= self._bounds.answer_stall_s:
-            self.transport.abort()

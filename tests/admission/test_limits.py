@@ -15,7 +15,7 @@ from service.admission import limits
 from service.admission.limits import BATCHES, Bounds, Kind, kind_of
 from service.app import create_app
 from service.http.problems import CODES
-from service.server.load_shedding import ONLY_HEALTH_CONNECTIONS
+from service.server.admission_control import ONLY_HEALTH_CONNECTIONS
 from service.server.open_files import FILES_FOR_OURSELVES, bounds_for_files, raise_file_limit
 from service.settings import Secrets, Settings
 

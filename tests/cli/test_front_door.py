@@ -19,7 +19,7 @@ from service.admission.limits import (
     URL_BYTES_MAX,
 )
 from service.app import operator_app
-from service.server import load_shedding
+from service.server import admission_control
 from service.server.load_shedding import PIPELINED_MAX
 from tests.api_fixtures import Api
 from tests.cli.front import ELSEWHERE, HERE, Front, click, front, refused
@@ -450,7 +450,7 @@ async def test_open_connections_are_bounded_and_shared(api: Api) -> None:
 
 
 async def test_connections_far_beyond_a_share_are_closed_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_shedding, "ONLY_HEALTH_CONNECTIONS", 2)
+    monkeypatch.setattr(admission_control, "ONLY_HEALTH_CONNECTIONS", 2)
     async with front(api, connections_max=16) as door:
         before = refused("connection")
         connections = [await door.connect(ELSEWHERE) for _ in range(20)]
