@@ -3,8 +3,6 @@
     find            look up; creates nobody
     find_active     look up, with whether the customer may redeem under the names given
     resolve         look up, and create a customer for a new name; a dry run creates nobody
-    merge           attach names and merge customers
-    split_within    undo a merge
     by_number       the customer that a number given out earlier belongs to now
     settle          bring the book in line with merges and splits, and forget what is cached of them
     forget          drop customers from the cache
@@ -25,7 +23,6 @@ points, or a merge that the book has yet to follow; the next report, or look at 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -38,21 +35,9 @@ from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.concurrency.batch_loader import BatchLoader
 from service.customers import queries
-from service.customers.identities import Identity, IdentityKind, OurNumber, without_shared_device
-from service.customers.merges.rules import (
-    Attach,
-    ConcurrentChange,
-    Merge,
-    MergeResult,
-    Split,
-    SplitResult,
-    decide,
-    split,
-    write,
-)
+from service.customers.identities import Identity, IdentityKind, without_shared_device
 from service.customers.opt_outs import changed_since
 from service.customers.queries import Customer
-from service.http.problems import Problem
 from service.settings import IdentityKey
 from service.storage.database import KeptConnection
 
@@ -175,47 +160,6 @@ class CustomerDirectory:
             for person in people
         ]
         return [_with_opt_outs(owner or _NEW_CUSTOMER, person, assigned) for owner, person in zip(owners, people, strict=True)]
-
-    async def merge(self, brand: Brand, changes: Sequence[Attach | Merge]) -> list[MergeResult | Problem]:
-        """Make each of ``changes`` in the look-ups, in order. The book is still to follow: see ``settle``."""
-        wanted = _names(changes)
-        found = await queries.find(self._pool, wanted)
-        decision = decide(found.known, changes, await queries.device_only(self._pool, _owners_of_devices(changes, found.known)))
-        if decision.changes_nothing and not found.outdated:
-            return decision.answers
-        for _ in range(ATTEMPTS):
-            with contextlib.suppress(ConcurrentChange, asyncpg.DeadlockDetectedError):
-                async with self._pool.acquire() as connection, connection.transaction():
-                    joined = await self.merge_within(connection, brand, changes)
-                self.forget_merged(joined)
-                return joined
-        raise RuntimeError("customers were changed elsewhere at every attempt")
-
-    async def merge_within(
-        self, connection: queries.Connection, brand: Brand, changes: Sequence[Attach | Merge]
-    ) -> list[MergeResult | Problem]:
-        """The same in the caller's transaction, which is void if this raises ``ConcurrentChange``."""
-        await queries.lock(connection, brand)
-        found = await queries.find(connection, _names(changes))
-        await queries.rehash(connection, brand, found.outdated)
-        decision = decide(found.known, changes, await queries.device_only(connection, _owners_of_devices(changes, found.known)))
-        await write(connection, brand, decision)
-        # Before the commit, so another task may cache them once more as they were; a stale entry is harmless.
-        self.forget(number for person in decision.people for number in person.numbers())
-        return decision.answers
-
-    def forget_merged(self, joined: Iterable[MergeResult | Problem]) -> None:
-        """Forget merged customers, after the commit: what was read before must not stay cached."""
-        self.forget(number for each in joined if isinstance(each, MergeResult) for number in each.person.now.numbers())
-
-    async def split_within(self, connection: queries.Connection, brand: Brand, change: Split) -> SplitResult | Problem:
-        """Split a number off from its customer in the look-ups, in the caller's transaction."""
-        await queries.lock(connection, brand)
-        found = await queries.find(connection, [change.whole, change.name])
-        await queries.rehash(connection, brand, found.outdated)
-        parted = await split(connection, brand, found.known, change)
-        self.forget(number for known in found.known.values() for number in (known.customer, *known.former))
-        return parted
 
     async def by_number(self, brand: Brand, customer: int) -> Customer:
         """The customer that this number belongs to now.
@@ -467,12 +411,6 @@ class CustomerDirectory:
             self._by_number.popitem(last=False)
 
 
-def _names(changes: Sequence[Attach | Merge]) -> list[Identity | OurNumber]:
-    return [
-        name for change in changes for name in (change.names if isinstance(change, Attach) else (change.survivor, change.name))
-    ]
-
-
 def _owner(
     person: Sequence[Identity], assigned: Mapping[bytes, Customer | _New], confirmed: set[int]
 ) -> Customer | _New | None:
@@ -498,15 +436,6 @@ def _if_device_only(owner: Customer | _New | None, device_only: set[int]) -> Cus
     if isinstance(owner, Customer):
         return owner if owner.customer in device_only else None
     return owner if owner is None or all(name.kind is IdentityKind.DEVICE for name in owner.identities) else None
-
-
-def _owners_of_devices(changes: Sequence[Attach | Merge], known: Mapping[bytes, Customer]) -> set[int]:
-    """The owners of the devices to attach, if they have no id."""
-    names = [
-        name for change in changes if isinstance(change, Attach) for name in change.names if name.kind is IdentityKind.DEVICE
-    ]
-    owners = [known[name.mac] for name in names if name.mac in known]
-    return {owner.customer for owner in owners if not owner.confirmed}
 
 
 def _with_opt_outs(owner: Customer | _New, person: Sequence[Identity], known: Mapping[bytes, Customer | _New]) -> Customer:

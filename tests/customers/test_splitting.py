@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.customers.identities import identities
+from service.customers.merges import writing
 from service.customers.merges.rules import Merge, Split
 from service.customers.schemas import CustomerRef
 from service.http.problems import Problem
@@ -143,8 +144,7 @@ def _names(api: Api, ref: dict[str, str]) -> Any:
 
 async def _join_as(api: Api, *, survivor: dict[str, str], name: dict[str, str]) -> None:
     """The half of a merge that the look-ups do, as a process does it that dies then."""
-    directory = api.services.customers
-    await directory.merge(api.brand, [Merge(_names(api, survivor), _names(api, name))])
+    await writing.merge(api.services, api.brand, [Merge(_names(api, survivor), _names(api, name))])
 
 
 async def _split_as(api: Api, *, whole: dict[str, str], name: dict[str, str]) -> int:
@@ -152,7 +152,7 @@ async def _split_as(api: Api, *, whole: dict[str, str], name: dict[str, str]) ->
     directory = api.services.customers
     pool = api.services.pool
     async with pool.acquire() as connection, connection.transaction():
-        parted = await directory.split_within(connection, api.brand, Split(_names(api, whole), _names(api, name)))
+        parted = await writing.split_within(directory, connection, api.brand, Split(_names(api, whole), _names(api, name)))
     assert not isinstance(parted, Problem)
     return parted.number
 

@@ -17,7 +17,8 @@ from service.brands.brand import Brand
 from service.customers import actions as customers
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, OurNumber, identities, is_id, named, no_such_customer
-from service.customers.merges.rules import Attach, ConcurrentChange, Merge, MergeResult, Split, SplitResult
+from service.customers.merges import writing
+from service.customers.merges.rules import Attach, Merge, MergeResult, Split, SplitResult
 from service.customers.merges.schemas import (
     CustomerAnswer,
     CustomerRequest,
@@ -50,7 +51,7 @@ async def attach(
     answers: dict[int, CustomerAnswer | Problem] = {}
     for start in range(0, len(changes), _CHUNK):
         part = changes[start : start + _CHUNK]
-        joined = await directory.merge(brand, [change for _, change in part])
+        joined = await writing.merge(services, brand, [change for _, change in part])
         ids = [item.id for index, _ in part if isinstance(item := items[index], CustomerRequest)]
         answered = await _answer(services, brand, ids, joined)
         answers |= {index: answer for (index, _), answer in zip(part, answered, strict=True)}
@@ -107,7 +108,7 @@ async def _merge_and_record(services: Services, principal: Principal, change: Me
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
-                (joined,) = await directory.merge_within(await driver_of(connection), principal.brand, [change])
+                (joined,) = await writing.merge_within(directory, await driver_of(connection), principal.brand, [change])
                 if isinstance(joined, MergeResult) and (joined.absorbed_numbers or joined.attached):
                     # Not the names: we keep no names, and the trail is never erased.
                     done = {
@@ -116,9 +117,9 @@ async def _merge_and_record(services: Services, principal: Principal, change: Me
                     }
                     survivor = joined.person.as_customer().customer
                     await record(connection, principal, "customer.merge", customer_id(survivor), after=done)
-            directory.forget_merged([joined])
+            writing.forget_merged(directory, [joined])
             return joined
-        except (ConcurrentChange, asyncpg.DeadlockDetectedError):
+        except (writing.ConcurrentChange, asyncpg.DeadlockDetectedError):
             continue
     raise RuntimeError("customers were changed elsewhere at every attempt")
 
@@ -130,7 +131,7 @@ async def _split_and_record(services: Services, principal: Principal, change: Sp
     for _ in range(ATTEMPTS):
         try:
             async with engine.begin() as connection:
-                parted = await directory.split_within(await driver_of(connection), principal.brand, change)
+                parted = await writing.split_within(directory, await driver_of(connection), principal.brand, change)
                 if isinstance(parted, SplitResult) and not parted.again:
                     done = {"split_off": customer_id(parted.number)}
                     await record(connection, principal, "customer.split", customer_id(parted.survivor), after=done)

@@ -1,10 +1,6 @@
-"""Deciding which names are one customer: the look-up half of attaching, merging and splitting.
+"""Deciding which names are one customer, given what is stored: ``decide`` decides each change, in order.
 
-    decide    decides each change, in order, given what is stored; pure
-    write     writes the decision in the caller's transaction, which holds the brand's lock
-    split     decides and writes that one number is a customer of its own again
-
-A change is done whole or refused whole. The decision is written before the book follows: see ``CustomerDirectory.settle``.
+A change is done whole or refused whole.
 """
 
 from __future__ import annotations
@@ -13,10 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from service.brands.brand import Brand
-from service.customers import queries
 from service.customers.identities import Identity, IdentityKind, OurNumber
-from service.customers.opt_outs import refresh_opt_outs
 from service.customers.queries import Customer
 from service.http.problems import FieldError, Problem, not_found
 
@@ -25,11 +18,8 @@ IDS_MAX = 8
 NUMBERS_MAX = 32
 """The same, together with numbers split off since: events are looked up under these as well, for ever."""
 
-_FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone", IdentityKind.DEVICE: "device"}
-
-
-class ConcurrentChange(Exception):
-    """One of these customers was changed concurrently: read them again."""
+FIELDS = {IdentityKind.ID: "id", IdentityKind.EMAIL: "email", IdentityKind.PHONE: "phone", IdentityKind.DEVICE: "device"}
+"""The field of a request that has a name of each kind."""
 
 
 class Attach(msgspec.Struct, frozen=True):
@@ -90,6 +80,13 @@ class DraftCustomer:
         return self if self.into is None else self.into.now
 
     @property
+    def stored_number(self) -> int:
+        """The number, which a new customer gets as the first thing that is written."""
+        if self.number is None:
+            raise AssertionError("a new customer is given a number before anything refers to it")
+        return self.number
+
+    @property
     def size(self) -> int:
         """How many numbers the customer has."""
         return (1 if self.known is None else 1 + len(self.known.former)) + sum(each.size for each in self.absorbed)
@@ -101,7 +98,7 @@ class DraftCustomer:
 
     def as_customer(self) -> Customer:
         """The customer once everything is written."""
-        number = _number(self)
+        number = self.stored_number
         numbers = {*self.numbers()}
         former, past = sorted(numbers - {number}), sorted(self.past() - numbers)
         return Customer(number, self.confirmed, tuple(former), number, self.generation, tuple(past), self.verified)
@@ -228,61 +225,6 @@ def _decide_merge(decision: Decision, change: Merge) -> MergeResult | Problem:
     return MergeResult(person, 1, absorbed_numbers)
 
 
-async def write(connection: queries.Connection, brand: Brand, decision: Decision) -> None:
-    """Write what was decided. Raises ``ConcurrentChange``, which voids the transaction, if the decision no longer applies."""
-    new = [person for person in decision.people if person.known is None]
-    for person, number in zip(new, await queries.create(connection, brand, [each.confirmed for each in new]), strict=True):
-        person.number = number
-    stored = [(person, person.known) for person in decision.people if person.known is not None]
-    confirmed = [known.customer for person, known in stored if person.into is None and person.confirmed and not known.confirmed]
-    moves = {
-        number: (_number(person.now), known.confirmed)
-        for person, known in stored
-        if person.into is not None
-        for number in (known.customer, *known.former)
-    }
-    survivors = [each for each in decision.people if each.into is None and each.absorbed]
-    absorbed = {_number(each): (each.size - 1, bool(each.past())) for each in survivors}
-    pairs = [(identity, _number(person)) for identity, person in decision.attached]
-    generation = await queries.merge(connection, moves, absorbed) if await queries.confirm(connection, confirmed) else None
-    if generation is None or await queries.attach(connection, brand, pairs) != len(pairs):
-        raise ConcurrentChange
-    verified = [_number(each) for each in decision.people if each.into is None and each.absorbed and each.verified]
-    if verified:
-        await queries.refresh_verified(connection, verified)
-    if absorbed:
-        # The merged customers' consents now have one history.
-        await refresh_opt_outs(connection, brand, sorted(absorbed))
-    for each in survivors:
-        each.generation = generation or each.generation
-
-
-async def split(
-    connection: queries.Connection, brand: Brand, known: Mapping[bytes, Customer], change: Split
-) -> SplitResult | Problem:
-    """Decide on a split, and write it; ``known`` says whose the names are that somebody has."""
-    whole, named = known.get(change.whole.mac), known.get(change.name.mac)
-    if whole is None or named is None:
-        return not_found("customer")
-    number, field = named.named, _FIELDS[change.name.kind]
-    if number in {whole.named, whole.customer}:
-        return _nothing_to_split(field, "belongs to the customer's own number, not to one that was merged into it")
-    if named.customer == whole.customer:
-        rest = [whole.customer, *(each for each in whole.former if each != number)]
-        await queries.split(connection, number, rest)
-        await queries.refresh_verified(connection, [number, whole.customer])
-        await refresh_opt_outs(connection, brand, [number, whole.customer])
-        return SplitResult(number, whole.customer, again=False)
-    if named.customer == number and await queries.were_one(connection, number, [whole.customer, *whole.former]):
-        return SplitResult(number, whole.customer, again=True)
-    return _nothing_to_split(field, "belongs to a customer who was not merged into this one; name one who was")
-
-
-def _nothing_to_split(field: str, detail: str) -> Problem:
-    pointer = f"/customer/{field}"
-    return Problem("nothing_to_split", f"{pointer}: {detail}", errors=[FieldError(pointer, "nothing_to_split", detail)])
-
-
 def _exceeds_limits(*people: DraftCustomer) -> bool:
     """Whether they would be too many numbers for one customer."""
     numbers = {number for person in people for number in person.numbers()}
@@ -290,14 +232,8 @@ def _exceeds_limits(*people: DraftCustomer) -> bool:
     return sum(person.size for person in people) > IDS_MAX or len(numbers | past) > NUMBERS_MAX
 
 
-def _number(person: DraftCustomer) -> int:
-    if person.number is None:
-        raise AssertionError("a new customer is given a number before anything refers to it")
-    return person.number
-
-
 def _conflict(names: Sequence[Identity]) -> Problem:
-    fields = [_FIELDS[name.kind] for name in names]
+    fields = [FIELDS[name.kind] for name in names]
     detail = "belongs to another customer; merge the two if they are the same person"
     return Problem(
         "identity_conflict",
