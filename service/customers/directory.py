@@ -16,8 +16,8 @@ Opt-outs are cached too, and the ledger would not notice stale ones. So each bra
 The brand that comes with an API key has the count of at most a second ago; where it is higher than the last one seen, the
 customers that changed are forgotten first.
 
-Transactions here commit before anything is posted, and posting is idempotent. A crash in between leaves a customer without
-points, or a merge that the book has yet to follow; the next report, or look at the balance, finishes it.
+What is written of customers commits before anything is posted, and posting is idempotent. A crash in between leaves a customer
+without points, or a merge that the book has yet to follow; the next report, or look at the balance, finishes it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from functools import partial
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.concurrency.batch_loader import BatchLoader
-from service.customers import queries
-from service.customers.identities import Identity, IdentityKind, without_shared_device
+from service.customers import new_names, queries
+from service.customers.identities import Identity, without_shared_device
+from service.customers.new_names import Owner, owner_by_device, with_opt_outs
 from service.customers.opt_outs import changed_since
 from service.customers.queries import Customer
 from service.settings import IdentityKey
@@ -49,20 +49,6 @@ CONSENT_CHANGES_MAX = 20_000
 """If more customers changed their consents since the last look, the whole cache is dropped."""
 ATTEMPTS = 5
 """How often a change is tried when others change the same customers."""
-
-
-_NEW_CUSTOMER = Customer(0, confirmed=False, former=(), named=0)
-
-
-class _New:
-    """A customer of this batch without a number yet."""
-
-    def __init__(self) -> None:
-        self.identities: list[Identity] = []
-
-    @property
-    def confirmed(self) -> bool:
-        return any(identity.kind is IdentityKind.ID for identity in self.identities)
 
 
 class CustomerDirectory:
@@ -151,15 +137,8 @@ class CustomerDirectory:
 
     async def _resolve_dry(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Customer]:
         await self._refresh_consents(brand)
-        assigned: dict[bytes, Customer | _New] = {
-            **await self.look_up(brand, [identity for person in people for identity in person])
-        }
-        device_only = await self._device_only(brand, people, assigned)
-        owners = [
-            _owner(person, assigned, set()) or _if_device_only(_owner_by_device(person, assigned), device_only)
-            for person in people
-        ]
-        return [_with_opt_outs(owner or _NEW_CUSTOMER, person, assigned) for owner, person in zip(owners, people, strict=True)]
+        owners: dict[bytes, Owner] = {**await self.look_up(brand, [identity for person in people for identity in person])}
+        return new_names.decide_alone(people, owners, await self._device_only(brand, people, owners))
 
     async def by_number(self, brand: Brand, customer: int) -> Customer:
         """The customer that this number belongs to now.
@@ -223,7 +202,7 @@ class CustomerDirectory:
             known = None if number is None else self._by_number.get(number)
             if known is None:
                 return None
-            strongest = known if strongest is None else _add_opt_outs(strongest, known)
+            strongest = known if strongest is None else strongest.with_opt_outs_of(known)
         return strongest
 
     async def _find_alone(self, person: Sequence[Identity]) -> Customer | None:
@@ -252,111 +231,29 @@ class CustomerDirectory:
         if len(wanted) == len(people) and len(cached) == len({identity.mac for identity in wanted}):
             # Each has one name, and all are stored: there is nothing to decide.
             return [cached[identity.mac] for identity in wanted]
-        assigned: dict[bytes, Customer | _New] = {**cached}
-        found: list[Customer | _New] = []
-        new: list[_New] = []
-        attached: list[tuple[Identity, Customer]] = []
-        to_confirm: set[int] = set()
-        by_device: set[int] = set()
-        device_only = await self._device_only(brand, people, assigned)
-        for person in people:
-            owner = _owner(person, assigned, to_confirm)
-            if owner is None:
-                owner = _if_device_only(_owner_by_device(person, assigned), device_only)
-                if isinstance(owner, Customer) and may_attach:
-                    # The next person on this device is another customer.
-                    device_only.discard(owner.customer)
-                    by_device.add(owner.customer)
-            if owner is None:
-                owner = _New()
-                new.append(owner)
-            found.append(owner)
-            for identity in person:
-                if identity.mac in assigned or (isinstance(owner, Customer) and not may_attach):
-                    continue
-                assigned[identity.mac] = owner
-                if isinstance(owner, _New):
-                    owner.identities.append(identity)
-                else:
-                    attached.append((identity, owner))
-                    if identity.kind is IdentityKind.ID:
-                        to_confirm.add(owner.customer)
-        if not new and not attached:
-            return [_with_opt_outs(owner, person, assigned) for owner, person in zip(found, people, strict=True)]
-        if not await self._write(brand, new, attached, sorted(to_confirm), by_device):
-            self.forget(number for _, known in attached for number in (known.customer, known.named))
+        owners: dict[bytes, Owner] = {**cached}
+        device_only = await self._device_only(brand, people, owners)
+        decision = new_names.decide(people, owners, device_only, may_attach=may_attach)
+        if decision.changes_nothing:
+            return [with_opt_outs(owner, person, owners) for owner, person in zip(decision.people, people, strict=True)]
+        if not await new_names.write(self._pool, brand, decision):
+            self.forget(number for _, known in decision.attached for number in (known.customer, known.named))
             return None
         # Another process may have been faster: what is stored now counts.
         settled = await self.look_up(brand, wanted)
         return [
-            _with_opt_outs(next(settled[each.mac] for each in person if each.mac in settled), person, settled)
+            with_opt_outs(next(settled[each.mac] for each in person if each.mac in settled), person, settled)
             for person in people
         ]
 
-    async def _device_only(
-        self, brand: Brand, people: Sequence[Sequence[Identity]], assigned: dict[bytes, Customer | _New]
-    ) -> set[int]:
+    async def _device_only(self, brand: Brand, people: Sequence[Sequence[Identity]], owners: dict[bytes, Owner]) -> set[int]:
         """The owners of devices, of people found by a device alone, who have no other name. Bypasses the cache."""
-        devices = [person[-1] for person in people if _owner_by_device(person, assigned) is not None]
+        devices = [person[-1] for person in people if owner_by_device(person, owners) is not None]
         if not devices:
             return set()
-        owners = await self.look_up(brand, devices)
-        assigned.update(owners)
-        return await queries.device_only(self._pool, {owner.customer for owner in owners.values()})
-
-    async def _write(
-        self,
-        brand: Brand,
-        new: list[_New],
-        attached: list[tuple[Identity, Customer]],
-        to_confirm: list[int],
-        by_device: set[int],
-    ) -> bool:
-        """Create and attach in one transaction; ``False`` if one of the customers was changed concurrently."""
-        try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                if not await self._owners_unchanged(connection, brand, attached):
-                    return False
-                if not await self._still_unattached(connection, brand, new, attached):
-                    return False
-                if by_device:
-                    # Two people who use one device at once take turns: the second finds that its owner has a name.
-                    await queries.lock(connection, brand)
-                    if await queries.device_only(connection, by_device) != by_device:
-                        return False
-                if not await queries.confirm(connection, to_confirm):
-                    return False
-                numbers = await queries.create(connection, brand, [each.confirmed for each in new])
-                pairs = [(identity, known.customer) for identity, known in attached]
-                pairs += [(identity, number) for each, number in zip(new, numbers, strict=True) for identity in each.identities]
-                await queries.attach(connection, brand, pairs)
-        except asyncpg.DeadlockDetectedError:
-            return False
-        return True
-
-    async def _owners_unchanged(
-        self, connection: queries.Connection, brand: Brand, attached: list[tuple[Identity, Customer]]
-    ) -> bool:
-        """Whether merged customers still have the same survivor: a name attached to another could not be taken back."""
-        merged = {known.named: known.customer for _, known in attached if known.generation}
-        if not merged:
-            return True
-        await queries.lock(connection, brand)
-        now = [await queries.find_by_number(connection, named) for named in merged]
-        return [None if each is None else each.customer for each in now] == list(merged.values())
-
-    async def _still_unattached(
-        self, connection: queries.Connection, brand: Brand, new: list[_New], attached: list[tuple[Identity, Customer]]
-    ) -> bool:
-        """Whether nobody has these identities yet, where the table's primary key alone does not ensure it.
-
-        That is while there are two keys: a process that uses the other one stores them as other rows.
-        """
-        wanted = [identity for identity, _ in attached] + [identity for each in new for identity in each.identities]
-        if not wanted or len({stored.key_no for stored in wanted[0].stored_as}) == 1:
-            return True
-        await queries.lock(connection, brand)
-        return not (await queries.find(connection, wanted)).known
+        known = await self.look_up(brand, devices)
+        owners.update(known)
+        return await queries.device_only(self._pool, {owner.customer for owner in known.values()})
 
     async def _cached_or_loaded(self, brand: Brand, wanted: Sequence[Identity]) -> Mapping[bytes, Customer]:
         cached: dict[bytes, Customer] = {}
@@ -409,47 +306,3 @@ class CustomerDirectory:
             self._by_number[known.named] = known
         while len(self._by_number) > CACHE_SIZE_MAX:
             self._by_number.popitem(last=False)
-
-
-def _owner(
-    person: Sequence[Identity], assigned: Mapping[bytes, Customer | _New], confirmed: set[int]
-) -> Customer | _New | None:
-    """The customer of the strongest stored identity. An id that nobody has yet joins only a customer without one."""
-    owner = next((assigned[identity.mac] for identity in without_shared_device(person) if identity.mac in assigned), None)
-    if owner is None:
-        return None
-    brings_an_id = person[0].kind is IdentityKind.ID and person[0].mac not in assigned
-    has_an_id = owner.confirmed or (isinstance(owner, Customer) and owner.customer in confirmed)
-    return None if brings_an_id and has_an_id else owner
-
-
-def _owner_by_device(person: Sequence[Identity], assigned: Mapping[bytes, Customer | _New]) -> Customer | _New | None:
-    """The owner of a device, where nobody has any of the names that come with it."""
-    device = person[-1]
-    if device.kind is not IdentityKind.DEVICE or len(person) == 1 or any(name.mac in assigned for name in person[:-1]):
-        return None
-    return assigned.get(device.mac)
-
-
-def _if_device_only(owner: Customer | _New | None, device_only: set[int]) -> Customer | _New | None:
-    """The owner of a device, if they have no other names."""
-    if isinstance(owner, Customer):
-        return owner if owner.customer in device_only else None
-    return owner if owner is None or all(name.kind is IdentityKind.DEVICE for name in owner.identities) else None
-
-
-def _with_opt_outs(owner: Customer | _New, person: Sequence[Identity], known: Mapping[bytes, Customer | _New]) -> Customer:
-    """The customer, with the opt-outs of any other customer that a name leads to."""
-    assert isinstance(owner, Customer)
-    for identity in person:
-        other = known.get(identity.mac)
-        if isinstance(other, Customer):
-            owner = _add_opt_outs(owner, other)
-    return owner
-
-
-def _add_opt_outs(known: Customer, other: Customer) -> Customer:
-    """``known`` with the opt-outs of ``other`` added."""
-    if not other.refused or other.customer == known.customer:
-        return known
-    return msgspec.structs.replace(known, refused=(*known.refused, *other.refused))

@@ -71,6 +71,12 @@ class Customer(msgspec.Struct, frozen=True, gc=False):
     verified: bool = False
     refused: OptOuts = ()
 
+    def with_opt_outs_of(self, other: Customer) -> Customer:
+        """The same customer, with the opt-outs of another added."""
+        if not other.refused or other.customer == self.customer:
+            return self
+        return msgspec.structs.replace(self, refused=(*self.refused, *other.refused))
+
 
 class Found(msgspec.Struct, frozen=True):
     """What identities are stored: whom each names, by what it is to be stored as, and those that are stored as before.
