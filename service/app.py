@@ -39,6 +39,7 @@ from service.evidence import routes as evidence_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
+from service.grants.quotes import routes as quote_routes
 from service.http import health, problems
 from service.http.bodies import BodyRequest, StrictBody
 from service.http.dispatch import dispatch
@@ -71,6 +72,7 @@ route_handlers: list[Any] = [
     *consent_routes.route_handlers,
     *attention_routes.route_handlers,
     *grant_routes.route_handlers,
+    *quote_routes.route_handlers,
     *link_routes.route_handlers,
     *link_page_routes.route_handlers,
     *evidence_routes.route_handlers,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -16,25 +15,20 @@ from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids, find_campaign
 from service.customers import actions as customers
 from service.customers.schemas import CustomerFilter, CustomerRef
-from service.grants import actions, approvals, quotes, redecisions
+from service.grants import actions, approvals, redecisions
 from service.grants.queries import describe
 from service.grants.schemas import (
     DECIDED,
     GrantAnswer,
     GrantBatch,
-    GrantQuoteAnswer,
-    GrantQuoteBatch,
-    GrantQuoteRequest,
-    GrantQuoteResult,
     GrantRequest,
     GrantResponse,
     GrantResult,
     ReconciliationResponse,
     RedecideRequest,
     RedecideResponse,
-    quote_result,
 )
-from service.http.batch_results import Results, results_of
+from service.http.batch_results import Results
 from service.http.idempotency import REPLAYED, decided
 from service.http.identifiers import parse_grant_id, parse_position, position
 from service.http.injection import Injected
@@ -79,45 +73,6 @@ async def report_events(
     request_id: str = request.scope["state"]["request_id"]
     received_at = await services.clocks.now(principal.brand)
     return Results(await actions.report(services, principal, data, received_at=received_at, request_id=request_id))
-
-
-@post(
-    "/v1/grants/quote",
-    guards=[requires(Scope.GRANTS_READ)],
-    status_code=200,
-    tags=["grants"],
-    responses=problems("not_found", "unknown_campaign", "occurred_at_out_of_range"),
-)
-async def quote_grant(
-    data: JSONBody[GrantQuoteRequest], principal: Injected[Principal], services: Injected[Services]
-) -> GrantQuoteAnswer:
-    """Quote a grant: the points it would earn now, and what is left of its caps and budget. Records nothing.
-
-    The same report sent right afterwards gets the same answer, unless something changed in between: a quote reserves
-    nothing. The calling key's evidence and lateness apply. An unknown customer is quoted as a new one, and not created.
-    Leave out `message_id` to quote for a message not sent yet.
-    """
-    (answer,) = await quotes.quote(services, principal, [data], received_at=await services.clocks.now(principal.brand))
-    if isinstance(answer, Problem):
-        raise answer
-    return msgspec.structs.replace(answer, ref=data.ref)
-
-
-@post("/v1/grants/quote/batch", guards=[requires(Scope.GRANTS_READ)], status_code=200, tags=["grants"])
-async def quote_grants(
-    data: JSONBody[GrantQuoteBatch],
-    principal: Injected[Principal],
-    services: Injected[Services],
-    request: Request[Any, Any, Any],
-) -> Results[GrantQuoteResult]:
-    """Quote up to 100 grants, such as the offers one customer could get. Errors are per item.
-
-    Each is quoted as if it were the only one, and all as of the same `as_of`.
-    """
-    await count_items(request, principal, len(data))
-    items = await data.items()
-    answers = await quotes.quote(services, principal, items, received_at=await services.clocks.now(principal.brand))
-    return results_of(list(zip(items, answers, strict=True)), quote_result, request_id=request.scope["state"]["request_id"])
 
 
 @get("/v1/campaigns/{campaign_id:str}/reconciliation", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
@@ -252,8 +207,6 @@ route_handlers: list[Any] = [
     redecide_campaign,
     report_event,
     report_events,
-    quote_grant,
-    quote_grants,
     list_grants,
     get_grant,
     mature_grant,

@@ -20,8 +20,9 @@ from service.grants.actions import UNRECORDED, Unpaid, read_acts
 from service.grants.consent import opted_out_uncounted
 from service.grants.deciding import ATTEMPTS, merging_now, refresh_moved
 from service.grants.orders import Act, order_of
+from service.grants.quotes.schemas import CapLeft, GrantQuoteAnswer, GrantQuoteRequest
 from service.grants.replays import replays
-from service.grants.schemas import DECIDED, CapLeft, GrantAnswer, GrantQuoteAnswer, GrantQuoteRequest, GrantRequest, Reason
+from service.grants.schemas import DECIDED, GrantAnswer, GrantRequest, Reason
 from service.http.problems import Problem
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Quotes: what an event would earn, without reporting it."""
