@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from service.brands.brand import Brand
 from service.customers.opt_outs import has_refused
 from service.customers.queries import Customer
-from service.grants.orders import Act
+from service.grants.acts import Act
 from service.grants.replays import decided_before
 from service.observability import metrics
 

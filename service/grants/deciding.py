@@ -14,7 +14,8 @@ from service.brands.brand import Brand
 from service.concurrency.fairness import in_chunks
 from service.customers import actions as customers
 from service.customers.queries import Customer
-from service.grants.orders import Act, order_of
+from service.grants.acts import Act
+from service.grants.orders import order_of
 from service.http.problems import Problem, problem_of
 
 if TYPE_CHECKING:

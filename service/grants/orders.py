@@ -6,50 +6,17 @@ the result does not depend on the order of reports. Acts that no rule pays for a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-
-import msgspec
 
 from ledger import CapUse, Corroboration, Grade, GrantOrder, GrantTerms, event_key, proof_key
 from service.brands.brand import Brand
-from service.campaigns.rules import Campaign, Cap, Rule, is_at_least
+from service.campaigns.rules import Campaign, Cap, Rule
 from service.customers.queries import Customer
+from service.grants.acts import Act
 from service.grants.windows import last_day
 
-SOURCE_LINK = "link"
-"""The source of what was claimed by a link of ours."""
-
 _NO_RULE = -1
-
-
-class Act(msgspec.Struct, frozen=True, gc=False):
-    """What happened, whoever reported it, before its customer is looked up.
-
-    ``was_paid_for``: no rule pays for it, and one did. ``rule`` is the number of the rule that pays for it, if one does, and
-    ``qualifier`` what it lets count again. ``may_wait`` are the actions of the campaign of which a weak report waits for proof
-    of a person, each with the grade that will do.
-    """
-
-    campaign: Campaign
-    rule: int | None
-    message_id: str
-    action: str
-    channel: str
-    qualifier: str
-    grade: Grade
-    occurred_at: datetime
-    window_at: datetime
-    received_at: datetime
-    source: str
-    principal: int
-    metadata: str | None
-    may_wait: Mapping[str, Grade]
-    was_paid_for: bool = False
-
-    def proved_actions(self) -> list[str]:
-        """The other actions on the message for which this act is proof of a person."""
-        return [action for action, needed in self.may_wait.items() if action != self.action and is_at_least(self.grade, needed)]
 
 
 def order_of(act: Act, brand: Brand, known: Customer) -> GrantOrder:

@@ -1,15 +1,29 @@
-"""Reading what was decided."""
+"""Reading what was decided.
+
+describe                     an event as the API shows it
+decided                the earlier decision on a link's act
+decided_with_balance   the same, with what the customer can spend now
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger import Event, GrantOutcome
-from service.grants.schemas import DECIDED, GrantResponse
+from ledger import Event, Grade, GrantOutcome
+from service.brands.brand import Brand
+from service.customers.queries import Customer
+from service.grants.acts import ClaimedLink, act_of_link
+from service.grants.answers import replay_of, with_balance
+from service.grants.replays import decided_before
+from service.grants.schemas import DECIDED, GrantAnswer, GrantResponse
 from service.http.identifiers import grant_id
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 
 def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
@@ -36,3 +50,18 @@ def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
         source=event.source,
         metadata=metadata,
     )
+
+
+async def decided(services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime) -> GrantAnswer | None:
+    """The earlier decision on a link's act, whoever reported it, without the balance; ``None`` while a claim would be new."""
+    act, _ = await act_of_link(services, link, brand, Grade.A, at)
+    (before,) = await decided_before(services, brand, [(act, known)])
+    return None if before is None else replay_of(before)
+
+
+async def decided_with_balance(
+    services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime
+) -> GrantAnswer | None:
+    """The same, with what the customer can spend now."""
+    before = await decided(services, link, known, brand, at)
+    return None if before is None else await with_balance(services, brand, known, before)

@@ -13,9 +13,8 @@ from ledger import Event, GrantOutcome
 from service.brands.brand import Brand
 from service.customers import actions as customers
 from service.customers.queries import Customer
-from service.grants.orders import Act, event_keys, past_event_keys
-from service.grants.schemas import DECIDED, GrantAnswer
-from service.http.identifiers import grant_id
+from service.grants.acts import Act
+from service.grants.orders import event_keys, past_event_keys
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -69,17 +68,3 @@ def _rank(event: Event, own: bytes) -> tuple[int, bool, int]:
     """Paid before refused before waiting; among these under their own number first, then what was decided first."""
     paid_or_not = 0 if event.outcome in _PAID else 2 if event.outcome is GrantOutcome.WAITING else 1
     return paid_or_not, event.key != own, event.seq
-
-
-def replay_of(event: Event) -> GrantAnswer:
-    """The answer for an event that was decided before, without the balance."""
-    outcome, reason = DECIDED[event.outcome]
-    return GrantAnswer(
-        grant_id=grant_id(event.campaign_no, event.key),
-        outcome=outcome,
-        reason=reason,
-        points=event.points,
-        balance=None,
-        balance_seq=None,
-        replayed=True,
-    )

@@ -16,10 +16,11 @@ from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.customers import actions as customers
 from service.customers.queries import Customer
-from service.grants.actions import UNRECORDED, Unpaid, read_acts
+from service.grants.acts import Act, Unpaid, read_acts
+from service.grants.answers import UNRECORDED
 from service.grants.consent import opted_out_uncounted
 from service.grants.deciding import ATTEMPTS, merging_now, refresh_moved
-from service.grants.orders import Act, order_of
+from service.grants.orders import order_of
 from service.grants.quotes.schemas import CapLeft, GrantQuoteAnswer, GrantQuoteRequest
 from service.grants.replays import replays
 from service.grants.schemas import DECIDED, GrantAnswer, GrantRequest, Reason
