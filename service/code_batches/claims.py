@@ -42,7 +42,7 @@ from service.customers.schemas import CustomerRef
 from service.evidence.bot_detection import grade as judge
 from service.evidence.click_log import network_of
 from service.grants import actions as grants
-from service.grants.queries import decided, decided_with_balance
+from service.grants.queries import find_decision, find_decision_with_balance
 from service.grants.schemas import GrantAnswer
 from service.http.bodies import read_body
 from service.http.problems import CODES, Problem, not_found
@@ -88,7 +88,7 @@ async def claim(services: Services, principal: Principal, wanted: CodeClaimReque
         (known,) = await customers.resolve(services, principal.brand, [wanted.customer], dry_run=True)
         if isinstance(known, Problem):
             raise known
-        before = await decided_with_balance(services, _act(printed, known), known, principal.brand, now)
+        before = await find_decision_with_balance(services, _act(printed, known), known, principal.brand, now)
         if before is None:
             raise refusal
         return before
@@ -286,7 +286,7 @@ async def _is_used_up(services: Services, found: _Found) -> bool:
     if printed.customer is None:
         return False
     known = await customers.by_number(services, found.brand, printed.customer)
-    return await decided(services, _act(printed, known), known, found.brand, found.now) is not None
+    return await find_decision(services, _act(printed, known), known, found.brand, found.now) is not None
 
 
 async def _ask(services: Services, found: _Found, *, email: str = "", email_is_wrong: bool = False) -> Answer:

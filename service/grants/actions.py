@@ -28,7 +28,7 @@ from service.customers import actions as customers
 from service.customers.opt_outs import ALL, has_refused, promised_before_opt_out
 from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
-from service.grants.acts import Act, ClaimedLink, Unpaid, act_of, act_of_link, is_doubtful, read_acts
+from service.grants.acts import Act, ClaimedLink, Unpaid, act_of_link, act_of_report, is_doubtful, read_acts
 from service.grants.answers import answer_of, ignored, replay_of, with_balance, with_ref
 from service.grants.consent import opted_out
 from service.grants.deciding import decide, decide_one
@@ -58,9 +58,9 @@ async def _report_one(
     services: Services, principal: Principal, item: GrantRequest, received_at: datetime
 ) -> GrantAnswer | Problem:
     brand = principal.brand
-    act = act_of(item, await campaign_standing(services, brand, item.campaign), principal, received_at)
+    act = act_of_report(item, await campaign_standing(services, brand, item.campaign), principal, received_at)
     if is_doubtful(act):
-        act = act_of(item, await campaign_standing(services, brand, item.campaign, now=True), principal, received_at)
+        act = act_of_report(item, await campaign_standing(services, brand, item.campaign, now=True), principal, received_at)
     if isinstance(act, Unpaid):
         (answer,) = await _answers_of_unpaid(services, brand, [(act, item.customer)])
         return answer

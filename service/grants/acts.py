@@ -2,7 +2,7 @@
 
     Act             what is to be decided, before its customer is looked up
     Unpaid          an act that is not decided now, and why
-    act_of   the act of a report
+    act_of_report   the act of a report
     read_acts       the acts of a batch of reports
     act_of_link     the act of a link
 
@@ -131,7 +131,7 @@ async def act_of_link(
     return act, reason
 
 
-def act_of(
+def act_of_report(
     item: GrantRequest, standing: Standing | None, principal: Principal, received_at: datetime
 ) -> Act | Unpaid | GrantAnswer | Problem:
     """The act of a report; or why it is not decided; or what is wrong with the report."""
@@ -206,7 +206,7 @@ async def read_acts(
     campaigns = {name: await campaign_standing(services, principal.brand, name) for name in names}
 
     def read(item: GrantRequest | Problem) -> Act | Unpaid | GrantAnswer | Problem:
-        return item if isinstance(item, Problem) else act_of(item, campaigns[item.campaign], principal, received_at)
+        return item if isinstance(item, Problem) else act_of_report(item, campaigns[item.campaign], principal, received_at)
 
     acts = await in_chunks(read, items)
     # Of most batches each item is an act that a rule pays for.

@@ -1,8 +1,8 @@
 """Reading what was decided.
 
 describe                     an event as the API shows it
-decided                the earlier decision on a link's act
-decided_with_balance   the same, with what the customer can spend now
+find_decision                the earlier decision on a link's act
+find_decision_with_balance   the same, with what the customer can spend now
 """
 
 from __future__ import annotations
@@ -52,16 +52,18 @@ def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
     )
 
 
-async def decided(services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime) -> GrantAnswer | None:
+async def find_decision(
+    services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime
+) -> GrantAnswer | None:
     """The earlier decision on a link's act, whoever reported it, without the balance; ``None`` while a claim would be new."""
     act, _ = await act_of_link(services, link, brand, Grade.A, at)
     (before,) = await decided_before(services, brand, [(act, known)])
     return None if before is None else replay_of(before)
 
 
-async def decided_with_balance(
+async def find_decision_with_balance(
     services: Services, link: ClaimedLink, known: Customer, brand: Brand, at: datetime
 ) -> GrantAnswer | None:
     """The same, with what the customer can spend now."""
-    before = await decided(services, link, known, brand, at)
+    before = await find_decision(services, link, known, brand, at)
     return None if before is None else await with_balance(services, brand, known, before)

@@ -31,7 +31,7 @@ from service.customers import actions as customers
 from service.evidence.bot_detection import SIBLINGS_OF_A_MACHINE, SIBLINGS_WITHIN_S, Verdict, Why
 from service.evidence.click_log import Way, count_siblings, message_key
 from service.grants import actions as grants
-from service.grants.queries import decided_with_balance
+from service.grants.queries import find_decision_with_balance
 from service.grants.schemas import GrantAnswer
 from service.http.problems import Problem, not_found
 from service.link_pages.schemas import ClaimConfirmation
@@ -101,7 +101,7 @@ async def confirm(
     at = await clocks.at(brand, now)
     if age_s >= LIFE_S or row.revoked_at is not None:
         known = row.known or await customers.by_number(services, brand, row.customer)
-        before = await decided_with_balance(services, row, known, brand, at)
+        before = await find_decision_with_balance(services, row, known, brand, at)
         if before is not None:
             return before
         if age_s >= LIFE_S:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from service.customers.opt_outs import ALL, has_refused, promised_before_opt_out
-from service.grants.queries import decided
+from service.grants.queries import find_decision
 from service.grants.schemas import GrantAnswer
 from service.link_pages import lookup
 from service.link_pages.lookup import ResolvedLink
@@ -50,7 +50,7 @@ async def _decided(services: Services, link: ResolvedLink) -> tuple[Page, int] |
     """What was decided before. Nobody is harmed if it is not known: a claim would say."""
     try:
         with lookup.in_time(services):
-            before = await decided(services, link.row, link.known, link.brand, link.now)
+            before = await find_decision(services, link.row, link.known, link.brand, link.now)
     except lookup.Unavailable:
         return None
     return None if before is None else (page_of(before), before.points)

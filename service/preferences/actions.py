@@ -28,7 +28,7 @@ from service.customers.opt_outs import ALL
 from service.customers.queries import Customer
 from service.evidence.bot_detection import is_pressed_on_our_page
 from service.grants import actions as grants
-from service.grants.queries import decided
+from service.grants.queries import find_decision
 from service.grants.schemas import GrantAnswer
 from service.http.problems import Problem, invalid_field
 from service.link_pages.handoffs import is_of_shop
@@ -125,7 +125,7 @@ async def _reward(services: Services, page: OwnPage, running: Iterable[Campaign]
 
 
 async def _before(services: Services, brand: Brand, known: Customer, paying: Campaign, now: datetime) -> GrantAnswer | None:
-    return await decided(services, _form(paying, known, now), known, brand, now)
+    return await find_decision(services, _form(paying, known, now), known, brand, now)
 
 
 def _form(paying: Campaign, known: Customer, now: datetime) -> AnsweredForm:
