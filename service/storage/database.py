@@ -65,6 +65,8 @@ def _server_settings(role: str | None, statement_timeout_ms: int) -> dict[str, s
         "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT_MS),
         "timezone": "UTC",
         "datestyle": "ISO",
+        # What is planned for arrays of any length looks dear enough to be compiled, which takes a hundred times as long as it.
+        "jit": "off",
     }
     if role is not None:
         settings["role"] = role
