@@ -19,6 +19,7 @@ from service.brands.brand import Brand
 from service.customers import queries
 from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, IdentityKind, OurNumber
+from service.customers.merges import queries as merge_queries
 from service.customers.merges.rules import FIELDS, Attach, Decision, Merge, MergeResult, Split, SplitResult, decide
 from service.customers.opt_outs import refresh_opt_outs
 from service.customers.queries import Customer
@@ -110,7 +111,9 @@ async def _write(connection: queries.Connection, brand: Brand, decision: Decisio
     survivors = [each for each in decision.people if each.into is None and each.absorbed]
     absorbed = {each.stored_number: (each.size - 1, bool(each.past())) for each in survivors}
     pairs = [(identity, person.stored_number) for identity, person in decision.attached]
-    generation = await queries.merge(connection, moves, absorbed) if await queries.confirm(connection, confirmed) else None
+    generation = (
+        await merge_queries.merge(connection, moves, absorbed) if await queries.confirm(connection, confirmed) else None
+    )
     if generation is None or await queries.attach(connection, brand, pairs) != len(pairs):
         raise ConcurrentChange
     verified = [each.stored_number for each in decision.people if each.into is None and each.absorbed and each.verified]
@@ -135,11 +138,11 @@ async def _split(
         return _nothing_to_split(field, "belongs to the customer's own number, not to one that was merged into it")
     if named.customer == whole.customer:
         rest = [whole.customer, *(each for each in whole.former if each != number)]
-        await queries.split(connection, number, rest)
+        await merge_queries.split(connection, number, rest)
         await queries.refresh_verified(connection, [number, whole.customer])
         await refresh_opt_outs(connection, brand, [number, whole.customer])
         return SplitResult(number, whole.customer, again=False)
-    if named.customer == number and await queries.were_one(connection, number, [whole.customer, *whole.former]):
+    if named.customer == number and await merge_queries.were_one(connection, number, [whole.customer, *whole.former]):
         return SplitResult(number, whole.customer, again=True)
     return _nothing_to_split(field, "belongs to a customer who was not merged into this one; name one who was")
 

@@ -3,7 +3,7 @@
 verify, unverify         one transaction each: the name's state, the customer's, the history, the audit trail
 list_identities          what a customer is called, without the names themselves
 list_verifications       what was proved and withdrawn of one name
-of_names                 the identities of names that the caller knows
+identities_of            the identities of names that the caller knows
 
 We prove nothing ourselves: the brand sends the one-time password, or signs the customer in.
 """
