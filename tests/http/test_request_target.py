@@ -320,13 +320,14 @@ async def test_no_path_is_our_fault(api: Api) -> None:
 
     @settings(max_examples=300, deadline=None, database=None)
     @given(
+        st.sampled_from([b"", b"/v1"]),
         st.lists(PARTS, min_size=1, max_size=6),
         st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"]),
         st.binary(max_size=20),
         st.sampled_from([None, "admin", "messaging"]),
     )
-    def collect(parts: list[bytes], method: str, query: bytes, key: str | None) -> None:
-        asked.append((method, b"/" + b"/".join(parts) + b"?" + query, key))
+    def collect(api_or_not: bytes, parts: list[bytes], method: str, query: bytes, key: str | None) -> None:
+        asked.append((method, api_or_not + b"/" + b"/".join(parts) + b"?" + query, key))
 
     collect()
     statuses = {(await ask(api, method, target, key, b"{}"))[0]: target for method, target, key in asked}
