@@ -27,7 +27,7 @@ from service.auth.guards import provide_principal
 from service.brand_settings import routes as brand_settings_routes
 from service.campaigns import routes as campaign_routes
 from service.code_batches import routes as code_batch_routes
-from service.concurrency.fairness import small_requests
+from service.concurrency.fairness import count_small_requests
 from service.consents import routes as consent_routes
 from service.customer_pages import routes as customer_page_routes
 from service.customers import routes as customer_routes
@@ -45,7 +45,7 @@ from service.http.bodies import BodyRequest, StrictBody
 from service.http.dispatch import dispatch
 from service.http.idempotency import provide_idempotency_key
 from service.http.middleware import observe, release
-from service.http.request_target import read_address, read_paths, tell_apart
+from service.http.request_target import check_path_and_query, decode_paths, mark_ambiguous_values
 from service.link_checks import routes as link_check_routes
 from service.link_pages import routes as link_page_routes
 from service.link_pages.serving import not_found_page
@@ -110,7 +110,7 @@ def create_app(
         },
         signature_namespace={"Services": Services},
         exception_handlers=problems.exception_handlers,
-        before_request=read_address,
+        before_request=check_path_and_query,
         request_class=BodyRequest,
         request_max_body_size=SINGLE_BYTES_MAX,
         dto=StrictBody,
@@ -119,7 +119,7 @@ def create_app(
         logging_config=None,
         event_emitter_backend=NoEvents,
     )
-    app.state.framework = tell_apart(app.asgi_handler, app)
+    app.state.framework = mark_ambiguous_values(app.asgi_handler, app)
     return app
 
 
@@ -127,7 +127,7 @@ def bind(app: Litestar, services: Services) -> None:
     """Let an application work with ``services``, its routes and what is in front of them."""
     app.state.services = services
     dispatched = dispatch(bypassing, services, not_found_page(services, app.state.framework))
-    app.asgi_handler = observe(read_paths(small_requests(dispatched)), services.in_flight)
+    app.asgi_handler = observe(decode_paths(count_small_requests(dispatched)), services.in_flight)
 
 
 class NoEvents(BaseEventEmitterBackend):

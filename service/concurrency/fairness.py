@@ -1,11 +1,11 @@
 """Large batches beside small requests, in one process with one event loop.
 
-    in_chunks          cuts long work into chunks, each of which waits for its turn
-    yield_turn         one chunk per turn of the event loop, across all batches; small requests go first
-    chunk_size         how many items a chunk has: fewer while small requests come
-    parts              what one statement looks up
-    small_requests     middleware that counts requests without a large body
-    WeightedSemaphore  bounds the batch items in flight; the rest waits, still packed, in order of arrival
+    in_chunks              cuts long work into chunks, each of which waits for its turn
+    yield_turn             one chunk per turn of the event loop, across all batches; small requests go first
+    chunk_size             how many items a chunk has: fewer while small requests come
+    parts                  what one statement looks up
+    count_small_requests   middleware that counts requests without a large body
+    WeightedSemaphore      bounds the batch items in flight; the rest waits, still packed, in order of arrival
 
 A batch of 1,000 is some milliseconds of work at every step. A small request needs ten turns of the loop until its answer, so no
 step may hold the loop for long, nor may each of several batches take a step in every turn.
@@ -99,7 +99,7 @@ def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield part
 
 
-def small_requests(app: ASGIApp) -> ASGIApp:
+def count_small_requests(app: ASGIApp) -> ASGIApp:
     """Wrap the application: requests go before chunks of batches, unless they have a large body themselves."""
 
     async def counted(scope: Any, receive: Receive, send: Send) -> None:

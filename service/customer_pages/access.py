@@ -30,7 +30,7 @@ from service.link_pages.lookup import within_timeout
 from service.link_pages.pages import Answer, Page, page_of_error, respond
 from service.links.queries import is_any_revoked, subjects_of
 from service.storage.database import is_away
-from service.tokens.customer import LIFE_S, LIFE_S_MAX, PageClosed, PersonClaims, PersonKind, sign, verify
+from service.tokens.customer import LIFE_S, LIFE_S_MAX, CustomerTokenClaims, CustomerTokenKind, PageClosed, sign, verify
 from service.tokens.link import LinkRefusal, trimmed
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class NotShown(Exception):
         self.brand = brand
 
 
-async def open_page(services: Services, token: str, kind: PersonKind, headers: Headers, *, now: datetime) -> OwnPage:
+async def open_page(services: Services, token: str, kind: CustomerTokenKind, headers: Headers, *, now: datetime) -> OwnPage:
     """Whose page a token of ``kind`` opens."""
     try:
         claims = verify(
@@ -83,7 +83,7 @@ async def open_page(services: Services, token: str, kind: PersonKind, headers: H
             brand: Brand | None = await services.brands.by_code(claims.brand)
             if brand is None or not services.link_hosts.is_at_home(brand, headers):
                 raise NotShown(Page.NOT_FOUND)
-            if kind is PersonKind.PREFERENCES and not claims.may_write:
+            if kind is CustomerTokenKind.PREFERENCES and not claims.may_write:
                 raise NotShown(Page.NOT_FOUND)
             subjects = subjects_of(made_by=claims.made_by, message_id=claims.message_id)
             if subjects and await is_any_revoked(services.pool, brand.brand_id, subjects):
@@ -101,10 +101,10 @@ async def open_page(services: Services, token: str, kind: PersonKind, headers: H
         raise NotShown(Page.BUSY, services.last_known.brand(claims.brand)) from None
 
 
-def address_of(services: Services, page: OwnPage, kind: PersonKind, *, now: datetime, life_s: int | None = None) -> str:
+def address_of(services: Services, page: OwnPage, kind: CustomerTokenKind, *, now: datetime, life_s: int | None = None) -> str:
     """Where the customer's page of ``kind`` is, on the host of the current request."""
     issued_at = int(now.timestamp())
-    claims = PersonClaims(
+    claims = CustomerTokenClaims(
         kind=kind,
         brand=page.brand.code,
         host=services.link_hosts.host_of(page.brand),
@@ -115,7 +115,7 @@ def address_of(services: Services, page: OwnPage, kind: PersonKind, *, now: date
         made_by=page.made_by,
         may_write=page.may_write,
     )
-    suffix = ".png" if kind is PersonKind.LIVE else ""
+    suffix = ".png" if kind is CustomerTokenKind.LIVE_IMAGE else ""
     return f"{services.link_hosts.base_url_of(page.brand)}/{kind}/{sign(claims, services.token_keys.links)}{suffix}"
 
 
@@ -162,10 +162,10 @@ def wants_json(headers: Headers) -> bool:
     return "json" in accept and "html" not in accept
 
 
-_NEEDED: Mapping[PersonKind, frozenset[Scope]] = {
-    PersonKind.WALLET: frozenset({Scope.CUSTOMERS_READ}),
-    PersonKind.LIVE: frozenset({Scope.CUSTOMERS_READ}),
-    PersonKind.PREFERENCES: frozenset({Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE}),
+_NEEDED: Mapping[CustomerTokenKind, frozenset[Scope]] = {
+    CustomerTokenKind.WALLET: frozenset({Scope.CUSTOMERS_READ}),
+    CustomerTokenKind.LIVE_IMAGE: frozenset({Scope.CUSTOMERS_READ}),
+    CustomerTokenKind.PREFERENCES: frozenset({Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE}),
 }
 """What a page shows or takes down, the key that makes a link to it has to be allowed."""
 
@@ -183,7 +183,7 @@ async def mint(
     """Make a link to a page of a customer's own for each item, in order; what is wrong with one item is its own problem."""
     brand = principal.brand
     checked = [item if isinstance(item, Problem) else _checked(item, principal) for item in items]
-    may_write = _NEEDED[PersonKind.PREFERENCES] <= principal.scopes
+    may_write = _NEEDED[CustomerTokenKind.PREFERENCES] <= principal.scopes
     # Such a link reads what the key may read, so it lives no longer than the key.
     key_life_s = None if principal.expires_at is None else int((principal.expires_at - now).total_seconds())
     refs = [item.customer for item in checked if isinstance(item, PageLinkRequest)]
@@ -196,7 +196,7 @@ async def mint(
         known = next(people)
         if isinstance(known, Problem):
             return known
-        kind = PersonKind(item.kind)
+        kind = CustomerTokenKind(item.kind)
         life_s = item.expires_in_s or LIFE_S[kind]
         life_s = life_s if key_life_s is None else max(1, min(life_s, key_life_s))
         page = OwnPage(brand, known, now, item.message_id or "", principal.api_key_id, may_write)
@@ -207,12 +207,12 @@ async def mint(
 
 
 def _checked(item: PageLinkRequest, principal: Principal) -> PageLinkRequest | Problem:
-    kind = PersonKind(item.kind)
+    kind = CustomerTokenKind(item.kind)
     if missing := sorted(_NEEDED[kind] - principal.scopes):
         return Problem(
             "missing_scope", f"The link gives access to what the key may do, so the key also needs {' and '.join(missing)}."
         )
-    if item.message_id is None and kind is PersonKind.LIVE:
+    if item.message_id is None and kind is CustomerTokenKind.LIVE_IMAGE:
         return invalid_field("/message_id", "is required: a live image belongs to a message")
     if item.expires_in_s is not None and item.expires_in_s > LIFE_S_MAX[kind]:
         return invalid_field("/expires_in_s", f"must be at most {LIFE_S_MAX[kind]}")

@@ -1,11 +1,11 @@
 """Live images: what a customer has, drawn when a message is opened.
 
-    show     GET of a picture: the balance now, or a picture without one
-    written  a balance as a picture says it
-    draw     the picture
+    show     GET of an image: the balance now, or an image without one
+    written  a balance as an image says it
+    draw     the image
 
-What shows a message keeps the picture, or its error: so there is always a picture, of the same size, and where nothing can be
-shown it is the same one whatever the reason. Fetching it pays nothing and leaves no touch: it is fetched by everything that
+What shows a message keeps the image, or its error: so there is always an image, of the same size, and where nothing can be
+shown it is the same one whatever the reason. Fetching it pays nothing and leaves no click: it is fetched by everything that
 shows mail, some of it before the customer does. It says as of when it is, because what has fetched it may show it later.
 """
 
@@ -27,9 +27,9 @@ from service.link_pages import lookup
 from service.link_pages.lookup import Visitor
 from service.observability import log
 from service.pages.brand_colors import palette
-from service.pages.images import picture_headers
+from service.pages.images import image_headers
 from service.pages.rendering import NEUTRAL_ACCENT, Answer, words_for
-from service.tokens.customer import PersonKind
+from service.tokens.customer import CustomerTokenKind
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -39,25 +39,25 @@ SIZE = (600, 240)
 
 _WIDTH, _MIDDLE, _MARGIN = SIZE[0], SIZE[0] / 2, 32
 _KEPT = 1_000
-"""How many pictures are cached, of some five kilobytes each: many customers have the same balance and open a mail at once."""
+"""How many images are cached, of some five kilobytes each: many customers have the same balance and open a mail at once."""
 
 
 async def show(services: Services, token: str, visitor: Visitor) -> Answer:
-    """Draw what the customer of a token has, or a picture of nobody's."""
+    """Draw what the customer of a token has, or an image of nobody's."""
     try:
         with lookup.in_time(services):
-            picture = await _picture(services, token, visitor)
+            image = await _image(services, token, visitor)
     except (NotShown, lookup.Unavailable):
-        picture = draw_nobodys()
+        image = draw_nobodys()
     except Exception as error:
-        log.error_with_frames("live_picture_failed", error)
-        picture = draw_nobodys()
-    etag = f'"{blake2b(picture, digest_size=16).hexdigest()}"'
-    return Answer(200, "", {**picture_headers("image/png"), "ETag": etag}, picture)
+        log.error_with_frames("live_image_failed", error)
+        image = draw_nobodys()
+    etag = f'"{blake2b(image, digest_size=16).hexdigest()}"'
+    return Answer(200, "", {**image_headers("image/png"), "ETag": etag}, image)
 
 
-async def _picture(services: Services, token: str, visitor: Visitor) -> bytes:
-    page = await open_page(services, token, PersonKind.LIVE, visitor.headers, now=visitor.at)
+async def _image(services: Services, token: str, visitor: Visitor) -> bytes:
+    page = await open_page(services, token, CustomerTokenKind.LIVE_IMAGE, visitor.headers, now=visitor.at)
     if has_refused(page.known.refused, ALL, page.now):
         return draw_nobodys()
     _, has = await customers.look(services, page.brand, page.known)
@@ -79,7 +79,7 @@ def _minute(page: OwnPage) -> str:
 
 @functools.lru_cache(maxsize=_KEPT)
 def draw(accent: str, number: str, name: str, as_of: str) -> bytes:
-    """The picture of a balance as a PNG; ``accent`` is ``#rrggbb``, and the texts are ASCII."""
+    """The image of a balance as a PNG; ``accent`` is ``#rrggbb``, and the texts are ASCII."""
     ink = Image.new("L", SIZE)
     pen = ImageDraw.Draw(ink)
     for text, middle, size in ((number, 84 if name else 104, 92), (name, 162, 36), (as_of, 208, 22)):
@@ -89,7 +89,7 @@ def draw(accent: str, number: str, name: str, as_of: str) -> bytes:
 
 @functools.cache
 def draw_nobodys() -> bytes:
-    """The picture that says nothing about anybody."""
+    """The image that says nothing about anybody."""
     ink = Image.new("L", SIZE)
     pen = ImageDraw.Draw(ink)
     for aside in (-48, 0, 48):
@@ -111,6 +111,6 @@ def _png(ink: Image.Image, accent: str) -> bytes:
         round(light + (dark - light) * share / 255) for share in range(256) for light, dark in zip(paper, letters, strict=True)
     ]
     ink.putpalette(shades)
-    picture = io.BytesIO()
-    ink.save(picture, "PNG")
-    return picture.getvalue()
+    png = io.BytesIO()
+    ink.save(png, "PNG")
+    return png.getvalue()

@@ -1,8 +1,8 @@
 """What a request is addressed to: its path and its query, read by one rule for all routes, within the framework and outside.
 
-    read_paths     the outermost: splits the path that was sent, and decodes each part on its own
-    tell_apart     in front of the framework: a value that is spelled like a word of another path is still a value
-    read_address   before each route of the framework: its values as they are, its query as its signature declares it
+    decode_paths            the outermost: splits the path that was sent, and decodes each part on its own
+    mark_ambiguous_values   in front of the framework: a value that is spelled like a word of another path is still a value
+    check_path_and_query    before each route of the framework: its values as they are, its query as its signature declares it
 
 The framework knows a path as text in which slashes part it. So a slash within a value has a stand-in until its route is found.
 It begins with NUL, which no value may hold.
@@ -36,14 +36,14 @@ _VALUE = "\0v"
 """In front of a value that is spelled like a word of a path."""
 
 
-def read_paths(app: ASGIApp) -> ASGIApp:
-    """Wrap the application: each of its paths is read from what was sent."""
+def decode_paths(app: ASGIApp) -> ASGIApp:
+    """Wrap the application: each of its paths is decoded from what was sent."""
 
     # It awaits nothing: what it returns is the application's own call, so that no request passes through a coroutine more.
-    def read(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+    def decoded(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             sent: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-            # Most paths have nothing to read in them.
+            # Most paths have nothing to decode in them.
             if b"%" in sent or b"//" in sent or b"\0" in sent or not sent.isascii():
                 try:
                     scope["path"] = _path_of(sent)
@@ -51,7 +51,7 @@ def read_paths(app: ASGIApp) -> ASGIApp:
                     return send_problem(scope, send, problem)
         return app(scope, receive, send)
 
-    return read
+    return decoded
 
 
 def _path_of(sent: bytes) -> str:
@@ -86,7 +86,7 @@ Template = tuple[str | None, ...]
 """The parts of a route's path; ``None`` stands for a value."""
 
 
-def tell_apart(framework: ASGIApp, app: Litestar) -> ASGIApp:
+def mark_ambiguous_values(framework: ASGIApp, app: Litestar) -> ASGIApp:
     """Wrap the framework, which takes a word of some route's path for that word wherever it could be one.
 
     ``batch`` is a customer's id as good as any, though there is a ``/v1/customers/batch``.
@@ -99,12 +99,12 @@ def tell_apart(framework: ASGIApp, app: Litestar) -> ASGIApp:
     }
     words = _words_among_values({template for _, template in templates})
 
-    async def told_apart(scope: Any, receive: Receive, send: Send) -> None:
+    async def marked(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not words.isdisjoint(segments := scope["path"].strip("/").split("/")):
             scope["path"] = "/" + "/".join(_with_values_marked(scope["method"], segments, words, templates))
         await framework(scope, receive, send)
 
-    return told_apart
+    return marked
 
 
 def _words_among_values(templates: set[Template]) -> frozenset[str]:
@@ -146,7 +146,7 @@ class _Taken(msgspec.Struct, frozen=True):
     """Those of the parameters that may be given more than once."""
 
 
-async def read_address(request: Request[Any, Any, Any]) -> None:
+async def check_path_and_query(request: Request[Any, Any, Any]) -> None:
     """Give a route its values as they were sent, and refuse a query that it does not declare."""
     values: dict[str, Any] = request.scope["path_params"]
     if any("\0" in value for value in values.values() if isinstance(value, str)):

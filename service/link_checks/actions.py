@@ -24,7 +24,7 @@ from service.links.schemas import public_link_id
 from service.links.store import NewLink
 from service.tokens import offline as offline_tokens
 from service.tokens.code import code_hash, code_in
-from service.tokens.customer import PersonKind
+from service.tokens.customer import CustomerTokenKind
 from service.tokens.customer import verify as verify_page
 from service.tokens.link import TYPE, LinkKind, LinkRefusal, LinkRefused, trimmed, type_of
 from service.tokens.link import verify as verify_ours
@@ -68,7 +68,7 @@ async def _refuse_code_of_a_batch(services: Services, brand: Brand, code: str, a
 
 
 def _refuse_page_of_a_customer(token: str, services: Services, hosts: set[str], brand: Brand) -> None:
-    for kind in PersonKind:
+    for kind in CustomerTokenKind:
         with contextlib.suppress(LinkRefused):
             if verify_page(token, services.token_keys.links, kind=kind, hosts=hosts, now=0).brand == brand.code:
                 raise invalid_field("/header/typ", f"is of a link to a customer's own page ({kind}), which earns nothing")

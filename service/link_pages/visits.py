@@ -3,7 +3,7 @@
     look    GET: says what there is to earn, or hands over to the shop; decides nothing, whoever fetches it and however often
     claim   POST: reports the customer's act (grade B), then sends them on to a clean address
     review  GET of that address: says again what was decided
-    show    GET of a picture in a message: reports an open (grade D), and answers with the picture whatever happens
+    show    GET of an image in a message: reports an open (grade D), and answers with the image whatever happens
 
 A link that redirects is followed instead (see ``redirects``). Whatever happens, customers get where they were going: every page
 of a link that is ours leads on to its destination. While the database is away their claims are kept, and posted later.
@@ -28,7 +28,7 @@ from service.link_pages.lookup import DeadEnd, ParsedLink, ResolvedLink, Visitor
 from service.link_pages.offers import offer, page_of
 from service.link_pages.pages import Answer, Page, redirect, respond
 from service.links.queries import is_any_revoked, subjects_of
-from service.pages.images import PICTURE
+from service.pages.images import PIXEL
 from service.tokens import receipt as claim_receipts
 from service.tokens.link import LinkKind, LinkMode
 from service.tokens.receipt import ClaimReceipt
@@ -158,11 +158,11 @@ async def _brand(services: Services, code: str) -> Brand | None:
 
 
 async def show(services: Services, token: str, visitor: Visitor) -> Answer:
-    """Report that a picture was fetched. What shows a message keeps the picture, or its error: so there is never an error."""
+    """Report that an image was fetched. What shows a message keeps the image, or its error: so there is never an error."""
     parsed = lookup.parse(services, token, visitor, LinkKind.OPEN)
     if not isinstance(parsed, DeadEnd):
         await _report_open(services, parsed, visitor)
-    return PICTURE
+    return PIXEL
 
 
 async def _report_open(services: Services, parsed: ParsedLink, visitor: Visitor) -> None:

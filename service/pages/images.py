@@ -1,4 +1,4 @@
-"""The pictures that a message carries: how they are sent, and the one by which its opening is seen, a transparent pixel."""
+"""The images that a message carries: how they are sent, and the one by which its opening is seen, a transparent pixel."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import base64
 from service.pages.rendering import HEADERS_OF_NO_PAGE, Answer
 
 
-def picture_headers(media_type: str) -> dict[str, str]:
-    """What a picture is sent with: it is shown by pages of others, and is to be asked for each time."""
+def image_headers(media_type: str) -> dict[str, str]:
+    """What an image is sent with: it is shown by pages of others, and is to be asked for each time."""
     return {
         "Content-Type": media_type,
         **HEADERS_OF_NO_PAGE,
@@ -20,9 +20,9 @@ def picture_headers(media_type: str) -> dict[str, str]:
     }
 
 
-PICTURE = Answer(
+PIXEL = Answer(
     200,
     "",
-    picture_headers("image/gif"),
+    image_headers("image/gif"),
     base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"),
 )

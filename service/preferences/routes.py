@@ -27,7 +27,7 @@ from service.preferences import actions
 from service.preferences.pages import preferences_page, read_form
 from service.preferences.schemas import Earned, PreferencesAnswer, PreferencesRequest, PreferencesResponse
 from service.tokens import receipt as claim_receipts
-from service.tokens.customer import PersonKind
+from service.tokens.customer import CustomerTokenKind
 from service.tokens.receipt import ClaimReceipt
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def show_preferences(
     """Show a customer their preferences."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
+        page = await open_page(services, token, CustomerTokenKind.PREFERENCES, headers, now=now)
         preferences = await actions.read(services, page)
         return preferences if wants_json(headers) else preferences_page(page.brand, preferences)
 
@@ -70,7 +70,7 @@ async def put_preferences(token: FromPath[str], services: Injected[Services], re
     """Save a customer's preferences, for pages that the brand builds itself."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
+        page = await open_page(services, token, CustomerTokenKind.PREFERENCES, headers, now=now)
         actions.require_page_of_the_brand(headers, page)
         earned = await actions.answer(services, page, await read_struct(request, PreferencesRequest))
         return PreferencesAnswer(await actions.read(services, page), earned)
@@ -85,7 +85,7 @@ async def post_preferences(
     """Save the form, and redirect to a confirmation whose address carries no token."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(services, token, PersonKind.PREFERENCES, headers, now=now)
+        page = await open_page(services, token, CustomerTokenKind.PREFERENCES, headers, now=now)
         preferences = await actions.read(services, page)
         form = read_form(await request.body(), preferences)
         if form is None or not is_pressed_on_our_page(headers):

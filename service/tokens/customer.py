@@ -1,7 +1,7 @@
 """Customer tokens: what a short-lived link to a customer's own pages says, signed.
 
     sign      claims in, a token out
-    verify    a token in, its claims out, or ``PageClosed`` with the reasons of ``link_tokens``
+    verify    a token in, its claims out, or ``PageClosed`` with the reasons of ``tokens.link``
 
 A customer token opens a page of one customer, such as their wallet, and pays nothing. It is signed like a link token, but is of
 another type and has other claims, exactly ``iss aud sub k iat exp``, and where they apply ``m`` (the message it is in, which a
@@ -25,27 +25,35 @@ TYPE = "rp+jwt"
 _Number = Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]
 
 
-class PersonKind(enum.StrEnum):
-    """What a token opens."""
+class CustomerTokenKind(enum.StrEnum):
+    """What a customer token opens."""
 
-    LIVE = "live"
+    LIVE_IMAGE = "live"
     WALLET = "wallet"
     PREFERENCES = "preferences"
 
 
-LIFE_S = {PersonKind.LIVE: 30 * 86_400, PersonKind.WALLET: 15 * 60, PersonKind.PREFERENCES: 30 * 86_400}
+LIFE_S = {
+    CustomerTokenKind.LIVE_IMAGE: 30 * 86_400,
+    CustomerTokenKind.WALLET: 15 * 60,
+    CustomerTokenKind.PREFERENCES: 30 * 86_400,
+}
 """How long a token lives when nobody says otherwise."""
-LIFE_S_MAX = {PersonKind.LIVE: 90 * 86_400, PersonKind.WALLET: 86_400, PersonKind.PREFERENCES: 90 * 86_400}
+LIFE_S_MAX = {
+    CustomerTokenKind.LIVE_IMAGE: 90 * 86_400,
+    CustomerTokenKind.WALLET: 86_400,
+    CustomerTokenKind.PREFERENCES: 90 * 86_400,
+}
 """The longest life that is honoured, whoever signed it."""
 
 
-class PersonClaims(msgspec.Struct, frozen=True, gc=False):
-    """What a token says. Times are whole seconds since 1970.
+class CustomerTokenClaims(msgspec.Struct, frozen=True, gc=False):
+    """What a customer token says. Times are whole seconds since 1970.
 
     ``made_by`` is ``None`` in tokens of before keys were named; those could write.
     """
 
-    kind: PersonKind
+    kind: CustomerTokenKind
     brand: str
     host: str
     customer: int
@@ -79,7 +87,7 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
 _payload_of = msgspec.json.Decoder(_Payload).decode
 
 
-def sign(claims: PersonClaims, keys: LinkKeys) -> str:
+def sign(claims: CustomerTokenClaims, keys: LinkKeys) -> str:
     """Sign ``claims``. The same claims and key always give the same token."""
     payload: dict[str, str | int] = {
         "iss": claims.brand,
@@ -98,7 +106,7 @@ def sign(claims: PersonClaims, keys: LinkKeys) -> str:
     return sign_payload(payload, keys, TYPE)
 
 
-def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[str], now: int) -> PersonClaims:
+def verify(token: str, keys: LinkKeys, *, kind: CustomerTokenKind, hosts: Collection[str], now: int) -> CustomerTokenClaims:
     """Give the claims of a token of ``kind`` that we signed for one of ``hosts`` and that has not expired.
 
     The clock is looked at last: only what is ours can be expired.
@@ -109,11 +117,11 @@ def verify(token: str, keys: LinkKeys, *, kind: PersonKind, hosts: Collection[st
         raise PageClosed(LinkRefusal.FORGED) from None
     if not is_one_of(payload.aud, hosts) or payload.k != kind or payload.exp - payload.iat > LIFE_S_MAX[kind]:
         raise PageClosed(LinkRefusal.FORGED)
-    if kind is PersonKind.LIVE and payload.m is msgspec.UNSET:
+    if kind is CustomerTokenKind.LIVE_IMAGE and payload.m is msgspec.UNSET:
         raise PageClosed(LinkRefusal.FORGED)
     if payload.exp <= now:
         raise PageClosed(LinkRefusal.EXPIRED, payload.iss)
-    return PersonClaims(
+    return CustomerTokenClaims(
         kind=kind,
         brand=payload.iss,
         host=payload.aud,

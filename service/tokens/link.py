@@ -9,7 +9,7 @@ A token is a JWT (RFC 7519) signed with Ed25519 (RFC 8037). Its header is exactl
 ``iss aud jti sub m c a d iat sent_at exp``, and ``k`` where the link is anything but a claim on our page. It names a customer
 by our number and never holds an identity. What it pays is not in it: that is the campaign's to say. The checks follow RFC 8725:
 the algorithm is fixed (3.1), the key is picked by ``kid`` from our own map and never from the token (3.10), ``typ`` is explicit
-(3.11), and what is signed for one use is nothing in another (3.12): see ``person_tokens``. Signing and checking are PyJWT's
+(3.11), and what is signed for one use is nothing in another (3.12): see ``tokens.customer``. Signing and checking are PyJWT's
 algorithm; a token is taken apart once, here: PyJWT's own parser looks at each character in Python, twice, which costs more than
 the signature. What our own keys signed is checked by signing it again (decision 27), a quarter of what the public key costs.
 """

@@ -17,7 +17,7 @@ from service.customer_pages.access import Headers, address_of, answered, open_pa
 from service.http.injection import Injected
 from service.http.pagination import AfterSeq
 from service.pages.rendering import Answer
-from service.tokens.customer import LIFE_S, PersonKind
+from service.tokens.customer import LIFE_S, CustomerTokenKind
 from service.wallet import actions
 from service.wallet.pages import wallet_page
 from service.wallet.schemas import WalletRequest, WalletResponse
@@ -63,14 +63,16 @@ async def show_wallet(
     """Show a customer their wallet."""
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
-        page = await open_page(services, token, PersonKind.WALLET, headers, now=now)
+        page = await open_page(services, token, CustomerTokenKind.WALLET, headers, now=now)
         wallet = await actions.wallet(services, page.brand, page.known, after=after)
         if wants_json(headers):
             return wallet
         preferences_url = None
         if page.may_write:
             # It may be open as long as this page is, and no longer: it was asked for from here.
-            preferences_url = address_of(services, page, PersonKind.PREFERENCES, now=now, life_s=LIFE_S[PersonKind.WALLET])
+            preferences_url = address_of(
+                services, page, CustomerTokenKind.PREFERENCES, now=now, life_s=LIFE_S[CustomerTokenKind.WALLET]
+            )
         answer = await wallet_page(services, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
         # It closes by itself: a browser asks for it again when its link opens it no more, and is told so.
         answer.headers["Refresh"] = str(page.closes_in_s + 1)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from service.tokens import customer as person_tokens
-from service.tokens.customer import PersonKind
+from service.tokens import customer as customer_tokens
+from service.tokens.customer import CustomerTokenKind
 from tests.browser.screens import EVERYWHERE, PHONE_AND_DESKTOP, follow, seen
 from tests.links.campaigns import make_campaign
 
@@ -126,11 +126,11 @@ async def test_a_page_whose_time_is_up_shows_nothing(coffee: Site, page: Page) -
     url = await coffee.own_page("wallet", "C-1")
     services = coffee.app.state.services
     token = url.rpartition("/")[2]
-    claims = person_tokens.verify(
-        token, services.token_keys.links, kind=PersonKind.WALLET, hosts=(services.link_hosts.host,), now=0
+    claims = customer_tokens.verify(
+        token, services.token_keys.links, kind=CustomerTokenKind.WALLET, hosts=(services.link_hosts.host,), now=0
     )
     over = msgspec.structs.replace(claims, issued_at=claims.issued_at - 3_600, expires_at=claims.expires_at - 3_600)
-    answer = await page.goto(f"{coffee.base_url}/wallet/{person_tokens.sign(over, services.token_keys.links)}")
+    answer = await page.goto(f"{coffee.base_url}/wallet/{customer_tokens.sign(over, services.token_keys.links)}")
     assert answer is not None
     assert answer.status == 410
     assert await page.inner_text("h1") == "This page has closed"

@@ -18,8 +18,8 @@ from service.concurrency.fairness import (
     SMALL_BYTES_MAX,
     YIELDS_MAX,
     WeightedSemaphore,
+    count_small_requests,
     in_chunks,
-    small_requests,
 )
 from tests.api_fixtures import Api
 
@@ -110,7 +110,7 @@ class Watch:
             self.events.append("answered")
 
         scope: Any = {"type": "http", "headers": [(b"content-length", str(body_bytes).encode())]}
-        await small_requests(app)(scope, _nothing, _nothing)
+        await count_small_requests(app)(scope, _nothing, _nothing)
 
     def waits(self) -> list[int]:
         """How many turns passed between one piece and the next."""

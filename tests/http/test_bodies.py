@@ -33,7 +33,7 @@ from service.http.bodies import Batch, Body, BodyRequest, Identifier, Points, Sl
 from service.http.compressed_bodies import unpack
 from service.http.json_text import is_told_once
 from service.http.problems import Problem
-from service.http.request_target import read_address
+from service.http.request_target import check_path_and_query
 from service.link_pages.schemas import ClaimConfirmation
 from service.links.schemas import LinkRequest
 from tests.steps import steps
@@ -108,7 +108,7 @@ async def take_links(data: JSONBody[LinkBatch]) -> list[str]:
 async def client() -> AsyncGenerator[httpx.AsyncClient]:
     app = Litestar(
         [take_one, take_capture, take_batch, take_links],
-        before_request=read_address,
+        before_request=check_path_and_query,
         request_class=BodyRequest,
         request_max_body_size=SINGLE_BYTES_MAX,
         dto=StrictBody,

@@ -27,11 +27,11 @@ from service.pages.words import best_language
 from service.preferences.pages import read_form
 from service.preferences.schemas import PreferencesResponse
 from service.tokens import code as codes
-from service.tokens import customer as person_tokens
+from service.tokens import customer as customer_tokens
 from service.tokens import offline as offline_tokens
 from service.tokens import receipt as claim_receipts
 from service.tokens import rotating_code
-from service.tokens.customer import PageClosed, PersonKind
+from service.tokens.customer import CustomerTokenKind, PageClosed
 from service.tokens.link import LinkRefused, link_keys, trimmed, verify
 from tests.api_fixtures import make_secrets
 from tests.steps import steps
@@ -65,7 +65,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
         f"{segment(text)}.{segment(text)}.{segment(text)}", KEYS, hosts=["h"], now=0
     ),
     "what stands behind a token": trimmed,
-    "a page's token": lambda text: person_tokens.verify(text, KEYS, kind=PersonKind.WALLET, hosts=["h"], now=0),
+    "a page's token": lambda text: customer_tokens.verify(text, KEYS, kind=CustomerTokenKind.WALLET, hosts=["h"], now=0),
     "a receipt": lambda text: claim_receipts.unseal(text, SEALED),
     "a screen's name": lambda text: rotating_code.unseal_name(text, rotating_code.rotating_code_keys(SECRETS.link_keys)),
     "whose key signed a token": offline_tokens.key_named_by,

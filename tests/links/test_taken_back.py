@@ -11,12 +11,12 @@ import pytest
 
 from service.auth.actions import create_key
 from service.links.last_known_refresher import _refresh  # pyright: ignore[reportPrivateUsage]
-from service.tokens.customer import PersonKind
+from service.tokens.customer import CustomerTokenKind
 from tests.api_fixtures import BASE_URL, Api
 from tests.links.conftest import Links
+from tests.links.customer_pages import own_page
 from tests.links.pages.test_live_images import is_neutral
 from tests.links.pages.test_visits import claim, headline
-from tests.links.person_pages import own_page
 from tests.links.test_offline_links import Signer
 from tests.links.wire import Wire
 
@@ -134,7 +134,7 @@ async def test_the_history_says_by_whose_link_a_customer_said_so(links: Links, m
     (await nobody.put(f"/preferences/{further}", json={"rewards": False}, headers=JSON)).raise_for_status()
     # Of before keys were named, nothing is known.
     body = {"channels": [{"channel": "email", "status": "granted"}]}
-    (await nobody.put(own_page(links.api, PersonKind.PREFERENCES), json=body, headers=JSON)).raise_for_status()
+    (await nobody.put(own_page(links.api, CustomerTokenKind.PREFERENCES), json=body, headers=JSON)).raise_for_status()
     said = {"status": "granted", "source": "form"}
     (await links.api.client("messaging").put("/v1/customers/C-1001/consents/push", json=said)).raise_for_status()
     history = (await links.api.client("storefront").get("/v1/customers/C-1001/consents")).json()["history"]

@@ -13,9 +13,9 @@ import pytest
 
 from service.preferences.pages import read_form
 from service.preferences.schemas import ChannelResponse, PreferencesResponse
-from service.tokens.customer import LIFE_S, PersonKind
+from service.tokens.customer import LIFE_S, CustomerTokenKind
 from tests.api_fixtures import Api
-from tests.links.person_pages import FORM, own_page
+from tests.links.customer_pages import FORM, own_page
 
 HTML = {"Accept": "text/html"}
 JSON = {"Accept": "application/json"}
@@ -50,7 +50,7 @@ async def known(api: Api) -> Api:
 
 
 async def read(api: Api) -> dict[str, Any]:
-    answer = await api.client().get(own_page(api, PersonKind.PREFERENCES), headers=JSON)
+    answer = await api.client().get(own_page(api, CustomerTokenKind.PREFERENCES), headers=JSON)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -58,11 +58,11 @@ async def read(api: Api) -> dict[str, Any]:
 async def put(api: Api, channels: dict[str, str] | None = None, **wanted: Any) -> httpx.Response:
     if channels is not None:
         wanted["channels"] = [{"channel": channel, "status": status} for channel, status in channels.items()]
-    return await api.client().put(own_page(api, PersonKind.PREFERENCES), json=wanted, headers=JSON)
+    return await api.client().put(own_page(api, CustomerTokenKind.PREFERENCES), json=wanted, headers=JSON)
 
 
 async def send_form(api: Api, content: str, **headers: str) -> httpx.Response:
-    path = own_page(api, PersonKind.PREFERENCES)
+    path = own_page(api, CustomerTokenKind.PREFERENCES)
     return await api.client().post(path, content=content, headers={**FORM, "Sec-Fetch-Site": "same-origin", **headers})
 
 
@@ -182,7 +182,7 @@ async def test_a_campaign_that_is_over_or_paused_pays_nothing(known: Api) -> Non
 
 async def test_the_form_does_the_same_and_its_end_has_no_token(known: Api) -> None:
     await make_campaign(known)
-    page = await known.client().get(own_page(known, PersonKind.PREFERENCES), headers=HTML)
+    page = await known.client().get(own_page(known, CustomerTokenKind.PREFERENCES), headers=HTML)
     assert "Your answer earns 40 Lumens, once." in page.text
     sent = await send_form(known, form(["email"], "weekly"))
     assert sent.status_code == 303
@@ -222,7 +222,7 @@ async def test_another_sites_form_changes_nothing(known: Api) -> None:
     ],
 )
 async def test_a_page_of_the_brands_own_may_take_it_down_and_no_other(known: Api, headers: dict[str, str], status: int) -> None:
-    path = own_page(known, PersonKind.PREFERENCES)
+    path = own_page(known, CustomerTokenKind.PREFERENCES)
     answer = await known.client().put(path, json={"frequency": "weekly"}, headers=headers)
     assert answer.status_code == status, answer.text
     assert status == 200 or answer.json()["code"] == "origin_not_allowed"
@@ -256,9 +256,9 @@ async def test_what_cannot_be_chosen_is_named(known: Api, wanted: dict[str, Any]
 
 async def test_the_page_opens_to_its_own_token_alone(known: Api) -> None:
     for path, status, code in (
-        (own_page(known, PersonKind.PREFERENCES)[:-2], 404, "not_found"),
-        (own_page(known, PersonKind.WALLET).replace("/wallet/", "/preferences/"), 404, "not_found"),
-        (own_page(known, PersonKind.PREFERENCES, age_s=LIFE_S[PersonKind.PREFERENCES] + 1), 410, "link_expired"),
+        (own_page(known, CustomerTokenKind.PREFERENCES)[:-2], 404, "not_found"),
+        (own_page(known, CustomerTokenKind.WALLET).replace("/wallet/", "/preferences/"), 404, "not_found"),
+        (own_page(known, CustomerTokenKind.PREFERENCES, age_s=LIFE_S[CustomerTokenKind.PREFERENCES] + 1), 410, "link_expired"),
     ):
         for answer in (
             await known.client().get(path, headers=JSON),
@@ -280,7 +280,7 @@ async def test_what_she_chose_comes_along_when_two_become_one(known: Api) -> Non
         "/v1/grants",
         json={"campaign": "news", "message_id": "m", "customer": {"id": "C-2"}, "action": "click", "channel": "email"},
     )
-    path = own_page(known, PersonKind.PREFERENCES, customer=2)
+    path = own_page(known, CustomerTokenKind.PREFERENCES, customer=2)
     await known.client().put(path, json={"frequency": "monthly", "channels": [{"channel": "sms", "status": "refused"}]})
     (await known.client("admin").post("/v1/customers/C-1/merge", json={"from": {"id": "C-2"}})).raise_for_status()
     told = await read(known)

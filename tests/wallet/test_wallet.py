@@ -10,9 +10,9 @@ import asyncpg
 import httpx
 import pytest
 
-from service.tokens.customer import LIFE_S, PersonKind
+from service.tokens.customer import LIFE_S, CustomerTokenKind
 from tests.api_fixtures import Api, make_brand
-from tests.links.person_pages import own_page
+from tests.links.customer_pages import own_page
 
 HTML = {"Accept": "text/html"}
 JSON = {"Accept": "application/json"}
@@ -53,7 +53,7 @@ async def redeem(api: Api, points: int, *, capture: bool, order: str) -> None:
 
 
 async def wallet(api: Api, headers: dict[str, str] = HTML, **changed: Any) -> httpx.Response:
-    return await api.client().get(own_page(api, PersonKind.WALLET, **changed), headers=headers)
+    return await api.client().get(own_page(api, CustomerTokenKind.WALLET, **changed), headers=headers)
 
 
 async def test_the_page_closes_by_itself(filled: Api) -> None:
@@ -61,8 +61,8 @@ async def test_the_page_closes_by_itself(filled: Api) -> None:
     for age_s in (0, 600):
         shown = await wallet(filled, age_s=age_s)
         assert "This page closes automatically." in shown.text
-        assert int(shown.headers["refresh"]) == pytest.approx(LIFE_S[PersonKind.WALLET] - age_s + 1, abs=2)
-    closed = await wallet(filled, age_s=LIFE_S[PersonKind.WALLET] + 1)
+        assert int(shown.headers["refresh"]) == pytest.approx(LIFE_S[CustomerTokenKind.WALLET] - age_s + 1, abs=2)
+    closed = await wallet(filled, age_s=LIFE_S[CustomerTokenKind.WALLET] + 1)
     assert "This page has closed" in closed.text
     assert "refresh" not in closed.headers
 
@@ -145,7 +145,7 @@ async def test_a_long_history_has_pages(api: Api) -> None:
     await make_campaign(api, "Answers", 1)
     for n in range(25):
         await earn(api, "answers", f"m{n}")
-    path = own_page(api, PersonKind.WALLET)
+    path = own_page(api, CustomerTokenKind.WALLET)
     newest = (await api.client().get(path, headers=HTML)).text
     assert newest.count("Earned ·") == 20
     older = re.search(r'href="(\?after=\d+)"', newest)
@@ -157,7 +157,7 @@ async def test_a_long_history_has_pages(api: Api) -> None:
 
 
 async def test_a_wallet_closes_by_itself(filled: Api) -> None:
-    late = LIFE_S[PersonKind.WALLET] + 1
+    late = LIFE_S[CustomerTokenKind.WALLET] + 1
     answer = await wallet(filled, age_s=late)
     assert answer.status_code == 410
     assert "This page has closed" in text_of(answer)
@@ -168,17 +168,17 @@ async def test_a_wallet_closes_by_itself(filled: Api) -> None:
 
 async def test_a_wallet_opens_to_its_own_token_alone(filled: Api, owner: asyncpg.Connection[Any]) -> None:
     await make_brand(owner, "other")
-    path = own_page(filled, PersonKind.WALLET)
+    path = own_page(filled, CustomerTokenKind.WALLET)
     for wrong in (
         path[:-2],
         path + "A",
         "/wallet/eyJhbGciOiJub25lIn0.e30.",
-        own_page(filled, PersonKind.PREFERENCES).replace("/preferences/", "/wallet/"),
-        own_page(filled, PersonKind.LIVE).replace("/live/", "/wallet/"),
-        own_page(filled, PersonKind.WALLET, brand="nobody"),
-        own_page(filled, PersonKind.WALLET, customer=999),
+        own_page(filled, CustomerTokenKind.PREFERENCES).replace("/preferences/", "/wallet/"),
+        own_page(filled, CustomerTokenKind.LIVE_IMAGE).replace("/live/", "/wallet/"),
+        own_page(filled, CustomerTokenKind.WALLET, brand="nobody"),
+        own_page(filled, CustomerTokenKind.WALLET, customer=999),
         # A number of this brand's, said by another.
-        own_page(filled, PersonKind.WALLET, brand="other"),
+        own_page(filled, CustomerTokenKind.WALLET, brand="other"),
     ):
         answer = await filled.client().get(wrong, headers=HTML)
         assert answer.status_code == 404, wrong
@@ -186,7 +186,7 @@ async def test_a_wallet_opens_to_its_own_token_alone(filled: Api, owner: asyncpg
 
 
 async def test_a_wallet_is_sent_so_that_nothing_leaks(filled: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    path = own_page(filled, PersonKind.WALLET)
+    path = own_page(filled, CustomerTokenKind.WALLET)
     answer = await filled.client().get(path, headers=HTML)
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "same-origin"

@@ -1,4 +1,4 @@
-"""A live picture shows what a customer has when her message is opened; whatever is wrong, it is a picture and nobody's."""
+"""A live image shows what a customer has when their message is opened; whatever is wrong, it is an image, and nobody's."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from service.customer_pages import live_images
 from service.customer_pages.access import OwnPage
 from service.pages.brand_colors import palette
 from service.pages.rendering import NEUTRAL_ACCENT
-from service.tokens.customer import LIFE_S, PersonKind
+from service.tokens.customer import LIFE_S, CustomerTokenKind
 from tests.api_fixtures import BASE_URL, Api
 from tests.links.conftest import Links
+from tests.links.customer_pages import own_page
 from tests.links.pages.test_visits import claim
-from tests.links.person_pages import own_page
 from tests.links.wire import Wire
 
 NOBODYS = live_images.draw_nobodys()
 
 
 async def live(api: Api, customer: str = "C-1001", **changed: Any) -> str:
-    """The path of a new live picture."""
+    """The path of a new live image."""
     item = {"customer": {"id": customer}, "kind": "live", "message_id": "newsletter-0412", **changed}
     answer = await api.client("messaging").post("/v1/page-links", json={"pages": [item]})
     [result] = answer.raise_for_status().json()["results"]
@@ -99,15 +99,15 @@ async def test_what_opens_nothing_is_nobodys_picture(links: Links) -> None:
     api = links.api
     path = await live(api)
     assert not is_neutral(await api.client(None).get(path))
-    own = {kind: own_page(api, kind).rpartition("/")[2] for kind in PersonKind}
+    own = {kind: own_page(api, kind).rpartition("/")[2] for kind in CustomerTokenKind}
     for token in (
         "hello",
         path.removeprefix("/live/").removesuffix(".png")[:-2],
-        own[PersonKind.WALLET],
-        own[PersonKind.PREFERENCES],
-        own_page(api, PersonKind.LIVE, customer=999).rpartition("/")[2],
-        own_page(api, PersonKind.LIVE, brand="nobody").rpartition("/")[2],
-        own_page(api, PersonKind.LIVE, age_s=LIFE_S[PersonKind.LIVE] + 1).rpartition("/")[2],
+        own[CustomerTokenKind.WALLET],
+        own[CustomerTokenKind.PREFERENCES],
+        own_page(api, CustomerTokenKind.LIVE_IMAGE, customer=999).rpartition("/")[2],
+        own_page(api, CustomerTokenKind.LIVE_IMAGE, brand="nobody").rpartition("/")[2],
+        own_page(api, CustomerTokenKind.LIVE_IMAGE, age_s=LIFE_S[CustomerTokenKind.LIVE_IMAGE] + 1).rpartition("/")[2],
         (await links.path()).removeprefix("/r/"),
     ):
         assert is_neutral(await api.client(None).get(f"/live/{token}.png")), token

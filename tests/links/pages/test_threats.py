@@ -26,11 +26,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from service.crypto.derived_keys import derived_keys
 from service.observability import log
 from service.settings import LinkKey
-from service.tokens import customer as person_tokens
+from service.tokens import customer as customer_tokens
 from service.tokens import link as link_tokens
 from service.tokens import receipt as claim_receipts
 from service.tokens.code import code_key
-from service.tokens.customer import PersonClaims, PersonKind
+from service.tokens.customer import CustomerTokenClaims, CustomerTokenKind
 from tests.api_fixtures import Api
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
@@ -151,8 +151,10 @@ async def test_what_was_signed_for_one_use_is_nothing_in_another(links: Links) -
     now = link_tokens.verify(
         path.removeprefix("/r/"), services.token_keys.links, hosts=[services.link_hosts.host], now=0
     ).issued_at
-    wallet = person_tokens.sign(
-        PersonClaims(PersonKind.WALLET, "lumen", services.link_hosts.host, 1, issued_at=now, expires_at=now + 900),
+    wallet = customer_tokens.sign(
+        CustomerTokenClaims(
+            CustomerTokenKind.WALLET, "lumen", services.link_hosts.host, 1, issued_at=now, expires_at=now + 900
+        ),
         services.token_keys.links,
     )
     client = links.api.client(None)

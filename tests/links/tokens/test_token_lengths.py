@@ -16,12 +16,12 @@ import pytest
 
 from service.code_batches.qr_codes import qr_code
 from service.link_pages.handoffs import Claim
-from service.tokens import customer as person_tokens
+from service.tokens import customer as customer_tokens
 from service.tokens import link as link_tokens
 from service.tokens import receipt as claim_receipts
 from service.tokens import sealing
 from service.tokens.code import code_key, code_of
-from service.tokens.customer import PersonClaims, PersonKind
+from service.tokens.customer import CustomerTokenClaims, CustomerTokenKind
 from service.tokens.link import LinkKind, LinkMode
 from service.tokens.receipt import ClaimReceipt
 from tests.links.conftest import EMAIL, Links
@@ -30,7 +30,7 @@ from tests.links.tokens.test_link_tokens import CLAIMS, KEY, KEYS
 
 FULL_JWT_MAX = 457
 """All claims, with EdDSA."""
-PERSON_JWT_MAX = 320
+CUSTOMER_JWT_MAX = 320
 LIVE_JWT_MAX = 340
 """A message more."""
 BINARY_MAX = 100
@@ -46,17 +46,17 @@ def link(kind: LinkKind, mode: LinkMode = LinkMode.PAGE) -> str:
     return link_tokens.sign(msgspec.structs.replace(CLAIMS, kind=kind, mode=mode, destination_no=destination_no), KEYS)
 
 
-def person(kind: PersonKind) -> str:
-    claims = PersonClaims(
+def customer_token(kind: CustomerTokenKind) -> str:
+    claims = CustomerTokenClaims(
         kind=kind,
         brand=CLAIMS.brand,
         host=CLAIMS.host,
         customer=4711,
         issued_at=CLAIMS.issued_at,
         expires_at=CLAIMS.sent_at,
-        message_id=CLAIMS.message_id if kind is PersonKind.LIVE else "",
+        message_id=CLAIMS.message_id if kind is CustomerTokenKind.LIVE_IMAGE else "",
     )
-    return person_tokens.sign(claims, KEYS)
+    return customer_tokens.sign(claims, KEYS)
 
 
 RECEIPT = ClaimReceipt(
@@ -76,9 +76,9 @@ FORMS: dict[str, tuple[str, int]] = {
     "a link, handed to the shop": (link(LinkKind.CLAIM, LinkMode.HANDOFF), FULL_JWT_MAX),
     "a link that redirects": (link(LinkKind.CLAIM, LinkMode.REDIRECT), FULL_JWT_MAX),
     "a picture": (link(LinkKind.OPEN), FULL_JWT_MAX),
-    "a wallet": (person(PersonKind.WALLET), PERSON_JWT_MAX),
-    "preferences": (person(PersonKind.PREFERENCES), PERSON_JWT_MAX),
-    "a live picture": (person(PersonKind.LIVE), LIVE_JWT_MAX),
+    "a wallet": (customer_token(CustomerTokenKind.WALLET), CUSTOMER_JWT_MAX),
+    "preferences": (customer_token(CustomerTokenKind.PREFERENCES), CUSTOMER_JWT_MAX),
+    "a live image": (customer_token(CustomerTokenKind.LIVE_IMAGE), LIVE_JWT_MAX),
     "a receipt": (claim_receipts.seal(RECEIPT, SEALING_KEYS), BINARY_MAX),
     "a claim for the shop": (sealing.seal(HANDOFF_CLAIM, SEALING_KEYS), BINARY_MAX),
     "a code": (code_of(b"link" + CLAIMS.link_id, code_key(KEY)), CODE),
