@@ -23,7 +23,7 @@ from tests.links.campaigns import make_campaign
 from tests.processes import InTurns, processes, serving
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, ConsoleMessage, Page
+    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
     from tests.conftest import Database
 
@@ -120,17 +120,35 @@ async def site(
         await listens
 
 
-@pytest.fixture
-async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerator[Page]:
-    """A browser that runs no scripts, on a phone unless told; whatever it complains of fails the test."""
-    screen, scheme = getattr(request, "param", ("phone", "light"))
-    context = await browser.new_context(
+@pytest.fixture(scope="session")
+def contexts() -> dict[tuple[str, str], BrowserContext]:
+    """The contexts that `page` has opened, by screen and colour scheme: a new one costs as much as what a test does in it."""
+    return {}
+
+
+async def new_context(browser: Browser, screen: str, scheme: str) -> BrowserContext:
+    """A browser that runs no scripts."""
+    return await browser.new_context(
         viewport=SCREENS[screen],  # pyright: ignore[reportArgumentType]
-        color_scheme=scheme,
+        color_scheme=scheme,  # pyright: ignore[reportArgumentType]
         java_script_enabled=False,
         is_mobile=screen == "phone",
         has_touch=screen == "phone",
     )
+
+
+@pytest.fixture
+async def page(
+    request: pytest.FixtureRequest, browser: Browser, contexts: dict[tuple[str, str], BrowserContext]
+) -> AsyncGenerator[Page]:
+    """A page of a browser that runs no scripts, on a phone unless told; whatever it complains of fails the test.
+
+    Pages on one kind of screen share a context. None leaves a cookie in it, and each site has a port of its own.
+    """
+    screen, scheme = getattr(request, "param", ("phone", "light"))
+    if (screen, scheme) not in contexts:
+        contexts[screen, scheme] = await new_context(browser, screen, scheme)
+    context = contexts[screen, scheme]
     page = await context.new_page()
     complaints: list[str] = []
 
@@ -141,6 +159,8 @@ async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerat
 
     page.on("console", note)
     yield page
+    cookies = await context.cookies()
+    await context.clear_cookies()
+    await page.close()
     assert complaints == []
-    assert await context.cookies() == []
-    await context.close()
+    assert cookies == []

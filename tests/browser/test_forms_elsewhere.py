@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.screens import EVERYWHERE, follow
+from tests.browser.screens import follow
 
 if TYPE_CHECKING:
     from playwright.async_api import Page, Route
@@ -20,7 +20,6 @@ async def without_fetch_metadata(route: Route) -> None:
     await route.continue_(headers=headers)
 
 
-@EVERYWHERE
 async def test_our_own_button_is_pressed_on_our_page(site: Site, page: Page) -> None:
     url = await site.mint("C-1001")
     await page.route(f"{site.base_url}/r/**", without_fetch_metadata)
@@ -33,7 +32,6 @@ async def test_our_own_button_is_pressed_on_our_page(site: Site, page: Page) -> 
 
 
 @pytest.mark.parametrize("policy", ["no-referrer", "unsafe-url"])
-@EVERYWHERE
 async def test_a_strangers_form_presses_nothing(site: Site, page: Page, policy: str) -> None:
     url = await site.mint("C-1002")
     form = f'<form method="post" action="{url}"><button>Win a prize</button></form>'
