@@ -35,6 +35,7 @@ from service.http.problems import Problem, invalid_field
 from service.links.destinations import allowed_destination, leads_to, number_destinations
 from service.links.drafts import channel_of, end_of_life
 from service.links.queries import destination_url
+from service.links.revocation_subjects import of_code_batch
 from service.links.tables import link_revocation
 from service.tokens import rotating_code
 from service.tokens.code import code_hash, code_of, look_alikes
@@ -127,7 +128,7 @@ async def describe(services: Services, brand: Brand, batch: CodeBatch) -> CodeBa
     names = await campaign_ids(engine, brand.brand_id)
     claimed = select(func.count(batch_code.c.customer)).where(batch_code.c.batch_no == batch.batch_no)
     revoked = select(func.count()).where(
-        link_revocation.c.brand_id == brand.brand_id, link_revocation.c.subject == f"code_batch {batch.batch_no}"
+        link_revocation.c.brand_id == brand.brand_id, link_revocation.c.subject == of_code_batch(batch.batch_no)
     )
     async with engine.connect() as connection:
         claimed_codes: int = (await connection.execute(claimed)).scalar_one()

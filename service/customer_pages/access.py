@@ -28,7 +28,8 @@ from service.customers.queries import Customer
 from service.http.problems import Problem, invalid_field
 from service.link_pages.lookup import within_timeout
 from service.link_pages.pages import Answer, Page, page_of_error, respond
-from service.links.queries import is_any_revoked, subjects_of
+from service.links import revocation_subjects
+from service.links.queries import is_any_revoked
 from service.storage.database import is_away
 from service.tokens.customer import LIFE_S, LIFE_S_MAX, CustomerTokenClaims, CustomerTokenKind, PageClosed, sign, verify
 from service.tokens.link import LinkRefusal, trimmed
@@ -85,7 +86,7 @@ async def open_page(services: Services, token: str, kind: CustomerTokenKind, hea
                 raise NotShown(Page.NOT_FOUND)
             if kind is CustomerTokenKind.PREFERENCES and not claims.may_write:
                 raise NotShown(Page.NOT_FOUND)
-            subjects = subjects_of(made_by=claims.made_by, message_id=claims.message_id)
+            subjects = revocation_subjects.of_made(made_by=claims.made_by, message_id=claims.message_id)
             if subjects and await is_any_revoked(services.pool, brand.brand_id, subjects):
                 raise NotShown(Page.REVOKED, brand)
             known = await customers.find_number(services, brand, claims.customer)

@@ -20,6 +20,7 @@ from service.http.problems import FieldError, Problem, invalid_field, not_found
 from service.link_checks.schemas import LinkCheck, LinkState
 from service.links import minting_keys, offline_links
 from service.links.queries import LinkRow, destination_url, is_any_revoked
+from service.links.revocation_subjects import of_campaign, of_key, of_link, of_message
 from service.links.schemas import public_link_id
 from service.links.store import NewLink
 from service.tokens import offline as offline_tokens
@@ -168,12 +169,7 @@ async def _is_revoked(services: Services, row: NewLink, stored: LinkRow | None) 
     """Whether a link is revoked, or will be from when it is first followed: it is looked up with these then (``queries``)."""
     if stored is not None:
         return stored.revoked_at is not None
-    subjects = [
-        f"link {row.link_id.hex()}",
-        f"message {row.message_id}",
-        f"campaign {row.campaign_no}",
-        f"key {row.minted_by}",
-    ]
+    subjects = [of_link(row.link_id), of_message(row.message_id), of_campaign(row.campaign_no), of_key(row.minted_by)]
     return await is_any_revoked(services.pool, row.brand_id, subjects)
 
 

@@ -26,7 +26,8 @@ from service.customers.queries import Customer
 from service.http.problems import Problem
 from service.link_pages.pages import Page
 from service.links import offline_links
-from service.links.queries import CAMPAIGN_OF_A_BRAND, LinkRow
+from service.links.queries import LinkRow
+from service.links.revocation_subjects import of_campaign, of_campaign_named, of_key, of_link, of_message
 from service.observability import log
 from service.storage.database import is_away
 from service.tokens import link as link_tokens
@@ -207,7 +208,7 @@ def _as_last_known(services: Services, parsed: ParsedLink, visitor: Visitor) -> 
     brand = services.last_known.brand(parsed.claims.brand)
     destination = services.last_known.destination(brand, parsed.claims.destination_no)
     said = parsed.claims
-    subjects = (f"link {said.link_id.hex()}", f"message {said.message_id}", f"campaign {said.campaign_no}")
+    subjects = (of_link(said.link_id), of_message(said.message_id), of_campaign(said.campaign_no))
     if brand is not None and services.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
     return DeadEnd(Page.EXPIRED if parsed.is_expired and brand else Page.BUSY, brand, destination)
@@ -225,7 +226,7 @@ def _offline_as_last_known(services: Services, token: str, visitor: Visitor) -> 
     claims = offline_links.claims_of(token, key, brand, services.link_hosts.addressable(visitor.headers), visitor.at)
     if claims is None or brand is None or not services.link_hosts.is_at_home(brand, visitor.headers):
         return DeadEnd(Page.NOT_FOUND)
-    subjects = (f"key {key.minted_by}", f"message {claims.m}", f"{CAMPAIGN_OF_A_BRAND}{claims.c}")
+    subjects = (of_key(key.minted_by), of_message(claims.m), of_campaign_named(claims.c))
     if key.revoked_at is not None or services.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
     return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)

@@ -27,7 +27,8 @@ from service.link_pages import dead_ends, handoffs, lookup, redirects
 from service.link_pages.lookup import DeadEnd, ParsedLink, ResolvedLink, Visitor
 from service.link_pages.offers import offer, page_of
 from service.link_pages.pages import Answer, Page, redirect, respond
-from service.links.queries import is_any_revoked, subjects_of
+from service.links import revocation_subjects
+from service.links.queries import is_any_revoked
 from service.pages.images import PIXEL
 from service.tokens import receipt as claim_receipts
 from service.tokens.link import LinkKind, LinkMode
@@ -146,7 +147,7 @@ async def _is_taken_back(services: Services, receipt: ClaimReceipt, brand: Brand
     if receipt.link_id:
         row = await services.links.get(receipt.link_id)
         return row is not None and row.revoked_at is not None
-    subjects = subjects_of(made_by=receipt.made_by, message_id=receipt.message_id)
+    subjects = revocation_subjects.of_made(made_by=receipt.made_by, message_id=receipt.message_id)
     return bool(subjects) and await is_any_revoked(services.pool, brand.brand_id, subjects)
 
 

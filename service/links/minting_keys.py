@@ -24,6 +24,7 @@ from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.auth.tables import api_key
 from service.http.problems import Problem, invalid_field, not_found
+from service.links.revocation_subjects import of_key
 from service.links.tables import link_revocation
 from service.links.tables import minting_key as keys
 from service.tokens.ed25519_keys import is_good
@@ -146,7 +147,7 @@ async def _revoke_links(connection: AsyncConnection, principal: Principal, key: 
         insert(link_revocation)
         .values(
             brand_id=key.brand_id,
-            subject=f"key {key.minted_by}",
+            subject=of_key(key.minted_by),
             named=kid_of(key.key_no),
             revoked_by=principal.api_key_id,
         )

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.customers.opt_outs import decode_opt_outs
 from service.customers.queries import Customer
+from service.links.revocation_subjects import CAMPAIGN, kind_of, of_campaign_named
 from service.links.tables import destination, link_revocation
 from service.tokens.link import LinkKind, LinkMode
 
@@ -56,8 +57,6 @@ _LINK_IDS_BY_CODE = (_SQL / "link_ids_by_code.sql").read_text()
 _newest_revocations = select(link_revocation.c.brand_id, link_revocation.c.subject, link_revocation.c.named).order_by(
     link_revocation.c.revocation_no.desc()
 )
-CAMPAIGN_OF_A_BRAND = "campaign named "
-"""How a campaign that is revoked is known to tokens that name it by the brand's own id."""
 
 _newest_destinations = select(destination.c.destination_no, destination.c.brand_id, destination.c.url).order_by(
     destination.c.destination_no.desc()
@@ -67,14 +66,8 @@ _newest_destinations = select(destination.c.destination_no, destination.c.brand_
 _IS_ANY_REVOKED = (_SQL / "is_any_revoked.sql").read_text()
 
 
-def subjects_of(*, made_by: int | None = None, message_id: str = "") -> list[str]:
-    """What revokes something that a key made and a message holds, where these are known."""
-    key = [] if made_by is None else [f"key {made_by}"]
-    return [*key, f"message {message_id}"] if message_id else key
-
-
 async def is_any_revoked(pool: asyncpg.Pool[Any], brand_id: int, subjects: Sequence[str]) -> bool:
-    """Whether any of these is revoked."""
+    """Whether any of these `revocation_subjects` is revoked."""
     return await pool.fetchval(_IS_ANY_REVOKED, brand_id, subjects)
 
 
@@ -116,5 +109,5 @@ async def newest_revocations(engine: AsyncEngine, *, limit: int) -> list[tuple[i
     """What was revoked last: brand and subject, a campaign's also as tokens of the brand's own call it."""
     async with engine.connect() as connection:
         rows = (await connection.execute(_newest_revocations.limit(limit))).all()
-    named = [(row.brand_id, f"{CAMPAIGN_OF_A_BRAND}{row.named}") for row in rows if row.subject.startswith("campaign ")]
+    named = [(row.brand_id, of_campaign_named(row.named)) for row in rows if kind_of(row.subject) == CAMPAIGN]
     return [*((row.brand_id, row.subject) for row in rows), *named]

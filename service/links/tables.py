@@ -78,7 +78,7 @@ link_revocation = Table(
     metadata,
     Column("revocation_no", Integer, Identity(always=True), primary_key=True),
     Column("brand_id", Integer, nullable=False),
-    # As `queries` puts it together from a link: what is looked up with every one.
+    # See `revocation_subjects`: what is looked up with every link.
     Column("subject", Text, nullable=False),
     # As the one who revoked it called it.
     Column("named", Text, nullable=False),

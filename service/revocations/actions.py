@@ -4,13 +4,13 @@
     restore            take that back
     list_revocations   what is revoked
 
-A link is never changed: what is revoked is a table of its own, which is looked up with every link (see ``queries``). What was
-paid stays paid.
+A link is never changed: what is revoked is a table of its own, which is looked up with every link (see `revocation_subjects`).
+What was paid stays paid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.dialects.postgresql import insert
@@ -22,6 +22,15 @@ from service.campaigns.queries import find_campaign
 from service.code_batches.actions import find_batch
 from service.http.identifiers import key_id, parse_key_id
 from service.http.problems import invalid_field, not_found
+from service.links.revocation_subjects import (
+    MINTING_KEYS,
+    kind_of,
+    of_campaign,
+    of_code_batch,
+    of_key,
+    of_link,
+    of_message,
+)
 from service.links.schemas import parse_link_id
 from service.links.tables import link_revocation as revocations
 from service.revocations.schemas import RevocationRequest, RevocationResponse
@@ -31,7 +40,7 @@ _NUMBER_MAX = 2**31 - 1
 
 async def revoke(engine: AsyncEngine, principal: Principal, wanted: RevocationRequest) -> RevocationResponse:
     """Revoke what ``wanted`` names. What is revoked already stays revoked as it was."""
-    subject, kind, named = await _subject(engine, principal, wanted)
+    subject, named = await _subject(engine, principal, wanted)
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
         new = await connection.execute(
@@ -43,7 +52,7 @@ async def revoke(engine: AsyncEngine, principal: Principal, wanted: RevocationRe
         is_new = new.first() is not None
         (revocation,) = await _read(connection, brand_id, revocations.c.subject == subject)
         if is_new:
-            await record(connection, principal, "links.revoke", f"{kind} {named}", after=revocation)
+            await record(connection, principal, "links.revoke", f"{kind_of(subject)} {named}", after=revocation)
     return revocation
 
 
@@ -54,7 +63,7 @@ async def restore(engine: AsyncEngine, principal: Principal, number: int) -> Rev
         raise not_found("revocation")
     async with engine.begin() as connection:
         found = await _read(
-            connection, brand_id, revocations.c.revocation_no == number, ~revocations.c.subject.startswith("key -")
+            connection, brand_id, revocations.c.revocation_no == number, ~revocations.c.subject.startswith(MINTING_KEYS)
         )
         if not found:
             raise not_found("revocation")
@@ -88,7 +97,7 @@ async def _read(
     return [
         RevocationResponse(
             id=row.revocation_no,
-            kind=row.subject.partition(" ")[0],
+            kind=kind_of(row.subject),
             named=row.named,
             reason=row.reason,
             revoked_at=row.revoked_at,
@@ -98,30 +107,53 @@ async def _read(
     ]
 
 
-async def _subject(engine: AsyncEngine, principal: Principal, wanted: RevocationRequest) -> tuple[str, str, str]:
-    """What is looked up with a link, its kind, and what it was called."""
-    match wanted.named():
-        case [("link", named)]:
-            link_id = parse_link_id(named)
-            if link_id is None:
-                raise invalid_field("/link", "is not the id of a link")
-            return f"link {link_id.hex()}", "link", named
-        case [("message_id", named)]:
-            return f"message {named}", "message", named
-        case [("campaign", named)]:
-            standing = await find_campaign(engine, principal.brand.brand_id, named)
-            if standing is None:
-                raise invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
-            return f"campaign {standing.current.campaign_no}", "campaign", named
-        case [("key", named)]:
-            api_key_id = parse_key_id(named)
-            if api_key_id is None:
-                raise invalid_field("/key", "is not the id of an API key")
-            return f"key {api_key_id}", "key", named
-        case [("code_batch", named)]:
-            batch = await find_batch(engine, principal.brand.brand_id, named)
-            if batch is None:
-                raise invalid_field("/code_batch", "the brand has no such batch of codes")
-            return f"code_batch {batch.batch_no}", "code_batch", named
-        case _:
-            raise invalid_field("", "name exactly one of link, message_id, campaign, key and code_batch")
+async def _subject(engine: AsyncEngine, principal: Principal, wanted: RevocationRequest) -> tuple[str, str]:
+    """What is looked up with a link, and what it was called."""
+    named = [(field, name) for field in SUBJECTS if (name := getattr(wanted, field)) is not None]
+    if len(named) != 1:
+        *others, last = SUBJECTS
+        raise invalid_field("", f"name exactly one of {', '.join(others)} and {last}")
+    [(field, name)] = named
+    return await SUBJECTS[field](engine, principal.brand.brand_id, name), name
+
+
+async def _link(_: AsyncEngine, brand_id: int, name: str) -> str:
+    link_id = parse_link_id(name)
+    if link_id is None:
+        raise invalid_field("/link", "is not the id of a link")
+    return of_link(link_id)
+
+
+async def _message(_: AsyncEngine, brand_id: int, name: str) -> str:
+    return of_message(name)
+
+
+async def _campaign(engine: AsyncEngine, brand_id: int, name: str) -> str:
+    standing = await find_campaign(engine, brand_id, name)
+    if standing is None:
+        raise invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
+    return of_campaign(standing.current.campaign_no)
+
+
+async def _key(_: AsyncEngine, brand_id: int, name: str) -> str:
+    api_key_id = parse_key_id(name)
+    if api_key_id is None:
+        raise invalid_field("/key", "is not the id of an API key")
+    return of_key(api_key_id)
+
+
+async def _code_batch(engine: AsyncEngine, brand_id: int, name: str) -> str:
+    batch = await find_batch(engine, brand_id, name)
+    if batch is None:
+        raise invalid_field("/code_batch", "the brand has no such batch of codes")
+    return of_code_batch(batch.batch_no)
+
+
+SUBJECTS: Mapping[str, Callable[[AsyncEngine, int, str], Awaitable[str]]] = {
+    "link": _link,
+    "message_id": _message,
+    "campaign": _campaign,
+    "key": _key,
+    "code_batch": _code_batch,
+}
+"""For each field of a request that names what to revoke, how its subject is found."""

@@ -28,11 +28,6 @@ class RevocationRequest(Body, frozen=True):
 
     example: ClassVar[dict[str, Any]] = {"message_id": "newsletter-0412", "reason": "went to the wrong list"}
 
-    def named(self) -> list[tuple[str, str]]:
-        """What is named, and by which field."""
-        fields = ("link", "message_id", "campaign", "key", "code_batch")
-        return [(field, named) for field in fields if (named := getattr(self, field)) is not None]
-
 
 class RevocationResponse(msgspec.Struct, frozen=True):
     """A revocation."""

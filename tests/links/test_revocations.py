@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from service.links import revocation_subjects
+from service.revocations.actions import SUBJECTS
+from service.revocations.schemas import RevocationRequest
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.links.conftest import Links
 from tests.links.pages.test_visits import claim, headline
 
+SERVICE = Path(__file__).parents[2] / "service"
 WITHDRAWN = (410, "This link was withdrawn")
 
 
@@ -90,6 +96,17 @@ async def test_nobody_revokes_another_brands_links_or_restores_without_being_an_
     assert (await stranger.delete(f"/v1/link-revocations/{mine['id']}")).status_code == 404
     assert (await links.api.client("messaging").delete(f"/v1/link-revocations/{mine['id']}")).status_code == 403
     assert await status_of(links, path) == WITHDRAWN
+
+
+def test_a_request_names_each_subject_in_a_field_of_its_own() -> None:
+    assert [*SUBJECTS, "reason"] == list(RevocationRequest.__struct_fields__)
+
+
+def test_statements_look_up_the_subjects_there_are() -> None:
+    looking = [text for file in SERVICE.rglob("*.sql") if "link_revocation.subject" in (text := file.read_text())]
+    kinds = re.findall(r"'(\w+) (?:code:)?' \|\|", "".join(looking))
+    assert len(looking) == 4
+    assert set(kinds) == set(revocation_subjects.KINDS)
 
 
 async def test_a_number_that_no_revocation_has_is_not_found(api: Api) -> None:
