@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
-RECIPES = (ROOT / "CONTRIBUTING.md").read_text().partition("## Recipes")[2]
+CHECKS, _, RECIPES = (ROOT / "CONTRIBUTING.md").read_text().partition("## Recipes")
 TREE = ARCHITECTURE.partition("```\nledger/")[2].partition("\n```")[0]
 WALKS = re.findall(r"^\| .+ \| `([\w./]+)` \| `(\w+)` \|$", ARCHITECTURE, re.MULTILINE)
 PATHS = re.findall(
@@ -83,6 +83,13 @@ def test_a_path_that_is_named_exists(path: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(NAMES)))
 def test_a_name_in_a_recipe_exists(name: str, all_defined: set[str]) -> None:
     assert set(name.split(".")) <= all_defined
+
+
+def test_the_variables_that_tests_take_are_listed() -> None:
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
+    rows = [row for row in CHECKS.splitlines() if row.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])}
+    assert listed == set(re.findall(r'os\.environ\.get\("(\w+)"', tests))
 
 
 def test_a_recipe_marks_what_is_not_there_yet() -> None:
