@@ -10,7 +10,7 @@ by its number. An item is an order of the batch; orders on the same terms are of
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -19,7 +19,7 @@ import msgspec
 
 from ledger import chart
 from ledger.engine.arrays import BIGINTS, BOOLEANS, BYTEAS, CHARS, DATES, INTEGERS, MOMENTS, SMALLINTS, TEXTS, Array
-from ledger.engine.call import Argument, Call
+from ledger.engine.call import Argument, Call, Table, table_of
 from ledger.instants import microseconds
 from ledger.types import CapUse, Corroboration, EventDetails, Grade, GrantOrder, GrantTerms
 
@@ -41,20 +41,9 @@ def details_hash(salt: bytes, details: EventDetails) -> bytes:
     return sha256(salt + _encode_json(msgspec.structs.astuple(details))).digest()
 
 
-class _Numbers(dict[_Row, int]):
-    """Numbers rows from 1, in the order in which they are first asked for."""
-
-    def __missing__(self, row: _Row) -> int:
-        number = self[row] = len(self) + 1
-        return number
-
-
-class Budget(NamedTuple):
-    """The budget of a campaign."""
-
-    book: int
-    campaign_no: int
-    unlimited: bool
+def _number(row: _Row, numbers: dict[_Row, int]) -> int:
+    """The number of a row, from 1, in the order in which they are first asked for."""
+    return numbers.setdefault(row, len(numbers) + 1)
 
 
 class Limit(NamedTuple):
@@ -91,6 +80,7 @@ class Kind(NamedTuple):
     book: int
     budget: int
     campaign: int
+    grade: bytes
     tail: bytes
     last_day: date
     charges: list[Charge]
@@ -101,10 +91,10 @@ class _Kinds:
     """The kinds of a batch, and the tables of what they share: books, budgets, limits."""
 
     def __init__(self, orders: Sequence[GrantOrder]) -> None:
-        self.budgets: _Numbers[Budget] = _Numbers()
-        self.limits: _Numbers[Limit] = _Numbers()
-        self._campaigns: _Numbers[tuple[int, int]] = _Numbers()
-        self._counters: _Numbers[tuple[int, date, int]] = _Numbers()
+        self.budgets: dict[tuple[int, bytes], int] = {}
+        self.limits: dict[Limit, int] = {}
+        self._campaigns: dict[tuple[int, int], int] = {}
+        self._counters: dict[tuple[int, date, int], int] = {}
         terms_by_identity = {id(order.terms): order.terms for order in orders}
         # A book that is asked for under two brands is here twice, and the function refuses the batch.
         self.books = sorted({(terms.book.book_id, terms.book.brand_id) for terms in terms_by_identity.values()})
@@ -121,8 +111,9 @@ class _Kinds:
             number,
             terms,
             book,
-            self.budgets[Budget(book, terms.campaign_no, terms.unlimited)],
-            self._campaigns[book, terms.campaign_no],
+            _number((book, chart.budget(terms.campaign_no, unlimited=terms.unlimited)), self.budgets),
+            _number((book, terms.campaign_no), self._campaigns),
+            _GRADES[terms.grade],
             chart.tail(account, terms.account_class, expires_on),
             expires_on or date.max,
             [self._charge(terms.campaign_no, cap.period, cap) for cap in terms.caps if cap.period is not None],
@@ -130,8 +121,8 @@ class _Kinds:
         )
 
     def _charge(self, campaign_no: int, period: date, cap: CapUse) -> Charge:
-        counter = self._counters[campaign_no, period, cap.cap]
-        return Charge(cap.shared, counter, self.limits[Limit(campaign_no, period, cap.cap, *_most(cap))])
+        counter = _number((campaign_no, period, cap.cap), self._counters)
+        return Charge(cap.shared, counter, _number(Limit(campaign_no, period, cap.cap, *_most(cap)), self.limits))
 
 
 def _most(cap: CapUse) -> tuple[int, int]:
@@ -185,9 +176,10 @@ class GrantBatch:
         distinct = sorted(set(lots))
         numbers = {lot: number for number, lot in enumerate(distinct, 1)}
         self.item_lots = [numbers[lot] for lot in lots]
-        self.lot_wallets = [wallet for wallet, _, _ in distinct]
-        self.lots = [chart.owner(chart.OwnerTag.CUSTOMER, self.wallets[wallet - 1][1]) + tail for wallet, tail, _ in distinct]
-        self.lot_last_days = [last_day for _, _, last_day in distinct]
+        self.lots = [
+            (wallet, chart.owner(chart.OwnerTag.CUSTOMER, self.wallets[wallet - 1][1]) + tail, last_day)
+            for wallet, tail, last_day in distinct
+        ]
 
     def _list_first_items(self) -> None:
         """By item, the first with the same event key: itself unless it is a duplicate inside the batch."""
@@ -198,31 +190,27 @@ class GrantBatch:
         ]
 
     def _list_charges(self) -> None:
-        uses: _Numbers[tuple[int, int]] = _Numbers()
-        self.use_wallets: list[int] = []
-        self.use_limits: list[int] = []
-        self.charge_uses: list[int] = []
-        self.charge_limits: list[int] = []
+        uses: dict[tuple[int, int], int] = {}
+        self.uses: list[tuple[int, int]] = []
+        self.charges: list[tuple[int, int]] = []
         self.charges_before = [0]
         for kind, wallet in zip(self.item_kinds, self.item_wallets, strict=True):
             for shared, counter, limit in kind.charges:
                 counted = self._wallet_numbers[kind.book, _ALL_CUSTOMERS] if shared else wallet
-                use = uses[counted, counter]
-                if use > len(self.use_limits):
-                    self.use_wallets.append(counted)
-                    self.use_limits.append(limit)
-                self.charge_uses.append(use)
-                self.charge_limits.append(limit)
-            self.charges_before.append(len(self.charge_uses))
+                use = uses.setdefault((counted, counter), len(uses) + 1)
+                if use > len(self.uses):
+                    self.uses.append((counted, limit))
+                self.charges.append((use, limit))
+            self.charges_before.append(len(self.charges))
 
     def _list_tallies(self) -> None:
-        self.rolling_counters: _Numbers[tuple[int, int, int]] = _Numbers()
+        self.rolling_counters: dict[tuple[int, int, int], int] = {}
         self.tallies: list[tuple[int, int, int, int]] = []
         if not any(kind.rolling_caps for kind in self.kinds):
             return
         for item, (kind, wallet) in enumerate(zip(self.item_kinds, self.item_wallets, strict=True), 1):
             for cap, max_grants, max_points in kind.rolling_caps:
-                counter = self.rolling_counters[wallet, kind.terms.campaign_no, cap]
+                counter = _number((wallet, kind.terms.campaign_no, cap), self.rolling_counters)
                 self.tallies.append((item, counter, max_grants, max_points))
 
     def _list_details(self) -> None:
@@ -303,47 +291,48 @@ def _column(name: str, array: Array, collect: Callable[[GrantBatch], Sequence[An
     return Argument(name, array, collect)
 
 
+def _table(collect: Callable[[GrantBatch], Collection[tuple[Any, ...]]], **columns: Array) -> Table[GrantBatch]:
+    return Table(columns, collect)
+
+
 POST_GRANTS = Call(
     "post_grants_v1",
     Argument[GrantBatch]("p_now", "timestamptz"),
     # Books, in ascending order.
-    _column("p_book_ids", INTEGERS, lambda batch: [book_id for book_id, _ in batch.books]),
-    _column("p_brand_ids", INTEGERS, lambda batch: [brand_id for _, brand_id in batch.books]),
-    # Budgets.
-    _column("p_budget_books", INTEGERS, lambda batch: [budget.book for budget in batch.budgets]),
-    _column("p_budgets", BYTEAS, lambda batch: [chart.budget(no, unlimited=unlimited) for _, no, unlimited in batch.budgets]),
-    # Wallets.
-    _column("p_wallet_books", INTEGERS, lambda batch: [book for book, _ in batch.wallets]),
-    _column("p_wallet_customers", BIGINTS, lambda batch: [customer for _, customer in batch.wallets]),
+    _table(lambda batch: batch.books, p_book_ids=INTEGERS, p_brand_ids=INTEGERS),
+    _table(lambda batch: batch.budgets, p_budget_books=INTEGERS, p_budgets=BYTEAS),
+    _table(lambda batch: batch.wallets, p_wallet_books=INTEGERS, p_wallet_customers=BIGINTS),
     _column("p_wallet_generations", BIGINTS, lambda batch: batch.wallet_generations),
     # Lots of the wallets.
-    _column("p_lot_wallets", INTEGERS, lambda batch: batch.lot_wallets),
-    _column("p_lots", BYTEAS, lambda batch: batch.lots),
-    _column("p_lot_expires_on", DATES, lambda batch: batch.lot_last_days),
+    _table(lambda batch: batch.lots, p_lot_wallets=INTEGERS, p_lots=BYTEAS, p_lot_expires_on=DATES),
     # Limits: a cap in one calendar period, and how much of it an item may use up.
-    _column("p_limit_campaigns", INTEGERS, lambda batch: [limit.campaign_no for limit in batch.limits]),
-    _column("p_limit_periods", DATES, lambda batch: [limit.period for limit in batch.limits]),
-    _column("p_limit_caps", SMALLINTS, lambda batch: [limit.cap for limit in batch.limits]),
-    _column("p_limit_grants", BIGINTS, lambda batch: [limit.max_grants for limit in batch.limits]),
-    _column("p_limit_points", BIGINTS, lambda batch: [limit.max_points for limit in batch.limits]),
+    _table(
+        lambda batch: batch.limits,
+        p_limit_campaigns=INTEGERS,
+        p_limit_periods=DATES,
+        p_limit_caps=SMALLINTS,
+        p_limit_grants=BIGINTS,
+        p_limit_points=BIGINTS,
+    ),
     # What a wallet has used of a cap in a calendar period, and the items that count towards it.
-    _column("p_use_wallets", INTEGERS, lambda batch: batch.use_wallets),
-    _column("p_use_limits", INTEGERS, lambda batch: batch.use_limits),
-    _column("p_charge_uses", INTEGERS, lambda batch: batch.charge_uses),
-    _column("p_charge_limits", INTEGERS, lambda batch: batch.charge_limits),
+    _table(lambda batch: batch.uses, p_use_wallets=INTEGERS, p_use_limits=INTEGERS),
+    _table(lambda batch: batch.charges, p_charge_uses=INTEGERS, p_charge_limits=INTEGERS),
     # Kinds of items.
-    _column("p_kind_books", INTEGERS, lambda batch: [kind.book for kind in batch.kinds]),
-    _column("p_kind_budgets", INTEGERS, lambda batch: [kind.budget for kind in batch.kinds]),
-    _column("p_kind_campaigns", INTEGERS, lambda batch: [kind.terms.campaign_no for kind in batch.kinds]),
-    _column("p_kind_versions", INTEGERS, lambda batch: [kind.terms.campaign_version for kind in batch.kinds]),
-    _column("p_kind_rules", SMALLINTS, lambda batch: [kind.terms.rule for kind in batch.kinds]),
-    _column("p_kind_grades", CHARS, lambda batch: [_GRADES[kind.terms.grade] for kind in batch.kinds]),
-    _column("p_kind_principals", INTEGERS, lambda batch: [kind.terms.principal for kind in batch.kinds]),
-    _column("p_kind_actions", TEXTS, lambda batch: [kind.terms.action for kind in batch.kinds]),
-    _column("p_kind_channels", TEXTS, lambda batch: [kind.terms.channel for kind in batch.kinds]),
-    _column("p_kind_sources", TEXTS, lambda batch: [kind.terms.source for kind in batch.kinds]),
-    _column("p_kind_held", BOOLEANS, lambda batch: [kind.terms.held_back for kind in batch.kinds]),
-    _column("p_kind_again", BOOLEANS, lambda batch: [kind.terms.again for kind in batch.kinds]),
+    table_of(
+        lambda batch: batch.kinds,
+        p_kind_books=(INTEGERS, "book"),
+        p_kind_budgets=(INTEGERS, "budget"),
+        p_kind_campaigns=(INTEGERS, "terms.campaign_no"),
+        p_kind_versions=(INTEGERS, "terms.campaign_version"),
+        p_kind_rules=(SMALLINTS, "terms.rule"),
+        p_kind_grades=(CHARS, "grade"),
+        p_kind_principals=(INTEGERS, "terms.principal"),
+        p_kind_actions=(TEXTS, "terms.action"),
+        p_kind_channels=(TEXTS, "terms.channel"),
+        p_kind_sources=(TEXTS, "terms.source"),
+        p_kind_held=(BOOLEANS, "terms.held_back"),
+        p_kind_again=(BOOLEANS, "terms.again"),
+    ),
     # Items, in order of arrival.
     _column("p_keys", BYTEAS, lambda batch: batch.keys),
     _column("p_first", INTEGERS, lambda batch: batch.first_items),
@@ -363,24 +352,26 @@ POST_GRANTS = Call(
     _column("p_details_hashes", BYTEAS, lambda batch: batch.details_hashes),
     _column("p_terms", TEXTS, lambda batch: batch.item_terms),
     # Keys of the same event under ids that were merged away.
-    _column("p_former_items", INTEGERS, lambda batch: [item for item, _, _ in batch.former_keys]),
-    _column("p_former_keys", BYTEAS, lambda batch: [key for _, key, _ in batch.former_keys]),
-    _column("p_former_others", BIGINTS, lambda batch: [other for _, _, other in batch.former_keys]),
+    _table(lambda batch: batch.former_keys, p_former_items=INTEGERS, p_former_keys=BYTEAS, p_former_others=BIGINTS),
     # What a wallet has used of a cap of the last day, and the items that count towards it.
-    _column("p_recent_wallets", INTEGERS, lambda batch: [wallet for wallet, _, _ in batch.rolling_counters]),
-    _column("p_recent_campaigns", INTEGERS, lambda batch: [campaign_no for _, campaign_no, _ in batch.rolling_counters]),
-    _column("p_recent_caps", SMALLINTS, lambda batch: [cap for _, _, cap in batch.rolling_counters]),
-    _column("p_tally_items", INTEGERS, lambda batch: [tally[0] for tally in batch.tallies]),
-    _column("p_tally_recents", INTEGERS, lambda batch: [tally[1] for tally in batch.tallies]),
-    _column("p_tally_grants", BIGINTS, lambda batch: [tally[2] for tally in batch.tallies]),
-    _column("p_tally_points", BIGINTS, lambda batch: [tally[3] for tally in batch.tallies]),
+    _table(
+        lambda batch: batch.rolling_counters, p_recent_wallets=INTEGERS, p_recent_campaigns=INTEGERS, p_recent_caps=SMALLINTS
+    ),
+    _table(
+        lambda batch: batch.tallies,
+        p_tally_items=INTEGERS,
+        p_tally_recents=INTEGERS,
+        p_tally_grants=BIGINTS,
+        p_tally_points=BIGINTS,
+    ),
     # Proofs that strong items leave, or that items which wait look for.
-    _column("p_proof_items", INTEGERS, lambda batch: [item for item, _, _ in batch.proofs]),
-    _column("p_proof_keys", BYTEAS, lambda batch: [key for _, key, _ in batch.proofs]),
-    _column("p_proof_needs", CHARS, lambda batch: [needs for _, _, needs in batch.proofs]),
+    _table(lambda batch: batch.proofs, p_proof_items=INTEGERS, p_proof_keys=BYTEAS, p_proof_needs=CHARS),
     # Events that strong items pay if they wait.
-    _column("p_wait_items", INTEGERS, lambda batch: [item for item, _, _, _ in batch.waiting]),
-    _column("p_wait_groups", INTEGERS, lambda batch: [group for _, group, _, _ in batch.waiting]),
-    _column("p_wait_keys", BYTEAS, lambda batch: [key for _, _, key, _ in batch.waiting]),
-    _column("p_wait_others", BIGINTS, lambda batch: [other for _, _, _, other in batch.waiting]),
+    _table(
+        lambda batch: batch.waiting,
+        p_wait_items=INTEGERS,
+        p_wait_groups=INTEGERS,
+        p_wait_keys=BYTEAS,
+        p_wait_others=BIGINTS,
+    ),
 )

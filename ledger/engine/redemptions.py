@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,27 +89,27 @@ REDEEM = Call(
     _argument("p_brand_id", "integer", lambda batch: batch.book.brand_id),
     _argument("p_book_id", "integer", lambda batch: batch.book.book_id),
     _argument("p_now", "timestamptz", lambda _: datetime.now(UTC)),
-    _of_steps("p_operations", "smallint[]", lambda step: step.operation),
+    _of_steps("p_operations", "smallint[]", attrgetter("operation")),
     _of_steps("p_keys", "bytea[]", lambda step: None if step.key is None else idempotency_hash(step.operation, step.key)),
-    _of_steps("p_requests", "bytea[]", lambda step: step.request_hash),
-    _of_steps("p_customers", "bigint[]", lambda step: step.customer),
-    _of_steps("p_generations", "bigint[]", lambda step: step.generation),
-    _of_steps("p_redemptions", "bigint[]", lambda step: step.redemption),
+    _of_steps("p_requests", "bytea[]", attrgetter("request_hash")),
+    _of_steps("p_customers", "bigint[]", attrgetter("customer")),
+    _of_steps("p_generations", "bigint[]", attrgetter("generation")),
+    _of_steps("p_redemptions", "bigint[]", attrgetter("redemption")),
     _of_steps("p_points", "bigint[]", lambda step: _ALL_THERE_IS if step.maximum else step.points),
-    _of_steps("p_finals", "boolean[]", lambda step: step.final),
-    _of_steps("p_captures", "boolean[]", lambda step: step.capture),
-    _of_steps("p_hold_s", "integer[]", lambda step: step.hold_s),
-    _of_steps("p_order_refs", "text[]", lambda step: step.order_ref),
-    _of_steps("p_values", "bigint[]", lambda step: step.value),
+    _of_steps("p_finals", "boolean[]", attrgetter("final")),
+    _of_steps("p_captures", "boolean[]", attrgetter("capture")),
+    _of_steps("p_hold_s", "integer[]", attrgetter("hold_s")),
+    _of_steps("p_order_refs", "text[]", attrgetter("order_ref")),
+    _of_steps("p_values", "bigint[]", attrgetter("value")),
     _of_steps("p_value_points", "bigint[]", lambda step: None if step.point_value is None else step.point_value.points),
     _of_steps("p_value_units", "bigint[]", lambda step: None if step.point_value is None else step.point_value.minor_units),
-    _of_steps("p_stores", "text[]", lambda step: step.store_id),
-    _of_steps("p_terminals", "text[]", lambda step: step.terminal_id),
+    _of_steps("p_stores", "text[]", attrgetter("store_id")),
+    _of_steps("p_terminals", "text[]", attrgetter("terminal_id")),
     _argument("p_salts", "bytea[]", lambda batch: batch.salts),
     # The log holds SHA-256 of the salt and a JSON array: order, value, store, terminal. The value is known in the database.
     _of_salted_steps("p_befores", lambda salt, step: salt + b"[" + _encode(step.order_ref) + b","),
     _of_steps("p_afters", "bytea[]", lambda step: b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]"),
-    _of_steps("p_refs", "text[]", lambda step: step.ref),
+    _of_steps("p_refs", "text[]", attrgetter("ref")),
     _of_salted_steps("p_step_hashes", _step_hash),
     returns="outcome, replayed, answer::text",
 )

@@ -38,8 +38,8 @@ async def test_a_call_declares_the_functions_arguments_in_their_order(owner: asy
     )
     types = {row["domain"]: row["type"] for row in encoded}
     declared = [
-        (argument.name, argument.type if isinstance(argument.type, str) else types[argument.type.domain])
-        for argument in call.arguments
+        (name, declared_type if isinstance(declared_type, str) else types[declared_type.domain])
+        for name, declared_type in call.parameters
     ]
     assert declared == [
         (row["name"], {"timestamp with time zone": "timestamptz"}.get(row["type"], row["type"])) for row in parameters
