@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from service.storage.embedded_postgres.server import EmbeddedPostgres
+from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import Database, Server, reachable_directory
@@ -86,7 +87,7 @@ class Load:
 
 def client(demo: dict[str, Any], key: str) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {demo['keys'][key]}"}
-    return httpx.AsyncClient(base_url=demo["base_url"], headers=headers, timeout=30)
+    return plain_http.client(base_url=demo["base_url"], headers=headers, timeout=30)
 
 
 async def reads(demo: dict[str, Any], seq: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ import httpx
 import pytest
 
 from service.storage.embedded_postgres.server import EmbeddedPostgres
+from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up, second_of_each
 from tests.conftest import reachable_directory
@@ -117,7 +118,7 @@ def _create(up: Up, campaign: str, budget: int, *, cap: int) -> None:
         "caps": [{"per": "customer", "window": "day", "max_grants": cap}],
     }
     admin = {"Authorization": f"Bearer {up.demo['keys']['admin']}"}
-    httpx.post(f"{up.demo['base_url']}/v1/campaigns", json=body, headers=admin).raise_for_status()
+    plain_http.post(f"{up.demo['base_url']}/v1/campaigns", json=body, headers=admin).raise_for_status()
 
 
 def _send_twice(up: Up, addresses: list[str], file: Path) -> None:

@@ -17,6 +17,7 @@ from litestar import Litestar
 
 from service.link_pages import lookup
 from service.settings import Settings
+from tests import plain_http
 from tests.api_fixtures import make_brand, make_keys, make_secrets
 from tests.browser.screens import SCREENS
 from tests.links.campaigns import make_campaign
@@ -38,7 +39,7 @@ class Site:
 
     def client(self, key_name: str) -> httpx.AsyncClient:
         """An HTTP client with one of the brand's keys."""
-        return httpx.AsyncClient(base_url=self.base_url, headers={"Authorization": f"Bearer {self.keys[key_name]}"})
+        return plain_http.client(base_url=self.base_url, headers={"Authorization": f"Bearer {self.keys[key_name]}"})
 
     async def mint(self, customer: str, **changed: Any) -> str:
         """Mint a link for a customer and return its URL."""

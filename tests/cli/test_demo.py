@@ -17,6 +17,7 @@ from service.auth.actions import create_key
 from service.auth.scopes import Scope
 from service.demo_shop import demo_brand as demo_command
 from service.demo_shop.goods import GOODS
+from tests import plain_http
 from tests.demo_fixtures import Demo, serving_demo
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ async def test_what_the_reference_fills_in_is_taken(demo: Demo, owner: asyncpg.C
     # Who registers keys that sign links may both make keys and links: the operator makes such a key, the demo has none.
     scopes = (Scope.KEYS_WRITE, Scope.LINKS_WRITE)
     demo.keys["signing"], _ = await create_key(owner, demo_command.BRAND, "signing", scopes)
-    async with httpx.AsyncClient(base_url=demo.base_url) as client:
+    async with plain_http.client(base_url=demo.base_url) as client:
         explorer = Explorer(demo, client)
         await explorer.start()
         answers = await _those_that_need_an_earlier_answer(explorer, demo.reward_link)
@@ -172,7 +173,7 @@ def test_the_cheapest_good_costs_less_than_the_demos_link_pays() -> None:
 
 async def test_a_shop_takes_points_of_a_customer_it_knows_by_email_alone(demo: Demo) -> None:
     """With the demo's own keys: earn under an email, say whose it is, quote in money, authorize, capture."""
-    async with httpx.AsyncClient(base_url=demo.base_url) as client:
+    async with plain_http.client(base_url=demo.base_url) as client:
 
         async def call(key: str, method: str, path: str, body: Any, **headers: str) -> Any:
             answer = await client.request(method, path, json=body, headers=demo.bearer(key) | headers)
@@ -200,7 +201,7 @@ async def test_a_shop_takes_points_of_a_customer_it_knows_by_email_alone(demo: D
 
 
 async def test_an_order_of_the_demos_shop_is_paid_once_and_from_its_own_page_alone(demo: Demo) -> None:
-    async with httpx.AsyncClient(base_url=demo.base_url) as visitor:
+    async with plain_http.client(base_url=demo.base_url) as visitor:
 
         async def balance() -> int:
             answer = await visitor.get("/v1/customers/customer-1/balance", headers=demo.bearer("storefront"))
@@ -227,7 +228,7 @@ async def test_an_order_of_the_demos_shop_is_paid_once_and_from_its_own_page_alo
 
 
 async def test_the_demos_brand_has_a_point_value_goals_and_a_home(demo: Demo) -> None:
-    async with httpx.AsyncClient(base_url=demo.base_url) as client:
+    async with plain_http.client(base_url=demo.base_url) as client:
         brand = (await client.get("/v1/brand", headers=demo.bearer("admin"))).json()
         shop = (await client.get("/demo/shop")).text
     assert brand["point_value"] == {"points": 10, "minor_units": 100}
@@ -238,7 +239,7 @@ async def test_the_demos_brand_has_a_point_value_goals_and_a_home(demo: Demo) ->
 
 
 async def test_a_later_start_keeps_what_was_changed_by_hand_and_moves_the_home(demo: Demo) -> None:
-    async with httpx.AsyncClient(base_url=demo.base_url, headers=demo.bearer("admin")) as admin:
+    async with plain_http.client(base_url=demo.base_url, headers=demo.bearer("admin")) as admin:
         known = (await admin.get("/v1/brand")).json()
         mine: dict[str, Any] = known | {"name": "Mine", "goals": [{"name": "A mug", "points": 7}]}
         mine["point_value"] = {"points": 1, "minor_units": 1}

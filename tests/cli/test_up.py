@@ -17,6 +17,7 @@ import pytest
 
 from service.cli.up import near_network
 from service.settings import SettingsError
+from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Environ, Up
 from tests.conftest import reachable_directory
@@ -43,7 +44,7 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     for told in (demo["base_url"], demo["keys"]["messaging"], demo["reward_link"], environ["REWARDS_OPERATOR_PORT"]):
         assert told in shown
 
-    page = httpx.get(demo["reward_link"])
+    page = plain_http.get(demo["reward_link"])
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
     second = running.run(environ, "up")
@@ -73,13 +74,13 @@ def test_a_phone_in_the_same_network_is_let_in_when_asked(environ: Environ) -> N
     link = told.split()[-1]
     assert link.startswith(up.demo["base_url"])
     assert near_network.qr_code(link) in "".join(up.said)
-    claimed = httpx.post(link, data={}, headers={"Origin": up.demo["base_url"]})
+    claimed = plain_http.post(link, data={}, headers={"Origin": up.demo["base_url"]})
     assert claimed.status_code in {200, 303}
-    shop = httpx.get(f"{up.demo['base_url']}/demo/link", follow_redirects=True)
+    shop = plain_http.get(f"{up.demo['base_url']}/demo/link", follow_redirects=True)
     assert shop.status_code == 200
     assert f"{up.demo['base_url']}/demo/shop" in shop.text
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{environ['REWARDS_PORT']}/health/live")
+        plain_http.get(f"http://127.0.0.1:{environ['REWARDS_PORT']}/health/live")
     up.stop()
 
 
@@ -112,7 +113,7 @@ def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ)
 
 
 def _grant(demo: dict[str, Any], message_id: str) -> dict[str, Any]:
-    answer = httpx.post(
+    answer = plain_http.post(
         f"{demo['base_url']}/v1/grants",
         headers={"Authorization": f"Bearer {demo['keys']['messaging']}"},
         json={

@@ -36,6 +36,7 @@ from typing import Any
 
 import httpx
 
+from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import reachable_directory
@@ -125,7 +126,7 @@ class Storm:
         self._addresses = [up.demo["base_url"], second.url]
         self._numbers = itertools.count()
         self._http = {
-            key: httpx.AsyncClient(headers={"Authorization": f"Bearer {up.demo['keys'][key]}"}, timeout=30)
+            key: plain_http.client(headers={"Authorization": f"Bearer {up.demo['keys'][key]}"}, timeout=30)
             for key in ("messaging", "storefront", "finance")
         }
         self.report = Report()
@@ -414,7 +415,7 @@ def _open_campaign(up: Up) -> None:
         "rules": [{"action": "click", "points": POINTS}, {"action": "welcome", "points": WELCOME}],
     }
     headers = {"Authorization": f"Bearer {up.demo['keys']['admin']}"}
-    httpx.post(f"{up.demo['base_url']}/v1/campaigns", json=campaign, headers=headers, timeout=30).raise_for_status()
+    plain_http.post(f"{up.demo['base_url']}/v1/campaigns", json=campaign, headers=headers, timeout=30).raise_for_status()
 
 
 def main() -> None:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 
 from service.cli.migrate import migrate
 from service.settings import create_secrets
 from service.storage.embedded_postgres.server import EmbeddedPostgres
+from tests import plain_http
 from tests.api_fixtures import make_brand, make_keys
 from tests.cli import running
 from tests.conftest import reachable_directory
@@ -63,7 +63,7 @@ class Service:
 
     def call(self, key: str, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {self.keys[key]}"}
-        answer = httpx.request(method, f"http://127.0.0.1:{self.port}{path}", json=body, headers=headers, timeout=60)
+        answer = plain_http.request(method, f"http://127.0.0.1:{self.port}{path}", json=body, headers=headers, timeout=60)
         return answer.raise_for_status().json()
 
     def open_campaign(self, *, channel: str, points: int, budget: int) -> None:
@@ -87,7 +87,7 @@ class Service:
         self.api.wait()
 
     def metric(self, name: str) -> float:
-        text = httpx.get(f"http://127.0.0.1:{self.environ['REWARDS_OPERATOR_PORT']}/metrics").text
+        text = plain_http.get(f"http://127.0.0.1:{self.environ['REWARDS_OPERATOR_PORT']}/metrics").text
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
     def wait_until_settled(self) -> None:

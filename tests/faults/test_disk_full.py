@@ -18,6 +18,7 @@ import pytest
 from service.settings import write_private
 from service.storage.embedded_postgres.errors import EmbeddedPostgresError
 from service.storage.embedded_postgres.server import EmbeddedPostgres
+from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import reachable_directory
@@ -90,12 +91,12 @@ def test_links_are_served_and_all_comes_back(disk: SmallDisk, directory: Path, i
     disk.fill()  # a little was freed by what ended
     for path, status in (("/health/ready", 503), ("/health/live", 200)):
         assert running.get(up.environ["REWARDS_PORT"], path).status == status  # pyright: ignore[reportOptionalMemberAccess]
-    answer = httpx.get(link, headers={"User-Agent": BROWSER})
+    answer = plain_http.get(link, headers={"User-Agent": BROWSER})
     assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/offers")
     refused = _post_grant(up.demo, "meanwhile")
     assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
-    assert "nearly full" in httpx.get(f"{up.demo['base_url']}/health/ready").json()["detail"]
-    metrics = httpx.get(f"http://127.0.0.1:{up.environ['REWARDS_OPERATOR_PORT']}/metrics").text
+    assert "nearly full" in plain_http.get(f"{up.demo['base_url']}/health/ready").json()["detail"]
+    metrics = plain_http.get(f"http://127.0.0.1:{up.environ['REWARDS_OPERATOR_PORT']}/metrics").text
     assert float(re.findall(r'^rewards_disk_free_bytes{directory="data"} (\S+)$', metrics, re.MULTILINE)[0]) < 16 * MIB
     assert ('rewards_spool_refused_total{why="disk"} 1.0' in metrics) is is_the_spool_on_it
 
@@ -143,7 +144,7 @@ def test_it_starts_on_a_full_disk_and_serves_links_until_there_is_room(disk: Sma
 
 def _try(link: str) -> httpx.Response | None:
     try:
-        return httpx.get(link, headers={"User-Agent": BROWSER})
+        return plain_http.get(link, headers={"User-Agent": BROWSER})
     except httpx.TransportError:
         return None
 
@@ -168,7 +169,7 @@ def _post_grant(demo: dict[str, Any], message_id: str) -> httpx.Response:
         "action": "click",
         "channel": "email",
     }
-    return httpx.post(f"{demo['base_url']}/v1/grants", headers=_headers(demo, "messaging"), json=event, timeout=30)
+    return plain_http.post(f"{demo['base_url']}/v1/grants", headers=_headers(demo, "messaging"), json=event, timeout=30)
 
 
 def _grant(demo: dict[str, Any], message_id: str) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def _grant(demo: dict[str, Any], message_id: str) -> dict[str, Any]:
 
 def _balance(demo: dict[str, Any], customer: str) -> int:
     url = f"{demo['base_url']}/v1/customers/{customer}/balance"
-    return httpx.get(url, headers=_headers(demo, "storefront"), timeout=30).raise_for_status().json()["balance"]
+    return plain_http.get(url, headers=_headers(demo, "storefront"), timeout=30).raise_for_status().json()["balance"]
 
 
 def _redirecting_link(demo: dict[str, Any]) -> str:
@@ -192,5 +193,7 @@ def _redirecting_link(demo: dict[str, Any]) -> str:
         "destination": "https://shop.example/offers",
         "sent_at": "2026-11-29T00:00:00Z",
     }
-    answer = httpx.post(f"{demo['base_url']}/v1/links", headers=_headers(demo, "messaging"), json={"links": [link]}, timeout=30)
+    answer = plain_http.post(
+        f"{demo['base_url']}/v1/links", headers=_headers(demo, "messaging"), json={"links": [link]}, timeout=30
+    )
     return answer.raise_for_status().json()["results"][0]["url"]

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up, second_of_each
 from tests.conftest import reachable_directory
@@ -95,7 +96,7 @@ class _Load:
             "rules": [{"action": "click", "points": 3}],
         }
         admin = {"Authorization": f"Bearer {demo['keys']['admin']}"}
-        httpx.post(f"{second}/v1/campaigns", json=campaign, headers=admin).raise_for_status()
+        plain_http.post(f"{second}/v1/campaigns", json=campaign, headers=admin).raise_for_status()
 
     @property
     def points_owed(self) -> int:
@@ -137,7 +138,7 @@ class _Load:
         return answers
 
     async def balance(self) -> int:
-        async with httpx.AsyncClient(base_url=next(self._addresses), headers=self._storefront, timeout=30) as client:
+        async with plain_http.client(base_url=next(self._addresses), headers=self._storefront, timeout=30) as client:
             return (await client.get(f"/v1/customers/{self._customer}/balance")).json()["balance"]
 
     def _click(self, ref: str) -> dict[str, Any]:
@@ -155,7 +156,7 @@ class _Load:
     async def _post(self, items: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         """The results, or ``None`` when there was no answer or a refusal of the whole."""
         try:
-            async with httpx.AsyncClient(base_url=next(self._addresses), headers=self._messaging, timeout=30) as client:
+            async with plain_http.client(base_url=next(self._addresses), headers=self._messaging, timeout=30) as client:
                 answer = await client.post("/v1/grants/batch", json=items)
         except httpx.TransportError:
             return None
