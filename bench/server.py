@@ -33,15 +33,6 @@ LOADING: Mapping[str, str] = {
 _TEMPLATE = "bench_template"
 
 
-class _Postgres(EmbeddedPostgres):
-    """The embedded server, with some settings changed from what ``rewards up`` takes."""
-
-    changed: Mapping[str, str] = PRODUCTION
-
-    def _settings(self, port: int) -> dict[str, str]:
-        return {**super()._settings(port), **self.changed}
-
-
 class Server:
     """A server in ``directory``, or the one behind ``url`` (a superuser's), which keeps the settings that it has.
 
@@ -49,7 +40,7 @@ class Server:
     """
 
     def __init__(self, directory: Path, url: str = "") -> None:
-        self._embedded = None if url else _Postgres(directory)
+        self._embedded = None if url else EmbeddedPostgres(directory)
         self._url = url
         self._profile: Mapping[str, str] = PRODUCTION
         self._migrated = False
@@ -74,7 +65,7 @@ class Server:
         self._embedded.stop()
         if self._profile.get("fsync") == "off":
             os.sync()
-        self._embedded.changed = profile
+        self._embedded.changed_settings = profile
         self._profile = profile
         self.start()
 

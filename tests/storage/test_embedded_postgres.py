@@ -43,6 +43,7 @@ def server() -> Generator[EmbeddedPostgres]:
     """One running server for the tests that only look."""
     with reachable_directory() as directory:
         server = EmbeddedPostgres(directory / "postgres", small=True)
+        server.changed_settings = {"work_mem": "7MB"}
         server.start()
         yield server
 
@@ -165,6 +166,10 @@ async def test_what_was_acknowledged_under_load_is_there_after_a_kill(directory:
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit", "data_checksums"])
 def test_it_is_durable(server: EmbeddedPostgres, setting: str) -> None:
     assert run(server, "SELECT current_setting($1)", setting) == "on"
+
+
+def test_settings_can_be_changed(server: EmbeddedPostgres) -> None:
+    assert run(server, "SHOW work_mem") == "7MB"
 
 
 def test_it_listens_on_loopback_only(server: EmbeddedPostgres) -> None:

@@ -23,7 +23,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,6 +50,8 @@ class EmbeddedPostgres:
 
     def __init__(self, directory: Path, *, small: bool = False) -> None:
         self.directory = reachable(directory.resolve())
+        self.changed_settings: Mapping[str, str] = {}
+        """What it is started with instead of, or beside, what `server_settings` says."""
         self._small = small
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -207,7 +209,7 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresUnusable(
                     f"{data} is not of PostgreSQL {MAJOR_VERSION}: move it away, or bring it over with pg_dump"
                 )
-            settings = settings_for(self.directory, port=ours.port, small=self._small)
+            settings = {**settings_for(self.directory, port=ours.port, small=self._small), **self.changed_settings}
             self._process = server.popen(
                 [binaries / "postgres", "-D", data, *(f"-c{name}={value}" for name, value in settings.items())],
                 log.fileno(),
