@@ -142,7 +142,7 @@ class Ledger:
         return (await event_log.events(self._pool, [name])).get(name)
 
     async def events(self, names: Sequence[EventName]) -> dict[EventName, Event]:
-        """The same for many, of any books, in one statement for each book. Events that were never reported are left out."""
+        """The same for many, of any books, in one statement. Events that were never reported are left out."""
         return await event_log.events(self._pool, names)
 
     async def past_events(

@@ -33,14 +33,15 @@ _FEED = (_SQL / "feed.sql").read_text()
 
 
 async def events(pool: asyncpg.Pool[Any], names: Sequence[EventName]) -> dict[EventName, Event]:
-    """What was reported and decided under each of ``names``, in one statement for each book. Unreported ones are left out."""
-    found: dict[EventName, Event] = {}
-    for book in dict.fromkeys(book for book, _, _ in names):
-        of_book = [name for name in names if name[0] == book]
-        campaigns, keys = [campaign_no for _, campaign_no, _ in of_book], [key for _, _, key in of_book]
-        rows = await pool.fetch(_BY_KEY, book.book_id, book.brand_id, campaigns, keys)
-        found |= {of_book[row["place"] - 1]: _event(row) for row in rows}
-    return found
+    """What was reported and decided under each of ``names``, of any books. Unreported ones are left out."""
+    rows = await pool.fetch(
+        _BY_KEY,
+        [book.book_id for book, _, _ in names],
+        [book.brand_id for book, _, _ in names],
+        [campaign_no for _, campaign_no, _ in names],
+        [key for _, _, key in names],
+    )
+    return {names[row["place"] - 1]: _event(row) for row in rows}
 
 
 async def past_events(
