@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-EVERY_S = 0.02
+EVERY_S = 0.05
 
 
 def main() -> None:
