@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from playwright.async_api import Page
 
 SCREENS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 860}}
-EVERYWHERE = pytest.mark.parametrize(
-    "page", [(screen, scheme) for screen in SCREENS for scheme in ("light", "dark")], ids="-".join, indirect=True
-)
-PHONE_AND_DESKTOP = pytest.mark.parametrize("page", [("phone", "light"), ("desktop", "dark")], ids="-".join, indirect=True)
-
 PICTURES = os.environ.get("REWARDS_SCREENSHOTS")
+
+PHONE_AND_DESKTOP = pytest.mark.parametrize("page", [("phone", "light"), ("desktop", "dark")], ids="-".join, indirect=True)
+# Each screen and each scheme once: neither changes the other. Pictures are wanted of all of them.
+EVERYWHERE = (
+    pytest.mark.parametrize(
+        "page", [(screen, scheme) for screen in SCREENS for scheme in ("light", "dark")], ids="-".join, indirect=True
+    )
+    if PICTURES
+    else PHONE_AND_DESKTOP
+)
 
 
 async def seen(page: Page, name: str) -> None:
