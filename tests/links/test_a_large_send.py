@@ -22,6 +22,7 @@ from ledger import audit
 from service.link_pages import lookup
 from service.links.schemas import LINKS_MAX
 from tests.api_fixtures import Api
+from tests.asgi import status_of
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.links.fetchers import APPLE, CHROME_ON_WINDOWS, GMAIL_AHEAD, GMAIL_PROXY, PHONE
@@ -55,33 +56,9 @@ async def mint(links: Links, people: Sequence[int], **changed: Any) -> dict[int,
 
 
 async def request(api: Api, method: str, path: str, agent: str, **headers: str) -> int:
-    """One request, straight to the application: a client would cost more than what is tested."""
-    named = {"host": "rewards.test", "user-agent": agent, **headers}
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in named.items() if value],
-        "client": (f"203.0.{random.randrange(256)}.7", 4711),
-        "server": ("rewards.test", 80),
-        "scheme": "http",
-    }
-    status = 0
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(answer: Any) -> None:
-        nonlocal status
-        status = answer.get("status", status)
-
-    app: Any = api.served or api.app
-    await app(scope, receive, send)
-    return status
+    """One request from some address."""
+    address = f"203.0.{random.randrange(256)}.7"
+    return await status_of(api, method, path, {"user-agent": agent, **headers}, address=address)
 
 
 async def machines_seen(owner: asyncpg.Connection[Any], wanted: int) -> int:
