@@ -224,7 +224,7 @@ async def drive(port: int, conversations: list[Conversation], *, seconds: float 
 
     connections = [await _connect(port, answered, lost) for _ in conversations]
     try:
-        started, before = time.perf_counter(), processor_ms()
+        before, started = processor_ms(), time.perf_counter()
         deadline = started + (seconds or 0.0)
         for connection, conversation in zip(connections, conversations, strict=True):
             connection.conversation = conversation
@@ -264,7 +264,7 @@ async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds
         for _ in range(connections_max):
             connections.append(await _connect(port, answered, lost))  # noqa: PERF401 - each must be closed if the next fails
         idle.extend(connections)
-        started, before = time.perf_counter(), processor_ms()
+        before, started = processor_ms(), time.perf_counter()
         due = 0
         while (now := time.perf_counter() - started) < seconds and not broken:
             wanted = int(now * rate)
@@ -274,6 +274,7 @@ async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds
             load.unsent += wanted - due - free
             due = wanted
             await asyncio.sleep(0.002)
+        load.unsent += max(0, int(seconds * rate) - due)  # what fell due while this slept for the last time
         patience = time.perf_counter() + _PATIENCE_S
         while len(idle) < len(connections) and time.perf_counter() < patience and not broken:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -66,10 +66,10 @@ async def test_a_conversation_is_sent_each_answer_also_the_last_one() -> None:
             heard.append(answer)
 
     async with serving(lambda _, body: _answer(200, body * 2)) as port:
-        load = (await drive(port, [conversation()], seconds=0.1)).expect(200)
+        load = (await drive(port, [conversation()], seconds=0.3)).expect(200)
     assert heard == [(200, b"%d" % number * 2) for number in range(len(heard))]
     assert load.answers == len(heard) == len(load.latencies_s)
-    assert 0.1 <= load.seconds < 5
+    assert 0.3 <= load.seconds < 5
 
 
 async def test_what_is_shared_is_said_once_and_a_number_is_a_rest() -> None:
@@ -109,8 +109,8 @@ def iter_once(said: bytes) -> Conversation:
 async def test_an_open_loop_sends_at_its_rate_and_counts_what_it_could_not() -> None:
     async with serving(always(_answer(200, b""))) as port:
         load = await drive_at(port, itertools.repeat(request("GET", "/")), rate=200, seconds=0.5, connections_max=20)
-        assert 80 <= load.answers + load.unsent <= 100
-        one = await drive_at(port, itertools.repeat(request("GET", "/")), rate=50_000, seconds=0.2, connections_max=1)
+        assert load.answers + load.unsent == 100
+        one = await drive_at(port, itertools.repeat(request("GET", "/")), rate=50_000, seconds=0.5, connections_max=1)
     assert one.unsent > one.answers > 0
 
 
