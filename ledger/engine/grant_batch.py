@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from hashlib import sha256
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -31,7 +31,6 @@ _STRONG = (Grade.A, Grade.B)
 _GRADES = {grade: grade.encode() for grade in Grade}
 _encode_json = msgspec.json.Encoder().encode
 
-_Row = TypeVar("_Row")
 _Wallet: TypeAlias = tuple[int, int]
 """The book's number and the customer, or ``_ALL_CUSTOMERS`` for the caps that they share."""
 
@@ -39,11 +38,6 @@ _Wallet: TypeAlias = tuple[int, int]
 def details_hash(salt: bytes, details: EventDetails) -> bytes:
     """What the log holds of an event's details: SHA-256 of the salt and a JSON array of the fields in order."""
     return sha256(salt + _encode_json(msgspec.structs.astuple(details))).digest()
-
-
-def _number(row: _Row, numbers: dict[_Row, int]) -> int:
-    """The number of a row, from 1, in the order in which they are first asked for."""
-    return numbers.setdefault(row, len(numbers) + 1)
 
 
 class Limit(NamedTuple):
@@ -91,7 +85,8 @@ class _Kinds:
     """The kinds of a batch, and the tables of what they share: books, budgets, limits."""
 
     def __init__(self, orders: Sequence[GrantOrder]) -> None:
-        self.budgets: dict[tuple[int, bytes], int] = {}
+        # Each row has the number that it came with: `setdefault(row, len(rows) + 1)`.
+        self.budgets: dict[tuple[int, int, bool], int] = {}
         self.limits: dict[Limit, int] = {}
         self._campaigns: dict[tuple[int, int], int] = {}
         self._counters: dict[tuple[int, date, int], int] = {}
@@ -111,8 +106,8 @@ class _Kinds:
             number,
             terms,
             book,
-            _number((book, chart.budget(terms.campaign_no, unlimited=terms.unlimited)), self.budgets),
-            _number((book, terms.campaign_no), self._campaigns),
+            self.budgets.setdefault((book, terms.campaign_no, terms.unlimited), len(self.budgets) + 1),
+            self._campaigns.setdefault((book, terms.campaign_no), len(self._campaigns) + 1),
             _GRADES[terms.grade],
             chart.tail(account, terms.account_class, expires_on),
             expires_on or date.max,
@@ -121,8 +116,12 @@ class _Kinds:
         )
 
     def _charge(self, campaign_no: int, period: date, cap: CapUse) -> Charge:
-        counter = _number((campaign_no, period, cap.cap), self._counters)
-        return Charge(cap.shared, counter, _number(Limit(campaign_no, period, cap.cap, *_most(cap)), self.limits))
+        limit = Limit(campaign_no, period, cap.cap, *_most(cap))
+        return Charge(
+            cap.shared,
+            self._counters.setdefault((campaign_no, period, cap.cap), len(self._counters) + 1),
+            self.limits.setdefault(limit, len(self.limits) + 1),
+        )
 
 
 def _most(cap: CapUse) -> tuple[int, int]:
@@ -210,8 +209,9 @@ class GrantBatch:
             return
         for item, (kind, wallet) in enumerate(zip(self.item_kinds, self.item_wallets, strict=True), 1):
             for cap, max_grants, max_points in kind.rolling_caps:
-                counter = _number((wallet, kind.terms.campaign_no, cap), self.rolling_counters)
-                self.tallies.append((item, counter, max_grants, max_points))
+                counter = (wallet, kind.terms.campaign_no, cap)
+                number = self.rolling_counters.setdefault(counter, len(self.rolling_counters) + 1)
+                self.tallies.append((item, number, max_grants, max_points))
 
     def _list_details(self) -> None:
         randomness = os.urandom(SALT_BYTES * len(self.orders))
@@ -300,7 +300,11 @@ POST_GRANTS = Call(
     Argument[GrantBatch]("p_now", "timestamptz"),
     # Books, in ascending order.
     _table(lambda batch: batch.books, p_book_ids=INTEGERS, p_brand_ids=INTEGERS),
-    _table(lambda batch: batch.budgets, p_budget_books=INTEGERS, p_budgets=BYTEAS),
+    _table(
+        lambda batch: [(book, chart.budget(no, unlimited=unlimited)) for book, no, unlimited in batch.budgets],
+        p_budget_books=INTEGERS,
+        p_budgets=BYTEAS,
+    ),
     _table(lambda batch: batch.wallets, p_wallet_books=INTEGERS, p_wallet_customers=BIGINTS),
     _column("p_wallet_generations", BIGINTS, lambda batch: batch.wallet_generations),
     # Lots of the wallets.
