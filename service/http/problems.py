@@ -174,7 +174,7 @@ class FieldError(msgspec.Struct, frozen=True):
     """One thing wrong with one field. ``pointer`` is a JSON pointer into the body; a query parameter's begins with ``?``."""
 
     pointer: str
-    """Where it is: a JSON pointer into the body, or `?` and the name of a query parameter."""
+    """Where it is: a JSON pointer into the body, `?` and a query parameter, or the name of a value in the path in braces."""
     code: str
     """What is wrong, as one of the codes of `/docs/errors`."""
     detail: str

@@ -99,7 +99,7 @@ class CaptureRequest(Body, frozen=True):
     terminal_id: Identifier | None = None
     """Your id of the POS terminal, for your reports."""
 
-    example: ClassVar[dict[str, Any]] = {"points": 20, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "till-4"}
+    example: ClassVar[dict[str, Any]] = {"points": 20, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "pos-4"}
 
 
 class VoidRequest(Body, frozen=True):

@@ -56,7 +56,7 @@ async def list_link_revocations(
 async def restore_links(
     revocation: FromPath[int], services: Injected[Services], principal: Injected[Principal]
 ) -> RevocationResponse:
-    """Undo a revocation. The key whose links were revoked cannot do this itself."""
+    """Undo a revocation. Needs a key with `admin`."""
     return await actions.restore(services.engine, principal, revocation)
 
 

@@ -20,7 +20,7 @@ class RevocationRequest(Body, frozen=True):
     campaign: Identifier | None = None
     """All links of this campaign, by its id."""
     key: Identifier | None = None
-    """All links this API key (`key_`) made or will make, or all that this minting key signs."""
+    """All links that this API key (`key_`) made or will make. A minting key is revoked by a call of its own."""
     code_batch: Identifier | None = None
     """All codes of this batch, by its id."""
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
@@ -35,7 +35,7 @@ class RevocationResponse(msgspec.Struct, frozen=True):
     id: int
     """The revocation's number, with which it can be undone."""
     kind: str
-    """What was revoked: a `link`, `message_id`, `campaign`, `key` or `code_batch`."""
+    """What was revoked: a `link`, `message`, `campaign`, `key` or `code_batch`."""
     named: str
     """Which one, as the request named it."""
     reason: str | None
