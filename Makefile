@@ -1,6 +1,7 @@
 # Every command there is. `make` alone lists them.
 
-PYTHON ?= python3
+# Without one from the caller, the fastest there is. Only what makes .venv asks for it, and only once.
+PYTHON ?= $(eval PYTHON := $$(shell .ci/choose-python))$(PYTHON)
 BIN    := .venv/bin
 # Tests wait for processes and browsers half of their time, so two workers more than two cores keep them busy.
 WORKERS ?= 4
@@ -31,7 +32,7 @@ format: .venv/installed-dev ## format the code, and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: .venv/installed-dev ## measure everything against its reference, 40 minutes; QUICK=1 takes three, ONLY=name one; VERSUS=ref compares with that git ref, 25 minutes
+bench: .venv/installed-dev ## VERSUS=ref compares this tree with that git ref, 25 minutes; without it, what everything costs, 40 minutes; QUICK=1 takes three, ONLY=name one
 	@$(BIN)/python -m bench$(if $(VERSUS),.versus)
 
 hostile: .venv/installed-dev ## send a service everything it should refuse; MINUTES=10 for longer than one round

@@ -18,6 +18,7 @@ COMMANDS = {
         "service.cli.migrate:migrate_command",
         "Bring the database to the newest schema, and restore its roles and rights.",
     ),
+    "doctor": ("service.cli.doctor.command:doctor", "Check this installation: Python, PostgreSQL, files, ports, limits."),
     "backup": ("service.cli.backup:backup", "Write a backup: database, secrets file and spool."),
     "restore": ("service.cli.restore:restore", "Restore a backup to an empty target, and audit it."),
     "secrets": ("service.cli.secrets:secrets", "Create the secrets file."),

@@ -44,9 +44,7 @@ async def migrate(owner_url: str, login_url: str = "") -> bool:
     """
     owner = await database.connect(owner_url)
     try:
-        major = owner.get_server_version().major
-        if major < OLDEST_MAJOR_VERSION:
-            raise MigrationRefused(f"PostgreSQL {OLDEST_MAJOR_VERSION} or later is needed, this is {major}")
+        refuse_old(owner)
         changed = await upgrade(owner_url)
         await grant_login(owner, urlsplit(login_url).username)
     except (DBAPIError, asyncpg.PostgresError, CommandError) as error:
@@ -54,6 +52,13 @@ async def migrate(owner_url: str, login_url: str = "") -> bool:
     finally:
         await owner.close()
     return changed
+
+
+def refuse_old(connection: asyncpg.Connection[Any]) -> None:
+    """Raise `MigrationRefused` when the server is too old for us."""
+    major = connection.get_server_version().major
+    if major < OLDEST_MAJOR_VERSION:
+        raise MigrationRefused(f"PostgreSQL {OLDEST_MAJOR_VERSION} or later is needed, this is {major}")
 
 
 async def _refusal(owner: asyncpg.Connection[Any], error: Exception) -> Exception:

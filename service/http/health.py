@@ -147,8 +147,11 @@ class DatabaseWatch:
                 structlog.get_logger().error("database_unsafe", why=str(error))
 
 
-async def refuse_unsafe(connection: Any, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Raise `DatabaseUnsafe` when an acknowledged commit could be lost, or when the clocks are too far apart."""
+async def refuse_unsafe(connection: Any, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> timedelta:
+    """Raise `DatabaseUnsafe` when an acknowledged commit could be lost, or when the clocks are too far apart.
+
+    Else return how far apart they are, which is nothing when the database's time is between ours before and after.
+    """
     before = now()
     row = await connection.fetchrow(
         "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,"
@@ -158,9 +161,10 @@ async def refuse_unsafe(connection: Any, now: Callable[[], datetime] = lambda: d
     for name in ("fsync", "synchronous_commit"):
         if row[name] == "off":
             raise DatabaseUnsafe(f"PostgreSQL runs with {name}=off and could lose what it has acknowledged: switch it on")
-    if row["now"] < before - CLOCK_APART_MAX or row["now"] > after + CLOCK_APART_MAX:
-        apart_s = (row["now"] - after).total_seconds()
-        raise DatabaseUnsafe(f"the database's clock and ours are {abs(apart_s):.0f} s apart: set both by NTP")
+    apart = max(before - row["now"], row["now"] - after, timedelta())
+    if apart > CLOCK_APART_MAX:
+        raise DatabaseUnsafe(f"the database's clock and ours are {apart.total_seconds():.0f} s apart: set both by NTP")
+    return apart
 
 
 def _is_about_roles(error: DatabaseRefuses) -> bool:

@@ -34,6 +34,8 @@ ON_A_DATABASE: Mapping[str, tuple[str, ...]] = {
 SERVICES = {"up", "serve", "worker"}
 RESTORES = {"restore"}
 """It wants a backup first, and has tests of its own."""
+DOCTOR = {"doctor"}
+"""What is wrong is what it says, with tests of its own."""
 WITHOUT_A_DATABASE = {"secrets", "simulate"}
 WRONG_URLS = {
     "nothing listens": "postgresql://rewards@127.0.0.1:1/rewards",
@@ -43,7 +45,7 @@ WRONG_URLS = {
 
 
 def test_the_walk_knows_every_command() -> None:
-    assert {name.split()[0] for name in ON_A_DATABASE} | SERVICES | RESTORES | WITHOUT_A_DATABASE == set(COMMANDS)
+    assert {name.split()[0] for name in ON_A_DATABASE} | SERVICES | RESTORES | DOCTOR | WITHOUT_A_DATABASE == set(COMMANDS)
 
 
 def assert_one_sentence(finished: Any, about: str) -> None:

@@ -1,0 +1,1 @@
+"""`rewards doctor`: the command, and what it looks at."""
