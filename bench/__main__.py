@@ -4,9 +4,10 @@
     make bench QUICK=1             all, rougher, in less than three
     make bench ONLY=engine_batch   one, or several with commas between them
 
-``results.json`` holds ``{name: {ours, reference, ratio, unit}}``. A whole run replaces it; ``ONLY`` changes its own entries.
-``BENCH_OUT`` is another directory for results and pictures. ``BENCH_DATABASE_URL`` (a superuser's) takes any other server than
-the embedded one; it keeps its own settings, so what needs others measures something else there.
+``results.json`` holds ``{name: {ours, reference, ratio, unit}}``, and where they were counted ``code_us`` and ``postgres_us``:
+what an item takes of a processor. A whole run replaces it; ``ONLY`` changes its own entries. ``BENCH_OUT`` is another directory
+for results and pictures. ``BENCH_DATABASE_URL`` (a superuser's) takes any other server than the embedded one; it keeps its own
+settings, so what needs others measures something else there.
 
 Everything it starts ends with it, also on Ctrl-C; all its data are in one temporary directory, which is removed.
 """
@@ -30,6 +31,7 @@ from bench.results import Result
 from bench.scratch import temporary_directory
 from bench.server import Server
 from bench.stage import Bench
+from service.observability import interpreter
 
 
 async def run(bench: Bench, chosen: list[Benchmark], out: Path, known: dict[str, Result]) -> int:
@@ -37,7 +39,7 @@ async def run(bench: Bench, chosen: list[Benchmark], out: Path, known: dict[str,
     _stop_on_signals()
     out.mkdir(parents=True, exist_ok=True)
     (out / "pictures").mkdir(exist_ok=True)
-    print(results.HEADINGS, flush=True)
+    print(f"{interpreter.described()}\n{results.HEADINGS}", flush=True)
     failed = 0
     for benchmark in chosen:
         started = time.monotonic()

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from bench.results import Measured, Turn, rates
+from bench.load import processor_ms
+from bench.results import Cost, Measured, Turn, rates
 from bench.server import Server
 from ledger import (
     Book,
@@ -302,9 +303,13 @@ async def engine(bench: Bench, *, size: int, turn: int, all_sums: bool) -> Measu
     queue = Posting(ours, size=size)
     source = batches(ours.book, size, seed=1, customers=customers)
     taken: list[Turn] = []
+    processors: Counter[str] = Counter()
     last = 1  # the funding
     for number in range(bench.sizes.engine_turns + 1):
-        granted, ours_s = await queue.timed(list(itertools.islice(source, turn)))
+        work = list(itertools.islice(source, turn))
+        before = processor_ms()
+        granted, ours_s = await queue.timed(work)
+        processors += processor_ms() - before if number else Counter()
 
         transfers = await ours.owner.fetch("SELECT * FROM ledger.transfer WHERE seq > $1 ORDER BY seq", last)
         events = await ours.owner.fetch("SELECT * FROM ledger.event WHERE seq > $1 ORDER BY seq", last)
@@ -321,7 +326,8 @@ async def engine(bench: Bench, *, size: int, turn: int, all_sums: bool) -> Measu
     await queue.close()
     await ours.close()
     await theirs.close()
-    return rates(taken, "grants/s")
+    grants = sum(turn.ours for turn in taken)
+    return rates(taken, "grants/s", cost=Cost.of(grants, code_ms=processors["client"], postgres_ms=processors["PostgreSQL"]))
 
 
 async def engine_batch(bench: Bench) -> dict[str, Measured]:

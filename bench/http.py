@@ -1,21 +1,23 @@
-"""Grants and claims over HTTP: one API process, against the engine alone and against a constant answer.
+"""Grants and claims over HTTP: one API process, against the ledger alone in this process.
 
-Both sides take turns, each after a warm-up, with the same client on the same two cores.
+Both sides take turns, each after a warm-up, on the same two cores and the same PostgreSQL.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import asyncpg
 import msgspec
 
 from bench.engine import Posting, batches, prepare, settle
-from bench.load import Answer, Conversation, Load, drive, percentile, request, together
-from bench.results import Measured, Turn, rates
+from bench.load import Answer, Conversation, Load, drive, percentile, request, together, until_idle
+from bench.results import Cost, Measured, Turn, rates
 from bench.stage import Bench, Process, Station
 from bench.traffic import Batches, claims, follows, mintings, saying, single_reports
 from service.links.schemas import LINKS_MAX
@@ -56,16 +58,35 @@ async def by_turns(bench: Bench, ours: Side, reference: Side, seconds: float | N
     return loads
 
 
+def cost(load: Load, items: float) -> Cost:
+    """What each of so many items took of processors: of what was asked over HTTP, and of PostgreSQL."""
+    took = load.processor_ms
+    return Cost.of(items, code_ms=took["process"], postgres_ms=took["PostgreSQL"])
+
+
+def notes(load: Load) -> tuple[str, str]:
+    """What there is to say of a load, beside its rate."""
+    return (
+        f"of a core: {load.shares}",
+        f"ms an answer, p50 / p99: {load.percentile_ms(50):.2f} / {load.percentile_ms(99):.2f}",
+    )
+
+
 def compared(ours: list[Load], reference: list[Load], unit: str) -> Measured:
     """Answers a second."""
     turns = [Turn(a.answers, a.seconds, b.answers, b.seconds) for a, b in zip(ours, reference, strict=True)]
-    all_ours, all_theirs = together(ours), together(reference)
-    return rates(
-        turns,
-        unit,
-        f"of a core: {all_ours.shares}; against the reference: {all_theirs.shares}",
-        f"ms p50 / p99: {all_ours.percentile_ms(50):.2f} / {all_ours.percentile_ms(99):.2f}, "
-        f"the reference {all_theirs.percentile_ms(50):.2f} / {all_theirs.percentile_ms(99):.2f}",
+    whole = together(ours)
+    return rates(turns, unit, *notes(whole), cost=cost(whole, whole.answers))
+
+
+def tail(loads: list[Load]) -> Measured:
+    """The slowest in a hundred, against the usual one."""
+    whole = together(loads)
+    return Measured(
+        ours=whole.percentile_ms(99),
+        reference=whole.percentile_ms(50),
+        unit="ms, p99 of p50",
+        turns=tuple((load.percentile_ms(99), load.percentile_ms(50)) for load in loads),
     )
 
 
@@ -79,47 +100,70 @@ def tails(ours: list[Load], reference: list[Load]) -> Measured:
     )
 
 
-async def http_batch(bench: Bench) -> dict[str, Measured]:
-    """``POST /v1/grants/batch``, 1,000 a call, four clients, against the engine alone with 1,000 a batch."""
-    station = await bench.station("shop", bench.sizes.shop)
+@contextlib.asynccontextmanager
+async def ledger_alone(bench: Bench, size: int) -> AsyncGenerator[Callable[[], Awaitable[Load]]]:
+    """The posting engine in this process, on a book of its own, with ``size`` grants a batch, one in ten a duplicate."""
     customers = bench.sizes.engine_customers
     books = await prepare(bench.server, "bench_ours", customers=customers)
-    engine = Posting(books, size=1_000)
-    work = batches(books.book, 1_000, seed=1, customers=customers)
-    calls = Batches(station, 1_000)
-    turns: list[Turn] = []
-    shares: list[Load] = []
-    async with bench.api(station) as api:
+    engine = Posting(books, size=size)
+    work = batches(books.book, size, seed=1, customers=customers)
+    count = max(bench.sizes.engine_items // size, 2)
+
+    async def post() -> Load:
+        granted, seconds = await engine.timed(list(itertools.islice(work, count)))
+        return Load(statuses=collections.Counter({201: granted, 200: count * size - granted}), seconds=seconds)
+
+    yield post
+    await engine.close()
+    await books.close()
+
+
+async def against_ledger(bench: Bench, size: int, ours: Callable[[], Awaitable[Load]]) -> tuple[list[Load], list[Load]]:
+    """Loads of ours and of the ledger alone, turn by turn. The first turn of each warms up."""
+    loads: tuple[list[Load], list[Load]] = ([], [])
+    async with ledger_alone(bench, size) as post:
         for number in range(bench.sizes.turns + 1):
-            granted, engine_s = await engine.timed(list(itertools.islice(work, 4 if bench.quick else 40)))
+            both = await ours(), await post()
+            if number:
+                loads[0].append(both[0])
+                loads[1].append(both[1])
+    return loads
+
+
+async def http_batch(bench: Bench) -> dict[str, Measured]:
+    """``POST /v1/grants/batch``, 1,000 a call, four clients, against the ledger alone with 1,000 a batch."""
+    station = await bench.station("shop", bench.sizes.shop)
+    calls = Batches(station, 1_000)
+    granted: list[int] = []
+    async with bench.api(station) as api:
+
+        async def ours() -> Load:
             before = calls.granted
             conversations = [calls.conversation() for _ in range(CLIENTS)]
             load = (await drive(api.port, conversations, seconds=bench.sizes.turn_s)).expect(200)
-            if number:
-                turns.append(Turn(calls.granted - before, load.seconds, granted, engine_s))
-                shares.append(load)
-    await engine.close()
-    await books.close()
-    whole = together(shares)
-    return {
-        "http_batch": rates(
-            turns,
-            "grants/s",
-            f"of a core: {whole.shares}",
-            f"ms a call, p50 / p99: {whole.percentile_ms(50):.1f} / {whole.percentile_ms(99):.1f}",
-        )
-    }
+            granted.append(calls.granted - before)
+            return load
+
+        loads, alone = await against_ledger(bench, 1_000, ours)
+    each = zip(granted[1:], loads, alone, strict=True)
+    turns = [Turn(number, load.seconds, other.statuses[201], other.seconds) for number, load, other in each]
+    whole = together(loads)
+    return {"http_batch": rates(turns, "grants/s", *notes(whole), cost=cost(whole, sum(granted[1:])))}
 
 
 async def http_single(bench: Bench, connections: int) -> dict[str, Measured]:
-    """``POST /v1/grants`` on so many connections, against a constant answer: how many a second, and the slowest."""
+    """``POST /v1/grants`` on so many connections, against the ledger alone with as many a batch; and the slowest."""
     station = await bench.station("shop", bench.sizes.shop)
-    async with bench.constant() as constant, bench.api(station) as api:
-        ours, reference = await by_turns(
-            bench, singles(api, station, connections, 1), singles(constant, station, connections, 2)
-        )
+    async with bench.api(station) as api:
+        grants = singles(api, station, connections, 1)
+
+        async def ours() -> Load:
+            settle()
+            return await grants(bench.sizes.turn_s)
+
+        loads, alone = await against_ledger(bench, connections, ours)
     name = f"http_single_{connections}"
-    return {name: compared(ours, reference, "requests/s"), f"{name}_p99": tails(ours, reference)}
+    return {name: compared(loads, alone, "requests/s"), f"{name}_p99": tail(loads)}
 
 
 async def http_idle(bench: Bench) -> dict[str, Measured]:
@@ -143,15 +187,17 @@ async def http_idle(bench: Bench) -> dict[str, Measured]:
         ours, reference = await by_turns(bench, singles(api, station, 1, 3), bare, bench.sizes.turn_s / 2)
     await owner.execute("DROP SCHEMA bench CASCADE")
     await owner.close()
+    whole = together(ours)
     return {
         "http_idle": Measured(
-            ours=together(ours).percentile_ms(50),
+            ours=whole.percentile_ms(50),
             reference=together(reference).percentile_ms(50),
             unit="ms, p50",
             turns=tuple(
                 (percentile(a.latencies_s, 50) * 1_000, percentile(b.latencies_s, 50) * 1_000)
                 for a, b in zip(ours, reference, strict=True)
             ),
+            cost=cost(whole, whole.answers),
         )
     }
 
@@ -165,12 +211,12 @@ class _MintedLinks(msgspec.Struct):
 
 
 async def link_claim(bench: Bench) -> dict[str, Measured]:
-    """``POST /r/{token}`` on 64 connections, each token new, against a constant answer."""
+    """``POST /r/{token}`` on 64 connections, each token new, against the ledger alone with 64 grants a batch."""
     return {"link_claim": await _once_each(bench, "page", claims, status=303)}
 
 
 async def link_redirect(bench: Bench) -> dict[str, Measured]:
-    """``GET /r/{token}`` of links that redirect, on 64 connections, each token new, against a constant answer.
+    """``GET /r/{token}`` of links that redirect, on 64 connections, each token new, against the ledger alone as above.
 
     Each act is on the disk when it is answered; those of a turn are judged and paid while the turn goes on, and after it.
     """
@@ -179,21 +225,16 @@ async def link_redirect(bench: Bench) -> dict[str, Measured]:
 
 async def _once_each(bench: Bench, mode: str, requests: Callable[[list[str]], Iterator[bytes]], *, status: int) -> Measured:
     station = await bench.station("shop", bench.sizes.shop)
+    async with bench.api(station) as api:
 
-    async def asked(process: Process, tokens: list[str], status: int) -> Load:
-        settle()
-        return (await drive(process.port, repeated(requests(tokens), 64))).expect(status)
-
-    async with bench.constant() as constant, bench.api(station) as api:
-        turns: tuple[list[Load], list[Load]] = ([], [])
-        for number in range(bench.sizes.turns + 1):
+        async def ours() -> Load:
             tokens = await _mint(api, station, bench.sizes.links, mode)
-            ours = await asked(api, tokens, status)
-            reference = await asked(constant, tokens, 200)
-            if number:
-                turns[0].append(ours)
-                turns[1].append(reference)
-    return compared(*turns, "requests/s")
+            settle()
+            load = (await drive(api.port, repeated(requests(tokens), 64))).expect(status)
+            await until_idle()
+            return load
+
+        return compared(*await against_ledger(bench, 64, ours), "requests/s")
 
 
 async def _mint(api: Process, station: Station, count: int, mode: str) -> list[str]:
@@ -222,6 +263,7 @@ async def links_mint(bench: Bench) -> dict[str, Measured]:
     count = min(LINKS_MAX, bench.sizes.links)
     signing = link_keys(load_secrets(bench.secrets_file).link_keys).signing
     turns: list[Turn] = []
+    loads: list[Load] = []
     looks: list[Load] = []
     async with bench.api(station) as api:
         for number in range(bench.sizes.turns + 1):
@@ -237,6 +279,7 @@ async def links_mint(bench: Bench) -> dict[str, Measured]:
             signed_s = time.perf_counter() - began
             if number:
                 turns.append(Turn(len(tokens), load.seconds, len(signed), signed_s))
+                loads.append(load)
                 looks.append(look)
     waited = together(looks)
     return {
@@ -245,6 +288,7 @@ async def links_mint(bench: Bench) -> dict[str, Measured]:
             "links/s",
             f"others waited, ms p50 / p99 / longest: {waited.percentile_ms(50):.1f} / {waited.percentile_ms(99):.1f} / "
             f"{waited.percentile_ms(100):.1f}",
+            cost=cost(together(loads), count * len(loads)),
         )
     }
 

@@ -5,7 +5,8 @@ It may yield a number instead, which is a rest in seconds. Nothing is allocated 
 the client takes as little as it can of the processors that it shares with what it measures; `Load.shares` says by how much.
 
     drive       so many connections, each as fast as it is answered, for a time or until nothing is left to say
-    drive_at    so many requests a second, whether they are answered or not
+    drive_at    so many requests a second, whether they are answered or not; what finds no connection free is not sent
+    drive_open  requests at given instants, whether they are answered or not; what finds no connection free waits for one
     ask         one request
 """
 
@@ -17,7 +18,7 @@ import contextlib
 import os
 import time
 from array import array
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +29,11 @@ Conversation = Generator[bytes | float, Answer, None]
 
 HOST = "127.0.0.1"
 _PATIENCE_S = 60.0
+_TICK_S = 0.001
+"""What is due is sent so often: event loops wait for whole milliseconds."""
+_IDLE_S = 0.5
+_IDLE_MS = 75
+_IDLE_TIMEOUT_S = 120.0
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -99,6 +105,17 @@ def processor_ms() -> collections.Counter[str]:
     return whose
 
 
+async def until_idle() -> None:
+    """Wait until what this process started has nothing left to do."""
+    async with asyncio.timeout(_IDLE_TIMEOUT_S):
+        busy_ms = _IDLE_MS
+        while busy_ms >= _IDLE_MS:
+            before = processor_ms()
+            await asyncio.sleep(_IDLE_S)
+            took = processor_ms() - before
+            busy_ms = took["process"] + took["PostgreSQL"]
+
+
 def percentile(values: array[float] | list[float], percent: float) -> float:
     """The value that ``percent`` of ``values`` do not exceed."""
     ordered = sorted(values)
@@ -126,7 +143,7 @@ class _Connection(asyncio.Protocol):
         self._answered = answered
         self._lost = lost
         self._buffer = b""
-        self._sent_at = 0.0
+        self._since = 0.0
         self.transport: asyncio.WriteTransport | None = None
         self.conversation: Conversation | None = None
 
@@ -137,11 +154,12 @@ class _Connection(asyncio.Protocol):
         self.transport = None
         self._lost(self)
 
-    def send(self, request: bytes) -> None:
+    def send(self, request: bytes, since: float | None = None) -> None:
+        """Send a request; the time of its answer counts from now, or from ``since``."""
         if self.transport is None:
             self._lost(self)
             return
-        self._sent_at = time.perf_counter()
+        self._since = time.perf_counter() if since is None else since
         self.transport.write(request)
 
     def close(self) -> None:
@@ -166,7 +184,7 @@ class _Connection(asyncio.Protocol):
             self._buffer = data
             return
         self._buffer = b""
-        self._answered(self, status, data[end + 4 :], time.perf_counter() - self._sent_at)
+        self._answered(self, status, data[end + 4 :], time.perf_counter() - self._since)
 
 
 async def _connect(
@@ -240,53 +258,106 @@ async def drive(port: int, conversations: list[Conversation], *, seconds: float 
     return load
 
 
+class _OpenLoop:
+    """Connections that take turns: one that nobody has used for some seconds the server closes."""
+
+    def __init__(self, requests: Iterator[bytes]) -> None:
+        self.load = Load()
+        self.free: collections.deque[_Connection] = collections.deque()
+        self.broken = ""
+        self._requests = requests
+        self._connections: list[_Connection] = []
+        self._waiting: collections.deque[float] = collections.deque()
+        self._is_closing = False
+
+    def arrive(self, at: float) -> None:
+        """Send a request as soon as a connection is free; its time counts from ``at``."""
+        self._waiting.append(at)
+        self._send()
+
+    def _send(self) -> None:
+        while self._waiting and self.free:
+            self.free.popleft().send(next(self._requests), self._waiting.popleft())
+
+    def _answered(self, connection: _Connection, status: int, body: bytes, took_s: float) -> None:
+        self.load.count(status, body, took_s)
+        self.free.append(connection)
+        self._send()
+
+    def _lost(self, _: _Connection) -> None:
+        if not self._is_closing:
+            self.broken = "the server closed a connection"
+
+    async def connect(self, port: int, count: int) -> None:
+        """Open so many connections."""
+        for _ in range(count):
+            connection = await _connect(port, self._answered, self._lost)
+            self._connections.append(connection)  # at once: it must be closed if the next fails
+        self.free.extend(self._connections)
+
+    async def until_answered(self) -> None:
+        """Wait for what is not answered yet; raises `LoadFailed` if that takes for ever."""
+        patience = time.perf_counter() + _PATIENCE_S
+        while len(self.free) < len(self._connections) and time.perf_counter() < patience and not self.broken:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        if self.broken or len(self.free) < len(self._connections):
+            raise LoadFailed(self.broken or f"{len(self._connections) - len(self.free)} requests were never answered")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._is_closing = True
+        for connection in self._connections:
+            connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _open_loop(port: int, requests: Iterator[bytes], connections: int) -> AsyncGenerator[tuple[_OpenLoop, float]]:
+    """An open loop and the instant at which it began; in the end all is answered, and its load has its times."""
+    loop = _OpenLoop(requests)
+    try:
+        await loop.connect(port, connections)
+        before, began = processor_ms(), time.perf_counter()
+        yield loop, began
+        await loop.until_answered()
+        loop.load.seconds = time.perf_counter() - began
+        loop.load.processor_ms = processor_ms() - before
+    finally:
+        loop.close()
+
+
 async def drive_at(port: int, requests: Iterator[bytes], *, rate: float, seconds: float, connections_max: int) -> Load:
     """Send ``rate`` requests a second whatever comes back, on as many connections as that takes and no more than allowed.
 
-    What finds no connection free is not sent later: it is counted as ``unsent``. Connections take turns: one that nobody has
-    used for some seconds the server closes.
+    What finds no connection free is not sent later: it is counted as ``unsent``.
     """
-    load = Load()
-    idle: collections.deque[_Connection] = collections.deque()
-    broken: list[str] = []
-
-    def answered(connection: _Connection, status: int, body: bytes, took_s: float) -> None:
-        load.count(status, body, took_s)
-        idle.append(connection)
-
-    def lost(_: _Connection) -> None:
-        if not closing:
-            broken.append("the server closed a connection")
-
-    closing = False
-    connections: list[_Connection] = []
-    try:
-        for _ in range(connections_max):
-            connections.append(await _connect(port, answered, lost))  # noqa: PERF401 - each must be closed if the next fails
-        idle.extend(connections)
-        before, started = processor_ms(), time.perf_counter()
+    async with _open_loop(port, requests, connections_max) as (loop, began):
         due = 0
-        while (now := time.perf_counter() - started) < seconds and not broken:
-            wanted = int(now * rate)
-            free = min(wanted - due, len(idle))
-            for _ in range(free):
-                idle.popleft().send(next(requests))
-            load.unsent += wanted - due - free
+        while (now := time.perf_counter()) < began + seconds and not loop.broken:
+            wanted = int((now - began) * rate)
+            sent = min(wanted - due, len(loop.free))
+            for _ in range(sent):
+                loop.arrive(now)
+            loop.load.unsent += wanted - due - sent
             due = wanted
-            await asyncio.sleep(0.002)
-        load.unsent += max(0, int(seconds * rate) - due)  # what fell due while this slept for the last time
-        patience = time.perf_counter() + _PATIENCE_S
-        while len(idle) < len(connections) and time.perf_counter() < patience and not broken:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        load.seconds = time.perf_counter() - started
-        load.processor_ms = processor_ms() - before
-        if broken or len(idle) < len(connections):
-            raise LoadFailed(broken[0] if broken else f"{len(connections) - len(idle)} requests were never answered")
-    finally:
-        closing = True
-        for connection in connections:
-            connection.close()
-    return load
+            await asyncio.sleep(_TICK_S)
+        loop.load.unsent += max(0, int(seconds * rate) - due)  # what fell due while this slept for the last time
+    return loop.load
+
+
+async def drive_open(port: int, requests: Iterator[bytes], arrivals_s: Iterable[float], *, connections_max: int) -> Load:
+    """Send a request at each of ``arrivals_s``, which are seconds from now in order, whatever comes back.
+
+    What finds no connection free waits for one. Each time counts from the arrival, also of what had to wait: else a server that
+    stalls would be asked less meanwhile, and be forgiven (coordinated omission).
+    """
+    async with _open_loop(port, requests, connections_max) as (loop, began):
+        for arrival_s in arrivals_s:
+            while time.perf_counter() < began + arrival_s and not loop.broken:  # noqa: ASYNC110
+                await asyncio.sleep(_TICK_S)
+            if loop.broken:
+                break
+            loop.arrive(began + arrival_s)
+    return loop.load
 
 
 async def ask(port: int, request: bytes) -> Answer:

@@ -3,48 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import msgspec
 
 from bench.http import by_turns, compared, repeated, singles, tails
 from bench.load import Load, ask, drive, request
 from bench.results import Measured, Turn, rates
 from bench.stage import Bench, Station
 from bench.traffic import reads
-from ledger import Ledger
+from ledger import Book, Ledger
 from service.storage import database
 
 EXPORT_MB = 200.0
+_AT_ONCE = 64
+_LOOKS_EVERY_S = 0.01
 _SINCE_CUT = 0.01
 """How much of the log is younger than the cut whose trial balance is asked for."""
 
 
-async def read(bench: Bench, name: str, what: str) -> dict[str, Measured]:
-    """``GET`` of any customer's ``what`` on 64 connections, against a constant answer."""
+async def read(
+    bench: Bench, name: str, what: str, alone: Callable[[Ledger, list[tuple[Book, int]]], Awaitable[object]]
+) -> dict[str, Measured]:
+    """``GET`` of any customer's ``what`` on 64 connections, against the ledger alone, asked of 64 customers at a time."""
     station = await bench.station("large", bench.sizes.large)
+    source = random.Random(2)
 
-    async with bench.constant() as constant, bench.api(station) as api:
+    async def reference(seconds: float) -> Load:
+        load = Load()
+        began = time.perf_counter()
+        while time.perf_counter() < began + seconds:
+            customers = [source.randrange(1, station.population.customers + 1) for _ in range(_AT_ONCE)]
+            await alone(ledger, [(station.book, customer) for customer in customers])
+            load.statuses[200] += _AT_ONCE
+        load.seconds = time.perf_counter() - began
+        return load
+
+    async with bench.api(station) as api, _reader(bench.server.owner_url(station.name)) as pool:
+        ledger = Ledger(pool)  # reads need no queues
 
         async def ours(seconds: float) -> Load:
-            return (await drive(api.port, repeated(reads(station, what, 1), 64), seconds=seconds)).expect(200)
-
-        async def reference(seconds: float) -> Load:
-            return (await drive(constant.port, repeated(reads(station, "balance", 2), 64), seconds=seconds)).expect(200)
+            asked = repeated(reads(station, what, 1), _AT_ONCE)
+            return (await drive(api.port, asked, seconds=seconds)).expect(200)
 
         return {name: compared(*await by_turns(bench, ours, reference, bench.sizes.read_s), "requests/s")}
 
 
 async def balance_read(bench: Bench) -> dict[str, Measured]:
     """A customer's balance, by lots."""
-    return await read(bench, "balance_read", "balance")
+    return await read(bench, "balance_read", "balance", Ledger.balances)
 
 
 async def statement(bench: Bench) -> dict[str, Measured]:
     """The newest page of a customer's statement."""
-    return await read(bench, "statement", "statement")
+    return await read(bench, "statement", "statement", Ledger.statements)
+
+
+def _reader(url: str) -> Any:
+    """A connection with the rights and the time limit of the API's reads."""
+    settings = {"role": database.READER_ROLE, "statement_timeout": str(database.STATEMENT_TIMEOUT_MS)}
+    return asyncpg.create_pool(url, min_size=1, max_size=1, server_settings=settings)
 
 
 async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
@@ -59,9 +82,8 @@ async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
     head = await owner.fetchval("SELECT seq FROM ledger.head")
     cut_seq = head - round(head * _SINCE_CUT)
 
-    settings = {"role": database.READER_ROLE, "statement_timeout": str(database.STATEMENT_TIMEOUT_MS)}
     turns: list[Turn] = []
-    async with asyncpg.create_pool(url, min_size=1, max_size=1, server_settings=settings) as pool:
+    async with _reader(url) as pool:
         ledger = Ledger(pool)  # reads need no queues
         now = await ledger.head(station.book)
         cut = type(now)("", cut_seq, now.posted_at)
@@ -83,29 +105,51 @@ async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
 
 
 async def export_csv(bench: Bench) -> dict[str, Measured]:
-    """``rewards export --format csv``, against the server's ``COPY`` of the same rows to files; and the exporter's memory."""
+    """``rewards export --format csv``, against the server's ``COPY`` of the same rows to files; and the exporter's memory.
+
+    The program has been loaded when its time begins, so that a short book measures what a long one does.
+    """
     station = await bench.station("long", bench.sizes.long)
     owner = await asyncpg.connect(bench.server.owner_url(station.name))
     rows = await owner.fetchval("SELECT (SELECT count(*) FROM ledger.transfer) + (SELECT count(*) FROM ledger.account)")
-    reference_s = sum([await _copied(owner, table) for table in ("ledger.transfer", "ledger.account")])
+    exports: list[Exported] = []
+    turns: list[Turn] = []
+    for _ in range(bench.sizes.exports):
+        exports.append(await _exported(bench, station))
+        reference_s = sum([await _copied(owner, table) for table in ("ledger.transfer", "ledger.account")])
+        turns.append(Turn(rows, exports[-1].seconds, rows, reference_s))
     await owner.close()
+    note = f"{rows:,} rows, {exports[-1].size_bytes / 1e6:,.0f} MB"
+    return {
+        "export_csv": rates(turns, "rows/s", note),
+        "export_csv_memory": Measured(max(each.peak_mb for each in exports), EXPORT_MB, "MB, of the limit"),
+    }
 
-    started = time.perf_counter()
-    peak_mb = 0.0
+
+class Exported(msgspec.Struct, frozen=True):
+    """How an export went."""
+
+    seconds: float
+    peak_mb: float
+    size_bytes: int
+
+
+async def _exported(bench: Bench, station: Station) -> Exported:
     directory = bench.scratch("export")
-    async with bench.export(station, directory) as export:
+    peak_mb = 0.0
+    async with bench.loaded_export(station, directory) as export:
+        assert export.popen.stdin is not None
+        started = time.perf_counter()
+        export.popen.stdin.close()
         while export.popen.poll() is None:
             peak_mb = max(peak_mb, export.memory_mb("VmHWM"))
-            await asyncio.sleep(0.05)
-        ours_s = time.perf_counter() - started
+            await asyncio.sleep(_LOOKS_EVERY_S)
+        seconds = time.perf_counter() - started
     if export.popen.returncode != 0:
         raise RuntimeError(f"the export ended with {export.popen.returncode}")
-    size = sum(file.stat().st_size for file in directory.iterdir())
+    size_bytes = sum(file.stat().st_size for file in directory.iterdir())
     _clear(directory)
-    return {
-        "export_csv": rates([Turn(rows, ours_s, rows, reference_s)], "rows/s", f"{rows:,} rows, {size / 1e6:,.0f} MB"),
-        "export_csv_memory": Measured(peak_mb, EXPORT_MB, "MB, of the limit"),
-    }
+    return Exported(seconds, peak_mb, size_bytes)
 
 
 async def grants_during_export(bench: Bench) -> dict[str, Measured]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from bench.engine import settle
-from bench.http import CLIENTS, singles
-from bench.load import drive
+from bench.http import CLIENTS, cost, notes, singles
+from bench.load import Load, drive, together
 from bench.results import Measured, Turn, rates
 from bench.stage import Bench
 from bench.traffic import Batches, Tills
@@ -22,6 +22,7 @@ async def redeem(bench: Bench) -> dict[str, Measured]:
     station = await bench.station("shop", bench.sizes.shop)
     tills = Tills(station, CUSTOMERS)
     turns: list[Turn] = []
+    loads: list[Load] = []
     async with bench.api(station) as api:
         grants = singles(api, station, 64, 4)
         for number in range(bench.sizes.turns + 1):
@@ -32,7 +33,10 @@ async def redeem(bench: Bench) -> dict[str, Measured]:
             load.expect(201)
             if number:
                 turns.append(Turn(tills.pairs - before, load.seconds, reference.answers, reference.seconds))
-    return {"redeem": rates(turns, "pairs/s, of grants/s")}
+                loads.append(load)
+    whole = together(loads)
+    pairs = sum(turn.ours for turn in turns)
+    return {"redeem": rates(turns, "pairs/s, of grants/s", *notes(whole), cost=cost(whole, pairs))}
 
 
 async def redeem_under_load(bench: Bench) -> dict[str, Measured]:

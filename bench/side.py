@@ -5,7 +5,8 @@
 A line is a JSON document. The first one in is a `Setup`, answered by a `Ready`; each one after it a `Request`, answered by a
 `Turn`. All data are in DIRECTORY, and everything it starts ends with its standard input.
 
-A tree from before this file is measured with the first version of it, in front of that tree's own `bench`.
+`versus` lends this tree's `bench` to the other one, so that both are asked the same. A tree that cannot run it is measured by
+its own, and one from before this file with the first version of it in front of its own.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ import msgspec
 import uvloop
 
 from bench.engine import BRANDS, Posting, Prepared, batches, one_by_one, prepare, settle
-from bench.load import Conversation, Load, drive, processor_ms
+from bench.load import Conversation, Load, drive, drive_open, processor_ms, until_idle
 from bench.server import Server
 from bench.stage import Bench, Process, Station
-from bench.traffic import Batches, Tills, claims, follows, mintings, reads, single_reports
+from bench.traffic import Batches, Tills, bursts, claims, follows, mintings, poisson, reads, single_reports
 from ledger import Ledger
 
 _CLIENTS = 4
@@ -40,8 +41,7 @@ _REDEEMING_CUSTOMERS = 10_000
 _LINKS_A_CALL = 10_000
 _CUSTOMERS_A_BRAND = 20
 _SINCE_CUT = 0.01
-_IDLE_S = 0.5
-_IDLE_MS = 75
+_OPEN_CONNECTIONS = 256
 
 
 class Setup(msgspec.Struct):
@@ -62,6 +62,8 @@ class Request(msgspec.Struct):
 
     benchmark: str
     amount: float
+    rate: float = 0.0
+    """How many arrive a second, of an open load."""
 
 
 class Turn(msgspec.Struct):
@@ -73,6 +75,9 @@ class Turn(msgspec.Struct):
     postgres_s: float
     memory_mb: float
     """Of the API process, if there is one, after the turn."""
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    """How long an answer took, half of them and all but one in a hundred; nothing where nobody waits for one."""
 
 
 class Done(msgspec.Struct):
@@ -82,9 +87,14 @@ class Done(msgspec.Struct):
     seconds: float
     process_ms: float
     postgres_ms: float
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
 
 
-Benchmark = Callable[[float], Awaitable[Done]]
+Benchmark = Callable[..., Awaitable[Done]]
+"""Takes an amount; an open load also a rate."""
+Arrivals = Callable[[float, float, int], Iterator[float]]
+"""Instants, of a rate, so many seconds, and a seed."""
 _T = TypeVar("_T")
 
 
@@ -144,9 +154,16 @@ class _Http:
         self._tills = Tills(station, _REDEEMING_CUSTOMERS)
         self._reads = {what: reads(station, what) for what in ("balance", "statement")}
         self._seeds = itertools.count()
+        self._turns = itertools.count()
 
     async def single(self, connections: int, seconds: float) -> Done:
         return _over_http(await self._drive(self._reports, connections, seconds), 200, 201)
+
+    async def arriving(self, arrivals: Arrivals, seconds: float, rate: float) -> Done:
+        """Single grants that come when they come. Both sides get the same, turn by turn."""
+        due = arrivals(rate, seconds, next(self._turns))
+        load = await drive_open(self._api.port, self._reports, due, connections_max=_OPEN_CONNECTIONS)
+        return _over_http(load, 200, 201)
 
     async def read(self, what: str, seconds: float) -> Done:
         return _over_http(await self._drive(self._reads[what], _CONNECTIONS, seconds), 200)
@@ -188,7 +205,7 @@ class _Http:
         settle()
         before = processor_ms()
         load = await self._drive(follows(tokens), _CONNECTIONS)
-        await _idle()
+        await until_idle()
         load.processor_ms = processor_ms() - before
         return _over_http(load, 302)
 
@@ -213,6 +230,8 @@ class _Http:
             "http_single_64": partial(self.single, 64),
             "http_single_256": partial(self.single, 256),
             "http_idle": partial(self.single, 1),
+            "http_open_poisson": partial(self.arriving, poisson),
+            "http_open_bursts": partial(self.arriving, bursts),
             "links_mint": self.mint,
             "link_claim": self.claim,
             "link_redirect": self.redirect,
@@ -254,9 +273,11 @@ class Side:
     async def take_turn(self, request: Request) -> Turn:
         """Take one turn."""
         settle()
-        done = await self.benchmarks[request.benchmark](request.amount)
+        take = self.benchmarks[request.benchmark]
+        done = await (take(request.amount, request.rate) if request.rate else take(request.amount))
         memory_mb = 0.0 if self._api is None else self._api.memory_mb()
-        return Turn(done.work, done.seconds, done.process_ms / 1_000, done.postgres_ms / 1_000, memory_mb)
+        took_s = done.process_ms / 1_000, done.postgres_ms / 1_000
+        return Turn(done.work, done.seconds, *took_s, memory_mb, done.p50_ms, done.p99_ms)
 
 
 @contextlib.asynccontextmanager
@@ -296,7 +317,9 @@ async def main(directory: Path) -> None:
 
 def _over_http(load: Load, *statuses: int, work: int | None = None) -> Done:
     took = load.expect(*statuses).processor_ms
-    return Done(load.answers if work is None else work, load.seconds, took["process"], took["PostgreSQL"])
+    done = load.answers if work is None else work
+    waited_ms = load.percentile_ms(50), load.percentile_ms(99)
+    return Done(done, load.seconds, took["process"], took["PostgreSQL"], *waited_ms)
 
 
 def _in_process(work: int, seconds: float, before: collections.Counter[str]) -> Done:
@@ -308,17 +331,6 @@ def _each(requests: Iterator[bytes]) -> Conversation:
     # What is shared must not be closed with one of those who share it, as `yield from` would.
     for each in requests:  # noqa: UP028
         yield each
-
-
-async def _idle() -> None:
-    """Wait until the processes have nothing left to do."""
-    async with asyncio.timeout(120):
-        busy_ms = _IDLE_MS
-        while busy_ms >= _IDLE_MS:
-            before = processor_ms()
-            await asyncio.sleep(_IDLE_S)
-            took = processor_ms() - before
-            busy_ms = took["process"] + took["PostgreSQL"]
 
 
 async def _line(what: type[_T]) -> _T | None:

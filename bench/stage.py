@@ -2,8 +2,8 @@
 
     Bench.station   a database with a brand, its keys, a campaign and customers; made once, kept for the next benchmark
     Bench.api       an API process on it, as ``rewards serve`` runs it
-    Bench.constant  the process that answers what is always answered
     Bench.worker    a worker process
+    Bench.export    `rewards export`, and `loaded_export`, which waits until it is told to begin
 
 Processes end with the benchmark that asked for them, and, their standard input being ours, also when we are killed.
 """
@@ -63,6 +63,8 @@ class Sizes(msgspec.Struct, frozen=True):
     engine_customers: int
     """Customers of the engine's own books."""
     engine_turns: int
+    engine_items: int
+    """Grants in a turn of the ledger alone."""
     turns: int
     turn_s: float
     warm_up_s: float
@@ -73,6 +75,7 @@ class Sizes(msgspec.Struct, frozen=True):
     storm_s: float
     cycle_s: float
     """From one checkpoint to the next."""
+    exports: int
     reads_of_all: int
     """How often the whole book is summed."""
 
@@ -84,6 +87,7 @@ FULL = Sizes(
     dying=Population(customers=250_000, dead=4),
     engine_customers=100_000,
     engine_turns=12,
+    engine_items=40_000,
     turns=3,
     turn_s=5.0,
     warm_up_s=2.0,
@@ -92,15 +96,17 @@ FULL = Sizes(
     overload_s=60.0,
     storm_s=30.0,
     cycle_s=80.0,
+    exports=1,
     reads_of_all=2,
 )
 QUICK = Sizes(
     shop=Population(customers=4_000),
     large=Population(customers=10_000),
-    long=Population(customers=1_000, grants=48),
+    long=Population(customers=4_000, grants=48),
     dying=Population(customers=2_500, dead=4),
     engine_customers=10_000,
     engine_turns=2,
+    engine_items=4_000,
     turns=2,
     turn_s=0.6,
     warm_up_s=0.3,
@@ -109,6 +115,7 @@ QUICK = Sizes(
     overload_s=6.0,
     storm_s=1.5,
     cycle_s=3.0,
+    exports=3,
     reads_of_all=1,
 )
 
@@ -220,18 +227,23 @@ class Bench:
             yield process
 
     @contextlib.asynccontextmanager
-    async def constant(self) -> AsyncGenerator[Process]:
-        """The process with the constant answer."""
-        (port,) = _free_ports(1)
-        async with self._process([sys.executable, "-m", "bench.constant", str(port)], "constant", None, port) as process:
-            yield process
-
-    @contextlib.asynccontextmanager
     async def export(self, station: Station, directory: Path) -> AsyncGenerator[Process]:
         """An export of the book as CSV into ``directory``, running; it is ended if it has not by itself."""
         arguments = [_PROGRAM, "export", "--brand", BRAND, "--format", "csv", "--out", directory]
         environment = {"REWARDS_DATABASE_URL": self.server.login_url(station.name)}
         async with self._process(arguments, "export", None, environment=environment) as process:
+            yield process
+
+    @contextlib.asynccontextmanager
+    async def loaded_export(self, station: Station, directory: Path) -> AsyncGenerator[Process]:
+        """The same, with everything loaded: it begins when its standard input closes, and ends when it is done."""
+        ready = directory / "ready"
+        options = ["--brand", BRAND, "--format", "csv", "--out", directory]
+        arguments = [sys.executable, "-m", "bench.exporting", ready, *options]
+        environment = {"REWARDS_DATABASE_URL": self.server.login_url(station.name)}
+        async with self._process(arguments, "export", None, environment=environment) as process:
+            while not ready.exists() and process.popen.poll() is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
             yield process
 
     def scratch(self, name: str) -> Path:
@@ -290,12 +302,10 @@ class Bench:
             self._running -= 1
 
     async def _wait_until_ready(self, process: Process, name: str) -> None:
-        # The constant answer has no database to be ready for.
-        path = "/health/live" if name == "constant" else "/health/ready"
         deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             with contextlib.suppress(OSError):
-                status, _ = await ask(process.port, request("GET", path))
+                status, _ = await ask(process.port, request("GET", "/health/ready"))
                 if status == 200:
                     return
             if process.popen.poll() is not None or time.monotonic() > deadline:

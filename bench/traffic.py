@@ -16,6 +16,7 @@ from bench.engine import DUPLICATES
 from bench.load import Answer, Conversation, LoadFailed, request
 from bench.stage import CAMPAIGN, Station
 
+BURST = 50
 _RUN = f"{random.getrandbits(32):08x}"
 _numbers = itertools.count(1)
 
@@ -49,6 +50,21 @@ def single_reports(station: Station, seed: int = 1) -> Iterator[bytes]:
             last[place] = next(new)
         body = last[place].encode()
         yield head + b"%d\r\n\r\n" % len(body) + body
+
+
+def poisson(rate: float, seconds: float, seed: int) -> Iterator[float]:
+    """Arrivals that know nothing of each other, ``rate`` a second: as customers who open a message when they please."""
+    source = random.Random(seed)
+    at = source.expovariate(rate)
+    while at < seconds:
+        yield at
+        at += source.expovariate(rate)
+
+
+def bursts(rate: float, seconds: float, seed: int) -> Iterator[float]:
+    """As many, ``BURST`` of them at once: as a system that has kept reports back, and sends them."""
+    for at in poisson(rate / BURST, seconds, seed):
+        yield from itertools.repeat(at, BURST)
 
 
 def saying(requests: Iterator[bytes]) -> Conversation:

@@ -7,12 +7,15 @@
 Both trees are put into neighbouring temporary directories, this one with what is not committed, and installed there from their
 own locks. Each is measured by a process of its own (``bench.side``) with a PostgreSQL of its own: blocks of rounds, in each
 block fresh databases and processes, in each round one turn of every benchmark on both sides. Who begins changes from round to
-round; the first round of a block warms up.
+round; the first round of a block warms up. Both are asked by this tree's ``bench``, if the other one can run it.
 
 A ratio is the geometric mean over the pairs of turns, with its 95% interval; more than 1 is better than before. Beside it, the
-same of the processor time that an item takes of the code measured and of PostgreSQL: other programs disturb that less. `!`
-marks what is slower for certain (the interval ends below 0.97), and makes this exit with an error. `?` marks what may be
-slower: give it more MINUTES.
+same of the processor time that an item takes of the code measured and of PostgreSQL: other programs disturb that less. Below,
+how long answers took, now against before: less than 1 is better. `!` marks what is slower for certain (the interval ends below
+0.97; a p99's begins above 1.05), and makes this exit with an error. `?` marks what may be slower: give it more MINUTES.
+
+An open load (``http_open_...``) comes at its rate, whatever is answered: SHARE (0.7) of what ``http_single_64`` of the tree of
+before answers in a second. Each time counts from when the request was due.
 """
 
 from __future__ import annotations
@@ -38,11 +41,18 @@ import msgspec
 from bench import side
 from bench.results import shown
 from bench.scratch import temporary_directory
+from service.observability import interpreter
 
 _ROOT = Path(__file__).parents[1]
 _SIDE = "bench/side.py"
 NOT_WORSE = 0.97
+P99_NOT_WORSE = 1.05
 MINUTES = 25.0
+SHARE = 0.7
+"""Of its capacity that an open load asks for."""
+OPEN = ("http_open_poisson", "http_open_bursts")
+_CAPACITY = "http_single_64"
+_CAPACITY_TURNS = 3
 _BLOCK_MINUTES = 8.0
 _STOP_TIMEOUT_S = 60.0
 
@@ -54,6 +64,8 @@ AMOUNTS: Mapping[str, tuple[float, float]] = {
     "http_single_64": (1.5, 0.3),
     "http_single_256": (1.5, 0.3),
     "http_idle": (1.0, 0.3),
+    "http_open_poisson": (3.0, 0.5),
+    "http_open_bursts": (3.0, 0.5),
     "links_mint": (5_000, 200),
     "link_claim": (3_000, 200),
     "link_redirect": (4_000, 200),
@@ -97,6 +109,11 @@ class Ratio(msgspec.Struct, frozen=True):
         """``!`` if it is too low for certain, ``?`` if it may be."""
         return "!" if self.high < NOT_WORSE else "?" if self.low < NOT_WORSE else " "
 
+    @property
+    def tail_mark(self) -> str:
+        """The same of a p99's, which must not be too high."""
+        return "!" if self.low > P99_NOT_WORSE else "?" if self.high > P99_NOT_WORSE else " "
+
     def __str__(self) -> str:
         if not self.mean:
             return "-"
@@ -135,6 +152,34 @@ class Compared(msgspec.Struct):
         """How much faster it is."""
         return self.ratio(lambda turn: turn.seconds)
 
+    def waited(self, percentile: Callable[[side.Turn], float]) -> Ratio:
+        """How much longer an answer took; nothing if it was not measured."""
+        times = [tuple(percentile(turn) for turn in pair) for pair in self.pairs]
+        return Ratio.of([now / before for before, now in times if before > 0 and now > 0])
+
+    def typical(self, percentile: Callable[[side.Turn], float]) -> tuple[float, float]:
+        """A typical turn's time: before, now."""
+        before, now = (statistics.median(percentile(pair[which]) for pair in self.pairs) for which in (0, 1))
+        return before, now
+
+    @property
+    def tail(self) -> Ratio:
+        """How much longer the slowest in a hundred took."""
+        return self.waited(_p99)
+
+    @property
+    def is_slower(self) -> bool:
+        """For certain."""
+        return "!" in (self.speed.mark, self.tail.tail_mark)
+
+
+def _p50(turn: side.Turn) -> float:
+    return turn.p50_ms
+
+
+def _p99(turn: side.Turn) -> float:
+    return turn.p99_ms
+
 
 def table(compared: Mapping[str, Compared]) -> str:
     """What was measured, a line a benchmark."""
@@ -149,6 +194,22 @@ def table(compared: Mapping[str, Compared]) -> str:
             f"{process!s:<24}{postgres!s:<24}{len(each.pairs):>5}"
         )
     return "\n".join(lines)
+
+
+def times_table(compared: Mapping[str, Compared]) -> str:
+    """How long answers took, a line for each benchmark that waits for some; a typical turn's, and the ratio over all pairs."""
+    lines = [
+        f"{'ms an answer':<21}{'p50':>9}{'now':>9}    {'now / before [95%]':<22} {'p99':>9}{'now':>9}    {'now / before [95%]'}"
+    ]
+    for name, each in compared.items():
+        if not each.tail.mean:
+            continue
+        p50, p99 = (each.typical(percentile) for percentile in (_p50, _p99))
+        lines.append(
+            f"{name:<21}{p50[0]:>9.2f}{p50[1]:>9.2f}    {each.waited(_p50)!s:<22} "
+            f"{p99[0]:>9.2f}{p99[1]:>9.2f}  {each.tail.tail_mark} {each.tail!s}"
+        )
+    return "\n".join(lines) if lines[1:] else ""
 
 
 class BrokeOff(Exception):
@@ -198,7 +259,13 @@ class _Side:
 
 
 def compare(
-    trees: tuple[Tree, Tree], directory: Path, benchmarks: Sequence[str], *, quick: bool, minutes: float
+    trees: tuple[Tree, Tree],
+    directory: Path,
+    benchmarks: Sequence[str],
+    *,
+    quick: bool,
+    minutes: float,
+    share: float = SHARE,
 ) -> dict[str, Compared]:
     """Measure both trees, the one of before first, with all data in ``directory``. A QUICK comparison is of two rounds.
 
@@ -211,20 +278,20 @@ def compare(
         until = 0.0 if quick else began + minutes * 60 * block / blocks
         try:
             with _sides(trees, directory) as both:
-                turns = _set_up(both, benchmarks, quick=quick)
-                compared |= {name: Compared() for name in turns if name not in compared}
+                turns = _set_up(both, benchmarks, quick=quick, share=share)
+                compared |= {turn.benchmark: Compared() for turn in turns if turn.benchmark not in compared}
                 _take_turns(both, turns, compared, rounds_min=2 if quick else 1, until=until)
         except BrokeOff as broke_off:
             print(broke_off, flush=True)
         if measured := {name: each for name, each in compared.items() if each.pairs}:
-            print(f"{table(measured)}\n{_memory(measured)}", flush=True)
+            print(f"{table(measured)}\n\n{times_table(measured)}\n\n{_memory(measured)}", flush=True)
         print(f"block {block} of {blocks}, {time.monotonic() - began:.0f} s\n", flush=True)
     return compared
 
 
 def _take_turns(
     both: tuple[_Side, _Side],
-    turns: Mapping[str, float],
+    turns: Sequence[side.Request],
     compared: Mapping[str, Compared],
     *,
     rounds_min: int,
@@ -233,10 +300,10 @@ def _take_turns(
     """Take turns until there is no time for another round; the first round does not count."""
     for number in itertools.count():
         started = time.monotonic()
-        for name, amount in turns.items():
-            pair = _pair(both, side.Request(name, amount), number)
+        for turn in turns:
+            pair = _pair(both, turn, number)
             if number:
-                compared[name].pairs.append(pair)
+                compared[turn.benchmark].pairs.append(pair)
         now = time.monotonic()
         if number >= rounds_min and now + (now - started) > until:
             break
@@ -259,14 +326,28 @@ def _sides(trees: tuple[Tree, Tree], directory: Path) -> Generator[tuple[_Side, 
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _set_up(both: tuple[_Side, _Side], benchmarks: Sequence[str], *, quick: bool) -> dict[str, float]:
+def _set_up(both: tuple[_Side, _Side], benchmarks: Sequence[str], *, quick: bool, share: float) -> list[side.Request]:
     """Have both fill their databases, at once; return the turns of what both know."""
+    is_open = not set(OPEN).isdisjoint(benchmarks)
     for each in both:
-        each.say(side.Setup(list(benchmarks), quick))
+        each.say(side.Setup([*benchmarks, *([_CAPACITY] if is_open and _CAPACITY not in benchmarks else [])], quick))
     known = [each.hear(side.Ready).benchmarks for each in both]
     if missing := [name for name in benchmarks if not all(name in each for each in known)]:
         print(f"not in both trees: {', '.join(missing)}", flush=True)
-    return {name: AMOUNTS[name][quick] for name in benchmarks if name not in missing}
+    there = [name for name in benchmarks if name not in missing]
+    rate = 0.0 if set(OPEN).isdisjoint(there) else share * _capacity(both[0], quick=quick)
+    return [side.Request(name, AMOUNTS[name][quick], rate if name in OPEN else 0.0) for name in there]
+
+
+def _capacity(before: _Side, *, quick: bool) -> float:
+    """Grants a second that the tree of before answers when it is asked as fast as it answers; the first turn warms up."""
+    rates: list[float] = []
+    for _ in range(_CAPACITY_TURNS + 1):
+        before.say(side.Request(_CAPACITY, AMOUNTS[_CAPACITY][quick]))
+        turn = before.hear(side.Turn)
+        rates.append(turn.work / turn.seconds)
+    print(f"before, {_CAPACITY} answers {statistics.median(rates[1:]):,.0f} a second", flush=True)
+    return statistics.median(rates[1:])
 
 
 def _pair(both: tuple[_Side, _Side], request: side.Request, number: int) -> tuple[side.Turn, side.Turn]:
@@ -305,6 +386,18 @@ def _git(root: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
+def lend_bench(of: Path, to: Path, python: Path) -> None:
+    """Have the other tree measured by this tree's ``bench``, if it has all that this imports."""
+    own = to / "bench_of_its_own"
+    (to / "bench").rename(own)
+    shutil.copytree(of / "bench", to / "bench")
+    done = subprocess.run([python, "-c", "import bench.side"], cwd=to, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"measured by its own bench, because ours does not run there: {done.stderr.splitlines()[-1]}", flush=True)
+        shutil.rmtree(to / "bench")
+        own.rename(to / "bench")
+
+
 def install(trees: Sequence[Path]) -> None:
     """Install each tree from its own locks, by its own Makefile, all at once."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "VIRTUAL_ENV"))}
@@ -319,19 +412,29 @@ def install(trees: Sequence[Path]) -> None:
             each.terminate()
 
 
-def _asked_for() -> tuple[list[str], bool, float]:
+class _Asked(msgspec.Struct, frozen=True):
+    """What the environment asks for."""
+
+    names: list[str]
+    quick: bool
+    minutes: float
+    share: float
+
+
+def _asked_for() -> _Asked:
     only = os.environ.get("ONLY", "")
     names = only.split(",") if only else list(AMOUNTS)
     if unknown := [name for name in names if name not in AMOUNTS]:
         raise SystemExit(f"{', '.join(unknown)} cannot be measured in turns. What can: {', '.join(AMOUNTS)}")
     quick = os.environ.get("QUICK", "") not in ("", "0")
-    return names, quick, float(os.environ.get("MINUTES", "") or MINUTES)
+    return _Asked(names, quick, float(os.environ.get("MINUTES", "") or MINUTES), float(os.environ.get("SHARE", "") or SHARE))
 
 
 def main() -> None:
     """Compare this tree with the ref that the environment names."""
-    names, quick, minutes = _asked_for()
+    asked = _asked_for()
     signal.signal(signal.SIGTERM, _interrupt)
+    print(interpreter.described(), flush=True)
     with temporary_directory("rewards-versus-") as directory:
         # Names of one length: a path's is in what is measured.
         paths = (directory / "tree_before", directory / "tree_of_now")
@@ -339,12 +442,13 @@ def main() -> None:
         unpack_working_tree(paths[1])
         install(paths)
         trees = (Tree(paths[0], paths[0] / ".venv/bin/python"), Tree(paths[1], paths[1] / ".venv/bin/python"))
-        compared = compare(trees, directory, names, quick=quick, minutes=minutes)
+        lend_bench(paths[1], paths[0], trees[0].python)
+        compared = compare(trees, directory, asked.names, quick=asked.quick, minutes=asked.minutes, share=asked.share)
     not_measured = [name for name, each in compared.items() if not each.pairs]
     if not_measured or not compared:
-        raise SystemExit(f"not measured: {', '.join(not_measured or names)}")
-    slower = [name for name, each in compared.items() if each.speed.mark == "!"]
-    if slower and not quick:
+        raise SystemExit(f"not measured: {', '.join(not_measured or asked.names)}")
+    slower = [name for name, each in compared.items() if each.is_slower]
+    if slower and not asked.quick:
         raise SystemExit(f"slower than before: {', '.join(slower)}")
 
 

@@ -5,19 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import statistics
 import subprocess
 import sys
+import time
 from array import array
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 
 import msgspec
 import pytest
 
 from bench.books import Population
-from bench.load import Conversation, Load, LoadFailed, ask, drive, drive_at, percentile, processor_ms, request, together
+from bench.load import (
+    Conversation,
+    Load,
+    LoadFailed,
+    ask,
+    drive,
+    drive_at,
+    drive_open,
+    percentile,
+    processor_ms,
+    request,
+    together,
+)
 from bench.stage import Station
-from bench.traffic import Batches, reports, single_reports
+from bench.traffic import BURST, Batches, bursts, poisson, reports, single_reports
 from ledger import Book
 from service.grants.schemas import GrantRequest
 
@@ -112,6 +126,53 @@ async def test_an_open_loop_sends_at_its_rate_and_counts_what_it_could_not() -> 
         assert load.answers + load.unsent == 100
         one = await drive_at(port, itertools.repeat(request("GET", "/")), rate=50_000, seconds=0.5, connections_max=1)
     assert one.unsent > one.answers > 0
+
+
+async def test_an_open_loop_sends_what_arrives_and_counts_its_time_from_then() -> None:
+    arrivals = [0.0, 0.02, 0.02, 0.04]
+    async with serving(always(_answer(200, b""))) as port:
+        load = await drive_open(port, itertools.repeat(request("GET", "/")), arrivals, connections_max=8)
+    assert load.statuses == {200: 4}
+    assert load.seconds >= 0.04
+
+
+async def test_a_server_that_stalls_is_not_forgiven_what_waited_for_a_connection() -> None:
+    """Ten arrive at once on one connection, and each answer takes a while: the last has waited for all of them."""
+    held_s = 0.02
+
+    def slow(_head: bytes, _body: bytes) -> bytes:
+        until = time.perf_counter() + held_s
+        while time.perf_counter() < until:  # the whole server stalls
+            pass
+        return _answer(200, b"")
+
+    async with serving(slow) as port:
+        load = await drive_open(port, itertools.repeat(request("GET", "/")), [0.0] * 10, connections_max=1)
+    assert [took > held_s * (place + 1) * 0.99 for place, took in enumerate(load.latencies_s)] == [True] * 10
+
+
+async def test_an_open_loop_notices_lost_connections() -> None:
+    async with serving(always(b"")) as port:
+        with pytest.raises(LoadFailed, match="closed"):
+            await drive_open(port, itertools.repeat(request("GET", "/")), [0.0, 60.0], connections_max=2)
+
+
+@pytest.mark.parametrize("arrivals", [poisson, bursts])
+def test_arrivals_keep_their_rate_and_are_the_same_again(arrivals: Callable[[float, float, int], Iterator[float]]) -> None:
+    instants = list(arrivals(1_000, 100, 7))
+    assert instants == sorted(instants)
+    assert instants == list(arrivals(1_000, 100, 7)) != list(arrivals(1_000, 100, 8))
+    assert 0 <= instants[0] <= instants[-1] < 100
+    assert len(instants) == pytest.approx(100_000, rel=0.1)
+
+
+def test_arrivals_are_far_apart_or_many_at_once() -> None:
+    alone, together = Counter(poisson(1_000, 10, 1)), Counter(bursts(1_000, 10, 1))
+    assert set(alone.values()) == {1}
+    assert set(together.values()) == {BURST}
+    # As far apart as chance has it: their spread is their mean.
+    gaps = [later - earlier for earlier, later in itertools.pairwise(poisson(1_000, 100, 3))]
+    assert statistics.stdev(gaps) == pytest.approx(statistics.fmean(gaps), rel=0.05)
 
 
 async def test_the_times_of_refusals_are_apart() -> None:

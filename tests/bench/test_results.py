@@ -10,7 +10,7 @@ import pytest
 
 from bench import pictures, results
 from bench.registry import BENCHMARKS, find
-from bench.results import Measured, Result, Turn, at_least, at_most, rates
+from bench.results import Cost, Measured, Result, Turn, at_least, at_most, rates
 
 ASKED_FOR = {
     "engine_batch",
@@ -49,6 +49,15 @@ def test_the_file_has_four_fields_a_name_and_reads_back(tmp_path: Path) -> None:
     assert decoded == {"engine_batch": {"ours": 15_000, "reference": 20_000, "ratio": 0.75, "unit": "grants/s"}}
     assert results.read(file) == written
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_what_an_item_takes_of_processors_is_beside_its_rate(tmp_path: Path) -> None:
+    cost = Cost.of(1_000, code_ms=250, postgres_ms=123.4)
+    measured = rates([Turn(1_000, 1.0, 1_000, 0.5)], "grants/s", cost=cost)
+    assert (measured.result.code_us, measured.result.postgres_us) == (250.0, 123.4)
+    assert results.line("http_batch", measured.result, None).split()[-3:] == ["250", "123.4", "grants/s"]
+    results.write(tmp_path / "results.json", {"http_batch": measured.result})
+    assert results.read(tmp_path / "results.json") == {"http_batch": measured.result}
 
 
 def test_a_rate_is_all_work_over_all_time() -> None:

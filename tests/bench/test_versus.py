@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from bench import versus
 from bench.registry import BENCHMARKS
 from bench.side import Turn
-from bench.versus import AMOUNTS, Compared, Ratio, Tree, student_t
+from bench.versus import AMOUNTS, OPEN, Compared, Ratio, Tree, lend_bench, student_t, times_table
 
 ROOT = Path(versus.__file__).parents[1]
 
@@ -108,8 +109,71 @@ def test_each_cost_is_compared_an_item_and_more_than_one_is_better() -> None:
     assert line.split()[3:] == ["2.000", "[2.000,", "2.000]", "0.500", "[0.500,", "0.500]", "-", "3"]
 
 
+def test_times_are_compared_as_now_against_before() -> None:
+    before = Turn(work=1, seconds=1.0, process_s=0.0, postgres_s=0.0, memory_mb=0.0, p50_ms=2.0, p99_ms=10.0)
+    now = Turn(work=1, seconds=1.0, process_s=0.0, postgres_s=0.0, memory_mb=0.0, p50_ms=1.0, p99_ms=12.0)
+    compared = Compared([(before, now)] * 3)
+    (_, line) = times_table(
+        {"http_idle": compared, "engine_batch": Compared([(_nobody_waits(), _nobody_waits())])}
+    ).splitlines()
+    assert line.split() == [
+        "http_idle",
+        "2.00",
+        "1.00",
+        "0.500",
+        "[0.500,",
+        "0.500]",
+        "10.00",
+        "12.00",
+        "!",
+        "1.200",
+        "[1.200,",
+        "1.200]",
+    ]
+    # It answers as many, and yet it is slower.
+    assert (compared.speed.mark, compared.is_slower) == (" ", True)
+
+
+def test_without_times_there_is_no_table_of_them() -> None:
+    assert times_table({"engine_batch": Compared([(_nobody_waits(), _nobody_waits())])}) == ""
+
+
+def _nobody_waits() -> Turn:
+    return Turn(work=1, seconds=1.0, process_s=1.0, postgres_s=1.0, memory_mb=0.0)
+
+
+@pytest.mark.parametrize(("ratios", "mark"), [([1.2, 1.21, 1.2], "!"), ([0.9, 1.2, 1.0], "?"), ([1.0, 1.01, 1.0], " ")])
+def test_a_p99_must_not_be_higher(ratios: list[float], mark: str) -> None:
+    assert Ratio.of(ratios).tail_mark == mark
+
+
+def test_a_tree_is_lent_a_bench_that_it_can_run(tmp_path: Path) -> None:
+    for tree, text in {"before": "OWN = True", "now": "OURS = True", "new": "import nothing_of_that_name"}.items():
+        (tmp_path / tree / "bench").mkdir(parents=True)
+        (tmp_path / tree / "bench/side.py").write_text(text)
+    lend_bench(tmp_path / "new", tmp_path / "before", Path(sys.executable))
+    assert files(tmp_path / "before") == {"bench/side.py": "OWN = True"}
+    lend_bench(tmp_path / "now", tmp_path / "before", Path(sys.executable))
+    assert (tmp_path / "before/bench/side.py").read_text() == "OURS = True"
+
+
 def test_what_is_measured_in_turns_is_a_benchmark() -> None:
-    assert set(AMOUNTS) <= {name for benchmark in BENCHMARKS for name in benchmark.wanted}
+    assert set(AMOUNTS) - set(OPEN) <= {name for benchmark in BENCHMARKS for name in benchmark.wanted}
+
+
+@pytest.mark.slow
+def test_an_open_load_comes_at_a_share_of_what_was_answered_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tmp_path.chmod(0o711)
+    tree = Tree(ROOT, Path(sys.executable))
+    compared = versus.compare((tree, tree), tmp_path, ["http_open_bursts"], quick=True, minutes=0, share=0.25)
+    said = capfd.readouterr().out
+    (capacity,) = (int(each.replace(",", "")) for each in re.findall(r"http_single_64 answers ([\d,]+) a second", said))
+    pairs = compared["http_open_bursts"].pairs
+    assert len(pairs) == 2
+    for before, now in pairs:
+        assert before.work == now.work  # both were sent the same
+        assert before.work <= capacity * 0.25 * AMOUNTS["http_open_bursts"][True] * 2
+        assert 0 < now.p50_ms <= now.p99_ms
 
 
 @pytest.mark.slow
