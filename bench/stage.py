@@ -102,7 +102,7 @@ FULL = Sizes(
 QUICK = Sizes(
     shop=Population(customers=4_000),
     large=Population(customers=10_000),
-    long=Population(customers=4_000, grants=48),
+    long=Population(customers=6_000, grants=48),
     dying=Population(customers=2_500, dead=4),
     engine_customers=10_000,
     engine_turns=2,
@@ -115,7 +115,7 @@ QUICK = Sizes(
     overload_s=6.0,
     storm_s=1.5,
     cycle_s=3.0,
-    exports=3,
+    exports=2,
     reads_of_all=1,
 )
 

@@ -282,7 +282,7 @@ def compare(
         except BrokeOff as broke_off:
             print(broke_off, flush=True)
         if measured := {name: each for name, each in compared.items() if each.pairs}:
-            print(f"{table(measured)}\n\n{times_table(measured)}\n\n{_memory(measured)}", flush=True)
+            print("\n\n".join(filter(None, (table(measured), times_table(measured), _memory(measured)))), flush=True)
         print(f"block {block} of {blocks}, {time.monotonic() - began:.0f} s\n", flush=True)
     return compared
 
