@@ -12,7 +12,7 @@ import click
 # Where each command is, and what it does.
 COMMANDS = {
     "up": ("service.cli.up.command:up", "Run everything on an embedded PostgreSQL, with a demo brand."),
-    "serve": ("service.cli.serve:serve", "Run the API."),
+    "serve": ("service.cli.serve.command:serve", "Run the API."),
     "worker": ("service.cli.worker:worker", "Run the jobs behind the API."),
     "migrate": (
         "service.cli.migrate:migrate_command",

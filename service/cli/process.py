@@ -30,18 +30,26 @@ def settings_for(*, with_parent: bool) -> Settings:
     return msgspec.json.decode(line, type=Settings)
 
 
-def stop_event(*, with_parent: bool) -> asyncio.Event:
-    """An event that is set when this process should stop. Call it in the running loop."""
+def parents_pipe(*, with_parent: bool) -> int | None:
+    """What ``stop_event`` takes for the parent of this process."""
+    return sys.stdin.fileno() if with_parent else None
+
+
+def stop_event(parent: int | None) -> asyncio.Event:
+    """An event that is set when this process should stop. Call it in the running loop.
+
+    ``parent`` is a file that ends when the parent is gone, if there is one to be gone.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    if with_parent:
+    if parent is not None:
 
         def look() -> None:
-            if not os.read(sys.stdin.fileno(), 1):
-                loop.remove_reader(sys.stdin.fileno())
+            if not os.read(parent, 1):
+                loop.remove_reader(parent)
                 stop.set()
 
-        loop.add_reader(sys.stdin.fileno(), look)
+        loop.add_reader(parent, look)
     return stop

@@ -8,7 +8,7 @@ import click
 import uvloop
 
 from service import worker as agents
-from service.cli.process import settings_for, stop_event, with_parent
+from service.cli.process import parents_pipe, settings_for, stop_event, with_parent
 from service.observability import log
 
 
@@ -20,7 +20,7 @@ def worker(*, with_parent: bool) -> None:
     log.configure(settings.log_level)
 
     async def run() -> None:
-        await agents.run(settings, stop=stop_event(with_parent=with_parent))
+        await agents.run(settings, stop=stop_event(parents_pipe(with_parent=with_parent)))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from service.admission.in_flight import InFlight
 from service.admission.limits import Bounds
 from service.app import create_app
-from service.cli.serve import configuration
+from service.cli.serve.api_process import configuration
 from service.observability import metrics
 from service.server.admission_control import AdmissionControl
 from service.server.load_shedding import SheddingProtocol

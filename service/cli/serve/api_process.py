@@ -1,7 +1,4 @@
-"""`rewards serve`: the API on one port, metrics and health on the operator's, in one process.
-
-More processes are more copies of this, behind one address; they share nothing but the database.
-"""
+"""One API process: the API on one socket, its metrics and health on another."""
 
 from __future__ import annotations
 
@@ -10,10 +7,8 @@ import contextlib
 import functools
 import gc
 import socket
-import sys
 from collections.abc import Callable, Generator
 
-import click
 import uvicorn
 import uvloop
 from litestar import Litestar
@@ -21,23 +16,19 @@ from litestar import Litestar
 from service.admission.in_flight import InFlight
 from service.admission.limits import OPERATOR_BOUNDS
 from service.app import create_app, operator_app
-from service.cli.process import settings_for, stop_event, with_parent
-from service.observability import log
+from service.cli.process import stop_event
 from service.server.admission_control import AdmissionControl
-from service.server.listening import in_copies, listen
+from service.server.listening import in_copies
 from service.server.load_shedding import SheddingProtocol
 from service.server.open_files import bounds_for_files, raise_file_limit
 from service.settings import Settings, load_secrets
-
-_SWITCH_INTERVAL_S = 0.0005
-"""A thread that has waited for the disk gets back to work so soon: people wait for the acts it has written."""
 
 # Longer than the longest statement, so that what was accepted is answered.
 SHUTDOWN_TIMEOUT_S = 10
 _ALLOCATIONS_BETWEEN_LOOKS = 50_000
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Two of these live in one process, so neither may take its signals."""
 
     @contextlib.contextmanager
@@ -45,23 +36,32 @@ class _Server(uvicorn.Server):
         yield
 
 
-@click.command()
-@with_parent
-def serve(*, with_parent: bool) -> None:
-    """Run the API."""
-    settings = settings_for(with_parent=with_parent)
-    log.configure(settings.log_level)
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    with contextlib.ExitStack() as sockets:
-        public = sockets.enter_context(listen(settings.host, settings.port, "REWARDS_PORT"))
-        operator = sockets.enter_context(listen(settings.operator_host, settings.operator_port, "REWARDS_OPERATOR_PORT"))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, public, operator, with_parent=with_parent))
+def application(settings: Settings) -> Litestar:
+    """The application, not started yet. Raises `SettingsError` when the secrets are not as they must be."""
+    return create_app(settings, load_secrets(settings.secrets_path), bounds=bounds_for_files(raise_file_limit()))
 
 
-async def _serve(settings: Settings, public: socket.socket, operator: socket.socket, *, with_parent: bool) -> None:
-    stop = stop_event(with_parent=with_parent)
-    app = create_app(settings, load_secrets(settings.secrets_path), bounds=bounds_for_files(raise_file_limit()))
+def run(
+    app: Litestar,
+    settings: Settings,
+    public: socket.socket,
+    operator: socket.socket,
+    *,
+    parent: int | None,
+) -> None:
+    """Serve until told to stop, or until ``parent`` (see ``stop_event``) is gone."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, settings, public, operator, parent))
+
+
+async def _serve(
+    app: Litestar,
+    settings: Settings,
+    public: socket.socket,
+    operator: socket.socket,
+    parent: int | None,
+) -> None:
+    stop = stop_event(parent)
     # Opened here and not by the server, which would swallow the reason when it cannot be.
     async with app.lifespan(), asyncio.TaskGroup() as tasks:
         # All that is there now stays: the collector need not look at it again and again, at some hundred milliseconds a look.
@@ -73,8 +73,8 @@ async def _serve(settings: Settings, public: socket.socket, operator: socket.soc
         # The operator sees what is going on also when the process is full, so the operator's port has a gate of its own.
         operator_gate = AdmissionControl(InFlight(OPERATOR_BOUNDS))
         servers = [
-            _Server(configuration(app, functools.partial(SheddingProtocol, gate=gate), settings)),
-            _Server(configuration(operator_app(app), functools.partial(SheddingProtocol, gate=operator_gate), settings)),
+            Server(configuration(app, functools.partial(SheddingProtocol, gate=gate), settings)),
+            Server(configuration(operator_app(app), functools.partial(SheddingProtocol, gate=operator_gate), settings)),
         ]
         serving: list[asyncio.Task[None]] = []
         for server, listening in zip(servers, (public, operator), strict=True):

@@ -1,0 +1,1 @@
+"""`rewards serve`: the command, and an API process."""
