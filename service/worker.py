@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from service.brand_settings import link_host_checker
+from service.concurrency.backoff import backoff_s
 from service.egress.resolving import Resolver
 from service.evidence import click_aggregator, click_pruner
 from service.finance.due_poster import DuePoster
@@ -76,7 +77,7 @@ async def _keep_running(agent: Agent, stop: asyncio.Event) -> None:
             done = await agent.run_once()
         except Exception as error:
             failures += 1
-            rest_s = min(FAILURE_REST_MAX_S, 0.5 * 2**failures)
+            rest_s = backoff_s(failures, first_s=1.0, max_s=FAILURE_REST_MAX_S)
             log.error_with_frames("agent_failed", error, agent=agent.name, failures=failures, rest_s=rest_s)
         else:
             failures = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from service.cli.up.terminal import say
+from service.concurrency.backoff import backoff_s
 from service.settings import Settings
 
 
@@ -52,7 +53,7 @@ class ChildProcess:
         if self.process is None or self.process.poll() is None:
             return
         lived_s = time.monotonic() - self._started_at
-        wait_s = min(0.5 * 2**self._quick_exits, 10.0)
+        wait_s = backoff_s(self._quick_exits + 1, first_s=0.5, max_s=10.0)
         if lived_s < wait_s:
             return
         self._quick_exits = self._quick_exits + 1 if lived_s < 20 else 0

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from service.cli.database_settings import with_embedded
 from service.cli.up.terminal import say
+from service.concurrency.backoff import backoff_s
 from service.settings import Settings
 from service.storage.database import DatabaseAway
 from service.storage.embedded_postgres.errors import EmbeddedPostgresError, EmbeddedPostgresUnusable
@@ -97,8 +98,8 @@ class PostgresKeeper:
                 self._last_failure = ""
 
     def _failed(self, error: Exception) -> None:
-        wait_s = min(0.5 * 2**self._failures, RETRY_MAX_S)
         self._failures += 1
+        wait_s = backoff_s(self._failures, first_s=0.5, max_s=RETRY_MAX_S)
         self._retry_at = time.monotonic() + wait_s
         # Each failure is printed once. The server's log has times in it, so only the first line is compared.
         failure = str(error).partition("\n")[0]
