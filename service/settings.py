@@ -25,6 +25,8 @@ from service.egress.hosts import HostRefused, host_of, is_address, is_loopback, 
 PREFIX = "REWARDS_"
 KEY_BYTES = 32
 
+PROCESSES_MAX = 64
+
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -48,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     operator_host: str = "127.0.0.1"
     operator_port: Port = 9090
     """Metrics and health, for the operator alone."""
+    processes: Annotated[int, msgspec.Meta(ge=0, le=PROCESSES_MAX)] = 0
+    """API processes that share the port. 0 means one, and for ``rewards up`` as many as the machine has use for."""
     secrets_file: str = ""
     """Empty means ``<data_dir>/secrets.json``."""
     spool_dir: str = ""

@@ -36,6 +36,7 @@ EXPLAINED = {
     "service.storage.embedded_postgres.errors:EmbeddedPostgresError",
     "service.cli.migrate:MigrationRefused",
     "service.cli.up.command:UpFailed",
+    "service.cli.serve.supervisor:GaveUp",
     "service.cli.backup_set:BackupRefused",
     "service.storage.postgres_programs:PostgresToolFailed",
     "service.demo_shop.demo_brand:DemoRefused",

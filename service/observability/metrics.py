@@ -16,6 +16,12 @@ REGISTRY = CollectorRegistry()
 for _collector in (ProcessCollector, PlatformCollector, GCCollector):
     _collector(registry=REGISTRY)
 
+processes = Gauge("rewards_processes", "API processes that answer.", registry=REGISTRY)
+processes.set(1)
+process_restarts = Counter(
+    "rewards_process_restarts", "API processes of one `rewards serve` that ended and were started again.", registry=REGISTRY
+)
+
 requests = Counter("rewards_http_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY)
 duration = Histogram(
     "rewards_http_request_duration_seconds",
@@ -46,7 +52,7 @@ consent_refused = Counter(
     registry=REGISTRY,
 )
 
-spool_bytes = Gauge("rewards_spool_bytes", "Bytes in this process's spool, waiting for the database.", registry=REGISTRY)
+spool_bytes = Gauge("rewards_spool_bytes", "Bytes in the spool, waiting for the database.", registry=REGISTRY)
 spool_appended = Counter("rewards_spool_appended", "Records written to the spool.", registry=REGISTRY)
 spool_refused = Counter(
     "rewards_spool_refused",

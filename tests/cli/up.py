@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Generator
@@ -41,15 +42,22 @@ class Up:
 
     def child(self, name: str) -> int:
         """The pid of one of its commands."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next(int(pid) for pid in children if name in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+        pids = children(self.process.pid)
+        return next(pid for pid in pids if name in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+
+    def kill(self, name: str) -> None:
+        """`kill -9` one of its commands, with all processes of it."""
+        pid = self.child(name)
+        for each in (pid, *children(pid)):
+            os.kill(each, signal.SIGKILL)
 
     def postmaster(self) -> int:
         data = Path(self.environ["REWARDS_DATA_DIR"]) / "postgres" / "data"
         return int((data / "postmaster.pid").read_text().split()[0])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        pids = [self.process.pid, self.child("serve"), self.child("worker"), self.postmaster()]
+        api = self.child("serve")
+        pids = [self.process.pid, api, *children(api), self.child("worker"), self.postmaster()]
         self.process.send_signal(number)
         assert self.process.wait(30) == 0
         assert [pid for pid in pids if lives(pid)] == []
@@ -75,6 +83,11 @@ def second_of_each(up: Up) -> Generator[str]:
             for program in programs:
                 program.terminate()
             assert [program.wait(30) for program in programs] == [0, 0]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def lives(pid: int) -> bool:

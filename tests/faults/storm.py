@@ -299,7 +299,7 @@ class Storm:
 
     def _killing(self, child: str) -> Callable[[], Awaitable[list[str]]]:
         async def kill() -> list[str]:
-            os.kill(self._up.child(child), signal.SIGKILL)
+            self._up.kill(child)
             return self._addresses[:1] if child == "serve" else []
 
         return kill
@@ -322,9 +322,9 @@ class Storm:
         return kill
 
     async def _killing_all(self) -> list[str]:
-        pids = [self._up.child("serve"), self._up.child("worker"), self._up.postmaster()]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        for child in ("serve", "worker"):
+            self._up.kill(child)
+        os.kill(self._up.postmaster(), signal.SIGKILL)
         for process in self._second.processes.values():
             process.kill()
             await asyncio.to_thread(process.wait)

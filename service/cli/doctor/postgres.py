@@ -63,7 +63,7 @@ async def _look(connection: asyncpg.Connection[Any], settings: Settings) -> Asyn
     yield roles
     if roles.verdict is commits.verdict is Verdict.OK:  # else readiness says the same again
         yield await _readiness(settings.database_url)
-    for finding in await _tuning(connection):
+    for finding in await _tuning(connection, settings.processes or 1):
         yield finding
 
 
@@ -126,14 +126,13 @@ async def _readiness(url: str) -> Finding:
     return ok("schema", f"at revision {newest_revision()}, the newest; its rights are complete")
 
 
-async def _tuning(connection: asyncpg.Connection[Any]) -> list[Finding]:
+async def _tuning(connection: asyncpg.Connection[Any], processes: int) -> list[Finding]:
     """A finding for each of the server's settings that should be another; one for all, if none should."""
     findings = [
         advice("postgresql", f"{name} is {value}: {_WHY[name]}") for name, value in await connection.fetch(_SETTINGS_TO_CHANGE)
     ]
     left = await connection.fetchval(_CONNECTIONS_LEFT)
-    if left < _CONNECTIONS_NEEDED:
-        findings.append(
-            advice("postgresql", f"{left} connections are left, an API process opens {_CONNECTIONS_NEEDED}: max_connections")
-        )
+    needed = processes * _CONNECTIONS_NEEDED
+    if left < needed:
+        findings.append(advice("postgresql", f"{left} connections are left, the API opens {needed}: max_connections"))
     return findings or [ok("postgresql", f"its settings suit the service; {left} connections are left")]

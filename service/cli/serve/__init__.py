@@ -1,1 +1,1 @@
-"""`rewards serve`: the command, and an API process."""
+"""`rewards serve`: the command, one API process, and what keeps several of them on one port."""

@@ -35,6 +35,16 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, finish what was accepted."""
+        for listening in (sockets or [])[:1]:
+            # The supervisor has the port's sockets too: without this, clients would go on queueing where nobody accepts.
+            with listening.dup() as copy:
+                for server in self.servers:
+                    server.close()
+                copy.shutdown(socket.SHUT_RDWR)
+        await super().shutdown(sockets)
+
 
 def application(settings: Settings) -> Litestar:
     """The application, not started yet. Raises `SettingsError` when the secrets are not as they must be."""
@@ -48,10 +58,11 @@ def run(
     operator: socket.socket,
     *,
     parent: int | None,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until told to stop, or until ``parent`` (see ``stop_event``) is gone."""
+    """Serve until told to stop, or until ``parent`` (see ``stop_event``) is gone. Calls ``started`` when it begins."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(app, settings, public, operator, parent))
+        runner.run(_serve(app, settings, public, operator, parent, started))
 
 
 async def _serve(
@@ -60,6 +71,7 @@ async def _serve(
     public: socket.socket,
     operator: socket.socket,
     parent: int | None,
+    started: Callable[[], None],
 ) -> None:
     stop = stop_event(parent)
     # Opened here and not by the server, which would swallow the reason when it cannot be.
@@ -80,6 +92,7 @@ async def _serve(
         for server, listening in zip(servers, (public, operator), strict=True):
             serving.append(tasks.create_task(server.serve(in_copies(listening))))
         looking = [tasks.create_task(each.check_forever()) for each in (gate, operator_gate)]
+        started()
         await stop.wait()
         for server in servers:
             server.should_exit = True
