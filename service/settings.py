@@ -86,8 +86,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def local_url(self) -> str:
         """How this machine reaches the API."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return _local_url(self.host, self.port)
+
+    @property
+    def local_operator_url(self) -> str:
+        """How this machine reaches metrics and health, which are of all API processes."""
+        return _local_url(self.operator_host, self.operator_port)
 
     @property
     def own_hosts(self) -> frozenset[str]:
@@ -103,6 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def owner_url(self) -> str:
         """The URL that migrates and writes brands and keys."""
         return self.owner_database_url or self.database_url
+
+
+def _local_url(host: str, port: int) -> str:
+    here = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:

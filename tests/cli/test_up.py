@@ -16,10 +16,11 @@ import httpx
 import pytest
 
 from service.cli.up import near_network
+from service.cli.up.command import useful_processes
 from service.settings import SettingsError
 from tests import plain_http
 from tests.cli import running
-from tests.cli.up import Environ, Up
+from tests.cli.up import Environ, Up, children
 from tests.conftest import reachable_directory
 
 SECOND_START_S = 8
@@ -44,6 +45,10 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     for told in (demo["base_url"], demo["keys"]["messaging"], demo["reward_link"], environ["REWARDS_OPERATOR_PORT"]):
         assert told in shown
 
+    processes = useful_processes(len(os.sched_getaffinity(0)))
+    # Beside those that serve, one answers the operator.
+    assert len(children(up.child("serve"))) == (processes + 1 if processes > 1 else 0)
+
     page = plain_http.get(demo["reward_link"])
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
@@ -59,6 +64,11 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     again.stop()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECOND_START_S
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 2), (3, 2), (4, 2), (8, 4), (64, 8)])
+def test_half_of_the_cores_are_the_databases(cores: int, processes: int) -> None:
+    assert useful_processes(cores) == processes
 
 
 def test_a_phone_in_the_same_network_is_let_in_when_asked(environ: Environ) -> None:
@@ -88,17 +98,17 @@ def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ)
     up = Up(environ)
     paid = [_grant(up.demo, "before")]
 
-    os.kill(up.child("serve"), signal.SIGKILL)
+    up.kill("serve")
     up.hear("The API ended (SIGKILL)")
-    running.wait_ready(environ["REWARDS_PORT"])
+    up.wait_ready()
     paid.append(_grant(up.demo, "after the API"))
 
     os.kill(up.postmaster(), signal.SIGKILL)
     up.hear("PostgreSQL ended")
-    running.wait_ready(environ["REWARDS_PORT"])
+    up.wait_ready()
     paid.append(_grant(up.demo, "after PostgreSQL"))
 
-    os.kill(up.child("worker"), signal.SIGKILL)
+    up.kill("worker")
     up.hear("The worker ended (SIGKILL)")
 
     # Killed itself, it leaves PostgreSQL behind; the next one finds it.

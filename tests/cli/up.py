@@ -16,6 +16,7 @@ import pytest
 from tests.cli import running
 
 Environ = dict[str, str]
+READY_WITHIN_S = 60
 
 
 class Up:
@@ -44,6 +45,10 @@ class Up:
         """The pid of one of its commands."""
         pids = children(self.process.pid)
         return next(pid for pid in pids if name in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+
+    def wait_ready(self) -> None:
+        """Return when all API processes are ready, however long the machine takes for it."""
+        running.wait_ready(self.environ["REWARDS_OPERATOR_PORT"], within_s=READY_WITHIN_S)
 
     def kill(self, name: str) -> None:
         """`kill -9` one of its commands, with all processes of it."""

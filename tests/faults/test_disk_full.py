@@ -102,7 +102,7 @@ def test_links_are_served_and_all_comes_back(disk: SmallDisk, directory: Path, i
 
     disk.make_room()
     up.hear("PostgreSQL is back")
-    running.wait_ready(up.environ["REWARDS_PORT"], within_s=WITHIN_S)
+    up.wait_ready()
     assert (up.child("serve"), up.child("worker")) == children, "neither had to be started again"
     for n, each in enumerate(paid):
         again = _grant(up.demo, f"before-{n}")

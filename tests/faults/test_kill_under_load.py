@@ -65,7 +65,7 @@ async def test_what_was_acknowledged_before_a_kill_is_there_once_after_it(
     await load.goes_on()
     load.stop = True
     await asyncio.gather(*clients)
-    await asyncio.to_thread(running.wait_ready, up.environ["REWARDS_PORT"])
+    await asyncio.to_thread(up.wait_ready)
 
     assert kill is not _kill_api or load.failed_batches > 0, "the end of all that serve a port must have been felt"
     # Sent again, everything acknowledged is a replay; what was not acknowledged is decided now, once.

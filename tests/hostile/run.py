@@ -103,7 +103,8 @@ def run(directory: Path, *, minutes: float = 0.0, every: int = 1) -> Report:
 
     Of the shots that all routes get alike, each route gets one in ``every``, and each such shot goes to one route in as many.
     """
-    up = Up(running.environ(directory / ".rewards"))
+    # One process, of which the memory is looked at, and for how long it waits for a core.
+    up = Up(running.environ(directory / ".rewards", processes=1))
     try:
         return _torment(up, minutes * 60, every)
     finally:

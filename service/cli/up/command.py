@@ -1,7 +1,7 @@
 """`rewards up`: the whole service on one machine, and a demo brand in it.
 
     embedded PostgreSQL   unless REWARDS_DATABASE_URL names another; started, or found running
-    rewards serve         a child process, log in <data_dir>/api.log
+    rewards serve         a child process, log in <data_dir>/api.log; it serves from as many as the machine has use for
     rewards worker        a child process, log in <data_dir>/worker.log
 
 A process that ends is restarted. While PostgreSQL cannot start, for example because its disk is full, the others keep running,
@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import functools
 import http.client
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -32,8 +33,8 @@ from service.cli.up.child_process import ChildProcess
 from service.cli.up.postgres_keeper import PostgresKeeper
 from service.cli.up.terminal import say
 from service.demo_shop import demo_file
-from service.server.listening import listen
-from service.settings import Settings, SettingsError
+from service.server.listening import listen, when_free
+from service.settings import Settings
 from service.storage.data_directory import alone
 from service.storage.embedded_postgres.server import EmbeddedPostgres
 
@@ -41,6 +42,10 @@ READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 LOOK_EVERY_S = 0.2
 LOG_BYTES_MAX = 50_000_000
+_PORTS_FREE_WITHIN_S = 3.0
+"""What was killed a moment ago may still leave a port."""
+_USEFUL_PROCESSES_MAX = 8
+"""More of them would need more connections than the embedded server accepts, beside everything else."""
 
 
 class UpFailed(Exception):
@@ -59,6 +64,8 @@ def up(*, lan: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     settings = msgspec.structs.replace(settings_module.load(), demo=True)
+    processes = settings.processes or useful_processes(len(os.sched_getaffinity(0)))
+    settings = msgspec.structs.replace(settings, processes=processes)
     if lan:
         settings = _for_the_network(settings)
     data = Path(settings.data_dir)
@@ -66,7 +73,8 @@ def up(*, lan: bool) -> None:
     with contextlib.ExitStack() as running, contextlib.suppress(KeyboardInterrupt):
         running.enter_context(alone(data, f"It is up already, at {settings.base_url}"))
         refuse_half_restored(settings)
-        _check_ports(settings)
+        # Before anything is started.
+        when_free(functools.partial(_check_ports, settings), within_s=_PORTS_FREE_WITHIN_S)
         settings = _with_files(data, settings)
         postgres = None if settings.database_url else EmbeddedPostgres(data / POSTGRES_DIRECTORY)
         children = [
@@ -126,10 +134,9 @@ def _prepare(settings: Settings, *, children: list[ChildProcess], data: Path, be
     made = demo_file.Demo(settings.base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url)
     demo_file.write(demo_file.path_of(settings), made)
 
-    operator = f"http://{settings.operator_host}:{settings.operator_port}"
     say(
-        f"API          {settings.base_url}   ready: /health/ready   reference: /docs",
-        f"Metrics      {operator}/metrics",
+        f"API          {settings.base_url}   ready: /health/ready   reference: /docs{_together(settings.processes)}",
+        f"Metrics      {settings.local_operator_url}/metrics",
         f"Logs         {data / 'api.log'}, {data / 'worker.log'}",
         f"Demo         brand {made.brand}, campaign {made.campaign}; all keys are in {data / 'demo.json'}",
         f"Key          {made.keys['messaging']}   (of the messaging system)",
@@ -137,6 +144,10 @@ def _prepare(settings: Settings, *, children: list[ChildProcess], data: Path, be
         *_for_a_phone(link.short_url, lan=lan),
         f"Up after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.",
     )
+
+
+def _together(processes: int) -> str:
+    return f"   ({processes} processes)" if processes > 1 else ""
 
 
 def _for_a_phone(url: str, *, lan: bool) -> list[str]:
@@ -177,18 +188,17 @@ def _attempt(prepare: Callable[[Settings], None], settings: Settings) -> None:
 
 
 def _check_ports(settings: Settings) -> None:
-    """Raise `SettingsError` when a port is taken, before anything is started. What was killed a moment ago may still leave."""
-    deadline = time.monotonic() + 3
-    while True:
-        try:
-            listen(settings.host, settings.port, "REWARDS_PORT").close()
-            listen(settings.operator_host, settings.operator_port, "REWARDS_OPERATOR_PORT").close()
-        except SettingsError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+    """Raise `SettingsError` when a port is taken."""
+    listen(settings.host, settings.port, "REWARDS_PORT").close()
+    listen(settings.operator_host, settings.operator_port, "REWARDS_OPERATOR_PORT").close()
+
+
+def useful_processes(cores: int) -> int:
+    """How many API processes a machine has use for: the database takes about as much of it as they do.
+
+    Two on two cores: while one waits for the database the other has its core.
+    """
+    return min(max(cores // 2, min(cores, 2)), _USEFUL_PROCESSES_MAX)
 
 
 def _with_files(data: Path, settings: Settings) -> Settings:
@@ -210,7 +220,8 @@ def _wait_until_ready(settings: Settings, api: ChildProcess) -> None:
 
 
 def _is_ready(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(settings.local_url).netloc, timeout=5)
+    """Whether all API processes are."""
+    connection = http.client.HTTPConnection(urlsplit(settings.local_operator_url).netloc, timeout=5)
     try:
         connection.request("GET", "/health/ready")
         return connection.getresponse().status == 200
