@@ -166,6 +166,15 @@ async def http_single(bench: Bench, connections: int) -> dict[str, Measured]:
     return {name: compared(loads, alone, "requests/s"), f"{name}_p99": tail(loads)}
 
 
+async def two_processes(bench: Bench, connections: int) -> dict[str, Measured]:
+    """``http_single`` on two processes, against one."""
+    station = await bench.station("shop", bench.sizes.shop)
+    async with bench.api(station, processes=2) as two, bench.api(station) as one:
+        ours, reference = await by_turns(bench, singles(two, station, connections, 1), singles(one, station, connections, 2))
+    name = f"two_processes_{connections}"
+    return {name: compared(ours, reference, "requests/s"), f"{name}_p99": tails(ours, reference)}
+
+
 async def http_idle(bench: Bench) -> dict[str, Measured]:
     """One grant at a time on one connection, against the commit of one bare ``INSERT``."""
     station = await bench.station("shop", bench.sizes.shop)

@@ -213,10 +213,11 @@ class Bench:
         return msgspec.structs.replace(station, campaign_no=campaigns[-1])
 
     @contextlib.asynccontextmanager
-    async def api(self, station: Station) -> AsyncGenerator[Process]:
-        """An API process."""
+    async def api(self, station: Station, *, processes: int = 1) -> AsyncGenerator[Process]:
+        """An API process, or several on one port."""
         port, operator_port = _free_ports(2)
         settings = self._settings_for(station, port=port, operator_port=operator_port)
+        settings = msgspec.structs.replace(settings, processes=processes)
         async with self._process([_PROGRAM, "serve", "--with-parent"], "api", settings, port) as process:
             yield process
 
