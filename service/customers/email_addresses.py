@@ -21,8 +21,9 @@ _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+$){_LABEL}")
 _ASCII = re.compile(rf"({_ATOM}+(?:\.{_ATOM}+)*)@({_DOMAIN.pattern})")
-# What nearly everybody's address looks like: of at most 64 characters, it breaks none of the bounds.
-_PLAIN = re.compile(r"[a-z0-9_+-]++(?:\.[a-z0-9_+-]++)*+@(?:[a-z0-9]++\.)+[a-z]{2,63}")
+# What nearly everybody's address looks like: of at most 64 characters, it breaks none of the bounds. No possessive group:
+# Python 3.11.2 takes back too little of one that fails in the middle, and an empty label would pass.
+_PLAIN = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9]+\.)+[a-z]{2,63}")
 # RFC 6531 has any character beyond ASCII in an atom. Letters, marks and digits are what people have there.
 _LOCAL = re.compile(rf"(?:{_ATOM}|[^\x00-\x7f])+(?:\.(?:{_ATOM}|[^\x00-\x7f])+)*")
 _FORM_1 = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
