@@ -58,7 +58,7 @@ class Call(Generic[Source]):
     def __init__(self, function: str, *parts: Argument[Source] | Table[Source], returns: str = "*") -> None:
         self.function = function
         self.parameters = [parameter for part in parts for parameter in _parameters(part)]
-        casts = [f"${number}::{sql_type(type_)}" for number, (_, type_) in enumerate(self.parameters, 1)]
+        casts = [f"${number}::{_sql_type(type_)}" for number, (_, type_) in enumerate(self.parameters, 1)]
         self.sql = f"SELECT {returns} FROM ledger.{function}({', '.join(casts)})"
         self._collected = [(part.collect, *_encoding(part)) for part in parts if part.collect is not None]
 
@@ -87,6 +87,5 @@ def _encoding(part: Argument[Any] | Table[Any]) -> tuple[Callable[[Any], bytes] 
     return (None if isinstance(part.type, str) else part.type.encode), None
 
 
-def sql_type(type_: Array | str) -> str:
-    """The name of a type in SQL."""
+def _sql_type(type_: Array | str) -> str:
     return type_ if isinstance(type_, str) else f"ledger.{type_.domain}"

@@ -11,7 +11,7 @@
     wait, prepare, take the answer           ledger.engine.group_commit, ledger.engine.grants   21
     onto the wire and off it                 the driver, for both statements                    29
 
-That is with 64 connections, nobody remembered, on a machine where the constant answer takes 120.
+That is with 64 connections and nobody remembered. How they compare matters: on another machine all are other numbers.
 
 Two round trips for as many as wait: one looks up those customers who are not remembered, one decides, writes and commits. What
 waits while one is under way is the next, so the more there are at once, the less each costs.
