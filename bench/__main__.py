@@ -5,9 +5,10 @@
     make bench ONLY=engine_batch   one, or several with commas between them
 
 ``results.json`` holds ``{name: {ours, reference, ratio, unit}}``, and where they were counted ``code_us`` and ``postgres_us``:
-what an item takes of a processor. A whole run replaces it; ``ONLY`` changes its own entries. ``BENCH_OUT`` is another directory
-for results and pictures. ``BENCH_DATABASE_URL`` (a superuser's) takes any other server than the embedded one; it keeps its own
-settings, so what needs others measures something else there.
+what an item takes of a processor. ``low`` and ``high`` are the 95% interval of a ratio over pairs of turns. A whole run
+replaces it; ``ONLY`` changes its own entries. ``BENCH_OUT`` is another directory for results and pictures.
+``BENCH_DATABASE_URL`` (a superuser's) takes any other server than the embedded one; it keeps its own settings, so what needs
+others measures something else there.
 
 Everything it starts ends with it, also on Ctrl-C; all its data are in one temporary directory, which is removed.
 """

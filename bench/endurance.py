@@ -1,17 +1,16 @@
-"""What a long run shows: disk, log, growth, memory, and the night when a million lots expire."""
+"""What a long run shows: disk, log, memory, and the night when a million lots expire."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 
 import asyncpg
 import msgspec
 
-from bench.engine import LOTS, Posting, Prepared, batches, prepare, prepared, settle
+from bench.engine import Posting, Prepared, batches, prepare, settle
 from bench.http import compared, singles, tails
 from bench.load import drive_at, percentile
 from bench.results import Measured
@@ -38,18 +37,11 @@ class Sustained(msgspec.Struct, frozen=True):
     """Transfers and events with their indexes."""
     wallet_bytes: int
     """Accounts, customers' sums and uses of caps with their indexes."""
-    rates: tuple[float, ...]
-    """Grants a second in each tenth of the time."""
-
-    @property
-    def rate(self) -> float:
-        """Grants a second."""
-        return self.granted / self.seconds
 
 
-def profile(bench: Bench, **changed: str) -> Mapping[str, str]:
+def profile(bench: Bench) -> Mapping[str, str]:
     """Settings under which checkpoints come in time to be measured. No quick run waits for them: it asks for each."""
-    return changed if bench.quick else {"checkpoint_timeout": f"{bench.sizes.cycle_s:.0f}s", **changed}
+    return {} if bench.quick else {"checkpoint_timeout": f"{bench.sizes.cycle_s:.0f}s"}
 
 
 async def sustain(bench: Bench, books: Prepared, work: Iterator[list[GrantOrder]]) -> Sustained:
@@ -68,15 +60,13 @@ async def sustain(bench: Bench, books: Prepared, work: Iterator[list[GrantOrder]
     await owner.execute("CHECKPOINT")
     begun, (wal, log, wallets) = await _checkpoints_begun(owner), await _sizes(owner)
     before = posting.granted
-    series: list[tuple[float, int]] = []
     running = asyncio.create_task(posting.turn(until_stopped()))
     started = time.perf_counter()
     asked = 0
     try:
         while await _checkpoints_begun(owner) < begun + _CHECKPOINTS and not running.done():
             await asyncio.sleep(0.1)
-            series.append((time.perf_counter() - started, posting.granted - before))
-            if bench.quick and series[-1][0] > (asked + 1) * bench.sizes.cycle_s:
+            if bench.quick and time.perf_counter() - started > (asked + 1) * bench.sizes.cycle_s:
                 asked += 1
                 await owner.execute("CHECKPOINT")
     finally:
@@ -85,7 +75,7 @@ async def sustain(bench: Bench, books: Prepared, work: Iterator[list[GrantOrder]
     seconds, granted = time.perf_counter() - started, posting.granted - before
     wal_after, log_after, wallets_after = await _sizes(owner)
     await posting.close()
-    return Sustained(granted, seconds, wal_after - wal, log_after - log, wallets_after - wallets, _rates(series))
+    return Sustained(granted, seconds, wal_after - wal, log_after - log, wallets_after - wallets)
 
 
 async def _checkpoints_begun(owner: asyncpg.Connection[asyncpg.Record]) -> int:
@@ -106,15 +96,6 @@ async def _sizes(owner: asyncpg.Connection[asyncpg.Record]) -> tuple[int, int, i
     return row[0], row[1], row[2]
 
 
-def _rates(series: list[tuple[float, int]]) -> tuple[float, ...]:
-    marks = [series[round((len(series) - 1) * tenth / 10)] for tenth in range(11)]
-    return tuple(
-        (later[1] - earlier[1]) / (later[0] - earlier[0])
-        for earlier, later in itertools.pairwise(marks)
-        if later[0] > earlier[0]
-    )
-
-
 async def on_disk(bench: Bench) -> dict[str, Measured]:
     """Bytes that a grant adds to the log, the events and their indexes, and to the write-ahead log, over two checkpoints."""
     await bench.settings(profile(bench))
@@ -131,36 +112,6 @@ async def on_disk(bench: Bench) -> dict[str, Measured]:
             per_grant, GRANT_BYTES, "bytes, of the limit", notes=(f"and {wallets:.0f} of wallets, {over}",)
         ),
         "wal_per_grant": Measured(wal, GRANT_WAL_BYTES, "bytes, of the limit", notes=(over,)),
-    }
-
-
-async def growth(bench: Bench) -> dict[str, Measured]:
-    """Posting 1,000 a batch into a large book with 128 MB of buffers over two checkpoints, against an empty book.
-
-    As a campaign does: what it grants this month has one last day.
-    """
-    station = await bench.station("large", bench.sizes.large)
-    await bench.settings(profile(bench, shared_buffers="128MB"))
-    customers = station.population.customers
-    empty_book = await prepare(bench.server, "bench_empty", customers=0)
-    empty_work = batches(empty_book.book, 1_000, seed=1, customers=customers, months=[LOTS])
-    empty = await sustain(bench, empty_book, empty_work)
-    await empty_book.close()
-    large_book = await prepared(bench.server.owner_url(station.name), station.book)
-    work = batches(large_book.book, 1_000, seed=2, customers=customers, campaign_no=station.campaign_no, months=[LOTS])
-    large = await sustain(bench, large_book, work)
-    await large_book.close()
-    return {
-        "growth": Measured(
-            large.rate,
-            empty.rate,
-            "grants/s",
-            turns=tuple(zip(large.rates, empty.rates, strict=False)),
-            notes=(
-                f"WAL of a grant: {large.wal_bytes / large.granted:,.0f} bytes, empty {empty.wal_bytes / empty.granted:,.0f}; "
-                f"over {large.seconds:.0f} s, empty {empty.seconds:.0f} s",
-            ),
-        )
     }
 
 

@@ -53,12 +53,12 @@ CAMPAIGN = 1
 DUPLICATES = 0.1
 BRANDS = 1_000
 
-# Twelve lots a customer, written month by month as time would have written them.
+# A lot a customer for each of some months, written month by month as time would have written them.
 _LOTS = """
 INSERT INTO ledger.account (book_id, id, kind, expires_on, credits)
 SELECT book, ledger.account_id_v1(ledger.account_owner_v1(1, customer), 16, month.last_day), 1, month.last_day, 10
 FROM (
-    SELECT n, ($3::date + make_interval(months => n + 1))::date - 1 AS last_day FROM generate_series(1, $4) AS n
+    SELECT n, ($3::date + make_interval(months => n + 1))::date - 1 AS last_day FROM unnest($4::integer[]) AS n
 ) AS month, unnest($1::integer[]) AS book, generate_series(1, $2::bigint) AS customer
 ORDER BY month.n, book, customer
 """
@@ -107,8 +107,13 @@ class Prepared:
         await self.application.close()
 
 
-async def prepare(server: Server, name: str, *, books: int = 1, customers: int) -> Prepared:
-    """A migrated database with books of brands 1, 2, 3 ..., each a funded campaign and ``customers`` with twelve lots."""
+async def prepare(
+    server: Server, name: str, *, books: int = 1, customers: int, months: Sequence[int] = range(1, LOTS + 1)
+) -> Prepared:
+    """A migrated database with books of brands 1, 2, 3 ..., each a funded campaign and ``customers``.
+
+    Each customer has a lot for each of ``months``, which count from this one.
+    """
     url = await server.database(name)
     owner = await asyncpg.connect(url)
     async with owner.transaction():
@@ -122,8 +127,8 @@ async def prepare(server: Server, name: str, *, books: int = 1, customers: int) 
     if customers:
         today = date.today()  # noqa: DTZ011  any day will do
         numbers = [book.book_id for book in opened]
-        await owner.execute(_LOTS, numbers, customers, today.replace(day=1), LOTS)
-        await owner.execute(_STATES, numbers, customers, LOTS)
+        await owner.execute(_LOTS, numbers, customers, today.replace(day=1), months)
+        await owner.execute(_STATES, numbers, customers, len(months))
     await owner.execute("VACUUM ANALYZE")
     await owner.execute("CHECKPOINT")
     return Prepared(opened, owner, await _application(url))

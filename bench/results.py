@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,41 @@ class Cost(msgspec.Struct, frozen=True):
         return cls(code_ms * 1_000 / items, postgres_ms * 1_000 / items)
 
 
+class Ratio(msgspec.Struct, frozen=True):
+    """A geometric mean of ratios and its 95% interval, which is everything if there is at most one ratio."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> Ratio:
+        """The mean of some ratios."""
+        logarithms = [math.log(ratio) for ratio in ratios]
+        if len(logarithms) < 2:
+            return cls(ratios[0] if ratios else 0.0, 0.0, math.inf)
+        mean = statistics.fmean(logarithms)
+        half = student_t(len(logarithms) - 1) * statistics.stdev(logarithms) / math.sqrt(len(logarithms))
+        return cls(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
+    def __str__(self) -> str:
+        if not self.mean:
+            return "-"
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.low else f"{self.mean:.3f}"
+
+
+_FEW = (12.706, 4.303, 3.182, 2.776)
+"""For one to four degrees of freedom, where the expansion is too low."""
+
+
+def student_t(freedom: int) -> float:
+    """The two-sided 95% quantile of Student's distribution, by its expansion in 1/freedom (Abramowitz and Stegun, 26.7.5)."""
+    if freedom <= len(_FEW):
+        return _FEW[freedom - 1]
+    z = 1.959964
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """``ours`` against ``reference``, measured in one run: a line of ``results.json``."""
 
@@ -31,6 +68,9 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one item takes of a processor in our code, in microseconds, where it was counted."""
     postgres_us: float | None = None
     """The same in PostgreSQL."""
+    low: float | None = None
+    """Where the ratio's 95% interval begins, if it is a mean over pairs of turns."""
+    high: float | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -66,13 +106,26 @@ class Measured(msgspec.Struct, frozen=True):
     turns: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
     cost: Cost | None = None
+    over_pairs: Ratio | None = None
+    """The ratio, where each turn of ours has one of the reference's beside it; else it is that of the figures."""
 
     @property
     def result(self) -> Result:
         """The figure alone, rounded to what it can mean."""
-        ratio = self.ours / self.reference if self.reference else float("inf")
-        costs = () if self.cost is None else (_rounded(self.cost.code_us), _rounded(self.cost.postgres_us))
-        return Result(_rounded(self.ours), _rounded(self.reference), round(ratio, 3), self.unit, *costs)
+        result = Result(_rounded(self.ours), _rounded(self.reference), round(self._ratio, 3), self.unit)
+        if self.cost is not None:
+            code_us, postgres_us = _rounded(self.cost.code_us), _rounded(self.cost.postgres_us)
+            result = msgspec.structs.replace(result, code_us=code_us, postgres_us=postgres_us)
+        if self.over_pairs is not None:
+            low, high = round(self.over_pairs.low, 3), round(self.over_pairs.high, 3)
+            result = msgspec.structs.replace(result, low=low, high=high)
+        return result
+
+    @property
+    def _ratio(self) -> float:
+        if self.over_pairs is not None:
+            return self.over_pairs.mean
+        return self.ours / self.reference if self.reference else math.inf
 
 
 class Turn(msgspec.Struct, frozen=True):

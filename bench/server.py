@@ -45,6 +45,11 @@ class Server:
         self._profile: Mapping[str, str] = PRODUCTION
         self._migrated = False
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it can be started again with other settings."""
+        return self._embedded is not None
+
     def start(self) -> None:
         if self._embedded is not None:
             self._embedded.start()

@@ -75,6 +75,12 @@ class Sizes(msgspec.Struct, frozen=True):
     storm_s: float
     cycle_s: float
     """From one checkpoint to the next."""
+    growth_cycles: int
+    """From one checkpoint of a large book to the next."""
+    growth_turns: int
+    """In a cycle."""
+    growth_batches: int
+    """In a turn."""
     exports: int
     reads_of_all: int
     """How often the whole book is summed."""
@@ -96,6 +102,9 @@ FULL = Sizes(
     overload_s=60.0,
     storm_s=30.0,
     cycle_s=80.0,
+    growth_cycles=2,
+    growth_turns=40,
+    growth_batches=10,
     exports=1,
     reads_of_all=2,
 )
@@ -115,6 +124,9 @@ QUICK = Sizes(
     overload_s=6.0,
     storm_s=1.5,
     cycle_s=3.0,
+    growth_cycles=2,
+    growth_turns=3,
+    growth_batches=3,
     exports=2,
     reads_of_all=1,
 )
@@ -167,6 +179,24 @@ class Bench:
         if not self.server.has(profile):
             assert self._running == 0, "a process would lose its database"
             await asyncio.to_thread(self.server.restart, profile)
+
+    @contextlib.asynccontextmanager
+    async def another_server(self, name: str, profile: Mapping[str, str]) -> AsyncGenerator[Server]:
+        """A database server beside the first; it is the first where that is not ours."""
+        if not self.server.is_ours:
+            yield self.server
+            return
+        directory = self._directory / name
+        directory.mkdir()
+        # Its user gets in.
+        directory.chmod(0o711)
+        another = Server(directory / "postgres")
+        try:
+            await asyncio.to_thread(another.start)
+            await asyncio.to_thread(another.restart, profile)
+            yield another
+        finally:
+            await asyncio.shield(asyncio.to_thread(another.stop))
 
     async def station(self, name: str, population: Population) -> Station:
         """The database ``name``, filled, under settings of production."""

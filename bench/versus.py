@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import os
 import shutil
 import signal
@@ -37,7 +36,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from bench import side
-from bench.results import shown
+from bench.results import Ratio, shown
 from bench.scratch import temporary_directory
 from service.observability import interpreter
 
@@ -85,49 +84,14 @@ class Tree(msgspec.Struct, frozen=True):
     python: Path
 
 
-class Ratio(msgspec.Struct, frozen=True):
-    """A geometric mean of ratios and its 95% interval, which is everything if there is at most one ratio."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, ratios: Sequence[float]) -> Ratio:
-        """The mean of some ratios."""
-        logarithms = [math.log(ratio) for ratio in ratios]
-        if len(logarithms) < 2:
-            return cls(ratios[0] if ratios else 0.0, 0.0, math.inf)
-        mean = statistics.fmean(logarithms)
-        half = student_t(len(logarithms) - 1) * statistics.stdev(logarithms) / math.sqrt(len(logarithms))
-        return cls(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
-
-    @property
-    def mark(self) -> str:
-        """``!`` if it is too low for certain, ``?`` if it may be."""
-        return "!" if self.high < NOT_WORSE else "?" if self.low < NOT_WORSE else " "
-
-    @property
-    def tail_mark(self) -> str:
-        """The same of a p99's, which must not be too high."""
-        return "!" if self.low > P99_NOT_WORSE else "?" if self.high > P99_NOT_WORSE else " "
-
-    def __str__(self) -> str:
-        if not self.mean:
-            return "-"
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.low else f"{self.mean:.3f}"
+def mark(ratio: Ratio) -> str:
+    """``!`` if a speed is too low for certain, ``?`` if it may be."""
+    return "!" if ratio.high < NOT_WORSE else "?" if ratio.low < NOT_WORSE else " "
 
 
-_FEW = (12.706, 4.303, 3.182, 2.776)
-"""For one to four degrees of freedom, where the expansion is too low."""
-
-
-def student_t(freedom: int) -> float:
-    """The two-sided 95% quantile of Student's distribution, by its expansion in 1/freedom (Abramowitz and Stegun, 26.7.5)."""
-    if freedom <= len(_FEW):
-        return _FEW[freedom - 1]
-    z = 1.959964
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+def tail_mark(ratio: Ratio) -> str:
+    """The same of a p99's, which must not be too high."""
+    return "!" if ratio.low > P99_NOT_WORSE else "?" if ratio.high > P99_NOT_WORSE else " "
 
 
 class Compared(msgspec.Struct):
@@ -168,7 +132,7 @@ class Compared(msgspec.Struct):
     @property
     def is_slower(self) -> bool:
         """For certain."""
-        return "!" in (self.speed.mark, self.tail.tail_mark)
+        return "!" in (mark(self.speed), tail_mark(self.tail))
 
 
 def _p50(turn: side.Turn) -> float:
@@ -188,7 +152,7 @@ def table(compared: Mapping[str, Compared]) -> str:
     for name, each in compared.items():
         process, postgres = each.ratio(lambda turn: turn.process_s), each.ratio(lambda turn: turn.postgres_s)
         lines.append(
-            f"{name:<21}{shown(each.rate(0)):>9}{shown(each.rate(1)):>9}  {each.speed.mark} {each.speed!s:<22} "
+            f"{name:<21}{shown(each.rate(0)):>9}{shown(each.rate(1)):>9}  {mark(each.speed)} {each.speed!s:<22} "
             f"{process!s:<24}{postgres!s:<24}{len(each.pairs):>5}"
         )
     return "\n".join(lines)
@@ -205,7 +169,7 @@ def times_table(compared: Mapping[str, Compared]) -> str:
         p50, p99 = (each.typical(percentile) for percentile in (_p50, _p99))
         lines.append(
             f"{name:<21}{p50[0]:>9.2f}{p50[1]:>9.2f}    {each.waited(_p50)!s:<22} "
-            f"{p99[0]:>9.2f}{p99[1]:>9.2f}  {each.tail.tail_mark} {each.tail!s}"
+            f"{p99[0]:>9.2f}{p99[1]:>9.2f}  {tail_mark(each.tail)} {each.tail!s}"
         )
     return "\n".join(lines) if lines[1:] else ""
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench import pictures, results
 from bench.registry import BENCHMARKS, find
-from bench.results import Cost, Measured, Result, Turn, at_least, at_most, rates
+from bench.results import Cost, Measured, Ratio, Result, Turn, at_least, at_most, rates
 
 ASKED_FOR = {
     "engine_batch",
@@ -58,6 +58,17 @@ def test_what_an_item_takes_of_processors_is_beside_its_rate(tmp_path: Path) -> 
     assert results.line("http_batch", measured.result, None).split()[-3:] == ["250", "123.4", "grants/s"]
     results.write(tmp_path / "results.json", {"http_batch": measured.result})
     assert results.read(tmp_path / "results.json") == {"http_batch": measured.result}
+
+
+def test_a_ratio_over_pairs_of_turns_has_its_interval_in_the_file(tmp_path: Path) -> None:
+    measured = Measured(50.0, 200.0, "grants/s", over_pairs=Ratio.of([0.2, 0.3, 0.2, 0.3]))
+    result = measured.result
+    assert result.ratio == pytest.approx(0.245, abs=0.001)
+    assert result.low is not None
+    assert result.high is not None
+    assert 0.15 < result.low < 0.2 < 0.3 < result.high < 0.4
+    results.write(tmp_path / "results.json", {"growth": result})
+    assert results.read(tmp_path / "results.json") == {"growth": result}
 
 
 def test_a_rate_is_all_work_over_all_time() -> None:

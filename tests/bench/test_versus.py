@@ -12,8 +12,9 @@ import pytest
 
 from bench import versus
 from bench.registry import BENCHMARKS
+from bench.results import Ratio, student_t
 from bench.side import Turn
-from bench.versus import AMOUNTS, OPEN, Compared, Ratio, Tree, lend_bench, student_t, times_table
+from bench.versus import AMOUNTS, OPEN, Compared, Tree, lend_bench, mark, tail_mark, times_table
 
 ROOT = Path(versus.__file__).parents[1]
 
@@ -89,11 +90,11 @@ def test_the_interval_is_wider_the_fewer_turns_there_were(freedom: int, quantile
 
 
 @pytest.mark.parametrize(
-    ("ratios", "mark"),
+    ("ratios", "expected"),
     [([0.90, 0.91, 0.90, 0.91], "!"), ([0.90, 1.10, 0.90, 1.10], "?"), ([1.00, 1.01, 1.00, 1.01], " "), ([0.5], "?")],
 )
-def test_slower_for_certain_is_marked_apart_from_maybe_slower(ratios: list[float], mark: str) -> None:
-    assert Ratio.of(ratios).mark == mark
+def test_slower_for_certain_is_marked_apart_from_maybe_slower(ratios: list[float], expected: str) -> None:
+    assert mark(Ratio.of(ratios)) == expected
 
 
 def test_each_cost_is_compared_an_item_and_more_than_one_is_better() -> None:
@@ -131,7 +132,7 @@ def test_times_are_compared_as_now_against_before() -> None:
         "1.200]",
     ]
     # It answers as many, and yet it is slower.
-    assert (compared.speed.mark, compared.is_slower) == (" ", True)
+    assert (mark(compared.speed), compared.is_slower) == (" ", True)
 
 
 def test_without_times_there_is_no_table_of_them() -> None:
@@ -142,9 +143,9 @@ def _nobody_waits() -> Turn:
     return Turn(work=1, seconds=1.0, process_s=1.0, postgres_s=1.0, memory_mb=0.0)
 
 
-@pytest.mark.parametrize(("ratios", "mark"), [([1.2, 1.21, 1.2], "!"), ([0.9, 1.2, 1.0], "?"), ([1.0, 1.01, 1.0], " ")])
-def test_a_p99_must_not_be_higher(ratios: list[float], mark: str) -> None:
-    assert Ratio.of(ratios).tail_mark == mark
+@pytest.mark.parametrize(("ratios", "expected"), [([1.2, 1.21, 1.2], "!"), ([0.9, 1.2, 1.0], "?"), ([1.0, 1.01, 1.0], " ")])
+def test_a_p99_must_not_be_higher(ratios: list[float], expected: str) -> None:
+    assert tail_mark(Ratio.of(ratios)) == expected
 
 
 def test_a_tree_is_lent_a_bench_that_it_can_run(tmp_path: Path) -> None:
