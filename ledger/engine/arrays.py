@@ -52,21 +52,21 @@ async def register_codecs(connection: asyncpg.Connection[Any]) -> None:
             raise LookupError(f"the database has no arrays called {_SCHEMA}.{kind.domain}") from unknown
 
 
-@functools.cache
 def _empty(oid: int) -> bytes:
     return _head(1, 0, oid, 0, 1)
 
 
 def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]:
     none = _empty(oid)
-    only = struct.Struct(f">6i{code}").pack
+    only = _head(1, 0, oid, 1, 1) + _length(size)
+    pack = struct.Struct(f">{code}").pack
     step = 4 + size
 
     def encode(values: Sequence[int]) -> bytes:
         count = len(values)
         if count == 1:
             try:
-                return only(1, 0, oid, 1, 1, size, values[0])
+                return only + pack(values[0])
             except struct.error as error:
                 raise OverflowError(*error.args) from None
         if count == 0:
@@ -85,25 +85,33 @@ def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]
     return encode
 
 
-def _pieces(oid: int, values: Sequence[bytes | None]) -> bytes:
+def _pieces(oid: int) -> Callable[[Sequence[bytes | None]], bytes]:
     """Elements of any length; ``None`` is NULL."""
-    if not values:
-        return _empty(oid)
-    has_nulls = None in values
-    pieces = [_NULL if value is None else _length(len(value)) + value for value in values]
-    return _head(1, has_nulls, oid, len(pieces), 1) + b"".join(pieces)
+    none = _empty(oid)
+    only, only_null = _head(1, 0, oid, 1, 1), _head(1, 1, oid, 1, 1) + _NULL
+
+    def encode(values: Sequence[bytes | None]) -> bytes:
+        count = len(values)
+        if count == 1:
+            (value,) = values
+            return only_null if value is None else only + _length(len(value)) + value
+        if count == 0:
+            return none
+        has_nulls = None in values
+        pieces = [_NULL if value is None else _length(len(value)) + value for value in values]
+        return _head(1, has_nulls, oid, count, 1) + b"".join(pieces)
+
+    return encode
 
 
-def _byteas(values: Sequence[bytes | None]) -> bytes:
-    return _pieces(17, values)
-
-
-def _chars(values: Sequence[bytes]) -> bytes:
-    return _pieces(18, values)
+_byteas = _pieces(17)
+_chars = _pieces(18)
+_text_pieces = _pieces(25)
+_moment_pieces = _pieces(1184)
 
 
 def _texts(values: Sequence[str | None]) -> bytes:
-    return _pieces(25, [None if value is None else value.encode() for value in values])
+    return _text_pieces([None if value is None else value.encode() for value in values])
 
 
 def _booleans(values: Sequence[bool]) -> bytes:
@@ -116,10 +124,7 @@ def _dates(values: Sequence[date]) -> bytes:
 
 
 def _moments(values: Sequence[datetime | None]) -> bytes:
-    return _pieces(
-        1184,
-        [None if value is None else microseconds(value).to_bytes(8, "big", signed=True) for value in values],
-    )
+    return _moment_pieces([None if value is None else microseconds(value).to_bytes(8, "big", signed=True) for value in values])
 
 
 _days = _numbers(1082, "i", 4)

@@ -2,6 +2,7 @@
 
     Argument   one value, or an array of them
     Table      arrays that are the columns of one table, each an argument of its own
+    Kept       a table that is encoded once and sent with many calls
 
 A grant alone has as many arguments as a thousand, and most of its tables have no row: such a table costs one call of Python.
 """
@@ -45,17 +46,39 @@ def table_of(collect: Callable[[Source], Collection[Any]], **columns: tuple[Arra
     return Table({name: array for name, (array, _) in columns.items()}, rows)
 
 
+class Kept(NamedTuple, Generic[Source]):
+    """``collect`` returns the columns as `encoded` has made them before."""
+
+    columns: Mapping[str, Array]
+    collect: Callable[[Source], list[bytes]]
+
+
+def encoded(table: Table[Source], source: Source) -> list[bytes]:
+    """The columns of a table, as they are sent."""
+    return _Columns.of(table).encoded(table.collect(source))
+
+
 class _Columns(NamedTuple):
     """How the columns of a table are encoded, and what they are without rows."""
 
     encode: list[Callable[[Any], bytes]]
     empty: list[bytes]
 
+    @classmethod
+    def of(cls, table: Table[Any]) -> _Columns:
+        arrays = table.columns.values()
+        return cls([array.encode for array in arrays], [array.encode(()) for array in arrays])
+
+    def encoded(self, rows: Collection[tuple[Any, ...]]) -> list[bytes]:
+        if not rows:
+            return self.empty
+        return [encode(column) for encode, column in zip(self.encode, zip(*rows, strict=True), strict=True)]
+
 
 class Call(Generic[Source]):
     """The statement that calls ``function``, and its arguments in the function's order; what is given comes first."""
 
-    def __init__(self, function: str, *parts: Argument[Source] | Table[Source], returns: str = "*") -> None:
+    def __init__(self, function: str, *parts: Argument[Source] | Table[Source] | Kept[Source], returns: str = "*") -> None:
         self.function = function
         self.parameters = [parameter for part in parts for parameter in _parameters(part)]
         casts = [f"${number}::{_sql_type(type_)}" for number, (_, type_) in enumerate(self.parameters, 1)]
@@ -67,24 +90,32 @@ class Call(Generic[Source]):
         values: list[Any] = []
         for collect, encode, columns in self._collected:
             collected = collect(source)
-            if columns is None:
-                values.append(collected if encode is None else encode(collected))
-            elif collected:
-                values += [encode(column) for encode, column in zip(columns.encode, zip(*collected, strict=True), strict=True)]
+            if encode is not None:
+                values.append(encode(collected))
+            elif columns is not None:
+                values += columns(collected)
             else:
-                values += columns.empty
+                values.append(collected)
         return values
 
 
-def _parameters(part: Argument[Any] | Table[Any]) -> list[tuple[str, Array | str]]:
-    return [*part.columns.items()] if isinstance(part, Table) else [(part.name, part.type)]
+def _parameters(part: Argument[Any] | Table[Any] | Kept[Any]) -> list[tuple[str, Array | str]]:
+    return [(part.name, part.type)] if isinstance(part, Argument) else [*part.columns.items()]
 
 
-def _encoding(part: Argument[Any] | Table[Any]) -> tuple[Callable[[Any], bytes] | None, _Columns | None]:
-    if isinstance(part, Table):
-        arrays = part.columns.values()
-        return None, _Columns([array.encode for array in arrays], [array.encode(()) for array in arrays])
-    return (None if isinstance(part.type, str) else part.type.encode), None
+_Encode = Callable[[Any], bytes]
+_EncodeEach = Callable[[Any], list[bytes]]
+
+
+def _encoding(part: Argument[Any] | Table[Any] | Kept[Any]) -> tuple[_Encode | None, _EncodeEach | None]:
+    """How what is collected becomes one value, or several; neither is a value as it is."""
+    if isinstance(part, Argument):
+        return (None if isinstance(part.type, str) else part.type.encode), None
+    return None, _Columns.of(part).encoded if isinstance(part, Table) else _as_they_are
+
+
+def _as_they_are(columns: list[bytes]) -> list[bytes]:
+    return columns
 
 
 def _sql_type(type_: Array | str) -> str:

@@ -1,6 +1,7 @@
 """A batch of grants as the arguments of ``post_grants_v1``: parallel arrays, so that a batch of any size is one call.
 
     GrantBatch    the columns that a list of orders needs, filled by one method for each table of arguments
+    Kinds         what depends on the orders' terms alone; it is kept for the next batch
     POST_GRANTS   the function's arguments: name, type, and which column it is
 
 Rows are numbered from 1, as the database numbers the elements of an array. What several orders share is listed once, and named
@@ -10,6 +11,7 @@ by its number. An item is an order of the batch; orders on the same terms are of
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from hashlib import sha256
@@ -19,7 +21,7 @@ import msgspec
 
 from ledger import chart
 from ledger.engine.arrays import BIGINTS, BOOLEANS, BYTEAS, CHARS, DATES, INTEGERS, MOMENTS, SMALLINTS, TEXTS, Array
-from ledger.engine.call import Argument, Call, Table, table_of
+from ledger.engine.call import Argument, Call, Kept, Table, encoded, table_of
 from ledger.instants import microseconds
 from ledger.types import CapUse, Corroboration, EventDetails, Grade, GrantOrder, GrantTerms
 
@@ -30,6 +32,11 @@ _NO_GENERATION = -1
 _STRONG = (Grade.A, Grade.B)
 _GRADES = {grade: grade.encode() for grade in Grade}
 _encode_json = msgspec.json.Encoder().encode
+
+_KEPT_MAX = 100
+"""Of so many sets of terms the kinds are kept ..."""
+_KEPT_KINDS_MAX = 8
+"""... if a set has no more than so many: a kind takes some two kilobytes."""
 
 _Wallet: TypeAlias = tuple[int, int]
 """The book's number and the customer, or ``_ALL_CUSTOMERS`` for the caps that they share."""
@@ -81,22 +88,38 @@ class Kind(NamedTuple):
     rolling_caps: list[RollingCap]
 
 
-class _Kinds:
+class Kinds:
     """The kinds of a batch, and the tables of what they share: books, budgets, limits."""
 
-    def __init__(self, orders: Sequence[GrantOrder]) -> None:
+    def __init__(self, terms: Collection[GrantTerms]) -> None:
         # Each row has the number that it came with: `setdefault(row, len(rows) + 1)`.
         self.budgets: dict[tuple[int, int, bool], int] = {}
         self.limits: dict[Limit, int] = {}
         self._campaigns: dict[tuple[int, int], int] = {}
         self._counters: dict[tuple[int, date, int], int] = {}
-        terms_by_identity = {id(order.terms): order.terms for order in orders}
         # A book that is asked for under two brands is here twice, and the function refuses the batch.
-        self.books = sorted({(terms.book.book_id, terms.book.brand_id) for terms in terms_by_identity.values()})
+        self.books = sorted({(each.book.book_id, each.book.brand_id) for each in terms})
         self._book_numbers = {book_id: number for number, (book_id, _) in enumerate(self.books, 1)}
-        self.by_identity = {
-            identity: self._kind(number, terms) for number, (identity, terms) in enumerate(terms_by_identity.items(), 1)
-        }
+        self.all = [self._kind(number, each) for number, each in enumerate(terms, 1)]
+        self.by_identity = {id(kind.terms): kind for kind in self.all}
+        self.have_shared_caps = any(charge.shared for kind in self.all for charge in kind.charges)
+        self.have_rolling_caps = any(kind.rolling_caps for kind in self.all)
+        self.encoded = {name: encoded(table, self) for name, table in _TABLES_OF_KINDS.items()}
+
+    @classmethod
+    def of(cls, orders: Sequence[GrantOrder]) -> Kinds:
+        """The kinds of these orders, which are mostly those of the orders before: then they are made once."""
+        terms = {id(order.terms): order.terms for order in orders}
+        name = frozenset(terms)
+        kinds = _kept.get(name)
+        if kinds is None:
+            kinds = cls(terms.values())
+            if len(terms) <= _KEPT_KINDS_MAX:
+                if len(_kept) >= _KEPT_MAX:
+                    _kept.popitem(last=False)
+                # What is kept has the terms, so no others get their identities meanwhile.
+                _kept[name] = kinds
+        return kinds
 
     def _kind(self, number: int, terms: GrantTerms) -> Kind:
         book = self._book_numbers[terms.book.book_id]
@@ -132,17 +155,17 @@ def _most(cap: CapUse) -> tuple[int, int]:
     )
 
 
+_kept: OrderedDict[frozenset[int], Kinds] = OrderedDict()
+"""By the identities of their terms."""
+
+
 class GrantBatch:
     """The columns of arguments that post ``orders``."""
 
     def __init__(self, orders: Sequence[GrantOrder]) -> None:
         self.orders = orders
         self.keys = [order.key for order in orders]
-        kinds = _Kinds(orders)
-        self.books = kinds.books
-        self.budgets = kinds.budgets
-        self.limits = kinds.limits
-        self.kinds = list(kinds.by_identity.values())
+        self.kinds = kinds = Kinds.of(orders)
         self.item_kinds = [kinds.by_identity[id(order.terms)] for order in orders]
         self._list_wallets()
         self._list_lots()
@@ -154,8 +177,11 @@ class GrantBatch:
         self._list_evidence()
 
     def _list_wallets(self) -> None:
-        shared = {(kind.book, _ALL_CUSTOMERS): 0 for kind in self.kinds if any(charge.shared for charge in kind.charges)}
-        generations: dict[_Wallet, int] = shared
+        generations: dict[_Wallet, int] = {}
+        if self.kinds.have_shared_caps:
+            generations |= {
+                (kind.book, _ALL_CUSTOMERS): 0 for kind in self.kinds.all if any(charge.shared for charge in kind.charges)
+            }
         for kind, order in zip(self.item_kinds, self.orders, strict=True):
             wallet = (kind.book, order.customer)
             # Of those who know different groups of the customer at least one is behind: then all are told so.
@@ -205,7 +231,7 @@ class GrantBatch:
     def _list_tallies(self) -> None:
         self.rolling_counters: dict[tuple[int, int, int], int] = {}
         self.tallies: list[tuple[int, int, int, int]] = []
-        if not any(kind.rolling_caps for kind in self.kinds):
+        if not self.kinds.have_rolling_caps:
             return
         for item, (kind, wallet) in enumerate(zip(self.item_kinds, self.item_wallets, strict=True), 1):
             for cap, max_grants, max_points in kind.rolling_caps:
@@ -295,35 +321,29 @@ def _table(collect: Callable[[GrantBatch], Collection[tuple[Any, ...]]], **colum
     return Table(columns, collect)
 
 
-POST_GRANTS = Call(
-    "post_grants_v1",
-    Argument[GrantBatch]("p_now", "timestamptz"),
-    # Books, in ascending order.
-    _table(lambda batch: batch.books, p_book_ids=INTEGERS, p_brand_ids=INTEGERS),
-    _table(
-        lambda batch: [(book, chart.budget(no, unlimited=unlimited)) for book, no, unlimited in batch.budgets],
+def _table_of_kinds(collect: Callable[[Kinds], Collection[tuple[Any, ...]]], **columns: Array) -> Table[Kinds]:
+    return Table(columns, collect)
+
+
+_TABLES_OF_KINDS: dict[str, Table[Kinds]] = {
+    # Books in ascending order.
+    "books": _table_of_kinds(lambda kinds: kinds.books, p_book_ids=INTEGERS, p_brand_ids=INTEGERS),
+    "budgets": _table_of_kinds(
+        lambda kinds: [(book, chart.budget(no, unlimited=unlimited)) for book, no, unlimited in kinds.budgets],
         p_budget_books=INTEGERS,
         p_budgets=BYTEAS,
     ),
-    _table(lambda batch: batch.wallets, p_wallet_books=INTEGERS, p_wallet_customers=BIGINTS),
-    _column("p_wallet_generations", BIGINTS, lambda batch: batch.wallet_generations),
-    # Lots of the wallets.
-    _table(lambda batch: batch.lots, p_lot_wallets=INTEGERS, p_lots=BYTEAS, p_lot_expires_on=DATES),
-    # Limits: a cap in one calendar period, and how much of it an item may use up.
-    _table(
-        lambda batch: batch.limits,
+    # A cap in one calendar period, and how much of it an item may use up.
+    "limits": _table_of_kinds(
+        lambda kinds: kinds.limits,
         p_limit_campaigns=INTEGERS,
         p_limit_periods=DATES,
         p_limit_caps=SMALLINTS,
         p_limit_grants=BIGINTS,
         p_limit_points=BIGINTS,
     ),
-    # What a wallet has used of a cap in a calendar period, and the items that count towards it.
-    _table(lambda batch: batch.uses, p_use_wallets=INTEGERS, p_use_limits=INTEGERS),
-    _table(lambda batch: batch.charges, p_charge_uses=INTEGERS, p_charge_limits=INTEGERS),
-    # Kinds of items.
-    table_of(
-        lambda batch: batch.kinds,
+    "kinds": table_of(
+        lambda kinds: kinds.all,
         p_kind_books=(INTEGERS, "book"),
         p_kind_budgets=(INTEGERS, "budget"),
         p_kind_campaigns=(INTEGERS, "terms.campaign_no"),
@@ -337,6 +357,30 @@ POST_GRANTS = Call(
         p_kind_held=(BOOLEANS, "terms.held_back"),
         p_kind_again=(BOOLEANS, "terms.again"),
     ),
+}
+
+
+def _of_kinds(name: str) -> Kept[GrantBatch]:
+    def kept(batch: GrantBatch) -> list[bytes]:
+        return batch.kinds.encoded[name]
+
+    return Kept(_TABLES_OF_KINDS[name].columns, kept)
+
+
+POST_GRANTS = Call(
+    "post_grants_v1",
+    Argument[GrantBatch]("p_now", "timestamptz"),
+    _of_kinds("books"),
+    _of_kinds("budgets"),
+    _table(lambda batch: batch.wallets, p_wallet_books=INTEGERS, p_wallet_customers=BIGINTS),
+    _column("p_wallet_generations", BIGINTS, lambda batch: batch.wallet_generations),
+    # Lots of the wallets.
+    _table(lambda batch: batch.lots, p_lot_wallets=INTEGERS, p_lots=BYTEAS, p_lot_expires_on=DATES),
+    _of_kinds("limits"),
+    # What a wallet has used of a cap in a calendar period, and the items that count towards it.
+    _table(lambda batch: batch.uses, p_use_wallets=INTEGERS, p_use_limits=INTEGERS),
+    _table(lambda batch: batch.charges, p_charge_uses=INTEGERS, p_charge_limits=INTEGERS),
+    _of_kinds("kinds"),
     # Items, in order of arrival.
     _column("p_keys", BYTEAS, lambda batch: batch.keys),
     _column("p_first", INTEGERS, lambda batch: batch.first_items),
