@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import asyncpg
+import pytest
 
 from migrations.target import metadata
 
@@ -265,3 +266,34 @@ async def test_a_constraints_name_is_a_sentence(owner: asyncpg.Connection[Any]) 
         assert row["name"].startswith(row["table"].removesuffix("s"))
         assert not re.search(r"_(check\d*|key|pkey|fkey|excl|idx)$", row["name"])
         assert re.search(r"_(is|are|has|counts|stays|runs|never|absorbs|pairs)_", row["name"]), row["name"]
+
+
+# By column: a value that its type does not have, and the constraint that says so.
+REFUSED_BY_TYPE = {
+    "head.epoch": ("0", "epoch_counts_up_from_one"),
+    "head.grace_days": ("367", "grace_is_at_most_a_year"),
+    "head.issue_limit": ("-1", "issue_limit_is_an_amount"),
+    "head.clock_offset": ("'-1 second'", "clock_never_runs_behind"),
+    "head.mode": ("'trial'", "mode_is_live_or_test"),
+    "account.debits": ("-1", "total_is_never_owed"),
+    "account.credits": ("-1", "total_is_never_owed"),
+    "customer_state.points": ("-1", "total_is_never_owed"),
+    "customer_state.absorbed": ("8", "customer_has_at_most_eight_ids"),
+    "event.outcome": ("5", "outcome_is_known"),
+    "event.grade": ("'E'", "grade_is_known"),
+    "transfer.amount": ("0", "amount_is_positive"),
+}
+
+
+@pytest.mark.parametrize(("column", "value", "constraint"), [(column, *what) for column, what in REFUSED_BY_TYPE.items()])
+async def test_what_a_column_may_hold_is_said_by_its_type(
+    owner: asyncpg.Connection[Any], column: str, value: str, constraint: str
+) -> None:
+    table, name = column.split(".")
+    type_ = await owner.fetchval(
+        "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND attname = $2",
+        f"ledger.{table}",
+        name,
+    )
+    with pytest.raises(asyncpg.CheckViolationError, match=constraint):
+        await owner.fetchval(f"SELECT CAST({value} AS {type_})")

@@ -28,7 +28,7 @@ DECLARE
 BEGIN
     IF p_cut >= (SELECT head.seq FROM ledger.head WHERE head.book_id = p_book_id) THEN
         RETURN QUERY
-        SELECT account.id, account.debits, account.credits
+        SELECT account.id, account.debits::bigint, account.credits::bigint
         FROM ledger.account
         WHERE account.book_id = p_book_id AND account.id > p_after AND account.id <= p_until
             AND (account.debits > 0 OR account.credits > 0)

@@ -34,6 +34,6 @@ BEGIN
         SET clock_offset = v_head.clock_offset, posted_at = v_head.posted_at
         WHERE head.book_id = p_book_id;
     END IF;
-    RETURN QUERY SELECT v_outcome, v_head.clock_offset, v_head.posted_at;
+    RETURN QUERY SELECT v_outcome, v_head.clock_offset::interval, v_head.posted_at;
 END
 $function$;

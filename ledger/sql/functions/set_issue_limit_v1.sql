@@ -23,6 +23,6 @@ BEGIN
     IF p_limit >= v_issued THEN
         UPDATE ledger.head SET issue_limit = p_limit WHERE head.book_id = p_book_id;
     END IF;
-    RETURN QUERY SELECT p_limit >= v_issued, v_head.issue_limit, v_issued;
+    RETURN QUERY SELECT p_limit >= v_issued, v_head.issue_limit::bigint, v_issued;
 END
 $function$;
