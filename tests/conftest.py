@@ -22,6 +22,7 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import gc
 import itertools
 import os
 import secrets
@@ -342,6 +343,17 @@ async def browser(program: Callable[[str], str]) -> AsyncGenerator[Browser]:
 
 
 # ---- Order, names and skips
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what stays to the end: thousands of tests, and all that they import."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -31,16 +31,21 @@ def strings(package: str, schema: str) -> dict[str, str]:
     return {
         f"{file.relative_to(ROOT)}: {' '.join(text.split())}": text
         for file in sorted(ROOT.glob(f"{package}/**/*.py"))
-        for text in _strings(file)
-        if _KEYWORDS.search(text) and f"{schema}." in text
+        if _has_statement(source := file.read_text(), schema)
+        for text in _strings(source)
+        if _has_statement(text, schema)
     }
 
 
-def _strings(file: Path) -> list[str]:
+def _has_statement(text: str, schema: str) -> bool:
+    return f"{schema}." in text and _KEYWORDS.search(text) is not None
+
+
+def _strings(source: str) -> list[str]:
     """The string constants of a module that are no docstrings."""
-    tree = ast.parse(file.read_text())
-    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
+    nodes = list(ast.walk(ast.parse(source)))
+    prose = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in prose]
     return [node.value for node in constants if isinstance(node.value, str)]
 
 

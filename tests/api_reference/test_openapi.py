@@ -19,24 +19,22 @@ from service.http.problems import CODES
 from service.http.strict_json import decode_body
 from tests.api_fixtures import Api
 
-DOCUMENT = describe()
-
 
 def test_the_committed_description_is_of_the_code_as_it_is() -> None:
-    assert COMMITTED.read_bytes() == encode(DOCUMENT), "run `make openapi`"
+    assert COMMITTED.read_bytes() == encode(describe()), "run `make openapi`"
 
 
 def test_it_is_openapi_3_1_with_one_name_for_each_operation() -> None:
-    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert describe()["openapi"].startswith("3.1.")
     names = [operation["operationId"] for _, _, operation in operations()]
     assert len(names) == len(set(names))
     for path, method, operation in operations():
         assert operation["summary"], f"{method} {path} has no docstring"
-        assert {tag["name"] for tag in DOCUMENT["tags"]} >= set(operation["tags"]), f"{method} {path}"
+        assert {tag["name"] for tag in describe()["tags"]} >= set(operation["tags"]), f"{method} {path}"
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, item in DOCUMENT["paths"].items():
+    for path, item in describe()["paths"].items():
         for method, operation in item.items():
             yield path, method, operation
 
@@ -55,7 +53,7 @@ def subclasses_of(struct: type[Struct]) -> list[type[Struct]]:
 
 @pytest.mark.parametrize("struct", subclasses_of(Body), ids=lambda struct: struct.__name__)
 def test_a_request_refuses_unknown_fields_and_its_example_is_taken(struct: type[Body]) -> None:
-    schema = DOCUMENT["components"]["schemas"].get(struct.__name__)
+    schema = describe()["components"]["schemas"].get(struct.__name__)
     if schema is not None:
         assert schema["additionalProperties"] is False
     if struct.example:
@@ -68,7 +66,7 @@ def test_every_body_has_an_example() -> None:
             schema = body["content"]["application/json"]["schema"]
             while "$ref" not in schema:
                 schema = schema["items"] if "items" in schema else next(iter(schema["properties"].values()))
-            described = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            described = describe()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             assert described.get("examples") or not described["properties"], path
 
 
@@ -85,7 +83,7 @@ def described_values() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
         for inner in schema.get("anyOf", []):
             yield from fields(where, inner)
 
-    for name, schema in DOCUMENT["components"]["schemas"].items():
+    for name, schema in describe()["components"]["schemas"].items():
         yield from fields(name, schema)
     for path, method, operation in operations():
         where = f"{method} {path}"
@@ -110,7 +108,7 @@ def test_every_field_says_more_than_its_type_does() -> None:
     """A shared type (``Slug``) knows its limits and not what it stands for here."""
     structs = {struct.__name__: struct for struct in subclasses_of(msgspec.Struct)}
     of_their_own = {"CustomerRef", "CustomerRequest", "NamesRequest"}  # `Email` says that it is a customer's
-    for name, schema in DOCUMENT["components"]["schemas"].items():
+    for name, schema in describe()["components"]["schemas"].items():
         struct = structs.get(schema.get("title", name).partition("[")[0])
         if struct is not None and struct.__name__ not in of_their_own:
             assert field_texts(struct).keys() >= schema["properties"].keys() - {"source"}, name
@@ -128,7 +126,7 @@ def test_v1_needs_a_key_and_says_which_scope() -> None:
         if path.startswith("/v1/"):
             assert operation["security"] == [{"api_key": []}], f"{method} {path}"
             assert {"401", "403", "500", "503"} <= operation["responses"].keys()
-    assert "`ledger:read`" in DOCUMENT["paths"]["/v1/ledger/trial-balance"]["get"]["description"]
+    assert "`ledger:read`" in describe()["paths"]["/v1/ledger/trial-balance"]["get"]["description"]
 
 
 def test_refusals_are_problems_of_registered_codes() -> None:
@@ -150,13 +148,13 @@ def test_bounds_are_whole_numbers() -> None:
         elif isinstance(value, float):
             yield value
 
-    assert list(floats(DOCUMENT)) == []
+    assert list(floats(describe())) == []
 
 
 async def test_the_description_is_served(api: Api) -> None:
     answer = await api.client(None).get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == DOCUMENT
+    assert answer.json() == describe()
 
 
 async def test_the_documentation_asks_nothing_of_other_hosts(api: Api) -> None:

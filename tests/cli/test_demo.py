@@ -23,9 +23,6 @@ from tests.demo_fixtures import Demo, serving_demo
 if TYPE_CHECKING:
     from tests.conftest import Database
 
-DOCUMENT = describe()
-SCHEMAS = DOCUMENT["components"]["schemas"]
-
 
 @pytest.fixture
 async def demo(database: Database, tmp_path: Path) -> AsyncGenerator[Demo]:
@@ -75,7 +72,7 @@ class Explorer:
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, item in DOCUMENT["paths"].items():
+    for path, item in describe()["paths"].items():
         for method, operation in item.items():
             yield path, method, operation
 
@@ -89,7 +86,7 @@ def prefilled(operation: dict[str, Any]) -> Any:
 
 def _example(schema: dict[str, Any]) -> Any:
     if "$ref" in schema:
-        return SCHEMAS[schema["$ref"].rpartition("/")[2]].get("examples", [{}])[0]
+        return describe()["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("examples", [{}])[0]
     if "items" in schema:
         return [_example(schema["items"])]
     return {name: _example(each) for name, each in schema["properties"].items()}
