@@ -1,8 +1,10 @@
-"""Natural group commit: while one batch commits, arrivals queue; what waits is the next batch. No timers.
+"""Natural group commit: while one batch commits, arrivals queue; half of what is under way is the next batch. No timers.
 
 A queue is one task with one connection. It takes at most ``batch_max`` items a turn, round robin over the books that wait, so a
-campaign of one brand does not keep another's waiting. If a full batch waits already, it is prepared while the database works on
-the one before. Callers wait on futures; a caller that goes away changes nothing, because what was taken is posted.
+campaign of one brand does not keep another's waiting. Of what waits and what was just posted it takes at most half, so that the
+database posts one half while this process answers the other half and hears what its callers ask next: neither side waits for
+the other, whoever is slower. If such a batch waits already, it is prepared while the database works on the one before. Callers
+wait on futures; a caller that goes away changes nothing, because what was taken is posted.
 
     another queue is in use   batches are short, so that it gets its turn at the book soon (grants give way to redemptions)
     it wants the same book    it goes first, so many times in a row
@@ -38,7 +40,8 @@ IN_USE_S = 1.0
 LET_PASS_MAX = 3
 """So many batches of the queue that it gives way to go before one of a queue's own."""
 
-_TURNS_BEFORE_TAKING = 3
+HALVED_FROM = 16
+"""What is smaller is not halved: a batch of one costs the database as much as a dozen further items."""
 
 NOT_THE_BRANDS_BOOK = "RW001"
 CLOCKS_DIFFER = "RW002"
@@ -103,7 +106,7 @@ class GroupCommit(Generic[Item, Result]):
         wait_max_s: float = 2.0,
         one_book: bool = False,
         gives_way_to: GroupCommit[Any, Any] | None = None,
-        short_max: int = 100,
+        short_max: int = 64,
     ) -> None:
         """``post`` takes what ``prepare`` makes of the items, on a connection that ``on_connect`` was called with first.
 
@@ -135,6 +138,7 @@ class GroupCommit(Generic[Item, Result]):
         self._task: asyncio.Task[None] | None = None
         self._connection: Any = None
         self._ready: tuple[list[Item], Any] | None = None
+        self._taken = 0
 
     @property
     def waiting(self) -> int:
@@ -195,14 +199,14 @@ class GroupCommit(Generic[Item, Result]):
             if not self._books:
                 _give_out(last, answers)
                 last, answers = [], []
+                self._taken = 0
                 if self._closing:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
             # Who is about to ask, in this turn of the loop, is asked along: larger batches cost less an item.
-            for _ in range(_TURNS_BEFORE_TAKING):
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
             other = self._gives_way_to
             if other is not None and other.wants(self._books):
                 _give_out(last, answers)
@@ -210,13 +214,9 @@ class GroupCommit(Generic[Item, Result]):
                 await self._let_pass(other)
             batch, self._posting = self._take()
             started = time.perf_counter()
-            posting = self._begin([item for item, _, _ in batch])
-            await asyncio.sleep(0)
-            # The database has work; now there is time for the last batch's callers, and for the next batch.
-            _give_out(last, answers)
-            await asyncio.sleep(0)
-            self._make_ready()
-            answers = await posting
+            # When the database has work, there is time for the last batch's callers, and for the next batch.
+            asyncio.get_running_loop().call_soon(self._meanwhile, last, answers)
+            answers = await self._answers([item for item, _, _ in batch])
             last = batch
             self._posting = frozenset()
             self._posted.set()
@@ -225,6 +225,11 @@ class GroupCommit(Generic[Item, Result]):
             weight = len(batch) / self._batch_max
             rate = len(batch) / max(time.perf_counter() - started, 1e-6)
             self._items_per_s += weight * (rate - self._items_per_s)
+
+    def _meanwhile(self, last: list[_Waiting[Item, Result]], answers: Sequence[Result | LedgerError]) -> None:
+        _give_out(last, answers)
+        # Who is answered goes on first, and may ask again.
+        asyncio.get_running_loop().call_soon(self._make_ready)
 
     def wants(self, books: Collection[int]) -> bool:
         """Whether something of one of these books waits or is being posted."""
@@ -237,20 +242,21 @@ class GroupCommit(Generic[Item, Result]):
                 return
             await other._posted.wait()
 
-    def _begin(self, items: Sequence[Item]) -> asyncio.Task[Sequence[Result | LedgerError]]:
-        return asyncio.create_task(self._answers(items))
-
     @property
-    def _size_max(self) -> int:
-        """How many items the next batch may have."""
+    def _most(self) -> int:
+        """How many items a batch may have now."""
         hurried = self._gives_way_to is not None and self._gives_way_to.in_use
         return min(self._batch_max, self._short_max) if hurried else self._batch_max
 
+    @property
+    def _half(self) -> int:
+        """The larger half of what waits and of what was taken last, whose callers may ask again."""
+        return max(HALVED_FROM, (self._waiting + self._taken + 1) // 2)
+
     def _make_ready(self) -> None:
-        """Prepare the next batch if it is known already: a full one, of the only book that waits."""
-        self._ready = None
-        size = self._size_max
-        if len(self._books) == 1 and self._waiting >= size:
+        """Prepare the next batch if it is known already: as much as it may have, of the only book that waits."""
+        size = min(self._most, self._half)
+        if self._posting and len(self._books) == 1 and self._waiting >= size:
             (queue,) = self._books.values()
             items = [item for item, _, _ in itertools.islice(queue, size)]
             # What cannot be prepared fails again in its turn, and is answered there.
@@ -258,16 +264,15 @@ class GroupCommit(Generic[Item, Result]):
                 self._ready = (items, self._prepare(items))
 
     def _prepared(self, items: Sequence[Item]) -> Any:
-        if self._ready is not None and self._ready[0] == items:
-            return self._ready[1]
-        return self._prepare(items)
+        ready, self._ready = self._ready, None
+        return ready[1] if ready is not None and ready[0] == items else self._prepare(items)
 
     def _take(self) -> tuple[list[_Waiting[Item, Result]], frozenset[int]]:
         """The next batch, and of which books it is: round robin over the books, in order of arrival within each."""
         batch: list[_Waiting[Item, Result]] = []
         taken: list[int] = []
         books = 1 if self._one_book else len(self._books)
-        size = self._size_max
+        size = min(self._most, self._half if self._ready is None else len(self._ready[0]))
         share = size if books == 1 else self._share_max
         for _ in range(books):
             book_id, queue = self._books.popitem(last=False)
@@ -278,6 +283,7 @@ class GroupCommit(Generic[Item, Result]):
             if len(batch) == size:
                 break
         self._waiting -= len(batch)
+        self._taken = len(batch)
         return batch, frozenset(taken)
 
     async def _answers(self, items: Sequence[Item]) -> Sequence[Result | LedgerError]:

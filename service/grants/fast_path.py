@@ -14,7 +14,7 @@
 That is with 64 connections and nobody remembered. How they compare matters: on another machine all are other numbers.
 
 Two round trips for as many as wait: one looks up those customers who are not remembered, one decides, writes and commits. What
-waits while one is under way is the next, so the more there are at once, the less each costs.
+waits while one is under way goes together, so the more there are at once, the less each costs.
 
 Only the plain request is taken here: JSON, of known length, not packed, without a query. Any other goes to the framework's
 route, ``routes.report_event``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -24,7 +24,7 @@ from ledger import (
 )
 from ledger.engine import group_commit as group_commit_module
 from ledger.engine.grants import post_grants
-from ledger.engine.group_commit import LET_PASS_MAX, GroupCommit
+from ledger.engine.group_commit import HALVED_FROM, LET_PASS_MAX, GroupCommit
 from ledger.testing import authorize, fund, order
 from service.storage.database import APPLICATION_ROLE, create_pool
 from tests.conftest import Database
@@ -177,11 +177,13 @@ class Gate:
         self.batches: list[list[GrantOrder]] = []
         self._reached = asyncio.Condition()
         self._permits = asyncio.Semaphore(0)
+        self.on_reached: Callable[[], None] = lambda: None
 
     async def post(self, connection: asyncpg.Connection[Any], orders: Sequence[GrantOrder]) -> list[GrantResult]:
         """Wait for the test, then post."""
         async with self._reached:
             self.batches.append(list(orders))
+            self.on_reached()
             self._reached.notify_all()
         await self._permits.acquire()
         return await post_grants(connection, orders)
@@ -234,16 +236,67 @@ async def settled(*tasks: asyncio.Task[Any]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_arrives_while_a_batch_is_posted_is_the_next_batch(queues: Queues, gate: Gate, book: Book) -> None:
+@pytest.mark.parametrize(
+    ("arriving", "sizes"),
+    [
+        pytest.param(HALVED_FROM - 1, [1, HALVED_FROM - 1], id="few are one batch"),
+        pytest.param(HALVED_FROM + 3, [1, HALVED_FROM, 3], id="more than that are two"),
+        pytest.param(63, [1, 32, 31], id="many are halved"),
+    ],
+)
+async def test_half_of_what_is_under_way_is_the_next_batch(
+    queues: Queues, gate: Gate, book: Book, arriving: int, sizes: list[int]
+) -> None:
     queue = queues()
     first = asyncio.create_task(queue.submit(orders_of(book, 1)))
     await gate.reached(1)
-    others = [asyncio.create_task(queue.submit(orders_of(book, 1, first=n))) for n in range(1, 30)]
+    others = [asyncio.create_task(queue.submit(orders_of(book, 1, first=n))) for n in range(1, arriving + 1)]
     await settled()
-    assert queue.waiting == 29
+    assert queue.waiting == arriving
     gate.open()
     await asyncio.gather(first, *others)
-    assert [len(batch) for batch in gate.batches] == [1, 29]
+    assert [len(batch) for batch in gate.batches] == sizes
+
+
+async def test_callers_who_ask_again_and_again_take_turns_by_halves(queues: Queues, gate: Gate, book: Book) -> None:
+    queue = queues()
+    gate.open()
+
+    async def caller(number: int) -> None:
+        for turn in range(5):
+            await queue.submit(orders_of(book, 1, first=100 * turn + number))
+
+    await asyncio.gather(*(caller(number) for number in range(64)))
+    assert [len(batch) for batch in gate.batches] == [32] * 10
+
+
+async def test_a_batch_is_answered_when_the_next_one_is_at_the_database(queues: Queues, gate: Gate, book: Book) -> None:
+    queue = queues(batch_max=1)
+    first, second = (asyncio.create_task(queue.submit(orders_of(book, 1, first=n))) for n in range(2))
+    await gate.reached(1)
+    when_second_came: list[bool] = []
+    gate.on_reached = lambda: when_second_came.append(first.done())
+    gate.open()
+    await asyncio.gather(first, second)
+    assert when_second_came == [False]
+
+
+async def test_the_next_batch_is_prepared_while_one_is_posted(queues: Queues, gate: Gate, book: Book) -> None:
+    prepared: list[int] = []
+
+    def prepare(orders: Sequence[GrantOrder]) -> Sequence[GrantOrder]:
+        prepared.append(len(orders))
+        return orders
+
+    queue = queues(prepare=prepare)
+    posting = asyncio.create_task(queue.submit(orders_of(book, 80)))
+    await gate.reached(1)
+    await settled()
+    assert (len(gate.batches), prepared) == (1, [40, 40])
+    more = asyncio.create_task(queue.submit(orders_of(book, 80, first=80)))
+    gate.open()
+    await asyncio.gather(posting, more)
+    assert [len(batch) for batch in gate.batches] == prepared[: len(gate.batches)] == [40, 40, 60, 20]
 
 
 async def test_a_batch_has_at_most_as_many_items_as_it_may(queues: Queues, gate: Gate, book: Book) -> None:
