@@ -117,11 +117,12 @@ def count_small_requests(app: ASGIApp) -> ASGIApp:
 
 
 def _is_large(scope: Any) -> bool:
-    return any(
-        (name == b"content-length" and len(value) >= 5 and value.isdigit() and int(value) > SMALL_BYTES_MAX)
-        or name == b"transfer-encoding"
-        for name, value in scope["headers"]
-    )
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return True
+        if name == b"content-length" and len(value) >= 5 and value.isdigit() and int(value) > SMALL_BYTES_MAX:
+            return True
+    return False
 
 
 async def in_chunks(work: Callable[[T], R], items: Iterable[T], *, bytes_of: Callable[[T], int] | None = None) -> list[R]:
