@@ -6,6 +6,7 @@ api     `.client("messaging")` is an HTTP client with that key; `None` sends no 
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets as random
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ from service.brands.actions import create_brand
 from service.brands.brand import Brand
 from service.services import Services
 from service.settings import IdentityKey, LinkKey, Secrets, Settings
+from service.storage.database import connect
 from tests.dns_server import DnsServer, serving_dns
 from tests.processes import InTurns, processes, remember_shortly, serving
+from tests.reused_database import ReusedDatabase
 
 if TYPE_CHECKING:
     from tests.conftest import Database
@@ -124,6 +127,14 @@ async def make_keys(owner: asyncpg.Connection[Any], brand: Brand) -> dict[str, s
     }
 
 
+async def _make_brand_and_keys(database: Database) -> tuple[Brand, dict[str, str]]:
+    owner = await connect(database.owner_url)
+    brand = await make_brand(owner)
+    keys = await make_keys(owner, brand)
+    await owner.close()
+    return brand, keys
+
+
 async def have_link_host(api: Api, link_base_url: str | None, key: str | None = None) -> None:
     """Claim a link host for the brand of a key, publish its record, and have it verified."""
     admin = api.client("admin") if key is None else api.client(key=key)
@@ -161,11 +172,10 @@ def remembers_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def api(
-    request: pytest.FixtureRequest, database: Database, owner: asyncpg.Connection[Any], tmp_path: Path
+    request: pytest.FixtureRequest, database: Database, reused_database: ReusedDatabase, tmp_path: Path
 ) -> AsyncGenerator[Api]:
     """The API with the brand ``lumen`` and its keys."""
-    brand = await make_brand(owner)
-    keys = await make_keys(owner, brand)
+    brand, keys = await reused_database.having(database, functools.partial(_make_brand_and_keys, database))
     secrets = make_secrets()
     async with serving_dns() as dns:
         settings = Settings(

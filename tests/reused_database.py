@@ -2,6 +2,7 @@
 
     lend    the database, as it came from the template; afterwards connections end, rows are deleted and sequences reset, and it
             is asserted that nothing is left and the schema is as it was
+    having  what many tests begin with: made by the first of them, and for the others its rows are put back
     drop    the end; the next test gets a new one
 
 A test that changes the schema, rights or the database itself gets one of its own: see the marker ``own_database``.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
@@ -20,6 +21,8 @@ from tests.reused_connections import ReusedConnections
 
 if TYPE_CHECKING:
     from tests.conftest import Database
+
+Made = TypeVar("Made")
 
 DEAD_ROWS_MAX = 20_000
 """Scans still pass over what was deleted; beyond so many rows a new database is cheaper."""
@@ -70,6 +73,16 @@ END
 $$
 """
 
+# The statements that make the rows of a table and the state of a sequence again.
+_INSERT = """
+SELECT format(
+    'INSERT INTO %1$s OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_recordset(NULL::%1$s, %2$L)',
+    $1::text, jsonb_agg(written)
+)
+FROM {} AS written
+"""
+_SETVAL = "SELECT format('SELECT setval(%L, %s, %L)', $1::text, last_value, is_called) FROM {}"
+
 # Connections that are kept may stay, unless they have something to do or hold a lock.
 _OTHERS = """
 FROM pg_stat_activity AS activity
@@ -87,6 +100,8 @@ class ReusedDatabase:
         self._database: Database | None = None
         self._cleaner: _Cleaner | None = None
         self._connections = ReusedConnections()
+        self._made: tuple[Any, str] | None = None
+        """What ``having`` returns, and what writes its rows."""
 
     @contextlib.asynccontextmanager
     async def lend(self) -> AsyncGenerator[Database]:
@@ -97,6 +112,18 @@ class ReusedDatabase:
         with self._connections.of(self._database.owner_url, self._database.application_url):
             yield self._database
         await self._take_back()
+
+    async def having(self, database: Database, make: Callable[[], Awaitable[Made]]) -> Made:
+        """What ``make`` returns and writes into an empty database. Always the same function, asked once of this database."""
+        if database is not self._database or self._cleaner is None:
+            return await make()
+        if self._made is None:
+            made = await make()
+            self._made = made, await self._cleaner.note_written()
+            return made
+        made, noted = self._made
+        await self._cleaner.write_again(noted)
+        return made
 
     async def _take_back(self) -> None:
         assert self._cleaner is not None
@@ -114,7 +141,7 @@ class ReusedDatabase:
         if self._database is not None and self._cleaner is not None:
             await self._cleaner.close()
             await self._drop(self._database)
-        self._database = self._cleaner = None
+        self._database = self._cleaner = self._made = None
 
 
 class _Cleaner:
@@ -165,6 +192,18 @@ class _Cleaner:
         await connection.fetch("SELECT " + ", ".join(f"setval('{name}', 1, false)" for name in self._sequences))
         assert await self._filled_tables(connection) == set(self._filled)
         assert await connection.fetchval(_CATALOG) == self._catalog, "it changes the schema: mark it own_database"
+
+    async def note_written(self) -> str:
+        """What writes again the rows that there are now, and sets the sequences, in an empty database."""
+        connection = await self._connected()
+        tables = await self._filled_tables(connection) - set(self._filled)
+        inserts = [await connection.fetchval(_INSERT.format(table), table) for table in tables]
+        setvals = [await connection.fetchval(_SETVAL.format(name), name) for name in self._sequences]
+        return ";".join(inserts + setvals)
+
+    async def write_again(self, noted: str) -> None:
+        """Put back what was noted."""
+        await (await self._connected()).execute(noted)
 
     async def close(self) -> None:
         """Close the connection, unless a test has."""
