@@ -194,11 +194,8 @@ def _check_ports(settings: Settings) -> None:
 
 
 def useful_processes(cores: int) -> int:
-    """How many API processes a machine has use for: the database takes about as much of it as they do.
-
-    Two on two cores: while one waits for the database the other has its core.
-    """
-    return min(max(cores // 2, min(cores, 2)), _USEFUL_PROCESSES_MAX)
+    """How many API processes a machine has use for: the database takes about as much of it as they do."""
+    return min(max(cores // 2, 1), _USEFUL_PROCESSES_MAX)
 
 
 def _with_files(data: Path, settings: Settings) -> Settings:
