@@ -205,6 +205,36 @@ async def test_what_waits_under_two_ids_is_paid_once(ledger: Ledger, owner: asyn
     assert await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 2 AND customer = 8") == 2
 
 
+@pytest.mark.parametrize("weak_after", [0, 1])
+@pytest.mark.parametrize("weak_before", [1, 2, 3])
+async def test_a_batch_that_reports_what_waits_under_a_former_id_again_and_again_pays_it_once(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, weak_before: int, weak_after: int
+) -> None:
+    await answered(ledger, an_open(book, customer=OLD, corroboration=corroboration(customer=OLD)))
+    await ledger.merge(book, loser=OLD, survivor=NEW)
+    weak, strong = an_open(book, **under_both()), an_open(book, **under_both(), waits=False, grade=Grade.A)
+    answers = await answered(ledger, *[weak] * weak_before, strong, *[weak] * weak_after)
+    said = [(each.outcome, each.points, each.key) for each in answers]
+    assert said == [(WAITING, 0, strong.key)] * weak_before + [(GRANTED, 1, strong.key)] * (1 + weak_after)
+    again = await ledger.grant(weak)
+    assert (again.outcome, again.points, again.replayed, again.key) == (GRANTED, 1, True, strong.key)
+    assert again.balance == 1
+    assert await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = 2") == 1
+
+
+@pytest.mark.parametrize("which_looks", [0, 1, 2])
+async def test_of_reports_of_what_waits_under_a_former_id_any_finds_the_proof_for_all(
+    ledger: Ledger, book: Book, which_looks: int
+) -> None:
+    (waiting,) = await answered(ledger, an_open(book, customer=OLD, corroboration=corroboration(customer=OLD)))
+    await ledger.merge(book, loser=OLD, survivor=NEW)
+    looks = an_open(book, **under_both())
+    opens = [looks if n == which_looks else msgspec.structs.replace(looks, corroboration=None) for n in range(3)]
+    *opened, click = await answered(ledger, *opens, a_click(book, **under_both()))
+    assert [(each.outcome, each.points, each.key) for each in opened] == [(GRANTED, 1, waiting.key)] * 3
+    assert click.balance == 6
+
+
 async def test_a_strong_act_that_waits_for_a_stronger_one_finds_the_proof_under_a_former_id(ledger: Ledger, book: Book) -> None:
     await answered(ledger, a_reply(book, customer=OLD))
     await ledger.merge(book, loser=OLD, survivor=NEW)

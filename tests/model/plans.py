@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from ledger import Book, GrantOutcome
+from ledger import Book, Grade, GrantOutcome
 from ledger.testing import authorize, capture, fund, refund, void
 from tests.model.acts import Act, Funding, Granting, Merging, Redeeming, Settling, Splitting, Sweeping
 from tests.model.plain_ledger import PlainLedger
@@ -21,6 +21,7 @@ DAY_S = 86_400
 some_points = st.sampled_from([0, 1, 7, 15, 30, 45, 80])
 which_ones = st.integers(0, 10**6)
 batches = st.lists(reports, min_size=1, max_size=6)
+grades = st.lists(st.sampled_from(Grade), min_size=2, max_size=5)
 holds_s = st.sampled_from([0, 1, 3600, DAY_S, 7 * DAY_S, 30 * DAY_S])
 lifetimes = st.sampled_from(["a day", "next month", "for ever", "no longer"])
 

@@ -34,6 +34,7 @@ from hypothesis.stateful import (
 
 from ledger import (
     AccountClass,
+    Grade,
     GrantOutcome,
     MergeOutcome,
     Redeem,
@@ -136,6 +137,14 @@ class History(RuleBasedStateMachine):
         self.grant(("grant", [replace(both, customer=loser), replace(both, customer=survivor)]))
         self.do(("merge", loser, survivor))
         self.grant(("grant", [replace(each, campaign_no=both.campaign_no, message=both.message) for each in after]))
+
+    @rule(loser=customers, survivor=customers, act=reports, message=st.integers(3, 9), grades=plans.grades)
+    def one_turns_out_to_be_another(self, loser: int, survivor: int, act: Report, message: int, grades: list[Grade]) -> None:
+        """What waits for a customer who turns out to be another is reported again, more than once in one batch."""
+        act = replace(act, message=message, alone=False, grade=Grade.D)
+        self.grant(("grant", [replace(act, customer=loser)]))
+        self.do(("merge", loser, survivor))
+        self.grant(("grant", [replace(act, customer=survivor, grade=grade) for grade in grades]))
 
     @rule(survivor=customers, happens=st.sampled_from([False, False, False, False, True]))
     def merge_many(self, survivor: int, happens: bool) -> None:

@@ -386,9 +386,6 @@ BEGIN
             v_points[v_item] := v_points[v_decided_at[v_event]];
             seqs[v_item] := seqs[v_decided_at[v_event]];
             replayed[v_item] := true;
-            IF keys IS NOT NULL AND v_event <> v_item THEN
-                keys[v_item] := keys[v_event];
-            END IF;
             CONTINUE;
         END IF;
 
@@ -514,6 +511,16 @@ BEGIN
             v_decided_at[v_event] := v_item;
         END IF;
     END LOOP;
+
+    IF keys IS NOT NULL THEN
+        -- Only now is it known under which key an event is recorded: one that waited under a former key may have been decided since,
+        -- under the customer's own. A report of it that looks for a proof must not find what is left under the former, and pay it too.
+        FOR v_item IN 1 .. v_items LOOP
+            IF replayed[v_item] THEN
+                keys[v_item] := keys[p_first[v_item]];
+            END IF;
+        END LOOP;
+    END IF;
 
     -- 6. Record the events.
     INSERT INTO ledger.event (
