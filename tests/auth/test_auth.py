@@ -19,6 +19,7 @@ from service.auth.guards import requires
 from service.auth.scopes import Scope, conflict
 from service.brands.errors import BrandUnknown
 from tests.api_fixtures import Api, make_brand
+from tests.processes import PROCESSES
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -89,13 +90,14 @@ async def test_a_revoked_key_is_refused_within_a_second(api: Api, owner: Owner) 
     revoked = await revoke_key(owner, "lumen", record.prefix)
     assert revoked.revoked_at is not None
     revoked_at = time.monotonic()
-    while True:
+    refused_in_a_row = 0
+    # Each process in its turn.
+    while refused_in_a_row < PROCESSES:
         asked_after_s = time.monotonic() - revoked_at
-        if (await client.get("/v1/meta")).status_code != 200:
-            break
-        assert asked_after_s <= 1.0
+        refused = (await client.get("/v1/meta")).status_code == 401
+        assert refused or asked_after_s <= 1.0
+        refused_in_a_row = refused_in_a_row + 1 if refused else 0
         await asyncio.sleep(0.02)
-    assert (await client.get("/v1/meta")).status_code == 401
     # Again is harmless, and says when it was.
     assert (await revoke_key(owner, "lumen", record.api_key_id)).revoked_at == revoked.revoked_at
 

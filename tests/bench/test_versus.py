@@ -170,7 +170,7 @@ def test_an_open_load_comes_at_a_share_of_what_was_answered_before(tmp_path: Pat
     said = capfd.readouterr().out
     (capacity,) = (int(each.replace(",", "")) for each in re.findall(r"http_single_64 answers ([\d,]+) a second", said))
     pairs = compared["http_open_bursts"].pairs
-    assert len(pairs) == 2
+    assert len(pairs) == 2, said
     for before, now in pairs:
         assert before.work == now.work  # both were sent the same
         assert before.work <= capacity * 0.25 * AMOUNTS["http_open_bursts"][True] * 2

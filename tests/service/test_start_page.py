@@ -49,6 +49,7 @@ async def test_a_code_at_the_root_is_still_a_code(api: Api) -> None:
     assert (answer.status_code, "Atomic Rewards" in answer.text) == (404, False)
 
 
+@pytest.mark.one_process("gives this process other settings")
 async def test_outside_a_demo_nothing_is_said_of_one(api: Api) -> None:
     bind(api.app, msgspec.structs.replace(api.services, settings=msgspec.structs.replace(api.settings, demo=False)))
     answer = await api.client(None).get("/", headers=BROWSER)
