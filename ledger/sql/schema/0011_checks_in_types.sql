@@ -1,8 +1,8 @@
 -- What a single column may hold is said by its type, and what columns say of each other by a CHECK of the table. A table's CHECKs
--- are read from the catalog, planned and evaluated anew by each statement that writes to it, whatever columns it writes: a tenth
+-- are read from the catalog, planned and evaluated again by each statement that writes to it, whatever columns it writes: a tenth
 -- of a grant alone. A type's are kept by the session, and evaluated where a value of that type is written.
 --
--- Nothing is written anew. NOT VALID, because the CHECKs that go have held the rows to the same.
+-- No row is rewritten. NOT VALID, because the CHECKs that go have held the rows to the same.
 
 CREATE DOMAIN ledger.epoch        AS integer;
 CREATE DOMAIN ledger.grace_days   AS smallint;
