@@ -99,7 +99,7 @@ async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tup
 
 
 async def find_each(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Customer | Problem | None]:
-    """The customer of each of ``refs``, in order and in one statement, bypassing the cache. Errors are per item."""
+    """The customer of each of ``refs``, in order and together, bypassing the cache. Errors are per item."""
     directory = services.customers
     read = [ref if isinstance(ref, Problem) else named(ref, brand.brand_id, directory.keys, at="") for ref in refs]
     return await _each(directory, brand, read, partial(directory.find_each, brand), at="")

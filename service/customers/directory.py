@@ -96,7 +96,7 @@ class CustomerDirectory:
         return await queries.find_numbers(self._pool, brand.brand_id, numbers)
 
     async def find_each(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Customer | None]:
-        """The same for each of ``people``, in one statement."""
+        """The same for each of ``people``, together."""
         known = await self.look_up(brand, [identity for person in people for identity in person])
         return [
             next((known[each.mac] for each in without_shared_device(person) if each.mac in known), None) for person in people

@@ -21,6 +21,7 @@ LOCK = 1668641124  # "cust"
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
 _SQL = Path(__file__).with_name("sql")
+_NEVER_MERGED = (_SQL / "who_never_merged.sql").read_text()
 _BY_MAC = (_SQL / "who_by_mac.sql").read_text()
 _BY_NUMBER = (_SQL / "who_by_number.sql").read_text()
 _BY_NUMBERS = (_SQL / "who_by_numbers.sql").read_text()
@@ -86,7 +87,7 @@ async def lock(connection: Connection, brand: Brand) -> None:
 
 
 async def find(connection: Connection | asyncpg.Pool[Any], wanted: Collection[Identity | OurNumber]) -> Found:
-    """Look up all of ``wanted`` in one statement, under every key and form; our own numbers in another."""
+    """Look up all of ``wanted``: names under every key and form, and our own numbers."""
     names = [each for each in wanted if isinstance(each, Identity)]
     found = found_of(names, await find_stored(connection, macs_of(names)))
     numbers = [each for each in wanted if isinstance(each, OurNumber)]
@@ -105,9 +106,17 @@ def macs_of(wanted: Collection[Identity]) -> set[bytes]:
 async def find_stored(
     connection: Connection | asyncpg.Pool[Any] | KeptConnection, macs: Collection[bytes]
 ) -> dict[bytes, Customer]:
-    """The customer of each of ``macs`` that is stored."""
-    wanted = sorted(macs)
-    return {wanted[place - 1]: _customer(*who) for place, _, *who in await connection.fetch(_BY_MAC, wanted)}
+    """The customer of each of ``macs`` that is stored. For those who were ever merged or split it takes a second statement."""
+    found: dict[bytes, Customer] = {}
+    merged: list[bytes] = []
+    for mac, number, confirmed, refused, verified, generation in await connection.fetch(_NEVER_MERGED, sorted(macs)):
+        if generation:
+            merged.append(mac)
+        else:
+            found[mac] = Customer(number, confirmed, (), number, verified=verified, refused=decode_opt_outs(refused))
+    if merged:
+        found |= {merged[place - 1]: _customer(*who) for place, _, *who in await connection.fetch(_BY_MAC, merged)}
+    return found
 
 
 def found_of(wanted: Collection[Identity], by_mac: Mapping[bytes, Customer]) -> Found:
