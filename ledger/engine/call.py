@@ -76,13 +76,19 @@ class _Columns(NamedTuple):
 
 
 class Call(Generic[Source]):
-    """The statement that calls ``function``, and its arguments in the function's order; what is given comes first."""
+    """The statement that calls ``function``, and its arguments in the function's order; what is given comes first.
 
-    def __init__(self, function: str, *parts: Argument[Source] | Table[Source] | Kept[Source], returns: str = "*") -> None:
+    ``returns`` takes columns out of ``answer``, the function's row.
+    """
+
+    def __init__(
+        self, function: str, *parts: Argument[Source] | Table[Source] | Kept[Source], returns: str = "(answer).*"
+    ) -> None:
         self.function = function
         self.parameters = [parameter for part in parts for parameter in _parameters(part)]
         casts = [f"${number}::{_sql_type(type_)}" for number, (_, type_) in enumerate(self.parameters, 1)]
-        self.sql = f"SELECT {returns} FROM ledger.{function}({', '.join(casts)})"
+        # In FROM it would cost more: each argument is an expression of its own there, and rows are kept before they are sent.
+        self.sql = f"SELECT {returns} FROM (SELECT ledger.{function}({', '.join(casts)}) AS answer OFFSET 0) AS posted"
         self._collected = [(part.collect, *_encoding(part)) for part in parts if part.collect is not None]
 
     def collect(self, source: Source) -> list[Any]:

@@ -111,7 +111,7 @@ REDEEM = Call(
     _of_steps("p_afters", "bytea[]", lambda step: b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]"),
     _of_steps("p_refs", "text[]", attrgetter("ref")),
     _of_salted_steps("p_step_hashes", _step_hash),
-    returns="outcome, replayed, answer::text",
+    returns="(answer).outcome, (answer).replayed, (answer).answer::text",
 )
 
 
