@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import asyncpg
 from alembic import context
 from sqlalchemy import Connection
 
@@ -35,7 +36,8 @@ async def _run_from_command_line() -> None:
 
     settings = load()
     url = settings.owner_database_url or settings.database_url
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    # To the driver as it is: SQLAlchemy knows no socket in a host's place.
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     async with engine.begin() as connection:
         await connection.run_sync(run)
     await engine.dispose()

@@ -34,6 +34,20 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s%40cret@one:5432,two/books?target_session_attrs=read-write",
+        "postgresql://me:s%40cret@%2Frun%2Fpostgresql:5432/books",
+        "postgresql://me:s%40cret@%2Frun%2Fpostgresql/books",
+        "postgresql://me:s%40cret@/books?host=/run/postgresql&port=5432",
+        "postgresql:///books?host=/run/postgresql",
+    ],
+)
+def test_every_form_of_a_database_url_is_taken_as_it_is(url: str) -> None:
+    assert load({"REWARDS_DATABASE_URL": url}).database_url == url
+
+
 def test_what_is_unset_or_empty_has_its_default() -> None:
     assert load({}) == load({"REWARDS_PORT": "", "HOME": "/"}) == Settings()
 

@@ -18,6 +18,7 @@ import pytest
 
 from service.cli.doctor import machine
 from service.cli.doctor.finding import Verdict
+from service.cli.doctor.postgres import place
 from service.settings import Settings, create_secrets
 from tests.cli import running
 from tests.conftest import Database
@@ -81,6 +82,18 @@ def test_a_sound_installation_is_told_on_one_line_for_each_thing(environment: Ma
     assert "link key" in said["secrets"]
     # The server of the tests is a small one.
     assert "shared_buffers is 64MB" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://me:s%40cret@db:5432/books", "db:5432/books"),
+        ("postgresql://me:s%40cret@%2Frun%2FMine:5432/books", "/run/Mine:5432/books"),
+        ("postgresql://me:s%40cret@/books?host=/run/Mine", "/run/Mine/books"),
+    ],
+)
+def test_where_the_database_is_can_be_read(url: str, told: str) -> None:
+    assert place(url) == told
 
 
 def test_the_page_for_operators_has_every_finding(environment: Mapping[str, str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
+from tests.database_end import connect_to
+
 
 class Wire:
     """A wire to the database that can be cut."""
@@ -39,7 +41,7 @@ class Wire:
         if self._is_cut:
             writer.transport.abort()
             return
-        far_reader, far_writer = await asyncio.open_connection(self._to.hostname, self._to.port)
+        far_reader, far_writer = await connect_to(self._to.geturl())
         self._open |= {writer, far_writer}
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
 

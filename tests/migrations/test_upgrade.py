@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -99,6 +101,15 @@ async def test_two_upgrades_at_once_both_succeed_and_one_of_them_has_nothing_to_
     did = await asyncio.gather(*(upgrade(empty_database.owner_url) for _ in range(2)))
     assert sorted(did) == [False, True]
     assert await catalog(empty_database.owner_url) == await catalog(database.owner_url)
+
+
+async def test_the_alembic_command_connects_as_the_settings_say(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REWARDS_OWNER_DATABASE_URL", database.owner_url)
+    said = io.StringIO()
+    config = Config(stdout=said)
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    await asyncio.to_thread(command.current, config)
+    assert said.getvalue().startswith(newest_revision())
 
 
 async def test_two_migrations_at_once_from_the_command_line_both_succeed(empty_database: Database) -> None:

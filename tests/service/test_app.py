@@ -26,6 +26,7 @@ from service.settings import Settings
 from service.storage.database import create_pool
 from tests.api_fixtures import Api, make_brand, make_keys, make_secrets
 from tests.conftest import Database
+from tests.database_end import connect_to
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -161,18 +162,17 @@ class Wire:
     """A port that leads to the database, and can be cut."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._target = (parts.hostname, parts.port)
+        self._target = url
         self._connections: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self._parts = parts
         self.port = 0
 
     @property
     def url(self) -> str:
         """The database's URL, through this port."""
-        login = self._parts.netloc.rpartition("@")[0]
-        return self._parts._replace(netloc=f"{login}@127.0.0.1:{self.port}").geturl()
+        parts = urlsplit(self._target)
+        login = parts.netloc.rpartition("@")[0]
+        return parts._replace(netloc=f"{login}@127.0.0.1:{self.port}").geturl()
 
     async def connect(self) -> None:
         self._server = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
@@ -186,7 +186,7 @@ class Wire:
             await self._server.wait_closed()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
+        far_reader, far_writer = await connect_to(self._target)
         self._connections |= {writer, far_writer}
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
         self._connections -= {writer, far_writer}

@@ -28,17 +28,24 @@ def test_the_oldest_that_is_new_enough_is_taken(tmp_path: Path, monkeypatch: pyt
     assert find_tool("pg_dump", at_least=18)[1] == 18
 
 
+TCP = "postgresql://me@127.0.0.1:5432/books?sslmode=prefer"
+SOCKET = "postgresql://me@%2Frun%2FMine:5432/books"
+SOCKET_AS_OPTION = "postgresql://me@/books?host=/run/Mine&port=5432"
+
+
 @pytest.mark.parametrize(
-    "url",
+    ("url", "address"),
     [
-        "postgresql://me:s%40cret@127.0.0.1:5432/books?sslmode=prefer",
-        "postgresql://me@127.0.0.1:5432/books?password=s%40cret&sslmode=prefer",
-        "postgresql://me@127.0.0.1:5432/books?sslmode=prefer&pass%77ord=s%40cret",
+        ("postgresql://me:s%40cret@127.0.0.1:5432/books?sslmode=prefer", TCP),
+        ("postgresql://me@127.0.0.1:5432/books?password=s%40cret&sslmode=prefer", TCP),
+        ("postgresql://me@127.0.0.1:5432/books?sslmode=prefer&pass%77ord=s%40cret", TCP),
+        ("postgresql://me:s%40cret@%2Frun%2FMine:5432/books", SOCKET),
+        ("postgresql://me:s%40cret@/books?host=/run/Mine&port=5432", SOCKET_AS_OPTION),
     ],
 )
-def test_the_password_is_in_the_environment_and_not_on_the_command_line(tmp_path: Path, url: str) -> None:
+def test_the_password_is_in_the_environment_and_not_on_the_command_line(tmp_path: Path, url: str, address: str) -> None:
     program = _program(tmp_path / "tool", 'echo "arguments: $*, password: $PGPASSWORD" >&2; exit 3')
     with (tmp_path / "held").open("w") as held, pytest.raises(PostgresToolFailed) as failed:
         run_tool(program, url, "--one", keep_open=held.fileno())
-    said = "arguments: --dbname=postgresql://me@127.0.0.1:5432/books?sslmode=prefer --one, password: s@cret"
+    said = f"arguments: --dbname={address} --one, password: s@cret"
     assert str(failed.value) == f"tool failed: {said}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
@@ -72,9 +72,16 @@ def _version(connection: asyncpg.Connection[Any], url: str) -> Finding:
         refuse_old(connection)
     except MigrationRefused as refused:
         return wrong("database", str(refused))
-    parts = urlsplit(url)
     version = connection.get_server_version()
-    return ok("database", f"PostgreSQL {version.major}.{version.minor} at {parts.netloc.rpartition('@')[2]}{parts.path}")
+    return ok("database", f"PostgreSQL {version.major}.{version.minor} at {place(url)}")
+
+
+def place(url: str) -> str:
+    """Server and database that a URL leads to. A Unix socket's directory may be in the host's place, or an option."""
+    parts = urlsplit(url)
+    options = parse_qs(parts.query)
+    host = unquote(parts.netloc.rpartition("@")[2]) or ",".join(options.get("host", []))
+    return f"{host}{parts.path}"
 
 
 async def _commits(connection: asyncpg.Connection[Any]) -> Finding:
