@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
@@ -12,12 +13,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from service.cli.up import near_network
 from service.cli.up.command import useful_processes
 from service.settings import SettingsError
+from service.storage.embedded_postgres.server import EmbeddedPostgres
 from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Environ, Up, children
@@ -48,6 +51,8 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     processes = useful_processes(len(os.sched_getaffinity(0)))
     # Beside those that serve, one answers the operator.
     assert len(children(up.child("serve"))) == (processes + 1 if processes > 1 else 0)
+
+    assert asyncio.run(_connected(environ)) == {("rewards_application", None), ("rewards_worker", None)}
 
     page = plain_http.get(demo["reward_link"])
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -120,6 +125,16 @@ def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ)
         assert _grant(again.demo, message)["replayed"] is True
     assert _grant(again.demo, "last")["balance"] == sum(grant["points"] for grant in paid) + 100
     again.stop()
+
+
+async def _connected(environ: Environ) -> set[tuple[str, str | None]]:
+    """As what the service's processes are connected, and from which address; over a Unix socket it is from none."""
+    owner = await asyncpg.connect(EmbeddedPostgres(Path(environ["REWARDS_DATA_DIR"]) / "postgres").owner_url)
+    connected = await owner.fetch(
+        "SELECT application_name, host(client_addr) FROM pg_stat_activity WHERE usename = 'rewards' AND datname IS NOT NULL"
+    )
+    await owner.close()
+    return {tuple(row) for row in connected}
 
 
 def _grant(demo: dict[str, Any], message_id: str) -> dict[str, Any]:

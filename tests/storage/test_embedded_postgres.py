@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import os
 import pwd
 import shutil
@@ -22,14 +23,19 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from service.cli.up.postgres_keeper import PostgresKeeper
+from service.settings import Settings
 from service.storage.database import is_away
 from service.storage.embedded_postgres import server_user
+from service.storage.embedded_postgres.address import PORTS
 from service.storage.embedded_postgres.server import EmbeddedPostgres
-from service.storage.embedded_postgres.server_user import ServerUser
+from service.storage.embedded_postgres.server_user import MAJOR_VERSION, ServerUser
+from service.storage.postgres_programs import find_tool
 from tests.conftest import reachable_directory
 from tests.storage.embedded_postgres_walk import kill_9, run, walk
 
 ROOT = os.geteuid() == 0
+SOCKET_PATH_BYTES_MAX = 107
 
 
 @pytest.fixture
@@ -87,6 +93,22 @@ if ROOT:  # who is not root has just run as an ordinary user, and cannot become 
         finally:
             server.stop()
 
+    def test_another_user_cannot_connect_to_its_socket(server: EmbeddedPostgres) -> None:
+        daemon = pwd.getpwnam("daemon")
+        (path,) = _sockets(server)
+        connect = f"import socket; socket.socket(socket.AF_UNIX).connect({path!r})"
+        tried = subprocess.run(
+            [_python_for(daemon.pw_uid), "-c", connect],
+            user=daemon.pw_uid,
+            group=daemon.pw_gid,
+            extra_groups=[],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert tried.stderr.splitlines()[-1] == "PermissionError: [Errno 13] Permission denied"
+
     def test_binaries_out_of_reach_are_copied(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         user = ServerUser.for_data(directory / "data")
         monkeypatch.setattr(user, "reaches", Mock(return_value=False))
@@ -125,14 +147,14 @@ def test_a_port_taken_meanwhile_is_changed(directory: Path) -> None:
     server = EmbeddedPostgres(directory / "postgres", small=True)
     server.start()
     server.stop()
-    port = urlsplit(server.owner_url).port
+    port = server.port
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port))
         other.listen()
         server.start()
-        assert urlsplit(server.owner_url).port != port
-        assert run(server, "SELECT 1") == 1
+        assert server.port != port
+        assert run(server, "SELECT inet_client_addr()") is None, "the socket is named after the port"
 
 
 async def test_what_was_acknowledged_under_load_is_there_after_a_kill(directory: Path) -> None:
@@ -172,26 +194,138 @@ def test_settings_can_be_changed(server: EmbeddedPostgres) -> None:
     assert run(server, "SHOW work_mem") == "7MB"
 
 
-def test_it_listens_on_loopback_only(server: EmbeddedPostgres) -> None:
-    port = urlsplit(server.owner_url).port
+def test_it_listens_on_loopback_and_its_own_socket_only(server: EmbeddedPostgres) -> None:
+    # Loopback too, because many tools, such as all that use JDBC, know no Unix socket.
     listening = [
         line.split()[1]
         for table in ("/proc/net/tcp", "/proc/net/tcp6")
         for line in Path(table).read_text().splitlines()[1:]
-        if line.split()[3] == "0A" and line.split()[1].endswith(f":{port:04X}")
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{server.port:04X}")
     ]
-    assert listening == [f"0100007F:{port:04X}"]
-    assert run(server, "SHOW unix_socket_directories") == ""
+    assert listening == [f"0100007F:{server.port:04X}"]
+    assert _sockets(server) == [f"{server.directory}/socket/.s.PGSQL.{server.port}"]
+
+
+def test_only_the_servers_user_enters_the_sockets_directory(server: EmbeddedPostgres) -> None:
+    directory = (server.directory / "socket").stat()
+    assert stat.S_IMODE(directory.st_mode) == 0o700
+    assert directory.st_uid == (server.directory / "data").stat().st_uid
+    assert [stat.S_IMODE(Path(path).stat().st_mode) for path in _sockets(server)] == [0o700]
 
 
 @pytest.mark.parametrize("url", ["owner_url", "application_url"])
+async def test_its_own_urls_lead_to_the_socket(server: EmbeddedPostgres, url: str) -> None:
+    connection = await asyncpg.connect(getattr(server, url))
+    assert await connection.fetchval("SELECT inet_client_addr()") is None
+    await connection.close()
+
+
+@pytest.mark.parametrize("over_tcp", [False, True])
+@pytest.mark.parametrize("url", ["owner_url", "application_url"])
 @pytest.mark.parametrize("password", ["", "wrong"])
-def test_a_wrong_password_is_refused(server: EmbeddedPostgres, url: str, password: str) -> None:
+def test_a_wrong_password_is_refused(server: EmbeddedPostgres, url: str, password: str, over_tcp: bool) -> None:
     async def connect() -> Any:
-        return await asyncpg.connect(getattr(server, url), password=password)
+        url_of_it = getattr(server, url)
+        return await asyncpg.connect(_over_tcp(url_of_it) if over_tcp else url_of_it, password=password)
 
     with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InterfaceError)):
         asyncio.run(connect())
+
+
+async def test_other_tools_connect_over_tcp(server: EmbeddedPostgres) -> None:
+    connection = await asyncpg.connect(_over_tcp(server.owner_url))
+    assert str(await connection.fetchval("SELECT inet_client_addr()")) == "127.0.0.1"
+    await connection.close()
+
+
+def test_psql_takes_the_url(server: EmbeddedPostgres) -> None:
+    psql, _ = find_tool("psql", at_least=int(MAJOR_VERSION))
+    asked = [psql, server.owner_url, "-Atc", "SELECT inet_client_addr() IS NULL"]
+    assert subprocess.check_output(asked, text=True) == "t\n"
+
+
+def test_what_a_killed_server_left_of_its_socket_is_in_nobodys_way(directory: Path) -> None:
+    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server.start()
+    pid = str(kill_9(server))
+    while server.running():
+        time.sleep(0.01)
+    lock = directory / "postgres" / "socket" / f".s.PGSQL.{server.port}.lock"
+    content = lock.read_text()
+    assert content.startswith(pid)
+    assert len(_sockets(server)) == 1
+    # Its number is another process's by now, which the server's user may signal: PostgreSQL would take that for the server.
+    other = ServerUser.for_data(directory / "postgres" / "data").popen(["/usr/bin/sleep", "600"], subprocess.DEVNULL)
+    try:
+        lock.write_text(content.replace(pid, str(other.pid), 1))
+        assert server.start() is False
+        assert run(server, "SELECT inet_client_addr()") is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_server_whose_socket_was_removed_is_found_over_tcp(directory: Path) -> None:
+    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server.start()
+    shutil.rmtree(directory / "postgres" / "socket")
+    assert server.start() is True
+    assert server.tcp_alone_because == "its socket is gone"
+    assert str(run(server, "SELECT inet_client_addr()")) == "127.0.0.1"
+    server.stop()
+    server.start()
+    assert run(server, "SELECT inet_client_addr()") is None
+
+
+def test_a_server_that_an_older_version_started_is_found_and_gets_a_socket_with_its_next_start(directory: Path) -> None:
+    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server.start()
+    run(server, "CREATE TABLE note (text text)")
+    file = directory / "postgres" / "server.json"
+    # What such a version writes, and what it knows of: no socket.
+    kept = {name: value for name, value in json.loads(file.read_bytes()).items() if name != "tcp_alone_because"}
+    assert set(kept) == {"port", "superuser_password", "login_password"}
+    file.write_text(json.dumps(kept))
+
+    found = EmbeddedPostgres(directory / "postgres", small=True)
+    assert found.start() is True
+    assert str(run(found, "SELECT inet_client_addr()")) == "127.0.0.1"
+    found.stop()
+    assert found.start() is False
+    assert run(found, "SELECT inet_client_addr()") is None
+    assert run(found, "SELECT count(*) FROM note") == 0
+    assert found.port == kept["port"]
+
+
+def test_a_path_as_long_as_a_socket_may_have_is_used(directory: Path) -> None:
+    server = EmbeddedPostgres(_with_socket_path_of(directory, SOCKET_PATH_BYTES_MAX), small=True)
+    server.start()
+    assert [len(path) for path in _sockets(server)] == [SOCKET_PATH_BYTES_MAX]
+    assert run(server, "SELECT inet_client_addr()") is None
+
+
+@pytest.mark.parametrize("name", ["too long", "a, b"])
+def test_where_no_socket_can_be_it_listens_on_tcp_alone_and_says_why(
+    directory: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = directory / name if "," in name else _with_socket_path_of(directory, SOCKET_PATH_BYTES_MAX + 1)
+    server = EmbeddedPostgres(there, small=True)
+    settings = PostgresKeeper(server).first_start(Settings())
+    assert "127.0.0.1" in settings.database_url
+    assert str(run(server, "SELECT inet_client_addr()")) == "127.0.0.1"
+    assert run(server, "SHOW unix_socket_directories") == ""
+    told = {
+        "too long": f"over TCP alone: no socket can be in {there}/socket: AF_UNIX path too long\n",
+        "a, b": "over TCP alone: the path of a socket must be printable, and have no comma\n",
+    }
+    assert capsys.readouterr().out.endswith(told[name])
+
+
+@pytest.mark.parametrize("name", ['"quoted" b', "50%@[::1]:5432?host=x#y", "ünï"])
+def test_any_other_path_is_quoted_as_it_must_be(directory: Path, name: str) -> None:
+    server = EmbeddedPostgres(directory / name, small=True)
+    server.start()
+    assert run(server, "SELECT inet_client_addr()") is None
 
 
 async def test_the_services_login_may_nothing_of_itself(server: EmbeddedPostgres) -> None:
@@ -206,6 +340,22 @@ async def test_the_services_login_may_nothing_of_itself(server: EmbeddedPostgres
 def test_nobody_else_can_read_the_passwords(server: EmbeddedPostgres) -> None:
     readable = [path.name for path in server.directory.iterdir() if path.stat().st_mode & 0o077 and path.is_file()]
     assert readable == []
+
+
+def _sockets(server: EmbeddedPostgres) -> list[str]:
+    return [str(path) for path in (server.directory / "socket").iterdir() if path.is_socket()]
+
+
+def _over_tcp(url: str) -> str:
+    """The URL that a person would write for another tool."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{parts.port}").geturl()
+
+
+def _with_socket_path_of(directory: Path, size: int) -> Path:
+    """A directory in which the path of a server's socket has so many bytes."""
+    rest = size - len(f"{directory}//socket/.s.PGSQL.{PORTS.start}")
+    return directory / ("x" * rest)
 
 
 def _copy_what_the_walk_needs(site: Path) -> None:

@@ -166,7 +166,7 @@ def _keep_up(
             if not keeper.is_full:
                 say("PostgreSQL is back.")
             again = with_embedded(settings, keeper.postgres)
-            if again != settings:  # its port had been taken meanwhile
+            if again != settings:  # its port had been taken meanwhile, or its socket is gone
                 settings = again
                 for child in children:
                     child.terminate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from urllib.parse import urlsplit
 
 from service.cli.database_settings import with_embedded
 from service.cli.up.terminal import say
@@ -44,8 +43,8 @@ class PostgresKeeper:
             self._failed(error)
         else:
             self.is_up = True
-            where = f"{self.postgres.directory}, port {urlsplit(self.postgres.owner_url).port}"
-            say(f"PostgreSQL   {'found running' if found else 'started'} in {where}")
+            where = f"{self.postgres.directory}, port {self.postgres.port}"
+            say(f"PostgreSQL   {'found running' if found else 'started'} in {where}{_over_what(self.postgres)}")
         return with_embedded(settings, self.postgres)
 
     def migrate(self, settings: Settings) -> None:
@@ -106,3 +105,7 @@ class PostgresKeeper:
         if failure != self._last_failure and not self._give_up.is_set():
             self._last_failure = failure
             say(f"{error}\nLinks are served meanwhile, and it is tried again, every {RETRY_MAX_S:.0f} s in the end.")
+
+
+def _over_what(postgres: EmbeddedPostgres) -> str:
+    return f", over TCP alone: {postgres.tcp_alone_because}" if postgres.tcp_alone_because else ""

@@ -1,7 +1,8 @@
 """Where the embedded server answers, and its passwords: the file ``server.json`` in its directory.
 
-read      the address that is kept
-prepare   the same for a start: made for a new server, and with another port if that one is taken
+owner_url, application_url   how its two logins reach it: over its Unix socket, if it has one
+prepare                      the address for a start: made for a new server, with another port if that one is taken
+keep_tcp_alone               it turned out to have no socket
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import random
 import secrets
 import socket
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
 from service.settings import replace_private
+from service.storage.embedded_postgres import socket_directory
 from service.storage.embedded_postgres.errors import EmbeddedPostgresError, EmbeddedPostgresUnusable
+from service.storage.embedded_postgres.server_user import ServerUser
 
 SUPERUSER = "postgres"
 LOGIN = "rewards"
@@ -27,21 +31,31 @@ _FILE = "server.json"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """The server's port, and the passwords of its two logins."""
+    """The server's port, which is in its socket's name too, and the passwords of its two logins."""
 
     port: int
     superuser_password: str
     login_password: str
+    tcp_alone_because: str = "a version that makes no socket started it"
+    """Why it has no Unix socket; empty if it has one."""
 
-    @property
-    def owner_url(self) -> str:
-        """For migrations and the operator's tools: the superuser."""
-        return f"postgresql://{SUPERUSER}:{self.superuser_password}@{HOST}:{self.port}/{DATABASE}"
 
-    @property
-    def application_url(self) -> str:
-        """For the service: a login that may only take the service's roles."""
-        return f"postgresql://{LOGIN}:{self.login_password}@{HOST}:{self.port}/{DATABASE}"
+def owner_url(directory: Path, *, over_tcp: bool = False) -> str:
+    """For migrations and the operator's tools: the superuser."""
+    kept = read(directory)
+    return _url(directory, kept, SUPERUSER, kept.superuser_password, over_tcp=over_tcp)
+
+
+def application_url(directory: Path) -> str:
+    """For the service: a login that may only take the service's roles."""
+    kept = read(directory)
+    return _url(directory, kept, LOGIN, kept.login_password)
+
+
+def _url(directory: Path, kept: Address, login: str, password: str, *, over_tcp: bool = False) -> str:
+    host = HOST if over_tcp or kept.tcp_alone_because else str(socket_directory.path_in(directory))
+    # In the host's place rather than in `?host=`, so that what replaces a URL's login, port or database needs no other way.
+    return f"postgresql://{login}:{password}@{quote(host, safe='')}:{kept.port}/{DATABASE}"
 
 
 def is_kept(directory: Path) -> bool:
@@ -58,20 +72,30 @@ def read(directory: Path) -> Address:
     return msgspec.json.decode(content, type=Address)
 
 
-def prepare(directory: Path, *, fresh: bool) -> Address:
-    """Port and passwords. They are on the disk before the cluster is, so that none can be without them."""
+def prepare(directory: Path, user: ServerUser, *, fresh: bool) -> Address:
+    """The address for a start by ``user``. It is on the disk before the cluster is, so that none can be without passwords."""
+    kept = _kept_or_new(directory, fresh=fresh)
+    port = kept.port if _is_free(kept.port) else _free_port()
+    tcp_alone_because = socket_directory.make(directory, port, user)
+    address = msgspec.structs.replace(kept, port=port, tcp_alone_because=tcp_alone_because)
+    if fresh or address != kept:
+        _keep(directory, address)
+    return address
+
+
+def keep_tcp_alone(directory: Path, because: str) -> None:
+    """From now on the server of ``directory`` is reached over TCP, until it is started again."""
+    _keep(directory, msgspec.structs.replace(read(directory), tcp_alone_because=because))
+
+
+def _kept_or_new(directory: Path, *, fresh: bool) -> Address:
     try:
-        address = read(directory)
+        return read(directory)
     except EmbeddedPostgresError:
         if not fresh:
             message = f"{directory / _FILE} is gone, and with it the passwords of the data: put it back"
             raise EmbeddedPostgresUnusable(message) from None
-        address = Address(_free_port(), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
-        _keep(directory, address)
-    if not _is_free(address.port):
-        address = msgspec.structs.replace(address, port=_free_port())
-        _keep(directory, address)
-    return address
+        return Address(_free_port(), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
 
 
 def _keep(directory: Path, address: Address) -> None:

