@@ -43,8 +43,8 @@ def decode_paths(app: ASGIApp) -> ASGIApp:
     def decoded(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             sent: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-            # Most paths have nothing to decode in them.
-            if b"%" in sent or b"//" in sent or b"\0" in sent or not sent.isascii():
+            # Most paths have nothing to decode in them. For `in`, bytes would first fail to be a number, which costs more.
+            if sent.count(b"%") or sent.count(b"//") or sent.count(b"\0") or not sent.isascii():
                 try:
                     scope["path"] = _path_of(sent)
                 except Problem as problem:
