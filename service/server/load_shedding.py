@@ -32,7 +32,7 @@ from service.http import middleware
 from service.http.problems import REFUSALS, Problem
 from service.observability import metrics
 from service.server.admission_control import AdmissionControl
-from service.server.coalescing_transport import OneWriteProtocol
+from service.server.cycle import CycleProtocol
 from service.server.deadlines import Deadlines, Phase
 from service.server.refusals import (
     HEADERS_TOO_LARGE,
@@ -86,7 +86,7 @@ class _StopReading(Exception):
     """Nothing more is read on this connection, not even what has come with what was read."""
 
 
-class SheddingProtocol(OneWriteProtocol):
+class SheddingProtocol(CycleProtocol):
     """HTTP/1.1 with admission control."""
 
     def __init__(self, *args: Any, gate: AdmissionControl, **kwargs: Any) -> None:
@@ -309,7 +309,7 @@ class SheddingProtocol(OneWriteProtocol):
             cycle.disconnected = cycle.response_complete = True
             cycle.message_event.set()
         if drop_rest:
-            self.one_write.end_writing()
+            self.transport.write_eof()
         else:
             self.transport.close()
 
@@ -322,7 +322,7 @@ class SheddingProtocol(OneWriteProtocol):
 
     def _write(self, problem: Problem, request_id: str, *, is_head: bool, stays: bool) -> None:
         answer = response_template(problem, len(request_id), is_head, stays, *self.server_state.default_headers)
-        self.one_write.write_whole(answer.replace(ID_PLACEHOLDER.encode() * len(request_id), request_id.encode()))
+        self.transport.write(answer.replace(ID_PLACEHOLDER.encode() * len(request_id), request_id.encode()))
 
     def _drop(self, size: int) -> None:
         self._dropped += size
