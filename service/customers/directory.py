@@ -23,7 +23,6 @@ without points, or a merge that the book has yet to follow; the next report, or 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -34,6 +33,7 @@ from ledger import Ledger, MergeOutcome
 from service.brands.brand import Brand
 from service.concurrency.batch_loader import BatchLoader
 from service.customers import new_names, queries
+from service.customers.cache import CustomerCache
 from service.customers.identities import Identity, without_shared_device
 from service.customers.new_names import Owner, owner_by_device, with_opt_outs
 from service.customers.opt_outs import changed_since
@@ -41,8 +41,6 @@ from service.customers.queries import Customer
 from service.settings import IdentityKey
 from service.storage.database import KeptConnection
 
-CACHE_SIZE_MAX = 20_000
-"""How many names, and how many customers, are cached: some 400 bytes for one of each."""
 COALESCED_MAX = 8
 """The largest look-up, in names, that is batched with others; larger ones are a statement of their own."""
 CONSENT_CHANGES_MAX = 20_000
@@ -58,8 +56,7 @@ class CustomerDirectory:
         """``kept`` is the connection for batched look-ups; without it they use the pool."""
         self._pool = pool
         self.keys = tuple(keys)
-        self._number_of_mac: OrderedDict[bytes, int] = OrderedDict()
-        self._by_number: OrderedDict[int, Customer] = OrderedDict()
+        self._cache = CustomerCache()
         self._settled: dict[int, int] = {}
         self._consents_seen: dict[int, int] = {}
         self._refreshing = asyncio.Lock()
@@ -176,11 +173,7 @@ class CustomerDirectory:
     def forget(self, customers: Iterable[int]) -> None:
         """Drop these customers, with all their numbers, from the cache."""
         self._cache_epoch += 1
-        for customer in customers:
-            known = self._by_number.pop(customer, None)
-            if known is not None:
-                for number in (known.customer, *known.former):
-                    self._by_number.pop(number, None)
+        self._cache.forget(customers)
 
     async def _refresh_consents(self, brand: Brand) -> None:
         """Forget customers whose consents changed since the last refresh, up to the count that ``brand`` has."""
@@ -191,15 +184,18 @@ class CustomerDirectory:
             seen = self._consents_seen[brand.brand_id]
             if brand.consent_no > seen:
                 customers = await changed_since(self._pool, brand, seen, limit=CONSENT_CHANGES_MAX)
-                self.forget(list(self._by_number) if customers is None else customers)
+                if customers is None:
+                    self._cache_epoch += 1
+                    self._cache.forget_all()
+                else:
+                    self.forget(customers)
                 self._consents_seen[brand.brand_id] = brand.consent_no
 
     def _cached(self, person: Sequence[Identity]) -> Customer | None:
         """The customer, if all of a person's names are cached: then there is nothing to attach."""
         strongest: Customer | None = None
         for each in person:
-            number = self._number_of_mac.get(each.mac)
-            known = None if number is None else self._by_number.get(number)
+            known = self._cache.by_name(each.mac)
             if known is None:
                 return None
             strongest = known if strongest is None else strongest.with_opt_outs_of(known)
@@ -259,8 +255,7 @@ class CustomerDirectory:
         cached: dict[bytes, Customer] = {}
         unknown: list[Identity] = []
         for identity in wanted:
-            number = self._number_of_mac.get(identity.mac)
-            known = None if number is None else self._by_number.get(number)
+            known = self._cache.by_name(identity.mac)
             if known is None:
                 unknown.append(identity)
             else:
@@ -293,9 +288,7 @@ class CustomerDirectory:
     def _cache_names(self, found: Mapping[bytes, Customer], cache_epoch: int) -> None:
         """Cache names and their customers."""
         for mac, known in found.items():
-            self._number_of_mac[mac] = known.named
-        while len(self._number_of_mac) > CACHE_SIZE_MAX:
-            self._number_of_mac.popitem(last=False)
+            self._cache.keep_name(mac, known.named)
         self._cache_customers(found.values(), cache_epoch)
 
     def _cache_customers(self, people: Iterable[Customer], cache_epoch: int) -> None:
@@ -303,6 +296,4 @@ class CustomerDirectory:
         if cache_epoch != self._cache_epoch:
             return
         for known in people:
-            self._by_number[known.named] = known
-        while len(self._by_number) > CACHE_SIZE_MAX:
-            self._by_number.popitem(last=False)
+            self._cache.keep(known)
