@@ -290,6 +290,33 @@ async def never_analyzed(owner: asyncpg.Connection[Any]) -> None:
 
 
 @pytest.mark.usefixtures("never_analyzed")
+@pytest.mark.own_database("of tables that were analyzed before anything was in them, or never")
+@pytest.mark.parametrize("analyzed", ["never", "while they were empty"])
+async def test_a_batch_reads_a_few_rows_a_grant_though_the_tables_were_empty_when_it_began(
+    owner: asyncpg.Connection[Any], analyzed: str
+) -> None:
+    """A session keeps the plans of its beginning. To read an index whole and keep it costs no more than look-ups then."""
+    book = await make_book(owner)
+    if analyzed != "never":
+        await owner.execute("ANALYZE")
+    caps = (CapUse(0, date(2030, 1, 15), max_grants=100), CapUse(1, None, max_grants=100))
+
+    async def grant_everybody(turn: int) -> None:
+        for first in range(1, 1_000, 50):
+            orders = [
+                order(book, customer=customer, message_id=f"message {turn}", points=5, unlimited=True, caps=caps)
+                for customer in range(first, first + 50)
+            ]
+            answers = await post_grants(owner, orders)
+            assert {answer.outcome for answer in answers} == {GrantOutcome.GRANTED}
+
+    await grant_everybody(1)
+    async with counting_rows(owner) as rows:
+        await grant_everybody(2)
+    assert 0 < max(rows.values()) < 5 * 1_000
+
+
+@pytest.mark.usefixtures("never_analyzed")
 @pytest.mark.own_database("of tables that were never analyzed")
 async def test_a_pos_reads_a_few_rows_though_the_tables_were_empty_when_it_began(owner: asyncpg.Connection[Any]) -> None:
     """While a table is young several of its indexes look as good as one another; only one finds the row."""

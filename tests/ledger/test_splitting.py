@@ -39,6 +39,7 @@ ADA, BOB, CLEO, DORA = 7, 8, 9, 10
 SOON, LATER, NEVER = date(2030, 1, 31), date(2030, 3, 31), None
 HELD_BACK_UNTIL = NOON + timedelta(days=7)
 GRANTED, STALE_CUSTOMER, WAITING = GrantOutcome.GRANTED, GrantOutcome.STALE_CUSTOMER, GrantOutcome.WAITING
+CAP_REACHED = GrantOutcome.CAP_REACHED
 
 
 async def earn(ledger: Ledger, book: Book, customer: int, *lots: tuple[date | None, int], generation: int = 0) -> None:
@@ -407,6 +408,36 @@ async def test_a_refusal_while_they_were_one_is_for_both_and_what_waits_is_for_n
     # What waited still waits, for Bob.
     theirs = await ledger.grant(order(book, customer=BOB, past=(ADA,), generation=2, message_id="waits"))
     assert (theirs.outcome, theirs.replayed) == (GRANTED, False)
+
+
+@pytest.mark.parametrize(
+    ("is_lifted", "waited", "told"),
+    [
+        (True, False, (GRANTED, False, "hers")),
+        (True, True, (WAITING, True, "hers")),
+        (False, False, (CAP_REACHED, True, "theirs")),
+        (False, True, (CAP_REACHED, True, "theirs")),
+    ],
+)
+async def test_a_refusal_while_they_were_one_counts_until_it_is_decided_again_even_in_the_same_batch(
+    ledger: Ledger, book: Book, is_lifted: bool, waited: bool, told: tuple[GrantOutcome, bool, str]
+) -> None:
+    await ledger.fund(fund(book, 100))
+    cap = (CapUse(0, NOON.date(), max_grants=0),)
+    if waited:
+        await ledger.grant(order(book, customer=ADA, waits=True))
+    await merge(ledger, book, ADA, BOB)
+    refused = await ledger.grant(order(book, customer=BOB, former=(ADA,), caps=cap))
+    assert refused.outcome is CAP_REACHED
+    await split(ledger, book, ADA, BOB)
+    again = order(book, customer=BOB, past=(ADA,), generation=2, again=True, caps=() if is_lifted else cap)
+    hers = order(book, customer=ADA, past=(BOB,), generation=1, waits=waited)
+    theirs, answer = await ledger.grant_batch([again, hers])
+    assert isinstance(theirs, GrantResult)
+    assert isinstance(answer, GrantResult)
+    assert theirs.outcome is (GRANTED if is_lifted else CAP_REACHED)
+    outcome, replayed, whose = told
+    assert (answer.outcome, answer.replayed, answer.key) == (outcome, replayed, {"hers": hers.key, "theirs": again.key}[whose])
 
 
 async def test_what_waited_under_hers_and_was_paid_while_they_were_one_was_paid_to_both(ledger: Ledger, book: Book) -> None:

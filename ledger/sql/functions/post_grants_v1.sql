@@ -93,10 +93,13 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 -- Every look-up below is a probe of an index. Statistics of a young table must not talk the planner out of it, so one plan
--- does for every batch.
+-- does for every batch: while a table is empty, to read its index once and keep that costs no more than to look rows up.
+-- The joins that are left are nested loops, which keep the order of what they look up: what is read of items, wallets, budgets
+-- and uses comes in their order without a sort.
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
+SET enable_material = off
 SET plan_cache_mode = force_generic_plan
 AS $function$
 #variable_conflict use_column
@@ -111,8 +114,6 @@ DECLARE
     c_held_back        CONSTANT smallint := 6;
     c_proof_only       CONSTANT smallint := 8;
     c_not_funded       CONSTANT smallint := 9;
-    -- By outcome, from undecided on: paid or held back counts before refused, and refused before waiting.
-    c_ranks            CONSTANT smallint[] := '[0:7]={0,3,2,2,1,0,3,2}'::smallint[];
 
     c_kind_budget           CONSTANT smallint := 5;
     c_kind_unlimited_budget CONSTANT smallint := 6;
@@ -135,15 +136,11 @@ DECLARE
     v_items         CONSTANT integer := cardinality(p_keys);
     v_clock         timestamptz;
     v_heads_known   integer;
-    v_skewed        boolean := false;
+    v_skewed        boolean;
     v_latest_clock  timestamptz;
-    v_latest_today  date;
 
     -- By book.
-    v_seqs          bigint[];
-    v_seqs_before   bigint[];
     v_places        bigint[];
-    v_places_before bigint[];
     v_clocks        timestamptz[];
     v_offsets       interval[];
     v_todays        date[];
@@ -153,7 +150,6 @@ DECLARE
     -- By wallet.
     v_wallet_rows   tid[];
     v_moved         boolean[];
-    v_spendable     bigint[];
     v_lot_until     date[];
     v_hold_until    timestamptz[];
 
@@ -167,15 +163,14 @@ DECLARE
     v_budget_given  boolean[];  -- whether it was ever given points, or is unlimited
 
     -- By cap of the last day: its latest grant; by grant: when, how many points, and the one before it of the same cap.
-    v_any_recent    CONSTANT boolean := cardinality(p_tally_items) > 0;
     v_recent_latest integer[];
     v_recent_added  boolean[];
-    v_grant_recents integer[] := '{}';
-    v_grant_at      bigint[] := '{}';
-    v_grant_points  bigint[] := '{}';
-    v_grant_before  integer[] := '{}';
+    v_grant_recents integer[];
+    v_grant_at      bigint[];
+    v_grant_points  bigint[];
+    v_grant_before  integer[];
     v_tallies       CONSTANT integer := cardinality(p_tally_items);
-    v_next_tally    integer := 1;
+    v_next_tally    integer;
     v_tally         integer;
     v_recent        integer;
     v_grant         integer;
@@ -187,21 +182,29 @@ DECLARE
     v_state         smallint[];
     v_decided_at    integer[] := p_first;
 
-    -- By item.
-    v_points        bigint[];
-    v_seq           bigint[];
-    v_outcome       smallint[] := array_fill(c_undecided, ARRAY[v_items]);
-    v_replayed      boolean[] := array_fill(false, ARRAY[v_items]);
-    v_write         smallint[] := array_fill(c_leave, ARRAY[v_items]);
-    v_place         bigint[] := array_fill(NULL::bigint, ARRAY[v_items]);
-    v_keys          bytea[];  -- NULL, or the former keys that events are recorded under
+    -- Events that are known under former keys, by item, then as they were decided. All are NULL where there are none.
+    v_former_items  integer[];
+    v_former_others bigint[];
+    v_former_keys   bytea[];
+    v_former_outcomes smallint[];
+    v_former_points bigint[];
+    v_former_seqs   bigint[];
+    v_former_next   integer;
+    v_ranks         smallint[];  -- by outcome, from undecided on
+    v_decided_again bytea[];     -- keys of this batch
 
-    v_any_update    boolean := false;
-    v_any_held      boolean := false;
-    v_proved        bytea[] := '{}';  -- keys of what waited and was decided for it
+    -- By item, beside what is answered of it. v_write and v_place have elements only where something is written or has a place.
+    v_points        bigint[];
+    v_write         smallint[];
+    v_place         bigint[];
+
+    v_any_update    boolean;
+    v_any_held      boolean;
+    v_any_paid      boolean;
+    v_proved        bytea[];  -- keys of what waited and was decided for it
     v_found         record;
     v_head          ledger.head;
-    v_soonest       date := 'infinity';
+    v_soonest       date := date 'infinity';
     v_accounts_known bigint;
     v_event         integer;
     v_book          integer;
@@ -217,16 +220,16 @@ BEGIN
     -- 1. Lock the heads, then read the clock: commit order is seq order is posted_at order.
     SELECT
         count(*),
-        array_agg(locked.seq ORDER BY locked.book_id),
-        array_agg(locked.places ORDER BY locked.book_id),
-        array_agg(locked.time_zone ORDER BY locked.book_id),
-        array_agg(locked.grace_days ORDER BY locked.book_id),
-        array_agg(locked.posted_at ORDER BY locked.book_id),
-        array_agg(locked.clock_offset ORDER BY locked.book_id)
-    INTO v_heads_known, v_seqs, v_places, v_zones, v_graces, v_clocks, v_offsets
+        array_agg(locked.seq),
+        array_agg(locked.places),
+        array_agg(locked.time_zone),
+        array_agg(locked.grace_days::smallint),
+        array_agg(locked.posted_at),
+        array_agg(locked.clock_offset::interval)
+    INTO v_heads_known, balance_seqs, v_places, v_zones, v_graces, v_clocks, v_offsets
     FROM (
         SELECT head.book_id, head.seq, head.places, head.time_zone, head.grace_days, head.posted_at, head.clock_offset
-        FROM unnest(p_book_ids, p_brand_ids) AS book (book_id, brand_id)
+        FROM (SELECT unnest(p_book_ids) AS book_id, unnest(p_brand_ids) AS brand_id) AS book
         JOIN ledger.head ON head.book_id = book.book_id AND head.brand_id = book.brand_id
         ORDER BY head.book_id
         FOR NO KEY UPDATE OF head
@@ -237,42 +240,38 @@ BEGIN
     v_clock := clock_timestamp();
     -- A head's time is that of its last posting.
     FOR v_ix IN 1 .. v_heads_known LOOP
-        v_skewed := v_skewed OR v_clocks[v_ix] > v_clock + v_offsets[v_ix] + c_skew_max;
+        IF v_clocks[v_ix] > v_clock + v_offsets[v_ix] + c_skew_max THEN
+            v_skewed := true;
+        END IF;
         v_clocks[v_ix] := greatest(v_clocks[v_ix], v_clock + v_offsets[v_ix]);
-        v_todays[v_ix] := (v_clocks[v_ix] AT TIME ZONE v_zones[v_ix])::date;
         v_latest_clock := greatest(v_latest_clock, v_clocks[v_ix]);
-        v_latest_today := greatest(v_latest_today, v_todays[v_ix]);
     END LOOP;
     IF v_skewed OR p_now NOT BETWEEN v_clock - c_skew_max AND v_clock + c_skew_max THEN
         RAISE EXCEPTION 'clocks differ: caller %, database %, books %', p_now, v_clock, v_clocks USING ERRCODE = 'RW002';
     END IF;
 
-    v_seqs_before := v_seqs;
-    v_places_before := v_places;
-
     -- 2. What is decided already.
     SELECT
-        array_agg(coalesce(known.outcome, c_undecided) ORDER BY item.ix),
-        array_agg(coalesce(known.points, 0)::bigint ORDER BY item.ix),
-        array_agg(coalesce(known.seq, 0) ORDER BY item.ix)
-    INTO v_known, v_points, v_seq
+        array_agg(coalesce(event.outcome, c_undecided)),
+        array_agg(coalesce(event.points, 0)::bigint),
+        array_agg(coalesce(event.seq, 0))
+    INTO v_known, v_points, seqs
     FROM (
-        SELECT unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_first) AS first, generate_series(1, v_items) AS ix
+        SELECT generate_series(1, v_items) AS ix, unnest(p_kind_ix) AS kind, unnest(p_keys) AS key
     ) AS item
-    LEFT JOIN LATERAL (
-        SELECT event.outcome, event.points, event.seq
-        FROM ledger.event
-        WHERE event.book_id = p_book_ids[p_kind_books[item.kind]]
-            AND event.campaign_no = p_kind_campaigns[item.kind]
-            AND event.key = item.key
-            AND item.first = item.ix
-        LIMIT 1
-    ) AS known ON true;
+    LEFT JOIN ledger.event
+        ON event.book_id = p_book_ids[p_kind_books[item.kind]]
+        AND event.campaign_no = p_kind_campaigns[item.kind]
+        AND event.key = item.key
+        AND p_first[item.ix] = item.ix;
     v_state := v_known;
+    outcomes := array_fill(c_undecided, ARRAY[v_items]);
+    replayed := array_fill(false, ARRAY[v_items]);
 
     IF cardinality(p_former_items) > 0 THEN
-        -- Under several ids an event counts where it was paid before where it was refused before where it waits; among these under
-        -- the customer's own, then where it was decided first.
+        v_ranks := '[0:7]={0,3,2,2,1,0,3,2}';
+        v_decided_again := '{}';
+        v_former_next := 1;
         FOR v_found IN
             SELECT former.item, former.other, known.key, known.outcome, known.points, known.seq, known.place
             FROM (
@@ -287,40 +286,33 @@ BEGIN
                 LIMIT 1
             ) AS known
             WHERE p_first[former.item] = former.item AND (former.other = 0 OR known.outcome <> c_waiting)
-            ORDER BY known.seq, known.place NULLS FIRST
+            ORDER BY former.item, known.seq, known.place NULLS FIRST
         LOOP
             CONTINUE WHEN v_found.other <> 0 AND NOT ledger.were_one_v1(
                 p_book_ids[p_kind_books[p_kind_ix[v_found.item]]], p_wallet_customers[p_wallet_ix[v_found.item]], v_found.other,
                 v_found.seq, v_found.place);
-            IF c_ranks[v_found.outcome] > c_ranks[v_state[v_found.item]] THEN
-                v_keys := coalesce(v_keys, array_fill(NULL::bytea, ARRAY[v_items]));
-                v_keys[v_found.item] := v_found.key;
-                v_state[v_found.item] := v_found.outcome;
-                v_points[v_found.item] := v_found.points;
-                v_seq[v_found.item] := v_found.seq;
-            END IF;
+            v_former_items := v_former_items || v_found.item;
+            v_former_others := v_former_others || v_found.other;
+            v_former_keys := v_former_keys || v_found.key;
+            v_former_outcomes := v_former_outcomes || v_found.outcome;
+            v_former_points := v_former_points || v_found.points;
+            v_former_seqs := v_former_seqs || v_found.seq;
         END LOOP;
     END IF;
 
     -- 3. Which customers were merged or split since the caller looked them up, and what the others have.
     SELECT
-        array_agg(found.place ORDER BY wallet.ix),
-        array_agg(coalesce(found.frozen, false) OR coalesce(found.generation, 0) <> wallet.generation ORDER BY wallet.ix),
-        array_agg(coalesce(found.points, 0) ORDER BY wallet.ix),
-        array_agg(coalesce(found.lot_until, 'infinity') ORDER BY wallet.ix),
-        array_agg(coalesce(found.hold_until, 'infinity') ORDER BY wallet.ix)
-    INTO v_wallet_rows, v_moved, v_spendable, v_lot_until, v_hold_until
+        array_agg(state.ctid),
+        array_agg(coalesce(state.frozen, false) OR coalesce(state.generation, 0) <> wallet.generation),
+        array_agg(coalesce(state.points, 0)),
+        array_agg(coalesce(state.lot_until, 'infinity')),
+        array_agg(coalesce(state.hold_until, 'infinity'))
+    INTO v_wallet_rows, v_moved, balances, v_lot_until, v_hold_until
     FROM (
         SELECT
-            unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(p_wallet_generations) AS generation,
-            generate_series(1, cardinality(p_wallet_books)) AS ix
+            unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(p_wallet_generations) AS generation
     ) AS wallet
-    LEFT JOIN LATERAL (
-        SELECT state.ctid AS place, state.frozen, state.generation, state.points, state.lot_until, state.hold_until
-        FROM ledger.customer_state AS state
-        WHERE state.book_id = p_book_ids[wallet.book] AND state.customer = wallet.customer
-        LIMIT 1
-    ) AS found ON true;
+    LEFT JOIN ledger.customer_state AS state ON state.book_id = p_book_ids[wallet.book] AND state.customer = wallet.customer;
 
     -- 4. What the budgets have left, and how much of the limits is used.
     SELECT
@@ -328,22 +320,18 @@ BEGIN
             CASE ledger.account_kind_v1(budget.id)
                 WHEN c_kind_budget THEN coalesce(account.credits - account.debits, 0)
                 ELSE c_unlimited
-            END ORDER BY budget.ix),
-        array_agg(ledger.account_kind_v1(budget.id) <> c_kind_budget OR coalesce(account.credits > 0, false) ORDER BY budget.ix)
+            END),
+        array_agg(ledger.account_kind_v1(budget.id) <> c_kind_budget OR coalesce(account.credits > 0, false))
     INTO v_budget_left, v_budget_given
-    FROM unnest(p_budget_books, p_budgets) WITH ORDINALITY AS budget (book, id, ix)
+    FROM (SELECT unnest(p_budget_books) AS book, unnest(p_budgets) AS id) AS budget
     LEFT JOIN ledger.account ON account.book_id = p_book_ids[budget.book] AND account.id = budget.id;
 
     SELECT
-        array_agg(found.place ORDER BY use.ix),
-        array_agg(coalesce(found.grants, 0)::bigint ORDER BY use.ix),
-        array_agg(coalesce(found.points, 0) ORDER BY use.ix)
+        array_agg(found.place),
+        array_agg(coalesce(found.grants, 0)::bigint),
+        array_agg(coalesce(found.points, 0))
     INTO v_use_rows, v_use_grants, v_use_points
-    FROM (
-        SELECT
-            unnest(p_use_wallets) AS wallet, unnest(p_use_limits) AS cap_limit,
-            generate_series(1, cardinality(p_use_wallets)) AS ix
-    ) AS use
+    FROM (SELECT unnest(p_use_wallets) AS wallet, unnest(p_use_limits) AS cap_limit) AS use
     LEFT JOIN LATERAL (
         SELECT cap_use.ctid AS place, cap_use.grants, cap_use.points
         FROM ledger.cap_use
@@ -357,7 +345,12 @@ BEGIN
 
     v_budget_had := v_budget_left;
 
-    IF v_any_recent THEN
+    IF v_tallies > 0 THEN
+        v_next_tally := 1;
+        v_grant_recents := '{}';
+        v_grant_at := '{}';
+        v_grant_points := '{}';
+        v_grant_before := '{}';
         v_recent_latest := array_fill(0, ARRAY[cardinality(p_recent_caps)]);
         v_recent_added := array_fill(false, ARRAY[cardinality(p_recent_caps)]);
         FOR v_found IN
@@ -378,16 +371,29 @@ BEGIN
     FOR v_item IN 1 .. v_items LOOP
         v_event := p_first[v_item];
         v_wallet := p_wallet_ix[v_item];
-        IF v_moved[v_wallet] THEN
-            v_outcome[v_item] := c_stale_customer;
+        -- Under several ids an event counts where it was paid before where it was refused before where it waits; among these under
+        -- the customer's own, then where it was decided first. What another customer's event was decided as while the two were one
+        -- no longer counts once it is decided again, which an item before this one may have done.
+        WHILE v_former_items[v_former_next] <= v_item LOOP
+            IF v_ranks[v_former_outcomes[v_former_next]] > v_ranks[v_state[v_event]]
+                AND NOT (v_former_others[v_former_next] <> 0 AND v_former_keys[v_former_next] = ANY (v_decided_again))
+            THEN
+                keys := coalesce(keys, array_fill(NULL::bytea, ARRAY[v_items]));
+                keys[v_event] := v_former_keys[v_former_next];
+                v_state[v_event] := v_former_outcomes[v_former_next];
+                v_points[v_event] := v_former_points[v_former_next];
+                seqs[v_event] := v_former_seqs[v_former_next];
+            END IF;
+            v_former_next := v_former_next + 1;
+        END LOOP;
+        IF v_moved[v_wallet] OR p_points[v_item] = 0 THEN
             v_points[v_item] := 0;
-            CONTINUE;
-        END IF;
-
-        IF p_points[v_item] = 0 THEN
-            v_outcome[v_item] := c_proof_only;
-            v_points[v_item] := 0;
-            v_seq[v_item] := v_seqs[p_wallet_books[v_wallet]];
+            IF v_moved[v_wallet] THEN
+                outcomes[v_item] := c_stale_customer;
+            ELSE
+                outcomes[v_item] := c_proof_only;
+                seqs[v_item] := balance_seqs[p_wallet_books[v_wallet]];
+            END IF;
             CONTINUE;
         END IF;
 
@@ -399,10 +405,10 @@ BEGIN
                 AND v_state[v_event] IN (c_cap_reached, c_budget_exhausted)
             )
         THEN
-            v_outcome[v_item] := v_state[v_event];
+            outcomes[v_item] := v_state[v_event];
             v_points[v_item] := v_points[v_decided_at[v_event]];
-            v_seq[v_item] := v_seq[v_decided_at[v_event]];
-            v_replayed[v_item] := true;
+            seqs[v_item] := seqs[v_decided_at[v_event]];
+            replayed[v_item] := true;
             CONTINUE;
         END IF;
 
@@ -421,7 +427,7 @@ BEGIN
                     EXIT;
                 END IF;
             END LOOP;
-            IF v_any_recent THEN
+            IF v_tallies > 0 THEN
                 WHILE v_next_tally <= v_tallies AND p_tally_items[v_next_tally] < v_item LOOP
                     v_next_tally := v_next_tally + 1;
                 END LOOP;
@@ -454,9 +460,9 @@ BEGIN
                 -- Nothing could ever have been paid. That is no decision on the act: it is paid once the campaign has points. What such
                 -- a campaign refused before stays refused.
                 IF NOT v_budget_given[v_budget] AND v_state[v_event] NOT IN (c_cap_reached, c_budget_exhausted) THEN
-                    v_outcome[v_item] := c_not_funded;
+                    outcomes[v_item] := c_not_funded;
                     v_points[v_item] := 0;
-                    v_seq[v_item] := v_seqs[v_book];
+                    seqs[v_item] := balance_seqs[v_book];
                     CONTINUE;
                 END IF;
             END IF;
@@ -464,20 +470,21 @@ BEGIN
 
         IF v_decision = v_state[v_event] AND v_decision <> c_waiting THEN
             -- Decided again, and refused as before.
-            v_outcome[v_item] := v_decision;
+            outcomes[v_item] := v_decision;
             v_points[v_item] := 0;
-            v_replayed[v_item] := true;
+            replayed[v_item] := true;
             CONTINUE;
         END IF;
 
         IF v_decision IN (c_granted, c_held_back) THEN
+            v_any_paid := true;
             v_lot := p_lot_ix[v_item];
-            v_seqs[v_book] := v_seqs[v_book] + 1;
+            balance_seqs[v_book] := balance_seqs[v_book] + 1;
             v_lot_points[v_lot] := v_lot_points[v_lot] + v_paid;
             IF v_decision = c_held_back THEN
                 v_any_held := true;
             ELSE
-                v_spendable[v_wallet] := v_spendable[v_wallet] + v_paid;
+                balances[v_wallet] := balances[v_wallet] + v_paid;
                 IF p_lot_expires_on[v_lot] < v_lot_until[v_wallet] THEN
                     v_lot_until[v_wallet] := p_lot_expires_on[v_lot];
                     v_soonest := least(v_soonest, p_lot_expires_on[v_lot]);
@@ -489,7 +496,7 @@ BEGIN
                 v_use_grants[v_use] := v_use_grants[v_use] + 1;
                 v_use_points[v_use] := v_use_points[v_use] + v_paid;
             END LOOP;
-            IF v_any_recent THEN
+            IF v_tallies > 0 THEN
                 v_tally := v_next_tally;
                 WHILE v_tally <= v_tallies AND p_tally_items[v_tally] = v_item LOOP
                     v_recent := p_tally_recents[v_tally];
@@ -512,28 +519,29 @@ BEGIN
         IF v_known[v_event] <> c_undecided THEN
             v_write[v_item] := c_update;
             v_any_update := true;
+            v_decided_again := v_decided_again || p_keys[v_item];
         ELSIF v_state[v_event] = c_waiting AND v_decided_at[v_event] <> v_item THEN
             -- A waiting event of this batch is decided before it is written: only the later item writes it.
             v_write[v_decided_at[v_event]] := c_leave;
         END IF;
-        v_outcome[v_item] := v_decision;
+        outcomes[v_item] := v_decision;
         v_points[v_item] := v_paid;
-        v_seq[v_item] := v_seqs[v_book];
+        seqs[v_item] := balance_seqs[v_book];
         v_state[v_event] := v_decision;
-        IF v_keys IS NOT NULL THEN
-            v_keys[v_event] := NULL;
+        IF keys IS NOT NULL THEN
+            keys[v_event] := NULL;
         END IF;
         IF v_event <> v_item THEN
             v_decided_at[v_event] := v_item;
         END IF;
     END LOOP;
 
-    IF v_keys IS NOT NULL THEN
+    IF keys IS NOT NULL THEN
         -- Only now is it known under which key an event is recorded: one that waited under a former key may have been decided since,
         -- under the customer's own. A report of it that looks for a proof must not find what is left under the former, and pay it too.
         FOR v_item IN 1 .. v_items LOOP
-            IF v_replayed[v_item] THEN
-                v_keys[v_item] := v_keys[p_first[v_item]];
+            IF replayed[v_item] THEN
+                keys[v_item] := keys[p_first[v_item]];
             END IF;
         END LOOP;
     END IF;
@@ -547,47 +555,35 @@ BEGIN
         terms, place
     )
     SELECT
-        p_book_ids[p_kind_books[item.kind]], p_kind_campaigns[item.kind], item.key, p_wallet_customers[item.wallet], item.seq,
-        item.points, c_epoch + item.window_at * c_microsecond,
-        CASE WHEN item.place IS NOT NULL THEN v_clocks[p_kind_books[item.kind]] END, item.due_at, p_kind_versions[item.kind],
-        p_kind_principals[item.kind], item.outcome, p_kind_rules[item.kind], p_kind_grades[item.kind],
-        p_kind_actions[item.kind], p_kind_channels[item.kind], item.message_id, nullif(item.qualifier, ''),
-        p_kind_sources[item.kind], item.metadata, item.salt, CASE item.outcome WHEN c_waiting THEN item.terms END, item.place
-    FROM (
-        SELECT
-            unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(v_seq) AS seq,
-            unnest(v_points) AS points, unnest(p_window_at) AS window_at, unnest(p_due_at) AS due_at,
-            unnest(v_outcome) AS outcome, unnest(p_messages) AS message_id, unnest(p_qualifiers) AS qualifier,
-            unnest(p_metadata) AS metadata, unnest(p_salts) AS salt, unnest(p_terms) AS terms, unnest(v_place) AS place,
-            unnest(v_write) AS write
-    ) AS item
-    WHERE item.write = c_insert;
+        p_book_ids[p_kind_books[item.kind]], p_kind_campaigns[item.kind], p_keys[item.ix],
+        p_wallet_customers[p_wallet_ix[item.ix]], seqs[item.ix], v_points[item.ix], c_epoch + p_window_at[item.ix] * c_microsecond,
+        CASE WHEN v_place[item.ix] IS NOT NULL THEN v_clocks[p_kind_books[item.kind]] END, p_due_at[item.ix],
+        p_kind_versions[item.kind], p_kind_principals[item.kind], outcomes[item.ix], p_kind_rules[item.kind],
+        p_kind_grades[item.kind], p_kind_actions[item.kind], p_kind_channels[item.kind], p_messages[item.ix],
+        nullif(p_qualifiers[item.ix], ''), p_kind_sources[item.kind], p_metadata[item.ix], p_salts[item.ix],
+        CASE outcomes[item.ix] WHEN c_waiting THEN p_terms[item.ix] END, v_place[item.ix]
+    FROM (SELECT generate_series(1, v_items) AS ix, unnest(p_kind_ix) AS kind) AS item
+    WHERE v_write[item.ix] = c_insert;
 
     IF v_any_update THEN
         UPDATE ledger.event
-        SET customer = p_wallet_customers[item.wallet], seq = item.seq, points = item.points,
-            window_at = c_epoch + item.window_at * c_microsecond,
-            decided_at = CASE WHEN item.place IS NOT NULL THEN v_clocks[p_kind_books[item.kind]] END, due_at = item.due_at,
-            campaign_version = p_kind_versions[item.kind],
-            principal = p_kind_principals[item.kind], outcome = item.outcome, rule = p_kind_rules[item.kind],
+        SET customer = p_wallet_customers[p_wallet_ix[item.ix]], seq = seqs[item.ix], points = v_points[item.ix],
+            window_at = c_epoch + p_window_at[item.ix] * c_microsecond,
+            decided_at = CASE WHEN v_place[item.ix] IS NOT NULL THEN v_clocks[p_kind_books[item.kind]] END,
+            due_at = p_due_at[item.ix], campaign_version = p_kind_versions[item.kind],
+            principal = p_kind_principals[item.kind], outcome = outcomes[item.ix], rule = p_kind_rules[item.kind],
             grade = p_kind_grades[item.kind], action = p_kind_actions[item.kind],
-            channel = p_kind_channels[item.kind], message_id = item.message_id, qualifier = nullif(item.qualifier, ''),
-            source = p_kind_sources[item.kind], metadata = item.metadata, salt = item.salt, terms = NULL, place = item.place
-        FROM (
-            SELECT
-                unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(v_seq) AS seq,
-                unnest(v_points) AS points,
-                unnest(p_window_at) AS window_at, unnest(p_due_at) AS due_at, unnest(v_outcome) AS outcome,
-                unnest(p_messages) AS message_id, unnest(p_qualifiers) AS qualifier, unnest(p_metadata) AS metadata,
-                unnest(p_salts) AS salt, unnest(v_place) AS place, unnest(v_write) AS write
-        ) AS item
-        WHERE item.write = c_update
+            channel = p_kind_channels[item.kind], message_id = p_messages[item.ix], qualifier = nullif(p_qualifiers[item.ix], ''),
+            source = p_kind_sources[item.kind], metadata = p_metadata[item.ix], salt = p_salts[item.ix], terms = NULL,
+            place = v_place[item.ix]
+        FROM (SELECT generate_series(1, v_items) AS ix, unnest(p_keys) AS key, unnest(p_kind_ix) AS kind) AS item
+        WHERE v_write[item.ix] = c_update
             AND event.book_id = p_book_ids[p_kind_books[item.kind]]
             AND event.campaign_no = p_kind_campaigns[item.kind]
             AND event.key = item.key;
     END IF;
 
-    IF v_seqs <> v_seqs_before THEN
+    IF v_any_paid THEN
         -- 7. The log.
         INSERT INTO ledger.transfer (
             book_id, seq, posted_at, occurred_at, amount,
@@ -596,32 +592,24 @@ BEGIN
             event_key, details_hash
         )
         SELECT
-            p_book_ids[p_kind_books[item.kind]], item.seq, v_clocks[p_kind_books[item.kind]],
-            c_epoch + item.occurred_at * c_microsecond, item.points,
-            p_wallet_customers[item.wallet], CASE item.outcome WHEN c_held_back THEN item.due_at END, p_kind_campaigns[item.kind],
-            CASE item.outcome WHEN c_held_back THEN c_verb_hold_back ELSE c_verb_grant END,
-            p_budgets[p_kind_budgets[item.kind]], p_lots[item.lot],
-            item.key, item.details_hash
+            p_book_ids[p_kind_books[item.kind]], seqs[item.ix], v_clocks[p_kind_books[item.kind]],
+            c_epoch + p_occurred_at[item.ix] * c_microsecond, v_points[item.ix],
+            p_wallet_customers[p_wallet_ix[item.ix]], CASE item.outcome WHEN c_held_back THEN p_due_at[item.ix] END,
+            p_kind_campaigns[item.kind], CASE item.outcome WHEN c_held_back THEN c_verb_hold_back ELSE c_verb_grant END,
+            p_budgets[p_kind_budgets[item.kind]], p_lots[p_lot_ix[item.ix]],
+            p_keys[item.ix], p_details_hashes[item.ix]
         FROM (
-            SELECT
-                unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(p_lot_ix) AS lot,
-                unnest(v_seq) AS seq, unnest(v_points) AS points, unnest(p_occurred_at) AS occurred_at,
-                unnest(p_due_at) AS due_at, unnest(p_details_hashes) AS details_hash, unnest(v_write) AS write,
-                unnest(v_outcome) AS outcome
+            SELECT generate_series(1, v_items) AS ix, unnest(p_kind_ix) AS kind, unnest(outcomes) AS outcome
         ) AS item
-        WHERE item.write <> c_leave AND (item.outcome = c_granted OR item.outcome = c_held_back);
+        WHERE v_write[item.ix] <> c_leave AND (item.outcome = c_granted OR item.outcome = c_held_back);
 
         IF v_any_held THEN
             INSERT INTO ledger.pending (book_id, customer, key, campaign_no, amount, due_at, charges)
             SELECT
-                p_book_ids[p_kind_books[item.kind]], p_wallet_customers[item.wallet], item.key, p_kind_campaigns[item.kind],
-                item.points, item.due_at, item.terms
-            FROM (
-                SELECT
-                    unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(p_wallet_ix) AS wallet, unnest(v_points) AS points,
-                    unnest(p_due_at) AS due_at, unnest(p_terms) AS terms, unnest(v_write) AS write, unnest(v_outcome) AS outcome
-            ) AS item
-            WHERE item.write <> c_leave AND item.outcome = c_held_back;
+                p_book_ids[p_kind_books[item.kind]], p_wallet_customers[p_wallet_ix[item.ix]], p_keys[item.ix],
+                p_kind_campaigns[item.kind], v_points[item.ix], p_due_at[item.ix], p_terms[item.ix]
+            FROM (SELECT generate_series(1, v_items) AS ix, unnest(p_kind_ix) AS kind) AS item
+            WHERE v_write[item.ix] <> c_leave AND outcomes[item.ix] = c_held_back;
         END IF;
 
         -- 8. The balances.
@@ -635,17 +623,17 @@ BEGIN
         END IF;
 
         UPDATE ledger.account
-        SET debits = account.debits + moved.debits, credits = account.credits + moved.credits
+        SET debits = account.debits + coalesce(v_budget_had[moved.budget] - v_budget_left[moved.budget], 0),
+            credits = account.credits + coalesce(moved.points, 0)
         FROM (
-            SELECT p_wallet_books[lot.wallet] AS book, lot.id, 0 AS debits, lot.points AS credits
-            FROM (SELECT unnest(p_lot_wallets) AS wallet, unnest(p_lots) AS id, unnest(v_lot_points) AS points) AS lot
-            WHERE lot.points > 0
-            UNION ALL
-            SELECT budget.book, budget.id, budget.had - budget.budget_left, 0
-            FROM unnest(p_budget_books, p_budgets, v_budget_left, v_budget_had) AS budget (book, id, budget_left, had)
-            WHERE budget.budget_left < budget.had
+            -- Lots, then budgets: a lot has no element of the budgets' arrays, and a budget none of the lots'.
+            SELECT
+                unnest(p_lots || p_budgets) AS id, unnest(p_lot_wallets) AS wallet, unnest(v_lot_points) AS points,
+                generate_series(1 - cardinality(p_lots), cardinality(p_budgets)) AS budget
         ) AS moved
-        WHERE account.book_id = p_book_ids[moved.book] AND account.id = moved.id;
+        WHERE (moved.points > 0 OR v_budget_left[moved.budget] < v_budget_had[moved.budget])
+            AND account.book_id = p_book_ids[coalesce(p_wallet_books[moved.wallet], p_budget_books[moved.budget])]
+            AND account.id = moved.id;
         GET DIAGNOSTICS v_accounts_known = ROW_COUNT;
         FOR v_ix IN 1 .. cardinality(v_budget_had) LOOP
             v_accounts_known := v_accounts_known - (v_budget_left[v_ix] < v_budget_had[v_ix])::integer;
@@ -666,7 +654,7 @@ BEGIN
         UPDATE ledger.customer_state AS state
         SET points = wallet.points, lot_until = wallet.lot_until
         FROM (
-            SELECT unnest(v_wallet_rows) AS place, unnest(v_spendable) AS points, unnest(v_lot_until) AS lot_until
+            SELECT unnest(v_wallet_rows) AS place, unnest(balances) AS points, unnest(v_lot_until) AS lot_until
         ) AS wallet
         WHERE state.ctid = wallet.place AND state.points <> wallet.points;
 
@@ -675,7 +663,7 @@ BEGIN
             SELECT p_book_ids[wallet.book], wallet.customer, wallet.points, wallet.lot_until
             FROM (
                 SELECT
-                    unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(v_spendable) AS points,
+                    unnest(p_wallet_books) AS book, unnest(p_wallet_customers) AS customer, unnest(balances) AS points,
                     unnest(v_lot_until) AS lot_until, unnest(v_wallet_rows) AS place
             ) AS wallet
             WHERE wallet.place IS NULL AND wallet.points > 0;
@@ -701,32 +689,36 @@ BEGIN
             WHERE use.place IS NULL AND use.grants > 0;
         END IF;
 
-        IF v_any_recent THEN
+        IF v_tallies > 0 THEN
             PERFORM ledger.keep_recent_grants_v1(
                 p_book_ids, p_wallet_books, p_wallet_customers, p_recent_wallets, p_recent_campaigns, p_recent_caps,
                 v_clocks, v_recent_added, v_grant_recents, v_grant_at, v_grant_points);
         END IF;
     END IF;
 
-    IF v_seqs <> v_seqs_before OR v_places <> v_places_before THEN
+    IF v_any_paid OR v_place IS NOT NULL THEN
         -- 9. Move the heads. The sweeper has to come back for points that were dead on arrival.
         UPDATE ledger.head
         SET seq = book.seq, places = book.places, posted_at = book.posted_at,
             swept_through = least(head.swept_through, v_soonest - 1)
-        FROM unnest(p_book_ids, v_seqs, v_places, v_clocks) AS book (book_id, seq, places, posted_at)
+        FROM (
+            SELECT
+                unnest(p_book_ids) AS book_id, unnest(balance_seqs) AS seq, unnest(v_places) AS places, unnest(v_clocks) AS posted_at
+        ) AS book
         WHERE head.book_id = book.book_id AND (head.seq < book.seq OR head.places < book.places);
     END IF;
 
     -- 10. Strong acts leave proofs, and what waited for one is paid: after the batch, in the same transaction.
     IF cardinality(p_proof_items) > 0 THEN
+        v_proved := '{}';
         PERFORM ledger.leave_proofs_v1(
-            p_book_ids, p_kind_books, p_kind_campaigns, p_kind_grades, p_kind_ix, p_proof_items, p_proof_keys, v_outcome, v_clocks);
+            p_book_ids, p_kind_books, p_kind_campaigns, p_kind_grades, p_kind_ix, p_proof_items, p_proof_keys, outcomes, v_clocks);
         FOR v_found IN
             SELECT proved.item, proved.kind, proved.key, proved.grade
             FROM ledger.proved_events_v1(
                 p_book_ids, p_kind_books, p_kind_campaigns, p_kind_grades, p_wallet_customers, p_keys, p_kind_ix, p_wallet_ix,
                 p_proof_items, p_proof_keys, p_proof_needs, p_wait_items, p_wait_groups, p_wait_keys, p_wait_others,
-                v_outcome, v_keys
+                outcomes, keys
             ) AS proved
         LOOP
             v_book := p_kind_books[v_found.kind];
@@ -741,31 +733,34 @@ BEGIN
         END LOOP;
 
         IF v_proved <> '{}' THEN
-            SELECT array_agg(head.seq ORDER BY head.book_id) INTO v_seqs
+            SELECT array_agg(head.seq ORDER BY head.book_id) INTO balance_seqs
             FROM ledger.head WHERE head.book_id = ANY (p_book_ids);
             FOR v_found IN
                 SELECT item.ix, event.outcome, event.points, event.seq
                 FROM (
                     SELECT
-                        unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(v_outcome) AS outcome,
+                        unnest(p_keys) AS key, unnest(p_kind_ix) AS kind, unnest(outcomes) AS outcome,
                         generate_series(1, v_items) AS ix
                 ) AS item
                 JOIN ledger.event
                     ON event.book_id = p_book_ids[p_kind_books[item.kind]]
                     AND event.campaign_no = p_kind_campaigns[item.kind]
-                    AND event.key = coalesce(v_keys[item.ix], item.key)
+                    AND event.key = coalesce(keys[item.ix], item.key)
                 WHERE item.outcome = c_waiting AND event.key = ANY (v_proved)
             LOOP
-                v_outcome[v_found.ix] := v_found.outcome;
+                outcomes[v_found.ix] := v_found.outcome;
                 v_points[v_found.ix] := v_found.points;
-                v_seq[v_found.ix] := v_found.seq;
+                seqs[v_found.ix] := v_found.seq;
             END LOOP;
         END IF;
     END IF;
 
     -- 11. Answer, with what each customer can spend now. Only where something is due are their lots added up.
-    balances := v_spendable;
-    IF NOT (v_latest_today <= ALL (v_lot_until) AND v_latest_clock < ALL (v_hold_until)) THEN
+    -- It is nowhere later than the day after UTC's.
+    IF NOT ((v_latest_clock AT TIME ZONE 'UTC')::date + 1 <= ALL (v_lot_until) AND v_latest_clock < ALL (v_hold_until)) THEN
+        FOR v_ix IN 1 .. v_heads_known LOOP
+            v_todays[v_ix] := (v_clocks[v_ix] AT TIME ZONE v_zones[v_ix])::date;
+        END LOOP;
         FOR v_wallet IN 1 .. cardinality(p_wallet_books) LOOP
             v_book := p_wallet_books[v_wallet];
             IF v_lot_until[v_wallet] < v_todays[v_book] OR v_hold_until[v_wallet] <= v_clocks[v_book] THEN
@@ -779,11 +774,6 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    outcomes := v_outcome;
     points := v_points;
-    seqs := v_seq;
-    replayed := v_replayed;
-    keys := v_keys;
-    balance_seqs := v_seqs;
 END
 $function$;
