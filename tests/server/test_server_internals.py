@@ -24,6 +24,8 @@ READ: dict[Any, str] = {
     HttpToolsProtocol.on_message_complete: "1fbad42dc31fc01f",
     HttpToolsProtocol.on_response_complete: "64e254f28e389e76",
     HttpToolsProtocol.shutdown: "d7351fa33f00d430",
+    HttpToolsProtocol._start_asgi_task: "9c08c2571ae9b038",  # pyright: ignore[reportPrivateUsage]
+    RequestResponseCycle.__init__: "4d2f220910c33c12",
     RequestResponseCycle.run_asgi: "0f33f2449a444bc2",
     RequestResponseCycle.send: "abdd8601b326a8da",
     RequestResponseCycle.receive: "8124ae006be71184",
