@@ -83,7 +83,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """One row of the log: ``amount`` points from the debited to the credited account (16-byte ids, see ``chart``)."""
+    """One row of the log: ``amount`` points from the debited to the credited account (16-byte ids, see ``chart``).
+
+    ``accounting_date`` is the business date it counts on: of what fell due the day it did, of all else the day it was posted.
+    """
 
     seq: int
     posted_at: datetime
@@ -97,6 +100,7 @@ class Transfer(msgspec.Struct, frozen=True):
     event_key: bytes | None
     transaction_id: int
     due_at: datetime | None
+    accounting_date: date
 
 
 class Cut(msgspec.Struct, frozen=True):

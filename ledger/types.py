@@ -70,6 +70,7 @@ class Verb(enum.IntEnum):
     MERGE = 13
     OPEN = 14
     SPLIT = 15
+    TIME_OUT = 16
 
 
 class Book(msgspec.Struct, frozen=True):

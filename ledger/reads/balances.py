@@ -37,7 +37,7 @@ class _LotRow(msgspec.Struct, array_like=True):
 
 
 _decode_lots = msgspec.json.Decoder(list[_LotRow]).decode
-_VERBS = {verb: verb.name.lower() for verb in Verb}
+_VERBS = {verb: verb.name.lower() for verb in Verb} | {Verb.TIME_OUT: "void"}
 
 
 async def balance(pool: asyncpg.Pool[Any], book: Book, customer: int) -> Balance:

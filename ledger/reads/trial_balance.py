@@ -173,6 +173,7 @@ async def transfers(pool: asyncpg.Pool[Any], book: Book, *, after: int, cut: int
             event_key=row["event_key"],
             transaction_id=row["transaction_id"],
             due_at=row["due_at"],
+            accounting_date=row["accounting_date"],
         )
         for row in rows
     ]

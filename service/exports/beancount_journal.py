@@ -1,7 +1,7 @@
 """journal.beancount: the log as a plain-text journal that ``bean-check`` verifies.
 
 beancount sorts by date and checks a ``balance`` at the beginning of its day: accounts open on the day of the first entry, and
-the balances at the cut are those of the next morning. Dates are the days of the brand's time zone.
+the balances at the cut are those of the next morning. Dates are accounting dates, days of the brand's time zone.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     )
     out.write(f'option "operating_currency" "{points}"\n\n')
     async for legs in journal.entries(book):
-        day = book.day(legs[0].posted_at)
-        opened_on = opened_on or day
+        day = legs[0].accounting_date
+        opened_on = min(opened_on or day, day)
         out.write(_entry(day, legs, points))
         entries += 1
     opened_on = opened_on or book.day(book.cut.posted_at)

@@ -1,7 +1,7 @@
 """journal.hledger: the log as a plain-text journal that ``hledger check --strict`` verifies.
 
 Accounts, payees and the commodity are declared, as strict checks want it. A balance at the cut is an entry that moves nothing
-and asserts what the account holds. Dates are the days of the brand's time zone.
+and asserts what the account holds. Dates are accounting dates, days of the brand's time zone: what fell due is posted later.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     async for legs in journal.entries(book):
         description = journal.description(legs)
         descriptions.add(description)
-        out.write(_entry(book.day(legs[0].posted_at), legs, description, points))
+        out.write(_entry(legs[0].accounting_date, legs, description, points))
         entries += 1
     for description in sorted(descriptions):
         out.write(f"payee {description}\n")

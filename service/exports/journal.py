@@ -9,6 +9,7 @@ file adds up the log on its own and compares: an independent check of our double
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import date
 
 import msgspec
 
@@ -33,16 +34,20 @@ def description(legs: list[Transfer]) -> str:
 
 
 async def entries(book: BookAtCut) -> AsyncIterator[list[Transfer]]:
-    """The log's transactions, each as its transfers, oldest first."""
+    """The log's transactions, each as its transfers, oldest first. One that counts on several days is an entry a day."""
     legs: list[Transfer] = []
     async for page in book.transfers():
         for transfer in page:
-            if legs and transfer.transaction_id != legs[0].transaction_id:
+            if legs and _entry(transfer) != _entry(legs[0]):
                 yield legs
                 legs = []
             legs.append(transfer)
     if legs:
         yield legs
+
+
+def _entry(transfer: Transfer) -> tuple[int, date]:
+    return transfer.transaction_id, transfer.accounting_date
 
 
 async def closing_balances(book: BookAtCut) -> AsyncIterator[ClosingBalance]:

@@ -1,6 +1,7 @@
 """transfers.csv: the log, one row a transfer, by ``seq``. The database writes the rows, ten times as fast as we could.
 
-Times are UTC; ``business_date`` is the day on which the transfer was posted where the brand keeps its books.
+Times are UTC; ``business_date`` is the day on which the transfer was posted where the brand keeps its books, and
+``accounting_date`` the day it counts on: of what fell due, the day it did.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ COLUMNS = (
     "transaction_id",
     "due_at",
     "business_date",
+    "accounting_date",
 )
 
 _SQL = Path(__file__).with_name("sql")

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import msgspec
 
 import ledger
-from ledger import GrantOutcome
+from ledger import GrantOutcome, Verb
 from service.http import identifiers
 
 Type = Literal[
@@ -30,7 +30,7 @@ Type = Literal[
     "split",
     "open",
 ]
-"""What moved no points, and every transfer type but ``fund``, which concerns no customer."""
+"""What moved no points, and every transfer type but ``fund``, which concerns no customer. A ``time_out`` is a ``void``."""
 
 Reason = Literal["stronger_evidence_needed", "cap_reached", "budget_exhausted"]
 
@@ -104,7 +104,7 @@ def _type_and_reason(entry: ledger.FeedEntry) -> tuple[Type, Reason | None]:
     if entry.outcome is not None:
         return _OUTCOMES[entry.outcome]
     assert entry.verb is not None, "what happened is a transfer or an event"
-    return cast("Type", entry.verb.name.lower()), None
+    return "void" if entry.verb is Verb.TIME_OUT else cast("Type", entry.verb.name.lower()), None
 
 
 class FeedPage(msgspec.Struct, frozen=True):

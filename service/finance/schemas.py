@@ -180,7 +180,7 @@ class TransferResponse(msgspec.Struct, frozen=True):
     occurred_at: datetime
     """When the underlying event happened."""
     verb: str
-    """The type of transfer, such as `grant`, `capture` or `expire`."""
+    """The type of transfer, such as `grant`, `capture` or `expire`. A hold that times out is a `time_out`."""
     debit: str
     """The debited account."""
     credit: str
@@ -199,6 +199,9 @@ class TransferResponse(msgspec.Struct, frozen=True):
     """The `seq` of its transaction's first transfer. A transaction is posted in full or not at all."""
     due_at: datetime | None
     """When a hold times out, or held-back points are rejected; otherwise null."""
+    accounting_date: date
+    """The business date it counts on, in the brand's time zone. What fell due (an expiry, a time-out, a rejection by time)
+    counts on the day it did, even if it was posted later; everything else on the day it was posted."""
 
     @classmethod
     def of(cls, transfer: Transfer, book: Book, campaigns: Mapping[int, str]) -> TransferResponse:
@@ -218,6 +221,7 @@ class TransferResponse(msgspec.Struct, frozen=True):
             redemption_id=_redemption_id(transfer, book),
             transaction_id=transfer.transaction_id,
             due_at=transfer.due_at,
+            accounting_date=transfer.accounting_date,
         )
 
 

@@ -32,6 +32,7 @@ def transfers(log: Iterable[Transfer], campaigns: Mapping[int, str], time_zone: 
                 transfer.transaction_id,
                 utc(transfer.due_at) if transfer.due_at else "",
                 transfer.posted_at.astimezone(ZoneInfo(time_zone)).date(),
+                transfer.accounting_date,
             )
             for transfer in log
         ),

@@ -36,7 +36,7 @@ async def test_holds_that_timed_out_go_back(
     assert await due_poster.run_once() == 0
     await _advance(owner, "11 minutes")
     assert [await due_poster.run_once() for _ in range(3)] == [2, 1, 0]
-    assert (await _verbs(till)).count(Verb.VOID) == 3
+    assert (await _verbs(till)).count(Verb.TIME_OUT) == 3
     assert (await till.ledger.balance(till.book, 1)).spendable == 100
 
 

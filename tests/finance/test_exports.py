@@ -262,6 +262,40 @@ async def test_books_are_dated_by_the_days_where_the_brand_keeps_them(
     assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict", "ordereddates").returncode == 0
 
 
+async def test_what_fell_due_is_in_the_journals_on_the_day_it_did(
+    till: Till,
+    at_cut: Callable[..., Any],
+    owner: asyncpg.Connection[Any],
+    worker_pool: asyncpg.Pool[Any],
+    program: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    """A sweep in July posts in one transaction what two months owe."""
+    await set_clock(owner, till.book, datetime(2031, 5, 30, 12, tzinfo=UTC))
+    await till.fund(1_000)
+    await till.grant(1, 10, date(2031, 5, 31))
+    await till.grant(1, 20, date(2031, 6, 30))
+    await set_clock(owner, till.book, datetime(2031, 7, 1, 12, tzinfo=UTC))
+    while await sweep(worker_pool, till.book):
+        pass
+    await till.grant(1, 30)
+    await bundle.write(await at_cut(), ALL, tmp_path)
+    dates = [(row["verb"], row["business_date"], row["accounting_date"]) for row in rows_of(tmp_path / "transfers.csv")]
+    assert dates[3:] == [
+        ("expire", "2031-07-01", "2031-05-31"),
+        ("expire", "2031-07-01", "2031-06-30"),
+        ("grant", "2031-07-01", "2031-07-01"),
+    ]
+    beancount = (tmp_path / "journal.beancount").read_text()
+    assert '2031-05-31 * "expire"' in beancount
+    assert '2031-06-30 * "expire"' in beancount
+    assert run(BEAN_CHECK, tmp_path / "journal.beancount").returncode == 0
+    hledger = (tmp_path / "journal.hledger").read_text()
+    assert "2031-05-31 (4) expire" in hledger
+    assert "2031-06-30 (4) expire" in hledger
+    assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict").returncode == 0
+
+
 async def test_an_empty_book_makes_valid_files(
     at_cut: Callable[..., Any], program: Callable[[str], str], tmp_path: Path
 ) -> None:

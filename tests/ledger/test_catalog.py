@@ -125,6 +125,8 @@ READING = {
     "cap_counts_v1",
     "quote_grants_v1",
     "zone_offsets_v1",
+    "accounting_date_v1",
+    "transfer_verb_v1",
 }
 
 

@@ -376,8 +376,8 @@ async def test_what_is_due_is_posted_before_a_debit_in_the_same_call(
     await redeemed(ledger, authorize(book, CUSTOMER, 10, capture=True))
     posted = await ledger.transfers(book, after=head.seq, cut=(await ledger.head(book)).seq)
     assert [(transfer.verb.name, transfer.amount) for transfer in posted] == [
-        ("VOID", 10),
-        ("VOID", 10),
+        ("TIME_OUT", 10),
+        ("TIME_OUT", 10),
         ("EXPIRE", 10),
         ("AUTHORIZE", 10),
         ("CAPTURE", 10),

@@ -20,6 +20,7 @@ RETURN (CASE p_name
     WHEN 'merge' THEN 13
     WHEN 'open' THEN 14
     WHEN 'split' THEN 15
+    WHEN 'time_out' THEN 16
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.operation_v1(p_name text) RETURNS smallint

@@ -2,7 +2,8 @@
 -- Returns how many transfers it posted. The head is locked by the caller. Every debit of a wallet does this first, in its
 -- own transaction, so the sweeper can be late without harm.
 --
--- A timed-out hold is released as of its deadline (see spendable_v1), whenever this runs; only then do dead lots expire.
+-- A timed-out hold is released as of its deadline (see spendable_v1), whenever this runs; only then do dead lots expire. Each
+-- transfer has the business date on which it fell due.
 
 CREATE OR REPLACE FUNCTION ledger.post_due_v1(p_head ledger.head, p_customer bigint) RETURNS integer
 LANGUAGE plpgsql VOLATILE

@@ -26,6 +26,7 @@ DECLARE
     c_verb_capture    CONSTANT smallint := 7;
     c_verb_void       CONSTANT smallint := 8;
     c_verb_refund     CONSTANT smallint := 9;
+    c_verb_time_out   CONSTANT smallint := 16;
 BEGIN
     RETURN QUERY
     SELECT
@@ -106,6 +107,7 @@ BEGIN
                     WHEN c_verb_capture THEN 'capture'
                     WHEN c_verb_void THEN 'void'
                     WHEN c_verb_refund THEN 'refund'
+                    WHEN c_verb_time_out THEN 'void'
                 END AS verb,
                 sum(transfer.amount)::bigint AS points, min(transfer.posted_at) AS posted_at, min(transfer.seq) AS seq
             FROM (
@@ -133,7 +135,7 @@ BEGIN
                 WHERE transfer.book_id = p_book_id AND transfer.customer = member.customer AND transfer.seq >= redemption.id
                 OFFSET 0
             ) AS transfer
-            WHERE transfer.verb BETWEEN c_verb_authorize AND c_verb_refund
+            WHERE (transfer.verb BETWEEN c_verb_authorize AND c_verb_refund OR transfer.verb = c_verb_time_out)
                 AND ledger.redemption_owner_v1(redemption.id)
                     IN (substring(transfer.debit FROM 1 FOR 11), substring(transfer.credit FROM 1 FOR 11))
             GROUP BY coalesce(transfer.transaction_id, transfer.seq), transfer.verb

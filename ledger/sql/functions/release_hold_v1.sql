@@ -1,6 +1,7 @@
--- Gives back all that a redemption still holds: to the lots it came from, or, where such a lot was dead on p_as_of, to one
--- that lasts the book's grace from p_as_of. Closes the redemption. Also what a void and the rest of a final capture do.
--- Returns how many transfers it posted; their verb is void. The head is locked by the caller.
+-- Gives back all that a redemption still holds when its deadline has passed: to the lots it came from, or, where such a lot was
+-- dead on p_as_of, the deadline's day, to one that lasts the book's grace from then. Closes the redemption.
+-- Returns how many transfers it posted; their verb is time_out, they occurred at the deadline, and that is their accounting date.
+-- The head is locked by the caller.
 
 CREATE OR REPLACE FUNCTION ledger.release_hold_v1(
     p_head        ledger.head,
@@ -18,9 +19,10 @@ DECLARE
     v_debits   bytea[];
     v_credits  bytea[];
     v_amounts  bigint[];
+    v_deadline timestamptz;
 BEGIN
     SELECT
-        array_agg(ledger.verb_v1('void') ORDER BY held.id), array_agg(held.id ORDER BY held.id),
+        array_agg(ledger.verb_v1('time_out') ORDER BY held.id), array_agg(held.id ORDER BY held.id),
         array_agg(ledger.account_id_v2(
             v_owner, 'lot', ledger.account_class_v1(held.id),
             CASE WHEN held.expires_on >= p_as_of THEN held.expires_on ELSE p_as_of + p_head.grace_days END
@@ -35,14 +37,15 @@ BEGIN
 
     UPDATE ledger.redemption
     SET closed_at = p_head.posted_at
-    WHERE redemption.book_id = p_head.book_id AND redemption.id = p_redemption;
+    WHERE redemption.book_id = p_head.book_id AND redemption.id = p_redemption
+    RETURNING redemption.deadline INTO v_deadline;
 
     IF v_amounts IS NULL THEN
         PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_customer);
         RETURN 0;
     END IF;
     PERFORM ledger.write_transfers_v1(
-        p_head, p_head.posted_at, p_customer, NULL, NULL, NULL, p_transaction, v_verbs, v_debits, v_credits, v_amounts);
+        p_head, v_deadline, p_customer, NULL, NULL, NULL, p_transaction, v_verbs, v_debits, v_credits, v_amounts, NULL, p_as_of);
     RETURN cardinality(v_amounts);
 END
 $function$;

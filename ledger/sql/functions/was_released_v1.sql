@@ -25,7 +25,7 @@ AS $function$
         ) AS member
         JOIN ledger.transfer
             ON transfer.book_id = p_book_id AND transfer.customer = member.customer AND transfer.seq > p_redemption
-        WHERE transfer.verb = ledger.verb_v1('void')
+        WHERE transfer.verb IN (ledger.verb_v1('void'), ledger.verb_v1('time_out'))
             AND coalesce(transfer.transaction_id, transfer.seq) = transfer.seq
             AND substring(transfer.debit FROM 1 FOR 11) = ledger.redemption_owner_v1(p_redemption)
     )

@@ -14,7 +14,8 @@ CREATE OR REPLACE FUNCTION ledger.write_transfers_v1(
     p_debits        bytea[],
     p_credits       bytea[],
     p_amounts       bigint[],
-    p_event_key     bytea DEFAULT NULL
+    p_event_key     bytea DEFAULT NULL,
+    p_due_on        date DEFAULT NULL  -- the business date on which it fell due; an expiry always has its lot's last day
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
@@ -31,13 +32,14 @@ BEGIN
 
     INSERT INTO ledger.transfer (
         book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, due_at, campaign_no, verb, debit, credit,
-        event_key, details_hash
+        event_key, details_hash, due_on
     )
     SELECT
         p_head.book_id, v_first + leg.ix - 1, p_head.posted_at, p_occurred_at, leg.amount, p_customer,
         nullif(coalesce(p_transaction, v_first), v_first + leg.ix - 1), p_due_at,
         p_campaign_no, leg.verb, leg.debit, leg.credit,
-        p_event_key, p_details_hash
+        p_event_key, p_details_hash,
+        CASE leg.verb WHEN ledger.verb_v1('expire') THEN ledger.account_expires_on_v1(leg.debit) ELSE p_due_on END
     FROM unnest(p_verbs, p_debits, p_credits, p_amounts) WITH ORDINALITY AS leg (verb, debit, credit, amount, ix);
 
     SELECT array_agg(movement.id), array_agg(movement.debits), array_agg(movement.credits)
