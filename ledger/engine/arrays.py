@@ -58,19 +58,21 @@ def _empty(oid: int) -> bytes:
 
 def _numbers(oid: int, code: str, size: int) -> Callable[[Sequence[int]], bytes]:
     none = _empty(oid)
-    only = _head(1, 0, oid, 1, 1) + _length(size)
+    only, first = _head(1, 0, oid, 1, 1) + _length(size), _head(1, 0, oid, 2, 1) + _length(size)
     pack = struct.Struct(f">{code}").pack
+    pack_next = struct.Struct(f">i{code}").pack
     step = 4 + size
 
     def encode(values: Sequence[int]) -> bytes:
         count = len(values)
-        if count == 1:
-            try:
-                return only + pack(values[0])
-            except struct.error as error:
-                raise OverflowError(*error.args) from None
         if count == 0:
             return none
+        if count <= 2:
+            # What a grant alone has.
+            try:
+                return only + pack(values[0]) if count == 1 else first + pack(values[0]) + pack_next(size, values[1])
+            except struct.error as error:
+                raise OverflowError(*error.args) from None
         numbers = array(code, values)
         if sys.byteorder == "little":
             numbers.byteswap()

@@ -72,6 +72,9 @@ class _Columns(NamedTuple):
     def encoded(self, rows: Collection[tuple[Any, ...]]) -> list[bytes]:
         if not rows:
             return self.empty
+        if len(rows) == 1:
+            (row,) = rows
+            return [encode((value,)) for encode, value in zip(self.encode, row, strict=True)]
         return [encode(column) for encode, column in zip(self.encode, zip(*rows, strict=True), strict=True)]
 
 

@@ -45,7 +45,7 @@ async def test_the_database_reads_what_was_written(
     owner: asyncpg.Connection[Any], array: Array, what: str, values: list[Any]
 ) -> None:
     await register_codecs(owner)
-    for written in ([], values[:1], values, values * 300):
+    for written in ([], values[:1], values[:2], values, values * 300):
         domain = f"ledger.{array.domain}"
         row = await owner.fetchrow(f"SELECT $1::{domain}::{what}, cardinality($1::{domain})", array.encode(written))
         assert row is not None
