@@ -17,6 +17,7 @@ from ledger.instants import from_unix_microseconds, unix_microseconds
 from ledger.ledger import Ledger
 from ledger.point_value import TERM_MAX, PointValue
 from ledger.read_models import (
+    AsOf,
     Attention,
     Balance,
     BookClock,
@@ -28,6 +29,7 @@ from ledger.read_models import (
     EventName,
     FeedEntry,
     Finding,
+    InstantOutcome,
     Lookback,
     Lot,
     MessageAttention,
@@ -87,6 +89,7 @@ __all__ = [
     "TEXT_BYTES_MAX",
     "AccountClass",
     "AccountName",
+    "AsOf",
     "Attention",
     "Balance",
     "Book",
@@ -117,6 +120,7 @@ __all__ = [
     "GrantResult",
     "GrantTerms",
     "ImportResult",
+    "InstantOutcome",
     "IssueLimitResult",
     "Kind",
     "Ledger",

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from ledger.errors import BookRefused
-from ledger.read_models import BookClock, ClockAdvance, ClockOutcome, Cut
+from ledger.read_models import AsOf, BookClock, ClockAdvance, ClockOutcome, Cut, InstantOutcome
 from ledger.types import Book
 
 _OPEN = "SELECT ledger.open_book_v1($1, $2, $3, $4, $5, $6)"
@@ -16,6 +16,7 @@ _HEAD = "SELECT seq, posted_at FROM ledger.head WHERE book_id = $1 AND brand_id 
 _CLOCK = "SELECT clock_offset, posted_at FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
 _ADVANCE = "SELECT outcome, clock_offset, posted_at FROM ledger.advance_clock_v1($1, $2, $3, $4, $5)"
 _TAKE = "SELECT name, seq, posted_at, made FROM ledger.take_cut_v1($1, $2, $3, $4)"
+_AS_OF = "SELECT outcome, seq, posted_at, day FROM ledger.as_of_v1($1, $2, $3, $4)"
 _NAMED = "SELECT name, seq, posted_at FROM ledger.cut WHERE book_id = $1 AND brand_id = $2 AND name = $3"
 
 
@@ -58,6 +59,16 @@ async def cut_named(pool: asyncpg.Pool[Any], book: Book, name: str) -> Cut | Non
     """The cut kept under ``name``; ``None`` if there is no such."""
     row = await pool.fetchrow(_NAMED, book.book_id, book.brand_id, name)
     return None if row is None else Cut(name=row["name"], seq=row["seq"], posted_at=row["posted_at"])
+
+
+async def as_of(pool: asyncpg.Pool[Any], book: Book, at: datetime) -> AsOf | InstantOutcome:
+    """The book at an instant up to now; or why there is none."""
+    row = await pool.fetchrow(_AS_OF, book.brand_id, book.book_id, datetime.now(UTC), at)
+    assert row is not None
+    outcome = InstantOutcome(row["outcome"])
+    if outcome is not InstantOutcome.KNOWN:
+        return outcome
+    return AsOf(cut=Cut(name="", seq=row["seq"], posted_at=row["posted_at"]), at=at, day=row["day"])
 
 
 async def clock(pool: asyncpg.Pool[Any], book: Book) -> BookClock:

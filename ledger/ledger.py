@@ -23,6 +23,7 @@ from ledger.engine.arrays import register_codecs
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
 from ledger.read_models import (
+    AsOf,
     Attention,
     Balance,
     BookClock,
@@ -32,6 +33,7 @@ from ledger.read_models import (
     Event,
     EventName,
     FeedEntry,
+    InstantOutcome,
     Lookback,
     Position,
     Reconciliation,
@@ -43,6 +45,7 @@ from ledger.read_models import (
 )
 from ledger.reads import attention, balances, event_log, refusals, trial_balance
 from ledger.reads import redemptions as redemption_reads
+from ledger.reads.as_of import Reckoner
 from ledger.types import (
     Book,
     Fund,
@@ -69,6 +72,7 @@ class Ledger:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
+        self._reckoner = Reckoner(pool)
         self._redemptions: GroupCommit[Redeem, RedemptionResult] = GroupCommit(
             pool, redemptions.post_redemptions, batch_max=100, items_max=5_000, one_book=True
         )
@@ -304,6 +308,10 @@ class Ledger:
         """The cut kept under a name."""
         return await books.cut_named(self._pool, book, name)
 
+    async def as_of(self, book: Book, at: datetime) -> AsOf | InstantOutcome:
+        """The book at an instant, to be read like a cut; or why there is no such instant. Nothing is posted at it any more."""
+        return await books.as_of(self._pool, book, at)
+
     async def clock(self, book: Book) -> BookClock:
         """How far the book's clock is ahead of the world's."""
         return await books.clock(self._pool, book)
@@ -312,14 +320,20 @@ class Ledger:
         """Move a test book's clock forward, by ``seconds`` or ``to`` a time."""
         return await books.advance_clock(self._pool, book, seconds=seconds, to=to)
 
-    async def trial_balance(self, book: Book, cut: Cut) -> TrialBalance:
-        """Every account's debits and credits at a cut, by line."""
+    async def trial_balance(self, book: Book, cut: Cut | AsOf) -> TrialBalance:
+        """Every account's debits and credits at a cut or as of an instant, by line."""
+        if isinstance(cut, AsOf):
+            return await self._reckoner.trial_balance(book, cut)
         return await trial_balance.trial_balance(self._pool, book, cut)
 
     async def account_balances(
-        self, book: Book, cut: Cut, *, after: bytes | None = None, limit: int = 10_000
+        self, book: Book, cut: Cut | AsOf, *, after: bytes | None = None, limit: int = 10_000
     ) -> list[tuple[bytes, int, int]]:
-        """A page of accounts at a cut, by id: ``(id, debits, credits)``. ``after`` is the last id of the page before."""
+        """A page of accounts at a cut or as of an instant, by id: ``(id, debits, credits)``. ``after`` is the last id of the
+        page before.
+        """
+        if isinstance(cut, AsOf):
+            return await self._reckoner.account_balances(book, cut, after=after, limit=limit)
         return await trial_balance.account_balances(self._pool, book, cut, after=after, limit=limit)
 
     def account_ranges(self, book: Book, cut: Cut, *, accounts: int) -> AsyncIterator[trial_balance.AccountRange]:
@@ -331,6 +345,10 @@ class Ledger:
     async def transfers(self, book: Book, *, after: int, cut: int, limit: int = 10_000) -> list[Transfer]:
         """A page of the log: transfers with ``after < seq <= cut``, in order."""
         return await trial_balance.transfers(self._pool, book, after=after, cut=cut, limit=limit)
+
+    async def transfers_as_of(self, book: Book, as_of: AsOf, *, after: int, limit: int = 10_000) -> list[Transfer]:
+        """A page of the log up to an instant, and behind it what fell due by then and was posted later."""
+        return await self._reckoner.transfers(book, as_of, after=after, limit=limit)
 
 
 def _only(answers: list[Answer | LedgerError]) -> Answer:

@@ -111,6 +111,25 @@ class Cut(msgspec.Struct, frozen=True):
     posted_at: datetime
 
 
+class InstantOutcome(enum.IntEnum):
+    """How an instant was made exact, in order of precedence."""
+
+    IN_FUTURE = 1
+    BEFORE_BOOK = 2
+    KNOWN = 3
+
+
+class AsOf(msgspec.Struct, frozen=True):
+    """An instant made exact: all transfers up to ``cut``, and what fell due by then, whenever it was or will be posted.
+
+    That is lots whose last day is before ``day``, and holds and held-back points with a deadline up to ``at``.
+    """
+
+    cut: Cut
+    at: datetime
+    day: date
+
+
 class Position(msgspec.Struct, frozen=True):
     """A reader's place in a book's feed: the last ``seq`` they have read of its transfers, and the last ``place`` of its
     decisions that moved no points.

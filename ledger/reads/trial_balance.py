@@ -10,7 +10,7 @@ old the cut, no statement takes long and no snapshot stays open:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,10 +37,24 @@ _ACCOUNT_LINES = "SELECT line, debits, credits FROM ledger.account_lines_v1($1, 
 _ACCOUNT_SUMS = "SELECT id, debits, credits FROM ledger.account_sums_v1($1, $2, $3, $4, $5, $6, $7, $8)"
 
 _TRANSFERS = (_SQL / "transfers.sql").read_text()
+_TRANSFERS_NUMBERED = (_SQL / "transfers_numbered.sql").read_text()
 
 
 async def trial_balance(pool: asyncpg.Pool[Any], book: Book, cut: Cut) -> TrialBalance:
     """Every account's debits and credits at ``cut``."""
+    return of_sums(cut, await line_sums(pool, book, cut))
+
+
+def of_sums(cut: Cut, sums: Mapping[bytes, tuple[int, int]]) -> TrialBalance:
+    """The trial balance of debits and credits by line."""
+    lines = tuple(_line(line, *sums[line]) for line in sorted(sums, key=lambda line: (line[11:], line)) if any(sums[line]))
+    return TrialBalance(
+        cut=cut, debits=sum(line.debits for line in lines), credits=sum(line.credits for line in lines), lines=lines
+    )
+
+
+async def line_sums(pool: asyncpg.Pool[Any], book: Book, cut: Cut) -> dict[bytes, tuple[int, int]]:
+    """Debits and credits at ``cut``, by line."""
     sums: dict[bytes, tuple[int, int]] = {}
 
     def add(rows: list[asyncpg.Record], sign: int) -> None:
@@ -55,10 +69,7 @@ async def trial_balance(pool: asyncpg.Pool[Any], book: Book, cut: Cut) -> TrialB
     if now is not None:
         async for rows in _log_lines(pool, book, cut.seq, now):
             add(rows, -1)
-    lines = tuple(_line(line, *sums[line]) for line in sorted(sums, key=lambda line: (line[11:], line)) if any(sums[line]))
-    return TrialBalance(
-        cut=cut, debits=sum(line.debits for line in lines), credits=sum(line.credits for line in lines), lines=lines
-    )
+    return sums
 
 
 async def _ranges(
@@ -150,30 +161,40 @@ async def account_balances(
     page: list[tuple[bytes, int, int]] = []
     # Accounts that were first used after the cut are not in it, so one range may not be enough.
     async for part in account_ranges(pool, book, cut, after=after or _FIRST, accounts=limit):
-        page += [tuple(row) for row in await pool.fetch(_ACCOUNT_SUMS, *part)]
+        page += await account_sums(pool, part)
         if len(page) >= limit:
             break
     return page[:limit]
 
 
+async def account_sums(pool: asyncpg.Pool[Any], part: AccountRange) -> list[tuple[bytes, int, int]]:
+    """The accounts of a range, as ``account_balances`` has them."""
+    return [tuple(row) for row in await pool.fetch(_ACCOUNT_SUMS, *part)]
+
+
 async def transfers(pool: asyncpg.Pool[Any], book: Book, *, after: int, cut: int, limit: int = 10_000) -> list[Transfer]:
     """A page of the log: the transfers with ``after < seq <= cut``, in order."""
-    rows = await pool.fetch(_TRANSFERS, book.book_id, book.brand_id, after, cut, limit)
-    return [
-        Transfer(
-            seq=row["seq"],
-            posted_at=row["posted_at"],
-            occurred_at=row["occurred_at"],
-            verb=Verb(row["verb"]),
-            debit=row["debit"],
-            credit=row["credit"],
-            amount=row["amount"],
-            customer=row["customer"],
-            campaign_no=row["campaign_no"],
-            event_key=row["event_key"],
-            transaction_id=row["transaction_id"],
-            due_at=row["due_at"],
-            accounting_date=row["accounting_date"],
-        )
-        for row in rows
-    ]
+    return [_transfer(row) for row in await pool.fetch(_TRANSFERS, book.book_id, book.brand_id, after, cut, limit)]
+
+
+async def transfers_numbered(pool: asyncpg.Pool[Any], book: Book, seqs: Sequence[int]) -> list[Transfer]:
+    """The transfers with these numbers, in order."""
+    return [_transfer(row) for row in await pool.fetch(_TRANSFERS_NUMBERED, book.book_id, book.brand_id, seqs)]
+
+
+def _transfer(row: asyncpg.Record) -> Transfer:
+    return Transfer(
+        seq=row["seq"],
+        posted_at=row["posted_at"],
+        occurred_at=row["occurred_at"],
+        verb=Verb(row["verb"]),
+        debit=row["debit"],
+        credit=row["credit"],
+        amount=row["amount"],
+        customer=row["customer"],
+        campaign_no=row["campaign_no"],
+        event_key=row["event_key"],
+        transaction_id=row["transaction_id"],
+        due_at=row["due_at"],
+        accounting_date=row["accounting_date"],
+    )

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from typing import Annotated
 
-from ledger import Book, Cut, Ledger
+import msgspec
+
+from ledger import AsOf, Book, Cut, InstantOutcome, Ledger, Transfer
 from service.campaigns.queries import campaign_ids
 from service.http.problems import invalid_field, not_found
 
 _SEQ = re.compile("[0-9]+")
 _SEQ_DIGITS_MAX = 19
 
-__all__ = ["campaign_ids", "find_cut"]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+__all__ = ["campaign_ids", "find_cut", "find_instant"]
+
+
+async def find_instant(ledger: Ledger, book: Book, cut: str | None, as_of: str | None) -> Cut | AsOf:
+    """Where in the book to read: at a cut (see ``find_cut``) or as of an instant. Raises the problem of naming none."""
+    if as_of is None:
+        return await find_cut(ledger, book, cut)
+    if cut is not None:
+        raise invalid_field("?as_of", "send either a cut or an instant, not both")
+    found = await ledger.as_of(book, _instant(as_of))
+    match found:
+        case InstantOutcome.IN_FUTURE:
+            raise invalid_field("?as_of", "is later than the book's clock", code="instant_in_future")
+        case InstantOutcome.BEFORE_BOOK:
+            raise invalid_field("?as_of", "is before the book's first transfer", code="instant_before_book")
+        case AsOf():
+            return found
+        case InstantOutcome.KNOWN:
+            raise AssertionError(found)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return msgspec.convert(text, Instant).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise invalid_field("?as_of", "is not a time with a zone, such as 2026-12-01T00:00:00Z (encode + as %2B)") from None
 
 
 async def find_cut(ledger: Ledger, book: Book, wanted: str | None) -> Cut:
@@ -30,3 +61,10 @@ async def find_cut(ledger: Ledger, book: Book, wanted: str | None) -> Cut:
 
 def _no_such_cut() -> Cut:
     raise not_found("cut")
+
+
+async def list_transfers(ledger: Ledger, book: Book, at: Cut | AsOf, *, after: int, limit: int) -> list[Transfer]:
+    """A page of the log."""
+    if isinstance(at, AsOf):
+        return await ledger.transfers_as_of(book, at, after=after, limit=limit)
+    return await ledger.transfers(book, after=after, cut=at.seq, limit=limit)

@@ -20,10 +20,11 @@ from service.finance.schemas import (
     CutRequest,
     CutResponse,
     TransferResponse,
+    TransfersResponse,
     TrialBalanceResponse,
 )
 from service.http.injection import Injected
-from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
+from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, page
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -33,18 +34,26 @@ AtCut = Annotated[
     QueryParameter(pattern=NAME_OR_SEQ, description="A cut's name, or a `seq`. Without it: the book as it stands now."),
 ]
 
+AsOfInstant = Annotated[
+    str | None,
+    QueryParameter(
+        description="An instant (RFC 3339): the book with all that fell due by then, whenever it was posted. Instead of `cut`."
+    ),
+]
+
 
 @get("/v1/ledger/trial-balance", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
 async def get_trial_balance(
     services: Injected[Services],
     principal: Injected[Principal],
     cut: AtCut = None,
+    as_of: AsOfInstant = None,
 ) -> TrialBalanceResponse:
-    """Get debits and credits by kind of account, at a cut. In a sound book they are equal."""
+    """Get debits and credits by kind of account, at a cut or as of an instant. In a sound book they are equal."""
     book = principal.brand.book
-    at = await queries.find_cut(services.ledger, book, cut)
+    at = await queries.find_instant(services.ledger, book, cut, as_of)
     trial_balance = await services.ledger.trial_balance(book, at)
-    return TrialBalanceResponse.of(trial_balance, await queries.campaign_ids(services.engine, book.brand_id))
+    return TrialBalanceResponse.of(trial_balance, at, await queries.campaign_ids(services.engine, book.brand_id))
 
 
 AfterAccount = Annotated[
@@ -59,13 +68,14 @@ async def list_balances(
     after: AfterAccount = None,
     limit: Limit = LIMIT_DEFAULT,
     cut: AtCut = None,
+    as_of: AsOfInstant = None,
 ) -> BalancesResponse:
-    """List every account with its debits and credits, at a cut.
+    """List every account with its debits and credits, at a cut or as of an instant.
 
-    To read several pages of one instant, name a cut, or send the first page's `cut.seq` as `cut`.
+    To read several pages of one instant, send `as_of` with each, name a cut, or send the first page's `cut.seq` as `cut`.
     """
     book = principal.brand.book
-    at = await queries.find_cut(services.ledger, book, cut)
+    at = await queries.find_instant(services.ledger, book, cut, as_of)
     found = await services.ledger.account_balances(
         book, at, after=None if after is None else bytes.fromhex(after), limit=limit + 1
     )
@@ -82,14 +92,19 @@ async def list_transfers(
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
     cut: AtCut = None,
-) -> Page[TransferResponse]:
-    """List the transfers of the log, oldest first. The log is append-only: a page never changes."""
+    as_of: AsOfInstant = None,
+) -> TransfersResponse:
+    """List the transfers of the log, oldest first. The log is append-only: a page never changes.
+
+    As of an instant, what fell due by then and was posted later comes at the end.
+    """
     book = principal.brand.book
-    at = await queries.find_cut(services.ledger, book, cut)
-    found = await services.ledger.transfers(book, after=after or 0, cut=at.seq, limit=limit + 1)
+    at = await queries.find_instant(services.ledger, book, cut, as_of)
+    found = await queries.list_transfers(services.ledger, book, at, after=after or 0, limit=limit + 1)
     campaigns = await queries.campaign_ids(services.engine, book.brand_id)
-    shown = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
-    return page(shown, limit=limit, cursor=lambda transfer: transfer.seq)
+    shown = page(found, limit=limit, cursor=lambda transfer: transfer.seq)
+    items = [TransferResponse.of(transfer, book, campaigns) for transfer in shown.items]
+    return TransfersResponse(items, shown.next, CutResponse.of(at))
 
 
 @post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)], tags=["finance"])

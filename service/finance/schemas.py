@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from ledger import AccountName, Book, Cut, OwnerTag, Transfer, TrialBalance, TrialBalanceLine, describe_account
+from ledger import AccountName, AsOf, Book, Cut, OwnerTag, Transfer, TrialBalance, TrialBalanceLine, describe_account
 from service.exports.account_names import account_name, class_of, kind_name, last_day
 from service.http import identifiers
 from service.http.bodies import Body
@@ -46,10 +46,14 @@ class CutResponse(msgspec.Struct, frozen=True):
     """The last transfer included."""
     posted_at: datetime
     """When that transfer was posted."""
+    as_of: datetime | None = None
+    """The instant that was asked for: what fell due by then counts too, though it may be posted later; null for a cut."""
 
     @classmethod
-    def of(cls, cut: Cut) -> CutResponse:
-        """The cut as the API shows it."""
+    def of(cls, cut: Cut | AsOf) -> CutResponse:
+        """The cut, or the one that an instant stands for, as the API shows it."""
+        if isinstance(cut, AsOf):
+            return cls(None, cut.cut.seq, cut.cut.posted_at, cut.at)
         return cls(cut.name or None, cut.seq, cut.posted_at)
 
 
@@ -89,10 +93,10 @@ class TrialBalanceResponse(msgspec.Struct, frozen=True):
     """The accounts, added up by kind, campaign, class and expiry day."""
 
     @classmethod
-    def of(cls, trial_balance: TrialBalance, campaigns: Mapping[int, str]) -> TrialBalanceResponse:
+    def of(cls, trial_balance: TrialBalance, cut: Cut | AsOf, campaigns: Mapping[int, str]) -> TrialBalanceResponse:
         """The trial balance as the API shows it; ``campaigns`` names campaigns by number."""
         return cls(
-            cut=CutResponse.of(trial_balance.cut),
+            cut=CutResponse.of(cut),
             debits=trial_balance.debits,
             credits=trial_balance.credits,
             balanced=trial_balance.debits == trial_balance.credits,
@@ -232,3 +236,14 @@ def _redemption_id(transfer: Transfer, book: Book) -> str | None:
 
 def _redemption_id_of(name: AccountName, book: Book) -> str | None:
     return identifiers.redemption_id(book.book_id, name.number) if name.owner is OwnerTag.REDEMPTION else None
+
+
+class TransfersResponse(msgspec.Struct, frozen=True):
+    """A page of the log."""
+
+    items: Sequence[TransferResponse]
+    """The transfers of this page."""
+    next: str | None
+    """The `after` of the next page; null on the last page."""
+    cut: CutResponse
+    """The cut up to which the log is listed."""

@@ -128,6 +128,8 @@ CODES: dict[str, CodeSpec] = {
         "Invalid field",
         "A field, a query parameter or a part of the path is missing, repeated, of the wrong type or out of bounds.",
     ),
+    "instant_before_book": CodeSpec(422, "Instant before the book", "At that instant the book had no transfers yet."),
+    "instant_in_future": CodeSpec(422, "Instant in the future", "The instant is later than the book's clock."),
     "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign with this id."),
     "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` is too far in the past or in the future."),
     "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with a different request."),

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from ledger import chart
-from ledger.read_models import ClockOutcome
+from ledger.read_models import ClockOutcome, InstantOutcome
 from ledger.types import (
     FundOutcome,
     GrantOutcome,
@@ -37,6 +37,7 @@ CODES: dict[str, type[enum.IntEnum]] = {
     "merge_outcome": MergeOutcome,
     "split_outcome": SplitOutcome,
     "clock_outcome": ClockOutcome,
+    "instant_outcome": InstantOutcome,
 }
 
 CONSTANTS: dict[str, list[type[enum.IntEnum]]] = {"redeem_v1": [RedemptionOutcome, Operation]}

@@ -102,3 +102,11 @@ RETURN (CASE p_name
     WHEN 'too_far' THEN 3
     WHEN 'advanced' THEN 4
 END)::smallint;
+
+CREATE OR REPLACE FUNCTION ledger.instant_outcome_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'in_future' THEN 1
+    WHEN 'before_book' THEN 2
+    WHEN 'known' THEN 3
+END)::smallint;
