@@ -9,6 +9,7 @@ Anything not named here is private.
 from ledger.audit import audit
 from ledger.books import open_book
 from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_account, month_end
+from ledger.currencies import decimal_text, decimals_of
 from ledger.engine.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.engine.sweeping import Sweeper, sweep
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
@@ -160,6 +161,8 @@ __all__ = [
     "Verb",
     "account_id",
     "audit",
+    "decimal_text",
+    "decimals_of",
     "describe_account",
     "event_key",
     "from_unix_microseconds",

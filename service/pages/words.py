@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ledger import decimals_of
 from service.brands.brand import Language
 
 LANGUAGES: tuple[Language, ...] = typing.get_args(Language)
@@ -30,13 +31,6 @@ _BY_NAME: dict[str, Language] = {language: language for language in LANGUAGES}
 
 _TEXTS = Path(__file__).parent / "texts"
 _SYMBOLS: Mapping[str, str] = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF", "BRL": "R$"}
-# Currencies whose smallest unit is not a hundredth (ISO 4217).
-_DECIMALS: Mapping[str, int] = {
-    **dict.fromkeys(
-        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "XAF", "XOF", "XPF"), 0
-    ),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 
 
@@ -73,7 +67,7 @@ class Words(msgspec.Struct, frozen=True):
 
     def money(self, minor_units: int, currency: str) -> str:
         """An amount of money."""
-        decimals = _DECIMALS.get(currency, 2)
+        decimals = decimals_of(currency)
         whole, rest = divmod(minor_units, 10**decimals)
         amount = self.number(whole) + (f"{self.decimal}{rest:0{decimals}}" if decimals else "")
         symbol = _SYMBOLS.get(currency, currency)
