@@ -168,6 +168,17 @@ async def campaign_ids(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:
         return {row.campaign_no: row.id for row in rows}
 
 
+async def first_names(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:
+    """What a brand's campaigns were called at first, by their numbers: a name that never changes."""
+    named = (
+        select(versions.c.campaign_no, versions.c.name)
+        .join(campaigns, campaigns.c.campaign_no == versions.c.campaign_no)
+        .where(campaigns.c.brand_id == brand_id, versions.c.version == 1)
+    )
+    async with engine.connect() as connection:
+        return {row.campaign_no: row.name for row in await connection.execute(named)}
+
+
 class CampaignDirectory:
     """Campaigns by id, as they stood at most a second ago, and versions by number."""
 

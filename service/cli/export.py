@@ -16,6 +16,7 @@ from service.cli.database_settings import load_with_database
 from service.exports import bundle
 from service.exports.book_at_cut import READERS, BookAtCut
 from service.exports.bundle import ExportFormat, Manifest
+from service.finance.bookkeeping import read_bookkeeping
 from service.finance.queries import campaign_ids, find_cut
 from service.http.problems import Problem
 from service.storage import database
@@ -41,7 +42,8 @@ _NICENESS = 10
     required=True,
     help="The directory to write to. Existing files are replaced.",
 )
-def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
+@click.option("--sub-accounts", is_flag=True, help="Give each customer and redemption an account of its own in the journals.")
+def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path, sub_accounts: bool) -> None:
     """Write a brand's books as CSV and journals, with a manifest. Exits with 1 if they do not balance.
 
     The same cut always gives the same bytes.
@@ -50,7 +52,7 @@ def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
     chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            manifest = runner.run(_export(code, chosen, None if cut == NOW else cut, out))
+            manifest = runner.run(_export(code, chosen, None if cut == NOW else cut, out, sub_accounts=sub_accounts))
     except Problem as problem:
         raise click.ClickException(f"--cut {cut}: {problem.detail}") from None
     for file in manifest.files:
@@ -60,7 +62,7 @@ def export(*, code: str, formats: tuple[str, ...], cut: str, out: Path) -> None:
         raise click.ClickException("debits and credits differ: run `rewards audit`")
 
 
-async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: Path) -> Manifest:
+async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: Path, *, sub_accounts: bool) -> Manifest:
     url = load_with_database().database_url
     engine = database.create_engine(url, database.READER_ROLE, size=1)
     pool = await database.create_pool(url, database.READER_ROLE, size=READERS)
@@ -70,17 +72,19 @@ async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: 
             raise BrandUnknown(f"There is no brand {code!r}.")
         # Only its reads are used, so it needs no queues running.
         ledger = Ledger(pool)
-        at_cut = BookAtCut(
+        at = await find_cut(ledger, brand.book, cut)
+        book = BookAtCut(
             log=ledger,
             pool=pool,
             book=brand.book,
-            cut=await find_cut(ledger, brand.book, cut),
+            cut=at,
             brand=brand.code,
             points_code=brand.points_code,
             calendar=brand.calendar,
             campaigns=await campaign_ids(engine, brand.brand_id),
+            bookkeeping=await read_bookkeeping(engine, brand, at, sub_accounts=sub_accounts),
         )
-        return await bundle.write(at_cut, formats, out)
+        return await bundle.write(book, formats, out)
     finally:
         pool.terminate()
         await engine.dispose()

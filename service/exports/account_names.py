@@ -1,11 +1,8 @@
-"""What an account is called: in our own files and answers, and in the journals.
+"""What an account is called in our own files and answers; in journals it is another's business (``journal_accounts.py``).
 
-    ours      lot:<customer>:<class>:<last day>   held:<redemption>:<class>:<last day>   budget:<campaign>          issuance
-    journals  Liabilities:Customers:C<customer>   Liabilities:Held:R<redemption>         Equity:Budgets:K<number>   ...
+    lot:<customer>:<class>:<last day>   held:<redemption>:<class>:<last day>   budget:<campaign>   issuance
 
-The database says our names too (``account_name_v1``); a test compares them. A journal account gathers all lots of a customer,
-and all that one redemption holds or has spent. Account ids sort by owner and kind, so the parts of a journal account always
-stand next to each other.
+The database says these names too (``account_name_v1``); a test compares them.
 """
 
 from __future__ import annotations
@@ -19,21 +16,6 @@ from ledger import AccountClass, AccountName, Kind, OwnerTag, describe_account
 
 NEVER = "never"
 
-_JOURNAL_ROOTS = {
-    Kind.LOT: "Liabilities:Customers",
-    Kind.PENDING: "Liabilities:Pending",
-    Kind.HELD: "Liabilities:Held",
-    Kind.SPENT: "Equity:Spent",
-    Kind.BUDGET: "Equity:Budgets",
-    Kind.UNLIMITED_BUDGET: "Equity:UnlimitedBudgets",
-    Kind.ISSUANCE: "Equity:Issuance",
-    Kind.BREAKAGE: "Income:Breakage",
-    Kind.ADJUSTMENT: "Expenses:Adjustments",
-    Kind.OPENING: "Equity:Opening",
-    Kind.LOSS: "Expenses:Losses",
-    Kind.TRANSIT: "Assets:Transit",
-}
-_JOURNAL_LETTERS = {OwnerTag.CUSTOMER: "C", OwnerTag.REDEMPTION: "R", OwnerTag.CAMPAIGN: "K"}
 _KINDS_WITH_LAST_DAY = frozenset((Kind.LOT, Kind.HELD, Kind.SPENT))
 _KINDS_WITHOUT_CLASS = frozenset((Kind.BUDGET, Kind.UNLIMITED_BUDGET, Kind.ISSUANCE))
 _CLASSES = {account_class: account_class.name.lower() for account_class in AccountClass}
@@ -76,10 +58,3 @@ def account_name(account: bytes, campaigns: Mapping[int, str]) -> str:
 def by_number(texts: Mapping[int, str]) -> str:
     """Texts by number, as JSON, from which the database takes them when it writes rows."""
     return msgspec.json.encode(texts).decode()
-
-
-def journal_account(account: bytes) -> str:
-    """The name of an account in a journal, which both beancount and hledger accept."""
-    name = describe_account(account)
-    root = _JOURNAL_ROOTS[name.kind]
-    return root if name.owner is OwnerTag.HOUSE else f"{root}:{_JOURNAL_LETTERS[name.owner]}{name.number}"

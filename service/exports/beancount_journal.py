@@ -6,54 +6,77 @@ the balances at the cut are those of the next morning. Dates are accounting date
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import TextIO
 
-from ledger import Transfer
 from service.exports import journal
-from service.exports.account_names import journal_account
 from service.exports.book_at_cut import BookAtCut
+from service.exports.bookkeeping import price
+from service.exports.free_text import beancount_text
+from service.exports.journal import Entry, Subject
 from service.exports.totals import Totals
+
+_SUBJECTS_KEPT = 4_096
 
 
 async def write(book: BookAtCut, out: TextIO) -> Totals:
-    """Write the journal. Its rows are entries, its totals those of the accounts at the cut."""
+    """Write the journal. Its rows are entries, its totals those of our accounts at the cut."""
     points = book.points_code
-    opened_on: date | None = None
+    opened_on = date.max
     entries = 0
-    out.write(
-        f'option "title" {_quoted(f"{book.brand}, transfers 1 to {book.cut.seq}, by the days of {book.calendar.time_zone}")}\n'
-    )
-    out.write(f'option "operating_currency" "{points}"\n\n')
-    async for legs in journal.entries(book):
-        day = legs[0].accounting_date
-        opened_on = min(opened_on or day, day)
-        out.write(_entry(day, legs, points))
+    out.writelines(_head(book))
+    async for entry in journal.entries(book):
+        opened_on = min(opened_on, entry.day)
+        out.write(_entry(entry, points))
         entries += 1
-    opened_on = opened_on or book.day(book.cut.posted_at)
-    out.write(f"{opened_on} commodity {points}\n\n")
     closed_on = book.day(book.cut.posted_at) + timedelta(days=1)
+    opened_on = min(opened_on, closed_on - timedelta(days=1))
+    out.write(f"{opened_on} commodity {points}\n\n")
     totals = Totals()
     async for closing in journal.closing_balances(book):
         out.write(f"{opened_on} open {closing.account} {points}\n")
         if closing.note:
-            out.write(f"  campaign: {_quoted(closing.note)}\n")
+            out.write(f"  campaign: {beancount_text(closing.note)}\n")
         out.write(f"{closed_on} balance {closing.account}  {closing.balance} {points}\n")
         totals = totals.plus(closing.debits, closing.credits)
     return Totals(entries, totals.debits, totals.credits)
 
 
-def _entry(day: date, legs: list[Transfer], points: str) -> str:
-    lines = [f'{day} * "{journal.description(legs)}"\n  seq: {legs[0].seq}\n']
+def _head(book: BookAtCut) -> Iterator[str]:
+    currency = book.bookkeeping.currency
+    title = f"{book.brand}, transfers 1 to {book.cut.seq}, by the days of {book.calendar.time_zone}"
+    yield f'option "title" {beancount_text(title)}\noption "operating_currency" "{book.points_code}"\n'
+    if book.bookkeeping.values:
+        yield f'option "operating_currency" "{currency}"\n'
+    yield "\n"
+    for since in book.bookkeeping.values:
+        worth, exact = price(since.value, currency)
+        yield f"{since.starts_on} price {book.points_code} {worth} {currency}{'' if exact else '  ; rounded'}\n"
+    yield "\n"
+
+
+def _entry(entry: Entry, points: str) -> str:
+    legs = entry.legs
+    lines = [f"{entry.day} * {_about(entry.what, entry.subject)}\n"]
+    if entry.number is not None:
+        lines.append(f"  seq: {legs[0].seq}\n")
+    lines.append(_tags(entry.subject))
     for leg in legs:
-        lines.append(f"  {journal_account(leg.debit)}  {leg.amount} {points}\n")
+        lines.append(f"  {leg.debit}  {leg.amount} {points}\n")
         if len(legs) > 1:
             lines.append(f"    seq: {leg.seq}\n")
-        lines.append(f"  {journal_account(leg.credit)}  -{leg.amount} {points}\n")
+        lines.append(f"  {leg.credit}  -{leg.amount} {points}\n")
     lines.append("\n")
     return "".join(lines)
 
 
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+@functools.lru_cache(_SUBJECTS_KEPT)
+def _about(what: str, subject: Subject) -> str:
+    return beancount_text(f"{what}: {subject.about}" if subject.about else what)
+
+
+@functools.lru_cache(_SUBJECTS_KEPT)
+def _tags(subject: Subject) -> str:
+    return "".join(f"  {name}: {beancount_text(text)}\n" for name, text in subject.tags)

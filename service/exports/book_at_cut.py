@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 
 from ledger import Book, Calendar, Cut, Transfer
+from service.exports.bookkeeping import Bookkeeping
 from service.exports.totals import Totals
 
 PAGE_ROWS = 10_000
@@ -45,7 +46,7 @@ class Log(Protocol):
 class BookAtCut(msgspec.Struct, frozen=True):
     """What an exporter reads. ``campaigns`` names the campaigns by number; through ``pool`` the database writes rows itself.
 
-    Days are those of ``calendar``, the brand's.
+    Days are those of ``calendar``, the brand's. ``bookkeeping`` is how its journals are kept.
     """
 
     log: Log
@@ -56,6 +57,7 @@ class BookAtCut(msgspec.Struct, frozen=True):
     points_code: str
     calendar: Calendar
     campaigns: Mapping[int, str]
+    bookkeeping: Bookkeeping = Bookkeeping()
     page_rows: int = PAGE_ROWS
     copied_rows: int = COPIED_ROWS
 

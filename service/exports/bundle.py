@@ -56,7 +56,8 @@ class ExportedFile(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """What a bundle is of and what it must add up to. ``balanced``: every file has the same debits and credits.
 
-    Times are UTC; business dates are the days of ``time_zone``, the brand's.
+    ``sub_accounts``: in the journals, each customer and redemption has an account of its own. Times are UTC; business dates are
+    the days of ``time_zone``, the brand's.
     """
 
     brand: str
@@ -64,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True):
     time_zone: str
     cut: dict[str, Any]
     balanced: bool
+    sub_accounts: bool
     files: tuple[ExportedFile, ...]
     version: int = 1
 
@@ -80,6 +82,7 @@ async def write(book: BookAtCut, formats: Sequence[ExportFormat], directory: Pat
         time_zone=book.calendar.time_zone,
         cut={"name": book.cut.name or None, "seq": book.cut.seq, "posted_at": utc(book.cut.posted_at)},
         balanced=len(sums) == 1,
+        sub_accounts=book.bookkeeping.sub_accounts,
         files=files,
     )
     with _replacing(directory / MANIFEST) as (out, _):

@@ -1,72 +1,239 @@
-"""What both journals share: entries, and what each account held at the cut.
+"""What both journals share: entries, what each account held at the cut, and what points are worth.
 
 An entry is one transaction of the log, with two postings for each of its transfers. A debit is positive, and the commodity is
-the brand's points code, whose form both programs accept. After the log each
-account is declared together with what it held at the cut **by its running balance**, so that a journal program that reads the
-file adds up the log on its own and compares: an independent check of our double entry.
+the brand's points code, whose form both programs accept. What budgets gave to customers is an entry a day and campaign. After
+the log each account is declared together with what it held at the cut **by its running balance**, so that a journal program
+that reads the file adds up the log on its own and compares: an independent check of our double entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import functools
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import msgspec
 
-from ledger import Kind, OwnerTag, Transfer, describe_account
-from service.exports.account_names import journal_account
+from ledger import Verb
 from service.exports.book_at_cut import BookAtCut
+from service.exports.journal_accounts import BUDGETS_USED, GRANTED, JournalAccount, JournalAccounts
+
+_LINES = (Path(__file__).with_name("sql") / "journal_lines.sql").read_text()
+_VERBS = {verb.value: verb.name.lower() for verb in Verb}
+BUDGET_USED = "budget used"
+"""What the entries of budgets say instead of a verb."""
+_SUBJECTS_KEPT = 4_096
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What an entry is about: for people, and as tags for programs. Both have what users typed, as they typed it."""
+
+    about: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+class Leg(msgspec.Struct, frozen=True, gc=False):
+    """A transfer, between journal accounts."""
+
+    seq: int | None
+    debit: str
+    credit: str
+    amount: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A transaction, by its accounting date. ``what`` are its verbs: ``grant``, or ``capture, void``.
+
+    ``number`` is the ``seq`` of its first transfer, ``None`` for what adds up many.
+    """
+
+    day: date
+    number: int | None
+    what: str
+    subject: Subject
+    legs: list[Leg]
 
 
 class ClosingBalance(msgspec.Struct, frozen=True):
-    """What a journal account held at the cut: debits less credits, as journals count. ``note`` names a campaign."""
+    """What a journal account held at the cut: debits less credits, as journals count. ``note`` names a campaign.
+
+    ``debits`` and ``credits`` are those of our accounts in it.
+    """
 
     account: str
     balance: int
-    debits: int
-    credits: int
-    note: str
+    debits: int = 0
+    credits: int = 0
+    note: str = ""
 
 
-def description(legs: list[Transfer]) -> str:
-    """What happened, by the verbs of the legs: ``grant``, or ``capture, void``."""
-    return ", ".join(dict.fromkeys(leg.verb.name.lower() for leg in legs))
+Line: TypeAlias = Any
+"""A row of ``journal_lines.sql``."""
 
 
-async def entries(book: BookAtCut) -> AsyncIterator[list[Transfer]]:
-    """The log's transactions, each as its transfers, oldest first. One that counts on several days is an entry a day."""
-    legs: list[Transfer] = []
-    async for page in book.transfers():
-        for transfer in page:
-            if legs and _entry(transfer) != _entry(legs[0]):
+async def entries(book: BookAtCut) -> AsyncIterator[Entry]:
+    """The log's transactions, oldest first, and what budgets gave, after the days on which they gave it.
+
+    A transaction that counts on several days is an entry a day.
+    """
+    writer = _Writer(book)
+    async for transaction in _transactions(book):
+        day = transaction[0]["day"]
+        for entry in writer.budgets_used(before=day):
+            yield entry
+        yield writer.entry(transaction)
+    for entry in writer.budgets_used():
+        yield entry
+
+
+class _Writer:
+    """Turns transactions into entries, and keeps in mind what budgets gave on the newest days."""
+
+    def __init__(self, book: BookAtCut) -> None:
+        self._account = JournalAccounts(sub_accounts=book.bookkeeping.sub_accounts)
+        self._subject = functools.lru_cache(_SUBJECTS_KEPT)(_campaign_subjects(book))
+        self._used: dict[tuple[date, int | None, str], int] = {}
+        self._newest = date.min
+
+    def entry(self, transaction: list[Line]) -> Entry:
+        """The entry of one transaction."""
+        first = transaction[0]
+        if len(transaction) == 1:
+            what = _VERBS[first["verb"]]
+        else:
+            what = ", ".join(dict.fromkeys(_VERBS[line["verb"]] for line in transaction))
+        if first["redemption"] is not None:
+            subject = _redemption_subject(first)
+        else:
+            subject = self._subject(first["campaign_no"], first["channel"], first["action"])
+        return Entry(first["day"], first["transaction_id"], what, subject, [self._leg(line) for line in transaction])
+
+    def _leg(self, line: Line) -> Leg:
+        debit, credit, amount = self._account(line["debit"]), self._account(line["credit"]), line["amount"]
+        debited, credited = debit.name, credit.name
+        if debit.account_class is None and credit.account_class is not None:
+            self._use(line["day"], debit, amount)
+            debited = GRANTED[credit.account_class]
+        elif credit.account_class is None and debit.account_class is not None:
+            self._use(line["day"], credit, -amount)
+            credited = GRANTED[debit.account_class]
+        return Leg(line["seq"], debited, credited, amount)
+
+    def _use(self, day: date, budget: JournalAccount, amount: int) -> None:
+        key = day, budget.campaign_no, budget.name
+        self._used[key] = self._used.get(key, 0) + amount
+
+    def budgets_used(self, before: date | None = None) -> Iterator[Entry]:
+        """What budgets gave, once a day is over; without a day, all that is left."""
+        if before is not None and before <= self._newest:
+            return
+        self._newest = before or self._newest
+        for (day, campaign_no, budget), amount in sorted(self._used.items()):
+            if amount:
+                yield Entry(day, None, BUDGET_USED, self._subject(campaign_no, None, None), [_used(budget, amount)])
+        self._used.clear()
+
+
+def _used(budget: str, amount: int) -> Leg:
+    return Leg(None, budget, BUDGETS_USED, amount) if amount > 0 else Leg(None, BUDGETS_USED, budget, -amount)
+
+
+def _campaign_subjects(book: BookAtCut) -> Callable[[int | None, str | None, str | None], Subject]:
+    def subject(campaign_no: int | None, channel: str | None, action: str | None) -> Subject:
+        if campaign_no is None:
+            return Subject()
+        campaign = book.campaigns.get(campaign_no, str(campaign_no))
+        name = book.bookkeeping.campaign_names.get(campaign_no, campaign)
+        return Subject(name, _tags(campaign=campaign, channel=channel, action=action))
+
+    return subject
+
+
+def _redemption_subject(line: Line) -> Subject:
+    store = line["store_id"]
+    return Subject(
+        f"order {line['order_ref']}" + (f" at {store}" if store else ""),
+        _tags(
+            redemption=f"R{line['redemption']}",
+            order=line["order_ref"],
+            ref=line["ref"],
+            store=store,
+            terminal=line["terminal_id"],
+        ),
+    )
+
+
+def _tags(**tags: str | None) -> tuple[tuple[str, str], ...]:
+    return tuple((name, text) for name, text in tags.items() if text)
+
+
+async def _transactions(book: BookAtCut) -> AsyncIterator[list[Line]]:
+    legs: list[Line] = []
+    async for page in _pages(book):
+        for line in page:
+            if legs and (line["transaction_id"] != legs[0]["transaction_id"] or line["day"] != legs[0]["day"]):
                 yield legs
                 legs = []
-            legs.append(transfer)
+            legs.append(line)
     if legs:
         yield legs
 
 
-def _entry(transfer: Transfer) -> tuple[int, date]:
-    return transfer.transaction_id, transfer.accounting_date
+async def _pages(book: BookAtCut) -> AsyncIterator[list[Line]]:
+    """The log in pages. The next one is read while one is written."""
+    ahead: asyncio.Task[list[Line]] | None = None
+    try:
+        async for page in book.log_pages():
+            reading = asyncio.create_task(book.pool.fetch(_LINES, *page, book.calendar.time_zone))
+            if ahead is not None:
+                yield await ahead
+            ahead = reading
+        if ahead is not None:
+            yield await ahead
+    finally:
+        if ahead is not None:
+            ahead.cancel()
 
 
 async def closing_balances(book: BookAtCut) -> AsyncIterator[ClosingBalance]:
-    """Every journal account that was used up to the cut, and what it held."""
-    current: ClosingBalance | None = None
+    """Every journal account that was used up to the cut, and what it held.
+
+    No account of ours holds what was granted: it is what all others of its class hold together.
+    """
+    account_of = JournalAccounts(sub_accounts=book.bookkeeping.sub_accounts)
+    shared: dict[str, ClosingBalance] = {}
+    granted: dict[str, int] = {}
+    own: ClosingBalance | None = None
     async for page in book.accounts():
         for account, debits, credits in page:
-            name = journal_account(account)
-            if current is not None and current.account == name:
-                debits, credits = current.debits + debits, current.credits + credits
-            elif current is not None:
-                yield current
-            current = ClosingBalance(name, debits - credits, debits, credits, _note(account, book))
-    if current is not None:
-        yield current
+            name = account_of(account)
+            against = BUDGETS_USED if name.account_class is None else GRANTED[name.account_class]
+            granted[against] = granted.get(against, 0) + credits - debits
+            closing = ClosingBalance(name.name, debits - credits, debits, credits, _note(name, book))
+            if not name.is_owners:
+                shared[name.name] = _together(shared.get(name.name), closing)
+            elif own is not None and own.account == name.name:
+                own = _together(own, closing)
+            else:
+                if own is not None:
+                    yield own
+                own = closing
+    for closing in itertools.chain([own] if own else (), shared.values()):
+        yield closing
+    for name, balance in granted.items():
+        yield ClosingBalance(name, balance)
 
 
-def _note(account: bytes, book: BookAtCut) -> str:
-    name = describe_account(account)
-    if name.owner is OwnerTag.CAMPAIGN and name.kind in (Kind.BUDGET, Kind.UNLIMITED_BUDGET):
-        return book.campaigns.get(name.number, "")
-    return ""
+def _together(one: ClosingBalance | None, other: ClosingBalance) -> ClosingBalance:
+    if one is None:
+        return other
+    debits, credits = one.debits + other.debits, one.credits + other.credits
+    return ClosingBalance(one.account, debits - credits, debits, credits, one.note)
+
+
+def _note(account: JournalAccount, book: BookAtCut) -> str:
+    return "" if account.campaign_no is None else book.campaigns.get(account.campaign_no, "")

@@ -101,7 +101,7 @@ def test_every_event_is_paid_exactly_once(up: Up, addresses: list[str], tmp_path
         capture_output=True,
         text=True,
     )
-    liability = next(line for line in balances.stdout.splitlines() if "Liabilities:Customers" in line)
+    liability = next(line for line in balances.stdout.splitlines() if "Liabilities:PointsProvision" in line)
     api_liability = sum(each["balance"] for each in trial_balance["accounts"] if each["kind"] == "lot")
     assert f"-{api_liability} " in liability.replace(",", " ")
 

@@ -20,6 +20,7 @@ from ledger.testing import set_clock
 from service.brands.brand import Brand
 from service.exports import account_names, bundle
 from service.exports.book_at_cut import BookAtCut
+from service.exports.bookkeeping import Bookkeeping
 from service.exports.bundle import ExportFormat
 from service.exports.spreadsheets import neutral
 from service.finance import queries
@@ -27,6 +28,7 @@ from tests.finance import plain_csv
 from tests.finance.conftest import CAMPAIGN, Till
 
 ALL = tuple(ExportFormat)
+CUSTOMERS = "Liabilities:PointsProvision:Customers"
 BEAN_CHECK = Path(sys.executable).with_name("bean-check")
 
 
@@ -217,15 +219,16 @@ async def test_hledger_finds_the_balances_that_the_api_answers(
     busy_till: Till, at_cut: Callable[..., Any], program: Callable[[str], str], tmp_path: Path
 ) -> None:
     hledger = program("hledger")
-    await bundle.write(await at_cut(), [ExportFormat.HLEDGER], tmp_path)
+    book = await at_cut(bookkeeping=Bookkeeping(sub_accounts=True))
+    await bundle.write(book, [ExportFormat.HLEDGER], tmp_path)
     journal = tmp_path / "journal.hledger"
     checked = run(hledger, "-f", journal, "check", "--strict", "ordereddates", "payees")
     assert checked.returncode == 0, checked.stderr
-    report = run(hledger, "-f", journal, "balance", "Liabilities:Customers", "--flat", "--output-format=csv", "--empty")
+    report = run(hledger, "-f", journal, "balance", CUSTOMERS, "--flat", "--output-format=csv", "--empty")
     found = {row["account"]: -int(row["balance"].split()[0]) for row in csv.DictReader(report.stdout.splitlines())}
     for customer in range(1, 9):
         balance = await busy_till.ledger.balance(busy_till.book, customer)
-        assert found[f"Liabilities:Customers:C{customer}"] == balance.spendable
+        assert found[f"{CUSTOMERS}:C{customer}"] == balance.spendable
 
 
 @pytest.mark.usefixtures("busy_till")
@@ -256,8 +259,8 @@ async def test_books_are_dated_by_the_days_where_the_brand_keeps_them(
     assert "2031-07-01 balance at the cut" in hledger
     beancount = (tmp_path / "journal.beancount").read_text()
     assert "by the days of Europe/Berlin" in beancount
-    assert '2031-07-01 * "grant"' in beancount
-    assert "2031-07-02 balance Liabilities:Customers:C1" in beancount
+    assert '2031-07-01 * "grant: =autumn"' in beancount
+    assert f"2031-07-02 balance {CUSTOMERS} " in beancount
     assert run(BEAN_CHECK, tmp_path / "journal.beancount").returncode == 0
     assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict", "ordereddates").returncode == 0
 

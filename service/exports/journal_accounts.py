@@ -1,0 +1,112 @@
+"""What our accounts are in a journal: those that a controller keeps for each accounting class (see docs/accounting.md).
+
+                 engagement                   purchase                  third party
+    owed         Liabilities:PointsProvision  Liabilities:DeferredRevenue  Liabilities:ThirdPartyPoints
+    granted      Expenses:Marketing           Income:Revenue:Allocated  Assets:Clearing:ThirdParty:Granted
+    redeemed     Assets:Clearing:Redemptions  Income:Revenue:Redeemed   Assets:Clearing:Redemptions
+    expired      Income:Breakage              Income:Breakage           Assets:Clearing:ThirdParty:Expired
+
+Our budgets have no class. So what a budget gives to a customer is booked twice: as granted, by the class of the points, and
+within ``Equity:Memo``, whose accounts always add up to nothing, as used of the budget.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger import AccountClass, Kind, OwnerTag, describe_account
+
+MEMO = "Equity:Memo"
+BUDGETS_USED = f"{MEMO}:Granted"
+"""What all budgets have given to customers."""
+TRANSIT = "Assets:Transit"
+
+OWED = {
+    AccountClass.ENGAGEMENT: "Liabilities:PointsProvision",
+    AccountClass.PURCHASE: "Liabilities:DeferredRevenue",
+    AccountClass.THIRD_PARTY: "Liabilities:ThirdPartyPoints",
+}
+GRANTED = {
+    AccountClass.ENGAGEMENT: "Expenses:Marketing",
+    AccountClass.PURCHASE: "Income:Revenue:Allocated",
+    AccountClass.THIRD_PARTY: "Assets:Clearing:ThirdParty:Granted",
+}
+_REDEEMED = {
+    AccountClass.ENGAGEMENT: "Assets:Clearing:Redemptions:Engagement",
+    AccountClass.PURCHASE: "Income:Revenue:Redeemed",
+    AccountClass.THIRD_PARTY: "Assets:Clearing:Redemptions:ThirdParty",
+}
+_EXPIRED = {
+    AccountClass.ENGAGEMENT: "Income:Breakage:Engagement",
+    AccountClass.PURCHASE: "Income:Breakage:Purchase",
+    AccountClass.THIRD_PARTY: "Assets:Clearing:ThirdParty:Expired",
+}
+_WORDS = {
+    AccountClass.ENGAGEMENT: "Engagement",
+    AccountClass.PURCHASE: "Purchase",
+    AccountClass.THIRD_PARTY: "ThirdParty",
+}
+_MEMO_KINDS = {
+    Kind.ISSUANCE: f"{MEMO}:Issuance",
+    Kind.BUDGET: f"{MEMO}:Budgets",
+    Kind.UNLIMITED_BUDGET: f"{MEMO}:UnlimitedBudgets",
+}
+_LETTERS = {OwnerTag.CUSTOMER: "C", OwnerTag.REDEMPTION: "R", OwnerTag.CAMPAIGN: "K"}
+
+
+def _named(kind: Kind, account_class: AccountClass) -> str:
+    owed = OWED[account_class]
+    names = {
+        Kind.LOT: f"{owed}:Customers",
+        Kind.PENDING: f"{owed}:HeldBack",
+        Kind.HELD: f"{owed}:OnHold",
+        Kind.SPENT: _REDEEMED[account_class],
+        Kind.BREAKAGE: _EXPIRED[account_class],
+        Kind.ADJUSTMENT: f"Expenses:Adjustments:{_WORDS[account_class]}",
+        Kind.OPENING: f"Equity:Opening:{_WORDS[account_class]}",
+        Kind.LOSS: f"Expenses:Losses:{_WORDS[account_class]}",
+        Kind.TRANSIT: f"{TRANSIT}:{_WORDS[account_class]}",
+    }
+    return names[kind]
+
+
+# Byte 11 of an account's id is its kind and class.
+_BY_BYTE = {
+    kind << 4 | account_class: _named(kind, account_class)
+    for kind in Kind
+    if kind not in _MEMO_KINDS
+    for account_class in AccountClass
+}
+_CLASS_BY_BYTE = {byte: AccountClass(byte & 15) for byte in _BY_BYTE}
+
+
+class JournalAccount(msgspec.Struct, frozen=True):
+    """An account of a journal. ``account_class`` is ``None`` for a memo account; ``campaign_no`` is a budget's."""
+
+    name: str
+    account_class: AccountClass | None
+    campaign_no: int | None = None
+    is_owners: bool = False
+    """Whether it is one customer's, redemption's or campaign's alone."""
+
+
+class JournalAccounts:
+    """The journal account of each of ours. With ``sub_accounts`` every customer and redemption has one of its own."""
+
+    def __init__(self, *, sub_accounts: bool = False) -> None:
+        self._sub_accounts = sub_accounts
+        self._shared = {byte: JournalAccount(name, _CLASS_BY_BYTE[byte]) for byte, name in _BY_BYTE.items()}
+
+    def __call__(self, account: bytes) -> JournalAccount:
+        """The journal account of one of ours, by its id."""
+        shared = self._shared.get(account[11])
+        if shared is not None and (not self._sub_accounts or account[0] == OwnerTag.HOUSE):
+            return shared
+        name = describe_account(account)
+        if shared is not None:
+            own = f"{shared.name}:{_LETTERS[name.owner]}{name.number}"
+            return JournalAccount(own, shared.account_class, is_owners=True)
+        memo = _MEMO_KINDS[name.kind]
+        if name.owner is not OwnerTag.CAMPAIGN:
+            return JournalAccount(memo, None)
+        return JournalAccount(f"{memo}:K{name.number}", None, name.number, is_owners=True)

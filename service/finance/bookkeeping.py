@@ -1,0 +1,39 @@
+"""How a brand's journals are kept: read from its settings as they were at a cut, so that a journal made again is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import Cut, PointValue
+from service.brands.brand import Brand
+from service.brands.tables import brand_point_value as point_values
+from service.campaigns.queries import first_names
+from service.exports.bookkeeping import Bookkeeping, ValueFrom
+
+
+async def read_bookkeeping(engine: AsyncEngine, brand: Brand, cut: Cut, *, sub_accounts: bool = False) -> Bookkeeping:
+    """What the journals of ``brand``'s book at ``cut`` need. With ``sub_accounts`` customers and redemptions have their own."""
+    return Bookkeeping(
+        currency=brand.currency,
+        values=await _values(engine, brand, cut),
+        campaign_names=await first_names(engine, brand.brand_id),
+        sub_accounts=sub_accounts,
+    )
+
+
+async def _values(engine: AsyncEngine, brand: Brand, cut: Cut) -> tuple[ValueFrom, ...]:
+    if brand.currency == brand.points_code:  # then nothing says which of the two is meant
+        return ()
+    made = (
+        select(point_values.c.points, point_values.c.minor_units, point_values.c.valid_from)
+        .where(point_values.c.brand_id == brand.brand_id, point_values.c.valid_from <= cut.posted_at)
+        .order_by(point_values.c.version)
+    )
+    async with engine.connect() as connection:
+        rows: Any = await connection.execute(made)
+        # The last of a day is the day's.
+        days = {brand.calendar.day(valid_from): PointValue(points, minor_units) for points, minor_units, valid_from in rows}
+    return tuple(ValueFrom(day, value) for day, value in sorted(days.items()))
