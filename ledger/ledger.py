@@ -35,15 +35,17 @@ from ledger.read_models import (
     FeedEntry,
     InstantOutcome,
     Lookback,
+    Movement,
     Position,
     Reconciliation,
     Refusal,
     Responders,
     Spendable,
     Transfer,
+    TransferFilter,
     TrialBalance,
 )
-from ledger.reads import attention, balances, event_log, refusals, trial_balance
+from ledger.reads import attention, balances, event_log, movements, refusals, trial_balance
 from ledger.reads import redemptions as redemption_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
@@ -349,6 +351,18 @@ class Ledger:
     async def transfers_as_of(self, book: Book, as_of: AsOf, *, after: int, limit: int = 10_000) -> list[Transfer]:
         """A page of the log up to an instant, and behind it what fell due by then and was posted later."""
         return await self._reckoner.transfers(book, as_of, after=after, limit=limit)
+
+    async def find_transfers(
+        self, book: Book, wanted: TransferFilter, *, after: int, cut: int, limit: int
+    ) -> tuple[list[Transfer], int | None]:
+        """A page of the transfers that are ``wanted``, and the ``after`` of the next page; ``None`` at the end. A page may have
+        fewer than ``limit`` transfers, or none, and not be the last.
+        """
+        return await trial_balance.find_transfers(self._pool, book, wanted, after=after, cut=cut, limit=limit)
+
+    async def movements(self, book: Book, *, after: int, until: int) -> list[Movement]:
+        """What the transfers with ``after < seq <= until`` moved, added up, in no order."""
+        return await movements.movements(self._pool, book, after=after, until=until)
 
 
 def _only(answers: list[Answer | LedgerError]) -> Answer:

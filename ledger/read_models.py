@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from ledger.chart import Kind
 from ledger.types import AccountClass, Book, GrantOutcome, Verb
 
 
@@ -101,6 +102,38 @@ class Transfer(msgspec.Struct, frozen=True):
     transaction_id: int
     due_at: datetime | None
     accounting_date: date
+
+
+class Movement(msgspec.Struct, frozen=True, gc=False):
+    """What transfers of one kind moved on one accounting date: ``points`` in ``transfers``, the first and the last by ``seq``.
+
+    ``debit`` and ``credit`` are the kinds of their accounts. ``channel``, ``action`` and ``grade`` are those of the events that
+    were paid, held back, approved or rejected.
+    """
+
+    day: date
+    verb: Verb
+    debit: Kind
+    credit: Kind
+    account_class: AccountClass
+    campaign_no: int | None
+    channel: str | None
+    action: str | None
+    grade: str | None
+    transfers: int
+    points: int
+    first_seq: int
+    last_seq: int
+
+
+class TransferFilter(msgspec.Struct, frozen=True):
+    """Which transfers of the log are looked for; ``None`` is any. ``since`` and ``until`` are accounting dates, included."""
+
+    verbs: tuple[Verb, ...] | None = None
+    campaign_no: int | None = None
+    account_class: AccountClass | None = None
+    since: date | None = None
+    until: date | None = None
 
 
 class Cut(msgspec.Struct, frozen=True):

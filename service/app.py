@@ -53,6 +53,7 @@ from service.links import routes as link_routes
 from service.observability import metrics
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
+from service.reports import routes as report_routes
 from service.revocations import routes as revocation_routes
 from service.services import Services, open_services
 from service.settings import Secrets, Settings
@@ -82,6 +83,7 @@ route_handlers: list[Any] = [
     *link_check_routes.route_handlers,
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
+    *report_routes.route_handlers,
     *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
     *start_page_routes.route_handlers,

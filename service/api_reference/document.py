@@ -80,6 +80,7 @@ _PATH_PARAMETERS = {
         "The id of a redemption, from `POST /v1/redemptions`: `red_` and 24 hexadecimal digits.",
         "red_000000010000000000000001",
     ),
+    "report": ("The report's name, such as `roll-forward`.", "roll-forward"),
     "revocation": ("The `id` of a revocation, from `POST /v1/link-revocations`.", 1),
 }
 """What each parameter of a path names, the same on every route, and an example: what you chose is of the demo brand."""

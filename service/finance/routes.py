@@ -85,7 +85,24 @@ async def list_balances(
     return BalancesResponse(CutResponse.of(at), items, shown.next)
 
 
-@get("/v1/ledger/transfers", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
+Verbs = Annotated[
+    str | None, QueryParameter(description="Transfers of these types alone, separated by commas, such as `capture,refund`.")
+]
+OfCampaign = Annotated[str | None, QueryParameter(description="Transfers of this campaign alone.")]
+OfClass = Annotated[
+    str | None,
+    QueryParameter(name="class", description="Points of this accounting class alone: `engagement`, `purchase`, `third_party`."),
+]
+Since = Annotated[str | None, QueryParameter(name="from", description="The first accounting date to list.")]
+Until = Annotated[str | None, QueryParameter(name="to", description="The last accounting date to list.")]
+
+
+@get(
+    "/v1/ledger/transfers",
+    guards=[requires(Scope.LEDGER_READ)],
+    tags=["finance"],
+    responses=problems("not_found", "unknown_campaign"),
+)
 async def list_transfers(
     services: Injected[Services],
     principal: Injected[Principal],
@@ -93,18 +110,26 @@ async def list_transfers(
     limit: Limit = LIMIT_DEFAULT,
     cut: AtCut = None,
     as_of: AsOfInstant = None,
+    verb: Verbs = None,
+    campaign: OfCampaign = None,
+    account_class: OfClass = None,
+    since: Since = None,
+    until: Until = None,
 ) -> TransfersResponse:
     """List the transfers of the log, oldest first. The log is append-only: a page never changes.
 
-    As of an instant, what fell due by then and was posted later comes at the end.
+    As of an instant, what fell due by then and was posted later comes at the end. With filters, a page may hold fewer than
+    `limit` items, or none, and still have a `next`: follow it until it is null.
     """
     book = principal.brand.book
     at = await queries.find_instant(services.ledger, book, cut, as_of)
-    found = await queries.list_transfers(services.ledger, book, at, after=after or 0, limit=limit + 1)
     campaigns = await queries.campaign_ids(services.engine, book.brand_id)
-    shown = page(found, limit=limit, cursor=lambda transfer: transfer.seq)
-    items = [TransferResponse.of(transfer, book, campaigns) for transfer in shown.items]
-    return TransfersResponse(items, shown.next, CutResponse.of(at))
+    wanted = queries.transfer_filter(
+        campaigns, verb=verb, campaign=campaign, account_class=account_class, since=since, until=until
+    )
+    found, more = await queries.find_transfers(services.ledger, book, at, wanted, after=after or 0, limit=limit)
+    items = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
+    return TransfersResponse(items, None if more is None else str(more), CutResponse.of(at))
 
 
 @post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)], tags=["finance"])

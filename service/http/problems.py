@@ -67,6 +67,7 @@ CODES: dict[str, CodeSpec] = {
         403, "Origin not allowed", "Without an API key, only pages on the brand's destination hosts may call this."
     ),
     "not_found": CodeSpec(404, "Not found", "It does not exist, or belongs to another brand."),
+    "unknown_report": CodeSpec(404, "Unknown report", "There is no report of this name; `detail` lists those there are."),
     "method_not_allowed": CodeSpec(
         405, "Method not allowed", "The path exists, but not with this method; see the header Allow."
     ),
@@ -159,6 +160,11 @@ CODES: dict[str, CodeSpec] = {
     ),
     "internal_error": CodeSpec(
         500, "Internal error", "An error on our side; it is logged under the request id.", retryable=True
+    ),
+    "report_does_not_tie": CodeSpec(
+        500,
+        "Report does not tie",
+        "A figure of the report differs from the books; `detail` has both. No report is made of it: tell us.",
     ),
     "overloaded": CodeSpec(
         503, "Overloaded", "Too much is waiting; nothing was recorded. Wait for Retry-After.", retryable=True

@@ -122,3 +122,44 @@ async def test_each_call_needs_its_scope(api: Api) -> None:
         await messaging.post("/v1/cuts", json={"name": "x"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+
+
+async def test_the_log_is_filtered_by_what_moved(api: Api, busy_till: Till) -> None:
+    log = (await get(api, "/v1/ledger/transfers", limit=1000))["items"]
+
+    async def found(**query: Any) -> list[int]:
+        page = await get(api, "/v1/ledger/transfers", limit=1000, **query)
+        assert page["next"] is None
+        return [transfer["seq"] for transfer in page["items"]]
+
+    def those(**wanted: str) -> list[int]:
+        return [each["seq"] for each in log if all(each[name] == value for name, value in wanted.items())]
+
+    assert await found(verb="capture") == those(verb="capture")
+    assert await found(verb="capture,refund") == sorted(those(verb="capture") + those(verb="refund"))
+    assert await found(campaign="=autumn") == those(campaign="=autumn")
+    assert await found(**{"class": "purchase"}) == []
+    assert await found(**{"class": "engagement"}) == [transfer["seq"] for transfer in log]
+    first_day = log[0]["accounting_date"]
+    assert await found(**{"from": first_day, "verb": "void"}) == those(verb="void")
+    assert await found(to="2020-01-01") == []
+    few = await get(api, "/v1/ledger/transfers", verb="grant", limit=2)
+    assert [transfer["seq"] for transfer in few["items"]] == those(verb="grant")[:2]
+    rest = await found(verb="grant", after=few["next"])
+    assert [*those(verb="grant")[:2], *rest] == those(verb="grant")
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "code"),
+    [
+        ({"verb": "grants"}, "?verb", "invalid_field"),
+        ({"verb": ""}, "?verb", "invalid_field"),
+        ({"campaign": "none-such"}, "?campaign", "unknown_campaign"),
+        ({"class": "gold"}, "?class", "invalid_field"),
+        ({"from": "yesterday"}, "?from", "invalid_field"),
+    ],
+)
+async def test_a_filter_that_is_none_is_refused(api: Api, query: dict[str, str], pointer: str, code: str) -> None:
+    answer = await api.client("finance").get("/v1/ledger/transfers", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

@@ -1,0 +1,59 @@
+"""The days that a report covers, as business dates where the brand keeps its books: the first and the last, both included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import msgspec
+
+from service.http.dates import read_date
+from service.http.problems import invalid_field
+
+ONE_DAY = timedelta(days=1)
+
+
+class Period(msgspec.Struct, frozen=True):
+    """From ``begin`` to ``end``, both included."""
+
+    begin: date
+    end: date
+
+    def __contains__(self, day: date) -> bool:
+        return self.begin <= day <= self.end
+
+    @property
+    def day_before(self) -> date:
+        """The day before the first."""
+        return self.begin - ONE_DAY
+
+    def months(self) -> Iterator[Period]:
+        """The calendar months, or parts of them, that the period consists of."""
+        begin = self.begin
+        while begin <= self.end:
+            next_month = (begin.replace(day=1) + 32 * ONE_DAY).replace(day=1)
+            yield Period(begin, min(self.end, next_month - ONE_DAY))
+            begin = next_month
+
+
+def read_period(sent_from: str | None, sent_to: str | None, *, first: date, today: date) -> Period:
+    """The period that a caller names. Without ``from`` it begins with the month of ``to``, or with the book; without ``to`` it
+    ends today.
+
+    ``first`` is the book's first day. Raises the problem of a date that is none, in the future, before the book, or of a period
+    that ends before it begins.
+    """
+    end = today if sent_to is None else _date("?to", sent_to, first, today)
+    begin = max(first, end.replace(day=1)) if sent_from is None else _date("?from", sent_from, first, today)
+    if begin > end:
+        raise invalid_field("?from", f"must not be after to, {end}")
+    return Period(begin, end)
+
+
+def _date(pointer: str, sent: str, first: date, today: date) -> date:
+    day = read_date(pointer, sent)
+    if day > today:
+        raise invalid_field(pointer, f"is in the future: where the brand keeps its books it is {today}")
+    if day < first:
+        raise invalid_field(pointer, f"is before the book, which begins on {first}")
+    return day

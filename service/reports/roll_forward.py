@@ -1,0 +1,202 @@
+"""The roll-forward: what was owed, what changed it, and what is owed now, in points and in money.
+
+Owed is what customers have in lots, and what is set aside of it for purchases. Points that are held back by policy are not
+owed until they mature. Every transfer counts on its accounting date:
+
+    opening + granted + matured + brought in + adjusted + refunded - redeemed - expired - clawed back = closing
+
+Money is that by the values of the days, with what a change of value did (``revalued``) and what rounding each figure to
+whole minor units leaves (``rounding``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import TypeAlias
+
+import msgspec
+
+from ledger import AccountClass, Kind, Movement, Verb
+from service.exports.account_names import class_name
+from service.reports.asked import Asked
+from service.reports.periods import Period
+from service.reports.report import Check, Column, Report, Row, tie, transfers_link
+from service.reports.values import Values, rounded
+
+NAME = "roll-forward"
+DIMENSIONS = ("class", "month")
+
+_OWED = frozenset((Kind.LOT, Kind.HELD))
+
+Change: TypeAlias = str
+"""A change of what is owed, named as its column."""
+
+# What adds to what is owed, and what takes from it, in the order of the columns.
+_SIGNS: dict[Change, int] = {
+    "granted": 1,
+    "matured": 1,
+    "brought_in": 1,
+    "adjusted": 1,
+    "refunded": 1,
+    "redeemed": -1,
+    "expired": -1,
+    "clawed_back": -1,
+}
+_CHANGES: dict[Verb, Change] = {
+    Verb.GRANT: "granted",
+    Verb.MATURE: "matured",
+    Verb.OPEN: "brought_in",
+    Verb.MERGE: "brought_in",
+    Verb.SPLIT: "brought_in",
+    Verb.ADJUST: "adjusted",
+    Verb.REFUND: "refunded",
+    Verb.CAPTURE: "redeemed",
+    Verb.EXPIRE: "expired",
+    Verb.CLAWBACK: "clawed_back",
+}
+_COLUMNS = (
+    *(Column(name, "points") for name in ("opening", *_SIGNS, "closing")),
+    *(Column(f"{name}_value", "minor_units") for name in ("opening", *_SIGNS, "revalued", "rounding", "closing")),
+)
+
+
+_Moved: TypeAlias = dict[Change, dict[date, int]]
+
+
+class _Flow(msgspec.Struct):
+    """What changed what is owed: points by change and day, and the first and the last transfer of each."""
+
+    moved: _Moved
+    transfers: dict[tuple[Change, date], tuple[int, int]]
+
+    @classmethod
+    def of(cls, movements: Sequence[Movement]) -> _Flow:
+        moved: _Moved = {change: defaultdict(int) for change in _SIGNS}
+        transfers: dict[tuple[Change, date], tuple[int, int]] = {}
+        for movement in movements:
+            points = owed_change(movement)
+            if points:
+                change = _CHANGES[movement.verb]
+                moved[change][movement.day] += points * _SIGNS[change]
+                known = transfers.get((change, movement.day), (movement.first_seq, 0))
+                transfers[change, movement.day] = min(known[0], movement.first_seq), max(known[1], movement.last_seq)
+        return cls(moved, transfers)
+
+    def net(self) -> dict[date, int]:
+        """By how much more was owed after each day."""
+        net: dict[date, int] = defaultdict(int)
+        for change, days in self.moved.items():
+            for day, points in days.items():
+                net[day] += points * _SIGNS[change]
+        return net
+
+
+def owed_change(movement: Movement) -> int:
+    """By how much more is owed after a movement."""
+    return movement.points * ((movement.credit in _OWED) - (movement.debit in _OWED))
+
+
+async def report(asked: Asked) -> Report:
+    """The roll-forward of a period."""
+    movements, values = await asked.movements(), await asked.values()
+    parts = list(asked.period.months()) if "month" in asked.by else [asked.period]
+    rows: list[Row] = []
+    links: list[dict[str, str]] = []
+    for account_class, theirs in _classes(movements, by_class="class" in asked.by):
+        flow = _Flow.of(theirs)
+        for part in parts:
+            row = _row(flow, part, values)
+            if any(row.values()):
+                named = {"class": _name(account_class), "month": f"{part.begin:%Y-%m}"}
+                rows.append({name: named[name] for name in asked.by} | row)
+                links.append(_links(flow, part, account_class))
+    totals = _row(_Flow.of(movements), asked.period, values)
+    checks = [*await _checks(asked, movements), *_sums(rows, totals, by_month="month" in asked.by)]
+    return asked.report(NAME, _COLUMNS, rows=rows, totals=totals, checks=tie(checks), links=links)
+
+
+def _classes(movements: Sequence[Movement], *, by_class: bool) -> Iterator[tuple[AccountClass | None, Sequence[Movement]]]:
+    if not by_class:
+        yield None, movements
+        return
+    for account_class in AccountClass:
+        yield account_class, [movement for movement in movements if movement.account_class is account_class]
+
+
+def _name(account_class: AccountClass | None) -> str | None:
+    return None if account_class is None else class_name(account_class)
+
+
+def _row(flow: _Flow, period: Period, values: Values) -> Row:
+    """What was owed, what changed it and what is owed then, in points and then in money."""
+    net = flow.net()
+    opening = sum(points for day, points in net.items() if day < period.begin)
+    moved = {change: {day: points for day, points in days.items() if day in period} for change, days in flow.moved.items()}
+    points = {change: sum(days.values()) for change, days in moved.items()}
+    row: Row = {"opening": opening, **points, "closing": opening + _signed(points)}
+    if not values:
+        return row | {column.name: None for column in _COLUMNS if column.unit == "minor_units"}
+    return row | _money(opening, moved, net, period, values)
+
+
+def _money(opening: int, moved: _Moved, net: Mapping[date, int], period: Period, values: Values) -> Row:
+    worth = {change: rounded(values.worth_by_day(days)) for change, days in moved.items()}
+    closing = opening + sum(points for day, points in net.items() if day in period)
+    opening_value = rounded(values.worth(opening, period.day_before))
+    closing_value = rounded(values.worth(closing, period.end))
+    revalued = rounded(values.revalued(opening, net, period))
+    return {
+        "opening_value": opening_value,
+        **{f"{change}_value": money for change, money in worth.items()},
+        "revalued_value": revalued,
+        "rounding_value": closing_value - opening_value - _signed(worth) - revalued,
+        "closing_value": closing_value,
+    }
+
+
+def _signed(amounts: Mapping[Change, int]) -> int:
+    """What changes come to, those that take away taken away."""
+    return sum(amount * _SIGNS[change] for change, amount in amounts.items())
+
+
+def _links(flow: _Flow, period: Period, account_class: AccountClass | None) -> dict[str, str]:
+    """Where the transfers of each change are."""
+    found: dict[str, str] = {}
+    for change in _SIGNS:
+        seqs = [seqs for (of, day), seqs in flow.transfers.items() if of == change and day in period]
+        if seqs:
+            verbs = ",".join(verb.name.lower() for verb, of in _CHANGES.items() if of == change)
+            named = {"class": _name(account_class), "from": period.begin, "to": period.end}
+            found[change] = transfers_link(min(first for first, _ in seqs), max(last for _, last in seqs), verb=verbs, **named)
+    return found
+
+
+async def _checks(asked: Asked, movements: Sequence[Movement]) -> list[Check]:
+    """The log adds up to what the accounts have, class by class."""
+    trial_balance = await asked.trial_balance()
+    owed: dict[str | None, int] = defaultdict(int)
+    for line in trial_balance.lines:
+        if line.kind in {kind.name.lower() for kind in _OWED}:
+            owed[line.account_class] += line.balance
+    checks = [
+        Check(
+            f"{class_name(account_class)} points owed as of the last transfer",
+            sum(owed_change(movement) for movement in movements if movement.account_class is account_class),
+            owed[class_name(account_class)],
+        )
+        for account_class in AccountClass
+    ]
+    read = sum(movement.transfers for movement in movements)
+    return [
+        Check("debits and credits of all accounts", trial_balance.debits, trial_balance.credits),
+        Check("transfers read", read, asked.cut.seq),
+        *checks,
+    ]
+
+
+def _sums(rows: Sequence[Row], totals: Row, *, by_month: bool) -> list[Check]:
+    """The rows add up to the totals. A month opens with what the one before closed with, so these two are not added up."""
+    names = [*_SIGNS, *(() if by_month else ("opening", "closing"))]
+    return [Check(f"rows of {name}", sum(int(row[name] or 0) for row in rows), int(totals[name] or 0)) for name in names]

@@ -1,0 +1,70 @@
+"""What points are worth on which day.
+
+The value of a day is the last one that was set by its end. Points that move on a day are worth what they are worth on that day,
+and whatever is owed when the value changes is revalued on the day of the change.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import date
+from fractions import Fraction
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.brands.brand import Brand
+from service.brands.tables import brand_point_value as point_values
+from service.reports.periods import ONE_DAY, Period
+
+_NOTHING = Fraction(0)
+
+
+class Values:
+    """The values of a brand's points: minor units a point, by the first day of each. Before the first they had none."""
+
+    def __init__(self, changes: Sequence[tuple[date, Fraction]]) -> None:
+        by_day = dict(changes)
+        self._days = sorted(by_day)
+        self._values = [by_day[day] for day in self._days]
+
+    def __bool__(self) -> bool:
+        return bool(self._days)
+
+    def on(self, day: date) -> Fraction:
+        """Minor units a point at the end of ``day``."""
+        place = bisect_right(self._days, day)
+        return self._values[place - 1] if place else _NOTHING
+
+    def worth(self, points: int, day: date) -> Fraction:
+        """What ``points`` are worth at the end of ``day``, exactly."""
+        return points * self.on(day)
+
+    def worth_by_day(self, points: Mapping[date, int]) -> Fraction:
+        """What ``points`` by day are worth, each by the value of its day."""
+        return sum((self.worth(moved, day) for day, moved in points.items()), start=_NOTHING)
+
+    def revalued(self, owed: int, moved: Mapping[date, int], period: Period) -> Fraction:
+        """What changes of value in the period did to what was owed: ``owed`` at its beginning, and then ``moved`` by day."""
+        change = _NOTHING
+        for day in self._days:
+            if day in period:
+                before = owed + sum(points for at, points in moved.items() if period.begin <= at < day)
+                change += before * (self.on(day) - self.on(day - ONE_DAY))
+        return change
+
+
+def rounded(money: Fraction) -> int:
+    """Whole minor units, rounded towards nothing: down, as what points pay is, for a loss as for a gain."""
+    return int(money)
+
+
+async def values_of(engine: AsyncEngine, brand: Brand) -> Values:
+    """All values that the brand's points have had."""
+    found = select(point_values.c.valid_from, point_values.c.points, point_values.c.minor_units).where(
+        point_values.c.brand_id == brand.brand_id
+    )
+    async with engine.connect() as connection:
+        rows = await connection.execute(found.order_by(point_values.c.version))
+        return Values([(brand.calendar.day(row.valid_from), Fraction(row.minor_units, row.points)) for row in rows])

@@ -1,0 +1,150 @@
+"""The roll-forward: opening and changes make the closing, in points and money, and all of it is in the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from ledger import AccountClass
+from tests.reports.conftest import Books, at, shown, verbs
+
+
+async def a_winter(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+    """A few weeks by hand: 150 points are earned, 20 of them spent, 80 die with January and 40 are earned in February."""
+    await books.worth("2029-12-01", 100, 50)
+    await books.worth("2030-02-02", 100, 100)
+    await books.fund(1_000)
+    await books.grant(1, 100, "2030-01-31")
+    await books.grant(1, 50)
+    await books.on("2030-01-20")
+    redemption = await books.redeem(1, 30)
+    await books.refund(redemption, 10)
+    await books.on("2030-02-03")
+    await books.post_dues(worker_pool)
+    await books.grant(1, 40, account_class=AccountClass.PURCHASE)
+
+
+async def test_what_dies_with_a_month_is_of_that_month_and_money_follows_the_value(
+    books: Books, worker_pool: asyncpg.Pool[Any]
+) -> None:
+    await a_winter(books, worker_pool)
+    report = await books.report("roll-forward", since="2030-01-15", until="2030-02-03", by="class,month")
+    assert [shown(row) for row in report["rows"]] == [
+        {
+            "class": "engagement",
+            "month": "2030-01",
+            "granted": 150,
+            "refunded": 10,
+            "redeemed": 30,
+            "expired": 80,
+            "closing": 50,
+            "granted_value": 75,
+            "refunded_value": 5,
+            "redeemed_value": 15,
+            "expired_value": 40,
+            "closing_value": 25,
+        },
+        {
+            "class": "engagement",
+            "month": "2030-02",
+            "opening": 50,
+            "closing": 50,
+            "opening_value": 25,
+            "revalued_value": 25,
+            "closing_value": 50,
+        },
+        {
+            "class": "purchase",
+            "month": "2030-02",
+            "granted": 40,
+            "closing": 40,
+            "granted_value": 40,
+            "closing_value": 40,
+        },
+    ]
+    assert (report["totals"]["closing"], report["totals"]["closing_value"]) == (90, 90)
+    assert (report["from"], report["to"], report["by"], report["currency"]) == (
+        "2030-01-15",
+        "2030-02-03",
+        ["class", "month"],
+        "EUR",
+    )
+
+
+async def test_each_figure_leads_to_its_transfers(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+    await a_winter(books, worker_pool)
+    report = await books.report("roll-forward", since="2030-01-15", by="class,month")
+    for row, links in zip(report["rows"], report["links"], strict=True):
+        for column, path in links.items():
+            assert sum(transfer["amount"] for transfer in await books.linked(path)) == row[column], (row, column)
+    january = report["links"][0]
+    assert set(january) == {"granted", "redeemed", "refunded", "expired"}
+    assert verbs(await books.linked(january["expired"])) == {"expire"}
+
+
+async def test_rounding_is_a_line_of_its_own(books: Books) -> None:
+    await books.worth("2029-12-01", 3, 1)
+    await books.fund(1_000)
+    await books.grant(1, 4)
+    await books.on("2030-01-16")
+    await books.grant(1, 4)
+    await books.redeem(1, 5)
+    (row,) = (await books.report("roll-forward", since="2030-01-16", by=""))["rows"]
+    # 4 points are worth 1 and a third, 5 are worth 1 and two thirds, 3 are worth 1.
+    assert shown(row) == {
+        "opening": 4,
+        "granted": 4,
+        "redeemed": 5,
+        "closing": 3,
+        "opening_value": 1,
+        "granted_value": 1,
+        "redeemed_value": 1,
+        "closing_value": 1,
+    }
+    await books.grant(1, 2)
+    (row,) = (await books.report("roll-forward", since="2030-01-16", by=""))["rows"]
+    assert (row["opening_value"], row["granted_value"], row["redeemed_value"], row["closing_value"]) == (1, 2, 1, 1)
+    assert row["rounding_value"] == -1
+
+
+async def test_what_is_held_for_a_purchase_is_owed_and_what_is_held_back_is_not(books: Books) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100)
+    await books.grant(2, 70, held_back=True, due_at=at("2030-02-01"))
+    await books.redeem(1, 60, captured=False)
+    (row,) = (await books.report("roll-forward", by=""))["rows"]
+    assert shown(row) == {"granted": 100, "closing": 100}
+
+
+async def test_a_merge_moves_what_is_owed_and_changes_nothing(books: Books) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100)
+    await books.ledger.merge(books.book, loser=1, survivor=2)
+    (row,) = (await books.report("roll-forward"))["rows"]
+    assert shown(row) == {"class": "engagement", "granted": 100, "closing": 100}
+
+
+async def test_it_is_the_same_as_csv(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+    await a_winter(books, worker_pool)
+    report = await books.report("roll-forward", since="2030-01-15")
+    rows = await books.csv("roll-forward", since="2030-01-15")
+    assert rows[:-1] == [{name: str(value) for name, value in row.items()} for row in report["rows"]]
+    assert rows[-1] == {"class": "total"} | {name: str(value) for name, value in report["totals"].items()}
+
+
+async def test_a_report_that_does_not_tie_is_refused(books: Books) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100)
+    await books.owner.execute("UPDATE ledger.account SET credits = credits + 1 WHERE kind = 1")
+    answer = await books.api.client("finance").get("/v1/reports/roll-forward")
+    assert (answer.status_code, answer.json()["code"]) == (500, "report_does_not_tie")
+    assert "1,100" in answer.json()["detail"]
+
+
+async def test_a_brand_without_a_point_value_has_points_alone(books: Books) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100)
+    (row,) = (await books.report("roll-forward", by=""))["rows"]
+    assert shown(row) == {"granted": 100, "closing": 100}
+    assert row["closing_value"] is None
