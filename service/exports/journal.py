@@ -1,9 +1,9 @@
 """What both journals share: entries, what each account held at the cut, and what points are worth.
 
 An entry is one transaction of the log, with two postings for each of its transfers. A debit is positive, and the commodity is
-the brand's points code, whose form both programs accept. What budgets gave to customers is an entry a day and campaign. After
-the log each account is declared together with what it held at the cut **by its running balance**, so that a journal program
-that reads the file adds up the log on its own and compares: an independent check of our double entry.
+the brand's points code, whose form both programs accept. What memo accounts gave to customers is one entry a day and campaign.
+After the log each account is declared together with what it held at the cut **by its running balance**, so that a journal
+program that reads the file adds up the log on its own and compares: an independent check of our double entry.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import msgspec
 
 from ledger import Verb
 from service.exports.book_at_cut import BookAtCut
-from service.exports.journal_accounts import BUDGETS_USED, GRANTED, JournalAccount, JournalAccounts
+from service.exports.journal_accounts import GRANTED, USED, JournalAccount, JournalAccounts
 
 _LINES = (Path(__file__).with_name("sql") / "journal_lines.sql").read_text()
 _VERBS = {verb.value: verb.name.lower() for verb in Verb}
-BUDGET_USED = "budget used"
-"""What the entries of budgets say instead of a verb."""
+MEMO_USED = "memo"
+"""What an entry of memo accounts says instead of a verb."""
 _SUBJECTS_KEPT = 4_096
 
 
@@ -76,27 +76,27 @@ Line: TypeAlias = Any
 
 
 async def entries(book: BookAtCut) -> AsyncIterator[Entry]:
-    """The log's transactions, oldest first, and what budgets gave, after the days on which they gave it.
+    """The log's transactions, oldest first, and after each day what budgets gave on it.
 
     A transaction that counts on several days is an entry a day.
     """
     writer = _Writer(book)
     async for transaction in _transactions(book):
         day = transaction[0]["day"]
-        for entry in writer.budgets_used(before=day):
+        for entry in writer.memo(before=day):
             yield entry
         yield writer.entry(transaction)
-    for entry in writer.budgets_used():
+    for entry in writer.memo():
         yield entry
 
 
 class _Writer:
-    """Turns transactions into entries, and keeps in mind what budgets gave on the newest days."""
+    """Turns transactions into entries, and keeps in mind what memo accounts gave since the day before."""
 
     def __init__(self, book: BookAtCut) -> None:
         self._account = JournalAccounts(sub_accounts=book.bookkeeping.sub_accounts)
         self._subject = functools.lru_cache(_SUBJECTS_KEPT)(_campaign_subjects(book))
-        self._used: dict[tuple[date, int | None, str], int] = {}
+        self._used: dict[tuple[date, int, str], int] = {}
         self._newest = date.min
 
     def entry(self, transaction: list[Line]) -> Entry:
@@ -116,30 +116,30 @@ class _Writer:
         debit, credit, amount = self._account(line["debit"]), self._account(line["credit"]), line["amount"]
         debited, credited = debit.name, credit.name
         if debit.account_class is None and credit.account_class is not None:
-            self._use(line["day"], debit, amount)
+            self._use(line, debit, amount)
             debited = GRANTED[credit.account_class]
         elif credit.account_class is None and debit.account_class is not None:
-            self._use(line["day"], credit, -amount)
+            self._use(line, credit, -amount)
             credited = GRANTED[debit.account_class]
         return Leg(line["seq"], debited, credited, amount)
 
-    def _use(self, day: date, budget: JournalAccount, amount: int) -> None:
-        key = day, budget.campaign_no, budget.name
+    def _use(self, line: Line, memo: JournalAccount, amount: int) -> None:
+        key = line["day"], line["campaign_no"] or 0, memo.name
         self._used[key] = self._used.get(key, 0) + amount
 
-    def budgets_used(self, before: date | None = None) -> Iterator[Entry]:
-        """What budgets gave, once a day is over; without a day, all that is left."""
+    def memo(self, before: date | None = None) -> Iterator[Entry]:
+        """What memo accounts gave to customers, once a day is over; without a day, all that is left."""
         if before is not None and before <= self._newest:
             return
         self._newest = before or self._newest
-        for (day, campaign_no, budget), amount in sorted(self._used.items()):
+        for (day, campaign_no, account), amount in sorted(self._used.items()):
             if amount:
-                yield Entry(day, None, BUDGET_USED, self._subject(campaign_no, None, None), [_used(budget, amount)])
+                yield Entry(day, None, MEMO_USED, self._subject(campaign_no or None, None, None), [_used(account, amount)])
         self._used.clear()
 
 
-def _used(budget: str, amount: int) -> Leg:
-    return Leg(None, budget, BUDGETS_USED, amount) if amount > 0 else Leg(None, BUDGETS_USED, budget, -amount)
+def _used(memo: str, amount: int) -> Leg:
+    return Leg(None, memo, USED, amount) if amount > 0 else Leg(None, USED, memo, -amount)
 
 
 def _campaign_subjects(book: BookAtCut) -> Callable[[int | None, str | None, str | None], Subject]:
@@ -211,7 +211,7 @@ async def closing_balances(book: BookAtCut) -> AsyncIterator[ClosingBalance]:
     async for page in book.accounts():
         for account, debits, credits in page:
             name = account_of(account)
-            against = BUDGETS_USED if name.account_class is None else GRANTED[name.account_class]
+            against = USED if name.account_class is None else GRANTED[name.account_class]
             granted[against] = granted.get(against, 0) + credits - debits
             closing = ClosingBalance(name.name, debits - credits, debits, credits, _note(name, book))
             if not name.is_owners:

@@ -6,19 +6,19 @@
     redeemed     Assets:Clearing:Redemptions  Income:Revenue:Redeemed   Assets:Clearing:Redemptions
     expired      Income:Breakage              Income:Breakage           Assets:Clearing:ThirdParty:Expired
 
-Our budgets have no class. So what a budget gives to a customer is booked twice: as granted, by the class of the points, and
-within ``Equity:Memo``, whose accounts always add up to nothing, as used of the budget.
+Budgets, and points that are held back, are owed to nobody: they are a memo. So what a customer gets from one of these is booked
+twice: as granted, by the class of the points, and within ``Equity:Memo``, whose accounts always add up to nothing, as used.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from ledger import AccountClass, Kind, OwnerTag, describe_account
+from ledger import AccountClass, AccountName, Kind, OwnerTag, describe_account
 
 MEMO = "Equity:Memo"
-BUDGETS_USED = f"{MEMO}:Granted"
-"""What all budgets have given to customers."""
+USED = f"{MEMO}:Granted"
+"""What customers got from all memo accounts."""
 TRANSIT = "Assets:Transit"
 
 OWED = {
@@ -50,6 +50,7 @@ _MEMO_KINDS = {
     Kind.ISSUANCE: f"{MEMO}:Issuance",
     Kind.BUDGET: f"{MEMO}:Budgets",
     Kind.UNLIMITED_BUDGET: f"{MEMO}:UnlimitedBudgets",
+    Kind.PENDING: f"{MEMO}:HeldBack",
 }
 _LETTERS = {OwnerTag.CUSTOMER: "C", OwnerTag.REDEMPTION: "R", OwnerTag.CAMPAIGN: "K"}
 
@@ -58,7 +59,6 @@ def _named(kind: Kind, account_class: AccountClass) -> str:
     owed = OWED[account_class]
     names = {
         Kind.LOT: f"{owed}:Customers",
-        Kind.PENDING: f"{owed}:HeldBack",
         Kind.HELD: f"{owed}:OnHold",
         Kind.SPENT: _REDEEMED[account_class],
         Kind.BREAKAGE: _EXPIRED[account_class],
@@ -104,9 +104,14 @@ class JournalAccounts:
             return shared
         name = describe_account(account)
         if shared is not None:
-            own = f"{shared.name}:{_LETTERS[name.owner]}{name.number}"
-            return JournalAccount(own, shared.account_class, is_owners=True)
+            return JournalAccount(_own(shared.name, name), shared.account_class, is_owners=True)
         memo = _MEMO_KINDS[name.kind]
-        if name.owner is not OwnerTag.CAMPAIGN:
-            return JournalAccount(memo, None)
-        return JournalAccount(f"{memo}:K{name.number}", None, name.number, is_owners=True)
+        if name.owner is OwnerTag.CAMPAIGN:
+            return JournalAccount(_own(memo, name), None, name.number, is_owners=True)
+        if name.owner is OwnerTag.CUSTOMER and self._sub_accounts:
+            return JournalAccount(_own(memo, name), None, is_owners=True)
+        return JournalAccount(memo, None)
+
+
+def _own(shared: str, name: AccountName) -> str:
+    return f"{shared}:{_LETTERS[name.owner]}{name.number}"

@@ -122,10 +122,8 @@ class Expected:
                 made.held[line.kind, line.account_class] += line.debits - line.credits
         made.granted = Counter()
         for transfer in await year.ledger.transfers(year.book, after=0, cut=head.seq, limit=10_000):
-            if transfer.verb in (Verb.GRANT, Verb.HOLD_BACK):
+            if transfer.verb in (Verb.GRANT, Verb.MATURE):
                 made.granted[describe_account(transfer.credit).account_class] += transfer.amount
-            elif transfer.verb is Verb.REJECT:
-                made.granted[describe_account(transfer.debit).account_class] -= transfer.amount
         return made
 
     held: Counter[tuple[str, str]]
@@ -135,7 +133,6 @@ class Expected:
         """What is owed to customers, by account."""
         return {
             "Customers": -self.held["lot", account_class],
-            "HeldBack": -self.held["pending", account_class],
             "OnHold": -self.held["held", account_class],
         }
 
@@ -197,10 +194,16 @@ async def test_the_balance_sheet_is_what_is_owed_and_what_is_to_be_cleared(year:
     }
 
 
-async def test_budgets_are_a_memo_that_adds_up_to_nothing(hledger: Hledger) -> None:
-    memo = hledger.statement("balance", "Equity:Memo")
+async def test_budgets_and_what_is_held_back_are_a_memo_that_adds_up_to_nothing(year: Year, hledger: Hledger) -> None:
+    memo = hledger.statement("balance", "Equity:Memo", "--end=2031-05-20")
     assert sum(memo.values()) == 0
     assert memo["Equity:Memo:Issuance"] == 300_000
+    assert memo["Equity:Memo:HeldBack"] == -(30 + 31 + 32)
+    expected = await Expected.of(year)
+    memo = hledger.statement("balance", "Equity:Memo")
+    assert sum(memo.values()) == 0
+    assert "Equity:Memo:HeldBack" not in memo
+    assert memo["Equity:Memo:Granted"] == -expected.granted.total()
 
 
 @pytest.mark.parametrize(
