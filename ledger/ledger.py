@@ -45,7 +45,7 @@ from ledger.read_models import (
     TransferFilter,
     TrialBalance,
 )
-from ledger.reads import attention, balances, event_log, movements, refusals, trial_balance
+from ledger.reads import attention, balances, cuts, event_log, movements, refusals, trial_balance
 from ledger.reads import redemptions as redemption_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
@@ -313,6 +313,10 @@ class Ledger:
     async def as_of(self, book: Book, at: datetime) -> AsOf | InstantOutcome:
         """The book at an instant, to be read like a cut; or why there is no such instant. Nothing is posted at it any more."""
         return await books.as_of(self._pool, book, at)
+
+    async def cut_before_day(self, book: Book, day: date) -> Cut:
+        """All that was posted before a business date, as a cut that is not kept."""
+        return await cuts.cut_before_day(self._pool, book, day)
 
     async def clock(self, book: Book) -> BookClock:
         """How far the book's clock is ahead of the world's."""

@@ -71,6 +71,8 @@ GRANT UPDATE (frequency, answered_at) ON rewards.preference TO rewards_applicati
 GRANT INSERT (brand_id, identity_no, method, proof, reason, happened_at, api_key_id)
 ON rewards.verification TO rewards_application;
 
+GRANT SELECT, INSERT, UPDATE (status, ended_at, deleted_at) ON rewards.export_job TO rewards_application;
+
 GRANT USAGE ON SEQUENCE rewards.customer_generation TO rewards_application;
 
 -- All of a key but its hash.
@@ -100,6 +102,10 @@ GRANT UPDATE (state, proven_by, checked_at, next_check_at, missing_since, lapses
 ON rewards.link_host TO rewards_worker;
 
 GRANT EXECUTE ON FUNCTION rewards.record_link_host_v1 TO rewards_worker;
+
+GRANT SELECT, UPDATE (
+    status, leased_until, attempt, rows_read, rows_of, files, error, ended_at, deleted_at, stored
+) ON rewards.export_job TO rewards_worker;
 
 GRANT INSERT, UPDATE ON rewards.touch_count TO rewards_worker;
 

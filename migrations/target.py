@@ -8,11 +8,12 @@ from service.campaigns import tables as campaigns
 from service.code_batches import tables as code_batches
 from service.customers import tables as customers
 from service.evidence import tables as evidence
+from service.export_jobs import tables as export_jobs
 from service.links import tables as links
 from service.preferences import tables as preferences
 from service.storage.database import metadata
 
 # Importing them is what puts the tables on the metadata.
-CAPABILITIES = (auth, brands, campaigns, code_batches, customers, evidence, links, preferences)
+CAPABILITIES = (auth, brands, campaigns, code_batches, customers, evidence, export_jobs, links, preferences)
 
 __all__ = ["CAPABILITIES", "metadata"]

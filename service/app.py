@@ -36,6 +36,7 @@ from service.customers.verification import routes as verification_routes
 from service.demo_shop import routes as demo_shop_routes
 from service.dispatch import routes as bypassing
 from service.evidence import routes as evidence_routes
+from service.export_jobs import routes as export_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
 from service.grants import routes as grant_routes
@@ -84,6 +85,7 @@ route_handlers: list[Any] = [
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
     *report_routes.route_handlers,
+    *export_routes.route_handlers,
     *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
     *start_page_routes.route_handlers,

@@ -59,6 +59,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``<data_dir>/spool``."""
     spool_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 1024 * 1024
     """How much one process may keep there of acts."""
+    exports_dir: str = ""
+    """Where the files of exports are kept: a directory that the API's machines and the workers' all see. Empty means
+    ``<data_dir>/exports``."""
+    exports_days: Annotated[int, msgspec.Meta(ge=1)] = 30
+    """How long the files of an export are kept."""
+    exports_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 1024 * 1024 * 1024
+    """How much room the files of one brand's exports may take."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     trusted_proxies: str = ""
     """Addresses whose ``X-Forwarded-For`` is believed, separated by commas."""
@@ -77,6 +84,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def spool_path(self) -> Path:
         """Where acts wait for the database."""
         return Path(self.spool_dir) if self.spool_dir else Path(self.data_dir) / "spool"
+
+    @property
+    def exports_path(self) -> Path:
+        """Where the files of exports are kept."""
+        return Path(self.exports_dir) if self.exports_dir else Path(self.data_dir) / "exports"
 
     @property
     def directories(self) -> dict[str, Path]:

@@ -19,6 +19,8 @@ from service.brand_settings import link_host_checker
 from service.concurrency.backoff import backoff_s
 from service.egress.resolving import Resolver
 from service.evidence import click_aggregator, click_pruner
+from service.export_jobs import export_pruner
+from service.export_jobs.exporter import Exporter
 from service.finance.due_poster import DuePoster
 from service.observability import log
 from service.settings import Settings
@@ -54,6 +56,8 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
                 rest_s=60.0,
             ),
             Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
+            Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
+            Agent("export_pruner", partial(export_pruner.run_once, settings, engine), rest_s=10.0),
         ]
         await keep_running(agents, stop=stop)
     finally:

@@ -55,7 +55,7 @@ _TAGS = {
     "customers": "Customers: names, balances, consent, preferences.",
     "redemptions": "Spending points: authorize, capture, void, refund.",
     "events": "A feed of everything that happened, which consumers can resume.",
-    "finance": "The books, now and at a cut.",
+    "finance": "The books, now and at a cut, and exports of them.",
     "test": "The clock of a test brand.",
     "health": "Liveness and readiness, for load balancers.",
 }
@@ -69,6 +69,7 @@ _PATH_PARAMETERS = {
         "Your id of the customer, percent-encoded (at most 256 bytes of UTF-8), or our number (`cus_`).",
         "customer-1",
     ),
+    "export_id": ("The id of an export: `exp_` and 24 hexadecimal digits.", "exp_000000010000000000000001"),
     "grant_id": (
         "The id of a decision, from `POST /v1/grants`: `grt_` and 40 hexadecimal digits.",
         "grt_000000010123456789abcdef0123456789abcdef",
@@ -76,6 +77,7 @@ _PATH_PARAMETERS = {
     "identity_id": ("The id of a customer's name: `idn_` and 24 hexadecimal digits.", "idn_000000010000000000000001"),
     "key_id": ("The id of an API key: `key_` and a number.", "key_7"),
     "kid": ("The id of a minting key, from its registration.", "mk_1"),
+    "name": ("The name of a file, as the export lists it.", "transfers.csv"),
     "redemption_id": (
         "The id of a redemption, from `POST /v1/redemptions`: `red_` and 24 hexadecimal digits.",
         "red_000000010000000000000001",
@@ -230,18 +232,22 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
     codes += ["malformed_request", "request_timeout", "url_too_long", "share_exceeded", "headers_too_large"]
     codes += ["internal_error", "overloaded", "database_unavailable"]
     responses = operation["responses"]
-    if "201" in responses and handler.parsed_fn_signature.return_type.is_subclass_of(Response):
+    new = next((status for status in ("201", "202") if status in responses), None)
+    if new is not None and handler.parsed_fn_signature.return_type.is_subclass_of(Response):
         # A route that chooses its status answers 200 to what is not new.
-        responses["200"] = responses["201"] | {
+        responses["200"] = responses[new] | {
             "description": "Nothing new: this was decided before and the answer is the same, or there is nothing to decide.",
             "headers": {REPLAYED: {"schema": {"const": "true", "type": "string"}, "description": "Present on a replay."}},
         }
     for parameter in parameters:
         if parameter["name"] == IDEMPOTENCY_HEADER:
-            parameter["required"] = True
+            # A route that takes the header itself can do without.
+            is_required = "key_header" not in handler.parsed_fn_signature.parameters
+            parameter["required"] = is_required
             parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 255}
             parameter["example"] = f"{operation['operationId'].replace('_', '-')}-1"
-            codes += ["idempotency_key_required", "idempotency_key_invalid", "idempotency_key_reused"]
+            codes += ["idempotency_key_invalid", "idempotency_key_reused"]
+            codes += ["idempotency_key_required"] if is_required else []
     for status in [status for status in responses if int(status) >= 400]:
         del responses[status]
     for status in sorted({CODES[code].status for code in codes}):

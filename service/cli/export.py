@@ -13,11 +13,11 @@ from ledger import Ledger
 from service.brands.errors import BrandUnknown
 from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
+from service.export_jobs.making import book_at_cut
 from service.exports import bundle
-from service.exports.book_at_cut import READERS, BookAtCut
+from service.exports.book_at_cut import READERS
 from service.exports.bundle import ExportFormat, Manifest
-from service.finance.bookkeeping import read_bookkeeping
-from service.finance.queries import campaign_ids, find_cut
+from service.finance.queries import find_cut
 from service.http.problems import Problem
 from service.storage import database
 
@@ -70,21 +70,9 @@ async def _export(code: str, formats: list[ExportFormat], cut: str | None, out: 
         brand = await find_brand(engine, code)
         if brand is None:
             raise BrandUnknown(f"There is no brand {code!r}.")
-        # Only its reads are used, so it needs no queues running.
-        ledger = Ledger(pool)
-        at = await find_cut(ledger, brand.book, cut)
-        book = BookAtCut(
-            log=ledger,
-            pool=pool,
-            book=brand.book,
-            cut=at,
-            brand=brand.code,
-            points_code=brand.points_code,
-            calendar=brand.calendar,
-            campaigns=await campaign_ids(engine, brand.brand_id),
-            bookkeeping=await read_bookkeeping(engine, brand, at, sub_accounts=sub_accounts),
-        )
-        return await bundle.write(book, formats, out)
+        at = await find_cut(Ledger(pool), brand.book, cut)
+        book = await book_at_cut(pool, engine, brand, at, sub_accounts=sub_accounts)
+        return await bundle.write(book, bundle.writers_of(formats), out)
     finally:
         pool.terminate()
         await engine.dispose()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Protocol, TextIO
 
 import asyncpg
 import msgspec
 
-from ledger import Book, Calendar, Cut, Transfer
+from ledger import Book, Calendar, Cut, Transfer, TrialBalance
 from service.exports.bookkeeping import Bookkeeping
 from service.exports.totals import Totals
 
@@ -42,11 +42,18 @@ class Log(Protocol):
 
     def account_ranges(self, book: Book, cut: Cut, *, accounts: int) -> AsyncIterator[tuple[Any, ...]]: ...
 
+    async def trial_balance(self, book: Book, cut: Cut) -> TrialBalance: ...
+
+
+def unwatched(_: int) -> None:
+    """Nobody asks how far the reading has come."""
+
 
 class BookAtCut(msgspec.Struct, frozen=True):
     """What an exporter reads. ``campaigns`` names the campaigns by number; through ``pool`` the database writes rows itself.
 
-    Days are those of ``calendar``, the brand's. ``bookkeeping`` is how its journals are kept.
+    Days are those of ``calendar``, the brand's. ``bookkeeping`` is how its journals are kept. With ``since``, the log is what
+    came after that cut. ``on_rows`` is told how many rows each page of the log has.
     """
 
     log: Log
@@ -58,8 +65,15 @@ class BookAtCut(msgspec.Struct, frozen=True):
     calendar: Calendar
     campaigns: Mapping[int, str]
     bookkeeping: Bookkeeping = Bookkeeping()
+    since: Cut | None = None
+    on_rows: Callable[[int], None] = unwatched
     page_rows: int = PAGE_ROWS
     copied_rows: int = COPIED_ROWS
+
+    @property
+    def after(self) -> int:
+        """The last ``seq`` that is not read of the log."""
+        return 0 if self.since is None else self.since.seq
 
     def day(self, at: datetime) -> date:
         """The business day of ``at``: the brand's own, where it keeps its books."""
@@ -67,8 +81,9 @@ class BookAtCut(msgspec.Struct, frozen=True):
 
     async def transfers(self) -> AsyncIterator[list[Transfer]]:
         """All transfers up to the cut, oldest first, a page at a time."""
-        after = 0
+        after = self.after
         while page := await self.log.transfers(self.book, after=after, cut=self.cut.seq, limit=self.page_rows):
+            self.on_rows(len(page))
             yield page
             after = page[-1].seq
 
@@ -84,8 +99,10 @@ class BookAtCut(msgspec.Struct, frozen=True):
 
     async def log_pages(self) -> AsyncIterator[tuple[int, int, int]]:
         """The log up to the cut as pages of ``after < seq <= until``, oldest first: the book's number, after, until."""
-        for after in range(0, self.cut.seq, self.copied_rows):
-            yield self.book.book_id, after, min(after + self.copied_rows, self.cut.seq)
+        for after in range(self.after, self.cut.seq, self.copied_rows):
+            until = min(after + self.copied_rows, self.cut.seq)
+            yield self.book.book_id, after, until
+            self.on_rows(until - after)
 
     def account_pages(self) -> AsyncIterator[tuple[Any, ...]]:
         """All accounts in pages by id, as arguments of ``account_sums_v1``."""

@@ -1,6 +1,7 @@
 """An export bundle: the files of one or more formats at one cut, and a manifest that lets anyone check them.
 
-Made again at the same cut, a bundle has the same bytes. Files are written aside and renamed when whole, the manifest last.
+Made again at the same cut, a bundle has the same bytes. Files are written aside and renamed when whole and on the disk, the
+manifest last; so one whose making was interrupted goes on with the files that it has.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import contextlib
 import enum
 import hashlib
 import io
-from collections.abc import Awaitable, Callable, Generator, Sequence
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from service.exports import accounts_csv, beancount_journal, hledger_journal, transfers_csv
+from ledger import Cut
+from service.exports import accounts_csv, beancount_journal, customers_csv, hledger_journal, transfers_csv
 from service.exports.book_at_cut import BookAtCut
 from service.exports.totals import Totals, utc
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 MANIFEST = "manifest.json"
+PARTIAL = ".partial"
+"""How the name of a file ends that is not whole."""
 
 
 class ExportFormat(enum.StrEnum):
@@ -33,13 +39,38 @@ class ExportFormat(enum.StrEnum):
     HLEDGER = "hledger"
 
 
-_Writer = Callable[[BookAtCut, TextIO], Awaitable[Totals]]
+JOURNALS = frozenset((ExportFormat.BEANCOUNT, ExportFormat.HLEDGER))
+"""They assert what accounts hold after all of the log, so they begin where it does."""
 
-WRITERS: dict[ExportFormat, dict[str, _Writer]] = {
-    ExportFormat.CSV: {"transfers.csv": transfers_csv.write, "accounts.csv": accounts_csv.write},
-    ExportFormat.BEANCOUNT: {"journal.beancount": beancount_journal.write},
-    ExportFormat.HLEDGER: {"journal.hledger": hledger_journal.write},
+
+class Counts(enum.Enum):
+    """What the debits and credits of a file add up to."""
+
+    MOVED = "moved"
+    """What was moved since the bundle's beginning."""
+    ALL = "all"
+    """What was ever moved up to the cut."""
+    A_PART = "a part"
+    """Some accounts, so that they need not be equal."""
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """How a file is written, what its debits and credits count, and whether it reads the log."""
+
+    write: Callable[[BookAtCut, TextIO], Awaitable[Totals]]
+    counts: Counts
+    reads_log: bool = True
+
+
+WRITERS: dict[ExportFormat, dict[str, Writer]] = {
+    ExportFormat.CSV: {
+        "transfers.csv": Writer(transfers_csv.write, Counts.MOVED),
+        "accounts.csv": Writer(accounts_csv.write, Counts.ALL, reads_log=False),
+    },
+    ExportFormat.BEANCOUNT: {"journal.beancount": Writer(beancount_journal.write, Counts.ALL)},
+    ExportFormat.HLEDGER: {"journal.hledger": Writer(hledger_journal.write, Counts.ALL)},
 }
+CUSTOMERS = {"customers.csv": Writer(customers_csv.write, Counts.A_PART, reads_log=False)}
 
 
 class ExportedFile(msgspec.Struct, frozen=True):
@@ -53,46 +84,115 @@ class ExportedFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """What a bundle is of and what it must add up to. ``balanced``: every file has the same debits and credits.
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle is of and what it must add up to.
 
-    ``sub_accounts``: in the journals, each customer and redemption has an account of its own. Times are UTC; business dates are
-    the days of ``time_zone``, the brand's.
+    Times are UTC; business dates are the days of ``time_zone``, the brand's. ``since`` is the cut after which its transfers
+    begin, and ``opening`` what all before them moved. ``balanced``: debits equal credits, and all files agree.
+    ``sub_accounts``: in the journals, each customer and redemption has an account of its own.
     """
 
     brand: str
     points_code: str
     time_zone: str
+    since: dict[str, Any] | None = msgspec.field(name="from")
     cut: dict[str, Any]
+    opening: int
     balanced: bool
     sub_accounts: bool
     files: tuple[ExportedFile, ...]
     version: int = 1
 
 
-async def write(book: BookAtCut, formats: Sequence[ExportFormat], directory: Path) -> Manifest:
-    """Write the bundle into ``directory``, which is made when it is not there; files of the same names are replaced."""
+class Room:
+    """How many bytes may still be written. Taking more than there are raises ``RoomExceeded``."""
+
+    def __init__(self, left: int | None = None) -> None:
+        self._left = left
+
+    def take(self, size: int) -> None:
+        """Use ``size`` bytes."""
+        if self._left is None:
+            return
+        self._left -= size
+        if self._left < 0:
+            raise RoomExceeded("the brand's exports would take more room than they may")
+
+
+class RoomExceeded(Exception):
+    """The files would take more room than they may."""
+
+
+def writers_of(formats: Sequence[ExportFormat], *, customers: bool = False) -> dict[str, Writer]:
+    """The writers of a bundle's files, by name and in the order in which they are made."""
+    chosen = {name: writer for each in set(formats) for name, writer in WRITERS[each].items()}
+    return dict(sorted((chosen | (CUSTOMERS if customers else {})).items()))
+
+
+async def write(
+    book: BookAtCut,
+    writers: Mapping[str, Writer],
+    directory: Path,
+    *,
+    have: Mapping[str, ExportedFile] | None = None,
+    made: Callable[[ExportedFile], Awaitable[None]] | None = None,
+    room: Room | None = None,
+) -> Manifest:
+    """Write the bundle into ``directory``, which is made when it is not there; files of the same names are replaced.
+
+    Files that it ``have`` already are not made again; ``made`` is told of each that is, the manifest too.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    writers = {name: writer for chosen in sorted(set(formats)) for name, writer in WRITERS[chosen].items()}
-    files = tuple([await _write_file(directory / name, writer, book) for name, writer in sorted(writers.items())])
-    sums = {total for file in files for total in (file.debits, file.credits)}
+    room = room or Room()
+    files = dict(have or {})
+    for name, writer in writers.items():
+        if name not in files:
+            files[name] = await _write_file(directory / name, writer, book, room)
+            await _tell(made, files[name])
+    opening = 0 if book.since is None else (await book.log.trial_balance(book.book, book.since)).debits
     manifest = Manifest(
         brand=book.brand,
         points_code=book.points_code,
         time_zone=book.calendar.time_zone,
-        cut={"name": book.cut.name or None, "seq": book.cut.seq, "posted_at": utc(book.cut.posted_at)},
-        balanced=len(sums) == 1,
+        since=None if book.since is None else _position(book.since),
+        cut=_position(book.cut),
+        opening=opening,
+        balanced=_is_balanced(writers, files, opening),
         sub_accounts=book.bookkeeping.sub_accounts,
-        files=files,
+        files=tuple(files[name] for name in writers),
     )
-    with _replacing(directory / MANIFEST) as (out, _):
-        out.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
+    await _tell(made, _write_manifest(directory / MANIFEST, manifest, room))
     return manifest
 
 
-async def _write_file(path: Path, writer: _Writer, book: BookAtCut) -> ExportedFile:
-    with _replacing(path) as (out, file):
-        totals = await writer(book, out)
+def _is_balanced(writers: Mapping[str, Writer], files: Mapping[str, ExportedFile], opening: int) -> bool:
+    before = {Counts.MOVED: opening, Counts.ALL: 0}
+    counted = [(files[name], before[writer.counts]) for name, writer in writers.items() if writer.counts in before]
+    return len({total + moved for file, moved in counted for total in (file.debits, file.credits)}) <= 1
+
+
+async def _tell(made: Callable[[ExportedFile], Awaitable[None]] | None, file: ExportedFile) -> None:
+    if made is not None:
+        await made(file)
+
+
+def _position(cut: Cut) -> dict[str, Any]:
+    return {"name": cut.name or None, "seq": cut.seq, "posted_at": utc(cut.posted_at)}
+
+
+async def _write_file(path: Path, writer: Writer, book: BookAtCut, room: Room) -> ExportedFile:
+    with _replacing(path, room) as (out, file):
+        totals = await writer.write(book, out)
+    return _line(path, totals, file)
+
+
+def _write_manifest(path: Path, manifest: Manifest, room: Room) -> ExportedFile:
+    with _replacing(path, room) as (out, file):
+        out.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
+    return _line(path, Totals(rows=len(manifest.files)), file)
+
+
+def _line(path: Path, totals: Totals, file: _HashedFile) -> ExportedFile:
     return ExportedFile(
         name=path.name,
         rows=totals.rows,
@@ -106,26 +206,32 @@ async def _write_file(path: Path, writer: _Writer, book: BookAtCut) -> ExportedF
 class _HashedFile(io.FileIO):
     """A new file that knows the hash of what was written, so that it need not be read again."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, room: Room) -> None:
         super().__init__(path, "w")
         self.sha256 = hashlib.sha256()
+        self._room = room
 
     def write(self, data: ReadableBuffer, /) -> int:
+        self._room.take(memoryview(data).nbytes)
         written = super().write(data)
         self.sha256.update(memoryview(data)[:written])
         return written
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Generator[tuple[TextIO, _HashedFile]]:
-    aside = path.with_name(f".{path.name}.partial")
+def _replacing(path: Path, room: Room) -> Generator[tuple[TextIO, _HashedFile]]:
+    # Named anew each time: a writer that was given up for dead may not be.
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         with (
-            _HashedFile(aside) as file,
+            _HashedFile(aside, room) as file,
             io.BufferedWriter(file) as buffered,
             io.TextIOWrapper(buffered, encoding="utf-8", newline="\n") as out,
         ):
             yield out, file
+            out.flush()
+            buffered.flush()
+            os.fsync(file.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _IDENTITY = re.compile(r"idn_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _CUSTOMER = re.compile(r"cus_([1-9][0-9]{0,17})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
+_EXPORT = re.compile(r"exp_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 CUSTOMER_ID_PREFIX = "cus_"
 """How our own number of a customer begins; a brand's own id never does."""
@@ -91,4 +92,15 @@ def identity_id(brand_id: int, identity: int) -> str:
 def parse_identity_id(text: str) -> tuple[int, int] | None:
     """Return the brand's number and the identity's."""
     match = _IDENTITY.fullmatch(text)
+    return (int(match[1], 16), int(match[2], 16)) if match else None
+
+
+def export_id(brand_id: int, export: int) -> str:
+    """Return the public id of an export: its brand's and its own number."""
+    return f"exp_{brand_id:08x}{export:016x}"
+
+
+def parse_export_id(text: str) -> tuple[int, int] | None:
+    """Return the brand's number and the export's."""
+    match = _EXPORT.fullmatch(text)
     return (int(match[1], 16), int(match[2], 16)) if match else None

@@ -123,6 +123,9 @@ CODES: dict[str, CodeSpec] = {
     "unsupported_media_type": CodeSpec(
         415, "Unsupported media type", "This call does not accept the Content-Type, its charset or the Content-Encoding."
     ),
+    "range_not_satisfiable": CodeSpec(
+        416, "Range not satisfiable", "The file is shorter than where the requested range begins; see Content-Range."
+    ),
     "unknown_field": CodeSpec(422, "Unknown field", "This call does not know a field of the body or a query parameter."),
     "invalid_field": CodeSpec(
         422,
@@ -155,6 +158,9 @@ CODES: dict[str, CodeSpec] = {
         "No such code, and this address has tried many wrong codes. Wait for Retry-After.",
         retryable=True,
     ),
+    "too_many_exports": CodeSpec(
+        429, "Too many exports", "The brand has ten exports under way. Wait for one of them, or cancel it.", retryable=True
+    ),
     "headers_too_large": CodeSpec(
         431, "Headers too large", "There are more than 100 headers, or headers and path exceed 32,768 bytes."
     ),
@@ -168,6 +174,9 @@ CODES: dict[str, CodeSpec] = {
     ),
     "overloaded": CodeSpec(
         503, "Overloaded", "Too much is waiting; nothing was recorded. Wait for Retry-After.", retryable=True
+    ),
+    "file_unavailable": CodeSpec(
+        503, "File unavailable", "The file of an export cannot be read at the moment. Try again later.", retryable=True
     ),
     "database_unavailable": CodeSpec(
         503,

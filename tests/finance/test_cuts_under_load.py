@@ -159,7 +159,7 @@ async def test_an_export_is_what_the_log_adds_up_to(
             campaigns=await queries.campaign_ids(engine, brand.brand_id),
             copied_rows=9,
         )
-        manifest = await bundle.write(book, [ExportFormat.CSV], tmp_path)
+        manifest = await bundle.write(book, bundle.writers_of([ExportFormat.CSV]), tmp_path)
         assert manifest.balanced
         accounts = await from_the_log(busy.ledger, busy.book, cut)
         assert (tmp_path / "accounts.csv").read_bytes() == plain_csv.accounts(accounts, book.campaigns)

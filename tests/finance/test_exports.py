@@ -69,12 +69,12 @@ async def test_the_same_cut_makes_the_same_bytes_again_whatever_came_since(
     busy_till: Till, at_cut: Callable[..., Any], tmp_path: Path
 ) -> None:
     cut, _ = await busy_till.ledger.take_cut(busy_till.book, "2026-11")
-    await bundle.write(await at_cut(cut), ALL, tmp_path / "first")
+    await bundle.write(await at_cut(cut), bundle.writers_of(ALL), tmp_path / "first")
     await busy_till.grant(8, 5)
     await busy_till.grant(1, 1)
     await busy_till.capture(await busy_till.authorize(1, 50))
     # Pages of three rows: where a page ends must not be seen.
-    await bundle.write(await at_cut(cut, page_rows=3, copied_rows=3), ALL, tmp_path / "second")
+    await bundle.write(await at_cut(cut, page_rows=3, copied_rows=3), bundle.writers_of(ALL), tmp_path / "second")
     assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
     assert set(bytes_of(tmp_path / "first")) == {
         "accounts.csv",
@@ -118,7 +118,7 @@ async def test_the_databases_files_are_those_of_plain_python(
     for at in (cut, await till.ledger.head(till.book)):
         book = await at_cut(at, copied_rows=copied_rows)
         assert set(names) == set(book.campaigns.values())
-        await bundle.write(book, [ExportFormat.CSV], tmp_path)
+        await bundle.write(book, bundle.writers_of([ExportFormat.CSV]), tmp_path)
         log = await till.ledger.transfers(till.book, after=0, cut=at.seq)
         assert (tmp_path / "transfers.csv").read_bytes() == plain_csv.transfers(log, book.campaigns)
         sums: dict[bytes, tuple[int, int]] = {}
@@ -162,7 +162,7 @@ async def test_the_database_names_accounts_as_we_do(reader_pool: asyncpg.Pool[An
 
 
 async def test_the_manifest_says_what_each_file_holds(busy_till: Till, at_cut: Callable[..., Any], tmp_path: Path) -> None:
-    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    manifest = await bundle.write(await at_cut(), bundle.writers_of(ALL), tmp_path)
     written = json.loads((tmp_path / "manifest.json").read_text())
     assert written["cut"]["seq"] == (await busy_till.ledger.head(busy_till.book)).seq
     assert written["balanced"] is manifest.balanced is True
@@ -178,7 +178,7 @@ async def test_the_manifest_says_what_each_file_holds(busy_till: Till, at_cut: C
 
 
 async def test_accounts_are_what_their_transfers_add_up_to(busy_till: Till, at_cut: Callable[..., Any], tmp_path: Path) -> None:
-    await bundle.write(await at_cut(), [ExportFormat.CSV], tmp_path)
+    await bundle.write(await at_cut(), bundle.writers_of([ExportFormat.CSV]), tmp_path)
     sums: dict[str, int] = {}
     for row in rows_of(tmp_path / "transfers.csv"):
         sums[row["debit"]] = sums.get(row["debit"], 0) - int(row["amount"])
@@ -195,7 +195,7 @@ async def test_accounts_are_what_their_transfers_add_up_to(busy_till: Till, at_c
 
 @pytest.mark.usefixtures("busy_till")
 async def test_a_campaign_id_is_no_formula(at_cut: Callable[..., Any], tmp_path: Path) -> None:
-    await bundle.write(await at_cut(), [ExportFormat.CSV], tmp_path)
+    await bundle.write(await at_cut(), bundle.writers_of([ExportFormat.CSV]), tmp_path)
     assert {row["campaign"] for row in rows_of(tmp_path / "transfers.csv")} == {"", f"'{CAMPAIGN}"}
 
 
@@ -220,7 +220,7 @@ async def test_hledger_finds_the_balances_that_the_api_answers(
 ) -> None:
     hledger = program("hledger")
     book = await at_cut(bookkeeping=Bookkeeping(sub_accounts=True))
-    await bundle.write(book, [ExportFormat.HLEDGER], tmp_path)
+    await bundle.write(book, bundle.writers_of([ExportFormat.HLEDGER]), tmp_path)
     journal = tmp_path / "journal.hledger"
     checked = run(hledger, "-f", journal, "check", "--strict", "ordereddates", "payees")
     assert checked.returncode == 0, checked.stderr
@@ -233,7 +233,7 @@ async def test_hledger_finds_the_balances_that_the_api_answers(
 
 @pytest.mark.usefixtures("busy_till")
 async def test_bean_check_accepts_the_journal(at_cut: Callable[..., Any], tmp_path: Path) -> None:
-    await bundle.write(await at_cut(), [ExportFormat.BEANCOUNT], tmp_path)
+    await bundle.write(await at_cut(), bundle.writers_of([ExportFormat.BEANCOUNT]), tmp_path)
     checked = run(BEAN_CHECK, tmp_path / "journal.beancount")
     assert checked.returncode == 0, checked.stderr
 
@@ -246,7 +246,7 @@ async def test_books_are_dated_by_the_days_where_the_brand_keeps_them(
     await till.fund(1_000)
     await set_clock(owner, till.book, datetime(2031, 6, 30, 22, 30, tzinfo=UTC))
     await till.grant(1, 10, date(2032, 6, 30))
-    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    manifest = await bundle.write(await at_cut(), bundle.writers_of(ALL), tmp_path)
     assert manifest.time_zone == "Europe/Berlin"
     assert [(row["posted_at"][:13], row["business_date"]) for row in rows_of(tmp_path / "transfers.csv")] == [
         ("2031-06-30T12", "2031-06-30"),
@@ -282,7 +282,7 @@ async def test_what_fell_due_is_in_the_journals_on_the_day_it_did(
     while await sweep(worker_pool, till.book):
         pass
     await till.grant(1, 30)
-    await bundle.write(await at_cut(), ALL, tmp_path)
+    await bundle.write(await at_cut(), bundle.writers_of(ALL), tmp_path)
     dates = [(row["verb"], row["business_date"], row["accounting_date"]) for row in rows_of(tmp_path / "transfers.csv")]
     assert dates[3:] == [
         ("expire", "2031-07-01", "2031-05-31"),
@@ -302,7 +302,7 @@ async def test_what_fell_due_is_in_the_journals_on_the_day_it_did(
 async def test_an_empty_book_makes_valid_files(
     at_cut: Callable[..., Any], program: Callable[[str], str], tmp_path: Path
 ) -> None:
-    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    manifest = await bundle.write(await at_cut(), bundle.writers_of(ALL), tmp_path)
     assert manifest.balanced
     assert run(BEAN_CHECK, tmp_path / "journal.beancount").returncode == 0
     assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict").returncode == 0
@@ -320,7 +320,7 @@ async def test_a_balance_that_was_tampered_with_does_not_pass(
         " WHERE book_id = $1 AND kind = 1 ORDER BY id LIMIT 1)",
         busy_till.book.book_id,
     )
-    manifest = await bundle.write(await at_cut(), ALL, tmp_path)
+    manifest = await bundle.write(await at_cut(), bundle.writers_of(ALL), tmp_path)
     assert not manifest.balanced
     assert run(BEAN_CHECK, tmp_path / "journal.beancount").returncode == 1
     assert run(program("hledger"), "-f", tmp_path / "journal.hledger", "check", "--strict").returncode == 1

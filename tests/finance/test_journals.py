@@ -96,7 +96,7 @@ class Hledger:
 @pytest.fixture
 async def journals(year: Year, book_now: ReadBook, tmp_path: Path) -> Path:
     """The directory with the year's journals."""
-    manifest = await bundle.write(await book_now(), JOURNALS, tmp_path)
+    manifest = await bundle.write(await book_now(), bundle.writers_of(JOURNALS), tmp_path)
     assert manifest.balanced
     return tmp_path
 
@@ -280,7 +280,9 @@ async def test_what_died_in_june_is_junes(hledger: Hledger) -> None:
 async def test_sub_accounts_are_the_same_accounts_in_parts(
     year: Year, book_now: ReadBook, hledger: Hledger, program: Callable[[str], str], tmp_path: Path
 ) -> None:
-    manifest = await bundle.write(await book_now(sub_accounts=True, copied_rows=5), JOURNALS, tmp_path / "parts")
+    manifest = await bundle.write(
+        await book_now(sub_accounts=True, copied_rows=5), bundle.writers_of(JOURNALS), tmp_path / "parts"
+    )
     assert json.loads((tmp_path / "parts" / "manifest.json").read_text())["sub_accounts"] is manifest.sub_accounts is True
     parts = Hledger(program("hledger"), tmp_path / "parts" / "journal.hledger")
     parts("check", "--strict", "payees")
@@ -304,7 +306,7 @@ async def test_without_a_value_of_points_there_are_no_prices(
 ) -> None:
     await till.fund(100)
     await till.grant(1, 10)
-    await bundle.write(await book_now(), JOURNALS, tmp_path)
+    await bundle.write(await book_now(), bundle.writers_of(JOURNALS), tmp_path)
     assert "EUR" not in (tmp_path / "journal.hledger").read_text()
     assert "EUR" not in (tmp_path / "journal.beancount").read_text()
     Hledger(program("hledger"), tmp_path / "journal.hledger")("check", "--strict", "payees")
@@ -353,7 +355,7 @@ async def test_the_worked_example_is_what_hledger_reports(
     example: Year, book_now: ReadBook, program: Callable[[str], str], tmp_path: Path
 ) -> None:
     del example
-    await bundle.write(await book_now(), JOURNALS, tmp_path)
+    await bundle.write(await book_now(), bundle.writers_of(JOURNALS), tmp_path)
     hledger = Hledger(program("hledger"), tmp_path / "journal.hledger")
     for heading, command in (
         ("Income statement of the year", "incomestatement"),

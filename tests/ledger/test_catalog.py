@@ -50,6 +50,7 @@ CONFIGURATION_TABLES = {
     "brand_logo",
     "link_host",
     "code_batch",
+    "export_job",
     "minting_key",
     "api_key",
     "key_quota",

@@ -1,0 +1,23 @@
+"""Cuts that are not kept: where a business date begins in the log."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from ledger.errors import BookRefused
+from ledger.read_models import Cut
+from ledger.types import Book
+
+_BEFORE_DAY = (Path(__file__).with_name("sql") / "cut_before_day.sql").read_text()
+
+
+async def cut_before_day(pool: asyncpg.Pool[Any], book: Book, day: date) -> Cut:
+    """All that was posted before a business date, as a cut that is not kept. Raises ``BookRefused``."""
+    row = await pool.fetchrow(_BEFORE_DAY, book.book_id, book.brand_id, day)
+    if row is None:
+        raise BookRefused.of(book)
+    return Cut(name="", seq=row["seq"], posted_at=row["posted_at"])

@@ -1,0 +1,125 @@
+"""Ordering an export, and cancelling it or deleting its files."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import case, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import Cut
+from service.auth.audit_trail import record
+from service.auth.principal import Principal
+from service.export_jobs import queries, spans
+from service.export_jobs.queries import ExportJob
+from service.export_jobs.schemas import ExportRequest
+from service.export_jobs.tables import UNDER_WAY
+from service.export_jobs.tables import export_job as table
+from service.exports.bundle import JOURNALS
+from service.http.idempotency import request_fingerprint
+from service.http.problems import Problem, invalid_field
+
+if TYPE_CHECKING:
+    from service.services import Services
+
+UNDER_WAY_MAX = 10
+"""How many exports of one brand may be under way: they are made one after the other."""
+
+
+async def order(
+    services: Services, principal: Principal, wanted: ExportRequest, idempotency_key: str | None, *, now: datetime
+) -> tuple[ExportJob, bool]:
+    """Order an export, and say whether it is new: the same request again is the same export."""
+    request_hash = request_fingerprint("/v1/exports", wanted)
+    key_hash = None if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).digest()
+    there = await _found(services.engine, principal.brand.brand_id, request_hash, key_hash)
+    if there is not None:
+        return there, False
+    if wanted.from_ is not None and not JOURNALS.isdisjoint(wanted.formats):
+        raise invalid_field("/from", "a journal has all of the book: leave out `from`, or the journals")
+    since, cut = await spans.find_span(services.ledger, principal.brand, wanted.from_, wanted.to, now=now)
+    made = await _store(services.engine, principal, wanted, request_hash, key_hash, (since, cut))
+    if made is not None:
+        return made, True
+    there = await _found(services.engine, principal.brand.brand_id, request_hash, key_hash)
+    if there is None:
+        # It was under way a moment ago, and has ended since.
+        raise Problem("overloaded", "The export was ordered twice at once; order it again.", headers={"Retry-After": "1"})
+    return there, False
+
+
+async def delete(engine: AsyncEngine, principal: Principal, job: ExportJob) -> ExportJob:
+    """Cancel an export that is under way, and give up the files of one that has ended; the worker removes them."""
+    is_under_way = table.c.status.in_(("queued", "running"))
+    ended = (
+        update(table)
+        .where(table.c.export_no == job.export_no, table.c.deleted_at.is_(None))
+        .values(
+            status=case((is_under_way, literal("cancelled")), else_=table.c.status),
+            ended_at=func.coalesce(table.c.ended_at, func.clock_timestamp()),
+            deleted_at=func.clock_timestamp(),
+        )
+        .returning(table)
+    )
+    async with engine.begin() as connection:
+        row = (await connection.execute(ended)).mappings().one_or_none()
+        if row is None:
+            return job
+        await record(connection, principal, "export.delete", job.id, before={"status": job.status})
+        return queries.of_row(row)
+
+
+async def _found(engine: AsyncEngine, brand_id: int, request_hash: bytes, key_hash: bytes | None) -> ExportJob | None:
+    """The job of this key, or one like it that is under way."""
+    of_brand = select(table).where(table.c.brand_id == brand_id)
+    if key_hash is not None and (found := await queries.read(engine, of_brand.where(table.c.idempotency_key == key_hash))):
+        if found[0].request_hash != request_hash:
+            raise Problem("idempotency_key_reused", "The Idempotency-Key was used before with a different request.")
+        return found[0]
+    alike = await queries.read(engine, of_brand.where(table.c.request_hash == request_hash, text(UNDER_WAY)))
+    return alike[0] if alike else None
+
+
+async def _store(
+    engine: AsyncEngine,
+    principal: Principal,
+    wanted: ExportRequest,
+    request_hash: bytes,
+    key_hash: bytes | None,
+    span: tuple[Cut | None, Cut],
+) -> ExportJob | None:
+    brand_id = principal.brand.brand_id
+    columns = _columns(wanted, *span) | {"request_hash": request_hash, "idempotency_key": key_hash}
+    stored = (
+        insert(table)
+        .values(brand_id=brand_id, ordered_by=principal.api_key_id, **columns)
+        .on_conflict_do_nothing()
+        .returning(table)
+    )
+    under_way = select(func.count()).select_from(table).where(table.c.brand_id == brand_id, text(UNDER_WAY))
+    async with engine.begin() as connection:
+        if (await connection.execute(under_way)).scalar_one() >= UNDER_WAY_MAX:
+            raise Problem("too_many_exports", f"The brand has {UNDER_WAY_MAX} exports under way: wait, or cancel one.")
+        row = (await connection.execute(stored)).mappings().one_or_none()
+        if row is None:
+            return None
+        job = queries.of_row(row)
+        await record(connection, principal, "export.order", job.id, after={"to": job.cut.seq, "formats": job.formats})
+        return job
+
+
+def _columns(wanted: ExportRequest, since: Cut | None, cut: Cut) -> dict[str, Any]:
+    return {
+        "formats": sorted(set(wanted.formats)),
+        "customers": wanted.customers,
+        "sub_accounts": wanted.sub_accounts,
+        "since_name": "" if since is None else since.name,
+        "since_seq": 0 if since is None else since.seq,
+        "since_posted_at": None if since is None else since.posted_at,
+        "cut_name": cut.name,
+        "cut_seq": cut.seq,
+        "cut_posted_at": cut.posted_at,
+    }

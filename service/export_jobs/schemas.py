@@ -1,0 +1,92 @@
+"""Exports on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from service.exports.bundle import ExportFormat
+from service.finance.schemas import NAME_OR_SEQ, CutResponse
+from service.http.bodies import Body
+
+FORMATS_MAX = 8
+
+Position = Annotated[str, msgspec.Meta(pattern=NAME_OR_SEQ, examples=["2026-11"])]
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class ExportRequest(Body, frozen=True):
+    """What to export."""
+
+    example: ClassVar[dict[str, Any]] = {"from": "2026-11-01", "to": "2026-11-30", "formats": ["csv"]}
+
+    formats: Annotated[list[ExportFormat], msgspec.Meta(min_length=1, max_length=FORMATS_MAX)]
+    """The formats. `csv`: the transfers and the accounts. `beancount` and `hledger`: a journal, from the book's beginning."""
+    from_: Position | None = msgspec.field(name="from", default=None)
+    """Export the transfers after this position: a cut's name, a `seq`, or a date, which is included. Absent: from the book's
+    beginning."""
+    to: Position | None = None
+    """Export the transfers up to this position: a cut's name, a `seq`, or a date that is over, which is included. Absent: the
+    book as it stands now."""
+    customers: bool = False
+    """Whether to add `customers.csv`, with what each customer's accounts held at the end."""
+    sub_accounts: bool = False
+    """Whether each customer and redemption has an account of its own in the journals."""
+
+
+class ExportProgress(msgspec.Struct, frozen=True):
+    """How far a job has come."""
+
+    rows: int
+    """How many transfers were read so far. A file that is started over counts again from its beginning."""
+    of: int
+    """How many are to be read for all files together; 0 until the job runs."""
+
+
+class ExportFile(msgspec.Struct, frozen=True):
+    """A file of an export."""
+
+    name: str
+    """The file's name in the export."""
+    rows: int
+    """How many rows it has: transfers, accounts or entries; of the manifest, files."""
+    size_bytes: int
+    """Its size."""
+    sha256: str
+    """The SHA-256 of its bytes, in hexadecimal. Also its `ETag`."""
+    url: str
+    """Where to download it, with the same API key or another of the brand with `exports:write`."""
+
+
+class ExportResponse(msgspec.Struct, frozen=True):
+    """An export, as a job that the worker makes."""
+
+    id: str
+    """The export's id."""
+    status: Status
+    """`queued`, `running`, then `done`, `failed` or `cancelled`."""
+    formats: Sequence[str]
+    """The formats."""
+    customers: bool
+    """Whether it has `customers.csv`."""
+    sub_accounts: bool
+    """Whether each customer and redemption has an account of its own in the journals."""
+    from_: CutResponse | None = msgspec.field(name="from")
+    """The cut after which its transfers begin; null: at the book's beginning."""
+    to: CutResponse
+    """The cut up to which its transfers go."""
+    progress: ExportProgress
+    """How far it has come."""
+    files: Sequence[ExportFile]
+    """The files, of an export that is done. Empty once they were deleted, or are too old."""
+    error: str | None
+    """Why it failed, for people; otherwise null."""
+    ordered_at: datetime
+    """When it was ordered."""
+    ended_at: datetime | None
+    """When it was done, failed or was cancelled; null before."""
+    expires_at: datetime | None
+    """When its files are deleted; null without any."""
