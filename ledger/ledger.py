@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from ledger import books
-from ledger.engine import grants, merging, pending, quoting, redemptions
+from ledger.engine import closing, grants, merging, pending, quoting, redemptions
 from ledger.engine.arrays import register_codecs
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
@@ -28,6 +28,8 @@ from ledger.read_models import (
     Balance,
     BookClock,
     ClockAdvance,
+    Close,
+    CloseOutcome,
     Cut,
     Entry,
     Event,
@@ -45,7 +47,7 @@ from ledger.read_models import (
     TransferFilter,
     TrialBalance,
 )
-from ledger.reads import attention, balances, cuts, event_log, movements, refusals, trial_balance
+from ledger.reads import attention, balances, closes, cuts, event_log, movements, refusals, trial_balance
 from ledger.reads import redemptions as redemption_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
@@ -317,6 +319,40 @@ class Ledger:
     async def cut_before_day(self, book: Book, day: date) -> Cut:
         """All that was posted before a business date, as a cut that is not kept."""
         return await cuts.cut_before_day(self._pool, book, day)
+
+    async def begin_close(self, book: Book, *, begins_on: date, ends_on: date) -> tuple[CloseOutcome, date | None]:
+        """Close a period; nothing can be posted in it from then on. Also says on which day the next period begins; ``None`` if
+        none was closed.
+        """
+        return await closing.begin(self._pool, book, begins_on=begins_on, ends_on=ends_on)
+
+    async def advance_close(self, book: Book, close: Close) -> Close:
+        """Store or settle a close, a little at a time, and return it as it is then."""
+        return await closing.advance(self._pool, self._reckoner, book, close)
+
+    async def close(self, book: Book, ends_on: date) -> Close | None:
+        """The close of the period that ends on a day."""
+        return await closes.close(self._pool, book, ends_on)
+
+    async def closes(self, book: Book, *, until: date = date.max, limit: int = 100) -> list[Close]:
+        """Closes of periods that end on the day ``until`` or before, newest first."""
+        return await closes.closes(self._pool, book, until=until, limit=limit)
+
+    async def unsettled_closes(self, book: Book) -> list[Close]:
+        """Closes that ``advance_close`` has not settled yet, oldest first."""
+        return await closes.unsettled(self._pool, book)
+
+    async def close_balances(
+        self, book: Book, of: Close, *, after: bytes = b"", limit: int = 10_000
+    ) -> list[tuple[bytes, int]]:
+        """A page of the balances that a close has stored, by account. ``after`` is the last account of the page before."""
+        return await closes.close_balances(self._pool, book, of, after=after, limit=limit)
+
+    async def close_trial_balance(self, book: Book, of: Close) -> TrialBalance:
+        """The trial balance at the end of a closed period."""
+        if of.totals is None:
+            return await self._reckoner.trial_balance(book, of.as_of)
+        return trial_balance.of_sums(of.cut, of.totals.lines)
 
     async def clock(self, book: Book) -> BookClock:
         """How far the book's clock is ahead of the world's."""

@@ -7,6 +7,7 @@ transfer as of which an answer holds.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import TypeAlias
 
@@ -161,6 +162,60 @@ class AsOf(msgspec.Struct, frozen=True):
     cut: Cut
     at: datetime
     day: date
+
+
+class CloseOutcome(enum.IntEnum):
+    """How a request to close a period was decided, in order of precedence."""
+
+    CLOSED_BEFORE = 1
+    NOT_OVER = 2
+    OUT_OF_ORDER = 3
+    BEFORE_BOOK = 4
+    CLOSED = 5
+
+
+class CloseState(enum.IntEnum):
+    """How far a close has come. ``SETTLED``: all that it reckoned is in the log."""
+
+    STORING = 1
+    CLOSED = 2
+    SETTLED = 3
+
+
+class CloseTotals(msgspec.Struct, frozen=True):
+    """What a close comes to: debits and credits by line of the trial balance; how many accounts have a balance, and how many
+    customers have points; the digests of both.
+    """
+
+    lines: Mapping[bytes, tuple[int, int]]
+    accounts: int
+    customers: int
+    lines_digest: bytes
+    balances_digest: bytes
+
+
+class Close(msgspec.Struct, frozen=True):
+    """A closed period: what the book was at ``ends_at``, the first instant after its last day.
+
+    ``cut`` is the log up to then; what had fallen due and was not posted yet is in it by ``settled_seq``. There are ``totals``
+    once all is stored.
+    """
+
+    begins_on: date
+    ends_on: date
+    version: int
+    state: CloseState
+    ends_at: datetime
+    closed_at: datetime
+    cut: Cut
+    settled_seq: int | None
+    stored_through: bytes
+    totals: CloseTotals | None
+
+    @property
+    def as_of(self) -> AsOf:
+        """The last instant of the period, at which lots with this last day have expired."""
+        return AsOf(self.cut, self.ends_at - timedelta(microseconds=1), self.ends_on + timedelta(days=1))
 
 
 class Position(msgspec.Struct, frozen=True):

@@ -44,6 +44,9 @@ INVARIANTS = (
     "spells_say_who_was_part_of_whom",
     "imports_are_in_the_log",
     "cuts_lie_in_the_log",
+    "closes_equal_the_log",
+    "closes_add_up",
+    "closes_equal_their_digests",
 )
 """What one statement checks, in the order of the findings."""
 

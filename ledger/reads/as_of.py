@@ -87,6 +87,11 @@ class Reckoner:
         """Debits and credits by line."""
         return (await self._with_lines(book, as_of)).lines or {}
 
+    async def points_due(self, book: Book, as_of: AsOf) -> int:
+        """How many points fell due by the instant and were not posted by then."""
+        known = await self._with_lines(book, as_of)
+        return sum(due.amount for due in known.dues) + sum(known.expired.values())
+
     async def account_balances(
         self, book: Book, as_of: AsOf, *, after: bytes | None = None, limit: int = 10_000
     ) -> list[tuple[bytes, int, int]]:

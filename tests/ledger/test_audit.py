@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, CapUse, Finding, Ledger, Opening, audit, import_balances
-from ledger.testing import NOON, authorize, capture, fund, order, refund, void
+from ledger import Book, CapUse, CloseState, Finding, Ledger, Opening, audit, import_balances, sweep
+from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock, void
 from tests.ledger.conftest import make_book
 
 INVARIANTS = {file.stem: file.read_text() for file in Path(__file__).parents[2].glob("ledger/audit/*.sql")}
@@ -61,7 +61,7 @@ async def test_a_sound_book_passes_and_the_audit_says_what_it_looked_at(
         findings = await audit(reader, lively_book)  # pyright: ignore[reportArgumentType]  a pool's connection is one
     assert [finding for finding in findings if finding.violations or finding.examples] == []
     unchecked = {finding.invariant for finding in findings if not finding.checked}
-    assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log"}
+    assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log", *CLOSES}
     assert len({finding.invariant for finding in findings}) == len(findings)
 
 
@@ -78,7 +78,12 @@ def test_an_invariant_begins_with_one_sentence_that_says_what_must_hold(statemen
 
 
 def test_each_invariant_is_broken_by_a_test() -> None:
-    breaks = [*BREAKS.values(), *HELD_BACK_BREAKS.values(), *((forgery, IMPORTS) for forgery in IMPORT_FORGERIES)]
+    breaks = [
+        *BREAKS.values(),
+        *HELD_BACK_BREAKS.values(),
+        *CLOSE_BREAKS.values(),
+        *((forgery, IMPORTS) for forgery in IMPORT_FORGERIES),
+    ]
     assert set[str]().union(*(invariants for _, invariants in breaks)) == set(INVARIANTS)
 
 
@@ -417,6 +422,49 @@ async def test_what_is_held_back_is_settled_once(
     await ledger.mature(book, 1, orders[0].key, expires_on=None)
     await ledger.reject(book, 1, orders[1].key)
     assert await violated(owner, book) == {}
+    await owner.execute(tampering)
+    assert set(await violated(owner, book)) == invariants
+
+
+CLOSES = {"closes_equal_the_log", "closes_add_up", "closes_equal_their_digests"}
+CLOSE_BREAKS: dict[str, tuple[str, set[str]]] = {
+    "a balance of a close is changed": (
+        "UPDATE ledger.close_balance SET balance = balance + 1 WHERE account >= '\\x01'",
+        CLOSES,
+    ),
+    "a close has lost its balances": ("DELETE FROM ledger.close_balance", CLOSES),
+    "a total of a close is changed": (
+        "UPDATE ledger.close SET debits[1] = debits[1] + 1",
+        CLOSES - {"closes_equal_the_log"},
+    ),
+    "a close counts more customers": ("UPDATE ledger.close SET customers = customers + 1", {"closes_equal_their_digests"}),
+    "a close has another digest": ("UPDATE ledger.close SET lines_digest = '\\x00'", {"closes_equal_their_digests"}),
+    "what a close reckoned counts on a later day": (
+        "UPDATE ledger.transfer SET due_on = due_on + 1 WHERE verb = 16",
+        {"closes_equal_the_log"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("tampering", "invariants"), CLOSE_BREAKS.values(), ids=list(CLOSE_BREAKS))
+async def test_a_close_is_what_the_log_says(
+    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], tampering: str, invariants: set[str]
+) -> None:
+    book = await make_book(owner)
+    await ledger.fund(fund(book, 1000))
+    await ledger.grant(order(book, points=20, expires_on=NOON.date()))
+    await ledger.grant(order(book, message_id="b", points=20))
+    await ledger.redeem(authorize(book, 7, 30, hold_s=600))
+    await set_clock(owner, book, NOON + timedelta(days=1))
+    while await sweep(worker_pool, book):
+        pass
+    await ledger.begin_close(book, begins_on=NOON.date(), ends_on=NOON.date())
+    for state in (CloseState.STORING, CloseState.CLOSED):
+        (close,) = await ledger.unsettled_closes(book)
+        assert close.state is state
+        await ledger.advance_close(book, close)
+    assert await violated(owner, book) == {}
+    assert await ledger.unsettled_closes(book) == []
     await owner.execute(tampering)
     assert set(await violated(owner, book)) == invariants
 

@@ -28,6 +28,8 @@ BOOK_TABLES = {
     "redemption_step",
     "spell",
     "brought",
+    "close",
+    "close_balance",
 }
 
 LOOK_UP_TABLES = {
@@ -73,6 +75,10 @@ POSTING = {
     "merge_customers_v1",
     "split_customer_v1",
     "align_customers_v1",
+    "begin_close_v1",
+    "store_close_v1",
+    "finish_close_v1",
+    "settle_close_v1",
 }
 EXECUTED_BY = {
     "rewards_application": POSTING,
@@ -91,6 +97,8 @@ READING = {
     "split_outcome_v1",
     "clock_outcome_v1",
     "instant_outcome_v1",
+    "close_outcome_v1",
+    "close_state_v1",
     "account_class_v1",
     "account_with_kind_v1",
     "house_owner_v1",
@@ -122,6 +130,7 @@ READING = {
     "log_lines_v1",
     "seq_at_v1",
     "fell_due_v1",
+    "is_settled_v1",
     "balances_v1",
     "spendable_now_v1",
     "survivor_at_v1",

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from ledger import chart
-from ledger.read_models import ClockOutcome, InstantOutcome
+from ledger.read_models import ClockOutcome, CloseOutcome, CloseState, InstantOutcome
 from ledger.types import (
     FundOutcome,
     GrantOutcome,
@@ -38,6 +38,8 @@ CODES: dict[str, type[enum.IntEnum]] = {
     "split_outcome": SplitOutcome,
     "clock_outcome": ClockOutcome,
     "instant_outcome": InstantOutcome,
+    "close_outcome": CloseOutcome,
+    "close_state": CloseState,
 }
 
 CONSTANTS: dict[str, list[type[enum.IntEnum]]] = {"redeem_v1": [RedemptionOutcome, Operation]}

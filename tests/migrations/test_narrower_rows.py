@@ -10,7 +10,7 @@ from tests.migrations.test_upgrade import empty_database
 
 __all__ = ["empty_database"]
 
-_ROWS = "SELECT to_jsonb(line.*) FROM {} AS line ORDER BY line.seq"
+_ROWS = "SELECT to_jsonb(line.*) - 'due_on' FROM {} AS line ORDER BY line.seq"
 
 
 async def test_the_rows_there_are_stay_as_they_were(empty_database: Database) -> None:

@@ -110,3 +110,21 @@ RETURN (CASE p_name
     WHEN 'before_book' THEN 2
     WHEN 'known' THEN 3
 END)::smallint;
+
+CREATE OR REPLACE FUNCTION ledger.close_outcome_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'closed_before' THEN 1
+    WHEN 'not_over' THEN 2
+    WHEN 'out_of_order' THEN 3
+    WHEN 'before_book' THEN 4
+    WHEN 'closed' THEN 5
+END)::smallint;
+
+CREATE OR REPLACE FUNCTION ledger.close_state_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'storing' THEN 1
+    WHEN 'closed' THEN 2
+    WHEN 'settled' THEN 3
+END)::smallint;
