@@ -135,6 +135,9 @@ class TransferFilter(msgspec.Struct, frozen=True):
     account_class: AccountClass | None = None
     since: date | None = None
     until: date | None = None
+    channel: str | None = None
+    action: str | None = None
+    grade: str | None = None
 
 
 class Cut(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import msgspec
 
 from service.brands.brand import Brand
@@ -78,6 +79,16 @@ async def report(services: Services, brand: Brand, *, days: int, now: datetime) 
         total=CameToLinks(**_sums(row[1:] for row in rows)),
         campaigns=[CameToCampaign(campaign=ids[number], **_sums(these)) for number, these in by_campaign.items()],
     )
+
+
+async def machine_counts(pool: asyncpg.Pool[Any], brand_id: int, since: date, until: date) -> dict[int, tuple[int, int]]:
+    """Requests of machines on the days (UTC) from ``since`` to ``until`` by campaign's number, and points not paid to them."""
+    rows = await pool.fetch(_COUNTS, brand_id, since, until)
+    by_campaign: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for campaign_no, *row in rows:
+        by_campaign[campaign_no].append(tuple(row))
+    found = {number: _sums(these) for number, these in by_campaign.items()}
+    return {number: (sums["requests"]["X"], sums["not_paid_points"]) for number, sums in found.items()}
 
 
 def _sums(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:

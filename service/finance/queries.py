@@ -91,6 +91,7 @@ def transfer_filter(
     account_class: str | None,
     since: str | None,
     until: str | None,
+    **of_event: str | None,
 ) -> TransferFilter:
     """What a caller asks for. Raises the problem of a name or a date that is none."""
     return TransferFilter(
@@ -99,6 +100,7 @@ def transfer_filter(
         account_class=None if account_class is None else _named(AccountClass, account_class, "?class"),
         since=None if since is None else read_date("?from", since),
         until=None if until is None else read_date("?to", until),
+        **of_event,
     )
 
 

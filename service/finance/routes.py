@@ -93,6 +93,9 @@ OfClass = Annotated[
     str | None,
     QueryParameter(name="class", description="Points of this accounting class alone: `engagement`, `purchase`, `third_party`."),
 ]
+OfChannel = Annotated[str | None, QueryParameter(description="Transfers of events on this channel alone.")]
+OfAction = Annotated[str | None, QueryParameter(description="Transfers of events of this action alone.")]
+OfGrade = Annotated[str | None, QueryParameter(pattern="^[ABCD]$", description="Transfers of events of this grade alone.")]
 Since = Annotated[str | None, QueryParameter(name="from", description="The first accounting date to list.")]
 Until = Annotated[str | None, QueryParameter(name="to", description="The last accounting date to list.")]
 
@@ -115,6 +118,9 @@ async def list_transfers(
     account_class: OfClass = None,
     since: Since = None,
     until: Until = None,
+    channel: OfChannel = None,
+    action: OfAction = None,
+    grade: OfGrade = None,
 ) -> TransfersResponse:
     """List the transfers of the log, oldest first. The log is append-only: a page never changes.
 
@@ -125,7 +131,15 @@ async def list_transfers(
     at = await queries.find_instant(services.ledger, book, cut, as_of)
     campaigns = await queries.campaign_ids(services.engine, book.brand_id)
     wanted = queries.transfer_filter(
-        campaigns, verb=verb, campaign=campaign, account_class=account_class, since=since, until=until
+        campaigns,
+        verb=verb,
+        campaign=campaign,
+        account_class=account_class,
+        since=since,
+        until=until,
+        channel=channel,
+        action=action,
+        grade=grade,
     )
     found, more = await queries.find_transfers(services.ledger, book, at, wanted, after=after or 0, limit=limit)
     items = [TransferResponse.of(transfer, book, campaigns) for transfer in found]

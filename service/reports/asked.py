@@ -1,52 +1,108 @@
-"""What a caller asked for, and what a report reads of the books to answer: everything as of one position, ``cut``."""
+"""What a caller asked for, and what a report reads of the books to answer: everything as of one instant, ``now``.
+
+What fell due by then counts, whether or not it is posted: expiries that are still to be posted are movements of no transfer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger import Cut, Movement, TrialBalance
+from ledger import AccountClass, AsOf, Kind, Movement, TrialBalance, Verb
 from service.brands.brand import Brand
-from service.reports.periods import Period
+from service.campaigns.queries import campaign_ids
+from service.reports.periods import ONE_DAY, Period
 from service.reports.report import Column, Report
 from service.reports.values import Values, values_of
 
 if TYPE_CHECKING:
     from service.services import Services
 
+_MICROSECOND = timedelta(microseconds=1)
+_NEXT_MIDNIGHT = "SELECT ($1::date + 1)::timestamp AT TIME ZONE $2"
+
 
 class Asked(msgspec.Struct, frozen=True):
-    """A report on ``brand``'s books up to ``cut``, on the days of ``period``, broken down ``by``."""
+    """A report on ``brand``'s books up to ``now``, on the days of ``period``, broken down ``by``."""
 
     services: Services
     brand: Brand
-    cut: Cut
+    now: AsOf
     period: Period
     by: Sequence[str]
 
-    async def movements(self) -> list[Movement]:
-        """All that the book's transfers moved."""
-        return await self.services.ledger.movements(self.brand.book, after=0, until=self.cut.seq)
-
     async def trial_balance(self) -> TrialBalance:
-        """What the accounts have."""
-        return await self.services.ledger.trial_balance(self.brand.book, self.cut)
+        """What the accounts have now."""
+        return await self.services.ledger.trial_balance(self.brand.book, self.now)
+
+    async def movements(self) -> list[Movement]:
+        """All that moved up to now."""
+        ledger, book = self.services.ledger, self.brand.book
+        moved = await ledger.movements(book, after=0, until=self.now.cut.seq)
+        settled = await self.trial_balance()
+        if sum(_expired(moved)) == sum(line.balance for line in settled.lines if line.kind == "breakage"):
+            return moved
+        posted = await ledger.trial_balance(book, self.now.cut)
+        return [*moved, *_unposted(posted, settled, self.now.day)]
 
     async def values(self) -> Values:
         """What points were worth."""
         return await values_of(self.services.engine, self.brand)
 
-    def report(self, name: str, columns: Sequence[Column], **parts: Any) -> Report:
+    async def campaigns(self) -> dict[int, str]:
+        """The campaigns' ids by number."""
+        return dict(await campaign_ids(self.services.engine, self.brand.brand_id))
+
+    async def end_of(self, day: date) -> AsOf:
+        """The books at the end of a day that is not before them, with what expires with it; or now if it is not over."""
+        midnight = await self.services.pool.fetchval(_NEXT_MIDNIGHT, day, self.brand.time_zone)
+        if self.now.at < midnight:
+            return self.now
+        found = await self.services.ledger.as_of(self.brand.book, midnight - _MICROSECOND)
+        assert isinstance(found, AsOf)
+        return msgspec.structs.replace(found, day=day + ONE_DAY)
+
+    def report(self, name: str, columns: Sequence[Column], *, since: date | None = None, **parts: Any) -> Report:
         """The report that answers: ``columns`` follow those it is broken down by."""
         return Report(
             report=name,
-            since=self.period.begin,
+            since=since,
             until=self.period.end,
             by=self.by,
             currency=self.brand.currency,
-            seq=self.cut.seq,
+            seq=self.now.cut.seq,
             columns=[*(Column(each, "text") for each in self.by), *columns],
             **parts,
         )
+
+
+def _expired(movements: Sequence[Movement]) -> Iterator[int]:
+    return (
+        movement.points * ((movement.credit is Kind.BREAKAGE) - (movement.debit is Kind.BREAKAGE)) for movement in movements
+    )
+
+
+def _unposted(posted: TrialBalance, settled: TrialBalance, today: date) -> Iterator[Movement]:
+    """Expiries that are due and not posted: what lots past their last day are debited with then and not yet."""
+    debits = {(line.account_class, line.expires_on): line.debits for line in posted.lines if line.kind == "lot"}
+    for line in settled.lines:
+        day, due = line.expires_on, line.debits - debits.get((line.account_class, line.expires_on), 0)
+        if line.kind == "lot" and day is not None and day < today and due:
+            yield Movement(
+                day=day,
+                verb=Verb.EXPIRE,
+                debit=Kind.LOT,
+                credit=Kind.BREAKAGE,
+                account_class=AccountClass[(line.account_class or "").upper()],
+                campaign_no=None,
+                channel=None,
+                action=None,
+                grade=None,
+                transfers=0,
+                points=due,
+                first_seq=0,
+                last_seq=0,
+            )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
-from service.reports import roll_forward
+from service.reports import attention_invoice, expiry_schedule, roll_forward
 from service.reports.asked import Asked
-from service.reports.periods import Period, read_period
+from service.reports.periods import read_period
 from service.reports.report import Report
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ class _Kind(msgspec.Struct, frozen=True):
     make: Callable[[Asked], Awaitable[Report]]
     dimensions: tuple[str, ...]
     default: tuple[str, ...] = ()
+    of_one_day: bool = False
 
 
 _KINDS: Mapping[str, _Kind] = {
     "roll-forward": _Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",)),
+    "expiry-schedule": _Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), of_one_day=True),
+    "attention-invoice": _Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
 }
 
 
@@ -39,9 +44,11 @@ async def make_report(
     if kind is None:
         raise Problem("unknown_report", f"There is no report {name!r}. There are: {', '.join(_KINDS)}.")
     dimensions = _dimensions(kind, by)
-    cut = await services.ledger.head(brand.book)
-    period = await _period(services, brand, sent_from, sent_to)
-    return await kind.make(Asked(services, brand, cut, period, dimensions))
+    if kind.of_one_day and sent_from is not None:
+        raise invalid_field("?from", "this report is of one day: send `to` alone")
+    now = await _now(services, brand)
+    period = read_period(sent_from, sent_to, first=await _first_day(services, brand, now), today=now.day)
+    return await kind.make(Asked(services, brand, now, period, dimensions))
 
 
 def _dimensions(kind: _Kind, by: str | None) -> tuple[str, ...]:
@@ -54,8 +61,13 @@ def _dimensions(kind: _Kind, by: str | None) -> tuple[str, ...]:
     return tuple(name for name in kind.dimensions if name in names)
 
 
-async def _period(services: Services, brand: Brand, sent_from: str | None, sent_to: str | None) -> Period:
-    today = brand.calendar.day(await services.clocks.now(brand))
+async def _now(services: Services, brand: Brand) -> AsOf:
+    """The books as of this instant, by their own clock."""
+    at = (await services.ledger.lookback(brand.book, timedelta())).until
+    found = await services.ledger.as_of(brand.book, at)
+    return found if isinstance(found, AsOf) else AsOf(Cut("", 0, at), at, brand.calendar.day(at))
+
+
+async def _first_day(services: Services, brand: Brand, now: AsOf) -> date:
     began = await services.ledger.transfers(brand.book, after=0, cut=1, limit=1)
-    first = min(today, began[0].accounting_date) if began else today
-    return read_period(sent_from, sent_to, first=first, today=today)
+    return min(now.day, began[0].accounting_date) if began else now.day

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from fractions import Fraction
 from typing import Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from service.http.problems import Problem
 
 Cell: TypeAlias = str | int | None
 Row: TypeAlias = dict[str, Cell]
-Unit: TypeAlias = Literal["text", "date", "count", "points", "minor_units"]
+Unit: TypeAlias = Literal["text", "date", "count", "points", "minor_units", "decimal"]
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -25,7 +26,9 @@ class Column(msgspec.Struct, frozen=True):
     name: str
     """The column's name: a row's values are found under it."""
     unit: Unit
-    """What its values are: `text`, `date`, `count`, `points`, or `minor_units` of the brand's currency."""
+    """What its values are: `text`, `date`, `count`, `points`, `minor_units` of the brand's currency, or `decimal`, which is
+    minor units with decimals, as text.
+    """
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -80,6 +83,12 @@ def tie(checks: Sequence[Check]) -> Sequence[Check]:
                 f"{check.name}: the report has {check.reported:,}, the books have {check.booked:,}.",
             )
     return checks
+
+
+def decimal(amount: Fraction) -> str:
+    """An amount with four decimals, rounded down."""
+    whole, rest = divmod(int(amount * 10_000), 10_000)
+    return f"{whole}.{rest:04}"
 
 
 def transfers_link(first_seq: int, last_seq: int, **filters: Cell | date) -> str:

@@ -20,15 +20,20 @@ import msgspec
 
 from ledger import AccountClass, Kind, Movement, Verb
 from service.exports.account_names import class_name
+from service.reports import earned
 from service.reports.asked import Asked
 from service.reports.periods import Period
 from service.reports.report import Check, Column, Report, Row, tie, transfers_link
 from service.reports.values import Values, rounded
 
 NAME = "roll-forward"
-DIMENSIONS = ("class", "month")
+DIMENSIONS = ("class", "campaign", "channel", "month")
+
+_WHOLE = frozenset(("class", "month"))
+"""What all of it can be broken down by; by anything else, only what was earned can."""
 
 _OWED = frozenset((Kind.LOT, Kind.HELD))
+OWED_KINDS = frozenset(kind.name.lower() for kind in _OWED)
 
 Change: TypeAlias = str
 """A change of what is owed, named as its column."""
@@ -76,10 +81,11 @@ class _Flow(msgspec.Struct):
         moved: _Moved = {change: defaultdict(int) for change in _SIGNS}
         transfers: dict[tuple[Change, date], tuple[int, int]] = {}
         for movement in movements:
-            points = owed_change(movement)
-            if points:
-                change = _CHANGES[movement.verb]
-                moved[change][movement.day] += points * _SIGNS[change]
+            if not (points := owed_change(movement)):
+                continue
+            change = _CHANGES[movement.verb]
+            moved[change][movement.day] += points * _SIGNS[change]
+            if movement.transfers:
                 known = transfers.get((change, movement.day), (movement.first_seq, 0))
                 transfers[change, movement.day] = min(known[0], movement.first_seq), max(known[1], movement.last_seq)
         return cls(moved, transfers)
@@ -100,6 +106,8 @@ def owed_change(movement: Movement) -> int:
 
 async def report(asked: Asked) -> Report:
     """The roll-forward of a period."""
+    if not _WHOLE.issuperset(asked.by):
+        return await earned.report(NAME, asked)
     movements, values = await asked.movements(), await asked.values()
     parts = list(asked.period.months()) if "month" in asked.by else [asked.period]
     rows: list[Row] = []
@@ -114,7 +122,7 @@ async def report(asked: Asked) -> Report:
                 links.append(_links(flow, part, account_class))
     totals = _row(_Flow.of(movements), asked.period, values)
     checks = [*await _checks(asked, movements), *_sums(rows, totals, by_month="month" in asked.by)]
-    return asked.report(NAME, _COLUMNS, rows=rows, totals=totals, checks=tie(checks), links=links)
+    return asked.report(NAME, _COLUMNS, since=asked.period.begin, rows=rows, totals=totals, checks=tie(checks), links=links)
 
 
 def _classes(movements: Sequence[Movement], *, by_class: bool) -> Iterator[tuple[AccountClass | None, Sequence[Movement]]]:
@@ -178,11 +186,11 @@ async def _checks(asked: Asked, movements: Sequence[Movement]) -> list[Check]:
     trial_balance = await asked.trial_balance()
     owed: dict[str | None, int] = defaultdict(int)
     for line in trial_balance.lines:
-        if line.kind in {kind.name.lower() for kind in _OWED}:
+        if line.kind in OWED_KINDS:
             owed[line.account_class] += line.balance
     checks = [
         Check(
-            f"{class_name(account_class)} points owed as of the last transfer",
+            f"{class_name(account_class)} points owed now",
             sum(owed_change(movement) for movement in movements if movement.account_class is account_class),
             owed[class_name(account_class)],
         )
@@ -191,7 +199,7 @@ async def _checks(asked: Asked, movements: Sequence[Movement]) -> list[Check]:
     read = sum(movement.transfers for movement in movements)
     return [
         Check("debits and credits of all accounts", trial_balance.debits, trial_balance.credits),
-        Check("transfers read", read, asked.cut.seq),
+        Check("transfers read", read, asked.now.cut.seq),
         *checks,
     ]
 

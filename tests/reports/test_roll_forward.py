@@ -148,3 +148,40 @@ async def test_a_brand_without_a_point_value_has_points_alone(books: Books) -> N
     (row,) = (await books.report("roll-forward", by=""))["rows"]
     assert shown(row) == {"granted": 100, "closing": 100}
     assert row["closing_value"] is None
+
+
+async def test_what_is_due_counts_before_it_is_posted(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100, "2030-01-31")
+    await books.grant(1, 30, "2030-02-28")
+    await books.on("2030-02-01", 0)
+    reckoned = await books.report("roll-forward", since="2030-01-15", until="2030-01-31")
+    assert [shown(row) for row in reckoned["rows"]] == [{"class": "engagement", "granted": 130, "expired": 100, "closing": 30}]
+    await books.post_dues(worker_pool)
+    posted = await books.report("roll-forward", since="2030-01-15", until="2030-01-31")
+    assert (posted["rows"], posted["totals"]) == (reckoned["rows"], reckoned["totals"])
+    assert "expired" in posted["links"][0]
+
+
+async def test_by_campaign_and_channel_it_is_what_was_earned(books: Books) -> None:
+    await books.worth("2029-12-01", 100, 50)
+    await books.fund(1_000)
+    await books.grant(1, 100, channel="sms")
+    await books.grant(1, 20)
+    await books.grant(2, 6)
+    await books.redeem(1, 50)
+    report = await books.report("roll-forward", by="campaign,channel")
+    assert [shown(row) for row in report["rows"]] == [
+        {"campaign": "=autumn", "channel": "email", "granted": 26, "granted_value": 13},
+        {"campaign": "=autumn", "channel": "sms", "granted": 100, "granted_value": 50},
+    ]
+    assert [column["name"] for column in report["columns"]] == [
+        "campaign",
+        "channel",
+        "granted",
+        "matured",
+        "granted_value",
+        "matured_value",
+    ]
+    for row, links in zip(report["rows"], report["links"], strict=True):
+        assert sum(transfer["amount"] for transfer in await books.linked(links["granted"])) == row["granted"]
