@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import Cut, Ledger
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
+from service.exports.account_codes import NO_CODES, AccountCodes
 from service.exports.book_at_cut import BookAtCut, unwatched
 from service.finance.bookkeeping import read_bookkeeping
 
@@ -23,6 +24,7 @@ async def book_at_cut(
     *,
     since: Cut | None = None,
     sub_accounts: bool = False,
+    codes: AccountCodes = NO_CODES,
     on_rows: Callable[[int], None] = unwatched,
 ) -> BookAtCut:
     """A brand's book, to be read through ``pool`` and ``engine``."""
@@ -36,7 +38,7 @@ async def book_at_cut(
         points_code=brand.points_code,
         calendar=brand.calendar,
         campaigns=await campaign_ids(engine, brand.brand_id),
-        bookkeeping=await read_bookkeeping(engine, brand, cut, sub_accounts=sub_accounts),
+        bookkeeping=await read_bookkeeping(engine, brand, cut, sub_accounts=sub_accounts, codes=codes),
         since=since,
         on_rows=on_rows,
     )

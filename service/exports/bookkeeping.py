@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from ledger import PointValue, decimals_of
+from service.exports.account_codes import NO_CODES, AccountCodes
 
 PRICE_DECIMALS = 20
 """Of a price that no decimal number says exactly: what a thousand million million points are worth is right to a minor unit."""
@@ -28,13 +29,14 @@ class Bookkeeping(msgspec.Struct, frozen=True):
 
     ``values`` are what its points were worth in ``currency``, at most one a day, oldest first; none before somebody says so.
     ``campaign_names`` are those that campaigns began with, by number. ``sub_accounts``: an account for each customer and
-    redemption.
+    redemption. ``codes`` are the accounts' in the general ledger.
     """
 
     currency: str = ""
     values: tuple[ValueFrom, ...] = ()
     campaign_names: Mapping[int, str] = MappingProxyType({})
     sub_accounts: bool = False
+    codes: AccountCodes = NO_CODES
 
 
 def price(value: PointValue, currency: str) -> tuple[str, bool]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from ledger import Cut
-from service.exports import accounts_csv, beancount_journal, customers_csv, hledger_journal, transfers_csv
+from service.exports import accounts_csv, beancount_journal, customers_csv, hledger_journal, summary_csv, transfers_csv
 from service.exports.book_at_cut import BookAtCut
 from service.exports.totals import Totals, utc
 
@@ -37,10 +37,11 @@ class ExportFormat(enum.StrEnum):
     CSV = "csv"
     BEANCOUNT = "beancount"
     HLEDGER = "hledger"
+    SUMMARY = "summary"
 
 
-JOURNALS = frozenset((ExportFormat.BEANCOUNT, ExportFormat.HLEDGER))
-"""They assert what accounts hold after all of the log, so they begin where it does."""
+JOURNALS = frozenset((ExportFormat.BEANCOUNT, ExportFormat.HLEDGER, ExportFormat.SUMMARY))
+"""They say what accounts hold after all of the log, so they begin where it does."""
 
 
 class Counts(enum.Enum):
@@ -69,12 +70,13 @@ WRITERS: dict[ExportFormat, dict[str, Writer]] = {
     },
     ExportFormat.BEANCOUNT: {"journal.beancount": Writer(beancount_journal.write, Counts.ALL)},
     ExportFormat.HLEDGER: {"journal.hledger": Writer(hledger_journal.write, Counts.ALL)},
+    ExportFormat.SUMMARY: {"summary.csv": Writer(summary_csv.write, Counts.ALL)},
 }
 CUSTOMERS = {"customers.csv": Writer(customers_csv.write, Counts.A_PART, reads_log=False)}
 
 
-class ExportedFile(msgspec.Struct, frozen=True):
-    """A line of the manifest."""
+class ExportedFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of the manifest. ``amount`` and ``unmapped`` are as in `Totals`."""
 
     name: str
     rows: int
@@ -82,6 +84,8 @@ class ExportedFile(msgspec.Struct, frozen=True):
     credits: int
     size_bytes: int
     sha256: str
+    amount: str | None = None
+    unmapped: tuple[str, ...] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +93,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are UTC; business dates are the days of ``time_zone``, the brand's. ``since`` is the cut after which its transfers
     begin, and ``opening`` what all before them moved. ``balanced``: debits equal credits, and all files agree.
-    ``sub_accounts``: in the journals, each customer and redemption has an account of its own.
+    ``sub_accounts``: in the journals, each customer and redemption has an account of its own. ``account_codes`` is the SHA-256
+    of the file with the summarised journal's codes.
     """
 
     brand: str
@@ -100,6 +105,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     opening: int
     balanced: bool
     sub_accounts: bool
+    account_codes: str | None
     files: tuple[ExportedFile, ...]
     version: int = 1
 
@@ -159,6 +165,7 @@ async def write(
         opening=opening,
         balanced=_is_balanced(writers, files, opening),
         sub_accounts=book.bookkeeping.sub_accounts,
+        account_codes=book.bookkeeping.codes.sha256,
         files=tuple(files[name] for name in writers),
     )
     await _tell(made, _write_manifest(directory / MANIFEST, manifest, room))
@@ -200,6 +207,8 @@ def _line(path: Path, totals: Totals, file: _HashedFile) -> ExportedFile:
         credits=totals.credits,
         size_bytes=path.stat().st_size,
         sha256=file.sha256.hexdigest(),
+        amount=totals.amount,
+        unmapped=totals.unmapped,
     )
 
 

@@ -53,6 +53,8 @@ _MEMO_KINDS = {
     Kind.PENDING: f"{MEMO}:HeldBack",
 }
 _LETTERS = {OwnerTag.CUSTOMER: "C", OwnerTag.REDEMPTION: "R", OwnerTag.CAMPAIGN: "K"}
+_SETTLING = frozenset((Kind.SPENT, Kind.BREAKAGE, Kind.ADJUSTMENT, Kind.OPENING, Kind.LOSS))
+_OWING = frozenset((Kind.LOT, Kind.HELD))
 
 
 def _named(kind: Kind, account_class: AccountClass) -> str:
@@ -77,7 +79,31 @@ _BY_BYTE = {
     if kind not in _MEMO_KINDS
     for account_class in AccountClass
 }
+SUMMARY_ACCOUNTS = frozenset(
+    (*OWED.values(), *GRANTED.values(), *(name for byte, name in _BY_BYTE.items() if Kind(byte >> 4) in _SETTLING))
+)
+"""The accounts of the summarised journal: all that is owed in a class is one, and no memo is among them."""
 _CLASS_BY_BYTE = {byte: AccountClass(byte & 15) for byte in _BY_BYTE}
+
+
+def summary_entry(debit: int, credit: int) -> tuple[AccountClass, str, str] | None:
+    """The class, debited and credited account of what moves between two kinds of account, by byte 11 of their ids.
+
+    ``None`` for what leaves all accounts of the summarised journal as they are: memos, and what stays within what is owed. So
+    does what goes through transit, which is empty after each transaction.
+    """
+    debited, credited = Kind(debit >> 4), Kind(credit >> 4)
+    if Kind.TRANSIT in (debited, credited):
+        return None
+    account_class = AccountClass((credit if debited in _MEMO_KINDS else debit) & 15)
+    names = _summary_account(debited, account_class), _summary_account(credited, account_class)
+    return None if names[0] == names[1] else (account_class, *names)
+
+
+def _summary_account(kind: Kind, account_class: AccountClass) -> str:
+    if kind in _MEMO_KINDS:
+        return GRANTED[account_class]
+    return OWED[account_class] if kind in _OWING else _named(kind, account_class)
 
 
 class JournalAccount(msgspec.Struct, frozen=True):

@@ -8,11 +8,16 @@ import msgspec
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What a file holds: ``rows`` are its transfers, accounts or entries."""
+    """What a file holds: ``rows`` are its transfers, accounts or entries.
+
+    ``amount`` is what it books in money, ``unmapped`` the accounts in it that have no code: of the summarised journal alone.
+    """
 
     rows: int = 0
     debits: int = 0
     credits: int = 0
+    amount: str | None = None
+    unmapped: tuple[str, ...] | None = None
 
     def plus(self, debits: int, credits: int) -> Totals:
         """These totals with one row more."""

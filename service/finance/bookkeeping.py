@@ -11,16 +11,20 @@ from ledger import Cut, PointValue
 from service.brands.brand import Brand
 from service.brands.tables import brand_point_value as point_values
 from service.campaigns.queries import first_names
+from service.exports.account_codes import NO_CODES, AccountCodes
 from service.exports.bookkeeping import Bookkeeping, ValueFrom
 
 
-async def read_bookkeeping(engine: AsyncEngine, brand: Brand, cut: Cut, *, sub_accounts: bool = False) -> Bookkeeping:
-    """What the journals of ``brand``'s book at ``cut`` need. With ``sub_accounts`` customers and redemptions have their own."""
+async def read_bookkeeping(
+    engine: AsyncEngine, brand: Brand, cut: Cut, *, sub_accounts: bool = False, codes: AccountCodes = NO_CODES
+) -> Bookkeeping:
+    """What the journals of ``brand``'s book at ``cut`` need; see `Bookkeeping`."""
     return Bookkeeping(
         currency=brand.currency,
         values=await _values(engine, brand, cut),
         campaign_names=await first_names(engine, brand.brand_id),
         sub_accounts=sub_accounts,
+        codes=codes,
     )
 
 

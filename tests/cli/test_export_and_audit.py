@@ -41,6 +41,7 @@ async def test_export_writes_all_formats_or_those_asked_for(run: Run, tmp_path: 
         "journal.beancount",
         "journal.hledger",
         "manifest.json",
+        "summary.csv",
         "transfers.csv",
     }
     done = await run("export", "--brand", "acme", "--format", "hledger", "--cut", "3", "--out", tmp_path / "one")
@@ -57,6 +58,29 @@ async def test_export_takes_a_named_cut(run: Run, busy_till: Till, tmp_path: Pat
     assert done.exit_code == 0, done.output
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert (manifest["cut"]["name"], manifest["cut"]["seq"]) == ("2026-11", cut.seq)
+
+
+@pytest.mark.usefixtures("busy_till")
+async def test_export_takes_account_codes_and_says_what_has_none(run: Run, tmp_path: Path) -> None:
+    codes = tmp_path / "codes.csv"
+    codes.write_text("account,code\nLiabilities,2100\nAssets,1400\n")
+    books = tmp_path / "books"
+    done = await run("export", "--brand", "acme", "--format", "summary", "--account-codes", codes, "--out", books)
+    assert done.exit_code == 0, done.output
+    assert "without a code: Expenses:Marketing" in done.output
+    assert ",Expenses:Marketing,,Liabilities:PointsProvision,2100," in (books / "summary.csv").read_text()
+    codes.write_text("account,code\nNothing,1\n")
+    done = await run("export", "--brand", "acme", "--account-codes", codes, "--out", tmp_path / "none")
+    assert done.exit_code == 1
+    assert "line 2: there is no account 'Nothing'" in done.output
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.usefixtures("busy_till")
+async def test_export_gives_customers_their_own_accounts_when_asked(run: Run, tmp_path: Path) -> None:
+    done = await run("export", "--brand", "acme", "--format", "hledger", "--sub-accounts", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "Liabilities:PointsProvision:Customers:C1  " in (tmp_path / "journal.hledger").read_text()
 
 
 @pytest.mark.usefixtures("busy_till")

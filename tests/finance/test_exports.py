@@ -81,6 +81,7 @@ async def test_the_same_cut_makes_the_same_bytes_again_whatever_came_since(
         "journal.beancount",
         "journal.hledger",
         "manifest.json",
+        "summary.csv",
         "transfers.csv",
     }
 

@@ -24,6 +24,7 @@ from ledger import AccountClass, Kind, Ledger, PointValue, Verb, describe_accoun
 from ledger.testing import refund
 from service.brands.brand import Brand
 from service.exports import bundle
+from service.exports.account_codes import NO_CODES, AccountCodes
 from service.exports.book_at_cut import COPIED_ROWS, BookAtCut
 from service.exports.bookkeeping import price
 from service.exports.bundle import ExportFormat
@@ -43,7 +44,7 @@ ReadBook = Callable[..., Awaitable[BookAtCut]]
 def book_now(ledger: Ledger, reader_pool: asyncpg.Pool[Any], brand: Brand, engine: Any) -> ReadBook:
     """The brand's book as it is now, kept as its settings say."""
 
-    async def read(*, sub_accounts: bool = False, copied_rows: int = COPIED_ROWS) -> BookAtCut:
+    async def read(*, sub_accounts: bool = False, codes: AccountCodes = NO_CODES, copied_rows: int = COPIED_ROWS) -> BookAtCut:
         cut = await ledger.head(brand.book)
         return BookAtCut(
             log=ledger,
@@ -54,7 +55,7 @@ def book_now(ledger: Ledger, reader_pool: asyncpg.Pool[Any], brand: Brand, engin
             points_code=brand.points_code,
             calendar=brand.calendar,
             campaigns=await queries.campaign_ids(engine, brand.brand_id),
-            bookkeeping=await read_bookkeeping(engine, brand, cut, sub_accounts=sub_accounts),
+            bookkeeping=await read_bookkeeping(engine, brand, cut, sub_accounts=sub_accounts, codes=codes),
             copied_rows=copied_rows,
         )
 
