@@ -15,6 +15,7 @@ from ledger.engine.sweeping import Sweeper, sweep
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
 from ledger.events import event_key, proof_key
 from ledger.instants import from_unix_microseconds, unix_microseconds
+from ledger.layers.tracking import clear_layers, track_layers
 from ledger.ledger import Ledger
 from ledger.point_value import TERM_MAX, PointValue
 from ledger.read_models import (
@@ -34,6 +35,7 @@ from ledger.read_models import (
     EventName,
     FeedEntry,
     Finding,
+    GrantUses,
     InstantOutcome,
     Lookback,
     Lot,
@@ -41,13 +43,16 @@ from ledger.read_models import (
     Movement,
     Position,
     Reconciliation,
+    RedemptionSources,
     Refusal,
     Responders,
+    Source,
     Spendable,
     Transfer,
     TransferFilter,
     TrialBalance,
     TrialBalanceLine,
+    Use,
 )
 from ledger.reads.calendars import Calendar, read_calendar
 from ledger.schema import functions_digest, install
@@ -130,6 +135,7 @@ __all__ = [
     "GrantQuote",
     "GrantResult",
     "GrantTerms",
+    "GrantUses",
     "ImportResult",
     "InstantOutcome",
     "IssueLimitResult",
@@ -156,11 +162,13 @@ __all__ = [
     "RedemptionOperation",
     "RedemptionOutcome",
     "RedemptionResult",
+    "RedemptionSources",
     "RedemptionStatus",
     "Refusal",
     "Responders",
     "SettleOutcome",
     "Settlement",
+    "Source",
     "Spendable",
     "SplitOutcome",
     "SplitResult",
@@ -170,9 +178,11 @@ __all__ = [
     "TransferFilter",
     "TrialBalance",
     "TrialBalanceLine",
+    "Use",
     "Verb",
     "account_id",
     "audit",
+    "clear_layers",
     "decimal_text",
     "decimals_of",
     "describe_account",
@@ -187,5 +197,6 @@ __all__ = [
     "read_calendar",
     "set_issue_limit",
     "sweep",
+    "track_layers",
     "unix_microseconds",
 ]

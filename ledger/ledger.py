@@ -22,6 +22,7 @@ from ledger.engine import closing, grants, merging, pending, quoting, redemption
 from ledger.engine.arrays import register_codecs
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
+from ledger.layers import reading as layers
 from ledger.read_models import (
     AsOf,
     Attention,
@@ -35,11 +36,13 @@ from ledger.read_models import (
     Event,
     EventName,
     FeedEntry,
+    GrantUses,
     InstantOutcome,
     Lookback,
     Movement,
     Position,
     Reconciliation,
+    RedemptionSources,
     Refusal,
     Responders,
     Spendable,
@@ -251,6 +254,14 @@ class Ledger:
         return await redemption_reads.find_redemptions(
             self._pool, book, customer=customer, order_ref=order_ref, status=status, before=before, limit=limit
         )
+
+    async def redemption_sources(self, book: Book, redemption_id: int) -> RedemptionSources | None:
+        """Which grants a redemption's points came from; ``None`` if there is no such redemption."""
+        return await layers.redemption_sources(self._pool, book, redemption_id)
+
+    async def grant_uses(self, book: Book, campaign_no: int, key: bytes) -> GrantUses | None:
+        """Where the points of a grant went, and what is left of them; ``None`` if none were granted under this key."""
+        return await layers.grant_uses(self._pool, book, campaign_no, key)
 
     async def balance(self, book: Book, customer: int) -> Balance:
         """What a customer has now."""

@@ -410,3 +410,58 @@ class Finding(msgspec.Struct, frozen=True):
     checked: int
     violations: int
     examples: tuple[str, ...] = ()
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What a redemption took of one layer and lot. ``captured`` counts what was refunded since; what is neither held nor
+    captured was given back.
+
+    ``seq``, ``verb`` and ``issued_at`` are of the transfer that brought the points in; ``campaign_no``, ``event_key``,
+    ``action`` and ``channel`` of the grant, if it was one.
+    """
+
+    seq: int
+    verb: Verb
+    issued_at: datetime
+    campaign_no: int | None
+    event_key: bytes | None
+    action: str | None
+    channel: str | None
+    account_class: AccountClass
+    expires_on: date | None
+    authorized: int
+    held: int
+    captured: int
+    refunded: int
+
+
+class RedemptionSources(msgspec.Struct, frozen=True):
+    """Where the points of a redemption came from, soonest to expire first, then oldest first. All as of one ``seq``."""
+
+    seq: int
+    sources: tuple[Source, ...]
+
+
+class Use(msgspec.Struct, frozen=True):
+    """Where points of a grant went: a redemption, or out of the customer's lots by another ``verb``.
+
+    ``seq`` and ``posted_at`` are of the first transfer; ``None`` of points that have expired by now and are not posted yet.
+    """
+
+    redemption: int | None
+    verb: Verb
+    seq: int | None
+    posted_at: datetime | None
+    points: int
+    held: int
+    captured: int
+    refunded: int
+
+
+class GrantUses(msgspec.Struct, frozen=True):
+    """Where the points of a grant went, in the order of the log, and how many are ``left`` in lots. All as of one ``seq``."""
+
+    seq: int
+    points: int
+    left: int
+    uses: tuple[Use, ...]

@@ -39,6 +39,7 @@ from service.evidence import routes as evidence_routes
 from service.export_jobs import routes as export_routes
 from service.feed import routes as feed_routes
 from service.finance import routes as finance_routes
+from service.finance.layers import routes as layer_routes
 from service.grants import routes as grant_routes
 from service.grants.quotes import routes as quote_routes
 from service.http import health, problems
@@ -86,6 +87,7 @@ route_handlers: list[Any] = [
     *finance_routes.route_handlers,
     *report_routes.route_handlers,
     *export_routes.route_handlers,
+    *layer_routes.route_handlers,
     *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
     *start_page_routes.route_handlers,

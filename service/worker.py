@@ -22,6 +22,7 @@ from service.evidence import click_aggregator, click_pruner
 from service.export_jobs import export_pruner
 from service.export_jobs.exporter import Exporter
 from service.finance.due_poster import DuePoster
+from service.finance.layers import layer_tracker
 from service.observability import log
 from service.settings import Settings
 from service.storage import database
@@ -49,6 +50,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
     try:
         agents = [
             Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
+            Agent("layer_tracker", partial(layer_tracker.run_once, pool, engine), rest_s=5.0),
             Agent("click_aggregator", partial(click_aggregator.run_once, pool), rest_s=5.0),
             Agent(
                 "link_host_checker",

@@ -47,6 +47,9 @@ INVARIANTS = (
     "closes_equal_the_log",
     "closes_add_up",
     "closes_equal_their_digests",
+    "layers_add_up_to_their_transfers",
+    "layers_equal_the_lots",
+    "layers_are_used_up_to_what_they_were",
 )
 """What one statement checks, in the order of the findings."""
 

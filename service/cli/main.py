@@ -27,6 +27,7 @@ COMMANDS = {
     "simulate": ("service.cli.simulate:simulate", "Send realistic traffic to a demo brand."),
     "import": ("service.cli.import_:import_group", "Import opening balances."),
     "export": ("service.cli.export:export", "Write a brand's books as CSV and journals."),
+    "layers": ("service.cli.layers:layers", "Rebuild what tells which grant was spent."),
     "audit": ("service.cli.audit:audit", "Recompute every invariant of the books from the tables."),
 }
 

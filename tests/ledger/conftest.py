@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, Ledger, audit, open_book
+from ledger import Book, Ledger, audit, open_book, track_layers
 from ledger.testing import NOON, set_clock
 
 CAMPAIGN = 1
@@ -46,9 +46,12 @@ async def written(owner: asyncpg.Connection[Any]) -> tuple[int, ...]:
 
 
 async def assert_books_are_sound(owner: asyncpg.Connection[Any]) -> None:
-    """Audit every book."""
+    """Audit every book, with its layers read to the end."""
     for brand_id, book_id in await owner.fetch("SELECT brand_id, book_id FROM ledger.head"):
-        wrong = [finding for finding in await audit(owner, Book(brand_id, book_id)) if finding.violations]
+        book = Book(brand_id, book_id)
+        while await track_layers(owner, book):
+            pass
+        wrong = [finding for finding in await audit(owner, book) if finding.violations]
         assert not wrong
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, CapUse, CloseState, Finding, Ledger, Opening, audit, import_balances, sweep
+from ledger import Book, CapUse, CloseState, Finding, Ledger, Opening, audit, import_balances, sweep, track_layers
 from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock, void
 from tests.ledger.conftest import make_book
 
@@ -61,7 +61,7 @@ async def test_a_sound_book_passes_and_the_audit_says_what_it_looked_at(
         findings = await audit(reader, lively_book)  # pyright: ignore[reportArgumentType]  a pool's connection is one
     assert [finding for finding in findings if finding.violations or finding.examples] == []
     unchecked = {finding.invariant for finding in findings if not finding.checked}
-    assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log", *CLOSES}
+    assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log", *CLOSES, *LAYERS}
     assert len({finding.invariant for finding in findings}) == len(findings)
 
 
@@ -82,6 +82,7 @@ def test_each_invariant_is_broken_by_a_test() -> None:
         *BREAKS.values(),
         *HELD_BACK_BREAKS.values(),
         *CLOSE_BREAKS.values(),
+        *LAYER_BREAKS.values(),
         *((forgery, IMPORTS) for forgery in IMPORT_FORGERIES),
     ]
     assert set[str]().union(*(invariants for _, invariants in breaks)) == set(INVARIANTS)
@@ -467,6 +468,55 @@ async def test_a_close_is_what_the_log_says(
     assert await ledger.unsettled_closes(book) == []
     await owner.execute(tampering)
     assert set(await violated(owner, book)) == invariants
+
+
+ADD_UP, LOTS, USED_UP = LAYERS = (
+    "layers_add_up_to_their_transfers",
+    "layers_equal_the_lots",
+    "layers_are_used_up_to_what_they_were",
+)
+FIRST_PART = "(SELECT min(seq) FROM ledger.transfer_layer)"
+LAYER_BREAKS: dict[str, tuple[str, set[str]]] = {
+    "a part of a transfer is forgotten": (
+        f"DELETE FROM ledger.transfer_layer WHERE seq = {FIRST_PART} AND layer = 2",
+        {ADD_UP},
+    ),
+    "a transfer has a part too many": (
+        f"INSERT INTO ledger.transfer_layer (book_id, seq, layer, amount) VALUES (1, {FIRST_PART}, 4, 1)",
+        {ADD_UP},
+    ),
+    "a grant has parts": ("INSERT INTO ledger.transfer_layer (book_id, seq, layer, amount) VALUES (1, 3, 3, 1)", {ADD_UP}),
+    "a part is of no layer": (
+        f"UPDATE ledger.transfer_layer SET layer = 0 WHERE seq = {FIRST_PART} AND layer = 2",
+        {ADD_UP, USED_UP},
+    ),
+    "a capture is of a layer that was not held": (
+        """
+        UPDATE ledger.transfer_layer SET layer = 3 FROM ledger.transfer
+        WHERE transfer.book_id = 1 AND transfer.seq = transfer_layer.seq AND transfer.verb = 7 AND transfer.customer = 8
+        """,
+        {USED_UP},
+    ),
+    "more of a layer is left in a lot": (
+        "UPDATE ledger.lot_layers SET amounts[1] = amounts[1] + 1 WHERE cardinality(amounts) > 0",
+        {LOTS},
+    ),
+    "a lot is forgotten": ("DELETE FROM ledger.lot_layers", {LOTS}),
+    "a layer counts twice in a lot": ("UPDATE ledger.lot_layers SET entered = 0 WHERE entered > 0", {LOTS}),
+}
+
+
+@pytest.mark.parametrize(("tampering", "invariants"), LAYER_BREAKS.values(), ids=list(LAYER_BREAKS))
+async def test_layers_that_are_not_what_the_log_says_are_found_until_they_are_being_built_again(
+    owner: asyncpg.Connection[Any], lively_book: Book, tampering: str, invariants: set[str]
+) -> None:
+    while await track_layers(owner, lively_book):
+        pass
+    assert await violated(owner, lively_book) == {}
+    await owner.execute(tampering)
+    assert set(await violated(owner, lively_book)) == invariants
+    await owner.execute("UPDATE ledger.layer_reader SET clearing = true")
+    assert await violated(owner, lively_book) == {}
 
 
 IMPORTS = {"imports_are_in_the_log"}

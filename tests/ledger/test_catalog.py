@@ -30,6 +30,9 @@ BOOK_TABLES = {
     "brought",
     "close",
     "close_balance",
+    "layer_reader",
+    "transfer_layer",
+    "lot_layers",
 }
 
 LOOK_UP_TABLES = {
@@ -82,7 +85,7 @@ POSTING = {
 }
 EXECUTED_BY = {
     "rewards_application": POSTING,
-    "rewards_worker": POSTING | {"sweep_v1", "expire_v1", "swept_through_v1"},
+    "rewards_worker": POSTING | {"sweep_v1", "expire_v1", "swept_through_v1", "keep_layers_v1", "clear_layers_v1"},
     "rewards_reader": set[str](),
 }
 READING = {

@@ -159,6 +159,8 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         assert held is not None
         await ledger.redeem(void(book, held.redemption))
         assert await ledger.redemption(book, held.redemption)
+        assert await ledger.redemption_sources(book, held.redemption)
+        assert await ledger.grant_uses(book, 1, grants[0].key)
         assert (await ledger.balance(book, 1)).spendable
         assert await ledger.statement(book, 1)
         assert await ledger.decision(book, 1, [grants[0].key])

@@ -8,7 +8,7 @@ import pytest
 
 from tests import sql_files
 
-FILES = sql_files.files("ledger/audit", "ledger/engine", "ledger/reads")
+FILES = sql_files.files("ledger/audit", "ledger/engine", "ledger/layers", "ledger/reads")
 STRINGS = sql_files.strings("ledger", "ledger")
 STATEMENTS = {name: sql_files.without_comments(file) for name, file in FILES.items()} | STRINGS
 

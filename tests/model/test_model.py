@@ -38,14 +38,17 @@ from ledger import (
     GrantOutcome,
     MergeOutcome,
     Redeem,
+    Redemption,
     RedemptionOutcome,
     RedemptionResult,
     audit,
     open_book,
     sweep,
+    track_layers,
 )
 from ledger.testing import NOON, set_clock, void
 from tests.conftest import Database
+from tests.ledger.layers.whole_log import fold_whole_log
 from tests.model import plans
 from tests.model.acts import Act, Granting, Redeeming, standing
 from tests.model.at_once import Done, plain_outcomes
@@ -165,6 +168,11 @@ class History(RuleBasedStateMachine):
         """The sweeper comes by, mostly more than once; nobody may notice, but who waits for what is held back."""
         for _ in range(plan[1]):
             self.do(plan)
+
+    @rule(moves=st.integers(1, 20))
+    def read_layers(self, moves: int) -> None:
+        """Somebody reads on which grants were spent; nobody may notice."""
+        self.world.run(track_layers(self.world.worker_pool, self.book, moves=moves))
 
     @rule(plan=plans.AUTHORIZE)
     def authorize(self, plan: Plan) -> None:
@@ -298,14 +306,35 @@ class History(RuleBasedStateMachine):
             act = Redeeming(void(self.book, number))
             *_, said = act.told(RedemptionResult(RedemptionOutcome.DONE, False, redemption.balance, redemption))
             assert said == standing(self.plain, number)
+            self._check_sources(redemption)
         while self.world.run(sweep(self.world.worker_pool, self.book)):
             pass
         self.plain.sweep(len(self.plain.events))
         self.named.update(CUSTOMERS)
         self._check()
         assert self.world.left_undone(self.book, self.plain.today) == 0
+        self._check_layers()
         findings = self.world.run(audit(self.world.owner, self.book))
         assert [finding for finding in findings if finding.violations] == []
+
+    def _check_sources(self, redemption: Redemption) -> None:
+        found = self.world.run(self.world.ledgers[-1].redemption_sources(self.book, redemption.redemption))
+        assert found is not None
+        columns = zip(*((each.authorized, each.held, each.captured, each.refunded) for each in found.sources), strict=True)
+        assert [sum(column) for column in columns] == [
+            redemption.authorized,
+            redemption.authorized - redemption.captured - redemption.released,
+            redemption.captured,
+            redemption.refunded,
+        ]
+
+    def _check_layers(self) -> None:
+        """Read on to the end, each transfer has the layers that the log says when it is read as a whole."""
+        while self.world.run(track_layers(self.world.worker_pool, self.book)):
+            pass
+        head = self.world.run(self.world.ledgers[0].head(self.book))
+        parts, _ = fold_whole_log(self.world.run(self.world.ledgers[0].transfers(self.book, after=0, cut=head.seq)))
+        assert self.world.layers(self.book) == sorted((part.seq, part.layer, part.amount) for part in parts)
 
 
 def test_the_ledger_says_what_a_plain_one_says(database: Database) -> None:

@@ -68,6 +68,13 @@ class World:
         )
         return self.run(counting)
 
+    def layers(self, book: Book) -> list[tuple[int, int, int]]:
+        """What is kept of each transfer's layers: seq, layer and points."""
+        reading = self.owner.fetch(
+            "SELECT seq, layer, amount::bigint FROM ledger.transfer_layer WHERE book_id = $1 ORDER BY seq, layer", book.book_id
+        )
+        return [tuple(row) for row in self.run(reading)]
+
     def close(self) -> None:
         """Stop everything."""
         for ledger in self.ledgers:

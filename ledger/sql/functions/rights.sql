@@ -41,3 +41,6 @@ TO rewards_application, rewards_worker;
 
 -- Tidying up.
 GRANT EXECUTE ON FUNCTION ledger.sweep_v1, ledger.expire_v1, ledger.swept_through_v1 TO rewards_worker;
+
+-- Deriving from the log which grant was spent.
+GRANT EXECUTE ON FUNCTION ledger.keep_layers_v1, ledger.clear_layers_v1 TO rewards_worker;
