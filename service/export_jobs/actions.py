@@ -6,8 +6,9 @@ import hashlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, literal, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+import msgspec
+from sqlalchemy import case, func, literal, select, text, type_coerce, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Cut
@@ -18,9 +19,10 @@ from service.export_jobs.queries import ExportJob
 from service.export_jobs.schemas import ExportRequest
 from service.export_jobs.tables import UNDER_WAY
 from service.export_jobs.tables import export_job as table
+from service.exports.account_codes import AccountCode, wrong_codes
 from service.exports.bundle import JOURNALS
 from service.http.idempotency import request_fingerprint
-from service.http.problems import Problem, invalid_field
+from service.http.problems import FieldError, Problem, invalid_field, invalid_fields
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -40,6 +42,7 @@ async def order(
         return there, False
     if wanted.from_ is not None and not JOURNALS.isdisjoint(wanted.formats):
         raise invalid_field("/from", "a journal has all of the book: leave out `from`, or the journals")
+    _check_codes(wanted)
     since, cut = await spans.find_span(services.ledger, principal.brand, wanted.from_, wanted.to, now=now)
     made = await _store(services.engine, principal, wanted, request_hash, key_hash, (since, cut))
     if made is not None:
@@ -49,6 +52,13 @@ async def order(
         # It was under way a moment ago, and has ended since.
         raise Problem("overloaded", "The export was ordered twice at once; order it again.", headers={"Retry-After": "1"})
     return there, False
+
+
+def _check_codes(wanted: ExportRequest) -> None:
+    codes = [AccountCode(each.account, each.code, each.valid_from) for each in wanted.account_codes]
+    wrong = [FieldError(f"/account_codes/{place}/{field}", "invalid_field", why) for place, field, why in wrong_codes(codes)]
+    if wrong:
+        raise invalid_fields(wrong)
 
 
 async def delete(engine: AsyncEngine, principal: Principal, job: ExportJob) -> ExportJob:
@@ -116,6 +126,7 @@ def _columns(wanted: ExportRequest, since: Cut | None, cut: Cut) -> dict[str, An
         "formats": sorted(set(wanted.formats)),
         "customers": wanted.customers,
         "sub_accounts": wanted.sub_accounts,
+        "account_codes": type_coerce(msgspec.to_builtins(wanted.account_codes), JSONB),
         "since_name": "" if since is None else since.name,
         "since_seq": 0 if since is None else since.seq,
         "since_posted_at": None if since is None else since.posted_at,

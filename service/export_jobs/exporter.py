@@ -31,6 +31,7 @@ from service.export_jobs.store import DirectoryStore, open_store
 from service.export_jobs.tables import UNDER_WAY
 from service.export_jobs.tables import export_job as table
 from service.exports import bundle
+from service.exports.account_codes import account_codes
 from service.exports.book_at_cut import READERS, BookAtCut
 from service.exports.bundle import ExportedFile, ExportFormat, Room, RoomExceeded
 from service.settings import Settings
@@ -127,7 +128,14 @@ class Exporter:
             brand = await find_brand_by_id(engine, job.brand_id)
             assert brand is not None
             yield await book_at_cut(
-                pool, engine, brand, job.cut, since=job.since, sub_accounts=job.sub_accounts, on_rows=progress.add
+                pool,
+                engine,
+                brand,
+                job.cut,
+                since=job.since,
+                sub_accounts=job.sub_accounts,
+                codes=account_codes(job.account_codes),
+                on_rows=progress.add,
             )
         finally:
             pool.terminate()

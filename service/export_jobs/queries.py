@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import Cut
 from service.export_jobs.schemas import ExportFile, ExportProgress, ExportResponse, Status
 from service.export_jobs.tables import export_job as table
+from service.exports.account_codes import AccountCode
 from service.exports.bundle import ExportedFile
 from service.finance.schemas import CutResponse
 from service.http import identifiers
@@ -28,6 +29,7 @@ class ExportJob(msgspec.Struct, frozen=True):
     formats: Sequence[str]
     customers: bool
     sub_accounts: bool
+    account_codes: tuple[AccountCode, ...]
     since: Cut | None
     cut: Cut
     request_hash: bytes
@@ -65,6 +67,7 @@ def of_row(row: RowMapping) -> ExportJob:
         formats=row["formats"],
         customers=row["customers"],
         sub_accounts=row["sub_accounts"],
+        account_codes=msgspec.convert(row["account_codes"], tuple[AccountCode, ...]),
         since=Cut(row["since_name"], row["since_seq"], row["since_posted_at"]) if has_beginning else None,
         cut=Cut(row["cut_name"], row["cut_seq"], row["cut_posted_at"]),
         request_hash=row["request_hash"],
@@ -113,7 +116,10 @@ def describe(job: ExportJob, settings: Settings) -> ExportResponse:
         from_=None if job.since is None else CutResponse.of(job.since),
         to=CutResponse.of(job.cut),
         progress=ExportProgress(job.rows_read, job.rows_of),
-        files=[ExportFile(file.name, file.rows, file.size_bytes, file.sha256, f"{at}/{file.name}") for file in job.downloads],
+        files=[
+            ExportFile(file.name, file.rows, file.size_bytes, file.sha256, file.unmapped, f"{at}/{file.name}")
+            for file in job.downloads
+        ],
         error=job.error,
         ordered_at=job.ordered_at,
         ended_at=job.ended_at,

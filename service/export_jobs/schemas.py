@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from service.exports.account_codes import CODE_MAX, CODES_MAX
 from service.exports.bundle import ExportFormat
 from service.finance.schemas import NAME_OR_SEQ, CutResponse
 from service.http.bodies import Body
+from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
 FORMATS_MAX = 8
 
 Position = Annotated[str, msgspec.Meta(pattern=NAME_OR_SEQ, examples=["2026-11"])]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class AccountCodeRequest(Body, frozen=True):
+    """What the general ledger calls an account of the summarised journal."""
+
+    example: ClassVar[dict[str, Any]] = {"account": "Expenses:Marketing", "code": "6210", "valid_from": "2026-11-01"}
+
+    account: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """The account, such as `Expenses:Marketing`, or what its name begins with, such as `Expenses`. The longest name counts."""
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=CODE_MAX, pattern=NO_CONTROL_CHARACTERS)]
+    """Its code."""
+    valid_from: date | None = None
+    """The first day on which it applies; absent: from the beginning."""
 
 
 class ExportRequest(Body, frozen=True):
@@ -24,7 +39,8 @@ class ExportRequest(Body, frozen=True):
     example: ClassVar[dict[str, Any]] = {"from": "2026-11-01", "to": "2026-11-30", "formats": ["csv"]}
 
     formats: Annotated[list[ExportFormat], msgspec.Meta(min_length=1, max_length=FORMATS_MAX)]
-    """The formats. `csv`: the transfers and the accounts. `beancount` and `hledger`: a journal, from the book's beginning."""
+    """The formats. `csv`: the transfers and the accounts. `beancount` and `hledger`: a journal, `summary`: a summarised one,
+    from the book's beginning."""
     from_: Position | None = msgspec.field(name="from", default=None)
     """Export the transfers after this position: a cut's name, a `seq`, or a date, which is included. Absent: from the book's
     beginning."""
@@ -35,6 +51,8 @@ class ExportRequest(Body, frozen=True):
     """Whether to add `customers.csv`, with what each customer's accounts held at the end."""
     sub_accounts: bool = False
     """Whether each customer and redemption has an account of its own in the journals."""
+    account_codes: Annotated[tuple[AccountCodeRequest, ...], msgspec.Meta(max_length=CODES_MAX)] = ()
+    """The general ledger's codes of accounts, for `summary`."""
 
 
 class ExportProgress(msgspec.Struct, frozen=True):
@@ -57,6 +75,8 @@ class ExportFile(msgspec.Struct, frozen=True):
     """Its size."""
     sha256: str
     """The SHA-256 of its bytes, in hexadecimal. Also its `ETag`."""
+    unmapped: Sequence[str] | None
+    """Of `summary.csv`: its accounts that have no code on some day; otherwise null."""
     url: str
     """Where to download it, with the same API key or another of the brand with `exports:write`."""
 

@@ -33,6 +33,7 @@ export_job = Table(
     Column("formats", ARRAY(Text), nullable=False),
     Column("customers", Boolean, nullable=False),
     Column("sub_accounts", Boolean, nullable=False),
+    Column("account_codes", JSONB, nullable=False, server_default="[]"),
     Column("since_name", Text, nullable=False),
     Column("since_seq", BigInteger, nullable=False),
     # NULL: from the book's beginning.

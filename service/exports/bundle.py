@@ -94,7 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Times are UTC; business dates are the days of ``time_zone``, the brand's. ``since`` is the cut after which its transfers
     begin, and ``opening`` what all before them moved. ``balanced``: debits equal credits, and all files agree.
     ``sub_accounts``: in the journals, each customer and redemption has an account of its own. ``account_codes`` is the SHA-256
-    of the file with the summarised journal's codes.
+    of the summarised journal's codes.
     """
 
     brand: str

@@ -72,7 +72,7 @@ async def test_export_takes_account_codes_and_says_what_has_none(run: Run, tmp_p
     codes.write_text("account,code\nNothing,1\n")
     done = await run("export", "--brand", "acme", "--account-codes", codes, "--out", tmp_path / "none")
     assert done.exit_code == 1
-    assert "line 2: there is no account 'Nothing'" in done.output
+    assert "line 2: account: there is no account 'Nothing'" in done.output
     assert not (tmp_path / "none").exists()
 
 

@@ -18,6 +18,7 @@ import pytest
 from ledger.testing import set_clock
 from service.export_jobs import exporter
 from service.exports import bundle
+from service.exports.account_codes import read_account_codes
 from service.exports.bundle import ExportFormat
 from service.finance.queries import find_cut
 from tests.api_fixtures import Api, make_brand, make_keys
@@ -70,6 +71,39 @@ async def test_the_worker_makes_what_the_command_line_makes(
     await bundle.write(book, bundle.writers_of([ExportFormat.CSV]), tmp_path / "again")
     for file in (tmp_path / "again").iterdir():
         assert file.read_bytes() == (api.settings.exports_path / job["id"] / file.name).read_bytes()
+
+
+@pytest.mark.usefixtures("busy_till")
+async def test_a_summarised_journal_has_the_codes_that_were_ordered(api: Api, export_worker: ExportWorker) -> None:
+    codes = [
+        {"account": "Expenses:Marketing", "code": "6210", "valid_from": "2020-01-01"},
+        {"account": "Liabilities", "code": "=2100"},
+    ]
+    job = await order(api, formats=["summary"], account_codes=codes)
+    assert (await order(api, expect=200, formats=["summary"], account_codes=codes))["id"] == job["id"]
+    assert await export_worker.work() == 1
+    summary, manifest = (await look(api, job))["files"]
+    assert (summary["name"], summary["unmapped"]) == ("summary.csv", ["Assets:Clearing:Redemptions:Engagement"])
+    assert manifest["unmapped"] is None
+    written = (await fetch(api, summary["url"])).text
+    assert ",Expenses:Marketing,6210,Liabilities:PointsProvision,'=2100," in written
+    told = json.loads((await fetch(api, manifest["url"])).content)
+    as_file = b"account,valid_from,code\nLiabilities,,=2100\nExpenses:Marketing,2020-01-01,6210\n"
+    assert told["account_codes"] == read_account_codes(as_file).sha256
+    assert told["files"][0]["unmapped"] == summary["unmapped"]
+
+
+async def test_codes_of_accounts_that_there_are_not_are_refused(api: Api) -> None:
+    wrong = [
+        {"account": "Liabilities", "code": "1"},
+        {"account": "Liabilities", "code": "2"},
+        {"account": "Nothing", "code": "3\u2028"},
+    ]
+    problem = await order(api, expect=422, formats=["summary"], account_codes=wrong)
+    pointers = ["/account_codes/1/valid_from", "/account_codes/2/account", "/account_codes/2/code"]
+    assert [error["pointer"] for error in problem["errors"]] == pointers
+    problem = await order(api, expect=422, formats=["summary"], account_codes=[{"account": "Income", "code": "1", "to": "x"}])
+    assert problem["errors"][0]["pointer"] == "/account_codes/0/to"
 
 
 async def test_customers_hold_what_their_balances_say(api: Api, busy_till: Till, export_worker: ExportWorker) -> None:

@@ -190,20 +190,21 @@ def test_points_that_are_all_gone_leave_no_money_behind() -> None:
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        (b"account,code\nLiabilities:Points,1\n", "line 2: there is no account 'Liabilities:Points'"),
-        (b"account,code\nLiabilities:PointsProvision:Customers,1\n", "line 2: there is no account"),
-        (b"account,code\nLiab,1\n", "line 2: there is no account 'Liab'"),
-        (b"account,code\nLiabilities,\n", "line 2: code is missing"),
-        (b"account\nLiabilities\n", "line 2: code is missing"),
-        (b"account,code,note\nLiabilities,1,x\n", "line 2: there is no column note"),
-        (b"account,code\nLiabilities,1,x\n", "line 2: there is no column"),
-        (b"account,code,valid_from\nLiabilities,1,soon\n", "line 2: Invalid isoformat string"),
-        (b"account,code\nLiabilities,1\nLiabilities,2\n", "line 3: Liabilities has a code of this day already"),
-        (b"account,code\nLiabilities," + b"9" * 65 + b"\n", "line 2: a code has at most 64 characters"),
-        (b'account,code\nLiabilities,"1\n2"\n', "line 2: a code has at most 64 characters, all of them printable"),
-        (b'account,code\n"Liabilities,1', "This is no CSV file in UTF-8"),
-        (b"\xff\xfe", "This is no CSV file in UTF-8"),
-        (b"account,code\n" + b"Liabilities,1\n" * 10_001, "more than 10,000 lines"),
+        (b"account,code\nLiabilities:Points,1\n", "line 2: account: there is no account 'Liabilities:Points'"),
+        (b"account,code\nLiabilities:PointsProvision:Customers,1\n", "line 2: account: there is no account"),
+        (b"account,code\nLiab,1\n", "line 2: account: there is no account 'Liab'"),
+        (b"account,code\nLiabilities,\n", "line 2: code: must be 1 to 64 printable characters"),
+        (b"account\nLiabilities\n", "the first line must name the columns, out of account, code, valid_from"),
+        (b"account,code,note\nLiabilities,1,x\n", "the first line must name the columns"),
+        (b"", "the first line must name the columns"),
+        (b"account,code\n\nLiabilities,1,x\n", "line 3: has 3 fields, not 2"),
+        (b"account,code,valid_from\nLiabilities,1,soon\n", "line 2: valid_from: must be a day, as in 2027-01-31"),
+        (b"account,code\nLiabilities,1\nLiabilities,2\n", "line 3: valid_from: Liabilities has a code of this day already"),
+        (b"account,code\nLiabilities," + b"9" * 65 + b"\nIncome,\n", "64 printable characters; line 3: code: must be"),
+        (b'account,code\nLiabilities,"1\n2"\n', "line 3: code: must be 1 to 64 printable characters"),
+        (b'account,code\n"Liabilities,1', "this is no CSV file in UTF-8"),
+        (b"\xff\xfe", "this is no CSV file in UTF-8"),
+        (b"account,code\n" + b"Liabilities,1\n" * 1_001, "there are more than 1,000 lines"),
     ],
 )
 def test_a_file_of_codes_says_what_is_wrong_and_where(content: bytes, wrong: str) -> None:
@@ -213,7 +214,7 @@ def test_a_file_of_codes_says_what_is_wrong_and_where(content: bytes, wrong: str
 
 
 def test_codes_are_found_by_day_and_name() -> None:
-    codes = read_account_codes("\ufeffaccount,code,valid_from\r\nIncome,4\r\n".encode())
+    codes = read_account_codes("\ufeffaccount,code,valid_from\r\nIncome,4,\r\n".encode())
     assert codes.code("Income:Revenue:Allocated", date(2031, 1, 1)) == "4"
     assert codes.code("Expenses:Marketing", date(2031, 1, 1)) == ""
     assert NO_CODES.code("Income", date(2031, 1, 1)) == ""
