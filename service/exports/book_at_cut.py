@@ -16,13 +16,15 @@ from typing import Any, Protocol, TextIO
 import asyncpg
 import msgspec
 
-from ledger import Book, Calendar, Cut, Transfer, TrialBalance
+from ledger import Book, Calendar, Cut, TrialBalance
 from service.exports.bookkeeping import Bookkeeping
 from service.exports.totals import Totals
 
 PAGE_ROWS = 10_000
 COPIED_ROWS = 20_000
 """A page that the database writes: well below a second, even if the reader is slow."""
+LOOKED_UP_ROWS = 4_000
+"""A page whose rows are each looked up in other tables too: below five seconds, even if nothing of them is in memory."""
 READERS = 2
 """How many pages are read at a time, each by a connection of its own."""
 
@@ -33,8 +35,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:-]+")
 
 class Log(Protocol):
     """The reads of `ledger.Ledger` that an export needs."""
-
-    async def transfers(self, book: Book, *, after: int, cut: int, limit: int) -> list[Transfer]: ...
 
     async def account_balances(
         self, book: Book, cut: Cut, *, after: bytes | None, limit: int
@@ -79,14 +79,6 @@ class BookAtCut(msgspec.Struct, frozen=True):
         """The business day of ``at``: the brand's own, where it keeps its books."""
         return self.calendar.day(at)
 
-    async def transfers(self) -> AsyncIterator[list[Transfer]]:
-        """All transfers up to the cut, oldest first, a page at a time."""
-        after = self.after
-        while page := await self.log.transfers(self.book, after=after, cut=self.cut.seq, limit=self.page_rows):
-            self.on_rows(len(page))
-            yield page
-            after = page[-1].seq
-
     async def accounts(self) -> AsyncIterator[list[tuple[bytes, int, int]]]:
         """All accounts that were used up to the cut as (id, debits, credits), by id, a page at a time.
 
@@ -97,10 +89,11 @@ class BookAtCut(msgspec.Struct, frozen=True):
             yield page
             after = page[-1][0]
 
-    async def log_pages(self) -> AsyncIterator[tuple[int, int, int]]:
+    async def log_pages(self, rows_max: int = COPIED_ROWS) -> AsyncIterator[tuple[int, int, int]]:
         """The log up to the cut as pages of ``after < seq <= until``, oldest first: the book's number, after, until."""
-        for after in range(self.after, self.cut.seq, self.copied_rows):
-            until = min(after + self.copied_rows, self.cut.seq)
+        rows = min(rows_max, self.copied_rows)
+        for after in range(self.after, self.cut.seq, rows):
+            until = min(after + rows, self.cut.seq)
             yield self.book.book_id, after, until
             self.on_rows(until - after)
 

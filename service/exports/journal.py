@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ledger import Verb
-from service.exports.book_at_cut import BookAtCut
+from service.exports.book_at_cut import LOOKED_UP_ROWS, BookAtCut
 from service.exports.journal_accounts import GRANTED, USED, JournalAccount, JournalAccounts
 
 _LINES = (Path(__file__).with_name("sql") / "journal_lines.sql").read_text()
@@ -187,7 +187,7 @@ async def _pages(book: BookAtCut) -> AsyncIterator[list[Line]]:
     """The log in pages. The next one is read while one is written."""
     ahead: asyncio.Task[list[Line]] | None = None
     try:
-        async for page in book.log_pages():
+        async for page in book.log_pages(LOOKED_UP_ROWS):
             reading = asyncio.create_task(book.pool.fetch(_LINES, *page, book.calendar.time_zone))
             if ahead is not None:
                 yield await ahead

@@ -17,7 +17,7 @@ import msgspec
 
 from ledger import AccountClass, Verb, decimal_text
 from service.exports.account_names import class_name
-from service.exports.book_at_cut import BookAtCut
+from service.exports.book_at_cut import LOOKED_UP_ROWS, BookAtCut
 from service.exports.journal_accounts import GRANTED, OWED, summary_entry
 from service.exports.spreadsheets import neutral
 from service.exports.summary_money import Owed
@@ -89,7 +89,7 @@ async def _summed(book: BookAtCut) -> Summed:
 
 
 async def _pages(book: BookAtCut) -> AsyncIterator[list[Any]]:
-    async for page in book.log_pages():
+    async for page in book.log_pages(LOOKED_UP_ROWS):
         yield await book.pool.fetch(_LINES, *page, book.calendar.time_zone)
 
 

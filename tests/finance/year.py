@@ -164,3 +164,4 @@ class Year:
         await self.ledger.merge(self.book, loser=6, survivor=5)
         await self.ledger.split(self.book, customer=6, survivor=5)
         await self.ledger.merge(self.book, loser=6, survivor=3)
+        await self.ledger.merge(self.book, loser=5, survivor=4)  # who has points that are held back
