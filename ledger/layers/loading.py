@@ -132,7 +132,7 @@ async def _redemption_accounts(connection: Database, book_id: int, read: int, mo
     accounts = no_accounts()
     if not begun:
         return accounts
-    for debit, credit, layer, amount in await connection.fetch(_REDEMPTION_PIECES, book_id, list(begun), read):
+    for debit, credit, layer, amount in await connection.fetch(_REDEMPTION_PIECES, book_id, list(begun)):
         for account, points in ((debit, -amount), (credit, amount)):
             if redemption_of(account) is not None:
                 accounts[account].append((layer, points))

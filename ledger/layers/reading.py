@@ -94,7 +94,7 @@ async def redemption_sources(pool: asyncpg.Pool[Any], book: Book, redemption: in
         read, as_of = await _unread(database, book, place, {begun["customer"]})
         kept = [
             Part(redemption, row["layer"], row["amount"], row["debit"], row["credit"])
-            for row in await database.fetch(_PIECES, book.book_id, [redemption], place.read)
+            for row in await _kept(database, place, _PIECES, book.book_id, [redemption])
         ]
         flows = _flows([part for part in (*kept, *read) if redemption in _redemptions(part)])
         clock = await _clock(database, book)
@@ -103,6 +103,11 @@ async def redemption_sources(pool: asyncpg.Pool[Any], book: Book, redemption: in
     by_layer = {row["seq"]: row for row in issued}
     sources = [_source(by_layer[layer], lot, flow, due=due) for (layer, lot), flow in flows.items()]
     return RedemptionSources(as_of, tuple(sorted(sources, key=lambda source: (source.expires_on or _NEVER, source.seq))))
+
+
+async def _kept(database: Database, place: Place, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    """What is kept; nothing while all is being built again."""
+    return await database.fetch(statement, *arguments) if place.read else []
 
 
 def _redemptions(part: Part) -> set[int | None]:
@@ -149,7 +154,7 @@ async def grant_uses(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key:
         assert issue is not None
         kept = [
             Part(row["seq"], layer, row["amount"], row["debit"], row["credit"])
-            for row in await database.fetch(_MOVES_OF_LAYER, book.book_id, layer, place.read)
+            for row in await _kept(database, place, _MOVES_OF_LAYER, book.book_id, layer)
         ]
         whose = await _whose(database, book, {issue["credit"]: issue["amount"]}, kept)
         read, as_of = await _unread(database, book, place, whose)

@@ -15,11 +15,11 @@ import asyncpg
 import msgspec
 import pytest
 
-from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position
+from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position, track_layers
 from ledger.engine.grants import post_grants
 from ledger.engine.redemptions import post_redemptions
 from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, void
-from service.storage.database import APPLICATION_ROLE, create_pool
+from service.storage.database import APPLICATION_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
 
@@ -359,3 +359,56 @@ async def test_who_has_a_hold_is_read_by_that_hold_though_the_tables_were_empty_
         async with counting_rows(owner) as rows:
             await owner.fetch(read, book.book_id, book.brand_id)
         assert 0 < rows["redemption"] < 10, read
+
+
+@pytest.mark.usefixtures("never_analyzed")
+@pytest.mark.own_database("of tables that were analyzed before anything was in them, or never")
+@pytest.mark.parametrize("analyzed", ["never", "while they were empty", "full"])
+async def test_which_grant_was_spent_is_read_from_what_the_customer_did(
+    database: Database, owner: asyncpg.Connection[Any], analyzed: str
+) -> None:
+    """A redemption's sources and a grant's uses, before and after the log was read on: of a thousand customers, one's."""
+    book = await make_book(owner)
+    if analyzed == "while they were empty":
+        await owner.execute("ANALYZE")
+    customers = range(1, 1_001)
+    orders = [order(book, customer=customer, points=50, unlimited=True) for customer in customers]
+    await post_grants(owner, orders)
+    answers = await post_redemptions(owner, [authorize(book, customer, 1) for customer in customers])
+    numbers = [answer.redemption.redemption for answer in answers if answer.redemption]
+    if analyzed == "full":
+        await owner.execute("ANALYZE")
+
+    async def rows_read() -> int:
+        before = await _rows(owner)
+        pool = await create_pool(database.application_url, APPLICATION_ROLE)
+        async with Ledger(pool) as ledger:
+            for number, granted in zip(numbers[500:510], orders[500:510], strict=True):
+                found = await ledger.redemption_sources(book, number)
+                uses = await ledger.grant_uses(book, 1, granted.key)
+                assert found
+                assert uses
+                assert (len(found.sources), len(uses.uses)) == (1, 1)
+        await pool.close()
+        return await _rows(owner) - before
+
+    assert await rows_read() < 10 * 50
+    worker = await create_pool(database.application_url, WORKER_ROLE)
+    before = await _rows(owner)
+    while await track_layers(worker, book):
+        pass
+    await worker.close()
+    # It reads past each transfer once, and looks at each that is not a grant and at the grant that it took, a few times.
+    assert await _rows(owner) - before < 10 * len(customers)
+    assert await rows_read() < 10 * 50
+
+
+async def _rows(owner: asyncpg.Connection[Any]) -> int:
+    """How many rows of the log and of what is derived from it all other connections have read by now."""
+    await scans(owner)
+    return await owner.fetchval(
+        """
+        SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
+        WHERE schemaname = 'ledger' AND relname IN ('transfer', 'transfer_layer', 'lot_layers', 'redemption', 'spell')
+        """
+    )
