@@ -27,6 +27,8 @@ INVARIANTS = (
     "debits_equal_credits",
     "no_account_below_its_floor",
     "issued_within_the_limit",
+    "no_dead_lot_is_paid",
+    "what_fell_due_says_when",
     "account_columns_equal_its_id",
     "one_transfer_an_event",
     "what_moved_nothing_has_a_place",

@@ -1,4 +1,5 @@
--- A customer's state has the sum and the soonest last day of their lots, and the soonest deadline of their open holds.
+-- A customer's state has the sum and the soonest last day of their lots, and when the first of their open holds and held-back points
+-- falls due.
 
 SELECT count(*), count(*) FILTER (WHERE both_sides.differs),
     array_agg('customer ' || both_sides.customer) FILTER (WHERE both_sides.differs)
@@ -16,8 +17,13 @@ FROM (
         GROUP BY 1
     ) AS lot ON lot.customer = state.customer
     FULL JOIN (
-        SELECT redemption.customer, min(redemption.deadline) AS until
-        FROM ledger.redemption WHERE redemption.book_id = $1 AND redemption.closed_at IS NULL
-        GROUP BY redemption.customer
+        SELECT due.customer, min(due.at) AS until
+        FROM (
+            SELECT redemption.customer, redemption.deadline AS at
+            FROM ledger.redemption WHERE redemption.book_id = $1 AND redemption.closed_at IS NULL
+            UNION ALL
+            SELECT pending.customer, pending.due_at FROM ledger.pending WHERE pending.book_id = $1
+        ) AS due
+        GROUP BY due.customer
     ) AS hold ON hold.customer = coalesce(state.customer, lot.customer)
 ) AS both_sides

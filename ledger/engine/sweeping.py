@@ -5,8 +5,8 @@
 
 A dead lot stays in its index when its points are gone (otherwise no balance could be changed in place), so finding the next one
 there would pass over all before it: a million lots would cost their number squared. The walk reads each wallet's row once and
-locks nothing; only what it finds is posted under the book's lock. At its end the book records through which day it is swept,
-unless points were put on a dead lot in the meantime.
+locks nothing; only what it finds is posted under the book's lock. At its end the book records through which day it is swept:
+points are never paid to a lot that is dead, so none are left behind its back.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ def test_each_invariant_is_broken_by_a_test() -> None:
         *LAYER_BREAKS.values(),
         *((forgery, IMPORTS) for forgery in IMPORT_FORGERIES),
     ]
+    breaks += [(forgery, {invariant}) for forgery, invariant in DUE_BREAKS.values()]
     assert set[str]().union(*(invariants for _, invariants in breaks)) == set(INVARIANTS)
 
 
@@ -213,7 +214,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "points are held back that no account holds": (
         "INSERT INTO ledger.pending (book_id, customer, key, campaign_no, amount, due_at) VALUES (1, 7, '\\x00', 1, 5, now())",
-        {"pending_rows_equal_the_accounts"},
+        {"pending_rows_equal_the_accounts", "customer_states_equal_the_accounts"},
     ),
     "a customer's sum is wrong": (
         "UPDATE ledger.customer_state SET points = points + 1 WHERE customer = 8",
@@ -407,7 +408,10 @@ HELD_BACK_BREAKS: dict[str, tuple[str, set[str]]] = {
         """,
         {"one_transfer_an_event"},
     ),
-    "what is held back is forgotten": ("DELETE FROM ledger.pending", {"pending_rows_equal_the_accounts"}),
+    "what is held back is forgotten": (
+        "DELETE FROM ledger.pending",
+        {"pending_rows_equal_the_accounts", "customer_states_equal_the_accounts"},
+    ),
 }
 
 
@@ -442,7 +446,7 @@ CLOSE_BREAKS: dict[str, tuple[str, set[str]]] = {
     "a close has another digest": ("UPDATE ledger.close SET lines_digest = '\\x00'", {"closes_equal_their_digests"}),
     "what a close reckoned counts on a later day": (
         "UPDATE ledger.transfer SET due_on = due_on + 1 WHERE verb = 16",
-        {"closes_equal_the_log"},
+        {"closes_equal_the_log", "what_fell_due_says_when", "no_dead_lot_is_paid"},
     ),
 }
 
@@ -517,6 +521,52 @@ async def test_layers_that_are_not_what_the_log_says_are_found_until_they_are_be
     assert set(await violated(owner, lively_book)) == invariants
     await owner.execute("UPDATE ledger.layer_reader SET clearing = true")
     assert await violated(owner, lively_book) == {}
+
+
+# How each is broken, and which invariant says so, whatever else does.
+DUE_BREAKS = {
+    "a grant to a lot that is dead": (
+        "UPDATE ledger.transfer SET posted_at = timestamptz '2030-02-01 12:00Z' WHERE seq = 2",
+        "no_dead_lot_is_paid",
+    ),
+    "an expiry of another day": ("UPDATE ledger.transfer SET due_on = due_on + 1 WHERE verb = 10", "what_fell_due_says_when"),
+    "a time-out of another day": ("UPDATE ledger.transfer SET due_on = due_on - 1 WHERE verb = 16", "what_fell_due_says_when"),
+    "a time-out that does not say when": (
+        "UPDATE ledger.transfer SET due_on = NULL WHERE verb = 16",
+        "what_fell_due_says_when",
+    ),
+    "a void that was a time-out": (
+        "UPDATE ledger.transfer SET verb = 8, due_on = NULL WHERE verb = 16",
+        "what_fell_due_says_when",
+    ),
+    "a void that fell due": ("UPDATE ledger.transfer SET due_on = date '2030-01-15' WHERE verb = 8", "what_fell_due_says_when"),
+    "a time-out before its deadline": ("UPDATE ledger.transfer SET verb = 16 WHERE verb = 8", "what_fell_due_says_when"),
+    "a rejection of another day": ("UPDATE ledger.transfer SET due_on = due_on + 1 WHERE verb = 5", "what_fell_due_says_when"),
+    "a rejection that does not say when": (
+        "UPDATE ledger.transfer SET due_on = NULL WHERE verb = 5",
+        "what_fell_due_says_when",
+    ),
+    "a grant that fell due": ("UPDATE ledger.transfer SET due_on = date '2030-01-15' WHERE seq = 2", "what_fell_due_says_when"),
+}
+
+
+@pytest.mark.parametrize(("forgery", "invariant"), DUE_BREAKS.values(), ids=list(DUE_BREAKS))
+async def test_what_fell_due_is_dated_by_what_the_book_knows(
+    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], forgery: str, invariant: str
+) -> None:
+    book = await make_book(owner)
+    await ledger.fund(fund(book, 1000))
+    await ledger.grant(order(book, customer=7, points=10, expires_on=date(2030, 1, 31)))
+    await ledger.grant(order(book, customer=7, message_id="b", held_back=True, due_at=NOON + timedelta(days=1)))
+    holds = [await ledger.redeem(authorize(book, 7, points, hold_s=3 * 86_400)) for points in (1, 2)]
+    assert holds[0].redemption
+    await ledger.redeem(void(book, holds[0].redemption.redemption))
+    await set_clock(owner, book, NOON + timedelta(days=20))
+    while await sweep(worker_pool, book):
+        pass
+    assert await violated(owner, book) == {}
+    await owner.execute(forgery)
+    assert invariant in await violated(owner, book)
 
 
 IMPORTS = {"imports_are_in_the_log"}

@@ -144,6 +144,7 @@ READING = {
     "zone_offsets_v1",
     "accounting_date_v1",
     "transfer_verb_v1",
+    "held_back_v1",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ledger import Book, CapUse, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit, sweep
-from ledger.testing import NOON, corroboration, fund, order
+from ledger.testing import NOON, corroboration, fund, order, set_clock
 
 GRANTED, WAITING, PROOF_ONLY = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.PROOF_ONLY
 
@@ -174,13 +174,38 @@ async def test_many_at_once(ledger: Ledger, owner: asyncpg.Connection[Any], book
     assert [each for each in await audit(owner, book) if each.violations] == []
 
 
-async def test_what_is_dead_when_it_is_paid_is_swept(ledger: Ledger, worker_pool: asyncpg.Pool[Any], book: Book) -> None:
-    await answered(ledger, an_open(book, expires_on=NOON.date() - timedelta(days=3)))
-    while await sweep(worker_pool, book):
-        pass
-    (click,) = await answered(ledger, a_click(book))
-    assert click.balance == 5
+async def test_what_waited_lasts_from_its_decision(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) -> None:
+    months = [date(2030, 1, 31), date(2030, 2, 28), date(2031, 1, 31), None]
+    waiting = [
+        an_open(book, customer=n, expires_on=last_day, corroboration=corroboration(customer=n))
+        for n, last_day in enumerate(months, 7)
+    ]
+    await answered(ledger, *waiting)
+    await set_clock(owner, book, NOON + timedelta(days=40))
+    for each in waiting:
+        proof = corroboration(customer=each.customer, may_wait=("open",))
+        await answered(ledger, a_click(book, customer=each.customer, points=0, corroboration=proof))
+    lots = [[lot.expires_on for lot in (await ledger.balance(book, each.customer)).lots] for each in waiting]
+    assert lots == [[date(2030, 2, 28)], [date(2030, 3, 31)], [date(2031, 2, 28)], [None]]
+
+
+async def test_what_waited_and_is_held_back_is_so_from_its_decision(
+    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], book: Book
+) -> None:
+    held_for = timedelta(days=14)
+    waiting = an_open(book, held_back=True, due_at=NOON + held_for)
+    await answered(ledger, waiting)
+    proved_at = NOON + timedelta(days=40)
+    await set_clock(owner, book, proved_at)
+    await answered(ledger, a_click(book))
+    assert (await ledger.balance(book, 7)).pending == 1
+    event = await ledger.event(book, 1, waiting.key)
+    assert event
+    assert (event.outcome, event.due_at) == (GrantOutcome.HELD_BACK, proved_at + held_for)
+    await set_clock(owner, book, proved_at + held_for)
+    assert (await ledger.balance(book, 7)).pending == 0
     assert await sweep(worker_pool, book) == 1
+    assert await sweep(worker_pool, book) == 0
 
 
 # ---- Who has several ids

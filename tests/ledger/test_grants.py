@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -24,14 +24,14 @@ from ledger import (
     Lot,
 )
 from ledger.chart import budget
-from ledger.testing import NOON, fund, order
+from ledger.testing import NOON, fund, order, set_clock
 from tests.ledger.conftest import make_book, spendable, written
 
 GRANTED, WAITING, STALE_CUSTOMER = GrantOutcome.GRANTED, GrantOutcome.WAITING, GrantOutcome.STALE_CUSTOMER
 CAP, BUDGET = GrantOutcome.CAP_REACHED, GrantOutcome.BUDGET_EXHAUSTED
 
 TODAY = NOON.date()
-MARCH, APRIL = date(2030, 3, 31), date(2030, 4, 30)
+JANUARY, MARCH, APRIL = date(2030, 1, 31), date(2030, 3, 31), date(2030, 4, 30)
 
 
 def at_most(*, grants: int | None = None, points: int | None = None, cap: int = 0, period: date = TODAY) -> CapUse:
@@ -467,13 +467,44 @@ async def test_the_balance_in_an_answer_is_the_customers_after_the_whole_batch(l
     assert balances == [(3, 4), (10, 4), (3, 4), (3, 4), (0, 4)]
 
 
-async def test_points_that_are_dead_on_arrival_are_not_spendable(ledger: Ledger, book: Book) -> None:
+async def test_a_report_that_comes_after_the_last_day_of_its_points_is_paid_points_that_last_as_if_earned_now(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
     await ledger.fund(fund(book, 100))
-    await ledger.grant(order(book, message_id="alive", points=2))
-    yesterday = date(2030, 1, 14)
-    result = await ledger.grant(order(book, message_id="late", points=5, expires_on=yesterday))
-    assert (result.outcome, result.points, result.balance) == (GRANTED, 5, 2)
-    assert await spendable(ledger, book, 7) == 2
+    december, november = datetime(2029, 12, 31, 12, tzinfo=UTC), datetime(2029, 11, 30, 12, tzinfo=UTC)
+    held_back = order(book, message_id="held", held_back=True, due_at=NOON + timedelta(days=1), expires_on=december.date())
+    answers = await ledger.grant_batch(
+        [
+            order(book, message_id="alive", points=1, expires_on=JANUARY),
+            order(book, message_id="the month it was earned in", points=2, at=december, expires_on=december.date()),
+            order(book, message_id="the next", points=3, at=november, expires_on=december.date()),
+            order(book, message_id="today", points=4, expires_on=NOON.date()),
+            order(book, message_id="for ever", points=5),
+            order(book, customer=8, message_id="the month", points=2, at=december, expires_on=december.date()),
+            order(book, customer=9, message_id="too many", points=1_000, at=december, expires_on=december.date()),
+            held_back,
+        ]
+    )
+    balances = [answer.balance for answer in answers if isinstance(answer, GrantResult)]
+    assert balances == [15, 15, 15, 15, 15, 2, 0, 15]
+    lots = [(lot.expires_on, lot.points) for lot in (await ledger.balance(book, 7)).lots]
+    assert lots == [(NOON.date(), 4), (JANUARY, 3), (date(2030, 2, 28), 3), (None, 5)]
+    assert [lot.expires_on for lot in (await ledger.balance(book, 8)).lots] == [JANUARY]
+    assert await owner.fetchval("SELECT count(*) FROM ledger.account WHERE expires_on < $1", NOON.date()) == 0
+
+
+async def test_whether_a_lot_is_dead_is_told_by_the_clock_of_its_own_book(
+    ledger: Ledger, owner: asyncpg.Connection[Any]
+) -> None:
+    """One customer's number in two books, of which one is a day ahead."""
+    books = [await make_book(owner, time_zone=zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago")]
+    for book in books:
+        await ledger.fund(fund(book, 100))
+        await set_clock(owner, book, datetime(2030, 1, 31, 12, tzinfo=UTC))
+    at = datetime(2030, 1, 31, 9, tzinfo=UTC)
+    await ledger.grant_batch([order(book, message_id=f"{n}", at=at, expires_on=JANUARY) for n in range(2) for book in books])
+    lots = [[(lot.expires_on, lot.points) for lot in (await ledger.balance(book, 7)).lots] for book in books]
+    assert lots == [[(date(2030, 2, 28), 10)], [(JANUARY, 10)]]
 
 
 async def test_the_statement_lists_what_changed_the_balance_newest_first(ledger: Ledger, book: Book) -> None:

@@ -22,7 +22,7 @@ from ledger import (
     Verb,
     sweep,
 )
-from ledger.testing import NOON, authorize, fund, order, set_clock
+from ledger.testing import NOON, authorize, fund, order, set_clock, void
 from tests.ledger.conftest import written
 
 DUE = NOON + timedelta(days=14)
@@ -142,14 +142,86 @@ async def test_nothing_else_can_be_settled(ledger: Ledger, book: Book) -> None:
     assert await ledger.reject(book, 1, bytes(16)) == unknown
 
 
-async def test_what_matures_dead_is_swept(
-    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], book: Book
-) -> None:
+async def test_what_matures_is_never_dead(ledger: Ledger, book: Book) -> None:
+    """Midnight may pass while somebody approves."""
     review = a_review(book)
     await ledger.grant(review)
-    while await sweep(worker_pool, book):
-        pass
-    await ledger.mature(book, 1, review.key, expires_on=NOON.date() - timedelta(days=3))
-    assert (await ledger.balance(book, 7)).spendable == 0
-    assert await sweep(worker_pool, book) == 1
-    assert await owner.fetchval("SELECT count(*) FROM ledger.transfer WHERE verb = $1", Verb.EXPIRE) == 1
+    await ledger.mature(book, 1, review.key, expires_on=NOON.date() - timedelta(days=15))
+    assert [lot.expires_on for lot in (await ledger.balance(book, 7)).lots] == [date(2030, 1, 31)]
+
+
+async def rejected(owner: asyncpg.Connection[Any]) -> list[tuple[int, date]]:
+    """Whose points were rejected by time, and on which day that counts."""
+    rows = await owner.fetch("SELECT customer, due_on FROM ledger.transfer WHERE verb = $1 ORDER BY seq", Verb.REJECT)
+    return [tuple(row) for row in rows]
+
+
+async def test_what_nobody_approved_in_time_is_not_the_customers_from_then_on(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    early = a_review(book, points=5, due_at=DUE - timedelta(days=1))
+    await ledger.grant_batch([a_review(book, message_id="second"), early, order(book, points=3, message_id="click")])
+    for at, pending in ((DUE - timedelta(days=1, seconds=1), 25), (DUE - timedelta(days=1), 20), (DUE, 0)):
+        await set_clock(owner, book, at)
+        balance = await ledger.balance(book, 7)
+        assert (balance.pending, balance.spendable) == (pending, 3)
+    assert await rejected(owner) == []
+
+
+async def test_whoever_takes_from_a_wallet_finds_what_was_held_back_rejected(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    caps = (CapUse(0, NOON.date(), max_grants=2),)
+    reviews = [a_review(book, message_id=f"{n}", points=5, due_at=DUE + n * timedelta(days=1), caps=caps) for n in range(2)]
+    await ledger.grant_batch([*reviews, order(book, points=3, message_id="click")])
+    await set_clock(owner, book, DUE + timedelta(hours=12))
+    await ledger.redeem(authorize(book, 7, 1))
+    assert await rejected(owner) == [(7, DUE.date())]
+    assert await ledger.budget(book, 1) == (100, 8)
+    # The cap has room again.
+    third = a_review(book, message_id="third", points=5, due_at=DUE + timedelta(days=2), caps=caps)
+    assert (await ledger.grant(third)).outcome is GrantOutcome.HELD_BACK
+    await set_clock(owner, book, DUE + timedelta(days=3))
+    await ledger.redeem(authorize(book, 7, 1))
+    assert await rejected(owner) == [(7, (DUE + timedelta(days=n)).date()) for n in range(3)]
+
+
+@pytest.mark.parametrize("whose", [7, 8])
+async def test_a_merge_moves_nothing_that_is_due(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book, whose: int
+) -> None:
+    await ledger.grant_batch([a_review(book, customer=whose), order(book, customer=7), order(book, customer=8)])
+    await set_clock(owner, book, DUE + timedelta(days=3))
+    await ledger.merge(book, loser=7, survivor=8)
+    assert await rejected(owner) == [(whose, DUE.date())]
+    assert (await ledger.balance(book, 8)).pending == 0
+
+
+async def test_a_merge_takes_what_is_held_back_along_with_its_deadline_and_a_split_gives_back_only_what_is_not_due(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    later = DUE + timedelta(days=5)
+    reviews = [a_review(book, message_id=f"{due:%d}", points=5, due_at=due) for due in (DUE, later)]
+    await ledger.grant_batch([*reviews, order(book, customer=8)])
+    await ledger.merge(book, loser=7, survivor=8)
+    assert (await ledger.balance(book, 8)).pending == 10
+    await set_clock(owner, book, DUE)
+    assert (await ledger.balance(book, 8)).pending == 5
+    await ledger.split(book, customer=7, survivor=8)
+    assert await rejected(owner) == [(8, DUE.date())]
+    assert [(await ledger.balance(book, customer)).pending for customer in (7, 8)] == [5, 0]
+    await set_clock(owner, book, later)
+    await ledger.redeem(authorize(book, 7, 1))
+    assert await rejected(owner) == [(8, DUE.date()), (7, later.date())]
+
+
+async def test_a_hold_that_ends_leaves_the_deadline_of_what_is_held_back(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    await ledger.grant_batch([a_review(book), order(book, points=10)])
+    held = await ledger.redeem(authorize(book, 7, 1, hold_s=60))
+    assert held.redemption
+    await ledger.redeem(void(book, held.redemption.redemption))
+    await set_clock(owner, book, DUE)
+    await ledger.redeem(authorize(book, 7, 1))
+    assert await rejected(owner) == [(7, DUE.date())]

@@ -249,7 +249,11 @@ async def test_what_is_due_at_the_merge_is_posted_first(ledger: Ledger, owner: a
     assert await merge(ledger, book) == 20
     posted = await ledger.transfers(book, after=head.seq, cut=(await ledger.head(book)).seq)
     assert [(transfer.verb.name, transfer.customer, transfer.amount) for transfer in posted] == [
-        *[(verb, customer, n) for customer in (LOSER, SURVIVOR) for verb, n in (("VOID", 10), ("VOID", 2), ("EXPIRE", 10))],
+        *[
+            (verb, customer, n)
+            for customer in (LOSER, SURVIVOR)
+            for verb, n in (("TIME_OUT", 10), ("TIME_OUT", 2), ("EXPIRE", 10))
+        ],
         ("MERGE", LOSER, 20),
         ("MERGE", SURVIVOR, 20),
     ]

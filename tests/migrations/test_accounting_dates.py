@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Ledger, Verb, audit, sweep
+from ledger import Book, GrantOrder, Ledger, Verb, audit, sweep
 from ledger.testing import NOON, authorize, capture, fund, order, set_clock, void
 from migrations.upgrade import upgrade
 from tests.conftest import Database
@@ -21,8 +21,19 @@ BEFORE = """
 UPDATE ledger.transfer SET verb = 8, occurred_at = posted_at WHERE verb = 16;
 UPDATE ledger.transfer SET posted_at = timestamptz '2030-03-04 12:00Z' WHERE event_key = $1;
 ALTER TABLE ledger.transfer DROP COLUMN due_on;
+DELETE FROM ledger.customer_state WHERE customer = 11;
+UPDATE ledger.customer_state SET hold_until = 'infinity' WHERE customer = 10;
 UPDATE rewards.alembic_version SET version_num = '0028'
 """
+
+
+LATER = datetime(2030, 6, 1, 12, tzinfo=UTC)
+
+
+def a_review(book: Book, customer: int, **fields: Any) -> GrantOrder:
+    """A review that somebody has to approve."""
+    told: dict[str, Any] = {"message_id": "review", "due_at": LATER}
+    return order(book, customer=customer, held_back=True, **told | fields)
 
 
 async def test_what_fell_due_before_counts_on_the_day_it_did(
@@ -38,17 +49,22 @@ async def test_what_fell_due_before_counts_on_the_day_it_did(
     await ledger.redeem(void(book, voided))
     await ledger.redeem(capture(book, captured, 1))
     await ledger.merge(book, loser=7, survivor=10)
+    await ledger.grant_batch([a_review(book, 10, former=(7,)), a_review(book, 11)])
     late = order(book, customer=9, points=5, expires_on=february)
     await ledger.grant(late)
     await set_clock(owner, book, datetime(2030, 3, 5, 12, tzinfo=UTC))
     while await sweep(worker_pool, book):
         pass
+    await ledger.grant(a_review(book, 10, former=(7,), message_id="later", due_at=LATER + timedelta(days=1)))
     for statement in BEFORE.split(";"):
         await owner.execute(statement.replace("$1", f"'\\x{late.key.hex()}'"))
     columns = "SELECT to_jsonb(transfer) - 'due_on' FROM ledger.transfer ORDER BY seq"
     before = await owner.fetch(columns)
 
     assert await upgrade(database.owner_url, revision="0029") is True
+    # What came in between is there already, and stays.
+    await owner.execute("UPDATE rewards.alembic_version SET version_num = '0033'")
+    assert await upgrade(database.owner_url, revision="0034") is True
 
     assert await owner.fetch(columns) == before
     assert [each for each in await audit(owner, book) if each.violations] == []
@@ -66,3 +82,6 @@ async def test_what_fell_due_before_counts_on_the_day_it_did(
     redemption = await ledger.redemption(book, timed_out)
     assert redemption
     assert [each.verb for each in redemption.operations] == ["authorize", "void"]
+    # What was held back falls due with the wallet from now on.
+    await set_clock(owner, book, LATER)
+    assert [(await ledger.balance(book, customer)).pending for customer in (10, 11)] == [5, 0]

@@ -10,6 +10,7 @@ from tests.migrations.test_upgrade import empty_database
 
 __all__ = ["empty_database"]
 
+# A column that came later is beside the point.
 _ROWS = "SELECT to_jsonb(line.*) - 'due_on' FROM {} AS line ORDER BY line.seq"
 
 

@@ -1,8 +1,9 @@
 """A small ledger that is obviously right: one thing at a time, in dictionaries, with time passing for everybody at once.
 
 What is due (timed-out holds, dead lots) happens at the instant it is due: `settle` runs after every change. The real ledger
-posts it later, when somebody touches the wallet or the sweeper comes, and must be found to agree nevertheless. Only points that
-are held back past their time stay so until somebody notices.
+posts it later, when somebody touches the wallet or the sweeper comes, and must be found to agree nevertheless, also on the day
+on which it counts. Points that are held back past their time are nobody's from then on, but until somebody touches the wallet,
+budgets and caps count them.
 
 Nothing is counted ahead: what a cap has used up, what is held and what is held back is added up from the events and holds each
 time it is asked for. Nothing is moved that need not be: events and holds stay with the customer they began with, and a merge
@@ -13,15 +14,24 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from ledger import FundOutcome, GrantOutcome, Lot, MergeOutcome, SplitOutcome
+from ledger import FundOutcome, GrantOutcome, Lot, MergeOutcome, SplitOutcome, Verb, month_end
 from tests.model.plain_events import Event
 from tests.model.plain_holds import GRACE, NEVER, Hold, LotKey, Lots, move, no_lots
 
 IDS_MAX = 8
+
+
+def last_day(expires_on: date, earned_on: date, paid_on: date) -> date:
+    """The last day of points that were to expire so when earned then, and are paid later: never past, and as long as ever."""
+    months = 12 * (paid_on.year - earned_on.year) + paid_on.month - earned_on.month
+    if expires_on >= paid_on and not months:
+        return expires_on
+    return max(month_end(expires_on, months), month_end(paid_on, 0))
 
 
 class PlainBook:
@@ -43,6 +53,8 @@ class PlainBook:
         self.parted: dict[int, tuple[int, int]] = {}
         self.generations: defaultdict[int, int] = defaultdict(int)
         self.brought: defaultdict[int, Lots] = defaultdict(no_lots)
+        self.fell_due: defaultdict[tuple[Verb, date], int] = defaultdict(int)
+        self.owed: dict[date, int] = {}
         self.decisions = 0
         self.groupings: list[tuple[int, dict[int, int]]] = [(-1, {})]
 
@@ -50,7 +62,7 @@ class PlainBook:
         """Another of the same contents. Events are never changed, only replaced."""
         other = copy.copy(self)
         other.budgets, other.events, other.proofs = self.budgets.copy(), self.events.copy(), self.proofs.copy()
-        other.funded = self.funded.copy()
+        other.funded, other.fell_due, other.owed = self.funded.copy(), self.fell_due.copy(), self.owed.copy()
         other.survivors, other.merged = self.survivors.copy(), self.merged.copy()
         other.parted, other.generations, other.groupings = self.parted.copy(), self.generations.copy(), self.groupings.copy()
         other.brought = copy.deepcopy(self.brought)
@@ -66,16 +78,52 @@ class PlainBook:
         """The day of a time in the book's zone."""
         return at.astimezone(self.zone).date()
 
+    @property
+    def next_midnight(self) -> datetime:
+        """When the next day begins where the book is kept."""
+        return datetime.combine(self.today + timedelta(days=1), time(), self.zone).astimezone(UTC)
+
+    def pass_time(self, until: datetime) -> None:
+        """Let time go by, and write down what is owed to all customers at the end of each day."""
+        while self.next_midnight <= until:
+            self.now = self.next_midnight
+            self.settle()
+            held = sum(sum(hold.held.values()) for hold in self.holds.values())
+            held_back = sum(each.points for each in self.events.values() if each.held_back and each.due_at >= self.now)
+            self.owed[self.today - timedelta(days=1)] = held + held_back + sum(map(self.spendable, self.wallets))
+        self.now = until
+        self.settle()
+
     def settle(self) -> None:
         """Let happen what is due: holds time out as of their deadline, then lots die."""
         for hold in self.holds.values():
             if not hold.closed and hold.deadline <= self.now:
                 hold.timed_out = True
+                self.fell_due[Verb.TIME_OUT, self.day(hold.deadline)] += sum(hold.held.values())
                 self._release(hold, self.day(hold.deadline))
         for wallet in self.wallets.values():
             for last_day, account_class in list(wallet):
                 if last_day < self.today:
-                    del wallet[last_day, account_class]
+                    self.fell_due[Verb.EXPIRE, last_day] += wallet.pop((last_day, account_class))
+
+    def _touch(self, customer: int) -> None:
+        """Whoever takes something from a wallet, or looks, finds that what was held back until now is not there any more."""
+        for key, event in self.events.items():
+            if event.held_back and event.due_at <= self.now and self.survivor(event.customer) == customer:
+                self._end_holding_back(key, GrantOutcome.REJECTED, None)
+
+    def _end_holding_back(self, key: bytes, outcome: GrantOutcome, expires_on: date | None) -> None:
+        event = self.events[key]
+        self.events[key] = replace(event, outcome=outcome)
+        if outcome is GrantOutcome.GRANTED:
+            self._credit(event, expires_on)
+            return
+        self.budgets[event.order.terms.campaign_no, event.order.terms.unlimited] += event.points
+        if event.due_at <= self.now:
+            self.fell_due[Verb.REJECT, self.day(event.due_at)] += event.points
+
+    def _credit(self, event: Event, expires_on: date | None) -> None:
+        self.wallets[self.survivor(event.customer)][expires_on or NEVER, event.order.terms.account_class] += event.points
 
     def _give_back(self, hold: Hold, lot: LotKey, points: int, day: date) -> None:
         last_day, account_class = lot
@@ -114,7 +162,7 @@ class PlainBook:
 
     def pending(self, customer: int) -> int:
         """What is held back from her."""
-        back = (event for event in self.events.values() if event.outcome is GrantOutcome.HELD_BACK)
+        back = (event for event in self.events.values() if event.held_back and event.due_at > self.now)
         return sum(event.points for event in back if self.survivor(event.customer) == customer)
 
     # ---- Funding and merging
@@ -137,6 +185,8 @@ class PlainBook:
             return MergeOutcome.STALE_CUSTOMER, False, 0
         if len(self.group(loser)) + len(self.group(survivor)) > IDS_MAX:
             return MergeOutcome.TOO_MANY, False, 0
+        self._touch(loser)
+        self._touch(survivor)
         self.merged[loser] = self.spendable(loser)
         group = self.group(loser)
         self.generations[survivor] += len(group)
@@ -160,6 +210,7 @@ class PlainBook:
             if customer in self.survivors or was_part_of != survivor:
                 return SplitOutcome.NOT_PART, False, 0
             return SplitOutcome.SPLIT, True, points
+        self._touch(survivor)
         total = 0
         for lot, points in self.brought.pop(customer, no_lots()).items():
             back = min(points, self.wallets[survivor][lot])

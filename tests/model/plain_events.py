@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from ledger import Grade, GrantOrder, GrantOutcome
+
+NEVER_YET = datetime.max.replace(tzinfo=UTC)
 
 
 class Told(NamedTuple):
@@ -30,11 +32,18 @@ class Event:
     outcome: GrantOutcome
     decided: int = 0
     """Which of all decisions it was."""
+    at: datetime = NEVER_YET
+    """When that was."""
 
     @property
     def paid(self) -> bool:
         """Whether it has points, be they held back."""
         return self.outcome in (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
+
+    @property
+    def held_back(self) -> bool:
+        """Whether somebody has to approve of it, or had to until now."""
+        return self.outcome is GrantOutcome.HELD_BACK
 
     @property
     def refused(self) -> bool:
@@ -62,9 +71,10 @@ class Event:
         assert self.order.due_at is not None
         return self.order.due_at
 
-    def now_of(self, customer: int) -> GrantOrder:
-        """What it asks for, now that the customer is known to be this one."""
-        return msgspec.structs.replace(self.order, customer=customer).on(waits=False)
+    def now_of(self, customer: int, now: datetime, expires_on: date | None) -> GrantOrder:
+        """What it asks for, now that the customer is known to be this one: to last, or to be held back, from now on."""
+        due_at = self.order.due_at and now + (self.order.due_at - self.at)
+        return msgspec.structs.replace(self.order, customer=customer, due_at=due_at).on(waits=False, expires_on=expires_on)
 
 
 def is_strong(order: GrantOrder) -> bool:

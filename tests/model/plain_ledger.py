@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from ledger import CapUse, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
-from tests.model.plain_book import PlainBook
+from tests.model.plain_book import PlainBook, last_day
 from tests.model.plain_events import Event, Told, heard, is_strong
-from tests.model.plain_holds import NEVER, Hold, move
+from tests.model.plain_holds import Hold, move
 
 DAY = timedelta(days=1)
 COMPARABLE = timedelta(hours=73)
@@ -101,13 +101,17 @@ class PlainLedger(PlainBook):
         """Keep a decision, behind all others, and let its points go where they belong."""
         self.events.pop(key, None)
         self.decisions += 1
-        self.events[key] = replace(event, decided=self.decisions)
+        self.events[key] = replace(event, decided=self.decisions, at=self.now)
         self.budgets[event.order.terms.campaign_no, event.order.terms.unlimited] -= event.points
         if event.outcome is GrantOutcome.GRANTED:
-            self._credit(event, event.order.terms.expires_on)
+            self._credit(event, self._living(event.order, event.order.terms.expires_on))
 
-    def _credit(self, event: Event, expires_on: date | None) -> None:
-        self.wallets[self.survivor(event.customer)][expires_on or NEVER, event.order.terms.account_class] += event.points
+    def _living(self, order: GrantOrder, expires_on: date | None) -> date | None:
+        """The last day of what is paid now: if it is past, that of points that are earned now."""
+        return expires_on if expires_on is None or expires_on >= self.today else self._as_of_now(order, expires_on)
+
+    def _as_of_now(self, order: GrantOrder, expires_on: date | None) -> date | None:
+        return expires_on and last_day(expires_on, self.day(order.window_at), self.today)
 
     def _prove(self, orders: list[GrantOrder]) -> list[bytes]:
         """Leave the proofs of strong acts, then pay what waits and is proved. Return the keys of what was paid or refused."""
@@ -132,7 +136,9 @@ class PlainLedger(PlainBook):
                 if self._decided_in_the_past(order.customer, once):
                     continue
                 if known and self.events[known].waits and self._was_funded(self.events[known].order):
-                    waiting = self.events[known].now_of(order.customer)
+                    event = self.events[known]
+                    expires_on = self._as_of_now(event.order, event.order.terms.expires_on)
+                    waiting = event.now_of(order.customer, self.now, expires_on)
                     self._record(known, Event(waiting, order.customer, self._decide(waiting)))
                     decided.append(known)
         return decided
@@ -149,32 +155,30 @@ class PlainLedger(PlainBook):
             done = event.order.terms.held_back and event.outcome is wanted
             return (SettleOutcome.SETTLED, True) if done else (SettleOutcome.NOT_HELD_BACK, False)
         is_due = event.due_at <= self.now
-        self._end_holding_back(key, GrantOutcome.REJECTED if is_due else wanted, expires_on)
+        self._end_holding_back(
+            key, GrantOutcome.REJECTED if is_due else wanted, expires_on and last_day(expires_on, self.today, self.today)
+        )
         self.settle()
         return (SettleOutcome.NOT_HELD_BACK if is_due and matures else SettleOutcome.SETTLED), False
 
     def sweep(self, limit: int) -> None:
         """Notice the first ``limit`` events that are held back past their time. All else is no news."""
-        due = [
-            key for key, event in self.events.items() if event.outcome is GrantOutcome.HELD_BACK and event.due_at <= self.now
-        ]
+        due = [key for key, event in self.events.items() if event.held_back and event.due_at <= self.now]
         for key in sorted(due, key=lambda key: self.events[key].due_at)[:limit]:
             self._end_holding_back(key, GrantOutcome.REJECTED, None)
 
-    def _end_holding_back(self, key: bytes, outcome: GrantOutcome, expires_on: date | None) -> None:
-        event = self.events[key]
-        self.events[key] = replace(event, outcome=outcome)
-        if outcome is GrantOutcome.GRANTED:
-            self._credit(event, expires_on)
-        else:
-            self.budgets[event.order.terms.campaign_no, event.order.terms.unlimited] += event.points
-
     # ---- Redeeming
+
+    def _touched(self, number: int) -> Hold:
+        hold = self.holds[number]
+        self._touch(self.survivor(hold.customer))
+        return hold
 
     def authorize(self, customer: int, points: int, hold_s: int, number: int, *, capture: bool) -> RedemptionOutcome:
         """Set points aside, soonest to expire first, under a number that is given."""
         if customer in self.survivors:
             return RedemptionOutcome.STALE_CUSTOMER
+        self._touch(customer)
         if points > self.spendable(customer):
             return RedemptionOutcome.INSUFFICIENT_BALANCE
         hold = self.holds[number] = Hold(customer, self.now + timedelta(seconds=hold_s), authorized=points)
@@ -187,7 +191,7 @@ class PlainLedger(PlainBook):
 
     def capture(self, number: int, points: int, *, final: bool) -> RedemptionOutcome:
         """Spend what is held, soonest to expire first."""
-        hold = self.holds[number]
+        hold = self._touched(number)
         if hold.closed:
             if hold.timed_out:
                 return RedemptionOutcome.AUTHORIZATION_EXPIRED
@@ -206,7 +210,7 @@ class PlainLedger(PlainBook):
 
     def void(self, number: int) -> tuple[RedemptionOutcome, bool]:
         """Give back what is held; the flag says that it had been done."""
-        hold = self.holds[number]
+        hold = self._touched(number)
         if hold.closed:
             return (RedemptionOutcome.FULLY_CAPTURED, False) if hold.ended_by_capture else (RedemptionOutcome.DONE, True)
         self._release(hold, self.today)
@@ -214,7 +218,7 @@ class PlainLedger(PlainBook):
 
     def refund(self, number: int, points: int) -> RedemptionOutcome:
         """Give back what was spent, latest to expire first."""
-        hold = self.holds[number]
+        hold = self._touched(number)
         spent = hold.captured - hold.refunded
         points = points or spent
         if not spent or points > spent:

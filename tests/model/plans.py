@@ -22,7 +22,8 @@ some_points = st.sampled_from([0, 1, 7, 15, 30, 45, 80])
 which_ones = st.integers(0, 10**6)
 batches = st.lists(reports, min_size=1, max_size=6)
 grades = st.lists(st.sampled_from(Grade), min_size=2, max_size=5)
-holds_s = st.sampled_from([0, 1, 3600, DAY_S, 7 * DAY_S, 30 * DAY_S])
+UNTIL_MIDNIGHT = -1
+holds_s = st.sampled_from([0, 1, 3600, DAY_S, 7 * DAY_S, 30 * DAY_S, UNTIL_MIDNIGHT, UNTIL_MIDNIGHT])
 lifetimes = st.sampled_from(["a day", "next month", "for ever", "no longer"])
 
 GRANT = st.tuples(st.just("grant"), batches)
@@ -61,6 +62,8 @@ def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | No
         case "sweep", limit:
             return Sweeping(world.worker_pool, book, limit)
         case "authorize", customer, points, hold_s, captures:
+            if hold_s == UNTIL_MIDNIGHT:
+                hold_s = int((plain.next_midnight - plain.now).total_seconds())
             return Redeeming(authorize(book, customer, points, hold_s=max(hold_s, 1 * captures), capture=captures))
         case operation, which, *how:
             number = _recent(list(plain.holds), which)

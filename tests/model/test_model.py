@@ -19,7 +19,7 @@ import math
 import os
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,7 +61,10 @@ EXAMPLES = int(os.environ.get("REWARDS_MODEL_EXAMPLES", "50"))
 STEPS = int(os.environ.get("REWARDS_MODEL_STEPS", "50"))
 
 ISSUE_LIMIT = 2_500
-ZONES = ["Europe/Berlin", "Asia/Kolkata", "America/Los_Angeles"]
+ZONES = ["Europe/Berlin", "Asia/Kolkata", "America/Los_Angeles", "Australia/Lord_Howe"]
+BEGINNINGS = [NOON, NOON + timedelta(days=74)]
+"""The second is the day before Berlin's clocks change, on the last day of a month."""
+MIDNIGHT = 0
 DAY_S = 86_400
 CLOCK_STANDS_S = 30.0
 
@@ -76,12 +79,12 @@ class History(RuleBasedStateMachine):
         self.clock_set_at = -math.inf
         self.named: set[int] = set()
 
-    @initialize(zone=st.sampled_from(ZONES))
-    def open_a_book(self, zone: str) -> None:
+    @initialize(zone=st.sampled_from(ZONES), begins_at=st.sampled_from(BEGINNINGS))
+    def open_a_book(self, zone: str, begins_at: datetime) -> None:
         """Start at noon, with three customers who have three lots each, and something that is held back."""
         opening = open_book(self.world.owner, brand_id=1, unit="points", time_zone=zone, issue_limit=ISSUE_LIMIT)
         self.book = self.world.run(opening)
-        self.plain = PlainLedger(NOON, ZoneInfo(zone), ISSUE_LIMIT)
+        self.plain = PlainLedger(begins_at, ZoneInfo(zone), ISSUE_LIMIT)
         for campaign_no in CAMPAIGNS:
             self.plain.budgets[campaign_no, True] = PLENTY
             self.do(("fund", campaign_no, 600))
@@ -204,11 +207,10 @@ class History(RuleBasedStateMachine):
         assert again.replayed
         assert (again.outcome, again.balance, again.redemption) == (first.outcome, first.balance, first.redemption)
 
-    @rule(hours=st.sampled_from([1, 6, 12, 24, 24, 3 * 24, 10 * 24, 35 * 24]))
+    @rule(hours=st.sampled_from([MIDNIGHT, MIDNIGHT, 1, 6, 12, 24, 24, 3 * 24, 10 * 24, 35 * 24]))
     def time_passes(self, hours: int) -> None:
-        """Hours or weeks go by."""
-        self.plain.now += timedelta(hours=hours)
-        self.plain.settle()
+        """Hours or weeks go by, or the day where the book is kept."""
+        self.plain.pass_time(self.plain.now + timedelta(hours=hours) if hours else self.plain.next_midnight)
         self.clock_set_at = -math.inf
         self._keep_the_clock()
         self._check()
@@ -295,6 +297,12 @@ class History(RuleBasedStateMachine):
         differ = {what: (real.get(what), plain.get(what)) for what in {*real, *plain} if real.get(what) != plain.get(what)}
         assert not differ, f"the ledger and the plain one differ: {differ}"
 
+    def _check_the_days(self) -> None:
+        """What fell due counts on its day, and so what was owed at the end of each day is what it was."""
+        fell_due = {dated: points for dated, points in self.plain.fell_due.items() if points}
+        assert self.world.fell_due(self.book) == fell_due
+        assert self.world.owed(self.book, list(self.plain.owed)) == self.plain.owed
+
     def teardown(self) -> None:
         """In the end all redemptions agree, the sweeper changes nothing and leaves nothing, and the audit is clean."""
         if not hasattr(self, "plain"):
@@ -314,6 +322,7 @@ class History(RuleBasedStateMachine):
         self._check()
         assert self.world.left_undone(self.book, self.plain.today) == 0
         self._check_layers()
+        self._check_the_days()
         findings = self.world.run(audit(self.world.owner, self.book))
         assert [finding for finding in findings if finding.violations] == []
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from ledger import Book, GrantOutcome, Ledger
+from ledger import Book, GrantOutcome, Ledger, Verb
 from service.storage.database import APPLICATION_ROLE, WORKER_ROLE, connect, create_pool
 from tests.conftest import Database
 from tests.model.plain_ledger import PlainLedger
@@ -18,6 +18,23 @@ from tests.model.reports import CAMPAIGNS
 Answer = TypeVar("Answer")
 
 PROCESSES = 2
+_FELL_DUE = """
+SELECT verb, due_on, sum(amount)::bigint FROM ledger.transfer WHERE book_id = $1 AND due_on IS NOT NULL GROUP BY verb, due_on
+"""
+# Lots, what is held back, what is held.
+_OWED = """
+SELECT day, (
+    SELECT coalesce(sum(CASE WHEN side.gains THEN amount ELSE 0 END - CASE WHEN side.loses THEN amount ELSE 0 END), 0)
+    FROM ledger.transfer
+    CROSS JOIN LATERAL (
+        SELECT get_byte(credit, 11) >> 4 IN (1, 2, 3) AS gains, get_byte(debit, 11) >> 4 IN (1, 2, 3) AS loses
+    ) AS side
+    WHERE transfer.book_id = head.book_id
+        AND ledger.accounting_date_v1(transfer.due_on, verb, debit, transfer.posted_at, head.time_zone) <= day
+)::bigint
+FROM ledger.head CROSS JOIN unnest($2::date[]) AS day
+WHERE book_id = $1
+"""
 _EVENTS = "SELECT key, outcome, points, customer FROM ledger.event WHERE book_id = $1"
 _POOL_SIZE = 6
 """A connection for each queue, and two to read and settle."""
@@ -58,6 +75,15 @@ class World:
             "budgets": [funded - granted for funded, granted in budgets],
             **{key: (GrantOutcome(outcome), points, customer) for key, outcome, points, customer in events},
         }
+
+    def fell_due(self, book: Book) -> dict[tuple[Verb, date], int]:
+        """How many points fell due on which day, by what became of them."""
+        rows = self.run(self.owner.fetch(_FELL_DUE, book.book_id))
+        return {(Verb(verb), day): points for verb, day, points in rows}
+
+    def owed(self, book: Book, days: list[date]) -> dict[date, int]:
+        """What the log says was owed to all customers at the end of each of these days."""
+        return dict(self.run(self.owner.fetch(_OWED, book.book_id, days)))
 
     def left_undone(self, book: Book, today: date) -> int:
         """How many dead lots still have points: the sweeper must have come by for each."""

@@ -2,7 +2,7 @@
 -- first; what is held and what is held back; into whom they were merged, and their generation. No row at all if the book is not
 -- the brand's. All are of the book's last transfer and one instant. Locks nothing.
 --
--- Timed-out holds and dead lots are shown as if what is due had been posted: see spendable_v1.
+-- Timed-out holds, dead lots and what was held back until now are shown as if what is due had been posted: see spendable_v1.
 
 CREATE OR REPLACE FUNCTION ledger.balances_v1(p_book_id integer, p_brand_id integer, p_customers bigint[])
 RETURNS TABLE (seq bigint, lots text, held bigint, pending bigint, moved_to bigint, generation bigint)
@@ -26,7 +26,11 @@ BEGIN
                 AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
             WHERE hold.deadline > clock.at
         ) END, 0)::bigint,
-        coalesce(owned.pending, 0)::bigint,
+        (coalesce(owned.pending, 0) - coalesce(CASE WHEN known.hold_until <= clock.at THEN (
+            SELECT sum(held_back.amount)
+            FROM ledger.held_back_v1(head.book_id, wanted.customer) AS held_back
+            WHERE held_back.due_at <= clock.at
+        ) END, 0))::bigint,
         known.moved_to, coalesce(known.generation, 0)
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock

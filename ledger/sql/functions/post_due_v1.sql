@@ -1,4 +1,5 @@
--- Posts what is due on a wallet: holds that timed out go back, lots past their last day go to breakage.
+-- Posts what is due on a wallet: what was held back until now is rejected, holds that timed out go back, lots past their last day go
+-- to breakage.
 -- Returns how many transfers it posted. The head is locked by the caller. Every debit of a wallet does this first, in its
 -- own transaction, so the sweeper can be late without harm.
 --
@@ -9,6 +10,7 @@ CREATE OR REPLACE FUNCTION ledger.post_due_v1(p_head ledger.head, p_customer big
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
+    v_event    ledger.event;
     v_hold     record;
     v_today    CONSTANT date := (p_head.posted_at AT TIME ZONE p_head.time_zone)::date;
     v_owner    CONSTANT bytea := ledger.customer_owner_v1(p_customer);
@@ -25,6 +27,18 @@ BEGIN
     ) THEN
         RETURN 0;
     END IF;
+    FOR v_event IN
+        SELECT event.*
+        FROM ledger.held_back_v1(p_head.book_id, p_customer) AS held_back
+        JOIN ledger.event
+            ON event.book_id = p_head.book_id AND event.campaign_no = held_back.campaign_no AND event.key = held_back.key
+        WHERE held_back.due_at <= p_head.posted_at
+        ORDER BY held_back.due_at, held_back.campaign_no, held_back.key
+    LOOP
+        PERFORM ledger.settle_event_v1(p_head, v_event, false, NULL);
+        v_posted := v_posted + 1;
+    END LOOP;
+
     FOR v_hold IN
         SELECT hold.id, hold.deadline
         FROM ledger.open_holds_v1(p_head.book_id, p_customer) AS hold

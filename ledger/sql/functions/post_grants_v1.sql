@@ -138,6 +138,7 @@ DECLARE
     v_heads_known   integer;
     v_skewed        boolean;
     v_latest_clock  timestamptz;
+    v_latest_day    date;           -- it is nowhere later than the day after UTC's
 
     -- By book.
     v_places        bigint[];
@@ -204,7 +205,6 @@ DECLARE
     v_proved        bytea[];  -- keys of what waited and was decided for it
     v_found         record;
     v_head          ledger.head;
-    v_soonest       date := date 'infinity';
     v_accounts_known bigint;
     v_event         integer;
     v_book          integer;
@@ -248,6 +248,16 @@ BEGIN
     END LOOP;
     IF v_skewed OR p_now NOT BETWEEN v_clock - c_skew_max AND v_clock + c_skew_max THEN
         RAISE EXCEPTION 'clocks differ: caller %, database %, books %', p_now, v_clock, v_clocks USING ERRCODE = 'RW002';
+    END IF;
+
+    -- Points are never paid to a lot that is dead.
+    v_latest_day := (v_latest_clock AT TIME ZONE 'UTC')::date + 1;
+    IF NOT v_latest_day <= ALL (p_lot_expires_on) THEN
+        SELECT lots.* INTO p_lot_wallets, p_lots, p_lot_expires_on, p_lot_ix
+        FROM ledger.living_lots_v1(
+            v_clocks, v_zones, p_wallet_books, p_window_at, p_lot_wallets, p_lots, p_lot_expires_on, p_lot_ix
+        ) AS lots;
+        v_lot_points := array_fill(0::bigint, ARRAY[cardinality(p_lots)]);
     END IF;
 
     -- 2. What is decided already.
@@ -487,7 +497,6 @@ BEGIN
                 balances[v_wallet] := balances[v_wallet] + v_paid;
                 IF p_lot_expires_on[v_lot] < v_lot_until[v_wallet] THEN
                     v_lot_until[v_wallet] := p_lot_expires_on[v_lot];
-                    v_soonest := least(v_soonest, p_lot_expires_on[v_lot]);
                 END IF;
             END IF;
             v_budget_left[v_budget] := v_budget_left[v_budget] - v_paid;
@@ -669,6 +678,19 @@ BEGIN
             WHERE wallet.place IS NULL AND wallet.points > 0;
         END IF;
 
+        IF v_any_held THEN
+            -- Their points fall due, too.
+            INSERT INTO ledger.customer_state AS state (book_id, customer, hold_until)
+            SELECT p_book_ids[p_wallet_books[held.wallet]], p_wallet_customers[held.wallet], min(held.due_at)
+            FROM (
+                SELECT p_wallet_ix[item.ix] AS wallet, p_due_at[item.ix] AS due_at
+                FROM generate_series(1, v_items) AS item (ix)
+                WHERE v_write[item.ix] <> c_leave AND outcomes[item.ix] = c_held_back
+            ) AS held
+            GROUP BY held.wallet
+            ON CONFLICT (book_id, customer) DO UPDATE SET hold_until = least(state.hold_until, excluded.hold_until);
+        END IF;
+
         IF array_remove(v_use_rows, NULL) <> '{}' THEN
             UPDATE ledger.cap_use
             SET grants = use.grants, points = use.points
@@ -697,10 +719,9 @@ BEGIN
     END IF;
 
     IF v_any_paid OR v_place IS NOT NULL THEN
-        -- 9. Move the heads. The sweeper has to come back for points that were dead on arrival.
+        -- 9. Move the heads.
         UPDATE ledger.head
-        SET seq = book.seq, places = book.places, posted_at = book.posted_at,
-            swept_through = least(head.swept_through, v_soonest - 1)
+        SET seq = book.seq, places = book.places, posted_at = book.posted_at
         FROM (
             SELECT
                 unnest(p_book_ids) AS book_id, unnest(balance_seqs) AS seq, unnest(v_places) AS places, unnest(v_clocks) AS posted_at
@@ -756,8 +777,7 @@ BEGIN
     END IF;
 
     -- 11. Answer, with what each customer can spend now. Only where something is due are their lots added up.
-    -- It is nowhere later than the day after UTC's.
-    IF NOT ((v_latest_clock AT TIME ZONE 'UTC')::date + 1 <= ALL (v_lot_until) AND v_latest_clock < ALL (v_hold_until)) THEN
+    IF NOT (v_latest_day <= ALL (v_lot_until) AND v_latest_clock < ALL (v_hold_until)) THEN
         FOR v_ix IN 1 .. v_heads_known LOOP
             v_todays[v_ix] := (v_clocks[v_ix] AT TIME ZONE v_zones[v_ix])::date;
         END LOOP;

@@ -605,8 +605,9 @@ BEGIN
             UPDATE ledger.customer_state AS state
             SET points = wallet.points,
                 lot_until = wallet.lot_until,
-                hold_until = coalesce(wallet.hold_until, (
-                    SELECT min(hold.deadline) FROM ledger.open_holds_v1(p_book_id, state.customer) AS hold
+                hold_until = coalesce(wallet.hold_until, least(
+                    (SELECT min(hold.deadline) FROM ledger.open_holds_v1(p_book_id, state.customer) AS hold),
+                    (SELECT min(held_back.due_at) FROM ledger.held_back_v1(p_book_id, state.customer) AS held_back)
                 ), 'infinity')
             FROM (
                 SELECT

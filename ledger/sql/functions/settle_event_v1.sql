@@ -17,7 +17,9 @@ DECLARE
     v_is_due    boolean;
     v_terms     jsonb;
     v_class     integer;
-    v_last_day  CONSTANT date := coalesce(p_expires_on, 'infinity');
+    v_today     CONSTANT date := (p_head.posted_at AT TIME ZONE p_head.time_zone)::date;
+    -- Midnight may have passed since the caller said so.
+    v_last_day  CONSTANT date := ledger.last_day_v1(coalesce(p_expires_on, 'infinity'), v_today, v_today);
 BEGIN
     DELETE FROM ledger.pending
     WHERE pending.book_id = p_head.book_id AND pending.customer = v_customer AND pending.key = p_event.key
@@ -41,9 +43,6 @@ BEGIN
     IF p_matures THEN
         UPDATE ledger.event SET outcome = ledger.grant_outcome_v1('granted')
         WHERE event.book_id = p_head.book_id AND event.campaign_no = p_event.campaign_no AND event.key = p_event.key;
-        IF v_last_day <= p_head.swept_through THEN
-            UPDATE ledger.head SET swept_through = v_last_day - 1 WHERE head.book_id = p_head.book_id;
-        END IF;
     ELSE
         UPDATE ledger.event SET outcome = ledger.grant_outcome_v1('rejected'), points = 0
         WHERE event.book_id = p_head.book_id AND event.campaign_no = p_event.campaign_no AND event.key = p_event.key;

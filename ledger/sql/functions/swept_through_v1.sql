@@ -1,6 +1,6 @@
--- Says that no lot whose last day is p_through or before has points any more, as was found by whoever looked when the book was at
--- p_seq. Points that were put on such a lot since (dead on arrival) refute it: then nothing is changed.
--- Returns whether it was. Locks the book's head.
+-- Says that no lot whose last day is p_through or before has points any more, as was found by whoever began to look when the book was
+-- at p_seq. None has got any since: points are never paid to a dead lot.
+-- Returns whether that is news. Locks the book's head.
 
 CREATE OR REPLACE FUNCTION ledger.swept_through_v1(
     p_brand_id  integer,
@@ -20,16 +20,7 @@ BEGIN
     SET swept_through = p_through
     WHERE head.book_id = p_book_id
         AND head.swept_through < p_through
-        AND p_through < (v_head.posted_at AT TIME ZONE v_head.time_zone)::date
-        AND NOT EXISTS (
-            SELECT FROM ledger.transfer
-            JOIN ledger.account AS lot ON lot.book_id = p_book_id AND lot.id = transfer.credit
-            WHERE transfer.book_id = p_book_id
-                AND transfer.seq > p_seq
-                AND ledger.account_kind_v1(transfer.credit) = 1
-                AND ledger.account_expires_on_v1(transfer.credit) <= p_through
-                AND lot.credits > lot.debits
-        );
+        AND p_through < (v_head.posted_at AT TIME ZONE v_head.time_zone)::date;
     RETURN FOUND;
 END
 $function$;
