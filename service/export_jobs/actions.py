@@ -124,6 +124,7 @@ async def _store(
 def _columns(wanted: ExportRequest, since: Cut | None, cut: Cut) -> dict[str, Any]:
     return {
         "formats": sorted(set(wanted.formats)),
+        "details": wanted.details,
         "customers": wanted.customers,
         "sub_accounts": wanted.sub_accounts,
         "account_codes": type_coerce(msgspec.to_builtins(wanted.account_codes), JSONB),

@@ -94,7 +94,7 @@ class Exporter:
             await asyncio.gather(making, stopping, return_exceptions=True)
 
     async def _make(self, job: ExportJob, progress: _Progress) -> None:
-        writers = bundle.writers_of([ExportFormat(each) for each in job.formats], customers=job.customers)
+        writers = bundle.writers_of([ExportFormat(each) for each in job.formats], details=job.details, customers=job.customers)
         have = {file.name: file for file in job.files if file.name in writers}
         span = job.cut.seq - (0 if job.since is None else job.since.seq)
         progress.rows = span * sum(writers[name].reads_log for name in have)

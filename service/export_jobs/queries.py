@@ -27,6 +27,7 @@ class ExportJob(msgspec.Struct, frozen=True):
     brand_id: int
     status: Status
     formats: Sequence[str]
+    details: bool
     customers: bool
     sub_accounts: bool
     account_codes: tuple[AccountCode, ...]
@@ -65,6 +66,7 @@ def of_row(row: RowMapping) -> ExportJob:
         brand_id=row["brand_id"],
         status=row["status"],
         formats=row["formats"],
+        details=row["details"],
         customers=row["customers"],
         sub_accounts=row["sub_accounts"],
         account_codes=msgspec.convert(row["account_codes"], tuple[AccountCode, ...]),
@@ -111,6 +113,7 @@ def describe(job: ExportJob, settings: Settings) -> ExportResponse:
         id=job.id,
         status=job.status,
         formats=job.formats,
+        details=job.details,
         customers=job.customers,
         sub_accounts=job.sub_accounts,
         from_=None if job.since is None else CutResponse.of(job.since),

@@ -39,14 +39,17 @@ class ExportRequest(Body, frozen=True):
     example: ClassVar[dict[str, Any]] = {"from": "2026-11-01", "to": "2026-11-30", "formats": ["csv"]}
 
     formats: Annotated[list[ExportFormat], msgspec.Meta(min_length=1, max_length=FORMATS_MAX)]
-    """The formats. `csv`: the transfers and the accounts. `beancount` and `hledger`: a journal, `summary`: a summarised one,
-    from the book's beginning."""
+    """The formats. `csv`, `jsonl` (JSON Lines) and `parquet`: the transfers and the accounts. `beancount` and `hledger`: a
+    journal, `summary`: a summarised one, from the book's beginning."""
     from_: Position | None = msgspec.field(name="from", default=None)
     """Export the transfers after this position: a cut's name, a `seq`, or a date, which is included. Absent: from the book's
     beginning."""
     to: Position | None = None
     """Export the transfers up to this position: a cut's name, a `seq`, or a date that is over, which is included. Absent: the
     book as it stands now."""
+    details: bool = False
+    """Whether to add `transfer_details` as CSV or Parquet: the transfers with channel, action, message, evidence, order, store
+    and money. JSON Lines always has them."""
     customers: bool = False
     """Whether to add `customers.csv`, with what each customer's accounts held at the end."""
     sub_accounts: bool = False
@@ -90,6 +93,8 @@ class ExportResponse(msgspec.Struct, frozen=True):
     """`queued`, `running`, then `done`, `failed` or `cancelled`."""
     formats: Sequence[str]
     """The formats."""
+    details: bool
+    """Whether it has `transfer_details`."""
     customers: bool
     """Whether it has `customers.csv`."""
     sub_accounts: bool

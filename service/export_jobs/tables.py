@@ -31,6 +31,7 @@ export_job = Table(
     Column("brand_id", Integer, ForeignKey("rewards.brand.brand_id"), nullable=False),
     Column("status", Text, nullable=False, server_default="queued"),
     Column("formats", ARRAY(Text), nullable=False),
+    Column("details", Boolean, nullable=False, server_default="false"),
     Column("customers", Boolean, nullable=False),
     Column("sub_accounts", Boolean, nullable=False),
     Column("account_codes", JSONB, nullable=False, server_default="[]"),

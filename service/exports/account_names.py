@@ -16,8 +16,8 @@ from ledger import AccountClass, AccountName, Kind, OwnerTag, describe_account
 
 NEVER = "never"
 
-_KINDS_WITH_LAST_DAY = frozenset((Kind.LOT, Kind.HELD, Kind.SPENT))
-_KINDS_WITHOUT_CLASS = frozenset((Kind.BUDGET, Kind.UNLIMITED_BUDGET, Kind.ISSUANCE))
+KINDS_WITH_LAST_DAY = frozenset((Kind.LOT, Kind.HELD, Kind.SPENT))
+KINDS_WITHOUT_CLASS = frozenset((Kind.BUDGET, Kind.UNLIMITED_BUDGET, Kind.ISSUANCE))
 _CLASSES = {account_class: account_class.name.lower() for account_class in AccountClass}
 
 
@@ -38,12 +38,12 @@ def last_day(expires_on: date | None) -> str:
 
 def class_of(name: AccountName) -> str | None:
     """The accounting class, None where it means nothing."""
-    return None if name.kind in _KINDS_WITHOUT_CLASS else class_name(name.account_class)
+    return None if name.kind in KINDS_WITHOUT_CLASS else class_name(name.account_class)
 
 
 def last_day_of(name: AccountName) -> str | None:
     """The last spendable day, None where it means nothing."""
-    return last_day(name.expires_on) if name.kind in _KINDS_WITH_LAST_DAY else None
+    return last_day(name.expires_on) if name.kind in KINDS_WITH_LAST_DAY else None
 
 
 def account_name(account: bytes, campaigns: Mapping[int, str]) -> str:

@@ -24,9 +24,9 @@ COLUMNS = (
 )
 
 _SQL = Path(__file__).with_name("sql")
-_ROWS = (_SQL / "accounts_csv.sql").read_text()
+ROWS = (_SQL / "accounts_csv.sql").read_text()
 
-_SUMS = """
+SUMS = """
 SELECT
     count(*) AS rows, coalesce(sum(account.debits), 0)::bigint AS debits, coalesce(sum(account.credits), 0)::bigint AS credits
 FROM ledger.account_sums_v1($1, $2, $3, $4, $5, $6, $7, $8) AS account
@@ -38,4 +38,4 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     out.buffer.write((",".join(COLUMNS) + "\n").encode())
     names = by_number(book.campaigns)
     cells = by_number({number: neutral(campaign) for number, campaign in book.campaigns.items()})
-    return await book.copy(_ROWS, _SUMS, book.account_pages(), (names, cells), out)
+    return await book.copy(ROWS, SUMS, book.account_pages(), (names, cells), out)

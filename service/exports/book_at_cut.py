@@ -7,11 +7,12 @@ read does not change: the log only grows beyond the cut, and what accounts held 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from datetime import date, datetime
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
@@ -31,6 +32,10 @@ READERS = 2
 
 # What no format of a file writes otherwise than it is. Everything else in a row is a number, a time or a word of ours.
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]+")
+
+T = TypeVar("T")
+Page: TypeAlias = tuple[Any, ...]
+"""The parameters that say what is in a page."""
 
 
 class Log(Protocol):
@@ -102,34 +107,52 @@ class BookAtCut(msgspec.Struct, frozen=True):
         return self.log.account_ranges(self.book, self.cut, accounts=self.copied_rows)
 
     async def copy(
-        self, rows: str, sums: str, pages: AsyncIterator[tuple[Any, ...]], forms: tuple[Any, ...], out: TextIO
+        self,
+        rows: str,
+        sums: str,
+        pages: AsyncIterator[Page],
+        forms: tuple[Any, ...],
+        out: TextIO,
+        written: Mapping[str, str] | None = None,
     ) -> Totals:
         """Have the database write the rows of each page as CSV, and add them up in a statement of its own: both see the same.
 
-        Where no cell can need quotes, it is spared looking for them in each: a seventh of its time.
-
-        A page is the parameters of both; ``forms``, which say how ``rows`` writes what it finds, are its last. While a page is
-        written, the next one is read.
+        A page is the parameters of both; ``forms``, which say how ``rows`` writes what it finds, are its last. ``written`` are
+        options of ``COPY``, where they are not those of our CSV.
         """
         totals = Totals()
-        async with asyncio.TaskGroup() as reading:
-            ahead: deque[asyncio.Task[tuple[bytearray, Totals]]] = deque()
-            async for page in pages:
-                ahead.append(reading.create_task(self._copied(rows, sums, page, forms)))
-                if len(ahead) == READERS:
-                    totals += await _kept(ahead.popleft(), out)
-            while ahead:
-                totals += await _kept(ahead.popleft(), out)
+        async for lines, moved in self.copied(rows, sums, pages, forms, written):
+            out.buffer.write(lines)
+            totals += moved
         return totals
 
-    async def _copied(self, rows: str, sums: str, page: tuple[Any, ...], forms: tuple[Any, ...]) -> tuple[bytearray, Totals]:
+    async def copied(
+        self,
+        rows: str,
+        sums: str,
+        pages: AsyncIterator[Page],
+        forms: tuple[Any, ...],
+        written: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[tuple[bytearray, Totals]]:
+        """The same, a page at a time, for those who write it otherwise."""
+        options = dict(written or self._plainest())
+        async with contextlib.aclosing(ahead(pages, lambda page: self._copied(rows, sums, page, forms, options))) as copied:
+            async for page in copied:
+                yield page
+
+    def _plainest(self) -> Mapping[str, str]:
+        """How CSV is written. Where no cell can need quotes, looking for them in each is spared: a seventh of the time."""
+        plain = all(_PLAIN.fullmatch(campaign) for campaign in self.campaigns.values())
+        return {"format": "text", "delimiter": ",", "null": ""} if plain else {"format": "csv"}
+
+    async def _copied(
+        self, rows: str, sums: str, page: Page, forms: tuple[Any, ...], written: dict[str, Any]
+    ) -> tuple[bytearray, Totals]:
         lines = bytearray()
 
         async def keep(some: bytes) -> None:
             lines.extend(some)
 
-        plain = all(_PLAIN.fullmatch(campaign) for campaign in self.campaigns.values())
-        written: dict[str, Any] = {"format": "text", "delimiter": ",", "null": ""} if plain else {"format": "csv"}
         async with self.pool.acquire() as connection:
             said = await connection.copy_from_query(rows, *page, *forms, output=keep, **written)
             row = await connection.fetchrow(sums, *page)
@@ -139,7 +162,17 @@ class BookAtCut(msgspec.Struct, frozen=True):
         return lines, Totals(row["rows"], row["debits"], row["credits"])
 
 
-async def _kept(copied: Awaitable[tuple[bytearray, Totals]], out: TextIO) -> Totals:
-    lines, totals = await copied
-    out.buffer.write(lines)
-    return totals
+async def ahead(pages: AsyncIterator[Page], read: Callable[[Page], Coroutine[Any, Any, T]]) -> AsyncGenerator[T]:
+    """What ``read`` makes of each page, in order. While a page is used, the next one is read."""
+    reading: deque[asyncio.Task[T]] = deque()
+    try:
+        async for page in pages:
+            reading.append(asyncio.create_task(read(page)))
+            if len(reading) == READERS:
+                yield await reading.popleft()
+        while reading:
+            yield await reading.popleft()
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)

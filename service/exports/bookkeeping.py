@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, localcontext
 from types import MappingProxyType
 
@@ -24,10 +24,19 @@ class ValueFrom(msgspec.Struct, frozen=True):
     value: PointValue
 
 
+class ValueVersion(msgspec.Struct, frozen=True):
+    """What points are worth from an instant on."""
+
+    version: int
+    valid_from: datetime
+    value: PointValue
+
+
 class Bookkeeping(msgspec.Struct, frozen=True):
     """How a brand's journals are kept.
 
     ``values`` are what its points were worth in ``currency``, at most one a day, oldest first; none before somebody says so.
+    ``versions`` are all that were set up to the cut, oldest first.
     ``campaign_names`` are those that campaigns began with, by number. ``sub_accounts``: an account for each customer and
     redemption. ``codes`` are the accounts' in the general ledger.
     """
@@ -35,6 +44,7 @@ class Bookkeeping(msgspec.Struct, frozen=True):
     currency: str = ""
     values: tuple[ValueFrom, ...] = ()
     campaign_names: Mapping[int, str] = MappingProxyType({})
+    versions: tuple[ValueVersion, ...] = ()
     sub_accounts: bool = False
     codes: AccountCodes = NO_CODES
 

@@ -33,11 +33,11 @@ COLUMNS = (
 )
 
 _SQL = Path(__file__).with_name("sql")
-_ROWS = (_SQL / "transfers_csv.sql").read_text()
+ROWS = (_SQL / "transfers_csv.sql").read_text()
 
-_SUMS = (_SQL / "transfers_sums.sql").read_text()
+SUMS = (_SQL / "transfers_sums.sql").read_text()
 
-_VERBS = [verb.name.lower() for verb in sorted(Verb)]
+VERBS = [verb.name.lower() for verb in sorted(Verb)]
 
 
 async def write(book: BookAtCut, out: TextIO) -> Totals:
@@ -45,4 +45,4 @@ async def write(book: BookAtCut, out: TextIO) -> Totals:
     out.buffer.write((",".join(COLUMNS) + "\n").encode())
     names = by_number(book.campaigns)
     cells = by_number({number: neutral(campaign) for number, campaign in book.campaigns.items()})
-    return await book.copy(_ROWS, _SUMS, book.log_pages(), (_VERBS, names, cells, book.calendar.time_zone), out)
+    return await book.copy(ROWS, SUMS, book.log_pages(), (VERBS, names, cells, book.calendar.time_zone), out)

@@ -12,7 +12,7 @@ from service.brands.brand import Brand
 from service.brands.tables import brand_point_value as point_values
 from service.campaigns.queries import first_names
 from service.exports.account_codes import NO_CODES, AccountCodes
-from service.exports.bookkeeping import Bookkeeping, ValueFrom
+from service.exports.bookkeeping import Bookkeeping, ValueFrom, ValueVersion
 
 
 async def read_bookkeeping(
@@ -23,6 +23,7 @@ async def read_bookkeeping(
         currency=brand.currency,
         values=await _values(engine, brand, cut),
         campaign_names=await first_names(engine, brand.brand_id),
+        versions=await _versions(engine, brand, cut),
         sub_accounts=sub_accounts,
         codes=codes,
     )
@@ -41,3 +42,14 @@ async def _values(engine: AsyncEngine, brand: Brand, cut: Cut) -> tuple[ValueFro
         # The last of a day is the day's.
         days = {brand.calendar.day(valid_from): PointValue(points, minor_units) for points, minor_units, valid_from in rows}
     return tuple(ValueFrom(day, value) for day, value in sorted(days.items()))
+
+
+async def _versions(engine: AsyncEngine, brand: Brand, cut: Cut) -> tuple[ValueVersion, ...]:
+    made = (
+        select(point_values)
+        .where(point_values.c.brand_id == brand.brand_id, point_values.c.valid_from <= cut.posted_at)
+        .order_by(point_values.c.version)
+    )
+    async with engine.connect() as connection:
+        rows: Any = await connection.execute(made)
+        return tuple(ValueVersion(row.version, row.valid_from, PointValue(row.points, row.minor_units)) for row in rows)

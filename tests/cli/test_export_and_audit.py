@@ -38,11 +38,15 @@ async def test_export_writes_all_formats_or_those_asked_for(run: Run, tmp_path: 
     assert done.exit_code == 0, done.output
     assert {path.name for path in (tmp_path / "all").iterdir()} == {
         "accounts.csv",
+        "accounts.jsonl",
+        "accounts.parquet",
         "journal.beancount",
         "journal.hledger",
         "manifest.json",
         "summary.csv",
         "transfers.csv",
+        "transfers.jsonl",
+        "transfers.parquet",
     }
     done = await run("export", "--brand", "acme", "--format", "hledger", "--cut", "3", "--out", tmp_path / "one")
     assert done.exit_code == 0, done.output
@@ -58,6 +62,20 @@ async def test_export_takes_a_named_cut(run: Run, busy_till: Till, tmp_path: Pat
     assert done.exit_code == 0, done.output
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert (manifest["cut"]["name"], manifest["cut"]["seq"]) == ("2026-11", cut.seq)
+
+
+async def test_export_takes_what_came_since(run: Run, busy_till: Till, tmp_path: Path) -> None:
+    options = ("--from", "3", "--cut", "5", "--details", "--customers")
+    done = await run("export", "--brand", "acme", *options, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    rows = {file["name"]: file["rows"] for file in manifest["files"]}
+    assert (rows["transfers.csv"], rows["transfer_details.parquet"], rows["customers.csv"]) == (2, 2, 2)
+    assert manifest["from"]["seq"] == 3
+    journal = await run("export", "--brand", "acme", "--from", "3", "--format", "hledger", "--out", tmp_path)
+    assert (journal.exit_code, "a journal has all of the book" in journal.output) == (2, True)
+    later = await run("export", "--brand", "acme", "--from", "2999-01-01", "--out", tmp_path)
+    assert (later.exit_code, "--from: 2998-12-31 is not over yet" in later.output) == (1, True)
 
 
 @pytest.mark.usefixtures("busy_till")

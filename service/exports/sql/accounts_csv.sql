@@ -4,11 +4,11 @@
 -- The parts are what account_name_v1 puts together. A name begins with its kind, so it is never a formula.
 
 SELECT
-    concat_ws(':', part.kind, part.owner, part.class, part.last_day), part.kind, part.class,
-    CASE part.tag WHEN 1 THEN part.owner END,
-    CASE part.tag WHEN 2 THEN coalesce($10::text::jsonb ->> part.number::text, part.owner) END,
-    CASE part.tag WHEN 3 THEN part.owner END,
-    part.last_day, part.debits, part.credits, part.credits - part.debits
+    concat_ws(':', part.kind, part.owner, part.class, part.last_day) AS account, part.kind, part.class,
+    CASE part.tag WHEN 1 THEN part.number END AS customer,
+    CASE part.tag WHEN 2 THEN coalesce($10::text::jsonb ->> part.number::text, part.owner) END AS campaign,
+    CASE part.tag WHEN 3 THEN part.number END AS redemption,
+    part.last_day AS expires_on, part.debits, part.credits, part.credits - part.debits AS balance
 FROM (
     SELECT
         account.debits, account.credits, account.tag, account.number,

@@ -1,0 +1,71 @@
+"""transfer_details.csv: transfers with all that is known of them; transfers.jsonl has the same.
+
+Beside the columns of transfers.csv: what was reported (channel, action, message, grade, source, which key reported it, under
+which version of the campaign), the redemption (order reference, store, terminal), and what the points were worth by the value
+that held when they were posted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TextIO
+
+from ledger import decimals_of
+from service.exports.account_names import by_number
+from service.exports.book_at_cut import BookAtCut
+from service.exports.totals import Totals
+from service.exports.transfers_csv import SUMS, VERBS
+
+COLUMNS = (
+    "seq",
+    "transaction_id",
+    "posted_at",
+    "accounting_date",
+    "occurred_at",
+    "verb",
+    "debit",
+    "credit",
+    "amount",
+    "value",
+    "point_value_version",
+    "customer",
+    "campaign",
+    "grant_id",
+    "action",
+    "channel",
+    "message_id",
+    "grade",
+    "source",
+    "principal",
+    "campaign_version",
+    "redemption_id",
+    "order_ref",
+    "store_id",
+    "terminal_id",
+    "due_at",
+)
+COPIED_AS_CSV = {"format": "csv"}
+
+ROWS = (Path(__file__).with_name("sql") / "transfer_details.sql").read_text()
+
+
+async def write(book: BookAtCut, out: TextIO) -> Totals:
+    """Write the log up to the cut, in detail."""
+    out.buffer.write((",".join(COLUMNS) + "\n").encode())
+    return await book.copy(ROWS, SUMS, book.log_pages(), forms(book, for_spreadsheet=True), out, COPIED_AS_CSV)
+
+
+def forms(book: BookAtCut, *, for_spreadsheet: bool) -> tuple[Any, ...]:
+    """How ``ROWS`` writes what it finds."""
+    versions = book.bookkeeping.versions
+    return (
+        VERBS,
+        by_number(book.campaigns),
+        book.calendar.time_zone,
+        [version.valid_from for version in versions],
+        [version.version for version in versions],
+        [version.value.points for version in versions],
+        [version.value.minor_units for version in versions],
+        decimals_of(book.bookkeeping.currency) if versions else 0,
+        for_spreadsheet,
+    )
