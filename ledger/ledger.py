@@ -38,6 +38,7 @@ from ledger.read_models import (
     FeedEntry,
     GrantUses,
     InstantOutcome,
+    LeftOpen,
     Lookback,
     Movement,
     Position,
@@ -331,11 +332,13 @@ class Ledger:
         """All that was posted before a business date, as a cut that is not kept."""
         return await cuts.cut_before_day(self._pool, book, day)
 
-    async def begin_close(self, book: Book, *, begins_on: date, ends_on: date) -> tuple[CloseOutcome, date | None]:
+    async def begin_close(
+        self, book: Book, *, begins_on: date, ends_on: date, asks: bool = False
+    ) -> tuple[CloseOutcome, date | None]:
         """Close a period; nothing can be posted in it from then on. Also says on which day the next period begins; ``None`` if
-        none was closed.
+        none was closed. ``asks`` only says what would be decided.
         """
-        return await closing.begin(self._pool, book, begins_on=begins_on, ends_on=ends_on)
+        return await closing.begin(self._pool, book, begins_on=begins_on, ends_on=ends_on, asks=asks)
 
     async def advance_close(self, book: Book, close: Close) -> Close:
         """Store or settle a close, a little at a time, and return it as it is then."""
@@ -352,6 +355,10 @@ class Ledger:
     async def unsettled_closes(self, book: Book) -> list[Close]:
         """Closes that ``advance_close`` has not settled yet, oldest first."""
         return await closes.unsettled(self._pool, book)
+
+    async def left_open(self, book: Book, ends_on: date) -> LeftOpen:
+        """What is still to be decided or posted of a period that ends on a day."""
+        return await closes.left_open(self._pool, book, ends_on)
 
     async def close_balances(
         self, book: Book, of: Close, *, after: bytes = b"", limit: int = 10_000

@@ -221,6 +221,25 @@ class Close(msgspec.Struct, frozen=True):
         return AsOf(self.cut, self.ends_at - timedelta(microseconds=1), self.ends_on + timedelta(days=1))
 
 
+class LeftOpen(msgspec.Struct, frozen=True):
+    """What is still to be decided or posted of a period, ``at`` a time: each is counted up to ``LEFT_OPEN_MAX``.
+
+    ``holds`` and ``held_back`` fell due in it and are not posted yet, nor may be what died with it unless ``is_swept``.
+    ``to_approve`` are grants that are held back and not due; ``waiting`` are events that wait for more evidence.
+    """
+
+    ends_at: datetime
+    at: datetime
+    holds: int
+    held_back: int
+    is_swept: bool
+    to_approve: int
+    waiting: int
+
+
+LEFT_OPEN_MAX = 10_000
+
+
 class Position(msgspec.Struct, frozen=True):
     """A reader's place in a book's feed: the last ``seq`` they have read of its transfers, and the last ``place`` of its
     decisions that moved no points.

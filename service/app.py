@@ -26,6 +26,7 @@ from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.brand_settings import routes as brand_settings_routes
 from service.campaigns import routes as campaign_routes
+from service.closes import routes as close_routes
 from service.code_batches import routes as code_batch_routes
 from service.concurrency.fairness import count_small_requests
 from service.consents import routes as consent_routes
@@ -85,6 +86,7 @@ route_handlers: list[Any] = [
     *link_check_routes.route_handlers,
     *redemption_routes.route_handlers,
     *finance_routes.route_handlers,
+    *close_routes.route_handlers,
     *report_routes.route_handlers,
     *export_routes.route_handlers,
     *layer_routes.route_handlers,

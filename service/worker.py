@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from service.brand_settings import link_host_checker
+from service.closes.close_keeper import CloseKeeper
 from service.concurrency.backoff import backoff_s
 from service.egress.resolving import Resolver
 from service.evidence import click_aggregator, click_pruner
@@ -51,6 +52,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
         agents = [
             Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
             Agent("layer_tracker", partial(layer_tracker.run_once, pool, engine), rest_s=5.0),
+            Agent("close_keeper", CloseKeeper(pool, engine).run_once, rest_s=5.0),
             Agent("click_aggregator", partial(click_aggregator.run_once, pool), rest_s=5.0),
             Agent(
                 "link_host_checker",

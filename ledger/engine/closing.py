@@ -39,7 +39,7 @@ PAGES_AT_ONCE = 20
 _ALL = b"\xff" * 16
 _BALANCES_READ = 50_000
 
-_BEGIN = "SELECT outcome, next_begins_on FROM ledger.begin_close_v1($1, $2, $3, $4, $5)"
+_BEGIN = "SELECT outcome, next_begins_on FROM ledger.begin_close_v1($1, $2, $3, $4, $5, $6)"
 _STORE = "SELECT ledger.store_close_v1($1, $2, $3, $4, $5, $6, $7, $8)"
 _FINISH = "SELECT ledger.finish_close_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 _SETTLE = "SELECT ledger.settle_close_v1($1, $2, $3, $4, $5)"
@@ -49,9 +49,14 @@ SELECT max(seq) AS last, coalesce(sum(amount), 0)::bigint AS points FROM ledger.
 """
 
 
-async def begin(pool: asyncpg.Pool[Any], book: Book, *, begins_on: date, ends_on: date) -> tuple[CloseOutcome, date | None]:
-    """Close the period from one day to another. Also says on which day the next one begins; ``None`` if none was closed."""
-    row = await pool.fetchrow(_BEGIN, book.brand_id, book.book_id, datetime.now(UTC), begins_on, ends_on)
+async def begin(
+    pool: asyncpg.Pool[Any], book: Book, *, begins_on: date, ends_on: date, asks: bool = False
+) -> tuple[CloseOutcome, date | None]:
+    """Close the period from one day to another. Also says on which day the next one begins; ``None`` if none was closed.
+
+    ``asks`` only says what would be decided.
+    """
+    row = await pool.fetchrow(_BEGIN, book.brand_id, book.book_id, datetime.now(UTC), begins_on, ends_on, asks)
     assert row is not None
     return CloseOutcome(row["outcome"]), row["next_begins_on"]
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import asyncpg
 
-from ledger.read_models import Close, CloseState, CloseTotals, Cut
+from ledger.errors import BookRefused
+from ledger.read_models import LEFT_OPEN_MAX, Close, CloseState, CloseTotals, Cut, LeftOpen
 from ledger.types import Book
 
 _SQL = Path(__file__).with_name("sql")
 _CLOSES = (_SQL / "closes.sql").read_text()
 _BALANCES = (_SQL / "close_balances.sql").read_text()
+_LEFT_OPEN = (_SQL / "left_open.sql").read_text()
+_DECISIONS_SEARCHED = 100_000
 _UNSETTLED_MAX = 1_000
 
 
@@ -32,6 +35,14 @@ async def unsettled(pool: asyncpg.Pool[Any], book: Book) -> list[Close]:
     """Closes that are still being stored, or whose postings are not all in the log, oldest first."""
     rows = await pool.fetch(_CLOSES, book.book_id, book.brand_id, date.max, _UNSETTLED_MAX, True)
     return [_close(row) for row in reversed(rows)]
+
+
+async def left_open(pool: asyncpg.Pool[Any], book: Book, ends_on: date) -> LeftOpen:
+    """What is still to be decided or posted of a period that ends on a day. Raises ``BookRefused``."""
+    row = await pool.fetchrow(_LEFT_OPEN, book.book_id, book.brand_id, ends_on, LEFT_OPEN_MAX, _DECISIONS_SEARCHED)
+    if row is None:
+        raise BookRefused.of(book)
+    return LeftOpen(**row)
 
 
 async def close_balances(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from datetime import timedelta
 
-from sqlalchemy import Integer, LargeBinary, SmallInteger, Text, bindparam, column, func, select
+from sqlalchemy import Integer, LargeBinary, SmallInteger, Text, any_, bindparam, column, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Grade
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.auth.tables import api_key
 from service.brands.calendars import learn
 from service.brands.queries import brand_columns, brand_of_row, brands_with_value
 from service.brands.tables import brand
@@ -83,3 +84,15 @@ class Principals:
     def forget(self) -> None:
         """Ask again for every key: what one stands for was changed in this process."""
         self._by_hash.clear()
+
+
+async def count_late_keys(engine: AsyncEngine, brand_id: int, hours: int) -> int:
+    """How many of a brand's keys may report acts and still have them count more than ``hours`` hours ago."""
+    late = select(func.count()).where(
+        api_key.c.brand_id == brand_id,
+        api_key.c.revoked_at.is_(None),
+        literal(Scope.GRANTS_WRITE.value) == any_(api_key.c.scopes),
+        api_key.c.lateness_hours > hours,
+    )
+    async with engine.connect() as connection:
+        return (await connection.execute(late)).scalar_one()

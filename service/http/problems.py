@@ -99,6 +99,14 @@ CODES: dict[str, CodeSpec] = {
     ),
     "not_held_back": CodeSpec(409, "Not held back", "The grant has no held-back points to approve or reject."),
     "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign is paused; resume it first."),
+    "period_not_over": CodeSpec(409, "Period not over", "The period is not over by the brand's clock."),
+    "period_out_of_order": CodeSpec(
+        409, "Period out of order", "Periods are closed one after the other; `detail` says where the next one begins."
+    ),
+    "close_blocked": CodeSpec(409, "Close blocked", "The checklist has blockers; `errors` lists them. They cannot be skipped."),
+    "close_has_warnings": CodeSpec(
+        409, "Close has warnings", "The checklist has warnings; `errors` lists them. Skip each with a reason, or resolve it."
+    ),
     "customer_not_confirmed": CodeSpec(
         409,
         "Customer not confirmed",
@@ -134,6 +142,7 @@ CODES: dict[str, CodeSpec] = {
     ),
     "instant_before_book": CodeSpec(422, "Instant before the book", "At that instant the book had no transfers yet."),
     "instant_in_future": CodeSpec(422, "Instant in the future", "The instant is later than the book's clock."),
+    "period_before_book": CodeSpec(422, "Period before the book", "The period is over before the book's first transfer."),
     "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign with this id."),
     "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` is too far in the past or in the future."),
     "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with a different request."),

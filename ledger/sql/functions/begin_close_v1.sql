@@ -1,5 +1,6 @@
 -- Closes a period of a book, from the day p_begins_on to p_ends_on: says which transfers are in it. What is stored of it is stored
 -- afterwards, see store_close_v1.
+-- If p_asks, only says what would be decided now.
 -- Returns one row: outcome (see CloseOutcome), and the day on which the next period begins (NULL: no period is closed yet). Locks the
 -- book's head, and moves the book on to the midnight after the period, so that nothing is posted in it any more.
 
@@ -8,7 +9,8 @@ CREATE OR REPLACE FUNCTION ledger.begin_close_v1(
     p_book_id    integer,
     p_now        timestamptz,
     p_begins_on  date,
-    p_ends_on    date
+    p_ends_on    date,
+    p_asks       boolean DEFAULT false
 ) RETURNS TABLE (outcome smallint, next_begins_on date)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -38,6 +40,10 @@ BEGIN
     v_seq := ledger.seq_at_v1(p_book_id, v_ends_at - interval '1 microsecond');
     IF v_seq = 0 THEN
         RETURN QUERY SELECT ledger.close_outcome_v1('before_book'), v_next;
+        RETURN;
+    END IF;
+    IF p_asks THEN
+        RETURN QUERY SELECT ledger.close_outcome_v1('closed'), v_next;
         RETURN;
     END IF;
     INSERT INTO ledger.close (book_id, ends_on, version, state, begins_on, ends_at, closed_at, seq, posted_at)

@@ -1,0 +1,50 @@
+"""Looking up closes."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from ledger import Book, Close, Ledger
+from service.closes import periods
+from service.closes.periods import Period
+from service.closes.schemas import CloseResponse
+from service.http.problems import invalid_field, not_found
+
+
+def period_asked_for(name: str) -> Period:
+    """The period a body names."""
+    period = periods.parse(name)
+    if period is None:
+        raise invalid_field("/period", "is neither a month, such as 2026-11, nor a day, such as 2026-11-30")
+    return period
+
+
+def period_named(name: str) -> Period:
+    """The period a path names."""
+    period = periods.parse(name)
+    if period is None:
+        raise not_found("period")
+    return period
+
+
+async def find_close(ledger: Ledger, book: Book, name: str) -> Close:
+    """The close of the period a path names."""
+    period = period_named(name)
+    close = await ledger.close(book, period.ends_on)
+    if close is None or close.begins_on != period.begins_on:
+        raise not_found("close")
+    return close
+
+
+async def show(ledger: Ledger, book: Book, close: Close) -> CloseResponse:
+    """The close with its totals."""
+    return CloseResponse.of(close, await ledger.close_trial_balance(book, close))
+
+
+async def list_closes(ledger: Ledger, book: Book, *, after: str | None, limit: int) -> list[CloseResponse]:
+    """Closes, newest first: those before the period ``after``."""
+    last = None if after is None else periods.parse(after)
+    if last is None and after is not None:
+        raise invalid_field("?after", "is not a period")
+    until = date.max if last is None else last.begins_on - timedelta(days=1)
+    return [await show(ledger, book, close) for close in await ledger.closes(book, until=until, limit=limit)]
