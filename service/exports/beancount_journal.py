@@ -58,16 +58,9 @@ def _head(book: BookAtCut) -> Iterator[str]:
 
 
 def _entry(entry: Entry, points: str) -> str:
-    legs = entry.legs
-    lines = [f"{entry.day} * {_about(entry.what, entry.subject)}\n"]
-    if entry.number is not None:
-        lines.append(f"  seq: {legs[0].seq}\n")
-    lines.append(_tags(entry.subject))
-    for leg in legs:
-        lines.append(f"  {leg.debit}  {leg.amount} {points}\n")
-        if len(legs) > 1:
-            lines.append(f"    seq: {leg.seq}\n")
-        lines.append(f"  {leg.credit}  -{leg.amount} {points}\n")
+    seq = "" if entry.number is None else f"  seq: {entry.number}\n"
+    lines = [f"{entry.day} * {_about(entry.what, entry.subject)}\n{seq}{_tags(entry.subject)}"]
+    lines += [f"  {leg.debit}  {leg.amount} {points}\n  {leg.credit}  -{leg.amount} {points}\n" for leg in entry.legs]
     lines.append("\n")
     return "".join(lines)
 

@@ -60,11 +60,8 @@ def _commodities(book: BookAtCut, points: str) -> Iterator[str]:
 
 def _entry(entry: Entry, points: str) -> str:
     number = "" if entry.number is None else f" ({entry.number})"
-    legs = entry.legs
     lines = [f"{entry.day}{number} {entry.what}{_about(entry.subject)}\n"]
-    for leg in legs:
-        seq = f"  ; seq:{leg.seq}" if len(legs) > 1 else ""
-        lines.append(f"    {leg.debit}  {leg.amount} {points}{seq}\n    {leg.credit}  -{leg.amount} {points}\n")
+    lines += [f"    {leg.debit}  {leg.amount} {points}\n    {leg.credit}  -{leg.amount} {points}\n" for leg in entry.legs]
     lines.append("\n")
     return "".join(lines)
 

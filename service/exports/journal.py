@@ -1,7 +1,7 @@
 """What both journals share: entries, what each account held at the cut, and what points are worth.
 
-An entry is one transaction of the log, with two postings for each of its transfers. A debit is positive, and the commodity is
-the brand's points code, whose form both programs accept. What memo accounts gave to customers is one entry a day and campaign.
+An entry is one transaction of the log, with two postings for each pair of accounts in it. A debit is positive, and the
+commodity is the brand's points code, whose form both programs accept. What memo accounts gave is one entry a day and campaign.
 After the log each account is declared together with what it held at the cut **by its running balance**, so that a journal
 program that reads the file adds up the log on its own and compares: an independent check of our double entry.
 """
@@ -37,9 +37,8 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Leg(msgspec.Struct, frozen=True, gc=False):
-    """A transfer, between journal accounts."""
+    """What an entry moves between two journal accounts."""
 
-    seq: int | None
     debit: str
     credit: str
     amount: int
@@ -76,18 +75,40 @@ Line: TypeAlias = Any
 
 
 async def entries(book: BookAtCut) -> AsyncIterator[Entry]:
-    """The log's transactions, oldest first, and after each day what budgets gave on it.
+    """The log's transactions, oldest first, and after each day what memo accounts gave on it.
 
-    A transaction that counts on several days is an entry a day.
+    A transaction that counts on several days is an entry a day. However many transfers it has, its accounts are few.
     """
     writer = _Writer(book)
-    async for transaction in _transactions(book):
-        day = transaction[0]["day"]
-        for entry in writer.memo(before=day):
-            yield entry
+    transaction: _Transaction | None = None
+    async for page in _pages(book):
+        for line in page:
+            if transaction is None or not transaction.has(line):
+                if transaction is not None:
+                    yield writer.entry(transaction)
+                for entry in writer.memo(before=line["day"]):
+                    yield entry
+                transaction = _Transaction(line)
+            writer.add(line, transaction)
+    if transaction is not None:
         yield writer.entry(transaction)
     for entry in writer.memo():
         yield entry
+
+
+class _Transaction:
+    """What was read of a transaction so far."""
+
+    __slots__ = ("amounts", "first", "verbs")
+
+    def __init__(self, first: Line) -> None:
+        self.first = first
+        self.verbs: dict[int, None] = {}
+        self.amounts: dict[tuple[str, str], int] = {}
+
+    def has(self, line: Line) -> bool:
+        """Whether a transfer is one of its transfers of the same day."""
+        return line["transaction_id"] == self.first["transaction_id"] and line["day"] == self.first["day"]
 
 
 class _Writer:
@@ -99,20 +120,19 @@ class _Writer:
         self._used: dict[tuple[date, int, str], int] = {}
         self._newest = date.min
 
-    def entry(self, transaction: list[Line]) -> Entry:
+    def entry(self, transaction: _Transaction) -> Entry:
         """The entry of one transaction."""
-        first = transaction[0]
-        if len(transaction) == 1:
-            what = _VERBS[first["verb"]]
-        else:
-            what = ", ".join(dict.fromkeys(_VERBS[line["verb"]] for line in transaction))
+        first = transaction.first
+        what = ", ".join([_VERBS[verb] for verb in transaction.verbs])
         if first["redemption"] is not None:
             subject = _redemption_subject(first)
         else:
             subject = self._subject(first["campaign_no"], first["channel"], first["action"])
-        return Entry(first["day"], first["transaction_id"], what, subject, [self._leg(line) for line in transaction])
+        legs = [Leg(debit, credit, amount) for (debit, credit), amount in transaction.amounts.items()]
+        return Entry(first["day"], first["transaction_id"], what, subject, legs)
 
-    def _leg(self, line: Line) -> Leg:
+    def add(self, line: Line, transaction: _Transaction) -> None:
+        """Add a transfer to its transaction."""
         debit, credit, amount = self._account(line["debit"]), self._account(line["credit"]), line["amount"]
         debited, credited = debit.name, credit.name
         if debit.account_class is None and credit.account_class is not None:
@@ -121,7 +141,9 @@ class _Writer:
         elif credit.account_class is None and debit.account_class is not None:
             self._use(line, credit, -amount)
             credited = GRANTED[debit.account_class]
-        return Leg(line["seq"], debited, credited, amount)
+        transaction.verbs[line["verb"]] = None
+        between = debited, credited
+        transaction.amounts[between] = transaction.amounts.get(between, 0) + amount
 
     def _use(self, line: Line, memo: JournalAccount, amount: int) -> None:
         key = line["day"], line["campaign_no"] or 0, memo.name
@@ -139,7 +161,7 @@ class _Writer:
 
 
 def _used(memo: str, amount: int) -> Leg:
-    return Leg(None, memo, USED, amount) if amount > 0 else Leg(None, USED, memo, -amount)
+    return Leg(memo, USED, amount) if amount > 0 else Leg(USED, memo, -amount)
 
 
 def _campaign_subjects(book: BookAtCut) -> Callable[[int | None, str | None, str | None], Subject]:
@@ -169,18 +191,6 @@ def _redemption_subject(line: Line) -> Subject:
 
 def _tags(**tags: str | None) -> tuple[tuple[str, str], ...]:
     return tuple((name, text) for name, text in tags.items() if text)
-
-
-async def _transactions(book: BookAtCut) -> AsyncIterator[list[Line]]:
-    legs: list[Line] = []
-    async for page in _pages(book):
-        for line in page:
-            if legs and (line["transaction_id"] != legs[0]["transaction_id"] or line["day"] != legs[0]["day"]):
-                yield legs
-                legs = []
-            legs.append(line)
-    if legs:
-        yield legs
 
 
 async def _pages(book: BookAtCut) -> AsyncIterator[list[Line]]:

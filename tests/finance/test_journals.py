@@ -189,7 +189,7 @@ async def test_the_balance_sheet_is_what_is_owed_and_what_is_to_be_cleared(year:
     assert hledger.statement("balancesheet") == without_zeros(owed | clearing)
     equity = hledger.statement("balancesheetequity")
     assert {name: amount for name, amount in equity.items() if name.startswith("Equity:Opening")} == {
-        "Equity:Opening:Engagement": -40,
+        "Equity:Opening:Engagement": -50,
         "Equity:Opening:Purchase": -60,
         "Equity:Opening:ThirdParty": -7,
     }
@@ -270,6 +270,19 @@ async def test_hledger_reads_what_users_typed(hledger: Hledger) -> None:
     assert any(
         line.startswith('grant | Spring, "sale" | 50% \\ off, date:2031-99-99') for line in hledger("descriptions").splitlines()
     )
+
+
+async def test_a_transaction_has_two_postings_for_each_pair_of_accounts(hledger: Hledger) -> None:
+    """However many lots an import opens."""
+    postings = [line.split() for line in hledger("print", "desc:open").splitlines()[1:] if line]
+    assert [(account, int(points)) for account, points, _ in postings] == [
+        ("Equity:Opening:Engagement", 50),
+        ("Liabilities:PointsProvision:Customers", -50),
+        ("Equity:Opening:Purchase", 60),
+        ("Liabilities:DeferredRevenue:Customers", -60),
+        ("Equity:Opening:ThirdParty", 7),
+        ("Liabilities:ThirdPartyPoints:Customers", -7),
+    ]
 
 
 async def test_what_died_in_june_is_junes(hledger: Hledger) -> None:

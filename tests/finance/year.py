@@ -106,10 +106,11 @@ class Year:
         await self.begin_campaigns()
         openings = [
             Opening(1, 40, None),
+            Opening(4, 10, None),
             Opening(2, 60, None, AccountClass.PURCHASE),
             Opening(3, 7, None, AccountClass.THIRD_PARTY),
         ]
-        await import_balances(self._owner, self.book, openings, hashes=[bytes(32)], rows=3, points=107)
+        await import_balances(self._owner, self.book, openings, hashes=[bytes(32)], rows=4, points=117)
         await self._earn(1)
         await self.value(1, 100, 50, datetime(2031, 2, 1, 9, tzinfo=UTC))
         await self._earn(2)
