@@ -44,6 +44,7 @@ from ledger.read_models import (
     Position,
     Reconciliation,
     RedemptionSources,
+    RedemptionStep,
     Refusal,
     Responders,
     Spendable,
@@ -410,6 +411,18 @@ class Ledger:
         """A page of the log up to an instant, and behind it what fell due by then and was posted later."""
         return await self._reckoner.transfers(book, as_of, after=after, limit=limit)
 
+    async def redemptions(self, book: Book, ids: Sequence[int]) -> list[Redemption]:
+        """Redemptions as they are now, in order; unknown ids are left out."""
+        return await redemption_reads.redemptions(self._pool, book, ids)
+
+    def redemption_steps(
+        self, book: Book, *, after: int, until: int, since: date, to: date
+    ) -> AsyncIterator[list[RedemptionStep]]:
+        """The steps of redemptions in the log from ``after`` to ``until``, with accounting dates from ``since`` to ``to``, in
+        pieces.
+        """
+        return redemption_reads.redemption_steps(self._pool, book, after=after, until=until, since=since, to=to)
+
     async def find_transfers(
         self, book: Book, wanted: TransferFilter, *, after: int, cut: int, limit: int
     ) -> tuple[list[Transfer], int | None]:
@@ -418,9 +431,11 @@ class Ledger:
         """
         return await trial_balance.find_transfers(self._pool, book, wanted, after=after, cut=cut, limit=limit)
 
-    async def movements(self, book: Book, *, after: int, until: int) -> list[Movement]:
-        """What the transfers with ``after < seq <= until`` moved, added up, in no order."""
-        return await movements.movements(self._pool, book, after=after, until=until)
+    async def movements(self, book: Book, *, after: int, until: int, with_events: bool = True) -> list[Movement]:
+        """What the transfers with ``after < seq <= until`` moved, added up, in no order. Without events it is several times as
+        fast, and channel, action and grade are ``None``.
+        """
+        return await movements.movements(self._pool, book, after=after, until=until, with_events=with_events)
 
 
 def _only(answers: list[Answer | LedgerError]) -> Answer:

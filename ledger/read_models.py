@@ -127,6 +127,18 @@ class Movement(msgspec.Struct, frozen=True, gc=False):
     last_seq: int
 
 
+class RedemptionStep(msgspec.Struct, frozen=True, gc=False):
+    """One step of a redemption, on its accounting date; ``seq`` is its first transfer. What a final capture releases is a step
+    of its own.
+    """
+
+    day: date
+    verb: Verb
+    redemption: int
+    points: int
+    seq: int
+
+
 class TransferFilter(msgspec.Struct, frozen=True):
     """Which transfers of the log are looked for; ``None`` is any. ``since`` and ``until`` are accounting dates, included."""
 

@@ -1,22 +1,29 @@
-"""Redemptions as they stand now: one, or a page of them, newest first."""
+"""Redemptions as they stand now: one, or a page of them, newest first; and their steps, by the log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 
-from ledger.types import Book, Redemption, RedemptionStatus
+from ledger.read_models import RedemptionStep
+from ledger.types import Book, Redemption, RedemptionStatus, Verb
 
 SCAN_ROWS_MAX = 2_000
 """How many redemptions one page reads to find those of a status, which is derived and has no index."""
 
+LOG_ROWS = 100_000
+"""What one statement reads to find steps."""
+_TRANSACTION_ROWS_MAX = 10_000
+
 _SQL = Path(__file__).with_name("sql")
 _FIND = (_SQL / "find_redemptions.sql").read_text()
 _FIND_WITH_STATUS = (_SQL / "find_redemptions_with_status.sql").read_text()
+_STEPS = (_SQL / "redemption_steps.sql").read_text()
 _BY_ID = "SELECT answer::text FROM ledger.redemptions_now_v1($1, $2, $3)"
 _decode = msgspec.json.Decoder(Redemption).decode
 
@@ -58,3 +65,13 @@ async def find_redemptions(
             break
     # A moment has passed since its status was looked at.
     return [each for each in await redemptions(pool, book, ids) if status in {None, each.status}], more
+
+
+async def redemption_steps(
+    pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int, since: date, to: date
+) -> AsyncIterator[list[RedemptionStep]]:
+    """Steps in the log from ``after`` to ``until``, with accounting dates from ``since`` to ``to``, in order and in pieces."""
+    for begin in range(after, until, LOG_ROWS):
+        piece = (begin, min(begin + LOG_ROWS, until), since, to, _TRANSACTION_ROWS_MAX)
+        rows = await pool.fetch(_STEPS, book.book_id, book.brand_id, *piece)
+        yield [RedemptionStep(row["day"], Verb(row["verb"]), row["redemption"], row["points"], row["seq"]) for row in rows]

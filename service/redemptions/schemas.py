@@ -12,6 +12,7 @@ from ledger import Redemption, RedemptionStatus
 from service.customers.schemas import CustomerRef
 from service.http.bodies import Body, Identifier, Points
 from service.http.identifiers import redemption_id
+from service.redemptions.step_values import step_values
 
 HOLD_S = 7 * 86_400
 """How long a hold lasts unless the storefront says otherwise."""
@@ -237,20 +238,11 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _parts_of_value(redemption: Redemption) -> tuple[int | None, int | None]:
-    """What the captured points pay, rounded down, and how much of that was refunded.
-
-    What the points still kept pay after a refund is rounded down too. A later capture does not change what a refund gave
-    back, so the operations are replayed in order.
-    """
+    """What the captured points pay, and how much of that was refunded."""
     if redemption.value is None:
         return None, None
-    captured = refunded = captured_value = refunded_value = 0
-    for operation in redemption.operations:
-        if operation.verb == "capture":
-            captured += operation.points
-            captured_value = redemption.value * captured // redemption.authorized
-        elif operation.verb == "refund":
-            refunded += operation.points
-            kept = redemption.value * (captured - refunded) // redemption.authorized
-            refunded_value = max(refunded_value, captured_value - kept)
-    return captured_value, refunded_value
+    worth = {"capture": 0, "refund": 0}
+    for step, value in step_values(redemption):
+        if step.verb in worth:
+            worth[step.verb] += value or 0
+    return worth["capture"], worth["refund"]

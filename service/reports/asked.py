@@ -6,12 +6,12 @@ What fell due by then counts, whether or not it is posted: expiries that are sti
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger import AccountClass, AsOf, Kind, Movement, TrialBalance, Verb
+from ledger import AccountClass, AsOf, Close, CloseState, Kind, Movement, TrialBalance, Verb, describe_account
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
 from service.reports.periods import ONE_DAY, Period
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from service.services import Services
 
 _MICROSECOND = timedelta(microseconds=1)
+_HOUSE_ACCOUNTS = 100
 _NEXT_MIDNIGHT = "SELECT ($1::date + 1)::timestamp AT TIME ZONE $2"
 
 
@@ -38,15 +39,42 @@ class Asked(msgspec.Struct, frozen=True):
         """What the accounts have now."""
         return await self.services.ledger.trial_balance(self.brand.book, self.now)
 
-    async def movements(self) -> list[Movement]:
-        """All that moved up to now."""
+    async def due(self) -> list[Movement]:
+        """Expiries that are due now and not posted."""
         ledger, book = self.services.ledger, self.brand.book
-        moved = await ledger.movements(book, after=0, until=self.now.cut.seq)
         settled = await self.trial_balance()
-        if sum(_expired(moved)) == sum(line.balance for line in settled.lines if line.kind == "breakage"):
-            return moved
-        posted = await ledger.trial_balance(book, self.now.cut)
-        return [*moved, *_unposted(posted, settled, self.now.day)]
+        # The house's accounts come first.
+        house = await ledger.account_balances(book, self.now.cut, limit=_HOUSE_ACCOUNTS)
+        posted = sum(credits_ - debits for account, debits, credits_ in house if is_breakage(account))
+        if posted == sum(line.balance for line in settled.lines if line.kind == "breakage"):
+            return []
+        return list(_unposted(await ledger.trial_balance(book, self.now.cut), settled, self.now.day))
+
+    async def movements(self) -> list[Movement]:
+        """All that the log moved up to now, with what was reported."""
+        return await self.services.ledger.movements(self.brand.book, after=0, until=self.now.cut.seq)
+
+    async def opened(self) -> Close | None:
+        """The last close before the period, if there is one: what moved up to then need not be read."""
+        found = await self.services.ledger.closes(self.brand.book, until=self.period.day_before, limit=1)
+        return found[0] if found and found[0].totals is not None else None
+
+    async def closed(self) -> Close | None:
+        """The close of the period's last day, if there is one and all that it reckoned is posted."""
+        found = await self.services.ledger.close(self.brand.book, self.period.end)
+        return found if found is not None and found.state is CloseState.SETTLED else None
+
+    async def log_of_period(self) -> tuple[int, int]:
+        """The part of the log, ``after < seq <= until``, in which all transfers of the period are."""
+        closed = await self.closed()
+        until = self.now.cut.seq if closed is None or closed.settled_seq is None else closed.settled_seq
+        begun = await self.services.ledger.as_of(
+            self.brand.book, await self._midnight_after(self.period.day_before) - _MICROSECOND
+        )
+        return (begun.cut.seq if isinstance(begun, AsOf) else 0), until
+
+    async def _midnight_after(self, day: date) -> datetime:
+        return await self.services.pool.fetchval(_NEXT_MIDNIGHT, day, self.brand.time_zone)
 
     async def values(self) -> Values:
         """What points were worth."""
@@ -58,14 +86,16 @@ class Asked(msgspec.Struct, frozen=True):
 
     async def end_of(self, day: date) -> AsOf:
         """The books at the end of a day that is not before them, with what expires with it; or now if it is not over."""
-        midnight = await self.services.pool.fetchval(_NEXT_MIDNIGHT, day, self.brand.time_zone)
+        midnight = await self._midnight_after(day)
         if self.now.at < midnight:
             return self.now
         found = await self.services.ledger.as_of(self.brand.book, midnight - _MICROSECOND)
         assert isinstance(found, AsOf)
         return msgspec.structs.replace(found, day=day + ONE_DAY)
 
-    def report(self, name: str, columns: Sequence[Column], *, since: date | None = None, **parts: Any) -> Report:
+    def report(
+        self, name: str, columns: Sequence[Column], *, since: date | None = None, seq: int | None = None, **parts: Any
+    ) -> Report:
         """The report that answers: ``columns`` follow those it is broken down by."""
         return Report(
             report=name,
@@ -73,16 +103,15 @@ class Asked(msgspec.Struct, frozen=True):
             until=self.period.end,
             by=self.by,
             currency=self.brand.currency,
-            seq=self.now.cut.seq,
+            seq=self.now.cut.seq if seq is None else seq,
             columns=[*(Column(each, "text") for each in self.by), *columns],
             **parts,
         )
 
 
-def _expired(movements: Sequence[Movement]) -> Iterator[int]:
-    return (
-        movement.points * ((movement.credit is Kind.BREAKAGE) - (movement.debit is Kind.BREAKAGE)) for movement in movements
-    )
+def is_breakage(account: bytes) -> bool:
+    """Whether an account is one of expired points."""
+    return describe_account(account).kind is Kind.BREAKAGE
 
 
 def _unposted(posted: TrialBalance, settled: TrialBalance, today: date) -> Iterator[Movement]:

@@ -11,7 +11,7 @@ import msgspec
 from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
-from service.reports import attention_invoice, expiry_schedule, roll_forward
+from service.reports import attention_invoice, expiry_schedule, roll_forward, settlement
 from service.reports.asked import Asked
 from service.reports.periods import read_period
 from service.reports.report import Report
@@ -32,6 +32,7 @@ class _Kind(msgspec.Struct, frozen=True):
 _KINDS: Mapping[str, _Kind] = {
     "roll-forward": _Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",)),
     "expiry-schedule": _Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), of_one_day=True),
+    "settlement": _Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal")),
     "attention-invoice": _Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
 }
 

@@ -13,8 +13,8 @@ from ledger import TrialBalanceLine
 from service.exports.account_names import NEVER
 from service.exports.totals import utc
 from service.reports.asked import Asked
+from service.reports.reading import OWED_KINDS, owed_change, read
 from service.reports.report import Check, Report, Row, columns, tie
-from service.reports.roll_forward import OWED_KINDS, owed_change
 from service.reports.values import Values, rounded
 
 NAME = "expiry-schedule"
@@ -82,5 +82,6 @@ def _row(owed: dict[str, int], values: Values, day: date) -> Row:
 
 async def _check(asked: Asked, points: int) -> Check:
     """What the accounts have is what the log adds up to."""
-    movements = await asked.movements()
-    return Check("points owed", points, sum(owed_change(each) for each in movements if each.day <= asked.period.end))
+    reading = await read(asked)
+    moved = sum(owed_change(each) for each in reading.movements if each.day <= asked.period.end)
+    return Check("points owed", points, sum(reading.opening.values()) + moved)

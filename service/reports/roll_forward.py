@@ -18,11 +18,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from ledger import AccountClass, Kind, Movement, Verb
+from ledger import AccountClass, Movement, Verb
 from service.exports.account_names import class_name
 from service.reports import earned
 from service.reports.asked import Asked
 from service.reports.periods import Period
+from service.reports.reading import Reading, owed_by_class, owed_change, read
 from service.reports.report import Check, Column, Report, Row, tie, transfers_link
 from service.reports.values import Values, rounded
 
@@ -31,9 +32,6 @@ DIMENSIONS = ("class", "campaign", "channel", "month")
 
 _WHOLE = frozenset(("class", "month"))
 """What all of it can be broken down by; by anything else, only what was earned can."""
-
-_OWED = frozenset((Kind.LOT, Kind.HELD))
-OWED_KINDS = frozenset(kind.name.lower() for kind in _OWED)
 
 Change: TypeAlias = str
 """A change of what is owed, named as its column."""
@@ -71,24 +69,32 @@ _Moved: TypeAlias = dict[Change, dict[date, int]]
 
 
 class _Flow(msgspec.Struct):
-    """What changed what is owed: points by change and day, and the first and the last transfer of each."""
+    """What changed what is owed since it was ``opening``: points by change and day, and the first and last transfer of each."""
 
+    opening: int
     moved: _Moved
     transfers: dict[tuple[Change, date], tuple[int, int]]
 
     @classmethod
-    def of(cls, movements: Sequence[Movement]) -> _Flow:
-        moved: _Moved = {change: defaultdict(int) for change in _SIGNS}
-        transfers: dict[tuple[Change, date], tuple[int, int]] = {}
-        for movement in movements:
-            if not (points := owed_change(movement)):
-                continue
-            change = _CHANGES[movement.verb]
-            moved[change][movement.day] += points * _SIGNS[change]
-            if movement.transfers:
-                known = transfers.get((change, movement.day), (movement.first_seq, 0))
-                transfers[change, movement.day] = min(known[0], movement.first_seq), max(known[1], movement.last_seq)
-        return cls(moved, transfers)
+    def of(cls, reading: Reading, account_class: AccountClass | None = None) -> _Flow:
+        """What was read of a class, or of all."""
+        flow = cls(
+            sum(points for each, points in reading.opening.items() if account_class in {None, each}),
+            {change: defaultdict(int) for change in _SIGNS},
+            {},
+        )
+        for movement in reading.movements:
+            if account_class in {None, movement.account_class} and (points := owed_change(movement)):
+                flow.add(movement, points)
+        return flow
+
+    def add(self, movement: Movement, points: int) -> None:
+        """Add a movement, after which so many points more are owed."""
+        change = _CHANGES[movement.verb]
+        self.moved[change][movement.day] += points * _SIGNS[change]
+        if movement.transfers:
+            known = self.transfers.get((change, movement.day), (movement.first_seq, 0))
+            self.transfers[change, movement.day] = min(known[0], movement.first_seq), max(known[1], movement.last_seq)
 
     def net(self) -> dict[date, int]:
         """By how much more was owed after each day."""
@@ -98,39 +104,37 @@ class _Flow(msgspec.Struct):
                 net[day] += points * _SIGNS[change]
         return net
 
-
-def owed_change(movement: Movement) -> int:
-    """By how much more is owed after a movement."""
-    return movement.points * ((movement.credit in _OWED) - (movement.debit in _OWED))
+    @property
+    def owed_at_last(self) -> int:
+        """What is owed after all of it."""
+        return self.opening + sum(self.net().values())
 
 
 async def report(asked: Asked) -> Report:
     """The roll-forward of a period."""
     if not _WHOLE.issuperset(asked.by):
         return await earned.report(NAME, asked)
-    movements, values = await asked.movements(), await asked.values()
+    reading, values = await read(asked), await asked.values()
     parts = list(asked.period.months()) if "month" in asked.by else [asked.period]
     rows: list[Row] = []
     links: list[dict[str, str]] = []
-    for account_class, theirs in _classes(movements, by_class="class" in asked.by):
-        flow = _Flow.of(theirs)
+    for account_class, flow in _flows(reading, by_class="class" in asked.by):
         for part in parts:
             row = _row(flow, part, values)
             if any(row.values()):
                 named = {"class": _name(account_class), "month": f"{part.begin:%Y-%m}"}
                 rows.append({name: named[name] for name in asked.by} | row)
                 links.append(_links(flow, part, account_class))
-    totals = _row(_Flow.of(movements), asked.period, values)
-    checks = [*await _checks(asked, movements), *_sums(rows, totals, by_month="month" in asked.by)]
-    return asked.report(NAME, _COLUMNS, since=asked.period.begin, rows=rows, totals=totals, checks=tie(checks), links=links)
+    totals = _row(_Flow.of(reading), asked.period, values)
+    checks = tie([*_checks(reading), *_sums(rows, totals, by_month="month" in asked.by)])
+    return asked.report(
+        NAME, _COLUMNS, since=asked.period.begin, seq=reading.seq, rows=rows, totals=totals, checks=checks, links=links
+    )
 
 
-def _classes(movements: Sequence[Movement], *, by_class: bool) -> Iterator[tuple[AccountClass | None, Sequence[Movement]]]:
-    if not by_class:
-        yield None, movements
-        return
-    for account_class in AccountClass:
-        yield account_class, [movement for movement in movements if movement.account_class is account_class]
+def _flows(reading: Reading, *, by_class: bool) -> Iterator[tuple[AccountClass | None, _Flow]]:
+    for account_class in AccountClass if by_class else (None,):
+        yield account_class, _Flow.of(reading, account_class)
 
 
 def _name(account_class: AccountClass | None) -> str | None:
@@ -140,7 +144,7 @@ def _name(account_class: AccountClass | None) -> str | None:
 def _row(flow: _Flow, period: Period, values: Values) -> Row:
     """What was owed, what changed it and what is owed then, in points and then in money."""
     net = flow.net()
-    opening = sum(points for day, points in net.items() if day < period.begin)
+    opening = flow.opening + sum(points for day, points in net.items() if day < period.begin)
     moved = {change: {day: points for day, points in days.items() if day in period} for change, days in flow.moved.items()}
     points = {change: sum(days.values()) for change, days in moved.items()}
     row: Row = {"opening": opening, **points, "closing": opening + _signed(points)}
@@ -181,26 +185,16 @@ def _links(flow: _Flow, period: Period, account_class: AccountClass | None) -> d
     return found
 
 
-async def _checks(asked: Asked, movements: Sequence[Movement]) -> list[Check]:
+def _checks(reading: Reading) -> list[Check]:
     """The log adds up to what the accounts have, class by class."""
-    trial_balance = await asked.trial_balance()
-    owed: dict[str | None, int] = defaultdict(int)
-    for line in trial_balance.lines:
-        if line.kind in OWED_KINDS:
-            owed[line.account_class] += line.balance
-    checks = [
-        Check(
-            f"{class_name(account_class)} points owed now",
-            sum(owed_change(movement) for movement in movements if movement.account_class is account_class),
-            owed[class_name(account_class)],
-        )
-        for account_class in AccountClass
-    ]
-    read = sum(movement.transfers for movement in movements)
+    booked = owed_by_class(reading.trial_balance)
     return [
-        Check("debits and credits of all accounts", trial_balance.debits, trial_balance.credits),
-        Check("transfers read", read, asked.now.cut.seq),
-        *checks,
+        Check("debits and credits of all accounts", reading.trial_balance.debits, reading.trial_balance.credits),
+        Check("transfers read", reading.transfers, reading.numbered),
+        *(
+            Check(f"{class_name(each)} points owed at last", _Flow.of(reading, each).owed_at_last, booked.get(each, 0))
+            for each in AccountClass
+        ),
     ]
 
 

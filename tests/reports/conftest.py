@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import AccountClass, Book, GrantOutcome, Ledger, RedemptionOutcome, Verb, sweep
+from ledger import AccountClass, Book, CloseOutcome, CloseState, GrantOutcome, Ledger, RedemptionOutcome, Sweeper, Verb
 from ledger.testing import authorize, capture, fund, order, refund, set_clock, void
 from tests.api_fixtures import Api
 from tests.finance.conftest import make_campaign
@@ -72,18 +72,19 @@ class Books:
         assert result.outcome in {GrantOutcome.GRANTED, GrantOutcome.HELD_BACK, GrantOutcome.WAITING}
 
     async def redeem(self, customer: int, points: int, *, captured: bool = True, **said: Any) -> int:
-        return await self._done(authorize(self.book, customer, points, capture=captured, **said))
+        return await self.done(authorize(self.book, customer, points, capture=captured, **said))
 
     async def capture(self, redemption: int, points: int = 0, **said: Any) -> None:
-        await self._done(capture(self.book, redemption, points, **said))
+        await self.done(capture(self.book, redemption, points, **said))
 
     async def void(self, redemption: int) -> None:
-        await self._done(void(self.book, redemption))
+        await self.done(void(self.book, redemption))
 
     async def refund(self, redemption: int, points: int = 0, **said: Any) -> None:
-        await self._done(refund(self.book, redemption, points, **said))
+        await self.done(refund(self.book, redemption, points, **said))
 
-    async def _done(self, step: Any) -> int:
+    async def done(self, step: Any) -> int:
+        """Post a step; return the redemption's number."""
         result = await self.ledger.redeem(step)
         assert result.outcome is RedemptionOutcome.DONE
         assert result.redemption is not None
@@ -91,8 +92,20 @@ class Books:
 
     async def post_dues(self, pool: asyncpg.Pool[Any]) -> None:
         """Post all that is due."""
-        while await sweep(pool, self.book):
+        sweeper = Sweeper(pool, self.book)
+        while await sweeper.run_once(limit=100):
             pass
+
+    async def close(self, begins_on: str, ends_on: str) -> None:
+        """Close a period, and settle the close."""
+        begins, ends = date.fromisoformat(begins_on), date.fromisoformat(ends_on)
+        outcome, _ = await self.ledger.begin_close(self.book, begins_on=begins, ends_on=ends)
+        assert outcome is CloseOutcome.CLOSED
+        close = await self.ledger.close(self.book, ends)
+        assert close is not None
+        for _ in range(5):
+            close = await self.ledger.advance_close(self.book, close)
+        assert close.state is CloseState.SETTLED
 
     async def worth(self, day: str, points: int, minor_units: int) -> None:
         """Say what points are worth from a day on."""

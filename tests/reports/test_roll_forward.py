@@ -185,3 +185,21 @@ async def test_by_campaign_and_channel_it_is_what_was_earned(books: Books) -> No
     ]
     for row, links in zip(report["rows"], report["links"], strict=True):
         assert sum(transfer["amount"] for transfer in await books.linked(links["granted"])) == row["granted"]
+
+
+async def test_what_a_closed_month_says_is_the_same_ever_after(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+    await a_winter(books, worker_pool)
+    months = ({"since": "2030-01-15", "until": "2030-01-31"}, {"since": "2030-02-01", "until": "2030-02-03"})
+    open_january, open_february = [await books.report("roll-forward", **month) for month in months]
+    await books.close("2030-01-01", "2030-01-31")
+    january, february = [await books.report("roll-forward", **month) for month in months]
+    assert (january["rows"], january["totals"]) == (open_january["rows"], open_january["totals"])
+    assert (february["rows"], february["totals"]) == (open_february["rows"], open_february["totals"])
+    assert january["seq"] < february["seq"]
+    await books.grant(1, 3)
+    await books.on("2030-03-01")
+    await books.post_dues(worker_pool)
+    await books.close("2030-02-01", "2030-02-28")
+    assert await books.report("roll-forward", **months[0]) == january
+    both = await books.report("roll-forward", since="2030-01-15", until="2030-02-28", by="month")
+    assert [(row["opening"], row["closing"]) for row in both["rows"]] == [(0, 50), (50, 93)]

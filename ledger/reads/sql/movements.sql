@@ -1,8 +1,7 @@
 -- What a piece of the log of a book $1 of brand $2, $3 < seq <= $4, moved: by accounting date, verb, kind and class of both accounts,
--- campaign, and channel, action and grade of the event. The log never changes, so neither does this, unless an event is decided
--- again on better evidence.
+-- campaign, and channel, action and grade of the event. The log never changes, so neither does this.
 --
--- An event is looked up for each transfer that names one, which LIMIT 1 makes sure of.
+-- Only if $5 is an event looked up, for each transfer that names one, which LIMIT 1 makes sure of.
 
 SELECT
     ledger.accounting_date_v1(
@@ -19,6 +18,6 @@ LEFT JOIN LATERAL (
     FROM ledger.event
     WHERE event.book_id = $1 AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
     LIMIT 1
-) AS event ON transfer.event_key IS NOT NULL
+) AS event ON $5 AND transfer.event_key IS NOT NULL
 WHERE transfer.book_id = $1 AND transfer.seq > $3 AND transfer.seq <= $4
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8

@@ -1,0 +1,72 @@
+"""What a roll-forward reads: what was owed, what moved since, and what the accounts have then.
+
+Between two closes only the log between them is read, and what it leads to is what the second one has stored. Where there is
+no second one yet, it leads to the books as they are now; where there is no first one, all of the log is read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ledger import AccountClass, Kind, Movement, TrialBalance
+from service.reports.asked import Asked
+
+_OWED = frozenset((Kind.LOT, Kind.HELD))
+OWED_KINDS = frozenset(kind.name.lower() for kind in _OWED)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """``opening`` was owed before all ``movements``, by class, and they lead to ``trial_balance``.
+
+    ``transfers`` of the log were read, which should be ``numbered``; ``seq`` is the last of them.
+    """
+
+    opening: Mapping[AccountClass, int]
+    movements: Sequence[Movement]
+    trial_balance: TrialBalance
+    transfers: int
+    numbered: int
+    seq: int
+
+
+def owed_change(movement: Movement) -> int:
+    """By how much more is owed after a movement."""
+    return movement.points * ((movement.credit in _OWED) - (movement.debit in _OWED))
+
+
+def owed_by_class(trial_balance: TrialBalance) -> Mapping[AccountClass, int]:
+    """What is owed in each class."""
+    owed: Counter[AccountClass] = Counter()
+    for line in trial_balance.lines:
+        if line.kind in OWED_KINDS:
+            owed[AccountClass[(line.account_class or "").upper()]] += line.balance
+    return owed
+
+
+async def read(asked: Asked) -> Reading:
+    """Read as little as the closes allow."""
+    ledger, book = asked.services.ledger, asked.brand.book
+    before, at_end = await asked.opened(), await asked.closed()
+    after = 0 if before is None else before.cut.seq
+    if at_end is None or at_end.settled_seq is None:
+        until, trial_balance = asked.now.cut.seq, await asked.trial_balance()
+        due = await asked.due()
+    else:
+        until, trial_balance = at_end.settled_seq, await ledger.close_trial_balance(book, at_end)
+        due = []
+    posted = await ledger.movements(book, after=after, until=until, with_events=False)
+    return Reading(
+        opening={} if before is None else owed_by_class(await ledger.close_trial_balance(book, before)),
+        movements=[
+            each
+            for each in (*posted, *due)
+            if (before is None or each.day > before.ends_on) and (at_end is None or each.day <= at_end.ends_on)
+        ],
+        trial_balance=trial_balance,
+        transfers=sum(each.transfers for each in posted),
+        numbered=until - after,
+        seq=until,
+    )
