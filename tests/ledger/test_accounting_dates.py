@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ import pytest
 
 from ledger import Book, Ledger, RedemptionStatus, Verb, sweep
 from ledger.testing import NOON, authorize, capture, fund, order, set_clock, void
-from tests.ledger.conftest import make_book
+from tests.ledger.conftest import assert_books_are_sound, make_book
 
 JANUARY, FEBRUARY = date(2030, 1, 31), date(2030, 2, 28)
 LATER = datetime(2030, 3, 7, 12, tzinfo=UTC)
@@ -97,19 +97,69 @@ async def test_a_time_out_occurred_at_its_deadline_and_is_a_void_to_storefronts_
     assert (await ledger.redeem(void(book, number))).replayed
 
 
-@pytest.mark.parametrize(
-    "zone", ["Asia/Kolkata", "Australia/Lord_Howe", "Europe/Berlin", "America/St_Johns", "Pacific/Kiritimati"]
-)
-async def test_a_deadline_at_midnight_is_the_next_days_and_the_moment_before_is_not(
-    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], zone: str
+# Clocks change on the last day of March 2030 and of October 2032 in Berlin: the day has 23 hours, or 25.
+MIDNIGHTS = [
+    ("Asia/Kolkata", JANUARY),
+    ("Australia/Lord_Howe", JANUARY),
+    ("America/St_Johns", FEBRUARY),
+    ("Pacific/Kiritimati", JANUARY),
+    ("Europe/Berlin", date(2030, 3, 31)),
+    ("Europe/Berlin", date(2032, 10, 31)),
+]
+
+
+@pytest.mark.parametrize(("zone", "last_day"), MIDNIGHTS)
+@pytest.mark.parametrize("done_late", ["sweep", "merge", "split"])
+async def test_what_falls_due_at_a_midnight_is_the_next_days_and_a_moment_before_is_not(
+    ledger: Ledger,
+    owner: asyncpg.Connection[Any],
+    worker_pool: asyncpg.Pool[Any],
+    zone: str,
+    last_day: date,
+    done_late: str,
 ) -> None:
+    """Whatever posts it, and in whichever wallet it is by then."""
     book = await make_book(owner, time_zone=zone)
+    next_day = last_day + timedelta(days=1)
+    midnight = datetime.combine(next_day, time(), ZoneInfo(zone)).astimezone(UTC)
+    await set_clock(owner, book, midnight - timedelta(hours=25))
     await ledger.fund(fund(book, 1_000))
-    await ledger.grant(order(book, points=10))
-    midnight = datetime(2030, 2, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC)
-    await hold(ledger, book, 3, midnight - timedelta(seconds=1))
-    await hold(ledger, book, 4, midnight + timedelta(seconds=1))
-    await set_clock(owner, book, LATER)
+    reviews = [
+        order(book, points=10 + seconds, message_id=f"{seconds}", held_back=True, due_at=midnight + timedelta(seconds=seconds))
+        for seconds in (-1, 0, 1)
+    ]
+    lots = [order(book, points=50, message_id=f"{day}", expires_on=day) for day in (last_day, next_day)]
+    await ledger.grant_batch([*reviews, *lots, order(book, customer=8, points=7, expires_on=last_day)])
+    for points, seconds in ((1, -1), (2, 0), (3, 1)):
+        await ledger.redeem(authorize(book, 7, points, hold_s=25 * 3_600 + seconds))
+    if done_late == "split":
+        await ledger.merge(book, loser=7, survivor=8)
+    posted_before = (await ledger.head(book)).seq
+    await set_clock(owner, book, midnight + timedelta(days=2))
+    if done_late == "merge":
+        await ledger.merge(book, loser=7, survivor=8)
+    elif done_late == "split":
+        await ledger.split(book, customer=7, survivor=8)
     while await sweep(worker_pool, book):
         pass
-    assert (await dated(ledger, book))[4:] == [(Verb.TIME_OUT, 3, JANUARY), (Verb.TIME_OUT, 4, date(2030, 2, 1))]
+    fell_due = [each for each in (await dated(ledger, book))[posted_before:] if each[0] not in (Verb.MERGE, Verb.SPLIT)]
+    # Merged, the two have one lot of that day.
+    expired = (
+        [(Verb.EXPIRE, 52, last_day)] if done_late == "split" else [(Verb.EXPIRE, 45, last_day), (Verb.EXPIRE, 7, last_day)]
+    )
+    assert sorted(fell_due) == sorted(
+        [
+            (Verb.REJECT, 9, last_day),
+            (Verb.REJECT, 10, next_day),
+            (Verb.REJECT, 11, next_day),
+            (Verb.TIME_OUT, 1, last_day),
+            (Verb.TIME_OUT, 2, next_day),
+            (Verb.TIME_OUT, 3, next_day),
+            *expired,
+            (Verb.EXPIRE, 50, next_day),
+        ]
+    )
+    # What came back when its lot was dead has the book's grace.
+    balances = [await ledger.balance(book, customer) for customer in (7, 8)]
+    assert sorted(lot.points for balance in balances for lot in balance.lots) == [5]
+    await assert_books_are_sound(owner)

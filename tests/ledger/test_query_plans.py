@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
@@ -18,7 +18,7 @@ import pytest
 from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position, track_layers
 from ledger.engine.grants import post_grants
 from ledger.engine.redemptions import post_redemptions
-from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, void
+from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, set_clock, void
 from service.storage.database import APPLICATION_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
@@ -359,6 +359,26 @@ async def test_who_has_a_hold_is_read_by_that_hold_though_the_tables_were_empty_
         async with counting_rows(owner) as rows:
             await owner.fetch(read, book.book_id, book.brand_id)
         assert 0 < rows["redemption"] < 10, read
+
+
+@pytest.mark.usefixtures("never_analyzed")
+@pytest.mark.own_database("of tables that were never analyzed")
+async def test_whose_points_are_held_back_is_read_by_those_though_the_tables_were_empty_when_it_began(
+    owner: asyncpg.Connection[Any],
+) -> None:
+    """Their balance, and what is due of theirs: of what is held back for a hundred only theirs is looked at."""
+    book = await make_book(owner)
+    held_back: dict[str, Any] = {"held_back": True, "unlimited": True, "due_at": NOON + timedelta(microseconds=1)}
+    await post_grants(owner, [order(book, customer=customer, points=50, **held_back) for customer in range(1, 101)])
+    await set_clock(owner, book, NOON + timedelta(days=1))
+    for read in (
+        "SELECT * FROM ledger.balances_v1($1, $2, ARRAY[50])",
+        "SELECT ledger.refresh_customer_state_v1($1, 50) FROM ledger.head WHERE head.book_id = $1 AND head.brand_id = $2",
+        "SELECT ledger.post_due_v1(head, 50) FROM ledger.head WHERE head.book_id = $1 AND head.brand_id = $2",
+    ):
+        async with counting_rows(owner) as rows:
+            await owner.fetch(read, book.book_id, book.brand_id)
+        assert 0 < rows["pending"] < 10, read
 
 
 @pytest.mark.usefixtures("never_analyzed")
