@@ -9,7 +9,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -313,6 +313,25 @@ async def test_sub_accounts_are_the_same_accounts_in_parts(
         spendable = (await year.ledger.balance(year.book, customer)).spendable
         owed = sum(amount for account, amount in found.items() if account.endswith(f":Customers:C{customer}"))
         assert -owed == spendable
+
+
+async def test_later_names_and_values_leave_journals_as_they_are(
+    year: Year, book_now: ReadBook, owner: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    formats = bundle.writers_of([*JOURNALS, ExportFormat.SUMMARY])
+    await bundle.write(await book_now(), formats, tmp_path / "first")
+    cut = await year.ledger.head(year.book)
+    await owner.execute(
+        "INSERT INTO rewards.campaign_version"
+        " SELECT campaign_no, 2, 'Another name', starts_at, ends_at, account_class, expires_after_months, terms, now(), 1"
+        " FROM rewards.campaign_version"
+    )
+    await owner.execute("UPDATE rewards.campaign SET current_version = 2")
+    await year.value(4, 1, 7, cut.posted_at + timedelta(seconds=1))
+    await bundle.write(await book_now(), formats, tmp_path / "second")
+    first, second = ({path.name: path.read_bytes() for path in (tmp_path / each).iterdir()} for each in ("first", "second"))
+    assert first == second
+    assert set(first) == {"journal.beancount", "journal.hledger", "manifest.json", "summary.csv"}
 
 
 async def test_without_a_value_of_points_there_are_no_prices(
