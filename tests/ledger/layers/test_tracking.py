@@ -145,6 +145,25 @@ async def test_a_stretch_that_somebody_else_has_read_changes_nothing(
     assert await kept(owner) == before
 
 
+async def test_a_stretch_is_kept_whole_or_not_at_all(
+    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], book: Book
+) -> None:
+    await live(ledger, owner, book)
+    await track_layers(worker_pool, book, moves=20)
+    before = await kept(owner)
+    ((_, read, _),) = before[0]
+    # The last of what is written is not a lot's: there is one layer and no amount.
+    with pytest.raises(asyncpg.CheckViolationError):
+        await worker_pool.fetchval(
+            "SELECT ledger.keep_layers_v1($1, $2, $3, $4, '{9}', '{2}', '{1}', '{9}', '{x}', '{1}', '{1}', '{2}', '{}')",
+            book.brand_id,
+            book.book_id,
+            read,
+            read + 1,
+        )
+    assert await kept(owner) == before
+
+
 @pytest.mark.parametrize(
     "call",
     [
