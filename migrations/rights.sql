@@ -40,7 +40,7 @@ TO rewards_application;
 
 GRANT SELECT, INSERT ON
     rewards.batch_code, rewards.brand_logo, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
-    rewards.code_batch, rewards.consent, rewards.customer, rewards.destination, rewards.identity, rewards.link,
+    rewards.code_batch, rewards.consent, rewards.customer, rewards.destination, rewards.estimate, rewards.identity, rewards.link,
     rewards.link_code, rewards.link_revocation, rewards.minting_key, rewards.parted, rewards.preference, rewards.touch
 TO rewards_application;
 
@@ -114,5 +114,5 @@ GRANT UPDATE ON rewards.touch_reader TO rewards_worker;
 -- Reports.
 GRANT SELECT ON
     rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.brand_point_value, rewards.campaign,
-    rewards.campaign_version, rewards.link_host
+    rewards.campaign_version, rewards.estimate, rewards.link_host
 TO rewards_reader;

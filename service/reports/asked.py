@@ -14,6 +14,7 @@ import msgspec
 from ledger import AccountClass, AsOf, Close, CloseState, Kind, Movement, TrialBalance, Verb, describe_account
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
+from service.reports.estimates.queries import Estimates, list_estimates
 from service.reports.periods import ONE_DAY, Period
 from service.reports.report import Column, Report
 from service.reports.values import Values, values_of
@@ -75,6 +76,16 @@ class Asked(msgspec.Struct, frozen=True):
 
     async def _midnight_after(self, day: date) -> datetime:
         return await self.services.pool.fetchval(_NEXT_MIDNIGHT, day, self.brand.time_zone)
+
+    async def all_movements(self) -> list[Movement]:
+        """All that ever moved, without what was reported, and expiries that are due."""
+        ledger, book = self.services.ledger, self.brand.book
+        posted = await ledger.movements(book, after=0, until=self.now.cut.seq, with_events=False)
+        return [*posted, *await self.due()]
+
+    async def estimates(self) -> Estimates:
+        """What the brand estimates."""
+        return Estimates(await list_estimates(self.services.engine, self.brand.brand_id))
 
     async def values(self) -> Values:
         """What points were worth."""

@@ -11,7 +11,7 @@ import msgspec
 from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
-from service.reports import attention_invoice, expiry_schedule, roll_forward, settlement
+from service.reports import attention_invoice, breakage, expiry_schedule, roll_forward, settlement
 from service.reports.asked import Asked
 from service.reports.periods import read_period
 from service.reports.report import Report
@@ -33,6 +33,7 @@ _KINDS: Mapping[str, _Kind] = {
     "roll-forward": _Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",)),
     "expiry-schedule": _Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), of_one_day=True),
     "settlement": _Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal")),
+    "breakage": _Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS),
     "attention-invoice": _Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
 }
 

@@ -80,6 +80,8 @@ OPERATIONS: dict[str, Collection[str]] = {
     "GET /v1/customers/{customer_id}/statement": (READ,),
     "GET /v1/customers/{customer_id}/wallet": (READ,),
     "POST /v1/cuts": (),
+    "GET /v1/estimates": (),
+    "POST /v1/estimates": (),
     "GET /v1/events": (READ,),
     "GET /v1/exports": (),
     "POST /v1/exports": (READ,),

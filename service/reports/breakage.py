@@ -1,0 +1,157 @@
+"""Breakage: what of the points that customers bought is earned, month by month, by the brand's estimate of what is redeemed.
+
+What is allocated to points is their value on the day they were issued. Without an estimate all are expected to be redeemed, but
+for those that have expired: when nothing is left, all that was allocated is earned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from fractions import Fraction
+
+import msgspec
+
+from ledger import AccountClass, Kind, Movement
+from service.exports.account_names import class_name
+from service.reports.asked import Asked
+from service.reports.breakage_engine import Recognised, Standing, recognise
+from service.reports.estimates.queries import Estimates
+from service.reports.periods import Period
+from service.reports.reading import owed_change
+from service.reports.report import Check, Report, Row, columns, tie, transfers_link
+from service.reports.values import Values
+
+NAME = "breakage"
+DIMENSIONS = ("class", "month")
+
+_COLUMNS = columns(
+    estimate="count",
+    expected_percent="decimal",
+    issued="points",
+    redeemed="points",
+    expired="points",
+    outstanding="points",
+    expected="points",
+    allocated_value="minor_units",
+    recognised_value="minor_units",
+    deferred_value="minor_units",
+    revenue="minor_units",
+    catch_up="minor_units",
+)
+_WHOLE = 10_000
+_A_MONTH = timedelta(days=31)
+
+
+class _Stock(msgspec.Struct, frozen=True):
+    """Points of a class at the end of a period, all since the book began."""
+
+    issued: int
+    redeemed: int
+    expired: int
+    allocated: Fraction
+    estimate_no: int | None
+    rate: Fraction
+
+    @property
+    def expected(self) -> Fraction:
+        """How many will have been redeemed: what expired will not."""
+        return min(self.issued * self.rate, Fraction(self.issued - self.expired))
+
+
+async def report(asked: Asked) -> Report:
+    """What is earned of each class that points were issued in and that has an estimate, and of purchases' in any case."""
+    movements, values, estimates = await asked.all_movements(), await asked.values(), await asked.estimates()
+    rows: list[Row] = []
+    checks: list[Check] = []
+    for account_class in AccountClass:
+        if account_class is AccountClass.PURCHASE or estimates.of_class(account_class):
+            theirs = [movement for movement in movements if movement.account_class is account_class]
+            rows += _rows(asked, account_class, theirs, values, estimates)
+            checks += await _checks(asked, account_class, theirs)
+    return asked.report(
+        NAME,
+        _COLUMNS,
+        since=asked.period.begin,
+        rows=rows,
+        totals={},
+        checks=tie(checks),
+        links=[_links(asked, str(row["class"]), str(row["month"])) for row in rows],
+    )
+
+
+def _links(asked: Asked, of_class: str, month: str) -> dict[str, str]:
+    """All transfers up to the end of the month that a figure is made of; what refunds gave back is subtracted."""
+    begin = date.fromisoformat(f"{month}-01")
+    end = next(iter(Period(begin, begin + _A_MONTH).months())).end
+    verbs = {"issued": "grant,mature,open", "redeemed": "capture,refund", "expired": "expire"}
+    return {
+        figure: transfers_link(1, asked.now.cut.seq, verb=verb, to=min(end, asked.period.end), **{"class": of_class})
+        for figure, verb in verbs.items()
+    }
+
+
+def _rows(
+    asked: Asked, account_class: AccountClass, movements: Sequence[Movement], values: Values, estimates: Estimates
+) -> list[Row]:
+    """Every month since the first that points moved is reckoned, and those of the period are shown."""
+    if not movements:
+        return []
+    first = min(movement.day for movement in movements).replace(day=1)
+    months = list(Period(first, asked.period.end).months())
+    stocks = [_stock(account_class, movements, month.end, values, estimates) for month in months]
+    recognised = recognise(Standing(stock.allocated, stock.redeemed, stock.expected) for stock in stocks)
+    return [
+        {"class": class_name(account_class), "month": f"{month.begin:%Y-%m}"} | _row(stock, earned)
+        for month, stock, earned in zip(months, stocks, recognised, strict=True)
+        if month.end >= asked.period.begin
+    ]
+
+
+def _stock(
+    account_class: AccountClass, movements: Sequence[Movement], day: date, values: Values, estimates: Estimates
+) -> _Stock:
+    issued = redeemed = expired = 0
+    allocated = Fraction(0)
+    for movement in movements:
+        if movement.day > day:
+            continue
+        spent = movement.points * ((movement.credit is Kind.SPENT) - (movement.debit is Kind.SPENT))
+        died = movement.points * ((movement.credit is Kind.BREAKAGE) - (movement.debit is Kind.BREAKAGE))
+        came = owed_change(movement) + spent + died
+        issued, redeemed, expired = issued + came, redeemed + spent, expired + died
+        allocated += values.worth(came, movement.day)
+    estimate = estimates.on(account_class, day)
+    rate = Fraction(1) if estimate is None else Fraction(estimate.value, _WHOLE)
+    return _Stock(issued, redeemed, expired, allocated, None if estimate is None else estimate.estimate_no, rate)
+
+
+def _row(stock: _Stock, earned: Recognised) -> Row:
+    allocated = int(stock.allocated)
+    return {
+        "estimate": stock.estimate_no,
+        "expected_percent": f"{float(stock.rate) * 100:.2f}",
+        "issued": stock.issued,
+        "redeemed": stock.redeemed,
+        "expired": stock.expired,
+        "outstanding": stock.issued - stock.redeemed - stock.expired,
+        "expected": int(stock.expected),
+        "allocated_value": allocated,
+        "recognised_value": earned.total,
+        "deferred_value": allocated - earned.total,
+        "revenue": earned.revenue,
+        "catch_up": earned.catch_up,
+    }
+
+
+async def _checks(asked: Asked, account_class: AccountClass, movements: Sequence[Movement]) -> list[Check]:
+    """What the log says was redeemed and expired is what the accounts of that have."""
+    lines = (await asked.trial_balance()).lines
+    checks: list[Check] = []
+    for kind in (Kind.SPENT, Kind.BREAKAGE):
+        moved = sum(each.points * ((each.credit is kind) - (each.debit is kind)) for each in movements)
+        booked = sum(
+            line.balance for line in lines if line.kind == kind.name.lower() and line.account_class == class_name(account_class)
+        )
+        checks.append(Check(f"{class_name(account_class)} points {kind.name.lower()}", moved, booked))
+    return checks
