@@ -333,6 +333,10 @@ class Ledger:
         """All that was posted before a business date, as a cut that is not kept."""
         return await cuts.cut_before_day(self._pool, book, day)
 
+    async def place_before_day(self, book: Book, day: date) -> int:
+        """The last place that was given to a decision before a business date."""
+        return await cuts.place_before_day(self._pool, book, day)
+
     async def begin_close(
         self, book: Book, *, begins_on: date, ends_on: date, asks: bool = False
     ) -> tuple[CloseOutcome, date | None]:

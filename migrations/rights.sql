@@ -107,11 +107,21 @@ GRANT SELECT, UPDATE (
     status, leased_until, attempt, rows_read, rows_of, files, error, ended_at, deleted_at, stored
 ) ON rewards.export_job TO rewards_worker;
 
+GRANT INSERT (
+    brand_id, business_date, formats, customers, sub_accounts, since_name, since_seq, since_posted_at, cut_name, cut_seq,
+    cut_posted_at, request_hash
+) ON rewards.export_job TO rewards_worker;
+
 GRANT INSERT, UPDATE ON rewards.touch_count TO rewards_worker;
 
 GRANT UPDATE ON rewards.touch_reader TO rewards_worker;
 
 -- Reports.
+GRANT SELECT (
+    link_id, brand_id, campaign_no, campaign_version, customer, message_id, action, channel, label, kind, mode, minted_by,
+    minted_at, sent_at, expires_at
+) ON rewards.link TO rewards_reader;
+
 GRANT SELECT ON
     rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.brand_point_value, rewards.campaign,
     rewards.campaign_version, rewards.estimate, rewards.link_host

@@ -14,7 +14,7 @@ import secrets as random
 import stat
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -66,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the files of an export are kept."""
     exports_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 1024 * 1024 * 1024
     """How much room the files of one brand's exports may take."""
+    data_mart_since: str = ""
+    """The business date from which on the worker makes the data mart, such as 2026-11-01. Empty means none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     trusted_proxies: str = ""
     """Addresses whose ``X-Forwarded-For`` is believed, separated by commas."""
@@ -89,6 +91,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def exports_path(self) -> Path:
         """Where the files of exports are kept."""
         return Path(self.exports_dir) if self.exports_dir else Path(self.data_dir) / "exports"
+
+    @property
+    def data_mart_begins_on(self) -> date | None:
+        """The first business date of the data mart."""
+        return date.fromisoformat(self.data_mart_since) if self.data_mart_since else None
 
     @property
     def directories(self) -> dict[str, Path]:
@@ -155,6 +162,10 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         host_of(settings.base_url)
     except HostRefused as refused:
         raise SettingsError(f"{PREFIX}BASE_URL is {settings.base_url!r}: it {refused}") from None
+    try:
+        _ = settings.data_mart_begins_on
+    except ValueError:
+        raise SettingsError(f"{PREFIX}DATA_MART_SINCE is {settings.data_mart_since!r}: it must be a date") from None
     for server in filter(None, settings.dns_resolver.split(",")):
         try:
             is_server = is_address(read_host(server.strip())[0])

@@ -22,6 +22,7 @@ from service.egress.resolving import Resolver
 from service.evidence import click_aggregator, click_pruner
 from service.export_jobs import export_pruner
 from service.export_jobs.exporter import Exporter
+from service.export_jobs.mart import scheduler as mart_scheduler
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
 from service.observability import log
@@ -61,6 +62,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
             ),
             Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
             Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
+            Agent("mart_scheduler", partial(mart_scheduler.run_once, settings, pool, engine), rest_s=60.0, busy_rests=0.0),
             Agent("export_pruner", partial(export_pruner.run_once, settings, engine), rest_s=10.0),
         ]
         await keep_running(agents, stop=stop)

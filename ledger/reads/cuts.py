@@ -1,4 +1,4 @@
-"""Cuts that are not kept: where a business date begins in the log."""
+"""Where a business date begins in the log, and among the decisions that moved no points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ledger.errors import BookRefused
 from ledger.read_models import Cut
 from ledger.types import Book
 
-_BEFORE_DAY = (Path(__file__).with_name("sql") / "cut_before_day.sql").read_text()
+_SQL = Path(__file__).with_name("sql")
+_BEFORE_DAY = (_SQL / "cut_before_day.sql").read_text()
+_PLACE_BEFORE_DAY = (_SQL / "place_before_day.sql").read_text()
 
 
 async def cut_before_day(pool: asyncpg.Pool[Any], book: Book, day: date) -> Cut:
@@ -21,3 +23,11 @@ async def cut_before_day(pool: asyncpg.Pool[Any], book: Book, day: date) -> Cut:
     if row is None:
         raise BookRefused.of(book)
     return Cut(name="", seq=row["seq"], posted_at=row["posted_at"])
+
+
+async def place_before_day(pool: asyncpg.Pool[Any], book: Book, day: date) -> int:
+    """The last place that was given before a business date. Raises ``BookRefused``."""
+    place: int | None = await pool.fetchval(_PLACE_BEFORE_DAY, book.book_id, book.brand_id, day)
+    if place is None:
+        raise BookRefused.of(book)
+    return place

@@ -33,7 +33,7 @@ from service.export_jobs.tables import export_job as table
 from service.exports import bundle
 from service.exports.account_codes import account_codes
 from service.exports.book_at_cut import READERS, BookAtCut
-from service.exports.bundle import ExportedFile, ExportFormat, Room, RoomExceeded
+from service.exports.bundle import ExportedFile, ExportFormat, Room, RoomExceeded, Writer
 from service.settings import Settings
 from service.storage import database
 
@@ -94,7 +94,7 @@ class Exporter:
             await asyncio.gather(making, stopping, return_exceptions=True)
 
     async def _make(self, job: ExportJob, progress: _Progress) -> None:
-        writers = bundle.writers_of([ExportFormat(each) for each in job.formats], details=job.details, customers=job.customers)
+        writers = _writers_of(job)
         have = {file.name: file for file in job.files if file.name in writers}
         span = job.cut.seq - (0 if job.since is None else job.since.seq)
         progress.rows = span * sum(writers[name].reads_log for name in have)
@@ -151,6 +151,16 @@ class Exporter:
         await _change(self._engine, job, status="failed", error=reason, files=[], ended_at=func.clock_timestamp())
         with contextlib.suppress(OSError):
             await self._store.remove(job.id)
+
+
+def _writers_of(job: ExportJob) -> dict[str, Writer]:
+    if job.business_date is None:
+        formats = [ExportFormat(each) for each in job.formats]
+        return bundle.writers_of(formats, details=job.details, customers=job.customers)
+    # Loading Arrow takes a tenth of a second and 40 MB.
+    from service.export_jobs.mart.facts import writers_of_day
+
+    return writers_of_day(job.business_date)
 
 
 class _Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ class ExportJob(msgspec.Struct, frozen=True):
     export_no: int
     brand_id: int
     status: Status
+    business_date: date | None
     formats: Sequence[str]
     details: bool
     customers: bool
@@ -65,6 +66,7 @@ def of_row(row: RowMapping) -> ExportJob:
         export_no=row["export_no"],
         brand_id=row["brand_id"],
         status=row["status"],
+        business_date=row["business_date"],
         formats=row["formats"],
         details=row["details"],
         customers=row["customers"],
@@ -112,6 +114,7 @@ def describe(job: ExportJob, settings: Settings) -> ExportResponse:
     return ExportResponse(
         id=job.id,
         status=job.status,
+        business_date=job.business_date,
         formats=job.formats,
         details=job.details,
         customers=job.customers,

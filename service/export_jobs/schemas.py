@@ -91,8 +91,10 @@ class ExportResponse(msgspec.Struct, frozen=True):
     """The export's id."""
     status: Status
     """`queued`, `running`, then `done`, `failed` or `cancelled`."""
+    business_date: date | None
+    """The day, of an export of the data mart, which the worker orders itself; otherwise null."""
     formats: Sequence[str]
-    """The formats."""
+    """The formats; `mart` for the data mart."""
     details: bool
     """Whether it has `transfer_details`."""
     customers: bool

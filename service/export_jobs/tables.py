@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -30,6 +31,8 @@ export_job = Table(
     Column("export_no", BigInteger, Identity(always=True), primary_key=True),
     Column("brand_id", Integer, ForeignKey("rewards.brand.brand_id"), nullable=False),
     Column("status", Text, nullable=False, server_default="queued"),
+    # Of the data mart: the day that it is of.
+    Column("business_date", Date),
     Column("formats", ARRAY(Text), nullable=False),
     Column("details", Boolean, nullable=False, server_default="false"),
     Column("customers", Boolean, nullable=False),
@@ -46,7 +49,8 @@ export_job = Table(
     # The hash of the caller's own name for the request.
     Column("idempotency_key", LargeBinary),
     Column("ordered_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-    Column("ordered_by", Integer, nullable=False),
+    # NULL: the worker itself.
+    Column("ordered_by", Integer),
     # A worker has it until then; another takes it on afterwards, and what the first still says is not listened to.
     Column("leased_until", DateTime(timezone=True)),
     Column("attempt", Integer, nullable=False, server_default="0"),
@@ -71,6 +75,13 @@ export_job = Table(
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index("export_job_is_under_way_once", "brand_id", "request_hash", unique=True, postgresql_where=text(UNDER_WAY)),
+    Index(
+        "export_job_is_made_once_a_day",
+        "brand_id",
+        "business_date",
+        unique=True,
+        postgresql_where=text("business_date IS NOT NULL AND status IN ('queued', 'running', 'done')"),
+    ),
     Index("export_job_by_brand", "brand_id", "export_no"),
     Index("export_job_that_is_stored", "export_no", postgresql_where=text("stored")),
     Index("export_job_that_is_under_way", "export_no", postgresql_where=text(UNDER_WAY)),

@@ -49,6 +49,8 @@ class Log(Protocol):
 
     async def trial_balance(self, book: Book, cut: Cut) -> TrialBalance: ...
 
+    async def place_before_day(self, book: Book, day: date) -> int: ...
+
 
 def unwatched(_: int) -> None:
     """Nobody asks how far the reading has come."""

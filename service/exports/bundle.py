@@ -199,7 +199,7 @@ async def write(
         if name not in files:
             files[name] = await _write_file(directory / name, writer, book, room)
             await _tell(made, files[name])
-    opening = 0 if book.since is None else (await book.log.trial_balance(book.book, book.since)).debits
+    opening = await _opening(book, writers)
     manifest = Manifest(
         brand=book.brand,
         points_code=book.points_code,
@@ -214,6 +214,13 @@ async def write(
     )
     await _tell(made, _write_manifest(directory / MANIFEST, manifest, room))
     return manifest
+
+
+async def _opening(book: BookAtCut, writers: Mapping[str, Writer]) -> int:
+    """What was moved before the bundle begins, if there is a file to compare it with."""
+    if book.since is None or all(writer.counts is Counts.A_PART for writer in writers.values()):
+        return 0
+    return (await book.log.trial_balance(book.book, book.since)).debits
 
 
 def _is_balanced(writers: Mapping[str, Writer], files: Mapping[str, ExportedFile], opening: int) -> bool:

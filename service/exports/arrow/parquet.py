@@ -88,24 +88,28 @@ async def write_transfers(book: BookAtCut, out: TextIO) -> Totals:
         assert row is not None
         return await asyncio.to_thread(_transfers, row, book.campaigns), Totals(row["rows"], row["moved"], row["moved"])
 
-    return await _write(TRANSFERS, ahead(book.log_pages(), read), out)
+    return await write(TRANSFERS, ahead(book.log_pages(), read), out)
 
 
 async def write_accounts(book: BookAtCut, out: TextIO) -> Totals:
     """Write every account that was used up to the cut."""
     names = by_number(book.campaigns)
     pages = book.copied(accounts_csv.ROWS, accounts_csv.SUMS, book.account_pages(), (names, names), {"format": "csv"})
-    return await _write(ACCOUNTS, _parsed(ACCOUNTS, pages), out)
+    return await write(ACCOUNTS, _parsed(ACCOUNTS, pages), out)
 
 
 async def write_details(book: BookAtCut, out: TextIO) -> Totals:
     """Write the log up to the cut, in detail."""
+    return await write(DETAILS, details(book), out)
+
+
+def details(book: BookAtCut) -> AsyncIterator[tuple[Any, Totals]]:
+    """The log up to the cut, in detail, as tables."""
     forms = transfer_details.forms(book, for_spreadsheet=False)
-    pages = book.copied(transfer_details.ROWS, transfers_csv.SUMS, book.log_pages(), forms, {"format": "csv"})
-    return await _write(DETAILS, _parsed(DETAILS, pages), out)
+    return _parsed(DETAILS, book.copied(transfer_details.ROWS, transfers_csv.SUMS, book.log_pages(), forms, {"format": "csv"}))
 
 
-async def _write(schema: Any, pages: AsyncIterator[tuple[Any, Totals]], out: TextIO) -> Totals:
+async def write(schema: Any, pages: AsyncIterator[tuple[Any, Totals]], out: TextIO) -> Totals:
     """Write tables as one file, whatever pages they come in."""
     totals, waiting = Totals(), schema.empty_table()
     with pq.ParquetWriter(out.buffer, schema, compression="zstd", version="2.6", store_schema=False) as writer:
@@ -128,10 +132,11 @@ def _write_group(writer: Any, table: Any) -> None:
 async def _parsed(schema: Any, pages: AsyncIterator[tuple[bytearray, Totals]]) -> AsyncIterator[tuple[Any, Totals]]:
     async with contextlib.aclosing(pages) as read:  # pyright: ignore[reportArgumentType]
         async for lines, moved in read:
-            yield await asyncio.to_thread(_of_csv, schema, lines), moved
+            yield await asyncio.to_thread(of_csv, schema, lines), moved
 
 
-def _of_csv(schema: Any, lines: bytearray) -> Any:
+def of_csv(schema: Any, lines: bytearray) -> Any:
+    """A table of what the database has written as CSV."""
     if not lines:
         return schema.empty_table()
     return pa_csv.read_csv(

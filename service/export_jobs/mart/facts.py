@@ -1,0 +1,217 @@
+"""The files of a business date: three tables of facts and two of what they name, which docs/data-mart.md describes.
+
+Transfers are those that were posted on the day, events those that were decided, links those that were minted. Each is read a
+page at a time, in statements of its own.
+"""
+
+# Arrow comes without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportUnknownParameterType=false
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+import asyncpg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ledger import GrantOutcome
+from service.exports.account_names import by_number
+from service.exports.arrow import parquet
+from service.exports.book_at_cut import BookAtCut
+from service.exports.bundle import Counts, Writer
+from service.exports.totals import Totals
+
+LINKS_AT_ONCE = 20_000
+EVENTS_AT_ONCE = 5_000
+CUSTOMERS_AT_ONCE = 200_000
+_MINUTE = timedelta(minutes=1)
+_CLOCK_CHANGES = timedelta(hours=3)
+"""How far a day may begin from where it seems to."""
+_BOUNDS = "SELECT $1::date::timestamp AT TIME ZONE $2::text, ($1::date + 1)::timestamp AT TIME ZONE $2::text"
+_NO_LINK = b""
+
+_SQL = Path(__file__).with_name("sql")
+_PAID = (_SQL / "paid_events.sql").read_text()
+_UNPAID = (_SQL / "unpaid_events.sql").read_text()
+_LINKS = (_SQL / "links.sql").read_text()
+_CAMPAIGNS = (_SQL / "campaigns.sql").read_text()
+_CUSTOMERS = (_SQL / "customers.sql").read_text()
+_UNPAID_CUSTOMERS = (_SQL / "unpaid_customers.sql").read_text()
+
+_OUTCOMES = [GrantOutcome(number).name.lower() for number in sorted(GrantOutcome)]
+"""By their numbers, which begin with 1 and have no holes; a test compares."""
+
+_TEXT, _LONG, _INT, _DAY, _TIME = pa.string(), pa.int64(), pa.int32(), pa.date32(), pa.timestamp("us", "UTC")
+
+TRANSFER = pa.schema([("business_date", _DAY), ("debit_kind", _TEXT), ("credit_kind", _TEXT), *parquet.DETAILS])
+EVENT = pa.schema(
+    {
+        "business_date": _DAY,
+        "grant_id": _TEXT,
+        "seq": _LONG,
+        "campaign_no": _INT,
+        "campaign": _TEXT,
+        "campaign_version": _INT,
+        "customer": _LONG,
+        "outcome": _TEXT,
+        "points": _LONG,
+        "decided_at": _TIME,
+        "occurred_at": _TIME,
+        "grade": _TEXT,
+        "action": _TEXT,
+        "channel": _TEXT,
+        "message_id": _TEXT,
+        "qualifier": _TEXT,
+        "source": _TEXT,
+        "principal": _INT,
+    }
+)
+LINK = pa.schema(
+    {
+        "business_date": _DAY,
+        "grant_id": _TEXT,
+        "campaign_no": _INT,
+        "campaign": _TEXT,
+        "campaign_version": _INT,
+        "customer": _LONG,
+        "message_id": _TEXT,
+        "action": _TEXT,
+        "channel": _TEXT,
+        "label": _TEXT,
+        "kind": _TEXT,
+        "mode": _TEXT,
+        "principal": _INT,
+        "minted_at": _TIME,
+        "sent_at": _TIME,
+        "expires_at": _TIME,
+    }
+)
+CAMPAIGN = pa.schema(
+    {
+        "campaign_no": _INT,
+        "campaign": _TEXT,
+        "version": _INT,
+        "name": _TEXT,
+        "account_class": _TEXT,
+        "starts_at": _TIME,
+        "ends_at": _TIME,
+        "expires_after_months": _INT,
+        "created_at": _TIME,
+    }
+)
+CUSTOMER = pa.schema({"customer": _LONG})
+
+Tables = AsyncIterator[tuple[Any, Totals]]
+
+
+def writers_of_day(day: date) -> dict[str, Writer]:
+    """The writers of a business date's files, by name."""
+
+    def writer(schema: Any, tables: Callable[[BookAtCut, date], Tables], *, reads_log: bool = False) -> Writer:
+        async def write(book: BookAtCut, out: TextIO) -> Totals:
+            return await parquet.write(schema, tables(book, day), out)
+
+        return Writer(write, Counts.A_PART, reads_log=reads_log)
+
+    return {
+        "dim_campaign.parquet": writer(CAMPAIGN, _campaigns),
+        "dim_customer.parquet": writer(CUSTOMER, _customers),
+        "fact_event.parquet": writer(EVENT, _events),
+        "fact_link.parquet": writer(LINK, _links),
+        "fact_transfer.parquet": writer(TRANSFER, _transfers, reads_log=True),
+    }
+
+
+async def _transfers(book: BookAtCut, day: date) -> Tables:
+    async for table, totals in parquet.details(book):
+        days = pa.repeat(pa.scalar(day, _DAY), table.num_rows)
+        kinds = [_kinds(table.column(side)) for side in ("debit", "credit")]
+        columns = [days, *kinds, *table.columns]
+        yield pa.Table.from_arrays(columns, schema=TRANSFER), totals
+
+
+def _kinds(names: Any) -> Any:
+    """Of accounts' names, the kind: what is before the first colon."""
+    return pc.list_element(pc.split_pattern(names, ":", max_splits=1), 0)
+
+
+async def _events(book: BookAtCut, day: date) -> Tables:
+    forms = (day, by_number(book.campaigns))
+    for after, until in _pages(book.after, book.cut.seq, EVENTS_AT_ONCE):
+        yield await _copied(book, EVENT, _PAID, book.book.book_id, after, until, *forms)
+    for after, until in _pages(*await _places(book, day), EVENTS_AT_ONCE):
+        yield await _copied(book, EVENT, _UNPAID, book.book.book_id, after, until, *forms, _OUTCOMES)
+
+
+async def _places(book: BookAtCut, day: date) -> tuple[int, int]:
+    """The last place before the day, and the last of it."""
+    before = await book.log.place_before_day(book.book, day)
+    return before, await book.log.place_before_day(book.book, day + timedelta(days=1))
+
+
+async def _copied(book: BookAtCut, schema: Any, query: str, *arguments: Any) -> tuple[Any, Totals]:
+    lines = bytearray()
+
+    async def keep(some: bytes) -> None:
+        lines.extend(some)
+
+    await book.pool.copy_from_query(query, *arguments, output=keep, format="csv")
+    table = await asyncio.to_thread(parquet.of_csv, schema, lines)
+    return table, Totals(rows=table.num_rows)
+
+
+async def _links(book: BookAtCut, day: date) -> Tables:
+    async for rows in _link_rows(book, day):
+        yield _table(LINK, rows), Totals(rows=len(rows))
+
+
+async def _link_rows(book: BookAtCut, day: date) -> AsyncIterator[list[asyncpg.Record]]:
+    """A minute's links at a time: the index on when they were minted says no more than roughly where they are."""
+    bounds = await book.pool.fetchrow(_BOUNDS, day, book.calendar.time_zone)
+    assert bounds is not None
+    since, end = bounds[0] - _CLOCK_CHANGES, bounds[1] + _CLOCK_CHANGES
+    while since < end:
+        last: tuple[datetime, bytes] = (since, _NO_LINK)
+        while rows := await book.pool.fetch(
+            _LINKS, book.book.brand_id, since, since + _MINUTE, day, book.calendar.time_zone, *last, LINKS_AT_ONCE
+        ):
+            yield rows
+            if len(rows) < LINKS_AT_ONCE:
+                break
+            last = rows[-1]["minted_at"], rows[-1]["link_id"]
+        since += _MINUTE
+
+
+async def _campaigns(book: BookAtCut, day: date) -> Tables:
+    rows = await book.pool.fetch(_CAMPAIGNS, book.book.brand_id, day, book.calendar.time_zone)
+    yield _table(CAMPAIGN, rows), Totals(rows=len(rows))
+
+
+def _table(schema: Any, rows: list[asyncpg.Record]) -> Any:
+    return pa.table({name: [row[name] for row in rows] for name in schema.names}, schema=schema)
+
+
+async def _customers(book: BookAtCut, day: date) -> Tables:
+    """Everybody whom the day's facts name, by number."""
+    found = pa.array([], _LONG)
+    for after, until in _pages(book.after, book.cut.seq, CUSTOMERS_AT_ONCE):
+        found = _more(found, await book.pool.fetch(_CUSTOMERS, book.book.book_id, after, until))
+    for after, until in _pages(*await _places(book, day), CUSTOMERS_AT_ONCE):
+        found = _more(found, await book.pool.fetch(_UNPAID_CUSTOMERS, book.book.book_id, after, until))
+    async for rows in _link_rows(book, day):
+        found = _more(found, rows)
+    yield pa.table({"customer": pc.take(found, pc.array_sort_indices(found))}, schema=CUSTOMER), Totals(rows=len(found))
+
+
+def _more(found: Any, rows: list[asyncpg.Record]) -> Any:
+    return pc.unique(pa.concat_arrays([found, pa.array([row["customer"] for row in rows], _LONG)]))
+
+
+def _pages(after: int, until: int, size: int) -> list[tuple[int, int]]:
+    return [(begin, min(begin + size, until)) for begin in range(after, until, size)]
