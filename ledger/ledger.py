@@ -441,6 +441,16 @@ class Ledger:
         """
         return await movements.movements(self._pool, book, after=after, until=until, with_events=with_events)
 
+    async def layer_movements(self, book: Book, *, after: int, until: int) -> list[Movement]:
+        """What the same transfers moved of layers: with the campaign, channel, action, grade and date of the grants that the
+        points came from. Not before ``layers_read`` has reached ``until``.
+        """
+        return await movements.layer_movements(self._pool, book, after=after, until=until)
+
+    async def layers_read(self, book: Book) -> int | None:
+        """The last transfer whose layers are known; ``None`` while they are built."""
+        return await movements.layers_read(self._pool, book)
+
 
 def _only(answers: list[Answer | LedgerError]) -> Answer:
     (answer,) = answers

@@ -109,7 +109,8 @@ class Movement(msgspec.Struct, frozen=True, gc=False):
     """What transfers of one kind moved on one accounting date: ``points`` in ``transfers``, the first and the last by ``seq``.
 
     ``debit`` and ``credit`` are the kinds of their accounts. ``channel``, ``action`` and ``grade`` are those of the events that
-    were paid, held back, approved or rejected.
+    were paid, held back, approved or rejected. Of a layer these and ``campaign_no`` are those of its grant, which counts on the
+    date ``issued_on``.
     """
 
     day: date
@@ -125,6 +126,7 @@ class Movement(msgspec.Struct, frozen=True, gc=False):
     points: int
     first_seq: int
     last_seq: int
+    issued_on: date | None = None
 
 
 class RedemptionStep(msgspec.Struct, frozen=True, gc=False):

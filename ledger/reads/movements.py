@@ -6,6 +6,7 @@ no statement takes long and no snapshot stays open.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,38 @@ LOG_ROWS = 500_000
 LOG_ROWS_WITH_EVENTS = 100_000
 """What one statement reads: it takes a fraction of the five seconds that it may take, even under load."""
 
-_MOVEMENTS = (Path(__file__).with_name("sql") / "movements.sql").read_text()
+_SQL = Path(__file__).with_name("sql")
+_MOVEMENTS = (_SQL / "movements.sql").read_text()
+_LAYERS = (_SQL / "layer_movements.sql").read_text()
+_LAYERS_READ = "SELECT reader.seq FROM ledger.layer_reader AS reader WHERE reader.book_id = $1 AND NOT reader.clearing"
 _PERSONAL = frozenset((Kind.LOT, Kind.PENDING, Kind.HELD, Kind.SPENT))
 
 
 async def movements(pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int, with_events: bool = True) -> list[Movement]:
     """What the transfers with ``after < seq <= until`` moved, in no order. ``with_events`` costs most of the time."""
+    step = LOG_ROWS if not with_events else LOG_ROWS_WITH_EVENTS
+    pieces = [(begin, min(begin + step, until), with_events) for begin in range(after, until, step)]
+    return await _added_up(pool, book, _MOVEMENTS, pieces)
+
+
+async def layer_movements(pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int) -> list[Movement]:
+    """What the same transfers moved of layers, so far as these have been read."""
+    step = LOG_ROWS_WITH_EVENTS
+    return await _added_up(pool, book, _LAYERS, [(begin, min(begin + step, until)) for begin in range(after, until, step)])
+
+
+async def layers_read(pool: asyncpg.Pool[Any], book: Book) -> int | None:
+    """The last transfer whose layers are known; ``None`` while they are built."""
+    return await pool.fetchval(_LAYERS_READ, book.book_id)
+
+
+async def _added_up(pool: asyncpg.Pool[Any], book: Book, statement: str, pieces: Sequence[tuple[Any, ...]]) -> list[Movement]:
     found: dict[tuple[Any, ...], Movement] = {}
-    step = LOG_ROWS_WITH_EVENTS if with_events else LOG_ROWS
-    for begin in range(after, until, step):
-        piece = (begin, min(begin + step, until), with_events)
-        for row in await pool.fetch(_MOVEMENTS, book.book_id, book.brand_id, *piece):
-            name = tuple(row.values())[:8]
-            movement, known = _movement(row), found.get(name)
+    for piece in pieces:
+        for row in await pool.fetch(statement, book.book_id, book.brand_id, *piece):
+            movement = _movement(row)
+            name = msgspec.structs.astuple(msgspec.structs.replace(movement, transfers=0, points=0, first_seq=0, last_seq=0))
+            known = found.get(name)
             found[name] = movement if known is None else _sum(known, movement)
     return list(found.values())
 
@@ -53,6 +73,7 @@ def _movement(row: asyncpg.Record) -> Movement:
         points=row["points"],
         first_seq=row["first_seq"],
         last_seq=row["last_seq"],
+        issued_on=row.get("issued_on"),
     )
 
 

@@ -84,6 +84,12 @@ CODES: dict[str, CodeSpec] = {
     "refund_exceeds_captured": CodeSpec(
         409, "Refund exceeds captured", "The amount exceeds what was captured and not yet refunded."
     ),
+    "not_attributed_yet": CodeSpec(
+        409,
+        "Not attributed yet",
+        "Which grants were spent is not known yet up to the end of the period. Ask again in a minute.",
+        retryable=True,
+    ),
     "campaign_exists": CodeSpec(409, "Campaign exists", "The brand already has a different campaign with this id."),
     "code_batch_exists": CodeSpec(409, "Code batch exists", "The brand already has a different batch of codes with this id."),
     "code_taken": CodeSpec(409, "Code taken", "Each code pays one person, and somebody else has claimed it."),

@@ -11,7 +11,7 @@ import msgspec
 from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
-from service.reports import attention_invoice, breakage, expiry_schedule, roll_forward, settlement
+from service.reports import attention_invoice, breakage, expiry_schedule, roll_forward, settlement, vintages
 from service.reports.asked import Asked
 from service.reports.periods import read_period
 from service.reports.report import Report
@@ -27,12 +27,14 @@ class _Kind(msgspec.Struct, frozen=True):
     dimensions: tuple[str, ...]
     default: tuple[str, ...] = ()
     of_one_day: bool = False
+    of_whole_book: bool = False
 
 
 _KINDS: Mapping[str, _Kind] = {
     "roll-forward": _Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",)),
     "expiry-schedule": _Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), of_one_day=True),
     "settlement": _Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal")),
+    "vintages": _Kind(vintages.report, vintages.DIMENSIONS, ("class",), of_whole_book=True),
     "breakage": _Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS),
     "attention-invoice": _Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
 }
@@ -49,7 +51,10 @@ async def make_report(
     if kind.of_one_day and sent_from is not None:
         raise invalid_field("?from", "this report is of one day: send `to` alone")
     now = await _now(services, brand)
-    period = read_period(sent_from, sent_to, first=await _first_day(services, brand, now), today=now.day)
+    first = await _first_day(services, brand, now)
+    if kind.of_whole_book and sent_from is None:
+        sent_from = first.isoformat()
+    period = read_period(sent_from, sent_to, first=first, today=now.day)
     return await kind.make(Asked(services, brand, now, period, dimensions))
 
 

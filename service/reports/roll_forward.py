@@ -11,8 +11,8 @@ whole minor units leaves (``rounding``).
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TypeAlias
 
@@ -20,8 +20,9 @@ import msgspec
 
 from ledger import AccountClass, Movement, Verb
 from service.exports.account_names import class_name
-from service.reports import earned
 from service.reports.asked import Asked
+from service.reports.attributed import attributed
+from service.reports.earned import names_of
 from service.reports.periods import Period
 from service.reports.reading import Reading, owed_by_class, owed_change, read
 from service.reports.report import Check, Column, Report, Row, tie, transfers_link
@@ -31,7 +32,7 @@ NAME = "roll-forward"
 DIMENSIONS = ("class", "campaign", "channel", "month")
 
 _WHOLE = frozenset(("class", "month"))
-"""What all of it can be broken down by; by anything else, only what was earned can."""
+"""What the log alone can tell; for anything else points are followed from their grants."""
 
 Change: TypeAlias = str
 """A change of what is owed, named as its column."""
@@ -59,6 +60,7 @@ _CHANGES: dict[Verb, Change] = {
     Verb.EXPIRE: "expired",
     Verb.CLAWBACK: "clawed_back",
 }
+_ENTERED = ("granted", "matured")
 _COLUMNS = (
     *(Column(name, "points") for name in ("opening", *_SIGNS, "closing")),
     *(Column(f"{name}_value", "minor_units") for name in ("opening", *_SIGNS, "revalued", "rounding", "closing")),
@@ -76,15 +78,11 @@ class _Flow(msgspec.Struct):
     transfers: dict[tuple[Change, date], tuple[int, int]]
 
     @classmethod
-    def of(cls, reading: Reading, account_class: AccountClass | None = None) -> _Flow:
-        """What was read of a class, or of all."""
-        flow = cls(
-            sum(points for each, points in reading.opening.items() if account_class in {None, each}),
-            {change: defaultdict(int) for change in _SIGNS},
-            {},
-        )
-        for movement in reading.movements:
-            if account_class in {None, movement.account_class} and (points := owed_change(movement)):
+    def of(cls, opening: int, movements: Iterable[Movement]) -> _Flow:
+        """What movements changed."""
+        flow = cls(opening, {change: defaultdict(int) for change in _SIGNS}, {})
+        for movement in movements:
+            if points := owed_change(movement):
                 flow.add(movement, points)
         return flow
 
@@ -104,41 +102,39 @@ class _Flow(msgspec.Struct):
                 net[day] += points * _SIGNS[change]
         return net
 
-    @property
-    def owed_at_last(self) -> int:
-        """What is owed after all of it."""
-        return self.opening + sum(self.net().values())
-
 
 async def report(asked: Asked) -> Report:
     """The roll-forward of a period."""
-    if not _WHOLE.issuperset(asked.by):
-        return await earned.report(NAME, asked)
-    reading, values = await read(asked), await asked.values()
+    reading = await read(asked) if _WHOLE.issuperset(asked.by) else (await attributed(asked)).reading
+    values, campaigns = await asked.values(), await asked.campaigns()
     parts = list(asked.period.months()) if "month" in asked.by else [asked.period]
     rows: list[Row] = []
     links: list[dict[str, str]] = []
-    for account_class, flow in _flows(reading, by_class="class" in asked.by):
+    for names, flow in _flows(asked, reading, campaigns):
         for part in parts:
             row = _row(flow, part, values)
             if any(row.values()):
-                named = {"class": _name(account_class), "month": f"{part.begin:%Y-%m}"}
-                rows.append({name: named[name] for name in asked.by} | row)
-                links.append(_links(flow, part, account_class))
-    totals = _row(_Flow.of(reading), asked.period, values)
+                rows.append({**{name: {**names, "month": f"{part.begin:%Y-%m}"}[name] for name in asked.by}, **row})
+                links.append(_links(flow, part, names))
+    totals = _row(_Flow.of(sum(reading.opening.values()), reading.movements), asked.period, values)
     checks = tie([*_checks(reading), *_sums(rows, totals, by_month="month" in asked.by)])
     return asked.report(
         NAME, _COLUMNS, since=asked.period.begin, seq=reading.seq, rows=rows, totals=totals, checks=checks, links=links
     )
 
 
-def _flows(reading: Reading, *, by_class: bool) -> Iterator[tuple[AccountClass | None, _Flow]]:
-    for account_class in AccountClass if by_class else (None,):
-        yield account_class, _Flow.of(reading, account_class)
-
-
-def _name(account_class: AccountClass | None) -> str | None:
-    return None if account_class is None else class_name(account_class)
+def _flows(asked: Asked, reading: Reading, campaigns: dict[int, str]) -> Iterator[tuple[dict[str, str], _Flow]]:
+    """What changed by everything but the month, in order."""
+    by = [name for name in asked.by if name != "month"]
+    movements: dict[tuple[str, ...], list[Movement]] = defaultdict(list)
+    opening: Counter[tuple[str, ...]] = Counter()
+    for account_class, points in reading.opening.items():
+        opening[(class_name(account_class),) if "class" in by else ()] += points
+    for movement in reading.movements:
+        names = names_of(movement, campaigns)
+        movements[tuple(names[name] or "" for name in by)].append(movement)
+    for key in sorted({*movements, *opening}):
+        yield dict(zip(by, key, strict=True)), _Flow.of(opening[key], movements[key])
 
 
 def _row(flow: _Flow, period: Period, values: Values) -> Row:
@@ -173,15 +169,17 @@ def _signed(amounts: Mapping[Change, int]) -> int:
     return sum(amount * _SIGNS[change] for change, amount in amounts.items())
 
 
-def _links(flow: _Flow, period: Period, account_class: AccountClass | None) -> dict[str, str]:
-    """Where the transfers of each change are."""
+def _links(flow: _Flow, period: Period, names: dict[str, str]) -> dict[str, str]:
+    """Where the transfers of each change are. By campaign and channel only what points came with can be looked for."""
     found: dict[str, str] = {}
-    for change in _SIGNS:
+    for change in _SIGNS if _WHOLE.issuperset(names) else _ENTERED:
         seqs = [seqs for (of, day), seqs in flow.transfers.items() if of == change and day in period]
         if seqs:
             verbs = ",".join(verb.name.lower() for verb, of in _CHANGES.items() if of == change)
-            named = {"class": _name(account_class), "from": period.begin, "to": period.end}
-            found[change] = transfers_link(min(first for first, _ in seqs), max(last for _, last in seqs), verb=verbs, **named)
+            days = {"from": period.begin, "to": period.end}
+            known = {name: value for name, value in names.items() if value}
+            first, last = min(first for first, _ in seqs), max(last for _, last in seqs)
+            found[change] = transfers_link(first, last, verb=verbs, **known, **days)
     return found
 
 
@@ -192,10 +190,15 @@ def _checks(reading: Reading) -> list[Check]:
         Check("debits and credits of all accounts", reading.trial_balance.debits, reading.trial_balance.credits),
         Check("transfers read", reading.transfers, reading.numbered),
         *(
-            Check(f"{class_name(each)} points owed at last", _Flow.of(reading, each).owed_at_last, booked.get(each, 0))
+            Check(f"{class_name(each)} points owed at last", _owed_at_last(reading, each), booked.get(each, 0))
             for each in AccountClass
         ),
     ]
+
+
+def _owed_at_last(reading: Reading, account_class: AccountClass) -> int:
+    theirs = [movement for movement in reading.movements if movement.account_class is account_class]
+    return reading.opening.get(account_class, 0) + sum(owed_change(movement) for movement in theirs)
 
 
 def _sums(rows: Sequence[Row], totals: Row, *, by_month: bool) -> list[Check]:

@@ -42,7 +42,7 @@ Format = Annotated[Literal["json", "csv"], QueryParameter(description="`json`, o
     "/v1/reports/{report:str}",
     guards=[requires(Scope.LEDGER_READ)],
     tags=["finance"],
-    responses=problems("unknown_report", "report_does_not_tie"),
+    responses=problems("unknown_report", "not_attributed_yet", "report_does_not_tie"),
 )
 async def get_report(
     report: FromPath[str],

@@ -11,7 +11,18 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import AccountClass, Book, CloseOutcome, CloseState, GrantOutcome, Ledger, RedemptionOutcome, Sweeper, Verb
+from ledger import (
+    AccountClass,
+    Book,
+    CloseOutcome,
+    CloseState,
+    GrantOutcome,
+    Ledger,
+    RedemptionOutcome,
+    Sweeper,
+    Verb,
+    track_layers,
+)
 from ledger.testing import authorize, capture, fund, order, refund, set_clock, void
 from tests.api_fixtures import Api
 from tests.finance.conftest import make_campaign
@@ -94,6 +105,11 @@ class Books:
         """Post all that is due."""
         sweeper = Sweeper(pool, self.book)
         while await sweeper.run_once(limit=100):
+            pass
+
+    async def attribute(self, pool: asyncpg.Pool[Any]) -> None:
+        """Follow all points from their grants."""
+        while await track_layers(pool, self.book):
             pass
 
     async def close(self, begins_on: str, ends_on: str) -> None:

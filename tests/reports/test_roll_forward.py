@@ -163,28 +163,42 @@ async def test_what_is_due_counts_before_it_is_posted(books: Books, worker_pool:
     assert "expired" in posted["links"][0]
 
 
-async def test_by_campaign_and_channel_it_is_what_was_earned(books: Books) -> None:
+async def test_by_campaign_and_channel_points_are_followed_from_their_grants(
+    books: Books, worker_pool: asyncpg.Pool[Any]
+) -> None:
     await books.worth("2029-12-01", 100, 50)
     await books.fund(1_000)
     await books.grant(1, 100, channel="sms")
     await books.grant(1, 20)
-    await books.grant(2, 6)
-    await books.redeem(1, 50)
-    report = await books.report("roll-forward", by="campaign,channel")
+    await books.grant(2, 6, "2030-01-31")
+    await books.redeem(1, 110)
+    await books.on("2030-02-03")
+    await books.post_dues(worker_pool)
+    await books.attribute(worker_pool)
+    report = await books.report("roll-forward", since="2030-01-15", by="campaign,channel,month")
+    email = {"campaign": "=autumn", "channel": "email"}
     assert [shown(row) for row in report["rows"]] == [
-        {"campaign": "=autumn", "channel": "email", "granted": 26, "granted_value": 13},
-        {"campaign": "=autumn", "channel": "sms", "granted": 100, "granted_value": 50},
-    ]
-    assert [column["name"] for column in report["columns"]] == [
-        "campaign",
-        "channel",
-        "granted",
-        "matured",
-        "granted_value",
-        "matured_value",
+        email
+        | {"month": "2030-01", "granted": 26, "redeemed": 10, "expired": 6, "closing": 10}
+        | {"granted_value": 13, "redeemed_value": 5, "expired_value": 3, "closing_value": 5},
+        email | {"month": "2030-02", "opening": 10, "closing": 10, "opening_value": 5, "closing_value": 5},
+        {"campaign": "=autumn", "channel": "sms", "month": "2030-01", "granted": 100, "redeemed": 100}
+        | {"granted_value": 50, "redeemed_value": 50},
     ]
     for row, links in zip(report["rows"], report["links"], strict=True):
-        assert sum(transfer["amount"] for transfer in await books.linked(links["granted"])) == row["granted"]
+        for column, path in links.items():
+            assert sum(transfer["amount"] for transfer in await books.linked(path)) == row[column]
+    whole = await books.report("roll-forward", since="2030-01-15", by="")
+    assert report["totals"] == whole["totals"]
+
+
+async def test_a_period_that_is_not_attributed_to_its_end_has_no_report_yet(books: Books) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100)
+    await books.on("2030-01-16")
+    query = {"to": "2030-01-15", "by": "campaign"}
+    answer = await books.api.client("finance").get("/v1/reports/roll-forward", params=query)
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (409, "not_attributed_yet", True)
 
 
 async def test_what_a_closed_month_says_is_the_same_ever_after(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
