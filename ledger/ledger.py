@@ -48,6 +48,7 @@ from ledger.read_models import (
     Refusal,
     Responders,
     Spendable,
+    StageEarned,
     Transfer,
     TransferFilter,
     TrialBalance,
@@ -446,6 +447,16 @@ class Ledger:
         points came from. Not before ``layers_read`` has reached ``until``.
         """
         return await movements.layer_movements(self._pool, book, after=after, until=until)
+
+    async def lifecycle(
+        self, book: Book, *, after: int, until: int, since: date, to: date, lapsed_after: timedelta
+    ) -> list[StageEarned]:
+        """What the same transfers gave customers on the days from ``since`` to ``to``, by whether the customer was new, active,
+        or had lapsed.
+        """
+        return await movements.lifecycle(
+            self._pool, book, after=after, until=until, since=since, to=to, lapsed_after=lapsed_after
+        )
 
     async def layers_read(self, book: Book) -> int | None:
         """The last transfer whose layers are known; ``None`` while they are built."""

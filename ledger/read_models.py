@@ -129,6 +129,17 @@ class Movement(msgspec.Struct, frozen=True, gc=False):
     issued_on: date | None = None
 
 
+class StageEarned(msgspec.Struct, frozen=True, gc=False):
+    """What customers of one stage earned on one accounting date: ``new``, ``active`` or ``reactivated``."""
+
+    day: date
+    campaign_no: int | None
+    account_class: AccountClass
+    stage: str
+    acts: int
+    points: int
+
+
 class RedemptionStep(msgspec.Struct, frozen=True, gc=False):
     """One step of a redemption, on its accounting date; ``seq`` is its first transfer. What a final capture releases is a step
     of its own.

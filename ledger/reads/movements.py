@@ -7,6 +7,7 @@ no statement takes long and no snapshot stays open.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import asyncpg
 import msgspec
 
 from ledger.chart import Kind
-from ledger.read_models import Movement
+from ledger.read_models import Movement, StageEarned
 from ledger.types import AccountClass, Book, Verb
 
 LOG_ROWS = 500_000
@@ -24,6 +25,7 @@ LOG_ROWS_WITH_EVENTS = 100_000
 _SQL = Path(__file__).with_name("sql")
 _MOVEMENTS = (_SQL / "movements.sql").read_text()
 _LAYERS = (_SQL / "layer_movements.sql").read_text()
+_LIFECYCLE = (_SQL / "lifecycle.sql").read_text()
 _LAYERS_READ = "SELECT reader.seq FROM ledger.layer_reader AS reader WHERE reader.book_id = $1 AND NOT reader.clearing"
 _PERSONAL = frozenset((Kind.LOT, Kind.PENDING, Kind.HELD, Kind.SPENT))
 
@@ -39,6 +41,19 @@ async def layer_movements(pool: asyncpg.Pool[Any], book: Book, *, after: int, un
     """What the same transfers moved of layers, so far as these have been read."""
     step = LOG_ROWS_WITH_EVENTS
     return await _added_up(pool, book, _LAYERS, [(begin, min(begin + step, until)) for begin in range(after, until, step)])
+
+
+async def lifecycle(
+    pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int, since: date, to: date, lapsed_after: timedelta
+) -> list[StageEarned]:
+    """What the same transfers gave customers on the days from ``since`` to ``to``, by where the customer was, in no order."""
+    found: list[StageEarned] = []
+    for begin in range(after, until, LOG_ROWS_WITH_EVENTS):
+        piece = (begin, min(begin + LOG_ROWS_WITH_EVENTS, until), since, to, lapsed_after)
+        for row in await pool.fetch(_LIFECYCLE, book.book_id, book.brand_id, *piece):
+            stage = (row["stage"], row["acts"], row["points"])
+            found.append(StageEarned(row["day"], row["campaign_no"], AccountClass(row["class"]), *stage))
+    return found
 
 
 async def layers_read(pool: asyncpg.Pool[Any], book: Book) -> int | None:

@@ -11,7 +11,7 @@ import msgspec
 from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
-from service.reports import attention_invoice, breakage, expiry_schedule, roll_forward, settlement, vintages
+from service.reports import attention_invoice, breakage, expiry_schedule, lifecycle, roll_forward, settlement, vintages
 from service.reports.asked import Asked
 from service.reports.periods import read_period
 from service.reports.report import Report
@@ -36,6 +36,7 @@ _KINDS: Mapping[str, _Kind] = {
     "settlement": _Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal")),
     "vintages": _Kind(vintages.report, vintages.DIMENSIONS, ("class",), of_whole_book=True),
     "breakage": _Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS),
+    "lifecycle": _Kind(lifecycle.report, lifecycle.DIMENSIONS, ("stage",)),
     "attention-invoice": _Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
 }
 
