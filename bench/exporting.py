@@ -7,6 +7,7 @@ It makes FILE when it is ready, and exports when its standard input closes.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from service.cli.export import export
 def main() -> None:
     """Wait, and export."""
     _, ready, *options = sys.argv
+    if "parquet" in options:
+        importlib.import_module("service.exports.arrow.parquet")
     Path(ready).touch()
     sys.stdin.read()
     export(options)

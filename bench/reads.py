@@ -20,7 +20,7 @@ from bench.traffic import reads
 from ledger import Book, Ledger
 from service.storage import database
 
-EXPORT_MB = 200.0
+EXPORT_MB = {"csv": 200.0, "parquet": 250.0}
 _AT_ONCE = 64
 _LOOKS_EVERY_S = 0.01
 _SINCE_CUT = 0.01
@@ -104,8 +104,8 @@ async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
     return {"trial_balance_at_cut": rates(turns, "accounts/s", note)}
 
 
-async def export_csv(bench: Bench) -> dict[str, Measured]:
-    """``rewards export --format csv``, against the server's ``COPY`` of the same rows to files; and the exporter's memory.
+async def export(bench: Bench, file_format: str) -> dict[str, Measured]:
+    """``rewards export`` in one format, against the server's ``COPY`` of the same rows to files; and the exporter's memory.
 
     The program has been loaded when its time begins, so that a short book measures what a long one does.
     """
@@ -115,14 +115,16 @@ async def export_csv(bench: Bench) -> dict[str, Measured]:
     exports: list[Exported] = []
     turns: list[Turn] = []
     for _ in range(bench.sizes.exports):
-        exports.append(await _exported(bench, station))
+        exports.append(await _exported(bench, station, file_format))
         reference_s = sum([await _copied(owner, table) for table in ("ledger.transfer", "ledger.account")])
         turns.append(Turn(rows, exports[-1].seconds, rows, reference_s))
     await owner.close()
     note = f"{rows:,} rows, {exports[-1].size_bytes / 1e6:,.0f} MB"
     return {
-        "export_csv": rates(turns, "rows/s", note),
-        "export_csv_memory": Measured(max(each.peak_mb for each in exports), EXPORT_MB, "MB, of the limit"),
+        f"export_{file_format}": rates(turns, "rows/s", note),
+        f"export_{file_format}_memory": Measured(
+            max(each.peak_mb for each in exports), EXPORT_MB[file_format], "MB, of the limit"
+        ),
     }
 
 
@@ -134,10 +136,10 @@ class Exported(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-async def _exported(bench: Bench, station: Station) -> Exported:
+async def _exported(bench: Bench, station: Station, file_format: str) -> Exported:
     directory = bench.scratch("export")
     peak_mb = 0.0
-    async with bench.loaded_export(station, directory) as export:
+    async with bench.loaded_export(station, directory, file_format) as export:
         assert export.popen.stdin is not None
         started = time.perf_counter()
         export.popen.stdin.close()

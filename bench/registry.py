@@ -42,7 +42,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(redemptions.redeem_under_load, {"redeem_under_load": at_most(10.0), "redeem_under_load_longest": at_most(1.0)}),
     Benchmark(endurance.memory, {"memory": at_most(1.0), "memory_growth": at_most(1.02)}),
     Benchmark(endurance.expiry_storm, {"expiry_storm": at_least(0.6), "expiry_storm_p99": at_most(3.0)}),
-    Benchmark(reads.export_csv, {"export_csv": at_least(0.5), "export_csv_memory": at_most(1.0)}),
+    Benchmark(partial(reads.export, file_format="csv"), {"export_csv": at_least(0.5), "export_csv_memory": at_most(1.0)}),
+    Benchmark(
+        partial(reads.export, file_format="parquet"), {"export_parquet": at_least(0.3), "export_parquet_memory": at_most(1.0)}
+    ),
     Benchmark(reads.grants_during_export, {"grants_during_export": at_least(0.6), "grants_during_export_p99": at_most(3.0)}),
     Benchmark(endurance.on_disk, {"bytes_per_grant": at_most(1.0), "wal_per_grant": at_most(1.0)}),
     Benchmark(reads.balance_read, {"balance_read": None}),

@@ -266,10 +266,10 @@ class Bench:
             yield process
 
     @contextlib.asynccontextmanager
-    async def loaded_export(self, station: Station, directory: Path) -> AsyncGenerator[Process]:
-        """The same, with everything loaded: it begins when its standard input closes, and ends when it is done."""
+    async def loaded_export(self, station: Station, directory: Path, file_format: str) -> AsyncGenerator[Process]:
+        """The same in one format, with all of it loaded: it begins when its standard input closes, and ends when it is done."""
         ready = directory / "ready"
-        options = ["--brand", BRAND, "--format", "csv", "--out", directory]
+        options = ["--brand", BRAND, "--format", file_format, "--out", directory]
         arguments = [sys.executable, "-m", "bench.exporting", ready, *options]
         environment = {"REWARDS_DATABASE_URL": self.server.login_url(station.name)}
         async with self._process(arguments, "export", None, environment=environment) as process:

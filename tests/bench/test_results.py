@@ -35,6 +35,7 @@ ASKED_FOR = {
     "grants_during_export",
     "expiry_storm",
     "export_csv",
+    "export_parquet",
     "memory",
 }
 

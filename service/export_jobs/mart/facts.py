@@ -10,7 +10,6 @@ page at a time, in statements of its own.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -162,7 +161,7 @@ async def _copied(book: BookAtCut, schema: Any, query: str, *arguments: Any) -> 
         lines.extend(some)
 
     await book.pool.copy_from_query(query, *arguments, output=keep, format="csv")
-    table = await asyncio.to_thread(parquet.of_csv, schema, lines)
+    table = await parquet.in_thread(parquet.of_csv, schema, lines)
     return table, Totals(rows=table.num_rows)
 
 
