@@ -78,6 +78,7 @@ _PATH_PARAMETERS = {
     "key_id": ("The id of an API key: `key_` and a number.", "key_7"),
     "kid": ("The id of a minting key, from its registration.", "mk_1"),
     "name": ("The name of a file, as the export lists it.", "transfers.csv"),
+    "period": ("A period: a month, such as `2026-11`, or a day, such as `2026-11-30`.", "2026-11"),
     "redemption_id": (
         "The id of a redemption, from `POST /v1/redemptions`: `red_` and 24 hexadecimal digits.",
         "red_000000010000000000000001",
@@ -184,6 +185,13 @@ def _describe_success(operation: JsonObject) -> None:
         # The framework quotes a table of status codes ("Request fulfilled, document follows").
         if int(status) < 400 and response.get("description") == HTTPStatus(int(status)).description:
             response["description"] = HTTPStatus(int(status)).phrase
+    formats = {each for parameter in operation.get("parameters", []) for each in _formats(parameter)}
+    if "csv" in formats:
+        operation["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+
+
+def _formats(parameter: JsonObject) -> list[str]:
+    return parameter["schema"].get("enum", []) if parameter["name"] == "format" else []
 
 
 def _guard(handler: HTTPRouteHandler) -> requires | None:

@@ -36,7 +36,7 @@ class AccountCodeRequest(Body, frozen=True):
 class ExportRequest(Body, frozen=True):
     """What to export."""
 
-    example: ClassVar[dict[str, Any]] = {"from": "2026-11-01", "to": "2026-11-30", "formats": ["csv"]}
+    example: ClassVar[dict[str, Any]] = {"formats": ["csv", "hledger"], "customers": True}
 
     formats: Annotated[list[ExportFormat], msgspec.Meta(min_length=1, max_length=FORMATS_MAX)]
     """The formats. `csv`, `jsonl` (JSON Lines) and `parquet`: the transfers and the accounts. `beancount` and `hledger`: a
