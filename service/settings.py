@@ -62,6 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exports_dir: str = ""
     """Where the files of exports are kept: a directory that the API's machines and the workers' all see. Empty means
     ``<data_dir>/exports``."""
+    exports_store: str = ""
+    """An S3 bucket for the files of exports, ``s3://bucket/prefix``; then ``exports_dir`` holds only the file that is being
+    written. Empty means ``exports_dir``."""
     exports_days: Annotated[int, msgspec.Meta(ge=1)] = 30
     """How long the files of an export are kept."""
     exports_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 1024 * 1024 * 1024
@@ -162,6 +165,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         host_of(settings.base_url)
     except HostRefused as refused:
         raise SettingsError(f"{PREFIX}BASE_URL is {settings.base_url!r}: it {refused}") from None
+    if settings.exports_store and not settings.exports_store.startswith("s3://"):
+        raise SettingsError(f"{PREFIX}EXPORTS_STORE is {settings.exports_store!r}: it must begin with s3://")
     try:
         _ = settings.data_mart_begins_on
     except ValueError:

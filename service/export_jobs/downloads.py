@@ -13,7 +13,7 @@ from typing import Any
 from litestar import Response
 from litestar.response import Stream
 
-from service.export_jobs.store import DirectoryStore, FileUnavailable
+from service.export_jobs.store import ExportStore, FileUnavailable
 from service.exports.bundle import ExportedFile
 from service.http.problems import Problem
 
@@ -26,7 +26,7 @@ MEDIA_TYPES = {
 }
 
 
-async def download(store: DirectoryStore, job_id: str, file: ExportedFile, headers: Mapping[str, str]) -> Response[Any]:
+async def download(store: ExportStore, job_id: str, file: ExportedFile, headers: Mapping[str, str]) -> Response[Any]:
     """The file, or as much of it as the request's ``headers`` ask for."""
     etag = f'"{file.sha256}"'
     answered = {

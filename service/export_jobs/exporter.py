@@ -27,7 +27,7 @@ from service.brands.queries import find_brand_by_id
 from service.export_jobs import queries
 from service.export_jobs.making import book_at_cut
 from service.export_jobs.queries import ExportJob
-from service.export_jobs.store import DirectoryStore, open_store
+from service.export_jobs.store import open_store
 from service.export_jobs.tables import UNDER_WAY
 from service.export_jobs.tables import export_job as table
 from service.exports import bundle
@@ -56,7 +56,7 @@ class Exporter:
         self._settings = settings
         self._engine = engine
         self._stop = stop
-        self._store: DirectoryStore = open_store(settings)
+        self._store = open_store(settings)
 
     async def run_once(self) -> int:
         """Make one job's files; 0 when there is none."""
@@ -113,6 +113,7 @@ class Exporter:
         """Note each file of a job as soon as it is whole."""
 
         async def made(file: ExportedFile) -> None:
+            await self._store.keep(job.id, file.name)
             lines = type_coerce([msgspec.to_builtins(file)], JSONB)
             await _keep(self._engine, job, files=table.c.files.op("||")(lines))
 

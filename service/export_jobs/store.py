@@ -1,11 +1,19 @@
-"""Where the files of exports are: a directory that the API's machines and the workers' all see."""
+"""Where the files of exports are kept.
+
+    DirectoryStore   a directory that the API's machines and the workers' all see
+    `object_store`   a bucket of any S3-compatible store
+
+A worker writes a file at ``place``, and ``keep``s it once it is whole.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Protocol
 
 from service.exports.bundle import PARTIAL
 from service.settings import Settings
@@ -15,6 +23,30 @@ CHUNK_BYTES = 256 * 1024
 
 class FileUnavailable(Exception):
     """A file that should be there cannot be read."""
+
+
+class ExportStore(Protocol):
+    """Keeps the files of jobs. What fails raises ``OSError``."""
+
+    def place(self, job_id: str) -> Path:
+        """Where the files of a job are written."""
+        ...
+
+    async def begin(self, job_id: str) -> None:
+        """Make that directory, without what an interrupted attempt left half-written."""
+        ...
+
+    async def keep(self, job_id: str, name: str) -> None:
+        """Keep a file that is whole."""
+        ...
+
+    async def remove(self, job_id: str) -> None:
+        """Remove all there is of a job."""
+        ...
+
+    def read(self, job_id: str, name: str, begin: int, end: int) -> AsyncGenerator[bytes]:
+        """The bytes of a file from ``begin`` to before ``end``. Raises `FileUnavailable` before the first."""
+        ...
 
 
 class DirectoryStore:
@@ -33,6 +65,9 @@ class DirectoryStore:
         place.mkdir(parents=True, exist_ok=True)
         for partial in place.glob(f".*{PARTIAL}"):
             partial.unlink(missing_ok=True)
+
+    async def keep(self, job_id: str, name: str) -> None:
+        """Keep a file that is whole: it is where it stays."""
 
     async def remove(self, job_id: str) -> None:
         """Remove all there is of a job."""
@@ -53,6 +88,17 @@ class DirectoryStore:
                 yield chunk
 
 
-def open_store(settings: Settings) -> DirectoryStore:
+def open_store(settings: Settings) -> ExportStore:
     """The store that the settings name."""
-    return DirectoryStore(settings.exports_path)
+    return _open_store(settings.exports_store, settings.exports_path)
+
+
+# An object store keeps connections.
+@functools.cache
+def _open_store(url: str, directory: Path) -> ExportStore:
+    if not url:
+        return DirectoryStore(directory)
+    # An extra, which most installations do without.
+    from service.export_jobs.object_store import ObjectStore
+
+    return ObjectStore(url, directory)
