@@ -51,10 +51,6 @@ class Asked(msgspec.Struct, frozen=True):
             return []
         return list(_unposted(await ledger.trial_balance(book, self.now.cut), settled, self.now.day))
 
-    async def movements(self) -> list[Movement]:
-        """All that the log moved up to now, with what was reported."""
-        return await self.services.ledger.movements(self.brand.book, after=0, until=self.now.cut.seq)
-
     async def opened(self) -> Close | None:
         """The last close before the period, if there is one: what moved up to then need not be read."""
         found = await self.services.ledger.closes(self.brand.book, until=self.period.day_before, limit=1)

@@ -14,8 +14,8 @@ import msgspec
 from ledger import Movement
 from service.evidence.report import machine_counts
 from service.reports.asked import Asked
-from service.reports.earned import EARNING, Earned, budgets_check, names_of
-from service.reports.report import Report, Row, columns, decimal, tie, transfers_link
+from service.reports.earned import EARNING, Earned, earned_points, names_of
+from service.reports.report import Check, Report, Row, columns, decimal, tie, transfers_link
 from service.reports.values import Values, rounded
 
 NAME = "attention-invoice"
@@ -57,7 +57,9 @@ class _Attention(msgspec.Struct):
 
 async def report(asked: Asked) -> Report:
     """The invoice for a period."""
-    movements, values, campaigns = await asked.movements(), await asked.values(), await asked.campaigns()
+    after, until = await asked.log_of_period()
+    movements = await asked.services.ledger.movements(asked.brand.book, after=after, until=until)
+    values, campaigns = await asked.values(), await asked.campaigns()
     found: dict[tuple[str, ...], _Attention] = defaultdict(_Attention)
     total = _Attention()
     for movement in movements:
@@ -75,9 +77,10 @@ async def report(asked: Asked) -> Report:
         NAME,
         _COLUMNS,
         since=asked.period.begin,
+        seq=until,
         rows=[names | _row(attention, values, asked) for names, attention in named],
         totals=_row(total, values, asked),
-        checks=tie([await budgets_check(asked, movements)]),
+        checks=tie([Check("points earned", total.earned.total, await earned_points(asked, after, until))]),
         links=[_links(names, attention, asked) for names, attention in named],
     )
 

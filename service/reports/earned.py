@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import date
 
 import msgspec
 
-from ledger import Kind, Movement, Verb
+from ledger import Movement, Verb
 from service.exports.account_names import class_name
 from service.reports.asked import Asked
-from service.reports.report import Check
 
 EARNING = frozenset((Verb.GRANT, Verb.MATURE))
-_PAID_BY_BUDGET = frozenset((Verb.GRANT, Verb.HOLD_BACK))
 
 
 class Earned(msgspec.Struct):
@@ -51,9 +48,7 @@ def names_of(movement: Movement, campaigns: dict[int, str]) -> dict[str, str | N
     }
 
 
-async def budgets_check(asked: Asked, movements: Sequence[Movement]) -> Check:
-    """What the log says campaigns paid is what their budgets were debited with."""
-    paid = sum(movement.points for movement in movements if movement.verb in _PAID_BY_BUDGET)
-    budgets = {Kind.BUDGET.name.lower(), Kind.UNLIMITED_BUDGET.name.lower()}
-    lines = (await asked.trial_balance()).lines
-    return Check("points paid out of budgets by now", paid, sum(line.debits for line in lines if line.kind in budgets))
+async def earned_points(asked: Asked, after: int, until: int) -> int:
+    """What was earned in the period, by the log alone."""
+    moved = await asked.services.ledger.movements(asked.brand.book, after=after, until=until, with_events=False)
+    return sum(movement.points for movement in moved if movement.verb in EARNING and movement.day in asked.period)

@@ -15,7 +15,7 @@ import msgspec
 from ledger import StageEarned
 from service.exports.account_names import class_name
 from service.reports.asked import Asked
-from service.reports.earned import EARNING
+from service.reports.earned import earned_points
 from service.reports.report import Check, Report, Row, columns, decimal, tie
 from service.reports.values import Values, rounded
 
@@ -65,8 +65,7 @@ async def report(asked: Asked) -> Report:
         names = _names(earned, campaigns)
         found[tuple(names[each] for each in asked.by)].add(earned)
         total.add(earned)
-    moved = await ledger.movements(book, after=after, until=until, with_events=False)
-    paid = sum(each.points for each in moved if each.verb in EARNING and each.day in period)
+    paid = await earned_points(asked, after, until)
     unit_cost = None if cost is None else cost.value
     return asked.report(
         NAME,
