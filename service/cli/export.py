@@ -39,9 +39,11 @@ _NICENESS = 10
     help="Repeatable.  [default: all]",
 )
 @click.option(
-    "--from", "since", help="A cut's name, a seq or a date: only what was posted since.  [default: the book's beginning]"
+    "--from",
+    "since",
+    help="A cut's name, a seq, a month or a day to begin with.  [default: the book's beginning]",
 )
-@click.option("--cut", default=NOW, show_default=True, help="A cut's name, a seq or a date.")
+@click.option("--cut", default=NOW, show_default=True, help="A cut's name, a seq, a month or a day.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -42,11 +42,11 @@ class ExportRequest(Body, frozen=True):
     """The formats. `csv`, `jsonl` (JSON Lines) and `parquet`: the transfers and the accounts. `beancount` and `hledger`: a
     journal, `summary`: a summarised one, from the book's beginning."""
     from_: Position | None = msgspec.field(name="from", default=None)
-    """Export the transfers after this position: a cut's name, a `seq`, or a date, which is included. Absent: from the book's
-    beginning."""
+    """Export the transfers after this position: a cut's name, a `seq`, or a month or day, which is included. Absent: from
+    the book's beginning."""
     to: Position | None = None
-    """Export the transfers up to this position: a cut's name, a `seq`, or a date that is over, which is included. Absent: the
-    book as it stands now."""
+    """Export the transfers up to this position: a cut's name, a `seq`, or a month or day that is over, which is included.
+    Absent: the book as it stands now."""
     details: bool = False
     """Whether to add `transfer_details` as CSV or Parquet: the transfers with channel, action, message, evidence, order, store
     and money. JSON Lines always has them."""

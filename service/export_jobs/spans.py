@@ -1,19 +1,19 @@
-"""What ``from`` and ``to`` name: a cut, a ``seq``, or a business date, which is included."""
+"""What ``from`` and ``to`` name: a cut, a ``seq``, or a month or day, which is included."""
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, timedelta
 
 from ledger import Calendar, Cut, Ledger
 from service.brands.brand import Brand
+from service.closes import periods
+from service.closes.periods import Period
 from service.finance.queries import find_cut
 from service.http.problems import Problem, invalid_field
 
 OVER_AFTER = timedelta(minutes=2)
 """How long after midnight a day is over for certain: clocks may be a minute apart, and a posting takes seconds."""
 
-_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY = timedelta(days=1)
 
 
@@ -21,8 +21,13 @@ async def find_span(
     ledger: Ledger, brand: Brand, since: str | None, to: str | None, *, now: datetime
 ) -> tuple[Cut | None, Cut]:
     """Where an export begins and ends. Raises the problem with either. ``now`` is by the brand's clock."""
-    begin = None if since is None else await _position(ledger, brand, since, "/from", now, days_later=0)
-    end = await ledger.head(brand.book) if to is None else await _position(ledger, brand, to, "/to", now, days_later=1)
+    begin, first = (None, None) if since is None else await _named(ledger, brand, since, "/from")
+    end, last = (await ledger.head(brand.book), None) if to is None else await _named(ledger, brand, to, "/to")
+    if first is not None:
+        begin = await _cut_before(ledger, brand, first.begins_on, "/from", now)
+    if last is not None:
+        end = await _cut_before(ledger, brand, last.ends_on + _DAY, "/to", now)
+    assert end is not None
     if begin is not None and begin.seq > end.seq:
         raise invalid_field("/from", f"begins after the end: seq {begin.seq} is after seq {end.seq}")
     return begin, end
@@ -33,22 +38,16 @@ def last_day_over(calendar: Calendar, now: datetime) -> date:
     return calendar.day(now - OVER_AFTER) - _DAY
 
 
-async def _position(ledger: Ledger, brand: Brand, wanted: str, pointer: str, now: datetime, *, days_later: int) -> Cut:
-    is_date = _DATE.fullmatch(wanted) and await ledger.cut_named(brand.book, wanted) is None
-    if is_date:
-        day = _day(wanted, pointer)
-        return await _cut_before(ledger, brand, day + timedelta(days=days_later), pointer, now)
+async def _named(ledger: Ledger, brand: Brand, wanted: str, pointer: str) -> tuple[Cut | None, Period | None]:
+    """The cut or the period of this name; a cut comes first."""
+    period = periods.parse(wanted)
+    cut = None if period is None else await ledger.cut_named(brand.book, wanted)
+    if period is not None and cut is None:
+        return None, period
     try:
-        return await find_cut(ledger, brand.book, wanted)
+        return cut or await find_cut(ledger, brand.book, wanted), None
     except Problem as problem:
         raise invalid_field(pointer, problem.errors[0].detail if problem.errors else problem.detail) from None
-
-
-def _day(wanted: str, pointer: str) -> date:
-    try:
-        return date.fromisoformat(wanted)
-    except ValueError:
-        raise invalid_field(pointer, "is neither a cut of the brand nor a date") from None
 
 
 async def _cut_before(ledger: Ledger, brand: Brand, day: date, pointer: str, now: datetime) -> Cut:

@@ -8,11 +8,14 @@ import errno
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from ledger.testing import set_clock
@@ -24,6 +27,8 @@ from service.finance.queries import find_cut
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.export_jobs.conftest import ExportWorker, look, order
 from tests.finance.conftest import Till
+
+REWARDS = Path(sys.executable).with_name("rewards")
 
 
 def files_on_disk(api: Api) -> list[str]:
@@ -170,6 +175,8 @@ async def test_dates_are_the_brands_days_and_both_are_included(api: Api, till: T
     assert (job["from"]["seq"], job["to"]["seq"]) == (0, 2)
     job = await order(api, from_="2031-07-01", to="2031-07-03")
     assert (job["from"]["seq"], job["to"]["seq"]) == (2, 3)
+    job = await order(api, from_="2031-06", to="2031-06")
+    assert (job["from"]["seq"], job["to"]["seq"]) == (0, 2)
     await till.ledger.take_cut(till.book, "2031-06-30")
     assert (await order(api, to="2031-06-30"))["to"]["seq"] == 3, "a cut's name comes before a date"
 
@@ -182,7 +189,10 @@ async def test_dates_are_the_brands_days_and_both_are_included(api: Api, till: T
         ({"to": "2999-01-01"}, "/to", "is not over yet"),
         ({"from_": "2999-01-02"}, "/from", "is not over yet"),
         ({"to": "2001-01-01"}, "/to", "before the book"),
-        ({"to": "2031-02-30"}, "/to", "neither a cut of the brand nor a date"),
+        ({"to": "2031-02-30"}, "/to", "no such cut"),
+        ({"to": "9999-12-31"}, "/to", "no such cut"),
+        ({"from_": "0001-01-01"}, "/from", "no such cut"),
+        ({"to": "2999-01"}, "/to", "2999-01-31 is not over yet"),
         ({"from_": "3", "to": "2"}, "/from", "begins after the end"),
         ({"from_": "3", "formats": ["hledger"]}, "/from", "a journal has all of the book"),
         ({"formats": []}, "/formats", ""),
@@ -451,3 +461,31 @@ async def test_a_job_that_brings_every_worker_down_is_given_up(
     await owner.execute("UPDATE rewards.export_job SET attempt = $1", exporter.ATTEMPTS_MAX)
     assert await export_worker.work() == 1
     assert (await look(api, job))["error"] == f"it was given up after {exporter.ATTEMPTS_MAX} attempts"
+
+
+async def test_a_worker_that_is_killed_leaves_nothing_that_counts(
+    api: Api, busy_till: Till, export_worker: ExportWorker, owner: asyncpg.Connection[Any]
+) -> None:
+    job = await order(api)
+    async with owner.transaction():
+        await owner.execute("LOCK ledger.account IN ACCESS EXCLUSIVE MODE")
+        worker = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond
+            [REWARDS, "worker", "--with-parent"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        assert worker.stdin is not None
+        worker.stdin.write(msgspec.json.encode(api.settings) + b"\n")
+        worker.stdin.flush()
+        await until_running(api, job)
+        while not files_on_disk(api):
+            await look(api, job)
+        worker.kill()
+        worker.wait()
+        worker.stdin.close()
+    [partial] = files_on_disk(api)
+    assert partial.startswith(".accounts.csv.")
+    assert (await look(api, job))["files"] == []
+    assert await export_worker.work() == 0, "it is leased"
+    await owner.execute("UPDATE rewards.export_job SET leased_until = clock_timestamp() - interval '1 second'")
+    assert await export_worker.work() == 1
+    assert (await look(api, job))["status"] == "done"
+    assert files_on_disk(api) == ["accounts.csv", "manifest.json", "transfers.csv"]
