@@ -34,7 +34,7 @@ from ledger.types import Book
 
 ACCOUNTS_STORED = 5_000
 """How many accounts one page reads and stores."""
-PAGES_AT_ONCE = 20
+PAGES_AT_ONCE = 10
 
 _ALL = b"\xff" * 16
 _BALANCES_READ = 50_000
