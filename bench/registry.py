@@ -51,6 +51,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(reads.balance_read, {"balance_read": None}),
     Benchmark(reads.statement, {"statement": None}),
     Benchmark(reads.trial_balance_at_cut, {"trial_balance_at_cut": at_least(0.5)}),
+    Benchmark(reads.roll_forward_month, {"roll_forward_month": at_least(0.5)}),
     # Last, because it leaves the large book larger.
     Benchmark(growth.growth, {"growth": at_least(0.7), "growth_log": None}),
 )

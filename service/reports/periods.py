@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -11,6 +12,7 @@ from service.http.dates import read_date
 from service.http.problems import invalid_field
 
 ONE_DAY = timedelta(days=1)
+_MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -31,7 +33,7 @@ class Period(msgspec.Struct, frozen=True):
         """The calendar months, or parts of them, that the period consists of."""
         begin = self.begin
         while begin <= self.end:
-            next_month = (begin.replace(day=1) + 32 * ONE_DAY).replace(day=1)
+            next_month = _next_month(begin)
             yield Period(begin, min(self.end, next_month - ONE_DAY))
             begin = next_month
 
@@ -51,9 +53,23 @@ def read_period(sent_from: str | None, sent_to: str | None, *, first: date, toda
 
 
 def _date(pointer: str, sent: str, first: date, today: date) -> date:
-    day = read_date(pointer, sent)
+    is_month = _MONTH.fullmatch(sent)
+    day = read_date(pointer, f"{sent}-01" if is_month else sent)
+    if is_month and day <= today:
+        day = _in_month(day, first, today, is_end=pointer == "?to")
     if day > today:
         raise invalid_field(pointer, f"is in the future: where the brand keeps its books it is {today}")
     if day < first:
         raise invalid_field(pointer, f"is before the book, which begins on {first}")
     return day
+
+
+def _in_month(begin: date, first: date, today: date, *, is_end: bool) -> date:
+    """The day of a month that begins or ends a period: in the first month of the book its first day, in this month today."""
+    if not is_end:
+        return first if begin < first < _next_month(begin) else begin
+    return min(_next_month(begin) - ONE_DAY, today)
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + 32 * ONE_DAY).replace(day=1)

@@ -23,13 +23,15 @@ From = Annotated[
     str | None,
     QueryParameter(
         name="from",
-        description="The first accounting date included, in the brand's time zone. "
+        description="The first accounting date included, in the brand's time zone, or the month it begins. "
         "Without it: the first of the month of `to`, or the book's first day.",
     ),
 ]
 To = Annotated[
     str | None,
-    QueryParameter(description="The last accounting date included, in the brand's time zone. Without it: today."),
+    QueryParameter(
+        description="The last accounting date included, in the brand's time zone, or the month it ends. Without it: today."
+    ),
 ]
 By = Annotated[
     str | None,
