@@ -16,7 +16,7 @@ from tests.ledger.conftest import make_book
 JANUARY = date(2030, 1, 31)
 MIDNIGHT = datetime(2030, 1, 31, 23, tzinfo=UTC)
 """The end of January in Berlin."""
-MONTH = {"begins_on": date(2030, 1, 1), "ends_on": JANUARY}
+MONTH = (date(2030, 1, 1), JANUARY)
 CLOSED = CloseOutcome.CLOSED
 
 
@@ -33,11 +33,16 @@ async def january(ledger: Ledger, owner: asyncpg.Connection[Any], book: Book) ->
     await ledger.redeem(authorize(book, 7, 15, hold_s=3600))
 
 
-async def closed(ledger: Ledger, book: Book, **period: date) -> Close:
+async def begun(ledger: Ledger, book: Book, period: tuple[date, date] = MONTH) -> tuple[CloseOutcome, date | None]:
+    """Ask for a period to be closed."""
+    return await ledger.begin_close(book, begins_on=period[0], ends_on=period[1])
+
+
+async def closed(ledger: Ledger, book: Book, period: tuple[date, date] = MONTH) -> Close:
     """Close a period, and do all that can be done."""
-    outcome, _ = await ledger.begin_close(book, **(period or MONTH))
+    outcome, _ = await begun(ledger, book, period)
     assert outcome is CLOSED
-    return await advanced(ledger, book, (period or MONTH)["ends_on"])
+    return await advanced(ledger, book, period[1])
 
 
 async def advanced(ledger: Ledger, book: Book, ends_on: date) -> Close:
@@ -108,7 +113,7 @@ async def test_a_close_is_settled_by_the_posting_of_what_it_reckoned(
     # The next month begins where this one ends, also for what fell due at the very midnight.
     await set_clock(owner, book, datetime(2030, 2, 28, 23, tzinfo=UTC))
     await swept(worker_pool, book)
-    february = await closed(ledger, book, begins_on=date(2030, 2, 1), ends_on=date(2030, 2, 28))
+    february = await closed(ledger, book, (date(2030, 2, 1), date(2030, 2, 28)))
     assert february.state is CloseState.SETTLED
 
 
@@ -168,7 +173,7 @@ async def test_storing_goes_on_where_it_was_stopped(
 ) -> None:
     await january(ledger, owner, book)
     await set_clock(owner, book, MIDNIGHT + minutes(5))
-    outcome, _ = await ledger.begin_close(book, **MONTH)
+    outcome, _ = await begun(ledger, book)
     assert outcome is CLOSED
     monkeypatch.setattr(closing, "ACCOUNTS_STORED", 1)
     monkeypatch.setattr(closing, "PAGES_AT_ONCE", 2)
@@ -186,3 +191,25 @@ async def test_storing_goes_on_where_it_was_stopped(
     at_midnight = await ledger.account_balances(book, close.as_of)
     assert stored == [(account, credits_ - debits) for account, debits, credits_ in at_midnight if debits != credits_]
     assert await ledger.close_balances(book, close, after=stored[1][0], limit=2) == stored[2:4]
+
+
+async def test_a_book_of_another_brand_is_neither_closed_nor_asked_for_an_instant(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    await january(ledger, owner, book)
+    await set_clock(owner, book, MIDNIGHT + minutes(5))
+    await begun(ledger, book)
+    (close,) = await ledger.closes(book)
+    stranger = Book(brand_id=2, book_id=book.book_id)
+    february = (date(2030, 2, 1), date(2030, 2, 1))
+    for refused in (
+        begun(ledger, stranger, february),
+        ledger.advance_close(stranger, close),
+        ledger.as_of(stranger, MIDNIGHT),
+        ledger.as_of(stranger, MIDNIGHT + minutes(5)),
+    ):
+        with pytest.raises(asyncpg.PostgresError) as caught:
+            await refused
+        assert caught.value.sqlstate == "RW001"
+    assert await ledger.closes(stranger) == []
+    assert await ledger.closes(book) == [close]
