@@ -6,34 +6,42 @@ WITH closed AS (
     FROM ledger.close
     WHERE close.book_id = $1 AND close.version = 1 AND close.state = 3  -- SETTLED
 ),
-counted AS (
-    SELECT transfer.debit, transfer.credit, transfer.amount,
-        (
-            SELECT min(closed.ends_on) FROM closed
-            WHERE closed.ends_on >= ledger.accounting_date_v1(
-                transfer.due_on, transfer.verb, transfer.debit, transfer.posted_at, head.time_zone)
-        ) AS ends_on
+posted AS (
+    SELECT
+        transfer.debit, transfer.credit,
+        ledger.accounting_date_v1(transfer.due_on, transfer.verb, transfer.debit, transfer.posted_at, head.time_zone) AS day,
+        sum(transfer.amount) AS points
     FROM ledger.transfer
     JOIN ledger.head ON head.book_id = $1
-    WHERE transfer.book_id = $1
+    WHERE transfer.book_id = $1 AND EXISTS (SELECT FROM closed)
+    GROUP BY transfer.debit, transfer.credit, day
+),
+period AS (
+    SELECT days.day, (SELECT min(closed.ends_on) FROM closed WHERE closed.ends_on >= days.day) AS ends_on
+    FROM (SELECT DISTINCT posted.day FROM posted) AS days
+),
+moved AS (
+    SELECT posted.debit AS account, period.ends_on, -posted.points AS balance
+    FROM posted
+    JOIN period ON period.day = posted.day
+    UNION ALL
+    SELECT posted.credit, period.ends_on, posted.points
+    FROM posted
+    JOIN period ON period.day = posted.day
+    UNION ALL
+    SELECT stored.account, closed.ends_on, -stored.balance
+    FROM closed
+    JOIN ledger.close_balance AS stored ON stored.book_id = $1 AND stored.ends_on = closed.ends_on AND stored.version = 1
+    UNION ALL
+    -- What a close has is what the next one begins with.
+    SELECT stored.account, closed.next_ends_on, stored.balance
+    FROM closed
+    JOIN ledger.close_balance AS stored ON stored.book_id = $1 AND stored.ends_on = closed.ends_on AND stored.version = 1
 ),
 difference AS (
     SELECT moved.account, moved.ends_on
-    FROM (
-        SELECT counted.debit AS account, counted.ends_on, -counted.amount AS balance FROM counted
-        UNION ALL
-        SELECT counted.credit, counted.ends_on, counted.amount FROM counted
-        UNION ALL
-        SELECT stored.account, stored.ends_on, -stored.balance
-        FROM ledger.close_balance AS stored
-        WHERE stored.book_id = $1 AND stored.version = 1
-        UNION ALL
-        SELECT stored.account, closed.next_ends_on, stored.balance
-        FROM ledger.close_balance AS stored
-        JOIN closed ON closed.ends_on = stored.ends_on
-        WHERE stored.book_id = $1 AND stored.version = 1
-    ) AS moved
-    WHERE moved.ends_on IN (SELECT closed.ends_on FROM closed)
+    FROM moved
+    WHERE moved.ends_on IS NOT NULL
     GROUP BY moved.account, moved.ends_on
     HAVING sum(moved.balance) <> 0
 )
