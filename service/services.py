@@ -54,6 +54,7 @@ from service.tokens.keys import TokenKeys, token_keys
 
 POOL_SIZE = 10
 ENGINE_SIZE = 4
+REPORTS_AT_ONCE = 2
 STATEMENTS_AT_ONCE = 16
 """How many statements are read together, of at most a hundred lines each: decoding them blocks the event loop."""
 BATCH_ITEMS_IN_FLIGHT = 4_000
@@ -102,6 +103,8 @@ class Services(msgspec.Struct, frozen=True):
     """Codes that are none, by network."""
     shared_code_claims: FailedAttemptLimiter
     """Claims of codes that pay each person, by network."""
+    reports: asyncio.Semaphore
+    """Reports read for seconds; the others' connections stay for requests that post."""
     page_timeout: SharedTimeout
     """Of people who wait for a page."""
     deferred_claims: DeferredClaims
@@ -158,6 +161,7 @@ async def open_services(
             batch_codes=BatchLoader(functools.partial(batch_codes_by_hash, pool)),
             code_guesses=FailedAttemptLimiter(),
             shared_code_claims=FailedAttemptLimiter(),
+            reports=asyncio.Semaphore(REPORTS_AT_ONCE),
             page_timeout=SharedTimeout(),
             deferred_claims=DeferredClaims(_spool(settings, secrets)),
         )

@@ -51,6 +51,13 @@ async def make_report(
     dimensions = _dimensions(kind, by)
     if kind.of_one_day and sent_from is not None:
         raise invalid_field("?from", "this report is of one day: send `to` alone")
+    async with services.reports:
+        return await _make(kind, services, brand, dimensions, sent_from, sent_to)
+
+
+async def _make(
+    kind: _Kind, services: Services, brand: Brand, dimensions: tuple[str, ...], sent_from: str | None, sent_to: str | None
+) -> Report:
     now = await _now(services, brand)
     first = await _first_day(services, brand, now)
     if kind.of_whole_book and sent_from is None:
