@@ -32,6 +32,7 @@ SCAN_ROWS_MAX = 10_000
 _FIRST = b""
 _LAST = b"\xff" * 16
 _SHARED = (OwnerTag.HOUSE, OwnerTag.CAMPAIGN)
+_WITHOUT_CLASS = frozenset((Kind.BUDGET, Kind.UNLIMITED_BUDGET, Kind.ISSUANCE))
 
 _SQL = Path(__file__).with_name("sql")
 _RANGE = (_SQL / "account_range.sql").read_text()
@@ -99,10 +100,9 @@ async def _log_lines(pool: asyncpg.Pool[Any], book: Book, after: int, until: int
 
 def _line(account: bytes, debits: int, credits_: int) -> TrialBalanceLine:
     name = chart.describe_account(account)
-    personal = name.owner in (OwnerTag.CUSTOMER, OwnerTag.REDEMPTION)
     return TrialBalanceLine(
         kind=name.kind.name.lower(),
-        account_class=name.account_class.name.lower() if personal or name.kind == Kind.BREAKAGE else None,
+        account_class=None if name.kind in _WITHOUT_CLASS else name.account_class.name.lower(),
         campaign_no=name.number if name.owner == OwnerTag.CAMPAIGN else None,
         expires_on=name.expires_on,
         debits=debits,

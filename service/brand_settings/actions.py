@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Generator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -40,9 +41,10 @@ _FIXED = ("code", "mode", "points_code", "currency", "time_zone")
 
 
 async def change_brand(
-    engine: AsyncEngine, principal: Principal, wanted: BrandRequest | BrandPatch, settings: Settings
+    engine: AsyncEngine, principal: Principal, wanted: BrandRequest | BrandPatch, settings: Settings, now: datetime
 ) -> None:
-    """Make the brand as ``wanted`` says, whole or in part. The same again changes nothing; a new value of points is a version.
+    """Make the brand as ``wanted`` says, whole or in part. The same again changes nothing; a new value of points is a version,
+    from ``now`` on by the brand's clock.
 
     ``settings`` say which hosts are the service's, where every brand's links may begin, so that no brand takes one for its own.
     """
@@ -63,7 +65,7 @@ async def change_brand(
             value = PointValue(whole.point_value.points, whole.point_value.minor_units)
             if value != brand.point_value:
                 version = (version or 0) + 1
-                await _insert_value(connection, brand_id, version, value, principal.api_key_id)
+                await _insert_value(connection, brand_id, version, value, now, principal.api_key_id)
         change = update(brands).where(brands.c.brand_id == brand_id)
         await connection.execute(change.values(point_value_version=version, **columns))
         if link_base_url is not msgspec.UNSET:
@@ -110,13 +112,16 @@ async def list_point_values(
         return [PointValueVersionResponse(*row) for row in rows]
 
 
-async def _insert_value(connection: AsyncConnection, brand_id: int, version: int, value: PointValue, created_by: int) -> None:
+async def _insert_value(
+    connection: AsyncConnection, brand_id: int, version: int, value: PointValue, valid_from: datetime, created_by: int
+) -> None:
     await connection.execute(
         insert(point_values).values(
             brand_id=brand_id,
             version=version,
             points=value.points,
             minor_units=value.minor_units,
+            valid_from=valid_from,
             created_by=created_by,
         )
     )

@@ -102,7 +102,9 @@ async def list_point_values(
 async def _change(
     data: BrandRequest | BrandPatch, engine: AsyncEngine, principal: Principal, services: Services
 ) -> BrandResponse:
-    await actions.change_brand(engine, principal, data, services.settings)
+    # Read afresh: a value that began before the last one would change what closed months say.
+    clock = await services.ledger.clock(principal.brand.book)
+    await actions.change_brand(engine, principal, data, services.settings, clock.at(datetime.now(UTC)))
     _forget(services)
     return await _shown(engine, principal, services)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from ledger import Book, Cut, Ledger, TrialBalance, Verb, describe_account, sweep
+from ledger import AccountClass, Book, Cut, Ledger, Opening, TrialBalance, Verb, describe_account, import_balances, sweep
 from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock
 from tests.ledger.conftest import make_book
 
@@ -46,6 +46,19 @@ async def live(ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyn
 def lines(report: TrialBalance) -> dict[tuple[str, int | None, date | None], int]:
     """Balances by kind, campaign and last day."""
     return {(line.kind, line.campaign_no, line.expires_on): line.balance for line in report.lines}
+
+
+async def test_a_trial_balance_has_a_line_for_each_class_of_what_was_brought_in(
+    ledger: Ledger, owner: asyncpg.Connection[Any], book: Book
+) -> None:
+    openings = [Opening(customer, 10 * customer, None, each) for customer, each in enumerate(AccountClass, 1)]
+    await import_balances(owner, book, openings, hashes=[bytes(32)], rows=3, points=60)
+    report = await ledger.trial_balance(book, await ledger.head(book))
+    classes = [each.name.lower() for each in AccountClass]
+    assert {(line.kind, line.account_class): line.balance for line in report.lines} == {
+        **{("lot", each): 10 * place for place, each in enumerate(classes, 1)},
+        **{("opening", each): -10 * place for place, each in enumerate(classes, 1)},
+    }
 
 
 async def test_a_trial_balance_sums_by_kind_campaign_and_last_day(

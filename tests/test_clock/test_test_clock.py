@@ -58,6 +58,14 @@ async def authorize(api: Api, key: str, name: str, **changed: Any) -> Any:
     return await api.client(key=key).post("/v1/redemptions", json=body, headers={"Idempotency-Key": name})
 
 
+async def test_a_new_value_of_points_begins_by_the_brands_clock(api: Api) -> None:
+    admin = api.client("admin")
+    now = await advance(api, api.keys["admin"], to="2031-04-01T12:00:00Z")
+    (await admin.patch("/v1/brand", json={"point_value": {"points": 100, "minor_units": 50}})).raise_for_status()
+    (version,) = (await admin.get("/v1/brand/point-values")).json()["items"]
+    assert now <= datetime.fromisoformat(version["valid_from"]) < now + timedelta(minutes=1)
+
+
 async def test_points_can_be_spent_until_the_last_second_of_their_last_day_in_the_brands_zone(
     api: Api, owner: asyncpg.Connection[Any]
 ) -> None:
