@@ -1,0 +1,324 @@
+"""A year of a brand, drawn from a seed: what happens, when, and what a controller is told meanwhile.
+
+Events come in batches, redemptions one by one, all over HTTP; the clock is the brand's test clock. A worker posts what is due
+now and then, and often late. Months are closed in order, each at its own time after its end.
+"""
+
+from __future__ import annotations
+
+import calendar
+import itertools
+import random
+from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import httpx
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import AccountClass, Opening, import_balances
+from service.closes.close_keeper import CloseKeeper
+from service.finance.due_poster import DuePoster
+from service.finance.layers import layer_tracker
+from tests.api_fixtures import Api
+
+YEAR = 2031
+ZONE = ZoneInfo("Europe/Berlin")
+CHANNELS = ("email", "sms", "push", "app")
+CAMPAIGNS: dict[str, dict[str, Any]] = {
+    "newsletter": {
+        "class": "engagement",
+        "expires_after_months": 2,
+        "rules": [
+            {"action": "click", "points": 7},
+            {"action": "click", "channel": "sms", "points": 11},
+            {"action": "survey", "points": 40, "hold_back_days": 20},
+        ],
+        "caps": [{"per": "customer", "window": "day", "max_grants": 20}],
+    },
+    "shop": {"class": "purchase", "expires_after_months": 5, "rules": [{"action": "purchase", "points": 90}]},
+    "partner": {"class": "third_party", "expires_after_months": None, "rules": [{"action": "click", "points": 13}]},
+}
+ACTS = (("newsletter", "click"), ("newsletter", "click"), ("newsletter", "survey"), ("shop", "purchase"), ("partner", "click"))
+VALUES = {1: (100, 50), 4: (3, 1), 8: (7, 5)}
+"""What points are worth from some day of a month on: points, minor units."""
+CLOSED_AFTER = (
+    timedelta(minutes=5),
+    timedelta(hours=12),
+    timedelta(days=7),
+    timedelta(minutes=5),
+    timedelta(days=40),  # together with the next
+    timedelta(days=12),
+    timedelta(hours=1),
+    timedelta(minutes=5),
+    timedelta(days=20),
+    timedelta(hours=12),
+    timedelta(minutes=5),
+    timedelta(days=3),
+)
+"""How long after each month's end it is closed."""
+SKIPPED = {"grants_to_approve": "The moderators take their time."}
+MOMENTS = 6
+"""At how many times a month something happens."""
+
+Happening = Callable[[], Coroutine[Any, Any, None]]
+
+
+def midnight(month: int) -> datetime:
+    """When a month begins; 13 is January of the next year."""
+    return datetime(YEAR + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=ZONE)
+
+
+def last_day(month: int) -> date:
+    """The last day of a month."""
+    return date(YEAR, month, calendar.monthrange(YEAR, month)[1])
+
+
+def period(month: int) -> str:
+    """What a month is called."""
+    return f"{YEAR}-{month:02}"
+
+
+class Redemption(msgspec.Struct):
+    """What is known of a redemption at the POS."""
+
+    id: str
+    held: int
+    captured: int = 0
+
+
+class Told(msgspec.Struct, kw_only=True):
+    """What a controller was told at a month's end, at midnight and after closing."""
+
+    balances: dict[int, int] = {}
+    """What each customer could spend at midnight, by our number."""
+    held: int = 0
+    close: dict[str, Any] = {}
+    report: dict[str, Any] = {}
+    settled: dict[str, bytes] = {}
+    """What it was told by each path once the close was settled."""
+
+
+class SimulatedYear:
+    """Lets a year pass. ``transfers`` is how many the log should have at its end, roughly."""
+
+    def __init__(
+        self,
+        api: Api,
+        owner: asyncpg.Connection[Any],
+        worker: tuple[asyncpg.Pool[Any], AsyncEngine],
+        *,
+        transfers: int,
+        seed: int,
+    ) -> None:
+        self.api = api
+        self.told = {month: Told() for month in range(1, 13)}
+        self._owner = owner
+        self._worker = worker
+        self._due_poster = DuePoster(*worker, limit=1_000)
+        self._close_keeper = CloseKeeper(*worker)
+        self._random = random.Random(seed)
+        self._numbers = itertools.count(1)
+        self.redemptions: list[Redemption] = []
+        self._held_back: list[str] = []
+        self._merged: list[tuple[str, str]] = []
+        self._acts = max(10, transfers // (12 * MOMENTS * 2))
+        self._customers = [f"crm-{number}" for number in range(max(20, transfers // 40))]
+
+    async def pass_by(self) -> None:
+        """All of it, up to the end of the next January."""
+        await self._advance(midnight(1) + timedelta(hours=10))
+        await self._begin()
+        happenings: list[tuple[datetime, Happening]] = []
+        for month in range(1, 13):
+            happenings += self._month(month)
+        for at, happen in sorted(happenings, key=lambda each: each[0]):
+            await self._advance(at)
+            await happen()
+        await self._advance(midnight(13) + timedelta(days=25))
+        await self.work()
+
+    async def work(self) -> None:
+        """Let the worker do all that there is to do."""
+        while await self._due_poster.run_once():
+            pass
+        while await layer_tracker.run_once(*self._worker):
+            pass
+        while await self._close_keeper.run_once():
+            pass
+        for month, told in self.told.items():
+            if told.close and not told.settled:
+                told.settled = await self.closed_month(month)
+
+    async def closed_month(self, month: int) -> dict[str, bytes]:
+        """All that is said of a closed month, by path."""
+        report = f"/v1/reports/roll-forward?from={period(month)}-01&to={last_day(month)}&by=class&format="
+        paths = [f"/v1/closes/{period(month)}", f"{report}json", f"{report}csv"]
+        finance = self.api.client("finance")
+        return {path: (await finance.get(path)).raise_for_status().content for path in paths}
+
+    def _month(self, month: int) -> list[tuple[datetime, Happening]]:
+        first, end = midnight(month), midnight(month + 1)
+        begin = first + timedelta(hours=11)
+        span = (end - timedelta(hours=4) - begin).total_seconds()
+        times = [begin + timedelta(seconds=self._random.uniform(0, span)) for _ in range(MOMENTS)]
+        found: list[tuple[datetime, Happening]] = [(at, self._some_of_everything) for at in times]
+        found.append((end - timedelta(hours=3), self._hold_over_midnight))
+        found.append((end, lambda: self._look(month)))
+        found.append((end + CLOSED_AFTER[month - 1] + timedelta(seconds=month), lambda: self._close(month)))
+        if month in VALUES:
+            found.append((begin + timedelta(seconds=span / 3), lambda: self._revalue(*VALUES[month])))
+        return found
+
+    async def _begin(self) -> None:
+        for name, terms in CAMPAIGNS.items():
+            described = {
+                "id": name,
+                "name": name.title(),
+                "starts_at": "2026-01-01T00:00:00Z",
+                "ends_at": "2035-01-01T00:00:00Z",
+            }
+            await self._call("admin", "/v1/campaigns", described | terms)
+        for name in CAMPAIGNS:
+            await self._call("finance", f"/v1/campaigns/{name}/fund", {"points": 10**9}, key=f"fund {name}")
+        await self._earn(2 * len(self._customers))
+        openings = [
+            Opening(number, 100 + number, date(YEAR, 6, 30) if number % 2 else None, AccountClass(number % 3))
+            for number in (await self._numbers_of_customers())[:30]
+        ]
+        total = sum(each.points for each in openings)
+        await import_balances(self._owner, self.api.brand.book, openings, hashes=[bytes(32)], rows=len(openings), points=total)
+
+    # ---- What happens
+
+    async def _some_of_everything(self) -> None:
+        await self._earn(self._acts)
+        await self._approve()
+        for _ in range(max(2, self._acts // 5)):
+            await self._authorize(self._random.choice((1_800, 86_400, 5 * 86_400, 20 * 86_400)))
+        open_ones = [each for each in self.redemptions if each.held or each.captured]
+        for redemption in self._random.sample(open_ones, min(len(open_ones), max(2, self._acts // 5))):
+            await self._step(redemption)
+        await self._group()
+        if self._random.random() < 0.5:
+            await self.work()
+
+    async def _earn(self, acts: int) -> None:
+        await self._batch([self._act() for _ in range(acts)])
+
+    def _act(self) -> dict[str, Any]:
+        campaign, action = self._random.choice(ACTS)
+        act = {
+            "campaign": campaign,
+            "message_id": f"message-{next(self._numbers)}",
+            "customer": {"id": self._random.choice(self._customers)},
+            "action": action,
+            "channel": self._random.choice(CHANNELS),
+            "evidence": self._random.choice("ABC"),
+        }
+        if self._random.random() < 0.05:  # reported late
+            act["occurred_at"] = (self._now - timedelta(days=self._random.uniform(1, 40))).isoformat()
+        return act
+
+    async def _batch(self, acts: list[dict[str, Any]]) -> None:
+        results = (await self._call("messaging", "/v1/grants/batch", acts))["results"]
+        assert {result["status"] for result in results} <= {200, 201}, results
+        self._held_back += [result["grant_id"] for result in results if result["outcome"] == "held_back"]
+
+    async def _approve(self) -> None:
+        """A third is approved, a third rejected, and the rest is left until it is too late."""
+        held_back, self._held_back = self._held_back, []
+        for grant_id in held_back:
+            decision = self._random.choice(("mature", "reject", None))
+            if decision:
+                await self._call("approver", f"/v1/grants/{grant_id}/{decision}", None, also=(409,))
+
+    async def _authorize(self, lasts_s: int) -> None:
+        order_ref = f"order {next(self._numbers)}"
+        wanted = {
+            "customer": {"id": self._random.choice(self._customers)},
+            "points": self._random.randint(3, 90),
+            "order_ref": order_ref,
+            "expires_in_s": lasts_s,
+            "capture": self._random.random() < 0.3,
+            "store_id": self._random.choice(("Mitte", "Nord", None)),
+        }
+        made = await self._call("storefront", "/v1/redemptions", wanted, key=order_ref, also=(402,))
+        if "redemption_id" in made:
+            self.redemptions.append(Redemption(made["redemption_id"], made["authorized"] - made["captured"], made["captured"]))
+
+    async def _step(self, redemption: Redemption) -> None:
+        step, body = self._random.choice(
+            [
+                ("capture", {"points": 1 + redemption.held // 2, "final": False, "store_id": "Nord"}),
+                ("capture", {}),
+                ("void", {}),
+            ]
+            if redemption.held
+            else [("refund", {"points": 1 + redemption.captured // 3, "ref": "credit note"}), ("refund", {})]
+        )
+        path = f"/v1/redemptions/{redemption.id}/{step}"
+        done = await self._call("storefront", path, body, key=f"step {next(self._numbers)}", also=(409, 422))
+        if "captured" in done:
+            redemption.captured = done["captured"] - done["refunded"]
+            redemption.held = done["authorized"] - done["captured"] - done["released"]
+        else:  # it has timed out
+            redemption.held = 0
+
+    async def _group(self) -> None:
+        if self._merged and self._random.random() < 0.4:
+            loser, survivor = self._merged.pop()
+            await self._call("admin", f"/v1/customers/{survivor}/split", {"customer": {"id": loser}}, also=(404, 409))
+        elif self._random.random() < 0.7:
+            loser, survivor = self._random.sample(self._customers, 2)
+            await self._call("admin", f"/v1/customers/{survivor}/merge", {"from": {"id": loser}}, also=(404, 409))
+            self._merged.append((loser, survivor))
+
+    async def _hold_over_midnight(self) -> None:
+        """Some holds end before midnight, some after it; the points of many of them end with it."""
+        for lasts_s in (3_600, 2 * 3_600, 4 * 3_600, 86_400):
+            for _ in range(max(2, self._acts // 20)):
+                await self._authorize(lasts_s)
+
+    async def _revalue(self, points: int, minor_units: int) -> None:
+        value = {"point_value": {"points": points, "minor_units": minor_units}}
+        (await self.api.client("admin").patch("/v1/brand", json=value)).raise_for_status()
+
+    # ---- What a controller is told
+
+    async def _look(self, month: int) -> None:
+        """What all customers have at midnight."""
+        book = self.api.brand.book
+        found = await self.api.services.ledger.balances([(book, number) for number in await self._numbers_of_customers()])
+        self.told[month].balances = {number: balance.spendable for (_, number), balance in found.items() if balance.spendable}
+        self.told[month].held = sum(balance.held for balance in found.values())
+
+    async def _close(self, month: int) -> None:
+        told = self.told[month]
+        told.close = await self._call("finance", "/v1/closes", {"period": period(month), "skip": SKIPPED})
+        report = f"/v1/reports/roll-forward?from={period(month)}-01&to={last_day(month)}&by=class"
+        told.report = (await self.api.client("finance").get(report)).raise_for_status().json()
+
+    async def _numbers_of_customers(self) -> list[int]:
+        rows = await self._owner.fetch(
+            "SELECT customer FROM rewards.customer WHERE brand_id = $1 ORDER BY customer", self.api.brand.brand_id
+        )
+        return [row["customer"] for row in rows]
+
+    # ---- The wire
+
+    async def _advance(self, to: datetime) -> None:
+        said = await self._call("admin", "/v1/test/clock/advance", {"to": to.astimezone(UTC).isoformat()})
+        self._now = datetime.fromisoformat(said["now"])
+
+    async def _call(
+        self, client: str, path: str, body: Any, *, key: str | None = None, also: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        sent = {} if body is None else {"json": body}
+        answer: httpx.Response = await self.api.client(client).post(path, headers=headers, **sent)
+        assert answer.is_success or answer.status_code in also, f"{path} {body}: {answer.text}"
+        return answer.json()
