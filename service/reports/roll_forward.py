@@ -52,14 +52,14 @@ _CHANGES: dict[Verb, Change] = {
     Verb.GRANT: "granted",
     Verb.MATURE: "matured",
     Verb.OPEN: "brought_in",
-    Verb.MERGE: "brought_in",
-    Verb.SPLIT: "brought_in",
     Verb.ADJUST: "adjusted",
     Verb.REFUND: "refunded",
     Verb.CAPTURE: "redeemed",
     Verb.EXPIRE: "expired",
     Verb.CLAWBACK: "clawed_back",
 }
+# They move what is owed from one customer to another. If they came to anything but nothing, the report would not tie.
+_MOVING = frozenset((Verb.MERGE, Verb.SPLIT))
 _ENTERED = ("granted", "matured")
 _COLUMNS = (
     *(Column(name, "points") for name in ("opening", *_SIGNS, "closing")),
@@ -82,7 +82,7 @@ class _Flow(msgspec.Struct):
         """What movements changed."""
         flow = cls(opening, {change: defaultdict(int) for change in _SIGNS}, {})
         for movement in movements:
-            if points := owed_change(movement):
+            if movement.verb not in _MOVING and (points := owed_change(movement)):
                 flow.add(movement, points)
         return flow
 

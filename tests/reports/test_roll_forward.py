@@ -121,8 +121,9 @@ async def test_a_merge_moves_what_is_owed_and_changes_nothing(books: Books) -> N
     await books.fund(1_000)
     await books.grant(1, 100)
     await books.ledger.merge(books.book, loser=1, survivor=2)
-    (row,) = (await books.report("roll-forward"))["rows"]
-    assert shown(row) == {"class": "engagement", "granted": 100, "closing": 100}
+    report = await books.report("roll-forward")
+    assert [shown(row) for row in report["rows"]] == [{"class": "engagement", "granted": 100, "closing": 100}]
+    assert [set(links) for links in report["links"]] == [{"granted"}]
 
 
 async def test_it_is_the_same_as_csv(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
