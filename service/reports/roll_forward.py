@@ -29,7 +29,7 @@ from service.reports.report import Check, Column, Report, Row, tie, transfers_li
 from service.reports.values import Values, rounded
 
 NAME = "roll-forward"
-DIMENSIONS = ("class", "campaign", "channel", "month")
+DIMENSIONS = ("class", "campaign", "channel", "origin", "month")
 
 _WHOLE = frozenset(("class", "month"))
 """What the log alone can tell; for anything else points are followed from their grants."""
@@ -131,10 +131,15 @@ def _flows(asked: Asked, reading: Reading, campaigns: dict[int, str]) -> Iterato
     for account_class, points in reading.opening.items():
         opening[(class_name(account_class),) if "class" in by else ()] += points
     for movement in reading.movements:
-        names = names_of(movement, campaigns)
+        names = names_of(movement, campaigns) | {"origin": _origin(movement, asked.period)}
         movements[tuple(names[name] or "" for name in by)].append(movement)
     for key in sorted({*movements, *opening}):
         yield dict(zip(by, key, strict=True)), _Flow.of(opening[key], movements[key])
+
+
+def _origin(movement: Movement, period: Period) -> str:
+    """Whether points were owed when the period began, or have been issued since."""
+    return "opening" if (movement.issued_on or movement.day) < period.begin else "period"
 
 
 def _row(flow: _Flow, period: Period, values: Values) -> Row:
@@ -177,7 +182,7 @@ def _links(flow: _Flow, period: Period, names: dict[str, str]) -> dict[str, str]
         if seqs:
             verbs = ",".join(verb.name.lower() for verb, of in _CHANGES.items() if of == change)
             days = {"from": period.begin, "to": period.end}
-            known = {name: value for name, value in names.items() if value}
+            known = {name: value for name, value in names.items() if value and name != "origin"}
             first, last = min(first for first, _ in seqs), max(last for _, last in seqs)
             found[change] = transfers_link(first, last, verb=verbs, **known, **days)
     return found

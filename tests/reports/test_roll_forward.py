@@ -193,6 +193,23 @@ async def test_by_campaign_and_channel_points_are_followed_from_their_grants(
     assert report["totals"] == whole["totals"]
 
 
+async def test_what_is_redeemed_out_of_the_opening_balance_is_told(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100)
+    await books.redeem(1, 20)
+    await books.on("2030-02-01")
+    await books.grant(1, 50)
+    await books.redeem(1, 95)
+    await books.attribute(worker_pool)
+    report = await books.report("roll-forward", since="2030-02-01", by="origin")
+    assert [shown(row) for row in report["rows"]] == [
+        {"origin": "opening", "opening": 80, "redeemed": 80},
+        {"origin": "period", "granted": 50, "redeemed": 15, "closing": 35},
+    ]
+    (links,) = report["links"][1:]
+    assert sum(transfer["amount"] for transfer in await books.linked(links["granted"])) == 50
+
+
 async def test_a_period_that_is_not_attributed_to_its_end_has_no_report_yet(books: Books) -> None:
     await books.fund(1_000)
     await books.grant(1, 100)
