@@ -65,6 +65,7 @@ CONFIGURATION_TABLES = {
     "alembic_version",
     "touch_count",
     "touch_reader",
+    "estimate",
 }
 
 POSTING = {
