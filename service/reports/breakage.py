@@ -1,7 +1,7 @@
 """Breakage: what of the points that customers bought is earned, month by month, by the brand's estimate of what is redeemed.
 
-What is allocated to points is their value on the day they were issued. Without an estimate all are expected to be redeemed, but
-for those that have expired: when nothing is left, all that was allocated is earned.
+What is allocated to points is their value on the day they were issued, or the first that there was. Without an estimate all are
+expected to be redeemed, but for those that have expired: when nothing is left, all that was allocated is earned.
 """
 
 from __future__ import annotations
@@ -120,10 +120,18 @@ def _stock(
         died = movement.points * ((movement.credit is Kind.BREAKAGE) - (movement.debit is Kind.BREAKAGE))
         came = owed_change(movement) + spent + died
         issued, redeemed, expired = issued + came, redeemed + spent, expired + died
-        allocated += values.worth(came, movement.day)
+        allocated += _allocated(movement, came, day, values)
     estimate = estimates.on(account_class, day)
     rate = Fraction(1) if estimate is None else Fraction(estimate.value, _WHOLE)
     return _Stock(issued, redeemed, expired, allocated, None if estimate is None else estimate.estimate_no, rate)
+
+
+def _allocated(movement: Movement, came: int, day: date, values: Values) -> Fraction:
+    """What is allocated by ``day`` to points that came. The first value that a brand sets is that of all it owes by then."""
+    first = values.begins_on
+    if first is None or first > day:
+        return Fraction(0)
+    return values.worth(owed_change(movement), first) if movement.day < first else values.worth(came, movement.day)
 
 
 def _row(stock: _Stock, earned: Recognised) -> Row:

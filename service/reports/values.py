@@ -32,6 +32,11 @@ class Values:
     def __bool__(self) -> bool:
         return bool(self._days)
 
+    @property
+    def begins_on(self) -> date | None:
+        """The day of the first value."""
+        return self._days[0] if self._days else None
+
     def on(self, day: date) -> Fraction:
         """Minor units a point at the end of ``day``."""
         place = bisect_right(self._days, day)

@@ -84,6 +84,20 @@ async def test_the_report_is_the_handbooks_example(books: Books, worker_pool: as
     assert (last["outstanding"], last["recognised_value"], last["deferred_value"]) == (0, 9_000, 0)
 
 
+async def test_the_first_value_of_points_is_allocated_to_all_that_is_owed_by_then(books: Books) -> None:
+    await books.fund(1_000)
+    await books.grant(1, 100, account_class=AccountClass.PURCHASE)
+    await books.redeem(1, 20)
+    await books.worth("2030-02-02", 1, 1)
+    await books.on("2030-02-03")
+    await books.grant(1, 5, account_class=AccountClass.PURCHASE)
+    rows = (await books.report("breakage", since="2030-01-15"))["rows"]
+    assert [(row["month"], row["issued"], row["allocated_value"]) for row in rows] == [
+        ("2030-01", 100, 0),
+        ("2030-02", 105, 85),
+    ]
+
+
 async def test_estimates_are_kept_with_their_method_and_inputs(books: Books) -> None:
     await books.api.client("finance").post(
         "/v1/estimates", json={"kind": "acquisition_cost", "value": 2_500, "method": "media invoices of 2029"}
