@@ -63,6 +63,8 @@ CLOSED_AFTER = (
 SKIPPED = {"grants_to_approve": "The moderators take their time."}
 MOMENTS = 6
 """At how many times a month something happens."""
+REDEMPTIONS_MAX = 60
+"""How many redemptions begin at a time, at most: they come one by one, and take most of the time."""
 
 Happening = Callable[[], Coroutine[Any, Any, None]]
 
@@ -126,6 +128,7 @@ class SimulatedYear:
         self._held_back: list[str] = []
         self._merged: list[tuple[str, str]] = []
         self._acts = max(10, transfers // (12 * MOMENTS * 2))
+        self._redemptions_at_once = max(2, min(self._acts // 5, REDEMPTIONS_MAX))
         self._customers = [f"crm-{number}" for number in range(max(20, transfers // 40))]
 
     async def pass_by(self) -> None:
@@ -197,10 +200,10 @@ class SimulatedYear:
     async def _some_of_everything(self) -> None:
         await self._earn(self._acts)
         await self._approve()
-        for _ in range(max(2, self._acts // 5)):
+        for _ in range(self._redemptions_at_once):
             await self._authorize(self._random.choice((1_800, 86_400, 5 * 86_400, 20 * 86_400)))
         open_ones = [each for each in self.redemptions if each.held or each.captured]
-        for redemption in self._random.sample(open_ones, min(len(open_ones), max(2, self._acts // 5))):
+        for redemption in self._random.sample(open_ones, min(len(open_ones), self._redemptions_at_once)):
             await self._step(redemption)
         await self._group()
         if self._random.random() < 0.5:

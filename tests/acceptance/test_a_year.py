@@ -36,6 +36,7 @@ __all__ = ["export_worker"]
 TRANSFERS = int(os.environ.get("REWARDS_TEST_YEAR_TRANSFERS", "1500"))
 SEED = int(os.environ.get("REWARDS_TEST_YEAR_SEED", "13"))
 MONTHS = range(1, 13)
+YEAR = {"from": "2031-01-01", "to": "2031-12-31"}
 CLASSES = ("engagement", "purchase", "third_party")
 
 
@@ -181,19 +182,34 @@ class Checks:
     async def other_reports_tie_to_the_roll_forward(self) -> None:
         for month in MONTHS:
             totals = self.months[month]["totals"]
-            earned = (await self.report("roll-forward", month, by="campaign,channel"))["totals"]
-            assert [earned[name] for name in ("granted", "matured", "granted_value", "matured_value")] == [
-                totals[name] for name in ("granted", "matured", "granted_value", "matured_value")
-            ]
-            attention = (await self.report("attention-invoice", month))["totals"]
-            assert attention["points"] == totals["granted"] + totals["matured"], month
+            assert (await self.report("roll-forward", month, by="campaign,channel"))["totals"] == totals, month
+            for report in ("attention-invoice", "lifecycle"):
+                paid = (await self.report(report, month))["totals"]
+                assert paid["points"] == totals["granted"] + totals["matured"], month
             expiring = (await self.get("/v1/reports/expiry-schedule", to=days(month)["to"]))["totals"]
             assert (expiring["points"], expiring["value"]) == (totals["closing"], totals["closing_value"]), month
             settled = (await self.report("settlement", month))["totals"]
             assert (settled["captured"], settled["refunded"]) == (totals["redeemed"], totals["refunded"]), month
 
+    async def what_became_of_points_ties_to_the_roll_forward(self) -> None:
+        """Breakage month by month, and vintages at the year's end."""
+        breakage = await self.get("/v1/reports/breakage", **YEAR)
+        since: Counter[str] = Counter()
+        for row in breakage["rows"]:
+            month = self.row(int(row["month"][5:]), row["class"])
+            since["issued"] += month["granted"] + month["matured"] + month["brought_in"]
+            since["redeemed"] += month["redeemed"] - month["refunded"]
+            since["expired"] += month["expired"]
+            since["outstanding"] = month["closing"]
+            assert {name: row[name] for name in since} == since, row["month"]
+        assert [(row["month"], row["class"]) for row in breakage["rows"]] == [(period(month), "purchase") for month in MONTHS]
+        vintages = (await self.get("/v1/reports/vintages", to=YEAR["to"], by=""))["rows"]
+        last = {row["issued_in"]: row for row in vintages}
+        assert sum(row["left"] for row in last.values()) == self.months[12]["totals"]["closing"]
+        assert sum(row["expired"] for row in vintages) == sum(report["totals"]["expired"] for report in self.months.values())
+
     async def the_whole_year_is_its_months(self) -> None:
-        year = await self.get("/v1/reports/roll-forward", **{"from": "2031-01-01", "to": "2031-12-31"}, by="class,month")
+        year = await self.get("/v1/reports/roll-forward", **YEAR, by="class,month")
         months = [
             {"class": row["class"], "month": period(month)} | {name: value for name, value in row.items() if name != "class"}
             for name in CLASSES
@@ -244,14 +260,16 @@ class Checks:
             parts = [sheet[f"{accounts.owed}:{part}"] for part in ("Customers", "OnHold")]
             assert parts == [self.ends[month]["lot", name], self.ends[month]["held", name]], (month, name)
 
-    def the_summary_ties(self, path: Path) -> None:
-        """In points and, for what is not deferred revenue, in money."""
+    async def the_summary_ties(self, path: Path) -> None:
+        """In points and in money; of deferred revenue, what was allocated."""
         points: Counter[tuple[str, str]] = Counter()
         money: Counter[tuple[str, str]] = Counter()
+        rows: Counter[tuple[str, str]] = Counter()
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 for sign, account in ((-1, row["debit_account"]), (1, row["credit_account"])):
                     points[row["date"][:7], account] += sign * int(row["points"] or 0) * (row["verb"] != "revalue")
+                    rows[row["date"][:7], account] += 1
                     money[row["date"][:7], account] += sign * int(Decimal(row["amount"] or 0) * 100)
         for name, accounts in ACCOUNTS.items():
             owed = worth = 0
@@ -261,6 +279,12 @@ class Checks:
                 assert owed == self.row(month, name)["closing"], (month, name)
                 if name != "purchase":
                     assert worth == self.row(month, name)["closing_value"], (month, name)
+        allocated = rounded = 0
+        for row in (await self.get("/v1/reports/breakage", **YEAR))["rows"]:
+            allocated -= money[row["month"], ACCOUNTS["purchase"].granted]
+            rounded += rows[row["month"], ACCOUNTS["purchase"].granted]
+            # What the account has is exact, so each row may be off by less than a minor unit.
+            assert abs(row["allocated_value"] - allocated) <= rounded, row["month"]
 
     async def parquet_ties(self, directory: Path) -> None:
         """DuckDB adds up by accounting date what the roll-forward has."""
@@ -343,6 +367,7 @@ async def test_all_that_is_said_of_a_year_agrees(
     await checks.a_closed_month_says_what_it_said()
     await checks.customers_have_what_is_owed()
     await checks.other_reports_tie_to_the_roll_forward()
+    await checks.what_became_of_points_ties_to_the_roll_forward()
     await checks.the_whole_year_is_its_months()
     await checks.figures_lead_to_their_transfers(2)
     await checks.figures_lead_to_their_transfers(5)
@@ -353,7 +378,7 @@ async def test_all_that_is_said_of_a_year_agrees(
     }
     assert json.loads((directory / "manifest.json").read_text())["balanced"] is True
     checks.journals_tie(Hledger(program("hledger"), directory / "journal.hledger"), directory / "journal.beancount")
-    checks.the_summary_ties(directory / "summary.csv")
+    await checks.the_summary_ties(directory / "summary.csv")
     await checks.parquet_ties(directory)
 
     await checks.layers_tie_to_redemptions([each.id for each in year.redemptions][:: max(1, len(year.redemptions) // 100)])
