@@ -73,12 +73,6 @@ class Asked(msgspec.Struct, frozen=True):
     async def _midnight_after(self, day: date) -> datetime:
         return await self.services.pool.fetchval(_NEXT_MIDNIGHT, day, self.brand.time_zone)
 
-    async def all_movements(self) -> list[Movement]:
-        """All that ever moved, without what was reported, and expiries that are due."""
-        ledger, book = self.services.ledger, self.brand.book
-        posted = await ledger.movements(book, after=0, until=self.now.cut.seq, with_events=False)
-        return [*posted, *await self.due()]
-
     async def estimates(self) -> Estimates:
         """What the brand estimates."""
         return Estimates(await list_estimates(self.services.engine, self.brand.brand_id))

@@ -41,7 +41,10 @@ async def attributed(asked: Asked) -> Attributed:
     read = await ledger.layers_read(book)
     if read is None or (read < (await asked.end_of(asked.period.end)).cut.seq and asked.period.end < asked.now.day):
         raise Problem("not_attributed_yet", "Which grants were spent is not known yet up to the end of the period.")
-    seq = min(read, asked.now.cut.seq)
+    # Of a closed period no more than that it reckoned, so that its report stays the same.
+    closed = await asked.closed()
+    until = asked.now.cut.seq if closed is None or closed.settled_seq is None else closed.settled_seq
+    seq = min(read, until)
     moved = await ledger.movements(book, after=0, until=seq)
     return Attributed(
         entered=[movement for movement in moved if movement.verb in _ENTRIES],

@@ -18,7 +18,7 @@ from service.reports.asked import Asked
 from service.reports.breakage_engine import Recognised, Standing, recognise
 from service.reports.estimates.queries import Estimates
 from service.reports.periods import Period
-from service.reports.reading import owed_change
+from service.reports.reading import Reading, owed_change, read
 from service.reports.report import Check, Report, Row, columns, tie, transfers_link
 from service.reports.values import Values
 
@@ -61,32 +61,33 @@ class _Stock(msgspec.Struct, frozen=True):
 
 async def report(asked: Asked) -> Report:
     """What is earned of each class that points were issued in and that has an estimate, and of purchases' in any case."""
-    movements, values, estimates = await asked.all_movements(), await asked.values(), await asked.estimates()
+    reading, values, estimates = await read(asked, whole=True), await asked.values(), await asked.estimates()
     rows: list[Row] = []
     checks: list[Check] = []
     for account_class in AccountClass:
         if account_class is AccountClass.PURCHASE or estimates.of_class(account_class):
-            theirs = [movement for movement in movements if movement.account_class is account_class]
+            theirs = [movement for movement in reading.movements if movement.account_class is account_class]
             rows += _rows(asked, account_class, theirs, values, estimates)
-            checks += await _checks(asked, account_class, theirs)
+            checks += _checks(reading, account_class, theirs)
     return asked.report(
         NAME,
         _COLUMNS,
         since=asked.period.begin,
+        seq=reading.seq,
         rows=rows,
         totals={},
         checks=tie(checks),
-        links=[_links(asked, str(row["class"]), str(row["month"])) for row in rows],
+        links=[_links(asked, reading.seq, str(row["class"]), str(row["month"])) for row in rows],
     )
 
 
-def _links(asked: Asked, of_class: str, month: str) -> dict[str, str]:
+def _links(asked: Asked, seq: int, of_class: str, month: str) -> dict[str, str]:
     """All transfers up to the end of the month that a figure is made of; what refunds gave back is subtracted."""
     begin = date.fromisoformat(f"{month}-01")
     end = next(iter(Period(begin, begin + _A_MONTH).months())).end
     verbs = {"issued": "grant,mature,open", "redeemed": "capture,refund", "expired": "expire"}
     return {
-        figure: transfers_link(1, asked.now.cut.seq, verb=verb, to=min(end, asked.period.end), **{"class": of_class})
+        figure: transfers_link(1, seq, verb=verb, to=min(end, asked.period.end), **{"class": of_class})
         for figure, verb in verbs.items()
     }
 
@@ -152,9 +153,9 @@ def _row(stock: _Stock, earned: Recognised) -> Row:
     }
 
 
-async def _checks(asked: Asked, account_class: AccountClass, movements: Sequence[Movement]) -> list[Check]:
+def _checks(reading: Reading, account_class: AccountClass, movements: Sequence[Movement]) -> list[Check]:
     """What the log says was redeemed and expired is what the accounts of that have."""
-    lines = (await asked.trial_balance()).lines
+    lines = reading.trial_balance.lines
     checks: list[Check] = []
     for kind in (Kind.SPENT, Kind.BREAKAGE):
         moved = sum(each.points * ((each.credit is kind) - (each.debit is kind)) for each in movements)

@@ -42,6 +42,7 @@ async def report(asked: Asked) -> Report:
     return asked.report(
         NAME,
         _COLUMNS,
+        seq=then.cut.seq,
         rows=[names | _row(owed, values, day) for names, owed in named],
         totals=_row(total, values, day),
         checks=tie([await _check(asked, sum(total.values()))]),

@@ -46,10 +46,10 @@ def owed_by_class(trial_balance: TrialBalance) -> Mapping[AccountClass, int]:
     return owed
 
 
-async def read(asked: Asked) -> Reading:
-    """Read as little as the closes allow."""
+async def read(asked: Asked, *, whole: bool = False) -> Reading:
+    """Read as little as the closes allow; ``whole`` reads from the beginning of the book."""
     ledger, book = asked.services.ledger, asked.brand.book
-    before, at_end = await asked.opened(), await asked.closed()
+    before, at_end = None if whole else await asked.opened(), await asked.closed()
     after = 0 if before is None else before.cut.seq
     if at_end is None or at_end.settled_seq is None:
         until, trial_balance = asked.now.cut.seq, await asked.trial_balance()

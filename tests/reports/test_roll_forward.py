@@ -233,5 +233,13 @@ async def test_what_a_closed_month_says_is_the_same_ever_after(books: Books, wor
     await books.post_dues(worker_pool)
     await books.close("2030-02-01", "2030-02-28")
     assert await books.report("roll-forward", **months[0]) == january
+    await books.attribute(worker_pool)
+    others = [("roll-forward", "campaign"), ("vintages", ""), ("breakage", "class,month"), ("settlement", "day")]
+    said = [await books.report(name, **months[0], by=by) for name, by in others]
+    schedule = await books.report("expiry-schedule", until="2030-01-31")
+    await books.redeem(1, 5)
+    await books.attribute(worker_pool)
+    assert [await books.report(name, **months[0], by=by) for name, by in others] == said
+    assert await books.report("expiry-schedule", until="2030-01-31") == schedule
     both = await books.report("roll-forward", since="2030-01-15", until="2030-02-28", by="month")
     assert [(row["opening"], row["closing"]) for row in both["rows"]] == [(0, 50), (50, 93)]
