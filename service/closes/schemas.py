@@ -15,8 +15,8 @@ from service.closes.periods import NAME, Period
 from service.http.bodies import Body
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
-OWED = ("lot", "pending", "held")
-"""The kinds of account whose points customers can still spend, or will be able to."""
+OWED = ("lot", "held")
+"""The kinds of account whose points are owed: customers can spend them, or have set them aside."""
 
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_CONTROL_CHARACTERS)]
 
@@ -53,7 +53,7 @@ class CloseTotals(msgspec.Struct, frozen=True):
     credits: int
     """Total credits of all accounts, in points; equal to the debits."""
     points_owed: int
-    """What customers have: spendable, set aside for redemptions, and held back."""
+    """What customers can spend or have set aside for redemptions. Held-back points are not owed; their kind is `pending`."""
     kinds: Sequence[KindTotal]
     """Totals by kind of account."""
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from ledger import sweep
-from ledger.testing import set_clock
+from ledger.testing import order, set_clock
 from service.auth.audit_trail import list_entries
 from service.closes.close_keeper import CloseKeeper
 from service.storage.database import WORKER_ROLE, create_engine
@@ -109,6 +109,15 @@ async def test_it_is_settled_by_the_worker_and_says_the_same_for_ever(
     assert ([each["period"] for each in page["items"]], page["next"]) == (["2030-02-01", "2030-01"], "2030-01")
     rest = await get(api, "/v1/closes", limit=2, after=page["next"])
     assert (rest["items"], rest["next"]) == ([settled], None)
+
+
+async def test_points_that_are_held_back_are_not_owed(api: Api, till: Till, owner: asyncpg.Connection[Any]) -> None:
+    due_at = MIDNIGHT + timedelta(days=9)
+    await till.ledger.grant(order(till.book, campaign_no=till.campaign_no, points=7, held_back=True, due_at=due_at))
+    await set_clock(owner, till.book, MIDNIGHT + timedelta(minutes=5))
+    totals = (await close(api, "2029-12", skip={"grants_to_approve": "They take their time."})).json()["totals"]
+    assert totals["points_owed"] == 30
+    assert {each["kind"]: each["balance"] for each in totals["kinds"]}["pending"] == 7
 
 
 @pytest.mark.usefixtures("over")
