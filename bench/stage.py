@@ -283,7 +283,7 @@ class Bench:
         directory.mkdir(exist_ok=True)
         return directory
 
-    def _settings_for(self, station: Station, *, port: int = 0, operator_port: int = 0) -> Settings:
+    def _settings_for(self, station: Station, *, port: int = 8080, operator_port: int = 0) -> Settings:
         return Settings(
             database_url=self.server.login_url(station.name),
             data_dir=str(self._directory),

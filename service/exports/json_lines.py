@@ -20,7 +20,7 @@ _OBJECTS = "SELECT row_to_json(line) FROM ({}) AS line"
 async def write_transfers(book: BookAtCut, out: TextIO) -> Totals:
     """Write the log up to the cut, in detail."""
     rows, forms = _OBJECTS.format(transfer_details.ROWS), transfer_details.forms(book, for_spreadsheet=False)
-    return await book.copy(rows, SUMS, book.log_pages(), forms, out, _UNQUOTED)
+    return await book.copy(rows, SUMS, book.log_pages(transfer_details.ROWS_MAX), forms, out, _UNQUOTED)
 
 
 async def write_accounts(book: BookAtCut, out: TextIO) -> Totals:

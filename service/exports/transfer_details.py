@@ -44,6 +44,8 @@ COLUMNS = (
     "terminal_id",
     "due_at",
 )
+ROWS_MAX = 5_000
+"""A page: its rows are wide, and each is looked up in other tables."""
 COPIED_AS_CSV = {"format": "csv"}
 
 ROWS = (Path(__file__).with_name("sql") / "transfer_details.sql").read_text()
@@ -52,7 +54,7 @@ ROWS = (Path(__file__).with_name("sql") / "transfer_details.sql").read_text()
 async def write(book: BookAtCut, out: TextIO) -> Totals:
     """Write the log up to the cut, in detail."""
     out.buffer.write((",".join(COLUMNS) + "\n").encode())
-    return await book.copy(ROWS, SUMS, book.log_pages(), forms(book, for_spreadsheet=True), out, COPIED_AS_CSV)
+    return await book.copy(ROWS, SUMS, book.log_pages(ROWS_MAX), forms(book, for_spreadsheet=True), out, COPIED_AS_CSV)
 
 
 def forms(book: BookAtCut, *, for_spreadsheet: bool) -> tuple[Any, ...]:

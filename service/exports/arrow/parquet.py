@@ -30,7 +30,7 @@ from service.exports.arrow import columns
 from service.exports.book_at_cut import BookAtCut, Page, ahead
 from service.exports.totals import Totals
 
-GROUP_ROWS = 50_000
+GROUP_ROWS = 25_000
 
 T = TypeVar("T")
 
@@ -109,7 +109,12 @@ async def write_details(book: BookAtCut, out: TextIO) -> Totals:
 def details(book: BookAtCut) -> AsyncIterator[tuple[Any, Totals]]:
     """The log up to the cut, in detail, as tables."""
     forms = transfer_details.forms(book, for_spreadsheet=False)
-    return _parsed(DETAILS, book.copied(transfer_details.ROWS, transfers_csv.SUMS, book.log_pages(), forms, {"format": "csv"}))
+    return _parsed(
+        DETAILS,
+        book.copied(
+            transfer_details.ROWS, transfers_csv.SUMS, book.log_pages(transfer_details.ROWS_MAX), forms, {"format": "csv"}
+        ),
+    )
 
 
 async def write(schema: Any, pages: AsyncIterator[tuple[Any, Totals]], out: TextIO) -> Totals:
