@@ -28,6 +28,7 @@ ON_A_DATABASE: Mapping[str, tuple[str, ...]] = {
     "import balances": ("import", "balances", "balances.csv", "--brand", "b", "--rows", "1", "--points", "5"),
     "export": ("export", "--brand", "b", "--out", "books"),
     "audit": ("audit", "--brand", "b"),
+    "layers rebuild": ("layers", "rebuild", "b"),
     "backup": ("backup", "kept"),
 }
 # They wait for a database that is away, and say in their log and by their health that they do.

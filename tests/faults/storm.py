@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import math
 import os
@@ -316,7 +317,7 @@ class Storm:
 
     def _killing_postgres(self, number: signal.Signals) -> Callable[[], Awaitable[list[str]]]:
         async def kill() -> list[str]:
-            os.kill(self._up.postmaster(), number)
+            await self._signal_postgres(number)
             return self._addresses
 
         return kill
@@ -324,12 +325,21 @@ class Storm:
     async def _killing_all(self) -> list[str]:
         for child in ("serve", "worker"):
             self._up.kill(child)
-        os.kill(self._up.postmaster(), signal.SIGKILL)
+        await self._signal_postgres(signal.SIGKILL)
         for process in self._second.processes.values():
             process.kill()
             await asyncio.to_thread(process.wait)
         self._second.start()
         return self._addresses
+
+    async def _signal_postgres(self, number: signal.Signals) -> None:
+        """Signal the server, as soon as there is one: it may still be starting after the fault before."""
+        async with asyncio.timeout(RECOVERY_S):
+            while True:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._up.postmaster(), number)
+                    return
+                await asyncio.sleep(0.05)
 
     async def _recovered(self, addresses: list[str]) -> None:
         """Wait until each of these has seen the end of the fault and is ready."""
