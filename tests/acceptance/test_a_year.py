@@ -354,6 +354,7 @@ async def year(api: Api, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Po
 
 
 @pytest.mark.slow
+@pytest.mark.one_process("moves the brand's clock, which other processes follow a moment later")
 async def test_all_that_is_said_of_a_year_agrees(
     api: Api, database: Database, year: SimulatedYear, export_worker: ExportWorker, program: Callable[[str], str]
 ) -> None:
