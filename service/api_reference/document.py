@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -268,9 +269,13 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
 
 
 def _describe_structs(schemas: JsonObject) -> None:
-    structs = {struct.__name__: struct for struct in _subclasses(msgspec.Struct)}
+    structs: defaultdict[str, list[type[msgspec.Struct]]] = defaultdict(list)
+    for struct in _subclasses(msgspec.Struct):
+        structs[struct.__name__].append(struct)
     for name, schema in schemas.items():
-        struct = structs.get(schema.get("title", name).partition("[")[0])
+        named = structs[schema.get("title", name).partition("[")[0]]
+        # Several may have the name, some of them not ours: the schema's has its fields.
+        struct = next((each for each in named if set(schema.get("properties", {})) <= set(each.__struct_encode_fields__)), None)
         if struct is None or schema.get("type") != "object":
             continue
         _describe_fields(schema, struct)

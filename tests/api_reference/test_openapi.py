@@ -24,6 +24,12 @@ def test_the_committed_description_is_of_the_code_as_it_is() -> None:
     assert COMMITTED.read_bytes() == encode(describe()), "run `make openapi`"
 
 
+def test_it_describes_ours_whatever_structs_of_the_same_names_others_have() -> None:
+    others = [msgspec.defstruct(name, [("seq", int)], module="elsewhere") for name in describe()["components"]["schemas"]]
+    assert others
+    assert encode(describe.__wrapped__()) == COMMITTED.read_bytes()
+
+
 def test_it_is_openapi_3_1_with_one_name_for_each_operation() -> None:
     assert describe()["openapi"].startswith("3.1.")
     names = [operation["operationId"] for _, _, operation in operations()]
