@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date
 
 import msgspec
+
+from ledger import month_end
 
 NAME = "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$(?!\\n)"
 _NAME = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
@@ -36,8 +38,4 @@ def parse(name: str) -> Period | None:
         return None
     if not _YEAR_MIN <= year <= _YEAR_MAX:
         return None
-    return Period(begins_on, begins_on if parts[3] else _month_end(begins_on))
-
-
-def _month_end(first: date) -> date:
-    return (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    return Period(begins_on, begins_on if parts[3] else month_end(begins_on, 0))

@@ -280,7 +280,7 @@ class _HashedFile(io.FileIO):
 
 @contextlib.contextmanager
 def _replacing(path: Path, room: Room) -> Generator[tuple[TextIO, _HashedFile]]:
-    # Named anew each time: a writer that was given up for dead may not be.
+    # Another name each time: a writer that was given up for dead may not be.
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         with (

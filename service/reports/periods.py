@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 import msgspec
 
+from ledger import month_end
 from service.http.dates import read_date
 from service.http.problems import invalid_field
 
@@ -33,9 +34,9 @@ class Period(msgspec.Struct, frozen=True):
         """The calendar months, or parts of them, that the period consists of."""
         begin = self.begin
         while begin <= self.end:
-            next_month = _next_month(begin)
-            yield Period(begin, min(self.end, next_month - ONE_DAY))
-            begin = next_month
+            last = min(self.end, month_end(begin, 0))
+            yield Period(begin, last)
+            begin = last + ONE_DAY
 
 
 def read_period(sent_from: str | None, sent_to: str | None, *, first: date, today: date) -> Period:
@@ -67,9 +68,5 @@ def _date(pointer: str, sent: str, first: date, today: date) -> date:
 def _in_month(begin: date, first: date, today: date, *, is_end: bool) -> date:
     """The day of a month that begins or ends a period: in the first month of the book its first day, in this month today."""
     if not is_end:
-        return first if begin < first < _next_month(begin) else begin
-    return min(_next_month(begin) - ONE_DAY, today)
-
-
-def _next_month(day: date) -> date:
-    return (day.replace(day=1) + 32 * ONE_DAY).replace(day=1)
+        return first if begin < first <= month_end(begin, 0) else begin
+    return min(month_end(begin, 0), today)

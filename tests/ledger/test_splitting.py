@@ -413,10 +413,10 @@ async def test_a_refusal_while_they_were_one_is_for_both_and_what_waits_is_for_n
 @pytest.mark.parametrize(
     ("is_lifted", "waited", "told"),
     [
-        (True, False, (GRANTED, False, "hers")),
-        (True, True, (WAITING, True, "hers")),
-        (False, False, (CAP_REACHED, True, "theirs")),
-        (False, True, (CAP_REACHED, True, "theirs")),
+        (True, False, (GRANTED, False, "own")),
+        (True, True, (WAITING, True, "own")),
+        (False, False, (CAP_REACHED, True, "the other's")),
+        (False, True, (CAP_REACHED, True, "the other's")),
     ],
 )
 async def test_a_refusal_while_they_were_one_counts_until_it_is_decided_again_even_in_the_same_batch(
@@ -431,13 +431,17 @@ async def test_a_refusal_while_they_were_one_counts_until_it_is_decided_again_ev
     assert refused.outcome is CAP_REACHED
     await split(ledger, book, ADA, BOB)
     again = order(book, customer=BOB, past=(ADA,), generation=2, again=True, caps=() if is_lifted else cap)
-    hers = order(book, customer=ADA, past=(BOB,), generation=1, waits=waited)
-    theirs, answer = await ledger.grant_batch([again, hers])
+    own = order(book, customer=ADA, past=(BOB,), generation=1, waits=waited)
+    theirs, answer = await ledger.grant_batch([again, own])
     assert isinstance(theirs, GrantResult)
     assert isinstance(answer, GrantResult)
     assert theirs.outcome is (GRANTED if is_lifted else CAP_REACHED)
     outcome, replayed, whose = told
-    assert (answer.outcome, answer.replayed, answer.key) == (outcome, replayed, {"hers": hers.key, "theirs": again.key}[whose])
+    assert (answer.outcome, answer.replayed, answer.key) == (
+        outcome,
+        replayed,
+        {"own": own.key, "the other's": again.key}[whose],
+    )
 
 
 async def test_what_waited_under_hers_and_was_paid_while_they_were_one_was_paid_to_both(ledger: Ledger, book: Book) -> None:

@@ -153,7 +153,7 @@ async def test_merged_points_keep_their_grants_and_a_split_takes_its_own_along(
     ledger: Ledger, book: Book, reads: dict[str, Track]
 ) -> None:
     await ledger.fund(fund(book, 1000))
-    hers, his = await grant(ledger, book, ADA, "a", 50), await grant(ledger, book, BOB, "b", 50)
+    of_ada, of_bob = await grant(ledger, book, ADA, "a", 50), await grant(ledger, book, BOB, "b", 50)
     before = await redeemed(ledger, authorize(book, ADA, 10))
     await ledger.merge(book, loser=ADA, survivor=BOB)
     await reads["early"]()
@@ -166,8 +166,8 @@ async def test_merged_points_keep_their_grants_and_a_split_takes_its_own_along(
     await reads["late"]()
     assert await sources(ledger, book, own) == [(2, 40, 0, 40, 0)]
     assert await sources(ledger, book, before) == [(2, 10, 0, 10, 0)]
-    assert (await uses(ledger, book, hers))[0] == 0
-    assert (await uses(ledger, book, his)) == (50, [(Verb.AUTHORIZE, shared, 20, 0, 0, 0)])
+    assert (await uses(ledger, book, of_ada))[0] == 0
+    assert (await uses(ledger, book, of_bob)) == (50, [(Verb.AUTHORIZE, shared, 20, 0, 0, 0)])
 
 
 async def test_what_is_no_redemption_or_was_not_granted_has_none(ledger: Ledger, book: Book) -> None:
