@@ -17,6 +17,7 @@ _CLOCK = "SELECT clock_offset, posted_at FROM ledger.head WHERE book_id = $1 AND
 _ADVANCE = "SELECT outcome, clock_offset, posted_at FROM ledger.advance_clock_v1($1, $2, $3, $4, $5)"
 _TAKE = "SELECT name, seq, posted_at, made FROM ledger.take_cut_v1($1, $2, $3, $4)"
 _AS_OF = "SELECT outcome, seq, posted_at, day FROM ledger.as_of_v1($1, $2, $3, $4)"
+_POSTED_AT = "SELECT posted_at FROM ledger.transfer WHERE book_id = $1 AND seq = $2"
 _NAMED = "SELECT name, seq, posted_at FROM ledger.cut WHERE book_id = $1 AND brand_id = $2 AND name = $3"
 
 
@@ -59,6 +60,18 @@ async def cut_named(pool: asyncpg.Pool[Any], book: Book, name: str) -> Cut | Non
     """The cut kept under ``name``; ``None`` if there is no such."""
     row = await pool.fetchrow(_NAMED, book.book_id, book.brand_id, name)
     return None if row is None else Cut(name=row["name"], seq=row["seq"], posted_at=row["posted_at"])
+
+
+async def cut_at(pool: asyncpg.Pool[Any], book: Book, seq: int) -> Cut | None:
+    """The book up to a ``seq``, as a cut that is not kept; ``None`` if it ends before. Raises ``BookRefused``.
+
+    Nothing was posted by seq 0; its time is that of the first transfer, so that it stays the same too.
+    """
+    last = await head(pool, book)
+    if seq > last.seq:
+        return None
+    posted_at: datetime | None = await pool.fetchval(_POSTED_AT, book.book_id, max(seq, 1))
+    return Cut(name="", seq=seq, posted_at=posted_at or last.posted_at)
 
 
 async def as_of(pool: asyncpg.Pool[Any], book: Book, at: datetime) -> AsOf | InstantOutcome:

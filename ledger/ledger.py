@@ -326,6 +326,10 @@ class Ledger:
         """The cut kept under a name."""
         return await books.cut_named(self._pool, book, name)
 
+    async def cut_at(self, book: Book, seq: int) -> Cut | None:
+        """The book up to a ``seq``, as a cut that is not kept; ``None`` if the book ends before."""
+        return await books.cut_at(self._pool, book, seq)
+
     async def as_of(self, book: Book, at: datetime) -> AsOf | InstantOutcome:
         """The book at an instant, to be read like a cut; or why there is no such instant. Nothing is posted at it any more."""
         return await books.as_of(self._pool, book, at)

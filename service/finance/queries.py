@@ -20,6 +20,7 @@ Named = TypeVar("Named", bound=enum.IntEnum)
 
 _SEQ = re.compile("[0-9]+")
 _SEQ_DIGITS_MAX = 19
+_SEQ_MAX = 2**63 - 1
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -57,12 +58,10 @@ async def find_cut(ledger: Ledger, book: Book, wanted: str | None) -> Cut:
         return await ledger.head(book)
     if not _SEQ.fullmatch(wanted):
         return await ledger.cut_named(book, wanted) or _no_such_cut()
-    head = await ledger.head(book)
-    if len(wanted) > _SEQ_DIGITS_MAX or (seq := int(wanted)) > head.seq:
-        raise invalid_field("?cut", f"the book ends at seq {head.seq}")
-    # Nothing was posted by seq 0; its time is that of the first transfer, so that it stays the same too.
-    last = await ledger.transfers(book, after=max(seq, 1) - 1, cut=max(seq, 1), limit=1)
-    return Cut(name="", seq=seq, posted_at=last[0].posted_at if last else head.posted_at)
+    found = None if len(wanted) > _SEQ_DIGITS_MAX else await ledger.cut_at(book, min(int(wanted), _SEQ_MAX))
+    if found is None:
+        raise invalid_field("?cut", f"the book ends at seq {(await ledger.head(book)).seq}")
+    return found
 
 
 async def find_transfers(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger import AccountClass, AsOf, Close, CloseState, Kind, Movement, TrialBalance, Verb, describe_account
+from ledger import AccountClass, AsOf, Close, CloseState, Cut, Kind, Movement, TrialBalance, Verb, describe_account
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
 from service.reports.estimates.queries import Estimates, list_estimates
@@ -28,20 +28,32 @@ _NEXT_MIDNIGHT = "SELECT ($1::date + 1)::timestamp AT TIME ZONE $2"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A report on ``brand``'s books up to ``now``, on the days of ``period``, broken down ``by``."""
+    """A report on ``brand``'s books up to ``now``, on the days of ``period``, broken down ``by``.
+
+    ``after`` and ``until`` are the cuts that it begins and ends with, if any: then their place in the log counts, not the days.
+    """
 
     services: Services
     brand: Brand
     now: AsOf
     period: Period
     by: Sequence[str]
+    after: Cut | None = None
+    until: Cut | None = None
+
+    @property
+    def seq(self) -> int:
+        """The last transfer that is read."""
+        return self.now.cut.seq if self.until is None else self.until.seq
 
     async def trial_balance(self) -> TrialBalance:
-        """What the accounts have now."""
-        return await self.services.ledger.trial_balance(self.brand.book, self.now)
+        """What the accounts have now, or at the cut."""
+        return await self.services.ledger.trial_balance(self.brand.book, self.until or self.now)
 
     async def due(self) -> list[Movement]:
-        """Expiries that are due now and not posted."""
+        """Expiries that are due now and not posted. Up to a cut only what was posted counts."""
+        if self.until is not None:
+            return []
         ledger, book = self.services.ledger, self.brand.book
         settled = await self.trial_balance()
         # The house's accounts come first.
@@ -58,13 +70,17 @@ class Asked(msgspec.Struct, frozen=True):
 
     async def closed(self) -> Close | None:
         """The close of the period's last day, if there is one and all that it reckoned is posted."""
+        if self.until is not None:
+            return None
         found = await self.services.ledger.close(self.brand.book, self.period.end)
         return found if found is not None and found.state is CloseState.SETTLED else None
 
     async def log_of_period(self) -> tuple[int, int]:
         """The part of the log, ``after < seq <= until``, in which all transfers of the period are."""
         closed = await self.closed()
-        until = self.now.cut.seq if closed is None or closed.settled_seq is None else closed.settled_seq
+        until = self.seq if closed is None or closed.settled_seq is None else closed.settled_seq
+        if self.after is not None:
+            return self.after.seq, until
         begun = await self.services.ledger.as_of(
             self.brand.book, await self._midnight_after(self.period.day_before) - _MICROSECOND
         )
@@ -85,6 +101,16 @@ class Asked(msgspec.Struct, frozen=True):
         """The campaigns' ids by number."""
         return dict(await campaign_ids(self.services.engine, self.brand.brand_id))
 
+    def dated(self, movement: Movement) -> Movement:
+        """A movement on the day on which it counts: what fell due before the cut that the report begins with, on the cut's."""
+        if self.after is None or movement.day >= self.period.begin:
+            return movement
+        return msgspec.structs.replace(movement, day=self.period.begin)
+
+    async def end(self) -> AsOf | Cut:
+        """The books when the period ends."""
+        return self.until or await self.end_of(self.period.end)
+
     async def end_of(self, day: date) -> AsOf:
         """The books at the end of a day that is not before them, with what expires with it; or now if it is not over."""
         midnight = await self._midnight_after(day)
@@ -104,7 +130,8 @@ class Asked(msgspec.Struct, frozen=True):
             until=self.period.end,
             by=self.by,
             currency=self.brand.currency,
-            seq=self.now.cut.seq if seq is None else seq,
+            after=None if self.after is None else self.after.seq,
+            seq=self.seq if seq is None else seq,
             columns=[*(Column(each, "text") for each in self.by), *columns],
             **parts,
         )

@@ -13,6 +13,7 @@ from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
 from service.reports import attention_invoice, breakage, expiry_schedule, lifecycle, roll_forward, settlement, vintages
 from service.reports.asked import Asked
+from service.reports.cuts import find_cut
 from service.reports.periods import read_period
 from service.reports.report import Report
 
@@ -21,22 +22,30 @@ if TYPE_CHECKING:
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """A report: what makes it, what it can be broken down by, and what it is broken down by unless told otherwise."""
+    """A report: what makes it, what it can be broken down by, and what it is broken down by unless told otherwise.
+
+    ``cuts`` are the ends that may be a cut, unless it is broken down by one of ``by_day``; all may be days.
+    """
 
     make: Callable[[Asked], Awaitable[Report]]
     dimensions: tuple[str, ...]
     default: tuple[str, ...] = ()
+    cuts: frozenset[str] = frozenset()
+    by_day: frozenset[str] = frozenset()
     of_one_day: bool = False
     of_whole_book: bool = False
 
 
+_END = frozenset(("?to",))
+_BOTH = _END | {"?from"}
+
 _KINDS: Mapping[str, _Kind] = {
-    "roll-forward": _Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",)),
-    "expiry-schedule": _Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), of_one_day=True),
-    "settlement": _Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal")),
+    "roll-forward": _Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",), _BOTH, roll_forward.FOLLOWED),
+    "expiry-schedule": _Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), _END, of_one_day=True),
+    "settlement": _Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal"), _BOTH),
     "vintages": _Kind(vintages.report, vintages.DIMENSIONS, ("class",), of_whole_book=True),
-    "breakage": _Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS),
-    "lifecycle": _Kind(lifecycle.report, lifecycle.DIMENSIONS, ("stage",)),
+    "breakage": _Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS, _END),
+    "lifecycle": _Kind(lifecycle.report, lifecycle.DIMENSIONS, ("stage",), _BOTH),
     "attention-invoice": _Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
 }
 
@@ -62,8 +71,28 @@ async def _make(
     first = await _first_day(services, brand, now)
     if kind.of_whole_book and sent_from is None:
         sent_from = first.isoformat()
-    period = read_period(sent_from, sent_to, first=first, today=now.day)
-    return await kind.make(Asked(services, brand, now, period, dimensions))
+    after, until = [await find_cut(services.ledger, brand, *sent) for sent in (("?from", sent_from), ("?to", sent_to))]
+    _refuse_cuts(kind, dimensions, after, until)
+    period = read_period(_day(brand, after, sent_from), _day(brand, until, sent_to), first=first, today=now.day)
+    if after is not None:
+        period = msgspec.structs.replace(period, begins_within=True)
+    return await kind.make(Asked(services, brand, now, period, dimensions, after, until))
+
+
+def _day(brand: Brand, cut: Cut | None, sent: str | None) -> str | None:
+    """The day of a cut, or what was sent."""
+    return sent if cut is None else brand.calendar.day(cut.posted_at).isoformat()
+
+
+def _refuse_cuts(kind: _Kind, dimensions: tuple[str, ...], after: Cut | None, until: Cut | None) -> None:
+    """Raise the problem of a cut where only a day will do: what is kept or counted by day cannot be told up to a cut."""
+    by_day = [name for name in dimensions if name in kind.by_day]
+    for pointer, cut in (("?from", after), ("?to", until)):
+        if cut is not None and (pointer not in kind.cuts or by_day):
+            what = f"this report by {by_day[0]}" if by_day else "this report"
+            raise invalid_field(pointer, f"{what} is kept by day: send a date or a month instead of a cut")
+    if after is not None and until is not None and after.seq > until.seq:
+        raise invalid_field("?from", f"must not be after to, the cut at seq {until.seq}")
 
 
 def _dimensions(kind: _Kind, by: str | None) -> tuple[str, ...]:

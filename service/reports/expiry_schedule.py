@@ -9,7 +9,7 @@ from collections import defaultdict
 from datetime import date
 from urllib.parse import urlencode
 
-from ledger import TrialBalanceLine
+from ledger import AsOf, TrialBalanceLine
 from service.exports.account_names import NEVER
 from service.exports.totals import utc
 from service.reports.asked import Asked
@@ -29,7 +29,7 @@ _BEYOND = "more than 365 days"
 async def report(asked: Asked) -> Report:
     """What is owed at the end of the period's last day."""
     day, values = asked.period.end, await asked.values()
-    then = await asked.end_of(day)
+    then = await asked.end()
     lines = (await asked.services.ledger.trial_balance(asked.brand.book, then)).lines
     found: dict[tuple[tuple[str, str], ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(OWED_KINDS, 0))
     for line in lines:
@@ -38,11 +38,12 @@ async def report(asked: Asked) -> Report:
             found[tuple(names[each] for each in asked.by)][line.kind] += line.balance
     named = [(dict(zip(asked.by, (text for _, text in key), strict=True)), owed) for key, owed in sorted(found.items())]
     total = {kind: sum(owed[kind] for _, owed in named) for kind in OWED_KINDS}
-    balances = "/v1/ledger/balances?" + urlencode({"as_of": utc(then.at)})
+    instant = {"as_of": utc(then.at)} if isinstance(then, AsOf) else {"cut": then.seq}
+    balances = "/v1/ledger/balances?" + urlencode(instant)
     return asked.report(
         NAME,
         _COLUMNS,
-        seq=then.cut.seq,
+        seq=then.cut.seq if isinstance(then, AsOf) else then.seq,
         rows=[names | _row(owed, values, day) for names, owed in named],
         totals=_row(total, values, day),
         checks=tie([await _check(asked, sum(total.values()))]),

@@ -17,10 +17,11 @@ _MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
 
 
 class Period(msgspec.Struct, frozen=True):
-    """From ``begin`` to ``end``, both included."""
+    """From ``begin`` to ``end``, both included. ``begins_within``: its first day begins at a cut and not at midnight."""
 
     begin: date
     end: date
+    begins_within: bool = False
 
     def __contains__(self, day: date) -> bool:
         return self.begin <= day <= self.end
@@ -30,12 +31,17 @@ class Period(msgspec.Struct, frozen=True):
         """The day before the first."""
         return self.begin - ONE_DAY
 
+    @property
+    def opens_on(self) -> date:
+        """The day by whose value counts what is owed when the period begins."""
+        return self.begin if self.begins_within else self.day_before
+
     def months(self) -> Iterator[Period]:
         """The calendar months, or parts of them, that the period consists of."""
         begin = self.begin
         while begin <= self.end:
             last = min(self.end, month_end(begin, 0))
-            yield Period(begin, last)
+            yield Period(begin, last, self.begins_within and begin == self.begin)
             begin = last + ONE_DAY
 
 

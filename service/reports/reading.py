@@ -48,6 +48,8 @@ def owed_by_class(trial_balance: TrialBalance) -> Mapping[AccountClass, int]:
 
 async def read(asked: Asked, *, whole: bool = False) -> Reading:
     """Read as little as the closes allow; ``whole`` reads from the beginning of the book."""
+    if asked.after is not None or asked.until is not None:
+        return await _read_at_cuts(asked, whole=whole)
     ledger, book = asked.services.ledger, asked.brand.book
     before, at_end = None if whole else await asked.opened(), await asked.closed()
     after = 0 if before is None else before.cut.seq
@@ -66,6 +68,24 @@ async def read(asked: Asked, *, whole: bool = False) -> Reading:
             if (before is None or each.day > before.ends_on) and (at_end is None or each.day <= at_end.ends_on)
         ],
         trial_balance=trial_balance,
+        transfers=sum(each.transfers for each in posted),
+        numbered=until - after,
+        seq=until,
+    )
+
+
+async def _read_at_cuts(asked: Asked, *, whole: bool) -> Reading:
+    """The same between cuts, or between one and a day. What a close reckoned counts if it was posted by the last cut."""
+    ledger, book = asked.services.ledger, asked.brand.book
+    at_end = await asked.closed()
+    until = asked.seq if at_end is None or at_end.settled_seq is None else at_end.settled_seq
+    after = 0 if whole or asked.after is None else asked.after.seq
+    posted = await ledger.movements(book, after=after, until=until, with_events=False)
+    moved = [asked.dated(each) for each in (*posted, *(await asked.due() if at_end is None else ()))]
+    return Reading(
+        opening={} if after == 0 or asked.after is None else owed_by_class(await ledger.trial_balance(book, asked.after)),
+        movements=[each for each in moved if at_end is None or each.day <= at_end.ends_on],
+        trial_balance=await (asked.trial_balance() if at_end is None else ledger.close_trial_balance(book, at_end)),
         transfers=sum(each.transfers for each in posted),
         numbered=until - after,
         seq=until,

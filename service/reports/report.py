@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from service.http.problems import Problem
+from service.reports.periods import Period
 
 Cell: TypeAlias = str | int | None
 Row: TypeAlias = dict[str, Cell]
@@ -55,8 +56,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What it is broken down by."""
     currency: str
     """The currency (ISO 4217) whose minor units money is in."""
+    after: int | None
+    """The transfer after which it begins, if `from` is a cut; otherwise null."""
     seq: int
-    """The last transfer of the book that was read."""
+    """The last transfer of the book that was read: that of the cut, if `to` is one."""
     columns: Sequence[Column]
     """The columns, in order."""
     rows: Sequence[Row]
@@ -89,6 +92,11 @@ def decimal(amount: Fraction) -> str:
     """An amount with four decimals, rounded down."""
     whole, rest = divmod(int(amount * 10_000), 10_000)
     return f"{whole}.{rest:04}"
+
+
+def days_of(period: Period) -> dict[str, date]:
+    """Filters of transfers by the days of a period. What comes after the cut that it begins with may have fallen due before."""
+    return {"to": period.end} if period.begins_within else {"from": period.begin, "to": period.end}
 
 
 def transfers_link(first_seq: int, last_seq: int, **filters: Cell | date) -> str:

@@ -25,14 +25,16 @@ from service.reports.attributed import attributed
 from service.reports.earned import names_of
 from service.reports.periods import Period
 from service.reports.reading import Reading, owed_by_class, owed_change, read
-from service.reports.report import Check, Column, Report, Row, tie, transfers_link
+from service.reports.report import Check, Column, Report, Row, days_of, tie, transfers_link
 from service.reports.values import Values, rounded
 
 NAME = "roll-forward"
 DIMENSIONS = ("class", "campaign", "channel", "origin", "month")
 
 _WHOLE = frozenset(("class", "month"))
-"""What the log alone can tell; for anything else points are followed from their grants."""
+"""What the log alone can tell."""
+FOLLOWED = frozenset(DIMENSIONS) - _WHOLE
+"""For these points are followed from their grants."""
 
 Change: TypeAlias = str
 """A change of what is owed, named as its column."""
@@ -157,7 +159,7 @@ def _row(flow: _Flow, period: Period, values: Values) -> Row:
 def _money(opening: int, moved: _Moved, net: Mapping[date, int], period: Period, values: Values) -> Row:
     worth = {change: rounded(values.worth_by_day(days)) for change, days in moved.items()}
     closing = opening + sum(points for day, points in net.items() if day in period)
-    opening_value = rounded(values.worth(opening, period.day_before))
+    opening_value = rounded(values.worth(opening, period.opens_on))
     closing_value = rounded(values.worth(closing, period.end))
     revalued = rounded(values.revalued(opening, net, period))
     return {
@@ -181,7 +183,7 @@ def _links(flow: _Flow, period: Period, names: dict[str, str]) -> dict[str, str]
         seqs = [seqs for (of, day), seqs in flow.transfers.items() if of == change and day in period]
         if seqs:
             verbs = ",".join(verb.name.lower() for verb, of in _CHANGES.items() if of == change)
-            days = {"from": period.begin, "to": period.end}
+            days = days_of(period)
             known = {name: value for name, value in names.items() if value and name != "origin"}
             first, last = min(first for first, _ in seqs), max(last for _, last in seqs)
             found[change] = transfers_link(first, last, verb=verbs, **known, **days)

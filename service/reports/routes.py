@@ -23,14 +23,16 @@ From = Annotated[
     str | None,
     QueryParameter(
         name="from",
-        description="The first accounting date included, in the brand's time zone, or the month it begins. "
+        description="The first accounting date included, in the brand's time zone, or the month it begins; or "
+        "`cut:` and the name or `seq` of a cut, after which it begins. "
         "Without it: the first of the month of `to`, or the book's first day.",
     ),
 ]
 To = Annotated[
     str | None,
     QueryParameter(
-        description="The last accounting date included, in the brand's time zone, or the month it ends. Without it: today."
+        description="The last accounting date included, in the brand's time zone, or the month it ends; or `cut:` and "
+        "the name or `seq` of a cut, with which it ends. Without it: today."
     ),
 ]
 By = Annotated[

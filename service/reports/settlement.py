@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import date
 
 import msgspec
 
 from ledger import Movement, Redemption, RedemptionStep, Verb
 from service.redemptions.step_values import step_values
 from service.reports.asked import Asked
-from service.reports.report import Check, Report, Row, columns, tie, transfers_link
+from service.reports.report import Check, Report, Row, columns, days_of, tie, transfers_link
 
 NAME = "settlement"
 DIMENSIONS = ("day", "month", "store", "terminal")
@@ -72,8 +73,9 @@ async def report(asked: Asked) -> Report:
     after, until = await asked.log_of_period()
     found: dict[tuple[str, ...], _Settled] = defaultdict(_Settled)
     total = _Settled()
+    since = date.min if asked.period.begins_within else asked.period.begin
     async for steps in asked.services.ledger.redemption_steps(
-        asked.brand.book, after=after, until=until, since=asked.period.begin, to=asked.period.end
+        asked.brand.book, after=after, until=until, since=since, to=asked.period.end
     ):
         for begin in range(0, len(steps), _READ_AT_ONCE):
             for names, step, worth in await _told(asked, steps[begin : begin + _READ_AT_ONCE]):
@@ -111,13 +113,13 @@ def _checks(asked: Asked, total: _Settled, moved: Sequence[Movement]) -> list[Ch
     """All redemptions add up to what the log moved."""
     booked: Counter[str] = Counter()
     for movement in moved:
-        if movement.verb in _FIGURES and movement.day in asked.period:
+        if movement.verb in _FIGURES and asked.dated(movement).day in asked.period:
             booked[_FIGURES[movement.verb]] += movement.points
     return [Check(f"points {figure}", total.points[figure], booked[figure]) for figure in _VERBS]
 
 
 def _links(asked: Asked, settled: _Settled) -> dict[str, str]:
-    days = {"from": asked.period.begin, "to": asked.period.end}
+    days = days_of(asked.period)
     return {
         figure: transfers_link(*settled.seqs[figure], verb=",".join(verb.name.lower() for verb in verbs), **days)
         for figure, verbs in _VERBS.items()

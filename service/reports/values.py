@@ -54,7 +54,7 @@ class Values:
         """What changes of value in the period did to what was owed: ``owed`` at its beginning, and then ``moved`` by day."""
         change = _NOTHING
         for day in self._days:
-            if day in period:
+            if period.opens_on < day <= period.end:
                 before = owed + sum(points for at, points in moved.items() if period.begin <= at < day)
                 change += before * (self.on(day) - self.on(day - ONE_DAY))
         return change
