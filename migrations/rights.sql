@@ -78,17 +78,23 @@ GRANT USAGE ON SEQUENCE rewards.customer_generation TO rewards_application;
 -- All of a key but its hash.
 GRANT SELECT (
     api_key_id, brand_id, name, prefix, scopes, max_evidence, created_at, expires_at, revoked_at, last_used_at,
-    quota_per_minute, lateness_hours, made_by, quota_of
+    quota_per_minute, lateness_hours, made_by, quota_of, person_id
 ) ON rewards.api_key TO rewards_application;
 
 GRANT UPDATE (last_used_at) ON rewards.api_key TO rewards_application;
+
+-- All of a person but the hash of an invitation.
+GRANT SELECT (
+    person_id, brand_id, name, roles, scopes, invited_at, invitation_expires_at, enrolled_at, disabled_at
+) ON rewards.person TO rewards_application;
 
 -- The trail is appended to, under a key's name: an operator's entry and its time are not the application's to write.
 GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rewards.audit_trail TO rewards_application;
 
 GRANT EXECUTE ON FUNCTION
-    rewards.create_key_v1, rewards.create_key_v2, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.lease_quota_v1,
-    rewards.record_link_host_v1, rewards.revoke_key_v1, rewards.revoke_key_v2
+    rewards.create_key_v1, rewards.create_key_v2, rewards.disable_person_v2, rewards.enrol_person_v1, rewards.key_of_hash_v1,
+    rewards.key_of_hash_v2, rewards.key_of_hash_v3, rewards.lease_quota_v1, rewards.record_link_host_v1, rewards.revoke_key_v1,
+    rewards.revoke_key_v2
 TO rewards_application;
 
 -- The worker.

@@ -10,11 +10,24 @@ from service.customers import tables as customers
 from service.evidence import tables as evidence
 from service.export_jobs import tables as export_jobs
 from service.links import tables as links
+from service.persons import tables as persons
 from service.preferences import tables as preferences
 from service.reports.estimates import tables as estimates
 from service.storage.database import metadata
 
 # Importing them is what puts the tables on the metadata.
-CAPABILITIES = (auth, brands, campaigns, code_batches, customers, estimates, evidence, export_jobs, links, preferences)
+CAPABILITIES = (
+    auth,
+    brands,
+    campaigns,
+    code_batches,
+    customers,
+    estimates,
+    evidence,
+    export_jobs,
+    links,
+    persons,
+    preferences,
+)
 
 __all__ = ["CAPABILITIES", "metadata"]

@@ -54,6 +54,7 @@ from service.link_pages import routes as link_page_routes
 from service.link_pages.serving import not_found_page
 from service.links import routes as link_routes
 from service.observability import metrics
+from service.persons import routes as person_routes
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
 from service.reports import routes as report_routes
@@ -69,6 +70,7 @@ route_handlers: list[Any] = [
     *health.route_handlers,
     *docs.route_handlers,
     *auth_routes.route_handlers,
+    *person_routes.route_handlers,
     *brand_settings_routes.route_handlers,
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,

@@ -18,6 +18,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Balance, Book, Entry, Event, EventName, Ledger
+from service.admission.failed_attempts import FailedAttemptLimiter
 from service.admission.in_flight import InFlight
 from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
@@ -27,7 +28,6 @@ from service.brands.queries import BrandDirectory
 from service.campaigns.decisions_in_flight import DecisionsInFlight
 from service.campaigns.queries import CampaignDirectory
 from service.code_batches.queries import BatchCode, batch_codes_by_hash
-from service.code_batches.rate_limit import FailedAttemptLimiter
 from service.concurrency.batch_loader import BatchLoader
 from service.concurrency.fairness import WeightedSemaphore
 from service.concurrency.shared_timeout import SharedTimeout
@@ -101,6 +101,8 @@ class Services(msgspec.Struct, frozen=True):
     """By their hashes."""
     code_guesses: FailedAttemptLimiter
     """Codes that are none, by network."""
+    invitation_guesses: FailedAttemptLimiter
+    """Invitations that are none, by network."""
     shared_code_claims: FailedAttemptLimiter
     """Claims of codes that pay each person, by network."""
     reports: asyncio.Semaphore
@@ -160,6 +162,7 @@ async def open_services(
             link_ids=BatchLoader(functools.partial(link_ids_by_code, pool)),
             batch_codes=BatchLoader(functools.partial(batch_codes_by_hash, pool)),
             code_guesses=FailedAttemptLimiter(),
+            invitation_guesses=FailedAttemptLimiter(),
             shared_code_claims=FailedAttemptLimiter(),
             reports=asyncio.Semaphore(REPORTS_AT_ONCE),
             page_timeout=SharedTimeout(),

@@ -82,7 +82,7 @@ def kind_of(method: str, target: str) -> Kind:
     match [part for part in unquote(path).split("/") if part]:
         case ["v1", *_] as parts if "/".join(parts) in BATCHES and method == "POST":
             return Kind.BATCH
-        case ["v1", "claims"] | [_] | ["r" | "preferences" | "wallet", _] | ["demo", _]:
+        case ["v1", "claims"] | ["v1", "persons", "enrol"] | [_] | ["r" | "preferences" | "wallet", _] | ["demo", _]:
             return Kind.FORM
         case _:
             return Kind.SINGLE

@@ -48,7 +48,7 @@ left of it. Within v1, fields, codes and enum values are only added, never chang
 
 _TAGS = {
     "meta": "The calling API key.",
-    "keys": "API keys and the audit trail.",
+    "keys": "API keys, the persons they belong to, and the audit trail.",
     "brand": "Your brand: its name, colours and link host, and what its points are worth.",
     "campaigns": "What earns points: rules, budgets and caps.",
     "grants": "Points for what customers do: reports, quotes, approvals.",
@@ -80,6 +80,7 @@ _PATH_PARAMETERS = {
     "kid": ("The id of a minting key, from its registration.", "mk_1"),
     "name": ("The name of a file, as the export lists it.", "transfers.csv"),
     "period": ("A period: a month, such as `2026-11`, or a day, such as `2026-11-30`.", "2026-11"),
+    "person_id": ("The id of a person who works for the brand: `per_` and a number.", "per_3"),
     "redemption_id": (
         "The id of a redemption, from `POST /v1/redemptions`: `red_` and 24 hexadecimal digits.",
         "red_000000010000000000000001",

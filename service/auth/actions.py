@@ -70,6 +70,10 @@ class KeyRecord(msgspec.Struct, frozen=True):
     last_used_at: datetime | None
     quota_per_minute: int | None
     lateness_hours: int
+    made_by: int | None
+    """The key that made it; ``None`` for the operator."""
+    person_id: int | None
+    """Whose it is; ``None`` for a system's."""
 
 
 _COLUMNS = ", ".join(field.name for field in msgspec.structs.fields(KeyRecord))
@@ -166,6 +170,8 @@ async def issue_key(
     What is checked here is checked by the database again, against the caller's own row: this is for good answers.
     """
     given = sorted(set(scopes))
+    if not given:
+        raise invalid_field("/scopes", "a key needs at least one scope, or a role")
     expires_at = expires_at or principal.expires_at
     quota_per_minute = quota_per_minute or principal.quota_per_minute
     if principal.quota_per_minute is not None and await _quotas_of(engine, principal) >= QUOTAS_MAX:
@@ -193,7 +199,7 @@ async def issue_key(
     async with engine.begin() as connection:
         api_key_id = (await connection.execute(create)).scalar_one()
         if api_key_id is None:
-            raise _no_longer()
+            raise no_longer_valid()
         return key, await _read(connection, principal, api_key_id)
 
 
@@ -211,7 +217,7 @@ async def withdraw_key(
     async with engine.begin() as connection:
         found = (await connection.execute(revoke)).scalar_one()
         if found is None:
-            raise _no_longer()
+            raise no_longer_valid()
         if not found:
             raise not_found("key")
         return await _read(connection, principal, api_key_id)
@@ -270,7 +276,8 @@ def _beyond(
         yield "/lateness_hours", f"must not be more than {principal.lateness // timedelta(hours=1)}, which this key has"
 
 
-def _no_longer() -> Problem:
+def no_longer_valid() -> Problem:
+    """Return the problem of a key that was valid when the request came, and is not any more."""
     return Problem("unauthorized", "The API key was revoked or has expired.", headers={"WWW-Authenticate": "Bearer"})
 
 

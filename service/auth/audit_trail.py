@@ -32,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True):
     happened_at: datetime
     api_key_id: int | None
     key_name: str | None
+    person_id: int | None
     act: str
     subject: str
     before: Any
@@ -87,7 +88,7 @@ async def record_by_operator(
 async def list_entries(engine: AsyncEngine, brand_id: int, *, after: int, limit: int) -> list[Entry]:
     """Return a page of a brand's trail, oldest first. What is after an entry stays after it."""
     found = (
-        select(audit_trail, api_key.c.name.label("key_name"))
+        select(audit_trail, api_key.c.name.label("key_name"), api_key.c.person_id)
         .join_from(audit_trail, api_key, audit_trail.c.api_key_id == api_key.c.api_key_id, isouter=True)
         .where(audit_trail.c.brand_id == brand_id, audit_trail.c.entry_no > after)
         .order_by(audit_trail.c.entry_no)
@@ -101,6 +102,7 @@ async def list_entries(engine: AsyncEngine, brand_id: int, *, after: int, limit:
                 happened_at=row.happened_at,
                 api_key_id=row.api_key_id,
                 key_name=row.key_name,
+                person_id=row.person_id,
                 act=row.act,
                 subject=row.subject,
                 before=row.before,

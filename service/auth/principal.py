@@ -15,7 +15,7 @@ class Principal(msgspec.Struct, frozen=True):
     """The API key of a request, the brand it belongs to, and what it may do.
 
     ``max_evidence`` is the strongest grade that a report under this key may claim, ``lateness`` how late one may come and still
-    count when it happened. ``quota_per_minute`` counts items; ``None`` is no quota.
+    count when it happened. ``quota_per_minute`` counts items; ``None`` is no quota. A key without ``person_id`` is a system's.
     """
 
     api_key_id: int
@@ -26,3 +26,4 @@ class Principal(msgspec.Struct, frozen=True):
     lateness: timedelta
     expires_at: datetime | None = None
     quota_per_minute: int | None = None
+    person_id: int | None = None

@@ -25,7 +25,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
     """Return who holds the key of this hash, unless it is unknown, revoked or expired."""
     # A function, because the application may not read hashes. It finds only keys that are valid.
     held = (
-        func.rewards.key_of_hash_v2(bindparam(None, secret_hash, LargeBinary))
+        func.rewards.key_of_hash_v3(bindparam(None, secret_hash, LargeBinary))
         .table_valued(
             column("api_key_id", Integer),
             column("brand_id", Integer),
@@ -35,6 +35,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
             column("expires_at", TIMESTAMP(timezone=True)),
             column("quota_per_minute", Integer),
             column("lateness_hours", SmallInteger),
+            column("person_id", Integer),
         )
         .alias("held")
     )
@@ -46,6 +47,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
         held.c.expires_at,
         held.c.quota_per_minute,
         held.c.lateness_hours,
+        held.c.person_id,
         *brand_columns,
     ).join_from(held, brands_with_value, held.c.brand_id == brand.c.brand_id)
     async with engine.connect() as connection:
@@ -63,6 +65,7 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
         lateness=timedelta(hours=row.lateness_hours),
         expires_at=row.expires_at,
         quota_per_minute=row.quota_per_minute,
+        person_id=row.person_id,
     )
 
 

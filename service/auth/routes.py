@@ -55,7 +55,7 @@ async def create_key(
         principal,
         caller_hash(request),
         name=data.name,
-        scopes=data.scopes,
+        scopes=data.all_scopes,
         max_evidence=data.max_evidence,
         expires_at=data.expires_at,
         quota_per_minute=data.quota_per_minute,
@@ -97,7 +97,7 @@ async def revoke_key(
     return KeyResponse.of(await actions.withdraw_key(services.engine, principal, caller_hash(request), api_key_id, taken))
 
 
-@get("/v1/audit-trail", guards=[requires(Scope.ADMIN)], tags=["keys"])
+@get("/v1/audit-trail", guards=[requires(Scope.AUDIT_READ, instead=Scope.ADMIN)], tags=["keys"])
 async def list_audit_trail(
     services: Injected[Services],
     principal: Injected[Principal],

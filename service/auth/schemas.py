@@ -10,10 +10,11 @@ import msgspec
 from service.auth.actions import LATENESS_HOURS_MAX, QUOTA_MAX, KeyRecord
 from service.auth.audit_trail import Entry
 from service.auth.principal import Principal
+from service.auth.roles import Role, scopes_of
 from service.auth.scopes import Scope
 from service.brands.brand import Mode
 from service.http.bodies import Body
-from service.http.identifiers import key_id
+from service.http.identifiers import key_id, person_id
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
 
@@ -47,6 +48,8 @@ class MetaResponse(msgspec.Struct, frozen=True):
     """The brand's mode, `live` or `test`."""
     key_name: str
     """The name the key was given when it was created."""
+    person: str | None
+    """The id of the person the key belongs to; null: it belongs to a system."""
     scopes: list[str]
     """The key's scopes, in alphabetical order."""
     max_evidence: str
@@ -71,6 +74,7 @@ class MetaResponse(msgspec.Struct, frozen=True):
             ),
             mode=brand.mode,
             key_name=principal.name,
+            person=None if principal.person_id is None else person_id(principal.person_id),
             scopes=sorted(principal.scopes),
             max_evidence=principal.max_evidence,
             lateness_hours=principal.lateness // timedelta(hours=1),
@@ -88,9 +92,11 @@ class KeyRequest(Body, frozen=True):
 
     name: KeyName
     """What the key is for, as shown in lists and the audit trail. No control characters."""
-    scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
-    """At least one scope, each held by the calling key, and all within one duty: minting (`grants:write`, `links:write`),
-    funding (`funds:write`) or approving (`grants:approve`)."""
+    scopes: Annotated[list[Scope], msgspec.Meta(max_length=len(Scope))] = msgspec.field(default_factory=list[Scope])
+    """Scopes, each held by the calling key, and all within one duty: minting (`grants:write`, `links:write`), funding
+    (`funds:write`) or approving (`grants:approve`). Required without a `role`."""
+    role: Role | None = None
+    """A role, for all scopes it stands for, beside `scopes`; the calling key must hold each."""
     max_evidence: Literal["A", "B", "C", "D"] = "C"
     """The strongest evidence grade the key's reports may claim, from `A` (strongest) to `D`; no stronger than the calling
     key's."""
@@ -109,6 +115,11 @@ class KeyRequest(Body, frozen=True):
         "expires_at": "2036-12-31T23:00:00Z",
         "quota_per_minute": 6000,
     }
+
+    @property
+    def all_scopes(self) -> list[Scope]:
+        """What it asks for, by name and by role."""
+        return sorted({*self.scopes, *scopes_of([] if self.role is None else [self.role])})
 
 
 class KeyResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +147,10 @@ class KeyResponse(msgspec.Struct, frozen=True, kw_only=True):
     """When it was revoked; null if it was not."""
     last_used_at: datetime | None
     """When it was last used, accurate to about a minute; null: never."""
+    made_by: str | None
+    """The id of the key that created it; null: the operator did, or the person enrolled with it."""
+    person: str | None
+    """The id of the person it belongs to; null: it belongs to a system."""
 
     @classmethod
     def of(cls, record: KeyRecord) -> KeyResponse:
@@ -168,6 +183,8 @@ def _shown(record: KeyRecord) -> dict[str, Any]:
         "expires_at": record.expires_at,
         "revoked_at": record.revoked_at,
         "last_used_at": record.last_used_at,
+        "made_by": None if record.made_by is None else key_id(record.made_by),
+        "person": None if record.person_id is None else person_id(record.person_id),
     }
 
 
@@ -182,6 +199,8 @@ class AuditEntryResponse(msgspec.Struct, frozen=True):
     """Who did it: `operator` for the command line, otherwise the id of the key."""
     key_name: str | None
     """The name of that key; null for the operator."""
+    person: str | None
+    """The id of the person that key belongs to; null for a system, and for the operator."""
     act: str
     """What was done, such as `campaign.change` or `links.revoke`."""
     subject: str
@@ -199,6 +218,7 @@ class AuditEntryResponse(msgspec.Struct, frozen=True):
             happened_at=entry.happened_at,
             principal="operator" if entry.api_key_id is None else key_id(entry.api_key_id),
             key_name=entry.key_name,
+            person=None if entry.person_id is None else person_id(entry.person_id),
             act=entry.act,
             subject=entry.subject,
             before=entry.before,

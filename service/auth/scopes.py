@@ -24,6 +24,7 @@ class Scope(enum.StrEnum):
     EXPORTS_WRITE = "exports:write"
     FUNDS_WRITE = "funds:write"
     KEYS_WRITE = "keys:write"
+    AUDIT_READ = "audit:read"
     ADMIN = "admin"
 
 

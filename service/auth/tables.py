@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -48,8 +49,11 @@ api_key = Table(
     Column("made_by", Integer),
     # The keys on whose quotas it draws beside its own: its maker, and whom that draws on.
     Column("quota_of", ARRAY(Integer), nullable=False, server_default="{}"),
+    # NULL: a system's. A key that a person's key makes is the same person's.
+    Column("person_id", Integer),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="api_key_belongs_to_brand"),
     ForeignKeyConstraint(["made_by"], ["rewards.api_key.api_key_id"], name="api_key_was_made_by_a_key"),
+    ForeignKeyConstraint(["person_id"], ["rewards.person.person_id"], name="api_key_belongs_to_person"),
     UniqueConstraint("secret_hash", name="api_key_secret_is_unique"),
     CheckConstraint("octet_length(secret_hash) = 32", name="api_key_secret_is_a_sha256"),
     CheckConstraint("max_evidence IN ('A', 'B', 'C', 'D')", name="api_key_evidence_is_a_grade"),
@@ -61,6 +65,7 @@ api_key = Table(
     CheckConstraint("quota_per_minute BETWEEN 1 AND 100000000", name="api_key_quota_is_a_number_of_items"),
     CheckConstraint("lateness_hours BETWEEN 0 AND 72", name="api_key_lateness_is_at_most_72_hours"),
     Index("api_key_by_brand", "brand_id"),
+    Index("api_key_by_person", "person_id", postgresql_where=text("person_id IS NOT NULL")),
 )
 
 key_quota = Table(

@@ -11,6 +11,7 @@ import asyncpg
 import click
 
 from service.auth import actions
+from service.auth.roles import Role, scopes_of
 from service.auth.scopes import Scope
 from service.cli.database_settings import load_with_database
 from service.revocations.made_by_keys import MadeResponse, made_by
@@ -29,7 +30,8 @@ def key() -> None:
 @key.command()
 @click.argument("brand")
 @click.option("--name", required=True, help="What the key is for.")
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([str(scope) for scope in Scope]))
+@click.option("--scope", "scopes", multiple=True, type=click.Choice([str(scope) for scope in Scope]))
+@click.option("--role", "roles", multiple=True, type=click.Choice([str(role) for role in Role]), help="All scopes of a role.")
 @click.option(
     "--max-evidence",
     type=click.Choice(["A", "B", "C", "D"]),
@@ -52,6 +54,7 @@ def create(
     brand: str,
     name: str,
     scopes: tuple[str, ...],
+    roles: tuple[str, ...],
     max_evidence: str,
     expires_at: datetime | None,
     quota_per_minute: int | None,
@@ -60,7 +63,9 @@ def create(
     """Create a key for BRAND and show it, once."""
     ends = expires_at and expires_at.replace(tzinfo=UTC)
     text, record = _as_owner(
-        lambda owner: actions.create_key(owner, brand, name, scopes, max_evidence, ends, quota_per_minute, lateness_hours)
+        lambda owner: actions.create_key(
+            owner, brand, name, {*scopes, *scopes_of(roles)}, max_evidence, ends, quota_per_minute, lateness_hours
+        )
     )
     # The key alone on standard output, so that it can be piped to where it is kept.
     click.echo(f"Key {record.api_key_id} for {brand}. This is the only time it is shown:", err=True)

@@ -24,6 +24,7 @@ COMMANDS = {
     "secrets": ("service.cli.secrets:secrets", "Create the secrets file."),
     "brand": ("service.cli.brand:brand", "Create a brand, or set its issue limit."),
     "key": ("service.cli.key:key", "Create, list or revoke API keys."),
+    "person": ("service.cli.person:person", "Invite, list, enrol or disable persons."),
     "simulate": ("service.cli.simulate:simulate", "Send realistic traffic to a demo brand."),
     "import": ("service.cli.import_:import_group", "Import opening balances."),
     "export": ("service.cli.export:export", "Write a brand's books as CSV and journals."),
@@ -50,6 +51,9 @@ EXPLAINED = {
     "service.customers.balance_file:BalanceFileInvalid",
     "service.auth.errors:KeyInvalid",
     "service.auth.errors:KeyUnknown",
+    "service.persons.errors:InvitationRefused",
+    "service.persons.errors:PersonInvalid",
+    "service.persons.errors:PersonUnknown",
 }
 UNREACHABLE = {
     "service.storage.database:DatabaseAway",

@@ -27,6 +27,7 @@ from litestar.types import Receive
 
 from ledger import Grade
 from service.admission.client_networks import client_network
+from service.admission.failed_attempts import RETRY_AFTER_S
 from service.admission.limits import FORM_BYTES_MAX, PARAMETERS_MAX
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -34,7 +35,6 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
 from service.code_batches.actions import find_code, issued_code
 from service.code_batches.queries import BatchCode
-from service.code_batches.rate_limit import RETRY_AFTER_S
 from service.code_batches.schemas import CodeClaimRequest
 from service.customers import actions as customers
 from service.customers.queries import Customer

@@ -13,6 +13,7 @@ _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _IDENTITY = re.compile(r"idn_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _CUSTOMER = re.compile(r"cus_([1-9][0-9]{0,17})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
+_PERSON = re.compile(r"per_([1-9][0-9]{0,9})")
 _EXPORT = re.compile(r"exp_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 CUSTOMER_ID_PREFIX = "cus_"
@@ -70,6 +71,17 @@ def key_id(api_key_id: int) -> str:
 def parse_key_id(text: str) -> int | None:
     """Return the number of an API key, or None when ``text`` is not such an id."""
     found = _KEY.fullmatch(text)
+    return int(found[1]) if found and int(found[1]) < 2**31 else None
+
+
+def person_id(person: int) -> str:
+    """Return the public id of a person who works for a brand."""
+    return f"per_{person}"
+
+
+def parse_person_id(text: str) -> int | None:
+    """Return the number of a person, or None when ``text`` is not such an id."""
+    found = _PERSON.fullmatch(text)
     return int(found[1]) if found and int(found[1]) < 2**31 else None
 
 

@@ -132,6 +132,7 @@ CODES: dict[str, CodeSpec] = {
     "claim_expired": CodeSpec(410, "Claim expired", "The claim comes too long after the visit."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link has expired."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
+    "invitation_refused": CodeSpec(410, "Invitation refused", "The invitation is unknown, was used, or has expired."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or decompressed, exceeds the limit of this call."),
     "url_too_long": CodeSpec(414, "URL too long", "The path and query exceed 8,192 bytes."),
     "unsupported_media_type": CodeSpec(
@@ -170,7 +171,7 @@ CODES: dict[str, CodeSpec] = {
     "too_many_guesses": CodeSpec(
         429,
         "Too many guesses",
-        "No such code, and this address has tried many wrong codes. Wait for Retry-After.",
+        "There is no such code or invitation, and this address has tried many. Wait for Retry-After.",
         retryable=True,
     ),
     "too_many_exports": CodeSpec(

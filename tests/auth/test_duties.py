@@ -127,6 +127,10 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/minting-keys/{kid}/retire": (),
     # Reading and writing by such a page takes the scopes for that as well: see below.
     "POST /v1/page-links": (MINT,),
+    "GET /v1/persons": (),
+    # An invitation is no key, and only the operator makes one.
+    "POST /v1/persons/enrol": (),
+    "DELETE /v1/persons/{person_id}": (),
     "GET /v1/redemptions": (READ,),
     "POST /v1/redemptions": (SPEND, READ),
     "POST /v1/redemptions/quote": (READ,),

@@ -279,6 +279,7 @@ async def test_the_functions_of_keys_are_the_applications_alone(owner: Owner) ->
         for name in (
             "key_of_hash_v1",
             "key_of_hash_v2",
+            "key_of_hash_v3",
             "create_key_v1",
             "create_key_v2",
             "revoke_key_v1",

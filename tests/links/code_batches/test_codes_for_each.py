@@ -11,8 +11,8 @@ import asyncpg
 import httpx
 import pytest
 
+from service.admission.failed_attempts import MISSES_MAX
 from service.code_batches.qr_codes import qr_code
-from service.code_batches.rate_limit import MISSES_MAX
 from service.tokens import rotating_code
 from service.tokens.code import code_hash
 from service.tokens.rotating_code import CLAIMABLE_FOR_S, RotatingCode

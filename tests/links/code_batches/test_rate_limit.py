@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from service.code_batches.rate_limit import MISSES_MAX, NETWORKS_MAX, WINDOW_S, FailedAttemptLimiter
+from service.admission.failed_attempts import MISSES_MAX, NETWORKS_MAX, WINDOW_S, FailedAttemptLimiter
 from service.tokens.code import code_of
 from tests.api_fixtures import BASE_URL
 from tests.links.code_batches.test_code_batches import codes_of, make_batch
