@@ -8,14 +8,11 @@ import errno
 import hashlib
 import io
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 import pytest
 
 from ledger.testing import set_clock
@@ -27,8 +24,7 @@ from service.finance.queries import find_cut
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.export_jobs.conftest import ExportWorker, look, order
 from tests.finance.conftest import Till
-
-REWARDS = Path(sys.executable).with_name("rewards")
+from tests.real_worker import real_worker
 
 
 def files_on_disk(api: Api) -> list[str]:
@@ -469,18 +465,10 @@ async def test_a_worker_that_is_killed_leaves_nothing_that_counts(
     job = await order(api)
     async with owner.transaction():
         await owner.execute("LOCK ledger.account IN ACCESS EXCLUSIVE MODE")
-        worker = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond
-            [REWARDS, "worker", "--with-parent"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-        assert worker.stdin is not None
-        worker.stdin.write(msgspec.json.encode(api.settings) + b"\n")
-        worker.stdin.flush()
-        await until_running(api, job)
-        while not files_on_disk(api):
-            await look(api, job)
-        worker.kill()
-        worker.wait()
-        worker.stdin.close()
+        with real_worker(api.settings):
+            await until_running(api, job)
+            while not files_on_disk(api):
+                await look(api, job)
     [partial] = files_on_disk(api)
     assert partial.startswith(".accounts.csv.")
     assert (await look(api, job))["files"] == []
