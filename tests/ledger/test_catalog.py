@@ -146,6 +146,7 @@ READING = {
     "accounting_date_v1",
     "transfer_verb_v1",
     "held_back_v1",
+    "merged_into_v1",
 }
 
 

@@ -6,7 +6,7 @@ What was scanned is counted by PostgreSQL itself, so this holds for the statemen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import Any
@@ -17,7 +17,10 @@ import pytest
 
 from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position, track_layers
 from ledger.engine.grants import post_grants
+from ledger.engine.merging import Merge, Split, post_groupings
 from ledger.engine.redemptions import post_redemptions
+from ledger.reads.balances import decision
+from ledger.reads.event_log import past_events
 from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, set_clock, void
 from service.storage.database import APPLICATION_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
@@ -432,3 +435,59 @@ async def _rows(owner: asyncpg.Connection[Any]) -> int:
         WHERE schemaname = 'ledger' AND relname IN ('transfer', 'transfer_layer', 'lot_layers', 'redemption', 'spell')
         """
     )
+
+
+GROUPS = 300
+
+
+@pytest.mark.usefixtures("never_analyzed")
+@pytest.mark.own_database("of tables that were analyzed before anything was in them, or never")
+@pytest.mark.parametrize("analyzed", ["never", "while they were empty"])
+async def test_whoever_is_merged_is_read_by_whom_they_are_merged_into_though_the_tables_were_empty_when_it_began(
+    owner: asyncpg.Connection[Any], analyzed: str
+) -> None:
+    """Merging, splitting, a redemption of two who are one, and which decision counts: of hundreds of pairs one is looked at."""
+    book = await make_book(owner)
+    if analyzed != "never":
+        await owner.execute("ANALYZE")
+
+    async def grant(customers: Iterable[int], message_id: str, **terms: Any) -> None:
+        await post_grants(
+            owner,
+            [order(book, customer=each, message_id=message_id, points=50, unlimited=True, **terms) for each in customers],
+        )
+
+    async def hold(customers: Iterable[int]) -> list[int]:
+        answers = await post_redemptions(owner, [authorize(book, each, 1) for each in customers])
+        return [answer.redemption.redemption for answer in answers if answer.redemption]
+
+    async def live(first: int) -> None:
+        """Two are one, who redeem; a third joins them, and leaves again."""
+        one, two, three = range(first, first + 3)
+        (number, *_) = await hold((one, two, three))
+        await post_groupings(owner, [Merge(book, one, two)])
+        await post_redemptions(owner, [capture(book, number)])
+        await owner.fetch("SELECT * FROM ledger.redemptions_now_v1($1, $2, $3)", book.book_id, book.brand_id, [number])
+        again = order(book, customer=two, message_id="first", points=50, unlimited=True, former=(one,), past=(three,))
+        (answer,) = await post_grants(owner, [again])
+        assert answer.outcome is GrantOutcome.GRANTED
+        assert answer.replayed
+        await decision(owner, book, 1, [again.key])  # pyright: ignore[reportArgumentType]
+        await past_events(owner, book, 1, two, [(three, again.key)])  # pyright: ignore[reportArgumentType]
+        await post_groupings(owner, [Merge(book, two, three), Split(book, one, three), Merge(book, one, three)])
+
+    held_back: dict[str, Any] = {"held_back": True, "due_at": NOON + timedelta(days=9)}
+    early = range(1, 3 * 8 + 1)
+    await grant(early, "first")
+    await grant(early, "second", **held_back)
+    for first in range(1, 3 * 8, 3):  # more often than a plan is made anew
+        await live(first)
+    late = range(101, 101 + 3 * GROUPS)
+    await grant(late, "first")
+    await grant(late, "second", **held_back)
+    await hold(late)
+    for first in range(101, 101 + 3 * (GROUPS - 1), 3):
+        await post_groupings(owner, [Merge(book, first, first + 1)])
+    async with counting_rows(owner) as rows:
+        await live(late[-3])
+    assert max(rows.values()) < 100, rows

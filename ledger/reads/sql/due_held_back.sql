@@ -21,5 +21,9 @@ FROM (
     ORDER BY pending.due_at, pending.key
     LIMIT $6
 ) AS due
-JOIN ledger.event ON event.book_id = $1 AND event.campaign_no = due.campaign_no AND event.key = due.key
+CROSS JOIN LATERAL (
+    SELECT event.seq FROM ledger.event
+    WHERE event.book_id = $1 AND event.campaign_no = due.campaign_no AND event.key = due.key
+    LIMIT 1
+) AS event
 ORDER BY due.due_at, due.key

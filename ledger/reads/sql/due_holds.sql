@@ -21,9 +21,13 @@ FROM (
     ORDER BY redemption.deadline, redemption.id
     LIMIT $6
 ) AS hold
-JOIN ledger.account AS held
-    ON held.book_id = $1
-    AND held.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
-    AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
-    AND held.credits > held.debits
+CROSS JOIN LATERAL (
+    SELECT account.id, account.expires_on, account.credits, account.debits
+    FROM ledger.account
+    WHERE account.book_id = $1
+        AND account.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
+        AND account.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
+        AND account.credits > account.debits
+    OFFSET 0
+) AS held
 ORDER BY hold.deadline, hold.id

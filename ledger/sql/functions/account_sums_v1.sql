@@ -55,7 +55,9 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT redemption.customer
             FROM ledger.redemption
-            WHERE redemption.book_id = p_book_id AND redemption.id = ledger.account_number_v1(account.id)
+            WHERE redemption.book_id = p_book_id
+                AND redemption.id BETWEEN ledger.account_number_v1(account.id) AND ledger.account_number_v1(account.id)
+            ORDER BY redemption.id  -- see redeem_v1
             OFFSET 0
         ) AS owner
         -- Redemptions go along when their customer is merged into another, and when they are split off again.
@@ -75,9 +77,7 @@ BEGIN
                 OFFSET 0
             ) AS spell ON true
             UNION ALL
-            SELECT state.customer
-            FROM ledger.customer_state AS state
-            WHERE state.book_id = p_book_id AND state.moved_to = owner.customer
+            SELECT merged.customer FROM ledger.merged_into_v1(p_book_id, owner.customer) AS merged
         ) AS whose
         WHERE account.book_id = p_book_id AND account.id > p_after AND account.id <= p_until AND account.id >= '\x03'::bytea
     );

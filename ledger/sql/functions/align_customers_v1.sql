@@ -37,15 +37,24 @@ BEGIN
         array_agg(told.customer ORDER BY told.ix), array_agg(told.survivor ORDER BY told.ix), array_agg(told.generation ORDER BY told.ix)
     INTO v_customers, v_survivors, v_gens
     FROM unnest(p_customers, p_survivors, p_generations) WITH ORDINALITY AS told (customer, survivor, generation, ix)
-    LEFT JOIN ledger.customer_state AS state ON state.book_id = p_book_id AND state.customer = told.customer
+    LEFT JOIN LATERAL (
+        SELECT known.generation FROM ledger.customer_state AS known
+        WHERE known.book_id = p_book_id AND known.customer = told.customer
+        LIMIT 1
+    ) AS state ON true
     WHERE told.generation > coalesce(state.generation, 0);
     IF v_customers IS NULL THEN
         RETURN QUERY SELECT c_merged, 0::bigint;
         RETURN;
     END IF;
     IF EXISTS (
-        SELECT FROM unnest(v_survivors) AS told (survivor)
-        JOIN ledger.customer_state AS state ON state.book_id = p_book_id AND state.customer = told.survivor
+        SELECT
+        FROM unnest(v_survivors) AS told (survivor)
+        CROSS JOIN LATERAL (
+            SELECT known.frozen FROM ledger.customer_state AS known
+            WHERE known.book_id = p_book_id AND known.customer = told.survivor
+            LIMIT 1
+        ) AS state
         WHERE state.frozen AND told.survivor = ANY (p_customers) AND NOT told.survivor = ANY (v_customers)
     ) THEN
         RETURN QUERY SELECT c_stale_customer, 0::bigint;

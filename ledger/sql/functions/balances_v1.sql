@@ -2,6 +2,9 @@
 -- first; what is held and what is held back; into whom they were merged, and their generation. No row at all if the book is not
 -- the brand's. All are of the book's last transfer and one instant. Locks nothing.
 --
+-- Whatever the planner knew of the tables when the session began, rows are looked up by whom they belong to: a look-up that ends in
+-- LIMIT or OFFSET has no other way.
+--
 -- Timed-out holds, dead lots and what was held back until now are shown as if what is due had been posted: see spendable_v1.
 
 CREATE OR REPLACE FUNCTION ledger.balances_v1(p_book_id integer, p_brand_id integer, p_customers bigint[])
@@ -18,12 +21,16 @@ BEGIN
         head.seq,
         coalesce(owned.lots::text, '[]'),
         coalesce(CASE WHEN known.hold_until < 'infinity' THEN (
-            SELECT sum(held.credits - held.debits)
+            SELECT sum(held.points)
             FROM ledger.open_holds_v1(head.book_id, wanted.customer) AS hold
-            JOIN ledger.account AS held
-                ON held.book_id = head.book_id
-                AND held.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
-                AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
+            CROSS JOIN LATERAL (
+                SELECT account.credits - account.debits AS points
+                FROM ledger.account
+                WHERE account.book_id = head.book_id
+                    AND account.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
+                    AND account.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
+                OFFSET 0
+            ) AS held
             WHERE hold.deadline > clock.at
         ) END, 0)::bigint,
         (coalesce(owned.pending, 0) - coalesce(CASE WHEN known.hold_until <= clock.at THEN (
@@ -35,7 +42,12 @@ BEGIN
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
     CROSS JOIN LATERAL unnest(p_customers) WITH ORDINALITY AS wanted (customer, place)
-    LEFT JOIN ledger.customer_state AS known ON known.book_id = head.book_id AND known.customer = wanted.customer
+    LEFT JOIN LATERAL (
+        SELECT state.hold_until, state.moved_to, state.generation
+        FROM ledger.customer_state AS state
+        WHERE state.book_id = head.book_id AND state.customer = wanted.customer
+        LIMIT 1
+    ) AS known ON true
     CROSS JOIN LATERAL (
         SELECT
             json_agg(json_build_array(part.class, nullif(part.expires_on, 'infinity'), part.points)
@@ -62,11 +74,15 @@ BEGIN
                     END,
                     held.credits - held.debits
                 FROM ledger.open_holds_v1(head.book_id, wanted.customer) AS hold
-                JOIN ledger.account AS held
-                    ON held.book_id = head.book_id
-                    AND held.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
-                    AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
-                    AND held.credits > held.debits
+                CROSS JOIN LATERAL (
+                    SELECT account.id, account.expires_on, account.credits, account.debits
+                    FROM ledger.account
+                    WHERE account.book_id = head.book_id
+                        AND account.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
+                        AND account.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
+                        AND account.credits > account.debits
+                    OFFSET 0
+                ) AS held
                 WHERE hold.deadline <= clock.at AND known.hold_until <= clock.at
             ) AS owned
             WHERE owned.expires_on >= (clock.at AT TIME ZONE head.time_zone)::date

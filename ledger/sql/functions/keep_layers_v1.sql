@@ -43,7 +43,11 @@ BEGIN
     INSERT INTO ledger.transfer_layer (book_id, campaign_no, seq, layer, amount, redemption)
     SELECT p_book_id, issue.campaign_no, part.seq, part.layer, part.amount, part.redemption
     FROM unnest(p_seqs, p_layers, p_amounts, p_redemptions) AS part (seq, layer, amount, redemption)
-    LEFT JOIN ledger.transfer AS issue ON issue.book_id = p_book_id AND issue.seq = part.layer;
+    LEFT JOIN LATERAL (
+        SELECT transfer.campaign_no FROM ledger.transfer
+        WHERE transfer.book_id = p_book_id AND transfer.seq = part.layer
+        LIMIT 1  -- see balances_v1
+    ) AS issue ON true;
 
     INSERT INTO ledger.lot_layers AS kept (book_id, lot, entered, layers, amounts)
     SELECT

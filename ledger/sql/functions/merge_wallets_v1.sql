@@ -9,6 +9,7 @@ DECLARE
     v_house      CONSTANT bytea := ledger.house_owner_v1();
     v_from       CONSTANT bytea := ledger.customer_owner_v1(p_loser);
     v_to         CONSTANT bytea := ledger.customer_owner_v1(p_survivor);
+    v_members    CONSTANT bigint[] := ARRAY(SELECT member.customer FROM ledger.merged_into_v1(p_head.book_id, p_loser) AS member);
     v_now        ledger.head;
     v_absorbed   integer;
     v_verbs      smallint[];
@@ -47,19 +48,22 @@ BEGIN
                 coalesce(mine.credits - mine.debits, 0)
                     - (sum(each.amount) OVER (PARTITION BY each.lot ORDER BY each.customer) - each.amount)::bigint
             )) AS amount
-        FROM ledger.customer_state AS member
-        JOIN ledger.brought AS each ON each.book_id = member.book_id AND each.customer = member.customer
-        LEFT JOIN ledger.account AS mine ON mine.book_id = each.book_id AND mine.id = v_from || each.lot
-        WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser
+        FROM ledger.brought AS each
+        LEFT JOIN LATERAL (
+            SELECT account.debits, account.credits FROM ledger.account
+            WHERE account.book_id = p_head.book_id AND account.id = v_from || each.lot
+            OFFSET 0
+        ) AS mine ON true
+        WHERE each.book_id = p_head.book_id AND each.customer = ANY (v_members)
     ) AS share
-    WHERE brought.book_id = p_head.book_id AND brought.customer = share.customer AND brought.lot = share.lot;
+    WHERE brought.book_id = p_head.book_id AND brought.customer = ANY (v_members)
+        AND brought.customer = share.customer AND brought.lot = share.lot;
     INSERT INTO ledger.brought (book_id, customer, lot, amount)
     SELECT p_head.book_id, p_loser, substring(mine.id FROM 12), mine.credits - mine.debits - coalesce((
         SELECT sum(brought.amount)
-        FROM ledger.customer_state AS member
-        JOIN ledger.brought
-            ON brought.book_id = member.book_id AND brought.customer = member.customer AND brought.lot = substring(mine.id FROM 12)
-        WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser
+        FROM ledger.brought
+        WHERE brought.book_id = p_head.book_id AND brought.customer = ANY (v_members)
+            AND brought.lot = substring(mine.id FROM 12)
     ), 0)
     FROM ledger.account AS mine
     WHERE mine.book_id = p_head.book_id
@@ -74,27 +78,33 @@ BEGIN
             p_head, p_head.posted_at, p_survivor, NULL, NULL, NULL, v_first, v_verbs, v_transits, v_credits, v_amounts);
     END IF;
 
-    UPDATE ledger.redemption SET customer = p_survivor
-    WHERE redemption.book_id = p_head.book_id AND redemption.customer = p_loser;
-    UPDATE ledger.pending SET customer = p_survivor
-    WHERE pending.book_id = p_head.book_id AND pending.customer = p_loser;
+    -- BETWEEN x AND x ORDER BY x: see redeem_v1. What is found so is found again by ON CONFLICT, which has no choice of an index.
+    INSERT INTO ledger.redemption
+    SELECT theirs.*
+    FROM ledger.redemption AS theirs
+    WHERE theirs.book_id = p_head.book_id AND theirs.customer BETWEEN p_loser AND p_loser
+    ORDER BY theirs.customer
+    ON CONFLICT (book_id, id) DO UPDATE SET customer = p_survivor;
+    INSERT INTO ledger.pending
+    SELECT theirs.*
+    FROM ledger.pending AS theirs
+    WHERE theirs.book_id = p_head.book_id AND theirs.customer BETWEEN p_loser AND p_loser
+    ORDER BY theirs.customer
+    ON CONFLICT (book_id, customer, key) DO UPDATE SET customer = p_survivor;
 
     INSERT INTO ledger.spell (book_id, customer, spell_no, survivor, from_seq, from_place, points_brought)
     SELECT p_head.book_id, p_loser, coalesce(max(spell.spell_no), 0) + 1, p_survivor, v_now.seq, v_now.places, v_points
     FROM ledger.spell WHERE spell.book_id = p_head.book_id AND spell.customer = p_loser;
     INSERT INTO ledger.spell (book_id, customer, spell_no, survivor, from_seq, from_place, points_brought)
     SELECT p_head.book_id, spell.customer, spell.spell_no + 1, p_survivor, v_now.seq, v_now.places, spell.points_brought
-    FROM ledger.customer_state AS member
-    JOIN ledger.spell ON spell.book_id = member.book_id AND spell.customer = member.customer AND spell.until_seq IS NULL
-    WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser;
+    FROM ledger.spell
+    WHERE spell.book_id = p_head.book_id AND spell.customer = ANY (v_members) AND spell.until_seq IS NULL;
     UPDATE ledger.spell SET until_seq = v_now.seq, until_place = v_now.places
-    FROM ledger.customer_state AS member
-    WHERE member.book_id = p_head.book_id AND member.moved_to = p_loser
-        AND spell.book_id = p_head.book_id AND spell.customer = member.customer AND spell.survivor = p_loser
+    WHERE spell.book_id = p_head.book_id AND spell.customer = ANY (v_members) AND spell.survivor = p_loser
         AND spell.until_seq IS NULL;
 
     UPDATE ledger.customer_state SET moved_to = p_survivor
-    WHERE customer_state.book_id = p_head.book_id AND customer_state.moved_to = p_loser;
+    WHERE customer_state.book_id = p_head.book_id AND customer_state.customer = ANY (v_members);
     PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_loser);
     PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_survivor);
     SELECT state.absorbed INTO v_absorbed

@@ -30,8 +30,11 @@ BEGIN
     FOR v_event IN
         SELECT event.*
         FROM ledger.held_back_v1(p_head.book_id, p_customer) AS held_back
-        JOIN ledger.event
-            ON event.book_id = p_head.book_id AND event.campaign_no = held_back.campaign_no AND event.key = held_back.key
+        CROSS JOIN LATERAL (
+            SELECT known.* FROM ledger.event AS known
+            WHERE known.book_id = p_head.book_id AND known.campaign_no = held_back.campaign_no AND known.key = held_back.key
+            LIMIT 1  -- see balances_v1
+        ) AS event
         WHERE held_back.due_at <= p_head.posted_at
         ORDER BY held_back.due_at, held_back.campaign_no, held_back.key
     LOOP

@@ -115,9 +115,7 @@ BEGIN
                 -- by the index of customers.
                 SELECT redemption.customer
                 UNION
-                SELECT merged.customer
-                FROM ledger.customer_state AS merged
-                WHERE merged.book_id = p_book_id AND merged.moved_to = redemption.customer
+                SELECT merged.customer FROM ledger.merged_into_v1(p_book_id, redemption.customer) AS merged
                 UNION
                 SELECT unnest(ARRAY[begun.customer, spell.survivor])
                 FROM ledger.transfer AS begun

@@ -14,7 +14,12 @@ BEGIN
     FROM ledger.head
     CROSS JOIN LATERAL (SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at OFFSET 0) AS clock
     CROSS JOIN LATERAL unnest(p_customers) WITH ORDINALITY AS wanted (customer, place)
-    LEFT JOIN ledger.customer_state AS state ON state.book_id = head.book_id AND state.customer = wanted.customer
+    LEFT JOIN LATERAL (
+        SELECT known.hold_until, known.moved_to, known.generation
+        FROM ledger.customer_state AS known
+        WHERE known.book_id = head.book_id AND known.customer = wanted.customer
+        LIMIT 1
+    ) AS state ON true
     CROSS JOIN LATERAL ledger.spendable_v1(
         head.book_id, wanted.customer, clock.at, (clock.at AT TIME ZONE head.time_zone)::date, head.time_zone, head.grace_days,
         state.hold_until <= clock.at

@@ -26,12 +26,16 @@ AS $function$
                 AND lot.expires_on >= p_today
         )
         + CASE WHEN p_any_due THEN (
-            SELECT coalesce(sum(held.credits - held.debits), 0)
+            SELECT coalesce(sum(held.points), 0)
             FROM ledger.open_holds_v1(p_book_id, p_customer) AS hold
-            JOIN ledger.account AS held
-                ON held.book_id = p_book_id
-                AND held.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
-                AND held.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
+            CROSS JOIN LATERAL (
+                SELECT account.credits - account.debits AS points, account.expires_on
+                FROM ledger.account
+                WHERE account.book_id = p_book_id
+                    AND account.id >= ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'held')
+                    AND account.id < ledger.accounts_from_v1(ledger.redemption_owner_v1(hold.id), 'spent')
+                OFFSET 0  -- see balances_v1
+            ) AS held
             WHERE hold.deadline <= p_clock
                 AND CASE
                     WHEN held.expires_on >= (hold.deadline AT TIME ZONE p_time_zone)::date THEN held.expires_on

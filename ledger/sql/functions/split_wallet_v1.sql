@@ -35,16 +35,28 @@ BEGIN
     FROM (
         SELECT theirs.id, least(brought.amount, theirs.credits - theirs.debits) AS amount
         FROM ledger.brought
-        JOIN ledger.account AS theirs ON theirs.book_id = brought.book_id AND theirs.id = v_from || brought.lot
+        CROSS JOIN LATERAL (
+            SELECT account.id, account.debits, account.credits FROM ledger.account
+            WHERE account.book_id = p_head.book_id AND account.id = v_from || brought.lot
+            OFFSET 0
+        ) AS theirs
         WHERE brought.book_id = p_head.book_id AND brought.customer = p_customer AND brought.amount > 0
             AND theirs.credits > theirs.debits
         UNION ALL
-        SELECT ledger.account_id_v2(v_from, 'pending', (pending.charges::jsonb ->> 'class')::integer, 'infinity'),
-            sum(pending.amount)::bigint
-        FROM ledger.pending
-        JOIN ledger.event
-            ON event.book_id = pending.book_id AND event.campaign_no = pending.campaign_no AND event.key = pending.key
-        WHERE pending.book_id = p_head.book_id AND pending.customer = v_survivor AND event.customer = p_customer
+        SELECT ledger.account_id_v2(v_from, 'pending', (held_back.charges::jsonb ->> 'class')::integer, 'infinity'),
+            sum(held_back.amount)::bigint
+        FROM (
+            SELECT pending.campaign_no, pending.key, pending.amount, pending.charges FROM ledger.pending
+            WHERE pending.book_id = p_head.book_id AND pending.customer BETWEEN v_survivor AND v_survivor  -- see redeem_v1
+            ORDER BY pending.customer
+            OFFSET 0
+        ) AS held_back
+        CROSS JOIN LATERAL (
+            SELECT event.customer FROM ledger.event
+            WHERE event.book_id = p_head.book_id AND event.campaign_no = held_back.campaign_no AND event.key = held_back.key
+            OFFSET 0
+        ) AS event
+        WHERE event.customer = p_customer
         GROUP BY 1
     ) AS back;
     IF v_amounts IS NOT NULL THEN
@@ -55,16 +67,37 @@ BEGIN
     END IF;
     DELETE FROM ledger.brought WHERE brought.book_id = p_head.book_id AND brought.customer = p_customer;
 
-    -- What began under the customer's own number is theirs again.
-    UPDATE ledger.pending SET customer = p_customer
-    FROM ledger.event
-    WHERE pending.book_id = p_head.book_id AND pending.customer = v_survivor
-        AND event.book_id = p_head.book_id AND event.campaign_no = pending.campaign_no AND event.key = pending.key
-        AND event.customer = p_customer;
-    UPDATE ledger.redemption SET customer = p_customer
-    FROM ledger.transfer AS begun
-    WHERE redemption.book_id = p_head.book_id AND redemption.customer = v_survivor
-        AND begun.book_id = p_head.book_id AND begun.seq = redemption.id AND begun.customer = p_customer;
+    -- What began under the customer's own number is theirs again. It is found again as in merge_wallets_v1.
+    INSERT INTO ledger.pending
+    SELECT known.*
+    FROM (
+        SELECT pending.* FROM ledger.pending
+        WHERE pending.book_id = p_head.book_id AND pending.customer BETWEEN v_survivor AND v_survivor
+        ORDER BY pending.customer
+        OFFSET 0
+    ) AS known
+    CROSS JOIN LATERAL (
+        SELECT event.customer FROM ledger.event
+        WHERE event.book_id = p_head.book_id AND event.campaign_no = known.campaign_no AND event.key = known.key
+        OFFSET 0
+    ) AS event
+    WHERE event.customer = p_customer
+    ON CONFLICT (book_id, customer, key) DO UPDATE SET customer = p_customer;
+    INSERT INTO ledger.redemption
+    SELECT known.*
+    FROM (
+        SELECT redemption.* FROM ledger.redemption
+        WHERE redemption.book_id = p_head.book_id AND redemption.customer BETWEEN v_survivor AND v_survivor
+        ORDER BY redemption.customer
+        OFFSET 0
+    ) AS known
+    CROSS JOIN LATERAL (
+        SELECT transfer.customer FROM ledger.transfer
+        WHERE transfer.book_id = p_head.book_id AND transfer.seq = known.id
+        OFFSET 0
+    ) AS begun
+    WHERE begun.customer = p_customer
+    ON CONFLICT (book_id, id) DO UPDATE SET customer = p_customer;
 
     UPDATE ledger.spell SET until_seq = v_now.seq, until_place = v_now.places, points_returned = v_points
     WHERE spell.book_id = p_head.book_id AND spell.customer = p_customer AND spell.until_seq IS NULL;

@@ -23,8 +23,11 @@ BEGIN
             ORDER BY pending.due_at
             LIMIT p_limit
         ) AS due
-        JOIN ledger.event
-            ON event.book_id = p_book_id AND event.campaign_no = due.campaign_no AND event.key = due.key
+        CROSS JOIN LATERAL (
+            SELECT known.* FROM ledger.event AS known
+            WHERE known.book_id = p_book_id AND known.campaign_no = due.campaign_no AND known.key = due.key
+            LIMIT 1  -- see balances_v1
+        ) AS event
     LOOP
         PERFORM ledger.settle_event_v1(v_head, v_event, false, NULL);
         v_swept := v_swept + 1;

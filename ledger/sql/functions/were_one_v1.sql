@@ -15,9 +15,7 @@ AS $function$
         FROM (
             SELECT p_customer AS customer
             UNION ALL
-            SELECT state.customer
-            FROM ledger.customer_state AS state
-            WHERE state.book_id = p_book_id AND state.moved_to = p_customer
+            SELECT merged.customer FROM ledger.merged_into_v1(p_book_id, p_customer) AS merged
         ) AS mine
     )
 $function$;

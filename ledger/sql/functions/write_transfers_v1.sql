@@ -54,19 +54,21 @@ BEGIN
         GROUP BY side.id
     ) AS movement;
 
+    -- Of the book only these accounts are read, whatever the planner knew of the table when the session began.
     UPDATE ledger.account
     SET debits = account.debits + movement.debits, credits = account.credits + movement.credits
     FROM unnest(v_ids, v_debits, v_credits) AS movement (id, debits, credits)
-    WHERE account.book_id = p_head.book_id AND account.id = movement.id;
+    WHERE account.book_id = p_head.book_id AND account.id = ANY (v_ids) AND account.id = movement.id;
 
     INSERT INTO ledger.account (book_id, id, kind, expires_on, debits, credits)
     SELECT
         p_head.book_id, movement.id, ledger.account_kind_v1(movement.id), ledger.account_expires_on_v1(movement.id),
         movement.debits, movement.credits
     FROM unnest(v_ids, v_debits, v_credits) AS movement (id, debits, credits)
-    WHERE NOT EXISTS (
-        SELECT FROM ledger.account WHERE account.book_id = p_head.book_id AND account.id = movement.id
-    );
+    LEFT JOIN LATERAL (
+        SELECT true AS is_there FROM ledger.account WHERE account.book_id = p_head.book_id AND account.id = movement.id LIMIT 1
+    ) AS known ON true
+    WHERE known.is_there IS NULL;
 
     IF p_customer IS NOT NULL THEN
         PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_customer);
