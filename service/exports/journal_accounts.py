@@ -79,6 +79,8 @@ _BY_BYTE = {
     if kind not in _MEMO_KINDS
     for account_class in AccountClass
 }
+BROUGHT_IN = {account_class: _named(Kind.OPENING, account_class) for account_class in AccountClass}
+"""What the books of before owed."""
 SUMMARY_ACCOUNTS = frozenset(
     (*OWED.values(), *GRANTED.values(), *(name for byte, name in _BY_BYTE.items() if Kind(byte >> 4) in _SETTLING))
 )

@@ -7,18 +7,18 @@ Rows are by accounting date. Memos, and what stays within what is owed, are left
 from __future__ import annotations
 
 import csv
-import heapq
-from collections.abc import AsyncIterator, Iterator, Mapping
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 import msgspec
 
-from ledger import AccountClass, Verb, decimal_text
+from ledger import AccountClass, PointValue, Verb, decimal_text
 from service.exports.account_names import class_name
 from service.exports.book_at_cut import LOOKED_UP_ROWS, BookAtCut
-from service.exports.journal_accounts import GRANTED, OWED, summary_entry
+from service.exports.journal_accounts import BROUGHT_IN, GRANTED, OWED, summary_entry
 from service.exports.spreadsheets import neutral
 from service.exports.summary_money import Owed
 from service.exports.totals import Totals
@@ -40,6 +40,7 @@ COLUMNS = (
 )
 REVALUE = "revalue"
 _REFUND = Verb.REFUND.name.lower()
+_OPEN = Verb.OPEN.name.lower()
 _LINES = (Path(__file__).with_name("sql") / "summary_lines.sql").read_text()
 
 Summed: TypeAlias = dict[tuple[Any, ...], tuple[int, int]]
@@ -96,15 +97,16 @@ async def _pages(book: BookAtCut) -> AsyncIterator[list[Any]]:
 def _rows(book: BookAtCut, summed: Summed) -> Iterator[Row]:
     """All rows in order, each with its money."""
     owed = {account_class: Owed(account_class) for account_class in AccountClass}
-    values = ((since.starts_on, 0, since.value) for since in book.bookkeeping.values)
-    moves = ((row.day, 1, row) for row in sorted(_moves(book.campaigns, summed), key=_place))
-    for day, _, happened in heapq.merge(values, moves, key=lambda at: at[:2]):
-        if isinstance(happened, Row):
-            yield _with_money(happened, owed[happened.account_class])
-        else:
+    values = {since.starts_on: since.value for since in book.bookkeeping.values}
+    moves = {
+        day: list(rows)
+        for day, rows in itertools.groupby(sorted(_moves(book.campaigns, summed), key=_place), key=lambda row: row.day)
+    }
+    for day in sorted({*values, *moves}):
+        if (value := values.get(day)) is not None:
             for account_class, each in owed.items():
-                if change := each.revalue(happened):
-                    yield _revalued(day, account_class, change)
+                yield from _revalued(day, account_class, each, value)
+        yield from _with_money(moves.get(day, []), owed)
 
 
 def _moves(campaigns: Mapping[int, str], summed: Summed) -> Iterator[Row]:
@@ -119,16 +121,43 @@ def _place(row: Row) -> tuple[Any, ...]:
     return row.day, row.campaign, row.channel, row.verb, row.account_class, row.debit, row.credit
 
 
-def _with_money(row: Row, owed: Owed) -> Row:
-    gained = row.credit == OWED[row.account_class]
-    change = owed.move(row.points if gained else -row.points, returned=row.verb == _REFUND)
-    return msgspec.structs.replace(row, money=None if change is None else abs(change))
+def _with_money(rows: Sequence[Row], owed: Mapping[AccountClass, Owed]) -> list[Row]:
+    """A day's rows with what each is in money: of points that keep their price, those that came are reckoned first."""
+    money: dict[int, int | None] = {}
+    for place in sorted(range(len(rows)), key=lambda at: _keeps_price(rows[at]) and not _came(rows[at])):
+        row = rows[place]
+        moved = owed[row.account_class].move(
+            row.points if _gained(row) else -row.points, returned=row.verb == _REFUND, brought_in=row.verb == _OPEN
+        )
+        money[place] = None if moved is None else abs(moved)
+    for each in owed.values():
+        each.end_day()
+    return [msgspec.structs.replace(row, money=money[place]) for place, row in enumerate(rows)]
 
 
-def _revalued(day: date, account_class: AccountClass, change: int) -> Row:
-    accounts = GRANTED[account_class], OWED[account_class]
-    debit, credit = accounts if change > 0 else accounts[::-1]
-    return Row(day, "", "", REVALUE, account_class, debit, credit, 0, abs(change), 0)
+def _keeps_price(row: Row) -> bool:
+    return row.account_class is AccountClass.PURCHASE
+
+
+def _gained(row: Row) -> bool:
+    return row.credit == OWED[row.account_class]
+
+
+def _came(row: Row) -> bool:
+    return _gained(row) and row.verb != _REFUND
+
+
+def _revalued(day: date, account_class: AccountClass, owed: Owed, value: PointValue) -> Iterator[Row]:
+    """What a change of value books. The first one values what there is: what was brought in against the opening balance, in
+    proportion to all that came by then.
+    """
+    is_first = owed.money is None
+    change = owed.revalue(value)
+    brought_in = change * owed.brought_in // owed.came if is_first and owed.came else 0
+    for account, part in ((BROUGHT_IN[account_class], brought_in), (GRANTED[account_class], change - brought_in)):
+        if part:
+            debit, credit = (account, OWED[account_class]) if part > 0 else (OWED[account_class], account)
+            yield Row(day, "", "", REVALUE, account_class, debit, credit, 0, abs(part), 0)
 
 
 def _cells(row: Row, codes: list[str], currency: str) -> tuple[Any, ...]:
