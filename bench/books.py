@@ -20,6 +20,7 @@ import msgspec
 
 from ledger import Book, Fund, FundOutcome, Ledger, month_end
 from ledger.chart import Kind, OwnerTag, account_id, budget, owner
+from ledger.details import SALT_BYTES
 from service.customers.identities import FORM, HASHED_AS, MAC_BYTES, IdentityKind
 from service.settings import IdentityKey
 from service.storage.database import APPLICATION_ROLE
@@ -144,7 +145,10 @@ class _Rows:
         ) AS granted"""
 
     def transfers(self) -> str:
-        details = f"""'["click","email","' || granted.message_id || '","","api",{self._principal},1,0,null]'"""
+        # See ledger/details.py.
+        salt = f"substring(granted.random FROM 17 FOR {SALT_BYTES})"
+        personal = f"sha256({salt} || '\\x00' || convert_to(granted.message_id, 'UTF8') || '\\x00ff')"
+        rest = f"""convert_to('[2,"click","email","B","api",{self._principal},1,0]', 'UTF8')"""
         return f"""
             INSERT INTO ledger.transfer (
                 book_id, seq, posted_at, occurred_at, amount, customer, campaign_no, verb, debit, credit,
@@ -155,7 +159,7 @@ class _Rows:
                 ({self._campaign_nos()})[granted.campaign], 2, ({self._budgets()})[granted.campaign],
                 {_owner_of("granted.customer")} || ({self._suffixes()})[granted.month],
                 substring(granted.random FOR 16),
-                sha256(substring(granted.random FROM 17) || convert_to({details}, 'UTF8'))
+                sha256({rest} || {personal})
             FROM {self._grants()}
         """
 
@@ -168,7 +172,7 @@ class _Rows:
             SELECT
                 {self.book.book_id}, ({self._campaign_nos()})[granted.campaign], substring(granted.random FOR 16),
                 granted.customer, granted.seq, {POINTS}, granted.at, 1, {self._principal}, 1, 0, 'B', 'click', 'email',
-                granted.message_id, 'api', substring(granted.random FROM 17)
+                granted.message_id, 'api', substring(granted.random FROM 17 FOR {SALT_BYTES})
             FROM {self._grants()}
         """
 

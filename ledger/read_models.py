@@ -448,12 +448,16 @@ class TrialBalance(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What the audit checked. ``violations`` is 0 if the invariant holds; ``examples`` names up to five."""
+    """What the audit checked. ``violations`` is 0 if the invariant holds; ``examples`` names up to five.
+
+    ``unprovable`` counts those checked that cannot be recomputed: details of version 1 that were erased.
+    """
 
     invariant: str
     checked: int
     violations: int
     examples: tuple[str, ...] = ()
+    unprovable: int = 0
 
 
 class Source(msgspec.Struct, frozen=True):

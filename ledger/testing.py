@@ -165,8 +165,9 @@ def authorize(
     capture: bool = False,
     order_ref: str = "order-1",
     value: int | None = None,
+    **said: str | None,
 ) -> Redeem:
-    """Set points aside, for ten minutes unless given."""
+    """Set points aside, for ten minutes unless given. ``said`` are ``store_id`` and ``terminal_id``."""
     return _step(
         book,
         Operation.AUTHORIZE,
@@ -177,6 +178,7 @@ def authorize(
         capture=capture,
         order_ref=order_ref,
         value=value,
+        **said,
     )
 
 

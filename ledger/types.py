@@ -110,20 +110,6 @@ class Corroboration(msgspec.Struct, frozen=True):
     needs: Grade = Grade.B
 
 
-class EventDetails(msgspec.Struct, frozen=True, gc=False):
-    """What was reported. It is kept beside the log so that it can be erased; the log holds its salted hash."""
-
-    action: str
-    channel: str
-    message_id: str
-    qualifier: str
-    source: str
-    principal: int
-    campaign_version: int
-    rule: int
-    metadata: str | None = None
-
-
 class GrantTerms(msgspec.Struct, frozen=True, gc=False):
     """What is the same for all grants of one rule, grade and day.
 

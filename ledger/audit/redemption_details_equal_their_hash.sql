@@ -3,8 +3,8 @@
 -- A page of them: order, value, store and terminal.
 
 SELECT
-    transfer.seq, transfer.details_hash, redemption.salt, redemption.order_ref, redemption.value, redemption.store_id,
-    redemption.terminal_id
+    transfer.seq, transfer.details_hash, redemption.salt, redemption.personal_hash, redemption.order_ref, redemption.value,
+    redemption.store_id, redemption.terminal_id
 FROM ledger.transfer
 JOIN ledger.redemption
     ON redemption.book_id = $1 AND redemption.id = coalesce(transfer.transaction_id, transfer.seq)

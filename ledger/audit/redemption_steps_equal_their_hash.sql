@@ -4,8 +4,8 @@
 -- empty salt.
 
 SELECT
-    transfer.seq, transfer.details_hash, CASE WHEN step.seq IS NULL THEN '\x' ELSE step.salt END, step.ref, step.store_id,
-    step.terminal_id
+    transfer.seq, transfer.details_hash, CASE WHEN step.seq IS NULL THEN '\x' ELSE step.salt END, step.personal_hash, step.ref,
+    step.store_id, step.terminal_id
 FROM ledger.transfer
 LEFT JOIN ledger.redemption_step AS step
     ON step.book_id = $1 AND step.seq = coalesce(transfer.transaction_id, transfer.seq)

@@ -10,22 +10,19 @@ by its number. An item is an order of the batch; orders on the same terms are of
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from datetime import date
-from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from ledger import chart
+from ledger import chart, details
 from ledger.engine.arrays import BIGINTS, BOOLEANS, BYTEAS, CHARS, DATES, INTEGERS, MOMENTS, SMALLINTS, TEXTS, Array
 from ledger.engine.call import Argument, Call, Kept, Table, encoded, table_of
 from ledger.instants import microseconds
-from ledger.types import CapUse, Corroboration, EventDetails, Grade, GrantOrder, GrantTerms
+from ledger.types import CapUse, Corroboration, Grade, GrantOrder, GrantTerms
 
-SALT_BYTES = 16
 _UNLIMITED = 2**62
 _ALL_CUSTOMERS = 0
 _NO_GENERATION = -1
@@ -40,11 +37,6 @@ _KEPT_KINDS_MAX = 8
 
 _Wallet: TypeAlias = tuple[int, int]
 """The book's number and the customer, or ``_ALL_CUSTOMERS`` for the caps that they share."""
-
-
-def details_hash(salt: bytes, details: EventDetails) -> bytes:
-    """What the log holds of an event's details: SHA-256 of the salt and a JSON array of the fields in order."""
-    return sha256(salt + _encode_json(msgspec.structs.astuple(details))).digest()
 
 
 class Limit(NamedTuple):
@@ -74,7 +66,10 @@ class RollingCap(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What all items on the same terms have in common. ``tail`` is the end of the id of the account that they are paid to."""
+    """What all items on the same terms have in common. ``tail`` is the end of the id of the account that they are paid to.
+
+    ``details`` is what the log's hash says of the terms.
+    """
 
     number: int
     terms: GrantTerms
@@ -86,6 +81,7 @@ class Kind(NamedTuple):
     last_day: date
     charges: list[Charge]
     rolling_caps: list[RollingCap]
+    details: bytes
 
 
 class Kinds:
@@ -136,6 +132,7 @@ class Kinds:
             expires_on or date.max,
             [self._charge(terms.campaign_no, cap.period, cap) for cap in terms.caps if cap.period is not None],
             [RollingCap(cap.cap, *_most(cap)) for cap in terms.caps if cap.period is None],
+            _details(terms, terms.grade),
         )
 
     def _charge(self, campaign_no: int, period: date, cap: CapUse) -> Charge:
@@ -240,13 +237,14 @@ class GrantBatch:
                 self.tallies.append((item, number, max_grants, max_points))
 
     def _list_details(self) -> None:
-        randomness = os.urandom(SALT_BYTES * len(self.orders))
-        self.salts = [randomness[at : at + SALT_BYTES] for at in range(0, len(randomness), SALT_BYTES)]
-        self.details_hashes = [details_hash(salt, _details(order)) for salt, order in zip(self.salts, self.orders, strict=True)]
-        self.item_terms = [
-            _terms_to_pay_later(order, hashed) if order.terms.waits or order.terms.held_back else None
-            for order, hashed in zip(self.orders, self.details_hashes, strict=True)
-        ]
+        self.salts = details.new_salts(len(self.orders))
+        self.details_hashes: list[bytes] = []
+        self.item_terms: list[str | None] = []
+        for salt, kind, order in zip(self.salts, self.item_kinds, self.orders, strict=True):
+            personal_hash = details.event_personal_hash(salt, order.message_id, order.qualifier, order.metadata)
+            self.details_hashes.append(details.details_hash(kind.details, personal_hash))
+            is_paid_later = kind.terms.waits or kind.terms.held_back
+            self.item_terms.append(_terms_to_pay_later(order, personal_hash) if is_paid_later else None)
 
     def _list_former_keys(self) -> None:
         self.former_keys: list[tuple[int, bytes, int]] = []
@@ -281,22 +279,11 @@ class GrantBatch:
             ]
 
 
-def _details(order: GrantOrder) -> EventDetails:
-    terms = order.terms
-    return EventDetails(
-        terms.action,
-        terms.channel,
-        order.message_id,
-        order.qualifier,
-        terms.source,
-        terms.principal,
-        terms.campaign_version,
-        terms.rule,
-        order.metadata,
-    )
+def _details(terms: GrantTerms, grade: Grade) -> bytes:
+    return details.rest(terms.action, terms.channel, grade, terms.source, terms.principal, terms.campaign_version, terms.rule)
 
 
-def _terms_to_pay_later(order: GrantOrder, hashed: bytes) -> str:
+def _terms_to_pay_later(order: GrantOrder, personal_hash: bytes) -> str:
     """What an event is worth that is not paid yet: see pay_waiting_v1."""
     terms = order.terms
     return _encode_json(
@@ -307,7 +294,7 @@ def _terms_to_pay_later(order: GrantOrder, hashed: bytes) -> str:
             "unlimited": terms.unlimited,
             "held": terms.held_back,
             "occurred_at": microseconds(order.occurred_at),
-            "hash": hashed.hex(),
+            "hash": {grade: details.details_hash(_details(terms, grade), personal_hash).hex() for grade in _STRONG},
             "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in terms.caps],
         }
     ).decode()

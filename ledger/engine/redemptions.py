@@ -10,10 +10,9 @@ A batch costs one round trip for each book in it. What was decided is kept under
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
+from ledger import details
 from ledger.engine.call import Argument, Call
 from ledger.types import (
     Book,
@@ -34,12 +34,10 @@ from ledger.types import (
     RedemptionResult,
 )
 
-_SALT_BYTES = 16
 _ALL_THERE_IS = -1
 _SQL = Path(__file__).with_name("sql")
 _FUND = "SELECT outcome, replayed, budget, issued FROM ledger.fund_v1($1, $2, $3, $4, $5, $6, $7)"
 _KEPT = (_SQL / "kept_answer.sql").read_text()
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Redemption).decode
 
 
@@ -48,20 +46,18 @@ def idempotency_hash(operation: int, key: str) -> bytes:
     return blake2b(operation.to_bytes(2, "big") + key.encode(), digest_size=16).digest()
 
 
-def details_hash(salt: bytes, order_ref: str, value: int | None, store_id: str | None, terminal_id: str | None) -> bytes:
-    """What the log holds of a redemption's details: SHA-256 of the salt and a JSON array of the fields in order."""
-    return sha256(salt + msgspec.json.encode((order_ref, value, store_id, terminal_id))).digest()
-
-
-def step_hash(salt: bytes, ref: str | None, store_id: str | None, terminal_id: str | None) -> bytes:
-    """What the log holds of what was said about a capture or refund: the same, over a JSON array of these."""
-    return sha256(salt + msgspec.json.encode((ref, store_id, terminal_id))).digest()
-
-
 def _step_hash(salt: bytes, step: Redeem) -> bytes | None:
     said = (step.ref, step.store_id, step.terminal_id)
     says = step.operation in {Operation.CAPTURE, Operation.REFUND} and any(each is not None for each in said)
-    return step_hash(salt, *said) if says else None
+    return details.step_hash(salt, None, *said) if says else None
+
+
+_BEFORE_VALUE = details.rest().removesuffix(b"]") + b","
+
+
+def _after_value(salt: bytes, step: Redeem) -> bytes:
+    described = details.encode((step.store_id, step.terminal_id))
+    return b"," + described.removeprefix(b"[") + details.personal_hash(salt, step.order_ref)
 
 
 class _RedeemBatch(NamedTuple):
@@ -106,9 +102,9 @@ REDEEM = Call(
     _of_steps("p_stores", "text[]", attrgetter("store_id")),
     _of_steps("p_terminals", "text[]", attrgetter("terminal_id")),
     _argument("p_salts", "bytea[]", lambda batch: batch.salts),
-    # The log holds SHA-256 of the salt and a JSON array: order, value, store, terminal. The value is known in the database.
-    _of_salted_steps("p_befores", lambda salt, step: salt + b"[" + _encode(step.order_ref) + b","),
-    _of_steps("p_afters", "bytea[]", lambda step: b"," + _encode(step.store_id) + b"," + _encode(step.terminal_id) + b"]"),
+    # The value is known in the database, which hashes what comes before it, the value, and what comes after.
+    _of_steps("p_befores", "bytea[]", lambda _: _BEFORE_VALUE),
+    _of_salted_steps("p_afters", _after_value),
     _of_steps("p_refs", "text[]", attrgetter("ref")),
     _of_salted_steps("p_step_hashes", _step_hash),
     returns="(answer).outcome, (answer).replayed, (answer).answer::text",
@@ -122,7 +118,7 @@ async def post_redemptions(connection: asyncpg.Connection[Any], steps: Sequence[
         of_book.setdefault(step.book, []).append(index)
     results: dict[int, RedemptionResult] = {}
     for book, indexes in of_book.items():
-        batch = _RedeemBatch(book, [steps[index] for index in indexes], [os.urandom(_SALT_BYTES) for _ in indexes])
+        batch = _RedeemBatch(book, [steps[index] for index in indexes], details.new_salts(len(indexes)))
         rows = await connection.fetch(REDEEM.sql, *REDEEM.collect(batch))
         for index, row in zip(indexes, rows, strict=True):
             results[index] = _result(*row)

@@ -83,6 +83,7 @@ def print_findings(book: BookFindings) -> None:
     click.echo(f"{book.brand}")
     for finding in book.findings:
         verdict = f"{finding.violations:,} WRONG" if finding.violations else "ok"
-        click.echo(f"  {finding.invariant:<36} {finding.checked:>14,} checked   {verdict}")
+        unprovable = f", {finding.unprovable:,} unprovable: erased" if finding.unprovable else ""
+        click.echo(f"  {finding.invariant:<36} {finding.checked:>14,} checked   {verdict}{unprovable}")
         for example in finding.examples:
             click.echo(f"      {example}")

@@ -22,8 +22,8 @@ _GRANTS = Path(__file__).with_suffix(".sql").read_text()
 async def audit_grants(connection: asyncpg.Connection[Any], brand: Brand) -> list[Finding]:
     """Recompute what every grant was paid, and count those that cannot be: the reader's role is enough.
 
-    These are grants of a campaign of which no terms are there, and those whose details were erased: that they were for the
-    action they name is not in the log any more.
+    These are grants of a campaign of which no terms are there, and those whose details of version 1 were erased: that they were
+    for the action they name is not in the log any more.
     """
     book_id = brand.book.book_id
     last: int = await connection.fetchval("SELECT coalesce(max(seq), 0) FROM ledger.transfer WHERE book_id = $1", book_id)

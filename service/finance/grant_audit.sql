@@ -1,7 +1,7 @@
 -- What was paid in a piece of a book's log, $3 < seq <= $4, beside what its campaign's version says: of brand $1, book $2, which keeps
 -- its books in time zone $5; at most $6 examples.
 -- One row: how many grants were recomputed, how many are wrong, examples of these, and how many had to be taken as they are, because
--- no version of their campaign is there, or their details were erased. Locks nothing.
+-- no version of their campaign is there, or nothing proves their details since they were erased. Locks nothing.
 --
 -- A grant is paid by the rule for its action and channel (one that names the channel before one that does not), on evidence that is
 -- strong enough, in the campaign's time, by a version that was there, for what had happened by then. Its points last from the day on which it counts; decided again,
@@ -10,7 +10,7 @@
 WITH granted AS MATERIALIZED (
     SELECT
         event.campaign_no, event.campaign_version, event.action, event.channel, event.rule, event.grade::text AS grade, event.window_at,
-        event.salt, transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.amount, transfer.credit
+        coalesce(event.salt, event.personal_hash) AS proof, transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.amount, transfer.credit
     FROM ledger.transfer
     JOIN ledger.event
         ON event.book_id = $2 AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
@@ -40,7 +40,7 @@ WITH granted AS MATERIALIZED (
     ) AS rule ON true
 ), judged AS (
     SELECT
-        granted.seq, promised.id, granted.salt IS NULL OR NOT promised.has_versions AS is_taken, promised.has_versions AS is_recomputed,
+        granted.seq, promised.id, granted.proof IS NULL OR NOT promised.has_versions AS is_taken, promised.has_versions AS is_recomputed,
         CASE
             WHEN NOT promised.has_versions THEN NULL
             WHEN promised.created_at IS NULL THEN format('there is no version %s', granted.campaign_version)

@@ -3,8 +3,9 @@
 -- nothing can be decided yet. Its points last, or are held back, as long as if they were earned now (see last_day_v1). The head is
 -- locked by the caller; p_customer has the points of the event's customer now.
 --
--- The terms are JSON: points, class, expires_on, unlimited, held, occurred_at (microseconds since 2000-01-01), hash (of the details,
--- hex), and caps, each [number, period or null for the last day, most grants or null, most points or null, shared by all].
+-- The terms are JSON: points, class, expires_on, unlimited, held, occurred_at (microseconds since 2000-01-01), hash (of the details, hex,
+-- by the grade of the proof; of version 1, one for all grades), and caps, each [number, period or null for the last day, most grants or
+-- null, most points or null, shared by all].
 
 CREATE OR REPLACE FUNCTION ledger.pay_waiting_v1(
     p_head         ledger.head,
@@ -79,7 +80,7 @@ BEGIN
             ) END);
         v_seq := ledger.write_transfers_v1(
             p_head, timestamptz '2000-01-01 00:00:00+00' + (v_terms ->> 'occurred_at')::bigint * interval '1 microsecond',
-            p_customer, p_campaign_no, v_due_at, decode(v_terms ->> 'hash', 'hex'), NULL,
+            p_customer, p_campaign_no, v_due_at, decode(coalesce(v_terms -> 'hash' ->> p_grade::text, v_terms ->> 'hash'), 'hex'), NULL,
             ARRAY[CASE v_outcome WHEN c_held_back THEN c_verb_hold_back ELSE c_verb_grant END],
             ARRAY[v_budget], ARRAY[v_credit], ARRAY[v_points], p_key);
         PERFORM ledger.charge_caps_v1(
