@@ -3,6 +3,5 @@
 routes         close a period, list closes, the checklist of a period
 actions        closing: what must be done first, what was skipped and why
 checklist      what is left open in a period: blockers, warnings and notes
-periods        ``2026-11`` and ``2026-11-30`` as days
 close_keeper   the agent that stores closes and settles them
 """

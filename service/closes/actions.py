@@ -11,7 +11,7 @@ from ledger import Book, Close, CloseOutcome, CloseState, Ledger
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.closes.checklist import Item, Severity, checklist
-from service.closes.periods import Period
+from service.http.periods import Period
 from service.http.problems import FieldError, Problem, invalid_field
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ _STEPS = 2
 async def close(services: Services, principal: Principal, period: Period, skip: Mapping[str, str]) -> tuple[Close, bool]:
     """Close a period; the flag says whether it is new. Raises the problem of one that cannot be closed."""
     ledger, book = services.ledger, principal.brand.book
-    outcome, begins_on = await ledger.begin_close(book, begins_on=period.begins_on, ends_on=period.ends_on, asks=True)
+    outcome, begins_on = await ledger.begin_close(book, begins_on=period.begin, ends_on=period.end, asks=True)
     if outcome is CloseOutcome.CLOSED:
         _refuse_open_items(await checklist(services, principal.brand, period), skip)
         await _record(services, principal, period, skip)
-        outcome, begins_on = await ledger.begin_close(book, begins_on=period.begins_on, ends_on=period.ends_on)
+        outcome, begins_on = await ledger.begin_close(book, begins_on=period.begin, ends_on=period.end)
     made = _decided(outcome, begins_on)
     return await _advance(ledger, book, period), made
 
@@ -69,7 +69,7 @@ async def _record(services: Services, principal: Principal, period: Period, skip
 
 
 async def _advance(ledger: Ledger, book: Book, period: Period) -> Close:
-    close = await ledger.close(book, period.ends_on)
+    close = await ledger.close(book, period.end)
     assert close is not None
     for _ in range(_STEPS):
         if close.state is not CloseState.SETTLED:

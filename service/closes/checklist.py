@@ -21,7 +21,7 @@ from ledger import Book, GrantOutcome, Ledger, LeftOpen
 from service.auth.queries import count_late_keys
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
-from service.closes.periods import Period
+from service.http.periods import Period
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -61,7 +61,7 @@ class Item(msgspec.Struct, frozen=True):
 
 async def checklist(services: Services, brand: Brand, period: Period) -> list[Item]:
     """All that is looked at for a period."""
-    left = await services.ledger.left_open(brand.book, period.ends_on)
+    left = await services.ledger.left_open(brand.book, period.end)
     campaigns = await campaign_ids(services.engine, brand.brand_id)
     wrong, uncounted = await _reconcile(services.ledger, brand.book, list(campaigns))
     return [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from ledger import Book, Close, Ledger
-from service.closes import periods
-from service.closes.periods import Period
 from service.closes.schemas import CloseResponse
+from service.http import periods
+from service.http.periods import Period
 from service.http.problems import invalid_field, not_found
 
 
@@ -30,8 +30,8 @@ def period_named(name: str) -> Period:
 async def find_close(ledger: Ledger, book: Book, name: str) -> Close:
     """The close of the period a path names."""
     period = period_named(name)
-    close = await ledger.close(book, period.ends_on)
-    if close is None or close.begins_on != period.begins_on:
+    close = await ledger.close(book, period.end)
+    if close is None or close.begins_on != period.begin:
         raise not_found("close")
     return close
 
@@ -46,5 +46,5 @@ async def list_closes(ledger: Ledger, book: Book, *, after: str | None, limit: i
     last = None if after is None else periods.parse(after)
     if last is None and after is not None:
         raise invalid_field("?after", "is not a period")
-    until = date.max if last is None else last.begins_on - timedelta(days=1)
+    until = date.max if last is None else last.day_before
     return [await show(ledger, book, close) for close in await ledger.closes(book, until=until, limit=limit)]

@@ -14,10 +14,10 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.closes import actions, queries
 from service.closes.checklist import checklist
-from service.closes.periods import NAME
 from service.closes.schemas import ChecklistResponse, CloseRequest, CloseResponse
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, Limit, Page, page
+from service.http.periods import NAME
 
 if TYPE_CHECKING:
     from service.services import Services

@@ -11,8 +11,8 @@ import msgspec
 
 from ledger import Close, TrialBalance
 from service.closes.checklist import Item
-from service.closes.periods import NAME, Period
 from service.http.bodies import Body
+from service.http.periods import NAME, Period
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
 OWED = ("lot", "held")

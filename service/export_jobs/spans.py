@@ -6,9 +6,9 @@ from datetime import date, datetime, timedelta
 
 from ledger import Calendar, Cut, Ledger
 from service.brands.brand import Brand
-from service.closes import periods
-from service.closes.periods import Period
 from service.finance.queries import find_cut
+from service.http import periods
+from service.http.periods import Period
 from service.http.problems import Problem, invalid_field
 
 OVER_AFTER = timedelta(minutes=2)
@@ -24,9 +24,9 @@ async def find_span(
     begin, first = (None, None) if since is None else await _named(ledger, brand, since, "/from")
     end, last = (await ledger.head(brand.book), None) if to is None else await _named(ledger, brand, to, "/to")
     if first is not None:
-        begin = await _cut_before(ledger, brand, first.begins_on, "/from", now)
+        begin = await _cut_before(ledger, brand, first.begin, "/from", now)
     if last is not None:
-        end = await _cut_before(ledger, brand, last.ends_on + _DAY, "/to", now)
+        end = await _cut_before(ledger, brand, last.end + _DAY, "/to", now)
     assert end is not None
     if begin is not None and begin.seq > end.seq:
         raise invalid_field("/from", f"begins after the end: seq {begin.seq} is after seq {end.seq}")

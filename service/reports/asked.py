@@ -14,8 +14,8 @@ import msgspec
 from ledger import AccountClass, AsOf, Close, CloseState, Cut, Kind, Movement, TrialBalance, Verb, describe_account
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
+from service.http.periods import ONE_DAY, Period
 from service.reports.estimates.queries import Estimates, list_estimates
-from service.reports.periods import ONE_DAY, Period
 from service.reports.report import Column, Report
 from service.reports.values import Values, values_of
 

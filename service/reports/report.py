@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from service.http.periods import Period
 from service.http.problems import Problem
-from service.reports.periods import Period
 
 Cell: TypeAlias = str | int | None
 Row: TypeAlias = dict[str, Cell]

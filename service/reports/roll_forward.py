@@ -20,10 +20,10 @@ import msgspec
 
 from ledger import AccountClass, Movement, Verb
 from service.exports.account_names import class_name
+from service.http.periods import Period
 from service.reports.asked import Asked
 from service.reports.attributed import attributed
 from service.reports.earned import names_of
-from service.reports.periods import Period
 from service.reports.reading import Reading, owed_by_class, owed_change, read
 from service.reports.report import Check, Column, Report, Row, days_of, tie, transfers_link
 from service.reports.values import Values, rounded

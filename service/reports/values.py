@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.brands.brand import Brand
 from service.brands.tables import brand_point_value as point_values
-from service.reports.periods import ONE_DAY, Period
+from service.http.periods import ONE_DAY, Period
 
 _NOTHING = Fraction(0)
 

@@ -464,6 +464,8 @@ async def test_a_worker_that_is_killed_leaves_nothing_that_counts(
 ) -> None:
     job = await order(api)
     async with owner.transaction():
+        # On a busy machine a process takes its time to begin.
+        await owner.execute("SET LOCAL idle_in_transaction_session_timeout = '1min'")
         await owner.execute("LOCK ledger.account IN ACCESS EXCLUSIVE MODE")
         with real_worker(api.settings):
             await until_running(api, job)

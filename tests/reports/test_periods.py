@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
+from service.http.periods import Period
 from service.http.problems import Problem
-from service.reports.periods import Period, read_period
+from service.reports.periods import read_period
 
 FIRST, TODAY = date(2030, 1, 15), date(2030, 3, 10)
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from service.closes.periods import Period, parse
+from service.http.periods import Period, parse
 
 PERIODS = {
     "2026-11": Period(date(2026, 11, 1), date(2026, 11, 30)),
