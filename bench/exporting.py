@@ -17,8 +17,7 @@ from service.cli.export import export
 def main() -> None:
     """Wait, and export."""
     _, ready, *options = sys.argv
-    if "parquet" in options:
-        importlib.import_module("service.exports.arrow.parquet")
+    importlib.import_module("service.exports.arrow.parquet" if "parquet" in options else "service.exports.arrow.csv_lines")
     Path(ready).touch()
     sys.stdin.read()
     export(options)

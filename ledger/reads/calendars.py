@@ -53,6 +53,11 @@ class Calendar:
         *_, ahead = self._spells[bisect_right(self._since, at)]
         return at.replace(tzinfo=None) + ahead
 
+    def spells(self, since: datetime, until: datetime) -> list[tuple[datetime, timedelta]]:
+        """How far the zone is ahead of UTC from ``since`` to ``until``, each from when on."""
+        first, last = bisect_right(self._since, since), bisect_right(self._since, until)
+        return [(begins, ahead) for begins, _, ahead in self._spells[first : last + 1]]
+
 
 async def read_calendar(connection: asyncpg.Connection[Any], time_zone: str) -> Calendar:
     """The days of a time zone, as the database knows it."""

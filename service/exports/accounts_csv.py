@@ -1,13 +1,11 @@
-"""accounts.csv: what every account was debited and credited up to the cut, by account id. The database writes the rows."""
+"""accounts.csv: what every account was debited and credited up to the cut, by account id."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TextIO
 
-from service.exports.account_names import by_number
 from service.exports.book_at_cut import BookAtCut
-from service.exports.spreadsheets import neutral
 from service.exports.totals import Totals
 
 COLUMNS = (
@@ -35,7 +33,6 @@ FROM ledger.account_sums_v1($1, $2, $3, $4, $5, $6, $7, $8) AS account
 
 async def write(book: BookAtCut, out: TextIO) -> Totals:
     """Write every account that was used up to the cut."""
-    out.buffer.write((",".join(COLUMNS) + "\n").encode())
-    names = by_number(book.campaigns)
-    cells = by_number({number: neutral(campaign) for number, campaign in book.campaigns.items()})
-    return await book.copy(ROWS, SUMS, book.account_pages(), (names, cells), out)
+    from service.exports.arrow import accounts, csv_lines
+
+    return await csv_lines.write(COLUMNS, book, accounts.pages, out)

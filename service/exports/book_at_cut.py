@@ -22,7 +22,7 @@ from service.exports.bookkeeping import Bookkeeping
 from service.exports.totals import Totals
 
 PAGE_ROWS = 10_000
-COPIED_ROWS = 20_000
+COPIED_ROWS = 10_000
 """A page that the database writes: well below a second, even if the reader is slow."""
 LOOKED_UP_ROWS = 4_000
 """A page whose rows are each looked up in other tables too: below five seconds, even if nothing of them is in memory."""
@@ -142,10 +142,14 @@ class BookAtCut(msgspec.Struct, frozen=True):
             async for page in copied:
                 yield page
 
+    @property
+    def names_are_plain(self) -> bool:
+        """Whether no campaign's name needs quotes in a cell: looking for them in each takes a seventh of the time."""
+        return all(_PLAIN.fullmatch(campaign) for campaign in self.campaigns.values())
+
     def _plainest(self) -> Mapping[str, str]:
-        """How CSV is written. Where no cell can need quotes, looking for them in each is spared: a seventh of the time."""
-        plain = all(_PLAIN.fullmatch(campaign) for campaign in self.campaigns.values())
-        return {"format": "text", "delimiter": ",", "null": ""} if plain else {"format": "csv"}
+        """How CSV is written."""
+        return {"format": "text", "delimiter": ",", "null": ""} if self.names_are_plain else {"format": "csv"}
 
     async def _copied(
         self, rows: str, sums: str, page: Page, forms: tuple[Any, ...], written: dict[str, Any]

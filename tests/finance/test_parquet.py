@@ -14,12 +14,13 @@ from typing import Any
 
 import asyncpg
 import duckdb
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from ledger import AccountClass, Kind, OwnerTag, PointValue, account_id, decimals_of
+from ledger import AccountClass, Kind, OwnerTag, PointValue, account_id, decimals_of, read_calendar
 from service.exports import account_names, bundle
-from service.exports.arrow import columns, parquet
+from service.exports.arrow import columns, parquet, transfers
 from service.exports.bookkeeping import Bookkeeping, ValueVersion
 from service.exports.bundle import ExportFormat
 from tests.finance.conftest import Till
@@ -123,8 +124,35 @@ def test_accounts_are_called_as_everywhere() -> None:
         for account_class in AccountClass
         for last_day in (None, date(2000, 1, 1), date(2026, 2, 28), date(2199, 12, 31))
     ]
-    named = columns.accounts(b"".join(accounts), campaigns).to_pylist()
+    named = columns.accounts(b"".join(accounts), campaigns).names().to_pylist()
     assert named == [account_names.account_name(account, campaigns) for account in accounts]
+
+
+CLOCKS_CHANGE = [
+    ("Europe/Berlin", "2026-10-25"),
+    ("America/Havana", "2026-11-01"),  # at one o'clock, back to midnight
+    ("Asia/Beirut", "2026-03-29"),  # at midnight, to one o'clock
+    ("Asia/Beirut", "2026-10-25"),  # at midnight, back to eleven o'clock
+    ("Pacific/Apia", "2011-12-30"),  # a day that there never was
+    ("Asia/Kolkata", "2026-03-29"),
+]
+
+
+@pytest.mark.parametrize(("zone", "day"), CLOCKS_CHANGE)
+async def test_days_begin_when_the_zone_says(
+    busy_till: Till, at_cut: Callable[..., Any], owner: asyncpg.Connection[Any], zone: str, day: str
+) -> None:
+    book = await at_cut()
+    spread = (
+        "UPDATE ledger.transfer SET posted_at = $1::date::timestamp AT TIME ZONE 'UTC' + (seq - $2) * interval '3601 seconds'"
+    )
+    await owner.execute(spread, date.fromisoformat(day), book.cut.seq // 2)
+    book = msgspec.structs.replace(book, calendar=await read_calendar(owner, zone))
+    pages = transfers.pages(book, lambda table: table.column("business_date").to_pylist(), book.campaigns)
+    [(days, _)] = [page async for page in pages]
+    asked = "SELECT (posted_at AT TIME ZONE $1)::date FROM ledger.transfer WHERE book_id = $2 ORDER BY seq"
+    assert days == [row[0] for row in await owner.fetch(asked, zone, book.book.book_id)]
+    assert len(set(days)) > 2
 
 
 TEXTS = ["=1+1", 'say "hi", \\ there', "Früchte 🍎", "-", "NULL", "null", "a,b"]

@@ -144,6 +144,7 @@ READING = {
     "quote_grants_v1",
     "zone_offsets_v1",
     "accounting_date_v1",
+    "fell_due_on_v1",
     "transfer_verb_v1",
     "held_back_v1",
     "merged_into_v1",

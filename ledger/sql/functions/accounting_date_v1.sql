@@ -1,7 +1,12 @@
 -- A transfer's accounting date, of its own columns and the zone of its book: of what fell due, the business date on which it did; of
--- all else, the day it was posted. An expression only, so that callers inline it.
+-- all else, the day it was posted. Expressions only, so that callers inline them.
 --
 -- An expiry from before due_on bears the last day in the id of its lot (see schema/0012_accounting_dates.sql).
+
+-- Of what fell due, the day; NULL of all else.
+CREATE OR REPLACE FUNCTION ledger.fell_due_on_v1(p_due_on date, p_verb smallint, p_debit bytea) RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(p_due_on, CASE p_verb WHEN 10 THEN ledger.account_expires_on_v1(p_debit) END);
 
 CREATE OR REPLACE FUNCTION ledger.accounting_date_v1(
     p_due_on     date,
@@ -12,8 +17,7 @@ CREATE OR REPLACE FUNCTION ledger.accounting_date_v1(
 ) RETURNS date
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(
-    p_due_on,
-    CASE p_verb WHEN 10 THEN ledger.account_expires_on_v1(p_debit) END,
+    ledger.fell_due_on_v1(p_due_on, p_verb, p_debit),
     (p_posted_at AT TIME ZONE p_time_zone)::date
 );
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from ledger import GrantOutcome
 from service.exports.account_names import by_number
 from service.exports.arrow import parquet
+from service.exports.arrow.beside import in_thread
 from service.exports.book_at_cut import BookAtCut
 from service.exports.bundle import Counts, Writer
 from service.exports.totals import Totals
@@ -161,7 +162,7 @@ async def _copied(book: BookAtCut, schema: Any, query: str, *arguments: Any) -> 
         lines.extend(some)
 
     await book.pool.copy_from_query(query, *arguments, output=keep, format="csv")
-    table = await parquet.in_thread(parquet.of_csv, schema, lines)
+    table = await in_thread(parquet.of_csv, schema, lines)
     return table, Totals(rows=table.num_rows)
 
 

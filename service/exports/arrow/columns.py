@@ -14,12 +14,12 @@ import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ledger import AccountClass, Kind, OwnerTag
+from ledger import AccountClass, Calendar, Kind, OwnerTag
 from service.exports.account_names import KINDS_WITH_LAST_DAY, KINDS_WITHOUT_CLASS, NEVER, class_name, kind_name
 
 Column = Any
@@ -27,6 +27,7 @@ Column = Any
 
 NO_NUMBER = -1
 _NO_TIME = 2**63 - 1
+_NO_DATE = 2**31 - 1
 _NO_KEY = "0" * 32
 _EPOCH = date(2000, 1, 1)
 _DAYS_TO_EPOCH = (_EPOCH - date(1970, 1, 1)).days
@@ -59,8 +60,18 @@ def times(raw: bytes) -> Column:
 
 
 def dates(raw: bytes) -> Column:
-    """Days."""
-    return pc.add(int32(raw), _DAYS_TO_EPOCH).cast(pa.int32()).cast(pa.date32())
+    """Days, or none."""
+    return pc.add(but(int32(raw), _NO_DATE), _DAYS_TO_EPOCH).cast(pa.int32()).cast(pa.date32())
+
+
+def days(times: Column, calendar: Calendar) -> Column:
+    """On which day each instant was; there is one at least."""
+    bounds = pc.min_max(times)
+    (_, ahead), *changes = calendar.spells(bounds["min"].as_py(), bounds["max"].as_py())
+    local = pc.add(times, ahead)
+    for since, ahead in changes:
+        local = pc.if_else(pc.less(times, since), local, pc.add(times, ahead))
+    return local.cast(pa.timestamp("us")).cast(pa.date32())
 
 
 def keys(raw: bytes) -> Column:
@@ -82,24 +93,42 @@ def campaigns(numbers: Column, names: Mapping[int, str]) -> Column:
     return _told(but(numbers, NO_NUMBER), lambda number: names.get(number, str(number)))
 
 
-def accounts(raw: bytes, names: Mapping[int, str]) -> Column:
-    """What accounts of 16 bytes are called."""
+class Accounts(NamedTuple):
+    """What ids of accounts say: whose, by tag and number, and the parts of their names."""
+
+    tags: Column
+    numbers: Column
+    kinds: Column
+    owners: Column
+    classes: Column
+    last_days: Column
+
+    def names(self) -> Column:
+        """What the accounts are called."""
+        parts = (self.kinds, self.owners, self.classes, self.last_days)
+        return pc.binary_join_element_wise(*parts, ":", null_handling="skip")
+
+    def numbers_of(self, tag: OwnerTag) -> Column:
+        """The numbers of owners of one sort."""
+        return pc.if_else(pc.equal(self.tags, int(tag)), self.numbers, pa.scalar(None, pa.int64()))
+
+
+def accounts(raw: bytes, names: Mapping[int, str]) -> Accounts:
+    """What accounts of 16 bytes are. ``names`` are the campaigns'."""
     tags, codes = _bytes(raw[0::_ID_BYTES]), raw[11::_ID_BYTES]
     kinds, classes = _bytes(codes.translate(_FIRST_NIBBLE)), _bytes(codes.translate(_SECOND_NIBBLE))
     numbers = _numbers(_strided(raw, 3, 8), "q", pa.int64())
     days = _numbers(_strided(raw, 12, 4), "I", pa.uint32())
-    number_texts = numbers.cast(pa.string())
     campaign_texts = campaigns(pc.if_else(pc.equal(tags, int(OwnerTag.CAMPAIGN)), numbers, NO_NUMBER), names)
-    owners = pc.if_else(pc.equal(tags, int(OwnerTag.HOUSE)), None, pc.coalesce(campaign_texts, number_texts))
-    return pc.binary_join_element_wise(
+    return Accounts(
+        tags,
+        numbers,
         _told(kinds, lambda kind: kind_name(Kind(kind))),
-        owners,
+        pc.if_else(pc.equal(tags, int(OwnerTag.HOUSE)), None, pc.coalesce(campaign_texts, numbers.cast(pa.string()))),
         _where(
             kinds, lambda kind: kind not in KINDS_WITHOUT_CLASS, _told(classes, lambda each: class_name(AccountClass(each)))
         ),
         _where(kinds, lambda kind: kind in KINDS_WITH_LAST_DAY, _told(days, _last_day)),
-        ":",
-        null_handling="skip",
     )
 
 

@@ -1,7 +1,7 @@
 -- The log as columns, $2 < seq <= $3 of the book $1, one row: the values of each column in the order of seq, one after the other
--- as the driver's protocol writes them, where -1, 16 zeros or infinity stands for none. $4: the time zone of both dates.
+-- as the driver's protocol writes them, where -1, 16 zeros or infinity stands for none.
 --
--- It takes a third of writing them as text.
+-- It takes a fifth of writing them as text. On which day a transfer was posted is not asked: that takes as long as all the rest.
 
 SELECT
     count(*) AS rows, coalesce(sum(line.amount), 0)::bigint AS moved,
@@ -17,10 +17,7 @@ SELECT
     string_agg(coalesce(line.event_key, '\x00000000000000000000000000000000'), '') AS event_key,
     string_agg(int8send(coalesce(line.transaction_id, line.seq)), '') AS transaction_id,
     string_agg(timestamptz_send(coalesce(line.due_at, 'infinity')), '') AS due_at,
-    string_agg(date_send((line.posted_at AT TIME ZONE $4::text)::date), '') AS business_date,
-    string_agg(
-        date_send(ledger.accounting_date_v1(line.due_on, line.verb, line.debit, line.posted_at, $4::text)), ''
-    ) AS accounting_date
+    string_agg(date_send(coalesce(ledger.fell_due_on_v1(line.due_on, line.verb, line.debit), 'infinity')), '') AS fell_due_on
 FROM (
     SELECT
         transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.due_on, transfer.debit, transfer.credit,
