@@ -81,6 +81,17 @@ GRANT SELECT (
     quota_per_minute, lateness_hours, made_by, quota_of, person_id
 ) ON rewards.api_key TO rewards_application;
 
+-- Who decides an approval is decided by functions: the application asks, and says what came of it.
+GRANT SELECT ON rewards.approval TO rewards_application;
+
+GRANT INSERT (
+    brand_id, kind, subject, body, digest, amount, customer, key, request_key, exceeds, asked_by, expires_at
+) ON rewards.approval TO rewards_application;
+
+GRANT UPDATE (executed_at, result, error) ON rewards.approval TO rewards_application;
+
+GRANT SELECT, INSERT ON rewards.approval_policy, rewards.approval_use TO rewards_application;
+
 GRANT UPDATE (last_used_at) ON rewards.api_key TO rewards_application;
 
 -- All of a person but the hash of an invitation.
@@ -92,8 +103,9 @@ GRANT SELECT (
 GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rewards.audit_trail TO rewards_application;
 
 GRANT EXECUTE ON FUNCTION
-    rewards.create_key_v1, rewards.create_key_v2, rewards.disable_person_v2, rewards.enrol_person_v1, rewards.key_of_hash_v1,
-    rewards.key_of_hash_v2, rewards.key_of_hash_v3, rewards.lease_quota_v1, rewards.record_link_host_v1, rewards.revoke_key_v1,
+    rewards.create_key_v1, rewards.create_key_v2, rewards.decide_approval_v1, rewards.disable_person_v2, rewards.enrol_person_v1,
+    rewards.expire_approvals_v1, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.key_of_hash_v3, rewards.lease_quota_v1,
+    rewards.line_of_key_v1, rewards.record_link_host_v1, rewards.revoke_key_v1,
     rewards.revoke_key_v2
 TO rewards_application;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.approvals import tables as approvals
 from service.auth import tables as auth
 from service.brands import tables as brands
 from service.campaigns import tables as campaigns
@@ -17,6 +18,7 @@ from service.storage.database import metadata
 
 # Importing them is what puts the tables on the metadata.
 CAPABILITIES = (
+    approvals,
     auth,
     brands,
     campaigns,

@@ -21,6 +21,7 @@ from service.admission.in_flight import InFlight
 from service.admission.limits import SINGLE_BYTES_MAX, Bounds
 from service.api_reference import document as openapi
 from service.api_reference import page as docs
+from service.approvals import routes as approval_routes
 from service.attention import routes as attention_routes
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
@@ -71,6 +72,7 @@ route_handlers: list[Any] = [
     *docs.route_handlers,
     *auth_routes.route_handlers,
     *person_routes.route_handlers,
+    *approval_routes.route_handlers,
     *brand_settings_routes.route_handlers,
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,

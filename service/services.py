@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import Balance, Book, Entry, Event, EventName, Ledger
 from service.admission.failed_attempts import FailedAttemptLimiter
 from service.admission.in_flight import InFlight
+from service.approvals import changing_limits
+from service.approvals.kinds import AnyKind
 from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
 from service.auth.quotas import Quotas
 from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
+from service.campaigns import approvals as campaign_approvals
 from service.campaigns.decisions_in_flight import DecisionsInFlight
 from service.campaigns.queries import CampaignDirectory
 from service.code_batches.queries import BatchCode, batch_codes_by_hash
@@ -110,6 +113,13 @@ class Services(msgspec.Struct, frozen=True):
     page_timeout: SharedTimeout
     """Of people who wait for a page."""
     deferred_claims: DeferredClaims
+    approval_kinds: Mapping[str, AnyKind]
+    """What can wait for another person's approval."""
+
+
+APPROVAL_KINDS: Mapping[str, AnyKind] = {
+    kind.name: kind for kind in (campaign_approvals.FUND, campaign_approvals.CREATE, changing_limits.CHANGE)
+}
 
 
 @contextlib.asynccontextmanager
@@ -167,6 +177,7 @@ async def open_services(
             reports=asyncio.Semaphore(REPORTS_AT_ONCE),
             page_timeout=SharedTimeout(),
             deferred_claims=DeferredClaims(_spool(settings, secrets)),
+            approval_kinds=APPROVAL_KINDS,
         )
         await opened.enter_async_context(services.deferred_claims.settled_by(settlement(services)))
         yield services

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import partial
 
 import msgspec
 import structlog
 
+from ledger import Ledger
+from service.approvals import approval_finisher
+from service.approvals.kinds import Tools
 from service.brand_settings import link_host_checker
 from service.closes.close_keeper import CloseKeeper
 from service.concurrency.backoff import backoff_s
@@ -26,6 +29,7 @@ from service.export_jobs.mart import scheduler as mart_scheduler
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
 from service.observability import log
+from service.services import APPROVAL_KINDS
 from service.settings import Settings
 from service.storage import database
 
@@ -50,26 +54,41 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
     engine = database.create_engine(settings.database_url, database.WORKER_ROLE, size=1)
     structlog.get_logger().info("worker_started")
     try:
-        agents = [
-            Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
-            Agent("layer_tracker", partial(layer_tracker.run_once, pool, engine), rest_s=5.0),
-            Agent("close_keeper", CloseKeeper(pool, engine).run_once, rest_s=5.0),
-            Agent("click_aggregator", partial(click_aggregator.run_once, pool), rest_s=5.0),
-            Agent(
-                "link_host_checker",
-                partial(link_host_checker.run_once, engine, Resolver(settings.dns_resolver), settings.own_hosts),
-                rest_s=60.0,
-            ),
-            Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
-            Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
-            Agent("mart_scheduler", partial(mart_scheduler.run_once, settings, pool, engine), rest_s=60.0, busy_rests=0.0),
-            Agent("export_pruner", partial(export_pruner.run_once, settings, engine), rest_s=10.0),
-        ]
-        await keep_running(agents, stop=stop)
+        async with _approval_tools(settings) as tools:
+            agents = [
+                Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
+                Agent("layer_tracker", partial(layer_tracker.run_once, pool, engine), rest_s=5.0),
+                Agent("close_keeper", CloseKeeper(pool, engine).run_once, rest_s=5.0),
+                Agent("click_aggregator", partial(click_aggregator.run_once, pool), rest_s=5.0),
+                Agent(
+                    "link_host_checker",
+                    partial(link_host_checker.run_once, engine, Resolver(settings.dns_resolver), settings.own_hosts),
+                    rest_s=60.0,
+                ),
+                Agent("approval_finisher", partial(approval_finisher.run_once, tools, APPROVAL_KINDS), rest_s=5.0),
+                Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
+                Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
+                Agent("mart_scheduler", partial(mart_scheduler.run_once, settings, pool, engine), rest_s=60.0, busy_rests=0.0),
+                Agent("export_pruner", partial(export_pruner.run_once, settings, engine), rest_s=10.0),
+            ]
+            await keep_running(agents, stop=stop)
     finally:
         pool.terminate()
         await engine.dispose()
         structlog.get_logger().info("worker_stopped")
+
+
+@contextlib.asynccontextmanager
+async def _approval_tools(settings: Settings) -> AsyncGenerator[Tools]:
+    """What approved requests are carried out with: the rights are the application's."""
+    pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=2)
+    engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=2)
+    try:
+        async with Ledger(pool) as ledger:
+            yield Tools(engine, ledger, settings)
+    finally:
+        pool.terminate()
+        await engine.dispose()
 
 
 async def keep_running(agents: Sequence[Agent], *, stop: asyncio.Event) -> None:

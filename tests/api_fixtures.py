@@ -19,7 +19,7 @@ import pytest
 from litestar import Litestar
 
 from service.auth.actions import create_key
-from service.auth.scopes import Scope
+from service.auth.scopes import DUTIES, Scope
 from service.brands.actions import create_brand
 from service.brands.brand import Brand
 from service.services import Services
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BASE_URL = "http://rewards.test"
 
 KEYS: dict[str, tuple[Sequence[str], str]] = {
-    "admin": ([scope for scope in Scope if scope not in {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE}], "A"),
+    "admin": ([scope for scope in Scope if scope not in DUTIES[0] | DUTIES[2]], "A"),
     "messaging": (
         [
             Scope.GRANTS_WRITE,

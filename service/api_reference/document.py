@@ -49,6 +49,7 @@ left of it. Within v1, fields, codes and enum values are only added, never chang
 _TAGS = {
     "meta": "The calling API key.",
     "keys": "API keys, the persons they belong to, and the audit trail.",
+    "approvals": "Requests that wait for another person, and the limits above which they do.",
     "brand": "Your brand: its name, colours and link host, and what its points are worth.",
     "campaigns": "What earns points: rules, budgets and caps.",
     "grants": "Points for what customers do: reports, quotes, approvals.",
@@ -63,6 +64,7 @@ _TAGS = {
 
 
 _PATH_PARAMETERS = {
+    "approval_id": ("The id of an approval: `apr_` and a number.", "apr_7"),
     "batch_id": ("The id of a batch of codes, as you chose it.", "spring-packs-1"),
     "campaign_id": ("The campaign's id, as you chose it.", "hello-again"),
     "channel": ("A channel: lower case, at most 32 characters. `rewards` stands for all channels.", "email"),
@@ -243,7 +245,7 @@ def _describe_problems(operation: JsonObject, handler: HTTPRouteHandler) -> None
     codes += ["internal_error", "overloaded", "database_unavailable"]
     responses = operation["responses"]
     new = next((status for status in ("201", "202") if status in responses), None)
-    if new is not None and handler.parsed_fn_signature.return_type.is_subclass_of(Response):
+    if new is not None and "200" not in responses and handler.parsed_fn_signature.return_type.is_subclass_of(Response):
         # A route that chooses its status answers 200 to what is not new.
         responses["200"] = responses[new] | {
             "description": "Nothing new: this was decided before and the answer is the same, or there is nothing to decide.",

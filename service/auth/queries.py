@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Integer, LargeBinary, SmallInteger, Text, any_, bindparam, column, func, literal, select
+from sqlalchemy import Integer, LargeBinary, Row, SmallInteger, Text, any_, bindparam, column, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,6 +20,10 @@ from service.brands.tables import brand
 from service.concurrency.ttl_cache import TtlCache
 
 _TTL_S = 1.0
+_shown = [
+    api_key.c[name]
+    for name in ("api_key_id", "scopes", "max_evidence", "expires_at", "quota_per_minute", "lateness_hours", "person_id")
+]
 
 
 async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal | None:
@@ -55,6 +60,23 @@ async def find_principal(engine: AsyncEngine, secret_hash: bytes) -> Principal |
         if row is None:
             return None
         await learn(connection, row.time_zone)
+    return _principal(row)
+
+
+async def find_principal_of_key(engine: AsyncEngine, api_key_id: int) -> Principal:
+    """Return whose a key is, which need not be valid any more: what it asked for before is done in its name."""
+    found = (
+        select(*_shown, api_key.c.name.label("key_name"), *brand_columns)
+        .join_from(api_key, brands_with_value, api_key.c.brand_id == brand.c.brand_id)
+        .where(api_key.c.api_key_id == api_key_id)
+    )
+    async with engine.connect() as connection:
+        row = (await connection.execute(found)).one()
+        await learn(connection, row.time_zone)
+    return _principal(row)
+
+
+def _principal(row: Row[Any]) -> Principal:
     return Principal(
         api_key_id=row.api_key_id,
         name=row.key_name,

@@ -29,13 +29,32 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.ISSUER: frozenset({Scope.GRANTS_WRITE, Scope.GRANTS_READ, Scope.LINKS_WRITE, Scope.CAMPAIGNS_READ}),
     Role.REDEEMER: frozenset({Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ}),
     Role.CARE: frozenset(
-        {Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE, Scope.GRANTS_READ, Scope.REDEMPTIONS_READ, Scope.CAMPAIGNS_READ}
+        {
+            Scope.APPROVALS_READ,
+            Scope.CAMPAIGNS_READ,
+            Scope.CUSTOMERS_READ,
+            Scope.CUSTOMERS_WRITE,
+            Scope.GRANTS_READ,
+            Scope.REDEMPTIONS_READ,
+        }
     ),
-    Role.MARKETING: frozenset({Scope.CAMPAIGNS_READ, Scope.CAMPAIGNS_WRITE, Scope.GRANTS_READ}),
-    Role.FINANCE: frozenset({Scope.LEDGER_READ, Scope.EXPORTS_WRITE, Scope.FUNDS_WRITE, Scope.CAMPAIGNS_READ}),
-    Role.APPROVER: frozenset({Scope.GRANTS_APPROVE, Scope.GRANTS_READ, Scope.CAMPAIGNS_READ, Scope.LEDGER_READ}),
+    Role.MARKETING: frozenset({Scope.APPROVALS_READ, Scope.CAMPAIGNS_READ, Scope.CAMPAIGNS_WRITE, Scope.GRANTS_READ}),
+    Role.FINANCE: frozenset(
+        {Scope.APPROVALS_READ, Scope.CAMPAIGNS_READ, Scope.EXPORTS_WRITE, Scope.FUNDS_WRITE, Scope.LEDGER_READ}
+    ),
+    Role.APPROVER: frozenset(
+        {
+            Scope.APPROVALS_READ,
+            Scope.APPROVALS_WRITE,
+            Scope.CAMPAIGNS_READ,
+            Scope.GRANTS_APPROVE,
+            Scope.GRANTS_READ,
+            Scope.LEDGER_READ,
+        }
+    ),
     Role.AUDITOR: frozenset(
         {
+            Scope.APPROVALS_READ,
             Scope.AUDIT_READ,
             Scope.CAMPAIGNS_READ,
             Scope.CUSTOMERS_READ,
@@ -45,7 +64,7 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
             Scope.REDEMPTIONS_READ,
         }
     ),
-    Role.OPERATOR: frozenset({Scope.ADMIN, Scope.KEYS_WRITE, Scope.AUDIT_READ, Scope.CAMPAIGNS_READ}),
+    Role.OPERATOR: frozenset({Scope.ADMIN, Scope.APPROVALS_READ, Scope.AUDIT_READ, Scope.CAMPAIGNS_READ, Scope.KEYS_WRITE}),
 }
 
 

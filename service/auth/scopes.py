@@ -23,6 +23,8 @@ class Scope(enum.StrEnum):
     LEDGER_READ = "ledger:read"
     EXPORTS_WRITE = "exports:write"
     FUNDS_WRITE = "funds:write"
+    APPROVALS_READ = "approvals:read"
+    APPROVALS_WRITE = "approvals:write"
     KEYS_WRITE = "keys:write"
     AUDIT_READ = "audit:read"
     ADMIN = "admin"
@@ -31,7 +33,7 @@ class Scope(enum.StrEnum):
 DUTIES: Sequence[frozenset[Scope]] = (
     frozenset({Scope.GRANTS_WRITE, Scope.LINKS_WRITE}),
     frozenset({Scope.FUNDS_WRITE}),
-    frozenset({Scope.GRANTS_APPROVE}),
+    frozenset({Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE}),
 )
 """Reporting and minting; funding; approving. A key holds scopes of one of them: who fills a budget does not hand it out, and
 who says what happened does not approve of it. Links, codes and minting keys all need ``links:write``."""

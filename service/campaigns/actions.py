@@ -23,9 +23,17 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import Terms, all_versions, find_campaign, find_version
 from service.campaigns.rules import Campaign, Standing, number_caps
-from service.campaigns.schemas import CampaignRequest, TermsRequest, VersionRequest, VersionResponse
+from service.campaigns.schemas import (
+    CampaignRequest,
+    FundRequest,
+    FundResponse,
+    TermsRequest,
+    VersionRequest,
+    VersionResponse,
+)
 from service.campaigns.tables import campaign as campaigns
 from service.campaigns.tables import campaign_version as versions
+from service.http.idempotency import request_fingerprint
 from service.http.problems import Problem, invalid_field, not_found
 
 if TYPE_CHECKING:
@@ -46,9 +54,7 @@ async def create_campaign(
     engine: AsyncEngine, ledger: Ledger, principal: Principal, wanted: CampaignRequest
 ) -> tuple[Standing, bool]:
     """Create and fund a campaign; the flag says whether it is new."""
-    _check(wanted)
-    if wanted.budget and Scope.FUNDS_WRITE not in principal.scopes:
-        raise Problem("missing_scope", "A campaign with a budget also needs the scope funds:write.")
+    check_campaign(principal, wanted)
     new = await _insert(engine, principal, wanted)
     standing = await find_campaign(engine, principal.brand.brand_id, wanted.id)
     assert standing is not None
@@ -66,6 +72,13 @@ async def create_campaign(
             raise Problem("campaign_exists", f"The brand already has a campaign {wanted.id!r} with another budget.")
         _check_funded(result)
     return standing, new
+
+
+def check_campaign(principal: Principal, wanted: CampaignRequest) -> None:
+    """Raise the problem of a campaign that cannot be created, or not by this key."""
+    _check(wanted)
+    if wanted.budget and Scope.FUNDS_WRITE not in principal.scopes:
+        raise Problem("missing_scope", "A campaign with a budget also needs the scope funds:write.")
 
 
 async def create_version(
@@ -152,16 +165,19 @@ async def _changed(services: Services, principal: Principal, campaign_id: str) -
 
 
 async def fund_campaign(
-    engine: AsyncEngine, ledger: Ledger, principal: Principal, campaign: Campaign, fund: Fund
-) -> FundResult:
-    """Give a campaign more points."""
+    engine: AsyncEngine, ledger: Ledger, principal: Principal, campaign: Campaign, wanted: FundRequest, key: str
+) -> tuple[FundResponse, bool]:
+    """Give a campaign more points; the flag says whether that was done before, under the same Idempotency-Key."""
+    asked = request_fingerprint(f"fund {campaign.campaign_no}", wanted)
+    fund = Fund(principal.brand.book, campaign.campaign_no, wanted.points, f"key {key}", asked)
     request = hashlib.sha256(f"{campaign.campaign_no} {fund.key}".encode() + fund.request_hash).digest()
     await _record_funding(engine, principal, campaign.id, fund.points, request)
     result = await ledger.fund(fund)
     if result.outcome is FundOutcome.IDEMPOTENCY_KEY_REUSED:
         raise Problem("idempotency_key_reused", "This Idempotency-Key was used before with a different request.")
     _check_funded(result)
-    return result
+    shown = FundResponse(campaign=campaign.id, funded=wanted.points, budget_left=result.budget, issued=result.issued)
+    return shown, result.replayed
 
 
 async def _record_funding(engine: AsyncEngine, principal: Principal, campaign_id: str, points: int, request: bytes) -> None:

@@ -9,12 +9,14 @@ from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Fund, Ledger
+from ledger import Ledger
 from service.api_reference.document import problems
+from service.approvals.kinds import Wanted
+from service.approvals.waiting import WAITS, within_limits
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.campaigns import actions, queries
+from service.campaigns import actions, approvals, queries
 from service.campaigns.rules import Standing
 from service.campaigns.schemas import (
     CampaignRequest,
@@ -24,7 +26,7 @@ from service.campaigns.schemas import (
     VersionRequest,
     VersionResponse,
 )
-from service.http.idempotency import decided, request_fingerprint
+from service.http.idempotency import decided
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
 from service.http.problems import not_found
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     "/v1/campaigns",
     guards=[requires(Scope.CAMPAIGNS_WRITE)],
     tags=["campaigns"],
-    responses=problems("campaign_exists", "issue_limit_reached"),
+    responses=problems("campaign_exists", "issue_limit_reached") | WAITS,
 )
 async def create_campaign(
     data: JSONBody[CampaignRequest],
@@ -45,9 +47,15 @@ async def create_campaign(
     principal: Injected[Principal],
 ) -> Response[CampaignResponse]:
     """Create a campaign, and fund it if `budget` is given. Sending the same campaign again answers 200."""
-    standing, new = await actions.create_campaign(services.engine, services.ledger, principal, data)
-    shown = await _shown(services.ledger, principal, standing)
-    return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
+
+    async def create() -> Response[CampaignResponse]:
+        standing, new = await actions.create_campaign(services.engine, services.ledger, principal, data)
+        shown = await _shown(services.ledger, principal, standing)
+        return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
+
+    actions.check_campaign(principal, data)
+    wanted = Wanted(kind=approvals.CREATE, subject=data.id, body=data, amount=data.budget or 0)
+    return await within_limits(services, principal, wanted, create)
 
 
 @get("/v1/campaigns", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["campaigns"])
@@ -150,7 +158,7 @@ async def resume_campaign(
     "/v1/campaigns/{campaign_id:str}/fund",
     guards=[requires(Scope.FUNDS_WRITE)],
     tags=["campaigns"],
-    responses=problems("issue_limit_reached", "idempotency_key_reused"),
+    responses=problems("issue_limit_reached", "idempotency_key_reused") | WAITS,
 )
 async def fund_campaign(
     campaign_id: FromPath[str],
@@ -161,11 +169,15 @@ async def fund_campaign(
 ) -> Response[FundResponse]:
     """Add points to a campaign's budget, out of what the brand may issue."""
     campaign = (await _of_the_brand(services.engine, principal, campaign_id)).current
-    request = request_fingerprint(f"fund {campaign.campaign_no}", data)
-    fund = Fund(principal.brand.book, campaign.campaign_no, data.points, f"key {idempotency_key}", request)
-    result = await actions.fund_campaign(services.engine, services.ledger, principal, campaign, fund)
-    shown = FundResponse(campaign=campaign.id, funded=data.points, budget_left=result.budget, issued=result.issued)
-    return decided(shown, replayed=result.replayed)
+
+    async def fund() -> Response[FundResponse]:
+        funded, replayed = await actions.fund_campaign(
+            services.engine, services.ledger, principal, campaign, data, idempotency_key
+        )
+        return decided(funded, replayed=replayed)
+
+    wanted = Wanted(kind=approvals.FUND, subject=campaign.id, body=data, amount=data.points, key=idempotency_key)
+    return await within_limits(services, principal, wanted, fund)
 
 
 async def _of_the_brand(engine: AsyncEngine, principal: Principal, campaign_id: str) -> Standing:

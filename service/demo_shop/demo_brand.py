@@ -32,7 +32,7 @@ SHOP_HOST = "shop.example"
 
 # Who mints points neither raises budgets nor approves, so what an administrator may do takes three keys.
 SCOPES: dict[str, frozenset[Scope]] = {
-    "admin": frozenset(Scope) - {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE},
+    "admin": frozenset(Scope) - {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE},
     "messaging": frozenset(
         {
             Scope.GRANTS_WRITE,

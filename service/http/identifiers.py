@@ -13,6 +13,7 @@ _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _IDENTITY = re.compile(r"idn_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _CUSTOMER = re.compile(r"cus_([1-9][0-9]{0,17})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
+_APPROVAL = re.compile(r"apr_([1-9][0-9]{0,17})")
 _PERSON = re.compile(r"per_([1-9][0-9]{0,9})")
 _EXPORT = re.compile(r"exp_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
@@ -83,6 +84,17 @@ def parse_person_id(text: str) -> int | None:
     """Return the number of a person, or None when ``text`` is not such an id."""
     found = _PERSON.fullmatch(text)
     return int(found[1]) if found and int(found[1]) < 2**31 else None
+
+
+def approval_id(approval_no: int) -> str:
+    """Return the public id of an approval."""
+    return f"apr_{approval_no}"
+
+
+def parse_approval_id(text: str) -> int | None:
+    """Return the number of an approval."""
+    match = _APPROVAL.fullmatch(text)
+    return int(match[1]) if match else None
 
 
 def customer_id(customer: int) -> str:

@@ -66,6 +66,11 @@ CODES: dict[str, CodeSpec] = {
     "origin_not_allowed": CodeSpec(
         403, "Origin not allowed", "Without an API key, only pages on the brand's destination hosts may call this."
     ),
+    "needs_a_person": CodeSpec(403, "Needs a person", "A person approves; this API key belongs to a system."),
+    "own_request": CodeSpec(
+        403, "Own request", "You made the request yourself, with this key or another one of yours: another person approves it."
+    ),
+    "enrolled_later": CodeSpec(403, "Enrolled later", "You enrolled after the request was made: somebody else approves it."),
     "not_found": CodeSpec(404, "Not found", "It does not exist, or belongs to another brand."),
     "unknown_report": CodeSpec(404, "Unknown report", "There is no report of this name; `detail` lists those there are."),
     "method_not_allowed": CodeSpec(
@@ -78,6 +83,11 @@ CODES: dict[str, CodeSpec] = {
         retryable=True,
     ),
     "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points were released."),
+    "approval_decided": CodeSpec(409, "Approval decided", "The request was decided the other way before."),
+    "approval_expired": CodeSpec(409, "Approval expired", "Nobody decided the request in time. Send a new one."),
+    "maker_revoked": CodeSpec(
+        409, "Maker revoked", "The API key that made the request was revoked or has expired. Decline it, and send a new one."
+    ),
     "already_voided": CodeSpec(409, "Already voided", "The redemption was voided; nothing is left to capture."),
     "fully_captured": CodeSpec(409, "Fully captured", "The hold is already fully captured or released."),
     "capture_exceeds_authorized": CodeSpec(409, "Capture exceeds authorized", "The amount exceeds what is still held."),

@@ -167,9 +167,12 @@ async def test_the_database_too_keeps_the_three_duties_apart(owner: Owner) -> No
     assert apart == [
         {"grants:write", "grants:approve"},
         {"grants:write", "funds:write"},
+        {"grants:write", "approvals:write"},
         {"grants:approve", "links:write"},
         {"grants:approve", "funds:write"},
         {"links:write", "funds:write"},
+        {"links:write", "approvals:write"},
+        {"funds:write", "approvals:write"},
     ]
 
 
@@ -207,7 +210,8 @@ def test_every_v1_route_has_a_guard(api: Api) -> None:
 
 CONTRACT = """
 grants:write grants:read grants:approve links:write campaigns:read campaigns:write customers:read customers:write
-redemptions:write redemptions:read events:read ledger:read exports:write funds:write keys:write audit:read admin
+redemptions:write redemptions:read events:read ledger:read exports:write funds:write approvals:read
+approvals:write keys:write audit:read admin
 """
 
 

@@ -285,6 +285,7 @@ async def test_the_functions_of_keys_are_the_applications_alone(owner: Owner) ->
             "revoke_key_v1",
             "revoke_key_v2",
             "lease_quota_v1",
+            "line_of_key_v1",
         )
     }
     assert all(row["prosecdef"] and row["proconfig"] == ["search_path=pg_catalog, pg_temp"] for row in held)

@@ -102,6 +102,11 @@ NOT_AS_IT_STANDS = {
     "close_period": "the demo's book has no period that is over",
     "get_close": "the demo's book has no period that is over",
     "get_checklist": "the demo's book has no period that is over",
+    "enrol_person": "the operator invites a person",
+    "disable_person": "the demo has no persons",
+    "get_approval": "nothing of the demo waits for a person",
+    "approve": "nothing of the demo waits for a person",
+    "decline": "nothing of the demo waits for a person",
     "confirm_claim": "a claim comes from a link that a customer follows, some seconds before",
 }
 

@@ -25,6 +25,7 @@ ON_A_DATABASE: Mapping[str, tuple[str, ...]] = {
     "key list": ("key", "list", "b"),
     "key made": ("key", "made", "b", "1"),
     "key revoke": ("key", "revoke", "b", "key_1"),
+    "approval set-limits": ("approval", "set-limits", "b", "--limit", "campaign.fund:per_request=1"),
     "person invite": ("person", "invite", "b", "--name", "p", "--role", "finance"),
     "person reinvite": ("person", "reinvite", "b", "1"),
     "person list": ("person", "list", "b"),

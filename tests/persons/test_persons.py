@@ -20,22 +20,9 @@ from service.persons.errors import PersonInvalid, PersonUnknown
 from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, connect
 from tests.api_fixtures import Api, make_brand
 from tests.conftest import Database
+from tests.people import enrol, enrolled, invited
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
-
-
-async def invited(owner: Owner, *roles: Role, name: str = "Ada") -> actions.Invitation:
-    return await actions.invite(owner, "lumen", name, roles or (Role.FINANCE,))
-
-
-async def enrolled(api: Api, owner: Owner, *roles: Role, name: str = "Ada") -> dict[str, Any]:
-    answer = await enrol(api, (await invited(owner, *roles, name=name)).text)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-async def enrol(api: Api, invitation: str) -> Any:
-    return await api.client(None).post("/v1/persons/enrol", json={"invitation": invitation})
 
 
 async def of_person(owner: Owner) -> list[tuple[int, int | None]]:

@@ -1,0 +1,1 @@
+"""Commands about the people who work for a brand: `person` and `approval`."""
