@@ -1,21 +1,22 @@
 """A year of a brand, drawn from a seed: what happens, when, and what a controller is told meanwhile.
 
-Events come in batches, redemptions one by one, all over HTTP; the clock is the brand's test clock. A worker posts what is due
-now and then, and often late. Months are closed in order, each at its own time after its end.
+Events come in batches, approvals and redemptions one by one and side by side, all over HTTP; the clock is the brand's test
+clock. A worker posts what is due now and then, and often late. Months are closed in order, each at its own time after its end.
+What happens is drawn before it is sent, so it does not depend on which answer comes first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import calendar
 import itertools
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import asyncpg
-import httpx
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,6 +24,8 @@ from ledger import AccountClass, Opening, import_balances
 from service.closes.close_keeper import CloseKeeper
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
+from tests.acceptance.stopwatch import Stopwatch
+from tests.acceptance.wire import Wire
 from tests.api_fixtures import Api
 
 YEAR = 2031
@@ -42,7 +45,12 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
     "shop": {"class": "purchase", "expires_after_months": 5, "rules": [{"action": "purchase", "points": 90}]},
     "partner": {"class": "third_party", "expires_after_months": None, "rules": [{"action": "click", "points": 13}]},
 }
-ACTS = (("newsletter", "click"), ("newsletter", "click"), ("newsletter", "survey"), ("shop", "purchase"), ("partner", "click"))
+ACTS = (
+    *(("newsletter", "click"),) * 4,
+    ("newsletter", "survey"),
+    *(("shop", "purchase"),) * 2,
+    *(("partner", "click"),) * 2,
+)
 VALUES = {1: (100, 50), 4: (3, 1), 8: (7, 5)}
 """What points are worth from some day of a month on: points, minor units."""
 CLOSED_AFTER = (
@@ -63,10 +71,16 @@ CLOSED_AFTER = (
 SKIPPED = {"grants_to_approve": "The moderators take their time."}
 MOMENTS = 6
 """At how many times a month something happens."""
-REDEMPTIONS_MAX = 60
-"""How many redemptions begin at a time, at most: they come one by one, and take most of the time."""
+REDEMPTIONS_MAX = 300
+APPROVALS_MAX = 150
+"""How many of either come at a time, at most. They are single calls, and take most of the time."""
+BATCH_ITEMS = 5_000
+CONNECTIONS = 64
+LEDGER_READS = 1_000
+"""Of how many customers balances are read at once."""
 
 Happening = Callable[[], Coroutine[Any, Any, None]]
+T = TypeVar("T")
 
 
 def midnight(month: int) -> datetime:
@@ -118,18 +132,21 @@ class SimulatedYear:
     ) -> None:
         self.api = api
         self.told = {month: Told() for month in range(1, 13)}
+        self.stopwatch = Stopwatch()
+        self._wire = Wire(api)
         self._owner = owner
         self._worker = worker
-        self._due_poster = DuePoster(*worker, limit=1_000)
+        self._due_poster = DuePoster(*worker, limit=100)
         self._close_keeper = CloseKeeper(*worker)
         self._random = random.Random(seed)
         self._numbers = itertools.count(1)
         self.redemptions: list[Redemption] = []
         self._held_back: list[str] = []
         self._merged: list[tuple[str, str]] = []
-        self._acts = max(10, transfers // (12 * MOMENTS * 2))
+        # The rest is what becomes of the points.
+        self._acts = max(10, transfers * 3 // (12 * MOMENTS * 5))
         self._redemptions_at_once = max(2, min(self._acts // 5, REDEMPTIONS_MAX))
-        self._customers = [f"crm-{number}" for number in range(max(20, transfers // 40))]
+        self._customers = [f"crm-{number}" for number in range(max(20, transfers // 100))]
 
     async def pass_by(self) -> None:
         """All of it, up to the end of the next January."""
@@ -146,12 +163,15 @@ class SimulatedYear:
 
     async def work(self) -> None:
         """Let the worker do all that there is to do."""
-        while await self._due_poster.run_once():
-            pass
-        while await layer_tracker.run_once(*self._worker):
-            pass
-        while await self._close_keeper.run_once():
-            pass
+        with self.stopwatch.timing("worker: dues"):
+            while await self._due_poster.run_once():
+                pass
+        with self.stopwatch.timing("worker: layers"):
+            while await layer_tracker.run_once(*self._worker):
+                pass
+        with self.stopwatch.timing("worker: closes"):
+            while await self._close_keeper.run_once():
+                pass
         for month, told in self.told.items():
             if told.close and not told.settled:
                 told.settled = await self.closed_month(month)
@@ -200,17 +220,22 @@ class SimulatedYear:
     async def _some_of_everything(self) -> None:
         await self._earn(self._acts)
         await self._approve()
-        for _ in range(self._redemptions_at_once):
-            await self._authorize(self._random.choice((1_800, 86_400, 5 * 86_400, 20 * 86_400)))
+        lasting_s = self._random.choices((1_800, 86_400, 5 * 86_400, 20 * 86_400), k=self._redemptions_at_once)
+        await self._authorize(lasting_s)
         open_ones = [each for each in self.redemptions if each.held or each.captured]
-        for redemption in self._random.sample(open_ones, min(len(open_ones), self._redemptions_at_once)):
-            await self._step(redemption)
-        await self._group()
+        steps = self._random.sample(open_ones, min(len(open_ones), self._redemptions_at_once))
+        with self.stopwatch.timing("steps of redemptions"):
+            await side_by_side([self._step(redemption) for redemption in steps])
+        for _ in range(max(1, self._acts // 500)):
+            await self._group()
         if self._random.random() < 0.5:
             await self.work()
 
     async def _earn(self, acts: int) -> None:
-        await self._batch([self._act() for _ in range(acts)])
+        drawn = [self._act() for _ in range(acts)]
+        with self.stopwatch.timing("batches of events"):
+            batches = [self._batch(drawn[begin : begin + BATCH_ITEMS]) for begin in range(0, acts, BATCH_ITEMS)]
+            self._held_back += itertools.chain.from_iterable(await side_by_side(batches))
 
     def _act(self) -> dict[str, Any]:
         campaign, action = self._random.choice(ACTS)
@@ -226,34 +251,44 @@ class SimulatedYear:
             act["occurred_at"] = (self._now - timedelta(days=self._random.uniform(1, 40))).isoformat()
         return act
 
-    async def _batch(self, acts: list[dict[str, Any]]) -> None:
+    async def _batch(self, acts: list[dict[str, Any]]) -> list[str]:
+        """Report acts; returns which are held back."""
         results = (await self._call("messaging", "/v1/grants/batch", acts))["results"]
         assert {result["status"] for result in results} <= {200, 201}, results
-        self._held_back += [result["grant_id"] for result in results if result["outcome"] == "held_back"]
+        return [result["grant_id"] for result in results if result["outcome"] == "held_back"]
 
     async def _approve(self) -> None:
         """A third is approved, a third rejected, and the rest is left until it is too late."""
-        held_back, self._held_back = self._held_back, []
-        for grant_id in held_back:
-            decision = self._random.choice(("mature", "reject", None))
-            if decision:
-                await self._call("approver", f"/v1/grants/{grant_id}/{decision}", None, also=(409,))
+        held_back, self._held_back = self._held_back[:APPROVALS_MAX], []
+        decisions = [(grant_id, self._random.choice(("mature", "reject", None))) for grant_id in held_back]
+        paths = [f"/v1/grants/{grant_id}/{decision}" for grant_id, decision in decisions if decision]
+        with self.stopwatch.timing("approvals"):
+            await side_by_side([self._call("approver", path, None, also=(409,)) for path in paths])
 
-    async def _authorize(self, lasts_s: int) -> None:
-        order_ref = f"order {next(self._numbers)}"
-        wanted = {
-            "customer": {"id": self._random.choice(self._customers)},
+    async def _authorize(self, lasting_s: Sequence[int]) -> None:
+        """Begin redemptions that last so long, each of another customer."""
+        customers = self._random.sample(self._customers, min(len(lasting_s), len(self._customers)))
+        wanted = [self._wanted(customer, lasts_s) for customer, lasts_s in zip(customers, lasting_s, strict=False)]
+        with self.stopwatch.timing("authorizations"):
+            self.redemptions += filter(None, await side_by_side([self._redeem(each) for each in wanted]))
+
+    def _wanted(self, customer: str, lasts_s: int) -> dict[str, Any]:
+        return {
+            "customer": {"id": customer},
             "points": self._random.randint(3, 90),
-            "order_ref": order_ref,
+            "order_ref": f"order {next(self._numbers)}",
             "expires_in_s": lasts_s,
             "capture": self._random.random() < 0.3,
             "store_id": self._random.choice(("Mitte", "Nord", None)),
         }
-        made = await self._call("storefront", "/v1/redemptions", wanted, key=order_ref, also=(402,))
-        if "redemption_id" in made:
-            self.redemptions.append(Redemption(made["redemption_id"], made["authorized"] - made["captured"], made["captured"]))
 
-    async def _step(self, redemption: Redemption) -> None:
+    async def _redeem(self, wanted: dict[str, Any]) -> Redemption | None:
+        made = await self._call("storefront", "/v1/redemptions", wanted, key=wanted["order_ref"], also=(402,))
+        if "redemption_id" not in made:
+            return None
+        return Redemption(made["redemption_id"], made["authorized"] - made["captured"], made["captured"])
+
+    def _step(self, redemption: Redemption) -> Coroutine[Any, Any, None]:
         step, body = self._random.choice(
             [
                 ("capture", {"points": 1 + redemption.held // 2, "final": False, "store_id": "Nord"}),
@@ -263,8 +298,10 @@ class SimulatedYear:
             if redemption.held
             else [("refund", {"points": 1 + redemption.captured // 3, "ref": "credit note"}), ("refund", {})]
         )
-        path = f"/v1/redemptions/{redemption.id}/{step}"
-        done = await self._call("storefront", path, body, key=f"step {next(self._numbers)}", also=(409, 422))
+        return self._take_step(redemption, step, body, f"step {next(self._numbers)}")
+
+    async def _take_step(self, redemption: Redemption, step: str, body: dict[str, Any], key: str) -> None:
+        done = await self._call("storefront", f"/v1/redemptions/{redemption.id}/{step}", body, key=key, also=(409, 422))
         if "captured" in done:
             redemption.captured = done["captured"] - done["refunded"]
             redemption.held = done["authorized"] - done["captured"] - done["released"]
@@ -283,8 +320,7 @@ class SimulatedYear:
     async def _hold_over_midnight(self) -> None:
         """Some holds end before midnight, some after it; the points of many of them end with it."""
         for lasts_s in (3_600, 2 * 3_600, 4 * 3_600, 86_400):
-            for _ in range(max(2, self._acts // 20)):
-                await self._authorize(lasts_s)
+            await self._authorize([lasts_s] * max(2, min(self._acts // 20, REDEMPTIONS_MAX)))
 
     async def _revalue(self, points: int, minor_units: int) -> None:
         value = {"point_value": {"points": points, "minor_units": minor_units}}
@@ -294,16 +330,20 @@ class SimulatedYear:
 
     async def _look(self, month: int) -> None:
         """What all customers have at midnight."""
-        book = self.api.brand.book
-        found = await self.api.services.ledger.balances([(book, number) for number in await self._numbers_of_customers()])
-        self.told[month].balances = {number: balance.spendable for (_, number), balance in found.items() if balance.spendable}
-        self.told[month].held = sum(balance.held for balance in found.values())
+        told, wanted = self.told[month], [(self.api.brand.book, number) for number in await self._numbers_of_customers()]
+        for begin in range(0, len(wanted), LEDGER_READS):
+            with self.stopwatch.timing("balances of customers"):
+                found = await self.api.services.ledger.balances(wanted[begin : begin + LEDGER_READS])
+            told.balances |= {number: balance.spendable for (_, number), balance in found.items() if balance.spendable}
+            told.held += sum(balance.held for balance in found.values())
 
     async def _close(self, month: int) -> None:
         told = self.told[month]
-        told.close = await self._call("finance", "/v1/closes", {"period": period(month), "skip": SKIPPED})
+        with self.stopwatch.timing("POST /v1/closes"):
+            told.close = await self._call("finance", "/v1/closes", {"period": period(month), "skip": SKIPPED})
         report = f"/v1/reports/roll-forward?from={period(month)}-01&to={last_day(month)}&by=class"
-        told.report = (await self.api.client("finance").get(report)).raise_for_status().json()
+        with self.stopwatch.timing("roll-forward, just closed"):
+            told.report = (await self.api.client("finance").get(report)).raise_for_status().json()
 
     async def _numbers_of_customers(self) -> list[int]:
         rows = await self._owner.fetch(
@@ -320,8 +360,20 @@ class SimulatedYear:
     async def _call(
         self, client: str, path: str, body: Any, *, key: str | None = None, also: tuple[int, ...] = ()
     ) -> dict[str, Any]:
-        headers = {} if key is None else {"Idempotency-Key": key}
-        sent = {} if body is None else {"json": body}
-        answer: httpx.Response = await self.api.client(client).post(path, headers=headers, **sent)
-        assert answer.is_success or answer.status_code in also, f"{path} {body}: {answer.text}"
-        return answer.json()
+        status, answer = await self._wire.post(client, path, body, key=key)
+        assert status < 300 or status in also, f"{path}: {answer}"
+        return answer
+
+
+async def side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What calls on several connections return, in their order."""
+    waiting, answers = iter(list(enumerate(calls))), dict[int, T]()
+
+    async def connection() -> None:
+        for place, call in waiting:
+            answers[place] = await call
+
+    async with asyncio.TaskGroup() as connections:
+        for _ in range(CONNECTIONS):
+            connections.create_task(connection())
+    return [answers[place] for place in sorted(answers)]

@@ -73,8 +73,8 @@ async def year(ledger: Ledger, brand: Brand, owner: asyncpg.Connection[Any], wor
 class Hledger:
     """hledger, on one journal."""
 
-    def __init__(self, program: str, journal: Path) -> None:
-        self._command = [program, "--file", str(journal)]
+    def __init__(self, program: str, journal: Path, *options: str) -> None:
+        self._command = [program, "--file", str(journal), *options]
 
     def __call__(self, *arguments: str) -> str:
         """What it answers. Texts that are not ASCII need a UTF-8 locale, as hledger's manual says."""

@@ -385,6 +385,27 @@ async def test_whose_points_are_held_back_is_read_by_those_though_the_tables_wer
 
 
 @pytest.mark.usefixtures("never_analyzed")
+@pytest.mark.own_database("of tables that were never analyzed")
+async def test_a_rejection_frees_its_caps_by_their_keys_though_the_tables_were_empty_when_it_began(
+    owner: asyncpg.Connection[Any],
+) -> None:
+    book = await make_book(owner)
+    caps = (CapUse(0, date(2030, 1, 15), max_grants=100), CapUse(1, None, max_grants=100))
+    held_back: dict[str, Any] = {"held_back": True, "unlimited": True, "due_at": NOON + timedelta(days=1), "caps": caps}
+
+    async def rejected(turn: int) -> dict[str, int]:
+        orders = [order(book, customer=each, message_id=f"message {turn}", **held_back) for each in range(1, 501)]
+        await post_grants(owner, orders)
+        async with counting_rows(owner) as rows:
+            settled = "SELECT * FROM ledger.settle_pending_v1($1, $2, now(), 1, $3, false, NULL)"
+            await owner.fetch(settled, book.brand_id, book.book_id, orders[250].key)
+        return rows
+
+    await rejected(1)
+    assert 0 < (await rejected(2))["cap_use"] < 10
+
+
+@pytest.mark.usefixtures("never_analyzed")
 @pytest.mark.own_database("of tables that were analyzed before anything was in them, or never")
 @pytest.mark.parametrize("analyzed", ["never", "while they were empty", "full"])
 async def test_which_grant_was_spent_is_read_from_what_the_customer_did(

@@ -1,4 +1,7 @@
--- Takes back what an event counted towards its caps: it was rejected. The head is locked by the caller.
+-- Takes back what an event counted towards its caps: it was rejected. The head is locked by the caller, so what was read can be
+-- updated by its ctid.
+--
+-- OFFSET 0: each use is looked up by its whole key. A young table's plan would read all uses of the campaign.
 
 CREATE OR REPLACE FUNCTION ledger.free_caps_v1(
     p_book_id      integer,
@@ -13,10 +16,16 @@ AS $function$
     UPDATE ledger.cap_use
     SET grants = cap_use.grants - 1, points = cap_use.points - p_points
     FROM jsonb_array_elements(p_caps) AS cap (term)
-    WHERE cap_use.book_id = p_book_id AND cap_use.campaign_no = p_campaign_no
-        AND cap_use.period = (cap.term ->> 1)::date
-        AND cap_use.customer = CASE WHEN (cap.term ->> 4)::boolean THEN 0 ELSE p_customer END
-        AND cap_use.cap = (cap.term ->> 0)::smallint;
+    CROSS JOIN LATERAL (
+        SELECT found.ctid AS row
+        FROM ledger.cap_use AS found
+        WHERE found.book_id = p_book_id AND found.campaign_no = p_campaign_no
+            AND found.period = (cap.term ->> 1)::date
+            AND found.customer = CASE WHEN (cap.term ->> 4)::boolean THEN 0 ELSE p_customer END
+            AND found.cap = (cap.term ->> 0)::smallint
+        OFFSET 0
+    ) AS used
+    WHERE cap_use.ctid = used.row;
 
     UPDATE ledger.cap_recent
     SET counted_at = left_over.counted_at, points = left_over.points
