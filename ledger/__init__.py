@@ -10,6 +10,7 @@ from ledger.audit import audit
 from ledger.books import open_book
 from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_account, month_end
 from ledger.currencies import decimal_text, decimals_of
+from ledger.engine.erasing import Erased, erase_answers, erase_customer, erase_details
 from ledger.engine.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.engine.sweeping import Sweeper, sweep
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
@@ -68,6 +69,7 @@ from ledger.types import (
     CapRoom,
     CapUse,
     Corroboration,
+    EraseOutcome,
     Fund,
     FundOutcome,
     FundResult,
@@ -123,6 +125,8 @@ __all__ = [
     "Cut",
     "DataRefused",
     "Entry",
+    "EraseOutcome",
+    "Erased",
     "Event",
     "EventName",
     "FeedEntry",
@@ -190,6 +194,9 @@ __all__ = [
     "decimal_text",
     "decimals_of",
     "describe_account",
+    "erase_answers",
+    "erase_customer",
+    "erase_details",
     "event_key",
     "from_unix_microseconds",
     "functions_digest",

@@ -71,6 +71,7 @@ class Verb(enum.IntEnum):
     OPEN = 14
     SPLIT = 15
     TIME_OUT = 16
+    FORFEIT = 17
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -269,6 +270,13 @@ class MergeResult(msgspec.Struct, frozen=True):
     points: int
 
 
+class EraseOutcome(enum.IntEnum):
+    """How an erasure was decided. ``POINTS_HELD``: points are set aside for a purchase, or held back: nothing was done."""
+
+    POINTS_HELD = 1
+    ERASED = 2
+
+
 class SplitOutcome(enum.IntEnum):
     """How a split was decided. ``NOT_PART``: the customer is not merged into the other, nor was the last split from them."""
 
@@ -341,6 +349,7 @@ class Redeem(msgspec.Struct, frozen=True):
 class RedemptionOutcome(enum.IntEnum):
     """How a step of a redemption was decided, in order of precedence.
 
+    ``STALE_CUSTOMER``: to authorize, the customer was merged, split or erased since; of other steps, they were erased.
     All but the first three and ``WORTH_NOTHING`` are kept under the idempotency key. ``WORTH_NOTHING``: the points are worth
     less than one minor unit.
     """
@@ -396,12 +405,15 @@ class RedemptionOperation(msgspec.Struct, frozen=True):
 
 
 class Redemption(msgspec.Struct, frozen=True):
-    """A redemption, as of ``balance_seq``. Points that are held, captured and released add up to ``authorized``."""
+    """A redemption, as of ``balance_seq``. Points that are held, captured and released add up to ``authorized``.
+
+    Of an erased customer ``order_ref`` is ``None``.
+    """
 
     redemption: int
     customer: int
     status: RedemptionStatus
-    order_ref: str
+    order_ref: str | None
     store_id: str | None
     terminal_id: str | None
     value: int | None

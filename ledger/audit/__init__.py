@@ -42,6 +42,8 @@ INVARIANTS = (
     "merged_customers_have_nothing",
     "survivors_count_whom_they_absorbed",
     "merges_move_everything",
+    "erased_customers_have_nothing",
+    "only_the_erased_lack_details",
     "splits_give_back_what_was_brought",
     "spells_say_who_was_part_of_whom",
     "imports_are_in_the_log",

@@ -178,7 +178,7 @@ def _campaign_subjects(book: BookAtCut) -> Callable[[int | None, str | None, str
 def _redemption_subject(line: Line) -> Subject:
     store = line["store_id"]
     return Subject(
-        f"order {line['order_ref']}" + (f" at {store}" if store else ""),
+        f"order {line['order_ref'] or 'erased'}" + (f" at {store}" if store else ""),
         _tags(
             redemption=f"R{line['redemption']}",
             order=line["order_ref"],

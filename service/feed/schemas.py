@@ -29,6 +29,7 @@ Type = Literal[
     "merge",
     "split",
     "open",
+    "forfeit",
 ]
 """What moved no points, and every transfer type but ``fund``, which concerns no customer. A ``time_out`` is a ``void``."""
 

@@ -167,8 +167,8 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The redemption's id: `red_` and 24 hexadecimal digits."""
     status: RedemptionStatus
     """Its status."""
-    order_ref: str
-    """The storefront's reference of the purchase."""
+    order_ref: str | None
+    """The storefront's reference of the purchase; null if the customer was erased."""
     store_id: str | None
     """The store that authorized it; null if not given."""
     terminal_id: str | None

@@ -85,7 +85,7 @@ def _links(asked: Asked, seq: int, of_class: str, month: str) -> dict[str, str]:
     """All transfers up to the end of the month that a figure is made of; what refunds gave back is subtracted."""
     begin = date.fromisoformat(f"{month}-01")
     end = next(iter(Period(begin, begin + _A_MONTH).months())).end
-    verbs = {"issued": "grant,mature,open", "redeemed": "capture,refund", "expired": "expire"}
+    verbs = {"issued": "grant,mature,open", "redeemed": "capture,refund", "expired": "expire,forfeit"}
     return {
         figure: transfers_link(1, seq, verb=verb, to=min(end, asked.period.end), **{"class": of_class})
         for figure, verb in verbs.items()

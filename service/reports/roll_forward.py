@@ -3,7 +3,7 @@
 Owed is what customers have in lots, and what is set aside of it for purchases. Points that are held back by policy are not
 owed until they mature. Every transfer counts on its accounting date:
 
-    opening + granted + matured + brought in + adjusted + refunded - redeemed - expired - clawed back = closing
+    opening + granted + matured + brought in + adjusted + refunded - redeemed - expired - forfeited - clawed back = closing
 
 Money is that by the values of the days, with what a change of value did (``revalued``) and what rounding each figure to
 whole minor units leaves (``rounding``).
@@ -48,6 +48,7 @@ _SIGNS: dict[Change, int] = {
     "refunded": 1,
     "redeemed": -1,
     "expired": -1,
+    "forfeited": -1,
     "clawed_back": -1,
 }
 _CHANGES: dict[Verb, Change] = {
@@ -58,6 +59,7 @@ _CHANGES: dict[Verb, Change] = {
     Verb.REFUND: "refunded",
     Verb.CAPTURE: "redeemed",
     Verb.EXPIRE: "expired",
+    Verb.FORFEIT: "forfeited",
     Verb.CLAWBACK: "clawed_back",
 }
 # They move what is owed from one customer to another. If they came to anything but nothing, the report would not tie.

@@ -86,7 +86,9 @@ POSTING = {
 }
 EXECUTED_BY = {
     "rewards_application": POSTING,
-    "rewards_worker": POSTING | {"sweep_v1", "expire_v1", "swept_through_v1", "keep_layers_v1", "clear_layers_v1"},
+    "rewards_worker": POSTING
+    | {"sweep_v1", "expire_v1", "swept_through_v1", "keep_layers_v1", "clear_layers_v1"}
+    | {"erase_customer_v1", "erase_details_v1", "erase_answers_v1"},
     "rewards_reader": set[str](),
 }
 READING = {
@@ -99,6 +101,7 @@ READING = {
     "fund_outcome_v1",
     "merge_outcome_v1",
     "split_outcome_v1",
+    "erase_outcome_v1",
     "clock_outcome_v1",
     "instant_outcome_v1",
     "close_outcome_v1",

@@ -9,8 +9,19 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, Finding, Grade, GrantOrder, GrantOutcome, GrantResult, Ledger, audit
-from ledger.details import personal_hash
+from ledger import (
+    Book,
+    EraseOutcome,
+    Finding,
+    Grade,
+    GrantOrder,
+    GrantOutcome,
+    GrantResult,
+    Ledger,
+    audit,
+    erase_customer,
+    erase_details,
+)
 from ledger.testing import authorize, capture, corroboration, fund, order
 from tests.ledger.conftest import make_book
 
@@ -101,23 +112,16 @@ async def test_details_of_version_1_are_told_apart_by_their_salt(owner: asyncpg.
     assert [(each.checked, each.violations) for each in found.values()] == [(2, 1), (1, 1), (1, 1)]
 
 
-async def erase(owner: asyncpg.Connection[Any], *, leaves: bool) -> None:
-    """Erase what is personal; ``leaves`` its hash."""
-    texts = {
-        "event": ("message_id", "qualifier", "metadata"),
-        "redemption": ("order_ref",),
-        "redemption_step": ("ref",),
-    }
-    for table, columns in texts.items():
-        for row in await owner.fetch(f"SELECT ctid, * FROM ledger.{table}"):
-            said = [(row[each] or "") if each == "qualifier" else row[each] for each in columns]
-            left = personal_hash(row["salt"], *said) if leaves else None
-            erased = ", ".join(f"{each} = NULL" for each in (*columns, "salt"))
-            await owner.execute(f"UPDATE ledger.{table} SET {erased}, personal_hash = $2 WHERE ctid = $1", row["ctid"], left)
+async def erase(pool: asyncpg.Pool[Any], book: Book) -> None:
+    """Erase what is personal, of everybody there is."""
+    assert (await erase_customer(pool, book, [7])).outcome is EraseOutcome.ERASED
+    assert await erase_details(pool, book, [7]) == 4
 
 
-async def test_what_is_not_personal_is_proved_after_the_rest_was_erased(owner: asyncpg.Connection[Any], told: Book) -> None:
-    await erase(owner, leaves=True)
+async def test_what_is_not_personal_is_proved_after_the_rest_was_erased(
+    owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], told: Book
+) -> None:
+    await erase(worker_pool, told)
     found = await findings(owner, told)
     assert [(each.checked, each.violations, each.unprovable) for each in found.values()] == [(2, 0, 0), (1, 0, 0), (1, 0, 0)]
 
@@ -139,24 +143,28 @@ TAMPERING = [
 @pytest.mark.parametrize(("tampering", "invariant"), TAMPERING)
 @pytest.mark.parametrize("erased", [False, True])
 async def test_what_is_not_personal_cannot_be_changed(
-    owner: asyncpg.Connection[Any], told: Book, tampering: str, invariant: str, *, erased: bool
+    owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], told: Book, tampering: str, invariant: str, *, erased: bool
 ) -> None:
     if erased:
-        await erase(owner, leaves=True)
+        await erase(worker_pool, told)
     await owner.execute(tampering)
     found = await findings(owner, told)
     assert {each.invariant for each in found.values() if each.violations} == {invariant}
 
 
-async def test_what_an_erasure_left_cannot_be_changed(owner: asyncpg.Connection[Any], told: Book) -> None:
-    await erase(owner, leaves=True)
+async def test_what_an_erasure_left_cannot_be_changed(
+    owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], told: Book
+) -> None:
+    await erase(worker_pool, told)
     await owner.execute("UPDATE ledger.event SET personal_hash = sha256(personal_hash)")
     assert (await findings(owner, told))[EVENTS].violations == 2
 
 
-async def test_nothing_proves_details_of_version_1_that_were_erased(owner: asyncpg.Connection[Any], told: Book) -> None:
+async def test_nothing_proves_details_of_version_1_that_were_erased(
+    owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], told: Book
+) -> None:
     await as_of_version_1(owner)
-    await erase(owner, leaves=False)
+    await erase(worker_pool, told)
     found = await findings(owner, told)
     assert [(each.checked, each.violations, each.unprovable) for each in found.values()] == [(2, 0, 2), (1, 0, 1), (1, 0, 1)]
 

@@ -13,6 +13,7 @@ import pytest
 from ledger import chart
 from ledger.read_models import ClockOutcome, CloseOutcome, CloseState, InstantOutcome
 from ledger.types import (
+    EraseOutcome,
     FundOutcome,
     GrantOutcome,
     MergeOutcome,
@@ -36,6 +37,7 @@ CODES: dict[str, type[enum.IntEnum]] = {
     "fund_outcome": FundOutcome,
     "merge_outcome": MergeOutcome,
     "split_outcome": SplitOutcome,
+    "erase_outcome": EraseOutcome,
     "clock_outcome": ClockOutcome,
     "instant_outcome": InstantOutcome,
     "close_outcome": CloseOutcome,

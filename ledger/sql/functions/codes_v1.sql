@@ -21,6 +21,7 @@ RETURN (CASE p_name
     WHEN 'open' THEN 14
     WHEN 'split' THEN 15
     WHEN 'time_out' THEN 16
+    WHEN 'forfeit' THEN 17
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.operation_v1(p_name text) RETURNS smallint
@@ -92,6 +93,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (CASE p_name
     WHEN 'not_part' THEN 1
     WHEN 'split' THEN 2
+END)::smallint;
+
+CREATE OR REPLACE FUNCTION ledger.erase_outcome_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'points_held' THEN 1
+    WHEN 'erased' THEN 2
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.clock_outcome_v1(p_name text) RETURNS smallint

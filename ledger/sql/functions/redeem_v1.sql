@@ -195,7 +195,9 @@ BEGIN
                 CASE WHEN item.operation = c_authorize THEN item.customer ELSE begun.customer END AS customer,
                 begun.place AS begun_place, begun.deadline, begun.closed_at, begun.value,
                 state.place, state.points, state.lot_until, state.hold_until,
-                item.operation = c_authorize AND CASE
+                -- A redemption is never of a customer who was merged: who is frozen was erased.
+                CASE
+                    WHEN item.operation <> c_authorize THEN coalesce(state.frozen, false)
                     WHEN state.place IS NULL THEN coalesce(item.generation > 0, false)
                     ELSE state.frozen OR coalesce(state.generation <> item.generation, false)
                 END AS moved,

@@ -17,7 +17,8 @@ $rights$;
 -- Reading: expressions and look-ups that run with the caller's own rights.
 GRANT EXECUTE ON FUNCTION
     ledger.kind_v1, ledger.verb_v1, ledger.operation_v1, ledger.grant_outcome_v1, ledger.settle_outcome_v1,
-    ledger.redemption_outcome_v1, ledger.fund_outcome_v1, ledger.merge_outcome_v1, ledger.split_outcome_v1, ledger.clock_outcome_v1,
+    ledger.redemption_outcome_v1, ledger.fund_outcome_v1, ledger.merge_outcome_v1, ledger.split_outcome_v1, ledger.erase_outcome_v1,
+    ledger.clock_outcome_v1,
     ledger.instant_outcome_v1, ledger.close_outcome_v1, ledger.close_state_v1,
     ledger.account_kind_v1, ledger.account_class_v1, ledger.account_expires_on_v1, ledger.account_with_kind_v1,
     ledger.account_owner_v1, ledger.house_owner_v1, ledger.customer_owner_v1, ledger.campaign_owner_v1, ledger.redemption_owner_v1,
@@ -44,3 +45,6 @@ GRANT EXECUTE ON FUNCTION ledger.sweep_v1, ledger.expire_v1, ledger.swept_throug
 
 -- Deriving from the log which grant was spent.
 GRANT EXECUTE ON FUNCTION ledger.keep_layers_v1, ledger.clear_layers_v1 TO rewards_worker;
+
+-- Erasing.
+GRANT EXECUTE ON FUNCTION ledger.erase_customer_v1, ledger.erase_details_v1, ledger.erase_answers_v1 TO rewards_worker;

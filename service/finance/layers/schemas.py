@@ -17,9 +17,10 @@ _KINDS: Mapping[Verb, Literal["grant", "opening", "adjustment"]] = {
     Verb.OPEN: "opening",
     Verb.ADJUST: "adjustment",
 }
-_TYPES: Mapping[Verb, Literal["redemption", "expiry", "clawback", "adjustment"]] = {
+_TYPES: Mapping[Verb, Literal["redemption", "expiry", "forfeit", "clawback", "adjustment"]] = {
     Verb.AUTHORIZE: "redemption",
     Verb.EXPIRE: "expiry",
+    Verb.FORFEIT: "forfeit",
     Verb.CLAWBACK: "clawback",
     Verb.ADJUST: "adjustment",
 }
@@ -101,8 +102,8 @@ class SourcesResponse(msgspec.Struct, frozen=True):
 class UseResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Where some of a grant's points went."""
 
-    type: Literal["redemption", "expiry", "clawback", "adjustment"]
-    """What took them: a redemption, their expiry, a claw-back, or an adjustment."""
+    type: Literal["redemption", "expiry", "forfeit", "clawback", "adjustment"]
+    """What took them: a redemption, their expiry, the erasure of their customer, a claw-back, or an adjustment."""
     redemption_id: str | None
     """The redemption; null if it was none."""
     posted_at: datetime | None
