@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ledger import AccountClass, Ledger, Opening, RedemptionOutcome, import_balances, sweep
+from ledger import AccountClass, Ledger, Opening, RedemptionOutcome, erase_customer, import_balances, sweep
 from ledger.testing import authorize, capture, fund, order, refund, set_clock, void
 from service.brands.brand import Brand
 
@@ -123,6 +123,7 @@ class Year:
         await self.sweep()
         await self.at(12, 1)
         await self._earn(12)
+        await erase_customer(self._worker_pool, self.book, [3, 6])
 
     async def _earn(self, month: int) -> None:
         await self.at(month, 15)
