@@ -6,8 +6,7 @@ What was scanned is counted by PostgreSQL itself, so this holds for the statemen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
@@ -25,6 +24,9 @@ from ledger.testing import NOON, authorize, capture, corroboration, fund, order,
 from service.storage.database import APPLICATION_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
+from tests.ledger.rows_read import counting_rows, never_analyzed
+
+__all__ = ["never_analyzed"]
 
 TABLES = (
     "account",
@@ -209,30 +211,6 @@ async def test_no_hot_statement_scans_a_table_whatever_the_planner_knows(
     assert await scanned(2) == [], "full, analyzed"
 
 
-_READ = """
-SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows
-FROM pg_stat_xact_user_tables WHERE schemaname = 'ledger' ORDER BY relname
-"""
-
-
-@asynccontextmanager
-async def counting_rows(owner: asyncpg.Connection[Any]) -> AsyncGenerator[dict[str, int]]:
-    """How many rows of each table the body reads, filled in at its end. What it writes is rolled back.
-
-    A backend adds its counts to the shared ones at most once a second, and until then those of earlier transactions would be
-    counted with the body's: so they are flushed first.
-    """
-    rows: dict[str, int] = {}
-    await owner.execute("SELECT pg_stat_force_next_flush()")
-    transaction = owner.transaction()
-    await transaction.start()
-    try:
-        yield rows
-        rows.update({row["relname"]: row["rows"] for row in await owner.fetch(_READ)})
-    finally:
-        await transaction.rollback()
-
-
 async def rows_read(owner: asyncpg.Connection[Any], book: Book, customer: int, caps: tuple[CapUse, ...]) -> dict[str, int]:
     """How many rows of each table one grant reads. It is taken back."""
     another = order(book, customer=customer, message_id="another", caps=caps, unlimited=True)
@@ -283,15 +261,6 @@ async def test_caps_cost_the_same_for_a_customer_with_many_grants(owner: asyncpg
     # Attempts that were taken back leave a few versions of rows to look at.
     assert after["cap_use"] > 0
     assert sum(after.values()) < sum(before.values()) + 20 < 100
-
-
-@pytest.fixture
-async def never_analyzed(owner: asyncpg.Connection[Any]) -> None:
-    """Autovacuum keeps away: whether it comes in the meantime is chance, and what is small and analyzed is scanned."""
-    tables = await owner.fetch(
-        "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'ledger'::regnamespace"
-    )
-    await owner.execute("".join(f"ALTER TABLE {each['name']} SET (autovacuum_enabled = false);" for each in tables))
 
 
 @pytest.mark.usefixtures("never_analyzed")
@@ -479,7 +448,8 @@ async def test_whoever_is_merged_is_read_by_whom_they_are_merged_into_though_the
         )
 
     async def hold(customers: Iterable[int]) -> list[int]:
-        answers = await post_redemptions(owner, [authorize(book, each, 1) for each in customers])
+        # As many deadlines, or their index would be smaller than the others and look better.
+        answers = await post_redemptions(owner, [authorize(book, each, 1, hold_s=600 + each) for each in customers])
         return [answer.redemption.redemption for answer in answers if answer.redemption]
 
     async def live(first: int) -> None:

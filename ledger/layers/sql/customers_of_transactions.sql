@@ -8,4 +8,5 @@ CROSS JOIN LATERAL (
     FROM ledger.transfer
     WHERE transfer.book_id = $1 AND transfer.seq >= wanted.transaction AND transfer.seq < wanted.transaction + $3
         AND coalesce(transfer.transaction_id, transfer.seq) = wanted.transaction
+    OFFSET 0
 ) AS leg

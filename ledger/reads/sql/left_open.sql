@@ -7,6 +7,7 @@ SELECT
         SELECT count(*) FROM (
             SELECT FROM ledger.redemption
             WHERE redemption.book_id = $1 AND redemption.closed_at IS NULL AND redemption.deadline < period.ends_at
+            ORDER BY redemption.deadline  -- several indexes begin with the book: only the one by deadline is in this order
             LIMIT $4
         ) AS due
     ) AS holds,

@@ -39,7 +39,10 @@ BEGIN
             ELSE (
                 SELECT redemption.deadline <= p_at
                 FROM ledger.redemption
-                WHERE redemption.book_id = p_book_id AND redemption.id = ledger.account_number_v1(transfer.debit)
+                WHERE redemption.book_id = p_book_id
+                    AND redemption.id BETWEEN ledger.account_number_v1(transfer.debit) AND ledger.account_number_v1(transfer.debit)
+                ORDER BY redemption.id  -- see redeem_v1
+                LIMIT 1
             )
         END
     ORDER BY transfer.seq

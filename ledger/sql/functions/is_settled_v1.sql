@@ -7,8 +7,14 @@ AS $function$
     SELECT
         (SELECT head.swept_through >= p_day FROM ledger.head WHERE head.book_id = p_book_id)
         AND NOT EXISTS (
-            SELECT FROM ledger.redemption
-            WHERE redemption.book_id = p_book_id AND redemption.closed_at IS NULL AND redemption.deadline < p_ends_at
+            SELECT
+            FROM (
+                SELECT redemption.deadline
+                FROM ledger.redemption
+                WHERE redemption.book_id = p_book_id AND redemption.closed_at IS NULL AND redemption.deadline < p_ends_at
+                ORDER BY redemption.deadline  -- see redeem_v1
+                LIMIT 1
+            ) AS due
         )
         AND NOT EXISTS (
             SELECT FROM ledger.pending WHERE pending.book_id = p_book_id AND pending.due_at < p_ends_at
