@@ -286,6 +286,10 @@ class Ledger:
         """The same for many campaigns, in order, in one statement."""
         return await balances.budgets(self._pool, book, campaign_nos)
 
+    async def issue_limit(self, book: Book) -> tuple[int, int]:
+        """How many points a brand may ever issue, and how many it has issued. Raises ``BookRefused``."""
+        return await balances.issue_limit(self._pool, book)
+
     async def reconcile(self, book: Book, campaign_no: int) -> Reconciliation:
         """A campaign's decisions up to now, counted by outcome, channel and hour, beside its budget."""
         return await balances.reconcile(self._pool, book, campaign_no)

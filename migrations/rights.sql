@@ -105,8 +105,7 @@ GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rew
 GRANT EXECUTE ON FUNCTION
     rewards.create_key_v1, rewards.create_key_v2, rewards.decide_approval_v1, rewards.disable_person_v2, rewards.enrol_person_v1,
     rewards.expire_approvals_v1, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.key_of_hash_v3, rewards.lease_quota_v1,
-    rewards.line_of_key_v1, rewards.record_link_host_v1, rewards.revoke_key_v1,
-    rewards.revoke_key_v2
+    rewards.line_of_key_v1, rewards.record_link_host_v1, rewards.revoke_key_v1, rewards.revoke_key_v2, rewards.set_issue_limit_v1
 TO rewards_application;
 
 -- The worker.

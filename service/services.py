@@ -25,6 +25,7 @@ from service.approvals.kinds import AnyKind
 from service.auth.key_use import KeyUse
 from service.auth.queries import Principals
 from service.auth.quotas import Quotas
+from service.brand_settings import approvals as brand_approvals
 from service.brands.book_clocks import BookClocks
 from service.brands.queries import BrandDirectory
 from service.campaigns import approvals as campaign_approvals
@@ -118,7 +119,14 @@ class Services(msgspec.Struct, frozen=True):
 
 
 APPROVAL_KINDS: Mapping[str, AnyKind] = {
-    kind.name: kind for kind in (campaign_approvals.FUND, campaign_approvals.CREATE, changing_limits.CHANGE)
+    kind.name: kind
+    for kind in (
+        campaign_approvals.FUND,
+        campaign_approvals.CREATE,
+        brand_approvals.POINT_VALUE,
+        brand_approvals.ISSUE_LIMIT,
+        changing_limits.CHANGE,
+    )
 }
 
 

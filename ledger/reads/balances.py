@@ -23,6 +23,7 @@ _BALANCES = "SELECT seq, lots, held, pending, moved_to, generation FROM ledger.b
 
 _SPENDABLE = "SELECT points, seq, moved_to, generation FROM ledger.spendable_now_v1($1, $2, $3)"
 
+_ISSUE_LIMIT = (_SQL / "issue_limit.sql").read_text()
 _BUDGETS = (_SQL / "budgets.sql").read_text()
 _BUDGET_AT_HEAD = (_SQL / "budget_at_head.sql").read_text()
 _DECISIONS = (_SQL / "decisions.sql").read_text()
@@ -86,6 +87,14 @@ async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[in
     rows = await pool.fetch(_BUDGETS, book.book_id, book.brand_id, accounts)
     sums = {row["id"]: (row["funded"], row["granted"]) for row in rows}
     return [sums.get(account, (0, 0)) for account in accounts]
+
+
+async def issue_limit(pool: asyncpg.Pool[Any], book: Book) -> tuple[int, int]:
+    """How many points a brand may ever issue, and how many it has issued. Raises ``BookRefused``."""
+    row = await pool.fetchrow(_ISSUE_LIMIT, book.book_id, book.brand_id)
+    if row is None:
+        raise BookRefused.of(book)
+    return row["issue_limit"], row["issued"]
 
 
 async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Reconciliation:

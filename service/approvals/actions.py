@@ -64,6 +64,8 @@ async def ask(services: Services, principal: Principal, wanted: Wanted[Any]) -> 
         exceeds = await _count(connection, principal, wanted, limit or NO_LIMITS, request_key, today)
         if exceeds is None:
             return None
+        if wanted.must_not_wait is not None:
+            raise wanted.must_not_wait
         await _insert(connection, principal, wanted, policy, request_key, exceeds)
         made = await find_by_request(connection, brand.brand_id, request_key)
         assert made is not None

@@ -14,7 +14,7 @@ from service.approvals import actions
 from service.approvals.errors import LimitsInvalid
 from service.approvals.kinds import Approved, Kind, Tools, Wanted
 from service.approvals.limits import Limit, Policy
-from service.approvals.queries import Approval, read_policy
+from service.approvals.queries import read_policy
 from service.approvals.schemas import LimitsRequest, LimitsResponse
 from service.approvals.tables import approval_policy as policies
 from service.auth.audit_trail import LOCK, record, record_by_operator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from service.services import Services
 
 
-async def ask(services: Services, principal: Principal, wanted: LimitsRequest) -> Approval:
-    """Ask for other limits. Raises a problem for a kind that is none, or that is named twice."""
+async def wanted_limits(services: Services, principal: Principal, wanted: LimitsRequest) -> Wanted[LimitsRequest]:
+    """What is asked for to have other limits. Raises a problem for a kind that is none, or that is named twice."""
     limited = limited_kinds(services.approval_kinds.values())
     for n, limit in enumerate(wanted.limits):
         if limit.kind not in limited:
@@ -38,13 +38,7 @@ async def ask(services: Services, principal: Principal, wanted: LimitsRequest) -
     async with services.engine.connect() as connection:
         version = (await read_policy(connection, principal.brand.brand_id)).version
     # It is asked for at the version that it replaces, so that the same limits can be asked for at another time.
-    waits = await actions.ask(
-        services,
-        principal,
-        Wanted(kind=CHANGE, subject=f"version {version + 1}", body=wanted, amount=0),
-    )
-    assert waits is not None
-    return waits
+    return Wanted(kind=CHANGE, subject=f"version {version + 1}", body=wanted, amount=0)
 
 
 def limited_kinds(kinds: Collection[Kind[Any]]) -> set[str]:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import Ledger
 from service.auth.principal import Principal
 from service.http.idempotency import request_fingerprint
+from service.http.problems import Problem
 from service.settings import Settings
 
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -72,7 +73,8 @@ class Wanted(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
 
     ``subject`` is what it is about, such as a campaign's id; ``amount`` what counts towards limits: 0 waits only if its kind
     always does; ``customer`` our number of the customer it is for. Without an Idempotency-Key (``key``) the request itself is
-    its name: sent again it is the same.
+    its name: sent again it is the same. ``must_not_wait`` is raised instead of waiting, by a request that asks for other things
+    as well.
     """
 
     kind: Kind[Body]
@@ -81,6 +83,7 @@ class Wanted(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
     amount: int
     customer: int | None = None
     key: str = ""
+    must_not_wait: Problem | None = None
 
     @property
     def digest(self) -> bytes:

@@ -12,7 +12,7 @@ from service.approvals import actions, changing_limits
 from service.approvals.queries import Approval, State, find_approval, read_policy
 from service.approvals.queries import list_approvals as queried
 from service.approvals.schemas import ApprovalResponse, DecisionRequest, LimitsRequest, LimitsResponse
-from service.approvals.waiting import accepted
+from service.approvals.waiting import always
 from service.auth.guards import caller_hash, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -110,7 +110,7 @@ async def put_approval_limits(
     data: JSONBody[LimitsRequest], services: Injected[Services], principal: Injected[Principal]
 ) -> Response[ApprovalResponse]:
     """Replace all limits. This always waits for another person."""
-    return accepted(await changing_limits.ask(services, principal, data))
+    return await always(services, principal, await changing_limits.wanted_limits(services, principal, data))
 
 
 async def _find(services: Services, principal: Principal, approval_id: str) -> Approval:

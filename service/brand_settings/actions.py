@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import PointValue
+from service.approvals.actions import claim
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brand_settings import link_hosts
@@ -40,13 +41,37 @@ from service.settings import Settings
 _FIXED = ("code", "mode", "points_code", "currency", "time_zone")
 
 
+class Changes(msgspec.Struct, frozen=True):
+    """What a request changes: the value of points, if at all, and whether anything else."""
+
+    value: PointValue | None
+    changes_more: bool
+
+
+def changes_of(brand: Brand, wanted: BrandRequest | BrandPatch, settings: Settings) -> Changes:
+    """What ``wanted`` changes of ``brand``. Raises one problem with all that is wrong."""
+    whole = wanted if isinstance(wanted, BrandRequest) else completed(wanted, brand)
+    columns, link_base_url, _ = _check(brand, whole, settings)
+    sent = None if whole.point_value is None else PointValue(whole.point_value.points, whole.point_value.minor_units)
+    is_other_url = link_base_url not in {msgspec.UNSET, brand.link_base_url}
+    is_other = any(msgspec.json.encode(value) != msgspec.json.encode(getattr(brand, name)) for name, value in columns.items())
+    return Changes(None if sent == brand.point_value else sent, is_other_url or is_other)
+
+
 async def change_brand(
-    engine: AsyncEngine, principal: Principal, wanted: BrandRequest | BrandPatch, settings: Settings, now: datetime
+    engine: AsyncEngine,
+    principal: Principal,
+    wanted: BrandRequest | BrandPatch,
+    settings: Settings,
+    now: datetime,
+    *,
+    approval_no: int | None = None,
 ) -> None:
     """Make the brand as ``wanted`` says, whole or in part. The same again changes nothing; a new value of points is a version,
     from ``now`` on by the brand's clock.
 
     ``settings`` say which hosts are the service's, where every brand's links may begin, so that no brand takes one for its own.
+    With ``approval_no`` it is done once, for that approval.
     """
     brand_id = principal.brand.brand_id
     async with engine.begin() as connection:
@@ -54,6 +79,8 @@ async def change_brand(
         # FOR NO KEY UPDATE: a concurrent check of a link host refers to the brand's key.
         turn = select(brands.c.brand_id).where(brands.c.brand_id == brand_id).with_for_update(key_share=True)
         await connection.execute(turn)
+        if approval_no is not None and not await claim(connection, approval_no):
+            return
         brand = await read_brand(connection, brand_id)
         whole = wanted if isinstance(wanted, BrandRequest) else completed(wanted, brand)
         columns, link_base_url, logo = _check(brand, whole, settings)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from litestar import get, patch, post, put
+from litestar import Response, get, patch, post, put
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api_reference.document import problems
+from service.approvals.schemas import ApprovalResponse
+from service.approvals.waiting import WAITS, always, within_limits
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.brand_settings import actions, link_hosts
+from service.brand_settings import actions, approvals, link_hosts
 from service.brand_settings.schemas import (
     BrandPatch,
     BrandRequest,
     BrandResponse,
+    IssueLimitRequest,
+    IssueLimitResponse,
     LinkHostResponse,
     PointValueVersionResponse,
 )
@@ -36,26 +40,27 @@ async def get_brand(services: Injected[Services], principal: Injected[Principal]
     return await _shown(services.engine, principal, services)
 
 
-@put("/v1/brand", guards=[requires(Scope.ADMIN)], tags=["brand"], responses=problems("point_value_changed"))
+@put("/v1/brand", guards=[requires(Scope.ADMIN)], tags=["brand"], responses=problems("point_value_changed") | WAITS)
 async def put_brand(
     data: JSONBody[BrandRequest],
     services: Injected[Services],
     principal: Injected[Principal],
-) -> BrandResponse:
+) -> Response[BrandResponse]:
     """Replace the brand's settings. To change only some of them, use `PATCH`.
 
     A new point value applies to redemptions within one second; a new name or colour appears on pages within five. Existing
-    redemptions keep their value. Links already sent keep their address, so the old link host must keep pointing here.
+    redemptions keep their value. A value that changes by more than the brand's limit waits for another person. Links already
+    sent keep their address, so the old link host must keep pointing here.
     """
     return await _change(data, services.engine, principal, services)
 
 
-@patch("/v1/brand", guards=[requires(Scope.ADMIN)], tags=["brand"], responses=problems("point_value_changed"))
+@patch("/v1/brand", guards=[requires(Scope.ADMIN)], tags=["brand"], responses=problems("point_value_changed") | WAITS)
 async def patch_brand(
     data: JSONBody[BrandPatch],
     services: Injected[Services],
     principal: Injected[Principal],
-) -> BrandResponse:
+) -> Response[BrandResponse]:
     """Change some of the brand's settings (JSON merge patch, RFC 7396): absent fields stay, null clears.
 
     Lists are replaced whole. The result is validated as `PUT` validates it, and the change is applied entirely or not at
@@ -99,14 +104,33 @@ async def list_point_values(
     return page(found, limit=limit, cursor=lambda value: value.version)
 
 
+@get("/v1/brand/issue-limit", guards=[requires(Scope.LEDGER_READ, instead=Scope.ADMIN)], tags=["brand"])
+async def get_issue_limit(services: Injected[Services], principal: Injected[Principal]) -> IssueLimitResponse:
+    """Get how many points the brand may issue, and how many it has issued."""
+    return IssueLimitResponse(*await services.ledger.issue_limit(principal.brand.book))
+
+
+@put("/v1/brand/issue-limit", guards=[requires(Scope.ADMIN)], status_code=202, tags=["approvals"])
+async def put_issue_limit(
+    data: JSONBody[IssueLimitRequest], services: Injected[Services], principal: Injected[Principal]
+) -> Response[ApprovalResponse]:
+    """Ask for another limit of issue. This always waits for another person."""
+    wanted = await approvals.wanted_issue_limit(services.ledger, principal, data.points)
+    return await always(services, principal, wanted)
+
+
 async def _change(
     data: BrandRequest | BrandPatch, engine: AsyncEngine, principal: Principal, services: Services
-) -> BrandResponse:
-    # Read afresh: a value that began before the last one would change what closed months say.
-    clock = await services.ledger.clock(principal.brand.book)
-    await actions.change_brand(engine, principal, data, services.settings, clock.at(datetime.now(UTC)))
-    _forget(services)
-    return await _shown(engine, principal, services)
+) -> Response[BrandResponse]:
+    async def change() -> Response[BrandResponse]:
+        # Read afresh: a value that began before the last one would change what closed months say.
+        clock = await services.ledger.clock(principal.brand.book)
+        await actions.change_brand(engine, principal, data, services.settings, clock.at(datetime.now(UTC)))
+        _forget(services)
+        return Response(await _shown(engine, principal, services))
+
+    wanted = await approvals.wanted_value(engine, principal, data, services.settings)
+    return await within_limits(services, principal, wanted, change)
 
 
 def _forget(services: Services) -> None:
@@ -128,4 +152,13 @@ def _host_shown(brand: BrandResponse) -> LinkHostResponse:
     return brand.link_host
 
 
-route_handlers: list[Any] = [get_brand, put_brand, patch_brand, get_link_host, verify_link_host, list_point_values]
+route_handlers: list[Any] = [
+    get_brand,
+    put_brand,
+    patch_brand,
+    get_issue_limit,
+    put_issue_limit,
+    get_link_host,
+    verify_link_host,
+    list_point_values,
+]

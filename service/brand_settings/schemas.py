@@ -13,6 +13,7 @@ from ledger import TERM_MAX, PointValue
 from service.brand_settings import link_hosts
 from service.brand_settings.link_hosts import HostClaim
 from service.brands import logos
+from service.brands.actions import ISSUE_LIMIT_MAX
 from service.brands.brand import AppLinks, Brand, Goal, Language
 from service.http.bodies import Body, Points
 
@@ -54,6 +55,44 @@ class PointValueResponse(msgspec.Struct, frozen=True):
     def of(cls, value: PointValue | None) -> PointValueResponse | None:
         """The value of a brand's points; ``None`` if it has none."""
         return None if value is None else cls(value.points, value.minor_units)
+
+
+class PointValueChange(Body, frozen=True):
+    """Another value of points, which waits for approval."""
+
+    points: Term
+    """This number of points ..."""
+    minor_units: Term
+    """... is to be worth this many minor units of the brand's currency."""
+    replaces: int = 0
+    """The version that it takes the place of; 0: the brand has none."""
+
+
+class IssueLimitRequest(Body, frozen=True):
+    """How many points the brand may issue."""
+
+    example: ClassVar[dict[str, Any]] = {"points": 2_000_000_000_000}
+
+    points: Annotated[int, msgspec.Meta(ge=0, le=ISSUE_LIMIT_MAX)]
+    """How many points the brand may issue in total, including those it has issued already."""
+
+
+class IssueLimitChange(IssueLimitRequest, frozen=True):
+    """Another limit of issue, which waits for approval."""
+
+    example: ClassVar[dict[str, Any]] = IssueLimitRequest.example | {"replaces": 1_000_000_000_000}
+
+    replaces: int
+    """The limit that it takes the place of."""
+
+
+class IssueLimitResponse(msgspec.Struct, frozen=True):
+    """How many points the brand may issue."""
+
+    points: int
+    """How many points the brand may issue in total, including those it has issued already."""
+    issued: int
+    """How many it has issued: what campaigns were funded with."""
 
 
 class PointValueVersionResponse(msgspec.Struct, frozen=True):

@@ -106,6 +106,9 @@ CODES: dict[str, CodeSpec] = {
     "point_value_changed": CodeSpec(
         409, "Point value changed", "The value of points has a newer version than the one you read."
     ),
+    "issue_limit_changed": CodeSpec(
+        409, "Issue limit changed", "The limit of issue is not the one that was to be replaced. Send a new request."
+    ),
     "link_host_taken": CodeSpec(
         409, "Link host taken", "Another brand has verified this host, and its DNS record is still there."
     ),

@@ -49,6 +49,9 @@ OPERATIONS: dict[str, Collection[str]] = {
     "GET /v1/brand": (),
     "PATCH /v1/brand": (),
     "PUT /v1/brand": (),
+    "GET /v1/brand/issue-limit": (),
+    # It waits for another person.
+    "PUT /v1/brand/issue-limit": (),
     "GET /v1/brand/link-host": (),
     "POST /v1/brand/link-host/verify": (),
     "GET /v1/brand/point-values": (),

@@ -66,6 +66,10 @@ CONFIGURATION_TABLES = {
     "touch_count",
     "touch_reader",
     "estimate",
+    "person",
+    "approval",
+    "approval_use",
+    "approval_policy",
 }
 
 POSTING = {
