@@ -20,6 +20,7 @@ from ledger.layers.tracking import clear_layers, track_layers
 from ledger.ledger import Ledger
 from ledger.point_value import TERM_MAX, PointValue
 from ledger.read_models import (
+    ActHour,
     AsOf,
     Attention,
     Balance,
@@ -30,6 +31,8 @@ from ledger.read_models import (
     CloseOutcome,
     CloseState,
     CloseTotals,
+    CustomerMessage,
+    CustomerMovement,
     Cut,
     Entry,
     Event,
@@ -105,6 +108,7 @@ __all__ = [
     "TEXT_BYTES_MAX",
     "AccountClass",
     "AccountName",
+    "ActHour",
     "AsOf",
     "Attention",
     "Balance",
@@ -122,6 +126,8 @@ __all__ = [
     "CloseState",
     "CloseTotals",
     "Corroboration",
+    "CustomerMessage",
+    "CustomerMovement",
     "Cut",
     "DataRefused",
     "Entry",

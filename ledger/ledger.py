@@ -24,6 +24,7 @@ from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
 from ledger.layers import reading as layers
 from ledger.read_models import (
+    ActHour,
     AsOf,
     Attention,
     Balance,
@@ -31,6 +32,8 @@ from ledger.read_models import (
     ClockAdvance,
     Close,
     CloseOutcome,
+    CustomerMessage,
+    CustomerMovement,
     Cut,
     Entry,
     Event,
@@ -53,7 +56,7 @@ from ledger.read_models import (
     TransferFilter,
     TrialBalance,
 )
-from ledger.reads import attention, balances, closes, cuts, event_log, movements, refusals, trial_balance
+from ledger.reads import attention, balances, closes, customers, cuts, event_log, movements, refusals, trial_balance
 from ledger.reads import redemptions as redemption_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
@@ -317,6 +320,26 @@ class Ledger:
     async def responders(self, within: Lookback) -> Responders:
         """Who acted within a lookback, and which of them are proved to be persons, in one statement."""
         return await attention.responders(self._pool, within)
+
+    async def survivors(self, book: Book, *, after: int, limit: int) -> list[tuple[int, Sequence[int]]]:
+        """A page of the customers who are merged into nobody, by number, each with the numbers that are merged into them."""
+        return await customers.survivors(self._pool, book, after=after, limit=limit)
+
+    async def customer_movements(
+        self, book: Book, numbers: Sequence[int], *, until: int, to: date, starts: Sequence[date]
+    ) -> list[CustomerMovement]:
+        """What the transfers of customers up to ``until`` moved on the days up to ``to``, in no order. Days from one of
+        ``starts``, which are in order, to the next are a stretch, by its place; 0 are those before.
+        """
+        return await customers.customer_movements(self._pool, book, numbers, until=until, to=to, starts=starts)
+
+    async def customer_messages(self, book: Book, numbers: Sequence[int], *, after: int, until: int) -> list[CustomerMessage]:
+        """On which messages customers were reported with ``after < seq <= until``. One may be listed more than once."""
+        return await customers.customer_messages(self._pool, book, numbers, after=after, until=until)
+
+    async def act_hours(self, book: Book, *, after: int, until: int) -> list[ActHour]:
+        """At which hours of the week customers acted, with ``after < seq <= until``. One may be listed more than once."""
+        return await customers.act_hours(self._pool, book, after=after, until=until)
 
     async def head(self, book: Book) -> Cut:
         """The book as it is now, as a cut that is not kept."""

@@ -7,7 +7,7 @@ transfer as of which an answer holds.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TypeAlias
 
@@ -138,6 +138,42 @@ class StageEarned(msgspec.Struct, frozen=True, gc=False):
     stage: str
     acts: int
     points: int
+
+
+class CustomerMovement(msgspec.Struct, frozen=True, gc=False):
+    """What one customer's transfers of one kind moved in a stretch of days, the last of them on ``day``.
+
+    ``verified`` counts the acts with evidence of grade A or B, the last of which was on ``acted_on``. ``redemptions`` are those
+    that points were captured from.
+    """
+
+    customer: int
+    stretch: int
+    verb: Verb
+    points: int
+    day: date
+    verified: int
+    acted_on: date | None
+    redemptions: Sequence[int]
+
+
+class CustomerMessage(msgspec.Struct, frozen=True, gc=False):
+    """A message on which a customer was reported, and how many of these acts have evidence of grade A or B."""
+
+    customer: int
+    channel: str
+    message_id: str | None
+    verified: int
+
+
+class ActHour(msgspec.Struct, frozen=True, gc=False):
+    """How many acts were on a channel in an hour of the week, in the book's time zone. Monday is ``weekday`` 1."""
+
+    channel: str
+    verified: bool
+    weekday: int
+    hour: int
+    acts: int
 
 
 class RedemptionStep(msgspec.Struct, frozen=True, gc=False):

@@ -59,6 +59,7 @@ from service.persons import routes as person_routes
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
 from service.reports import routes as report_routes
+from service.reports.customers import routes as customer_report_routes
 from service.reports.estimates import routes as estimate_routes
 from service.revocations import routes as revocation_routes
 from service.services import Services, open_services
@@ -93,6 +94,7 @@ route_handlers: list[Any] = [
     *finance_routes.route_handlers,
     *close_routes.route_handlers,
     *report_routes.route_handlers,
+    *customer_report_routes.route_handlers,
     *estimate_routes.route_handlers,
     *export_routes.route_handlers,
     *layer_routes.route_handlers,

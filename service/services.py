@@ -48,6 +48,7 @@ from service.links.last_known import LastKnown
 from service.links.last_known_refresher import open_last_known
 from service.links.queries import LinkRow, link_ids_by_code, links_by_id
 from service.observability import metrics
+from service.reports.customers.rfm import Scales
 from service.settings import Secrets, Settings
 from service.storage import database, disk_space
 from service.storage.spool import Spool
@@ -111,6 +112,8 @@ class Services(msgspec.Struct, frozen=True):
     """Claims of codes that pay each person, by network."""
     reports: asyncio.Semaphore
     """Reports read for seconds; the others' connections stay for requests that post."""
+    rfm_scales: Scales
+    """Of reports by customer."""
     page_timeout: SharedTimeout
     """Of people who wait for a page."""
     deferred_claims: DeferredClaims
@@ -183,6 +186,7 @@ async def open_services(
             invitation_guesses=FailedAttemptLimiter(),
             shared_code_claims=FailedAttemptLimiter(),
             reports=asyncio.Semaphore(REPORTS_AT_ONCE),
+            rfm_scales=Scales(),
             page_timeout=SharedTimeout(),
             deferred_claims=DeferredClaims(_spool(settings, secrets)),
             approval_kinds=APPROVAL_KINDS,

@@ -86,6 +86,18 @@ class Asked(msgspec.Struct, frozen=True):
         )
         return (begun.cut.seq if isinstance(begun, AsOf) else 0), until
 
+    async def posted(self) -> tuple[int, int]:
+        """The part of the log, ``after < seq <= until``, that was posted in the period."""
+        ledger, book, period = self.services.ledger, self.brand.book, self.period
+        before = self.after or await ledger.cut_before_day(book, period.begin)
+        return before.seq, min(self.seq, (await ledger.cut_before_day(book, period.end + ONE_DAY)).seq)
+
+    async def instants(self) -> tuple[datetime, datetime]:
+        """When the period begins, and when it is over."""
+        begin = await self._midnight_after(self.period.day_before) if self.after is None else self.after.posted_at
+        end = await self._midnight_after(self.period.end) if self.until is None else self.until.posted_at
+        return begin, end
+
     async def _midnight_after(self, day: date) -> datetime:
         return await self.services.pool.fetchval(_NEXT_MIDNIGHT, day, self.brand.time_zone)
 

@@ -13,40 +13,45 @@ from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
 from service.reports import attention_invoice, breakage, expiry_schedule, lifecycle, roll_forward, settlement, vintages
 from service.reports.asked import Asked
-from service.reports.cuts import find_cut
-from service.reports.periods import read_period
+from service.reports.customers import hours, responses, rfm
+from service.reports.periods import find_cut, read_period
 from service.reports.report import Report
 
 if TYPE_CHECKING:
     from service.services import Services
 
 
-class _Kind(msgspec.Struct, frozen=True):
+class Kind(msgspec.Struct, frozen=True):
     """A report: what makes it, what it can be broken down by, and what it is broken down by unless told otherwise.
 
     ``cuts`` are the ends that may be a cut, unless it is broken down by one of ``by_day``; all may be days.
     """
 
     make: Callable[[Asked], Awaitable[Report]]
-    dimensions: tuple[str, ...]
+    dimensions: tuple[str, ...] = ()
     default: tuple[str, ...] = ()
     cuts: frozenset[str] = frozenset()
     by_day: frozenset[str] = frozenset()
     of_one_day: bool = False
     of_whole_book: bool = False
+    of_a_year: bool = False
 
 
+_A_YEAR = timedelta(days=364)
 _END = frozenset(("?to",))
 _BOTH = _END | {"?from"}
 
-_KINDS: Mapping[str, _Kind] = {
-    "roll-forward": _Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",), _BOTH, roll_forward.FOLLOWED),
-    "expiry-schedule": _Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), _END, of_one_day=True),
-    "settlement": _Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal"), _BOTH),
-    "vintages": _Kind(vintages.report, vintages.DIMENSIONS, ("class",), of_whole_book=True),
-    "breakage": _Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS, _END),
-    "lifecycle": _Kind(lifecycle.report, lifecycle.DIMENSIONS, ("stage",), _BOTH),
-    "attention-invoice": _Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
+_KINDS: Mapping[str, Kind] = {
+    "roll-forward": Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",), _BOTH, roll_forward.FOLLOWED),
+    "expiry-schedule": Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), _END, of_one_day=True),
+    "settlement": Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal"), _BOTH),
+    "vintages": Kind(vintages.report, vintages.DIMENSIONS, ("class",), of_whole_book=True),
+    "breakage": Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS, _END),
+    "lifecycle": Kind(lifecycle.report, lifecycle.DIMENSIONS, ("stage",), _BOTH),
+    "rfm": Kind(rfm.report, rfm.DIMENSIONS, rfm.DIMENSIONS, _END, of_a_year=True),
+    "responses": Kind(responses.report, responses.DIMENSIONS, responses.DIMENSIONS, _BOTH),
+    "hours": Kind(hours.report, hours.DIMENSIONS, hours.DIMENSIONS, _BOTH),
+    "attention-invoice": Kind(attention_invoice.report, attention_invoice.DIMENSIONS, ("campaign", "channel", "grade")),
 }
 
 
@@ -61,12 +66,13 @@ async def make_report(
     if kind.of_one_day and sent_from is not None:
         raise invalid_field("?from", "this report is of one day: send `to` alone")
     async with services.reports:
-        return await _make(kind, services, brand, dimensions, sent_from, sent_to)
+        return await kind.make(await ask(services, brand, kind, dimensions, sent_from, sent_to))
 
 
-async def _make(
-    kind: _Kind, services: Services, brand: Brand, dimensions: tuple[str, ...], sent_from: str | None, sent_to: str | None
-) -> Report:
+async def ask(
+    services: Services, brand: Brand, kind: Kind, dimensions: tuple[str, ...], sent_from: str | None, sent_to: str | None
+) -> Asked:
+    """What a caller asks for. Raises the problem of a period that is none."""
     now = await _now(services, brand)
     first = await _first_day(services, brand, now)
     if kind.of_whole_book and sent_from is None:
@@ -76,7 +82,9 @@ async def _make(
     period = read_period(_day(brand, after, sent_from), _day(brand, until, sent_to), first=first, today=now.day)
     if after is not None:
         period = msgspec.structs.replace(period, begins_within=True)
-    return await kind.make(Asked(services, brand, now, period, dimensions, after, until))
+    if kind.of_a_year and sent_from is None:
+        period = msgspec.structs.replace(period, begin=max(first, period.end - _A_YEAR))
+    return Asked(services, brand, now, period, dimensions, after, until)
 
 
 def _day(brand: Brand, cut: Cut | None, sent: str | None) -> str | None:
@@ -84,7 +92,7 @@ def _day(brand: Brand, cut: Cut | None, sent: str | None) -> str | None:
     return sent if cut is None else brand.calendar.day(cut.posted_at).isoformat()
 
 
-def _refuse_cuts(kind: _Kind, dimensions: tuple[str, ...], after: Cut | None, until: Cut | None) -> None:
+def _refuse_cuts(kind: Kind, dimensions: tuple[str, ...], after: Cut | None, until: Cut | None) -> None:
     """Raise the problem of a cut where only a day will do: what is kept or counted by day cannot be told up to a cut."""
     by_day = [name for name in dimensions if name in kind.by_day]
     for pointer, cut in (("?from", after), ("?to", until)):
@@ -95,7 +103,7 @@ def _refuse_cuts(kind: _Kind, dimensions: tuple[str, ...], after: Cut | None, un
         raise invalid_field("?from", f"must not be after to, the cut at seq {until.seq}")
 
 
-def _dimensions(kind: _Kind, by: str | None) -> tuple[str, ...]:
+def _dimensions(kind: Kind, by: str | None) -> tuple[str, ...]:
     if by is None:
         return kind.default
     names = [name for name in by.split(",") if name]

@@ -1,12 +1,21 @@
-"""The days that a report covers, as business dates where the brand keeps its books: the first and the last, both included."""
+"""The days that a report covers, as business dates where the brand keeps its books: the first and the last, both included.
+And the cuts between which it may be, ``cut:NAME`` or ``cut:SEQ``: up to a cut it is of the log as it was posted by then.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
+from ledger import Cut, Ledger
+from service.brands.brand import Brand
 from service.http.dates import read_date
 from service.http.periods import Period, parse
 from service.http.problems import invalid_field
+
+PREFIX = "cut:"
+_SEQ = re.compile(r"\d{1,18}", re.ASCII)
+_NAME_LENGTH_MAX = 64
 
 
 def read_period(sent_from: str | None, sent_to: str | None, *, first: date, today: date) -> Period:
@@ -35,3 +44,19 @@ def _date(pointer: str, sent: str, first: date, today: date) -> date:
     if day < first:
         raise invalid_field(pointer, f"is before the book, which begins on {first}")
     return day
+
+
+async def find_cut(ledger: Ledger, brand: Brand, pointer: str, sent: str | None) -> Cut | None:
+    """The cut that ``sent`` names; ``None`` if it names none. Raises the problem of one that the book does not have."""
+    if sent is None or not sent.startswith(PREFIX):
+        return None
+    wanted = sent.removeprefix(PREFIX)
+    if _SEQ.fullmatch(wanted):
+        found = await ledger.cut_at(brand.book, int(wanted))
+    else:
+        found = await ledger.cut_named(brand.book, wanted) if len(wanted) <= _NAME_LENGTH_MAX else None
+    if found is None:
+        raise invalid_field(pointer, f"the book has no cut {wanted[:_NAME_LENGTH_MAX]!r}")
+    if found.seq == 0:
+        raise invalid_field(pointer, "is a cut from before the book: nothing had been posted by then")
+    return found

@@ -18,7 +18,7 @@ from service.http.problems import Problem
 
 Cell: TypeAlias = str | int | None
 Row: TypeAlias = dict[str, Cell]
-Unit: TypeAlias = Literal["text", "date", "count", "points", "minor_units", "decimal"]
+Unit: TypeAlias = Literal["text", "date", "count", "points", "minor_units", "decimal", "share"]
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -27,8 +27,8 @@ class Column(msgspec.Struct, frozen=True):
     name: str
     """The column's name: a row's values are found under it."""
     unit: Unit
-    """What its values are: `text`, `date`, `count`, `points`, `minor_units` of the brand's currency, or `decimal`, which is
-    minor units with decimals, as text.
+    """What its values are: `text`, `date`, `count`, `points`, `minor_units` of the brand's currency, `decimal`, which is
+    minor units with decimals, as text, or `share`, which is a share of one with decimals, as text.
     """
 
 

@@ -33,6 +33,11 @@ class Values:
         return bool(self._days)
 
     @property
+    def days(self) -> Sequence[date]:
+        """The days on which points got another value, in order."""
+        return self._days
+
+    @property
     def begins_on(self) -> date | None:
         """The day of the first value."""
         return self._days[0] if self._days else None

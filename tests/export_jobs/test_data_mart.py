@@ -116,6 +116,13 @@ async def test_a_star_has_offers_decisions_and_transfers(
     directory = api.settings.exports_path / job["id"]
     decided = sql("SELECT outcome, points, channel, grade, business_date FROM fact_event ORDER BY decided_at", directory)
     assert decided == [("granted", 25, "email", "A", day), ("budget_exhausted", 0, "email", "A", day)]
+    hours = """
+        SELECT bool_and(
+            occurred_weekday = isodow(occurred_at AT TIME ZONE 'Europe/Berlin')
+            AND occurred_hour = hour(occurred_at AT TIME ZONE 'Europe/Berlin')
+        ) FROM fact_event
+    """
+    assert sql(hours, directory) == [(True,)]
     offers = """
         SELECT outcome, count(*) FROM fact_link LEFT JOIN fact_event USING (grant_id) GROUP BY outcome ORDER BY outcome
     """

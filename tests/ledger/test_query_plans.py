@@ -6,7 +6,8 @@ What was scanned is counted by PostgreSQL itself, so this holds for the statemen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position, tr
 from ledger.engine.grants import post_grants
 from ledger.engine.merging import Merge, Split, post_groupings
 from ledger.engine.redemptions import post_redemptions
+from ledger.reads import customers
 from ledger.reads.balances import decision
 from ledger.reads.event_log import past_events
 from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, set_clock, void
@@ -482,3 +484,42 @@ async def test_whoever_is_merged_is_read_by_whom_they_are_merged_into_though_the
     async with counting_rows(owner) as rows:
         await live(late[-3])
     assert max(rows.values()) < 100, rows
+
+
+@pytest.mark.slow
+@pytest.mark.own_database("leaves statistics")
+@pytest.mark.parametrize("analyzed", ["never", "while empty", "full"])
+async def test_a_page_of_customers_costs_what_is_read_of_them(owner: asyncpg.Connection[Any], analyzed: str) -> None:
+    book = await make_book(owner)  # rows are loaded that no log explains: not for the audit
+    if analyzed == "while empty":
+        await owner.execute("ANALYZE")
+
+    class Pool:
+        """The connection whose reads are counted."""
+
+        fetch = owner.fetch
+
+        @asynccontextmanager
+        async def acquire(self) -> AsyncGenerator[asyncpg.Connection[Any]]:
+            yield owner
+
+    reader: Any = Pool()
+
+    async def read(wanted: list[int], until: int) -> int:
+        page = await customers.survivors(reader, book, after=wanted[0] - 1, limit=3)
+        days = [date(2030, 1, 1)]
+        await customers.customer_movements(reader, book, wanted, until=until, to=date.max, starts=days)
+        await customers.customer_messages(reader, book, wanted, after=0, until=until)
+        return len(page)
+
+    # The plan of a session is from when there was nothing.
+    for _ in range(7):
+        await read([1, 2, 3], 1)
+    for statement in LOAD:
+        await owner.execute(statement, book.book_id, CUSTOMERS)
+    if analyzed == "full":
+        await owner.execute("ANALYZE")
+    async with counting_rows(owner) as rows:
+        assert await read([50, 51, 52], 2**62) == 3
+    assert 0 < rows["transfer"] <= 20
+    assert max(rows[table] for table in ("event", "customer_state", "head")) <= 30

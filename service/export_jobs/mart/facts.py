@@ -70,6 +70,8 @@ EVENT = pa.schema(
         "qualifier": _TEXT,
         "source": _TEXT,
         "principal": _INT,
+        "occurred_weekday": _INT,
+        "occurred_hour": _INT,
     }
 )
 LINK = pa.schema(
@@ -142,7 +144,7 @@ def _kinds(names: Any) -> Any:
 
 
 async def _events(book: BookAtCut, day: date) -> Tables:
-    forms = (day, by_number(book.campaigns))
+    forms = (day, by_number(book.campaigns), book.calendar.time_zone)
     for after, until in _pages(book.after, book.cut.seq, EVENTS_AT_ONCE):
         yield await _copied(book, EVENT, _PAID, book.book.book_id, after, until, *forms)
     for after, until in _pages(*await _places(book, day), EVENTS_AT_ONCE):

@@ -1,5 +1,5 @@
 -- The events that were paid or held back by transfers $2 < seq <= $3 of the book $1, by seq, as they were decided then. $4 the
--- business date, $5 the campaigns' names by number as JSON.
+-- business date, $5 the campaigns' names by number as JSON, $6 the time zone of weekdays and hours.
 
 SELECT
     $4::date AS business_date,
@@ -10,7 +10,9 @@ SELECT
     CASE transfer.verb WHEN ledger.verb_v1('grant') THEN 'granted' ELSE 'held_back' END AS outcome,
     transfer.amount AS points, ledger.rfc3339_v1(transfer.posted_at) AS decided_at,
     ledger.rfc3339_v1(event.window_at) AS occurred_at,
-    event.grade, event.action, event.channel, event.message_id, event.qualifier, event.source, event.principal
+    event.grade, event.action, event.channel, event.message_id, event.qualifier, event.source, event.principal,
+    extract(isodow FROM event.window_at AT TIME ZONE $6::text)::integer AS occurred_weekday,
+    extract(hour FROM event.window_at AT TIME ZONE $6::text)::integer AS occurred_hour
 FROM ledger.transfer
 CROSS JOIN LATERAL (
     SELECT
