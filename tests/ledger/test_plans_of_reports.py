@@ -103,7 +103,6 @@ def arguments(lived: Lived) -> dict[str, tuple[Any, ...]]:
         "journal_lines": (book, *piece, "UTC"),
         "summary_lines": (book, *piece, "UTC"),
         "transfer_details": (book, *piece, ["x"] * 16, "{}", "UTC", [NOON], [1], [1], [1], 2, False),
-        "transfers_csv": (book, *piece, ["x"] * 16, "{}", "{}", "UTC"),
         "transfers_sums": (book, *piece),
         "seq_at_v1": (book, NOW),
         "fell_due_v1": (book, piece[0], NOW, TODAY, *piece),
