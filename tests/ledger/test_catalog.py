@@ -155,6 +155,7 @@ READING = {
     "transfer_verb_v1",
     "held_back_v1",
     "merged_into_v1",
+    "outcome_at_v1",
 }
 
 

@@ -225,3 +225,39 @@ async def test_a_hold_that_ends_leaves_the_deadline_of_what_is_held_back(
     await set_clock(owner, book, DUE)
     await ledger.redeem(authorize(book, 7, 1))
     assert await rejected(owner) == [(7, DUE.date())]
+
+
+async def test_events_say_that_it_is_over_from_the_deadline_on_whenever_that_is_posted(
+    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], book: Book
+) -> None:
+    review = a_review(book)
+    await ledger.grant(review)
+    await ledger.merge(book, loser=7, survivor=8)
+
+    async def said() -> list[tuple[GrantOutcome, int]]:
+        """By its key, as a decision, as one of a former customer, and in both lists."""
+        lists = [await ledger.find_events(book, customers=customers) for customers in ((), (7,))]
+        found = [
+            await ledger.event(book, 1, review.key),
+            await ledger.decision(book, 1, [review.key]),
+            *await ledger.past_events(book, 1, 8, [(7, review.key)]),
+            *[event for events, _ in lists for event in events],
+        ]
+        assert None not in found
+        return [(each.outcome, each.points) for each in found if each]
+
+    async def listed(outcome: GrantOutcome) -> list[int]:
+        pages = [await ledger.find_events(book, outcomes=[outcome], customers=customers) for customers in ((), (7,))]
+        return [len(events) for events, _ in pages]
+
+    await set_clock(owner, book, DUE - timedelta(minutes=2))
+    assert set(await said()) == {(GrantOutcome.HELD_BACK, 20)}
+    assert await listed(GrantOutcome.HELD_BACK) == [1, 1]
+    await set_clock(owner, book, DUE)
+    unposted = await said()
+    assert len(unposted) == 5
+    assert set(unposted) == {(GrantOutcome.REJECTED, 0)}
+    assert (await listed(GrantOutcome.HELD_BACK), await listed(GrantOutcome.REJECTED)) == ([0, 0], [1, 1])
+    assert await sweep(worker_pool, book, limit=10) == 1
+    assert await said() == unposted
+    assert (await listed(GrantOutcome.HELD_BACK), await listed(GrantOutcome.REJECTED)) == ([0, 0], [1, 1])

@@ -4,7 +4,11 @@
 -- Both streams are numbered, so each is read by its index from the newest on. Events are then looked up one by one, which LIMIT
 -- 1 makes sure of: a plain join would let the planner read them all.
 
-WITH found AS (
+WITH clock AS (
+    SELECT greatest(head.posted_at, clock_timestamp() + head.clock_offset) AS at
+    FROM ledger.head
+    WHERE head.book_id = $1 AND head.brand_id = $2
+), found AS (
     SELECT newest.seq, NULL::bigint AS place, newest.campaign_no, newest.key
     FROM (
         SELECT transfer.seq, transfer.campaign_no, transfer.event_key AS key
@@ -17,7 +21,7 @@ WITH found AS (
                 (transfer.verb = 2 AND ($9::smallint[] IS NULL OR 1 = ANY($9::smallint[])))  -- GRANT
                 -- HOLD_BACK: what was held back may be granted or rejected by now.
                 OR (transfer.verb = 3 AND ($9::smallint[] IS NULL OR (
-                    SELECT event.outcome
+                    SELECT ledger.outcome_at_v1(event.outcome, event.due_at, (SELECT clock.at FROM clock))
                     FROM ledger.event
                     WHERE event.book_id = $1 AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
                 ) = ANY($9::smallint[])))
@@ -39,10 +43,11 @@ WITH found AS (
 )
 SELECT found.place, event.*
 FROM found
-JOIN ledger.head ON head.book_id = $1 AND head.brand_id = $2
+CROSS JOIN clock
 CROSS JOIN LATERAL (
     SELECT
-        event.campaign_no, event.key, event.customer, event.outcome, event.points, event.seq, event.grade::text AS grade,
+        event.campaign_no, event.key, event.customer, standing.outcome,
+        CASE WHEN standing.outcome = event.outcome THEN event.points ELSE 0 END AS points, event.seq, event.grade::text AS grade,
         event.window_at,
         -- What moved points was decided when the transfer of its seq was posted.
         coalesce(event.decided_at, (
@@ -51,6 +56,7 @@ CROSS JOIN LATERAL (
         event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
         coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
     FROM ledger.event
+    CROSS JOIN LATERAL (SELECT ledger.outcome_at_v1(event.outcome, event.due_at, clock.at) AS outcome) AS standing
     WHERE event.book_id = $1 AND event.campaign_no = found.campaign_no AND event.key = found.key
     LIMIT 1
 ) AS event

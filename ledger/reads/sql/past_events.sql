@@ -2,7 +2,8 @@
 -- with customer $4, or with a customer who is part of $4 now.
 
 SELECT
-    event.campaign_no, event.key, event.customer, event.outcome, event.points, event.seq, event.grade::text AS grade,
+    event.campaign_no, event.key, event.customer, standing.outcome,
+    CASE WHEN standing.outcome = event.outcome THEN event.points ELSE 0 END AS points, event.seq, event.grade::text AS grade,
     event.window_at,
     -- What moved points was decided when the transfer of its seq was posted.
     coalesce(event.decided_at, (
@@ -17,5 +18,11 @@ CROSS JOIN LATERAL (
     WHERE event.book_id = $1 AND event.campaign_no = $3 AND event.key = wanted.key
     OFFSET 0
 ) AS event
+CROSS JOIN LATERAL (
+    SELECT ledger.outcome_at_v1(
+        event.outcome, event.due_at, greatest(head.posted_at, clock_timestamp() + head.clock_offset)
+    ) AS outcome
+    OFFSET 0
+) AS standing
 WHERE head.book_id = $1 AND head.brand_id = $2
     AND ledger.were_one_v1($1, $4, wanted.other, event.seq, event.place)
