@@ -486,7 +486,8 @@ class TrialBalance(msgspec.Struct, frozen=True):
 class Finding(msgspec.Struct, frozen=True):
     """What the audit checked. ``violations`` is 0 if the invariant holds; ``examples`` names up to five.
 
-    ``unprovable`` counts those checked that cannot be recomputed: details of version 1 that were erased.
+    ``unprovable`` counts those checked that cannot be recomputed: details of version 1 that were erased. ``warnings`` counts
+    what breaks no invariant and is to be looked at.
     """
 
     invariant: str
@@ -494,6 +495,7 @@ class Finding(msgspec.Struct, frozen=True):
     violations: int
     examples: tuple[str, ...] = ()
     unprovable: int = 0
+    warnings: int = 0
 
 
 class Source(msgspec.Struct, frozen=True):

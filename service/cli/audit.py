@@ -14,6 +14,7 @@ from service.brands.errors import BrandUnknown
 from service.brands.queries import list_brands
 from service.cli.database_settings import load_with_database
 from service.finance.cap_audit import audit_caps
+from service.finance.double_payment_audit import audit_double_payments
 from service.finance.grant_audit import audit_grants
 from service.storage import database
 
@@ -56,6 +57,7 @@ async def audit_brands(url: str, code: str | None) -> list[BookFindings]:
                     *await audit_book(connection, brand.book),
                     await audit_caps(connection, brand),
                     *await audit_grants(connection, brand),
+                    await audit_double_payments(connection, brand),
                 ],
             )
             for brand in brands
@@ -83,6 +85,8 @@ def print_findings(book: BookFindings) -> None:
     click.echo(f"{book.brand}")
     for finding in book.findings:
         verdict = f"{finding.violations:,} WRONG" if finding.violations else "ok"
+        if finding.warnings:
+            verdict += f", {finding.warnings:,} to look at"
         unprovable = f", {finding.unprovable:,} unprovable: erased" if finding.unprovable else ""
         click.echo(f"  {finding.invariant:<36} {finding.checked:>14,} checked   {verdict}{unprovable}")
         for example in finding.examples:

@@ -10,6 +10,7 @@ import pytest
 from ledger import audit
 from service.finance import grant_audit
 from service.finance.cap_audit import audit_caps
+from service.finance.double_payment_audit import audit_double_payments
 from service.finance.grant_audit import audit_grants
 from tests.api_fixtures import Api
 
@@ -137,3 +138,22 @@ async def test_what_was_erased_is_said_to_be_taken_as_it_is(busy: Api, owner: as
     await owner.execute("UPDATE ledger.event SET salt = NULL, message_id = NULL, metadata = NULL WHERE message_id = 'm-2'")
     recomputed, taken = await audit_grants(owner, busy.brand)
     assert (recomputed.checked, recomputed.violations, taken.checked, taken.violations) == (10, 0, 1, 0)
+
+
+async def test_an_act_that_was_paid_twice_is_to_be_looked_at_and_breaks_nothing(
+    busy: Api, owner: asyncpg.Connection[Any]
+) -> None:
+    sound = await audit_double_payments(owner, busy.brand)
+    assert (sound.violations, sound.warnings, sound.examples) == (0, 0, ())
+    grants = (await busy.client("messaging").get("/v1/grants", params={"limit": 100})).json()["items"]
+    first, second = sorted(
+        (each for each in grants if each["action"] == "click" and each["message_id"] in {"m-2", "m-3"}),
+        key=lambda each: each["seq"],
+    )
+    await owner.execute("UPDATE ledger.event SET message_id = 'm-2' WHERE message_id = 'm-3'")
+    found = await audit_double_payments(owner, busy.brand)
+    assert (found.checked, found.violations, found.warnings) == (sound.checked - 1, 0, 1)
+    assert found.examples == (f"customer {first['customer']}: {first['grant_id']}, {second['grant_id']}",)
+    # What was rejected is no payment.
+    await owner.execute("UPDATE ledger.event SET outcome = 7, points = 0 WHERE seq = $1", second["seq"])
+    assert (await audit_double_payments(owner, busy.brand)).warnings == 0
