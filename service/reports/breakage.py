@@ -17,6 +17,7 @@ from service.exports.account_names import class_name
 from service.http.periods import Period
 from service.reports.asked import Asked
 from service.reports.breakage_engine import Recognised, Standing, recognise
+from service.reports.deferred_revenue import deferred_by_day
 from service.reports.estimates.queries import Estimates
 from service.reports.reading import Reading, owed_change, read
 from service.reports.report import Check, Report, Row, columns, tie, transfers_link
@@ -36,6 +37,7 @@ _COLUMNS = columns(
     allocated_value="minor_units",
     recognised_value="minor_units",
     deferred_value="minor_units",
+    booked_value="minor_units",
     revenue="minor_units",
     catch_up="minor_units",
 )
@@ -62,12 +64,15 @@ class _Stock(msgspec.Struct, frozen=True):
 async def report(asked: Asked) -> Report:
     """What is earned of each class that points were issued in and that has an estimate, and of purchases' in any case."""
     reading, values, estimates = await read(asked, whole=True), await asked.values(), await asked.estimates()
+    booked = await deferred_by_day(asked, values, reading.trial_balance)
     rows: list[Row] = []
     checks: list[Check] = []
     for account_class in AccountClass:
         if account_class is AccountClass.PURCHASE or estimates.of_class(account_class):
             theirs = [movement for movement in reading.movements if movement.account_class is account_class]
-            rows += _rows(asked, account_class, theirs, values, estimates)
+            for end, row in _rows(asked, account_class, theirs, values, estimates):
+                is_booked = account_class is AccountClass.PURCHASE
+                rows.append(row | {"booked_value": booked.at(end).deferred if is_booked else None})
             checks += _checks(reading, account_class, theirs)
     return asked.report(
         NAME,
@@ -94,8 +99,8 @@ def _links(asked: Asked, seq: int, of_class: str, month: str) -> dict[str, str]:
 
 def _rows(
     asked: Asked, account_class: AccountClass, movements: Sequence[Movement], values: Values, estimates: Estimates
-) -> list[Row]:
-    """Every month since the first that points moved is reckoned, and those of the period are shown."""
+) -> list[tuple[date, Row]]:
+    """Every month since the first that points moved is reckoned, and those of the period are shown, with their last days."""
     if not movements:
         return []
     first = min(movement.day for movement in movements).replace(day=1)
@@ -103,7 +108,7 @@ def _rows(
     stocks = [_stock(account_class, movements, month.end, values, estimates) for month in months]
     recognised = recognise(Standing(stock.allocated, stock.redeemed, stock.expected) for stock in stocks)
     return [
-        {"class": class_name(account_class), "month": f"{month.begin:%Y-%m}"} | _row(stock, earned)
+        (month.end, {"class": class_name(account_class), "month": f"{month.begin:%Y-%m}"} | _row(stock, earned))
         for month, stock, earned in zip(months, stocks, recognised, strict=True)
         if month.end >= asked.period.begin
     ]

@@ -90,3 +90,14 @@ async def _read_at_cuts(asked: Asked, *, whole: bool) -> Reading:
         numbered=until - after,
         seq=until,
     )
+
+
+async def movements_by_day(asked: Asked, *, until: int | None = None) -> list[Movement]:
+    """All that moved since the book began, by day: up to the end of the report, or up to a ``seq`` as it was posted."""
+    ledger, book = asked.services.ledger, asked.brand.book
+    if until is not None:
+        return await ledger.movements(book, after=0, until=until, with_events=False)
+    at_end = await asked.closed()
+    if at_end is not None and at_end.settled_seq is not None:
+        return await ledger.movements(book, after=0, until=at_end.settled_seq, with_events=False)
+    return [*await ledger.movements(book, after=0, until=asked.seq, with_events=False), *await asked.due()]

@@ -23,6 +23,7 @@ from service.exports.account_names import class_name
 from service.http.periods import Period
 from service.reports.asked import Asked
 from service.reports.attributed import attributed
+from service.reports.deferred_revenue import PURCHASE, Deferred, DeferredByDay, deferred_by_day
 from service.reports.earned import names_of
 from service.reports.reading import Reading, owed_by_class, owed_change, read
 from service.reports.report import Check, Column, Report, Row, days_of, tie, transfers_link
@@ -65,9 +66,11 @@ _CHANGES: dict[Verb, Change] = {
 # They move what is owed from one customer to another. If they came to anything but nothing, the report would not tie.
 _MOVING = frozenset((Verb.MERGE, Verb.SPLIT))
 _ENTERED = ("granted", "matured")
+_DEFERRED = ("opening_deferred_value", "allocated_value", "released_value", "closing_deferred_value")
 _COLUMNS = (
     *(Column(name, "points") for name in ("opening", *_SIGNS, "closing")),
     *(Column(f"{name}_value", "minor_units") for name in ("opening", *_SIGNS, "revalued", "rounding", "closing")),
+    *(Column(name, "minor_units") for name in _DEFERRED),
 )
 
 
@@ -111,16 +114,18 @@ async def report(asked: Asked) -> Report:
     """The roll-forward of a period."""
     reading = await read(asked) if _WHOLE.issuperset(asked.by) else (await attributed(asked)).reading
     values, campaigns = await asked.values(), await asked.campaigns()
+    deferred = await _deferral(asked, reading, values)
     parts = list(asked.period.months()) if "month" in asked.by else [asked.period]
     rows: list[Row] = []
     links: list[dict[str, str]] = []
     for names, flow in _flows(asked, reading, campaigns):
         for part in parts:
-            row = _row(flow, part, values)
+            row = _row(flow, part, values) | _deferred(deferred, part, names)
             if any(row.values()):
                 rows.append({**{name: {**names, "month": f"{part.begin:%Y-%m}"}[name] for name in asked.by}, **row})
                 links.append(_links(flow, part, names))
     totals = _row(_Flow.of(sum(reading.opening.values()), reading.movements), asked.period, values)
+    totals |= _deferred(deferred, asked.period, {})
     checks = tie([*_checks(reading), *_sums(rows, totals, by_month="month" in asked.by)])
     return asked.report(
         NAME, _COLUMNS, since=asked.period.begin, seq=reading.seq, rows=rows, totals=totals, checks=checks, links=links
@@ -171,6 +176,37 @@ def _money(opening: int, moved: _Moved, net: Mapping[date, int], period: Period,
         "rounding_value": closing_value - opening_value - _signed(worth) - revalued,
         "closing_value": closing_value,
     }
+
+
+class _Deferral(msgspec.Struct, frozen=True):
+    """Deferred revenue by day; and up to the cut that the period begins with, if it does."""
+
+    by_day: DeferredByDay
+    up_to_cut: DeferredByDay
+
+    def opening(self, period: Period) -> Deferred:
+        """When the period begins."""
+        return (self.up_to_cut if period.begins_within else self.by_day).at(period.opens_on)
+
+
+async def _deferral(asked: Asked, reading: Reading, values: Values) -> _Deferral | None:
+    """Deferred revenue, if the brand's points have a value. It is an average, so campaigns, channels and origins have none."""
+    if not values or not _WHOLE.issuperset(asked.by):
+        return None
+    by_day = await deferred_by_day(asked, values, reading.trial_balance)
+    if asked.after is None:
+        return _Deferral(by_day, by_day)
+    return _Deferral(by_day, await deferred_by_day(asked, values, reading.trial_balance, until=asked.after))
+
+
+def _deferred(deferral: _Deferral | None, period: Period, names: Mapping[str, str]) -> Row:
+    """What is deferred for points of class purchase, in the row of this class or where classes are not told apart."""
+    if deferral is None or names.get("class", PURCHASE) != PURCHASE:
+        return dict.fromkeys(_DEFERRED)
+    opening, closing = deferral.opening(period), deferral.by_day.at(period.end)
+    allocated = closing.allocated - opening.allocated
+    released = opening.deferred + allocated - closing.deferred
+    return dict(zip(_DEFERRED, (opening.deferred, allocated, released, closing.deferred), strict=True))
 
 
 def _signed(amounts: Mapping[Change, int]) -> int:
