@@ -467,11 +467,15 @@ class Ledger:
         """
         return await trial_balance.find_transfers(self._pool, book, wanted, after=after, cut=cut, limit=limit)
 
-    async def movements(self, book: Book, *, after: int, until: int, with_events: bool = True) -> list[Movement]:
+    async def movements(
+        self, book: Book, *, after: int, until: int, with_events: bool = True, with_acts: bool = False
+    ) -> list[Movement]:
         """What the transfers with ``after < seq <= until`` moved, added up, in no order. Without events it is several times as
-        fast, and channel, action and grade are ``None``.
+        fast, and channel, action and grade are ``None``. Without acts the days on which they occurred are.
         """
-        return await movements.movements(self._pool, book, after=after, until=until, with_events=with_events)
+        return await movements.movements(
+            self._pool, book, after=after, until=until, with_events=with_events, with_acts=with_acts
+        )
 
     async def layer_movements(self, book: Book, *, after: int, until: int) -> list[Movement]:
         """What the same transfers moved of layers: with the campaign, channel, action, grade and date of the grants that the

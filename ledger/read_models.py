@@ -110,7 +110,7 @@ class Movement(msgspec.Struct, frozen=True, gc=False):
 
     ``debit`` and ``credit`` are the kinds of their accounts. ``channel``, ``action`` and ``grade`` are those of the events that
     were paid, held back, approved or rejected. Of a layer these and ``campaign_no`` are those of its grant, which counts on the
-    date ``issued_on``.
+    date ``issued_on``. Of grants, where it is asked for, ``occurred_on`` is the day of the act if it was before ``day``.
     """
 
     day: date
@@ -127,6 +127,7 @@ class Movement(msgspec.Struct, frozen=True, gc=False):
     first_seq: int
     last_seq: int
     issued_on: date | None = None
+    occurred_on: date | None = None
 
 
 class StageEarned(msgspec.Struct, frozen=True, gc=False):
@@ -189,7 +190,9 @@ class RedemptionStep(msgspec.Struct, frozen=True, gc=False):
 
 
 class TransferFilter(msgspec.Struct, frozen=True):
-    """Which transfers of the log are looked for; ``None`` is any. ``since`` and ``until`` are accounting dates, included."""
+    """Which transfers of the log are looked for; ``None`` is any. ``since`` and ``until`` are accounting dates, included,
+    ``occurred_since`` and ``occurred_until`` the days on which it occurred.
+    """
 
     verbs: tuple[Verb, ...] | None = None
     campaign_no: int | None = None
@@ -199,6 +202,8 @@ class TransferFilter(msgspec.Struct, frozen=True):
     channel: str | None = None
     action: str | None = None
     grade: str | None = None
+    occurred_since: date | None = None
+    occurred_until: date | None = None
 
 
 class Cut(msgspec.Struct, frozen=True):

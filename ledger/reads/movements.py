@@ -33,10 +33,12 @@ _LAYERS_READ = "SELECT reader.seq FROM ledger.layer_reader AS reader WHERE reade
 _PERSONAL = frozenset((Kind.LOT, Kind.PENDING, Kind.HELD, Kind.SPENT))
 
 
-async def movements(pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int, with_events: bool = True) -> list[Movement]:
+async def movements(
+    pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int, with_events: bool = True, with_acts: bool = False
+) -> list[Movement]:
     """What the transfers with ``after < seq <= until`` moved, in no order. ``with_events`` costs most of the time."""
     step = LOG_ROWS if not with_events else LOG_ROWS_WITH_EVENTS
-    pieces = [(begin, min(begin + step, until), with_events) for begin in range(after, until, step)]
+    pieces = [(begin, min(begin + step, until), with_events, with_acts) for begin in range(after, until, step)]
     return await _added_up(pool, book, _MOVEMENTS, pieces)
 
 
@@ -98,6 +100,7 @@ def _movement(row: asyncpg.Record) -> Movement:
         first_seq=row["first_seq"],
         last_seq=row["last_seq"],
         issued_on=row.get("issued_on"),
+        occurred_on=row.get("occurred_on"),
     )
 
 

@@ -90,6 +90,8 @@ def transfer_filter(
     account_class: str | None,
     since: str | None,
     until: str | None,
+    occurred_since: str | None,
+    occurred_until: str | None,
     **of_event: str | None,
 ) -> TransferFilter:
     """What a caller asks for. Raises the problem of a name or a date that is none."""
@@ -99,6 +101,8 @@ def transfer_filter(
         account_class=None if account_class is None else _named(AccountClass, account_class, "?class"),
         since=None if since is None else read_date("?from", since),
         until=None if until is None else read_date("?to", until),
+        occurred_since=None if occurred_since is None else read_date("?occurred_from", occurred_since),
+        occurred_until=None if occurred_until is None else read_date("?occurred_to", occurred_until),
         **of_event,
     )
 

@@ -97,6 +97,12 @@ OfChannel = Annotated[str | None, QueryParameter(description="Transfers of event
 OfAction = Annotated[str | None, QueryParameter(description="Transfers of events of this action alone.")]
 OfGrade = Annotated[str | None, QueryParameter(pattern="^[ABCD]$", description="Transfers of events of this grade alone.")]
 Since = Annotated[str | None, QueryParameter(name="from", description="The first accounting date to list.")]
+OccurredSince = Annotated[
+    str | None, QueryParameter(name="occurred_from", description="The first day on which what is listed occurred.")
+]
+OccurredUntil = Annotated[
+    str | None, QueryParameter(name="occurred_to", description="The last day on which what is listed occurred.")
+]
 Until = Annotated[str | None, QueryParameter(name="to", description="The last accounting date to list.")]
 
 
@@ -121,6 +127,8 @@ async def list_transfers(
     channel: OfChannel = None,
     action: OfAction = None,
     grade: OfGrade = None,
+    occurred_since: OccurredSince = None,
+    occurred_until: OccurredUntil = None,
 ) -> TransfersResponse:
     """List the transfers of the log, oldest first. The log is append-only: a page never changes.
 
@@ -137,6 +145,8 @@ async def list_transfers(
         account_class=account_class,
         since=since,
         until=until,
+        occurred_since=occurred_since,
+        occurred_until=occurred_until,
         channel=channel,
         action=action,
         grade=grade,

@@ -11,9 +11,9 @@ import msgspec
 from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
-from service.reports import attention_invoice, breakage, expiry_schedule, lifecycle, roll_forward, settlement, vintages
+from service.reports import attention_invoice, breakage, expiry_schedule, roll_forward, settlement, vintages
 from service.reports.asked import Asked
-from service.reports.customers import hours, responses, rfm
+from service.reports.customers import hours, lifecycle, responses, rfm
 from service.reports.periods import find_cut, read_period
 from service.reports.report import Report
 

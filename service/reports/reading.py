@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ledger import AccountClass, Kind, Movement, TrialBalance
+from ledger import AccountClass, Close, Kind, Movement, TrialBalance
 from service.reports.asked import Asked
 
 _OWED = frozenset((Kind.LOT, Kind.HELD))
 OWED_KINDS = frozenset(kind.name.lower() for kind in _OWED)
+
+
+ACTED = "acted"
+"""By when acts occurred: before the period, or in it."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -48,8 +52,8 @@ def owed_by_class(trial_balance: TrialBalance) -> Mapping[AccountClass, int]:
 
 async def read(asked: Asked, *, whole: bool = False) -> Reading:
     """Read as little as the closes allow; ``whole`` reads from the beginning of the book."""
-    if asked.after is not None or asked.until is not None:
-        return await _read_at_cuts(asked, whole=whole)
+    if asked.after is not None or asked.until is not None or ACTED in asked.by:
+        return await _read_log(asked, whole=whole)
     ledger, book = asked.services.ledger, asked.brand.book
     before, at_end = None if whole else await asked.opened(), await asked.closed()
     after = 0 if before is None else before.cut.seq
@@ -74,22 +78,39 @@ async def read(asked: Asked, *, whole: bool = False) -> Reading:
     )
 
 
-async def _read_at_cuts(asked: Asked, *, whole: bool) -> Reading:
-    """The same between cuts, or between one and a day. What a close reckoned counts if it was posted by the last cut."""
+async def _read_log(asked: Asked, *, whole: bool) -> Reading:
+    """The same by the log alone: between cuts, or with when acts occurred. What a close reckoned counts as it was posted by the
+    cut that the report ends with.
+    """
     ledger, book = asked.services.ledger, asked.brand.book
+    before = await asked.opened() if not whole and asked.after is None and asked.until is None else None
+    begin, opening = await _opening(asked, before, whole=whole)
     at_end = await asked.closed()
     until = asked.seq if at_end is None or at_end.settled_seq is None else at_end.settled_seq
-    after = 0 if whole or asked.after is None else asked.after.seq
-    posted = await ledger.movements(book, after=after, until=until, with_events=False)
+    posted = await ledger.movements(book, after=begin, until=until, with_events=False, with_acts=ACTED in asked.by)
     moved = [asked.dated(each) for each in (*posted, *(await asked.due() if at_end is None else ()))]
     return Reading(
-        opening={} if after == 0 or asked.after is None else owed_by_class(await ledger.trial_balance(book, asked.after)),
-        movements=[each for each in moved if at_end is None or each.day <= at_end.ends_on],
+        opening=opening,
+        movements=[
+            each
+            for each in moved
+            if (before is None or each.day > before.ends_on) and (at_end is None or each.day <= at_end.ends_on)
+        ],
         trial_balance=await (asked.trial_balance() if at_end is None else ledger.close_trial_balance(book, at_end)),
         transfers=sum(each.transfers for each in posted),
-        numbered=until - after,
+        numbered=until - begin,
         seq=until,
     )
+
+
+async def _opening(asked: Asked, before: Close | None, *, whole: bool) -> tuple[int, Mapping[AccountClass, int]]:
+    """Behind which transfer the log is read, and what was owed then."""
+    ledger, book = asked.services.ledger, asked.brand.book
+    if before is not None:
+        return before.cut.seq, owed_by_class(await ledger.close_trial_balance(book, before))
+    if whole or asked.after is None:
+        return 0, {}
+    return asked.after.seq, owed_by_class(await ledger.trial_balance(book, asked.after))
 
 
 async def movements_by_day(asked: Asked, *, until: int | None = None) -> list[Movement]:

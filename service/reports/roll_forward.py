@@ -21,18 +21,19 @@ import msgspec
 from ledger import AccountClass, Movement, Verb
 from service.exports.account_names import class_name
 from service.http.periods import Period
+from service.http.problems import invalid_field
 from service.reports.asked import Asked
 from service.reports.attributed import attributed
 from service.reports.deferred_revenue import PURCHASE, Deferred, DeferredByDay, deferred_by_day
 from service.reports.earned import names_of
-from service.reports.reading import Reading, owed_by_class, owed_change, read
+from service.reports.reading import ACTED, Reading, owed_by_class, owed_change, read
 from service.reports.report import Check, Column, Report, Row, days_of, tie, transfers_link
 from service.reports.values import Values, rounded
 
 NAME = "roll-forward"
-DIMENSIONS = ("class", "campaign", "channel", "origin", "month")
+DIMENSIONS = ("class", "campaign", "channel", "origin", ACTED, "month")
 
-_WHOLE = frozenset(("class", "month"))
+_WHOLE = frozenset(("class", ACTED, "month"))
 """What the log alone can tell."""
 FOLLOWED = frozenset(DIMENSIONS) - _WHOLE
 """For these points are followed from their grants."""
@@ -111,7 +112,9 @@ class _Flow(msgspec.Struct):
 
 
 async def report(asked: Asked) -> Report:
-    """The roll-forward of a period."""
+    """The roll-forward of a period. Raises the problem of dimensions that cannot be told apart together."""
+    if ACTED in asked.by and (followed := FOLLOWED.intersection(asked.by)):
+        raise invalid_field("?by", f"`{ACTED}` goes with class and month alone, not with {min(followed)}")
     reading = await read(asked) if _WHOLE.issuperset(asked.by) else (await attributed(asked)).reading
     values, campaigns = await asked.values(), await asked.campaigns()
     deferred = await _deferral(asked, reading, values)
@@ -123,7 +126,7 @@ async def report(asked: Asked) -> Report:
             row = _row(flow, part, values) | _deferred(deferred, part, names)
             if any(row.values()):
                 rows.append({**{name: {**names, "month": f"{part.begin:%Y-%m}"}[name] for name in asked.by}, **row})
-                links.append(_links(flow, part, names))
+                links.append(_links(asked, flow, part, names))
     totals = _row(_Flow.of(sum(reading.opening.values()), reading.movements), asked.period, values)
     totals |= _deferred(deferred, asked.period, {})
     checks = tie([*_checks(reading), *_sums(rows, totals, by_month="month" in asked.by)])
@@ -138,9 +141,12 @@ def _flows(asked: Asked, reading: Reading, campaigns: dict[int, str]) -> Iterato
     movements: dict[tuple[str, ...], list[Movement]] = defaultdict(list)
     opening: Counter[tuple[str, ...]] = Counter()
     for account_class, points in reading.opening.items():
-        opening[(class_name(account_class),) if "class" in by else ()] += points
+        opening[tuple({"class": class_name(account_class)}.get(name, "") for name in by)] += points
     for movement in reading.movements:
-        names = names_of(movement, campaigns) | {"origin": _origin(movement, asked.period)}
+        names = names_of(movement, campaigns) | {
+            "origin": _origin(movement, asked.period),
+            ACTED: _acted(movement, asked.period),
+        }
         movements[tuple(names[name] or "" for name in by)].append(movement)
     for key in sorted({*movements, *opening}):
         yield dict(zip(by, key, strict=True)), _Flow.of(opening[key], movements[key])
@@ -149,6 +155,13 @@ def _flows(asked: Asked, reading: Reading, campaigns: dict[int, str]) -> Iterato
 def _origin(movement: Movement, period: Period) -> str:
     """Whether points were owed when the period began, or have been issued since."""
     return "opening" if (movement.issued_on or movement.day) < period.begin else "period"
+
+
+def _acted(movement: Movement, period: Period) -> str:
+    """Whether what was granted in the period was for an act before it. Acts say nothing of other changes."""
+    if movement.verb is not Verb.GRANT or movement.day not in period:
+        return ""
+    return "before" if (movement.occurred_on or movement.day) < period.begin else "period"
 
 
 def _row(flow: _Flow, period: Period, values: Values) -> Row:
@@ -201,7 +214,7 @@ async def _deferral(asked: Asked, reading: Reading, values: Values) -> _Deferral
 
 def _deferred(deferral: _Deferral | None, period: Period, names: Mapping[str, str]) -> Row:
     """What is deferred for points of class purchase, in the row of this class or where classes are not told apart."""
-    if deferral is None or names.get("class", PURCHASE) != PURCHASE:
+    if deferral is None or names.get("class", PURCHASE) != PURCHASE or names.get(ACTED):
         return dict.fromkeys(_DEFERRED)
     opening, closing = deferral.opening(period), deferral.by_day.at(period.end)
     allocated = closing.allocated - opening.allocated
@@ -214,7 +227,7 @@ def _signed(amounts: Mapping[Change, int]) -> int:
     return sum(amount * _SIGNS[change] for change, amount in amounts.items())
 
 
-def _links(flow: _Flow, period: Period, names: dict[str, str]) -> dict[str, str]:
+def _links(asked: Asked, flow: _Flow, period: Period, names: dict[str, str]) -> dict[str, str]:
     """Where the transfers of each change are. By campaign and channel only what points came with can be looked for."""
     found: dict[str, str] = {}
     for change in _SIGNS if _WHOLE.issuperset(names) else _ENTERED:
@@ -222,10 +235,22 @@ def _links(flow: _Flow, period: Period, names: dict[str, str]) -> dict[str, str]
         if seqs:
             verbs = ",".join(verb.name.lower() for verb, of in _CHANGES.items() if of == change)
             days = days_of(period)
-            known = {name: value for name, value in names.items() if value and name != "origin"}
+            known = {name: value for name, value in names.items() if value and name not in {"origin", ACTED}}
+            known |= _occurred(asked.period, names.get(ACTED))
             first, last = min(first for first, _ in seqs), max(last for _, last in seqs)
             found[change] = transfers_link(first, last, verb=verbs, **known, **days)
     return found
+
+
+def _occurred(period: Period, acted: str | None) -> dict[str, str]:
+    """The filters of transfers by when an act occurred."""
+    match acted:
+        case "before":
+            return {"occurred_to": period.day_before.isoformat()}
+        case "period":
+            return {"occurred_from": period.begin.isoformat()}
+        case _:
+            return {}
 
 
 def _checks(reading: Reading) -> list[Check]:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from ledger import AccountClass, Opening, import_balances
+from ledger import AccountClass, Opening, event_key, import_balances
 from tests.reports.conftest import Books, at, shown, verbs
 
+SUMS = (
+    "granted",
+    "matured",
+    "brought_in",
+    "adjusted",
+    "refunded",
+    "redeemed",
+    "expired",
+    "forfeited",
+    "clawed_back",
+)
 DEFERRED = ("opening_deferred_value", "allocated_value", "released_value", "closing_deferred_value")
 
 
@@ -289,3 +301,39 @@ async def test_deferred_revenue_keeps_its_price_when_points_get_another_value(
     assert [(row["allocated_value"], row["booked_value"]) for row in recognised] == [(160, 160), (260, 130)]
     (behind,) = (await books.report("roll-forward", since="cut:middle", by=""))["rows"]
     assert [behind[name] for name in DEFERRED] == [160, 100, 130, 130]
+
+
+async def test_late_acts_have_a_line_of_their_own(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+    await books.worth("2029-12-01", 1, 2)
+    await books.fund(1_000)
+    await books.grant(1, 100, at=at("2030-01-15"))
+    await books.on("2030-02-01")
+    await books.post_dues(worker_pool)
+    await books.close("2030-01-01", "2030-01-31")
+    # Half past eleven in Berlin, and half past twelve.
+    for when, points in {"2030-01-30T12:00": 30, "2030-01-31T22:30": 5, "2030-01-31T23:30": 7, "2030-02-01T12:00": 11}.items():
+        await books.grant(2, points, at=datetime.fromisoformat(f"{when}:00+00:00"))
+    await books.grant(3, 50, held_back=True, at=at("2030-01-31"), due_at=at("2030-03-31"))
+    key = event_key(
+        campaign_no=books.campaign_no, message_id=f"message {books.messages}", customer=3, action="click", qualifier=""
+    )
+    await books.ledger.mature(books.book, books.campaign_no, key, expires_on=None)
+    await books.redeem(2, 4)
+    february = {"since": "2030-02-01", "until": "2030-02-01"}
+    report = await books.report("roll-forward", **february, by="class,acted")
+    assert [shown(row) for row in report["rows"]] == [
+        {"class": "engagement", "opening": 100, "matured": 50, "redeemed": 4, "closing": 146}
+        | {"opening_value": 200, "matured_value": 100, "redeemed_value": 8, "closing_value": 292},
+        {"class": "engagement", "acted": "before", "granted": 35, "closing": 35, "granted_value": 70, "closing_value": 70},
+        {"class": "engagement", "acted": "period", "granted": 18, "closing": 18, "granted_value": 36, "closing_value": 36},
+    ]
+    assert report["totals"] == (await books.report("roll-forward", **february, by="class"))["totals"]
+    for row, links in zip(report["rows"], report["links"], strict=True):
+        assert set(links) == {name for name in SUMS if row[name]}
+        for column, path in links.items():
+            assert sum(transfer["amount"] for transfer in await books.linked(path)) == row[column], (row, column)
+    # In a report on both months nothing is late.
+    both = await books.report("roll-forward", since="2030-01-15", until="2030-02-01", by="acted,month")
+    assert {row["acted"] for row in both["rows"]} == {"", "period"}
+    answer = await books.api.client("finance").get("/v1/reports/roll-forward", params={"by": "acted,campaign"})
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["?by"]

@@ -1,6 +1,6 @@
 -- Of a piece of the log of a book $1 of brand $2, $3 < seq <= $4, in order, $5 at most: those with one of the verbs $6, of the campaign
 -- $7, of the accounting class $8, with accounting dates from $9 to $10, and of events with the channel $11, the action $12 and the
--- grade $13. NULL is any.
+-- grade $13, which occurred on the days from $14 to $15. NULL is any.
 --
 -- The class is that of the customer's or redemption's account; of two such accounts it is the same.
 
@@ -26,6 +26,8 @@ WHERE transfer.book_id = $1 AND transfer.seq > $3 AND transfer.seq <= $4
     AND ($8::integer IS NULL OR moved.class = $8)
     AND ($9::date IS NULL OR moved.accounting_date >= $9)
     AND ($10::date IS NULL OR moved.accounting_date <= $10)
+    AND ($14::date IS NULL OR (transfer.occurred_at AT TIME ZONE head.time_zone)::date >= $14)
+    AND ($15::date IS NULL OR (transfer.occurred_at AT TIME ZONE head.time_zone)::date <= $15)
     AND (num_nulls($11::text, $12::text, $13::text) = 3 OR EXISTS (
         SELECT FROM ledger.event
         WHERE event.book_id = $1 AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key

@@ -6,4 +6,5 @@ rfm          recency, frequency and monetary value, with scores
 reward_cost  what a customer's rewards cost
 responses    which messages customers responded to, by channel
 hours        when customers act
+lifecycle    what winning, keeping and winning back customers cost
 """
