@@ -90,7 +90,9 @@ GRANT INSERT (
 
 GRANT UPDATE (executed_at, result, error) ON rewards.approval TO rewards_application;
 
-GRANT SELECT, INSERT ON rewards.approval_policy, rewards.approval_use TO rewards_application;
+GRANT SELECT, INSERT ON
+    rewards.approval_policy, rewards.approval_use, rewards.close_version, rewards.restatement
+TO rewards_application;
 
 GRANT UPDATE (last_used_at) ON rewards.api_key TO rewards_application;
 
@@ -141,5 +143,5 @@ GRANT SELECT (
 
 GRANT SELECT ON
     rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.brand_point_value, rewards.campaign,
-    rewards.campaign_version, rewards.estimate, rewards.link_host
+    rewards.campaign_version, rewards.close_version, rewards.estimate, rewards.link_host, rewards.restatement
 TO rewards_reader;

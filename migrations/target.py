@@ -8,12 +8,13 @@ from service.brands import tables as brands
 from service.campaigns import tables as campaigns
 from service.code_batches import tables as code_batches
 from service.customers import tables as customers
+from service.estimates import tables as estimates
 from service.evidence import tables as evidence
 from service.export_jobs import tables as export_jobs
 from service.links import tables as links
 from service.persons import tables as persons
 from service.preferences import tables as preferences
-from service.reports.estimates import tables as estimates
+from service.restatements import tables as restatements
 from service.storage.database import metadata
 
 # Importing them is what puts the tables on the metadata.
@@ -30,6 +31,7 @@ CAPABILITIES = (
     links,
     persons,
     preferences,
+    restatements,
 )
 
 __all__ = ["CAPABILITIES", "metadata"]

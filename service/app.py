@@ -37,6 +37,7 @@ from service.customers.merges import routes as merge_routes
 from service.customers.verification import routes as verification_routes
 from service.demo_shop import routes as demo_shop_routes
 from service.dispatch import routes as bypassing
+from service.estimates import routes as estimate_routes
 from service.evidence import routes as evidence_routes
 from service.export_jobs import routes as export_routes
 from service.feed import routes as feed_routes
@@ -60,7 +61,7 @@ from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
 from service.reports import routes as report_routes
 from service.reports.customers import routes as customer_report_routes
-from service.reports.estimates import routes as estimate_routes
+from service.restatements import routes as restatement_routes
 from service.revocations import routes as revocation_routes
 from service.services import Services, open_services
 from service.settings import Secrets, Settings
@@ -96,6 +97,7 @@ route_handlers: list[Any] = [
     *report_routes.route_handlers,
     *customer_report_routes.route_handlers,
     *estimate_routes.route_handlers,
+    *restatement_routes.route_handlers,
     *export_routes.route_handlers,
     *layer_routes.route_handlers,
     *feed_routes.route_handlers,

@@ -49,6 +49,7 @@ from service.links.last_known_refresher import open_last_known
 from service.links.queries import LinkRow, link_ids_by_code, links_by_id
 from service.observability import metrics
 from service.reports.customers.rfm import Scales
+from service.restatements.actions import RESTATE
 from service.settings import Secrets, Settings
 from service.storage import database, disk_space
 from service.storage.spool import Spool
@@ -128,6 +129,7 @@ APPROVAL_KINDS: Mapping[str, AnyKind] = {
         campaign_approvals.CREATE,
         brand_approvals.POINT_VALUE,
         brand_approvals.ISSUE_LIMIT,
+        RESTATE,
         changing_limits.CHANGE,
     )
 }

@@ -22,6 +22,7 @@ from service.exports.account_codes import NO_CODES, AccountCodes, AccountCodesIn
 from service.exports.book_at_cut import READERS
 from service.exports.bundle import JOURNALS, ExportFormat, Manifest, Writer
 from service.http.problems import Problem
+from service.restatements.queries import count_restatements
 from service.storage import database
 
 NOW = "now"
@@ -58,6 +59,7 @@ _NICENESS = 10
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A CSV file with the general ledger's code of each account, for the summarised journal.",
 )
+@click.option("--restatements", type=click.IntRange(0), help="How many of the brand's restatements to apply.  [default: all]")
 def export(
     *,
     code: str,
@@ -69,6 +71,7 @@ def export(
     customers: bool,
     sub_accounts: bool,
     account_codes: Path | None,
+    restatements: int | None,
 ) -> None:
     """Write a brand's books as files and journals, with a manifest. Exits with 1 if they do not balance.
 
@@ -82,7 +85,9 @@ def export(
     writers = bundle.writers_of(chosen, details=details, customers=customers)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            manifest = runner.run(_export(code, writers, (since, None if cut == NOW else cut), out, sub_accounts, codes))
+            manifest = runner.run(
+                _export(code, writers, (since, None if cut == NOW else cut), out, sub_accounts, codes, restatements)
+            )
     except Problem as problem:
         raise click.ClickException(_in_words(problem, cut)) from None
     for file in manifest.files:
@@ -114,6 +119,7 @@ async def _export(
     out: Path,
     sub_accounts: bool,
     codes: AccountCodes,
+    restatements: int | None,
 ) -> Manifest:
     url = load_with_database().database_url
     engine = database.create_engine(url, database.READER_ROLE, size=1)
@@ -125,7 +131,13 @@ async def _export(
         ledger = Ledger(pool)
         now = (await ledger.clock(brand.book)).at(datetime.now(UTC))
         since, at = await find_span(ledger, brand, *span, now=now)
-        book = await book_at_cut(pool, engine, brand, at, since=since, sub_accounts=sub_accounts, codes=codes)
+        there = await count_restatements(engine, brand.brand_id)
+        if restatements is not None and restatements > there:
+            raise click.ClickException(f"--restatements: the brand has made {there}")
+        restated = there if restatements is None else restatements
+        book = await book_at_cut(
+            pool, engine, brand, at, since=since, sub_accounts=sub_accounts, codes=codes, restated=restated
+        )
         return await bundle.write(book, writers, out)
     finally:
         pool.terminate()

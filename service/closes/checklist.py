@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ledger import Book, GrantOutcome, Ledger, LeftOpen
+from service.approvals.queries import count_open
 from service.auth.queries import count_late_keys
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
@@ -86,6 +87,13 @@ async def checklist(services: Services, brand: Brand, period: Period) -> list[It
             left.to_approve,
             "Grants that are held back. They count as held back until they are approved or rejected.",
             "/v1/grants?outcome=held_back",
+        ),
+        Item(
+            "approvals_open",
+            Severity.WARNING,
+            await count_open(services.engine, brand.brand_id),
+            "Requests that wait for another person, or were approved and are not carried out yet. They count when they are.",
+            "/v1/approvals?state=pending",
         ),
         Item(
             "waiting_grants",

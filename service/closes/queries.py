@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 from ledger import Book, Close, Ledger
+from service.brands.brand import Brand
 from service.closes.schemas import CloseResponse
 from service.http import periods
 from service.http.periods import Period
 from service.http.problems import invalid_field, not_found
+from service.restatements.queries import version_of_close
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 
 def period_asked_for(name: str) -> Period:
@@ -36,15 +42,16 @@ async def find_close(ledger: Ledger, book: Book, name: str) -> Close:
     return close
 
 
-async def show(ledger: Ledger, book: Book, close: Close) -> CloseResponse:
-    """The close with its totals."""
-    return CloseResponse.of(close, await ledger.close_trial_balance(book, close))
+async def show(services: Services, brand: Brand, close: Close, version: int | None = None) -> CloseResponse:
+    """A version of a close with its totals; the newest unless another is wanted."""
+    of_close = await version_of_close(services.engine, brand.brand_id, close.ends_on, version)
+    return CloseResponse.of(close, of_close, await services.ledger.close_trial_balance(brand.book, close))
 
 
-async def list_closes(ledger: Ledger, book: Book, *, after: str | None, limit: int) -> list[CloseResponse]:
+async def list_closes(services: Services, brand: Brand, *, after: str | None, limit: int) -> list[CloseResponse]:
     """Closes, newest first: those before the period ``after``."""
     last = None if after is None else periods.parse(after)
     if last is None and after is not None:
         raise invalid_field("?after", "is not a period")
     until = date.max if last is None else last.day_before
-    return [await show(ledger, book, close) for close in await ledger.closes(book, until=until, limit=limit)]
+    return [await show(services, brand, close) for close in await services.ledger.closes(brand.book, until=until, limit=limit)]

@@ -22,6 +22,12 @@ from service.http.periods import NAME
 if TYPE_CHECKING:
     from service.services import Services
 
+OfVersion = Annotated[
+    int | None,
+    QueryParameter(
+        ge=1, le=2**31 - 1, description="A version of the close: 1 is that before it was restated. Without it: the newest."
+    ),
+]
 AfterPeriod = Annotated[str | None, QueryParameter(pattern=NAME, description="The `next` of the previous page.")]
 
 
@@ -42,7 +48,7 @@ async def close_period(
     """
     period = queries.period_asked_for(data.period)
     closed, made = await actions.close(services, principal, period, data.skip)
-    shown = await queries.show(services.ledger, principal.brand.book, closed)
+    shown = await queries.show(services, principal.brand, closed)
     return Response(shown, status_code=HTTP_201_CREATED if made else HTTP_200_OK)
 
 
@@ -54,16 +60,17 @@ async def list_closes(
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[CloseResponse]:
     """List the closed periods, newest first."""
-    book = principal.brand.book
-    found = await queries.list_closes(services.ledger, book, after=after, limit=limit + 1)
+    found = await queries.list_closes(services, principal.brand, after=after, limit=limit + 1)
     return page(found, limit=limit, cursor=lambda close: close.period)
 
 
 @get("/v1/closes/{period:str}", guards=[requires(Scope.LEDGER_READ)], tags=["finance"], responses=problems("not_found"))
-async def get_close(period: FromPath[str], services: Injected[Services], principal: Injected[Principal]) -> CloseResponse:
-    """Get a closed period. All but `state` and what is null at first stays the same for ever."""
-    book = principal.brand.book
-    return await queries.show(services.ledger, book, await queries.find_close(services.ledger, book, period))
+async def get_close(
+    period: FromPath[str], services: Injected[Services], principal: Injected[Principal], version: OfVersion = None
+) -> CloseResponse:
+    """Get a closed period. All but `state` and what is null at first stays the same for ever, in each `version`."""
+    closed = await queries.find_close(services.ledger, principal.brand.book, period)
+    return await queries.show(services, principal.brand, closed, version)
 
 
 @get(

@@ -14,6 +14,7 @@ from service.closes.checklist import Item
 from service.http.bodies import Body
 from service.http.periods import NAME, Period
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
+from service.restatements.queries import Version
 
 OWED = ("lot", "held")
 """The kinds of account whose points are owed: customers can spend them, or have set them aside."""
@@ -84,7 +85,9 @@ class CloseResponse(msgspec.Struct, frozen=True):
     period: str
     """The month or day."""
     version: int
-    """1 for the close itself."""
+    """1 for the close itself; each restatement of it, or of a period before it, makes the next."""
+    restatements: int
+    """How many of the brand's restatements this version has: `restatements` of an export."""
     state: str
     """`storing` while balances are being stored, `closed`, then `settled` once all that fell due in the period is posted."""
     begins_on: date
@@ -109,12 +112,13 @@ class CloseResponse(msgspec.Struct, frozen=True):
     """Digests of the trial balance and of the balances; null while they are being stored."""
 
     @classmethod
-    def of(cls, close: Close, trial_balance: TrialBalance) -> CloseResponse:
+    def of(cls, close: Close, version: Version, trial_balance: TrialBalance) -> CloseResponse:
         """The close as the API shows it."""
         stored = close.totals
         return cls(
             period=Period(close.begins_on, close.ends_on).name,
-            version=close.version,
+            version=version.version,
+            restatements=version.restated,
             state=close.state.name.lower(),
             begins_on=close.begins_on,
             ends_on=close.ends_on,

@@ -23,6 +23,7 @@ from service.exports.account_codes import AccountCode, wrong_codes
 from service.exports.bundle import JOURNALS
 from service.http.idempotency import request_fingerprint
 from service.http.problems import FieldError, Problem, invalid_field, invalid_fields
+from service.restatements.queries import count_restatements
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -44,6 +45,7 @@ async def order(
         raise invalid_field("/from", "a journal has all of the book: leave out `from`, or the journals")
     _check_codes(wanted)
     since, cut = await spans.find_span(services.ledger, principal.brand, wanted.from_, wanted.to, now=now)
+    wanted = await _restated(services.engine, principal, wanted)
     made = await _store(services.engine, principal, wanted, request_hash, key_hash, (since, cut))
     if made is not None:
         return made, True
@@ -52,6 +54,14 @@ async def order(
         # It was under way a moment ago, and has ended since.
         raise Problem("overloaded", "The export was ordered twice at once; order it again.", headers={"Retry-After": "1"})
     return there, False
+
+
+async def _restated(engine: AsyncEngine, principal: Principal, wanted: ExportRequest) -> ExportRequest:
+    """The same, which says how many restatements it has. Raises the problem of more than there are."""
+    there = await count_restatements(engine, principal.brand.brand_id)
+    if wanted.restatements is not None and wanted.restatements > there:
+        raise invalid_field("/restatements", f"must be at most {there}: the brand has made no more")
+    return wanted if wanted.restatements is not None else msgspec.structs.replace(wanted, restatements=there)
 
 
 def _check_codes(wanted: ExportRequest) -> None:
@@ -127,6 +137,7 @@ def _columns(wanted: ExportRequest, since: Cut | None, cut: Cut) -> dict[str, An
         "details": wanted.details,
         "customers": wanted.customers,
         "sub_accounts": wanted.sub_accounts,
+        "restatements": wanted.restatements,
         "account_codes": type_coerce(msgspec.to_builtins(wanted.account_codes), JSONB),
         "since_name": "" if since is None else since.name,
         "since_seq": 0 if since is None else since.seq,

@@ -136,6 +136,7 @@ class Exporter:
                 since=job.since,
                 sub_accounts=job.sub_accounts,
                 codes=account_codes(job.account_codes),
+                restated=job.restatements,
                 on_rows=progress.add,
             )
         finally:

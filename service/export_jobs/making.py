@@ -25,6 +25,7 @@ async def book_at_cut(
     since: Cut | None = None,
     sub_accounts: bool = False,
     codes: AccountCodes = NO_CODES,
+    restated: int = 0,
     on_rows: Callable[[int], None] = unwatched,
 ) -> BookAtCut:
     """A brand's book, to be read through ``pool`` and ``engine``."""
@@ -38,7 +39,7 @@ async def book_at_cut(
         points_code=brand.points_code,
         calendar=brand.calendar,
         campaigns=await campaign_ids(engine, brand.brand_id),
-        bookkeeping=await read_bookkeeping(engine, brand, cut, sub_accounts=sub_accounts, codes=codes),
+        bookkeeping=await read_bookkeeping(engine, brand, cut, sub_accounts=sub_accounts, codes=codes, restated=restated),
         since=since,
         on_rows=on_rows,
     )

@@ -32,6 +32,7 @@ class ExportJob(msgspec.Struct, frozen=True):
     customers: bool
     sub_accounts: bool
     account_codes: tuple[AccountCode, ...]
+    restatements: int
     since: Cut | None
     cut: Cut
     request_hash: bytes
@@ -72,6 +73,7 @@ def of_row(row: RowMapping) -> ExportJob:
         customers=row["customers"],
         sub_accounts=row["sub_accounts"],
         account_codes=msgspec.convert(row["account_codes"], tuple[AccountCode, ...]),
+        restatements=row["restatements"],
         since=Cut(row["since_name"], row["since_seq"], row["since_posted_at"]) if has_beginning else None,
         cut=Cut(row["cut_name"], row["cut_seq"], row["cut_posted_at"]),
         request_hash=row["request_hash"],
@@ -119,6 +121,7 @@ def describe(job: ExportJob, settings: Settings) -> ExportResponse:
         details=job.details,
         customers=job.customers,
         sub_accounts=job.sub_accounts,
+        restatements=job.restatements,
         from_=None if job.since is None else CutResponse.of(job.since),
         to=CutResponse.of(job.cut),
         progress=ExportProgress(job.rows_read, job.rows_of),

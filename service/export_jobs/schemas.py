@@ -56,6 +56,9 @@ class ExportRequest(Body, frozen=True):
     """Whether each customer and redemption has an account of its own in the journals."""
     account_codes: Annotated[tuple[AccountCodeRequest, ...], msgspec.Meta(max_length=CODES_MAX)] = ()
     """The general ledger's codes of accounts, for `summary`."""
+    restatements: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+    """How many of the brand's restatements the journals have in their money and codes, in order; see `restatements` of a
+    close. Absent: all there are."""
 
 
 class ExportProgress(msgspec.Struct, frozen=True):
@@ -101,6 +104,8 @@ class ExportResponse(msgspec.Struct, frozen=True):
     """Whether it has `customers.csv`."""
     sub_accounts: bool
     """Whether each customer and redemption has an account of its own in the journals."""
+    restatements: int
+    """How many of the brand's restatements the journals have in their money and codes."""
     from_: CutResponse | None = msgspec.field(name="from")
     """The cut after which its transfers begin; null: at the book's beginning."""
     to: CutResponse

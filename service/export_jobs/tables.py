@@ -38,6 +38,8 @@ export_job = Table(
     Column("customers", Boolean, nullable=False),
     Column("sub_accounts", Boolean, nullable=False),
     Column("account_codes", JSONB, nullable=False, server_default="[]"),
+    # How many of the brand's restatements its money and codes have.
+    Column("restatements", Integer, nullable=False, server_default="0"),
     Column("since_name", Text, nullable=False),
     Column("since_seq", BigInteger, nullable=False),
     # NULL: from the book's beginning.

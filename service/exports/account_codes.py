@@ -51,6 +51,14 @@ class AccountCodes(msgspec.Struct, frozen=True):
             name = name.rpartition(":")[0]
         return ""
 
+    def listed(self) -> list[AccountCode]:
+        """All codes."""
+        return [
+            AccountCode(account, code, None if day == date.min else day)
+            for account, (days, codes) in self.by_account.items()
+            for day, code in zip(days, codes, strict=True)
+        ]
+
 
 NO_CODES = AccountCodes({})
 

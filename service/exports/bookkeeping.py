@@ -38,7 +38,8 @@ class Bookkeeping(msgspec.Struct, frozen=True):
     ``values`` are what its points were worth in ``currency``, at most one a day, oldest first; none before somebody says so.
     ``versions`` are all that were set up to the cut, oldest first.
     ``campaign_names`` are those that campaigns began with, by number. ``sub_accounts``: an account for each customer and
-    redemption. ``codes`` are the accounts' in the general ledger.
+    redemption. ``codes`` are the accounts' in the general ledger. Values and codes have the restatements up to number
+    ``restated``.
     """
 
     currency: str = ""
@@ -47,6 +48,7 @@ class Bookkeeping(msgspec.Struct, frozen=True):
     versions: tuple[ValueVersion, ...] = ()
     sub_accounts: bool = False
     codes: AccountCodes = NO_CODES
+    restated: int = 0
 
 
 def price(value: PointValue, currency: str) -> tuple[str, bool]:

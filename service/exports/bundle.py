@@ -136,7 +136,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Times are UTC; business dates are the days of ``time_zone``, the brand's. ``since`` is the cut after which its transfers
     begin, and ``opening`` what all before them moved. ``balanced``: debits equal credits, and all files agree.
     ``sub_accounts``: in the journals, each customer and redemption has an account of its own. ``account_codes`` is the SHA-256
-    of the summarised journal's codes.
+    of the summarised journal's codes. ``restatements``: how many there are in the journals' money and codes, if any.
     """
 
     brand: str
@@ -148,6 +148,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     balanced: bool
     sub_accounts: bool
     account_codes: str | None
+    restatements: int | msgspec.UnsetType = msgspec.UNSET
     files: tuple[ExportedFile, ...]
     version: int = 1
 
@@ -210,6 +211,7 @@ async def write(
         balanced=_is_balanced(writers, files, opening),
         sub_accounts=book.bookkeeping.sub_accounts,
         account_codes=book.bookkeeping.codes.sha256,
+        restatements=book.bookkeeping.restated or msgspec.UNSET,
         files=tuple(files[name] for name in writers),
     )
     await _tell(made, _write_manifest(directory / MANIFEST, manifest, room))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -13,23 +14,33 @@ from service.brands.tables import brand_point_value as point_values
 from service.campaigns.queries import first_names
 from service.exports.account_codes import NO_CODES, AccountCodes
 from service.exports.bookkeeping import Bookkeeping, ValueFrom, ValueVersion
+from service.restatements.overlay import codes_with, values_by_day
+from service.restatements.queries import Restatement, list_restatements
 
 
 async def read_bookkeeping(
-    engine: AsyncEngine, brand: Brand, cut: Cut, *, sub_accounts: bool = False, codes: AccountCodes = NO_CODES
+    engine: AsyncEngine,
+    brand: Brand,
+    cut: Cut,
+    *,
+    sub_accounts: bool = False,
+    codes: AccountCodes = NO_CODES,
+    restated: int = 0,
 ) -> Bookkeeping:
-    """What the journals of ``brand``'s book at ``cut`` need; see `Bookkeeping`."""
+    """What the journals of ``brand``'s book at ``cut`` need, with restatements up to number ``restated``; see `Bookkeeping`."""
+    restatements = await list_restatements(engine, brand.brand_id, up_to=restated)
     return Bookkeeping(
         currency=brand.currency,
-        values=await _values(engine, brand, cut),
+        values=await _values(engine, brand, cut, restatements),
         campaign_names=await first_names(engine, brand.brand_id),
         versions=await _versions(engine, brand, cut),
         sub_accounts=sub_accounts,
-        codes=codes,
+        codes=codes_with(codes, restatements),
+        restated=restated,
     )
 
 
-async def _values(engine: AsyncEngine, brand: Brand, cut: Cut) -> tuple[ValueFrom, ...]:
+async def _values(engine: AsyncEngine, brand: Brand, cut: Cut, restatements: Sequence[Restatement]) -> tuple[ValueFrom, ...]:
     if brand.currency == brand.points_code:  # then nothing says which of the two is meant
         return ()
     made = (
@@ -41,7 +52,7 @@ async def _values(engine: AsyncEngine, brand: Brand, cut: Cut) -> tuple[ValueFro
         rows: Any = await connection.execute(made)
         # The last of a day is the day's.
         days = {brand.calendar.day(valid_from): PointValue(points, minor_units) for points, minor_units, valid_from in rows}
-    return tuple(ValueFrom(day, value) for day, value in sorted(days.items()))
+    return tuple(ValueFrom(day, value) for day, value in values_by_day(days, restatements).items())
 
 
 async def _versions(engine: AsyncEngine, brand: Brand, cut: Cut) -> tuple[ValueVersion, ...]:

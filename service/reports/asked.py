@@ -14,8 +14,8 @@ import msgspec
 from ledger import AccountClass, AsOf, Close, CloseState, Cut, Kind, Movement, TrialBalance, Verb, describe_account
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
+from service.estimates.queries import Estimates, list_estimates
 from service.http.periods import ONE_DAY, Period
-from service.reports.estimates.queries import Estimates, list_estimates
 from service.reports.report import Column, Report
 from service.reports.values import Values, values_of
 
@@ -31,6 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
     """A report on ``brand``'s books up to ``now``, on the days of ``period``, broken down ``by``.
 
     ``after`` and ``until`` are the cuts that it begins and ends with, if any: then their place in the log counts, not the days.
+    It has the restatements up to number ``restated``, which are those of ``version`` of the close that ends it, if one does.
     """
 
     services: Services
@@ -40,6 +41,8 @@ class Asked(msgspec.Struct, frozen=True):
     by: Sequence[str]
     after: Cut | None = None
     until: Cut | None = None
+    restated: int = 0
+    version: int | None = None
 
     @property
     def seq(self) -> int:
@@ -102,12 +105,13 @@ class Asked(msgspec.Struct, frozen=True):
         return await self.services.pool.fetchval(_NEXT_MIDNIGHT, day, self.brand.time_zone)
 
     async def estimates(self) -> Estimates:
-        """What the brand estimates."""
-        return Estimates(await list_estimates(self.services.engine, self.brand.brand_id))
+        """What the brand estimates by the end of the period: later ones say nothing of it."""
+        known = await list_estimates(self.services.engine, self.brand.brand_id, restated=self.restated)
+        return Estimates([each for each in known if each.effective_on <= self.period.end])
 
     async def values(self) -> Values:
-        """What points were worth."""
-        return await values_of(self.services.engine, self.brand)
+        """What points were worth by the end of the period."""
+        return await values_of(self.services.engine, self.brand, self.restated, until=self.period.end)
 
     async def campaigns(self) -> dict[int, str]:
         """The campaigns' ids by number."""
@@ -141,6 +145,7 @@ class Asked(msgspec.Struct, frozen=True):
             since=since,
             until=self.period.end,
             by=self.by,
+            version=self.version,
             currency=self.brand.currency,
             after=None if self.after is None else self.after.seq,
             seq=self.seq if seq is None else seq,

@@ -13,12 +13,12 @@ from fractions import Fraction
 import msgspec
 
 from ledger import AccountClass, Kind, Movement
+from service.estimates.queries import Estimates
 from service.exports.account_names import class_name
 from service.http.periods import Period
 from service.reports.asked import Asked
 from service.reports.breakage_engine import Recognised, Standing, recognise
 from service.reports.deferred_revenue import deferred_by_day
-from service.reports.estimates.queries import Estimates
 from service.reports.reading import Reading, owed_change, read
 from service.reports.report import Check, Report, Row, columns, tie, transfers_link
 from service.reports.values import Values

@@ -16,6 +16,7 @@ from service.reports.asked import Asked
 from service.reports.customers import hours, lifecycle, responses, rfm
 from service.reports.periods import find_cut, read_period
 from service.reports.report import Report
+from service.restatements.queries import count_restatements, version_of_close
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -56,7 +57,14 @@ _KINDS: Mapping[str, Kind] = {
 
 
 async def make_report(
-    services: Services, brand: Brand, name: str, *, sent_from: str | None, sent_to: str | None, by: str | None
+    services: Services,
+    brand: Brand,
+    name: str,
+    *,
+    sent_from: str | None,
+    sent_to: str | None,
+    by: str | None,
+    version: int | None = None,
 ) -> Report:
     """The report of this name. Raises the problem of asking for one that there is not."""
     kind = _KINDS.get(name)
@@ -66,11 +74,17 @@ async def make_report(
     if kind.of_one_day and sent_from is not None:
         raise invalid_field("?from", "this report is of one day: send `to` alone")
     async with services.reports:
-        return await kind.make(await ask(services, brand, kind, dimensions, sent_from, sent_to))
+        return await kind.make(await ask(services, brand, kind, dimensions, sent_from, sent_to, version))
 
 
 async def ask(
-    services: Services, brand: Brand, kind: Kind, dimensions: tuple[str, ...], sent_from: str | None, sent_to: str | None
+    services: Services,
+    brand: Brand,
+    kind: Kind,
+    dimensions: tuple[str, ...],
+    sent_from: str | None,
+    sent_to: str | None,
+    sent_version: int | None = None,
 ) -> Asked:
     """What a caller asks for. Raises the problem of a period that is none."""
     now = await _now(services, brand)
@@ -84,7 +98,19 @@ async def ask(
         period = msgspec.structs.replace(period, begins_within=True)
     if kind.of_a_year and sent_from is None:
         period = msgspec.structs.replace(period, begin=max(first, period.end - _A_YEAR))
-    return Asked(services, brand, now, period, dimensions, after, until)
+    version, restated = await _version(services, brand, None if until is not None else period.end, sent_version)
+    return Asked(services, brand, now, period, dimensions, after, until, restated, version)
+
+
+async def _version(services: Services, brand: Brand, ends_on: date | None, sent: int | None) -> tuple[int | None, int]:
+    """The version of the close that a report ends with, if one does, and how many restatements it has."""
+    close = None if ends_on is None else await services.ledger.close(brand.book, ends_on)
+    if close is not None:
+        found = await version_of_close(services.engine, brand.brand_id, close.ends_on, sent)
+        return found.version, found.restated
+    if sent is not None:
+        raise invalid_field("?version", "only a report that ends with a closed period has versions")
+    return None, await count_restatements(services.engine, brand.brand_id)
 
 
 def _day(brand: Brand, cut: Cut | None, sent: str | None) -> str | None:

@@ -54,6 +54,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The last accounting date included."""
     by: Sequence[str]
     """What it is broken down by."""
+    version: int | None
+    """The version of the close that it ends with: 1, or more after restatements. Null if it does not end with a close."""
     currency: str
     """The currency (ISO 4217) whose minor units money is in."""
     after: int | None

@@ -39,6 +39,16 @@ By = Annotated[
     str | None,
     QueryParameter(description="What to break the report down by, separated by commas, such as `class,month`. Empty: nothing."),
 ]
+OfVersion = Annotated[
+    int | None,
+    QueryParameter(
+        name="version",
+        ge=1,
+        le=2**31 - 1,
+        description="The version of the close that the report ends with: 1 is that before it was restated. Without it: the "
+        "newest.",
+    ),
+]
 Format = Annotated[Literal["json", "csv"], QueryParameter(description="`json`, or `csv`: rows and totals alone.")]
 
 
@@ -55,10 +65,11 @@ async def get_report(
     since: From = None,
     to: To = None,
     by: By = None,
+    version: OfVersion = None,
     format: Format = "json",  # noqa: A002 - the parameter's name
 ) -> Response[Report]:
     """Report on the books, by accounting date. It ties to the ledger to the point, or fails."""
-    made = await make_report(services, principal.brand, report, sent_from=since, sent_to=to, by=by)
+    made = await make_report(services, principal.brand, report, sent_from=since, sent_to=to, by=by, version=version)
     return Response(made) if format == "json" else _csv(made)
 
 

@@ -14,9 +14,12 @@ from fractions import Fraction
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger import PointValue
 from service.brands.brand import Brand
 from service.brands.tables import brand_point_value as point_values
 from service.http.periods import ONE_DAY, Period
+from service.restatements.overlay import values_by_day
+from service.restatements.queries import list_restatements
 
 _NOTHING = Fraction(0)
 
@@ -70,11 +73,13 @@ def rounded(money: Fraction) -> int:
     return int(money)
 
 
-async def values_of(engine: AsyncEngine, brand: Brand) -> Values:
-    """All values that the brand's points have had."""
+async def values_of(engine: AsyncEngine, brand: Brand, restated: int, *, until: date) -> Values:
+    """The values that the brand's points had up to a day, with the restatements up to number ``restated``."""
     found = select(point_values.c.valid_from, point_values.c.points, point_values.c.minor_units).where(
         point_values.c.brand_id == brand.brand_id
     )
     async with engine.connect() as connection:
         rows = await connection.execute(found.order_by(point_values.c.version))
-        return Values([(brand.calendar.day(row.valid_from), Fraction(row.minor_units, row.points)) for row in rows])
+        made = {brand.calendar.day(row.valid_from): PointValue(row.points, row.minor_units) for row in rows}
+    days = values_by_day(made, await list_restatements(engine, brand.brand_id, up_to=restated))
+    return Values([(day, Fraction(value.minor_units, value.points)) for day, value in days.items() if day <= until])

@@ -70,6 +70,9 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/closes": (),
     "GET /v1/closes/{period}": (),
     "GET /v1/closes/{period}/checklist": (),
+    # It waits for another person.
+    "POST /v1/closes/{period}/restate": (),
+    "GET /v1/restatements": (),
     "GET /v1/code-batches": (MINT,),
     "POST /v1/code-batches": (MINT,),
     "GET /v1/code-batches/{batch_id}": (MINT,),

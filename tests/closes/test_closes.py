@@ -60,6 +60,7 @@ async def test_a_month_is_closed_at_five_past_midnight(api: Api) -> None:
     assert shown | {"digests": None, "closed_at": None, "totals": None} == {
         "period": "2029-12",
         "version": 1,
+        "restatements": 0,
         "state": "closed",
         "begins_on": "2029-12-01",
         "ends_on": "2029-12-31",

@@ -70,6 +70,8 @@ CONFIGURATION_TABLES = {
     "approval",
     "approval_use",
     "approval_policy",
+    "restatement",
+    "close_version",
 }
 
 POSTING = {

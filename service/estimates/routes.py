@@ -10,11 +10,11 @@ from litestar.params import JSONBody
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
+from service.estimates import actions
+from service.estimates.queries import list_estimates as queried
+from service.estimates.schemas import EstimateRequest, EstimateResponse
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
-from service.reports.estimates import actions
-from service.reports.estimates.queries import list_estimates as queried
-from service.reports.estimates.schemas import EstimateRequest, EstimateResponse
 
 if TYPE_CHECKING:
     from service.services import Services

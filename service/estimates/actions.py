@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from ledger import AccountClass
 from service.auth.audit_trail import LOCK, record
 from service.auth.principal import Principal
+from service.estimates.queries import Estimate, list_estimates
+from service.estimates.schemas import EstimateRequest
+from service.estimates.tables import estimate as estimates
 from service.http.problems import invalid_field
-from service.reports.estimates.queries import Estimate, list_estimates
-from service.reports.estimates.schemas import EstimateRequest
-from service.reports.estimates.tables import estimate as estimates
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -26,7 +26,7 @@ async def create_estimate(services: Services, principal: Principal, request: Est
     """Record an estimate. Raises the problem of one that is impossible, or that would change what is closed."""
     brand = principal.brand
     effective_on = request.effective_on or brand.calendar.day(await services.clocks.now(brand))
-    _check(request)
+    check(request)
     await _check_open(services, principal, effective_on)
     async with services.engine.begin() as connection:
         # Numbered one after the other.
@@ -53,12 +53,13 @@ async def create_estimate(services: Services, principal: Principal, request: Est
     return (await list_estimates(services.engine, brand.brand_id, before=number + 1, limit=1))[0]
 
 
-def _check(request: EstimateRequest) -> None:
+def check(request: EstimateRequest, where: str = "") -> None:
+    """Raise the problem of an estimate that is impossible; ``where`` is where it is in the request."""
     of_points = request.kind == "expected_redemption"
     if of_points != (request.account_class is not None):
-        raise invalid_field("/class", "is required" if of_points else "must be left out: this is not about points")
+        raise invalid_field(f"{where}/class", "is required" if of_points else "must be left out: this is not about points")
     if of_points and request.value > _WHOLE:
-        raise invalid_field("/value", "must be at most 10,000 hundredths of a percent")
+        raise invalid_field(f"{where}/value", "must be at most 10,000 hundredths of a percent")
 
 
 async def _check_open(services: Services, principal: Principal, effective_on: date) -> None:

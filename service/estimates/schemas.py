@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from service.estimates.queries import Estimate
 from service.http.bodies import Body
 from service.http.identifiers import key_id
-from service.reports.estimates.queries import Estimate
 
 Kind = Literal["expected_redemption", "acquisition_cost"]
 ClassName = Literal["engagement", "purchase", "third_party"]
@@ -65,6 +65,8 @@ class EstimateResponse(msgspec.Struct, frozen=True, kw_only=True):
     """When it was recorded."""
     created_by: str
     """The API key that recorded it."""
+    restatement: int | None
+    """The number of the restatement that recorded it; null: none did."""
 
     @classmethod
     def of(cls, estimate: Estimate) -> EstimateResponse:
@@ -80,6 +82,7 @@ class EstimateResponse(msgspec.Struct, frozen=True, kw_only=True):
                 "inputs": estimate.inputs,
                 "created_at": estimate.created_at,
                 "created_by": key_id(estimate.created_by),
+                "restatement": estimate.restatement_no,
             },
             cls,
         )

@@ -7,11 +7,11 @@ from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import AccountClass
-from service.reports.estimates.tables import estimate as estimates
+from service.estimates.tables import estimate as estimates
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -26,6 +26,7 @@ class Estimate(msgspec.Struct, frozen=True):
     inputs: dict[str, Any]
     created_at: datetime
     created_by: int
+    restatement_no: int | None
 
 
 class Estimates:
@@ -48,14 +49,31 @@ class Estimates:
 
 
 async def list_estimates(
-    engine: AsyncEngine, brand_id: int, *, before: int | None = None, limit: int | None = None
+    engine: AsyncEngine, brand_id: int, *, before: int | None = None, limit: int | None = None, restated: int | None = None
 ) -> list[Estimate]:
-    """A brand's estimates, newest first; ``before`` is the last number of the page before."""
+    """A brand's estimates, newest first; ``before`` is the last number of the page before.
+
+    With ``restated``, of those that restatements recorded only those of the restatements up to that number.
+    """
     found = select(estimates).where(estimates.c.brand_id == brand_id).order_by(estimates.c.estimate_no.desc()).limit(limit)
     if before is not None:
         found = found.where(estimates.c.estimate_no < before)
+    if restated is not None:
+        found = found.where(func.coalesce(estimates.c.restatement_no, 0) <= restated)
     async with engine.connect() as connection:
         return [_of_row(row) for row in await connection.execute(found)]
+
+
+async def estimates_of_restatement(engine: AsyncEngine, brand_id: int, numbers: Sequence[int]) -> dict[int, list[int]]:
+    """The numbers of the estimates that restatements recorded, by the restatement's number."""
+    found = select(estimates.c.restatement_no, estimates.c.estimate_no).where(
+        estimates.c.brand_id == brand_id, estimates.c.restatement_no.in_(numbers)
+    )
+    recorded: dict[int, list[int]] = {}
+    async with engine.connect() as connection:
+        for row in await connection.execute(found.order_by(estimates.c.estimate_no)):
+            recorded.setdefault(row.restatement_no, []).append(row.estimate_no)
+    return recorded
 
 
 def _of_row(row: Row[Any]) -> Estimate:
@@ -69,4 +87,5 @@ def _of_row(row: Row[Any]) -> Estimate:
         inputs=row.inputs,
         created_at=row.created_at,
         created_by=row.created_by,
+        restatement_no=row.restatement_no,
     )

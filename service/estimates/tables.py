@@ -32,6 +32,8 @@ estimate = Table(
     Column("inputs", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("created_by", Integer, nullable=False),
+    # NULL: recorded in an open period, by no restatement.
+    Column("restatement_no", Integer),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="estimate_belongs_to_brand"),
     CheckConstraint("kind IN ('expected_redemption', 'acquisition_cost')", name="estimate_kind_is_known"),
     CheckConstraint("(kind = 'expected_redemption') = (account_class IS NOT NULL)", name="estimate_has_a_class_if_of_points"),
