@@ -88,6 +88,7 @@ _PATH_PARAMETERS = {
         "red_000000010000000000000001",
     ),
     "report": ("The report's name, such as `roll-forward`.", "roll-forward"),
+    "view": ("The report's name: `rfm`, `responses` or `reward-cost`.", "rfm"),
     "revocation": ("The `id` of a revocation, from `POST /v1/link-revocations`.", 1),
 }
 """What each parameter of a path names, the same on every route, and an example: what you chose is of the demo brand."""

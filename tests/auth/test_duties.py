@@ -152,7 +152,7 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/redemptions/{redemption_id}/capture": (SPEND,),
     "POST /v1/redemptions/{redemption_id}/refund": (SPEND,),
     "POST /v1/redemptions/{redemption_id}/void": (SPEND,),
-    "GET /v1/reports/customers/{report}": (),
+    "GET /v1/reports/customers/{view}": (),
     "GET /v1/reports/{report}": (),
     "POST /v1/test/clock/advance": (),
 }

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 @get(
-    "/v1/reports/customers/{report:str}",
+    "/v1/reports/customers/{view:str}",
     guards=[requires(Scope.LEDGER_READ)],
     tags=["finance"],
     responses=problems("unknown_report", "report_does_not_tie"),
 )
 async def get_customer_report(
-    report: FromPath[str],
+    view: FromPath[str],
     services: Injected[Services],
     principal: Injected[Principal],
     since: From = None,
@@ -43,7 +43,7 @@ async def get_customer_report(
 
     As `csv`, the address of the next page is in the header `Link`.
     """
-    page = await make_page(services, principal.brand, report, sent_from=since, sent_to=to, after=after, limit=limit)
+    page = await make_page(services, principal.brand, view, sent_from=since, sent_to=to, after=after, limit=limit)
     return Response(page) if format == "json" else _csv(page, {"from": since, "to": to, "limit": limit})
 
 
