@@ -51,6 +51,7 @@ NOT_FINANCE = {
     "refusals",
     "responders",
     "statements",
+    "survivors",
 }
 
 
@@ -73,21 +74,25 @@ def arguments(lived: Lived) -> dict[str, tuple[Any, ...]]:
     book, brand = lived.book.book_id, lived.book.brand_id
     piece = (lived.head - PAGE, lived.head)
     lot, budget = _lot(500), chart.budget(1)
-    none = (None,) * 8
+    none = (None,) * 10
     return {
+        "act_hours": (book, brand, *piece),
         "account_range": (book, brand, lot, PAGE),
         "before_day": (book, brand, TODAY),
         "budget_at_head": (book, brand, budget, 1),
         "close_balances": (book, TODAY, 1, lot, PAGE),
         "closes": (book, brand, TODAY, PAGE, False),
+        "customer_messages": (book, brand, [500, 501], [0, 0], lived.head, PAGE),
+        "customer_movements": (book, brand, [500, 501], [0, 0], lived.head, PAGE, TODAY, [NOON.date()]),
         "decisions": (book, 1, lived.key, lived.head, NOW, PAGE),
         "due_held_back": (book, NOW, lived.head, DUE - timedelta(days=1), b"", PAGE),
         "due_holds": (book, NOW, lived.head, DUE - timedelta(days=1), 0, PAGE),
         "find_transfers": (book, brand, *piece, PAGE, *none),
+        "issue_limit": (book, brand),
         "layer_movements": (book, brand, *piece),
         "left_open": (book, brand, NOON.date(), PAGE, PAGE),
         "lifecycle": (book, brand, *piece, NOON.date(), TODAY, timedelta(days=90)),
-        "movements": (book, brand, *piece, True),
+        "movements": (book, brand, *piece, True, True),
         "redemption_steps": (book, brand, *piece, NOON.date(), TODAY, 8),
         "transfers": (book, brand, *piece, PAGE),
         "transfers_numbered": (book, brand, list(range(piece[0], piece[1]))),
