@@ -46,6 +46,8 @@ TO rewards_application;
 
 GRANT DELETE ON rewards.identity, rewards.link_revocation TO rewards_application;
 
+GRANT SELECT, INSERT, DELETE, UPDATE (machine, files, waiting_since, reported_at) ON rewards.spool_report TO rewards_application;
+
 GRANT UPDATE (customer, claimed_at) ON rewards.batch_code TO rewards_application;
 
 GRANT UPDATE (

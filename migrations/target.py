@@ -16,6 +16,7 @@ from service.persons import tables as persons
 from service.preferences import tables as preferences
 from service.restatements import tables as restatements
 from service.storage.database import metadata
+from service.storage.spool_watch import tables as spool_watch
 
 # Importing them is what puts the tables on the metadata.
 CAPABILITIES = (
@@ -32,6 +33,7 @@ CAPABILITIES = (
     persons,
     preferences,
     restatements,
+    spool_watch,
 )
 
 __all__ = ["CAPABILITIES", "metadata"]

@@ -56,6 +56,7 @@ from service.storage.spool import Spool
 from service.storage.spool_files import names as spool_files
 from service.storage.spool_seals import NOTE as SEALS_NOTE
 from service.storage.spool_seals import open_seals
+from service.storage.spool_watch.reports import SpoolReports
 from service.tokens.keys import TokenKeys, token_keys
 
 POOL_SIZE = 10
@@ -118,6 +119,7 @@ class Services(msgspec.Struct, frozen=True):
     page_timeout: SharedTimeout
     """Of people who wait for a page."""
     deferred_claims: DeferredClaims
+    spool_reports: SpoolReports
     approval_kinds: Mapping[str, AnyKind]
     """What can wait for another person's approval."""
 
@@ -191,10 +193,18 @@ async def open_services(
             rfm_scales=Scales(),
             page_timeout=SharedTimeout(),
             deferred_claims=DeferredClaims(_spool(settings, secrets)),
+            spool_reports=SpoolReports(pool, settings.spool_path),
             approval_kinds=APPROVAL_KINDS,
         )
-        await opened.enter_async_context(services.deferred_claims.settled_by(settlement(services)))
+        await opened.enter_async_context(_settling(services))
         yield services
+
+
+@contextlib.asynccontextmanager
+async def _settling(services: Services) -> AsyncGenerator[None]:
+    """Settle deferred claims, and say how many wait."""
+    async with services.spool_reports.made_now_and_then(), services.deferred_claims.settled_by(settlement(services)):
+        yield
 
 
 def _spool(settings: Settings, secrets: Secrets) -> Spool:

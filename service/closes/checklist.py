@@ -7,12 +7,10 @@ note      does not change the period: what comes later counts in the next one, o
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +21,7 @@ from service.auth.queries import count_late_keys
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
 from service.http.periods import Period
+from service.storage.spool_watch.reports import Waiting
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -64,6 +63,7 @@ async def checklist(services: Services, brand: Brand, period: Period) -> list[It
     """All that is looked at for a period."""
     left = await services.ledger.left_open(brand.book, period.end)
     campaigns = await campaign_ids(services.engine, brand.brand_id)
+    spools = await services.spool_reports.waiting()
     wrong, uncounted = await _reconcile(services.ledger, brand.book, list(campaigns))
     return [
         _campaigns_that_are_wrong([campaigns[campaign_no] for campaign_no in wrong]),
@@ -77,8 +77,15 @@ async def checklist(services: Services, brand: Brand, period: Period) -> list[It
         Item(
             "deferred_claims",
             Severity.WARNING,
-            await asyncio.to_thread(waiting_files, services.settings.spool_path),
-            "Files of deferred claims that wait on this machine's disk. They count when they are posted.",
+            spools.files,
+            f"Files of deferred claims that wait on machines' disks{_since(spools)}. They count when they are posted.",
+            "rewards doctor",
+        ),
+        Item(
+            "silent_machines",
+            Severity.WARNING,
+            spools.silent,
+            f"Machines that have not said lately what waits on their disks{_named(spools.machines)}.",
             "rewards doctor",
         ),
         Item(
@@ -113,13 +120,20 @@ async def checklist(services: Services, brand: Brand, period: Period) -> list[It
     ]
 
 
+def _named(names: Sequence[str]) -> str:
+    return f": {', '.join(names)}" if names else ""
+
+
+def _since(spools: Waiting) -> str:
+    return "" if spools.since is None else f" since {spools.since:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _campaigns_that_are_wrong(ids: Sequence[str]) -> Item:
-    named = ", ".join(ids[:_NAMED_MAX])
     return Item(
         "campaigns_do_not_add_up",
         Severity.BLOCKER,
         len(ids),
-        f"Campaigns whose granted points are not what their events were paid{': ' if named else ''}{named}.",
+        f"Campaigns whose granted points are not what their events were paid{_named(ids[:_NAMED_MAX])}.",
         "/v1/campaigns/{campaign_id}/reconciliation",
     )
 
@@ -136,14 +150,6 @@ def _dues_that_are_not_posted(left: LeftOpen) -> Item:
 
 def _hours(since: timedelta) -> int:
     return max(0, since // timedelta(hours=1))
-
-
-def waiting_files(spool: Path) -> int:
-    """How many files of a spool hold something."""
-    try:
-        return sum(file.stat().st_size > 0 for file in spool.glob("*.spool"))
-    except OSError:
-        return 0
 
 
 async def _reconcile(ledger: Ledger, book: Book, campaign_nos: Sequence[int]) -> tuple[list[int], int]:

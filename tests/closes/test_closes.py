@@ -14,6 +14,7 @@ from ledger.testing import order, set_clock
 from service.auth.audit_trail import list_entries
 from service.closes.close_keeper import CloseKeeper
 from service.storage.database import WORKER_ROLE, create_engine
+from service.storage.spool_watch.reports import SILENT_AFTER, SpoolReports
 from tests.api_fixtures import Api
 from tests.conftest import Database
 from tests.finance.conftest import Till, make_campaign
@@ -233,3 +234,28 @@ async def test_each_call_needs_its_scope(api: Api) -> None:
         await messaging.post("/v1/closes", json={"period": "2029-12"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+
+
+@pytest.mark.usefixtures("over")
+async def test_what_waits_on_any_machine_is_counted_and_one_that_says_nothing_is_a_warning(
+    api: Api, owner: asyncpg.Connection[Any], application_pool: asyncpg.Pool[Any], tmp_path: Path
+) -> None:
+    assert not {"deferred_claims", "silent_machines"} & set(await counts(api))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for number in range(2):
+        (elsewhere / f"{number}.spool").write_bytes(b"a claim")
+    await SpoolReports(application_pool, elsewhere).report()
+    assert (await counts(api))["deferred_claims"] == ("warning", 2)
+    await owner.execute(
+        "UPDATE rewards.spool_report SET machine = 'gone', reported_at = reported_at - $1::interval WHERE files > 0",
+        SILENT_AFTER,
+    )
+    items = {item["code"]: item for item in (await get(api, "/v1/closes/2029-12/checklist"))["items"]}
+    assert items["silent_machines"]["count"] == 1
+    assert items["silent_machines"]["detail"].endswith(": gone.")
+    assert " since 20" in items["deferred_claims"]["detail"]
+    skip = {"deferred_claims": "That machine was replaced."}
+    answer = await close(api, "2029-12", skip=skip)
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/skip/silent_machines"]
+    (await close(api, "2029-12", skip=skip | {"silent_machines": "It was replaced."})).raise_for_status()

@@ -72,6 +72,7 @@ CONFIGURATION_TABLES = {
     "approval_policy",
     "restatement",
     "close_version",
+    "spool_report",
 }
 
 POSTING = {

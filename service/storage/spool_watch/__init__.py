@@ -1,0 +1,1 @@
+"""What waits on the disks of all machines: each reports on its own spool."""
