@@ -14,6 +14,7 @@ from bench import versus
 from bench.registry import BENCHMARKS
 from bench.results import Ratio, student_t
 from bench.side import Turn
+from bench.traffic import poisson
 from bench.versus import AMOUNTS, OPEN, Compared, Tree, lend_bench, mark, tail_mark, times_table
 
 ROOT = Path(versus.__file__).parents[1]
@@ -166,15 +167,21 @@ def test_what_is_measured_in_turns_is_a_benchmark() -> None:
 def test_an_open_load_comes_at_a_share_of_what_was_answered_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tmp_path.chmod(0o711)
     tree = Tree(ROOT, Path(sys.executable))
-    compared = versus.compare((tree, tree), tmp_path, ["http_open_bursts"], quick=True, minutes=0, share=0.25)
+    compared = versus.compare((tree, tree), tmp_path, ["http_open_poisson"], quick=True, minutes=0, share=0.25)
     said = capfd.readouterr().out
     (capacity,) = (int(each.replace(",", "")) for each in re.findall(r"http_single_64 answers ([\d,]+) a second", said))
-    pairs = compared["http_open_bursts"].pairs
+    pairs = compared["http_open_poisson"].pairs
     assert len(pairs) == 2, said
-    for before, now in pairs:
+    for turn, (before, now) in enumerate(pairs, start=1):
         assert before.work == now.work  # both were sent the same
-        assert before.work <= capacity * 0.25 * AMOUNTS["http_open_bursts"][True] * 2
+        # Exactly what arrives at that rate, of which the capacity is known to a whole number.
+        fewest, most = (_arrivals((capacity + rounded) * 0.25, turn) for rounded in (-0.5, 0.5))
+        assert 0 < fewest <= before.work <= most
         assert 0 < now.p50_ms <= now.p99_ms
+
+
+def _arrivals(rate: float, turn: int) -> int:
+    return sum(1 for _ in poisson(rate, AMOUNTS["http_open_poisson"][True], turn))
 
 
 @pytest.mark.slow
