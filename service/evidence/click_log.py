@@ -27,7 +27,7 @@ import asyncpg
 import msgspec
 
 from service.admission.client_networks import packed_of
-from service.crypto.derived_keys import derived_key
+from service.crypto.derived_keys import derived_key, key_in_use
 from service.evidence.bot_detection import SIBLINGS_WITHIN_S, Verdict
 from service.links.queries import LinkRow
 from service.observability import log, metrics
@@ -129,7 +129,7 @@ def click_of(
 
 def agent_key(keys: Sequence[LinkKey]) -> bytes:
     """The key that browsers' names are hashed with; it changes with the key that signs links."""
-    return derived_key(keys[-1], "user agent 1")
+    return derived_key(key_in_use(keys), "user agent 1")
 
 
 def since_sent_s(row: LinkRow, brand_at: datetime) -> float:

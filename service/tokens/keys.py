@@ -15,7 +15,7 @@ from service.tokens.rotating_code import rotating_code_keys
 
 
 class TokenKeys(msgspec.Struct, frozen=True):
-    """One key for each use. Where there are several, the newest comes first."""
+    """One key for each use. Where there are several, the one in use comes first."""
 
     links: LinkKeys
     """Sign links, and links to customers' pages."""

@@ -32,6 +32,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from service.crypto.derived_keys import key_in_use
 from service.egress.hosts import is_one_of
 from service.http.strict_json import decode_body
 from service.settings import LinkKey
@@ -146,15 +147,10 @@ class LinkKeys(msgspec.Struct, frozen=True):
         return self.honoured[self.kid]
 
 
-def signing_key(keys: Sequence[LinkKey]) -> LinkKey:
-    """The key of the secrets file that signs: the last one that is not retired."""
-    return [key for key in keys if key.retired_at is None][-1]
-
-
 def link_keys(keys: Sequence[LinkKey]) -> LinkKeys:
     """Load the keys of the secrets file; retired ones still verify."""
     honoured = {key.kid: Ed25519PrivateKey.from_private_bytes(key.private_key) for key in keys}
-    return LinkKeys(kid=signing_key(keys).kid, honoured=honoured)
+    return LinkKeys(kid=key_in_use(keys).kid, honoured=honoured)
 
 
 def sign(claims: LinkClaims, keys: LinkKeys) -> str:

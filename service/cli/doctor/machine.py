@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.admission.limits import Bounds
 from service.cli.doctor.finding import Finding, advice, ok, wrong
+from service.crypto.derived_keys import key_in_use
 from service.observability import interpreter
 from service.server.listening import listen
 from service.server.open_files import bounds_for_files, raise_file_limit
@@ -45,7 +46,7 @@ def _secrets(settings: Settings) -> Finding:
         secrets = load_secrets(settings.secrets_path)
     except SettingsError as error:
         return wrong("secrets", str(error))
-    signing = [key.kid for key in secrets.link_keys if not key.retired_at][-1]
+    signing = key_in_use(secrets.link_keys).kid
     return ok("secrets", f"{settings.secrets_path}, readable by its owner alone; link key {signing} signs")
 
 
