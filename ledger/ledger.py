@@ -208,6 +208,10 @@ class Ledger:
         """The feed: what happened to customers after a position, oldest first."""
         return await event_log.feed(self._pool, book, after=after, limit=limit)
 
+    async def feed_end(self, book: Book) -> Position:
+        """The position of a reader who has read the whole feed."""
+        return await event_log.feed_end(self._pool, book)
+
     async def redeem(self, step: Redeem) -> RedemptionResult:
         """Authorize, capture, void or refund."""
         return _only(await self._redemptions.submit([step]))

@@ -95,6 +95,12 @@ async def feed(pool: asyncpg.Pool[Any], book: Book, *, after: Position, limit: i
     return found
 
 
+async def feed_end(pool: asyncpg.Pool[Any], book: Book) -> Position:
+    """The position of a reader who has read everything."""
+    row = await pool.fetchrow(_BEYOND_ALL, book.book_id, book.brand_id)
+    return Position() if row is None else Position(row["seq"] - 1, row["place"] - 1)
+
+
 async def _lowest(pool: asyncpg.Pool[Any], book: Book, before: Position) -> Position:
     row = await pool.fetchrow(_FLOOR, book.book_id, before.seq - SCAN_ROWS_MAX, before.place, before.place - SCAN_ROWS_MAX)
     assert row is not None

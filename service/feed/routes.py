@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from litestar import get
 
 from ledger import Position
+from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids
+from service.feed.queries import read_feed
 from service.feed.schemas import FeedEntry, FeedPage
 from service.http.identifiers import parse_position, position
 from service.http.injection import Injected
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from service.services import Services
 
 
-@get("/v1/events", guards=[requires(Scope.EVENTS_READ)], tags=["events"])
+@get("/v1/events", guards=[requires(Scope.EVENTS_READ)], tags=["events"], responses=problems("position_beyond_end"))
 async def list_events(
     services: Injected[Services],
     principal: Injected[Principal],
@@ -34,7 +36,7 @@ async def list_events(
     """
     brand = principal.brand
     begin = (None if after is None else parse_position(after)) or Position()
-    found = await services.ledger.feed(brand.book, after=begin, limit=limit + 1)
+    found = await read_feed(services.ledger, brand.book, after=begin, limit=limit + 1)
     campaigns = await campaign_ids(services.engine, brand.brand_id)
     items = [FeedEntry.of(entry, brand.book.book_id, campaigns) for entry in found[:limit]]
     return FeedPage(items=items, next=items[-1].position if items else position(begin), more=len(found) > limit)

@@ -122,6 +122,11 @@ CODES: dict[str, CodeSpec] = {
     "period_out_of_order": CodeSpec(
         409, "Period out of order", "Periods are closed one after the other; `detail` says where the next one begins."
     ),
+    "position_beyond_end": CodeSpec(
+        409,
+        "Position beyond the end",
+        "The feed ends before this position: the books were restored to an earlier time. Resume from a position before that.",
+    ),
     "close_blocked": CodeSpec(409, "Close blocked", "The checklist has blockers; `errors` lists them. They cannot be skipped."),
     "close_has_warnings": CodeSpec(
         409, "Close has warnings", "The checklist has warnings; `errors` lists them. Skip each with a reason, or resolve it."

@@ -202,6 +202,16 @@ async def test_a_place_that_is_none_is_refused(api: Api, after: str) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
 
 
+async def test_a_position_that_the_feed_has_not_come_to_is_refused_by_name(funded: Api) -> None:
+    """As after a restore: an empty page would let a reader wait there, and miss what is posted up to it."""
+    end = (await feed(funded))["next"]
+    assert (await feed(funded, end))["items"] == []
+    seq, _, place = end.partition(".")
+    for beyond in (f"{int(seq) + 100}.{place}", f"{seq}.{int(place) + 1}"):
+        answer = await funded.client("messaging").get("/v1/events", params={"after": beyond})
+        assert (answer.status_code, answer.json()["code"]) == (409, "position_beyond_end")
+
+
 async def test_each_brand_reads_its_own_feed_with_the_right_scope(funded: Api, owner: asyncpg.Connection[Any]) -> None:
     await report(funded, "c-1", "m-1")
     others = await make_keys(owner, await make_brand(owner, "other"))
