@@ -215,6 +215,27 @@ class _Rows:
                 posted_at = timestamptz '{self._began.isoformat()}' + {microseconds} * interval '1 microsecond'
             WHERE book_id = {self.book.book_id} AND seq = {len(self._campaigns)}
             """,
+            f"""
+            INSERT INTO ledger.layer_reader (book_id, seq, daily_seq, clearing)
+            SELECT book_id, seq, seq, false FROM ledger.head WHERE book_id = {self.book.book_id}
+            """,
+            f"""
+            INSERT INTO ledger.daily_movement (
+                book_id, day, issued_in, campaign_no, verb, debit, credit, channel, action, grade, transfers, points, first_seq,
+                last_seq
+            )
+            SELECT
+                {self.book.book_id}, granted.day, date_trunc('month', granted.day)::date, granted.campaign_no, 2,
+                {Kind.BUDGET << 4}, {Kind.LOT << 4}, 'email', 'click', 'B', count(*), count(*) * {POINTS}, min(granted.seq),
+                max(granted.seq)
+            FROM (
+                SELECT transfer.seq, transfer.campaign_no, (transfer.posted_at AT TIME ZONE head.time_zone)::date AS day
+                FROM ledger.transfer
+                JOIN ledger.head ON head.book_id = {self.book.book_id}
+                WHERE transfer.book_id = {self.book.book_id} AND transfer.seq > {len(self._campaigns)}
+            ) AS granted
+            GROUP BY granted.day, granted.campaign_no
+            """,
         )
 
     def _campaign_nos(self) -> str:

@@ -104,30 +104,6 @@ async def trial_balance_at_cut(bench: Bench) -> dict[str, Measured]:
     return {"trial_balance_at_cut": rates(turns, "accounts/s", note)}
 
 
-async def roll_forward_month(bench: Bench) -> dict[str, Measured]:
-    """What a twelfth of the log moved, as a roll-forward between two closes adds it up, against ``COPY`` of these rows."""
-    station = await bench.station("large", bench.sizes.large)
-    url = bench.server.owner_url(station.name)
-    owner = await asyncpg.connect(url)
-    head = await owner.fetchval("SELECT seq FROM ledger.head")
-    rows = head // 12
-    month = f"(SELECT * FROM ledger.transfer WHERE book_id = {station.book.book_id} AND seq > {head - rows})"
-
-    turns: list[Turn] = []
-    async with _reader(url) as pool:
-        ledger = Ledger(pool)  # reads need no queues
-        for number in range(bench.sizes.reads_of_all + 1):
-            started = time.perf_counter()
-            moved = await ledger.movements(station.book, after=head - rows, until=head, with_events=False)
-            ours_s = time.perf_counter() - started
-            assert sum(movement.transfers for movement in moved) == rows
-            reference_s = await _copied(owner, month)
-            if number:
-                turns.append(Turn(rows, ours_s, rows, reference_s))
-    await owner.close()
-    return {"roll_forward_month": rates(turns, "transfers/s", f"a month of {rows:,} transfers of {head:,}")}
-
-
 async def export(bench: Bench, file_format: str) -> dict[str, Measured]:
     """``rewards export`` in one format, against the server's ``COPY`` of the same rows to files; and the exporter's memory.
 

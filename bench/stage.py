@@ -58,6 +58,10 @@ class Sizes(msgspec.Struct, frozen=True):
     """20 million transfers and 2 million customers: with twelve lots each it takes 24."""
     long: Population
     """Five million transfers, for exports."""
+    year: Population
+    """20 million transfers of as many customers as make closes short, for reports."""
+    month_redemptions: int
+    """What they redeem in the last month."""
     dying: Population
     """A million lots past their last day."""
     engine_customers: int
@@ -90,6 +94,8 @@ FULL = Sizes(
     shop=Population(customers=100_000),
     large=Population(customers=2_000_000),
     long=Population(customers=104_200, grants=48),
+    year=Population(customers=139_000, grants=144),
+    month_redemptions=20_000,
     dying=Population(customers=250_000, dead=4),
     engine_customers=100_000,
     engine_turns=12,
@@ -112,6 +118,8 @@ QUICK = Sizes(
     shop=Population(customers=4_000),
     large=Population(customers=10_000),
     long=Population(customers=6_000, grants=48),
+    year=Population(customers=1_000, grants=144),
+    month_redemptions=500,
     dying=Population(customers=2_500, dead=4),
     engine_customers=10_000,
     engine_turns=2,

@@ -35,6 +35,7 @@ from ledger.read_models import (
     CustomerMessage,
     CustomerMovement,
     Cut,
+    DailyMovements,
     Entry,
     Event,
     EventName,
@@ -44,6 +45,7 @@ from ledger.read_models import (
     LeftOpen,
     Lookback,
     Movement,
+    MovementsBy,
     Position,
     Reconciliation,
     RedemptionSources,
@@ -56,7 +58,18 @@ from ledger.read_models import (
     TransferFilter,
     TrialBalance,
 )
-from ledger.reads import attention, balances, closes, customers, cuts, event_log, movements, refusals, trial_balance
+from ledger.reads import (
+    attention,
+    balances,
+    closes,
+    customers,
+    cuts,
+    daily_movements,
+    event_log,
+    movements,
+    refusals,
+    trial_balance,
+)
 from ledger.reads import redemptions as redemption_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
@@ -486,6 +499,16 @@ class Ledger:
         points came from. Not before ``layers_read`` has reached ``until``.
         """
         return await movements.layer_movements(self._pool, book, after=after, until=until)
+
+    async def daily_movements(self, book: Book, *, starts: Sequence[date], by: MovementsBy) -> DailyMovements:
+        """What changed what is owed, as far as it is added up by day. Days from one of ``starts`` to the next count as one, the
+        first of them.
+        """
+        return await daily_movements.daily_movements(self._pool, book, starts=starts, by=by)
+
+    async def uses_of_issued(self, book: Book, *, after: int, until: int, used_until: int) -> list[Movement]:
+        """What became, in the log up to ``used_until``, of what the transfers with ``after < seq <= until`` brought in."""
+        return await movements.uses_of_issued(self._pool, book, after=after, until=until, used_until=used_until)
 
     async def lifecycle(
         self, book: Book, *, after: int, until: int, since: date, to: date, lapsed_after: timedelta

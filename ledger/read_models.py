@@ -130,6 +130,24 @@ class Movement(msgspec.Struct, frozen=True, gc=False):
     occurred_on: date | None = None
 
 
+class MovementsBy(msgspec.Struct, frozen=True, kw_only=True):
+    """What daily movements are told apart by, besides day, verb, accounts and class. ``act`` is action and grade."""
+
+    campaign: bool = False
+    channel: bool = False
+    act: bool = False
+    month_of_issue: bool = False
+
+
+class DailyMovements(msgspec.Struct, frozen=True, gc=False):
+    """What changed what is owed in the log up to ``seq``. Points that left are of their grant's campaign and channel, and were
+    issued on the first day of its month.
+    """
+
+    seq: int
+    movements: Sequence[Movement]
+
+
 class StageEarned(msgspec.Struct, frozen=True, gc=False):
     """What customers of one stage earned on one accounting date: ``new``, ``active`` or ``reactivated``."""
 

@@ -54,6 +54,7 @@ INVARIANTS = (
     "layers_add_up_to_their_transfers",
     "layers_equal_the_lots",
     "layers_are_used_up_to_what_they_were",
+    "daily_movements_equal_the_log",
 )
 """What one statement checks, in the order of the findings."""
 

@@ -35,16 +35,17 @@ _ISSUED = statement("issued")
 _REDEMPTION_PIECES = statement("redemption_pieces")
 _LOTS = "SELECT lot, entered, layers, amounts FROM ledger.lot_layers WHERE book_id = $1 AND lot = ANY ($2)"
 _ISSUES = "SELECT seq, customer, campaign_no, event_key FROM ledger.transfer WHERE book_id = $1 AND seq = ANY ($2)"
-_PLACE = """SELECT head.seq, CASE WHEN reader.clearing THEN 0 ELSE coalesce(reader.seq, 0) END AS read, reader.clearing
-FROM ledger.head LEFT JOIN ledger.layer_reader AS reader ON reader.book_id = $1
-WHERE head.book_id = $1 AND head.brand_id = $2"""
+_PLACE = statement("place")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a book's log ends and how far its layers have been read. While ``clearing``, nothing that is kept counts."""
+    """Where a book's log ends, how far its layers have been read, and how much of it is ``added`` to the daily movements. While
+    ``clearing``, nothing that is kept counts.
+    """
 
     head: int
     read: int
+    added: int
     clearing: bool
 
 
@@ -65,7 +66,7 @@ class Folded(msgspec.Struct, frozen=True):
 async def place_of(connection: Database, book: Book) -> Place | None:
     """How far the layers of a book have been read; ``None`` if it is not the brand's."""
     row = await connection.fetchrow(_PLACE, book.book_id, book.brand_id)
-    return None if row is None else Place(row["seq"], row["read"], bool(row["clearing"]))
+    return None if row is None else Place(row["seq"], row["read"], row["added"], bool(row["clearing"]))
 
 
 def move_of(row: asyncpg.Record) -> Move:

@@ -1,4 +1,5 @@
-"""Keeps the layers of a book's transfers up to date: reads the log on from where it has come, a stretch at a time.
+"""Keeps the layers of a book's transfers up to date: reads the log on from where it has come, a stretch at a time. Behind it
+follows what adds the same transfers to the daily movements.
 
 What a stretch comes to is kept in the same statement that moves the reader on, and only if the reader is still where the
 stretch begins. So each transfer is kept exactly once, even if a reader is killed or several read at the same time.
@@ -20,11 +21,17 @@ TRANSFERS_AT_ONCE = 50_000
 MOVES_AT_ONCE = 500
 """How many transfers one stretch takes apart. One may move hundreds of layers."""
 
+ADDED_AT_ONCE = 5_000
+"""How many transfers are added to the daily movements in one statement, of as many layers: for each an event is looked up, of a
+layer that may be a year old on a page that is not in memory.
+"""
+
 ROWS_CLEARED_AT_ONCE = 20_000
 
 _MOVES = loading.statement("moves")
 _KEEP = "SELECT ledger.keep_layers_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 _TRANSACTION = "SELECT coalesce(transaction_id, seq) FROM ledger.transfer WHERE book_id = $1 AND seq = $2"
+_KEEP_MOVEMENTS = "SELECT ledger.keep_movements_v1($1, $2, $3)"
 _CLEAR = "SELECT ledger.clear_layers_v1($1, $2, $3)"
 
 
@@ -36,8 +43,13 @@ async def track_layers(database: Database, book: Book, *, moves: int = MOVES_AT_
     if place.clearing:
         await clear_layers(database, book)
         return place.head
-    if place.read == place.head:
+    if place.added == place.head:
         return 0
+    left = await _read_on(database, book, place, moves) if place.read < place.head else 0
+    return max(left, await database.fetchval(_KEEP_MOVEMENTS, book.brand_id, book.book_id, ADDED_AT_ONCE))
+
+
+async def _read_on(database: Database, book: Book, place: Place, moves: int) -> int:
     stretch, through = await _stretch(database, book, place, TRANSFERS_AT_ONCE, moves)
     folded = await loading.fold_stretch(database, book.book_id, place.read, stretch)
     kept = await database.fetchval(_KEEP, book.brand_id, book.book_id, place.read, through, *_columns(folded))

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger import AccountClass, AsOf, Close, CloseState, Cut, Kind, Movement, TrialBalance, Verb, describe_account
+from ledger import (
+    AccountClass,
+    AsOf,
+    Close,
+    CloseState,
+    Cut,
+    DailyMovements,
+    Kind,
+    Movement,
+    MovementsBy,
+    TrialBalance,
+    Verb,
+    describe_account,
+)
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
 from service.estimates.queries import Estimates, list_estimates
@@ -28,7 +41,7 @@ _NEXT_MIDNIGHT = "SELECT ($1::date + 1)::timestamp AT TIME ZONE $2"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A report on ``brand``'s books up to ``now``, on the days of ``period``, broken down ``by``.
+    """A report on ``brand``'s books, which begin on ``first``, up to ``now``, on the days of ``period``, broken down ``by``.
 
     ``after`` and ``until`` are the cuts that it begins and ends with, if any: then their place in the log counts, not the days.
     It has the restatements up to number ``restated``, which are those of ``version`` of the close that ends it, if one does.
@@ -37,6 +50,7 @@ class Asked(msgspec.Struct, frozen=True):
     services: Services
     brand: Brand
     now: AsOf
+    first: date
     period: Period
     by: Sequence[str]
     after: Cut | None = None
@@ -48,6 +62,18 @@ class Asked(msgspec.Struct, frozen=True):
     def seq(self) -> int:
         """The last transfer that is read."""
         return self.now.cut.seq if self.until is None else self.until.seq
+
+    async def added_up(self, by: MovementsBy, *, by_day: bool) -> tuple[DailyMovements, Asked]:
+        """What is added up by day, days of the period that are of one month and worth the same as one; or ``by_day``, since the
+        book began. And the same asked of a ``now`` that is not before that.
+        """
+        end = self.period.end + ONE_DAY
+        days = [self.first + ONE_DAY * n for n in range((end - self.first).days + 1)]
+        starts = days if by_day else (await self.values()).stretches(self.period)
+        found = await self.services.ledger.daily_movements(self.brand.book, starts=starts, by=by)
+        if found.seq <= self.now.cut.seq:
+            return found, self
+        return found, msgspec.structs.replace(self, now=await as_of_now(self.services, self.brand))
 
     async def trial_balance(self) -> TrialBalance:
         """What the accounts have now, or at the cut."""
@@ -152,6 +178,13 @@ class Asked(msgspec.Struct, frozen=True):
             columns=[*(Column(each, "text") for each in self.by), *columns],
             **parts,
         )
+
+
+async def as_of_now(services: Services, brand: Brand) -> AsOf:
+    """The books as of this instant, by their own clock."""
+    at = (await services.ledger.lookback(brand.book, timedelta())).until
+    found = await services.ledger.as_of(brand.book, at)
+    return found if isinstance(found, AsOf) else AsOf(Cut("", 0, at), at, brand.calendar.day(at))
 
 
 def is_breakage(account: bytes) -> bool:

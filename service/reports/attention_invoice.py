@@ -11,11 +11,12 @@ from fractions import Fraction
 
 import msgspec
 
-from ledger import Movement
+from ledger import Movement, MovementsBy
 from service.evidence.report import machine_counts
 from service.reports.asked import Asked
-from service.reports.earned import EARNING, Earned, earned_points, names_of
-from service.reports.report import Check, Report, Row, columns, decimal, tie, transfers_link
+from service.reports.earned import EARNING, Earned, names_of
+from service.reports.reading import owed_checks, read
+from service.reports.report import Report, Row, columns, decimal, tie, transfers_link
 from service.reports.values import Values, rounded
 
 NAME = "attention-invoice"
@@ -57,12 +58,11 @@ class _Attention(msgspec.Struct):
 
 async def report(asked: Asked) -> Report:
     """The invoice for a period."""
-    after, until = await asked.log_of_period()
-    movements = await asked.services.ledger.movements(asked.brand.book, after=after, until=until)
+    reading = await read(asked, by=MovementsBy(campaign=True, channel=True, act=True))
     values, campaigns = await asked.values(), await asked.campaigns()
     found: dict[tuple[str, ...], _Attention] = defaultdict(_Attention)
     total = _Attention()
-    for movement in movements:
+    for movement in reading.movements:
         if movement.verb in EARNING and movement.day in asked.period:
             names = names_of(movement, campaigns)
             found[tuple(names[each] or "" for each in asked.by)].add(movement)
@@ -77,10 +77,10 @@ async def report(asked: Asked) -> Report:
         NAME,
         _COLUMNS,
         since=asked.period.begin,
-        seq=until,
+        seq=reading.seq,
         rows=[names | _row(attention, values, asked) for names, attention in named],
         totals=_row(total, values, asked),
-        checks=tie([Check("points earned", total.earned.total, await earned_points(asked, after, until))]),
+        checks=tie(owed_checks(reading)),
         links=[_links(names, attention, asked) for names, attention in named],
     )
 

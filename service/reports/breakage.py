@@ -6,7 +6,8 @@ expected to be redeemed, but for those that have expired: when nothing is left, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -18,7 +19,7 @@ from service.exports.account_names import class_name
 from service.http.periods import Period
 from service.reports.asked import Asked
 from service.reports.breakage_engine import Recognised, Standing, recognise
-from service.reports.deferred_revenue import deferred_by_day
+from service.reports.deferred_revenue import DeferredByDay
 from service.reports.reading import Reading, owed_change, read
 from service.reports.report import Check, Report, Row, columns, tie, transfers_link
 from service.reports.values import Values
@@ -63,8 +64,8 @@ class _Stock(msgspec.Struct, frozen=True):
 
 async def report(asked: Asked) -> Report:
     """What is earned of each class that points were issued in and that has an estimate, and of purchases' in any case."""
-    reading, values, estimates = await read(asked, whole=True), await asked.values(), await asked.estimates()
-    booked = await deferred_by_day(asked, values, reading.trial_balance)
+    reading, values, estimates = await read(asked, by_day=True), await asked.values(), await asked.estimates()
+    booked = DeferredByDay(reading.movements, values)
     rows: list[Row] = []
     checks: list[Check] = []
     for account_class in AccountClass:
@@ -105,7 +106,7 @@ def _rows(
         return []
     first = min(movement.day for movement in movements).replace(day=1)
     months = list(Period(first, asked.period.end).months())
-    stocks = [_stock(account_class, movements, month.end, values, estimates) for month in months]
+    stocks = list(_stocks(account_class, movements, [month.end for month in months], values, estimates))
     recognised = recognise(Standing(stock.allocated, stock.redeemed, stock.expected) for stock in stocks)
     return [
         (month.end, {"class": class_name(account_class), "month": f"{month.begin:%Y-%m}"} | _row(stock, earned))
@@ -114,28 +115,39 @@ def _rows(
     ]
 
 
-def _stock(
-    account_class: AccountClass, movements: Sequence[Movement], day: date, values: Values, estimates: Estimates
-) -> _Stock:
-    issued = redeemed = expired = 0
+def _stocks(
+    account_class: AccountClass, movements: Sequence[Movement], ends: Sequence[date], values: Values, estimates: Estimates
+) -> Iterator[_Stock]:
+    """The stock at the end of each of some days, in order."""
+    moved = Counter[str]()
     allocated = Fraction(0)
-    for movement in movements:
-        if movement.day > day:
-            continue
-        spent = movement.points * ((movement.credit is Kind.SPENT) - (movement.debit is Kind.SPENT))
-        died = movement.points * ((movement.credit is Kind.BREAKAGE) - (movement.debit is Kind.BREAKAGE))
-        came = owed_change(movement) + spent + died
-        issued, redeemed, expired = issued + came, redeemed + spent, expired + died
-        allocated += _allocated(movement, came, day, values)
-    estimate = estimates.on(account_class, day)
-    rate = Fraction(1) if estimate is None else Fraction(estimate.value, _WHOLE)
-    return _Stock(issued, redeemed, expired, allocated, None if estimate is None else estimate.estimate_no, rate)
+    waiting = sorted(movements, key=lambda movement: movement.day, reverse=True)
+    for end in ends:
+        while waiting and waiting[-1].day <= end:
+            movement = waiting.pop()
+            came = _moved(movement)
+            moved.update(came)
+            allocated += _allocated(movement, came["issued"], values)
+        estimate = estimates.on(account_class, end)
+        yield _Stock(
+            **{name: moved[name] for name in ("issued", "redeemed", "expired")},
+            # The first value that a brand sets is that of all it owes by then; before, points have none.
+            allocated=allocated if values.begins_on is not None and values.begins_on <= end else Fraction(0),
+            estimate_no=None if estimate is None else estimate.estimate_no,
+            rate=Fraction(1) if estimate is None else Fraction(estimate.value, _WHOLE),
+        )
 
 
-def _allocated(movement: Movement, came: int, day: date, values: Values) -> Fraction:
-    """What is allocated by ``day`` to points that came. The first value that a brand sets is that of all it owes by then."""
+def _moved(movement: Movement) -> dict[str, int]:
+    spent = movement.points * ((movement.credit is Kind.SPENT) - (movement.debit is Kind.SPENT))
+    died = movement.points * ((movement.credit is Kind.BREAKAGE) - (movement.debit is Kind.BREAKAGE))
+    return {"issued": owed_change(movement) + spent + died, "redeemed": spent, "expired": died}
+
+
+def _allocated(movement: Movement, came: int, values: Values) -> Fraction:
+    """What is allocated to points that came, once they have a value: of what was owed before, by the first there was."""
     first = values.begins_on
-    if first is None or first > day:
+    if first is None:
         return Fraction(0)
     return values.worth(owed_change(movement), first) if movement.day < first else values.worth(came, movement.day)
 

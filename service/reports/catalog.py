@@ -12,7 +12,7 @@ from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
 from service.reports import attention_invoice, breakage, expiry_schedule, roll_forward, settlement, vintages
-from service.reports.asked import Asked
+from service.reports.asked import Asked, as_of_now
 from service.reports.customers import hours, lifecycle, responses, rfm
 from service.reports.periods import find_cut, read_period
 from service.reports.report import Report
@@ -87,7 +87,7 @@ async def ask(
     sent_version: int | None = None,
 ) -> Asked:
     """What a caller asks for. Raises the problem of a period that is none."""
-    now = await _now(services, brand)
+    now = await as_of_now(services, brand)
     first = await _first_day(services, brand, now)
     if kind.of_whole_book and sent_from is None:
         sent_from = first.isoformat()
@@ -99,7 +99,7 @@ async def ask(
     if kind.of_a_year and sent_from is None:
         period = msgspec.structs.replace(period, begin=max(first, period.end - _A_YEAR))
     version, restated = await _version(services, brand, None if until is not None else period.end, sent_version)
-    return Asked(services, brand, now, period, dimensions, after, until, restated, version)
+    return Asked(services, brand, now, first, period, dimensions, after, until, restated, version)
 
 
 async def _version(services: Services, brand: Brand, ends_on: date | None, sent: int | None) -> tuple[int | None, int]:
@@ -137,13 +137,6 @@ def _dimensions(kind: Kind, by: str | None) -> tuple[str, ...]:
         known = ", ".join(kind.dimensions) or "nothing"
         raise invalid_field("?by", f"this report cannot be broken down by {wrong[0][:64]!r}, only by: {known}")
     return tuple(name for name in kind.dimensions if name in names)
-
-
-async def _now(services: Services, brand: Brand) -> AsOf:
-    """The books as of this instant, by their own clock."""
-    at = (await services.ledger.lookback(brand.book, timedelta())).until
-    found = await services.ledger.as_of(brand.book, at)
-    return found if isinstance(found, AsOf) else AsOf(Cut("", 0, at), at, brand.calendar.day(at))
 
 
 async def _first_day(services: Services, brand: Brand, now: AsOf) -> date:

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ledger import AccountClass, Movement, Verb
+from ledger import Movement, Verb
 from service.exports.account_names import class_name
 from service.http.periods import Period
 from service.http.problems import invalid_field
@@ -26,7 +26,7 @@ from service.reports.asked import Asked
 from service.reports.attributed import attributed
 from service.reports.deferred_revenue import PURCHASE, Deferred, DeferredByDay, deferred_by_day
 from service.reports.earned import names_of
-from service.reports.reading import ACTED, Reading, owed_by_class, owed_change, read
+from service.reports.reading import ACTED, Reading, owed_change, owed_checks, read
 from service.reports.report import Check, Column, Report, Row, days_of, tie, transfers_link
 from service.reports.values import Values, rounded
 
@@ -115,8 +115,11 @@ async def report(asked: Asked) -> Report:
     """The roll-forward of a period. Raises the problem of dimensions that cannot be told apart together."""
     if ACTED in asked.by and (followed := FOLLOWED.intersection(asked.by)):
         raise invalid_field("?by", f"`{ACTED}` goes with class and month alone, not with {min(followed)}")
-    reading = await read(asked) if _WHOLE.issuperset(asked.by) else (await attributed(asked)).reading
     values, campaigns = await asked.values(), await asked.campaigns()
+    if _WHOLE.issuperset(asked.by):
+        reading = await read(asked, by_day=bool(values))
+    else:
+        reading = (await attributed(asked, by_day_of_issue="origin" in asked.by)).reading
     deferred = await _deferral(asked, reading, values)
     parts = list(asked.period.months()) if "month" in asked.by else [asked.period]
     rows: list[Row] = []
@@ -129,7 +132,7 @@ async def report(asked: Asked) -> Report:
                 links.append(_links(asked, flow, part, names))
     totals = _row(_Flow.of(sum(reading.opening.values()), reading.movements), asked.period, values)
     totals |= _deferred(deferred, asked.period, {})
-    checks = tie([*_checks(reading), *_sums(rows, totals, by_month="month" in asked.by)])
+    checks = tie([*owed_checks(reading), *_sums(rows, totals, by_month="month" in asked.by)])
     return asked.report(
         NAME, _COLUMNS, since=asked.period.begin, seq=reading.seq, rows=rows, totals=totals, checks=checks, links=links
     )
@@ -206,7 +209,10 @@ async def _deferral(asked: Asked, reading: Reading, values: Values) -> _Deferral
     """Deferred revenue, if the brand's points have a value. It is an average, so campaigns, channels and origins have none."""
     if not values or not _WHOLE.issuperset(asked.by):
         return None
-    by_day = await deferred_by_day(asked, values, reading.trial_balance)
+    if asked.after is None and ACTED not in asked.by:
+        by_day = DeferredByDay(reading.movements, values)
+    else:
+        by_day = await deferred_by_day(asked, values, reading.trial_balance)
     if asked.after is None:
         return _Deferral(by_day, by_day)
     return _Deferral(by_day, await deferred_by_day(asked, values, reading.trial_balance, until=asked.after))
@@ -251,24 +257,6 @@ def _occurred(period: Period, acted: str | None) -> dict[str, str]:
             return {"occurred_from": period.begin.isoformat()}
         case _:
             return {}
-
-
-def _checks(reading: Reading) -> list[Check]:
-    """The log adds up to what the accounts have, class by class."""
-    booked = owed_by_class(reading.trial_balance)
-    return [
-        Check("debits and credits of all accounts", reading.trial_balance.debits, reading.trial_balance.credits),
-        Check("transfers read", reading.transfers, reading.numbered),
-        *(
-            Check(f"{class_name(each)} points owed at last", _owed_at_last(reading, each), booked.get(each, 0))
-            for each in AccountClass
-        ),
-    ]
-
-
-def _owed_at_last(reading: Reading, account_class: AccountClass) -> int:
-    theirs = [movement for movement in reading.movements if movement.account_class is account_class]
-    return reading.opening.get(account_class, 0) + sum(owed_change(movement) for movement in theirs)
 
 
 def _sums(rows: Sequence[Row], totals: Row, *, by_month: bool) -> list[Check]:

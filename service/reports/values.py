@@ -50,6 +50,13 @@ class Values:
         place = bisect_right(self._days, day)
         return self._values[place - 1] if place else _NOTHING
 
+    def stretches(self, period: Period) -> Sequence[date]:
+        """Where stretches of days begin that are of one month and in which points are worth the same; and at last where what is
+        after the period begins.
+        """
+        months = {month.begin for month in period.months()}
+        return sorted({*months, *(day for day in self._days if day in period), period.end + ONE_DAY})
+
     def worth(self, points: int, day: date) -> Fraction:
         """What ``points`` are worth at the end of ``day``, exactly."""
         return points * self.on(day)

@@ -49,7 +49,7 @@ class _Vintage(msgspec.Struct):
 
 async def report(asked: Asked) -> Report:
     """What became of the points that were issued in the period, by its end."""
-    known, campaigns = await attributed(asked), await asked.campaigns()
+    known, campaigns = await attributed(asked, by_day_of_issue=True), await asked.campaigns()
     found: dict[tuple[tuple[str, ...], date], _Vintage] = defaultdict(_Vintage)
     for movement in known.entered:
         if movement.day in asked.period and owed_change(movement):
@@ -59,7 +59,8 @@ async def report(asked: Asked) -> Report:
         if issued_on in asked.period and movement.day <= asked.period.end:
             month = issued_on.replace(day=1)
             found[_key(asked, movement, campaigns, issued_on)].follow(movement, _age(month, movement.day))
-    rows = [row for key, vintage in sorted(found.items(), key=_order) for row in _rows(asked, *key, vintage)]
+    issued = {key: vintage for key, vintage in found.items() if vintage.issued}
+    rows = [row for key, vintage in sorted(issued.items(), key=_order) for row in _rows(asked, *key, vintage)]
     return asked.report(
         NAME,
         _COLUMNS,

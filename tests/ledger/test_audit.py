@@ -477,10 +477,11 @@ async def test_a_close_is_what_the_log_says(
     assert set(await violated(owner, book)) == invariants
 
 
-ADD_UP, LOTS, USED_UP = LAYERS = (
+ADD_UP, LOTS, USED_UP, DAYS = LAYERS = (
     "layers_add_up_to_their_transfers",
     "layers_equal_the_lots",
     "layers_are_used_up_to_what_they_were",
+    "daily_movements_equal_the_log",
 )
 FIRST_PART = "(SELECT min(seq) FROM ledger.transfer_layer)"
 LAYER_BREAKS: dict[str, tuple[str, set[str]]] = {
@@ -492,7 +493,10 @@ LAYER_BREAKS: dict[str, tuple[str, set[str]]] = {
         f"INSERT INTO ledger.transfer_layer (book_id, seq, layer, amount) VALUES (1, {FIRST_PART}, 4, 1)",
         {ADD_UP},
     ),
-    "a grant has parts": ("INSERT INTO ledger.transfer_layer (book_id, seq, layer, amount) VALUES (1, 3, 3, 1)", {ADD_UP}),
+    "a grant has parts": (
+        "INSERT INTO ledger.transfer_layer (book_id, seq, layer, amount) VALUES (1, 3, 3, 1)",
+        {ADD_UP, DAYS},
+    ),
     "a part is of no layer": (
         f"UPDATE ledger.transfer_layer SET layer = 0 WHERE seq = {FIRST_PART} AND layer = 2",
         {ADD_UP, USED_UP},
@@ -510,6 +514,21 @@ LAYER_BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "a lot is forgotten": ("DELETE FROM ledger.lot_layers", {LOTS}),
     "a layer counts twice in a lot": ("UPDATE ledger.lot_layers SET entered = 0 WHERE entered > 0", {LOTS}),
+    "a day has granted more": (
+        "UPDATE ledger.daily_movement SET points = points + 1 WHERE verb = 2 AND campaign_no = 1",
+        {DAYS},
+    ),
+    "a capture is of another channel": ("UPDATE ledger.daily_movement SET channel = 'sms' WHERE verb = 7", {DAYS}),
+    "a capture counts in another month": (
+        "UPDATE ledger.daily_movement SET day = day + interval '1 month' WHERE verb = 7",
+        {DAYS},
+    ),
+    "a refund is of points of another month": (
+        "UPDATE ledger.daily_movement SET issued_in = issued_in - interval '1 month' WHERE verb = 9",
+        {DAYS},
+    ),
+    "a day is forgotten": ("DELETE FROM ledger.daily_movement", {DAYS}),
+    "days are added up to where they are not": ("UPDATE ledger.layer_reader SET daily_seq = daily_seq - 3", {DAYS}),
 }
 
 

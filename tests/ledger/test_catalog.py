@@ -33,6 +33,7 @@ BOOK_TABLES = {
     "layer_reader",
     "transfer_layer",
     "lot_layers",
+    "daily_movement",
 }
 
 LOOK_UP_TABLES = {
@@ -94,7 +95,7 @@ POSTING = {
 EXECUTED_BY = {
     "rewards_application": POSTING,
     "rewards_worker": POSTING
-    | {"sweep_v1", "expire_v1", "swept_through_v1", "keep_layers_v1", "clear_layers_v1"}
+    | {"sweep_v1", "expire_v1", "swept_through_v1", "keep_layers_v1", "keep_movements_v1", "clear_layers_v1"}
     | {"erase_customer_v1", "erase_details_v1", "erase_answers_v1"},
     "rewards_reader": set[str](),
 }

@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, Position, track_layers
+from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, MovementsBy, Position, track_layers
 from ledger.engine.grants import post_grants
 from ledger.engine.merging import Merge, Split, post_groupings
 from ledger.engine.redemptions import post_redemptions
@@ -23,7 +23,7 @@ from ledger.reads import customers
 from ledger.reads.balances import decision
 from ledger.reads.event_log import past_events
 from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, set_clock, void
-from service.storage.database import APPLICATION_ROLE, WORKER_ROLE, create_pool
+from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
 from tests.ledger.rows_read import counting_rows, never_analyzed
@@ -408,14 +408,60 @@ async def test_which_grant_was_spent_is_read_from_what_the_customer_did(
         return await _rows(owner) - before
 
     assert await rows_read() < 10 * 50
-    worker = await create_pool(database.application_url, WORKER_ROLE)
     before = await _rows(owner)
+    await _follow(database, book)
+    # It reads past each transfer twice, and looks at each that is not a grant and at the grant that it took, a few times.
+    assert await _rows(owner) - before < 12 * len(customers)
+    assert await rows_read() < 10 * 50
+
+
+@pytest.mark.usefixtures("never_analyzed")
+@pytest.mark.own_database("of tables that were analyzed before anything was in them, or never")
+@pytest.mark.parametrize("analyzed", ["never", "while they were empty", "full"])
+async def test_days_are_added_up_and_read_whatever_the_log_and_other_books_have(
+    database: Database, owner: asyncpg.Connection[Any], analyzed: str
+) -> None:
+    """After 3,000 transfers 15 more are added up by day, then all days are read, which another book has more of."""
+    book = await make_book(owner)
+    if analyzed == "while they were empty":
+        await owner.execute("ANALYZE")
+    await post_grants(owner, [order(book, customer=customer, points=50, unlimited=True) for customer in range(1, 1_001)])
+    await post_redemptions(owner, [authorize(book, customer, 1, capture=True) for customer in range(1, 1_001)])
+    await _follow(database, book)
+    await owner.execute(
+        """
+        INSERT INTO ledger.daily_movement
+        SELECT 2, date '2030-01-01' + n % 100, '2030-01-01', n, 2, 80, 16, 'email', 'click', 'B', 1, 1, 1, 1
+        FROM generate_series(1, 20000) AS n
+        """
+    )
+    if analyzed == "full":
+        await owner.execute("ANALYZE")
+    more = [order(book, customer=customer, message_id="b", points=5, unlimited=True) for customer in range(1, 6)]
+    await post_grants(owner, more)
+    await post_redemptions(owner, [authorize(book, customer, 1, capture=True) for customer in range(6, 11)])
+
+    before = await _rows(owner)
+    await _follow(database, book)
+    assert await _rows(owner) - before < 20 * 10
+
+    before = await _rows(owner)
+    pool = await create_pool(database.application_url, READER_ROLE)
+    ledger = Ledger(pool)  # reads need no queues
+    by = MovementsBy(campaign=True, channel=True, act=True, month_of_issue=True)
+    days = await ledger.daily_movements(book, starts=[NOON.date()], by=by)
+    used = await ledger.uses_of_issued(book, after=500, until=520, used_until=days.seq)
+    await pool.close()
+    assert (days.seq, sum(movement.transfers for movement in days.movements)) == (3_015, 2_010)
+    assert sum(movement.transfers for movement in used) == 2 * 20
+    assert await _rows(owner) - before < 10 * 20
+
+
+async def _follow(database: Database, book: Book) -> None:
+    worker = await create_pool(database.application_url, WORKER_ROLE)
     while await track_layers(worker, book):
         pass
     await worker.close()
-    # It reads past each transfer once, and looks at each that is not a grant and at the grant that it took, a few times.
-    assert await _rows(owner) - before < 10 * len(customers)
-    assert await rows_read() < 10 * 50
 
 
 async def _rows(owner: asyncpg.Connection[Any]) -> int:
@@ -424,7 +470,8 @@ async def _rows(owner: asyncpg.Connection[Any]) -> int:
     return await owner.fetchval(
         """
         SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
-        WHERE schemaname = 'ledger' AND relname IN ('transfer', 'transfer_layer', 'lot_layers', 'redemption', 'spell')
+        WHERE schemaname = 'ledger'
+            AND relname IN ('transfer', 'event', 'transfer_layer', 'lot_layers', 'daily_movement', 'redemption', 'spell')
         """
     )
 

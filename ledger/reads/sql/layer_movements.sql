@@ -1,13 +1,26 @@
 -- What a piece of the log of a book $1 of brand $2, $3 < seq <= $4, moved of each layer, as movements.sql has it: the campaign, channel,
--- action and grade are those of the grant that the points came from, and issued_on is its accounting date.
+-- action and grade are those of the grant that the points came from, and issued_on is its accounting date. With $5, the same of the
+-- layers that the piece brought in instead, as they were moved up to the transfer $5.
 --
--- Transfers are looked up one by one: both by their seq.
+-- One of the two halves is planned. Transfers are looked up one by one: both by their seq. The order is for the index by layer.
 
 SELECT
     moved.day, moved.verb, moved.debit, moved.credit, part.campaign_no, event.channel, event.action, event.grade::text AS grade,
     issued.day AS issued_on,
     count(*) AS transfers, sum(part.amount)::bigint AS points, min(part.seq) AS first_seq, max(part.seq) AS last_seq
-FROM ledger.transfer_layer AS part
+FROM (
+    SELECT part.campaign_no, part.seq, part.layer, part.amount
+    FROM ledger.transfer_layer AS part
+    WHERE $5::bigint IS NULL AND part.book_id = $1 AND part.seq > $3 AND part.seq <= $4
+    UNION ALL
+    (
+        SELECT part.campaign_no, part.seq, part.layer, part.amount
+        FROM ledger.transfer_layer AS part
+        WHERE $5::bigint IS NOT NULL AND part.book_id = $1 AND part.layer > $3 AND part.layer <= $4 AND part.seq <= $5
+        ORDER BY part.layer
+        OFFSET 0
+    )
+) AS part
 JOIN ledger.head ON head.book_id = $1 AND head.brand_id = $2
 CROSS JOIN LATERAL (
     SELECT
@@ -36,5 +49,4 @@ LEFT JOIN LATERAL (
     WHERE event.book_id = $1 AND event.campaign_no = part.campaign_no AND event.key = issued.event_key
     LIMIT 1
 ) AS event ON issued.event_key IS NOT NULL
-WHERE part.book_id = $1 AND part.seq > $3 AND part.seq <= $4
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9

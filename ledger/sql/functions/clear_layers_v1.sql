@@ -1,6 +1,6 @@
--- Forgets what is kept of a book's layers, about p_limit rows at a time, so that they are derived from the log again. From the first
--- call on nothing that is kept counts. Returns whether there is more to forget; when not, the reader is at the log's beginning.
--- Raises RW001 for another brand's book. Locks the reader's row and not the head: posting does not wait.
+-- Forgets what is kept of a book's layers and its daily movements, about p_limit rows of each at a time, so that they are derived from
+-- the log again. From the first call on nothing that is kept counts. Returns whether there is more to forget; when not, the reader is at
+-- the log's beginning. Raises RW001 for another brand's book. Locks the reader's row and not the head: posting does not wait.
 
 CREATE OR REPLACE FUNCTION ledger.clear_layers_v1(p_brand_id integer, p_book_id integer, p_limit integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -34,8 +34,16 @@ BEGIN
         LIMIT 1
     );
     v_more := v_more OR FOUND;
+    DELETE FROM ledger.daily_movement
+    WHERE daily_movement.book_id = p_book_id AND daily_movement.day <= (
+        SELECT max(first.day)
+        FROM (
+            SELECT sums.day FROM ledger.daily_movement AS sums WHERE sums.book_id = p_book_id ORDER BY sums.day LIMIT p_limit
+        ) AS first
+    );
+    v_more := v_more OR FOUND;
     IF NOT v_more THEN
-        UPDATE ledger.layer_reader SET seq = 0, clearing = false WHERE layer_reader.book_id = p_book_id;
+        UPDATE ledger.layer_reader SET seq = 0, daily_seq = 0, clearing = false WHERE layer_reader.book_id = p_book_id;
     END IF;
     RETURN v_more;
 END

@@ -44,7 +44,7 @@ TO rewards_application, rewards_worker;
 GRANT EXECUTE ON FUNCTION ledger.sweep_v1, ledger.expire_v1, ledger.swept_through_v1 TO rewards_worker;
 
 -- Deriving from the log which grant was spent.
-GRANT EXECUTE ON FUNCTION ledger.keep_layers_v1, ledger.clear_layers_v1 TO rewards_worker;
+GRANT EXECUTE ON FUNCTION ledger.keep_layers_v1, ledger.keep_movements_v1, ledger.clear_layers_v1 TO rewards_worker;
 
 -- Erasing.
 GRANT EXECUTE ON FUNCTION ledger.erase_customer_v1, ledger.erase_details_v1, ledger.erase_answers_v1 TO rewards_worker;

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, Kind, Ledger, Opening, Transfer, clear_layers, import_balances, track_layers
+from ledger import Book, Kind, Ledger, Opening, Transfer, audit, clear_layers, import_balances, track_layers
 from ledger.layers import tracking
 from ledger.layers.folding import LAYERED, kind_of
 from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock, void
@@ -24,6 +24,7 @@ KEPT = {
     "layer_reader": "SELECT * FROM ledger.layer_reader ORDER BY book_id",
     "transfer_layer": "SELECT * FROM ledger.transfer_layer ORDER BY book_id, seq, layer",
     "lot_layers": "SELECT * FROM ledger.lot_layers ORDER BY book_id, lot",
+    "daily_movement": "SELECT * FROM ledger.daily_movement ORDER BY book_id, day, issued_in, campaign_no, verb, debit, credit",
 }
 
 
@@ -86,6 +87,10 @@ async def assert_says_what_the_whole_log_says(ledger: Ledger, owner: asyncpg.Con
     lots = {account: pieces for account, pieces in accounts.items() if kind_of(account) == Kind.LOT and pieces}
     assert await open_layers(owner, log) == lots
     assert await owner.fetchval("SELECT seq FROM ledger.layer_reader") == head.seq
+    assert await owner.fetchval("SELECT daily_seq FROM ledger.layer_reader") == head.seq
+    (days,) = [finding for finding in await audit(owner, book) if finding.invariant == "daily_movements_equal_the_log"]
+    assert days.checked > 0
+    assert days.violations == 0
 
 
 async def read_all(pool: asyncpg.Pool[Any], book: Book, moves: int = tracking.MOVES_AT_ONCE) -> None:
@@ -115,10 +120,11 @@ async def test_it_does_not_matter_how_long_the_stretches_are(
     await live(ledger, owner, book)
     await read_all(worker_pool, book)
     monkeypatch.setattr(tracking, "TRANSFERS_AT_ONCE", transfers)
+    monkeypatch.setattr(tracking, "ADDED_AT_ONCE", moves)
     monkeypatch.setattr(tracking, "ROWS_CLEARED_AT_ONCE", 10)
     while await clear_layers(worker_pool, book):
         pass
-    assert [len(rows) for rows in await kept(owner)] == [1, 0, 0]
+    assert [len(rows) for rows in await kept(owner)] == [1, 0, 0, 0]
     await read_all(worker_pool, book, moves)
     await assert_says_what_the_whole_log_says(ledger, owner, book)
 
@@ -151,7 +157,7 @@ async def test_a_stretch_is_kept_whole_or_not_at_all(
     await live(ledger, owner, book)
     await track_layers(worker_pool, book, moves=20)
     before = await kept(owner)
-    ((_, read, _),) = before[0]
+    ((_, read, *_),) = before[0]
     # The last of what is written is not a lot's: there is one layer and no amount.
     with pytest.raises(asyncpg.CheckViolationError):
         await worker_pool.fetchval(
@@ -170,6 +176,7 @@ async def test_a_stretch_is_kept_whole_or_not_at_all(
         "SELECT ledger.keep_layers_v1(2, $1, 0, 0, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
         "SELECT ledger.keep_layers_v1(1, $1, 0, 99, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
         "SELECT ledger.clear_layers_v1(2, $1, 10)",
+        "SELECT ledger.keep_movements_v1(2, $1, 10)",
     ],
 )
 async def test_another_brands_book_is_refused_and_so_is_what_is_behind_its_end(
@@ -203,4 +210,5 @@ async def test_grants_that_nobody_spends_leave_nothing_behind(
     for place in range(20):
         await ledger.grant(order(book, customer=ADA, message_id=f"{place}", points=5))
     await read_all(worker_pool, book)
-    assert await kept(owner) == [[(book.book_id, 21, False)], [], []]
+    reader, parts, lots, days = await kept(owner)
+    assert (reader, parts, lots, len(days)) == ([(book.book_id, 21, False, 21)], [], [], 1)
