@@ -320,6 +320,11 @@ class LeftOpen(msgspec.Struct, frozen=True):
     to_approve: int
     waiting: int
 
+    @property
+    def unsettled(self) -> int:
+        """How much fell due in it and is not posted yet; lots that died count as one. 0: the period is settled."""
+        return self.holds + self.held_back + (not self.is_swept)
+
 
 LEFT_OPEN_MAX = 10_000
 

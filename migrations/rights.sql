@@ -129,7 +129,7 @@ GRANT SELECT, UPDATE (
 ) ON rewards.export_job TO rewards_worker;
 
 GRANT INSERT (
-    brand_id, business_date, formats, customers, sub_accounts, since_name, since_seq, since_posted_at, cut_name, cut_seq,
+    brand_id, business_date, counts_from, formats, customers, sub_accounts, since_name, since_seq, since_posted_at, cut_name, cut_seq,
     cut_posted_at, request_hash
 ) ON rewards.export_job TO rewards_worker;
 

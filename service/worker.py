@@ -25,7 +25,7 @@ from service.egress.resolving import Resolver
 from service.evidence import click_aggregator, click_pruner
 from service.export_jobs import export_pruner
 from service.export_jobs.exporter import Exporter
-from service.export_jobs.mart import scheduler as mart_scheduler
+from service.export_jobs.mart.scheduler import MartScheduler
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
 from service.observability import log
@@ -68,7 +68,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
                 Agent("approval_finisher", partial(approval_finisher.run_once, tools, APPROVAL_KINDS), rest_s=5.0),
                 Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
                 Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
-                Agent("mart_scheduler", partial(mart_scheduler.run_once, settings, pool, engine), rest_s=60.0, busy_rests=0.0),
+                Agent("mart_scheduler", MartScheduler(settings, pool, engine).run_once, rest_s=60.0, busy_rests=0.0),
                 Agent("export_pruner", partial(export_pruner.run_once, settings, engine), rest_s=10.0),
             ]
             await keep_running(agents, stop=stop)

@@ -142,7 +142,7 @@ def _dues_that_are_not_posted(left: LeftOpen) -> Item:
     return Item(
         "unsettled_dues",
         Severity.NOTE,
-        left.holds + left.held_back + (not left.is_swept),
+        left.unsettled,
         "Holds and held-back points that fell due and, as one, lots that expired: not posted yet, and counted in this period.",
         "/v1/closes/{period}",
     )

@@ -27,6 +27,7 @@ class ExportJob(msgspec.Struct, frozen=True):
     brand_id: int
     status: Status
     business_date: date | None
+    counts_from: date | None
     formats: Sequence[str]
     details: bool
     customers: bool
@@ -68,6 +69,7 @@ def of_row(row: RowMapping) -> ExportJob:
         brand_id=row["brand_id"],
         status=row["status"],
         business_date=row["business_date"],
+        counts_from=row["counts_from"],
         formats=row["formats"],
         details=row["details"],
         customers=row["customers"],

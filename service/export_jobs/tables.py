@@ -33,6 +33,8 @@ export_job = Table(
     Column("status", Text, nullable=False, server_default="queued"),
     # Of the data mart: the day that it is of.
     Column("business_date", Date),
+    # The first accounting date of the transfers in it. NULL: all that were posted on the day, as it was once.
+    Column("counts_from", Date),
     Column("formats", ARRAY(Text), nullable=False),
     Column("details", Boolean, nullable=False, server_default="false"),
     Column("customers", Boolean, nullable=False),

@@ -10,7 +10,6 @@ from service.exports import accounts_csv, transfer_details
 from service.exports.account_names import by_number
 from service.exports.book_at_cut import BookAtCut
 from service.exports.totals import Totals
-from service.exports.transfers_csv import SUMS
 
 _UNQUOTED = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
 """As it is: JSON has no control characters, so that nothing needs quotes."""
@@ -20,7 +19,7 @@ _OBJECTS = "SELECT row_to_json(line) FROM ({}) AS line"
 async def write_transfers(book: BookAtCut, out: TextIO) -> Totals:
     """Write the log up to the cut, in detail."""
     rows, forms = _OBJECTS.format(transfer_details.ROWS), transfer_details.forms(book, for_spreadsheet=False)
-    return await book.copy(rows, SUMS, book.log_pages(transfer_details.ROWS_MAX), forms, out, _UNQUOTED)
+    return await book.copy(rows, transfer_details.SUMS, transfer_details.pages(book), forms, out, _UNQUOTED)
 
 
 async def write_accounts(book: BookAtCut, out: TextIO) -> Totals:

@@ -7,14 +7,16 @@ that held when they were posted.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 from ledger import decimals_of
 from service.exports.account_names import by_number
-from service.exports.book_at_cut import BookAtCut
+from service.exports.book_at_cut import BookAtCut, Page
 from service.exports.totals import Totals
-from service.exports.transfers_csv import SUMS, VERBS
+from service.exports.transfers_csv import VERBS
 
 COLUMNS = (
     "seq",
@@ -48,13 +50,24 @@ ROWS_MAX = 5_000
 """A page: its rows are wide, and each is looked up in other tables."""
 COPIED_AS_CSV = {"format": "csv"}
 
-ROWS = (Path(__file__).with_name("sql") / "transfer_details.sql").read_text()
+_SQL = Path(__file__).with_name("sql")
+ROWS = (_SQL / "transfer_details.sql").read_text()
+SUMS = (_SQL / "transfer_details_sums.sql").read_text()
+
+Days: TypeAlias = tuple[date, date]
+"""The first and the last of some accounting dates."""
 
 
 async def write(book: BookAtCut, out: TextIO) -> Totals:
     """Write the log up to the cut, in detail."""
     out.buffer.write((",".join(COLUMNS) + "\n").encode())
-    return await book.copy(ROWS, SUMS, book.log_pages(ROWS_MAX), forms(book, for_spreadsheet=True), out, COPIED_AS_CSV)
+    return await book.copy(ROWS, SUMS, pages(book), forms(book, for_spreadsheet=True), out, COPIED_AS_CSV)
+
+
+async def pages(book: BookAtCut, days: Days | None = None) -> AsyncIterator[Page]:
+    """The log up to the cut in pages, as arguments of ``ROWS`` and ``SUMS``: all of it, or what counts on some days."""
+    async for page in book.log_pages(ROWS_MAX):
+        yield *page, book.calendar.time_zone, *(days or (None, None))
 
 
 def forms(book: BookAtCut, *, for_spreadsheet: bool) -> tuple[Any, ...]:
@@ -63,7 +76,6 @@ def forms(book: BookAtCut, *, for_spreadsheet: bool) -> tuple[Any, ...]:
     return (
         VERBS,
         by_number(book.campaigns),
-        book.calendar.time_zone,
         [version.valid_from for version in versions],
         [version.version for version in versions],
         [version.value.points for version in versions],

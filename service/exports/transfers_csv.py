@@ -6,7 +6,6 @@ Times are UTC; ``business_date`` is the day on which the transfer was posted whe
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TextIO
 
 from ledger import Verb
@@ -29,9 +28,6 @@ COLUMNS = (
     "business_date",
     "accounting_date",
 )
-
-_SQL = Path(__file__).with_name("sql")
-SUMS = (_SQL / "transfers_sums.sql").read_text()
 
 VERBS = [verb.name.lower() for verb in sorted(Verb)]
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ import pytest
 
 from ledger import Cut, GrantOutcome
 from service.export_jobs.making import book_at_cut
-from service.export_jobs.mart import facts, scheduler
+from service.export_jobs.mart import facts
 from service.exports import bundle
 from service.settings import SettingsError, load
-from service.storage.database import READER_ROLE, WORKER_ROLE, create_engine, create_pool
+from service.storage.database import READER_ROLE, create_engine, create_pool
 from tests.api_fixtures import Api
-from tests.export_jobs.conftest import ExportWorker, look
+from tests.export_jobs.conftest import ExportWorker, Mart, look
 from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 
@@ -36,19 +35,6 @@ def sql(query: str, *directories: Path) -> list[tuple[Any, ...]]:
             paths = [str(directory / f"{name}.parquet") for directory in directories]
             database.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({paths})")
         return database.execute(query).fetchall()
-
-
-@pytest.fixture
-async def schedule(api: Api, export_worker: ExportWorker) -> Any:
-    """Runs the scheduler from a date on."""
-    pool = await create_pool(api.settings.database_url, WORKER_ROLE, size=2)
-
-    async def run(since: str = "2000-01-01") -> int:
-        settings = msgspec.structs.replace(api.settings, data_mart_since=since)
-        return await scheduler.run_once(settings, pool, export_worker.engine)
-
-    yield run
-    pool.terminate()
 
 
 async def today(api: Api) -> date:
@@ -101,9 +87,7 @@ async def refused(links: Links, owner: asyncpg.Connection[Any]) -> None:
 
 
 @pytest.mark.usefixtures("refused")
-async def test_a_star_has_offers_decisions_and_transfers(
-    links: Links, export_worker: ExportWorker, schedule: Callable[..., Any]
-) -> None:
+async def test_a_star_has_offers_decisions_and_transfers(links: Links, export_worker: ExportWorker, schedule: Mart) -> None:
     api = links.api
     day = await a_day(links)
     assert (await click(links, "C-2"))["reason"] == "budget_exhausted"
@@ -135,7 +119,7 @@ async def test_a_star_has_offers_decisions_and_transfers(
 
 
 async def test_days_follow_each_other_without_gaps_and_add_up_to_the_ledger(
-    links: Links, export_worker: ExportWorker, schedule: Callable[..., Any]
+    links: Links, export_worker: ExportWorker, schedule: Mart
 ) -> None:
     api = links.api
     first = await a_day(links)
@@ -167,7 +151,7 @@ async def test_days_follow_each_other_without_gaps_and_add_up_to_the_ledger(
 
 
 async def test_a_day_made_again_has_the_same_bytes(
-    links: Links, export_worker: ExportWorker, schedule: Callable[..., Any], tmp_path: Path
+    links: Links, export_worker: ExportWorker, schedule: Mart, tmp_path: Path
 ) -> None:
     api = links.api
     day = await a_day(links)
@@ -185,7 +169,9 @@ async def test_a_day_made_again_has_the_same_bytes(
         await ledger.cut_before_day(api.brand.book, day + timedelta(1)),
     )
     book = await book_at_cut(pool, engine, api.brand, end, since=begin)
-    await bundle.write(msgspec.structs.replace(book, copied_rows=1), facts.writers_of_day(day), tmp_path / "again")
+    await bundle.write(
+        msgspec.structs.replace(book, copied_rows=1), facts.writers_of_day(facts.Day(day, day)), tmp_path / "again"
+    )
     pool.terminate()
     await engine.dispose()
     for file in (tmp_path / "again").iterdir():
@@ -193,7 +179,7 @@ async def test_a_day_made_again_has_the_same_bytes(
 
 
 async def test_a_day_that_failed_is_made_again_before_the_next(
-    links: Links, export_worker: ExportWorker, schedule: Callable[..., Any], owner: asyncpg.Connection[Any]
+    links: Links, export_worker: ExportWorker, schedule: Mart, owner: asyncpg.Connection[Any]
 ) -> None:
     api = links.api
     day = await a_day(links)
@@ -212,7 +198,7 @@ async def test_a_day_that_failed_is_made_again_before_the_next(
     assert await schedule() == 1
 
 
-async def test_the_mart_begins_when_the_operator_says(links: Links, schedule: Callable[..., Any]) -> None:
+async def test_the_mart_begins_when_the_operator_says(links: Links, schedule: Mart) -> None:
     day = await a_day(links)
     await advance(links.api, 3)
     assert await schedule("") == 0

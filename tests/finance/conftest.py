@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from ledger import (
@@ -73,18 +74,22 @@ class Till:
         """Give the campaign points."""
         await self.ledger.fund(Fund(self.book, self.campaign_no, points, key=self._key(), request_hash=bytes(32)))
 
-    async def grant(self, customer: int, points: int, expires_on: date | None = None) -> None:
-        """Pay a customer."""
+    async def grant(
+        self, customer: int, points: int, expires_on: date | None = None, *, due_at: datetime | None = None
+    ) -> None:
+        """Pay a customer, or with ``due_at`` hold the points back until then."""
         message_id = self._key()
         now = datetime.now(UTC)
+        terms = GrantTerms(self.book, self.campaign_no, points, Grade.A, "click", "email", "test", 1, 1, 0, expires_on)
         await self.ledger.grant(
             GrantOrder(
-                GrantTerms(self.book, self.campaign_no, points, Grade.A, "click", "email", "test", 1, 1, 0, expires_on),
+                msgspec.structs.replace(terms, held_back=due_at is not None),
                 key=event_key(campaign_no=self.campaign_no, message_id=message_id, customer=customer, action="click"),
                 customer=customer,
                 message_id=message_id,
                 window_at=now,
                 occurred_at=now,
+                due_at=due_at,
             )
         )
 

@@ -1,6 +1,6 @@
 """The files of a business date: three tables of facts and two of what they name, which docs/data-mart.md describes.
 
-Transfers are those that were posted on the day, events those that were decided, links those that were minted. Each is read a
+Transfers are those that count on the day, events those that were decided on it, links those that were minted. Each is read a
 page at a time, in statements of its own.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import asyncpg
 import pyarrow as pa
@@ -26,6 +26,7 @@ from service.exports.arrow.beside import in_thread
 from service.exports.book_at_cut import BookAtCut
 from service.exports.bundle import Counts, Writer
 from service.exports.totals import Totals
+from service.exports.transfer_details import Days
 
 LINKS_AT_ONCE = 20_000
 EVENTS_AT_ONCE = 5_000
@@ -112,10 +113,22 @@ CUSTOMER = pa.schema({"customer": _LONG})
 Tables = AsyncIterator[tuple[Any, Totals]]
 
 
-def writers_of_day(day: date) -> dict[str, Writer]:
+class Day(NamedTuple):
+    """A business date, and the first accounting date of the transfers in it: without one, they are all that are read."""
+
+    date: date
+    counts_from: date | None
+
+    @property
+    def days(self) -> Days | None:
+        """The accounting dates of its transfers."""
+        return None if self.counts_from is None else (self.counts_from, self.date)
+
+
+def writers_of_day(day: Day) -> dict[str, Writer]:
     """The writers of a business date's files, by name."""
 
-    def writer(schema: Any, tables: Callable[[BookAtCut, date], Tables], *, reads_log: bool = False) -> Writer:
+    def writer(schema: Any, tables: Callable[[BookAtCut, Day], Tables], *, reads_log: bool = False) -> Writer:
         async def write(book: BookAtCut, out: TextIO) -> Totals:
             return await parquet.write(schema, tables(book, day), out)
 
@@ -130,11 +143,11 @@ def writers_of_day(day: date) -> dict[str, Writer]:
     }
 
 
-async def _transfers(book: BookAtCut, day: date) -> Tables:
-    async for table, totals in parquet.details(book):
-        days = pa.repeat(pa.scalar(day, _DAY), table.num_rows)
+async def _transfers(book: BookAtCut, day: Day) -> Tables:
+    async for table, totals in parquet.details(book, day.days):
+        dates = pa.repeat(pa.scalar(day.date, _DAY), table.num_rows)
         kinds = [_kinds(table.column(side)) for side in ("debit", "credit")]
-        columns = [days, *kinds, *table.columns]
+        columns = [dates, *kinds, *table.columns]
         yield pa.Table.from_arrays(columns, schema=TRANSFER), totals
 
 
@@ -143,12 +156,18 @@ def _kinds(names: Any) -> Any:
     return pc.list_element(pc.split_pattern(names, ":", max_splits=1), 0)
 
 
-async def _events(book: BookAtCut, day: date) -> Tables:
-    forms = (day, by_number(book.campaigns), book.calendar.time_zone)
-    for after, until in _pages(book.after, book.cut.seq, EVENTS_AT_ONCE):
-        yield await _copied(book, EVENT, _PAID, book.book.book_id, after, until, *forms)
-    for after, until in _pages(*await _places(book, day), EVENTS_AT_ONCE):
-        yield await _copied(book, EVENT, _UNPAID, book.book.book_id, after, until, *forms, _OUTCOMES)
+async def _events(book: BookAtCut, day: Day) -> Tables:
+    forms = (day.date, by_number(book.campaigns))
+    for page in _log_pages(book, day, EVENTS_AT_ONCE):
+        yield await _copied(book, EVENT, _PAID, *page, *forms)
+    for after, until in _pages(*await _places(book, day.date), EVENTS_AT_ONCE):
+        yield await _copied(book, EVENT, _UNPAID, book.book.book_id, after, until, *forms, book.calendar.time_zone, _OUTCOMES)
+
+
+def _log_pages(book: BookAtCut, day: Day, size: int) -> list[tuple[Any, ...]]:
+    """The log that the day reads in pages: the book, after and until, the time zone, and the day's accounting dates."""
+    of_day = (book.calendar.time_zone, *(day.days or (None, None)))
+    return [(book.book.book_id, *page, *of_day) for page in _pages(book.after, book.cut.seq, size)]
 
 
 async def _places(book: BookAtCut, day: date) -> tuple[int, int]:
@@ -168,8 +187,8 @@ async def _copied(book: BookAtCut, schema: Any, query: str, *arguments: Any) -> 
     return table, Totals(rows=table.num_rows)
 
 
-async def _links(book: BookAtCut, day: date) -> Tables:
-    async for rows in _link_rows(book, day):
+async def _links(book: BookAtCut, day: Day) -> Tables:
+    async for rows in _link_rows(book, day.date):
         yield _table(LINK, rows), Totals(rows=len(rows))
 
 
@@ -190,8 +209,8 @@ async def _link_rows(book: BookAtCut, day: date) -> AsyncIterator[list[asyncpg.R
         since += _MINUTE
 
 
-async def _campaigns(book: BookAtCut, day: date) -> Tables:
-    rows = await book.pool.fetch(_CAMPAIGNS, book.book.brand_id, day, book.calendar.time_zone)
+async def _campaigns(book: BookAtCut, day: Day) -> Tables:
+    rows = await book.pool.fetch(_CAMPAIGNS, book.book.brand_id, day.date, book.calendar.time_zone)
     yield _table(CAMPAIGN, rows), Totals(rows=len(rows))
 
 
@@ -199,14 +218,14 @@ def _table(schema: Any, rows: list[asyncpg.Record]) -> Any:
     return pa.table({name: [row[name] for row in rows] for name in schema.names}, schema=schema)
 
 
-async def _customers(book: BookAtCut, day: date) -> Tables:
+async def _customers(book: BookAtCut, day: Day) -> Tables:
     """Everybody whom the day's facts name, by number."""
     found = pa.array([], _LONG)
-    for after, until in _pages(book.after, book.cut.seq, CUSTOMERS_AT_ONCE):
-        found = _more(found, await book.pool.fetch(_CUSTOMERS, book.book.book_id, after, until))
-    for after, until in _pages(*await _places(book, day), CUSTOMERS_AT_ONCE):
+    for page in _log_pages(book, day, CUSTOMERS_AT_ONCE):
+        found = _more(found, await book.pool.fetch(_CUSTOMERS, *page))
+    for after, until in _pages(*await _places(book, day.date), CUSTOMERS_AT_ONCE):
         found = _more(found, await book.pool.fetch(_UNPAID_CUSTOMERS, book.book.book_id, after, until))
-    async for rows in _link_rows(book, day):
+    async for rows in _link_rows(book, day.date):
         found = _more(found, rows)
     yield pa.table({"customer": pc.take(found, pc.array_sort_indices(found))}, schema=CUSTOMER), Totals(rows=len(found))
 

@@ -1,20 +1,20 @@
 -- The log in detail, $2 < seq <= $3 of the book $1, in order: transfers with what was reported of their event and of their
--- redemption. $4 the verbs' names, $5 the campaigns' names by number as JSON, $6 the time zone of accounting dates; $7 since when
--- each version of what points are worth holds, $8 the versions, $9 points and $10 minor units of each, $11 a currency's decimals. $12
--- whether free text is for a spreadsheet, which must not take it for a formula.
+-- redemption. $4 the time zone of accounting dates; only transfers with those from $5 to $6, unless NULL. $7 the verbs' names, $8 the
+-- campaigns' names by number as JSON; $9 since when each version of what points are worth holds, $10 the versions, $11 points and
+-- $12 minor units of each, $13 a currency's decimals. $14 whether free text is for a spreadsheet, which must not take it for a formula.
 --
 -- Each look-up is by its table's primary key, whatever the planner knows of the tables: LIMIT keeps them from being joined whole.
 
 SELECT
     transfer.seq, coalesce(transfer.transaction_id, transfer.seq) AS transaction_id,
     ledger.rfc3339_v1(transfer.posted_at) AS posted_at,
-    ledger.accounting_date_v1(transfer.due_on, transfer.verb, transfer.debit, transfer.posted_at, $6::text) AS accounting_date,
+    ledger.accounting_date_v1(transfer.due_on, transfer.verb, transfer.debit, transfer.posted_at, $4::text) AS accounting_date,
     ledger.rfc3339_v1(transfer.occurred_at) AS occurred_at,
-    ($4::text[])[ledger.transfer_verb_v1(transfer.verb, transfer.due_on)] AS verb,
-    ledger.account_name_v1(transfer.debit, $5::text::jsonb) AS debit,
-    ledger.account_name_v1(transfer.credit, $5::text::jsonb) AS credit,
+    ($7::text[])[ledger.transfer_verb_v1(transfer.verb, transfer.due_on)] AS verb,
+    ledger.account_name_v1(transfer.debit, $8::text::jsonb) AS debit,
+    ledger.account_name_v1(transfer.credit, $8::text::jsonb) AS credit,
     transfer.amount,
-    round(transfer.amount::numeric * worth.minor_units / worth.points / 10::numeric ^ $11::integer, 6) AS value,
+    round(transfer.amount::numeric * worth.minor_units / worth.points / 10::numeric ^ $13::integer, 6) AS value,
     worth.version AS point_value_version,
     transfer.customer,
     cell.campaign,
@@ -24,11 +24,11 @@ SELECT
     cell.order_ref, cell.store_id, cell.terminal_id,
     ledger.rfc3339_v1(transfer.due_at) AS due_at
 FROM ledger.transfer
-CROSS JOIN LATERAL (SELECT width_bucket(transfer.posted_at, $7::timestamptz[]) AS number OFFSET 0) AS valued
+CROSS JOIN LATERAL (SELECT width_bucket(transfer.posted_at, $9::timestamptz[]) AS number OFFSET 0) AS valued
 CROSS JOIN LATERAL (
     SELECT
-        ($8::integer[])[valued.number] AS version, ($9::bigint[])[valued.number] AS points,
-        ($10::bigint[])[valued.number] AS minor_units
+        ($10::integer[])[valued.number] AS version, ($11::bigint[])[valued.number] AS points,
+        ($12::bigint[])[valued.number] AS minor_units
 ) AS worth
 LEFT JOIN LATERAL (
     SELECT
@@ -55,12 +55,12 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS step ON true
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN $12::boolean THEN '^([=+@\t\r\n-])' ELSE '^(?!)' END AS formula
+    SELECT CASE WHEN $14::boolean THEN '^([=+@\t\r\n-])' ELSE '^(?!)' END AS formula
 ) AS looking
 CROSS JOIN LATERAL (
     SELECT
         regexp_replace(
-            coalesce($5::text::jsonb ->> transfer.campaign_no::text, transfer.campaign_no::text), looking.formula, '''\1'
+            coalesce($8::text::jsonb ->> transfer.campaign_no::text, transfer.campaign_no::text), looking.formula, '''\1'
         ) AS campaign,
         regexp_replace(event.message_id, looking.formula, '''\1') AS message_id,
         regexp_replace(event.source, looking.formula, '''\1') AS source,
@@ -69,4 +69,7 @@ CROSS JOIN LATERAL (
         regexp_replace(coalesce(step.terminal_id, redemption.terminal_id), looking.formula, '''\1') AS terminal_id
 ) AS cell
 WHERE transfer.book_id = $1::integer AND transfer.seq > $2::bigint AND transfer.seq <= $3::bigint
+    AND ($5::date IS NULL OR ledger.accounting_date_v1(
+        transfer.due_on, transfer.verb, transfer.debit, transfer.posted_at, $4::text
+    ) BETWEEN $5 AND $6::date)
 ORDER BY transfer.seq
