@@ -73,7 +73,7 @@ GRANT UPDATE (frequency, answered_at) ON rewards.preference TO rewards_applicati
 GRANT INSERT (brand_id, identity_no, method, proof, reason, happened_at, api_key_id)
 ON rewards.verification TO rewards_application;
 
-GRANT SELECT, INSERT, UPDATE (status, ended_at, deleted_at) ON rewards.export_job TO rewards_application;
+GRANT SELECT, INSERT, UPDATE (status, ended_at, deleted_at, files, attempt) ON rewards.export_job TO rewards_application;
 
 GRANT USAGE ON SEQUENCE rewards.customer_generation TO rewards_application;
 

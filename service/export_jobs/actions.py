@@ -1,28 +1,34 @@
-"""Ordering an export, and cancelling it or deleting its files."""
+"""Ordering an export, downloading its files, having them made again, and cancelling it or deleting its files."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
+from litestar import Response
 from sqlalchemy import case, func, literal, select, text, type_coerce, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import Cut
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.export_jobs import queries, spans
+from service.export_jobs.downloads import download
 from service.export_jobs.queries import ExportJob
 from service.export_jobs.schemas import ExportRequest
-from service.export_jobs.tables import UNDER_WAY
+from service.export_jobs.store import FileGone, open_store
+from service.export_jobs.tables import LOST, UNDER_WAY
 from service.export_jobs.tables import export_job as table
 from service.exports.account_codes import AccountCode, wrong_codes
 from service.exports.bundle import JOURNALS
 from service.http.idempotency import request_fingerprint
-from service.http.problems import FieldError, Problem, invalid_field, invalid_fields
+from service.http.problems import FieldError, Problem, invalid_field, invalid_fields, not_found
 from service.restatements.queries import count_restatements
 
 if TYPE_CHECKING:
@@ -92,6 +98,56 @@ async def delete(engine: AsyncEngine, principal: Principal, job: ExportJob) -> E
         return queries.of_row(row)
 
 
+async def read_file(services: Services, job: ExportJob, name: str, headers: Mapping[str, str]) -> Response[Any]:
+    """A file of an export that is done. One that is gone from the store makes the export ``lost``."""
+    if job.status == LOST:
+        raise _lost()
+    file = job.file(name)
+    if file is None:
+        raise not_found("file")
+    try:
+        return await download(open_store(services.settings), job.id, file, headers)
+    except FileGone:
+        await _lose(services.engine, job)
+        raise _lost() from None
+
+
+def _lost() -> Problem:
+    return Problem("files_lost", "Its files are gone, say since a restore: POST .../remake makes the same ones again.")
+
+
+async def _lose(engine: AsyncEngine, job: ExportJob) -> None:
+    """Say that a file of an export is gone, unless it has been made again meanwhile."""
+    lost = update(table).where(table.c.export_no == job.export_no, table.c.status == "done", table.c.ended_at == job.ended_at)
+    async with engine.begin() as connection:
+        await connection.execute(lost.values(status=LOST))
+    structlog.get_logger().warning("export_files_lost", export=job.id)
+
+
+async def remake(engine: AsyncEngine, principal: Principal, job: ExportJob) -> tuple[ExportJob, bool]:
+    """Have the files of a lost export made again, and say whether that is new. Any other export stays as it is."""
+    lost = table.c.export_no == job.export_no, table.c.status == LOST, table.c.deleted_at.is_(None)
+    again = update(table).where(*lost).values(status="queued", ended_at=None, files=[], attempt=0).returning(table)
+    try:
+        async with engine.begin() as connection:
+            await _refuse_too_many(connection, principal.brand.brand_id)
+            row = (await connection.execute(again)).mappings().one_or_none()
+            if row is None:
+                return job, False
+            await record(connection, principal, "export.remake", job.id)
+            return queries.of_row(row), True
+    except IntegrityError:
+        # It was ordered once more since, and that order is under way.
+        alike = await _found(engine, principal.brand.brand_id, job.request_hash, None)
+        return alike or job, False
+
+
+async def _refuse_too_many(connection: AsyncConnection, brand_id: int) -> None:
+    under_way = select(func.count()).select_from(table).where(table.c.brand_id == brand_id, text(UNDER_WAY))
+    if (await connection.execute(under_way)).scalar_one() >= UNDER_WAY_MAX:
+        raise Problem("too_many_exports", f"The brand has {UNDER_WAY_MAX} exports under way: wait, or cancel one.")
+
+
 async def _found(engine: AsyncEngine, brand_id: int, request_hash: bytes, key_hash: bytes | None) -> ExportJob | None:
     """The job of this key, or one like it that is under way."""
     of_brand = select(table).where(table.c.brand_id == brand_id)
@@ -119,10 +175,8 @@ async def _store(
         .on_conflict_do_nothing()
         .returning(table)
     )
-    under_way = select(func.count()).select_from(table).where(table.c.brand_id == brand_id, text(UNDER_WAY))
     async with engine.begin() as connection:
-        if (await connection.execute(under_way)).scalar_one() >= UNDER_WAY_MAX:
-            raise Problem("too_many_exports", f"The brand has {UNDER_WAY_MAX} exports under way: wait, or cancel one.")
+        await _refuse_too_many(connection, brand_id)
         row = (await connection.execute(stored)).mappings().one_or_none()
         if row is None:
             return None

@@ -13,7 +13,7 @@ from typing import Any
 from litestar import Response
 from litestar.response import Stream
 
-from service.export_jobs.store import ExportStore, FileUnavailable
+from service.export_jobs.store import ExportStore, FileGone, FileUnavailable
 from service.exports.bundle import ExportedFile
 from service.http.problems import Problem
 
@@ -29,7 +29,7 @@ MEDIA_TYPES = {
 
 
 async def download(store: ExportStore, job_id: str, file: ExportedFile, headers: Mapping[str, str]) -> Response[Any]:
-    """The file, or as much of it as the request's ``headers`` ask for."""
+    """The file, or as much of it as the request's ``headers`` ask for. Raises `FileGone`."""
     etag = f'"{file.sha256}"'
     answered = {
         "ETag": etag,
@@ -72,6 +72,8 @@ async def _opened(content: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """The same, with the first bytes read: a file that cannot be is no answer that has begun."""
     try:
         first = await anext(content, b"")
+    except FileGone:
+        raise
     except FileUnavailable:
         raise Problem("file_unavailable", "The file cannot be read at the moment.", headers={"Retry-After": "5"}) from None
     return _from(first, content)

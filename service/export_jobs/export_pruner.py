@@ -34,14 +34,16 @@ async def run_once(settings: Settings, engine: AsyncEngine) -> int:
 
 def _over(kept: timedelta) -> Select[Any]:
     now = func.clock_timestamp()
+    # What seems lost may be there again, once a disk is.
+    kept_for_long = table.c.status.in_(("done", "lost"))
     return (
         select(table)
         .where(
             table.c.stored,
             table.c.ended_at.is_not(None),
             # Whoever was at it when it was cancelled may still be writing.
-            or_(table.c.status == "done", table.c.leased_until.is_(None), table.c.leased_until < now),
-            or_(table.c.status != "done", table.c.deleted_at.is_not(None), table.c.ended_at < now - literal(kept)),
+            or_(kept_for_long, table.c.leased_until.is_(None), table.c.leased_until < now),
+            or_(~kept_for_long, table.c.deleted_at.is_not(None), table.c.ended_at < now - literal(kept)),
         )
         .order_by(table.c.export_no)
         .limit(JOBS_AT_ONCE)

@@ -19,7 +19,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from service.export_jobs.store import CHUNK_BYTES, DirectoryStore, FileUnavailable
+from service.export_jobs.store import CHUNK_BYTES, DirectoryStore, FileGone, FileUnavailable
 
 UPLOADS_AT_ONCE = 2
 """Parts of one file, of five megabytes each, which are in memory."""
@@ -77,7 +77,9 @@ class ObjectStore:
             return
         try:
             found = await obstore.get_async(self._bucket, f"{job_id}/{name}", options={"range": (begin, end)})
-        except (BaseError, FileNotFoundError) as error:
+        except FileNotFoundError as error:
+            raise FileGone(f"{job_id}/{name}") from error
+        except BaseError as error:
             raise FileUnavailable(f"{job_id}/{name}") from error
         async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
             yield bytes(chunk)

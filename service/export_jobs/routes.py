@@ -13,10 +13,8 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.export_jobs import actions, queries
-from service.export_jobs.downloads import download
 from service.export_jobs.queries import ExportJob
 from service.export_jobs.schemas import ExportRequest, ExportResponse
-from service.export_jobs.store import open_store
 from service.http.idempotency import REPLAYED, KeyHeader, parse_key
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page, page
@@ -77,7 +75,7 @@ async def get_export(export_id: FromPath[str], services: Injected[Services], pri
     guards=[requires(Scope.EXPORTS_WRITE)],
     media_type="application/octet-stream",
     tags=["finance"],
-    responses=problems("not_found", "range_not_satisfiable", "file_unavailable"),
+    responses=problems("not_found", "files_lost", "range_not_satisfiable", "file_unavailable"),
 )
 async def download_export_file(
     export_id: FromPath[str],
@@ -87,11 +85,26 @@ async def download_export_file(
     request: Request[Any, Any, Any],
 ) -> Response[bytes]:
     """Download a file of an export that is done. `Range` and `If-Range` resume a download that broke off."""
-    job = await _export(services, principal, export_id)
-    file = job.file(name)
-    if file is None:
-        raise not_found("file")
-    return await download(open_store(services.settings), job.id, file, request.headers)
+    return await actions.read_file(services, await _export(services, principal, export_id), name, request.headers)
+
+
+@post(
+    "/v1/exports/{export_id:str}/remake",
+    guards=[requires(Scope.EXPORTS_WRITE)],
+    status_code=HTTP_202_ACCEPTED,
+    tags=["finance"],
+    responses=problems("not_found", "too_many_exports"),
+)
+async def remake_export(
+    export_id: FromPath[str], services: Injected[Services], principal: Injected[Principal]
+) -> Response[ExportResponse]:
+    """Have the files of a `lost` export made again; they are the same, byte by byte.
+
+    Any other export is answered 200 as it is, also one that is being made again.
+    """
+    job, is_new = await actions.remake(services.engine, principal, await _export(services, principal, export_id))
+    status = HTTP_202_ACCEPTED if is_new else HTTP_200_OK
+    return Response(queries.describe(job, services.settings), status_code=status)
 
 
 @delete("/v1/exports/{export_id:str}", guards=[requires(Scope.EXPORTS_WRITE)], status_code=HTTP_200_OK, tags=["finance"])
@@ -110,4 +123,4 @@ async def _export(services: Services, principal: Principal, export_id: str) -> E
     return found
 
 
-route_handlers: list[Any] = [order_export, list_exports, get_export, download_export_file, delete_export]
+route_handlers: list[Any] = [order_export, list_exports, get_export, download_export_file, remake_export, delete_export]

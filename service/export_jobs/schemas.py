@@ -17,7 +17,7 @@ from service.http.validation_messages import NO_CONTROL_CHARACTERS
 FORMATS_MAX = 8
 
 Position = Annotated[str, msgspec.Meta(pattern=NAME_OR_SEQ, examples=["2026-11"])]
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
+Status = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
 
 
 class AccountCodeRequest(Body, frozen=True):
@@ -93,7 +93,7 @@ class ExportResponse(msgspec.Struct, frozen=True):
     id: str
     """The export's id."""
     status: Status
-    """`queued`, `running`, then `done`, `failed` or `cancelled`."""
+    """`queued`, `running`, then `done`, `failed` or `cancelled`. `lost`: it was done, and its files are gone from the store."""
     business_date: date | None
     """The day, of an export of the data mart, which the worker orders itself; otherwise null."""
     formats: Sequence[str]

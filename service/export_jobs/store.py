@@ -25,6 +25,10 @@ class FileUnavailable(Exception):
     """A file that should be there cannot be read."""
 
 
+class FileGone(FileUnavailable):
+    """A file that should be there is not: the store is, without it."""
+
+
 class ExportStore(Protocol):
     """Keeps the files of jobs. What fails raises ``OSError``."""
 
@@ -45,7 +49,7 @@ class ExportStore(Protocol):
         ...
 
     def read(self, job_id: str, name: str, begin: int, end: int) -> AsyncGenerator[bytes]:
-        """The bytes of a file from ``begin`` to before ``end``. Raises `FileUnavailable` before the first."""
+        """The bytes of a file from ``begin`` to before ``end``. Raises `FileUnavailable` or `FileGone` before the first."""
         ...
 
 
@@ -80,7 +84,8 @@ class DirectoryStore:
         try:
             file = await asyncio.to_thread((self.place(job_id) / name).open, "rb")
         except OSError as error:
-            raise FileUnavailable(f"{job_id}/{name}: {error.strerror}") from error
+            is_gone = isinstance(error, FileNotFoundError) and self._directory.is_dir()
+            raise (FileGone if is_gone else FileUnavailable)(f"{job_id}/{name}: {error.strerror}") from error
         with file:
             file.seek(begin)
             while begin < end and (chunk := await asyncio.to_thread(file.read, min(CHUNK_BYTES, end - begin))):

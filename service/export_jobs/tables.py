@@ -23,6 +23,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from service.storage.database import metadata
 
+LOST = "lost"
+"""It was done, and files of it are gone from the store."""
 UNDER_WAY = "status IN ('queued', 'running')"
 
 export_job = Table(
@@ -67,7 +69,9 @@ export_job = Table(
     Column("deleted_at", DateTime(timezone=True)),
     # Whether there may be something of it in the store.
     Column("stored", Boolean, nullable=False, server_default="false"),
-    CheckConstraint("status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="export_job_status_is_known"),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'done', 'failed', 'cancelled', 'lost')", name="export_job_status_is_known"
+    ),
     CheckConstraint("since_seq <= cut_seq", name="export_job_ends_after_it_begins"),
     CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="export_job_that_failed_says_why"),
     CheckConstraint(f"({UNDER_WAY}) = (ended_at IS NULL)", name="export_job_has_ended_or_is_under_way"),
@@ -84,7 +88,7 @@ export_job = Table(
         "brand_id",
         "business_date",
         unique=True,
-        postgresql_where=text("business_date IS NOT NULL AND status IN ('queued', 'running', 'done')"),
+        postgresql_where=text("business_date IS NOT NULL AND status IN ('queued', 'running', 'done', 'lost')"),
     ),
     Index("export_job_by_brand", "brand_id", "export_no"),
     Index("export_job_that_is_stored", "export_no", postgresql_where=text("stored")),

@@ -147,6 +147,9 @@ CODES: dict[str, CodeSpec] = {
     "nothing_to_split": CodeSpec(
         409, "Nothing to split", "The name does not belong to a customer who was merged into this one."
     ),
+    "files_lost": CodeSpec(
+        409, "Files lost", "The files of the export are gone, say since a restore. Have them made again: `POST .../remake`."
+    ),
     "claim_expired": CodeSpec(410, "Claim expired", "The claim comes too long after the visit."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link has expired."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),

@@ -103,6 +103,7 @@ OPERATIONS: dict[str, Collection[str]] = {
     "GET /v1/exports": (),
     "POST /v1/exports": (READ,),
     "DELETE /v1/exports/{export_id}": (),
+    "POST /v1/exports/{export_id}/remake": (),
     "GET /v1/exports/{export_id}": (),
     "GET /v1/exports/{export_id}/files/{name}": (READ,),
     "GET /v1/grants": (READ,),

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import io
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -260,12 +261,61 @@ async def test_nobody_reads_what_is_not_an_exports_file(
         assert (await fetch(api, f"/v1/exports/{nothing}")).status_code == 404
 
 
-async def test_a_file_that_is_gone_from_the_store_is_no_answer(api: Api, busy_till: Till, export_worker: ExportWorker) -> None:
+@pytest.mark.parametrize("gone", ["transfers.csv", "all"])
+async def test_an_export_whose_files_are_gone_is_lost_until_it_is_made_again(
+    api: Api, busy_till: Till, export_worker: ExportWorker, owner: asyncpg.Connection[Any], gone: str
+) -> None:
+    finance = api.client("finance")
     job = await order(api)
     await export_worker.work()
-    (api.settings.exports_path / job["id"] / "transfers.csv").unlink()
+    directory = api.settings.exports_path / job["id"]
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    done = await look(api, job)
+    await busy_till.grant(1, 5)
+    if gone == "all":
+        shutil.rmtree(directory)
+    else:
+        (directory / gone).unlink()
+    for name in ("transfers.csv", "accounts.csv" if gone == "all" else "transfers.csv"):
+        answer = await fetch(api, f"/v1/exports/{job['id']}/files/{name}")
+        assert (answer.status_code, answer.json()["code"]) == (409, "files_lost")
+    lost = await look(api, job)
+    assert (lost["status"], lost["files"], lost["expires_at"], lost["error"]) == ("lost", [], None, None)
+    assert await export_worker.prune() == 0, "it may be there again"
+    again = await finance.post(f"/v1/exports/{job['id']}/remake")
+    assert (again.status_code, again.json()["status"], again.json()["ended_at"]) == (202, "queued", None)
+    assert (await finance.post(f"/v1/exports/{job['id']}/remake")).status_code == 200
+    assert await export_worker.work() == 1
+    assert (await look(api, job))["files"] == done["files"]
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+    assert (await fetch(api, done["files"][0]["url"])).status_code == 200
+    assert (await finance.post(f"/v1/exports/{job['id']}/remake")).json()["status"] == "done"
+    acts = await owner.fetch("SELECT act FROM rewards.audit_trail WHERE act = 'export.remake'")
+    assert len(acts) == 1
+
+
+async def test_an_order_that_is_under_way_is_not_made_twice(api: Api, busy_till: Till, export_worker: ExportWorker) -> None:
+    first = await order(api, to="5")
+    await export_worker.work()
+    shutil.rmtree(api.settings.exports_path / first["id"])
+    await fetch(api, f"/v1/exports/{first['id']}/files/transfers.csv")
+    second = await order(api, to="5")
+    answer = await api.client("finance").post(f"/v1/exports/{first['id']}/remake")
+    assert (answer.status_code, answer.json()["id"]) == (200, second["id"])
+    for seq in range(6, 15):
+        await order(api, to=str(seq))
+    assert (await api.client("finance").post(f"/v1/exports/{first['id']}/remake")).json()["code"] == "too_many_exports"
+
+
+async def test_a_store_that_is_away_loses_nothing(api: Api, busy_till: Till, export_worker: ExportWorker) -> None:
+    job = await order(api)
+    await export_worker.work()
+    aside = api.settings.exports_path.with_name("elsewhere")
+    api.settings.exports_path.rename(aside)
     answer = await fetch(api, f"/v1/exports/{job['id']}/files/transfers.csv")
     assert (answer.status_code, answer.json()["code"]) == (503, "file_unavailable")
+    aside.rename(api.settings.exports_path)
+    assert (await fetch(api, f"/v1/exports/{job['id']}/files/transfers.csv")).status_code == 200
 
 
 async def test_deleting_cancels_or_removes(

@@ -6,14 +6,10 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 import pyarrow.parquet as pq
 import pytest
 from structlog.testing import capture_logs
@@ -22,8 +18,8 @@ from ledger.testing import set_clock
 from tests.api_fixtures import Api
 from tests.export_jobs.conftest import ExportWorker, Mart, look
 from tests.finance.conftest import Till
+from tests.real_worker import real_worker
 
-REWARDS = Path(sys.executable).with_name("rewards")
 DAY = timedelta(days=1)
 EVENING = datetime(2031, 3, 29, 22, tzinfo=UTC)
 """In Berlin an hour before midnight; clocks go forward that night."""
@@ -183,24 +179,37 @@ async def test_a_worker_that_is_killed_in_a_day_leaves_it_to_the_next(
         await owner.execute("SET LOCAL idle_in_transaction_session_timeout = '1min'")
         # All files but the first read it.
         await owner.execute("LOCK ledger.event IN ACCESS EXCLUSIVE MODE")
-        worker = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond
-            [REWARDS, "worker", "--with-parent"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-        assert worker.stdin is not None
-        worker.stdin.write(msgspec.json.encode(days.api.settings) + b"\n")
-        worker.stdin.flush()
-        while not ((directory / "dim_campaign.parquet").exists() and list(directory.glob(".*.partial"))):
-            assert worker.poll() is None
-            await look(days.api, job)
-        worker.kill()
-        worker.wait()
-        worker.stdin.close()
+        with real_worker(days.api.settings):
+            while not ((directory / "dim_campaign.parquet").exists() and list(directory.glob(".*.partial"))):
+                await look(days.api, job)
     assert (await look(days.api, job))["files"] == []
     await owner.execute("UPDATE rewards.export_job SET leased_until = clock_timestamp() - interval '1 second'")
     assert await days.worker.work() == 1
     assert await days.mart.order() == 0, "the next day is not over"
     assert sorted(days.bytes_of(job)) == [*sorted(f"{name}.parquet" for name in FILES), "manifest.json"]
     assert len((await days.transfers())[FIRST]) == 8
+
+
+async def test_a_lost_day_is_made_again_and_the_next_is_not_held_up(
+    days: Days, till: Till, owner: asyncpg.Connection[Any]
+) -> None:
+    await a_night(till, owner)
+    await set_clock(owner, till.book, EVENING + 2 * DAY)
+    await days.mart.sweep()
+    assert await days.make() == 2
+    first, _ = await days.jobs()
+    before = days.bytes_of(first)
+    (days.api.settings.exports_path / first["id"] / "fact_link.parquet").unlink()
+    finance = days.api.client("finance")
+    assert (await finance.get(f"/v1/exports/{first['id']}/files/fact_link.parquet")).json()["code"] == "files_lost"
+    assert await days.mart.order() == 0, "it is not missing, it is lost"
+    assert (await finance.post(f"/v1/exports/{first['id']}/remake")).status_code == 202
+    await days.worker.work(exports_bytes=10)
+    assert (await look(days.api, first))["status"] == "failed"
+    await owner.execute("UPDATE rewards.export_job SET ended_at = ended_at - interval '2 hours'")
+    assert await days.make() == 1
+    again = (await days.jobs())[-1]
+    assert (again["business_date"], days.bytes_of(again)) == (str(FIRST), before)
 
 
 FILES = ["dim_campaign", "dim_customer", "fact_event", "fact_link", "fact_transfer"]

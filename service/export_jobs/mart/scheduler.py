@@ -12,12 +12,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
-from sqlalchemy import func, literal, select
+from sqlalchemy import func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,6 +26,7 @@ from ledger import Cut, Ledger
 from service.brands.brand import Brand
 from service.brands.queries import list_brands
 from service.export_jobs.spans import last_day_over
+from service.export_jobs.tables import LOST
 from service.export_jobs.tables import export_job as table
 from service.settings import Settings
 
@@ -35,6 +37,7 @@ LATE_AFTER = timedelta(hours=6)
 SAID_EVERY = timedelta(hours=1)
 LOG_ROWS = 1_000_000
 _DAY = timedelta(days=1)
+_ORDER_AGAIN = (Path(__file__).with_name("sql") / "order_again.sql").read_text()
 
 
 class _Day(msgspec.Struct, frozen=True):
@@ -69,6 +72,10 @@ class MartScheduler:
         return sum([await self._order_next(brand, self._since) for brand in await list_brands(self._engine)])
 
     async def _order_next(self, brand: Brand, since: date) -> bool:
+        if await _is_busy(self._engine, brand):
+            return False
+        if await _order_again(self._engine, brand):
+            return True
         day = await _next_day(self._ledger, self._engine, brand, since)
         now = (await self._ledger.clock(brand.book)).at(datetime.now(UTC))
         if day is None or day.date > last_day_over(brand.calendar, now) or not await self._is_complete(brand, day.date):
@@ -125,25 +132,33 @@ async def _order(engine: AsyncEngine, brand: Brand, day: _Day, begin: Cut, end: 
         return (await connection.execute(ordered.on_conflict_do_nothing())).rowcount == 1
 
 
-async def _next_day(ledger: Ledger, engine: AsyncEngine, brand: Brand, since: date) -> _Day | None:
-    """The day after the last that is done; ``None`` while one is under way or has failed just now, or before the first."""
-    of_brand = table.c.brand_id == brand.brand_id
-    done = (
-        select(table.c.business_date, table.c.counts_from)
-        .where(of_brand, table.c.business_date.is_not(None), table.c.status == "done")
-        .order_by(table.c.business_date.desc())
-        .limit(1)
-    )
+async def _is_busy(engine: AsyncEngine, brand: Brand) -> bool:
+    """Whether a day is under way, or has failed just now."""
     lately = table.c.ended_at > func.clock_timestamp() - literal(TRIED_AGAIN_AFTER)
     busy = select(func.count()).where(
-        of_brand,
+        table.c.brand_id == brand.brand_id,
         table.c.business_date.is_not(None),
         table.c.status.in_(("queued", "running")) | (table.c.status.in_(("failed", "cancelled")) & lately),
     )
     async with engine.connect() as connection:
+        return bool((await connection.execute(busy)).scalar_one())
+
+
+async def _order_again(engine: AsyncEngine, brand: Brand) -> bool:
+    async with engine.begin() as connection:
+        return (await connection.execute(text(_ORDER_AGAIN), {"brand_id": brand.brand_id})).rowcount == 1
+
+
+async def _next_day(ledger: Ledger, engine: AsyncEngine, brand: Brand, since: date) -> _Day | None:
+    """The day after the last that is done; ``None`` before the book's first."""
+    done = (
+        select(table.c.business_date, table.c.counts_from)
+        .where(table.c.brand_id == brand.brand_id, table.c.business_date.is_not(None), table.c.status.in_(("done", LOST)))
+        .order_by(table.c.business_date.desc())
+        .limit(1)
+    )
+    async with engine.connect() as connection:
         last = (await connection.execute(done)).one_or_none()
-        if (await connection.execute(busy)).scalar_one():
-            return None
     if last is not None:
         day = max(since, last.business_date + _DAY)
         # A day by posting lacks what counts on it and was posted later: the next one has that too.
