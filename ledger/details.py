@@ -78,6 +78,12 @@ def step_hash(salt: bytes | None, left: bytes | None, *details: Any) -> bytes | 
     return _kept_hash(salt, left, rest(store_id, terminal_id), (ref,), details)
 
 
+def correction_hash(salt: bytes | None, left: bytes | None, *details: Any) -> bytes | None:
+    """The same for why points were taken back."""
+    reason, reference = details
+    return _kept_hash(salt, left, rest(reason), (reference,), details)
+
+
 def _kept_hash(
     salt: bytes | None, left: bytes | None, described: bytes, personal: Sequence[str | None], former: tuple[Any, ...]
 ) -> bytes | None:

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from ledger import books
-from ledger.engine import closing, grants, merging, pending, quoting, redemptions
+from ledger.engine import closing, corrections, grants, merging, pending, quoting, redemptions
 from ledger.engine.arrays import register_codecs
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
@@ -36,6 +36,7 @@ from ledger.read_models import (
     CustomerMovement,
     Cut,
     DailyMovements,
+    DueClawBack,
     Entry,
     Event,
     EventName,
@@ -74,6 +75,8 @@ from ledger.reads import redemptions as redemption_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
     Book,
+    ClawBack,
+    ClawBackResult,
     Fund,
     FundResult,
     GrantOrder,
@@ -232,6 +235,10 @@ class Ledger:
     async def kept_redemption(self, step: Redeem) -> RedemptionResult | None:
         """How a step was decided before, if it was. Posts nothing."""
         return await redemptions.kept_redemption(self._pool, step)
+
+    async def claw_back(self, asked: ClawBack) -> ClawBackResult:
+        """Take points of a grant back."""
+        return await corrections.claw_back(self._pool, asked)
 
     async def fund(self, fund: Fund) -> FundResult:
         """Give a campaign points to grant."""
@@ -439,6 +446,14 @@ class Ledger:
         if isinstance(cut, AsOf):
             return await self._reckoner.trial_balance(book, cut)
         return await trial_balance.trial_balance(self._pool, book, cut)
+
+    async def due_claw_backs(self, book: Book, as_of: AsOf) -> list[DueClawBack]:
+        """What was taken back of holds that timed out by an instant and were not released by then."""
+        return [
+            DueClawBack.of(due.debit, due.credit, due.amount, due.day)
+            for due in await self._reckoner.due_claw_backs(book, as_of)
+            if due.day is not None
+        ]
 
     async def account_balances(
         self, book: Book, cut: Cut | AsOf, *, after: bytes | None = None, limit: int = 10_000

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ledger.chart import Kind
+from ledger.chart import Kind, describe_account
 from ledger.types import AccountClass, Book, GrantOutcome, Verb
 
 
@@ -28,12 +28,16 @@ class Decisions(msgspec.Struct, frozen=True):
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
-    """A campaign's funding, grants and decisions, in points, all up to one ``seq``, which the book reached by ``at``."""
+    """A campaign's funding, grants and decisions, in points, all up to one ``seq``, which the book reached by ``at``.
+
+    ``granted`` is without what was ``clawed_back``, so both add up to what the decisions paid.
+    """
 
     seq: int
     at: datetime
     funded: int
     granted: int
+    clawed_back: int
     decisions: tuple[Decisions, ...]
 
 
@@ -146,6 +150,25 @@ class DailyMovements(msgspec.Struct, frozen=True, gc=False):
 
     seq: int
     movements: Sequence[Movement]
+
+
+class DueClawBack(msgspec.Struct, frozen=True):
+    """What is taken back of a campaign's points on ``day``, as soon as a hold that timed out gives them back to a lot of a
+    class and last day: they go to a ``budget`` of this kind.
+    """
+
+    day: date
+    campaign_no: int
+    account_class: AccountClass
+    expires_on: date | None
+    budget: Kind
+    points: int
+
+    @classmethod
+    def of(cls, lot: bytes, budget: bytes, points: int, day: date) -> DueClawBack:
+        """What goes from a lot to a budget."""
+        given, taken = describe_account(lot), describe_account(budget)
+        return cls(day, taken.number, given.account_class, given.expires_on, taken.kind, points)
 
 
 class StageEarned(msgspec.Struct, frozen=True, gc=False):

@@ -20,7 +20,19 @@ import asyncpg
 import msgspec
 
 from ledger.events import event_key, proof_key
-from ledger.types import AccountClass, Book, CapUse, Corroboration, Fund, Grade, GrantOrder, GrantTerms, Operation, Redeem
+from ledger.types import (
+    AccountClass,
+    Book,
+    CapUse,
+    ClawBack,
+    Corroboration,
+    Fund,
+    Grade,
+    GrantOrder,
+    GrantTerms,
+    Operation,
+    Redeem,
+)
 
 NOON = datetime(2030, 1, 15, 12, tzinfo=UTC)
 """A moment in the future: a book's clock can be moved forward only."""
@@ -197,6 +209,21 @@ def void(book: Book, redemption: int, *, key: str | None = None) -> Redeem:
 def refund(book: Book, redemption: int, points: int = 0, *, key: str | None = None, **said: str | None) -> Redeem:
     """Return what was spent: ``points`` of it, or all. ``said`` as of a capture."""
     return _step(book, Operation.REFUND, key or _fresh_key(), redemption=redemption, points=points, **said)
+
+
+def claw_back(
+    granted: GrantOrder, points: int | None = None, *, key: str | None = None, reason: str = "by mistake"
+) -> ClawBack:
+    """Take a grant's points back: ``points`` of them, or all."""
+    return ClawBack(
+        granted.book,
+        granted.terms.campaign_no,
+        granted.key,
+        key or _fresh_key(),
+        _request_hash(granted.terms.campaign_no, granted.key.hex(), points, reason),
+        reason,
+        points,
+    )
 
 
 def _step(book: Book, operation: Operation, key: str | None, **fields: Any) -> Redeem:

@@ -4,6 +4,7 @@
     GrantOrder    in: pay this customer for this event        GrantResult       out
     GrantTerms    what many orders have in common
     Redeem        in: authorize, capture, void or refund      RedemptionResult  out
+    ClawBack      in: take a grant's points back              ClawBackResult    out
     Fund          in: give a campaign points to grant         FundResult        out
 
 Points are whole numbers, 1 to ``POINTS_MAX``. Times are aware datetimes in UTC. A refusal is a result, never an exception.
@@ -303,13 +304,14 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Operation(enum.IntEnum):
-    """What a redemption can be asked to do. Idempotency keys are stored with these numbers."""
+    """What has an idempotency key, which is stored with these numbers. A redemption can be asked for the first four."""
 
     AUTHORIZE = 1
     CAPTURE = 2
     VOID = 3
     REFUND = 4
     FUND = 5
+    CLAW_BACK = 6
 
 
 class Redeem(msgspec.Struct, frozen=True):
@@ -439,6 +441,65 @@ class RedemptionResult(msgspec.Struct, frozen=True):
     balance: int = 0
     redemption: Redemption | None = None
     least: int = 0
+
+
+class ClawBack(msgspec.Struct, frozen=True):
+    """Take back points of the grant ``campaign_no`` and ``event_key``: ``points`` of them, or ``None`` for all that were not
+    taken back before and have not expired.
+
+    ``reason`` and ``reference`` are kept, and the log commits to them; ``principal`` is whose key asked. ``key`` is the
+    caller's idempotency key, ``request_hash`` 32 bytes that differ whenever the request does.
+    """
+
+    book: Book
+    campaign_no: int
+    event_key: bytes
+    key: str
+    request_hash: bytes
+    reason: str
+    points: int | None = None
+    reference: str | None = None
+    principal: int = 0
+
+
+class ClawBackOutcome(enum.IntEnum):
+    """How a claw-back was decided, in order of precedence.
+
+    ``NOT_GRANTED``: the event has no points. ``CHANGED`` never reaches a caller: the points moved while they were looked up.
+    ``HELD_BACK_WHOLE``: what is held back can only be rejected, and that as a whole. ``REJECTED`` is what became of it then.
+    """
+
+    IDEMPOTENCY_KEY_REUSED = 1
+    NOT_FOUND = 2
+    NOT_GRANTED = 3
+    CHANGED = 4
+    HELD_BACK_WHOLE = 5
+    MORE_THAN_IS_LEFT = 6
+    REJECTED = 7
+    CLAWED_BACK = 8
+
+
+class ClawBackResult(msgspec.Struct, frozen=True):
+    """What was taken back.
+
+    ``clawed_back`` was taken now. ``shortfall`` could not be, as it is set aside or spent; ``outstanding`` is what is still to
+    be taken of the grant after all claw-backs, once it returns. ``left`` is what could be asked for before. ``seq`` is the
+    first transfer's, ``None`` if there was nothing to take; ``correction`` the number of this claw-back in its book.
+    ``customer`` has the grant now, and can spend ``balance`` points. All but the outcome are 0 or ``None`` if nothing was
+    decided.
+    """
+
+    outcome: ClawBackOutcome
+    replayed: bool
+    clawed_back: int = 0
+    shortfall: int = 0
+    outstanding: int = 0
+    left: int = 0
+    correction: int | None = None
+    seq: int | None = None
+    posted_at: datetime | None = None
+    customer: int = 0
+    balance: int = 0
 
 
 class Fund(msgspec.Struct, frozen=True):

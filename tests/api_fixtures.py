@@ -1,4 +1,4 @@
-"""The API, running in this process on a database of its own, with a brand and six keys.
+"""The API, running in this process on a database of its own, with a brand and seven keys.
 
 api     `.client("messaging")` is an HTTP client with that key; `None` sends no key; `.brand`, `.keys`, `.app`, `.dns`
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BASE_URL = "http://rewards.test"
 
 KEYS: dict[str, tuple[Sequence[str], str]] = {
-    "admin": ([scope for scope in Scope if scope not in DUTIES[0] | DUTIES[2]], "A"),
+    "admin": ([scope for scope in Scope if scope not in DUTIES[0] | DUTIES[2] | DUTIES[3]], "A"),
     "messaging": (
         [
             Scope.GRANTS_WRITE,
@@ -62,6 +62,7 @@ KEYS: dict[str, tuple[Sequence[str], str]] = {
         "A",
     ),
     "approver": ([Scope.GRANTS_APPROVE, Scope.GRANTS_READ, Scope.CAMPAIGNS_READ, Scope.CUSTOMERS_READ], "A"),
+    "care": ([Scope.CORRECTIONS_WRITE, Scope.GRANTS_READ, Scope.CUSTOMERS_READ], "A"),
     "minter": ([Scope.LINKS_WRITE, Scope.KEYS_WRITE], "A"),
 }
 """Each key's scopes and the strongest evidence it may claim."""

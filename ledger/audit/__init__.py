@@ -39,6 +39,8 @@ INVARIANTS = (
     "redemptions_begin_in_the_log",
     "redemptions_add_up",
     "redemption_steps_are_in_the_log",
+    "corrections_are_in_the_log",
+    "shortfalls_lie_in_redemptions",
     "merged_customers_have_nothing",
     "survivors_count_whom_they_absorbed",
     "merges_move_everything",
@@ -54,6 +56,7 @@ INVARIANTS = (
     "layers_add_up_to_their_transfers",
     "layers_equal_the_lots",
     "layers_are_used_up_to_what_they_were",
+    "claw_backs_take_their_grant",
     "daily_movements_equal_the_log",
 )
 """What one statement checks, in the order of the findings."""
@@ -63,6 +66,7 @@ HASHES: Mapping[str, Callable[..., bytes | None]] = {
     "details_equal_their_hash": details.event_hash,
     "redemption_details_equal_their_hash": details.redemption_hash,
     "redemption_steps_equal_their_hash": details.step_hash,
+    "correction_reasons_equal_their_hash": details.correction_hash,
 }
 """What takes a hash to check, which PostgreSQL does not compute: how it is made of what the statement returns."""
 

@@ -15,5 +15,9 @@ FROM (
     FROM ledger.redemption_step AS step
     JOIN ledger.redemption ON redemption.book_id = $1 AND redemption.id = step.redemption
     WHERE step.book_id = $1 AND step.salt IS NULL
+    UNION ALL
+    SELECT correction.customer, 'correction ' || correction.correction_no
+    FROM ledger.correction
+    WHERE correction.book_id = $1 AND correction.salt IS NULL
 ) AS lacking
 LEFT JOIN ledger.customer_state AS state ON state.book_id = $1 AND state.customer = lacking.customer

@@ -1,5 +1,5 @@
--- An expiry counts on its lot's last day, a time-out on the day of its hold's deadline, a rejection by time on the day of its event's,
--- and nothing else says that it fell due.
+-- An expiry counts on its lot's last day, a time-out on the day of its hold's deadline, with what is taken back of it, a rejection by
+-- time on the day of its event's, and nothing else says that it fell due.
 --
 -- A void was posted before the deadline; of before there were accounting dates, one that was not is a time-out. What was paid to a
 -- dead lot then expired on the day it was paid. And a rejection by time of then does not say so.
@@ -17,6 +17,12 @@ FROM (
                 SELECT FROM ledger.transfer AS paid
                 WHERE paid.book_id = $1 AND paid.customer = transfer.customer AND paid.seq < transfer.seq
                     AND paid.credit = transfer.debit AND (paid.posted_at AT TIME ZONE head.time_zone)::date = transfer.due_on
+            )
+            WHEN 11 THEN NOT EXISTS (
+                SELECT FROM ledger.transfer AS time_out
+                WHERE time_out.book_id = $1 AND time_out.seq >= coalesce(transfer.transaction_id, transfer.seq)
+                    AND time_out.seq < transfer.seq AND time_out.verb = 16 AND time_out.due_on = transfer.due_on
+                    AND time_out.occurred_at = transfer.occurred_at AND time_out.credit = transfer.debit
             )
             WHEN 16 THEN transfer.due_on IS DISTINCT FROM (redemption.deadline AT TIME ZONE head.time_zone)::date
                 OR transfer.posted_at < redemption.deadline OR transfer.occurred_at <> redemption.deadline

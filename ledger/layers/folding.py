@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
@@ -80,23 +80,23 @@ def fold(moves: Iterable[Move], accounts: Accounts, issues: Mapping[int, Issue])
     parts: list[Part] = []
     for _, transaction in groupby(moves, key=lambda move: move.transaction):
         legs = list(transaction)
-        prefers = _preference(legs, issues)
         for move in legs:
             # Held-back points have no layer before they mature, also when a merge moves them.
             if kind_of(move.credit) != Kind.PENDING:
-                parts += _move(move, accounts, prefers)
+                parts += _move(move, accounts, _preference(move, legs[-1], issues))
     return parts
 
 
-def _preference(legs: Sequence[Move], issues: Mapping[int, Issue]) -> Callable[[int], bool] | None:
-    """Which layers a transaction takes before others, newest first; ``None`` if it takes the oldest."""
-    last = legs[-1]
+def _preference(move: Move, last: Move, issues: Mapping[int, Issue]) -> Callable[[int], bool] | None:
+    """Which layers a transfer takes before others, newest first; ``None`` if it takes the oldest. ``last`` is the last one of
+    its transaction.
+    """
     nobody = Issue(None, None)
-    if last.verb == Verb.SPLIT:
+    if move.verb == Verb.SPLIT:
         customer = number_of(last.credit)
         return lambda layer: issues.get(layer, nobody).customer == customer
-    if last.verb == Verb.CLAWBACK:
-        return lambda layer: issues.get(layer, nobody).event == last.event
+    if move.verb == Verb.CLAWBACK:
+        return lambda layer: issues.get(layer, nobody).event == move.event
     return None
 
 

@@ -1,4 +1,4 @@
-"""Where the points of a redemption came from, and where those of a grant went, up to the book's head.
+"""Where the points of a redemption came from, and where those of a grant went and are, up to the book's head.
 
 What has not been read of the log yet is folded for the customers concerned, and not kept: so an answer is never behind. What is
 due and not posted yet (holds that timed out, dead lots) is counted as if it were, as all reads do.
@@ -26,6 +26,8 @@ from ledger.types import Book, Verb
 MOVES_MAX = 5_000
 """How many transfers that have not been read yet one answer takes apart. If there are more, it is as of the last of these."""
 
+_MOVES_OF_ONE_MAX = 100_000
+"""The same for who has to know where all points are."""
 _LEGS_MAX = 4_000
 _NEVER = date.max
 
@@ -35,6 +37,11 @@ _PIECES = loading.statement("redemption_pieces")
 _MOVES_OF_LAYER = loading.statement("moves_of_layer")
 _LAYERS_ISSUED = loading.statement("layers_issued")
 _LAYER_OF_EVENT = loading.statement("layer_of_event")
+_RELATED = loading.statement("related_customers")
+_DUE = "SELECT layer, lot, points FROM ledger.due_claw_backs_v1($1, $2, $3, $4, $5)"
+_HAS_IT = """SELECT coalesce(state.moved_to, event.customer) FROM ledger.event
+LEFT JOIN ledger.customer_state AS state ON state.book_id = $1 AND state.customer = event.customer
+WHERE event.book_id = $1 AND event.campaign_no = $2 AND event.key = $3"""
 _REDEMPTIONS = "SELECT id, customer, deadline FROM ledger.redemption WHERE book_id = $1 AND id = ANY ($2)"
 _POSTED = "SELECT seq, verb, posted_at FROM ledger.transfer WHERE book_id = $1 AND seq = ANY ($2)"
 _CLOCK = """SELECT greatest(posted_at, clock_timestamp() + clock_offset) AS now, time_zone, grace_days
@@ -163,7 +170,79 @@ async def grant_uses(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key:
         begun = await database.fetch(_REDEMPTIONS, book.book_id, [number for number in used if number > 0])
         posted = await database.fetch(_POSTED, book.book_id, [flow.seq for flow in used.values()])
         clock = await _clock(database, book)
-    return _uses(issue, as_of, parts, {row["id"]: row["deadline"] for row in begun}, posted, clock)
+        due = await _due_claw_backs(database, book, layer, {row["customer"] for row in begun}, clock)
+    return _uses(issue, as_of, parts, {row["id"]: row["deadline"] for row in begun}, posted, clock, due)
+
+
+async def _due_claw_backs(
+    database: Database, book: Book, layer: int, customers: Collection[int], clock: _Clock
+) -> dict[date, int]:
+    """What is taken back of a layer once these customers' holds that have timed out are released, by last day."""
+    due: defaultdict[date, int] = defaultdict(int)
+    for customer in customers:
+        for row in await database.fetch(_DUE, book.book_id, customer, clock.now, clock.time_zone, clock.grace_days):
+            if row["layer"] == layer:
+                due[describe_account(row["lot"]).expires_on or _NEVER] += row["points"]
+    return due
+
+
+class Holdings(msgspec.Struct, frozen=True):
+    """Where the points of a grant are as of ``seen``.
+
+    ``lots`` have so many of its ``layer``, ``None`` if it has none. Of each redemption that has some, ``pieces`` has all
+    layers, by account. Only transfers of ``members`` can move any of these.
+    """
+
+    seen: int
+    members: list[int]
+    layer: int | None = None
+    lots: dict[bytes, int] = {}
+    pieces: dict[tuple[bytes, int], int] = {}
+
+
+async def holdings(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, key: bytes) -> Holdings:
+    """Where the points of a grant are; nowhere, if none were granted under this key."""
+    async with _one_instant(pool) as database:
+        place = await loading.place_of(database, book)
+        customer = await database.fetchval(_HAS_IT, book.book_id, campaign_no, key)
+        layer: int | None = await database.fetchval(_LAYER_OF_EVENT, book.book_id, campaign_no, key)
+        if place is None or layer is None:
+            return Holdings(0 if place is None else place.head, [] if customer is None else [customer])
+        issue = await database.fetchrow(_LAYERS_ISSUED, book.book_id, [layer])
+        assert issue is not None
+        issued = {issue["credit"]: issue["amount"]}
+        kept = [
+            Part(row["seq"], layer, row["amount"], row["debit"], row["credit"])
+            for row in await _kept(database, place, _MOVES_OF_LAYER, book.book_id, layer)
+        ]
+        whose = await _whose(database, book, issued, kept)
+        members = await _with_related(database, book, whose | {customer}, [])
+        read, seen = await _unread(database, book, place, members, moves_max=_MOVES_OF_ONE_MAX)
+        there = _balances(issued, [*kept, *(part for part in read if part.layer == layer)])
+        redemptions = {number for account in there if (number := redemption_of(account)) is not None}
+        pieces = await _pieces_of(database, book, place, redemptions, read)
+        members |= {row["customer"] for row in await database.fetch(_REDEMPTIONS, book.book_id, list(redemptions))}
+    members |= {number_of(account) for account in there if kind_of(account) == Kind.LOT}
+    lots = {account: points for account, points in there.items() if kind_of(account) == Kind.LOT}
+    return Holdings(seen, sorted(members), layer, lots, pieces)
+
+
+async def _pieces_of(
+    database: Database, book: Book, place: Place, redemptions: Collection[int], read: Sequence[Part]
+) -> dict[tuple[bytes, int], int]:
+    """What redemptions have of every layer, by account."""
+    kept = await _kept(database, place, _PIECES, book.book_id, list(redemptions))
+    moved = [(row["debit"], row["credit"], row["layer"], row["amount"]) for row in kept]
+    moved += [(part.debit, part.credit, part.layer, part.amount) for part in read]
+    pieces: defaultdict[tuple[bytes, int], int] = defaultdict(int)
+    for debit, credit, layer, amount in moved:
+        pieces[debit, layer] -= amount
+        pieces[credit, layer] += amount
+    return {
+        (account, layer): amount
+        for (account, layer), amount in pieces.items()
+        if amount and redemption_of(account) in redemptions
+    }
 
 
 async def _whose(database: Database, book: Book, issued: dict[bytes, int], parts: Sequence[Part]) -> set[int]:
@@ -171,7 +250,15 @@ async def _whose(database: Database, book: Book, issued: dict[bytes, int], parts
     balances = _balances(issued, parts)
     redemptions = {number for account in balances if (number := redemption_of(account)) is not None}
     rows = await database.fetch(_REDEMPTIONS, book.book_id, list(redemptions)) if redemptions else []
-    return {number_of(account) for account in balances if kind_of(account) == Kind.LOT} | {row["customer"] for row in rows}
+    owners = {number_of(account) for account in balances if kind_of(account) == Kind.LOT} | {row["customer"] for row in rows}
+    return await _with_related(database, book, owners, redemptions)
+
+
+async def _with_related(database: Database, book: Book, customers: set[int], redemptions: Collection[int]) -> set[int]:
+    """The same, and everybody with whom they may have been one while points moved: a merge of empty wallets is no transfer."""
+    rows = await database.fetch(_RELATED, book.book_id, list(customers), list(redemptions))
+    found = customers | {row["customer"] for row in rows}
+    return found if found == customers else await _with_related(database, book, found, redemptions)
 
 
 def _balances(issued: dict[bytes, int], parts: Sequence[Part]) -> dict[bytes, int]:
@@ -202,8 +289,9 @@ def _uses(
     deadlines: dict[int, datetime],
     posted: Sequence[asyncpg.Record],
     clock: _Clock,
+    due: dict[date, int],
 ) -> GrantUses:
-    """The uses in the order of the log, and what is left once all that is due is done."""
+    """The uses in the order of the log, and what is left once all that is due is done; ``due`` is then taken back at once."""
     by_seq = {row["seq"]: row for row in posted}
     overdue = {number: deadline for number, deadline in deadlines.items() if deadline <= clock.now}
     uses = [
@@ -211,6 +299,10 @@ def _uses(
         for number, flow in sorted(_used(parts).items(), key=lambda item: item[1].seq)
     ]
     lots = _lots_when_settled(_balances({issue["credit"]: issue["amount"]}, parts), overdue, clock)
+    for last_day, points in due.items():
+        lots[last_day] -= points
+    if due:
+        uses.append(Use(None, Verb.CLAWBACK, None, None, sum(due.values()), 0, 0, 0))
     today = clock.day(clock.now)
     dead = sum(points for last_day, points in lots.items() if last_day < today)
     if dead:
@@ -250,21 +342,25 @@ async def _clock(database: Database, book: Book) -> _Clock:
     return _Clock(*row)
 
 
-async def _unread(database: Database, book: Book, place: Place, customers: Collection[int]) -> tuple[list[Part], int]:
+async def _unread(
+    database: Database, book: Book, place: Place, customers: Collection[int], *, moves_max: int | None = None
+) -> tuple[list[Part], int]:
     """The parts of what these customers did that has not been read yet, and up to which seq."""
-    moves, until = await _unread_moves(database, book, place, set(customers))
+    moves, until = await _unread_moves(database, book, place, set(customers), moves_max or MOVES_MAX)
     folded = await loading.fold_stretch(database, book.book_id, place.read, moves)
     return folded.parts, until
 
 
-async def _unread_moves(database: Database, book: Book, place: Place, members: set[int]) -> tuple[Sequence[Move], int]:
+async def _unread_moves(
+    database: Database, book: Book, place: Place, members: set[int], moves_max: int
+) -> tuple[Sequence[Move], int]:
     """Their moves, and those of everybody whom they were merged with or split from since."""
-    rows = await database.fetch(_MOVES_OF_CUSTOMERS, book.book_id, place.read, place.head, MOVES_MAX, list(members))
+    rows = await database.fetch(_MOVES_OF_CUSTOMERS, book.book_id, place.read, place.head, moves_max, list(members))
     moves = [loading.move_of(row) for row in rows]
     groupings = {move.transaction for move in moves if Kind.TRANSIT in (kind_of(move.debit), kind_of(move.credit))}
     if groupings:
         found = await database.fetch(_CUSTOMERS_OF_TRANSACTIONS, book.book_id, list(groupings), _LEGS_MAX)
         others = {row["customer"] for row in found}
         if others - members:
-            return await _unread_moves(database, book, place, members | others)
-    return loading.without_last_transaction(moves) if len(moves) == MOVES_MAX else (moves, place.head)
+            return await _unread_moves(database, book, place, members | others, moves_max)
+    return loading.without_last_transaction(moves) if len(moves) == moves_max else (moves, place.head)

@@ -4,8 +4,9 @@
     account_balances   a page of accounts, by id
     transfers          a page of the log, and behind it what fell due by then and was posted later
 
-Three things fall due by themselves: lots after their last day, and holds and held-back points at their deadlines. A sweeper
-posts them some time after, and it must not matter when. So a book as of an instant is
+Three things fall due by themselves: lots after their last day, and holds and held-back points at their deadlines. What a hold
+gives back that was to be taken back before is taken at its deadline too. A sweeper posts them some time after, and it must not
+matter when. So a book as of an instant is
 
     the log up to the instant
     + transfers after it of what fell due by the instant
@@ -24,6 +25,7 @@ are never listed. Holds and held-back points are, but only as many as the sweepe
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +39,7 @@ from ledger.instants import EPOCH
 from ledger.read_models import AsOf, Transfer, TrialBalance
 from ledger.reads import trial_balance
 from ledger.reads.trial_balance import AccountRange
-from ledger.types import AccountClass, Book
+from ledger.types import AccountClass, Book, Verb
 
 LOG_ROWS = 200_000
 """How much of the log one statement searches for what fell due."""
@@ -47,21 +49,26 @@ _REMEMBERED = 8
 _SQL = Path(__file__).with_name("sql")
 _HOLDS = (_SQL / "due_holds.sql").read_text()
 _HELD_BACK = (_SQL / "due_held_back.sql").read_text()
-_POSTED = """
-SELECT debit, credit, amount, coalesce(event_key, debit) AS name, coalesce(campaign_no, 0) AS campaign_no
-FROM ledger.fell_due_v1($1, $2, $3, NULL, $4, $5)
-"""
+_CLAW_BACKS = (_SQL / "due_claw_backs.sql").read_text()
+_POSTED = (_SQL / "posted_dues.sql").read_text()
 _POSTED_SEQS = "SELECT seq FROM ledger.fell_due_v1($1, $2, $3, $4, $5, $6, $7)"
 
 _BREAKAGE = {account_class: chart.account_id(OwnerTag.HOUSE, 0, Kind.BREAKAGE, account_class) for account_class in AccountClass}
 
 
 class Due(NamedTuple):
-    """What a deadline moved: all that was in a hold's account, or what one event held back."""
+    """What a deadline moved: all that was in a hold's account, what one event held back, or, on ``day``, what was taken back of
+    an event's points that holds gave back to one lot.
+    """
 
     debit: bytes
     credit: bytes
     amount: int
+    day: date | None = None
+
+
+_Name = tuple[int, bytes, bytes, date | None]
+"""What a due is the only one of: a hold's account; a campaign and an event; these, a lot and a day."""
 
 
 class _Reckoned(msgspec.Struct):
@@ -86,6 +93,10 @@ class Reckoner:
     async def line_sums(self, book: Book, as_of: AsOf) -> dict[bytes, tuple[int, int]]:
         """Debits and credits by line."""
         return (await self._with_lines(book, as_of)).lines or {}
+
+    async def due_claw_backs(self, book: Book, as_of: AsOf) -> list[Due]:
+        """What was taken back of holds that timed out by the instant and were not released by then."""
+        return [due for due in (await self._of(book, as_of)).dues if due.day is not None]
 
     async def points_due(self, book: Book, as_of: AsOf) -> int:
         """How many points fell due by the instant and were not posted by then."""
@@ -162,31 +173,51 @@ class Reckoner:
 
     async def _dues(self, book: Book, as_of: AsOf) -> list[Due]:
         """Holds and held-back points that fell due by the instant and were posted later or not yet."""
-        found: dict[tuple[int, bytes], Due] = {}
+        found: dict[_Name, Due] = {}
         await self._unposted_holds(book, as_of, found)
         await self._unposted_held_back(book, as_of, found)
+        await self._unposted_claw_backs(book, as_of, found)
         # Read last: what is posted during the reading is found twice, which is once, and never missed.
+        return list((found | await self._posted(book, as_of)).values())
+
+    async def _posted(self, book: Book, as_of: AsOf) -> dict[_Name, Due]:
+        found: dict[_Name, Due] = {}
         until = (await head(self._pool, book)).seq
         for begin in range(as_of.cut.seq, until, LOG_ROWS):
             piece = (begin, min(begin + LOG_ROWS, until))
             for row in await self._pool.fetch(_POSTED, book.book_id, as_of.cut.seq, as_of.at, *piece):
-                found[row["campaign_no"], row["name"]] = Due(row["debit"], row["credit"], row["amount"])
-        return list(found.values())
+                if row["verb"] == Verb.CLAWBACK:
+                    _find_claw_back(found, row)
+                else:
+                    name = (row["campaign_no"], row["event_key"] or row["debit"], b"", None)
+                    found[name] = Due(row["debit"], row["credit"], row["amount"])
+        return found
 
-    async def _unposted_holds(self, book: Book, as_of: AsOf, found: dict[tuple[int, bytes], Due]) -> None:
+    async def _unposted_holds(self, book: Book, as_of: AsOf, found: dict[_Name, Due]) -> None:
         after = (EPOCH, 0)
         while rows := await self._pool.fetch(_HOLDS, book.book_id, as_of.at, as_of.cut.seq, *after, _DUES_READ):
             for row in rows:
-                found[0, row["debit"]] = Due(row["debit"], row["credit"], row["amount"])
+                found[0, row["debit"], b"", None] = Due(row["debit"], row["credit"], row["amount"])
             after = rows[-1]["deadline"], rows[-1]["id"]
 
-    async def _unposted_held_back(self, book: Book, as_of: AsOf, found: dict[tuple[int, bytes], Due]) -> None:
+    async def _unposted_held_back(self, book: Book, as_of: AsOf, found: dict[_Name, Due]) -> None:
         after = (EPOCH, b"")
         while rows := await self._pool.fetch(_HELD_BACK, book.book_id, as_of.at, as_of.cut.seq, *after, _DUES_READ):
             for row in rows:
                 if row["is_in"]:
-                    found[row["campaign_no"], row["key"]] = Due(row["debit"], row["credit"], row["amount"])
+                    found[row["campaign_no"], row["key"], b"", None] = Due(row["debit"], row["credit"], row["amount"])
             after = rows[-1]["due_at"], rows[-1]["key"]
+
+    async def _unposted_claw_backs(self, book: Book, as_of: AsOf, found: dict[_Name, Due]) -> None:
+        for row in await self._pool.fetch(_CLAW_BACKS, book.book_id, as_of.at, as_of.cut.seq):
+            _find_claw_back(found, row)
+
+
+def _find_claw_back(found: dict[_Name, Due], row: asyncpg.Record) -> None:
+    """Add to what was taken back of an event's points from one lot on a day: several holds may have given back some."""
+    name = (row["campaign_no"], row["event_key"], row["debit"], row["day"])
+    before = found[name].amount if name in found else 0
+    found[name] = Due(row["debit"], row["credit"], before + row["amount"], row["day"])
 
 
 def _add(sums: dict[bytes, tuple[int, int]], account: bytes, debits: int, credits_: int) -> None:

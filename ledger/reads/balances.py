@@ -82,7 +82,9 @@ async def spendable(pool: asyncpg.Pool[Any], book: Book, customers: Sequence[int
 
 
 async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:
-    """What each campaign's budget was funded with and what it has granted or holds back, in points and in order."""
+    """What each campaign's budget was funded with and what it has granted or holds back, without what was taken back, in points
+    and in order.
+    """
     accounts = [chart.budget(campaign_no) for campaign_no in campaign_nos]
     rows = await pool.fetch(_BUDGETS, book.book_id, book.brand_id, accounts)
     sums = {row["id"]: (row["funded"], row["granted"]) for row in rows}
@@ -120,6 +122,7 @@ async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Re
         at=row["at"],
         funded=row["funded"],
         granted=row["granted"],
+        clawed_back=row["clawed_back"],
         decisions=tuple(
             Decisions(outcome, channel, hour, events, points)
             for (outcome, channel, hour), (events, points) in sorted(counts.items(), key=lambda item: (item[0][2], item[0]))

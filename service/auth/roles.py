@@ -32,6 +32,7 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
         {
             Scope.APPROVALS_READ,
             Scope.CAMPAIGNS_READ,
+            Scope.CORRECTIONS_WRITE,
             Scope.CUSTOMERS_READ,
             Scope.CUSTOMERS_WRITE,
             Scope.GRANTS_READ,

@@ -23,6 +23,7 @@ class Scope(enum.StrEnum):
     LEDGER_READ = "ledger:read"
     EXPORTS_WRITE = "exports:write"
     FUNDS_WRITE = "funds:write"
+    CORRECTIONS_WRITE = "corrections:write"
     APPROVALS_READ = "approvals:read"
     APPROVALS_WRITE = "approvals:write"
     KEYS_WRITE = "keys:write"
@@ -34,9 +35,10 @@ DUTIES: Sequence[frozenset[Scope]] = (
     frozenset({Scope.GRANTS_WRITE, Scope.LINKS_WRITE}),
     frozenset({Scope.FUNDS_WRITE}),
     frozenset({Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE}),
+    frozenset({Scope.CORRECTIONS_WRITE}),
 )
-"""Reporting and minting; funding; approving. A key holds scopes of one of them: who fills a budget does not hand it out, and
-who says what happened does not approve of it. Links, codes and minting keys all need ``links:write``."""
+"""Reporting and minting; funding; approving; correcting. A key holds scopes of one of them: who fills a budget does not hand it
+out, and who says what happened does not approve of it. Links, codes and minting keys all need ``links:write``."""
 
 
 def conflict(scopes: Collection[str]) -> tuple[Scope, Scope] | None:

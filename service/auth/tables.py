@@ -63,6 +63,11 @@ api_key = Table(
         " AND NOT (scopes @> ARRAY['funds:write'] AND scopes && ARRAY['grants:approve', 'approvals:write'])",
         name="api_key_mints_or_funds_or_approves",
     ),
+    CheckConstraint(
+        "NOT (scopes @> ARRAY['corrections:write']"
+        " AND scopes && ARRAY['grants:write', 'links:write', 'funds:write', 'grants:approve', 'approvals:write'])",
+        name="api_key_corrects_or_has_another_duty",
+    ),
     CheckConstraint("quota_per_minute BETWEEN 1 AND 100000000", name="api_key_quota_is_a_number_of_items"),
     CheckConstraint("lateness_hours BETWEEN 0 AND 72", name="api_key_lateness_is_at_most_72_hours"),
     Index("api_key_by_brand", "brand_id"),

@@ -136,7 +136,7 @@ class BudgetResponse(msgspec.Struct, frozen=True):
     funded: int
     """All points the campaign was ever funded with."""
     granted: int
-    """Points granted, including held-back points."""
+    """Points granted, including held-back points, and without those that were taken back."""
     left: int
     """Points it can still grant."""
 

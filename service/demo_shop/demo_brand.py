@@ -30,9 +30,10 @@ BUDGET = 50_000_000
 SHOP_HOST = "shop.example"
 """A host that the examples of the API's description lead to. The demo's own links lead to this machine."""
 
-# Who mints points neither raises budgets nor approves, so what an administrator may do takes three keys.
+# Who mints points neither raises budgets nor approves, so what an administrator may do takes four keys.
 SCOPES: dict[str, frozenset[Scope]] = {
-    "admin": frozenset(Scope) - {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE},
+    "admin": frozenset(Scope)
+    - {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE, Scope.CORRECTIONS_WRITE},
     "messaging": frozenset(
         {
             Scope.GRANTS_WRITE,
@@ -58,6 +59,7 @@ SCOPES: dict[str, frozenset[Scope]] = {
             Scope.CUSTOMERS_READ,
         }
     ),
+    "care": frozenset({Scope.CORRECTIONS_WRITE, Scope.GRANTS_READ, Scope.REDEMPTIONS_READ, Scope.CUSTOMERS_READ}),
     "approver": frozenset({Scope.GRANTS_APPROVE, Scope.GRANTS_READ, Scope.CAMPAIGNS_READ, Scope.CUSTOMERS_READ}),
 }
 

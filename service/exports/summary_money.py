@@ -24,24 +24,24 @@ class DeferredRevenue:
     """What sales were divided into for the points of class purchase that are owed.
 
     Of each day, first come all that came, then leave all that left: so it does not matter how finely its entries are told.
-    What comes back after it left comes at the average at which it left.
+    What comes back after it left comes at the ``average`` at which it left.
     """
 
     def __init__(self) -> None:
         self.points = 0
         self.money = _NOTHING
-        self._average = _NOTHING
+        self.average = _NOTHING
 
     def come(self, points: int, price: Fraction) -> None:
         """Points were issued, of whose sales ``price`` each is deferred."""
         self.points += points
         self.money += points * price
-        self._average = self.money / self.points
+        self.average = self.money / self.points
 
     def leave(self, points: int) -> None:
         """Points were used or expired; fewer than none came back."""
         self.points -= points
-        self.money -= points * self._average
+        self.money -= points * self.average
 
     def end_day(self) -> None:
         """All of a day was told."""
@@ -49,7 +49,7 @@ class DeferredRevenue:
             self.money = _NOTHING
         else:
             self.money = Fraction(floor(self.money * _PARTS), _PARTS)
-            self._average = self.money / self.points
+            self.average = self.money / self.points
 
 
 class Owed:

@@ -229,8 +229,8 @@ class DecisionsInHour(msgspec.Struct, frozen=True):
 class ReconciliationResponse(msgspec.Struct, frozen=True):
     """A campaign's decisions up to `seq`, counted from its events.
 
-    The points of granted and held-back events add up to the budget's `granted`. Ignored reports are not recorded, so they
-    are not counted.
+    The points of granted and held-back events add up to the budget's `granted` and `clawed_back`. Ignored reports are not
+    recorded, so they are not counted.
     """
 
     campaign: str
@@ -241,6 +241,8 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
     """When that transfer was posted."""
     budget: BudgetResponse
     """The campaign's budget at the same `seq`, in points."""
+    clawed_back: int
+    """Points of these grants that were taken back."""
     totals: Sequence[DecisionTotal]
     """The decisions by outcome and reason."""
     hours: Sequence[DecisionsInHour]
@@ -258,6 +260,7 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
             seq=found.seq,
             at=found.at,
             budget=BudgetResponse(funded=found.funded, granted=found.granted, left=found.funded - found.granted),
+            clawed_back=found.clawed_back,
             totals=[DecisionTotal(*DECIDED[outcome], *totals[outcome]) for outcome in DECIDED if outcome in totals],
             hours=[
                 DecisionsInHour(each.hour, each.channel, *DECIDED[each.outcome], each.events, each.points)

@@ -45,6 +45,11 @@ def parse_redemption_id(text: str) -> tuple[int, int] | None:
     return (int(match[1], 16), int(match[2], 16)) if match else None
 
 
+def correction_id(book_id: int, correction: int) -> str:
+    """Return the public id of a correction: its book's and its own number."""
+    return f"cor_{book_id:08x}{correction:016x}"
+
+
 def position(at: Position) -> str:
     """Return the text of how far a reader has come: in the log, and in what moved no points."""
     return f"{at.seq}.{at.place}"

@@ -117,6 +117,11 @@ CODES: dict[str, CodeSpec] = {
         409, "Already settled", "The held-back points were already settled the other way: approved, or rejected."
     ),
     "not_held_back": CodeSpec(409, "Not held back", "The grant has no held-back points to approve or reject."),
+    "not_granted": CodeSpec(409, "Not granted", "The event was not paid, so there is nothing to take back."),
+    "held_back": CodeSpec(409, "Held back", "The grant's points are held back: they can only be rejected as a whole."),
+    "clawback_exceeds_grant": CodeSpec(
+        409, "Claw-back exceeds grant", "Fewer points of the grant can be taken back than requested; `detail` says how many."
+    ),
     "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign is paused; resume it first."),
     "period_not_over": CodeSpec(409, "Period not over", "The period is not over by the brand's clock."),
     "period_out_of_order": CodeSpec(

@@ -18,6 +18,7 @@ from ledger import (
     CloseState,
     Cut,
     DailyMovements,
+    DueClawBack,
     Kind,
     Movement,
     MovementsBy,
@@ -28,6 +29,7 @@ from ledger import (
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_ids
 from service.estimates.queries import Estimates, list_estimates
+from service.exports.account_names import class_name
 from service.http.periods import ONE_DAY, Period
 from service.reports.report import Column, Report
 from service.reports.values import Values, values_of
@@ -80,17 +82,22 @@ class Asked(msgspec.Struct, frozen=True):
         return await self.services.ledger.trial_balance(self.brand.book, self.until or self.now)
 
     async def due(self) -> list[Movement]:
-        """Expiries that are due now and not posted. Up to a cut only what was posted counts."""
+        """Expiries, and claw-backs of what holds give back, that are due now and not posted. Up to a cut only what was posted
+        counts.
+        """
         if self.until is not None:
             return []
         ledger, book = self.services.ledger, self.brand.book
         settled = await self.trial_balance()
+        clawed_back = await ledger.due_claw_backs(book, self.now)
+        due = [_due_claw_back(each) for each in clawed_back]
         # The house's accounts come first.
         house = await ledger.account_balances(book, self.now.cut, limit=_HOUSE_ACCOUNTS)
         posted = sum(credits_ - debits for account, debits, credits_ in house if is_breakage(account))
         if posted == sum(line.balance for line in settled.lines if line.kind == "breakage"):
-            return []
-        return list(_unposted(await ledger.trial_balance(book, self.now.cut), settled, self.now.day))
+            return due
+        before = await ledger.trial_balance(book, self.now.cut)
+        return [*due, *_unposted(before, settled, self.now.day, clawed_back)]
 
     async def opened(self) -> Close | None:
         """The last close before the period, if there is one: what moved up to then need not be read."""
@@ -192,9 +199,34 @@ def is_breakage(account: bytes) -> bool:
     return describe_account(account).kind is Kind.BREAKAGE
 
 
-def _unposted(posted: TrialBalance, settled: TrialBalance, today: date) -> Iterator[Movement]:
-    """Expiries that are due and not posted: what lots past their last day are debited with then and not yet."""
+def _due_claw_back(due: DueClawBack) -> Movement:
+    return Movement(
+        day=due.day,
+        verb=Verb.CLAWBACK,
+        debit=Kind.LOT,
+        credit=due.budget,
+        account_class=due.account_class,
+        campaign_no=due.campaign_no,
+        channel=None,
+        action=None,
+        grade=None,
+        transfers=0,
+        points=due.points,
+        first_seq=0,
+        last_seq=0,
+    )
+
+
+def _unposted(
+    posted: TrialBalance, settled: TrialBalance, today: date, clawed_back: Sequence[DueClawBack]
+) -> Iterator[Movement]:
+    """Expiries that are due and not posted: what lots past their last day are debited with then and not yet, but for what is
+    taken back of them.
+    """
     debits = {(line.account_class, line.expires_on): line.debits for line in posted.lines if line.kind == "lot"}
+    for each in clawed_back:
+        lots = (class_name(each.account_class), each.expires_on)
+        debits[lots] = debits.get(lots, 0) + each.points
     for line in settled.lines:
         day, due = line.expires_on, line.debits - debits.get((line.account_class, line.expires_on), 0)
         if line.kind == "lot" and day is not None and day < today and due:

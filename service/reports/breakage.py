@@ -1,21 +1,24 @@
 """Breakage: what of the points that customers bought is earned, month by month, by the brand's estimate of what is redeemed.
 
-What is allocated to points is their value on the day they were issued, or the first that there was. Without an estimate all are
+What is allocated to points is their value on the day they were issued, or the first that there was; points that are taken back
+give theirs back, at the average of all that are owed. Without an estimate all are
 expected to be redeemed, but for those that have expired: when nothing is left, all that was allocated is earned.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 
 import msgspec
 
-from ledger import AccountClass, Kind, Movement
+from ledger import AccountClass, Kind, Movement, Verb
 from service.estimates.queries import Estimates
 from service.exports.account_names import class_name
+from service.exports.summary_money import DeferredRevenue
 from service.http.periods import Period
 from service.reports.asked import Asked
 from service.reports.breakage_engine import Recognised, Standing, recognise
@@ -88,10 +91,10 @@ async def report(asked: Asked) -> Report:
 
 
 def _links(asked: Asked, seq: int, of_class: str, month: str) -> dict[str, str]:
-    """All transfers up to the end of the month that a figure is made of; what refunds gave back is subtracted."""
+    """All transfers up to the end of the month that a figure is made of; what refunds and claw-backs undo is subtracted."""
     begin = date.fromisoformat(f"{month}-01")
     end = next(iter(Period(begin, begin + _A_MONTH).months())).end
-    verbs = {"issued": "grant,mature,open", "redeemed": "capture,refund", "expired": "expire,forfeit"}
+    verbs = {"issued": "grant,mature,open,clawback", "redeemed": "capture,refund", "expired": "expire,forfeit"}
     return {
         figure: transfers_link(1, seq, verb=verb, to=min(end, asked.period.end), **{"class": of_class})
         for figure, verb in verbs.items()
@@ -106,7 +109,8 @@ def _rows(
         return []
     first = min(movement.day for movement in movements).replace(day=1)
     months = list(Period(first, asked.period.end).months())
-    stocks = list(_stocks(account_class, movements, [month.end for month in months], values, estimates))
+    ends = [month.end for month in months]
+    stocks = list(_stocks(account_class, movements, ends, values, estimates))
     recognised = recognise(Standing(stock.allocated, stock.redeemed, stock.expected) for stock in stocks)
     return [
         (month.end, {"class": class_name(account_class), "month": f"{month.begin:%Y-%m}"} | _row(stock, earned))
@@ -121,6 +125,7 @@ def _stocks(
     """The stock at the end of each of some days, in order."""
     moved = Counter[str]()
     allocated = Fraction(0)
+    taken_back = _taken_back(movements, values)
     waiting = sorted(movements, key=lambda movement: movement.day, reverse=True)
     for end in ends:
         while waiting and waiting[-1].day <= end:
@@ -132,7 +137,9 @@ def _stocks(
         yield _Stock(
             **{name: moved[name] for name in ("issued", "redeemed", "expired")},
             # The first value that a brand sets is that of all it owes by then; before, points have none.
-            allocated=allocated if values.begins_on is not None and values.begins_on <= end else Fraction(0),
+            allocated=allocated - _up_to(end, taken_back)
+            if values.begins_on is not None and values.begins_on <= end
+            else Fraction(0),
             estimate_no=None if estimate is None else estimate.estimate_no,
             rate=Fraction(1) if estimate is None else Fraction(estimate.value, _WHOLE),
         )
@@ -147,9 +154,40 @@ def _moved(movement: Movement) -> dict[str, int]:
 def _allocated(movement: Movement, came: int, values: Values) -> Fraction:
     """What is allocated to points that came, once they have a value: of what was owed before, by the first there was."""
     first = values.begins_on
-    if first is None:
+    if first is None or (movement.verb is Verb.CLAWBACK and movement.day >= first):
         return Fraction(0)
     return values.worth(owed_change(movement), first) if movement.day < first else values.worth(came, movement.day)
+
+
+def _taken_back(movements: Sequence[Movement], values: Values) -> Mapping[date, Fraction]:
+    """What was allocated to points that were taken back, by day: the average of all that are owed, as the summarised journal
+    books it.
+    """
+    first = values.begins_on
+    if first is None or all(movement.verb is not Verb.CLAWBACK for movement in movements):
+        return {}
+    deferred = DeferredRevenue()
+    owed = sum(owed_change(movement) for movement in movements if movement.day < first)
+    if owed:
+        deferred.come(owed, values.on(first))
+    found: dict[date, Fraction] = {}
+    later = sorted((movement for movement in movements if movement.day >= first), key=lambda movement: movement.day)
+    for day, moved in itertools.groupby(later, key=lambda movement: movement.day):
+        left: Counter[bool] = Counter()
+        for movement in moved:
+            change = owed_change(movement)
+            if change > 0 and movement.verb is not Verb.REFUND:
+                deferred.come(change, values.on(day))
+            else:
+                left[movement.verb is Verb.CLAWBACK] -= change
+        found[day] = left[True] * deferred.average
+        deferred.leave(left.total())
+        deferred.end_day()
+    return found
+
+
+def _up_to(end: date, money: Mapping[date, Fraction]) -> Fraction:
+    return sum((part for day, part in money.items() if day <= end), Fraction(0))
 
 
 def _row(stock: _Stock, earned: Recognised) -> Row:

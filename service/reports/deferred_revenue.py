@@ -25,7 +25,7 @@ _MOVING = frozenset((Verb.MERGE, Verb.SPLIT))
 
 class Deferred(msgspec.Struct, frozen=True):
     """At the end of a day: ``points`` that are owed, what is ``deferred`` for them, and what was ever ``allocated``, in whole
-    minor units.
+    minor units. Points that were taken back give back what was allocated to them, at the average of that day.
     """
 
     points: int = 0
@@ -39,12 +39,14 @@ class DeferredByDay:
     def __init__(self, movements: Iterable[Movement], values: Values) -> None:
         came: dict[date, int] = defaultdict(int)
         left: dict[date, int] = defaultdict(int)
+        taken_back: dict[date, int] = defaultdict(int)
         for movement in movements:
             if movement.account_class is AccountClass.PURCHASE and movement.verb not in _MOVING:
                 points = owed_change(movement)
                 is_new = points > 0 and movement.verb is not Verb.REFUND
                 came[movement.day] += points * is_new
                 left[movement.day] -= points * (not is_new)
+                taken_back[movement.day] -= points * (movement.verb is Verb.CLAWBACK)
         first = values.begins_on
         self._days = sorted({*came, *left, *(() if first is None else (first,))})
         self._states: list[Deferred] = []
@@ -59,6 +61,7 @@ class DeferredByDay:
             if new:
                 kept.come(new, values.on(day))
                 allocated += values.worth(new, day)
+            allocated -= taken_back[day] * kept.average
             kept.leave(left[day])
             kept.end_day()
             self._states.append(Deferred(kept.points, int(kept.money), int(allocated)))

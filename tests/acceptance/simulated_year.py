@@ -78,6 +78,7 @@ BATCH_ITEMS = 5_000
 CONNECTIONS = 64
 LEDGER_READS = 1_000
 """Of how many customers balances are read at once."""
+CLAWED_BACK_MAX = 20
 
 Happening = Callable[[], Coroutine[Any, Any, None]]
 T = TypeVar("T")
@@ -142,6 +143,7 @@ class SimulatedYear:
         self._numbers = itertools.count(1)
         self.redemptions: list[Redemption] = []
         self._held_back: list[str] = []
+        self._granted: list[str] = []
         self._merged: list[tuple[str, str]] = []
         # The rest is what becomes of the points.
         self._acts = max(10, transfers * 3 // (12 * MOMENTS * 5))
@@ -226,6 +228,7 @@ class SimulatedYear:
         steps = self._random.sample(open_ones, min(len(open_ones), self._redemptions_at_once))
         with self.stopwatch.timing("steps of redemptions"):
             await side_by_side([self._step(redemption) for redemption in steps])
+        await self._claw_back()
         for _ in range(max(1, self._acts // 500)):
             await self._group()
         if self._random.random() < 0.5:
@@ -255,6 +258,7 @@ class SimulatedYear:
         """Report acts; returns which are held back."""
         results = (await self._call("messaging", "/v1/grants/batch", acts))["results"]
         assert {result["status"] for result in results} <= {200, 201}, results
+        self._granted += [result["grant_id"] for result in results[:CLAWED_BACK_MAX] if result["outcome"] == "granted"]
         return [result["grant_id"] for result in results if result["outcome"] == "held_back"]
 
     async def _approve(self) -> None:
@@ -264,6 +268,13 @@ class SimulatedYear:
         paths = [f"/v1/grants/{grant_id}/{decision}" for grant_id, decision in decisions if decision]
         with self.stopwatch.timing("approvals"):
             await side_by_side([self._call("approver", path, None, also=(409,)) for path in paths])
+
+    async def _claw_back(self) -> None:
+        """A few grants turn out to be mistakes, as old as they may be; their points may be set aside, spent or gone."""
+        for grant_id in self._random.sample(self._granted, min(len(self._granted), CLAWED_BACK_MAX)):
+            wanted = {"reason": "mistake"} | self._random.choice(({}, {"points": 5}))
+            path = f"/v1/grants/{grant_id}/clawback"
+            await self._call("care", path, wanted, key=f"mistake {next(self._numbers)}", also=(409,))
 
     async def _authorize(self, lasting_s: Sequence[int]) -> None:
         """Begin redemptions that last so long, each of another customer."""

@@ -150,7 +150,7 @@ async def test_a_key_that_should_not_be_is_not_made(owner: Owner, wrong: dict[st
     assert await list_keys(owner, "lumen") == []
 
 
-async def test_the_database_too_keeps_the_three_duties_apart(owner: Owner) -> None:
+async def test_the_database_too_keeps_the_duties_apart(owner: Owner) -> None:
     await make_brand(owner)
     statement = (
         "INSERT INTO rewards.api_key (brand_id, name, prefix, secret_hash, scopes, max_evidence)"
@@ -161,18 +161,25 @@ async def test_the_database_too_keeps_the_three_duties_apart(owner: Owner) -> No
         if conflict(pair) is None:
             await inserted
             continue
-        with pytest.raises(asyncpg.CheckViolationError, match="api_key_mints_or_funds_or_approves"):
+        with pytest.raises(
+            asyncpg.CheckViolationError, match=r"api_key_(mints_or_funds_or_approves|corrects_or_has_another_duty)"
+        ):
             await inserted
     apart = [set(pair) for pair in itertools.combinations(Scope, 2) if conflict(pair)]
     assert apart == [
         {"grants:write", "grants:approve"},
         {"grants:write", "funds:write"},
+        {"grants:write", "corrections:write"},
         {"grants:write", "approvals:write"},
         {"grants:approve", "links:write"},
         {"grants:approve", "funds:write"},
+        {"grants:approve", "corrections:write"},
         {"links:write", "funds:write"},
+        {"links:write", "corrections:write"},
         {"links:write", "approvals:write"},
+        {"funds:write", "corrections:write"},
         {"funds:write", "approvals:write"},
+        {"corrections:write", "approvals:write"},
     ]
 
 
@@ -210,7 +217,7 @@ def test_every_v1_route_has_a_guard(api: Api) -> None:
 
 CONTRACT = """
 grants:write grants:read grants:approve links:write campaigns:read campaigns:write customers:read customers:write
-redemptions:write redemptions:read events:read ledger:read exports:write funds:write approvals:read
+redemptions:write redemptions:read events:read ledger:read exports:write funds:write corrections:write approvals:read
 approvals:write keys:write audit:read admin
 """
 

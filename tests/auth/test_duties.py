@@ -30,7 +30,16 @@ from tests.asgi import status_of
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
-MINT, FUND, APPROVE, TERMS, READ, WRITE, SPEND = CAN = ("mint", "fund", "approve", "set terms", "read", "write", "spend")
+MINT, FUND, APPROVE, CORRECT, TERMS, READ, WRITE, SPEND = CAN = (
+    "mint",
+    "fund",
+    "approve",
+    "correct",
+    "set terms",
+    "read",
+    "write",
+    "spend",
+)
 
 # What each operation makes possible, by itself or by what it makes. A new operation has to say so here, even if it is nothing.
 # What an answer tells of a customer counts as reading.
@@ -113,6 +122,7 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/grants/quote/batch": (READ,),
     "GET /v1/grants/{grant_id}": (READ,),
     "GET /v1/grants/{grant_id}/uses": (READ,),
+    "POST /v1/grants/{grant_id}/clawback": (CORRECT, READ),
     "POST /v1/grants/{grant_id}/mature": (APPROVE, READ),
     "POST /v1/grants/{grant_id}/reject": (APPROVE, READ),
     "GET /v1/hotline": (),
@@ -217,7 +227,7 @@ async def test_each_scope_and_pair_reaches_what_the_table_says(api: Api, clients
         both = walked[held].difference(*(walked[part] for part in parts))
         assert both == (MORE_TOGETHER if held == MINTING_KEYS else set()), held
         assert can[held] == {each for part in parts for each in can[part]}, held
-        assert len(can[held] & {MINT, FUND, APPROVE}) <= 1, held
+        assert len(can[held] & {MINT, FUND, APPROVE, CORRECT}) <= 1, held
 
 
 async def by_their_bodies(client: httpx.AsyncClient) -> set[str]:
@@ -235,7 +245,7 @@ async def by_their_bodies(client: httpx.AsyncClient) -> set[str]:
 def test_scopes_of_two_duties_are_in_no_key() -> None:
     apart = [pair for pair in PAIRS if conflict(pair)]
     assert apart == [pair for pair in PAIRS if sum(not duty.isdisjoint(pair) for duty in DUTIES) > 1]
-    assert len(apart) == 8
+    assert len(apart) == 13
 
 
 async def test_no_key_is_made_with_two_duties(api: Api, owner: Owner) -> None:

@@ -144,7 +144,7 @@ async def _those_that_need_an_earlier_answer(explorer: Explorer, link: str) -> d
     await send("void_redemption", path=order)
 
     grant = {"grant_id": (await send("report_event")).json()["grant_id"]}
-    for name in ("get_grant", "list_uses"):
+    for name in ("get_grant", "list_uses", "claw_back_grant"):
         await send(name, path=grant)
 
     await send("put_customer")

@@ -89,7 +89,17 @@ async def test_there_is_one_row_a_day_campaign_channel_verb_and_pair_of_accounts
         ("email", str(3 * 200 + 2 + 4 + 6), "3"),
         ("sms", str(3 * 200 + 1 + 3 + 5), "3"),
     ]
-    assert {row["verb"] for row in summary} == {"open", "grant", "mature", "capture", "refund", "expire", "forfeit", "revalue"}
+    assert {row["verb"] for row in summary} == {
+        "open",
+        "grant",
+        "mature",
+        "capture",
+        "refund",
+        "expire",
+        "forfeit",
+        "clawback",
+        "revalue",
+    }
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ledger import AccountClass, Ledger, Opening, RedemptionOutcome, erase_customer, import_balances, sweep
+from ledger import AccountClass, ClawBack, Ledger, Opening, RedemptionOutcome, erase_customer, import_balances, sweep
 from ledger.testing import authorize, capture, fund, order, refund, set_clock, void
 from service.brands.brand import Brand
 
@@ -31,6 +31,8 @@ class Year:
         self._owner, self._worker_pool = owner, worker_pool
         self._campaigns: dict[str, tuple[int, AccountClass]] = {}
         self._messages = 0
+        self._captured = 0
+        self._earned: dict[tuple[str, int, int], bytes] = {}
 
     async def at(self, month: int, day: int) -> None:
         """It is noon in London on this day of 2031."""
@@ -116,6 +118,7 @@ class Year:
         await self._earn(2)
         await self._spend()
         await self._hold_back()
+        await self._claw_back()
         await self.value(2, 7, 3, datetime(2031, 4, 30, 21, 59, tzinfo=UTC))
         await self.value(3, 3, 1, datetime(2031, 4, 30, 22, 1, tzinfo=UTC))  # May in Berlin
         await self._group()
@@ -130,7 +133,7 @@ class Year:
         last_day = LAST_DAY if month < 7 else NEXT_YEAR
         for number, campaign in enumerate(NAMES):
             for customer in range(1, 7):
-                await self.grant(
+                self._earned[campaign, customer, month] = await self.grant(
                     campaign,
                     customer,
                     100 * month + 10 * number + customer,
@@ -141,9 +144,9 @@ class Year:
     async def _spend(self) -> None:
         await self.at(3, 3)
         hostile = 'A-1"; \\ "x|y, z'
-        captured = await self.redeem(1, 700, order_ref=hostile, capture=True)
+        self._captured = await self.redeem(1, 700, order_ref=hostile, capture=True)
         await self.at(3, 9)
-        await self.step(refund(self.book, captured, 50, ref="back; 1"))
+        await self.step(refund(self.book, self._captured, 50, ref="back; 1"))
         parts = await self.redeem(2, 800, order_ref="B-2")
         await self.step(capture(self.book, parts, 120, final=False, store_id="Nord"))
         await self.step(capture(self.book, parts, 60))
@@ -160,6 +163,22 @@ class Year:
             campaign_no, _ = self._campaigns[campaign]
             await self.ledger.mature(self.book, campaign_no, keys[0], expires_on=date(2031, 12, 31))
             await self.ledger.reject(self.book, campaign_no, keys[1])
+
+    async def _claw_back(self) -> None:
+        """Of each class some that was spent in part, and of one what a refund returns later."""
+        await self.at(4, 20)
+        for number, (campaign, customer) in enumerate([(campaign, each) for campaign in NAMES for each in (1, 4)]):
+            asked = ClawBack(
+                self.book,
+                self._campaigns[campaign][0],
+                self._earned[campaign, customer, 1],
+                key=f"mistake {number}",
+                request_hash=bytes(32),
+                reason="mistake",
+            )
+            await self.ledger.claw_back(asked)
+        await self.at(4, 25)
+        await self.step(refund(self.book, self._captured, 200, ref="back; 2"))
 
     async def _group(self) -> None:
         await self.at(5, 10)

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from ledger import Book, CapUse, CloseState, Finding, Ledger, Opening, audit, import_balances, sweep, track_layers
-from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock, void
+from ledger.testing import NOON, authorize, capture, claw_back, fund, order, refund, set_clock, void
 from tests.ledger.conftest import make_book
 
 INVARIANTS = {file.stem: file.read_text() for file in Path(__file__).parents[2].glob("ledger/audit/*.sql")}
@@ -62,7 +62,7 @@ async def test_a_sound_book_passes_and_the_audit_says_what_it_looked_at(
         findings = await audit(reader, lively_book)  # pyright: ignore[reportArgumentType]  a pool's connection is one
     assert [finding for finding in findings if finding.violations or finding.examples] == []
     unchecked = {finding.invariant for finding in findings if not finding.checked}
-    assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log", *ERASED, *CLOSES, *LAYERS}
+    assert unchecked == {"pending_rows_equal_the_accounts", "imports_are_in_the_log", *ERASED, *CORRECTIONS, *CLOSES, *LAYERS}
     assert len({finding.invariant for finding in findings}) == len(findings)
 
 
@@ -86,7 +86,7 @@ def test_each_invariant_is_broken_by_a_test() -> None:
         *LAYER_BREAKS.values(),
         *((forgery, IMPORTS) for forgery in IMPORT_FORGERIES),
     ]
-    breaks += [(forgery, {invariant}) for forgery, invariant in DUE_BREAKS.values()]
+    breaks += [(forgery, {invariant}) for forgery, invariant in (*DUE_BREAKS.values(), *CORRECTION_BREAKS.values())]
     assert set[str]().union(*(invariants for _, invariants in breaks)) == set(INVARIANTS)
 
 
@@ -585,6 +585,62 @@ async def test_what_fell_due_is_dated_by_what_the_book_knows(
     await ledger.redeem(void(book, holds[0].redemption.redemption))
     await set_clock(owner, book, NOON + timedelta(days=20))
     while await sweep(worker_pool, book):
+        pass
+    assert await violated(owner, book) == {}
+    await owner.execute(forgery)
+    assert invariant in await violated(owner, book)
+
+
+CORRECTIONS = (
+    "corrections_are_in_the_log",
+    "shortfalls_lie_in_redemptions",
+    "claw_backs_take_their_grant",
+    "correction_reasons_equal_their_hash",
+)
+# How each is broken, and which invariant says so, whatever else does.
+CORRECTION_BREAKS = {
+    "a claw-back that nobody asked for": ("DELETE FROM ledger.correction", "corrections_are_in_the_log"),
+    "a claw-back of more than was asked for": (
+        "UPDATE ledger.correction SET moved = moved - 1, shortfall = shortfall + 1",
+        "corrections_are_in_the_log",
+    ),
+    "a shortfall that is forgotten": ("UPDATE ledger.shortfall SET points = 0", "corrections_are_in_the_log"),
+    "a shortfall of more than there is": ("UPDATE ledger.shortfall SET points = 70", "shortfalls_lie_in_redemptions"),
+    "a shortfall of somebody else": ("UPDATE ledger.shortfall SET customer = 8", "shortfalls_lie_in_redemptions"),
+    "a shortfall that posting does not look for": ("UPDATE ledger.head SET owing = false", "shortfalls_lie_in_redemptions"),
+    "a layer of a redemption that is forgotten": (
+        "DELETE FROM ledger.redemption_layer WHERE layer = 2",
+        "shortfalls_lie_in_redemptions",
+    ),
+    "a claw-back of another grant": (
+        "UPDATE ledger.transfer SET event_key = decode(md5(''), 'hex') WHERE verb = 11",
+        "claw_backs_take_their_grant",
+    ),
+    "a claw-back that took the oldest points": (
+        "UPDATE ledger.transfer_layer SET layer = 2 FROM ledger.transfer WHERE transfer.seq = transfer_layer.seq AND verb = 11",
+        "claw_backs_take_their_grant",
+    ),
+    "another reason": ("UPDATE ledger.correction SET reason = 'none'", "correction_reasons_equal_their_hash"),
+    "a reason that is nowhere": ("DELETE FROM ledger.correction", "correction_reasons_equal_their_hash"),
+    "a claw-back that fell due": (
+        "UPDATE ledger.transfer SET due_on = date '2030-01-15' WHERE verb = 11",
+        "what_fell_due_says_when",
+    ),
+}
+
+
+@pytest.mark.parametrize(("forgery", "invariant"), CORRECTION_BREAKS.values(), ids=list(CORRECTION_BREAKS))
+async def test_a_claw_back_is_what_was_asked_for(
+    ledger: Ledger, owner: asyncpg.Connection[Any], forgery: str, invariant: str
+) -> None:
+    book = await make_book(owner)
+    await ledger.fund(fund(book, 1000))
+    await ledger.grant(order(book, customer=7, message_id="first", points=10))
+    mistake = order(book, customer=7, message_id="mistake", points=100)
+    await ledger.grant(mistake)
+    await ledger.redeem(authorize(book, 7, 70))
+    assert (await ledger.claw_back(claw_back(mistake, 90))).shortfall == 50
+    while await track_layers(owner, book):
         pass
     assert await violated(owner, book) == {}
     await owner.execute(forgery)

@@ -34,6 +34,9 @@ BOOK_TABLES = {
     "transfer_layer",
     "lot_layers",
     "daily_movement",
+    "correction",
+    "shortfall",
+    "redemption_layer",
 }
 
 LOOK_UP_TABLES = {
@@ -80,6 +83,7 @@ POSTING = {
     "post_grants_v1",
     "settle_pending_v1",
     "redeem_v1",
+    "claw_back_v1",
     "fund_v1",
     "take_cut_v1",
     "as_of_v1",
@@ -106,6 +110,7 @@ READING = {
     "grant_outcome_v1",
     "settle_outcome_v1",
     "redemption_outcome_v1",
+    "claw_back_outcome_v1",
     "fund_outcome_v1",
     "merge_outcome_v1",
     "split_outcome_v1",
@@ -160,6 +165,10 @@ READING = {
     "held_back_v1",
     "merged_into_v1",
     "outcome_at_v1",
+    "owes_v1",
+    "redemption_layers_v1",
+    "due_claw_backs_v1",
+    "clawed_back_when_due_v1",
 }
 
 

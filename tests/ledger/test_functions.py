@@ -13,6 +13,7 @@ import pytest
 from ledger import chart
 from ledger.read_models import ClockOutcome, CloseOutcome, CloseState, InstantOutcome
 from ledger.types import (
+    ClawBackOutcome,
     EraseOutcome,
     FundOutcome,
     GrantOutcome,
@@ -31,6 +32,7 @@ CODES: dict[str, type[enum.IntEnum]] = {
     "kind": chart.Kind,
     "verb": Verb,
     "operation": Operation,
+    "claw_back_outcome": ClawBackOutcome,
     "grant_outcome": GrantOutcome,
     "settle_outcome": SettleOutcome,
     "redemption_outcome": RedemptionOutcome,

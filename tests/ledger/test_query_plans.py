@@ -22,7 +22,7 @@ from ledger.engine.redemptions import post_redemptions
 from ledger.reads import customers
 from ledger.reads.balances import decision
 from ledger.reads.event_log import past_events
-from ledger.testing import NOON, authorize, capture, corroboration, fund, order, refund, set_clock, void
+from ledger.testing import NOON, authorize, capture, claw_back, corroboration, fund, order, refund, set_clock, void
 from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
@@ -34,11 +34,14 @@ TABLES = (
     "account",
     "cap_recent",
     "cap_use",
+    "correction",
     "customer_state",
     "event",
     "idempotency_key",
     "proof",
     "redemption",
+    "redemption_layer",
+    "shortfall",
     "transfer",
 )
 CUSTOMERS = 20_000
@@ -100,6 +103,23 @@ LOAD = (
     """
     INSERT INTO ledger.redemption (book_id, id, customer, deadline, closed_at, order_ref, salt)
     SELECT $1, 1000000 + customer, customer, now(), now(), 'order ' || customer, '\\x00'
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.redemption_layer (book_id, account, layer, amount)
+    SELECT $1, ledger.account_id_v1(ledger.account_owner_v1(3, 1000000 + customer), 64, '2031-01-31'), customer, 10
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.shortfall (book_id, campaign_no, customer, layer, points, event_key, budget)
+    SELECT $1, 1, customer, customer, 10, decode(md5(customer::text), 'hex'), '\\x00'
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.correction (
+        book_id, campaign_no, correction_no, customer, posted_at, asked, moved, shortfall, principal, verb, event_key
+    )
+    SELECT $1, 1, 1000000 + customer, customer, now(), 10, 0, 10, 1, 11, decode(md5(customer::text), 'hex')
     FROM generate_series(11, $2::bigint) AS customer
     """,
     """
@@ -183,6 +203,12 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
             await ledger.find_events(book, outcomes=outcomes, limit=5)
             await ledger.find_events(book, outcomes=outcomes, customers=(2, 3), limit=1000)
         assert await ledger.feed(book, after=Position(5, 1), limit=1000)
+        held = (await ledger.redeem(authorize(book, customer=2, points=1))).redemption
+        assert held is not None
+        assert (await ledger.claw_back(claw_back(grants[1]))).clawed_back
+        await ledger.redeem(void(book, held.redemption))
+        await ledger.merge(book, loser=newcomer + 100, survivor=newcomer + 200)
+        await ledger.split(book, customer=newcomer + 100, survivor=newcomer + 200)
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ import asyncpg
 
 from ledger import (
     Book,
+    ClawBack,
+    ClawBackResult,
     Fund,
     GrantOrder,
     GrantOutcome,
@@ -162,6 +164,30 @@ class Settling:
         return answer.outcome, answer.replayed
 
     def seq(self, answer: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class ClawingBack:
+    """Somebody takes a grant back."""
+
+    asked: ClawBack
+
+    async def post(self, ledger: Ledger) -> ClawBackResult:
+        return await ledger.claw_back(self.asked)
+
+    def plainly(self, plain: PlainLedger, answer: ClawBackResult) -> Any:
+        key = self.asked.event_key
+        outcome, *moved = plain.claw_back(key, self.asked.points)
+        customer = plain.survivor(plain.events[key].customer) if key in plain.events else 0
+        outstanding = plain.outstanding(key)
+        return outcome, *moved, outstanding, customer, plain.spendable(customer)
+
+    def told(self, answer: ClawBackResult) -> Any:
+        moved = answer.clawed_back, answer.shortfall, answer.outstanding
+        return answer.outcome, *moved, answer.customer, answer.balance
+
+    def seq(self, answer: ClawBackResult) -> None:
         return None
 
 

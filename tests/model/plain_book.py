@@ -2,8 +2,10 @@
 
 What is due (timed-out holds, dead lots) happens at the instant it is due: `settle` runs after every change. The real ledger
 posts it later, when somebody touches the wallet or the sweeper comes, and must be found to agree nevertheless, also on the day
-on which it counts. Points that are held back past their time are nobody's from then on, but until somebody touches the wallet,
-budgets and caps count them.
+on which it counts. Points that are held back past their time are nobody's from then on, and so are those that are taken back
+of a hold that times out; but until somebody touches the wallet, budgets and caps count them.
+
+Points are followed from their grants: each has a number, in the order in which they were paid.
 
 Nothing is counted ahead: what a cap has used up, what is held and what is held back is added up from the events and holds each
 time it is asked for. Nothing is moved that need not be: events and holds stay with the customer they began with, and a merge
@@ -13,7 +15,8 @@ only says whose they are now.
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
@@ -21,7 +24,8 @@ from zoneinfo import ZoneInfo
 
 from ledger import FundOutcome, GrantOutcome, Lot, MergeOutcome, SplitOutcome, Verb, month_end
 from tests.model.plain_events import Event
-from tests.model.plain_holds import GRACE, NEVER, Hold, LotKey, Lots, move, no_lots
+from tests.model.plain_holds import GRACE, NEVER, Budget, Hold, LotKey, Lots, lot_of, move, no_lots
+from tests.model.plain_holds import Lot as PlainLot
 
 IDS_MAX = 8
 
@@ -52,7 +56,10 @@ class PlainBook:
         self.merged: dict[int, int] = {}
         self.parted: dict[int, tuple[int, int]] = {}
         self.generations: defaultdict[int, int] = defaultdict(int)
-        self.brought: defaultdict[int, Lots] = defaultdict(no_lots)
+        self.brought: dict[int, Counter[PlainLot]] = {}
+        self.layers: dict[bytes, int] = {}
+        self.paid: dict[int, tuple[int, Budget]] = {}
+        self.short: Counter[tuple[int, int]] = Counter()
         self.fell_due: defaultdict[tuple[Verb, date], int] = defaultdict(int)
         self.owed: dict[date, int] = {}
         self.decisions = 0
@@ -66,6 +73,7 @@ class PlainBook:
         other.survivors, other.merged = self.survivors.copy(), self.merged.copy()
         other.parted, other.generations, other.groupings = self.parted.copy(), self.generations.copy(), self.groupings.copy()
         other.brought = copy.deepcopy(self.brought)
+        other.layers, other.paid, other.short = self.layers.copy(), self.paid.copy(), self.short.copy()
         other.wallets, other.holds = copy.deepcopy(self.wallets), copy.deepcopy(self.holds)
         return other
 
@@ -95,19 +103,25 @@ class PlainBook:
         self.settle()
 
     def settle(self) -> None:
-        """Let happen what is due: holds time out as of their deadline, then lots die."""
-        for hold in self.holds.values():
+        """Let happen what is due: holds time out as of their deadline, the first of them first, then lots die."""
+        for _, hold in sorted(self.holds.items(), key=lambda each: (each[1].deadline, each[0])):
             if not hold.closed and hold.deadline <= self.now:
                 hold.timed_out = True
                 self.fell_due[Verb.TIME_OUT, self.day(hold.deadline)] += sum(hold.held.values())
-                self._release(hold, self.day(hold.deadline))
+                hold.taken_back = self._release(hold, self.day(hold.deadline))
+                self.fell_due[Verb.CLAWBACK, self.day(hold.deadline)] += sum(points for _, points in hold.taken_back)
         for wallet in self.wallets.values():
-            for last_day, account_class in list(wallet):
-                if last_day < self.today:
-                    self.fell_due[Verb.EXPIRE, last_day] += wallet.pop((last_day, account_class))
+            for key in list(wallet):
+                if key[0] < self.today:
+                    self.fell_due[Verb.EXPIRE, key[0]] += wallet.pop(key)
 
     def _touch(self, customer: int) -> None:
-        """Whoever takes something from a wallet, or looks, finds that what was held back until now is not there any more."""
+        """Whoever takes something from a wallet, or looks, finds that what was held back until now is not there any more, and
+        what was taken back of holds that timed out.
+        """
+        for hold in self.holds.values():
+            if hold.timed_out and self.survivor(hold.customer) == customer:
+                self._notice(hold)
         for key, event in self.events.items():
             if event.held_back and event.due_at <= self.now and self.survivor(event.customer) == customer:
                 self._end_holding_back(key, GrantOutcome.REJECTED, None)
@@ -116,23 +130,38 @@ class PlainBook:
         event = self.events[key]
         self.events[key] = replace(event, outcome=outcome)
         if outcome is GrantOutcome.GRANTED:
-            self._credit(event, expires_on)
+            self._credit(key, event, expires_on)
             return
         self.budgets[event.order.terms.campaign_no, event.order.terms.unlimited] += event.points
         if event.due_at <= self.now:
             self.fell_due[Verb.REJECT, self.day(event.due_at)] += event.points
 
-    def _credit(self, event: Event, expires_on: date | None) -> None:
-        self.wallets[self.survivor(event.customer)][expires_on or NEVER, event.order.terms.account_class] += event.points
+    def _notice(self, hold: Hold) -> None:
+        hold.noticed = True
+        self._fill_budgets(hold.taken_back)
+        hold.taken_back = []
 
-    def _give_back(self, hold: Hold, lot: LotKey, points: int, day: date) -> None:
-        last_day, account_class = lot
-        self.wallets[self.survivor(hold.customer)][last_day if last_day >= day else day + GRACE, account_class] += points
+    def _fill_budgets(self, taken: Iterable[tuple[Budget, int]]) -> None:
+        for budget, points in taken:
+            self.budgets[budget] += points
 
-    def _release(self, hold: Hold, day: date) -> None:
-        for lot, points in move(hold.held, sum(hold.held.values())):
-            self._give_back(hold, lot, points, day)
+    def _credit(self, key: bytes, event: Event, expires_on: date | None) -> None:
+        terms, customer = event.order.terms, self.survivor(event.customer)
+        layer = self.layers[key] = len(self.layers) + 1
+        self.paid[layer] = customer, (terms.campaign_no, terms.unlimited)
+        self.wallets[customer][expires_on or NEVER, terms.account_class, layer] += event.points
+
+    def _give_back(self, hold: Hold, key: LotKey, points: int, day: date) -> tuple[Budget, int]:
+        """Return points to a wallet, but for those that were to be taken back of that grant. Returns these."""
+        (last_day, account_class, layer), customer = key, self.survivor(hold.customer)
+        taken = min(points, self.short[customer, layer])
+        self.short[customer, layer] -= taken
+        self.wallets[customer][last_day if last_day >= day else day + GRACE, account_class, layer] += points - taken
+        return self.paid[layer][1], taken
+
+    def _release(self, hold: Hold, day: date) -> list[tuple[Budget, int]]:
         hold.closed = True
+        return [self._give_back(hold, lot, points, day) for lot, points in move(hold.held, sum(hold.held.values()))]
 
     # ---- What a customer has
 
@@ -148,9 +177,15 @@ class PlainBook:
         """Her lots, soonest to expire first."""
         return tuple(
             Lot(account_class, None if last_day == NEVER else last_day, points)
-            for (last_day, account_class), points in sorted(self.wallets[customer].items())
+            for (last_day, account_class), points in sorted(self._by_lot(customer).items())
             if points
         )
+
+    def _by_lot(self, customer: int) -> Counter[PlainLot]:
+        lots: Counter[PlainLot] = Counter()
+        for key, points in self.wallets[customer].items():
+            lots[lot_of(key)] += points
+        return lots
 
     def spendable(self, customer: int) -> int:
         """The sum of her lots."""
@@ -190,14 +225,15 @@ class PlainBook:
         self.merged[loser] = self.spendable(loser)
         group = self.group(loser)
         self.generations[survivor] += len(group)
-        self.brought[loser] = no_lots()
-        for lot, points in self.wallets.pop(loser, no_lots()).items():
-            self.wallets[survivor][lot] += points
-            self.brought[loser][lot] = points
+        self.brought[loser] = self._by_lot(loser)
+        for key, points in self.wallets.pop(loser, no_lots()).items():
+            self.wallets[survivor][key] += points
         for member in sorted({*group} - {loser}):
             for lot in self.brought[member]:
                 self.brought[member][lot] = min(self.brought[member][lot], self.brought[loser][lot])
                 self.brought[loser][lot] -= self.brought[member][lot]
+        for layer in self.paid:
+            self.short[survivor, layer] += self.short.pop((loser, layer), 0)
         for each in group:
             self.survivors[each] = survivor
         self.groupings.append((self.decisions, self.survivors.copy()))
@@ -212,17 +248,37 @@ class PlainBook:
             return SplitOutcome.SPLIT, True, points
         self._touch(survivor)
         total = 0
-        for lot, points in self.brought.pop(customer, no_lots()).items():
-            back = min(points, self.wallets[survivor][lot])
-            self.wallets[survivor][lot] -= back
-            self.wallets[customer][lot] += back
-            total += back
+        there = self._by_lot(survivor)
+        for lot, points in self.brought.pop(customer, Counter[PlainLot]()).items():
+            total += self._return(customer, survivor, lot, min(points, there[lot]))
+        for layer in self.paid:
+            short = min(self.short[survivor, layer], self._in_holds_of(customer, layer))
+            self.short[survivor, layer] -= short
+            self.short[customer, layer] += short
         del self.survivors[customer]
         self.parted[customer] = (survivor, total)
         for each in (customer, survivor):
             self.generations[each] += 1
         self.groupings.append((self.decisions, self.survivors.copy()))
         return SplitOutcome.SPLIT, False, total
+
+    def _return(self, customer: int, survivor: int, lot: PlainLot, points: int) -> int:
+        """Of a lot, what was granted to the customer, the newest first, then the newest of the rest."""
+        keys = [key for key in self.wallets[survivor] if lot_of(key) == lot]
+        rest = points
+        for key in sorted(keys, key=lambda key: (self.paid[key[2]][0] != customer, -key[2])):
+            part = min(rest, self.wallets[survivor][key])
+            self.wallets[survivor][key] -= part
+            self.wallets[customer][key] += part
+            rest -= part
+        return points
+
+    def _in_holds_of(self, customer: int, layer: int) -> int:
+        """What the redemptions that began with a customer hold, and have spent, of one grant."""
+        holds = [hold for hold in self.holds.values() if hold.customer == customer]
+        return sum(
+            points for hold in holds for lots in (hold.held, hold.spent) for key, points in lots.items() if key[2] == layer
+        )
 
     def were_one(self, customer: int, other: int, decision: int) -> bool:
         """Whether, at one of the decisions, she or one who is part of her now was one with another."""

@@ -11,9 +11,17 @@ from ledger import AccountClass, RedemptionStatus
 NEVER = date.max
 GRACE = timedelta(days=30)
 
-LotKey = tuple[date, AccountClass]
+Lot = tuple[date, AccountClass]
+LotKey = tuple[date, AccountClass, int]
+Budget = tuple[int, bool]
+"""A campaign, and whether it is its unlimited one."""
 Lots = defaultdict[LotKey, int]
-"""Points by last day and class, so that sorting is soonest first."""
+"""Points by last day, class and grant, so that sorting is soonest first, and of a lot what was granted first."""
+
+
+def lot_of(key: LotKey) -> Lot:
+    """The lot that points are in, whichever grant they are of."""
+    return key[:2]
 
 
 def no_lots() -> Lots:
@@ -34,6 +42,9 @@ class Hold:
     refunded: int = 0
     closed: bool = False
     timed_out: bool = False
+    noticed: bool = False
+    """Whether somebody has touched the wallet since it timed out: then the budgets have what was taken back of it."""
+    taken_back: list[tuple[Budget, int]] = field(default_factory=list["tuple[Budget, int]"])
     ended_by_capture: bool = False
 
     @property

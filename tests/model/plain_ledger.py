@@ -1,15 +1,16 @@
-"""What can be done to a plain book: grant, settle what is held back, redeem. Each is decided when it comes, and for good."""
+"""What can be done to a plain book: grant, settle what is held back, take back, redeem. Each is decided when it comes."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
 
-from ledger import CapUse, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
+from ledger import CapUse, ClawBackOutcome, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
 from tests.model.plain_book import PlainBook, last_day
 from tests.model.plain_events import Event, Told, heard, is_strong
-from tests.model.plain_holds import Hold, move
+from tests.model.plain_holds import Hold, LotKey, move
 
 DAY = timedelta(days=1)
 COMPARABLE = timedelta(hours=73)
@@ -104,7 +105,7 @@ class PlainLedger(PlainBook):
         self.events[key] = replace(event, decided=self.decisions, at=self.now)
         self.budgets[event.order.terms.campaign_no, event.order.terms.unlimited] -= event.points
         if event.outcome is GrantOutcome.GRANTED:
-            self._credit(event, self._living(event.order, event.order.terms.expires_on))
+            self._credit(key, event, self._living(event.order, event.order.terms.expires_on))
 
     def _living(self, order: GrantOrder, expires_on: date | None) -> date | None:
         """The last day of what is paid now: if it is past, that of points that are earned now."""
@@ -162,10 +163,101 @@ class PlainLedger(PlainBook):
         return (SettleOutcome.NOT_HELD_BACK if is_due and matures else SettleOutcome.SETTLED), False
 
     def sweep(self, limit: int) -> None:
-        """Notice the first ``limit`` events that are held back past their time. All else is no news."""
+        """Notice the first ``limit`` events that are held back past their time; if there are none, the first holds that timed
+        out. All else is no news.
+        """
         due = [key for key, event in self.events.items() if event.held_back and event.due_at <= self.now]
         for key in sorted(due, key=lambda key: self.events[key].due_at)[:limit]:
             self._end_holding_back(key, GrantOutcome.REJECTED, None)
+        holds = [(hold.deadline, number) for number, hold in self.holds.items() if hold.timed_out and not hold.noticed]
+        for _, number in () if due else sorted(holds)[:limit]:
+            self._touch(self.survivor(self.holds[number].customer))
+
+    # ---- Taking back
+
+    def claw_back(self, key: bytes, points: int | None) -> tuple[ClawBackOutcome, int, int]:
+        """Take back what is there of a grant. What is held or spent is short: it is taken when it comes back."""
+        if key not in self.events:
+            return ClawBackOutcome.NOT_FOUND, 0, 0
+        for customer in self._who_has(key):
+            self._touch(customer)
+        event = self.events[key]
+        if event.outcome is GrantOutcome.HELD_BACK:
+            if points not in (None, event.points):
+                return ClawBackOutcome.HELD_BACK_WHOLE, 0, 0
+            self._end_holding_back(key, GrantOutcome.REJECTED, None)
+            return ClawBackOutcome.REJECTED, event.points, 0
+        if event.outcome is not GrantOutcome.GRANTED:
+            return ClawBackOutcome.NOT_GRANTED, 0, 0
+        left = self.left(key)
+        if points is not None and points > left:
+            return ClawBackOutcome.MORE_THAN_IS_LEFT, 0, 0
+        points = left if points is None else points
+        taken = self._take_back(self.layers[key], points)
+        self._fall_short(self.layers[key], points - taken)
+        return ClawBackOutcome.CLAWED_BACK, taken, points - taken
+
+    def _holds_with(self, layer: int) -> list[tuple[int, int]]:
+        """Whose redemptions have some of a grant, and how much."""
+        holds = [(self.survivor(hold.customer), hold) for hold in self.holds.values()]
+        found = [
+            (whose, points)
+            for whose, hold in holds
+            for lots in (hold.held, hold.spent)
+            for key, points in lots.items()
+            if key[2] == layer
+        ]
+        return [(whose, points) for whose, points in found if points]
+
+    def _in_wallets(self, layer: int) -> list[tuple[int, LotKey]]:
+        """Where points of a grant are that can be spent."""
+        return [
+            (customer, key)
+            for customer, wallet in self.wallets.items()
+            for key, points in wallet.items()
+            if key[2] == layer and points
+        ]
+
+    def _who_has(self, key: bytes) -> set[int]:
+        layer = self.layers.get(key, 0)
+        return {
+            self.survivor(self.events[key].customer),
+            *(customer for customer, _ in self._in_wallets(layer)),
+            *(customer for customer, _ in self._holds_with(layer)),
+        }
+
+    def is_away(self, key: bytes) -> bool:
+        """Whether a redemption has some of a grant."""
+        return bool(self._holds_with(self.layers.get(key, 0)))
+
+    def outstanding(self, key: bytes) -> int:
+        """What is still to be taken back of a grant."""
+        return sum(points for (_, layer), points in self.short.items() if layer == self.layers.get(key))
+
+    def left(self, key: bytes) -> int:
+        """What of a grant was neither taken back, nor is still to be, nor has expired."""
+        layer = self.layers.get(key, 0)
+        there = sum(self.wallets[customer][lot] for customer, lot in self._in_wallets(layer))
+        return there + sum(points for _, points in self._holds_with(layer)) - self.outstanding(key)
+
+    def _take_back(self, layer: int, points: int) -> int:
+        taken = 0
+        for customer, lot in sorted(self._in_wallets(layer), key=lambda where: (where[1][0], where[0], where[1])):
+            part = min(points - taken, self.wallets[customer][lot])
+            self.wallets[customer][lot] -= part
+            taken += part
+        self.budgets[self.paid[layer][1]] += taken
+        return taken
+
+    def _fall_short(self, layer: int, points: int) -> None:
+        room: Counter[int] = Counter()
+        for customer, held in self._holds_with(layer):
+            room[customer] += held
+        for customer in sorted(room):
+            part = min(points, room[customer] - self.short[customer, layer])
+            self.short[customer, layer] += part
+            points -= part
+        assert not points
 
     # ---- Redeeming
 
@@ -204,7 +296,7 @@ class PlainLedger(PlainBook):
             hold.spent[lot] += part
         hold.captured += points
         if final or points == held:
-            self._release(hold, self.today)
+            self._fill_budgets(self._release(hold, self.today))
             hold.ended_by_capture = True
         return RedemptionOutcome.DONE
 
@@ -213,7 +305,7 @@ class PlainLedger(PlainBook):
         hold = self._touched(number)
         if hold.closed:
             return (RedemptionOutcome.FULLY_CAPTURED, False) if hold.ended_by_capture else (RedemptionOutcome.DONE, True)
-        self._release(hold, self.today)
+        self._fill_budgets(self._release(hold, self.today))
         return RedemptionOutcome.DONE, False
 
     def refund(self, number: int, points: int) -> RedemptionOutcome:
@@ -224,6 +316,6 @@ class PlainLedger(PlainBook):
         if not spent or points > spent:
             return RedemptionOutcome.REFUND_EXCEEDS_CAPTURED
         for lot, part in move(hold.spent, points, latest_first=True):
-            self._give_back(hold, lot, part, self.today)
+            self._fill_budgets([self._give_back(hold, lot, part, self.today)])
         hold.refunded += points
         return RedemptionOutcome.DONE

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, TypeVar
 
+import msgspec
 from hypothesis import strategies as st
 
 from ledger import Book, Grade, GrantOutcome
-from ledger.testing import authorize, capture, fund, refund, void
-from tests.model.acts import Act, Funding, Granting, Merging, Redeeming, Settling, Splitting, Sweeping
+from ledger.testing import authorize, capture, claw_back, fund, refund, void
+from tests.model.acts import Act, ClawingBack, Funding, Granting, Merging, Redeeming, Settling, Splitting, Sweeping
 from tests.model.plain_ledger import PlainLedger
 from tests.model.reports import CAMPAIGNS, CUSTOMERS, customers, last_day, order_of, reports
 from tests.model.world import World
@@ -31,13 +32,16 @@ FUND = st.tuples(st.just("fund"), st.sampled_from(CAMPAIGNS), st.sampled_from([1
 MERGE = st.tuples(st.just("merge"), customers, customers)
 SPLIT = st.tuples(st.just("split"), st.integers(0, 10**6), customers, st.sampled_from([True, True, True, False]))
 SETTLE = st.tuples(st.just("settle"), which_ones, st.booleans(), lifetimes)
+CLAW_BACK = st.tuples(st.just("claw back"), which_ones, st.sampled_from([None, None, None, 1, 5, 10, 30, 50]))
 SWEEP = st.tuples(st.just("sweep"), st.integers(1, 4))
 AUTHORIZE = st.tuples(st.just("authorize"), customers, st.sampled_from([1, 30, 50, 70, 90, 110, 150]), holds_s, st.booleans())
 CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans())
 VOID = st.tuples(st.just("void"), which_ones)
 REFUND = st.tuples(st.just("refund"), which_ones, some_points)
 SEVERAL = st.lists(
-    st.one_of(GRANT, GRANT, GRANT, MERGE, SPLIT, SETTLE, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND), min_size=2, max_size=4
+    st.one_of(GRANT, GRANT, GRANT, MERGE, SPLIT, SETTLE, CLAW_BACK, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND),
+    min_size=2,
+    max_size=4,
 )
 
 Plan = tuple[Any, ...]
@@ -59,6 +63,8 @@ def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | No
             return _splitting(book, plain, which, None if is_part else customer)
         case "settle", which, matures, lasts:
             return _settling(book, plain, which, last_day(lasts, plain.today) if matures else None, matures=matures)
+        case "claw back", which, points:
+            return _clawing_back(plain, which, points)
         case "sweep", limit:
             return Sweeping(world.worker_pool, book, limit)
         case "authorize", customer, points, hold_s, captures:
@@ -108,6 +114,18 @@ def _settling(book: Book, plain: PlainLedger, which: int, expires_on: date | Non
     # Now and then also what cannot be settled.
     found = _recent(held_back if held_back and which % 5 else events, which)
     return found and Settling(book, found[1].order.terms.campaign_no, found[0], matures, expires_on)
+
+
+def _clawing_back(plain: PlainLedger, which: int, points: int | None) -> Act | None:
+    events = list(plain.events.items())
+    # Mostly what somebody has set aside or spent; nearly always what was granted, whenever that was.
+    granted = [(key, event) for key, event in events if event.paid]
+    away = [(key, event) for key, event in granted if plain.is_away(key)]
+    found = [events, granted, away, away, away][which % 5] or granted or events
+    if not found:
+        return None
+    key, event = found[which // 5 % len(found)]
+    return ClawingBack(msgspec.structs.replace(claw_back(event.order, points), event_key=key))
 
 
 def _recent(things: Sequence[Thing], which: int) -> Thing | None:

@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 from ledger import (
     AsOf,
     Book,
+    ClawBackOutcome,
     Close,
     CloseOutcome,
     CloseState,
+    GrantOrder,
     GrantOutcome,
     RedemptionOutcome,
     audit,
@@ -31,7 +33,7 @@ from ledger import (
     open_book,
     sweep,
 )
-from ledger.testing import authorize, capture, fund, order, set_clock, void
+from ledger.testing import authorize, capture, claw_back, fund, order, set_clock, void
 from tests.conftest import Database
 from tests.model.plain_days import NEVER, TICK, PlainDays, Promise
 from tests.model.world import World
@@ -63,6 +65,8 @@ STEP = st.one_of(
     st.tuples(st.just("authorize"), CUSTOMER, POINTS, st.sampled_from(ENDS)),
     st.tuples(st.just("authorize"), CUSTOMER, POINTS, st.sampled_from(ENDS)),
     st.tuples(st.just("authorize"), CUSTOMER, POINTS, st.sampled_from(ENDS)),
+    st.tuples(st.just("claw_back"), NUMBER, st.sampled_from([None, None, 5, 20])),
+    st.tuples(st.just("claw_back"), NUMBER, st.sampled_from([None, None, 5, 20])),
     st.tuples(st.just("capture"), NUMBER, POINTS, st.booleans()),
     st.tuples(st.just("void"), NUMBER),
     st.tuples(st.just("mature"), NUMBER),
@@ -86,7 +90,8 @@ class Days:
         self.pictures: dict[datetime, dict[Any, int]] = {}
         self.month: dict[Any, int] | None = None
         self.closed: Close | None = None
-        self.keys: dict[str, bytes] = {}
+        self.orders: dict[str, GrantOrder] = {}
+        self.paid: list[GrantOrder] = []
         self.numbers = 0
         self.alone = set(CUSTOMERS)
         world.run(set_clock(self.owner, self.book, self.plain.now))
@@ -123,8 +128,9 @@ class Days:
 
     def grant(self, customer: int, points: int, last_day: date) -> None:
         if customer in self.alone and last_day >= self.plain.day(self.plain.now):
-            self._grant(customer, points, expires_on=None if last_day == NEVER else last_day)
-            self.plain.lots[customer][last_day] += points
+            name = self._grant(customer, points, expires_on=None if last_day == NEVER else last_day)
+            self.plain.grant(customer, points, last_day)
+            self.paid.append(self.orders[name])
 
     def promise(self, customer: int, points: int, end: timedelta) -> None:
         if customer in self.alone and self.midnight + end > self.plain.now:
@@ -138,7 +144,7 @@ class Days:
         granting = order(self.book, customer=customer, message_id=name, points=points, at=self.plain.now, **terms)
         result = self.world.run(self.ledger.grant(granting))
         assert result.outcome in (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
-        self.keys[name] = granting.key
+        self.orders[name] = granting
         self.plain.granted += points
         return name
 
@@ -169,8 +175,18 @@ class Days:
     def mature(self, nth: int) -> None:
         if (name := self._nth(self.plain.promises, nth)) is not None:
             promise = self.plain.promises.pop(name)
-            self.world.run(self.ledger.mature(self.book, 1, self.keys[name], expires_on=date(2030, 4, 30)))
-            self.plain.lots[promise.customer][date(2030, 4, 30)] += promise.points
+            self.world.run(self.ledger.mature(self.book, 1, self.orders[name].key, expires_on=date(2030, 4, 30)))
+            self.plain.grant(promise.customer, promise.points, date(2030, 4, 30))
+            self.paid.append(self.orders[name])
+
+    def claw_back(self, nth: int, points: int | None) -> None:
+        grant = len(self.paid) - nth % len(self.paid)
+        left = self.plain.left(grant)
+        points = None if points is None or points > left else points
+        result = self.world.run(self.ledger.claw_back(claw_back(self.paid[grant - 1], points)))
+        assert result.outcome is ClawBackOutcome.CLAWED_BACK
+        expected = self.plain.claw_back(grant, left if points is None else points)
+        assert (result.clawed_back, result.shortfall) == expected
 
     @staticmethod
     def _nth(of: dict[Any, Any], nth: int) -> Any:

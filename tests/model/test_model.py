@@ -166,6 +166,30 @@ class History(RuleBasedStateMachine):
         """Somebody approves of points that are held back, or does not."""
         self.do(plan)
 
+    @rule(plan=plans.CLAW_BACK)
+    def claw_back(self, plan: Plan) -> None:
+        """A grant is taken back, mostly whole."""
+        self.do(plan)
+
+    @rule(
+        setting_aside=plans.AUTHORIZE,
+        plan=plans.CLAW_BACK,
+        points=plans.some_points,
+        then=st.sampled_from(["void", "wait", "capture"]),
+    )
+    def claw_back_what_is_set_aside(self, setting_aside: Plan, plan: Plan, points: int, then: str) -> None:
+        """Points are set aside, taken back, and then they return; or some of them do."""
+        self.authorize(setting_aside)
+        self.do(plan)
+        match then:
+            case "void":
+                self.do(("void", 0))
+            case "capture":
+                self.do(("capture", 0, points, True))
+                self.do(("refund", 0, points))
+            case _:
+                self.time_passes(24)
+
     @rule(plan=plans.SWEEP)
     def sweep(self, plan: Plan) -> None:
         """The sweeper comes by, mostly more than once; nobody may notice, but who waits for what is held back."""
@@ -317,7 +341,8 @@ class History(RuleBasedStateMachine):
             self._check_sources(redemption)
         while self.world.run(sweep(self.world.worker_pool, self.book)):
             pass
-        self.plain.sweep(len(self.plain.events))
+        for _ in range(2):
+            self.plain.sweep(PLENTY)
         self.named.update(CUSTOMERS)
         self._check()
         assert self.world.left_undone(self.book, self.plain.today) == 0

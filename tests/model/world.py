@@ -36,6 +36,17 @@ FROM ledger.head CROSS JOIN unnest($2::date[]) AS day
 WHERE book_id = $1
 """
 _EVENTS = "SELECT key, outcome, points, customer FROM ledger.event WHERE book_id = $1"
+# But for what is taken back at once of holds that have timed out.
+_SHORT = """
+SELECT customer, event_key, points - (
+    SELECT coalesce(sum(due.points), 0)
+    FROM ledger.head
+    CROSS JOIN LATERAL ledger.due_claw_backs_v1($1, customer, head.posted_at, head.time_zone, head.grace_days::integer) AS due
+    WHERE head.book_id = $1 AND due.layer = shortfall.layer
+)::bigint AS points
+FROM ledger.shortfall
+WHERE book_id = $1
+"""
 _POOL_SIZE = 6
 """A connection for each queue, and two to read and settle."""
 
@@ -67,7 +78,9 @@ class World:
         events = await self.owner.fetch(
             "SELECT key, outcome, points, customer FROM ledger.event WHERE book_id = $1", book.book_id
         )
+        short = await self.owner.fetch(_SHORT, book.book_id)
         return {
+            "short": {(customer, key): points for customer, key, points in short if points},
             **{
                 customer: (balance.lots, balance.held, balance.pending, balance.moved_to)
                 for (_, customer), balance in balances.items()
@@ -113,7 +126,9 @@ class World:
 
 def picture(plain: PlainLedger, customers: set[int]) -> dict[Any, Any]:
     """The same of the plain ledger."""
+    keys = {layer: key for key, layer in plain.layers.items()}
     return {
+        "short": {(customer, keys[layer]): points for (customer, layer), points in plain.short.items() if points},
         **{each: (plain.lots(each), plain.held(each), plain.pending(each), plain.survivors.get(each)) for each in customers},
         "budgets": [plain.budgets[campaign_no, False] for campaign_no in CAMPAIGNS],
         **{key: (event.outcome, event.points, event.customer) for key, event in plain.events.items()},

@@ -1,5 +1,5 @@
 -- What budget accounts $3 of a book $1 of brand $2 were funded with, and what of it is granted or held back, in points. What a
--- rejection gives back is credited to the budget as a funding is, and was debited before.
+-- rejection or a claw-back gives back is credited to the budget as a funding is, and was debited before.
 
 SELECT
     account.id, funding.points AS funded, account.debits - (account.credits - funding.points) AS granted

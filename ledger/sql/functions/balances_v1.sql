@@ -84,9 +84,17 @@ BEGIN
                     OFFSET 0
                 ) AS held
                 WHERE hold.deadline <= clock.at AND known.hold_until <= clock.at
+                UNION ALL
+                SELECT
+                    ledger.kind_v1('lot'), ledger.account_class_v1(due.lot), ledger.account_expires_on_v1(due.lot), -due.points
+                FROM ledger.due_claw_backs_v1(
+                    head.book_id, wanted.customer, clock.at, head.time_zone, head.grace_days::integer
+                ) AS due
+                WHERE known.hold_until <= clock.at
             ) AS owned
             WHERE owned.expires_on >= (clock.at AT TIME ZONE head.time_zone)::date
             GROUP BY owned.kind, owned.class, owned.expires_on
+            HAVING sum(owned.points) > 0
         ) AS part
     ) AS owned
     WHERE head.book_id = p_book_id AND head.brand_id = p_brand_id

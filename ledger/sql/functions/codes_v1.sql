@@ -32,6 +32,7 @@ RETURN (CASE p_name
     WHEN 'void' THEN 3
     WHEN 'refund' THEN 4
     WHEN 'fund' THEN 5
+    WHEN 'claw_back' THEN 6
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.grant_outcome_v1(p_name text) RETURNS smallint
@@ -78,6 +79,19 @@ RETURN (CASE p_name
     WHEN 'idempotency_key_reused' THEN 1
     WHEN 'issue_limit_reached' THEN 2
     WHEN 'funded' THEN 3
+END)::smallint;
+
+CREATE OR REPLACE FUNCTION ledger.claw_back_outcome_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'idempotency_key_reused' THEN 1
+    WHEN 'not_found' THEN 2
+    WHEN 'not_granted' THEN 3
+    WHEN 'changed' THEN 4
+    WHEN 'held_back_whole' THEN 5
+    WHEN 'more_than_is_left' THEN 6
+    WHEN 'rejected' THEN 7
+    WHEN 'clawed_back' THEN 8
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.merge_outcome_v1(p_name text) RETURNS smallint

@@ -1,4 +1,4 @@
--- Erases what is personal of the details of at most p_limit events, redemptions and steps of customers who are erased. The hash of it
+-- Erases what is personal of the details of at most p_limit events, redemptions, steps and corrections of customers who are erased. The hash of it
 -- stays where there is one (see ledger/details.py), and so does all that is not personal.
 -- Returns how many were erased; 0: none are left. Locks the book's head: only who has it writes to these rows.
 
@@ -64,6 +64,20 @@ BEGIN
         LIMIT p_limit
     ) AS told
     WHERE step.book_id = p_book_id AND step.seq = told.seq;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    v_total := v_total + v_count;
+
+    UPDATE ledger.correction
+    SET reference = NULL, salt = NULL,
+        personal_hash = ledger.personal_hash_v1(correction.salt, ARRAY[correction.reference])
+    FROM (
+        SELECT kept.correction_no
+        FROM unnest(v_erased) AS erased (customer)
+        JOIN ledger.correction AS kept ON kept.book_id = p_book_id AND kept.customer = erased.customer
+        WHERE kept.salt IS NOT NULL
+        LIMIT p_limit
+    ) AS told
+    WHERE correction.book_id = p_book_id AND correction.correction_no = told.correction_no;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     v_total := v_total + v_count;
 

@@ -1,5 +1,6 @@
 -- Of a piece of a book's log, p_after < seq <= p_until, what was posted later than an instant and fell due by then: lots whose last
--- day is before p_day, and, with their deadlines up to p_at, holds that timed out and held-back points that were rejected for it.
+-- day is before p_day, and, with their deadlines up to p_at, holds that timed out, what was taken back of them at once, and held-back
+-- points that were rejected for it.
 -- p_cut is the last transfer posted up to the instant; nothing of before it is returned. Without p_day lots are left out.
 -- Returns a row for each transfer, in order, p_limit at most. Locks nothing.
 
@@ -35,6 +36,8 @@ BEGIN
                 WHERE event.book_id = p_book_id AND event.campaign_no = transfer.campaign_no
                     AND event.key = transfer.event_key
             )
+            -- What a time-out gave back occurred at its deadline.
+            WHEN transfer.verb = ledger.verb_v1('clawback') THEN transfer.occurred_at <= p_at
             -- A time-out: before it had a verb of its own it was a void.
             ELSE (
                 SELECT redemption.deadline <= p_at

@@ -92,6 +92,17 @@ BEGIN
     ORDER BY theirs.customer
     ON CONFLICT (book_id, customer, key) DO UPDATE SET customer = p_survivor;
 
+    IF p_head.owing THEN
+        INSERT INTO ledger.shortfall AS theirs (book_id, campaign_no, customer, layer, points, event_key, budget)
+        SELECT
+            shortfall.book_id, shortfall.campaign_no, p_survivor, shortfall.layer, shortfall.points, shortfall.event_key,
+            shortfall.budget
+        FROM ledger.shortfall
+        WHERE shortfall.book_id = p_head.book_id AND shortfall.customer = p_loser
+        ON CONFLICT (book_id, customer, layer) DO UPDATE SET points = theirs.points + excluded.points;
+        DELETE FROM ledger.shortfall WHERE shortfall.book_id = p_head.book_id AND shortfall.customer = p_loser;
+    END IF;
+
     INSERT INTO ledger.spell (book_id, customer, spell_no, survivor, from_seq, from_place, points_brought)
     SELECT p_head.book_id, p_loser, coalesce(max(spell.spell_no), 0) + 1, p_survivor, v_now.seq, v_now.places, v_points
     FROM ledger.spell WHERE spell.book_id = p_head.book_id AND spell.customer = p_loser;

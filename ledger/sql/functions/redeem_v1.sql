@@ -21,7 +21,8 @@
 -- Points are not taken for nothing: neither an authorization whose points are worth less than a minor unit, nor a capture that ends
 -- a redemption with so few captured. That is answered with the fewest that will do, and not kept: it may be right tomorrow.
 --
--- Points go back to the lots they came from, or, where such a lot is dead, to one that lasts the book's grace from today.
+-- Points go back to the lots they came from, or, where such a lot is dead, to one that lasts the book's grace from today. What was to be
+-- taken back of them before (see claw_back_v1) is taken back then: such a step is a round of its own.
 --
 -- Redemptions have several indexes that begin with the book, and while the table is young the planner takes any of them for as
 -- good. Where a look-up says BETWEEN x AND x ORDER BY x, only the one by x comes without a sort.
@@ -164,6 +165,7 @@ DECLARE
     v_last_day     date;
     v_rest         bigint;         -- of what it held, that goes back
     v_any_said     boolean;
+    v_owes         boolean := false;
 BEGIN
     FOR v_account IN 1 .. v_steps LOOP
         -- Nothing would be moved, and a redemption be made that has no place in the log.
@@ -184,6 +186,7 @@ BEGIN
         v_hashes := '{}'; v_firsts := '{}'; v_seqs := '{}';
         v_any_ended := false;
         v_any_said := false;
+        v_owes := false;
         v_legs := 0;
         v_leg_steps := '{}'; v_verbs := '{}'; v_debits := '{}'; v_credits := '{}'; v_amounts := '{}';
 
@@ -263,7 +266,11 @@ BEGIN
             ) AS accounts
             ORDER BY item.ix
         LOOP
-            EXIT WHEN v_step.key = ANY (v_keys);
+            EXIT WHEN v_step.key = ANY (v_keys) OR v_owes;
+            IF v_head.owing AND v_step.operation <> c_authorize THEN
+                v_owes := ledger.owes_v1(p_book_id, v_step.redemption);
+                EXIT WHEN v_owes AND v_n > 0;
+            END IF;
             v_outcome := NULL;
             v_replayed := false;
             v_answer := NULL;
@@ -619,6 +626,13 @@ BEGIN
             WHERE state.ctid = wallet.place;
 
             UPDATE ledger.head SET seq = v_seq, posted_at = v_clock WHERE head.book_id = p_book_id AND head.seq < v_seq;
+
+            IF v_owes AND v_n = 1 AND v_legs > 0 THEN
+                v_seq := v_seq
+                    + ledger.collect_shortfalls_v1(v_head, v_wallets[1], v_redemptions[1], v_firsts[1], v_clock, NULL);
+                v_seqs[1] := v_seq;
+                v_balances[1] := NULL;
+            END IF;
         END IF;
 
         -- 6. Answer, and keep what was decided.

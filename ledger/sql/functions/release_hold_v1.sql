@@ -1,5 +1,6 @@
 -- Gives back all that a redemption still holds when its deadline has passed: to the lots it came from, or, where such a lot was
--- dead on p_as_of, the deadline's day, to one that lasts the book's grace from then. Closes the redemption.
+-- dead on p_as_of, the deadline's day, to one that lasts the book's grace from then. Closes the redemption, and takes back what of it
+-- was to be taken back before.
 -- Returns how many transfers it posted; their verb is time_out, they occurred at the deadline, and that is their accounting date.
 -- The head is locked by the caller.
 
@@ -20,6 +21,7 @@ DECLARE
     v_credits  bytea[];
     v_amounts  bigint[];
     v_deadline timestamptz;
+    v_first    bigint;
 BEGIN
     SELECT
         array_agg(ledger.verb_v1('time_out') ORDER BY held.id), array_agg(held.id ORDER BY held.id),
@@ -44,8 +46,12 @@ BEGIN
         PERFORM ledger.refresh_customer_state_v1(p_head.book_id, p_customer);
         RETURN 0;
     END IF;
-    PERFORM ledger.write_transfers_v1(
+    v_first := ledger.write_transfers_v1(
         p_head, v_deadline, p_customer, NULL, NULL, NULL, p_transaction, v_verbs, v_debits, v_credits, v_amounts, NULL, p_as_of);
-    RETURN cardinality(v_amounts);
+    RETURN cardinality(v_amounts) + CASE
+        WHEN p_head.owing
+            THEN ledger.collect_shortfalls_v1(p_head, p_customer, p_redemption, v_first, v_deadline, p_as_of)
+        ELSE 0
+    END;
 END
 $function$;

@@ -1,4 +1,5 @@
--- What a customer can spend: open lots, and what timed-out holds give back that no posting has given back yet. Returns one row.
+-- What a customer can spend: open lots, and what timed-out holds give back that no posting has given back yet, less what is then to be
+-- taken back of it. Returns one row.
 -- Locks nothing. p_any_due says whether the customer may have timed-out holds at all (customer_state.hold_until); most have
 -- none.
 --
@@ -41,6 +42,6 @@ AS $function$
                     WHEN held.expires_on >= (hold.deadline AT TIME ZONE p_time_zone)::date THEN held.expires_on
                     ELSE (hold.deadline AT TIME ZONE p_time_zone)::date + p_grace_days
                 END >= p_today
-        ) ELSE 0 END
+        ) - ledger.clawed_back_when_due_v1(p_book_id, p_customer, p_clock, p_today, p_time_zone, p_grace_days) ELSE 0 END
     )::bigint
 $function$;

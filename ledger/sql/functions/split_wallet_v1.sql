@@ -99,6 +99,10 @@ BEGIN
     WHERE begun.customer = p_customer
     ON CONFLICT (book_id, id) DO UPDATE SET customer = p_customer;
 
+    IF p_head.owing THEN
+        PERFORM ledger.split_shortfalls_v1(p_head.book_id, v_survivor, p_customer);
+    END IF;
+
     UPDATE ledger.spell SET until_seq = v_now.seq, until_place = v_now.places, points_returned = v_points
     WHERE spell.book_id = p_head.book_id AND spell.customer = p_customer AND spell.until_seq IS NULL;
     UPDATE ledger.customer_state SET frozen = false, moved_to = NULL

@@ -1,0 +1,89 @@
+"""Claw-backs: points of a grant are taken back, because it should not have been.
+
+    what is left of it       goes back to the campaign's budget
+    what is set aside        is not taken. It stays a shortfall of the grant: a void, a time-out or a refund that returns these
+    or spent                 points pays it first, in the same transaction
+    what is held back        is rejected
+    what has expired         is gone already
+
+Which points are the grant's is a matter of layers, which posting does not know. So they are read first, without a lock, and the
+function that posts takes nothing if anybody who could have moved some of them has done anything since.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ledger import details
+from ledger.engine.redemptions import idempotency_hash
+from ledger.errors import Overloaded
+from ledger.layers.reading import Holdings, holdings
+from ledger.types import ClawBack, ClawBackOutcome, ClawBackResult, Operation
+
+ATTEMPTS = 20
+"""How often points are looked up again that moved meanwhile: their customers are busy."""
+
+_PARAMETERS = ", ".join(f"${number}" for number in range(1, 22))
+_CLAW_BACK = f"SELECT outcome, replayed, answer::text FROM ledger.claw_back_v1({_PARAMETERS})"
+
+
+class _Answer(msgspec.Struct):
+    clawed_back: int
+    shortfall: int
+    outstanding: int
+    left: int
+    correction: int | None
+    seq: int | None
+    posted_at: datetime
+    customer: int
+    balance: int
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+async def claw_back(pool: asyncpg.Pool[Any], asked: ClawBack) -> ClawBackResult:
+    """Take points of one grant back."""
+    for _ in range(ATTEMPTS):
+        found = await holdings(pool, asked.book, asked.campaign_no, asked.event_key)
+        result = await _post(pool, asked, found)
+        if result.outcome is not ClawBackOutcome.CHANGED:
+            return result
+    raise Overloaded(retry_after_s=1)
+
+
+async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> ClawBackResult:
+    (salt,) = details.new_salts(1)
+    row = await pool.fetchrow(
+        _CLAW_BACK,
+        asked.book.brand_id,
+        asked.book.book_id,
+        datetime.now(UTC),
+        asked.campaign_no,
+        asked.event_key,
+        idempotency_hash(Operation.CLAW_BACK, asked.key),
+        asked.request_hash,
+        asked.points,
+        asked.reason,
+        asked.reference,
+        asked.principal,
+        salt,
+        details.correction_hash(salt, None, asked.reason, asked.reference),
+        found.seen,
+        found.layer,
+        found.members,
+        list(found.lots),
+        list(found.lots.values()),
+        [account for account, _ in found.pieces],
+        [layer for _, layer in found.pieces],
+        list(found.pieces.values()),
+    )
+    assert row is not None
+    outcome, replayed, answer = row
+    if answer is None:
+        return ClawBackResult(ClawBackOutcome(outcome), replayed)
+    return ClawBackResult(ClawBackOutcome(outcome), replayed, **msgspec.structs.asdict(_decode(answer)))

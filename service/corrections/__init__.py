@@ -1,0 +1,1 @@
+"""Corrections: what should not have been granted is taken back."""
