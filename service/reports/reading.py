@@ -127,15 +127,11 @@ async def _opening(asked: Asked, before: Close | None) -> tuple[int, Mapping[Acc
     return asked.after.seq, owed_by_class(await ledger.trial_balance(book, asked.after))
 
 
-async def movements_by_day(asked: Asked, *, until: int | None = None) -> list[Movement]:
+async def movements_by_day(asked: Asked, *, until: int | None = None) -> Sequence[Movement]:
     """All that moved since the book began, by day: up to the end of the report, or up to a ``seq`` as it was posted."""
-    ledger, book = asked.services.ledger, asked.brand.book
-    if until is not None:
-        return await ledger.movements(book, after=0, until=until, with_events=False)
-    at_end = await asked.closed()
-    if at_end is not None and at_end.settled_seq is not None:
-        return await ledger.movements(book, after=0, until=at_end.settled_seq, with_events=False)
-    return [*await ledger.movements(book, after=0, until=asked.seq, with_events=False), *await asked.due()]
+    if until is None and asked.until is None:
+        return (await read(msgspec.structs.replace(asked, after=None, by=()), by_day=True)).movements
+    return await _posted(asked, 0, asked.seq if until is None else until)
 
 
 async def _posted(
