@@ -23,6 +23,7 @@ _CHANGES = {
     Verb.REFUND: "refunded",
     Verb.EXPIRE: "expired",
     Verb.FORFEIT: "forfeited",
+    Verb.CLAWBACK: "clawed_back",
 }
 CHANGES = tuple(dict.fromkeys(_CHANGES.values()))
 
