@@ -49,6 +49,7 @@ from ledger.read_models import (
     MovementsBy,
     Position,
     Reconciliation,
+    RedemptionFilter,
     RedemptionSources,
     RedemptionStep,
     Refusal,
@@ -87,7 +88,6 @@ from ledger.types import (
     Redeem,
     Redemption,
     RedemptionResult,
-    RedemptionStatus,
     Settlement,
     SplitResult,
     Standing,
@@ -271,19 +271,10 @@ class Ledger:
         return await redemption_reads.redemption(self._pool, book, redemption_id)
 
     async def find_redemptions(
-        self,
-        book: Book,
-        *,
-        customer: int | None = None,
-        order_ref: str | None = None,
-        status: RedemptionStatus | None = None,
-        before: int | None = None,
-        limit: int = 100,
+        self, book: Book, wanted: RedemptionFilter, *, before: int | None = None, limit: int = 100
     ) -> tuple[list[Redemption], int | None]:
         """A page of redemptions, newest first, and the ``before`` of the next page; ``None`` at the end."""
-        return await redemption_reads.find_redemptions(
-            self._pool, book, customer=customer, order_ref=order_ref, status=status, before=before, limit=limit
-        )
+        return await redemption_reads.find_redemptions(self._pool, book, wanted, before=before, limit=limit)
 
     async def redemption_sources(self, book: Book, redemption_id: int) -> RedemptionSources | None:
         """Which grants a redemption's points came from; ``None`` if there is no such redemption."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from ledger.chart import Kind, describe_account
-from ledger.types import AccountClass, Book, GrantOutcome, Verb
+from ledger.types import AccountClass, Book, GrantOutcome, RedemptionStatus, Verb
 
 
 class Decisions(msgspec.Struct, frozen=True):
@@ -228,6 +228,34 @@ class RedemptionStep(msgspec.Struct, frozen=True, gc=False):
     redemption: int
     points: int
     seq: int
+
+
+class RedemptionFilter(msgspec.Struct, frozen=True):
+    """Which redemptions are wanted; ``None`` is any. Store and terminal are those that authorized.
+
+    ``between`` bounds the ids, which are those of their first transfers, on both sides and without the bounds.
+    """
+
+    customer: int | None = None
+    order_ref: str | None = None
+    store_id: str | None = None
+    terminal_id: str | None = None
+    status: RedemptionStatus | None = None
+    between: tuple[int, int] = (0, 2**63 - 1)
+
+    @property
+    def leading(self) -> RedemptionFilter:
+        """What of it an index finds: of a customer, an order and a store, what there is the least of."""
+        if self.order_ref is not None:
+            return RedemptionFilter(order_ref=self.order_ref, between=self.between)
+        if self.customer is not None:
+            return RedemptionFilter(customer=self.customer, between=self.between)
+        return RedemptionFilter(store_id=self.store_id, between=self.between)
+
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Whether a redemption is one of them."""
+        named = {name: getattr(self, name) for name in ("customer", "order_ref", "store_id", "terminal_id", "status")}
+        return all(value is None or row[name] == value for name, value in named.items())
 
 
 class TransferFilter(msgspec.Struct, frozen=True):

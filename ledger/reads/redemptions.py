@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ledger.read_models import RedemptionStep
-from ledger.types import Book, Redemption, RedemptionStatus, Verb
+from ledger.read_models import RedemptionFilter, RedemptionStep
+from ledger.types import Book, Redemption, Verb
 
 SCAN_ROWS_MAX = 2_000
 """How many redemptions one page reads to find those of a status, which is derived and has no index."""
@@ -39,32 +39,31 @@ async def redemptions(pool: asyncpg.Pool[Any], book: Book, ids: Sequence[int]) -
 
 
 async def find_redemptions(
-    pool: asyncpg.Pool[Any],
-    book: Book,
-    *,
-    customer: int | None = None,
-    order_ref: str | None = None,
-    status: RedemptionStatus | None = None,
-    before: int | None = None,
-    limit: int = 100,
+    pool: asyncpg.Pool[Any], book: Book, wanted: RedemptionFilter, *, before: int | None = None, limit: int = 100
 ) -> tuple[list[Redemption], int | None]:
     """A page of redemptions, newest first, and the ``before`` of the next page, or ``None`` at the end.
 
-    With a ``status`` a page may have fewer than ``limit``, or none, and not be the last: it reads at most ``SCAN_ROWS_MAX``
-    redemptions.
+    If more is wanted than there is one index for, a page may have fewer than ``limit``, or none, and not be the last: it reads
+    at most ``SCAN_ROWS_MAX`` redemptions.
     """
-    statement, rows_read = (_FIND, limit + 1) if status is None else (_FIND_WITH_STATUS, SCAN_ROWS_MAX)
-    rows = await pool.fetch(statement, book.book_id, book.brand_id, customer, order_ref, before, rows_read)
+    led_by = wanted.leading
+    rows_read = limit + 1 if led_by == wanted else SCAN_ROWS_MAX
+    ids_after, ids_before = wanted.between
+    span = ids_after, min(ids_before, before or ids_before)
+    statement = _FIND if wanted.status is None else _FIND_WITH_STATUS
+    led = (led_by.customer, led_by.order_ref, led_by.store_id)
+    rows = await pool.fetch(statement, book.book_id, book.brand_id, *led, *span, rows_read)
     more = rows[-1]["id"] if len(rows) == rows_read else None
     ids: list[int] = []
     for place, row in enumerate(rows, 1):
-        if status is None or row["status"] == status:
+        if wanted.takes(row):
             ids.append(row["id"])
         if len(ids) == limit:
             more = row["id"] if place < len(rows) else more
             break
     # A moment has passed since its status was looked at.
-    return [each for each in await redemptions(pool, book, ids) if status in {None, each.status}], more
+    found = await redemptions(pool, book, ids)
+    return [each for each in found if wanted.status in {None, each.status}], more
 
 
 async def redemption_steps(

@@ -8,18 +8,17 @@ from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
-from ledger import RedemptionResult, RedemptionStatus
+from ledger import RedemptionFilter, RedemptionResult, RedemptionStatus
 from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.customers import actions as customers
-from service.customers.schemas import CustomerFilter, CustomerRef
+from service.customers.schemas import CustomerFilter
 from service.http.idempotency import decided
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, Page
 from service.http.problems import not_found
-from service.redemptions import actions
+from service.redemptions import actions, queries
 from service.redemptions.schemas import (
     CaptureRequest,
     QuoteRequest,
@@ -145,26 +144,23 @@ async def list_redemptions(
     principal: Injected[Principal],
     customer: CustomerFilter = None,
     order_ref: Annotated[str | None, QueryParameter(description="The storefront's reference of a purchase.")] = None,
+    store_id: Annotated[str | None, QueryParameter(description="The store that authorized.")] = None,
+    terminal_id: Annotated[str | None, QueryParameter(description="The terminal that authorized, with its `store_id`.")] = None,
+    day: Annotated[str | None, QueryParameter(description="The business date on which they were authorized.")] = None,
     status: Annotated[RedemptionStatus | None, QueryParameter(description="The status of the redemptions.")] = None,
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[RedemptionResponse]:
-    """List redemptions, newest first: all, or those of a customer, an order or a status.
+    """List redemptions, newest first: all, or those of a customer, order, store, terminal, day or status, or several of these.
 
-    With a status filter, a page may hold fewer than `limit` items, or none, and still have a `next`: follow it until it is
-    null.
+    With a status or a terminal, or more than one of customer, order and store, a page may hold fewer than `limit` items, or
+    none, and still have a `next`: follow it until it is null.
     """
-    book = principal.brand.book
-    number: int | None = None
-    if customer is not None:
-        known = await customers.find(services, principal.brand, CustomerRef(id=customer), now=True)
-        if known is None:
-            return Page(items=[], next=None)
-        number = known.customer
-    found, more = await services.ledger.find_redemptions(
-        book, customer=number, order_ref=order_ref, status=status, before=after, limit=limit
+    wanted = RedemptionFilter(order_ref=order_ref, store_id=store_id, terminal_id=terminal_id, status=status)
+    found, more = await queries.find_redemptions(
+        services, principal.brand, wanted, customer=customer, day=day, before=after, limit=limit
     )
-    items = [RedemptionResponse.of(each, book.book_id) for each in found]
+    items = [RedemptionResponse.of(each, principal.brand.book.book_id) for each in found]
     return Page(items=items, next=None if more is None else str(more))
 
 

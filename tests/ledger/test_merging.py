@@ -24,6 +24,7 @@ from ledger import (
     OwnerTag,
     Redeem,
     Redemption,
+    RedemptionFilter,
     RedemptionOutcome,
     RedemptionStatus,
     Verb,
@@ -197,8 +198,10 @@ async def test_a_hold_goes_on_and_what_it_gives_back_goes_to_the_survivor(ledger
         ("refund", 6),
     ]
     assert after == await ledger.redemption(book, held.redemption)
-    assert [each.redemption for each in (await ledger.find_redemptions(book, customer=SURVIVOR))[0]] == [held.redemption]
-    assert (await ledger.find_redemptions(book, customer=LOSER))[0] == []
+    assert [each.redemption for each in (await ledger.find_redemptions(book, RedemptionFilter(customer=SURVIVOR)))[0]] == [
+        held.redemption
+    ]
+    assert (await ledger.find_redemptions(book, RedemptionFilter(customer=LOSER)))[0] == []
 
 
 async def test_a_void_after_the_merge_gives_all_to_the_survivor(ledger: Ledger, book: Book) -> None:

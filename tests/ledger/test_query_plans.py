@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -337,6 +338,23 @@ async def test_a_pos_reads_a_few_rows_though_the_tables_were_empty_when_it_began
         await post_redemptions(owner, [capture(book, number)])
     assert rows["redemption"] < 20  # hers and, while nobody has tidied up, those of before
     assert sum(rows.values()) < 80
+
+
+FIND_REDEMPTIONS = Path("ledger/reads/sql/find_redemptions.sql").read_text()
+
+
+async def test_a_page_of_a_store_s_redemptions_reads_that_page(owner: asyncpg.Connection[Any]) -> None:
+    book = await make_book(owner)
+    await post_grants(owner, [order(book, customer=customer, points=50, unlimited=True) for customer in range(1, 101)])
+    for store in ("a", "b", "a"):
+        steps = [authorize(book, customer, 1, store_id=store, terminal_id="1") for customer in range(1, 101)]
+        await post_redemptions(owner, steps)
+    await owner.execute("ANALYZE ledger.redemption")
+    for store, *between in (("b", 0, 2**62), ("a", 0, 2**62), ("a", 150, 250)) * 8:  # whatever plan the driver has by then
+        async with counting_rows(owner) as rows:
+            found = await owner.fetch(FIND_REDEMPTIONS, book.book_id, book.brand_id, None, None, store, *between, 11)
+        assert len(found) == 11
+        assert rows["redemption"] <= 12, (store, between)
 
 
 @pytest.mark.usefixtures("never_analyzed")

@@ -20,6 +20,7 @@ from ledger import (
     Operation,
     Redeem,
     Redemption,
+    RedemptionFilter,
     RedemptionLot,
     RedemptionOperation,
     RedemptionOutcome,
@@ -28,6 +29,7 @@ from ledger import (
     Sweeper,
     sweep,
 )
+from ledger.reads import redemptions
 from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock, void
 from tests.ledger.conftest import make_book, spendable, written
 
@@ -594,24 +596,40 @@ async def test_a_step_for_another_brands_book_is_refused_alone_and_its_neighbour
         assert (answer.outcome, answer.replayed) == (DONE, False)
 
 
-async def test_redemptions_are_found_by_customer_and_by_order_newest_first(ledger: Ledger, book: Book) -> None:
+async def test_redemptions_are_found_by_customer_order_store_and_terminal_newest_first(
+    ledger: Ledger, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for customer in (7, 8):
         await earn(ledger, book, customer, (NEVER, 100))
+    asked = [(7, "a", "x", "1"), (8, "a", "x", "2"), (7, "b", "y", "1"), (7, "a", None, None)]
     made = [
-        (await redeemed(ledger, authorize(book, customer, 1, order_ref=order_ref))).redemption
-        for customer, order_ref in ((7, "a"), (8, "a"), (7, "b"), (7, "a"))
+        (await redeemed(ledger, authorize(book, customer, 1, order_ref=order, store_id=store, terminal_id=terminal))).redemption
+        for customer, order, store, terminal in asked
     ]
 
-    async def found(**asked: Any) -> list[int]:
-        return [made.index(each.redemption) for each in (await ledger.find_redemptions(book, **asked))[0]]
+    async def found(before: int | None = None, limit: int = 100, **wanted: Any) -> list[int]:
+        page, _ = await ledger.find_redemptions(book, RedemptionFilter(**wanted), before=before, limit=limit)
+        return [made.index(each.redemption) for each in page]
 
+    assert await found() == [3, 2, 1, 0]
     assert await found(customer=7) == [3, 2, 0]
     assert await found(order_ref="a") == [3, 1, 0]
     assert await found(customer=7, order_ref="a") == [3, 0]
     assert await found(customer=7, limit=1) == [3]
     assert await found(customer=7, before=made[3], limit=1) == [2]
     assert await found(customer=9) == []
-    assert await ledger.find_redemptions(Book(2, book.book_id), customer=7) == ([], None)
+    assert await found(store_id="x") == [1, 0]
+    assert await found(store_id="x", terminal_id="2") == [1]
+    assert await found(store_id="x", terminal_id="2", customer=7) == []
+    assert await found(store_id="x", status=RedemptionStatus.AUTHORIZED) == [1, 0]
+    assert await found(store_id="y", status=RedemptionStatus.VOIDED) == []
+    assert await found(between=(made[0], made[3])) == [2, 1]
+    assert await found(between=(made[0], made[3]), before=made[2], store_id="x") == [1]
+    assert await ledger.find_redemptions(Book(2, book.book_id), RedemptionFilter(customer=7)) == ([], None)
+    # What is wanted beside what an index finds is looked for among so many.
+    monkeypatch.setattr(redemptions, "SCAN_ROWS_MAX", 1)
+    assert await ledger.find_redemptions(book, RedemptionFilter(store_id="x", terminal_id="1")) == ([], made[1])
+    assert await found(before=made[1], store_id="x", terminal_id="1") == [0]
 
 
 STATUSES = {status for story in STORIES.values() for status in (after.answer for after in story) if status.islower()}

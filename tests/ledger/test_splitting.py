@@ -23,6 +23,7 @@ from ledger import (
     OwnerTag,
     Redeem,
     Redemption,
+    RedemptionFilter,
     RedemptionOutcome,
     SplitOutcome,
     SplitResult,
@@ -176,7 +177,9 @@ async def test_redemptions_go_to_whom_they_began_with(ledger: Ledger, book: Book
         ("refund", 6),
     ]
     assert await lots(ledger, book, ADA) == {SOON: 10, LATER: 10}
-    assert [each.redemption for each in (await ledger.find_redemptions(book, customer=ADA))[0]] == [hers.redemption]
+    assert [each.redemption for each in (await ledger.find_redemptions(book, RedemptionFilter(customer=ADA)))[0]] == [
+        hers.redemption
+    ]
 
 
 @pytest.mark.parametrize("settled", ["matured", "rejected", "timed out"])

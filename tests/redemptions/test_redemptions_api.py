@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import asyncpg
 import httpx
 import pytest
 
+from ledger.testing import set_clock
 from tests.api_fixtures import Api, make_brand, make_keys
 
 EARNED = 100
@@ -229,6 +233,52 @@ async def test_redemptions_are_found_by_order_and_by_customer(shop: httpx.AsyncC
     assert [each["order_ref"] for each in page["items"]] == ["order-2", "order-1"]
     rest = (await shop.get("/v1/redemptions", params={"customer": "c-1", "after": page["next"]})).json()
     assert ([each["order_ref"] for each in rest["items"]], rest["next"]) == (["order-0"], None)
+
+
+async def test_a_capture_sent_again_by_two_tills_that_lost_the_network_is_one_debit(shop: httpx.AsyncClient, api: Api) -> None:
+    before = (await shop.get("/v1/customers/c-1/balance")).json()["balance"]
+    made = (await authorize(shop, "split", points=10)).json()["redemption_id"]
+    tills = [{"points": 7, "store_id": "berlin-1", "terminal_id": terminal} for terminal in ("pos-1", "pos-2")]
+    sent = [act(shop, made, "capture", f"till-{number}", **till) for number, till in enumerate(tills) for _ in range(4)]
+    answers = await asyncio.gather(*sent)
+    statuses = [sorted({answer.status_code for answer in answers[begin : begin + 4]}) for begin in (0, 4)]
+    assert sorted(statuses, key=max) in ([[200, 201], [409]], [[201], [409]], [[200], [409]])
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"fully_captured"}
+    stands = (await shop.get(f"/v1/redemptions/{made}")).json()
+    assert (stands["captured"], stands["released"], stands["balance"]) == (7, 3, before - 7)
+    assert [operation["type"] for operation in stands["operations"]] == ["authorize", "capture", "void"]
+
+
+async def test_redemptions_are_found_by_store_terminal_and_day(
+    shop: httpx.AsyncClient, api: Api, owner: asyncpg.Connection[Any]
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    day = datetime.now(berlin).date() + timedelta(days=1)
+    at = datetime.combine(day, time(23), berlin).astimezone(UTC)
+    for number, (store, terminal) in enumerate(
+        [("berlin-1", "pos-1"), ("berlin-1", "pos-2"), ("kiel-1", "pos-1"), (None, None)]
+    ):
+        await set_clock(owner, api.brand.book, at + timedelta(minutes=45 * number))
+        made = await authorize(shop, f"b-{number}", points=1, order_ref=str(number), store_id=store, terminal_id=terminal)
+        assert made.status_code == 201, made.text
+
+    async def found(**asked: Any) -> list[str]:
+        answer = await shop.get("/v1/redemptions", params=asked)
+        assert answer.status_code == 200, answer.text
+        return [each["order_ref"] for each in answer.json()["items"]]
+
+    assert await found(store_id="berlin-1") == ["1", "0"]
+    assert await found(store_id="berlin-1", terminal_id="pos-2") == ["1"]
+    assert await found(store_id="berlin-1", customer="c-1") == ["1", "0"]
+    assert await found(store_id="munich-1") == []
+    first, second, third = [str(day + timedelta(days=number)) for number in range(3)]
+    assert await found(day=first) == ["1", "0"]
+    assert await found(day=second) == ["3", "2"]
+    assert await found(day=second, store_id="kiel-1", status="authorized") == ["2"]
+    assert await found(day=third) == []
+    for wrong, pointer in (({"terminal_id": "pos-1"}, "?terminal_id"), ({"day": "2031-02-30"}, "?day")):
+        answer = await shop.get("/v1/redemptions", params=wrong)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
 async def test_redemptions_are_found_by_where_they_stand(
