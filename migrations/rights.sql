@@ -112,6 +112,13 @@ GRANT EXECUTE ON FUNCTION
     rewards.line_of_key_v1, rewards.record_link_host_v1, rewards.revoke_key_v1, rewards.revoke_key_v2, rewards.set_issue_limit_v1
 TO rewards_application;
 
+GRANT SELECT ON rewards.tombstone TO rewards_application;
+
+GRANT DELETE ON rewards.tombstone TO rewards_application;
+
+GRANT SELECT, INSERT (brand_id, customer, asked_by, approval_no, by_customer, erases_at), UPDATE (state) ON rewards.erasure
+TO rewards_application;
+
 -- The worker.
 GRANT SELECT ON
     rewards.alembic_version, rewards.brand, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
@@ -136,6 +143,14 @@ GRANT INSERT (
 GRANT INSERT, UPDATE ON rewards.touch_count TO rewards_worker;
 
 GRANT UPDATE ON rewards.touch_reader TO rewards_worker;
+
+GRANT SELECT ON rewards.parted TO rewards_worker;
+
+GRANT SELECT, UPDATE (state, erases_at, messages, erased_at) ON rewards.erasure TO rewards_worker;
+
+GRANT DELETE ON rewards.touch TO rewards_worker;
+
+GRANT EXECUTE ON FUNCTION rewards.erase_customer_v1 TO rewards_worker;
 
 -- Reports.
 GRANT SELECT (

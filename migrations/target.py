@@ -8,6 +8,7 @@ from service.brands import tables as brands
 from service.campaigns import tables as campaigns
 from service.code_batches import tables as code_batches
 from service.customers import tables as customers
+from service.erasure import tables as erasure
 from service.estimates import tables as estimates
 from service.evidence import tables as evidence
 from service.export_jobs import tables as export_jobs
@@ -26,6 +27,7 @@ CAPABILITIES = (
     campaigns,
     code_batches,
     customers,
+    erasure,
     estimates,
     evidence,
     export_jobs,

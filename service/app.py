@@ -38,6 +38,7 @@ from service.customers.merges import routes as merge_routes
 from service.customers.verification import routes as verification_routes
 from service.demo_shop import routes as demo_shop_routes
 from service.dispatch import routes as bypassing
+from service.erasure import routes as erasure_routes
 from service.estimates import routes as estimate_routes
 from service.evidence import routes as evidence_routes
 from service.export_jobs import routes as export_routes
@@ -57,6 +58,7 @@ from service.link_pages import routes as link_page_routes
 from service.link_pages.serving import not_found_page
 from service.links import routes as link_routes
 from service.observability import metrics
+from service.personal_data import routes as personal_data_routes
 from service.persons import routes as person_routes
 from service.preferences import routes as preferences_routes
 from service.redemptions import routes as redemption_routes
@@ -80,6 +82,8 @@ route_handlers: list[Any] = [
     *campaign_routes.route_handlers,
     *customer_routes.route_handlers,
     *merge_routes.route_handlers,
+    *erasure_routes.route_handlers,
+    *personal_data_routes.route_handlers,
     *verification_routes.route_handlers,
     *consent_routes.route_handlers,
     *attention_routes.route_handlers,

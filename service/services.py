@@ -38,6 +38,7 @@ from service.concurrency.shared_timeout import SharedTimeout
 from service.crypto.derived_keys import derived_keys
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
+from service.erasure import actions as erasure_actions
 from service.evidence.click_log import ClickLog, agent_key
 from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
@@ -133,6 +134,7 @@ APPROVAL_KINDS: Mapping[str, AnyKind] = {
         brand_approvals.ISSUE_LIMIT,
         RESTATE,
         changing_limits.CHANGE,
+        erasure_actions.ERASE,
     )
 }
 
@@ -176,7 +178,7 @@ async def open_services(
             brands=BrandDirectory(engine),
             campaigns=CampaignDirectory(engine),
             decisions_in_flight=DecisionsInFlight(),
-            customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept),
+            customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept, tombstone_keys=secrets.tombstone_keys),
             resolver=Resolver(settings.dns_resolver),
             batch_items=WeightedSemaphore(BATCH_ITEMS_IN_FLIGHT),
             click_log=await opened.enter_async_context(ClickLog(pool, agent_key(secrets.link_keys))),

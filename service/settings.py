@@ -69,6 +69,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the files of an export are kept."""
     exports_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 1024 * 1024 * 1024
     """How much room the files of one brand's exports may take."""
+    erasure_notice_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 14
+    """How long a customer who is to be erased may still use their points."""
+    erasures_file: str = ""
+    """Where the erasures that were made are listed, so that a restored backup is erased again: not on the database's disk.
+    Empty means ``<data_dir>/erasures.jsonl``."""
     data_mart_since: str = ""
     """The business date from which on the worker makes the data mart, such as 2026-11-01. Empty means none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -89,6 +94,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def spool_path(self) -> Path:
         """Where acts wait for the database."""
         return Path(self.spool_dir) if self.spool_dir else Path(self.data_dir) / "spool"
+
+    @property
+    def erasures_path(self) -> Path:
+        """Where the erasures that were made are listed."""
+        return Path(self.erasures_file) if self.erasures_file else Path(self.data_dir) / "erasures.jsonl"
 
     @property
     def exports_path(self) -> Path:
@@ -207,6 +217,8 @@ class Secrets(msgspec.Struct, frozen=True):
 
     identity_keys: tuple[IdentityKey, ...]
     link_keys: tuple[LinkKey, ...]
+    tombstone_keys: tuple[IdentityKey, ...] = ()
+    """Identity keys of once: customers who were erased under them are still known to be."""
 
 
 def create_secrets(path: Path) -> bool:
@@ -247,10 +259,11 @@ def load_secrets(path: Path) -> Secrets:
         secrets = msgspec.json.decode(content, type=Secrets)
     except (msgspec.MsgspecError, binascii.Error) as error:
         raise SettingsError(f"{path} is not a secrets file: {error}") from None
-    keys = [key.key for key in secrets.identity_keys] + [key.private_key for key in secrets.link_keys]
+    hashing = (*secrets.identity_keys, *secrets.tombstone_keys)
+    keys = [key.key for key in hashing] + [key.private_key for key in secrets.link_keys]
     if any(len(key) != KEY_BYTES for key in keys):
         raise SettingsError(f"{path}: every key must be {KEY_BYTES} bytes in base64")
-    key_numbers = {key.key_no for key in secrets.identity_keys}
+    key_numbers = {key.key_no for key in hashing}
     kids = {key.kid for key in secrets.link_keys}
     if len(key_numbers) + len(kids) != len(keys):
         raise SettingsError(f"{path}: each key_no and each kid must be unique")

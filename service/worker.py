@@ -22,6 +22,7 @@ from service.brand_settings import link_host_checker
 from service.closes.close_keeper import CloseKeeper
 from service.concurrency.backoff import backoff_s
 from service.egress.resolving import Resolver
+from service.erasure import eraser
 from service.evidence import click_aggregator, click_pruner
 from service.export_jobs import export_pruner
 from service.export_jobs.exporter import Exporter
@@ -66,6 +67,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
                     rest_s=60.0,
                 ),
                 Agent("approval_finisher", partial(approval_finisher.run_once, tools, APPROVAL_KINDS), rest_s=5.0),
+                Agent("eraser", partial(eraser.run_once, settings, pool, engine, tools.ledger), rest_s=5.0),
                 Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
                 Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
                 Agent("mart_scheduler", MartScheduler(settings, pool, engine).run_once, rest_s=60.0, busy_rests=0.0),

@@ -132,10 +132,11 @@ async def _post(
 
 async def _resolve(settings: Settings, brand: Brand, brought: Sequence[BroughtBalance]) -> list[Customer]:
     """Who everybody is, before anything is posted; who is new to us gets a number."""
-    keys = load_secrets(settings.secrets_path).identity_keys
+    secrets = load_secrets(settings.secrets_path)
+    keys = secrets.identity_keys
     pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=1)
     try:
-        directory = CustomerDirectory(pool, keys)
+        directory = CustomerDirectory(pool, keys, tombstone_keys=secrets.tombstone_keys)
         numbers = {balance.number for balance in brought} - {None}
         numbered = await directory.find_numbers(brand, [number for number in numbers if number is not None])
         unknown = [balance.line for balance in brought if balance.number is not None and balance.number not in numbered]
@@ -149,6 +150,9 @@ async def _resolve(settings: Settings, brand: Brand, brought: Sequence[BroughtBa
             people += [next(resolved) if balance.number is None else numbered[balance.number] for balance in part]
     finally:
         await pool.close()
+    erased = [balance.line for balance, known in zip(brought, people, strict=True) if known.erased]
+    if erased:
+        raise refused_lines(erased, "the customer was erased")
     _check_named_once(brought, people)
     return people
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from migrations.upgrade import upgrade
 from service.cli.database_settings import load_with_database
+from service.erasure.reapplying import Reapplied, reapply
 from service.settings import load
 from service.storage import database
 
@@ -110,3 +111,13 @@ def migrate_command(url: str | None) -> None:
     settings = load() if url else load_with_database()
     changed = asyncio.run(migrate(url or settings.owner_url, settings.database_url))
     click.echo("Migrated." if changed else "Up to date.")
+    if not url:
+        say_reapplied(asyncio.run(reapply(settings)))
+
+
+def say_reapplied(reapplied: Reapplied) -> None:
+    """Say what was erased again, if anything was."""
+    if reapplied.made:
+        click.echo(f"Erased again {reapplied.made:,} customers who were erased after this backup was made.")
+    if reapplied.waiting:
+        click.echo(f"{reapplied.waiting:,} more are erased by the worker once the points that are held for them are released.")

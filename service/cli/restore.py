@@ -3,7 +3,7 @@
     check     every file of the backup against the manifest; nothing of ours may be in the target
     copy      the spool and the secrets file
     load      the database, in one transaction of pg_restore
-    migrate   roles, rights, and what is newer than the backup
+    migrate   roles, rights, and what is newer than the backup; then erasures since are made again
     compare   each book's seq with the manifest, and the audit of every book
 
 While it runs the data directory holds a note, and no other command works there. Killed in the middle, it leaves that note; run
@@ -24,7 +24,8 @@ from service.cli import backup_set
 from service.cli.audit import audit_brands, print_findings
 from service.cli.backup_set import BackupRefused, Manifest
 from service.cli.database_settings import RESTORING, running_for_a_while
-from service.cli.migrate import migrate
+from service.cli.migrate import migrate, say_reapplied
+from service.erasure.reapplying import reapply
 from service.settings import Settings, load, sync, write_private
 from service.storage import database
 from service.storage.data_directory import alone
@@ -58,6 +59,7 @@ def restore(directory: Path) -> None:
             if not is_loaded:
                 _load(target.owner_url, directory, manifest, keep_open=held)
             asyncio.run(_finish(target, manifest))
+            say_reapplied(asyncio.run(reapply(target)))
             books = asyncio.run(audit_brands(target.database_url, None))
         note.unlink()
         sync(data)

@@ -37,7 +37,7 @@ from service.customers import actions as customers
 from service.customers import opt_outs
 from service.customers import queries as customer_queries
 from service.customers.directory import ATTEMPTS
-from service.customers.identities import is_id
+from service.customers.identities import is_id, named
 from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
 from service.http.identifiers import customer_id as public_number
@@ -53,6 +53,9 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 THE_CUSTOMER = 0
 """Stands for the API key where the customer made the choice on a page of ours."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_RETURNED = "consent after an erasure"
 
 _CHUNK = 1_000
 """Longer batches are split: other writers of the brand's consents wait while one is written."""
@@ -83,13 +86,42 @@ async def record_many(
     for start in range(0, len(items), _CHUNK):
         part = [_checked(item, now) for item in items[start : start + _CHUNK]]
         good = [item for item in part if isinstance(item, ConsentItem)]
-        refs = [item.customer for item in good]
-        changes = [ConsentChange(item.channel, item.status, item.source, item.at) for item in good]
+        back = await _welcomed_back(services, principal.brand, good, now)
+        refs = [item.customer for item in (*good, *back)]
+        changes = [ConsentChange(item.channel, item.status, item.source, item.at) for item in (*good, *back)]
         people = partial(customers.resolve, services, principal.brand, refs)
         recorded_by = _RecordedBy(principal.brand, principal.api_key_id)
         recorded = iter(await _record(services, recorded_by, changes, people, now) if good else [])
         answers += [item if isinstance(item, Problem) else next(recorded) for item in part]
     return answers
+
+
+async def _welcomed_back(services: Services, brand: Brand, items: Sequence[ConsentItem], now: datetime) -> list[ConsentItem]:
+    """Let those be customers again who were erased and have agreed to be contacted since, under a number of their own.
+
+    Returns what follows: no rewards for what they did before they agreed.
+    """
+    directory = services.customers
+    agreed = [
+        (item, names)
+        for item in items
+        if item.status == "granted" and isinstance(names := named(item.customer, brand.brand_id, directory.keys), list)
+    ]
+    erased = await directory.tombstones.among(brand.brand_id, [name for _, names in agreed for name in names])
+    back = [(item, names) for item, names in agreed if any(erased.get(name.mac, _NEVER) < (item.at or now) for name in names)]
+    if not back:
+        return []
+    async with services.pool.acquire() as connection, connection.transaction():
+        await directory.tombstones.lift(connection, brand.brand_id, [name for _, names in back for name in names])
+    return [
+        ConsentItem(customer=item.customer, channel=opt_outs.ALL, status=status, at=at, source=_RETURNED)
+        for item, _ in back
+        for status, at in _since(item.at or now)
+    ]
+
+
+def _since(at: datetime) -> Sequence[tuple[Status, datetime]]:
+    return (("refused", EARLIEST), ("granted", at))
 
 
 async def record_one(

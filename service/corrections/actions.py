@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ledger import ClawBack, ClawBackOutcome, ClawBackResult
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.corrections.schemas import ClawbackRequest
+from service.customers import actions as customers
+from service.customers.tombstones import customer_erased
 from service.http.idempotency import REPLAYED, request_fingerprint
 from service.http.identifiers import parse_grant_id
 from service.http.problems import Problem, not_found
@@ -39,12 +43,17 @@ async def claw_back(
 ) -> ClawBackResult:
     """Take back points of a grant of the principal's brand."""
     book, read = principal.brand.book, parse_grant_id(grant_id)
-    if read is None or await services.ledger.event(book, *read) is None:
+    event = None if read is None else await services.ledger.event(book, *read)
+    if read is None or event is None:
         raise not_found("grant")
+    if (await customers.by_number(services, principal.brand, event.customer)).erased:
+        raise customer_erased()
     request = request_fingerprint(f"clawback {grant_id}", wanted)
     entry = hashlib.sha256(b"clawback " + key.encode() + request).digest()
     async with services.engine.begin() as connection:
-        await record(connection, principal, "grant.clawback", grant_id, after=wanted, request=entry)
+        # Not the reference: erasing the customer removes it, and nothing is ever removed from the trail.
+        told = msgspec.structs.replace(wanted, reference=None)
+        await record(connection, principal, "grant.clawback", grant_id, after=told, request=entry)
     asked = ClawBack(
         book=book,
         campaign_no=read[0],

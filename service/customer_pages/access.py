@@ -25,7 +25,9 @@ from service.concurrency.fairness import in_chunks
 from service.customer_pages.schemas import MintedPage, PageLinkRequest
 from service.customers import actions as customers
 from service.customers.queries import Customer
+from service.evidence.bot_detection import is_pressed_on_our_page
 from service.http.problems import Problem, invalid_field
+from service.link_pages.handoffs import is_of_shop
 from service.link_pages.lookup import within_timeout
 from service.link_pages.pages import Answer, Page, page_of_error, respond
 from service.links import revocation_subjects
@@ -92,6 +94,8 @@ async def open_page(services: Services, token: str, kind: CustomerTokenKind, hea
             known = await customers.find_number(services, brand, claims.customer)
             if known is None:
                 raise NotShown(Page.NOT_FOUND)
+            if known.erased:
+                raise NotShown(Page.REVOKED, brand)
             clocks = services.clocks
             at = await clocks.at(brand, now)
             closes_in_s = max(0, claims.expires_at - int(now.timestamp()))
@@ -100,6 +104,12 @@ async def open_page(services: Services, token: str, kind: CustomerTokenKind, hea
         if not is_away(error):
             raise
         raise NotShown(Page.BUSY, services.last_known.brand(claims.brand)) from None
+
+
+def require_page_of_the_brand(headers: Mapping[str, str], page: OwnPage) -> None:
+    """Refuse a form sent by another site's page; our page, the shop's and clients that are no browsers may send it."""
+    if not is_pressed_on_our_page(headers) and not is_of_shop(headers.get("origin", ""), page.brand):
+        raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
 
 
 def address_of(services: Services, page: OwnPage, kind: CustomerTokenKind, *, now: datetime, life_s: int | None = None) -> str:

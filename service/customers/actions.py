@@ -21,6 +21,7 @@ from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, Named, OurNumber, named, no_such_customer
 from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef, LookupAnswer
+from service.customers.tombstones import customer_erased
 from service.customers.verification.actions import identities_of
 from service.http.identifiers import customer_id
 from service.http.problems import Problem
@@ -48,11 +49,13 @@ async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may
     """Resolve one customer."""
     directory = services.customers
     person = named(ref, brand.brand_id, directory.keys)
-    if isinstance(person, list):
-        return await directory.resolve_one(brand, person, may_attach=may_attach)
     if isinstance(person, Problem):
         return person
-    return await directory.find_number(brand, person.number) or no_such_customer("/customer")
+    if isinstance(person, list):
+        known = await directory.resolve_one(brand, person, may_attach=may_attach)
+    else:
+        known = await directory.find_number(brand, person.number) or no_such_customer("/customer")
+    return _unless_erased(known)
 
 
 async def find(
@@ -75,6 +78,7 @@ async def find(
         known = (await directory.find_each(brand, [person]))[0]
     else:
         known = await directory.find(brand, person)
+    await _require_unerased(services, brand, person, known)
     return known if known is None or directory.is_settled(known) else await _settled(services, brand, known)
 
 
@@ -95,6 +99,7 @@ async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tup
         is_active = known.confirmed or known.verified
     else:
         known, is_active = await directory.find_active(brand, person)
+    await _require_unerased(services, brand, person, known)
     return known if known is None or directory.is_settled(known) else await _settled(services, brand, known), is_active
 
 
@@ -123,10 +128,24 @@ async def _each(
         if isinstance(each, Problem):
             answers.append(each)
         elif isinstance(each, OurNumber):
-            answers.append(numbered.get(each.number) or no_such_customer(at))
+            answers.append(_unless_erased(numbered.get(each.number) or no_such_customer(at)))
         else:
-            answers.append(next(found))
+            answers.append(_unless_erased(next(found)))
     return answers
+
+
+def _unless_erased(known: _Found) -> _Found | Problem:
+    return customer_erased() if isinstance(known, Customer) and known.erased else known
+
+
+async def _require_unerased(services: Services, brand: Brand, person: Named, known: Customer | None) -> None:
+    """Raise the problem of a customer who was erased, found by our number or by no name but theirs."""
+    if known is None and isinstance(person, list):
+        found = await services.customers.tombstones.among(brand.brand_id, person)
+        if found:
+            raise customer_erased()
+    if known is not None and known.erased:
+        raise customer_erased()
 
 
 async def by_number(services: Services, brand: Brand, number: int) -> Customer:

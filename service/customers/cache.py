@@ -57,6 +57,8 @@ class CustomerCache:
     def keep(self, known: Customer) -> None:
         """Remember a customer under the number that they were looked up by."""
         self._drop(known.named)
+        if known.erased:
+            return
         if known.generation or known.refused:
             self._others[known.named] = known
             if len(self._others) > OTHERS_MAX:

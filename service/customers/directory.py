@@ -38,6 +38,7 @@ from service.customers.identities import Identity, without_shared_device
 from service.customers.new_names import Owner, owner_by_device, with_opt_outs
 from service.customers.opt_outs import changed_since
 from service.customers.queries import Customer
+from service.customers.tombstones import NOBODY, Tombstones
 from service.settings import IdentityKey
 from service.storage.database import KeptConnection
 
@@ -52,9 +53,17 @@ ATTEMPTS = 5
 class CustomerDirectory:
     """Customers by identity. The last of ``keys`` is the one in use."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], keys: Sequence[IdentityKey], *, kept: KeptConnection | None = None) -> None:
-        """``kept`` is the connection for batched look-ups; without it they use the pool."""
+    def __init__(
+        self,
+        pool: asyncpg.Pool[Any],
+        keys: Sequence[IdentityKey],
+        *,
+        kept: KeptConnection | None = None,
+        tombstone_keys: Sequence[IdentityKey] = (),
+    ) -> None:
+        """``kept`` is the connection for batched look-ups; without it they use the pool. ``tombstone_keys`` are former."""
         self._pool = pool
+        self.tombstones = Tombstones(pool, tombstone_keys)
         self.keys = tuple(keys)
         self._cache = CustomerCache()
         self._settled: dict[int, int] = {}
@@ -110,6 +119,8 @@ class CustomerDirectory:
         names counts: a telephone number on a do-not-call list may be another customer's name.
 
         A ``dry_run`` writes nothing and bypasses the cache: each is who they would be if they alone were reported now.
+
+        Whoever is known by no other name than those of an erased customer is ``NOBODY``, and stays so.
         """
         if dry_run:
             return await self._resolve_dry(brand, people)
@@ -135,7 +146,10 @@ class CustomerDirectory:
     async def _resolve_dry(self, brand: Brand, people: Sequence[Sequence[Identity]]) -> list[Customer]:
         await self._refresh_consents(brand)
         owners: dict[bytes, Owner] = {**await self.look_up(brand, [identity for person in people for identity in person])}
-        return new_names.decide_alone(people, owners, await self._device_only(brand, people, owners))
+        people, erased = await self._without_tombstones(brand, people, owners)
+        others = [person for n, person in enumerate(people) if n not in erased]
+        alone = iter(new_names.decide_alone(others, owners, await self._device_only(brand, others, owners)))
+        return [NOBODY if n in erased else next(alone) for n in range(len(people))]
 
     async def by_number(self, brand: Brand, customer: int) -> Customer:
         """The customer that this number belongs to now.
@@ -155,7 +169,7 @@ class CustomerDirectory:
         for _ in range(ATTEMPTS):
             self.forget([customer])
             known = await self._read(customer)
-            if not known.generation:
+            if not known.generation or known.erased:
                 return known, points
             standings = await queries.standings(self._pool, known.customer, {*known.former, *known.past})
             aligned = await ledger.align(brand.book, standings)
@@ -228,6 +242,13 @@ class CustomerDirectory:
             # Each has one name, and all are stored: there is nothing to decide.
             return [cached[identity.mac] for identity in wanted]
         owners: dict[bytes, Owner] = {**cached}
+        people, erased = await self._without_tombstones(brand, people, owners)
+        if erased:
+            others = [person for n, person in enumerate(people) if n not in erased]
+            found = await self._resolve_once(brand, others, may_attach=may_attach) if others else []
+            known = iter(found or ())
+            return found if found is None else [NOBODY if n in erased else next(known) for n in range(len(people))]
+        wanted = [identity for person in people for identity in person]
         device_only = await self._device_only(brand, people, owners)
         decision = new_names.decide(people, owners, device_only, may_attach=may_attach)
         if decision.changes_nothing:
@@ -241,6 +262,22 @@ class CustomerDirectory:
             with_opt_outs(next(settled[each.mac] for each in person if each.mac in settled), person, settled)
             for person in people
         ]
+
+    async def _without_tombstones(
+        self, brand: Brand, people: Sequence[Sequence[Identity]], owners: Mapping[bytes, Owner]
+    ) -> tuple[Sequence[Sequence[Identity]], set[int]]:
+        """``people`` without the names of erased customers, and which of them nobody knows by another name."""
+        unknown = [name for person in people for name in person if name.mac not in owners]
+        found = await self.tombstones.among(brand.brand_id, unknown)
+        if not found:
+            return people, set()
+        left = [[name for name in person if name.mac not in found] for person in people]
+        erased = {
+            n
+            for n, (person, names) in enumerate(zip(people, left, strict=True))
+            if len(names) < len(person) and not any(name.mac in owners for name in names)
+        }
+        return left, erased
 
     async def _device_only(self, brand: Brand, people: Sequence[Sequence[Identity]], owners: dict[bytes, Owner]) -> set[int]:
         """The owners of devices, of people found by a device alone, who have no other name. Bypasses the cache."""

@@ -62,10 +62,13 @@ class StoredAs(msgspec.Struct, frozen=True, gc=False):
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """One name of a customer: its kind, and the hashes it may be stored as, first the one it is to be stored as."""
+    """One name of a customer: its kind, the hashes it may be stored as, first the one it is to be stored as, and its spellings,
+    which are stored nowhere.
+    """
 
     kind: IdentityKind
     stored_as: tuple[StoredAs, ...]
+    spellings: tuple[str, ...]
 
     @property
     def mac(self) -> bytes:
@@ -154,13 +157,13 @@ def identity(keys: Sequence[IdentityKey], brand_id: int, kind: IdentityKind, nam
     if normal is None:
         return None
     if len(keys) == 1 and (kind is IdentityKind.ID or kind is IdentityKind.DEVICE):
-        return Identity(kind, (StoredAs(mac(keys[0], brand_id, kind, normal), keys[0].key_no, FORM),))
+        return Identity(kind, (StoredAs(mac(keys[0], brand_id, kind, normal), keys[0].key_no, FORM),), (normal,))
     spellings = [(FORM, normal), *((1, former) for former in _former_spellings(kind, name, normal))]
     # Those under the key in use come first, and of these the one in the form in use.
     stored_as = [
         StoredAs(mac(key, brand_id, kind, each), key.key_no, form) for key in reversed(keys) for form, each in spellings
     ]
-    return Identity(kind, tuple(stored_as))
+    return Identity(kind, tuple(stored_as), tuple(each for _, each in spellings))
 
 
 def own_identity(keys: Sequence[IdentityKey], brand_id: int, own_id: str) -> Identity:

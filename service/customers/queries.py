@@ -33,6 +33,9 @@ DELETE FROM rewards.identity WHERE identity.mac = ANY($1::bytea[])
 RETURNING identity.mac, identity.customer, identity.identity_no, identity.verified_by, identity.created_at
 """
 _REATTACH = (_SQL / "reattach_identities.sql").read_text()
+_ERASED_AMONG = """
+SELECT customer.customer FROM rewards.customer WHERE customer.customer = ANY($1::bigint[]) AND customer.erased_at IS NOT NULL
+"""
 _LOCK_EACH = (_SQL / "lock_customers.sql").read_text()
 _FORMER_OF = (_SQL / "former_of.sql").read_text()
 _CONFIRM = """
@@ -50,7 +53,7 @@ class Customer(msgspec.Struct, frozen=True, gc=False):
     ``customer`` is their number, ``former`` the numbers merged into it, ascending; ``named`` is the one of these that was
     looked up. ``confirmed``: the brand has given its own id for them. ``verified``: a name is proved. ``refused``: when
     they refused which channels. ``generation`` grows with every merge and split; ``past`` are the numbers that were once part
-    of the same customer and no longer are, ascending.
+    of the same customer and no longer are, ascending. ``erased``: the number is in the books, and names nobody.
     """
 
     customer: int
@@ -61,6 +64,7 @@ class Customer(msgspec.Struct, frozen=True, gc=False):
     past: tuple[int, ...] = ()
     verified: bool = False
     refused: OptOuts = ()
+    erased: bool = False
 
     def with_opt_outs_of(self, other: Customer) -> Customer:
         """The same customer, with the opt-outs of another added."""
@@ -158,6 +162,11 @@ async def find_numbers(
     """The customers that the brand's numbers belong to now; other brands' numbers are left out."""
     found = [_customer(*row) for row in await connection.fetch(_BY_NUMBERS, sorted(numbers), brand_id)]
     return {known.named: known for known in found}
+
+
+async def erased_among(connection: Connection | asyncpg.Pool[Any], numbers: Collection[int]) -> set[int]:
+    """Those of these customers who were erased."""
+    return {row["customer"] for row in await connection.fetch(_ERASED_AMONG, sorted(numbers))} if numbers else set()
 
 
 async def find_proved(connection: Connection | asyncpg.Pool[Any], wanted: Sequence[Identity]) -> tuple[Customer | None, bool]:
@@ -259,7 +268,16 @@ def _customer(
     verified: bool,
     generation: int,
     past: Sequence[int] | None,
+    erased: bool,
 ) -> Customer:
     return Customer(
-        customer, confirmed, tuple(former or ()), named, generation, tuple(past or ()), verified, decode_opt_outs(refused)
+        customer,
+        confirmed,
+        tuple(former or ()),
+        named,
+        generation,
+        tuple(past or ()),
+        verified,
+        decode_opt_outs(refused),
+        erased,
     )

@@ -52,6 +52,8 @@ customer = Table(
     Column("generation", BigInteger, nullable=False, server_default="0"),
     # Whether any of the customer's numbers was ever split off, or had one split off from it.
     Column("parted", Boolean, nullable=False, server_default=text("false")),
+    # The number stays in the books and names nobody any more.
+    Column("erased_at", DateTime(timezone=True), nullable=True),
     CheckConstraint("absorbed BETWEEN 0 AND 7", name="customer_absorbs_at_most_seven"),
     CheckConstraint("merged_into IS NULL OR absorbed = 0", name="customer_is_merged_into_the_last_of_the_line"),
     Index("customer_by_survivor", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
@@ -87,6 +89,17 @@ identity = Table(
     CheckConstraint("kind BETWEEN 1 AND 4", name="identity_is_id_email_phone_or_device"),
     UniqueConstraint("identity_no", name="identity_has_a_number_of_its_own"),
     Index("identity_by_customer", "customer"),
+)
+
+# What the names of erased customers were stored as. Whose they were is not kept.
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("mac", LargeBinary, primary_key=True),
+    Column("brand_id", Integer, nullable=False),
+    Column("key_no", SmallInteger, nullable=False),
+    Column("erased_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("octet_length(mac) = 16", name="tombstone_mac_is_16_bytes"),
 )
 
 # What was proved, and withdrawn, of a name; only ever added to.

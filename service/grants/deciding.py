@@ -14,6 +14,7 @@ from service.brands.brand import Brand
 from service.concurrency.fairness import in_chunks
 from service.customers import actions as customers
 from service.customers.queries import Customer
+from service.customers.tombstones import customer_erased
 from service.grants.acts import Act
 from service.grants.orders import order_of
 from service.http.problems import Problem, problem_of
@@ -39,7 +40,11 @@ async def decide(
         if not moved:
             return decisions
         await refresh_moved(services, brand, people, moved)
-        again = await _post(services, [order(wanted[index][0], brand, people[index]) for index in moved])
+        for index in moved:
+            if people[index].erased:
+                decisions[index] = customer_erased()
+        moved = [index for index in moved if not people[index].erased]
+        again = await _post(services, [order(wanted[index][0], brand, people[index]) for index in moved]) if moved else []
         for index, decision in zip(moved, again, strict=True):
             decisions[index] = decision
     return [merging_now() if _is_moved(decision) else decision for decision in decisions]

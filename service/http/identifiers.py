@@ -14,6 +14,7 @@ _IDENTITY = re.compile(r"idn_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _CUSTOMER = re.compile(r"cus_([1-9][0-9]{0,17})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
 _APPROVAL = re.compile(r"apr_([1-9][0-9]{0,17})")
+_ERASURE = re.compile(r"ers_([1-9][0-9]{0,17})")
 _PERSON = re.compile(r"per_([1-9][0-9]{0,9})")
 _EXPORT = re.compile(r"exp_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
@@ -99,6 +100,17 @@ def approval_id(approval_no: int) -> str:
 def parse_approval_id(text: str) -> int | None:
     """Return the number of an approval."""
     match = _APPROVAL.fullmatch(text)
+    return int(match[1]) if match else None
+
+
+def erasure_id(erasure_no: int) -> str:
+    """Return the public id of an erasure."""
+    return f"ers_{erasure_no}"
+
+
+def parse_erasure_id(text: str) -> int | None:
+    """Return the number of an erasure."""
+    match = _ERASURE.fullmatch(text)
     return int(match[1]) if match else None
 
 

@@ -136,6 +136,12 @@ CODES: dict[str, CodeSpec] = {
     "close_has_warnings": CodeSpec(
         409, "Close has warnings", "The checklist has warnings; `errors` lists them. Skip each with a reason, or resolve it."
     ),
+    "points_held": CodeSpec(
+        409,
+        "Points held",
+        "Points of the customer are set aside for a purchase, or held back: capture, void, approve or reject them first.",
+        retryable=True,
+    ),
     "customer_not_confirmed": CodeSpec(
         409,
         "Customer not confirmed",
@@ -157,6 +163,7 @@ CODES: dict[str, CodeSpec] = {
     ),
     "claim_expired": CodeSpec(410, "Claim expired", "The claim comes too long after the visit."),
     "link_expired": CodeSpec(410, "Link expired", "The reward link has expired."),
+    "customer_erased": CodeSpec(410, "Customer erased", "The customer was erased; nothing is recorded about them."),
     "link_revoked": CodeSpec(410, "Link revoked", "The brand has withdrawn the reward link."),
     "invitation_refused": CodeSpec(410, "Invitation refused", "The invitation is unknown, was used, or has expired."),
     "too_large": CodeSpec(413, "Too large", "The body, as sent or decompressed, exceeds the limit of this call."),

@@ -22,7 +22,7 @@ import contextlib
 import functools
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,6 +31,7 @@ from service.concurrency.shared_timeout import SharedTimeout
 from service.observability import log, metrics
 from service.storage.spool import Spool, SpoolFull, SpoolRefused
 from service.tokens.link import LinkClaims
+from service.tokens.offline import says
 
 DELAY_S = 2.5
 """From an act's click to its judgement: siblings come within two seconds, and are stored in less than half a one."""
@@ -41,6 +42,7 @@ NOTED_AHEAD = 20_000
 judged by what came after it."""
 IN_MEMORY_MAX = 10_000
 ADOPTS_EVERY_S = 5.0
+FORGETS_EVERY_S = 60.0
 BACKOFF_FACTOR = 3
 BACKOFF_MAX_S = 0.5
 """While people follow links, so many times as long as acts were settled nothing is settled; at most so long at a time."""
@@ -81,11 +83,13 @@ Settle = Callable[[Sequence[DeferredClaim]], Awaitable[Sequence[str | BaseExcept
 class Settlement(msgspec.Struct, frozen=True):
     """How acts are settled.
 
-    ``settle`` says of each act, in order, what became of it or what failed; ``may_pass``, whether to try again.
+    ``settle`` says of each act, in order, what became of it or what failed; ``may_pass``, whether to try again;
+    ``erased``, which of these customers were erased.
     """
 
     note: Note
     settle: Settle
+    erased: Callable[[Collection[int]], Awaitable[Collection[int]]]
     may_pass: Callable[[BaseException], bool]
 
 
@@ -99,6 +103,17 @@ class _Batch(msgspec.Struct):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(DeferredClaim).decode
+
+
+def _customer_of(record: bytes) -> int:
+    """Whose act a record is; 0 if it does not say."""
+    try:
+        act = _decode(record)
+    except msgspec.MsgspecError:
+        return 0
+    if act.claims is not None:
+        return act.claims.customer
+    return 0 if act.offline is None else says(act.offline).customer
 
 
 class _LeftToTheNext(Exception):
@@ -133,11 +148,14 @@ class DeferredClaims:
             asyncio.create_task(self._note_all(settlement), name="deferred claims, recorded"),
             asyncio.create_task(self._settle_all(settlement), name="deferred claims, settled"),
         ]
-        for task in tasks:
+        forgetting = asyncio.create_task(self._forget_all(settlement), name="deferred claims, forgotten")
+        for task in (*tasks, forgetting):
             task.add_done_callback(_say_why_it_ended)
         try:
             yield
         finally:
+            forgetting.cancel()
+            await asyncio.gather(forgetting, return_exceptions=True)
             await self._stop(tasks)
 
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -226,6 +244,24 @@ class DeferredClaims:
         metrics.deferred_claims.labels("dead_letter").inc()
         log.error_with_frames("deferred_claim_dead_lettered", error)
         await self._spool.dead_letter(record)
+
+    async def _forget_all(self, settlement: Settlement) -> None:
+        while True:
+            try:
+                await self.forget_erased(settlement)
+            except Exception as error:
+                if not settlement.may_pass(error):
+                    raise
+            await asyncio.sleep(FORGETS_EVERY_S)
+
+    async def forget_erased(self, settlement: Settlement) -> None:
+        """Remove dead letters of customers who were erased. What nobody can read is of nobody that is known."""
+        letters = await self._spool.dead_letters()
+        customers = {stored: customer for stored, record in letters.items() if (customer := _customer_of(record))}
+        erased = await settlement.erased(set(customers.values())) if customers else ()
+        gone = {stored for stored, customer in customers.items() if customer in erased}
+        if gone:
+            await self._spool.drop_dead_letters(gone)
 
     async def _until_it_works(
         self, do: Callable[[Sequence[DeferredClaim]], Awaitable[list[DeferredClaim]]], acts: list[DeferredClaim]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ledger import Grade
 from service.campaigns.queries import campaign_version
 from service.campaigns.rules import Campaign
+from service.customers.queries import erased_among
 from service.evidence.bot_detection import SENT_JUST_NOW_S, SIBLINGS_OF_A_MACHINE, Why
 from service.evidence.click_log import Click, Way, click_of, count_siblings, message_key, record, since_sent_s
 from service.grants import actions as grants
@@ -34,12 +35,19 @@ _MACHINE = "X"
 
 def settlement(services: Services) -> Settlement:
     """How acts are settled with what the application has."""
-    return Settlement(functools.partial(note, services), functools.partial(settle, services), lookup.may_pass)
+    return Settlement(
+        functools.partial(note, services),
+        functools.partial(settle, services),
+        functools.partial(erased_among, services.pool),
+        lookup.may_pass,
+    )
 
 
 async def note(services: Services, acts: Sequence[DeferredClaim]) -> None:
     """Store the clicks of acts; a token says enough for one, so that nothing is looked up but what its campaign pays."""
     brands = services.brands
+    erased = await erased_among(services.pool, {act.claims.customer for act in acts if act.claims is not None})
+    acts = [act for act in acts if act.claims is None or act.claims.customer not in erased]
     said = [act.claims for act in acts if act.claims is not None]
     brand_ids = {code: brand.brand_id for code in {claims.brand for claims in said} if (brand := await brands.by_code(code))}
     campaigns = {

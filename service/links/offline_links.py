@@ -144,7 +144,8 @@ async def draft(services: Services, brand: Brand, key: MintingKey, claims: Offli
         return invalid_field({"/action": "/a", "/channel": "/ch"}[error.pointer], error.detail)
     customer = int(claims.sub)
     directory = services.customers
-    if await directory.find_number(brand, customer) is None:
+    known = await directory.find_number(brand, customer)
+    if known is None or known.erased:
         return invalid_field("/sub", "is not the number of a customer of the brand")
     if claims.d and await destination_url(services.engine, brand.brand_id, claims.d) is None:
         return invalid_field("/d", "is not the number of a destination of the brand")

@@ -26,12 +26,10 @@ from service.customer_pages.access import OwnPage
 from service.customers import actions as customers
 from service.customers.opt_outs import ALL
 from service.customers.queries import Customer
-from service.evidence.bot_detection import is_pressed_on_our_page
 from service.grants import actions as grants
 from service.grants.queries import find_decision
 from service.grants.schemas import GrantAnswer
 from service.http.problems import Problem, invalid_field
-from service.link_pages.handoffs import is_of_shop
 from service.preferences import queries
 from service.preferences.schemas import ChannelResponse, Earned, PreferencesRequest, PreferencesResponse, Standing
 
@@ -58,12 +56,6 @@ class AnsweredForm(msgspec.Struct, frozen=True):
     action: str = ACTION
     channel: str = CHANNEL
     label: str = ""
-
-
-def require_page_of_the_brand(headers: Mapping[str, str], page: OwnPage) -> None:
-    """Refuse a form sent by another site's page; our page, the shop's and clients that are no browsers may send it."""
-    if not is_pressed_on_our_page(headers) and not is_of_shop(headers.get("origin", ""), page.brand):
-        raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
 
 
 async def read(services: Services, page: OwnPage) -> PreferencesResponse:

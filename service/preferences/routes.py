@@ -14,7 +14,7 @@ from service.api_reference.document import problems
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.customer_pages.access import Headers, OwnPage, answered, open_page, wants_json
+from service.customer_pages.access import Headers, OwnPage, answered, open_page, require_page_of_the_brand, wants_json
 from service.customers import actions as customers
 from service.customers.schemas import CustomerRef
 from service.evidence.bot_detection import is_pressed_on_our_page
@@ -71,7 +71,7 @@ async def put_preferences(token: FromPath[str], services: Injected[Services], re
 
     async def show(headers: Headers, now: datetime) -> Answer | msgspec.Struct:
         page = await open_page(services, token, CustomerTokenKind.PREFERENCES, headers, now=now)
-        actions.require_page_of_the_brand(headers, page)
+        require_page_of_the_brand(headers, page)
         earned = await actions.answer(services, page, await read_struct(request, PreferencesRequest))
         return PreferencesAnswer(await actions.read(services, page), earned)
 

@@ -10,6 +10,7 @@ from ledger import POINTS_MAX, Operation, Redeem, RedemptionOutcome, RedemptionR
 from service.brands.brand import Brand
 from service.brands.queries import brand_now
 from service.customers import actions as customers
+from service.customers.tombstones import customer_erased
 from service.http.idempotency import REPLAYED, request_fingerprint
 from service.http.identifiers import parse_redemption_id
 from service.http.problems import Problem, invalid_field, not_found
@@ -206,8 +207,10 @@ def redemption_number(brand: Brand, public_id: str) -> int:
 
 
 async def _redeem(services: Services, step: Redeem) -> RedemptionResult:
-    ledger = services.ledger
-    return _decided(await ledger.redeem(step))
+    result = await services.ledger.redeem(step)
+    if result.outcome is RedemptionOutcome.STALE_CUSTOMER:
+        raise customer_erased()
+    return _decided(result)
 
 
 def _decided(result: RedemptionResult) -> RedemptionResult:

@@ -6,6 +6,7 @@
     adopt     take over the files of processes that are gone
     refused   what carries no seal of ours is never taken: it goes to the file ``refused`` (see spool_seals.py)
     dead_letter   leaves to the operator what cannot be dealt with, in the file ``aside``; renamed ``*.spool`` it is taken again
+    dead_letters, drop_dead_letters   what lies there for the operator, and how some of it goes
 
 What it promises is at least once: what was appended and not released is taken again by whoever adopts the file, so whoever
 takes records must be able to bear each twice.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -110,6 +111,14 @@ class Spool:
     async def dead_letter(self, record: bytes) -> None:
         """Move ``record`` to the dead letters, if the disk has room."""
         await self._in_thread(lambda: self._files.dead_letter(self._frame(record)))
+
+    async def dead_letters(self) -> dict[bytes, bytes]:
+        """The dead letters and what was refused, without seals, each by what it is in its file."""
+        return await self._in_thread(self._files.dead_letters)
+
+    async def drop_dead_letters(self, dropped: Container[bytes]) -> None:
+        """Remove some of these, named by what they are in their files."""
+        await self._in_thread(lambda: self._files.drop_dead_letters(dropped))
 
     async def close(self) -> None:
         """Leave what was not released to the next process."""

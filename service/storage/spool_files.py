@@ -12,16 +12,16 @@ import fcntl
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import structlog
 
 from service.observability import metrics
-from service.settings import sync
+from service.settings import replace_private, sync
 from service.storage.spool_records import frame, unframe
-from service.storage.spool_seals import Seals
+from service.storage.spool_seals import Seals, unsealed
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A file that is longer is not appended to: files are removed whole, and after a kill at most so much is taken again."""
@@ -124,6 +124,28 @@ class SpoolFiles:
             file.flush()
             os.fsync(file.fileno())
 
+    def dead_letters(self) -> dict[bytes, bytes]:
+        """What nobody takes: each record without its seal, by what it is in its file."""
+        found: dict[bytes, bytes] = {}
+        for name in (ASIDE, REFUSED):
+            with contextlib.suppress(OSError):
+                data = (self._directory / name).read_bytes()
+                records, _, _ = unframe(data, len(data), is_all=True)
+                found |= {each: unsealed(each) for each in records}
+        return found
+
+    def drop_dead_letters(self, dropped: Container[bytes]) -> None:
+        """Rewrite the files of what nobody takes without these records, named by what they are there."""
+        for name in (ASIDE, REFUSED):
+            with contextlib.suppress(OSError), self._open_aside(name) as file:
+                data = (self._directory / name).read_bytes()
+                records, _, _ = unframe(data, len(data), is_all=True)
+                kept = [frame(each) for each in records if each not in dropped]
+                if len(kept) < len(records):
+                    replace_private(self._directory / name, b"".join(kept))
+                    sync(self._directory)
+                file.flush()
+
     def close(self) -> None:
         """Let go of all files, and remove those that hold nothing any more."""
         self._active = None
@@ -135,7 +157,13 @@ class SpoolFiles:
         self._taken.clear()
 
     def _open_aside(self, name: str) -> BinaryIO:
-        return os.fdopen(os.open(self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+        """The file of this name, locked: other processes append to it, and it is replaced when records are dropped."""
+        while True:
+            file = os.fdopen(os.open(self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()
 
     def _create(self) -> _Segment:
         if not self._directory.exists():

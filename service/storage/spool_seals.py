@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from service.crypto.macs import with_mac, without_mac
+from service.crypto.macs import mac_removed, with_mac, without_mac
 from service.settings import replace_private
 
 NOTE = "spool-sealed.json"
@@ -48,6 +48,11 @@ class Seals:
     def is_done(self, file: str) -> None:
         """The file is gone: another of its name is not of before."""
         self._unsealed_files.discard(file)
+
+
+def unsealed(sealed: bytes) -> bytes:
+    """What a record says, whoever sealed it: never to act on."""
+    return mac_removed(sealed[len(_SEALED) :]) if sealed.startswith(_SEALED) else sealed
 
 
 def open_seals(keys: Sequence[bytes], names: Iterable[str], note: Path) -> Seals:

@@ -104,6 +104,7 @@ class Said(msgspec.Struct, frozen=True):
     brand: str = ""
     destination_no: int = 0
     mode: LinkMode = LinkMode.PAGE
+    customer: int = 0
 
 
 def says(token: str) -> Said:
@@ -112,7 +113,7 @@ def says(token: str) -> Said:
         claims = decode_body(base64.urlsafe_b64decode(token.split(".")[1] + "=="), _decoder)
     except (ValueError, IndexError, Problem):
         return Said()
-    return Said(claims.iss, claims.d, claims.mode)
+    return Said(claims.iss, claims.d, claims.mode, int(claims.sub))
 
 
 def verify(token: str, key_no: int, public_key: bytes) -> OfflineClaims:

@@ -94,11 +94,13 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/customers/lookup": (READ,),
     "POST /v1/customers/statement": (READ,),
     "POST /v1/customers/wallet": (READ,),
+    "DELETE /v1/customers/{customer_id}": (WRITE, READ),
     "PUT /v1/customers/{customer_id}": (WRITE, READ),
     "GET /v1/customers/{customer_id}/attention": (READ,),
     "GET /v1/customers/{customer_id}/balance": (READ,),
     "GET /v1/customers/{customer_id}/consents": (READ,),
     "PUT /v1/customers/{customer_id}/consents/{channel}": (WRITE, READ),
+    "GET /v1/customers/{customer_id}/export": (READ,),
     "GET /v1/customers/{customer_id}/identities": (READ,),
     "POST /v1/customers/{customer_id}/merge": (WRITE, READ),
     "GET /v1/customers/{customer_id}/preferences": (READ,),
@@ -106,6 +108,8 @@ OPERATIONS: dict[str, Collection[str]] = {
     "GET /v1/customers/{customer_id}/statement": (READ,),
     "GET /v1/customers/{customer_id}/wallet": (READ,),
     "POST /v1/cuts": (),
+    "GET /v1/erasures": (READ,),
+    "GET /v1/erasures/{erasure_id}": (READ,),
     "GET /v1/estimates": (),
     "POST /v1/estimates": (),
     "GET /v1/events": (READ,),
@@ -168,7 +172,7 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/test/clock/advance": (),
 }
 PAGES = [
-    *((method, f"/{page}/x") for page in ("wallet", "preferences") for method in ("GET", "POST", "PUT")),
+    *((method, f"/{page}/x") for page in ("wallet", "preferences") for method in ("GET", "POST", "PUT", "DELETE")),
     *((method, path) for path in ("/r/x", "/r/done/x", "/o/x.gif", "/live/x.png", "/qr/x.svg") for method in ("GET", "POST")),
 ]
 SINGLE = [frozenset({scope}) for scope in Scope]

@@ -42,6 +42,7 @@ BOOK_TABLES = {
 LOOK_UP_TABLES = {
     "customer",
     "identity",
+    "tombstone",
     "verification",
     "consent",
     "parted",
@@ -72,6 +73,7 @@ CONFIGURATION_TABLES = {
     "estimate",
     "person",
     "approval",
+    "erasure",
     "approval_use",
     "approval_policy",
     "restatement",

@@ -1,4 +1,4 @@
--- Deletes the answers that were kept of the redemptions of erased customers, among the p_limit answers that follow p_operation and
+-- Deletes the answers that were kept of redemptions and corrections of erased customers, among the p_limit answers that follow p_operation and
 -- p_key: they repeat order references. Who asks again is told that the customer is erased.
 -- Returns one row: the operation and key of the last answer that was looked at; both NULL: there are no more. Locks the rows it
 -- deletes, never the book: nobody changes an answer.
@@ -29,12 +29,15 @@ BEGIN
 
     SELECT
         array_agg(page.operation ORDER BY page.operation, page.key), array_agg(page.key ORDER BY page.operation, page.key),
-        array_agg(page.redemption IS NOT NULL ORDER BY page.operation, page.key)
+        array_agg(
+            page.redemption IS NOT NULL OR coalesce(page.customer = ANY (v_erased), false) ORDER BY page.operation, page.key)
     INTO v_operations, v_keys, v_of_erased
     FROM (
-        SELECT kept.operation, kept.key, mine.id AS redemption
+        SELECT kept.operation, kept.key, kept.customer, mine.id AS redemption
         FROM (
-            SELECT answer.operation, answer.key, (answer.answer ->> 'redemption')::bigint AS redemption
+            SELECT
+                answer.operation, answer.key, (answer.answer ->> 'redemption')::bigint AS redemption,
+                (answer.answer ->> 'customer')::bigint AS customer
             FROM ledger.idempotency_key AS answer
             WHERE answer.book_id = p_book_id AND (answer.operation, answer.key) > (p_operation, p_key)
             ORDER BY answer.operation, answer.key

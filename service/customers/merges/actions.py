@@ -28,6 +28,7 @@ from service.customers.merges.schemas import (
     SplitRequest,
 )
 from service.customers.schemas import CustomerRef
+from service.customers.tombstones import customer_erased
 from service.http.identifiers import CUSTOMER_ID_PREFIX, customer_id
 from service.http.problems import Problem, invalid_field, not_found
 from service.storage.database import driver_of
@@ -47,6 +48,14 @@ async def attach(
     """Attach each item's other names to the customer with its id. Errors are per item."""
     directory = services.customers
     read = [item if isinstance(item, Problem) else _change_of(item, brand, directory) for item in items]
+    erased = await directory.tombstones.among(
+        brand.brand_id, [name for each in read if isinstance(each, Attach) for name in each.names]
+    )
+    if erased:
+        read = [
+            customer_erased() if isinstance(each, Attach) and any(name.mac in erased for name in each.names) else each
+            for each in read
+        ]
     changes = [(index, change) for index, change in enumerate(read) if isinstance(change, Attach)]
     answers: dict[int, CustomerAnswer | Problem] = {}
     for start in range(0, len(changes), _CHUNK):
@@ -195,8 +204,11 @@ async def _one_name(directory: CustomerDirectory, brand: Brand, ref: CustomerRef
     if isinstance(person, Problem):
         raise person
     if isinstance(person, OurNumber):
-        if await directory.find_number(brand, person.number) is None:
+        known = await directory.find_number(brand, person.number)
+        if known is None:
             raise no_such_customer(at)
+        if known.erased:
+            raise customer_erased()
         return person
     return person[0]
 

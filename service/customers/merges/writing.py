@@ -23,6 +23,7 @@ from service.customers.merges import queries as merge_queries
 from service.customers.merges.rules import FIELDS, Attach, Decision, Merge, MergeResult, Split, SplitResult, decide
 from service.customers.opt_outs import refresh_opt_outs
 from service.customers.queries import Customer
+from service.customers.tombstones import customer_erased
 from service.http.problems import FieldError, Problem, not_found
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ async def merge_within(
 ) -> list[MergeResult | Problem]:
     """The same in the caller's transaction, which is void if this raises ``ConcurrentChange``."""
     await queries.lock(connection, brand)
+    if await directory.tombstones.among(brand.brand_id, [name for name in _names(changes) if isinstance(name, Identity)]):
+        # No erasure begins while the brand is locked.
+        raise customer_erased()
     found = await queries.find(connection, _names(changes))
     await queries.rehash(connection, brand, found.outdated)
     decision = decide(found.known, changes, await queries.device_only(connection, _owners_of_devices(changes, found.known)))

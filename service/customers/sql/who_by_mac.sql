@@ -27,7 +27,8 @@ SELECT
         ) AS now
         WHERE now.survivor <> survivor.customer
         ORDER BY once.other
-    ) END AS past
+    ) END AS past,
+    survivor.erased_at IS NOT NULL AS erased
 FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted (mac, place)
 CROSS JOIN LATERAL (
     SELECT identity.customer, identity.verified_by FROM rewards.identity WHERE identity.mac = wanted.mac OFFSET 0
@@ -35,7 +36,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT
         customer.merged_into, customer.customer, customer.confirmed, customer.absorbed, customer.verified, customer.refused,
-        customer.generation, customer.parted
+        customer.generation, customer.parted, customer.erased_at
     FROM rewards.customer WHERE customer.customer = attached.customer
     OFFSET 0
 ) AS numbered
@@ -43,11 +44,12 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT
         numbered.customer, numbered.confirmed, numbered.absorbed, numbered.verified, numbered.refused, numbered.generation,
-        numbered.parted
+        numbered.parted, numbered.erased_at
     WHERE numbered.merged_into IS NULL
     UNION ALL
     SELECT
-        final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted
+        final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted,
+        final.erased_at
     FROM rewards.customer AS final
     WHERE final.customer = numbered.merged_into
     OFFSET 0

@@ -23,17 +23,19 @@ SELECT
         ) AS now
         WHERE now.survivor <> survivor.customer
         ORDER BY once.other
-    ) END AS past
+    ) END AS past,
+    survivor.erased_at IS NOT NULL AS erased
 FROM rewards.customer AS numbered
 -- Who was never merged, as nearly everybody, is their own survivor and is not looked up a second time.
 CROSS JOIN LATERAL (
     SELECT
         numbered.customer, numbered.confirmed, numbered.absorbed, numbered.verified, numbered.refused, numbered.generation,
-        numbered.parted
+        numbered.parted, numbered.erased_at
     WHERE numbered.merged_into IS NULL
     UNION ALL
     SELECT
-        final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted
+        final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted,
+        final.erased_at
     FROM rewards.customer AS final
     WHERE final.customer = numbered.merged_into
     OFFSET 0

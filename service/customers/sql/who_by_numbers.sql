@@ -25,7 +25,8 @@ SELECT
         ) AS now
         WHERE now.survivor <> survivor.customer
         ORDER BY once.other
-    ) END AS past
+    ) END AS past,
+    survivor.erased_at IS NOT NULL AS erased
 FROM unnest($1::bigint[]) AS wanted (number)
 CROSS JOIN LATERAL (
     SELECT customer.* FROM rewards.customer WHERE customer.customer = wanted.number AND customer.brand_id = $2 OFFSET 0
@@ -34,11 +35,12 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT
         numbered.customer, numbered.confirmed, numbered.absorbed, numbered.verified, numbered.refused, numbered.generation,
-        numbered.parted
+        numbered.parted, numbered.erased_at
     WHERE numbered.merged_into IS NULL
     UNION ALL
     SELECT
-        final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted
+        final.customer, final.confirmed, final.absorbed, final.verified, final.refused, final.generation, final.parted,
+        final.erased_at
     FROM rewards.customer AS final
     WHERE final.customer = numbered.merged_into
     OFFSET 0

@@ -7,7 +7,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -377,11 +377,14 @@ async def test_a_disk_that_takes_long_keeps_nobody_waiting_and_has_the_act_in_th
     async def granted(acts: Sequence[DeferredClaim]) -> list[str | BaseException]:
         return ["granted" for _ in acts]
 
+    async def none(customers: Collection[int]) -> Collection[int]:
+        return set(customers) - set(customers)
+
     monkeypatch.setattr(SpoolFiles, "append", hang)
     late = DeferredClaims(Spool(tmp_path / "slow", bytes_max=1_000_000))
     act = DeferredClaim(at=datetime.now(UTC), host="", way="redirect", grade="C", why="", since_sent_s=60.0)
     before = settled()
-    async with late.settled_by(Settlement(nothing, granted, may_pass=lambda _: False)):
+    async with late.settled_by(Settlement(nothing, granted, none, may_pass=lambda _: False)):
         began = time.monotonic()
         assert await asyncio.gather(late.keep(act), late.keep(act)) == [False, False]
         assert await late.keep(act) is False
