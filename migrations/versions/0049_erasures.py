@@ -10,8 +10,8 @@ from sqlalchemy.dialects import postgresql
 
 from ledger import schema
 
-revision = "0048"
-down_revision = "0047"
+revision = "0049"
+down_revision = "0048"
 
 _OPEN = "state IN ('waiting', 'erasing')"
 _STATEMENTS = Path(__file__).with_suffix(".sql")
