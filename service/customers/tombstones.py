@@ -36,12 +36,16 @@ class Tombstones:
         self._pool = pool
         self._keys = keys
 
-    async def among(self, brand_id: int, names: Collection[Identity]) -> Mapping[bytes, datetime]:
-        """When the customers of ``names`` were erased, by what each name is to be stored as."""
+    async def among(
+        self, brand_id: int, names: Collection[Identity], *, over: Connection | None = None
+    ) -> Mapping[bytes, datetime]:
+        """When the customers of ``names`` were erased, by what each name is to be stored as. Whoever holds a connection asks
+        over that.
+        """
         wanted = {each.mac: self._macs(brand_id, each) for each in names}
         if not wanted:
             return {}
-        found = dict(await self._pool.fetch(_FIND, sorted({one for macs in wanted.values() for one in macs})))
+        found = dict(await (over or self._pool).fetch(_FIND, sorted({one for macs in wanted.values() for one in macs})))
         times = {name: [found[one] for one in macs if one in found] for name, macs in wanted.items()}
         return {name: max(each) for name, each in times.items() if each}
 

@@ -55,7 +55,8 @@ async def merge_within(
 ) -> list[MergeResult | Problem]:
     """The same in the caller's transaction, which is void if this raises ``ConcurrentChange``."""
     await queries.lock(connection, brand)
-    if await directory.tombstones.among(brand.brand_id, [name for name in _names(changes) if isinstance(name, Identity)]):
+    names = [name for name in _names(changes) if isinstance(name, Identity)]
+    if await directory.tombstones.among(brand.brand_id, names, over=connection):
         # No erasure begins while the brand is locked.
         raise customer_erased()
     found = await queries.find(connection, _names(changes))
