@@ -6,6 +6,9 @@
 
 What a process counts after it was last read and before it ends is not in the sums. While one does not answer, its gauges are
 not either.
+
+Sums are lost with who adds them up. The next one takes what it finds for nought, so that all of them begin again: had it begun
+with what the living processes counted, a sum would fall by a little, and be taken for a new one that has grown by all the rest.
 """
 
 from __future__ import annotations
@@ -46,7 +49,10 @@ _Families = dict[str, _Family]
 class AddedMetrics:
     """The sums over a number of processes, each of which may end and be followed by another."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, *, since: float | None = None) -> None:
+        """``since`` is when this one took over from another: what was counted before is not in its sums."""
+        self._since = since
+        self._before: list[_Families] = [{} for _ in range(processes)]
         self._last: list[_Families] = [{} for _ in range(processes)]
         self._now: list[_Families] = []
         self._ended: _Families = {}
@@ -61,11 +67,14 @@ class AddedMetrics:
                 self._now.append(_counted(last))
                 continue
             families = _read(text)
+            if not last and self._since is not None and (_started_at(families) or 0) < self._since:
+                self._before[index] = _counted(families)
             if last and _started_at(last) != _started_at(families):
                 self._ended = _add([self._ended, _counted(last)])
                 self._restarts += 1
-            self._last[index] = families
-            self._now.append(families)
+                self._before[index] = {}
+            self._last[index] = _less(families, self._before[index])
+            self._now.append(self._last[index])
 
     def render(self) -> bytes:
         """What was seen, as one process would say it."""
@@ -104,6 +113,20 @@ def _restarts(count: int) -> _Families:
 
 def _counted(families: _Families) -> _Families:
     return {name: family for name, family in families.items() if family.kind not in _GAUGES or name.endswith("_created")}
+
+
+def _less(families: _Families, before: _Families) -> _Families:
+    """What was counted since ``before``. When a series was created stays as it is."""
+    return {
+        name: family
+        if name not in before or name.endswith("_created")
+        else _Family(
+            family.documentation,
+            family.kind,
+            {series: value - before[name].samples.get(series, 0) for series, value in family.samples.items()},
+        )
+        for name, family in families.items()
+    }
 
 
 def _started_at(families: _Families) -> float | None:

@@ -135,6 +135,24 @@ def is_live(connection: http.client.HTTPConnection) -> bool:
         return False
 
 
+def test_all_sums_begin_again_when_who_adds_them_up_is_killed(several: Several) -> None:
+    def counted() -> tuple[float, float]:
+        answered = several.metric("rewards_http_requests_total", route="/health/live")
+        return answered, several.metric("rewards_http_request_duration_seconds_count", route="/health/live")
+
+    several.started()
+    for each in connected(several.port):
+        each.close()
+    assert min(counted()) >= CONNECTIONS
+    several.kill(max(children(several.process.pid)), [])
+    several.started()
+    assert counted() == (0, 0)
+    for each in connected(several.port):
+        each.close()
+    assert counted() == (CONNECTIONS, CONNECTIONS)
+    assert several.metric("rewards_processes") == 2
+
+
 def test_one_of_them_is_killed_and_its_neighbour_answers_on(several: Several) -> None:
     def answered() -> float:
         return several.metric("rewards_http_requests_total", route="/health/live")

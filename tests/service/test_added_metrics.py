@@ -66,6 +66,30 @@ def test_no_sum_falls_when_a_process_ends() -> None:
     assert values(added)["rewards_http_requests_total{'status': '200'}"] == 37
 
 
+def test_who_takes_over_begins_every_sum_again() -> None:
+    added = AddedMetrics(2, since=150)
+
+    def seen(*texts: str | None) -> tuple[float, float, float]:
+        added.see(texts)
+        now = values(added)
+        counted = now["rewards_http_requests_total{'status': '200'}"], now["rewards_duration_count"]
+        return *counted, now["rewards_http_requests_in_flight"]
+
+    second = said(started_at=90, requests=4, in_flight=1)
+    assert seen(said(started_at=100, requests=30, in_flight=2), second) == (0, 0, 3)
+    assert seen(said(started_at=100, requests=31, in_flight=2), None) == (1, 0, 2)
+    # One that started since is counted whole, and what was counted of the one before it stays.
+    assert seen(said(started_at=200, requests=5), second) == (6, 1, 1)
+    assert seen(said(started_at=200, requests=6), said(started_at=90, requests=5)) == (8, 1, 0)
+
+
+def test_one_that_was_silent_when_another_took_over_begins_again_when_it_answers() -> None:
+    added = AddedMetrics(2, since=150)
+    for texts, counted in (([30, None], 0), ([31, 40], 1), ([31, 42], 3)):
+        added.see([None if requests is None else said(started_at=100, requests=requests) for requests in texts])
+        assert values(added)["rewards_http_requests_total{'status': '200'}"] == counted
+
+
 def test_one_process_alone_is_said_as_it_says_itself() -> None:
     added = AddedMetrics(1)
     alone = metrics.render().decode()

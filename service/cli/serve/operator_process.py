@@ -4,7 +4,8 @@
     /health/live    200 when each lives
     /health/ready   200 when each is ready; else what one of them says is missing
 
-It is a process beside the others, so it answers also when they are busy, and remembers what those that ended had counted.
+It is a process beside the others, so it answers also when they are busy, and remembers what those that ended had counted. If
+it ends itself, its successor counts from nought.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -26,6 +28,7 @@ from service.admission.limits import OPERATOR_BOUNDS
 from service.app import NoEvents
 from service.cli.process import stop_event
 from service.cli.serve.api_process import Server, configuration
+from service.cli.serve.supervisor import Supervised
 from service.http import problems
 from service.http.health import Health
 from service.http.injection import Injected
@@ -52,8 +55,10 @@ class _Refusal(msgspec.Struct):
 class ApiProcesses:
     """The API processes, as one asks them, and what they have counted."""
 
-    def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
-        self.added = AddedMetrics(len(addresses))
+    def __init__(self, addresses: Sequence[tuple[str, int]], *, since: float | None = None) -> None:
+        """``since`` is when this process took over from another, if it did."""
+        self._added = AddedMetrics(len(addresses), since=since)
+        self._counting = asyncio.Lock()
         self._addresses = [f"http://{host}:{port}" for host, port in addresses]
         # A connection each time: one that is kept may lead to a process that is gone.
         limits = httpx.Limits(max_keepalive_connections=0)
@@ -62,6 +67,13 @@ class ApiProcesses:
     async def ask(self, path: str) -> list[httpx.Response | None]:
         """The answer of each; ``None`` of one that does not answer."""
         return await asyncio.gather(*(self._ask(address + path) for address in self._addresses))
+
+    async def count(self) -> bytes:
+        """The metrics of all as those of one. One call after the other: an answer that comes late is not the newest."""
+        async with self._counting:
+            answers = await self.ask("/metrics")
+            self._added.see([answer.text if answer is not None and answer.is_success else None for answer in answers])
+            return self._added.render()
 
     async def check(self, path: str) -> tuple[str, ...]:
         """What all of them warn of. Raises the problem of one that is not well."""
@@ -90,9 +102,7 @@ class ApiProcesses:
 @get("/metrics")
 async def read_metrics(processes: Injected[ApiProcesses]) -> Response[bytes]:
     """Return the metrics of all processes as those of one."""
-    answers = await processes.ask("/metrics")
-    processes.added.see([answer.text if answer is not None and answer.is_success else None for answer in answers])
-    return Response(processes.added.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+    return Response(await processes.count(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 @get("/health/live")
@@ -142,30 +152,27 @@ def run(
     settings: Settings,
     operator: socket.socket,
     addresses: Sequence[tuple[str, int]],
-    *,
-    parent: int | None,
-    started: Callable[[], None],
+    supervised: Supervised,
 ) -> None:
-    """Serve until told to stop, or until ``parent`` is gone."""
+    """Serve until told to stop, or until the supervisor is gone."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, operator, addresses, parent, started))
+        runner.run(_serve(settings, operator, addresses, supervised))
 
 
 async def _serve(
-    settings: Settings,
-    operator: socket.socket,
-    addresses: Sequence[tuple[str, int]],
-    parent: int | None,
-    started: Callable[[], None],
+    settings: Settings, operator: socket.socket, addresses: Sequence[tuple[str, int]], supervised: Supervised
 ) -> None:
-    stop = stop_event(parent)
+    stop = stop_event(supervised.parent)
+    processes = ApiProcesses(addresses, since=time.time() if supervised.is_successor else None)
     gate = AdmissionControl(InFlight(OPERATOR_BOUNDS))
     protocol = functools.partial(SheddingProtocol, gate=gate)
-    server = Server(configuration(application(ApiProcesses(addresses)), protocol, settings))
+    server = Server(configuration(application(processes), protocol, settings))
     async with asyncio.TaskGroup() as tasks:
+        if supervised.is_successor:
+            tasks.create_task(processes.count())
         serving: asyncio.Task[Any] = tasks.create_task(server.serve(in_copies(operator)))
         looking = tasks.create_task(gate.check_forever())
-        started()
+        supervised.started()
         await stop.wait()
         server.should_exit = True
         await serving

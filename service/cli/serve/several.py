@@ -87,4 +87,4 @@ def _serve_operator(settings: Settings, sockets: _Sockets, supervised: Supervise
 
     addresses: list[tuple[str, int]] = [each.getsockname() for each in sockets.private]
     sockets.close_all_but(sockets.operator)
-    operator_process.run(settings, sockets.operator, addresses, parent=supervised.parent, started=supervised.started)
+    operator_process.run(settings, sockets.operator, addresses, supervised)

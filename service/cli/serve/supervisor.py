@@ -51,6 +51,8 @@ class Supervised(msgspec.Struct, frozen=True):
     parent: int
     """A file that ends with the supervisor."""
     told: int
+    is_successor: bool
+    """Whether another did its work before."""
 
     def started(self) -> None:
         """Say that it has started."""
@@ -140,7 +142,7 @@ class Supervisor:
         if pid == 0:
             os.close(told)
             self._let_go()
-            return functools.partial(child.work, Supervised(self._ends_with_us, says))
+            return functools.partial(child.work, Supervised(self._ends_with_us, says, child.started_at > 0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         os.close(says)
         child.note_start(pid, told, time.monotonic())
