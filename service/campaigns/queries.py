@@ -168,6 +168,14 @@ async def campaign_ids(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:
         return {row.campaign_no: row.id for row in rows}
 
 
+async def newest_campaigns(engine: AsyncEngine, *, after: int, limit: int) -> list[tuple[int, int, str]]:
+    """The campaigns of all brands that were created last, of those after number ``after``: number, brand, id."""
+    newest = select(campaigns.c.campaign_no, campaigns.c.brand_id, campaigns.c.id).where(campaigns.c.campaign_no > after)
+    async with engine.connect() as connection:
+        rows = await connection.execute(newest.order_by(campaigns.c.campaign_no.desc()).limit(limit))
+        return [(row.campaign_no, row.brand_id, row.id) for row in rows]
+
+
 async def first_names(engine: AsyncEngine, brand_id: int) -> Mapping[int, str]:
     """What a brand's campaigns were called at first, by their numbers: a name that never changes."""
     named = (

@@ -189,7 +189,8 @@ CODES: dict[str, CodeSpec] = {
     "claim_too_early": CodeSpec(
         425,
         "Claim too early",
-        "Too soon to tell whether the visit was a scanner's. Wait for Retry-After; a claim of grade A is never too early.",
+        "Too soon to tell whether the visit was a scanner's, or the database was down when it happened and it is not recorded "
+        "yet. Wait for Retry-After.",
         retryable=True,
     ),
     "quota_exceeded": CodeSpec(

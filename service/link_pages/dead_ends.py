@@ -26,21 +26,21 @@ async def look(services: Services, parsed: ParsedLink, link: DeadEnd, visitor: V
         await redirects.keep(services, parsed, visitor, Way.REDIRECT, redirects.judge(parsed, visitor))
         return say(services, link, visitor.headers)
     if link.destination is not None and parsed.mode is not LinkMode.PAGE:
-        return await _lead_on(services, parsed, link.destination, visitor)
+        return await _lead_on(services, parsed, link, link.destination, visitor)
     if link.brand is None or _asks_for_json(visitor.headers):
         return say(services, link, visitor.headers)
     return respond(Page.CLAIM_AWAY, brand=link.brand, destination=link.destination, can_claim=True)
 
 
-async def _lead_on(services: Services, parsed: ParsedLink, destination: str, visitor: Visitor) -> Answer:
+async def _lead_on(services: Services, parsed: ParsedLink, link: DeadEnd, destination: str, visitor: Visitor) -> Answer:
     verdict = redirects.judge(parsed, visitor)
-    if parsed.claims is None:
+    if parsed.mode is LinkMode.REDIRECT or link.link_id is None or link.brand is None:
         await redirects.keep(services, parsed, visitor, Way.REDIRECT, verdict)
         return redirect(destination)
     # A claim can be confirmed when the database is back, and then the visit is known as well.
     await redirects.keep(services, parsed, visitor, Way.HANDOFF, verdict)
-    brand, link_id, keys = parsed.claims.brand, parsed.claims.link_id, services.token_keys.handoffs
-    return redirect(handoffs.hand_over(brand, link_id, destination, verdict, keys, visitor.at))
+    keys = services.token_keys.handoffs
+    return redirect(handoffs.hand_over(link.brand.code, link.link_id, destination, verdict, keys, visitor.at))
 
 
 async def claim(services: Services, parsed: ParsedLink, link: DeadEnd, visitor: Visitor) -> Answer:

@@ -58,7 +58,7 @@ class DeferredClaim(msgspec.Struct, frozen=True, gc=False):
     """An act on a link. ``at`` is by the world's clock.
 
     A token was checked, and ``claims`` are what it says. A code could not be looked up: ``code_hash`` is what to look for,
-    and ``offline`` is a token that somebody else signed and nobody could check.
+    and ``offline`` is a token that a brand has signed, which is checked when the act is settled.
     ``way``, ``grade`` and ``why`` say how the link was fetched and what the request showed; ``network`` and ``agent`` are as
     in the click log.
     """

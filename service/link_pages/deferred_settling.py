@@ -124,7 +124,7 @@ async def _link_id(services: Services, act: DeferredClaim) -> bytes | None:
 
 
 def _parsed(act: DeferredClaim) -> ParsedLink:
-    kind = LinkKind.CLAIM if act.claims is None else act.claims.kind
+    kind = LinkKind.OPEN if act.way == Way.OPEN else LinkKind.CLAIM
     return ParsedLink(kind, claims=act.claims, code_hash=act.code_hash, offline=act.offline)
 
 

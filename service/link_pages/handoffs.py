@@ -45,6 +45,7 @@ LIFE_S = 30 * 60
 SIBLINGS_KNOWN_AFTER_S = SIBLINGS_WITHIN_S + 0.5
 """From a visit until it is known what else was fetched; a script is not believed before."""
 
+_TRY_AGAIN = {"Retry-After": "3"}
 _MACHINE = GrantAnswer(
     grant_id=None, outcome="ignored", reason="machine", points=0, balance=None, balance_seq=None, replayed=False
 )
@@ -95,6 +96,9 @@ async def confirm(
         raise Problem("origin_not_allowed", "This page is not on one of the brand's destination hosts.")
     age_s = (now - claim.visited_at).total_seconds()
     row = await services.links.get(claim.link_id)
+    if row is None and age_s < LIFE_S:
+        # The brand has signed it, and the database was away when it was followed: it is stored with that visit.
+        raise Problem("claim_too_early", "The visit is not recorded yet.", headers=_TRY_AGAIN)
     if row is None or row.brand_id != brand.brand_id:
         raise not_found("claim")
     clocks = services.clocks
@@ -110,7 +114,7 @@ async def confirm(
     verdict = Verdict(_grade(asked, row, principal), Why.CONFIRMED_BY_SHOP)
     if verdict.grade not in (Grade.A, None):
         if age_s < SIBLINGS_KNOWN_AFTER_S:
-            raise Problem("claim_too_early", "It is too early to tell a scanner from a person.", headers={"Retry-After": "3"})
+            raise Problem("claim_too_early", "It is too early to tell a scanner from a person.", headers=_TRY_AGAIN)
         (siblings,) = await count_siblings(services.pool, [(message_key(row.customer, row.message_id), claim.visited_at)])
         if siblings >= SIBLINGS_OF_A_MACHINE:
             verdict = Verdict(None, Why.SIBLINGS)

@@ -97,12 +97,13 @@ class ResolvedLink(msgspec.Struct, frozen=True, gc=False):
 class DeadEnd(msgspec.Struct, frozen=True):
     """A link that cannot be claimed now: the page that says so, and what is known of where it leads.
 
-    ``Page.BUSY``: nobody could look it up, so it may be as good as any.
+    ``Page.BUSY``: nobody could look it up, so it may be as good as any. ``link_id`` is that of a token that was checked.
     """
 
     page: Page
     brand: Brand | None = None
     destination: str | None = None
+    link_id: bytes | None = None
 
 
 def parse(services: Services, subject: str, visitor: Visitor, kind: LinkKind = LinkKind.CLAIM) -> ParsedLink | DeadEnd:
@@ -200,7 +201,7 @@ def may_pass(error: BaseException) -> bool:
 def _as_last_known(services: Services, parsed: ParsedLink, visitor: Visitor) -> DeadEnd:
     headers = visitor.headers
     if parsed.offline is not None:
-        return _offline_as_last_known(services, parsed.offline, visitor)
+        return _offline_as_last_known(services, parsed.offline, parsed.kind, visitor)
     if parsed.claims is None:
         # A code says nothing of where it leads; on a host of the brand's own it is at least known whose it is.
         brand = services.link_hosts.brand_at(headers)
@@ -211,10 +212,10 @@ def _as_last_known(services: Services, parsed: ParsedLink, visitor: Visitor) -> 
     subjects = (of_link(said.link_id), of_message(said.message_id), of_campaign(said.campaign_no))
     if brand is not None and services.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
-    return DeadEnd(Page.EXPIRED if parsed.is_expired and brand else Page.BUSY, brand, destination)
+    return DeadEnd(Page.EXPIRED if parsed.is_expired and brand else Page.BUSY, brand, destination, said.link_id)
 
 
-def _offline_as_last_known(services: Services, token: str, visitor: Visitor) -> DeadEnd:
+def _offline_as_last_known(services: Services, token: str, kind: LinkKind, visitor: Visitor) -> DeadEnd:
     said = says(token)
     brand = services.last_known.brand(said.brand)
     destination = services.last_known.destination(brand, said.destination_no)
@@ -224,12 +225,15 @@ def _offline_as_last_known(services: Services, token: str, visitor: Visitor) -> 
         # Registered a moment ago, or never. It leads where the brand of that name allows, or nowhere, which is safe.
         return DeadEnd(Page.BUSY, brand, destination)
     claims = offline_links.claims_of(token, key, brand, services.link_hosts.addressable(visitor.headers), visitor.at)
-    if claims is None or brand is None or not services.link_hosts.is_at_home(brand, visitor.headers):
+    if claims is None or claims.kind is not kind or brand is None or not services.link_hosts.is_at_home(brand, visitor.headers):
         return DeadEnd(Page.NOT_FOUND)
-    subjects = (of_key(key.minted_by), of_message(claims.m), of_campaign_named(claims.c))
+    campaign_no = services.last_known.campaign_no(brand, claims.c)
+    link_id = None if campaign_no is None else offline_links.id_named_by(claims, campaign_no)
+    subjects = [of_key(key.minted_by), of_message(claims.m), of_campaign_named(claims.c)]
+    subjects += [] if link_id is None else [of_link(link_id)]
     if key.revoked_at is not None or services.last_known.is_revoked(brand, subjects):
         return DeadEnd(Page.REVOKED, brand, destination)
-    return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination)
+    return DeadEnd(Page.EXPIRED if claims.exp <= visitor.at.timestamp() else Page.BUSY, brand, destination, link_id)
 
 
 async def _with_brand(services: Services, row: LinkRow, headers: Mapping[str, str], now: datetime) -> ResolvedLink | None:

@@ -173,7 +173,7 @@ async def _report_open(services: Services, parsed: ParsedLink, visitor: Visitor)
         if verdict.grade is not None:
             with contextlib.suppress(lookup.Unavailable):
                 await _pay(services, link, verdict.grade)
-    elif link.page is Page.BUSY and parsed.claims is not None:
+    elif link.page is Page.BUSY and parsed.code_hash is None:
         await redirects.keep(services, parsed, visitor, Way.OPEN, redirects.judge(parsed, visitor))
 
 

@@ -1,11 +1,11 @@
-"""Brands, destinations, minting keys and revocations as they were last seen, so that links lead on without the database.
+"""Brands, destinations, minting keys, campaigns and revocations as last seen, so that links lead on without the database.
 
     LastKnown   what this process has seen
     read_copy   what was written of it to the local disk, also by another process, before this one was started
     write_copy  the same for the next
 
-A token carries the number of its destination. What is known here is enough to take customers where they were going, and to tell
-them that a link was withdrawn; nothing else is ever decided from it.
+A token carries the number of its destination. What is known here is enough to take customers where they were going, to say
+which link a brand's own token is, and to tell them that it was withdrawn; nothing else is ever decided from it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,28 @@ from service.links.minting_keys import MintingKey
 from service.settings import replace_private
 
 DESTINATIONS_MAX = 100_000
+CAMPAIGNS_MAX = 10_000
+"""The newest; a handoff of another that a brand has signed itself leads to the shop without a claim."""
 REVOCATIONS_MAX = 10_000
 """The newest; what else is revoked earns nothing either, which is looked up when the database is back."""
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """What is kept on the local disk. ``destinations`` are number, brand's number and URL, those not seen for longest first."""
+    """What is kept on the local disk.
+
+    ``destinations`` are number, brand's number and URL, those not seen for longest first; ``campaigns`` number, brand's number
+    and what the brand calls it, oldest first.
+    """
 
     brands: tuple[Brand, ...] = ()
     destinations: tuple[tuple[int, int, str], ...] = ()
     minting_keys: tuple[MintingKey, ...] = ()
     revoked: tuple[tuple[int, str], ...] = ()
+    campaigns: tuple[tuple[int, int, str], ...] = ()
 
 
 class LastKnown:
-    """Brands by code, destinations and minting keys by number.
+    """Brands by code, destinations and minting keys by number, campaigns by what their brand calls them.
 
     ``own_hosts`` are the service's, which all brands share: none of them is a brand's, whatever the database says.
     """
@@ -48,6 +55,7 @@ class LastKnown:
         self._codes_by_link_host: dict[str, str] = {}
         self._destinations: OrderedDict[int, tuple[int, str]] = OrderedDict()
         self._minting_keys: dict[int, MintingKey] = {}
+        self._campaigns: dict[tuple[int, str], int] = {}
         self._revoked: frozenset[tuple[int, str]] = frozenset()
         self.is_copied = copy is not None
         """Whether nothing was seen that is not in the copy."""
@@ -58,6 +66,7 @@ class LastKnown:
             self._minting_keys = {key.key_no: key for key in copy.minting_keys}
             self._revoked = frozenset(copy.revoked)
             self._destinations.update((number, (brand_id, url)) for number, brand_id, url in copy.destinations)
+            self._campaigns = {(brand_id, name): number for number, brand_id, name in copy.campaigns}
 
     def has_picture_of(self, brand: Brand) -> bool:
         """Whether the brand's logo, if it has one, is known here: then it need not be read again."""
@@ -90,6 +99,15 @@ class LastKnown:
         if seen != self._minting_keys:
             self._minting_keys = seen
             self.is_copied = False
+
+    def see_campaigns(self, campaigns: Iterable[tuple[int, int, str]]) -> None:
+        """Keep campaigns (number, brand's number, id), given oldest first; the oldest make room."""
+        for campaign_no, brand_id, campaign_id in campaigns:
+            if self._campaigns.get((brand_id, campaign_id)) != campaign_no:
+                self._campaigns[brand_id, campaign_id] = campaign_no
+                self.is_copied = False
+        while len(self._campaigns) > CAMPAIGNS_MAX:
+            del self._campaigns[next(iter(self._campaigns))]
 
     def see_revoked(self, revoked: Iterable[tuple[int, str]]) -> None:
         """Keep what is revoked now, as brand's number and subject."""
@@ -130,6 +148,10 @@ class LastKnown:
         """The key as it was last seen."""
         return self._minting_keys.get(key_no)
 
+    def campaign_no(self, brand: Brand, campaign_id: str) -> int | None:
+        """The number of the campaign that the brand calls so."""
+        return self._campaigns.get((brand.brand_id, campaign_id))
+
     def copy(self) -> Copy:
         """All of it, to be written to the local disk."""
         self.is_copied = True
@@ -138,6 +160,7 @@ class LastKnown:
             destinations=tuple((number, brand_id, url) for number, (brand_id, url) in self._destinations.items()),
             minting_keys=tuple(self._minting_keys.values()),
             revoked=tuple(sorted(self._revoked)),
+            campaigns=tuple((number, brand_id, name) for (brand_id, name), number in self._campaigns.items()),
         )
 
 

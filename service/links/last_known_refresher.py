@@ -7,11 +7,13 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.brands.queries import draw_brand, list_brands
+from service.campaigns.queries import newest_campaigns
 from service.crypto.derived_keys import derived_keys
-from service.links.last_known import DESTINATIONS_MAX, REVOCATIONS_MAX, LastKnown, read_copy, write_copy
+from service.links.last_known import CAMPAIGNS_MAX, DESTINATIONS_MAX, REVOCATIONS_MAX, LastKnown, read_copy, write_copy
 from service.links.minting_keys import every_key
 from service.links.queries import newest_destinations, newest_revocations
 from service.observability import log
@@ -26,6 +28,13 @@ COPY = "known"
 _RETRY_AFTER_S = 2.0
 _NUMBERS_READ_AGAIN = 1_000
 """Numbers are not seen in their order: of two that are given out at the same time the later may be committed first."""
+
+
+class _Newest(msgspec.Struct, frozen=True):
+    """The highest numbers that were read."""
+
+    destination_no: int = 0
+    campaign_no: int = 0
 
 
 @contextlib.asynccontextmanager
@@ -43,8 +52,8 @@ async def open_last_known(settings: Settings, secrets: Secrets, engine: AsyncEng
 
 
 async def _keep_refreshing(last_known: LastKnown, engine: AsyncEngine, copy: Path, copy_keys: Sequence[bytes]) -> None:
-    """Read the brands and destinations there are, again and again, and keep on the local disk what is new of them."""
-    newest = 0
+    """Read what links need, again and again, and keep on the local disk what is new of it."""
+    newest = _Newest()
     while True:
         rest_s = REFRESHED_EVERY_S
         try:
@@ -58,8 +67,8 @@ async def _keep_refreshing(last_known: LastKnown, engine: AsyncEngine, copy: Pat
         await asyncio.sleep(rest_s)
 
 
-async def _refresh(last_known: LastKnown, engine: AsyncEngine, newest: int) -> int:
-    """See the brands, their keys, what is revoked, and the destinations from about ``newest`` on; says which is newest now."""
+async def _refresh(last_known: LastKnown, engine: AsyncEngine, newest: _Newest) -> _Newest:
+    """See brands, their keys, what is revoked, and what was numbered from about ``newest`` on; says what is newest now."""
     for brand in await list_brands(engine):
         if last_known.has_picture_of(brand):
             last_known.see_brand(brand)
@@ -67,10 +76,18 @@ async def _refresh(last_known: LastKnown, engine: AsyncEngine, newest: int) -> i
             last_known.see_brand(drawn)
     last_known.see_minting_keys(await every_key(engine))
     last_known.see_revoked(await newest_revocations(engine, limit=REVOCATIONS_MAX))
-    after = max(0, newest - _NUMBERS_READ_AGAIN)
-    destinations = await newest_destinations(engine, after=after, limit=DESTINATIONS_MAX)
+    destinations = await newest_destinations(engine, after=_from_about(newest.destination_no), limit=DESTINATIONS_MAX)
     last_known.see_destinations(reversed(destinations))
-    return destinations[0][0] if destinations else newest
+    campaigns = await newest_campaigns(engine, after=_from_about(newest.campaign_no), limit=CAMPAIGNS_MAX)
+    last_known.see_campaigns(reversed(campaigns))
+    return _Newest(
+        destination_no=destinations[0][0] if destinations else newest.destination_no,
+        campaign_no=campaigns[0][0] if campaigns else newest.campaign_no,
+    )
+
+
+def _from_about(number: int) -> int:
+    return max(0, number - _NUMBERS_READ_AGAIN)
 
 
 async def _copy(last_known: LastKnown, path: Path, keys: Sequence[bytes]) -> None:

@@ -5,6 +5,7 @@
     wrong_with   why what it says is not honoured
     is_too_late  whether what nobody has followed by now is not honoured any more
     draft        the link that it would be, or why it would be none
+    id_named_by  the id of that link
     numbers      what a token names customers and destinations by
 
 A token is taken at its word in what its brand may decide: when it was signed, and until when it is good. What it pays is the
@@ -90,6 +91,11 @@ def wrong_with(
     return None
 
 
+def id_named_by(claims: OfflineClaims, campaign_no: int) -> bytes:
+    """The id of the link that a token stands for, where it is stored or will be; ``campaign_no`` is its campaign's number."""
+    return link_id_of(campaign_no, message_id=claims.m, customer=int(claims.sub), action=claims.a, label=claims.l)
+
+
 def is_too_late(key: MintingKey, now: datetime) -> bool:
     """Whether a key is past its life: who has the private half can date a link back, so what nobody has followed is no link."""
     return key.expires_at is not None and now >= key.expires_at
@@ -150,7 +156,7 @@ async def draft(services: Services, brand: Brand, key: MintingKey, claims: Offli
     if claims.d and await destination_url(services.engine, brand.brand_id, claims.d) is None:
         return invalid_field("/d", "is not the number of a destination of the brand")
     return NewLink(
-        link_id=link_id_of(campaign.campaign_no, message_id=claims.m, customer=customer, action=claims.a, label=claims.l),
+        link_id=id_named_by(claims, campaign.campaign_no),
         brand_id=brand.brand_id,
         campaign_no=campaign.campaign_no,
         campaign_version=campaign.version,

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from service.app import create_app
-from service.links import last_known_refresher
+from service.links import last_known, last_known_refresher
 from service.links.last_known import Copy, LastKnown, read_copy, write_copy
 from tests.api_fixtures import Api
 from tests.brands.pictures import png
@@ -24,6 +24,7 @@ async def test_a_copy_says_all_that_is_known(api: Api, tmp_path: Path) -> None:
     known = LastKnown()
     known.see_brand(api.brand)
     known.see_destinations([(7, api.brand.brand_id, "https://shop.example/autumn"), (8, 99, "https://other.example/")])
+    known.see_campaigns([(3, api.brand.brand_id, "autumn"), (4, 99, "spring")])
     assert not known.is_copied
     path = tmp_path / "new" / "known"
     write_copy(path, known.copy(), KEYS)
@@ -34,10 +35,19 @@ async def test_a_copy_says_all_that_is_known(api: Api, tmp_path: Path) -> None:
     assert again.brand("lumen") == api.brand
     assert again.destination(api.brand, 7) == "https://shop.example/autumn"
     assert again.destination(api.brand, 8) is None
+    assert (again.campaign_no(api.brand, "autumn"), again.campaign_no(api.brand, "spring")) == (3, None)
+    again.see_campaigns([(3, api.brand.brand_id, "autumn")])
     again.see_brand(api.brand)
     again.see_destinations([(7, api.brand.brand_id, "https://shop.example/autumn")])
     assert again.is_copied
     assert os.listdir(path.parent) == ["known"]
+
+
+def test_the_oldest_campaigns_make_room(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_known, "CAMPAIGNS_MAX", 2)
+    known = LastKnown()
+    known.see_campaigns([(number, api.brand.brand_id, f"c{number}") for number in (1, 2, 3)])
+    assert [known.campaign_no(api.brand, f"c{number}") for number in (1, 2, 3)] == [None, 2, 3]
 
 
 def test_a_logo_is_read_once_and_goes_with_its_brand(tmp_path: Path, api: Api) -> None:

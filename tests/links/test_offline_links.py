@@ -6,21 +6,30 @@ import asyncio
 import base64
 import time
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
+from service.brands.destinations import CLAIM_PARAMETER
+from service.link_pages import handoffs
+from service.links import last_known_refresher
 from service.links.minting_keys import every_key
+from service.tokens.sealing import seal
 from tests.api_fixtures import Api, make_brand, make_keys
+from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
+from tests.links.fetchers import PHONE
 from tests.links.pages.test_visits import claim, headline, without_nonce
 from tests.links.wire import Wire
 
 DESTINATION = "https://shop.example/autumn"
+TRY_AGAIN = {("claim_too_early", "3"), ("database_unavailable", "1")}
 NOT_FOUND = (404, "We cannot find this link")
 
 
@@ -77,6 +86,12 @@ class Signer:
 async def signer(links: Links) -> Signer:
     """A signer whose key is registered."""
     return await Signer(links).register()
+
+
+@pytest.fixture
+def refreshed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process knows without the database is read again at once."""
+    monkeypatch.setattr(last_known_refresher, "REFRESHED_EVERY_S", 0.05)
 
 
 async def shown(links: Links, path: str) -> tuple[int, str]:
@@ -197,6 +212,79 @@ async def test_while_the_database_is_away_it_leads_on_and_is_paid_afterwards(wir
     while await links.balance() != 25:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
+
+
+@pytest.mark.usefixtures("refreshed_soon")
+async def test_a_handoff_while_the_database_is_away_can_be_confirmed_afterwards(
+    wired: tuple[Links, Wire], owner: asyncpg.Connection[Any]
+) -> None:
+    links, wire = wired
+    signer, stranger = await Signer(links).register(), Signer(links)
+    stranger.numbers, stranger.kid = signer.numbers, "mk_99"
+    await until_known(links, signer)
+    client = links.api.client(None)
+    wire.cut()
+    phone = {"User-Agent": PHONE}
+    handed = await client.get(signer.path(k="handoff"), headers=phone)
+    # Nobody vouches for what a key says that nobody has heard of, and no campaign is known by another name.
+    for path in (stranger.path(k="handoff"), signer.path(k="handoff", c="spring")):
+        assert (await client.get(path, headers=phone)).headers["location"] == DESTINATION
+    assert (await client.get(signer.path(k="handoff"), headers={"User-Agent": ""})).headers["location"] == DESTINATION
+    (claimed,) = parse_qs(urlsplit(handed.headers["location"]).query)[CLAIM_PARAMETER]
+    wire.mend()
+    shop = links.api.client("messaging")
+    # The claim may be back before the visit is recorded, and then it is to come again.
+    deadline = time.monotonic() + 20
+    while (answer := await shop.post("/v1/claims", json={"claim": claimed})).status_code != 201:
+        assert (answer.json()["code"], answer.headers["retry-after"]) in TRY_AGAIN
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    again = await shop.post("/v1/claims", json={"claim": claimed})
+    assert (answer.json()["points"], answer.json()["replayed"], again.json()["replayed"]) == (25, False, True)
+    assert await links.balance() == 25
+    while (clicks := await owner.fetchval("SELECT count(*) FROM rewards.touch WHERE way = 'handoff'")) != 2:
+        assert time.monotonic() < deadline, clicks
+        await asyncio.sleep(0.05)
+
+
+async def test_a_claim_whose_visit_is_not_recorded_yet_is_to_come_again(links: Links) -> None:
+    claim_of = handoffs.Claim(links.api.brand.code, bytes(20), int(time.time() * 1000), b"")
+    sealed = seal(claim_of, links.api.services.token_keys.handoffs)
+    answer = await links.api.client("messaging").post("/v1/claims", json={"claim": sealed})
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (425, "claim_too_early", "3")
+    over = seal(
+        msgspec.structs.replace(claim_of, visited_ms=claim_of.visited_ms - 31 * 60_000), links.api.services.token_keys.handoffs
+    )
+    answer = await links.api.client("messaging").post("/v1/claims", json={"claim": over})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_an_open_while_the_database_is_away_is_reported_afterwards(wired: tuple[Links, Wire]) -> None:
+    links, wire = wired
+    opened = {"action": "open", "channel": "email", "points": 2, "min_evidence": "D"}
+    await make_campaign(links.api.client("admin"), id="opens", rules=[opened])
+    signer = await Signer(links).register()
+    image = signer.path(k="open", a="open", d=0, c="opens").replace("/r/", "/o/") + ".gif"
+    forged = Signer(links)
+    forged.numbers, forged.kid = signer.numbers, signer.kid
+    other = forged.path(k="open", a="open", d=0, c="opens", m="newsletter-0413").replace("/r/", "/o/") + ".gif"
+    wire.cut()
+    for path in (image, other):
+        assert (await links.api.client(None).get(path, headers={"User-Agent": PHONE})).headers["content-type"] == "image/gif"
+    wire.mend()
+    deadline = time.monotonic() + 20
+    while await links.balance() != 2:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
+async def until_known(links: Links, signer: Signer) -> None:
+    """Until this process would know without its database what a token of the signer's names."""
+    deadline = time.monotonic() + 20
+    known, brand, claims = links.api.services.last_known, links.api.brand, signer.claims()
+    while None in (known.campaign_no(brand, claims["c"]), known.destination(brand, claims["d"])):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
 
 
 async def test_keys_rotate_without_breaking_a_link(links: Links, signer: Signer) -> None:
