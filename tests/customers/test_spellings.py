@@ -25,7 +25,7 @@ FORMER = [
 async def store_under_form_1(api: Api, kind: IdentityKind, normal: str) -> int:
     """A customer as the version before stored them, by what form 1 made of their name."""
     (key,) = api.secrets.identity_keys
-    stored = Identity(kind, (StoredAs(mac(key, api.brand.brand_id, kind, normal), key.key_no, 1),))
+    stored = Identity(kind, (StoredAs(mac(key, api.brand.brand_id, kind, normal), key.key_no, 1),), (normal,))
     pool = api.services.pool
     async with pool.acquire() as connection, connection.transaction():
         (number,) = await rows.create(connection, api.brand, [False])
