@@ -42,6 +42,7 @@ from ledger.read_models import (
     EventName,
     FeedEntry,
     GrantUses,
+    HeldBack,
     InstantOutcome,
     LeftOpen,
     Lookback,
@@ -204,6 +205,12 @@ class Ledger:
         return await event_log.find_events(
             self._pool, book, customers=customers, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
         )
+
+    async def held_back(
+        self, book: Book, customers: Collection[int], *, after: HeldBack | None = None, limit: int = 100
+    ) -> list[HeldBack]:
+        """A page of what is held back for customers, by number and key; the next one begins after the last of this."""
+        return await event_log.held_back(self._pool, book, customers, after=after, limit=limit)
 
     async def refusals(
         self,

@@ -417,6 +417,14 @@ class Event(msgspec.Struct, frozen=True):
     metadata: str | None
 
 
+class HeldBack(msgspec.Struct, frozen=True):
+    """An event that holds points back, by whose they are now and what it is recorded under."""
+
+    customer: int
+    campaign_no: int
+    key: bytes
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """An event that was refused for a cap or the budget. ``place`` is its place among the decisions that moved no points.
 

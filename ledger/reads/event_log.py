@@ -8,7 +8,7 @@ both streams misses nothing and waits for nothing. A waiting event that is decid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import asyncpg
 
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
-from ledger.read_models import Event, EventName, FeedEntry, Position
+from ledger.read_models import Event, EventName, FeedEntry, HeldBack, Position
 from ledger.types import Book, GrantOutcome, Verb
 
 SCAN_ROWS_MAX = 10_000
@@ -29,6 +29,7 @@ _BEYOND_ALL = "SELECT head.seq + 1 AS seq, head.places + 1 AS place FROM ledger.
 _NEWEST = (_SQL / "newest_events.sql").read_text()
 _NEWEST_OF_CUSTOMERS = (_SQL / "newest_events_of_customers.sql").read_text()
 _FLOOR = (_SQL / "newest_events_floor.sql").read_text()
+_HELD_BACK = (_SQL / "held_back.sql").read_text()
 _FEED = (_SQL / "feed.sql").read_text()
 
 
@@ -83,6 +84,14 @@ async def find_events(
         before = lowest
     # Both streams begin with 1.
     return [_event(row) for row in rows[:limit]], before if max(before.seq, before.place) > 1 else None
+
+
+async def held_back(
+    pool: asyncpg.Pool[Any], book: Book, customers: Collection[int], *, after: HeldBack | None = None, limit: int = 100
+) -> list[HeldBack]:
+    """What is held back for ``customers`` by number and key, from the one after ``after`` on."""
+    place = (0, b"") if after is None else (after.customer, after.key)
+    return [HeldBack(**row) for row in await pool.fetch(_HELD_BACK, book.book_id, list(customers), *place, limit)]
 
 
 async def feed(pool: asyncpg.Pool[Any], book: Book, *, after: Position, limit: int = 100) -> list[FeedEntry]:

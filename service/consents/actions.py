@@ -24,7 +24,8 @@ from ledger import Position
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.consents import queries
-from service.consents.queries import NewConsent, RecordedConsent
+from service.consents.complaints import Complaint, reject_held_back
+from service.consents.queries import NewConsent, RecordedConsent, RefusalReason
 from service.consents.schemas import (
     ConsentAnswer,
     ConsentItem,
@@ -68,6 +69,7 @@ class ConsentChange(msgspec.Struct, frozen=True):
     status: Status
     source: str
     at: datetime | None = None
+    reason: RefusalReason | None = None
 
 
 class _RecordedBy(msgspec.Struct, frozen=True):
@@ -88,11 +90,13 @@ async def record_many(
         good = [item for item in part if isinstance(item, ConsentItem)]
         back = await _welcomed_back(services, principal.brand, good, now)
         refs = [item.customer for item in (*good, *back)]
-        changes = [ConsentChange(item.channel, item.status, item.source, item.at) for item in (*good, *back)]
+        changes = [ConsentChange(item.channel, item.status, item.source, item.at, item.reason) for item in (*good, *back)]
         people = partial(customers.resolve, services, principal.brand, refs)
         recorded_by = _RecordedBy(principal.brand, principal.api_key_id)
-        recorded = iter(await _record(services, recorded_by, changes, people, now) if good else [])
-        answers += [item if isinstance(item, Problem) else next(recorded) for item in part]
+        recorded, known = await _record(services, recorded_by, changes, people, now)
+        await reject_held_back(services, principal, _complaints(changes, known, now))
+        one = iter(recorded)
+        answers += [item if isinstance(item, Problem) else next(one) for item in part]
     return answers
 
 
@@ -131,7 +135,12 @@ async def record_one(
     if not is_id(own_id):
         raise not_found("customer")
     item = ConsentItem(
-        customer=CustomerRef(id=own_id), channel=channel, status=wanted.status, at=wanted.at, source=wanted.source
+        customer=CustomerRef(id=own_id),
+        channel=channel,
+        status=wanted.status,
+        at=wanted.at,
+        source=wanted.source,
+        reason=wanted.reason,
     )
     (answer,) = await record_many(services, principal, [item], now=now)
     if isinstance(answer, Problem):
@@ -147,7 +156,8 @@ async def record_own(
     async def known() -> list[Customer | Problem]:
         return [await customers.by_number(services, brand, number)] * len(wanted)
 
-    return await _record(services, _RecordedBy(brand, THE_CUSTOMER, link_made_by), wanted, known, now) if wanted else []
+    answers, _ = await _record(services, _RecordedBy(brand, THE_CUSTOMER, link_made_by), wanted, known, now)
+    return answers
 
 
 async def refused_channels(services: Services, known: Customer) -> dict[str, bool]:
@@ -177,8 +187,10 @@ async def _record(
     changes: Sequence[ConsentChange],
     find_people: Callable[[], Awaitable[list[Customer | Problem]]],
     now: datetime,
-) -> list[ConsentAnswer | Problem]:
-    """Find the customers, one for each of ``changes``, and record what changes."""
+) -> tuple[list[ConsentAnswer | Problem], Sequence[Customer | Problem]]:
+    """Find the customers, one for each of ``changes``, and record what changes. Returns the customers too."""
+    if not changes:
+        return [], []
     directory = services.customers
     pool = services.pool
     for _ in range(ATTEMPTS):
@@ -196,7 +208,7 @@ async def _record(
         # Only after the commit: what another task reads before it must not stay cached.
         directory.forget([*numbers, *former])
         if not moved:
-            return answers
+            return answers, people
     raise RuntimeError("customers were merged elsewhere at every attempt")
 
 
@@ -208,7 +220,9 @@ async def _record_locked(
     now: datetime,
 ) -> list[ConsentAnswer | Problem]:
     wanted = {
-        index: NewConsent(known.customer, known.named, each.channel, each.at or now, each.status == "refused", each.source)
+        index: NewConsent(
+            known.customer, known.named, each.channel, each.at or now, each.status == "refused", each.source, each.reason
+        )
         for index, (each, known) in enumerate(zip(changes, people, strict=True))
         if isinstance(known, Customer)
     }
@@ -243,7 +257,9 @@ def _decide(
         last = latest.get(holds_for, before)
         # A statement without a time says what holds now: nothing to record if it already does.
         already_holds = (
-            index in undated and last is not None and (last.refused, last.source) == (consent.refused, consent.source)
+            index in undated
+            and last is not None
+            and (last.refused, last.source, last.reason) == (consent.refused, consent.source, consent.reason)
         )
         is_new = not (was_recorded or consent.identity in seen or already_holds)
         if is_new:
@@ -274,8 +290,22 @@ async def _store(
     return stored
 
 
+def _complaints(
+    changes: Sequence[ConsentChange], people: Sequence[Customer | Problem], now: datetime
+) -> list[tuple[Customer, Complaint]]:
+    return [
+        (known, Complaint(each.channel, each.at or now, each.reason))
+        for each, known in zip(changes, people, strict=True)
+        if each.reason is not None and isinstance(known, Customer)
+    ]
+
+
 def _checked(item: ConsentItem | Problem, now: datetime) -> ConsentItem | Problem:
-    if isinstance(item, Problem) or item.at is None:
+    if isinstance(item, Problem):
+        return item
+    if item.reason is not None and item.status == "granted":
+        return invalid_field("/reason", "is why a customer refuses: leave it out where the status is granted")
+    if item.at is None:
         return item
     if item.at < EARLIEST:
         return invalid_field("/at", f"must not lie before {EARLIEST.year}")
@@ -293,5 +323,6 @@ def _response(consent: RecordedConsent) -> ConsentResponse:
         recorded_at=consent.recorded_at,
         recorded_by="customer" if consent.recorded_by == THE_CUSTOMER else key_id(consent.recorded_by),
         link_made_by=None if consent.link_made_by is None else key_id(consent.link_made_by),
+        reason=consent.reason,
         said_of=public_number(consent.customer),
     )

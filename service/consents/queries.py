@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import asyncpg
 import msgspec
@@ -13,6 +13,9 @@ import msgspec
 from ledger import Position, from_unix_microseconds, unix_microseconds
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+
+RefusalReason = Literal["complaint", "stop"]
+"""Why a customer refuses, where that stops what is held back for them."""
 
 
 class RecordedConsent(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,7 @@ class RecordedConsent(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     recorded_by: int
     link_made_by: int | None
+    reason: RefusalReason | None
 
 
 _SQL = Path(__file__).with_name("sql")
@@ -34,6 +38,7 @@ _STANDING = (_SQL / "standing.sql").read_text()
 _INSERT = (_SQL / "insert.sql").read_text()
 _CURRENT = (_SQL / "current.sql").read_text()
 _HISTORY = (_SQL / "history.sql").read_text()
+_COMPLAINT = (_SQL / "complaint.sql").read_text()
 
 
 class NewConsent(msgspec.Struct, frozen=True):
@@ -45,6 +50,7 @@ class NewConsent(msgspec.Struct, frozen=True):
     at: datetime
     refused: bool
     source: str
+    reason: RefusalReason | None = None
 
     @property
     def identity(self) -> tuple[int, str, datetime, bool, str]:
@@ -54,7 +60,8 @@ class NewConsent(msgspec.Struct, frozen=True):
 
 async def standing(connection: Connection, wanted: Sequence[NewConsent]) -> list[tuple[bool, RecordedConsent | None]]:
     """For each of ``wanted``, whether any of the customer's numbers has it already, and what holds for the channel so far."""
-    rows = await connection.fetch(_STANDING, *_columns(wanted))
+    # Why somebody refuses does not make it another statement.
+    rows = await connection.fetch(_STANDING, *_columns(wanted)[:-1])
     return [(row["was_said"], None if row["consent_no"] is None else _recorded(row)) for row in rows]
 
 
@@ -85,6 +92,15 @@ async def history(
     at = None if before is None else from_unix_microseconds(before.seq)
     place = None if before is None else before.place
     return [_recorded(row) for row in await pool.fetch(_HISTORY, numbers, at, place, limit)]
+
+
+async def complaint(
+    pool: asyncpg.Pool[Any], numbers: Sequence[int], channels: Sequence[str], *, since: datetime
+) -> RefusalReason | None:
+    """Why a customer complained about one of ``channels`` at or after ``since``, given all their numbers; ``None`` if they
+    did not.
+    """
+    return await pool.fetchval(_COMPLAINT, numbers, channels, since)
 
 
 def cursor(consent: RecordedConsent) -> Position:

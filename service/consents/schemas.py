@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from service.consents.queries import RefusalReason
 from service.customers.schemas import CustomerRef
 from service.http.bodies import Batch, Body, Slug
 from service.http.field_docs import ItemResult
@@ -38,6 +39,9 @@ class ConsentRequest(Body, frozen=True):
     source: Source
     at: Instant | None = None
     """When the customer decided this. Absent: now."""
+    reason: RefusalReason | None = None
+    """Why they refuse: a `complaint` (they reported spam), or a `stop` (they answered STOP). Either rejects for good the points
+    held back for what they did on the channel so far. Absent: these points stay held back."""
 
     example: ClassVar[dict[str, Any]] = {"status": "granted", "source": "sign-up form", "at": "2026-02-02T10:15:00Z"}
 
@@ -54,6 +58,9 @@ class ConsentItem(Body, frozen=True):
     source: Source
     at: Instant | None = None
     """When the customer decided this. Absent: now."""
+    reason: RefusalReason | None = None
+    """Why they refuse: a `complaint` (they reported spam), or a `stop` (they answered STOP). Either rejects for good the points
+    held back for what they did on the channel so far. Absent: these points stay held back."""
 
     example: ClassVar[dict[str, Any]] = {
         "customer": {"phone": "+4930901820"},
@@ -84,6 +91,8 @@ class ConsentResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Who recorded it: `customer` on their own page, otherwise the id of the key."""
     link_made_by: str | None
     """The id of the key that made the link to the customer's page; null if unknown, or if there was no link."""
+    reason: RefusalReason | None
+    """Why they refuse: a `complaint` or a `stop`; null for any other decision."""
     said_of: str
     """Our number of the customer it was recorded for (`cus_`). After a merge this may be the merged customer."""
 

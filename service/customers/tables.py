@@ -144,5 +144,8 @@ consent = Table(
     Column("recorded_by", Integer, nullable=False),
     # Which key made the link by which the customer said so; NULL where nobody came by a link.
     Column("link_made_by", Integer),
+    # Why a customer refuses, where that stops what is held back; NULL for everything else.
+    Column("reason", Text),
+    CheckConstraint("reason IS NULL OR (refused AND reason IN ('complaint', 'stop'))", name="consent_reason_is_of_a_refusal"),
     UniqueConstraint("customer", "channel", "at", "refused", "source", name="consent_is_stated_once"),
 )

@@ -1,6 +1,7 @@
 """Points that a rule holds back until somebody has looked: approved of (mature) or rejected, once and for good.
 
-Who has refused the channel since, or all rewards, is not paid: approving answers with a rejection. Who decided is in the audit
+Who has refused the channel since, or all rewards, is not paid: approving answers with a rejection. Who has complained since is
+not paid either, whatever they said afterwards. Who decided is in the audit
 trail, written before the book is: an approval without its entry cannot be.
 """
 
@@ -14,6 +15,7 @@ from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
+from service.consents.complaints import complained_since
 from service.customers import actions as customers
 from service.customers.opt_outs import has_refused
 from service.grants.windows import last_day
@@ -27,13 +29,13 @@ if TYPE_CHECKING:
 async def mature(services: Services, principal: Principal, grant_id: str) -> tuple[Event, bool]:
     """Pay what was held back; the flag says that it had been paid before. The points last as if they were earned now.
 
-    What its customer has refused since is rejected instead.
+    What its customer refuses now, or has complained about since, is rejected instead.
     """
     ledger = services.ledger
     brand = principal.brand
     event = await _find(ledger, brand, grant_id)
-    if event.outcome is GrantOutcome.HELD_BACK and await _is_refused(services, brand, event):
-        return await reject(services, principal, grant_id, reason="consent_refused")
+    if event.outcome is GrantOutcome.HELD_BACK and (reason := await _stopped_by(services, brand, event)):
+        return await reject(services, principal, grant_id, reason=reason)
     campaign = await campaign_version(services, event.campaign_no, event.campaign_version)
     if campaign is None:
         raise not_found("grant")
@@ -65,9 +67,11 @@ async def _record(
         await record(connection, principal, act, grant_id, after=after, request=request)
 
 
-async def _is_refused(services: Services, brand: Brand, event: Event) -> bool:
+async def _stopped_by(services: Services, brand: Brand, event: Event) -> str | None:
     known = await customers.by_number(services, brand, event.customer)
-    return has_refused(known.refused, event.channel, await services.clocks.now(brand))
+    if complaint := await complained_since(services, known, event):
+        return complaint
+    return "consent_refused" if has_refused(known.refused, event.channel, await services.clocks.now(brand)) else None
 
 
 async def _find(ledger: Ledger, brand: Brand, grant_id: str) -> Event:

@@ -47,6 +47,7 @@ async def test_it_is_shown_by_channel_and_in_pages_latest_first(called: Called) 
         "recorded_at": "",
         "recorded_by": "key_2",
         "link_made_by": None,
+        "reason": None,
         "said_of": "",
     }
     pages: list[dict[str, Any]] = []
@@ -77,7 +78,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"source": "a\tb"}, "invalid_field", "/source"),
     ({"source": "ü" * 200}, "invalid_field", "/source"),
     ({"source": None}, "invalid_field", "/source"),
-    ({"reason": "x"}, "unknown_field", "/reason"),
+    ({"status": "granted", "reason": "stop"}, "invalid_field", "/reason"),
+    ({"why": "x"}, "unknown_field", "/why"),
 ]
 WRONG_ITEMS: list[tuple[dict[str, Any], str, str]] = [
     *WRONG,

@@ -20,7 +20,7 @@ from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, MovementsBy,
 from ledger.engine.grants import post_grants
 from ledger.engine.merging import Merge, Split, post_groupings
 from ledger.engine.redemptions import post_redemptions
-from ledger.reads import customers
+from ledger.reads import customers, event_log
 from ledger.reads.balances import decision
 from ledger.reads.event_log import past_events
 from ledger.testing import NOON, authorize, capture, claw_back, corroboration, fund, order, refund, set_clock, void
@@ -397,6 +397,10 @@ async def test_whose_points_are_held_back_is_read_by_those_though_the_tables_wer
         async with counting_rows(owner) as rows:
             await owner.fetch(read, book.book_id, book.brand_id)
         assert 0 < rows["pending"] < 10, read
+    async with counting_rows(owner) as rows:
+        (held,) = await event_log.held_back(owner, book, [50])  # pyright: ignore[reportArgumentType]
+    assert held.customer == 50
+    assert 0 < rows["pending"] < 10
 
 
 @pytest.mark.usefixtures("never_analyzed")

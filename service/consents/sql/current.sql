@@ -2,7 +2,7 @@
 
 SELECT
     said.consent_no, said.customer, said.channel, said.at, said.refused, said.source, said.recorded_at, said.recorded_by,
-    said.link_made_by
+    said.link_made_by, said.reason
 FROM (
     SELECT DISTINCT ON (consent.channel) consent.*
     FROM rewards.consent

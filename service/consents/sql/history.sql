@@ -3,7 +3,7 @@
 
 SELECT
     said.consent_no, said.customer, said.channel, said.at, said.refused, said.source, said.recorded_at, said.recorded_by,
-    said.link_made_by
+    said.link_made_by, said.reason
 FROM rewards.consent AS said
 WHERE said.customer = ANY ($1::bigint[]) AND ($2::timestamptz IS NULL OR (said.at, said.consent_no) < ($2, $3))
 ORDER BY said.at DESC, said.consent_no DESC

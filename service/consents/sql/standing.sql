@@ -10,7 +10,7 @@ SELECT
             AND consent.refused = wanted.refused AND consent.source = wanted.source
     ) AS was_said,
     said.consent_no, said.customer, said.channel, said.at, said.refused, said.source, said.recorded_at, said.recorded_by,
-    said.link_made_by
+    said.link_made_by, said.reason
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::boolean[], $6::text[]) WITH ORDINALITY
     AS wanted (customer, number, channel, at, refused, source, n)
 CROSS JOIN LATERAL (
