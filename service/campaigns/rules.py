@@ -24,6 +24,10 @@ THE_ONLY_PERIOD = date(2000, 1, 1)
 """What counts for ever is counted under this day."""
 
 
+VOLUNTEERED = "data."
+"""What the actions begin with by which customers tell something about themselves."""
+
+
 class Rule(msgspec.Struct, frozen=True):
     """What an action earns: ``points``, once per ``once_per``, paid at once from ``min_evidence`` on.
 
@@ -51,9 +55,9 @@ class Rule(msgspec.Struct, frozen=True):
     def proof_needed(self) -> Grade | None:
         """The weakest grade of another act on the message by which a report is paid that is too weak; ``None``: it waits alone.
 
-        What counts once a link or a day has no one event a message.
+        What counts once a link or a day has no one event a message, and what customers volunteer is of no message.
         """
-        if self.once_per != "message" or self.min_evidence is Grade.D:
+        if self.once_per != "message" or self.min_evidence is Grade.D or self.action.startswith(VOLUNTEERED):
             return None
         return min(self.min_evidence, Grade.B)
 

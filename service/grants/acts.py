@@ -21,8 +21,9 @@ from ledger import Grade
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
-from service.campaigns.rules import Campaign, OncePer, Standing, claimed_grade, is_at_least
+from service.campaigns.rules import VOLUNTEERED, Campaign, OncePer, Standing, claimed_grade, is_at_least
 from service.concurrency.fairness import in_chunks
+from service.grants import volunteered
 from service.grants.answers import ignored
 from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
@@ -170,9 +171,22 @@ def act_of_report(
         may_wait=standing.waiting_actions,
         was_paid_for=rule is None and item.action in standing.once_per,
     )
+    if item.action.startswith(VOLUNTEERED):
+        act = _volunteered(act, item)
+        if isinstance(act, Problem):
+            return act
     if reason is None and act.rule is None and not act.proved_actions():
         reason = "no_rule"
     return act if reason is None else Unpaid(act, reason)
+
+
+def _volunteered(act: Act, item: GrantRequest) -> Act | Problem:
+    """The act as what the customer told, whatever message it came by."""
+    qualifier = volunteered.once_per(item.metadata)
+    if isinstance(qualifier, Problem):
+        return qualifier
+    metadata = _encode_metadata({"message_id": item.message_id} | (item.metadata or {})).decode()
+    return msgspec.structs.replace(act, message_id=volunteered.MESSAGE_ID, qualifier=qualifier, metadata=metadata, may_wait={})
 
 
 def _once_per(campaign: Campaign, rule: int | None, standing: Standing, action: str) -> OncePer:

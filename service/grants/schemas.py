@@ -72,7 +72,8 @@ class GrantRequest(Body, frozen=True, omit_defaults=True):
     metadata: Annotated[dict[MetadataName, str | int | float | bool | None], msgspec.Meta(max_length=32)] | None = None
     """Anything you want to keep with the event. It is stored outside the books and can be erased.
 
-    At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON.
+    At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON. An action that begins with `data.` needs
+    `consent_receipt_id`, `field` and `field_version`, and is paid once per customer, field and version.
     """
     ref: Identifier | None = None
     """Your own reference, echoed in the answer."""
@@ -104,7 +105,8 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str | None
     """The sender's id of the message; null if erased."""
     qualifier: str
-    """What lets the action count again, per the rule's `once_per`: a link's label, or a day. Empty: once per message."""
+    """What lets the action count again, per the rule's `once_per`: a link's label, or a day; for an
+    action that begins with `data.`, the field and its version, such as `birthday@2`. Empty: once per message."""
     evidence: str
     """The grade it was decided on: `A` (authenticated) to `D` (an open), or `X` (a machine)."""
     outcome: Outcome
