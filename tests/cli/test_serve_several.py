@@ -22,6 +22,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.cli.serve.operator_process import ApiProcesses
 from service.cli.serve.supervisor import Child
 from service.server.listening import listen_locally
 from service.settings import create_secrets
@@ -30,6 +31,7 @@ from tests.api_fixtures import make_brand, make_keys
 from tests.cli import running
 from tests.cli.up import children, lives
 from tests.conftest import Database
+from tests.service.test_added_metrics import said
 
 WITHIN_S = 30.0
 CONNECTIONS = 32
@@ -286,6 +288,30 @@ def test_nobody_is_sent_where_a_process_waits_to_be_started_again() -> None:
             assert refuses(port) is waits
         listening.listen()  # as its successor does
         assert not refuses(port)
+
+
+async def test_an_answer_that_comes_late_is_not_taken_for_the_newest() -> None:
+    asked_again = asyncio.Event()
+    answers = iter([said(started_at=100, requests=30), said(started_at=200, requests=1), said(started_at=200, requests=1)])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        text = next(answers).encode()
+        if b"_start_time_seconds 100.0" in text:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asked_again.wait(), 0.3)
+        else:
+            asked_again.set()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        processes = ApiProcesses([server.sockets[0].getsockname()])
+        first = asyncio.create_task(processes.count())
+        await asyncio.gather(first, processes.count())
+        text = (await processes.count()).decode()
+    assert 'rewards_http_requests_total{status="200"} 31.0' in text
+    assert "rewards_process_restarts_total 1.0" in text
 
 
 ENDS_AT_ONCE = """
