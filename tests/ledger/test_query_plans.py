@@ -118,9 +118,9 @@ LOAD = (
     """,
     """
     INSERT INTO ledger.correction (
-        book_id, campaign_no, correction_no, customer, posted_at, asked, moved, shortfall, principal, verb, event_key
+        book_id, campaign_no, correction_no, customer, posted_at, asked, moved, shortfall, principal, verb, event_key, reason
     )
-    SELECT $1, 1, 1000000 + customer, customer, now(), 10, 0, 10, 1, 11, decode(md5(customer::text), 'hex')
+    SELECT $1, 1, 1000000 + customer, customer, now(), 10, 0, 10, 1, 11, decode(md5(customer::text), 'hex'), 'mistake'
     FROM generate_series(11, $2::bigint) AS customer
     """,
     """
