@@ -55,7 +55,7 @@ TABLES: Mapping[str, str] = {
     "rewards.campaign_version": KEPT,
     "rewards.close_version": KEPT,
     "rewards.code_batch": KEPT,
-    "rewards.consent": "Where it was said is removed. Channel, decision and time stay, as the brand's evidence.",
+    "rewards.consent": "Where it was said is removed. Channel, decision, reason and time stay, as the brand's evidence.",
     "rewards.customer": "Kept: our number, that it was erased and when, and who was merged into whom.",
     "rewards.destination": KEPT,
     "rewards.erasure": "Kept: our numbers, who asked, when, and how many points were forfeited.",

@@ -65,6 +65,8 @@ class ConsentEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """When they said so."""
     source: str
     """Where they said so."""
+    reason: str | None
+    """Why they refused: `complaint` or `stop`; null for any other decision."""
     recorded_at: datetime
     """When it was recorded."""
 

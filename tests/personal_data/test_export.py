@@ -25,6 +25,14 @@ async def export(api: Api, who: str) -> PersonalData:
     return msgspec.json.decode(answer.content, type=PersonalData)
 
 
+async def test_it_says_why_they_refused(api: Api) -> None:
+    await live(api, ADA)
+    refusal = {"status": "refused", "source": "feedback loop", "reason": "complaint"}
+    (await api.client("messaging").put(f"/v1/customers/{ADA.id}/consents/email", json=refusal)).raise_for_status()
+    said = await export(api, ADA.id)
+    assert [(each.status, each.reason) for each in said.consents] == [("granted", None), ("refused", "complaint")]
+
+
 async def test_it_has_whatever_names_them(api: Api, owner: Owner) -> None:
     kept = await live(api, ADA)
     await live(api, BOB)

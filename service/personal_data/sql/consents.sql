@@ -2,7 +2,7 @@
 
 SELECT consent.consent_no, jsonb_build_object(
     'channel', consent.channel, 'status', CASE WHEN consent.refused THEN 'refused' ELSE 'granted' END, 'at', consent.at,
-    'source', consent.source, 'recorded_at', consent.recorded_at
+    'source', consent.source, 'reason', consent.reason, 'recorded_at', consent.recorded_at
 )::text
 FROM rewards.consent
 WHERE consent.brand_id = $1 AND consent.customer = ANY ($2::bigint[]) AND consent.consent_no > $3::bigint
