@@ -69,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the files of an export are kept."""
     exports_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 * 1024 * 1024 * 1024
     """How much room the files of one brand's exports may take."""
+    clicks_days: Annotated[int, msgspec.Meta(ge=1, le=38)] = 30
+    """How long requests for links are kept."""
     erasure_notice_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 14
     """How long a customer who is to be erased may still use their points."""
     erasures_file: str = ""

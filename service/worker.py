@@ -68,7 +68,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
                 ),
                 Agent("approval_finisher", partial(approval_finisher.run_once, tools, APPROVAL_KINDS), rest_s=5.0),
                 Agent("eraser", partial(eraser.run_once, settings, pool, engine, tools.ledger), rest_s=5.0),
-                Agent("click_pruner", partial(click_pruner.run_once, pool), rest_s=600.0),
+                Agent("click_pruner", partial(click_pruner.run_once, pool, days=settings.clicks_days), rest_s=600.0),
                 Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
                 Agent("mart_scheduler", MartScheduler(settings, pool, engine).run_once, rest_s=60.0, busy_rests=0.0),
                 Agent("export_pruner", partial(export_pruner.run_once, settings, engine), rest_s=10.0),

@@ -5,7 +5,8 @@
     count_siblings  how many links of a message were fetched around an instant, by whatever process they were served
 
 No click holds an address or what a browser calls itself: of the one it keeps the network, of the other a keyed hash, which
-tells two apart and nothing else. Clicks lie in partitions, one a day, and are kept for 30 days (``click_pruner``).
+tells two apart and nothing else. Clicks lie in partitions, one a day, and are kept for 30 days unless the operator says
+otherwise (``click_pruner``).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from service.storage.database import is_away
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
 KEPT_DAYS = 30
+"""Unless the operator says otherwise."""
 PARTITIONS = 40
 """A day's partition is the day's number modulo this. What is more than the days kept is time for the keeper to be away."""
 WRITTEN_AT_ONCE = 1_000

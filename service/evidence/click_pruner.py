@@ -10,11 +10,11 @@ import asyncpg
 from service.evidence.click_log import KEPT_DAYS, PARTITIONS, slots_between
 
 
-async def run_once(pool: asyncpg.Pool[Any], *, today: date | None = None) -> int:
-    """Empty what is to be emptied. Returns how many partitions; what is empty is not touched."""
+async def run_once(pool: asyncpg.Pool[Any], *, days: int = KEPT_DAYS, today: date | None = None) -> int:
+    """Empty what is older than ``days``. Returns how many partitions; what is empty is not touched."""
     day = today or datetime.now(UTC).date()
     # Tomorrow's is kept as well: it may have begun elsewhere.
-    kept = slots_between(day - timedelta(days=KEPT_DAYS), day + timedelta(days=1))
+    kept = slots_between(day - timedelta(days=days), day + timedelta(days=1))
     emptied = 0
     for slot in set(range(PARTITIONS)) - set(kept):
         if await pool.fetchval("SELECT EXISTS (SELECT FROM rewards.touch WHERE touch.slot = $1)", slot):

@@ -136,19 +136,22 @@ async def test_of_two_workers_one_counts(application_pool: asyncpg.Pool[Any], wo
 
 
 @pytest.mark.own_database("makes and drops partitions")
-async def test_touches_are_forgotten_after_thirty_days(worker_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any]) -> None:
+@pytest.mark.parametrize("days", [KEPT_DAYS, 7])
+async def test_touches_are_forgotten_after_as_many_days_as_the_operator_says(
+    worker_pool: asyncpg.Pool[Any], owner: asyncpg.Connection[Any], days: int
+) -> None:
     today = datetime.now(UTC).date()
-    for days_ago in (-1, 0, 1, KEPT_DAYS, KEPT_DAYS + 1, KEPT_DAYS + 8):
+    for days_ago in (-1, 0, 1, days, days + 1, days + 8):
         await owner.execute(
             "INSERT INTO rewards.touch (slot, at, brand_id, campaign_no, points, since_sent_s, link_id, message, way, grade, "
             "why) VALUES ($1, now(), 1, 7, $2, 0, '', '', 'look', 'C', '')",
             slot_of(today - timedelta(days=days_ago)),
             days_ago,
         )
-    assert await click_pruner.run_once(worker_pool, today=today) == 2
-    assert await click_pruner.run_once(worker_pool, today=today) == 0
+    assert await click_pruner.run_once(worker_pool, days=days, today=today) == 2
+    assert await click_pruner.run_once(worker_pool, days=days, today=today) == 0
     left = {row["points"] for row in await owner.fetch("SELECT points FROM rewards.touch")}
-    assert left == {-1, 0, 1, KEPT_DAYS}
+    assert left == {-1, 0, 1, days}
 
 
 @pytest.mark.own_database("makes and drops partitions")
