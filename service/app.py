@@ -23,6 +23,7 @@ from service.api_reference import document as openapi
 from service.api_reference import page as docs
 from service.approvals import routes as approval_routes
 from service.attention import routes as attention_routes
+from service.auth import looks
 from service.auth import routes as auth_routes
 from service.auth.guards import provide_principal
 from service.brand_settings import routes as brand_settings_routes
@@ -135,6 +136,7 @@ def create_app(
         signature_namespace={"Services": Services},
         exception_handlers=problems.exception_handlers,
         before_request=check_path_and_query,
+        after_request=_record_looks,
         request_class=BodyRequest,
         request_max_body_size=SINGLE_BYTES_MAX,
         dto=StrictBody,
@@ -145,6 +147,11 @@ def create_app(
     )
     app.state.framework = mark_ambiguous_values(app.asgi_handler, app)
     return app
+
+
+async def _record_looks(response: Any) -> Any:
+    await looks.record()
+    return response
 
 
 def bind(app: Litestar, services: Services) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from service.approvals.limits import DAYS_DEFAULT, Policy
 from service.approvals.queries import Approval, State
+from service.auth import looks
 from service.http import identifiers
 from service.http.bodies import Body
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
@@ -92,6 +93,8 @@ class ApprovalResponse(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, approval: Approval) -> ApprovalResponse:
         """Describe an approval."""
+        if approval.customer is not None:
+            looks.see(approval.customer)
         decided_by = None if approval.decided_by is None else _who(approval.decided_by, approval.decided_by_person)
         return cls(
             id=identifiers.approval_id(approval.approval_no),

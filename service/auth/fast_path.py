@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from litestar.types import Receive, Send
 
 from service.admission.limits import SINGLE_BYTES_MAX
+from service.auth import looks
 from service.auth.guards import admit
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -55,6 +56,8 @@ def fast_path(
                 principal = await admit(services, scope, authorization, needed)
                 body = await read_body(receive, bytes_max=SINGLE_BYTES_MAX) if takes_body else b""
                 answered = await action(services, principal, PlainRequest(path_value, body, key))
+                if principal.person_id is not None:
+                    await looks.record()
             except Exception as error:
                 await send_problem(scope, send, error)
                 return

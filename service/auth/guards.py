@@ -13,6 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from service.admission.in_flight import Reservation
+from service.auth import looks
 from service.auth.api_keys import hash_key, read_authorization
 from service.auth.principal import Principal
 from service.auth.quotas import exceeded, too_many
@@ -71,6 +72,7 @@ async def authenticate(services: Services, scope: dict[str, Any], sent: Sequence
         raise Problem("unauthorized", "The API key is unknown, expired or revoked.", headers=_CHALLENGE)
     key_use = services.key_use
     key_use.note(principal.api_key_id)
+    looks.follow(services.engine, principal, scope)
     scope["auth"] = principal
     scope["state"]["principal"] = principal
     held: Reservation | None = scope.get("held")

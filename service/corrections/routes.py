@@ -8,6 +8,7 @@ from litestar import Response, post
 from litestar.params import FromPath, JSONBody
 
 from service.api_reference.document import problems
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -40,6 +41,7 @@ async def claw_back_grant(
     still held back, they are rejected.
     """
     result = await actions.claw_back(services, principal, grant_id, data, idempotency_key)
+    looks.see(result.customer)
     shown = ClawbackResponse.of(grant_id, data, result, principal.brand.book.book_id)
     return decided(shown, replayed=result.replayed)
 

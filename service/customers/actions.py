@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger import Balance
+from service.auth import looks
 from service.brands.brand import Brand
 from service.concurrency.fairness import in_chunks
 from service.customers.directory import ATTEMPTS, CustomerDirectory
@@ -55,7 +56,7 @@ async def resolve_one(services: Services, brand: Brand, ref: CustomerRef, *, may
         known = await directory.resolve_one(brand, person, may_attach=may_attach)
     else:
         known = await directory.find_number(brand, person.number) or no_such_customer("/customer")
-    return _unless_erased(known)
+    return _seen(_unless_erased(known))
 
 
 async def find(
@@ -79,7 +80,7 @@ async def find(
     else:
         known = await directory.find(brand, person)
     await _require_unerased(services, brand, person, known)
-    return known if known is None or directory.is_settled(known) else await _settled(services, brand, known)
+    return _seen(known if known is None or directory.is_settled(known) else await _settled(services, brand, known))
 
 
 async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tuple[Customer | None, bool]:
@@ -100,7 +101,8 @@ async def find_active(services: Services, brand: Brand, ref: CustomerRef) -> tup
     else:
         known, is_active = await directory.find_active(brand, person)
     await _require_unerased(services, brand, person, known)
-    return known if known is None or directory.is_settled(known) else await _settled(services, brand, known), is_active
+    known = known if known is None or directory.is_settled(known) else await _settled(services, brand, known)
+    return _seen(known), is_active
 
 
 async def find_each(services: Services, brand: Brand, refs: Sequence[CustomerRef | Problem]) -> list[Customer | Problem | None]:
@@ -131,7 +133,16 @@ async def _each(
             answers.append(_unless_erased(numbered.get(each.number) or no_such_customer(at)))
         else:
             answers.append(_unless_erased(next(found)))
+    for answer in answers:
+        _seen(answer)
     return answers
+
+
+def _seen(found: _Found) -> _Found:
+    """Note who was looked up: who looks, if it is a person, is in the audit trail."""
+    if isinstance(found, Customer):
+        looks.see(found.customer)
+    return found
 
 
 def _unless_erased(known: _Found) -> _Found | Problem:
@@ -151,14 +162,14 @@ async def _require_unerased(services: Services, brand: Brand, person: Named, kno
 async def by_number(services: Services, brand: Brand, number: int) -> Customer:
     """The customer that a number given out earlier, for example in a link, belongs to now."""
     directory = services.customers
-    return await directory.by_number(brand, number)
+    return _seen(await directory.by_number(brand, number))
 
 
 async def find_number(services: Services, brand: Brand, number: int) -> Customer | None:
     """The same, or ``None`` if it is no number of the brand's."""
     directory = services.customers
     known = await directory.find_number(brand, number)
-    return known if known is None or directory.is_settled(known) else await _settled(services, brand, known)
+    return _seen(known if known is None or directory.is_settled(known) else await _settled(services, brand, known))
 
 
 async def settle(services: Services, brand: Brand, customer: int) -> Customer:
@@ -185,6 +196,7 @@ async def points(services: Services, brand: Brand, people: Iterable[Customer]) -
     ledger = services.ledger
     wanted = dict.fromkeys(people)
     numbers = list(dict.fromkeys(known.customer for known in wanted))
+    looks.see(*numbers)
     spendable = dict(zip(numbers, await ledger.spendable(brand.book, numbers), strict=True))
     looked: dict[Customer, tuple[int, int]] = {}
     for known in wanted:

@@ -12,6 +12,7 @@ from litestar.status_codes import HTTP_202_ACCEPTED
 from service.api_reference.document import problems
 from service.approvals.schemas import ApprovalResponse
 from service.approvals.waiting import WAITS, accepted
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -58,6 +59,7 @@ async def list_erasures(
 ) -> Page[ErasureResponse]:
     """List the brand's erasures, newest first."""
     found = await queries.list_erasures(services.engine, principal.brand.brand_id, before=after, limit=limit + 1)
+    looks.see(*(each.customer for each in found[:limit]))
     listed = page(found, limit=limit, cursor=lambda erasure: erasure.erasure_no)
     return Page(items=[each.response() for each in listed.items], next=listed.next)
 
@@ -76,6 +78,7 @@ async def get_erasure(
     found = number and await queries.find_erasure(services.engine, principal.brand.brand_id, number)
     if not found:
         raise not_found("erasure")
+    looks.see(found.customer)
     return found.response()
 
 

@@ -8,6 +8,7 @@ from litestar import get
 
 from ledger import Position
 from service.api_reference.document import problems
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -39,6 +40,7 @@ async def list_events(
     found = await read_feed(services.ledger, brand.book, after=begin, limit=limit + 1)
     campaigns = await campaign_ids(services.engine, brand.brand_id)
     items = [FeedEntry.of(entry, brand.book.book_id, campaigns) for entry in found[:limit]]
+    looks.see(*(item.customer for item in items))
     return FeedPage(items=items, next=items[-1].position if items else position(begin), more=len(found) > limit)
 
 

@@ -9,6 +9,7 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from service.api_reference.document import problems
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -82,6 +83,7 @@ async def list_balances(
     campaigns = await queries.campaign_ids(services.engine, book.brand_id)
     shown = page(found, limit=limit, cursor=lambda row: row[0].hex())
     items = [AccountBalance.of(*row, book, campaigns) for row in shown.items]
+    looks.see(*(item.customer for item in items if item.customer is not None))
     return BalancesResponse(CutResponse.of(at), items, shown.next)
 
 
@@ -153,6 +155,7 @@ async def list_transfers(
     )
     found, more = await queries.find_transfers(services.ledger, book, at, wanted, after=after or 0, limit=limit)
     items = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
+    looks.see(*(item.customer for item in items if item.customer is not None))
     return TransfersResponse(items, None if more is None else str(more), CutResponse.of(at))
 
 

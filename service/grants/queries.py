@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ledger import Event, Grade, GrantOutcome
+from service.auth import looks
 from service.brands.brand import Brand
 from service.customers.queries import Customer
 from service.grants.acts import ClaimedLink, act_of_link
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
     """The event as the API shows it; ``campaigns`` names campaigns by number."""
+    looks.see(event.customer)
     outcome, reason = DECIDED[event.outcome]
     metadata: Any = None if event.metadata is None else msgspec.json.decode(event.metadata)
     return GrantResponse(

@@ -10,6 +10,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from ledger import RedemptionFilter, RedemptionResult, RedemptionStatus
 from service.api_reference.document import problems
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -135,6 +136,7 @@ async def get_redemption(
     redemption = await services.ledger.redemption(book, actions.redemption_number(principal.brand, redemption_id))
     if redemption is None:
         raise not_found("redemption")
+    looks.see(redemption.customer)
     return RedemptionResponse.of(redemption, book.book_id)
 
 
@@ -160,6 +162,7 @@ async def list_redemptions(
     found, more = await queries.find_redemptions(
         services, principal.brand, wanted, customer=customer, day=day, before=after, limit=limit
     )
+    looks.see(*(each.customer for each in found))
     items = [RedemptionResponse.of(each, principal.brand.book.book_id) for each in found]
     return Page(items=items, next=None if more is None else str(more))
 

@@ -52,6 +52,7 @@ class World(NamedTuple):
             "limits": await self.owner.fetchval("SELECT max(version) FROM rewards.approval_policy"),
             "issue limit": await self.owner.fetchval("SELECT issue_limit FROM ledger.head"),
             "value": await self.owner.fetchval("SELECT max(version) FROM rewards.brand_point_value"),
+            "erasures": await self.owner.fetchval("SELECT count(*) FROM rewards.erasure"),
             "restatements": await self.owner.fetchval("SELECT count(*) FROM rewards.restatement"),
         }
 
@@ -71,6 +72,8 @@ async def a_world(api: Api, owner: Owner, *limits: Limit) -> World:
     await set_clock(owner, api.brand.book, at("2030-02-15"))
     closed = await api.client("finance").post("/v1/closes", json={"period": "2030-01"})
     closed.raise_for_status()
+    for name in range(20):
+        (await api.client("messaging").put(f"/v1/customers/e-{name}", json={})).raise_for_status()
     await client_of(api, owner, Role.APPROVER, name="Checker")
     await invited(owner, Role.APPROVER, name="Newcomer")
     await set_limits(owner, Limit("brand.point_value", 0), *limits)
@@ -165,7 +168,7 @@ Ask = Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]
 
 def _posts(path: str, body: Callable[[str], Mapping[str, Any]], method: str = "POST") -> Ask:
     async def ask(client: httpx.AsyncClient, name: str) -> httpx.Response:
-        return await client.request(method, path, json=body(name), headers={"Idempotency-Key": f"ask {name}"})
+        return await client.request(method, path.format(name), json=body(name), headers={"Idempotency-Key": f"ask {name}"})
 
     return ask
 
@@ -177,6 +180,7 @@ ASKS: Mapping[str, Ask] = {
         "/v1/brand", lambda name: {"point_value": {"points": 1, "minor_units": 9 + int(name)}}, "PATCH"
     ),
     "brand.issue_limit": _posts("/v1/brand/issue-limit", lambda name: {"points": 10**15 + int(name)}, "PUT"),
+    "customer.erase": _posts("/v1/customers/e-{}", lambda _: {}, "DELETE"),
     "approval.limits": _posts("/v1/approval-limits", lambda name: {"limits": [], "expires_after_days": 8 + int(name)}, "PUT"),
     "close.restate": _posts(
         "/v1/closes/2030-01/restate",
@@ -192,7 +196,7 @@ def test_every_kind_of_request_is_asked_for() -> None:
 
 STRONGEST = {
     duty: frozenset(Scope).difference(*(other for other in DUTIES if other is not DUTIES[n]))
-    for n, duty in enumerate(("mint", "fund", "approve"))
+    for n, duty in zip(range(len(DUTIES)), ("mint", "fund", "approve", "correct"), strict=True)
 }
 """All scopes that one key may hold, by its duty."""
 STARTS: dict[str, tuple[bool, frozenset[Scope]]] = {

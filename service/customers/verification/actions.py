@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.auth import looks
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.brands.brand import Brand
@@ -106,6 +107,7 @@ async def list_identities(services: Services, brand: Brand, own_id: str, *, afte
         (known,) = await directory.find_each(brand, [person])
         if known is None:
             return Page(items=[], next=None)
+    looks.see(known.customer)
     numbers = [known.customer, *known.former]
     found = await queries.states_of_customer(services.pool, numbers, after=after, limit=limit + 1)
     shown = page(found, limit=limit, cursor=lambda name: name.identity_no)

@@ -8,6 +8,7 @@ from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
 from service.api_reference.document import problems
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -86,6 +87,7 @@ async def list_verifications(
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[VerificationResponse]:
     """List the proofs and withdrawals recorded for a name, oldest first."""
+    looks.see_id(identity_id)
     return await actions.list_verifications(services, principal.brand, identity_id, after=after or 0, limit=limit)
 
 

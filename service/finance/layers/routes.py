@@ -9,6 +9,7 @@ from litestar.params import FromPath
 
 from ledger import GrantUses
 from service.api_reference.document import problems
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -42,6 +43,7 @@ async def list_sources(
     Points with the same expiry day are spent in the order in which they were granted.
     """
     brand = principal.brand
+    looks.see_id(redemption_id)
     found = await services.ledger.redemption_sources(brand.book, redemption_number(brand, redemption_id))
     if found is None:
         raise not_found("redemption")
@@ -67,8 +69,10 @@ async def list_uses(
     """
     book = principal.brand.book
     name = parse_grant_id(grant_id)
-    if name is None or await services.ledger.event(book, *name) is None:
+    event = None if name is None else await services.ledger.event(book, *name)
+    if name is None or event is None:
         raise not_found("grant")
+    looks.see(event.customer)
     found = await services.ledger.grant_uses(book, *name) or GrantUses((await services.ledger.head(book)).seq, 0, 0, ())
     return UsesResponse.of(found, book, after or 0, limit)
 

@@ -10,6 +10,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 
 from service.api_reference.document import problems
+from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
@@ -44,6 +45,7 @@ async def get_customer_report(
     As `csv`, the address of the next page is in the header `Link`.
     """
     page = await make_page(services, principal.brand, view, sent_from=since, sent_to=to, after=after, limit=limit)
+    looks.see_all()
     return Response(page) if format == "json" else _csv(page, {"from": since, "to": to, "limit": limit})
 
 
