@@ -19,13 +19,17 @@ _COUNTS = """
 SELECT format('SELECT count(*), coalesce(sum(hashtext(t::text)::bigint), 0) FROM %s AS t', class.oid::regclass) AS statement
 FROM pg_class AS class
 JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
-WHERE namespace.nspname IN ('ledger', 'rewards') AND class.relkind = 'r' AND class.relname NOT IN ('api_key', 'key_quota')
+WHERE namespace.nspname IN ('ledger', 'rewards') AND class.relkind = 'r'
+    AND class.relname NOT IN ('api_key', 'key_quota', 'spool_report')
 ORDER BY class.oid
 """
 
 
 async def contents(owner: asyncpg.Connection[Any]) -> list[tuple[Any, ...]]:
-    """What all tables hold, as sums: two equal answers say that nothing was written. Only the use of keys is left out."""
+    """What all tables hold, as sums: two equal answers say that nothing was written.
+
+    The use of keys and what machines report are left out.
+    """
     return [tuple(await owner.fetchrow(row["statement"]) or ()) for row in await owner.fetch(_COUNTS)]
 
 
