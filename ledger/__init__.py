@@ -20,6 +20,7 @@ from ledger.layers.tracking import clear_layers, track_layers
 from ledger.ledger import Ledger
 from ledger.point_value import TERM_MAX, PointValue
 from ledger.read_models import (
+    ActFilter,
     ActHour,
     AsOf,
     Attention,
@@ -116,6 +117,7 @@ __all__ = [
     "TEXT_BYTES_MAX",
     "AccountClass",
     "AccountName",
+    "ActFilter",
     "ActHour",
     "AsOf",
     "Attention",

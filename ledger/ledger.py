@@ -24,6 +24,7 @@ from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
 from ledger.layers import reading as layers
 from ledger.read_models import (
+    ActFilter,
     ActHour,
     AsOf,
     Attention,
@@ -69,11 +70,13 @@ from ledger.reads import (
     cuts,
     daily_movements,
     event_log,
+    finding,
     movements,
     refusals,
     trial_balance,
 )
 from ledger.reads import redemptions as redemption_reads
+from ledger.reads import wallets as wallet_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
     Book,
@@ -95,6 +98,9 @@ from ledger.types import (
 )
 
 Answer = TypeVar("Answer")
+
+_ANY_ACT = ActFilter()
+_BEGINNING = Position()
 
 
 class Ledger:
@@ -194,16 +200,26 @@ class Ledger:
         customers: Sequence[int] = (),
         campaign_no: int | None = None,
         outcomes: Sequence[GrantOutcome] = (),
+        act: ActFilter = _ANY_ACT,
+        since: Position = _BEGINNING,
         before: Position | None = None,
         limit: int = 100,
     ) -> tuple[list[Event], Position | None]:
-        """A page of events, newest first, and the ``before`` of the next page; ``None`` at the end.
+        """A page of events after ``since``, newest first, and the ``before`` of the next page; ``None`` at the end.
 
         No ``customers`` means all customers, no ``outcomes`` all outcomes. A page may have fewer than ``limit`` events, or
         none, and not be the last.
         """
         return await event_log.find_events(
-            self._pool, book, customers=customers, campaign_no=campaign_no, outcomes=outcomes, before=before, limit=limit
+            self._pool,
+            book,
+            customers=customers,
+            campaign_no=campaign_no,
+            outcomes=outcomes,
+            act=act,
+            since=since,
+            before=before,
+            limit=limit,
         )
 
     async def held_back(
@@ -294,6 +310,14 @@ class Ledger:
     async def balance(self, book: Book, customer: int) -> Balance:
         """What a customer has now."""
         return await balances.balance(self._pool, book, customer)
+
+    async def wallets(
+        self, book: Book, *, expires_by: date | None = None, after: int = 0, limit: int = 100
+    ) -> tuple[list[tuple[int, Balance]], int | None]:
+        """A page of customers who can spend points, by number, with what they have; and the ``after`` of the next page, which
+        may come behind an empty one. With ``expires_by`` those alone who lose some by the end of that day.
+        """
+        return await wallet_reads.wallets(self._pool, book, expires_by=expires_by, after=after, limit=limit)
 
     async def balances(self, wanted: Sequence[tuple[Book, int]]) -> dict[tuple[Book, int], Balance]:
         """What many customers have now, in one statement for each book."""
@@ -495,7 +519,7 @@ class Ledger:
         """A page of the transfers that are ``wanted``, and the ``after`` of the next page; ``None`` at the end. A page may have
         fewer than ``limit`` transfers, or none, and not be the last.
         """
-        return await trial_balance.find_transfers(self._pool, book, wanted, after=after, cut=cut, limit=limit)
+        return await finding.find_transfers(self._pool, book, wanted, after=after, cut=cut, limit=limit)
 
     async def movements(
         self, book: Book, *, after: int, until: int, with_events: bool = True, with_acts: bool = False

@@ -258,23 +258,6 @@ class RedemptionFilter(msgspec.Struct, frozen=True):
         return all(value is None or row[name] == value for name, value in named.items())
 
 
-class TransferFilter(msgspec.Struct, frozen=True):
-    """Which transfers of the log are looked for; ``None`` is any. ``since`` and ``until`` are accounting dates, included,
-    ``occurred_since`` and ``occurred_until`` the days on which it occurred.
-    """
-
-    verbs: tuple[Verb, ...] | None = None
-    campaign_no: int | None = None
-    account_class: AccountClass | None = None
-    since: date | None = None
-    until: date | None = None
-    channel: str | None = None
-    action: str | None = None
-    grade: str | None = None
-    occurred_since: date | None = None
-    occurred_until: date | None = None
-
-
 class Cut(msgspec.Struct, frozen=True):
     """An instant made exact: all transfers up to and including ``seq``."""
 
@@ -415,6 +398,61 @@ class Event(msgspec.Struct, frozen=True):
     qualifier: str
     source: str
     metadata: str | None
+    principal: int
+
+
+class ActFilter(msgspec.Struct, frozen=True):
+    """What is asked of events' details; ``None`` is any. What was erased is nothing that anybody asks for.
+
+    ``metadata`` is a name and its value, as text: numbers and ``true``, ``false``, ``null`` as JSON writes them.
+    """
+
+    action: str | None = None
+    channel: str | None = None
+    grade: str | None = None
+    message_id: str | None = None
+    principal: int | None = None
+    metadata: tuple[str, str] | None = None
+
+    def matches(self, event: Event) -> bool:
+        """Whether an event is one of those."""
+        return (
+            self.action in {None, event.action}
+            and self.channel in {None, event.channel}
+            and self.grade in {None, event.grade}
+            and self.message_id in {None, event.message_id}
+            and self.principal in {None, event.principal}
+            and (self.metadata is None or _has_metadata(event, *self.metadata))
+        )
+
+
+def _has_metadata(event: Event, name: str, value: str) -> bool:
+    known = {} if event.metadata is None else msgspec.json.decode(event.metadata, type=dict[str, Any])
+    if name not in known:
+        return False
+    found = known[name]
+    return value == (found if isinstance(found, str) else msgspec.json.encode(found).decode())
+
+
+class TransferFilter(msgspec.Struct, frozen=True):
+    """Which transfers of the log are looked for; ``None`` is any. ``since`` and ``until`` are accounting dates, included,
+    ``occurred_since`` and ``occurred_until`` the days on which it occurred.
+
+    ``act`` is of their events. Store and terminal are those named with a capture or refund, or else where the redemption began.
+    """
+
+    verbs: tuple[Verb, ...] | None = None
+    campaign_no: int | None = None
+    account_class: AccountClass | None = None
+    since: date | None = None
+    until: date | None = None
+    occurred_since: date | None = None
+    occurred_until: date | None = None
+    act: ActFilter = ActFilter()
+    customers: tuple[int, ...] | None = None
+    redemptions: tuple[int, ...] | None = None
+    store_id: str | None = None
+    terminal_id: str | None = None
 
 
 class HeldBack(msgspec.Struct, frozen=True):

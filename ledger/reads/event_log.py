@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
-from ledger.read_models import Event, EventName, FeedEntry, HeldBack, Position
+from ledger.read_models import ActFilter, Event, EventName, FeedEntry, HeldBack, Position
 from ledger.types import Book, GrantOutcome, Verb
 
 SCAN_ROWS_MAX = 10_000
 """How much of each stream one page of a list reads, so that looking for a rare event does not read the whole log."""
+LOOKED_AT_ONCE = 1_000
+"""How many events are read at once to look at their details."""
+
+_ANY_ACT = ActFilter()
+_BEGINNING = Position()
 
 _SQL = Path(__file__).with_name("sql")
 _BY_KEY = (_SQL / "events_by_key.sql").read_text()
@@ -30,6 +35,7 @@ _NEWEST = (_SQL / "newest_events.sql").read_text()
 _NEWEST_OF_CUSTOMERS = (_SQL / "newest_events_of_customers.sql").read_text()
 _FLOOR = (_SQL / "newest_events_floor.sql").read_text()
 _HELD_BACK = (_SQL / "held_back.sql").read_text()
+_FLOOR_OF_CUSTOMERS = (_SQL / "newest_events_of_customers_floor.sql").read_text()
 _FEED = (_SQL / "feed.sql").read_text()
 
 
@@ -60,30 +66,79 @@ async def find_events(
     customers: Sequence[int] = (),
     campaign_no: int | None = None,
     outcomes: Sequence[GrantOutcome] = (),
+    act: ActFilter = _ANY_ACT,
+    since: Position = _BEGINNING,
     before: Position | None = None,
     limit: int = 100,
 ) -> tuple[list[Event], Position | None]:
-    """A page of events, newest first, and where the next one begins; ``None`` at the end.
+    """A page of events after ``since``, newest first, and where the next one begins; ``None`` at the end.
 
     No ``customers`` means all customers, no ``outcomes`` all outcomes. A page may have fewer than ``limit`` events, or none,
-    and not be the last: without ``customers`` it reads ``SCAN_ROWS_MAX`` of each stream.
+    and not be the last: it reads ``SCAN_ROWS_MAX`` of each stream, or of each customer's part of it.
     """
-    if before is None:
-        head = await pool.fetchrow(_BEYOND_ALL, book.book_id, book.brand_id)
-        before = Position() if head is None else Position(head["seq"], head["place"])
-    lowest = Position() if customers else await _lowest(pool, book, before)
-    streams = (before.seq, before.place, lowest.seq, lowest.place)
-    arguments = (book.book_id, book.brand_id, *streams, limit + 1, campaign_no, list(outcomes) or None)
-    if customers:
-        rows = await pool.fetch(_NEWEST_OF_CUSTOMERS, *arguments, list(customers))
-    else:
-        rows = await pool.fetch(_NEWEST, *arguments)
-    for row in rows[:limit]:
-        before = Position(row["seq"], before.place) if row["place"] is None else Position(before.seq, row["place"])
-    if len(rows) <= limit:
-        before = lowest
-    # Both streams begin with 1.
-    return [_event(row) for row in rows[:limit]], before if max(before.seq, before.place) > 1 else None
+    search = _Search(pool, book, tuple(customers), campaign_no, tuple(outcomes) or None, since)
+    before = before or await search.beyond_all()
+    lowest = await search.lowest(before)
+    if act == _ANY_ACT:
+        page, following = await search.page(before, lowest, limit)
+        return [event for event, _ in page], search.unless_end(following)
+    found: list[Event] = []
+    while before != lowest:
+        page, following = await search.page(before, lowest, LOOKED_AT_ONCE)
+        for event, behind in page:
+            if act.matches(event):
+                found.append(event)
+            if len(found) == limit:
+                return found, search.unless_end(behind)
+        before = following
+    return found, search.unless_end(lowest)
+
+
+class _Search(NamedTuple):
+    """Which events are read, newest first, before their details are looked at."""
+
+    pool: asyncpg.Pool[Any]
+    book: Book
+    customers: tuple[int, ...]
+    campaign_no: int | None
+    outcomes: tuple[GrantOutcome, ...] | None
+    since: Position
+
+    async def beyond_all(self) -> Position:
+        head = await self.pool.fetchrow(_BEYOND_ALL, self.book.book_id, self.book.brand_id)
+        return Position() if head is None else Position(head["seq"], head["place"])
+
+    async def page(self, before: Position, lowest: Position, limit: int) -> tuple[list[tuple[Event, Position]], Position]:
+        """Events down to the lowest, each with where a page behind it begins; and where the next page does."""
+        streams = (before.seq, before.place, lowest.seq, lowest.place)
+        arguments = (self.book.book_id, self.book.brand_id, *streams, limit + 1, self.campaign_no, self.outcomes)
+        if self.customers:
+            rows = await self.pool.fetch(_NEWEST_OF_CUSTOMERS, *arguments, self.customers)
+        else:
+            rows = await self.pool.fetch(_NEWEST, *arguments)
+        found: list[tuple[Event, Position]] = []
+        for row in rows[:limit]:
+            before = Position(row["seq"], before.place) if row["place"] is None else Position(before.seq, row["place"])
+            found.append((_event(row), before))
+        return found, before if len(rows) > limit else lowest
+
+    def unless_end(self, following: Position) -> Position | None:
+        """Where a page begins; ``None`` if nothing is behind it. Both streams begin with 1."""
+        is_end = following.seq <= self.since.seq + 1 and following.place <= self.since.place + 1
+        return None if is_end else following
+
+    async def lowest(self, before: Position) -> Position:
+        """How far down is read."""
+        book_id = self.book.book_id
+        if self.customers:
+            row = await self.pool.fetchrow(
+                _FLOOR_OF_CUSTOMERS, book_id, self.customers, before.seq, before.place, SCAN_ROWS_MAX
+            )
+        else:
+            floor = (before.seq - SCAN_ROWS_MAX, before.place, before.place - SCAN_ROWS_MAX)
+            row = await self.pool.fetchrow(_FLOOR, book_id, *floor)
+        assert row is not None
+        return Position(max(self.since.seq + 1, row["seq"]), max(self.since.place + 1, row["place"]))
 
 
 async def held_back(
@@ -110,12 +165,6 @@ async def feed_end(pool: asyncpg.Pool[Any], book: Book) -> Position:
     return Position() if row is None else Position(row["seq"] - 1, row["place"] - 1)
 
 
-async def _lowest(pool: asyncpg.Pool[Any], book: Book, before: Position) -> Position:
-    row = await pool.fetchrow(_FLOOR, book.book_id, before.seq - SCAN_ROWS_MAX, before.place, before.place - SCAN_ROWS_MAX)
-    assert row is not None
-    return Position(max(0, row["seq"]), max(0, row["place"]))
-
-
 def _event(row: Any) -> Event:
     return Event(
         campaign_no=row["campaign_no"],
@@ -135,6 +184,7 @@ def _event(row: Any) -> Event:
         qualifier=row["qualifier"],
         source=row["source"],
         metadata=row["metadata"],
+        principal=row["principal"],
     )
 
 

@@ -15,19 +15,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
-import msgspec
 
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
-from ledger.read_models import Cut, Transfer, TransferFilter, TrialBalance, TrialBalanceLine
+from ledger.read_models import Cut, Transfer, TrialBalance, TrialBalanceLine
 from ledger.types import Book, Verb
 
 LOG_ROWS = 1_000_000
 ACCOUNTS_SUMMED = 500_000
 """What one statement reads: it takes a fraction of the five seconds that it may take, even under load."""
 ACCOUNTS_READ = 10_000
-SCAN_ROWS_MAX = 10_000
-"""How much of the log one page reads to find transfers of a kind."""
 
 _FIRST = b""
 _LAST = b"\xff" * 16
@@ -42,7 +39,6 @@ _ACCOUNT_SUMS = "SELECT id, debits, credits FROM ledger.account_sums_v1($1, $2, 
 
 _TRANSFERS = (_SQL / "transfers.sql").read_text()
 _TRANSFERS_NUMBERED = (_SQL / "transfers_numbered.sql").read_text()
-_FIND = (_SQL / "find_transfers.sql").read_text()
 
 
 async def trial_balance(pool: asyncpg.Pool[Any], book: Book, cut: Cut) -> TrialBalance:
@@ -178,27 +174,17 @@ async def account_sums(pool: asyncpg.Pool[Any], part: AccountRange) -> list[tupl
 
 async def transfers(pool: asyncpg.Pool[Any], book: Book, *, after: int, cut: int, limit: int = 10_000) -> list[Transfer]:
     """A page of the log: the transfers with ``after < seq <= cut``, in order."""
-    return [_transfer(row) for row in await pool.fetch(_TRANSFERS, book.book_id, book.brand_id, after, cut, limit)]
+    return transfers_of(await pool.fetch(_TRANSFERS, book.book_id, book.brand_id, after, cut, limit))
 
 
 async def transfers_numbered(pool: asyncpg.Pool[Any], book: Book, seqs: Sequence[int]) -> list[Transfer]:
     """The transfers with these numbers, in order."""
-    return [_transfer(row) for row in await pool.fetch(_TRANSFERS_NUMBERED, book.book_id, book.brand_id, seqs)]
+    return transfers_of(await pool.fetch(_TRANSFERS_NUMBERED, book.book_id, book.brand_id, seqs))
 
 
-async def find_transfers(
-    pool: asyncpg.Pool[Any], book: Book, wanted: TransferFilter, *, after: int, cut: int, limit: int
-) -> tuple[list[Transfer], int | None]:
-    """A page of the transfers that are ``wanted``, and the ``after`` of the next page; ``None`` at the end.
-
-    A page reads ``SCAN_ROWS_MAX`` of the log, so it may have fewer than ``limit`` transfers, or none, and not be the last.
-    """
-    until = min(cut, after + SCAN_ROWS_MAX)
-    found = await pool.fetch(_FIND, book.book_id, book.brand_id, after, until, limit + 1, *msgspec.structs.astuple(wanted))
-    page = [_transfer(row) for row in found[:limit]]
-    if len(found) > limit:
-        return page, page[-1].seq
-    return page, until if until < cut else None
+def transfers_of(rows: Sequence[asyncpg.Record]) -> list[Transfer]:
+    """Rows of the log, as statements select them."""
+    return [_transfer(row) for row in rows]
 
 
 def _transfer(row: asyncpg.Record) -> Transfer:

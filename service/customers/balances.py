@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from service.brands.brand import Brand
 from service.customers import actions
 from service.customers.queries import Customer
-from service.customers.schemas import BalanceRequest, BalanceResponse, CustomerRef, StatementEntry, StatementRequest
+from service.customers.schemas import (
+    BalanceRequest,
+    BalanceResponse,
+    CustomerRef,
+    CustomerWithPoints,
+    StatementEntry,
+    StatementRequest,
+)
+from service.http.filters import read_date
 from service.http.identifiers import customer_id as public_number
 from service.http.pagination import LIMIT_DEFAULT, Page, page
 
@@ -33,6 +41,16 @@ async def _balance(services: Services, brand: Brand, found: Customer | None, *, 
     known, has = await actions.look(services, brand, found)
     survivor = None if known.named == known.customer else public_number(known.customer)
     return BalanceResponse.of(shown_as, has, merged_into=survivor)
+
+
+async def with_points(
+    services: Services, brand: Brand, *, expires_by: str | None, after: int | None, limit: int
+) -> Page[CustomerWithPoints]:
+    """Customers who can spend points, by number; or those alone who lose some by the end of a day."""
+    day = None if expires_by is None else read_date("?expires_by", expires_by)
+    found, more = await services.ledger.wallets(brand.book, expires_by=day, after=after or 0, limit=limit)
+    items = [CustomerWithPoints.of(customer, has, day) for customer, has in found]
+    return Page(items=items, next=None if more is None else str(more))
 
 
 async def statement(

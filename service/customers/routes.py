@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from litestar import Request, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.admission.limits import BATCH_BYTES_MAX
 from service.api_reference.document import problems
@@ -16,6 +16,7 @@ from service.customers import actions, balances
 from service.customers.schemas import (
     BalanceRequest,
     BalanceResponse,
+    CustomerWithPoints,
     LookupBatch,
     LookupResult,
     StatementEntry,
@@ -67,6 +68,26 @@ async def get_statement_by_name(
     return await balances.statement_of(services, principal.brand, data)
 
 
+ExpiresBy = Annotated[
+    str | None, QueryParameter(description="A day: customers alone who lose points by its end, if they do not spend them.")
+]
+
+
+@get("/v1/customers", guards=_READ, tags=["customers"])
+async def list_customers(
+    principal: Injected[Principal],
+    services: Injected[Services],
+    expires_by: ExpiresBy = None,
+    after: AfterSeq = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[CustomerWithPoints]:
+    """List customers who can spend points, by our number; with `expires_by`, those who lose some soon.
+
+    A page may hold fewer than `limit` items, or none, and still have a `next`: follow it until it is null.
+    """
+    return await balances.with_points(services, principal.brand, expires_by=expires_by, after=after, limit=limit)
+
+
 @get("/v1/customers/{customer_id:str}/balance", guards=_READ, tags=["customers"], responses=problems("not_found"))
 async def get_balance(
     customer_id: FromPath[str], principal: Injected[Principal], services: Injected[Services]
@@ -89,6 +110,7 @@ async def get_statement(
 
 route_handlers: list[Any] = [
     look_up_customers,
+    list_customers,
     get_balance,
     get_balance_by_name,
     get_statement,

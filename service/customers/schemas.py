@@ -208,6 +208,30 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class CustomerWithPoints(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A customer who can spend points."""
+
+    customer: int
+    """Our number of the customer, without `cus_`."""
+    spendable: int
+    """What they can spend now, in points."""
+    expiring: int
+    """What of it expires by the end of the day `expires_by`, if they do not spend it; 0 without `expires_by`."""
+    next_expiry_on: date | None
+    """The last day of the points that expire next, in the brand's time zone; null: none expire."""
+
+    @classmethod
+    def of(cls, customer: int, has: Balance, expires_by: date | None) -> CustomerWithPoints:
+        """Build the entry."""
+        days = [(lot.expires_on, lot.points) for lot in has.lots if lot.expires_on is not None]
+        return cls(
+            customer=customer,
+            spendable=has.spendable,
+            expiring=sum(points for day, points in days if expires_by is not None and day <= expires_by),
+            next_expiry_on=min((day for day, _ in days), default=None),
+        )
+
+
 class StatementEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of a customer's spendable points."""
 

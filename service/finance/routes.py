@@ -13,7 +13,9 @@ from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.finance import actions, queries
+from service.customers.schemas import CustomerFilter
+from service.finance import actions, lists, queries
+from service.finance.lists import TransferQuery
 from service.finance.schemas import (
     NAME_OR_SEQ,
     AccountBalance,
@@ -24,6 +26,7 @@ from service.finance.schemas import (
     TransfersResponse,
     TrialBalanceResponse,
 )
+from service.http.filters import MetadataFilter, PrincipalFilter
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterSeq, Limit, page
 
@@ -106,13 +109,23 @@ OccurredUntil = Annotated[
     str | None, QueryParameter(name="occurred_to", description="The last day on which what is listed occurred.")
 ]
 Until = Annotated[str | None, QueryParameter(name="to", description="The last accounting date to list.")]
+OfRedemption = Annotated[str | None, QueryParameter(description="Transfers of this redemption (`red_`) alone.")]
+OfOrder = Annotated[
+    str | None, QueryParameter(description="Transfers of redemptions with this `order_ref` alone; of at most 100 of them.")
+]
+OfMessage = Annotated[str | None, QueryParameter(description="Transfers of events on this message alone.")]
+AtStore = Annotated[
+    str | None,
+    QueryParameter(description="Transfers of redemptions at this store: where they captured or refunded, or else began."),
+]
+AtTerminal = Annotated[str | None, QueryParameter(description="The same for a terminal.")]
 
 
 @get(
     "/v1/ledger/transfers",
     guards=[requires(Scope.LEDGER_READ)],
     tags=["finance"],
-    responses=problems("not_found", "unknown_campaign"),
+    responses=problems("not_found", "unknown_campaign", "filter_too_broad"),
 )
 async def list_transfers(
     services: Injected[Services],
@@ -131,17 +144,25 @@ async def list_transfers(
     grade: OfGrade = None,
     occurred_since: OccurredSince = None,
     occurred_until: OccurredUntil = None,
+    customer: CustomerFilter = None,
+    redemption: OfRedemption = None,
+    order_ref: OfOrder = None,
+    message_id: OfMessage = None,
+    of_principal: PrincipalFilter = None,
+    metadata: MetadataFilter = None,
+    store_id: AtStore = None,
+    terminal_id: AtTerminal = None,
 ) -> TransfersResponse:
     """List the transfers of the log, oldest first. The log is append-only: a page never changes.
 
     As of an instant, what fell due by then and was posted later comes at the end. With filters, a page may hold fewer than
-    `limit` items, or none, and still have a `next`: follow it until it is null.
+    `limit` items, or none, and still have a `next`: follow it until it is null. Message, key, metadata, store and terminal
+    can be searched for a customer, a redemption or an order, or for at most 31 days: send one of these, or `from` and `to`.
     """
     book = principal.brand.book
     at = await queries.find_instant(services.ledger, book, cut, as_of)
     campaigns = await queries.campaign_ids(services.engine, book.brand_id)
-    wanted = queries.transfer_filter(
-        campaigns,
+    asked = TransferQuery(
         verb=verb,
         campaign=campaign,
         account_class=account_class,
@@ -152,8 +173,17 @@ async def list_transfers(
         channel=channel,
         action=action,
         grade=grade,
+        customer=customer,
+        redemption=redemption,
+        order_ref=order_ref,
+        message_id=message_id,
+        principal=of_principal,
+        metadata=metadata,
+        store_id=store_id,
+        terminal_id=terminal_id,
     )
-    found, more = await queries.find_transfers(services.ledger, book, at, wanted, after=after or 0, limit=limit)
+    wanted = await lists.transfer_filter(services, principal.brand, campaigns, asked)
+    found, more = await lists.find_transfers(services.ledger, book, at, wanted, after=after or 0, limit=limit)
     items = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
     looks.see(*(item.customer for item in items if item.customer is not None))
     return TransfersResponse(items, None if more is None else str(more), CutResponse.of(at))

@@ -21,7 +21,7 @@ from service.grants.acts import ClaimedLink, act_of_link
 from service.grants.answers import replay_of, with_balance
 from service.grants.replays import decided_before
 from service.grants.schemas import DECIDED, GrantAnswer, GrantResponse
-from service.http.identifiers import grant_id
+from service.http.identifiers import grant_id, key_id
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -50,6 +50,7 @@ def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
         due_at=event.due_at if event.outcome is GrantOutcome.HELD_BACK else None,
         seq=event.seq,
         source=event.source,
+        principal=key_id(event.principal) if event.principal else None,
         metadata=metadata,
     )
 

@@ -13,12 +13,11 @@ from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids, find_campaign
-from service.customers import actions as customers
-from service.customers.schemas import CustomerFilter, CustomerRef
-from service.grants import actions, approvals, redecisions
+from service.customers.schemas import CustomerFilter
+from service.grants import actions, approvals, lists, redecisions
+from service.grants.lists import GrantFilters
 from service.grants.queries import describe
 from service.grants.schemas import (
-    DECIDED,
     GrantAnswer,
     GrantBatch,
     GrantRequest,
@@ -29,8 +28,9 @@ from service.grants.schemas import (
     RedecideResponse,
 )
 from service.http.batch_results import Results
+from service.http.filters import MetadataFilter, PrincipalFilter
 from service.http.idempotency import REPLAYED, decided
-from service.http.identifiers import parse_grant_id, parse_position, position
+from service.http.identifiers import parse_grant_id
 from service.http.injection import Injected
 from service.http.pagination import LIMIT_DEFAULT, AfterPosition, Limit, Page
 from service.http.problems import Problem, not_found
@@ -145,39 +145,57 @@ async def reject_grant(
     return decided(describe(event, await campaign_ids(services.engine, principal.brand.brand_id)), replayed=replayed)
 
 
-@get("/v1/grants", guards=[requires(Scope.GRANTS_READ)], tags=["grants"], responses=problems("not_found"))
+OfOutcome = Annotated[
+    Literal["granted", "held_back", "waiting", "refused"] | None, QueryParameter(description="The outcome of the decisions.")
+]
+Since = Annotated[str | None, QueryParameter(name="from", description="The first business date on which they were decided.")]
+Until = Annotated[str | None, QueryParameter(name="to", description="The last business date on which they were decided.")]
+OfGrade = Annotated[str | None, QueryParameter(pattern="^[ABCD]$(?!\\n)", description="The grade it was decided on.")]
+
+
+@get(
+    "/v1/grants",
+    guards=[requires(Scope.GRANTS_READ)],
+    tags=["grants"],
+    responses=problems("not_found", "filter_too_broad"),
+)
 async def list_grants(
     services: Injected[Services],
     principal: Injected[Principal],
     customer: CustomerFilter = None,
     campaign: Annotated[str | None, QueryParameter(description="A campaign's id.")] = None,
-    outcome: Annotated[
-        Literal["granted", "held_back", "waiting", "refused"] | None,
-        QueryParameter(description="The outcome of the decisions."),
-    ] = None,
+    outcome: OfOutcome = None,
+    since: Since = None,
+    until: Until = None,
+    message_id: Annotated[str | None, QueryParameter(description="The sender's id of a message.")] = None,
+    action: Annotated[str | None, QueryParameter(description="What customers did, such as `click`.")] = None,
+    channel: Annotated[str | None, QueryParameter(description="The channel, such as `email`.")] = None,
+    evidence: OfGrade = None,
+    of_principal: PrincipalFilter = None,
+    metadata: MetadataFilter = None,
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[GrantResponse]:
     """List decisions, newest first.
 
     With a filter, a page may hold fewer than `limit` items, or none, and still not be the last: follow `next` until it is
-    null.
+    null. What was reported (message, action, channel, evidence, key, metadata) can be searched for a customer, or for at most
+    31 days: send `customer`, or `from` and `to`.
     """
-    brand = principal.brand
-    campaigns = await campaign_ids(services.engine, brand.brand_id)
-    known = None if customer is None else await customers.find(services, brand, CustomerRef(id=customer), now=True)
-    campaign_no = next((number for number, name in campaigns.items() if name == campaign), None)
-    if (customer is not None and known is None) or (campaign is not None and campaign_no is None):
-        return Page(items=[], next=None)
-    events, following = await services.ledger.find_events(
-        brand.book,
-        customers=() if known is None else (known.customer, *known.former),
-        campaign_no=campaign_no,
-        outcomes=[number for number, (name, _) in DECIDED.items() if name == outcome],
-        before=None if after is None else parse_position(after),
-        limit=limit,
+    wanted = GrantFilters(
+        customer=customer,
+        campaign=campaign,
+        outcome=outcome,
+        since=since,
+        until=until,
+        message_id=message_id,
+        action=action,
+        channel=channel,
+        evidence=evidence,
+        principal=of_principal,
+        metadata=metadata,
     )
-    return Page(items=[describe(event, campaigns) for event in events], next=None if following is None else position(following))
+    return await lists.list_grants(services, principal.brand, wanted, after=after, limit=limit)
 
 
 @post(

@@ -125,6 +125,8 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The transfer that paid it, or the last transfer before it was refused or began to wait."""
     source: str
     """Who reported it: `api` for a key, `link` for our own link."""
+    principal: str | None
+    """The id of the API key that reported it, such as `key_12`; null for our own link."""
     metadata: dict[str, str | int | float | bool | None] | None
     """The metadata sent with the report; null if none, or erased."""
 

@@ -183,6 +183,9 @@ CODES: dict[str, CodeSpec] = {
     "instant_before_book": CodeSpec(422, "Instant before the book", "At that instant the book had no transfers yet."),
     "instant_in_future": CodeSpec(422, "Instant in the future", "The instant is later than the book's clock."),
     "period_before_book": CodeSpec(422, "Period before the book", "The period is over before the book's first transfer."),
+    "filter_too_broad": CodeSpec(
+        422, "Filter too broad", "To answer this would be to read the whole log. Add one of the filters that `errors` names."
+    ),
     "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign with this id."),
     "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` is too far in the past or in the future."),
     "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with a different request."),

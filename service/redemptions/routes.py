@@ -140,6 +140,10 @@ async def get_redemption(
     return RedemptionResponse.of(redemption, book.book_id)
 
 
+Since = Annotated[str | None, QueryParameter(name="from", description="The first business date on which they were authorized.")]
+Until = Annotated[str | None, QueryParameter(name="to", description="The last business date on which they were authorized.")]
+
+
 @get("/v1/redemptions", guards=_READ, tags=["redemptions"], responses=problems("not_found"))
 async def list_redemptions(
     services: Injected[Services],
@@ -149,18 +153,20 @@ async def list_redemptions(
     store_id: Annotated[str | None, QueryParameter(description="The store that authorized.")] = None,
     terminal_id: Annotated[str | None, QueryParameter(description="The terminal that authorized, with its `store_id`.")] = None,
     day: Annotated[str | None, QueryParameter(description="The business date on which they were authorized.")] = None,
+    since: Since = None,
+    until: Until = None,
     status: Annotated[RedemptionStatus | None, QueryParameter(description="The status of the redemptions.")] = None,
     after: AfterSeq = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[RedemptionResponse]:
-    """List redemptions, newest first: all, or those of a customer, order, store, terminal, day or status, or several of these.
+    """List redemptions, newest first: all, or those of a customer, order, store, terminal, days or status, or several.
 
     With a status or a terminal, or more than one of customer, order and store, a page may hold fewer than `limit` items, or
     none, and still have a `next`: follow it until it is null.
     """
     wanted = RedemptionFilter(order_ref=order_ref, store_id=store_id, terminal_id=terminal_id, status=status)
     found, more = await queries.find_redemptions(
-        services, principal.brand, wanted, customer=customer, day=day, before=after, limit=limit
+        services, principal.brand, wanted, customer=customer, day=day, days=(since, until), before=after, limit=limit
     )
     looks.see(*(each.customer for each in found))
     items = [RedemptionResponse.of(each, principal.brand.book.book_id) for each in found]

@@ -9,7 +9,7 @@ from datetime import date
 
 from ledger import Cut, Ledger
 from service.brands.brand import Brand
-from service.http.dates import read_date
+from service.http.filters import read_date
 from service.http.periods import Period, parse
 from service.http.problems import invalid_field
 

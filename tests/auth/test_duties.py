@@ -96,6 +96,7 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/customers/wallet": (READ,),
     "DELETE /v1/customers/{customer_id}": (WRITE, READ),
     "PUT /v1/customers/{customer_id}": (WRITE, READ),
+    "GET /v1/customers": (READ,),
     "GET /v1/customers/{customer_id}/attention": (READ,),
     "GET /v1/customers/{customer_id}/balance": (READ,),
     "GET /v1/customers/{customer_id}/consents": (READ,),

@@ -35,7 +35,7 @@ DUE = NOW - timedelta(hours=1)
 READS, LAYERS, EXPORTS = Path("ledger/reads/sql"), Path("ledger/layers/sql"), Path("service/exports/sql")
 
 NOT_FINANCE = {
-    # Lists, quotes and what campaigns ask: tests/ledger/test_query_plans.py.
+    # Lists, quotes and what campaigns ask: tests/ledger/test_query_plans.py, test_list_plans.py.
     "attention",
     "budgets",
     "decision",
@@ -52,6 +52,7 @@ NOT_FINANCE = {
     "responders",
     "statements",
     "survivors",
+    "wallets",
 }
 
 
@@ -100,6 +101,10 @@ def arguments(lived: Lived) -> dict[str, tuple[Any, ...]]:
         "posted_dues": (book, piece[0], NOW, *piece),
         "redemption_steps": (book, brand, *piece, NOON.date(), TODAY, 8),
         "transfers": (book, brand, *piece, PAGE),
+        "transfers_of_customers": (book, [500, 501], 0, lived.head, PAGE),
+        "customers_of_redemptions": (book, [lived.redemption]),
+        "stores_of_steps": (book, [lived.redemption], [lived.redemption]),
+        "newest_events_of_customers_floor": (book, [500, 501], lived.head, lived.head, PAGE),
         "transfers_numbered": (book, brand, list(range(piece[0], piece[1]))),
         "customers_of_transactions": (book, [piece[0]], PAGE),
         "issued": (book, lived.head, PAGE, [500], [lot], [0]),

@@ -11,7 +11,7 @@ SELECT
         SELECT transfer.posted_at FROM ledger.transfer WHERE transfer.book_id = event.book_id AND transfer.seq = event.seq
     )) AS decided_at,
     event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
-    coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
+    coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata, event.principal
 FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bytea[]) WITH ORDINALITY
     AS wanted (book_id, brand_id, campaign_no, key, place)
 CROSS JOIN LATERAL (

@@ -54,7 +54,7 @@ CROSS JOIN LATERAL (
             SELECT transfer.posted_at FROM ledger.transfer WHERE transfer.book_id = $1 AND transfer.seq = event.seq
         )) AS decided_at,
         event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
-        coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
+        coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata, event.principal
     FROM ledger.event
     CROSS JOIN LATERAL (SELECT ledger.outcome_at_v1(event.outcome, event.due_at, clock.at) AS outcome) AS standing
     WHERE event.book_id = $1 AND event.campaign_no = found.campaign_no AND event.key = found.key

@@ -10,7 +10,7 @@ SELECT
         SELECT transfer.posted_at FROM ledger.transfer WHERE transfer.book_id = $1 AND transfer.seq = event.seq
     )) AS decided_at,
     event.due_at, event.campaign_version, event.action, event.channel, event.message_id,
-    coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata
+    coalesce(event.qualifier, '') AS qualifier, event.source, event.metadata, event.principal
 FROM ledger.head
 CROSS JOIN unnest($5::bigint[], $6::bytea[]) AS wanted (other, key)
 CROSS JOIN LATERAL (
