@@ -81,8 +81,9 @@ SELECT
 FROM ledger.event_as_it_was
 ORDER BY book_id, seq;
 
--- It takes a row of the old table. All functions are made anew after the tables.
-DROP FUNCTION IF EXISTS ledger.settle_event_v1;
+-- They take a row of the old table. All functions are made anew after the tables.
+DROP FUNCTION IF EXISTS
+    ledger.settle_event_v1, ledger.budget_of_v1, ledger.leave_shortfall_v1, ledger.take_from_lots_v1;
 
 DROP TABLE ledger.event_as_it_was;
 
