@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service.auth import looks
 from service.brands.brand import Brand
 from service.customers import actions
 from service.customers.queries import Customer
@@ -49,6 +50,7 @@ async def with_points(
     """Customers who can spend points, by number; or those alone who lose some by the end of a day."""
     day = None if expires_by is None else read_date("?expires_by", expires_by)
     found, more = await services.ledger.wallets(brand.book, expires_by=day, after=after or 0, limit=limit)
+    looks.see(*(customer for customer, _ in found))
     items = [CustomerWithPoints.of(customer, has, day) for customer, has in found]
     return Page(items=items, next=None if more is None else str(more))
 
