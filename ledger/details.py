@@ -79,9 +79,9 @@ def step_hash(salt: bytes | None, left: bytes | None, *details: Any) -> bytes | 
 
 
 def correction_hash(salt: bytes | None, left: bytes | None, *details: Any) -> bytes | None:
-    """The same for why points were taken back."""
-    reason, reference = details
-    return _kept_hash(salt, left, rest(reason), (reference,), details)
+    """The same for why something was corrected."""
+    reason, reference, note = details
+    return _kept_hash(salt, left, rest(reason), (reference, note), details)
 
 
 def _kept_hash(

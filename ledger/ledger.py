@@ -26,6 +26,7 @@ from ledger.layers import reading as layers
 from ledger.read_models import (
     ActFilter,
     ActHour,
+    Adjustment,
     AsOf,
     Attention,
     Balance,
@@ -75,10 +76,13 @@ from ledger.reads import (
     refusals,
     trial_balance,
 )
+from ledger.reads import corrections as correction_reads
 from ledger.reads import redemptions as redemption_reads
 from ledger.reads import wallets as wallet_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
+    Adjust,
+    AdjustResult,
     Book,
     ClawBack,
     ClawBackResult,
@@ -262,6 +266,30 @@ class Ledger:
     async def claw_back(self, asked: ClawBack) -> ClawBackResult:
         """Take points of a grant back."""
         return await corrections.claw_back(self._pool, asked)
+
+    async def adjust(self, asked: Adjust) -> AdjustResult:
+        """Give a customer points out of a budget, or take some."""
+        return await corrections.adjust(self._pool, asked)
+
+    async def adjustments(
+        self,
+        book: Book,
+        *,
+        customers: Sequence[int] = (),
+        reason: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Adjustment]:
+        """A page of adjustments, newest first; ``before`` is the last number of the page before. No ``customers`` means all
+        customers; of some, no reason can be asked for.
+        """
+        return await correction_reads.adjustments(
+            self._pool, book, customers=customers, reason=reason, before=before, limit=limit
+        )
+
+    async def adjustment(self, book: Book, correction_no: int) -> Adjustment | None:
+        """One adjustment; ``None`` if there is no such."""
+        return await correction_reads.adjustment(self._pool, book, correction_no)
 
     async def fund(self, fund: Fund) -> FundResult:
         """Give a campaign points to grant."""

@@ -30,7 +30,8 @@ class Decisions(msgspec.Struct, frozen=True):
 class Reconciliation(msgspec.Struct, frozen=True):
     """A campaign's funding, grants and decisions, in points, all up to one ``seq``, which the book reached by ``at``.
 
-    ``granted`` is without what was ``clawed_back``, so both add up to what the decisions paid.
+    ``granted`` is without what was ``clawed_back`` and with what was given by adjustments: so ``granted`` and ``clawed_back``
+    are what the decisions paid and what was ``adjusted``.
     """
 
     seq: int
@@ -38,6 +39,7 @@ class Reconciliation(msgspec.Struct, frozen=True):
     funded: int
     granted: int
     clawed_back: int
+    adjusted: int
     decisions: tuple[Decisions, ...]
 
 
@@ -150,6 +152,23 @@ class DailyMovements(msgspec.Struct, frozen=True, gc=False):
 
     seq: int
     movements: Sequence[Movement]
+
+
+class Adjustment(msgspec.Struct, frozen=True):
+    """Points that a customer was given out of a campaign's budget or, if ``points`` is below zero, lost. ``reference`` and
+    ``note`` are ``None`` where nothing was said, or where the customer was erased.
+    """
+
+    number: int
+    seq: int
+    posted_at: datetime
+    customer: int
+    points: int
+    campaign_no: int | None
+    reason: str
+    reference: str | None
+    note: str | None
+    principal: int
 
 
 class DueClawBack(msgspec.Struct, frozen=True):

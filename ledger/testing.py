@@ -22,6 +22,7 @@ import msgspec
 from ledger.events import event_key, proof_key
 from ledger.types import (
     AccountClass,
+    Adjust,
     Book,
     CapUse,
     ClawBack,
@@ -223,6 +224,31 @@ def claw_back(
         _request_hash(granted.terms.campaign_no, granted.key.hex(), points, reason),
         reason,
         points,
+    )
+
+
+def adjust(
+    book: Book,
+    customer: int,
+    points: int,
+    *,
+    campaign_no: int = 1,
+    key: str | None = None,
+    reason: str = "goodwill",
+    expires_on: date | None = None,
+    account_class: AccountClass = AccountClass.ENGAGEMENT,
+) -> Adjust:
+    """Give points out of a campaign's budget; or take some, below zero."""
+    return Adjust(
+        book,
+        customer,
+        points,
+        key or _fresh_key(),
+        _request_hash(customer, points, reason),
+        reason,
+        campaign_no if points > 0 else None,
+        account_class,
+        expires_on,
     )
 
 

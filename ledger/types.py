@@ -5,6 +5,7 @@
     GrantTerms    what many orders have in common
     Redeem        in: authorize, capture, void or refund      RedemptionResult  out
     ClawBack      in: take a grant's points back              ClawBackResult    out
+    Adjust        in: give or take points, for a reason       AdjustResult      out
     Fund          in: give a campaign points to grant         FundResult        out
 
 Points are whole numbers, 1 to ``POINTS_MAX``. Times are aware datetimes in UTC. A refusal is a result, never an exception.
@@ -312,6 +313,7 @@ class Operation(enum.IntEnum):
     REFUND = 4
     FUND = 5
     CLAW_BACK = 6
+    ADJUST = 7
 
 
 class Redeem(msgspec.Struct, frozen=True):
@@ -500,6 +502,52 @@ class ClawBackResult(msgspec.Struct, frozen=True):
     posted_at: datetime | None = None
     customer: int = 0
     balance: int = 0
+
+
+class Adjust(msgspec.Struct, frozen=True):
+    """Give ``customer`` points out of a campaign's budget, in a lot of ``account_class`` that lasts until ``expires_on``
+    (``None`` is for ever); or, with ``points`` below zero, take some that they can spend.
+
+    ``reason`` is a code; ``reference`` and ``note`` are words that an erasure removes. The log commits to all three.
+    """
+
+    book: Book
+    customer: int
+    points: int
+    key: str
+    request_hash: bytes
+    reason: str
+    campaign_no: int | None = None
+    account_class: AccountClass = AccountClass.ENGAGEMENT
+    expires_on: date | None = None
+    reference: str | None = None
+    note: str | None = None
+    principal: int = 0
+
+
+class AdjustOutcome(enum.IntEnum):
+    """How an adjustment was decided, in order of precedence. It is never made in part."""
+
+    IDEMPOTENCY_KEY_REUSED = 1
+    CUSTOMER_ERASED = 2
+    BUDGET_EXHAUSTED = 3
+    INSUFFICIENT_BALANCE = 4
+    ADJUSTED = 5
+
+
+class AdjustResult(msgspec.Struct, frozen=True):
+    """Whether points were given or taken. ``customer`` has them, or had them, and can spend ``balance`` now; ``budget_left`` is
+    what the budget has that pays, ``None`` if none does. ``correction``, ``seq`` and ``posted_at`` are as of a claw-back.
+    """
+
+    outcome: AdjustOutcome
+    replayed: bool
+    customer: int = 0
+    balance: int = 0
+    budget_left: int | None = None
+    correction: int | None = None
+    seq: int | None = None
+    posted_at: datetime | None = None
 
 
 class Fund(msgspec.Struct, frozen=True):

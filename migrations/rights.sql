@@ -38,6 +38,9 @@ GRANT SELECT ON
     rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.link_host, rewards.touch_count, rewards.touch_reader, rewards.verification
 TO rewards_application;
 
+GRANT SELECT, INSERT, UPDATE (name, campaign_no, withdrawn, changed_at, changed_by) ON rewards.adjustment_reason
+TO rewards_application;
+
 GRANT SELECT, INSERT ON
     rewards.batch_code, rewards.brand_logo, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
     rewards.code_batch, rewards.consent, rewards.customer, rewards.destination, rewards.estimate, rewards.identity, rewards.link,
@@ -160,5 +163,5 @@ GRANT SELECT (
 
 GRANT SELECT ON
     rewards.alembic_version, rewards.audit_trail, rewards.brand, rewards.brand_point_value, rewards.campaign,
-    rewards.campaign_version, rewards.close_version, rewards.estimate, rewards.link_host, rewards.restatement
+    rewards.adjustment_reason, rewards.campaign_version, rewards.close_version, rewards.estimate, rewards.link_host, rewards.restatement
 TO rewards_reader;

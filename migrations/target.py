@@ -7,6 +7,7 @@ from service.auth import tables as auth
 from service.brands import tables as brands
 from service.campaigns import tables as campaigns
 from service.code_batches import tables as code_batches
+from service.corrections import tables as corrections
 from service.customers import tables as customers
 from service.erasure import tables as erasure
 from service.estimates import tables as estimates
@@ -26,6 +27,7 @@ CAPABILITIES = (
     brands,
     campaigns,
     code_batches,
+    corrections,
     customers,
     erasure,
     estimates,

@@ -35,6 +35,8 @@ from service.code_batches.queries import BatchCode, batch_codes_by_hash
 from service.concurrency.batch_loader import BatchLoader
 from service.concurrency.fairness import WeightedSemaphore
 from service.concurrency.shared_timeout import SharedTimeout
+from service.corrections.actions import CLAW_BACK
+from service.corrections.adjustments import ADJUST
 from service.crypto.derived_keys import derived_keys
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
@@ -132,6 +134,8 @@ APPROVAL_KINDS: Mapping[str, AnyKind] = {
         campaign_approvals.CREATE,
         brand_approvals.POINT_VALUE,
         brand_approvals.ISSUE_LIMIT,
+        CLAW_BACK,
+        ADJUST,
         RESTATE,
         changing_limits.CHANGE,
         erasure_actions.ERASE,

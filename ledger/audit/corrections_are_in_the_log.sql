@@ -1,6 +1,6 @@
--- What was to be taken back of a grant was taken, in the log, or is still to be taken; and nothing else was.
+-- What was to be corrected is in the log, or is still to be taken back of its grant; and nothing else was corrected.
 --
--- A claw-back moved what its own transaction says. What a redemption gave back later belongs to that step's.
+-- A correction moved what its own transaction says, and so many points that are adjusted have a correction. What a redemption gave back later belongs to that step's.
 
 SELECT count(*), count(*) FILTER (WHERE checked.wrong), array_agg(checked.what) FILTER (WHERE checked.wrong)
 FROM (
@@ -12,10 +12,19 @@ FROM (
             WHERE transfer.book_id = $1 AND transfer.seq >= correction.seq
                 AND transfer.seq < correction.seq + 4000
                 AND coalesce(transfer.transaction_id, transfer.seq) = correction.seq
-                AND transfer.verb = correction.verb AND transfer.event_key = correction.event_key
+                AND transfer.verb = correction.verb AND transfer.event_key IS NOT DISTINCT FROM correction.event_key
         ), 0) AS wrong
     FROM ledger.correction
     WHERE correction.book_id = $1
+    UNION ALL
+    SELECT 'seq ' || transfer.seq, NOT EXISTS (
+        SELECT FROM ledger.correction
+        WHERE correction.book_id = $1 AND correction.seq = coalesce(transfer.transaction_id, transfer.seq)
+            AND correction.verb = 12 AND correction.customer = transfer.customer
+            AND correction.is_credit = (get_byte(transfer.debit, 0) <> 1)
+    )
+    FROM ledger.transfer
+    WHERE transfer.book_id = $1 AND transfer.verb = 12
     UNION ALL
     SELECT
         'grant ' || encode(grants.event_key, 'hex'),

@@ -1,4 +1,4 @@
-"""Claw-backs: points of a grant are taken back, because it should not have been.
+"""Corrections. A claw-back takes a grant's points back, because it should not have been:
 
     what is left of it       goes back to the campaign's budget
     what is set aside        is not taken. It stays a shortfall of the grant: a void, a time-out or a refund that returns these
@@ -6,7 +6,9 @@
     what is held back        is rejected
     what has expired         is gone already
 
-Which points are the grant's is a matter of layers, which posting does not know. So they are read first, without a lock, and the
+An adjustment gives a customer points out of a budget, or takes some that they can spend, all or none.
+
+Which points are a grant's is a matter of layers, which posting does not know. So they are read first, without a lock, and the
 function that posts takes nothing if anybody who could have moved some of them has done anything since.
 """
 
@@ -22,16 +24,18 @@ from ledger import details
 from ledger.engine.redemptions import idempotency_hash
 from ledger.errors import Overloaded
 from ledger.layers.reading import Holdings, holdings
-from ledger.types import ClawBack, ClawBackOutcome, ClawBackResult, Operation
+from ledger.types import Adjust, AdjustOutcome, AdjustResult, ClawBack, ClawBackOutcome, ClawBackResult, Operation
 
 ATTEMPTS = 20
 """How often points are looked up again that moved meanwhile: their customers are busy."""
 
 _PARAMETERS = ", ".join(f"${number}" for number in range(1, 22))
+_ADJUST_PARAMETERS = ", ".join(f"${number}" for number in range(1, 17))
+_ADJUST = f"SELECT outcome, replayed, answer::text FROM ledger.adjust_v1({_ADJUST_PARAMETERS})"
 _CLAW_BACK = f"SELECT outcome, replayed, answer::text FROM ledger.claw_back_v1({_PARAMETERS})"
 
 
-class _Answer(msgspec.Struct):
+class _Taken(msgspec.Struct):
     clawed_back: int
     shortfall: int
     outstanding: int
@@ -43,7 +47,17 @@ class _Answer(msgspec.Struct):
     balance: int
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+class _Adjusted(msgspec.Struct):
+    customer: int
+    balance: int
+    budget_left: int | None
+    correction: int | None
+    seq: int | None
+    posted_at: datetime
+
+
+_decode_taken = msgspec.json.Decoder(_Taken).decode
+_decode_adjusted = msgspec.json.Decoder(_Adjusted).decode
 
 
 async def claw_back(pool: asyncpg.Pool[Any], asked: ClawBack) -> ClawBackResult:
@@ -72,7 +86,7 @@ async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> Cl
         asked.reference,
         asked.principal,
         salt,
-        details.correction_hash(salt, None, asked.reason, asked.reference),
+        details.correction_hash(salt, None, asked.reason, asked.reference, None),
         found.seen,
         found.layer,
         found.members,
@@ -86,4 +100,33 @@ async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> Cl
     outcome, replayed, answer = row
     if answer is None:
         return ClawBackResult(ClawBackOutcome(outcome), replayed)
-    return ClawBackResult(ClawBackOutcome(outcome), replayed, **msgspec.structs.asdict(_decode(answer)))
+    return ClawBackResult(ClawBackOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_taken(answer)))
+
+
+async def adjust(pool: asyncpg.Pool[Any], asked: Adjust) -> AdjustResult:
+    """Give or take points."""
+    (salt,) = details.new_salts(1)
+    row = await pool.fetchrow(
+        _ADJUST,
+        asked.book.brand_id,
+        asked.book.book_id,
+        datetime.now(UTC),
+        asked.customer,
+        asked.points,
+        asked.campaign_no,
+        asked.account_class,
+        asked.expires_on,
+        idempotency_hash(Operation.ADJUST, asked.key),
+        asked.request_hash,
+        asked.reason,
+        asked.reference,
+        asked.note,
+        asked.principal,
+        salt,
+        details.correction_hash(salt, None, asked.reason, asked.reference, asked.note),
+    )
+    assert row is not None
+    outcome, replayed, answer = row
+    if answer is None:
+        return AdjustResult(AdjustOutcome(outcome), replayed)
+    return AdjustResult(AdjustOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_adjusted(answer)))

@@ -123,6 +123,7 @@ async def reconcile(pool: asyncpg.Pool[Any], book: Book, campaign_no: int) -> Re
         funded=row["funded"],
         granted=row["granted"],
         clawed_back=row["clawed_back"],
+        adjusted=row["adjusted"],
         decisions=tuple(
             Decisions(outcome, channel, hour, events, points)
             for (outcome, channel, hour), (events, points) in sorted(counts.items(), key=lambda item: (item[0][2], item[0]))

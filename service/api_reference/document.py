@@ -55,6 +55,7 @@ _TAGS = {
     "grants": "Points for what customers do: reports, quotes, approvals.",
     "links": "Reward links for messages, and codes for print.",
     "customers": "Customers: names, balances, consent, preferences.",
+    "corrections": "Taking back what should not have been granted, and adjusting what customers have.",
     "redemptions": "Spending points: authorize, capture, void, refund.",
     "events": "A feed of everything that happened, which consumers can resume.",
     "finance": "The books, now and at a cut, and exports of them.",
@@ -64,6 +65,7 @@ _TAGS = {
 
 
 _PATH_PARAMETERS = {
+    "adjustment_id": ("The id of an adjustment: `cor_` and 24 hexadecimal digits.", "cor_000000010000000000000001"),
     "approval_id": ("The id of an approval: `apr_` and a number.", "apr_7"),
     "batch_id": ("The id of a batch of codes, as you chose it.", "spring-packs-1"),
     "campaign_id": ("The campaign's id, as you chose it.", "hello-again"),
@@ -84,6 +86,7 @@ _PATH_PARAMETERS = {
     "name": ("The name of a file, as the export lists it.", "transfers.csv"),
     "period": ("A period: a month, such as `2026-11`, or a day, such as `2026-11-30`.", "2026-11"),
     "person_id": ("The id of a person who works for the brand: `per_` and a number.", "per_3"),
+    "reason": ("The code of a reason for adjustments, as you chose it.", "goodwill"),
     "redemption_id": (
         "The id of a redemption, from `POST /v1/redemptions`: `red_` and 24 hexadecimal digits.",
         "red_000000010000000000000001",

@@ -168,4 +168,6 @@ async def _reconcile(ledger: Ledger, book: Book, campaign_nos: Sequence[int]) ->
 async def _adds_up(ledger: Ledger, book: Book, campaign_no: int) -> bool:
     found = await ledger.reconcile(book, campaign_no)
     paid = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
-    return found.granted + found.clawed_back == sum(each.points for each in found.decisions if each.outcome in paid)
+    return found.granted + found.clawed_back - found.adjusted == sum(
+        each.points for each in found.decisions if each.outcome in paid
+    )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ledger import ClawBack, ClawBackOutcome, ClawBackResult
+from ledger import ClawBack, ClawBackOutcome, ClawBackResult, Event
+from service.approvals.kinds import Approved, Kind, Tools, Wanted
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
-from service.corrections.schemas import ClawbackRequest
+from service.corrections.schemas import ClawbackRequest, ClawbackResponse
 from service.customers import actions as customers
 from service.customers.tombstones import customer_erased
 from service.http.idempotency import REPLAYED, request_fingerprint
@@ -38,26 +39,46 @@ _REFUSALS: dict[ClawBackOutcome, tuple[str, str]] = {
 }
 
 
-async def claw_back(
+async def wanted_claw_back(
     services: Services, principal: Principal, grant_id: str, wanted: ClawbackRequest, key: str
-) -> ClawBackResult:
-    """Take back points of a grant of the principal's brand."""
-    book, read = principal.brand.book, parse_grant_id(grant_id)
-    event = None if read is None else await services.ledger.event(book, *read)
-    if read is None or event is None:
-        raise not_found("grant")
+) -> Wanted[ClawbackRequest]:
+    """What is asked for, of a grant that is there."""
+    event = await _find(services, principal, grant_id)
     if (await customers.by_number(services, principal.brand, event.customer)).erased:
         raise customer_erased()
+    return Wanted(
+        kind=CLAW_BACK,
+        subject=grant_id,
+        body=wanted,
+        amount=event.points if wanted.points is None else wanted.points,
+        customer=event.customer,
+        key=key,
+    )
+
+
+async def _find(tools: Services | Tools, principal: Principal, grant_id: str) -> Event:
+    read = parse_grant_id(grant_id)
+    event = None if read is None else await tools.ledger.event(principal.brand.book, *read)
+    if event is None:
+        raise not_found("grant")
+    return event
+
+
+async def claw_back(
+    tools: Services | Tools, principal: Principal, grant_id: str, wanted: ClawbackRequest, key: str
+) -> tuple[ClawbackResponse, bool]:
+    """Take back points of a grant of the principal's brand; the flag says that it had been done before."""
+    book, event = principal.brand.book, await _find(tools, principal, grant_id)
     request = request_fingerprint(f"clawback {grant_id}", wanted)
     entry = hashlib.sha256(b"clawback " + key.encode() + request).digest()
-    async with services.engine.begin() as connection:
+    async with tools.engine.begin() as connection:
         # Not the reference: erasing the customer removes it, and nothing is ever removed from the trail.
         told = msgspec.structs.replace(wanted, reference=None)
         await record(connection, principal, "grant.clawback", grant_id, after=told, request=entry)
     asked = ClawBack(
         book=book,
-        campaign_no=read[0],
-        event_key=read[1],
+        campaign_no=event.campaign_no,
+        event_key=event.key,
         key=key,
         request_hash=request,
         reason=wanted.reason,
@@ -65,7 +86,8 @@ async def claw_back(
         reference=wanted.reference,
         principal=principal.api_key_id,
     )
-    return _decided(await services.ledger.claw_back(asked))
+    result = _decided(await tools.ledger.claw_back(asked))
+    return ClawbackResponse.of(grant_id, wanted, result, book.book_id), result.replayed
 
 
 def _decided(result: ClawBackResult) -> ClawBackResult:
@@ -74,3 +96,11 @@ def _decided(result: ClawBackResult) -> ClawBackResult:
         headers = {REPLAYED: "true"} if result.replayed else {}
         raise Problem(code, detail.format(left=result.left), headers=headers)
     return result
+
+
+async def _execute(tools: Tools, maker: Principal, approved: Approved[ClawbackRequest]) -> ClawbackResponse:
+    shown, _ = await claw_back(tools, maker, approved.subject, approved.body, approved.key)
+    return shown
+
+
+CLAW_BACK: Kind[ClawbackRequest] = Kind(name="grant.clawback", request=ClawbackRequest, execute=_execute)

@@ -1,21 +1,40 @@
-"""Corrections over HTTP."""
+"""Corrections over HTTP: claw-backs, adjustments, and the reasons for these."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
-from litestar import Response, post
-from litestar.params import FromPath, JSONBody
+import msgspec
+from litestar import Response, get, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.api_reference.document import problems
+from service.approvals.waiting import WAITS, within_limits
 from service.auth import looks
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.corrections import actions
-from service.corrections.schemas import ClawbackRequest, ClawbackResponse
+from service.campaigns.queries import campaign_ids
+from service.corrections import actions, adjustments, reasons
+from service.corrections.schemas import (
+    AdjustedResponse,
+    AdjustmentRequest,
+    AdjustmentResponse,
+    ClawbackRequest,
+    ClawbackResponse,
+    ReasonCode,
+    ReasonRequest,
+    ReasonResponse,
+    ReasonsResponse,
+)
+from service.customers import actions as customers
+from service.customers.schemas import CustomerFilter, CustomerRef
 from service.http.idempotency import decided
+from service.http.identifiers import parse_correction_id
 from service.http.injection import Injected
+from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
+from service.http.problems import invalid_field, not_found
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -24,8 +43,8 @@ if TYPE_CHECKING:
 @post(
     "/v1/grants/{grant_id:str}/clawback",
     guards=[requires(Scope.CORRECTIONS_WRITE)],
-    tags=["grants"],
-    responses=problems("not_found", "not_granted", "held_back", "clawback_exceeds_grant", "idempotency_key_reused"),
+    tags=["corrections"],
+    responses=problems("not_found", "not_granted", "held_back", "clawback_exceeds_grant", "idempotency_key_reused") | WAITS,
 )
 async def claw_back_grant(
     grant_id: FromPath[str],
@@ -40,10 +59,124 @@ async def claw_back_grant(
     points, they are taken then, first. No balance ever becomes negative, and caps still count the grant. If its points are
     still held back, they are rejected.
     """
-    result = await actions.claw_back(services, principal, grant_id, data, idempotency_key)
-    looks.see(result.customer)
-    shown = ClawbackResponse.of(grant_id, data, result, principal.brand.book.book_id)
-    return decided(shown, replayed=result.replayed)
+
+    async def claw_back() -> Response[ClawbackResponse]:
+        shown, replayed = await actions.claw_back(services, principal, grant_id, data, idempotency_key)
+        looks.see(shown.customer)
+        return decided(shown, replayed=replayed)
+
+    wanted = await actions.wanted_claw_back(services, principal, grant_id, data, idempotency_key)
+    return await within_limits(services, principal, wanted, claw_back)
 
 
-route_handlers: list[Any] = [claw_back_grant]
+@post(
+    "/v1/adjustments",
+    guards=[requires(Scope.CORRECTIONS_WRITE)],
+    tags=["corrections"],
+    responses=problems("not_found", "budget_exhausted", "insufficient_balance", "campaign_paused", "idempotency_key_reused")
+    | WAITS,
+)
+async def adjust_customer(
+    data: JSONBody[AdjustmentRequest],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    idempotency_key: Injected[str],
+) -> Response[AdjustedResponse]:
+    """Give a customer points out of a care budget, or take some, for a reason that you have declared.
+
+    Points that are given come out of the budget of the reason's campaign, and no more than it has. Points that are taken are
+    those that expire soonest; a customer who can spend fewer keeps all.
+    """
+
+    async def adjust() -> Response[AdjustedResponse]:
+        shown, replayed = await adjustments.adjust(services, principal, wanted.subject, data, idempotency_key)
+        looks.see(shown.customer)
+        return decided(shown, replayed=replayed)
+
+    wanted = await adjustments.wanted_adjustment(services, principal, data, idempotency_key)
+    return await within_limits(services, principal, wanted, adjust)
+
+
+@get("/v1/adjustments", guards=[requires(Scope.GRANTS_READ)], tags=["corrections"], responses=problems("not_found"))
+async def list_adjustments(
+    services: Injected[Services],
+    principal: Injected[Principal],
+    customer: CustomerFilter = None,
+    reason: Annotated[str | None, QueryParameter(description="The code of a reason. Not together with `customer`.")] = None,
+    after: AfterNumber = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[AdjustmentResponse]:
+    """List adjustments, newest first: all, those of a customer, or those for a reason."""
+    brand = principal.brand
+    if customer is not None and reason is not None:
+        raise invalid_field("?reason", "cannot be combined with customer")
+    of: Sequence[int] = ()
+    if customer is not None:
+        known = await customers.find(services, brand, CustomerRef(id=customer), now=True)
+        if known is None:
+            return Page(items=[], next=None)
+        of = (known.customer, *known.former)
+    made = await services.ledger.adjustments(brand.book, customers=of, reason=reason, before=after, limit=limit + 1)
+    listed = page(made, limit=limit, cursor=lambda each: each.number)
+    looks.see(*(each.customer for each in listed.items))
+    campaigns = await campaign_ids(services.engine, brand.brand_id)
+    return Page(items=[AdjustmentResponse.of(each, brand.book.book_id, campaigns) for each in listed.items], next=listed.next)
+
+
+@get(
+    "/v1/adjustments/{adjustment_id:str}",
+    guards=[requires(Scope.GRANTS_READ)],
+    tags=["corrections"],
+    responses=problems("not_found"),
+)
+async def get_adjustment(
+    adjustment_id: FromPath[str], services: Injected[Services], principal: Injected[Principal]
+) -> AdjustmentResponse:
+    """Get an adjustment."""
+    brand = principal.brand
+    parsed = parse_correction_id(adjustment_id)
+    made = None
+    if parsed is not None and parsed[0] == brand.book.book_id:
+        made = await services.ledger.adjustment(brand.book, parsed[1])
+    if made is None:
+        raise not_found("adjustment")
+    looks.see(made.customer)
+    return AdjustmentResponse.of(made, brand.book.book_id, await campaign_ids(services.engine, brand.brand_id))
+
+
+@put(
+    "/v1/adjustment-reasons/{reason:str}",
+    guards=[requires(Scope.CAMPAIGNS_WRITE)],
+    tags=["corrections"],
+)
+async def put_adjustment_reason(
+    reason: FromPath[str],
+    data: JSONBody[ReasonRequest],
+    services: Injected[Services],
+    principal: Injected[Principal],
+) -> ReasonResponse:
+    """Declare a reason for adjustments, or change it. Adjustments that were made for it keep it."""
+    try:
+        code = msgspec.convert(reason, ReasonCode)
+    except msgspec.ValidationError:
+        raise invalid_field(
+            "{reason}", "must be lower-case letters, digits and _, beginning with a letter; at most 64"
+        ) from None
+    return ReasonResponse(**msgspec.structs.asdict(await reasons.put_reason(services.engine, principal, code, data)))
+
+
+@get("/v1/adjustment-reasons", guards=[requires(Scope.CAMPAIGNS_READ)], tags=["corrections"])
+async def list_adjustment_reasons(services: Injected[Services], principal: Injected[Principal]) -> ReasonsResponse:
+    """List the brand's reasons for adjustments."""
+    found = await reasons.list_reasons(services.engine, principal.brand.brand_id)
+    return ReasonsResponse([ReasonResponse(**msgspec.structs.asdict(each)) for each in found])
+
+
+route_handlers: list[Any] = [
+    claw_back_grant,
+    adjust_customer,
+    list_adjustments,
+    get_adjustment,
+    put_adjustment_reason,
+    list_adjustment_reasons,
+]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from ledger import ClawBackOutcome, ClawBackResult
+from ledger import POINTS_MAX, Adjustment, AdjustResult, ClawBackOutcome, ClawBackResult
+from service.auth.principal import Principal
+from service.customers.schemas import CustomerRef
 from service.http.bodies import Body, Identifier, Points
-from service.http.identifiers import correction_id
+from service.http.identifiers import correction_id, key_id
+from service.http.validation_messages import NO_CONTROL_CHARACTERS
 
 _OUTCOMES: dict[ClawBackOutcome, Literal["clawed_back", "rejected"]] = {
     ClawBackOutcome.CLAWED_BACK: "clawed_back",
@@ -76,4 +80,168 @@ class ClawbackResponse(msgspec.Struct, frozen=True, kw_only=True):
             reference=asked.reference,
             seq=result.seq,
             posted_at=result.posted_at,
+        )
+
+
+ReasonCode = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)",
+        description="Lower-case letters, digits and `_`, beginning with a letter; at most 64.",
+    ),
+]
+Note = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=NO_CONTROL_CHARACTERS)]
+SignedPoints = Annotated[int, msgspec.Meta(ge=-POINTS_MAX, le=POINTS_MAX, description="Whole points, not 0.")]
+
+
+class ReasonRequest(Body, frozen=True):
+    """A reason for adjustments."""
+
+    name: Identifier
+    """What people call it."""
+    campaign: Identifier | None = None
+    """The campaign whose budget pays the points given for this reason, in its class and with its expiry. Null: the reason only
+    takes points.
+    """
+    withdrawn: bool = False
+    """Whether nothing can be adjusted for this reason any more."""
+
+    example: ClassVar[dict[str, Any]] = {"name": "Goodwill", "campaign": "hello-again"}
+
+
+class ReasonResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason for adjustments."""
+
+    code: str
+    """Its code, by which adjustments name it."""
+    name: str
+    """What people call it."""
+    campaign: str | None
+    """The campaign whose budget pays the points given for it; null if it only takes points."""
+    withdrawn: bool
+    """Whether nothing can be adjusted for this reason any more."""
+
+
+class ReasonsResponse(msgspec.Struct, frozen=True):
+    """The brand's reasons for adjustments."""
+
+    items: Sequence[ReasonResponse]
+    """All of them, by code."""
+
+
+class AdjustmentRequest(Body, frozen=True, omit_defaults=True):
+    """Points to give to a customer, or to take from them."""
+
+    customer: CustomerRef
+    """The customer."""
+    points: SignedPoints
+    """How many points to give; below 0, how many to take. All or none."""
+    reason: ReasonCode
+    """A reason that the brand has declared (`PUT /v1/adjustment-reasons/{reason}`)."""
+    expires_on: date | None = None
+    """The last day on which points that are given can be spent. Absent: as the terms of the campaign say whose budget pays."""
+    reference: Identifier | None = None
+    """Your reference, such as the number of a complaint. Erasing the customer removes it."""
+    note: Note | None = None
+    """What somebody wants to say about it. Erasing the customer removes it."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "customer": {"id": "customer-1"},
+        "points": 50,
+        "reason": "goodwill",
+        "reference": "ticket-4711",
+    }
+
+
+class AdjustedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An adjustment that was made."""
+
+    adjustment_id: str
+    """The adjustment's id."""
+    customer: int
+    """Our number of the customer who has the points now, without `cus_`."""
+    points: int
+    """How many points they were given; below 0, how many they lost."""
+    reason: str
+    """The code of its reason."""
+    campaign: str | None
+    """The campaign whose budget paid; null if points were taken."""
+    budget_left: int | None
+    """What that budget has left, in points; null if points were taken."""
+    balance: int
+    """What the customer can spend after it, in points."""
+    reference: str | None
+    """The reference you gave; null if none."""
+    note: str | None
+    """What was said about it; null if nothing."""
+    made_by: str
+    """The API key that asked for it: `key_` and a number."""
+    seq: int
+    """Its first transfer."""
+    posted_at: datetime
+    """When it was posted."""
+
+    @classmethod
+    def of(
+        cls, result: AdjustResult, wanted: AdjustmentRequest, campaign: str | None, principal: Principal
+    ) -> AdjustedResponse:
+        """An adjustment that was just made, or made before under the same key."""
+        assert result.correction is not None
+        assert result.seq is not None
+        assert result.posted_at is not None
+        return cls(
+            adjustment_id=correction_id(principal.brand.book.book_id, result.correction),
+            customer=result.customer,
+            points=wanted.points,
+            reason=wanted.reason,
+            campaign=campaign if wanted.points > 0 else None,
+            budget_left=result.budget_left,
+            balance=result.balance,
+            reference=wanted.reference,
+            note=wanted.note,
+            made_by=key_id(principal.api_key_id),
+            seq=result.seq,
+            posted_at=result.posted_at,
+        )
+
+
+class AdjustmentResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An adjustment."""
+
+    adjustment_id: str
+    """The adjustment's id."""
+    customer: int
+    """Our number of the customer it was made for, without `cus_`."""
+    points: int
+    """How many points they were given; below 0, how many they lost."""
+    reason: str
+    """The code of its reason."""
+    campaign: str | None
+    """The campaign whose budget paid; null if points were taken."""
+    reference: str | None
+    """The reference given with it; null if none, or erased."""
+    note: str | None
+    """What was said about it; null if nothing, or erased."""
+    made_by: str
+    """The API key that asked for it: `key_` and a number."""
+    seq: int
+    """Its first transfer."""
+    posted_at: datetime
+    """When it was posted."""
+
+    @classmethod
+    def of(cls, made: Adjustment, book_id: int, campaigns: Mapping[int, str]) -> AdjustmentResponse:
+        """An adjustment as the API shows it; ``campaigns`` names campaigns by number."""
+        no = made.campaign_no
+        return cls(
+            adjustment_id=correction_id(book_id, made.number),
+            customer=made.customer,
+            points=made.points,
+            reason=made.reason,
+            campaign=None if no is None else campaigns.get(no, str(no)),
+            reference=made.reference,
+            note=made.note,
+            made_by=key_id(made.principal),
+            seq=made.seq,
+            posted_at=made.posted_at,
         )

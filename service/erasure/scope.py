@@ -19,7 +19,8 @@ TABLES: Mapping[str, str] = {
     "ledger.cap_use": NUMBERS,
     "ledger.close": KEPT,
     "ledger.close_balance": NUMBERS,
-    "ledger.correction": "The reference and the salt are removed. Reason and points stay, with a hash of what was removed.",
+    "ledger.correction": "The reference, the note and the salt are removed. Reason and points stay, with a hash of what was"
+    " removed.",
     "ledger.customer_state": "Kept: our number, that it was erased, and no points.",
     "ledger.cut": KEPT,
     "ledger.cut_balance": NUMBERS,
@@ -43,6 +44,7 @@ TABLES: Mapping[str, str] = {
     "ledger.transfer_layer": NUMBERS,
     "rewards.alembic_version": KEPT,
     "rewards.api_key": KEPT,
+    "rewards.adjustment_reason": KEPT,
     "rewards.approval": "What was asked for the customer, the note and the answer are removed.",
     "rewards.approval_policy": KEPT,
     "rewards.approval_use": NUMBERS,

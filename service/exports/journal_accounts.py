@@ -5,6 +5,7 @@
     granted      Expenses:Marketing           Income:Revenue:Allocated  Assets:Clearing:ThirdParty:Granted
     redeemed     Assets:Clearing:Redemptions  Income:Revenue:Redeemed   Assets:Clearing:Redemptions
     expired      Income:Breakage              Income:Breakage           Assets:Clearing:ThirdParty:Expired
+    taken        Expenses:Adjustments         Expenses:Adjustments      Assets:Clearing:ThirdParty:Adjusted
 
 Budgets, and points that are held back, are owed to nobody: they are a memo. So what a customer gets from one of these is booked
 twice: as granted, by the class of the points, and within ``Equity:Memo``, whose accounts always add up to nothing, as used.
@@ -41,6 +42,11 @@ _EXPIRED = {
     AccountClass.PURCHASE: "Income:Breakage:Purchase",
     AccountClass.THIRD_PARTY: "Assets:Clearing:ThirdParty:Expired",
 }
+_ADJUSTED = {
+    AccountClass.ENGAGEMENT: "Expenses:Adjustments:Engagement",
+    AccountClass.PURCHASE: "Expenses:Adjustments:Purchase",
+    AccountClass.THIRD_PARTY: "Assets:Clearing:ThirdParty:Adjusted",
+}
 _WORDS = {
     AccountClass.ENGAGEMENT: "Engagement",
     AccountClass.PURCHASE: "Purchase",
@@ -64,7 +70,7 @@ def _named(kind: Kind, account_class: AccountClass) -> str:
         Kind.HELD: f"{owed}:OnHold",
         Kind.SPENT: _REDEEMED[account_class],
         Kind.BREAKAGE: _EXPIRED[account_class],
-        Kind.ADJUSTMENT: f"Expenses:Adjustments:{_WORDS[account_class]}",
+        Kind.ADJUSTMENT: _ADJUSTED[account_class],
         Kind.OPENING: f"Equity:Opening:{_WORDS[account_class]}",
         Kind.LOSS: f"Expenses:Losses:{_WORDS[account_class]}",
         Kind.TRANSIT: f"{TRANSIT}:{_WORDS[account_class]}",

@@ -233,8 +233,8 @@ class DecisionsInHour(msgspec.Struct, frozen=True):
 class ReconciliationResponse(msgspec.Struct, frozen=True):
     """A campaign's decisions up to `seq`, counted from its events.
 
-    The points of granted and held-back events add up to the budget's `granted` and `clawed_back`. Ignored reports are not
-    recorded, so they are not counted.
+    The points of granted and held-back events, and `adjusted`, add up to the budget's `granted` and `clawed_back`. Ignored
+    reports are not recorded, so they are not counted.
     """
 
     campaign: str
@@ -247,6 +247,8 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
     """The campaign's budget at the same `seq`, in points."""
     clawed_back: int
     """Points of these grants that were taken back."""
+    adjusted: int
+    """Points that adjustments gave out of this budget."""
     totals: Sequence[DecisionTotal]
     """The decisions by outcome and reason."""
     hours: Sequence[DecisionsInHour]
@@ -265,6 +267,7 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
             at=found.at,
             budget=BudgetResponse(funded=found.funded, granted=found.granted, left=found.funded - found.granted),
             clawed_back=found.clawed_back,
+            adjusted=found.adjusted,
             totals=[DecisionTotal(*DECIDED[outcome], *totals[outcome]) for outcome in DECIDED if outcome in totals],
             hours=[
                 DecisionsInHour(each.hour, each.channel, *DECIDED[each.outcome], each.events, each.points)

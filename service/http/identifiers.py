@@ -17,6 +17,7 @@ _APPROVAL = re.compile(r"apr_([1-9][0-9]{0,17})")
 _ERASURE = re.compile(r"ers_([1-9][0-9]{0,17})")
 _PERSON = re.compile(r"per_([1-9][0-9]{0,9})")
 _EXPORT = re.compile(r"exp_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
+_CORRECTION = re.compile(r"cor_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 CUSTOMER_ID_PREFIX = "cus_"
 """How our own number of a customer begins; a brand's own id never does."""
@@ -49,6 +50,12 @@ def parse_redemption_id(text: str) -> tuple[int, int] | None:
 def correction_id(book_id: int, correction: int) -> str:
     """Return the public id of a correction: its book's and its own number."""
     return f"cor_{book_id:08x}{correction:016x}"
+
+
+def parse_correction_id(text: str) -> tuple[int, int] | None:
+    """Return the book's number and the correction's."""
+    match = _CORRECTION.fullmatch(text)
+    return (int(match[1], 16), int(match[2], 16)) if match else None
 
 
 def position(at: Position) -> str:

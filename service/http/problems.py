@@ -117,6 +117,7 @@ CODES: dict[str, CodeSpec] = {
         409, "Already settled", "The held-back points were already settled the other way: approved, or rejected."
     ),
     "not_held_back": CodeSpec(409, "Not held back", "The grant has no held-back points to approve or reject."),
+    "budget_exhausted": CodeSpec(402, "Budget exhausted", "The campaign's budget has fewer points than requested."),
     "not_granted": CodeSpec(409, "Not granted", "The event was not paid, so there is nothing to take back."),
     "held_back": CodeSpec(409, "Held back", "The grant's points are held back: they can only be rejected as a whole."),
     "clawback_exceeds_grant": CodeSpec(

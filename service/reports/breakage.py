@@ -23,7 +23,7 @@ from service.http.periods import Period
 from service.reports.asked import Asked
 from service.reports.breakage_engine import Recognised, Standing, recognise
 from service.reports.deferred_revenue import DeferredByDay
-from service.reports.reading import Reading, owed_change, read
+from service.reports.reading import Reading, is_taken_back, owed_change, read
 from service.reports.report import Check, Report, Row, columns, tie, transfers_link
 from service.reports.values import Values
 
@@ -94,7 +94,7 @@ def _links(asked: Asked, seq: int, of_class: str, month: str) -> dict[str, str]:
     """All transfers up to the end of the month that a figure is made of; what refunds and claw-backs undo is subtracted."""
     begin = date.fromisoformat(f"{month}-01")
     end = next(iter(Period(begin, begin + _A_MONTH).months())).end
-    verbs = {"issued": "grant,mature,open,clawback", "redeemed": "capture,refund", "expired": "expire,forfeit"}
+    verbs = {"issued": "grant,mature,open,adjust,clawback", "redeemed": "capture,refund", "expired": "expire,forfeit"}
     return {
         figure: transfers_link(1, seq, verb=verb, to=min(end, asked.period.end), **{"class": of_class})
         for figure, verb in verbs.items()
@@ -154,7 +154,7 @@ def _moved(movement: Movement) -> dict[str, int]:
 def _allocated(movement: Movement, came: int, values: Values) -> Fraction:
     """What is allocated to points that came, once they have a value: of what was owed before, by the first there was."""
     first = values.begins_on
-    if first is None or (movement.verb is Verb.CLAWBACK and movement.day >= first):
+    if first is None or (is_taken_back(movement) and movement.day >= first):
         return Fraction(0)
     return values.worth(owed_change(movement), first) if movement.day < first else values.worth(came, movement.day)
 
@@ -164,7 +164,7 @@ def _taken_back(movements: Sequence[Movement], values: Values) -> Mapping[date, 
     books it.
     """
     first = values.begins_on
-    if first is None or all(movement.verb is not Verb.CLAWBACK for movement in movements):
+    if first is None or not any(map(is_taken_back, movements)):
         return {}
     deferred = DeferredRevenue()
     owed = sum(owed_change(movement) for movement in movements if movement.day < first)
@@ -179,7 +179,7 @@ def _taken_back(movements: Sequence[Movement], values: Values) -> Mapping[date, 
             if change > 0 and movement.verb is not Verb.REFUND:
                 deferred.come(change, values.on(day))
             else:
-                left[movement.verb is Verb.CLAWBACK] -= change
+                left[is_taken_back(movement)] -= change
         found[day] = left[True] * deferred.average
         deferred.leave(left.total())
         deferred.end_day()

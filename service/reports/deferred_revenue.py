@@ -16,7 +16,7 @@ from ledger import AccountClass, Cut, Movement, TrialBalance, Verb
 from service.exports.account_names import class_name
 from service.exports.summary_money import DeferredRevenue
 from service.reports.asked import Asked
-from service.reports.reading import movements_by_day, owed_change
+from service.reports.reading import is_taken_back, movements_by_day, owed_change
 from service.reports.values import Values
 
 PURCHASE = class_name(AccountClass.PURCHASE)
@@ -46,7 +46,7 @@ class DeferredByDay:
                 is_new = points > 0 and movement.verb is not Verb.REFUND
                 came[movement.day] += points * is_new
                 left[movement.day] -= points * (not is_new)
-                taken_back[movement.day] -= points * (movement.verb is Verb.CLAWBACK)
+                taken_back[movement.day] -= points * is_taken_back(movement)
         first = values.begins_on
         self._days = sorted({*came, *left, *(() if first is None else (first,))})
         self._states: list[Deferred] = []

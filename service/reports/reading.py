@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ledger import AccountClass, Close, DailyMovements, Kind, Movement, MovementsBy, TrialBalance
+from ledger import AccountClass, Close, DailyMovements, Kind, Movement, MovementsBy, TrialBalance, Verb
 from service.exports.account_names import class_name
 from service.reports.asked import Asked
 from service.reports.report import Check, tie
@@ -37,6 +37,11 @@ class Reading(msgspec.Struct, frozen=True):
 def owed_change(movement: Movement) -> int:
     """By how much more is owed after a movement."""
     return movement.points * ((movement.credit in _OWED) - (movement.debit in _OWED))
+
+
+def is_taken_back(movement: Movement) -> bool:
+    """Whether points are corrected away: they are not owed any more, and were neither redeemed nor lost."""
+    return movement.verb is Verb.CLAWBACK or (movement.verb is Verb.ADJUST and owed_change(movement) < 0)
 
 
 def owed_by_class(trial_balance: TrialBalance) -> Mapping[AccountClass, int]:

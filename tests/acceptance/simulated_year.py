@@ -213,6 +213,8 @@ class SimulatedYear:
             }
             await self._call("admin", "/v1/campaigns", described | terms)
         for name in CAMPAIGNS:
+            reason = {"name": name, "campaign": name}
+            (await self.api.client("admin").put(f"/v1/adjustment-reasons/{name}", json=reason)).raise_for_status()
             await self._call("finance", f"/v1/campaigns/{name}/fund", {"points": 10**9}, key=f"fund {name}")
         await self._earn(2 * len(self._customers))
         openings = [
@@ -234,6 +236,7 @@ class SimulatedYear:
         with self.stopwatch.timing("steps of redemptions"):
             await side_by_side([self._step(redemption) for redemption in steps])
         await self._claw_back()
+        await self._adjust()
         for _ in range(max(1, self._acts // 500)):
             await self._group()
         if self._random.random() < 0.5:
@@ -285,6 +288,12 @@ class SimulatedYear:
             wanted = {"reason": "mistake"} | self._random.choice(({}, {"points": 5}))
             path = f"/v1/grants/{grant_id}/clawback"
             await self._call("care", path, wanted, key=f"mistake {next(self._numbers)}", also=(409,))
+
+    async def _adjust(self) -> None:
+        """Care says sorry to a few."""
+        for campaign in CAMPAIGNS:
+            wanted = {"customer": {"id": self._random.choice(self._customers)}, "points": 25, "reason": campaign}
+            await self._call("care", "/v1/adjustments", wanted, key=f"sorry {next(self._numbers)}", also=(404,))
 
     async def _authorize(self, lasting_s: Sequence[int]) -> None:
         """Begin redemptions that last so long, each of another customer."""

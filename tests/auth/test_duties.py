@@ -44,6 +44,11 @@ MINT, FUND, APPROVE, CORRECT, TERMS, READ, WRITE, SPEND = CAN = (
 # What each operation makes possible, by itself or by what it makes. A new operation has to say so here, even if it is nothing.
 # What an answer tells of a customer counts as reading.
 OPERATIONS: dict[str, Collection[str]] = {
+    "GET /v1/adjustment-reasons": (),
+    "PUT /v1/adjustment-reasons/{reason}": (TERMS,),
+    "GET /v1/adjustments": (READ,),
+    "POST /v1/adjustments": (CORRECT, READ),
+    "GET /v1/adjustments/{adjustment_id}": (READ,),
     "GET /v1/approval-limits": (),
     # What waits for another person: see tests/approvals.
     "PUT /v1/approval-limits": (),

@@ -147,6 +147,10 @@ async def _those_that_need_an_earlier_answer(explorer: Explorer, link: str) -> d
     for name in ("get_grant", "list_uses", "claw_back_grant"):
         await send(name, path=grant)
 
+    await send("put_adjustment_reason")
+    adjustment = {"adjustment_id": (await send("adjust_customer")).json()["adjustment_id"]}
+    await send("get_adjustment", path=adjustment)
+
     await send("put_customer")
     identity = {"identity_id": (await send("list_identities")).json()["items"][0]["identity_id"]}
     for name in ("verify_identity", "list_verifications", "unverify_identity"):

@@ -98,6 +98,7 @@ async def test_there_is_one_row_a_day_campaign_channel_verb_and_pair_of_accounts
         "expire",
         "forfeit",
         "clawback",
+        "adjust",
         "revalue",
     }
 

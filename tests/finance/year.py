@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from ledger import AccountClass, ClawBack, Ledger, Opening, RedemptionOutcome, erase_customer, import_balances, sweep
-from ledger.testing import authorize, capture, fund, order, refund, set_clock, void
+from ledger.testing import adjust, authorize, capture, fund, order, refund, set_clock, void
 from service.brands.brand import Brand
 
 NAMES = {
@@ -177,6 +177,12 @@ class Year:
                 reason="mistake",
             )
             await self.ledger.claw_back(asked)
+        for campaign, customer in ((each, customer) for each in NAMES for customer in (2, 3)):
+            number, account_class = self._campaigns[campaign]
+            await self.ledger.adjust(
+                adjust(self.book, customer, 25, campaign_no=number, account_class=account_class, expires_on=LAST_DAY)
+            )
+        await self.ledger.adjust(adjust(self.book, 3, -400))
         await self.at(4, 25)
         await self.step(refund(self.book, self._captured, 200, ref="back; 2"))
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from ledger import Book, CapUse, CloseState, Finding, Ledger, Opening, audit, import_balances, sweep, track_layers
-from ledger.testing import NOON, authorize, capture, claw_back, fund, order, refund, set_clock, void
+from ledger.testing import NOON, adjust, authorize, capture, claw_back, fund, order, refund, set_clock, void
 from tests.ledger.conftest import make_book
 
 INVARIANTS = {file.stem: file.read_text() for file in Path(__file__).parents[2].glob("ledger/audit/*.sql")}
@@ -164,7 +164,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         INSERT INTO ledger.transfer (book_id, seq, posted_at, occurred_at, amount, transaction_id, verb, debit, credit)
         SELECT 1, seq + 1, posted_at, posted_at, 1, seq + 1, 12, debit, credit FROM ledger.transfer WHERE seq = {LAST}
         """,
-        {"seq_has_no_gaps", "balances_equal_the_log", "no_account_below_its_floor"},
+        {"seq_has_no_gaps", "balances_equal_the_log", "no_account_below_its_floor", "corrections_are_in_the_log"},
     ),
     "the head is moved back": ("UPDATE ledger.head SET seq = seq - 1", {"seq_has_no_gaps", "cuts_lie_in_the_log"}),
     "a posting is dated back": (
@@ -349,7 +349,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "points stay in transit": (
         "UPDATE ledger.transfer SET verb = 12, customer = 9 WHERE verb = 13 AND customer = 11",
-        {"merges_move_everything"},
+        {"merges_move_everything", "corrections_are_in_the_log"},
     ),
     "something is posted on a merged customer": (
         f"UPDATE ledger.transfer SET customer = 10 WHERE seq = {LAST}",
@@ -620,6 +620,12 @@ CORRECTION_BREAKS = {
         "UPDATE ledger.transfer_layer SET layer = 2 FROM ledger.transfer WHERE transfer.seq = transfer_layer.seq AND verb = 11",
         "claw_backs_take_their_grant",
     ),
+    "an adjustment that nobody asked for": ("DELETE FROM ledger.correction WHERE verb = 12", "corrections_are_in_the_log"),
+    "an adjustment that was the other way": (
+        "UPDATE ledger.correction SET is_credit = NOT is_credit WHERE verb = 12",
+        "corrections_are_in_the_log",
+    ),
+    "another note": ("UPDATE ledger.correction SET note = 'x' WHERE verb = 12", "correction_reasons_equal_their_hash"),
     "another reason": ("UPDATE ledger.correction SET reason = 'none'", "correction_reasons_equal_their_hash"),
     "a reason that is nowhere": ("DELETE FROM ledger.correction", "correction_reasons_equal_their_hash"),
     "a claw-back that fell due": (
@@ -640,6 +646,8 @@ async def test_a_claw_back_is_what_was_asked_for(
     await ledger.grant(mistake)
     await ledger.redeem(authorize(book, 7, 70))
     assert (await ledger.claw_back(claw_back(mistake, 90))).shortfall == 50
+    for points in (20, -5):
+        assert (await ledger.adjust(adjust(book, 8, points))).correction
     while await track_layers(owner, book):
         pass
     assert await violated(owner, book) == {}

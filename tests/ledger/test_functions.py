@@ -13,6 +13,7 @@ import pytest
 from ledger import chart
 from ledger.read_models import ClockOutcome, CloseOutcome, CloseState, InstantOutcome
 from ledger.types import (
+    AdjustOutcome,
     ClawBackOutcome,
     EraseOutcome,
     FundOutcome,
@@ -33,6 +34,7 @@ CODES: dict[str, type[enum.IntEnum]] = {
     "verb": Verb,
     "operation": Operation,
     "claw_back_outcome": ClawBackOutcome,
+    "adjust_outcome": AdjustOutcome,
     "grant_outcome": GrantOutcome,
     "settle_outcome": SettleOutcome,
     "redemption_outcome": RedemptionOutcome,

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import asyncpg
 
 from ledger import (
+    Adjust,
+    AdjustResult,
     Book,
     ClawBack,
     ClawBackResult,
@@ -26,7 +28,9 @@ from ledger import (
     RedemptionResult,
     sweep,
 )
+from tests.model.plain_book import last_day
 from tests.model.plain_events import Told
+from tests.model.plain_holds import NEVER
 from tests.model.plain_ledger import PlainLedger
 
 
@@ -189,6 +193,35 @@ class ClawingBack:
 
     def seq(self, answer: ClawBackResult) -> None:
         return None
+
+
+@dataclass(frozen=True)
+class Adjusting:
+    """Somebody gives a customer points, or takes some."""
+
+    asked: Adjust
+
+    async def post(self, ledger: Ledger) -> AdjustResult:
+        return await ledger.adjust(self.asked)
+
+    def plainly(self, plain: PlainLedger, answer: AdjustResult) -> Any:
+        asked = self.asked
+        budget = asked.campaign_no or 0, False
+        lot = last_day_of_now(asked.expires_on, plain), asked.account_class
+        outcome = plain.adjust(asked.customer, asked.points, budget, lot)
+        customer = plain.survivor(asked.customer)
+        return outcome, customer, plain.spendable(customer), plain.budgets[budget] if asked.points > 0 else None
+
+    def told(self, answer: AdjustResult) -> Any:
+        return answer.outcome, answer.customer, answer.balance, answer.budget_left
+
+    def seq(self, answer: AdjustResult) -> None:
+        return None
+
+
+def last_day_of_now(expires_on: date | None, plain: PlainLedger) -> date:
+    """The last day of points that are paid today."""
+    return NEVER if expires_on is None else last_day(expires_on, plain.today, plain.today)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,10 @@ class PlainBook:
             self.settle()
             held = sum(sum(hold.held.values()) for hold in self.holds.values())
             held_back = sum(each.points for each in self.events.values() if each.held_back and each.due_at >= self.now)
-            self.owed[self.today - timedelta(days=1)] = held + held_back + sum(map(self.spendable, self.wallets))
+            # What is taken back of a hold that times out at midnight counts on the new day.
+            taken_back = self.fell_due[Verb.CLAWBACK, self.today]
+            owed = held + held_back + taken_back + sum(map(self.spendable, self.wallets))
+            self.owed[self.today - timedelta(days=1)] = owed
         self.now = until
         self.settle()
 
@@ -146,10 +149,18 @@ class PlainBook:
             self.budgets[budget] += points
 
     def _credit(self, key: bytes, event: Event, expires_on: date | None) -> None:
-        terms, customer = event.order.terms, self.survivor(event.customer)
-        layer = self.layers[key] = len(self.layers) + 1
-        self.paid[layer] = customer, (terms.campaign_no, terms.unlimited)
-        self.wallets[customer][expires_on or NEVER, terms.account_class, layer] += event.points
+        terms = event.order.terms
+        budget = terms.campaign_no, terms.unlimited
+        self.layers[key] = self.pay(
+            self.survivor(event.customer), event.points, budget, (expires_on or NEVER, terms.account_class)
+        )
+
+    def pay(self, customer: int, points: int, budget: Budget, lot: PlainLot) -> int:
+        """Put points that a budget has paid into a lot. Returns their number."""
+        layer = len(self.paid) + 1
+        self.paid[layer] = customer, budget
+        self.wallets[customer][*lot, layer] += points
+        return layer
 
     def _give_back(self, hold: Hold, key: LotKey, points: int, day: date) -> tuple[Budget, int]:
         """Return points to a wallet, but for those that were to be taken back of that grant. Returns these."""

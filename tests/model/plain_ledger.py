@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
 
-from ledger import CapUse, ClawBackOutcome, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
+from ledger import AdjustOutcome, CapUse, ClawBackOutcome, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
 from tests.model.plain_book import PlainBook, last_day
 from tests.model.plain_events import Event, Told, heard, is_strong
-from tests.model.plain_holds import Hold, LotKey, move
+from tests.model.plain_holds import Budget, Hold, Lot, LotKey, move
 
 DAY = timedelta(days=1)
 COMPARABLE = timedelta(hours=73)
@@ -196,6 +196,21 @@ class PlainLedger(PlainBook):
         taken = self._take_back(self.layers[key], points)
         self._fall_short(self.layers[key], points - taken)
         return ClawBackOutcome.CLAWED_BACK, taken, points - taken
+
+    def adjust(self, customer: int, points: int, budget: Budget, lot: Lot) -> AdjustOutcome:
+        """Give points out of a budget, or take what expires soonest."""
+        customer = self.survivor(customer)
+        self._touch(customer)
+        if points > 0:
+            if points > self.budgets[budget]:
+                return AdjustOutcome.BUDGET_EXHAUSTED
+            self.budgets[budget] -= points
+            self.pay(customer, points, budget, lot)
+        elif -points > self.spendable(customer):
+            return AdjustOutcome.INSUFFICIENT_BALANCE
+        else:
+            move(self.wallets[customer], -points)
+        return AdjustOutcome.ADJUSTED
 
     def _holds_with(self, layer: int) -> list[tuple[int, int]]:
         """Whose redemptions have some of a grant, and how much."""

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import msgspec
 from hypothesis import strategies as st
 
-from ledger import Book, Grade, GrantOutcome
-from ledger.testing import authorize, capture, claw_back, fund, refund, void
-from tests.model.acts import Act, ClawingBack, Funding, Granting, Merging, Redeeming, Settling, Splitting, Sweeping
+from ledger import AccountClass, Book, Grade, GrantOutcome
+from ledger.testing import adjust, authorize, capture, claw_back, fund, refund, void
+from tests.model.acts import Act, Adjusting, ClawingBack, Funding, Granting, Merging, Redeeming, Settling, Splitting, Sweeping
 from tests.model.plain_ledger import PlainLedger
 from tests.model.reports import CAMPAIGNS, CUSTOMERS, customers, last_day, order_of, reports
 from tests.model.world import World
@@ -33,13 +33,21 @@ MERGE = st.tuples(st.just("merge"), customers, customers)
 SPLIT = st.tuples(st.just("split"), st.integers(0, 10**6), customers, st.sampled_from([True, True, True, False]))
 SETTLE = st.tuples(st.just("settle"), which_ones, st.booleans(), lifetimes)
 CLAW_BACK = st.tuples(st.just("claw back"), which_ones, st.sampled_from([None, None, None, 1, 5, 10, 30, 50]))
+ADJUST = st.tuples(
+    st.just("adjust"),
+    customers,
+    st.sampled_from([5, 20, 60, -1, -10, -45]),
+    st.sampled_from(CAMPAIGNS),
+    lifetimes,
+    st.sampled_from(AccountClass),
+)
 SWEEP = st.tuples(st.just("sweep"), st.integers(1, 4))
 AUTHORIZE = st.tuples(st.just("authorize"), customers, st.sampled_from([1, 30, 50, 70, 90, 110, 150]), holds_s, st.booleans())
 CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans())
 VOID = st.tuples(st.just("void"), which_ones)
 REFUND = st.tuples(st.just("refund"), which_ones, some_points)
 SEVERAL = st.lists(
-    st.one_of(GRANT, GRANT, GRANT, MERGE, SPLIT, SETTLE, CLAW_BACK, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND),
+    st.one_of(GRANT, GRANT, GRANT, MERGE, SPLIT, SETTLE, CLAW_BACK, ADJUST, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND),
     min_size=2,
     max_size=4,
 )
@@ -65,6 +73,11 @@ def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | No
             return _settling(book, plain, which, last_day(lasts, plain.today) if matures else None, matures=matures)
         case "claw back", which, points:
             return _clawing_back(plain, which, points)
+        case "adjust", customer, points, campaign_no, lasts, account_class:
+            expires_on = last_day(lasts, plain.today)
+            return Adjusting(
+                adjust(book, customer, points, campaign_no=campaign_no, expires_on=expires_on, account_class=account_class)
+            )
         case "sweep", limit:
             return Sweeping(world.worker_pool, book, limit)
         case "authorize", customer, points, hold_s, captures:
@@ -93,7 +106,7 @@ def customers_of(plan: Plan) -> set[int]:
             return {report.customer for report in batch}
         case "merge", *both:
             return set(both)
-        case "authorize", customer, *_:
+        case (("authorize" | "adjust"), customer, *_):
             return {customer}
         case _:
             return set()

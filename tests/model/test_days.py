@@ -180,7 +180,9 @@ class Days:
             self.paid.append(self.orders[name])
 
     def claw_back(self, nth: int, points: int | None) -> None:
-        grant = len(self.paid) - nth % len(self.paid)
+        # Mostly what is held: its hold may time out.
+        held = [each for each in range(1, len(self.paid) + 1) if any(hold.has(each) for hold in self.plain.holds.values())]
+        grant = held[nth % len(held)] if held else len(self.paid) - nth % len(self.paid)
         left = self.plain.left(grant)
         points = None if points is None or points > left else points
         result = self.world.run(self.ledger.claw_back(claw_back(self.paid[grant - 1], points)))

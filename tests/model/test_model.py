@@ -190,6 +190,11 @@ class History(RuleBasedStateMachine):
             case _:
                 self.time_passes(24)
 
+    @rule(plan=plans.ADJUST)
+    def adjust(self, plan: Plan) -> None:
+        """An agent gives a customer points, or takes some."""
+        self.do(plan)
+
     @rule(plan=plans.SWEEP)
     def sweep(self, plan: Plan) -> None:
         """The sweeper comes by, mostly more than once; nobody may notice, but who waits for what is held back."""

@@ -1,5 +1,6 @@
 -- A book's ($1, of brand $2) seq and time, and there what campaign $4 with the budget account $3 was funded with and has
--- granted, less what was taken back, and how much that is: what was asked for, but for what is still to be taken. By the book's clock: a refusal moves no head, so the head's own time may lie before decisions that are there
+-- granted, less what was taken back, and how much that is: what was asked for, but for what is still to be taken. And how much of it
+-- was given by adjustments. By the book's clock: a refusal moves no head, so the head's own time may lie before decisions that are there
 -- already.
 
 SELECT
@@ -14,7 +15,11 @@ SELECT
         SELECT coalesce(sum(shortfall.points), 0)
         FROM ledger.shortfall
         WHERE shortfall.book_id = $1 AND shortfall.campaign_no = $4
-    ) END::bigint AS clawed_back
+    ) END::bigint AS clawed_back, (
+        SELECT coalesce(sum(correction.moved), 0)
+        FROM ledger.correction
+        WHERE correction.book_id = $1 AND correction.campaign_no = $4 AND correction.event_key IS NULL AND correction.is_credit
+    )::bigint AS adjusted
 FROM ledger.head
 LEFT JOIN ledger.account ON account.book_id = $1 AND account.id = $3
 CROSS JOIN LATERAL (

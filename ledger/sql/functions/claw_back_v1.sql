@@ -109,13 +109,7 @@ BEGIN
     END IF;
 
     IF v_outcome >= ledger.claw_back_outcome_v1('rejected') THEN
-        v_number := 1 + coalesce((
-            SELECT correction.correction_no
-            FROM ledger.correction
-            WHERE correction.book_id = p_book_id
-            ORDER BY correction.correction_no DESC
-            LIMIT 1
-        ), 0);
+        v_number := ledger.next_correction_v1(p_book_id);
         INSERT INTO ledger.correction (
             book_id, campaign_no, correction_no, customer, seq, posted_at, asked, moved, shortfall, principal, verb, event_key,
             reason, reference, salt

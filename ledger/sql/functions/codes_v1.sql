@@ -33,6 +33,7 @@ RETURN (CASE p_name
     WHEN 'refund' THEN 4
     WHEN 'fund' THEN 5
     WHEN 'claw_back' THEN 6
+    WHEN 'adjust' THEN 7
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.grant_outcome_v1(p_name text) RETURNS smallint
@@ -92,6 +93,16 @@ RETURN (CASE p_name
     WHEN 'more_than_is_left' THEN 6
     WHEN 'rejected' THEN 7
     WHEN 'clawed_back' THEN 8
+END)::smallint;
+
+CREATE OR REPLACE FUNCTION ledger.adjust_outcome_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'idempotency_key_reused' THEN 1
+    WHEN 'customer_erased' THEN 2
+    WHEN 'budget_exhausted' THEN 3
+    WHEN 'insufficient_balance' THEN 4
+    WHEN 'adjusted' THEN 5
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.merge_outcome_v1(p_name text) RETURNS smallint

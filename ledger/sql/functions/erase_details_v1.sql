@@ -68,8 +68,8 @@ BEGIN
     v_total := v_total + v_count;
 
     UPDATE ledger.correction
-    SET reference = NULL, salt = NULL,
-        personal_hash = ledger.personal_hash_v1(correction.salt, ARRAY[correction.reference])
+    SET reference = NULL, note = NULL, salt = NULL,
+        personal_hash = ledger.personal_hash_v1(correction.salt, ARRAY[correction.reference, correction.note])
     FROM (
         SELECT kept.correction_no
         FROM unnest(v_erased) AS erased (customer)

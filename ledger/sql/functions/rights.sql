@@ -18,7 +18,7 @@ $rights$;
 GRANT EXECUTE ON FUNCTION
     ledger.kind_v1, ledger.verb_v1, ledger.operation_v1, ledger.grant_outcome_v1, ledger.settle_outcome_v1,
     ledger.redemption_outcome_v1, ledger.fund_outcome_v1, ledger.merge_outcome_v1, ledger.split_outcome_v1, ledger.erase_outcome_v1,
-    ledger.clock_outcome_v1, ledger.claw_back_outcome_v1,
+    ledger.clock_outcome_v1, ledger.claw_back_outcome_v1, ledger.adjust_outcome_v1,
     ledger.instant_outcome_v1, ledger.close_outcome_v1, ledger.close_state_v1,
     ledger.account_kind_v1, ledger.account_class_v1, ledger.account_expires_on_v1, ledger.account_with_kind_v1,
     ledger.account_owner_v1, ledger.house_owner_v1, ledger.customer_owner_v1, ledger.campaign_owner_v1, ledger.redemption_owner_v1,
@@ -36,7 +36,7 @@ TO rewards_application, rewards_worker, rewards_reader;
 
 -- Posting.
 GRANT EXECUTE ON FUNCTION
-    ledger.post_grants_v1, ledger.settle_pending_v1, ledger.redeem_v1, ledger.claw_back_v1, ledger.fund_v1, ledger.take_cut_v1, ledger.as_of_v1,
+    ledger.post_grants_v1, ledger.settle_pending_v1, ledger.redeem_v1, ledger.claw_back_v1, ledger.adjust_v1, ledger.fund_v1, ledger.take_cut_v1, ledger.as_of_v1,
     ledger.advance_clock_v1, ledger.merge_customers_v1, ledger.split_customer_v1, ledger.align_customers_v1,
     ledger.begin_close_v1, ledger.store_close_v1, ledger.finish_close_v1, ledger.settle_close_v1
 TO rewards_application, rewards_worker;

@@ -1,0 +1,38 @@
+"""Adjustments that were made, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from ledger.read_models import Adjustment
+from ledger.types import Book
+
+_SQL = Path(__file__).with_name("sql")
+_ALL = (_SQL / "adjustments.sql").read_text()
+_OF_CUSTOMERS = (_SQL / "adjustments_of_customers.sql").read_text()
+_BY_REASON = (_SQL / "adjustments_by_reason.sql").read_text()
+_END = 2**63 - 1
+
+
+async def adjustments(
+    pool: asyncpg.Pool[Any], book: Book, *, customers: Sequence[int], reason: str | None, before: int | None, limit: int
+) -> list[Adjustment]:
+    """A page of them: all, those of some customers, or those for a reason."""
+    page = (book.book_id, book.brand_id, _END if before is None else before, limit)
+    if customers:
+        rows = await pool.fetch(_OF_CUSTOMERS, *page, customers)
+    elif reason is not None:
+        rows = await pool.fetch(_BY_REASON, *page, reason)
+    else:
+        rows = await pool.fetch(_ALL, *page)
+    return [Adjustment(*row) for row in rows]
+
+
+async def adjustment(pool: asyncpg.Pool[Any], book: Book, correction_no: int) -> Adjustment | None:
+    """One of them."""
+    found = await adjustments(pool, book, customers=(), reason=None, before=correction_no + 1, limit=1)
+    return found[0] if found and found[0].number == correction_no else None
