@@ -111,12 +111,17 @@ WALKS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.own_database("loads what no log explains")
-@pytest.mark.parametrize("analyzed", [False, True])
-async def test_a_page_of_a_list_reads_few_rows_of_a_long_log(
-    owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch, analyzed: bool
-) -> None:
+CLOSE = """
+INSERT INTO ledger.close (
+    book_id, ends_on, version, state, begins_on, ends_at, closed_at, seq, posted_at, settled_seq, lines, debits, credits,
+    accounts, customers, lines_digest, balances_digest
+)
+VALUES ($1, '2031-01-12', 1, 3, '2031-01-12', now(), now(), 1700, now(), 1900, '{}', '{}', '{}', 0, 0, '', '')
+"""
+
+
+@pytest.fixture
+async def long_log(owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> Book:
     for module, name in ((event_log, "SCAN_ROWS_MAX"), (finding, "SCAN_ROWS_MAX"), (redemptions, "SCAN_ROWS_MAX")):
         monkeypatch.setattr(module, name, SCANNED)
     monkeypatch.setattr(wallets, "WALLETS_MAX", SCANNED)
@@ -126,12 +131,42 @@ async def test_a_page_of_a_list_reads_few_rows_of_a_long_log(
     book = await make_book(owner)
     for statement in LOAD:
         await owner.execute(statement, book.book_id, *([CUSTOMERS] if "$2" in statement else []))
+    return book
+
+
+@pytest.mark.own_database("loads what no log explains")
+async def test_transfers_of_days_are_read_from_where_these_begin_to_where_a_close_of_them_was_settled(
+    owner: asyncpg.Connection[Any], long_log: Book
+) -> None:
+    wanted = TransferFilter(verbs=(Verb.CAPTURE,), since=date(2031, 1, 10), until=date(2031, 1, 10))
+
+    pool: Any = owner
+
+    async def pages() -> int:
+        after: int | None = 0
+        for page in range(1, CUSTOMERS):
+            _, after = await finding.find_transfers(pool, long_log, wanted, after=after, cut=CUSTOMERS, limit=10)
+            if after is None:
+                return page
+        raise AssertionError("there is no end")
+
+    assert await pages() == (CUSTOMERS - 9 * 144) // SCANNED + 1
+    await owner.execute(CLOSE, long_log.book_id)
+    assert await pages() == 3, "up to the first close that has the day, which is settled with transfer 1900"
+
+
+@pytest.mark.slow
+@pytest.mark.own_database("loads what no log explains")
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_a_page_of_a_list_reads_few_rows_of_a_long_log(
+    owner: asyncpg.Connection[Any], long_log: Book, analyzed: bool
+) -> None:
     if analyzed:
         await owner.execute("ANALYZE")
     read: dict[str, int] = {}
     # Wallets are walked through by their key. While nobody knows how many there are, to sort them looks as cheap.
     for name, ask in (LISTS | WALKS if analyzed else LISTS).items():
         async with counting_rows(owner) as rows:
-            await ask(owner, book)
+            await ask(owner, long_log)
         read[name] = sum(rows.values())
     assert {name: rows for name, rows in read.items() if not 0 < rows < BOUND} == {}
