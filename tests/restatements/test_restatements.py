@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +13,19 @@ import asyncpg
 import httpx
 import pytest
 
-from ledger import AccountClass, Cut
+from ledger import AccountClass, Cut, PointValue
+from service.approvals.actions import carry_out
+from service.approvals.queries import find_approval
 from service.auth.roles import Role
 from service.export_jobs.making import book_at_cut
 from service.exports import bundle
 from service.exports.account_codes import AccountCode, account_codes
 from service.exports.bundle import ExportFormat
-from service.restatements.overlay import codes_with
-from service.restatements.queries import Restatement
+from service.restatements.overlay import codes_with, values_by_day
+from service.restatements.queries import RestatedValue, Restatement
+from service.services import APPROVAL_KINDS
 from tests.api_fixtures import Api
-from tests.approvals.test_approvals import Owner, approve_only, decide
+from tests.approvals.test_approvals import Owner, approve_only, decide, tools
 from tests.people import client_of
 from tests.reports.conftest import Books
 
@@ -223,8 +228,10 @@ async def test_an_export_has_as_many_restatements_as_it_is_ordered_with(closed: 
 async def test_an_approved_restatement_is_made_once(closed: Closed, owner: Owner, api: Api) -> None:
     waits = (await closed.restate("2030-01", values=values(("2030-01-01", 10, 50)))).json()
     await approve_only(api, owner, closed.checker, waits)
-    for _ in range(2):
-        assert (await decide(closed.checker, waits)).json()["state"] == "executed"
+    approved = await find_approval(api.services.engine, api.brand.brand_id, int(waits["id"].removeprefix("apr_")))
+    assert approved is not None
+    await asyncio.gather(*(carry_out(tools(api), APPROVAL_KINDS, approved) for _ in range(3)))
+    assert (await decide(closed.checker, waits)).json()["state"] == "executed"
     assert await owner.fetchval("SELECT count(*) FROM rewards.restatement") == 1
     entries = (await api.client("admin").get("/v1/audit-trail?limit=1000")).json()["items"]
     (entry,) = [entry for entry in entries if entry["act"] == "close.restate"]
@@ -291,10 +298,30 @@ async def test_open_approvals_are_on_the_checklist(closed: Closed) -> None:
     assert await count() == 0
 
 
+def test_a_restated_value_comes_over_one_of_its_day_and_the_later_restatement_over_both() -> None:
+    first, last = date(2030, 1, 1), date(2030, 1, 20)
+    set_ = {first: PointValue(1, 1), last: PointValue(1, 2)}
+    restated = [_restatement(RestatedValue(first, 1, 3)), _restatement(RestatedValue(first, 1, 4), RestatedValue(last, 1, 5))]
+    assert values_by_day(set_, []) == set_
+    assert values_by_day(set_, restated[:1]) == {first: PointValue(1, 3), last: PointValue(1, 2)}
+    assert list(values_by_day(set_, restated).items()) == [(first, PointValue(1, 4)), (last, PointValue(1, 5))]
+
+
+def _restatement(*point_values: RestatedValue, account_codes: tuple[AccountCode, ...] = ()) -> Restatement:
+    return Restatement(
+        restatement_no=1,
+        begins_on=date(2030, 1, 1),
+        ends_on=date(2030, 1, 31),
+        reason="",
+        point_values=point_values,
+        account_codes=account_codes,
+        approval_no=1,
+        made_at=datetime(2030, 2, 1, tzinfo=UTC),
+    )
+
+
 def test_codes_of_a_restatement_come_over_those_of_an_export() -> None:
-    made: dict[str, Any] = {"restatement_no": 1, "reason": "", "point_values": (), "approval_no": 1}
-    days = dict.fromkeys(("begins_on", "ends_on", "made_at"))
-    over = Restatement(**made, **days, account_codes=(AccountCode("Income", "9"),))  # pyright: ignore[reportArgumentType]
+    over = _restatement(account_codes=(AccountCode("Income", "9"),))
     ordered = account_codes([AccountCode("Income", "1"), AccountCode("Expenses", "2")])
     assert codes_with(ordered, []) is ordered
     assert codes_with(ordered, [over]) == account_codes([AccountCode("Income", "9"), AccountCode("Expenses", "2")])
