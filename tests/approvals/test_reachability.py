@@ -45,6 +45,8 @@ class World(NamedTuple):
 
     api: Api
     owner: Owner
+    grant_id: str
+    """Of a grant that can be taken back."""
 
     async def standing(self) -> dict[str, Any]:
         """All that two persons are needed for."""
@@ -74,10 +76,13 @@ async def a_world(api: Api, owner: Owner, *limits: Limit) -> World:
     closed.raise_for_status()
     for name in range(20):
         (await api.client("messaging").put(f"/v1/customers/e-{name}", json={})).raise_for_status()
+    reason = {"name": "Goodwill", "campaign": "autumn"}
+    (await api.client("admin").put("/v1/adjustment-reasons/goodwill", json=reason)).raise_for_status()
+    granted = await api.client("messaging").post("/v1/grants", json=review("e-0") | {"action": "click"})
     await client_of(api, owner, Role.APPROVER, name="Checker")
     await invited(owner, Role.APPROVER, name="Newcomer")
     await set_limits(owner, Limit("brand.point_value", 0), *limits)
-    return World(api, owner)
+    return World(api, owner, granted.json()["grant_id"])
 
 
 def campaign_of_then(name: str, **changed: Any) -> dict[str, Any]:
@@ -131,7 +136,7 @@ class Somebody:
         done: set[str] = set()
         for n, client in enumerate(self.keys.values()):
             for ask in ASKS.values():
-                await ask(client, f"{n}")
+                await ask(client, f"{n}", self.world.grant_id)
         for approval in await self.asked():
             for client in self.keys.values():
                 await client.post(f"/v1/approvals/apr_{approval.approval_no}/approve", json={"digest": approval.digest.hex()})
@@ -163,12 +168,14 @@ def review(who: str) -> dict[str, Any]:
     return {"campaign": "autumn", "customer": {"id": who}, "action": "review", "channel": "web", "message_id": "review"}
 
 
-Ask = Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]
+Ask = Callable[[httpx.AsyncClient, str, str], Awaitable[httpx.Response]]
 
 
 def _posts(path: str, body: Callable[[str], Mapping[str, Any]], method: str = "POST") -> Ask:
-    async def ask(client: httpx.AsyncClient, name: str) -> httpx.Response:
-        return await client.request(method, path.format(name), json=body(name), headers={"Idempotency-Key": f"ask {name}"})
+    async def ask(client: httpx.AsyncClient, name: str, grant_id: str) -> httpx.Response:
+        return await client.request(
+            method, path.format(name, grant_id=grant_id), json=body(name), headers={"Idempotency-Key": f"ask {name}"}
+        )
 
     return ask
 
@@ -181,6 +188,8 @@ ASKS: Mapping[str, Ask] = {
     ),
     "brand.issue_limit": _posts("/v1/brand/issue-limit", lambda name: {"points": 10**15 + int(name)}, "PUT"),
     "customer.erase": _posts("/v1/customers/e-{}", lambda _: {}, "DELETE"),
+    "adjustment": _posts("/v1/adjustments", lambda name: {"customer": {"id": f"e-{name}"}, "points": 5, "reason": "goodwill"}),
+    "grant.clawback": _posts("/v1/grants/{grant_id}/clawback", lambda _: {"points": 1, "reason": "mistake"}),
     "approval.limits": _posts("/v1/approval-limits", lambda name: {"limits": [], "expires_after_days": 8 + int(name)}, "PUT"),
     "close.restate": _posts(
         "/v1/closes/2030-01/restate",
@@ -188,6 +197,9 @@ ASKS: Mapping[str, Ask] = {
     ),
 }
 """Each kind of request that can wait, asked for: beyond every limit, under a name of its own."""
+
+
+CORRECTIONS = {"adjustment", "grant.clawback"}
 
 
 def test_every_kind_of_request_is_asked_for() -> None:
@@ -248,7 +260,17 @@ async def test_above_a_limit_nobody_funds_alone(api: Api, owner: Owner, start: s
     world = await a_world(api, owner, Limit("campaign.fund", 0))
     someone = await somebody(world, start)
     assert await someone.does() == set()
-    assert {approval.kind for approval in await someone.asked()} == set(APPROVAL_KINDS)
+    assert {approval.kind for approval in await someone.asked()} == set(APPROVAL_KINDS) - CORRECTIONS
+
+
+@pytest.mark.one_process("the process must know a campaign that was made a moment ago")
+@pytest.mark.parametrize("start", ["a system that may correct", "a person in the role care"])
+async def test_above_a_limit_nobody_corrects_alone(api: Api, owner: Owner, start: str) -> None:
+    world = await a_world(api, owner, Limit("adjustment", 0), Limit("grant.clawback", 0))
+    someone = await somebody(world, start)
+    assert await someone.does() == set()
+    assert {approval.kind for approval in await someone.asked()} >= CORRECTIONS
+    assert await owner.fetchval("SELECT count(*) FROM ledger.correction") == 0
 
 
 # ---- Holes

@@ -71,8 +71,12 @@ async def shop(api: Api, owner: Owner) -> Shop:
         name: (await messaging.post("/v1/grants", json=act | {"action": "review", "message_id": name})).json()["grant_id"]
         for name in ("mature", "reject")
     }
+    (await api.client("admin").put("/v1/adjustment-reasons/fraud", json={"name": "Fraud"})).raise_for_status()
+    taken = {"customer": {"id": "c-1"}, "points": -1, "reason": "fraud"}
+    adjusted = await api.client("care").post("/v1/adjustments", json=taken, headers={"Idempotency-Key": "a-1"})
     ids = {
         **held_back,
+        "adjustment_id": adjusted.json()["adjustment_id"],
         "customer_id": "c-1",
         "grant_id": granted["grant_id"],
         "redemption_id": redeemed.json()["redemption_id"],
@@ -112,6 +116,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/grants/quote/batch": [{"campaign": "autumn", "action": "click", "channel": "web", **WHO}],
     "POST /v1/redemptions": {**WHO, "points": 1, "order_ref": "o-2"},
     "POST /v1/redemptions/quote": {**WHO, "points": 1},
+    "POST /v1/adjustments": {**WHO, "points": -1, "reason": "fraud"},
     "POST /v1/grants/{grant_id}/clawback": {"points": 1, "reason": "It was a test."},
 }
 

@@ -102,6 +102,8 @@ NOT_AS_IT_STANDS = {
     "close_period": "the demo's book has no period that is over",
     "get_close": "the demo's book has no period that is over",
     "get_checklist": "the demo's book has no period that is over",
+    "restate_close": "the demo's book has no period that is over",
+    "get_erasure": "nobody of the demo is to be erased",
     "enrol_person": "the operator invites a person",
     "disable_person": "the demo has no persons",
     "get_approval": "nothing of the demo waits for a person",

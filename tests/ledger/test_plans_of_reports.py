@@ -77,6 +77,9 @@ def arguments(lived: Lived) -> dict[str, tuple[Any, ...]]:
     lot, budget = _lot(500), chart.budget(1)
     none = (None,) * 10
     return {
+        "adjustments": (book, brand, 2**62, PAGE),
+        "adjustments_by_reason": (book, brand, 2**62, PAGE, "goodwill"),
+        "adjustments_of_customers": (book, brand, 2**62, PAGE, [500, 501]),
         "act_hours": (book, brand, *piece),
         "account_range": (book, brand, lot, PAGE),
         "before_day": (book, brand, TODAY),

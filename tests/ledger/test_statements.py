@@ -21,6 +21,7 @@ MAY_CALL = {
     "ledger/reads/sql/posted_dues.sql": {"fell_due_v1"},
     # Made part of the statement. It finds the index whatever the planner knows of the table.
     "ledger/layers/sql/related_customers.sql": {"merged_into_v1"},
+    "ledger/reads/sql/customers_of_redemptions.sql": {"merged_into_v1"},
 }
 """Functions that read tables and are called beside book tables nevertheless."""
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from service.auth.actions import create_key
-from service.links.last_known_refresher import _refresh  # pyright: ignore[reportPrivateUsage]
+from service.links.last_known_refresher import _Newest, _refresh  # pyright: ignore[reportPrivateUsage]
 from service.tokens.customer import CustomerTokenKind
 from tests.api_fixtures import BASE_URL, Api
 from tests.links.conftest import Links
@@ -165,7 +165,7 @@ async def test_what_was_revoked_is_known_while_the_database_is_away(wired: tuple
     named = {"link": minted["link_id"], "message_id": MESSAGE, "campaign": "autumn"}[by]
     (await links.api.client("messaging").post("/v1/link-revocations", json={by: named})).raise_for_status()
     services = links.api.services
-    await _refresh(services.last_known, links.api.services.engine, 0)
+    await _refresh(services.last_known, links.api.services.engine, _Newest())
     wire.cut()
     paths = [minted["url"]] if by == "link" else [minted["url"], signer.path()]
     for path in paths:
