@@ -98,7 +98,8 @@ async def redemption_sources(pool: asyncpg.Pool[Any], book: Book, redemption: in
         begun = await database.fetchrow(_REDEMPTIONS, book.book_id, [redemption])
         if place is None or begun is None:
             return None
-        read, as_of = await _unread(database, book, place, {begun["customer"]})
+        members = await _with_related(database, book, {begun["customer"]}, [redemption])
+        read, as_of = await _unread(database, book, place, members)
         kept = [
             Part(redemption, row["layer"], row["amount"], row["debit"], row["credit"])
             for row in await _kept(database, place, _PIECES, book.book_id, [redemption])

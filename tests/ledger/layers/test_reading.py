@@ -170,6 +170,20 @@ async def test_merged_points_keep_their_grants_and_a_split_takes_its_own_along(
     assert (await uses(ledger, book, of_bob)) == (50, [(Verb.AUTHORIZE, shared, 20, 0, 0, 0)])
 
 
+async def test_a_merge_of_an_empty_wallet_keeps_what_its_redemptions_took(
+    ledger: Ledger, book: Book, reads: dict[str, Track]
+) -> None:
+    await ledger.fund(fund(book, 1000))
+    await grant(ledger, book, ADA, "a", 10)
+    spent = await redeemed(ledger, authorize(book, ADA, 10))
+    await reads["early"]()
+    # No transfer says so: Ada has nothing that could move.
+    await ledger.merge(book, loser=ADA, survivor=BOB)
+    await redeemed(ledger, capture(book, spent, 10))
+    await reads["late"]()
+    assert await sources(ledger, book, spent) == [(2, 10, 0, 10, 0)]
+
+
 async def test_what_is_no_redemption_or_was_not_granted_has_none(ledger: Ledger, book: Book) -> None:
     await ledger.fund(fund(book, 1000))
     granted = await grant(ledger, book, ADA, "a", 50)
