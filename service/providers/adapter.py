@@ -1,0 +1,119 @@
+"""A provider: all that is particular to it, as data and as pure functions; and what the service asks of it.
+
+verify   whether the provider sent a request, by the secrets of the source it came to
+parse    the events of a request, once that is settled
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from service.providers.reading import Unreadable
+from service.providers.schemes import Certificates, Context, Scheme, no_certificate
+from service.providers.types import Fault, Parsed, ProviderRequest, Reply, Secrets, Trust, Verdict, Verification
+
+
+class AnswerCodes(msgspec.Struct, frozen=True):
+    """The status codes that a provider understands."""
+
+    taken: int = 200
+    unsigned: int = 401
+    forged: int = 401
+    """Also for what is stale. Most providers retry, so that a secret that was pasted wrongly loses no event."""
+    unreadable: int = 400
+    away: int = 503
+    """We cannot keep it now: send it again."""
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class SecretShape(msgspec.Struct, frozen=True):
+    """A value that a source holds to recognise its provider."""
+
+    name: str
+    title: str
+    """What the provider's console calls it."""
+    required: bool = True
+    pattern: str = r"[\x21-\x7e]{1,512}"
+    """Of the whole value."""
+
+
+class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider. ``parse`` and ``handshake`` may raise nothing for any bytes."""
+
+    name: str
+    title: str
+    channels: tuple[str, ...]
+    schemes: tuple[Scheme, ...]
+    """Any of them may verify a request. None: the provider signs nothing and presents nothing."""
+    trust: Trust
+    """The most that a verified request of this provider proves."""
+    verified_by: str
+    """What our signatures were checked with: ``vendor vector``, ``computed`` from the published formula, or ``unverified``."""
+    token_field: str
+    """Where a brand puts our token, in the provider's words."""
+    secrets: tuple[SecretShape, ...] = ()
+    parse: Callable[[ProviderRequest], Parsed]
+    handshake: Callable[[ProviderRequest, Secrets], Reply | None] | None = None
+    """Answers what is asked before events are sent; None for any other request. It is asked before verification."""
+    answers: AnswerCodes = AnswerCodes()
+
+    @property
+    def needs_secret(self) -> bool:
+        """Whether a request without any signature or password is refused."""
+        return self.trust > Trust.SHARED_SECRET or any(shape.required for shape in self.secrets)
+
+
+def verify(
+    adapter: Adapter, request: ProviderRequest, secrets: Secrets, now: datetime, certificates: Certificates = no_certificate
+) -> Verification:
+    """Whether the provider sent a request. Fails closed; ``OSError`` says that a certificate cannot be had now."""
+    schemes = [scheme for scheme in adapter.schemes if any(secrets.get(scheme.secret, ()))]
+    if not schemes:
+        return _without_secret(adapter)
+    context = Context(secrets, now, certificates)
+    best = max((scheme.check(request, context) for scheme in schemes), key=lambda found: _MERIT[found.verdict])
+    return msgspec.structs.replace(best, trust=adapter.trust) if best.verdict is Verdict.VERIFIED else best
+
+
+def parse(adapter: Adapter, request: ProviderRequest) -> Parsed:
+    """The events of a request. Raises nothing, whatever the bytes."""
+    try:
+        return adapter.parse(request)
+    except Unreadable as unreadable:
+        return Parsed(faults=[Fault(None, unreadable.field, unreadable.problem)])
+
+
+def missing_secret(adapter: Adapter, secrets: Secrets) -> str | None:
+    """Why a source cannot do with the secrets that it has, or None if it can."""
+    for shape in adapter.secrets:
+        if shape.required and not any(secrets.get(shape.name, ())):
+            return f"{adapter.title} needs {shape.name}: {shape.title}"
+    if adapter.needs_secret and not any(any(secrets.get(scheme.secret, ())) for scheme in adapter.schemes):
+        return f"{adapter.title} needs one of {', '.join(shape.name for shape in adapter.secrets)}"
+    return None
+
+
+def problem_of_secret(adapter: Adapter, name: str, value: str) -> str | None:
+    """Why a source cannot hold a value under a name, or None if it can."""
+    shape = next((shape for shape in adapter.secrets if shape.name == name), None)
+    if shape is None:
+        return f"{adapter.title} has no secret of this name"
+    if not re.fullmatch(shape.pattern, value):
+        return f"is not what {adapter.title} calls {shape.title}"
+    problems = [scheme.problem_of(value) for scheme in adapter.schemes if scheme.secret == name]
+    return None if not problems or None in problems else problems[0]
+
+
+# The verdict of a request is the best that any scheme finds; a scheme that finds no signature of its kind says least.
+_MERIT = {Verdict.VERIFIED: 3, Verdict.STALE: 2, Verdict.FORGED: 1, Verdict.UNSIGNED: 0}
+
+
+def _without_secret(adapter: Adapter) -> Verification:
+    if adapter.needs_secret:
+        return Verification(Verdict.UNSIGNED, "the source holds no secret to check the request with")
+    return Verification(Verdict.UNVERIFIED, f"{adapter.title} signs nothing, and the source holds no password for it")

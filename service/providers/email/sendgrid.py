@@ -1,0 +1,80 @@
+"""Twilio SendGrid: the Event Webhook, a JSON array of events.
+
+An event may come several times, and its ``sg_event_id`` is another one each time (sendgrid-nodejs #1435), so it identifies
+nothing. Custom arguments are fields of the event beside SendGrid's own.
+"""
+
+from __future__ import annotations
+
+from service.providers.adapter import Adapter, SecretShape
+from service.providers.reading import Fields, key_of, ours_in, read_list
+from service.providers.schemes import Algorithm, Encoding, Signature
+from service.providers.signed_bytes import Body, Header
+from service.providers.types import EventKind, Identity, IdentityKind, Machine, Parsed, ProviderEvent, ProviderRequest, Trust
+
+_KINDS = {
+    "processed": EventKind.SENT,
+    "deferred": EventKind.DEFERRED,
+    "delivered": EventKind.DELIVERED,
+    "open": EventKind.OPENED,
+    "click": EventKind.CLICKED,
+    "bounce": EventKind.BOUNCED,
+    "dropped": EventKind.FAILED,
+    "spamreport": EventKind.COMPLAINED,
+    "unsubscribe": EventKind.UNSUBSCRIBED,
+    "group_unsubscribe": EventKind.UNSUBSCRIBED,
+    "group_resubscribe": EventKind.RESUBSCRIBED,
+}
+
+
+def _parse(request: ProviderRequest) -> Parsed:
+    return read_list(request, _event)
+
+
+def _event(item: Fields) -> ProviderEvent:
+    event, email, message = item.required("event"), item.text("email"), item.text("sg_message_id")
+    token, tags = ours_in(item.values)
+    machine = item.flag("sg_machine_open")
+    offset = item.within("url_offset")
+    url = item.url("url")
+    return ProviderEvent(
+        natural_key=key_of(message, email, event, item.required("timestamp"), url, offset.text("index"), offset.text("type")),
+        kind=_KINDS.get(event, EventKind.OTHER),
+        provider_kind=event,
+        channel="email",
+        occurred_at=item.seconds("timestamp"),
+        recipients=(Identity(IdentityKind.EMAIL, email),) if email else (),
+        token=token,
+        tags=tags,
+        # What the API answered the sender with, as X-Message-Id, is the part before the first dot.
+        provider_message_id=message.partition(".")[0] if message else None,
+        url=url,
+        user_agent=item.evidence("useragent"),
+        ip=item.evidence("ip"),
+        machine=Machine.DECLARED if machine else Machine.NONE,
+        machine_source="sg_machine_open" if machine else None,
+        # A block is refused for now, a bounce for good.
+        permanent=item.text("type") != "blocked" if event == "bounce" else None,
+    )
+
+
+ADAPTER = Adapter(
+    name="sendgrid",
+    title="Twilio SendGrid",
+    channels=("email",),
+    schemes=(
+        Signature(
+            place=Header("x-twilio-email-event-webhook-signature"),
+            algorithm=Algorithm.ECDSA_P256,
+            encoding=Encoding.BASE64,
+            signed=(Header("x-twilio-email-event-webhook-timestamp"), Body()),
+            secret="verification_key",
+            key=Encoding.BASE64,
+        ),
+    ),
+    trust=Trust.SIGNED_BODY,
+    verified_by="vendor vector",
+    token_field="custom_args (unique_args): reward_token",
+    secrets=(SecretShape("verification_key", "Verification Key", pattern=r"[A-Za-z0-9+/]{80,200}={0,2}"),),
+    parse=_parse,
+)
