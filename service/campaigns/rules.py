@@ -28,8 +28,21 @@ VOLUNTEERED = "data."
 """What the actions begin with by which customers tell something about themselves."""
 
 
+class PointsPer(msgspec.Struct, frozen=True):
+    """What a purchase earns: ``points`` for every ``minor_units`` of its amount. What is left of a point is not paid."""
+
+    points: int
+    """How many points."""
+    minor_units: int
+    """For how many minor units of the brand's currency."""
+
+    def earned(self, amount_minor: int) -> int:
+        """The points for an amount, rounded down."""
+        return amount_minor * self.points // self.minor_units
+
+
 class Rule(msgspec.Struct, frozen=True):
-    """What an action earns: ``points``, once per ``once_per``, paid at once from ``min_evidence`` on.
+    """What an action earns: ``points``, once per ``once_per``, paid at once from ``min_evidence`` on; or ``points_per`` amount.
 
     With ``hold_back_days``, the points are held back until they are approved, for at most this many days.
     """
@@ -37,7 +50,7 @@ class Rule(msgspec.Struct, frozen=True):
     action: str
     """What the customer does, such as `click`."""
     points: int
-    """How many points it earns."""
+    """How many points it earns; 0 if it earns by amount."""
     channel: str | None = None
     """The channel the rule applies to; null: every channel without a rule of its own for the action."""
     once_per: OncePer = "message"
@@ -46,6 +59,8 @@ class Rule(msgspec.Struct, frozen=True):
     """The weakest evidence grade that is paid at once, from `A` (strongest) to `D`. A weaker report waits."""
     hold_back_days: int | None = None
     """The most days the points are held back until they are approved; null: they are paid at once."""
+    points_per: PointsPer | None = None
+    """How many points a purchase earns by its amount; null: it earns `points`."""
 
     def pays_at_once(self, grade: Grade) -> bool:
         """Say whether evidence of ``grade`` is strong enough."""
@@ -55,9 +70,10 @@ class Rule(msgspec.Struct, frozen=True):
     def proof_needed(self) -> Grade | None:
         """The weakest grade of another act on the message by which a report is paid that is too weak; ``None``: it waits alone.
 
-        What counts once a link or a day has no one event a message, and what customers volunteer is of no message.
+        What counts once a link or a day has no one event a message; what customers volunteer and buy is of no message.
         """
-        if self.once_per != "message" or self.min_evidence is Grade.D or self.action.startswith(VOLUNTEERED):
+        is_of_none = self.action.startswith(VOLUNTEERED) or self.points_per is not None
+        if self.once_per != "message" or self.min_evidence is Grade.D or is_of_none:
             return None
         return min(self.min_evidence, Grade.B)
 

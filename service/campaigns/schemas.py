@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from ledger import FUND_MAX, AccountClass, Grade
-from service.campaigns.rules import Campaign, Cap, CapPer, OncePer, Rule, Standing, Window
+from service.campaigns.rules import Campaign, Cap, CapPer, OncePer, PointsPer, Rule, Standing, Window
 from service.http.bodies import Body, Identifier, Points, Slug
 
 ClassName = Literal["engagement", "purchase", "third_party"]
@@ -20,12 +20,23 @@ CampaignId = Annotated[
 ]
 
 
+class PointsPerRequest(Body, frozen=True):
+    """What a purchase earns by its amount: 3 points for every 100 minor units make 59 points of 19.99. A part of a point is not
+    paid.
+    """
+
+    points: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    """How many points."""
+    minor_units: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+    """For how many minor units of the brand's currency: cents, pence, yen."""
+
+
 class RuleRequest(Body, frozen=True):
-    """What an action earns."""
+    """What an action earns: exactly one of `points` and `points_per`."""
 
     action: Slug
     """What the customer does, such as `click`."""
-    points: Points
+    points: Points | None = None
     """How many points it earns."""
     channel: Slug | None = None
     """The channel the rule applies to. Absent: every channel without a rule of its own for the action."""
@@ -36,6 +47,9 @@ class RuleRequest(Body, frozen=True):
     same message."""
     hold_back_days: Annotated[int, msgspec.Meta(ge=1, le=90)] | None = None
     """Hold the points back until they are approved; after this many days they are rejected. Absent: pay at once."""
+    points_per: PointsPerRequest | None = None
+    """How many points a purchase earns by its amount, which its report says (`purchase`). Needs `once_per` `message`, and the
+    accounting class of the campaign says what its points are: mostly `purchase`."""
 
 
 class CapRequest(Body, frozen=True):
@@ -76,7 +90,15 @@ class TermsRequest(Body, frozen=True):
     def pays(self) -> tuple[Rule, ...]:
         """The rules, as campaigns keep them."""
         return tuple(
-            Rule(rule.action, rule.points, rule.channel, rule.once_per, Grade(rule.min_evidence), rule.hold_back_days)
+            Rule(
+                rule.action,
+                rule.points or 0,
+                rule.channel,
+                rule.once_per,
+                Grade(rule.min_evidence),
+                rule.hold_back_days,
+                None if rule.points_per is None else PointsPer(rule.points_per.points, rule.points_per.minor_units),
+            )
             for rule in self.rules
         )
 

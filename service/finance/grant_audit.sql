@@ -10,7 +10,8 @@
 WITH granted AS MATERIALIZED (
     SELECT
         event.campaign_no, event.campaign_version, event.action, event.channel, event.rule, event.grade::text AS grade, event.window_at,
-        coalesce(event.salt, event.personal_hash) AS proof, transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.amount, transfer.credit
+        coalesce(event.salt, event.personal_hash) AS proof, transfer.seq, transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.amount, transfer.credit,
+        event.metadata
     FROM ledger.transfer
     JOIN ledger.event
         ON event.book_id = $2 AND event.campaign_no = transfer.campaign_no AND event.key = transfer.event_key
@@ -24,7 +25,7 @@ WITH granted AS MATERIALIZED (
             SELECT FROM rewards.campaign_version AS any_version WHERE any_version.campaign_no = campaign.campaign_no
         ) AS has_versions,
         version.created_at, version.starts_at, version.ends_at, version.account_class, version.expires_after_months,
-        rule.number AS rule, rule.points, rule.min_evidence, rule.is_held_back
+        rule.number AS rule, rule.points, rule.per_points, rule.per_minor_units, rule.min_evidence, rule.is_held_back
     FROM kind
     LEFT JOIN rewards.campaign ON campaign.campaign_no = kind.campaign_no AND campaign.brand_id = $1
     LEFT JOIN rewards.campaign_version AS version
@@ -32,6 +33,8 @@ WITH granted AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT
             listed.place - 1 AS number, (listed.rule ->> 'points')::bigint AS points,
+            (listed.rule -> 'points_per' ->> 'points')::numeric AS per_points,
+            (listed.rule -> 'points_per' ->> 'minor_units')::numeric AS per_minor_units,
             coalesce(listed.rule ->> 'min_evidence', 'C') AS min_evidence, listed.rule ->> 'hold_back_days' IS NOT NULL AS is_held_back
         FROM jsonb_array_elements(version.terms -> 'rules') WITH ORDINALITY AS listed (rule, place)
         WHERE listed.rule ->> 'action' = kind.action AND coalesce(listed.rule ->> 'channel', kind.channel) = kind.channel
@@ -45,7 +48,7 @@ WITH granted AS MATERIALIZED (
             WHEN NOT promised.has_versions THEN NULL
             WHEN promised.created_at IS NULL THEN format('there is no version %s', granted.campaign_version)
             WHEN promised.rule IS NULL THEN format('version %s pays nothing for it', granted.campaign_version)
-            WHEN granted.amount <> promised.points THEN format('%s points, not %s', granted.amount, promised.points)
+            WHEN granted.amount <> bought.points THEN format('%s points, not %s', granted.amount, bought.points)
             WHEN granted.rule <> promised.rule THEN format('rule %s, not %s', granted.rule, promised.rule)
             WHEN granted.grade > promised.min_evidence THEN format('on evidence %s, below %s', granted.grade, promised.min_evidence)
             WHEN granted.window_at < promised.starts_at OR granted.window_at >= promised.ends_at THEN 'not in the campaign''s time'
@@ -66,6 +69,13 @@ WITH granted AS MATERIALIZED (
         END AS wrong
     FROM granted
     JOIN promised USING (campaign_no, campaign_version, action, channel)
+    CROSS JOIN LATERAL (
+        -- By amount, rounded down; what was bought is erased with the customer.
+        SELECT CASE
+            WHEN promised.per_points IS NULL THEN promised.points
+            ELSE div((granted.metadata::jsonb -> 'purchase' ->> 'amount_minor')::numeric * promised.per_points, promised.per_minor_units)
+        END AS points
+    ) AS bought
 )
 SELECT
     count(*) FILTER (WHERE judged.is_recomputed) AS checked,

@@ -23,7 +23,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import VOLUNTEERED, Campaign, OncePer, Standing, claimed_grade, is_at_least
 from service.concurrency.fairness import in_chunks
-from service.grants import volunteered
+from service.grants import purchases, volunteered
 from service.grants.answers import ignored
 from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
@@ -43,7 +43,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
 
     ``was_paid_for``: no rule pays for it, and one did. ``rule`` is the number of the rule that pays for it, if one does, and
     ``qualifier`` what it lets count again. ``may_wait`` are the actions of the campaign of which a weak report waits for proof
-    of a person, each with the grade that will do.
+    of a person, each with the grade that will do. ``points`` are what a purchase earns by its amount; ``None``: the rule's.
     """
 
     campaign: Campaign
@@ -61,6 +61,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     metadata: str | None
     may_wait: Mapping[str, Grade]
     was_paid_for: bool = False
+    points: int | None = None
 
     def proved_actions(self) -> list[str]:
         """The other actions on the message for which this act is proof of a person."""
@@ -109,6 +110,8 @@ async def act_of_link(
     if campaign is None or standing is None or campaign.brand_id != brand.brand_id:
         raise not_found("link")
     rule = campaign.rule_number(link.action, link.channel)
+    if rule is not None and campaign.rules[rule].points_per is not None:
+        rule = None  # nobody buys by following a link
     reason = _not_its_time(campaign, received_at) or (None if rule is not None else "no_rule")
     if reason is None and standing.paused_at is not None:
         standing = await campaign_of_link(services, link.campaign_no, now=True) or standing
@@ -175,6 +178,12 @@ def act_of_report(
         act = _volunteered(act, item)
         if isinstance(act, Problem):
             return act
+    if item.purchase is not None or (rule is not None and campaign.rules[rule].points_per is not None):
+        act = _bought(act, item, principal.brand)
+        if isinstance(act, Problem):
+            return act
+        if act.points == 0:
+            reason = reason or "amount_too_small"
     if reason is None and act.rule is None and not act.proved_actions():
         reason = "no_rule"
     return act if reason is None else Unpaid(act, reason)
@@ -187,6 +196,22 @@ def _volunteered(act: Act, item: GrantRequest) -> Act | Problem:
         return qualifier
     metadata = _encode_metadata({"message_id": item.message_id} | (item.metadata or {})).decode()
     return msgspec.structs.replace(act, message_id=volunteered.MESSAGE_ID, qualifier=qualifier, metadata=metadata, may_wait={})
+
+
+def _bought(act: Act, item: GrantRequest, brand: Brand) -> Act | Problem:
+    """The act as what was bought, whatever message it came by."""
+    bought = purchases.purchase_of(item, None if act.rule is None else act.campaign.rules[act.rule], brand)
+    if isinstance(bought, Problem):
+        return bought
+    assert item.purchase is not None
+    return msgspec.structs.replace(
+        act,
+        message_id=item.purchase.order_ref,
+        qualifier=purchases.QUALIFIER,
+        metadata=bought.metadata,
+        may_wait={},
+        points=bought.points,
+    )
 
 
 def _once_per(campaign: Campaign, rule: int | None, standing: Standing, action: str) -> OncePer:

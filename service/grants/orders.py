@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
+import msgspec
+
 from ledger import CapUse, Corroboration, Grade, GrantOrder, GrantTerms, event_key, proof_key
 from service.brands.brand import Brand
 from service.campaigns.rules import Campaign, Cap, Rule
@@ -25,6 +27,8 @@ def order_of(act: Act, brand: Brand, known: Customer) -> GrantOrder:
         return _proof(act, brand, known)
     rule = act.campaign.rules[act.rule]
     terms = _terms(act, brand, rule, act.rule)
+    if act.points is not None:
+        terms = msgspec.structs.replace(terms, points=act.points)
     key, *former_keys = event_keys(act, known)
     return GrantOrder(
         terms=terms,

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from ledger import Event, Grade, GrantOutcome
 from service.auth import looks
 from service.brands.brand import Brand
 from service.customers.queries import Customer
+from service.grants import purchases
 from service.grants.acts import ClaimedLink, act_of_link
 from service.grants.answers import replay_of, with_balance
 from service.grants.replays import decided_before
@@ -31,7 +30,7 @@ def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
     """The event as the API shows it; ``campaigns`` names campaigns by number."""
     looks.see(event.customer)
     outcome, reason = DECIDED[event.outcome]
-    metadata: Any = None if event.metadata is None else msgspec.json.decode(event.metadata)
+    metadata, bought = purchases.told(event.metadata)
     return GrantResponse(
         grant_id=grant_id(event.campaign_no, event.key),
         campaign=campaigns.get(event.campaign_no, str(event.campaign_no)),
@@ -52,6 +51,7 @@ def describe(event: Event, campaigns: Mapping[int, str]) -> GrantResponse:
         source=event.source,
         principal=key_id(event.principal) if event.principal else None,
         metadata=metadata,
+        purchase=bought,
     )
 
 

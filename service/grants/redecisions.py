@@ -19,6 +19,7 @@ from service.customers.queries import Customer
 from service.grants.acts import SOURCE_LINK, Act
 from service.grants.deciding import decide
 from service.grants.orders import cap_uses, order_of
+from service.grants.purchases import points_of
 from service.grants.schemas import RedecideRequest, RedecideResponse
 from service.grants.windows import last_day
 from service.http.problems import Problem, not_found
@@ -105,6 +106,7 @@ def _act(refusal: Refusal, message_id: str, campaign: Campaign, now: datetime) -
         principal=refusal.principal,
         metadata=refusal.metadata,
         may_wait={},
+        points=points_of(campaign.rules[refusal.rule], refusal.metadata),
     )
 
 

@@ -32,6 +32,7 @@ Reason = Literal[
     "consent_refused",
     "no_rule",
     "machine",
+    "amount_too_small",
 ]
 
 DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
@@ -46,6 +47,20 @@ DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
 
 
 MetadataName = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class PurchaseRequest(Body, frozen=True):
+    """What was bought, for a rule that pays by amount."""
+
+    amount_minor: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+    """What was paid in money, in minor units of `currency`: 1999 is 19.99 euros. What was paid with points earns none, so leave
+    it out."""
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$(?!\\n)")]
+    """The currency (ISO 4217): the brand's."""
+    order_ref: Identifier
+    """The storefront's reference of the order. Erasing the customer removes it."""
+
+    example: ClassVar[dict[str, Any]] = {"amount_minor": 1999, "currency": "EUR", "order_ref": "order-77812"}
 
 
 class GrantRequest(Body, frozen=True, omit_defaults=True):
@@ -75,6 +90,8 @@ class GrantRequest(Body, frozen=True, omit_defaults=True):
     At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON. An action that begins with `data.` needs
     `consent_receipt_id`, `field` and `field_version`, and is paid once per customer, field and version.
     """
+    purchase: PurchaseRequest | None = None
+    """What was bought. Required if the rule pays by amount (`points_per`). The first report of an event counts."""
     ref: Identifier | None = None
     """Your own reference, echoed in the answer."""
 
@@ -85,6 +102,17 @@ class GrantRequest(Body, frozen=True, omit_defaults=True):
         "action": "click",
         "channel": "email",
     }
+
+
+class PurchaseResponse(msgspec.Struct, frozen=True):
+    """What was bought."""
+
+    amount_minor: int
+    """What was paid in money, in minor units of `currency`."""
+    currency: str
+    """The currency (ISO 4217)."""
+    order_ref: str
+    """The storefront's reference of the order."""
 
 
 class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +157,8 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the API key that reported it, such as `key_12`; null for our own link."""
     metadata: dict[str, str | int | float | bool | None] | None
     """The metadata sent with the report; null if none, or erased."""
+    purchase: PurchaseResponse | None
+    """What was bought; null if nothing was said, or erased."""
 
 
 class GrantBatch(Batch[GrantRequest]):

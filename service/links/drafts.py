@@ -72,13 +72,14 @@ def destination_of(request: LinkRequest, brand: Brand) -> str | Problem | None:
 
 def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Problem:
     """The channel that will be reported, on which the campaign has to pay for the action."""
-    paying = [rule for rule in campaign.rules if rule.action == action]
+    by_link = [rule for rule in campaign.rules if rule.points_per is None]  # nobody buys by following a link
+    paying = [rule for rule in by_link if rule.action == action]
     if not paying:
-        actions = ", ".join(sorted({rule.action for rule in campaign.rules}))
+        actions = ", ".join(sorted({rule.action for rule in by_link}))
         return invalid_field("/action", f"this campaign pays nothing for it; it pays for {actions}")
     channels = sorted({rule.channel for rule in paying if rule.channel is not None})
     if asked is not None:
-        if campaign.rule_for(action, asked) is None:
+        if campaign.rule_for(action, asked) not in paying:
             return invalid_field("/channel", f"this campaign pays for {action} on {', '.join(channels)} only")
         return asked
     if len(channels) == 1 and all(rule.channel is not None for rule in paying):
