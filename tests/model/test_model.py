@@ -9,7 +9,8 @@
 Whoever changes it should plant a bug to see that it is still found. These were, each within some dozens of histories:
 generations not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
 lots, or what is held back; a proof of grade B where A is needed; a rejection that frees no cap; a rolling day that counts both
-its ends; a cap for all that counts each; a void that goes to who was merged away.
+its ends; a cap for all that counts each; a void that goes to who was merged away; a time-out, a merge or a split that pays no
+shortfall; one that is owed twice, or to the wrong budget; a claw-back that overlooks a race, or takes what was spent.
 """
 
 from __future__ import annotations
