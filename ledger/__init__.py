@@ -45,6 +45,7 @@ from ledger.read_models import (
     Finding,
     GrantUses,
     HeldBack,
+    HistoryEntry,
     InstantOutcome,
     LeftOpen,
     Lookback,
@@ -67,6 +68,7 @@ from ledger.read_models import (
     TrialBalance,
     TrialBalanceLine,
     Use,
+    WalletMovement,
 )
 from ledger.reads.calendars import Calendar, read_calendar
 from ledger.schema import functions_digest, install
@@ -171,6 +173,7 @@ __all__ = [
     "GrantTerms",
     "GrantUses",
     "HeldBack",
+    "HistoryEntry",
     "ImportResult",
     "InstantOutcome",
     "IssueLimitResult",
@@ -220,6 +223,7 @@ __all__ = [
     "TrialBalanceLine",
     "Use",
     "Verb",
+    "WalletMovement",
     "account_id",
     "audit",
     "clear_layers",

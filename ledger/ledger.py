@@ -10,7 +10,7 @@ asyncpg raises. Points are whole numbers, times are aware and in UTC.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -45,6 +45,7 @@ from ledger.read_models import (
     FeedEntry,
     GrantUses,
     HeldBack,
+    HistoryEntry,
     InstantOutcome,
     LeftOpen,
     Lookback,
@@ -62,6 +63,7 @@ from ledger.read_models import (
     Transfer,
     TransferFilter,
     TrialBalance,
+    WalletMovement,
 )
 from ledger.reads import (
     attention,
@@ -72,6 +74,7 @@ from ledger.reads import (
     daily_movements,
     event_log,
     finding,
+    history,
     movements,
     refusals,
     trial_balance,
@@ -81,6 +84,7 @@ from ledger.reads import redemptions as redemption_reads
 from ledger.reads import wallets as wallet_reads
 from ledger.reads.as_of import Reckoner
 from ledger.types import (
+    AccountClass,
     Adjust,
     AdjustResult,
     Book,
@@ -380,6 +384,28 @@ class Ledger:
     ) -> dict[tuple[Book, int], list[Entry]]:
         """The newest lines of many customers' statements, in one statement for each book."""
         return await balances.statements(self._pool, wanted, limit=limit)
+
+    async def history(
+        self, book: Book, customers: Sequence[int], *, before: Position | None = None, limit: int = 100
+    ) -> tuple[list[HistoryEntry], Position | None]:
+        """A page of all that happened to customers who are one, newest first, and the ``before`` of the next page; ``None`` at
+        the end.
+        """
+        return await history.history(self._pool, book, customers, before=before, limit=limit)
+
+    async def wallet_movements(
+        self, book: Book, customers: Sequence[int], *, until: int, starts: Sequence[date]
+    ) -> list[WalletMovement]:
+        """What changed what is owed to customers who are one, up to ``until``, in no order. Days from one of ``starts``, which
+        are in order, to the next are a stretch, by its place; 0 are those before. One may be listed more than once.
+        """
+        return await history.wallet_movements(self._pool, book, customers, until=until, starts=starts)
+
+    async def wallet_accounts(self, book: Book, customers: Sequence[int]) -> tuple[int, Mapping[AccountClass, int]]:
+        """What is owed to customers who are one by their accounts, by class, and as of which ``seq``: lots, what is held back
+        and what is set aside.
+        """
+        return await history.wallet_accounts(self._pool, book, customers)
 
     async def lookback(self, book: Book, span: timedelta) -> Lookback:
         """How far back a span of time goes in the book, from now by its clock."""

@@ -525,6 +525,66 @@ class FeedEntry(msgspec.Struct, frozen=True):
     message_id: str | None
 
 
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One thing that happened to a customer: a transfer, or a decision that moved no points (then it has a ``place``).
+
+    From ``posted_at`` to ``details_hash`` it is of the transfer, from ``outcome`` to ``source`` of the event it belongs to, as
+    it stands now; then of its redemption, and of the correction it was made by. What does not apply is ``None``.
+    """
+
+    seq: int
+    place: int | None
+    campaign_no: int | None
+    key: bytes | None
+    verb: Verb | None
+    posted_at: datetime | None
+    occurred_at: datetime | None
+    debit: bytes | None
+    credit: bytes | None
+    amount: int | None
+    transaction_id: int | None
+    accounting_date: date | None
+    leaf_version: int | None
+    details_hash: bytes | None
+    outcome: GrantOutcome | None
+    points: int | None
+    grade: str | None
+    window_at: datetime | None
+    decided_at: datetime | None
+    due_at: datetime | None
+    campaign_version: int | None
+    rule: int | None
+    action: str | None
+    channel: str | None
+    message_id: str | None
+    principal: int | None
+    source: str | None
+    redemption: int | None
+    order_ref: str | None
+    store_id: str | None
+    terminal_id: str | None
+    reason: str | None
+    reference: str | None
+    note: str | None
+    corrected_by: int | None
+
+    @property
+    def at(self) -> datetime:
+        """When it was posted or decided."""
+        at = self.posted_at or self.decided_at
+        assert at is not None
+        return at
+
+
+class WalletMovement(msgspec.Struct, frozen=True, gc=False):
+    """What one customer's transfers of one verb changed of what is owed to them in one class, in a stretch of days."""
+
+    stretch: int
+    account_class: AccountClass
+    verb: Verb
+    change: int
+
+
 class Lookback(msgspec.Struct, frozen=True):
     """How far back a span of time goes in a book: everything after ``since``, up to ``until`` and whatever has come since.
 

@@ -70,6 +70,7 @@ from service.revocations import routes as revocation_routes
 from service.services import Services, open_services
 from service.settings import Secrets, Settings
 from service.start_page import routes as start_page_routes
+from service.statements import routes as statement_routes
 from service.test_clock import routes as test_clock_routes
 from service.wallet import routes as wallet_routes
 
@@ -85,6 +86,7 @@ route_handlers: list[Any] = [
     *merge_routes.route_handlers,
     *erasure_routes.route_handlers,
     *personal_data_routes.route_handlers,
+    *statement_routes.route_handlers,
     *verification_routes.route_handlers,
     *consent_routes.route_handlers,
     *attention_routes.route_handlers,

@@ -54,7 +54,7 @@ async def customer_movements(
             acted_on=row["acted_on"],
             redemptions=row["redemptions"],
         )
-        async for customer, row in _rows(pool, book, _MOVEMENTS, customers, 0, until, to, starts)
+        async for customer, row in rows_of_customers(pool, book, _MOVEMENTS, customers, 0, until, to, starts)
         if row["stretch"] is not None
     ]
 
@@ -65,7 +65,7 @@ async def customer_messages(
     """On which messages ``customers`` were reported with ``after < seq <= until``. One may be listed more than once."""
     return [
         CustomerMessage(customer, row["channel"], row["message_id"], row["verified"])
-        async for customer, row in _rows(pool, book, _MESSAGES, customers, after, until)
+        async for customer, row in rows_of_customers(pool, book, _MESSAGES, customers, after, until)
         if row["channel"] is not None
     ]
 
@@ -79,7 +79,7 @@ async def act_hours(pool: asyncpg.Pool[Any], book: Book, *, after: int, until: i
     return found
 
 
-async def _rows(
+async def rows_of_customers(
     pool: asyncpg.Pool[Any], book: Book, statement: str, customers: Sequence[int], after: int, until: int, *rest: Any
 ) -> AsyncIterator[tuple[int, asyncpg.Record]]:
     """The rows of a statement for some customers at a time, and again for those of whom there is more to read."""

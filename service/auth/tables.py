@@ -103,4 +103,5 @@ audit_trail = Table(
     UniqueConstraint("brand_id", "act", "request", name="audit_trail_has_a_request_once"),
     CheckConstraint("by_operator = (api_key_id IS NULL)", name="audit_trail_is_by_a_key_or_the_operator"),
     Index("audit_trail_by_brand", "brand_id", "entry_no"),
+    Index("audit_trail_by_subject", "brand_id", "subject", "entry_no"),
 )

@@ -170,6 +170,11 @@ class LotResponse(msgspec.Struct, frozen=True):
 _CLASSES = tuple([each.name.lower() for each in sorted(AccountClass)])
 
 
+def lots_of(balance: Balance) -> list[LotResponse]:
+    """The lots of a balance as the API shows them."""
+    return [LotResponse(lot.points, lot.expires_on, _CLASSES[lot.account_class]) for lot in balance.lots]
+
+
 class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a customer has."""
 
@@ -203,7 +208,7 @@ class BalanceResponse(msgspec.Struct, frozen=True, kw_only=True):
             balance=balance.spendable,
             held=balance.held,
             pending=balance.pending,
-            lots=[LotResponse(lot.points, lot.expires_on, _CLASSES[lot.account_class]) for lot in balance.lots],
+            lots=lots_of(balance),
             balance_seq=balance.seq,
         )
 

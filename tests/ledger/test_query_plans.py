@@ -20,7 +20,7 @@ from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, MovementsBy,
 from ledger.engine.grants import post_grants
 from ledger.engine.merging import Merge, Split, post_groupings
 from ledger.engine.redemptions import post_redemptions
-from ledger.reads import customers, event_log
+from ledger.reads import customers, event_log, history
 from ledger.reads.balances import decision
 from ledger.reads.event_log import past_events
 from ledger.testing import NOON, authorize, capture, claw_back, corroboration, fund, order, refund, set_clock, void
@@ -85,7 +85,8 @@ LOAD = (
         book_id, seq, posted_at, occurred_at, amount, customer, transaction_id, campaign_no, verb, debit, credit, event_key
     )
     SELECT
-        $1, 1000000 + customer, now(), now(), 10, customer, 1000000 + customer, 1, 2, '\\x00',
+        $1, 1000000 + customer, now(), now(), 10, customer, 1000000 + customer, 1, 2,
+        ledger.account_id_v1(ledger.account_owner_v1(2, 1), 80, 'infinity'),
         ledger.account_id_v1(ledger.account_owner_v1(1, customer), 16, '2031-01-31'), decode(md5(customer::text), 'hex')
     FROM generate_series(11, $2::bigint) AS customer
     """,
@@ -593,6 +594,7 @@ async def test_a_page_of_customers_costs_what_is_read_of_them(owner: asyncpg.Con
         """The connection whose reads are counted."""
 
         fetch = owner.fetch
+        fetchrow = owner.fetchrow
 
         @asynccontextmanager
         async def acquire(self) -> AsyncGenerator[asyncpg.Connection[Any]]:
@@ -605,6 +607,9 @@ async def test_a_page_of_customers_costs_what_is_read_of_them(owner: asyncpg.Con
         days = [date(2030, 1, 1)]
         await customers.customer_movements(reader, book, wanted, until=until, to=date.max, starts=days)
         await customers.customer_messages(reader, book, wanted, after=0, until=until)
+        await history.wallet_movements(reader, book, wanted, until=until, starts=days)
+        await history.wallet_accounts(reader, book, wanted)
+        await history.history(reader, book, wanted, before=None, limit=3)
         return len(page)
 
     # The plan of a session is from when there was nothing.
@@ -616,5 +621,5 @@ async def test_a_page_of_customers_costs_what_is_read_of_them(owner: asyncpg.Con
         await owner.execute("ANALYZE")
     async with counting_rows(owner) as rows:
         assert await read([50, 51, 52], 2**62) == 3
-    assert 0 < rows["transfer"] <= 20
-    assert max(rows[table] for table in ("event", "customer_state", "head")) <= 30
+    assert 0 < rows["transfer"] <= 40
+    assert max(rows[table] for table in ("event", "customer_state", "head", "account", "redemption")) <= 40
