@@ -1,6 +1,6 @@
 """Reading what a provider sent: bodies, then fields. A field that is not what it should be is ``Broken``, with its name.
 
-    json_of, form_of   a whole body, or ``Unreadable``
+    json_of            a whole body, or ``Unreadable``; forms are read by ``forms``
     Fields             an object of it: ``text``, ``instant``, ``within`` ... by name
     read_each          the events of a list: one that is broken is a fault with its index, the others are kept
     key_of             the natural key of what identifies an event
@@ -32,7 +32,7 @@ TOKEN_CHARACTERS_MAX = 4_096
 URL_CHARACTERS_MAX = 4_096
 TEXT_CHARACTERS_MAX = 65_536
 
-_FORM_FIELDS_MAX = 1_000
+_PAIRS_MAX = 1_000
 _TAGS_MAX = 16
 _OUR_PREFIX = "reward_"
 _TOKEN = "token"
@@ -70,16 +70,6 @@ def json_of(body: bytes) -> Any:
         raise Unreadable("", "is not JSON") from None
 
 
-def form_of(request: ProviderRequest) -> list[tuple[str, str]]:
-    """The fields of a form, as `application/x-www-form-urlencoded` writes them."""
-    try:
-        return parse_qsl(request.body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FORM_FIELDS_MAX)
-    except UnicodeDecodeError:
-        raise Unreadable("", "is not UTF-8") from None
-    except ValueError:
-        raise Unreadable("", "is not a form, or has too many fields") from None
-
-
 class Fields:
     """An object that a provider sent, with what it is called in messages."""
 
@@ -115,7 +105,7 @@ class Fields:
         value = self.values.get(name)
         if value is not None and not isinstance(value, str):
             raise self.broken(name, "must be a text")
-        return None if value is None else _UNSTORABLE.sub("\ufffd", value[:TEXT_CHARACTERS_MAX])
+        return storable(value)
 
     def evidence(self, name: str, characters_max: int = ID_CHARACTERS_MAX) -> str | None:
         """A text that is only looked at, such as a user agent: one that is no text is as good as none."""
@@ -149,6 +139,10 @@ class Fields:
             raise self.broken(name, "must be a list")
         return cast("list[Any]", value)
 
+    def objects(self, name: str) -> list[Fields]:
+        """The objects of a list inside; what else is in it is passed over."""
+        return [Fields(cast("dict[str, Any]", each), name) for each in self.each(name) if isinstance(each, dict)]
+
     def seconds(self, name: str, per_second: int = 1) -> datetime | None:
         """An instant as a number since 1970, also as a text; ``per_second`` 1000 for milliseconds."""
         value = self.values.get(name)
@@ -180,6 +174,11 @@ class Fields:
         return str(value)
 
 
+def storable(text: str | None) -> str | None:
+    """A text as it can be kept: cut where it is too long, and without what a database has no place for."""
+    return None if text is None else _UNSTORABLE.sub("\ufffd", text[:TEXT_CHARACTERS_MAX])
+
+
 def object_of(value: Any, name: str = "") -> Fields:
     """The fields of a value that must be an object."""
     if not isinstance(value, dict):
@@ -206,8 +205,8 @@ def ours_in_text(opaque: str | None) -> tuple[str | None, dict[str, str]]:
     return Fields({_TOKEN: opaque}).text(_TOKEN, TOKEN_CHARACTERS_MAX), {}
 
 
-def read_each(items: Iterable[Any], read: Callable[[Fields], ProviderEvent | None]) -> Parsed:
-    """Read each event of a list. What ``read`` makes None of is no event, such as a provider's ping."""
+def read_each(items: Iterable[Any], read: Callable[[Fields], Iterable[ProviderEvent]]) -> Parsed:
+    """Read each item of a list, which is one event, or several, or none, such as a provider's ping."""
     events: list[ProviderEvent] = []
     faults: list[Fault] = []
     for index, item in enumerate(items):
@@ -215,15 +214,13 @@ def read_each(items: Iterable[Any], read: Callable[[Fields], ProviderEvent | Non
             faults.append(Fault(index, "", f"a request has at most {EVENTS_MAX:,} events"))
             break
         try:
-            event = read(object_of(item))
+            events += read(object_of(item))
         except Broken as broken:
             faults.append(Fault(index, broken.field, broken.problem))
-        else:
-            events += [event] if event else []
     return Parsed(events, faults)
 
 
-def read_list(request: ProviderRequest, read: Callable[[Fields], ProviderEvent | None]) -> Parsed:
+def read_list(request: ProviderRequest, read: Callable[[Fields], Iterable[ProviderEvent]]) -> Parsed:
     """Read a body that is a JSON array of events, or a single one."""
     value = json_of(request.body)
     return read_each(cast("list[Any]", value) if isinstance(value, list) else [value], read)
@@ -256,6 +253,6 @@ def _object_or_empty(text: str) -> dict[str, Any]:
 
 def _query_or_empty(text: str) -> dict[str, Any]:
     try:
-        return dict(parse_qsl(text, max_num_fields=_FORM_FIELDS_MAX))
+        return dict(parse_qsl(text, max_num_fields=_PAIRS_MAX))
     except ValueError:
         return {}

@@ -243,3 +243,4 @@ _PUBLIC_KEYS: dict[Algorithm, Callable[[bytes], _Verify | None]] = {
 
 BASIC_AUTH = Presented(place=Header("authorization"), prefix="Basic ", encoding=Encoding.BASE64, secret="basic_auth")
 BEARER = Presented(place=Header("authorization"), prefix="Bearer ", secret="bearer_token")
+SECRET_HEADER = Presented(place=Header("x-reward-secret"), secret="secret_header")

@@ -12,7 +12,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
-from service.providers.reading import Unreadable, form_of, json_of
+from service.providers.forms import form_of
+from service.providers.reading import Unreadable, json_of
 from service.providers.types import ProviderRequest
 
 _PORTS = {"https": 443, "http": 80}
@@ -80,7 +81,7 @@ class FormField(msgspec.Struct, frozen=True):
     def read(self, request: ProviderRequest) -> bytes | None:
         """Its first value."""
         try:
-            return next((value.encode() for name, value in form_of(request) if name == self.name), None)
+            return next((value.encode(errors="replace") for name, value in form_of(request) if name == self.name), None)
         except Unreadable:
             return None
 
@@ -165,7 +166,8 @@ def _with_port(url: str, port: Port) -> str:
     default = _PORTS.get(parts.scheme)
     if port is Port.AS_CONFIGURED or default is None:
         return url
-    host = parts.netloc.removesuffix(f":{default}")
-    if port is Port.SPELT_OUT and not host.rpartition(":")[2].isdigit():
-        host = f"{host}:{default}"
+    name, colon, number = parts.netloc.rpartition(":")
+    host = name if colon and number.isdigit() else parts.netloc
+    if port is Port.SPELT_OUT:
+        host = parts.netloc if host != parts.netloc else f"{host}:{default}"
     return parts._replace(netloc=host).geturl()

@@ -111,7 +111,7 @@ class IdentityKind(enum.StrEnum):
     """The provider's own id of the person, such as a page-scoped id."""
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """A name of a person."""
 
     kind: IdentityKind
@@ -135,7 +135,7 @@ class Answer(msgspec.Struct, frozen=True):
     """Of the question, where the provider states one."""
 
 
-class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that happened. What is absent the provider does not say."""
 
     natural_key: str
@@ -173,7 +173,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Of a bounce or failure: whether trying again is of no use."""
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, gc=False):
     """Why an event could not be read. It repeats nothing that was sent."""
 
     index: int | None

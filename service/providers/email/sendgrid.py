@@ -1,4 +1,4 @@
-"""Twilio SendGrid: the Event Webhook, a JSON array of events.
+"""Twilio SendGrid: the Event Webhook, a JSON array of events, and Inbound Parse, a form with a mail's parts.
 
 An event may come several times, and its ``sg_event_id`` is another one each time (sendgrid-nodejs #1435), so it identifies
 nothing. Custom arguments are fields of the event beside SendGrid's own.
@@ -7,11 +7,14 @@ nothing. Custom arguments are fields of the event beside SendGrid's own.
 from __future__ import annotations
 
 from service.providers.adapter import Adapter, SecretShape
-from service.providers.reading import Fields, key_of, ours_in, read_list
+from service.providers.email.mails import Mail, headers_in, read_mime, reply
+from service.providers.forms import is_multipart, parts_of, text_in
+from service.providers.reading import Fields, json_of, key_of, object_of, ours_in, read_list, storable
 from service.providers.schemes import Algorithm, Encoding, Signature
 from service.providers.signed_bytes import Body, Header
 from service.providers.types import EventKind, Identity, IdentityKind, Machine, Parsed, ProviderEvent, ProviderRequest, Trust
 
+_MAIL_TEXTS = ("headers", "text", "from", "to")
 _KINDS = {
     "processed": EventKind.SENT,
     "deferred": EventKind.DEFERRED,
@@ -28,19 +31,21 @@ _KINDS = {
 
 
 def _parse(request: ProviderRequest) -> Parsed:
+    if is_multipart(request):
+        return Parsed([_mail(dict(parts_of(request)))])
     return read_list(request, _event)
 
 
-def _event(item: Fields) -> ProviderEvent:
-    event, email, message = item.required("event"), item.text("email"), item.text("sg_message_id")
+def _event(item: Fields) -> list[ProviderEvent]:
+    kind, email, message = item.required("event"), item.text("email"), item.text("sg_message_id")
     token, tags = ours_in(item.values)
     machine = item.flag("sg_machine_open")
     offset = item.within("url_offset")
     url = item.url("url")
-    return ProviderEvent(
-        natural_key=key_of(message, email, event, item.required("timestamp"), url, offset.text("index"), offset.text("type")),
-        kind=_KINDS.get(event, EventKind.OTHER),
-        provider_kind=event,
+    event = ProviderEvent(
+        natural_key=key_of(message, email, kind, item.required("timestamp"), url, offset.text("index"), offset.text("type")),
+        kind=_KINDS.get(kind, EventKind.OTHER),
+        provider_kind=kind,
         channel="email",
         occurred_at=item.seconds("timestamp"),
         recipients=(Identity(IdentityKind.EMAIL, email),) if email else (),
@@ -54,8 +59,17 @@ def _event(item: Fields) -> ProviderEvent:
         machine=Machine.DECLARED if machine else Machine.NONE,
         machine_source="sg_machine_open" if machine else None,
         # A block is refused for now, a bounce for good.
-        permanent=item.text("type") != "blocked" if event == "bounce" else None,
+        permanent=item.text("type") != "blocked" if kind == "bounce" else None,
     )
+    return [event]
+
+
+def _mail(parts: dict[str, bytes]) -> ProviderEvent:
+    # Each part is in the character set that the mail was in; ``email`` is the whole mail where a brand asked for it.
+    sets = object_of(json_of(parts.get("charsets", b"{}")))
+    texts = {name: text_in(parts[name], sets.evidence(name) or "utf-8") for name in _MAIL_TEXTS if name in parts}
+    headers, text = read_mime(parts["email"]) if "email" in parts else (headers_in(texts.get("headers", "")), texts.get("text"))
+    return reply(Mail(sender=texts.get("from"), recipient=texts.get("to"), headers=headers, text=storable(text)))
 
 
 ADAPTER = Adapter(

@@ -1,0 +1,1 @@
+"""Providers of SMS, WhatsApp, RCS and other chats."""
