@@ -11,6 +11,7 @@ from ledger.books import open_book
 from ledger.chart import AccountName, Kind, OwnerTag, account_id, describe_account, month_end
 from ledger.currencies import decimal_text, decimals_of
 from ledger.engine.erasing import Erased, erase_answers, erase_customer, erase_details
+from ledger.engine.forgetting import FIRST_ANSWER, forget_answers, forget_details
 from ledger.engine.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.engine.sweeping import Sweeper, sweep
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
@@ -117,6 +118,7 @@ from ledger.types import (
 
 __all__ = [
     "CONNECTION_LOST",
+    "FIRST_ANSWER",
     "FUND_MAX",
     "POINTS_MAX",
     "TERM_MAX",
@@ -234,6 +236,8 @@ __all__ = [
     "erase_customer",
     "erase_details",
     "event_key",
+    "forget_answers",
+    "forget_details",
     "from_unix_microseconds",
     "functions_digest",
     "import_balances",

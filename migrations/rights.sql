@@ -155,6 +155,12 @@ GRANT DELETE ON rewards.touch TO rewards_worker;
 
 GRANT EXECUTE ON FUNCTION rewards.erase_customer_v1 TO rewards_worker;
 
+GRANT SELECT, INSERT, UPDATE ON rewards.retention TO rewards_worker;
+
+GRANT EXECUTE ON FUNCTION
+    rewards.forget_approvals_v1, rewards.forget_consent_texts_v1, rewards.forget_links_v1, rewards.forget_looks_v1
+TO rewards_worker;
+
 -- Reports.
 GRANT SELECT (
     link_id, brand_id, campaign_no, campaign_version, customer, message_id, action, channel, label, kind, mode, minted_by,

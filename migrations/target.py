@@ -17,6 +17,7 @@ from service.links import tables as links
 from service.persons import tables as persons
 from service.preferences import tables as preferences
 from service.restatements import tables as restatements
+from service.retention import tables as retention
 from service.storage.database import metadata
 from service.storage.spool_watch import tables as spool_watch
 
@@ -37,6 +38,7 @@ CAPABILITIES = (
     persons,
     preferences,
     restatements,
+    retention,
     spool_watch,
 )
 

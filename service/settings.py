@@ -28,6 +28,19 @@ KEY_BYTES = 32
 PROCESSES_MAX = 64
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_600)]
+"""How long something is kept; 0 is for ever, or until its customer is erased."""
+
+DAYS_MIN: Mapping[str, int] = {
+    "links_days": 90,
+    "details_days": 366,
+    "answers_days": 30,
+    "looks_days": 365,
+    "consent_texts_days": 366,
+    "approvals_days": 366,
+    "dead_letters_days": 30,
+}
+"""The shortest time for which each can be kept: refunds, complaints and reports look back so far."""
 
 
 class SettingsError(Exception):
@@ -71,6 +84,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How much room the files of one brand's exports may take."""
     clicks_days: Annotated[int, msgspec.Meta(ge=1, le=38)] = 30
     """How long requests for links are kept."""
+    links_days: Days = 0
+    """How long links are kept after they have expired."""
+    details_days: Days = 0
+    """How long texts of events, orders and corrections are kept; the hashes stay."""
+    answers_days: Days = 0
+    """How long an answer is kept under its idempotency key."""
+    looks_days: Days = 1_096
+    """How long the audit trail keeps who looked at a customer."""
+    consent_texts_days: Days = 0
+    """How long it is kept where a customer has said what they consent to."""
+    approvals_days: Days = 0
+    """How long it is kept what a request for a customer said that waited for another person."""
+    dead_letters_days: Days = 0
+    """How long acts that could not be settled are kept."""
     erasure_notice_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 14
     """How long a customer who is to be erased may still use their points."""
     erasures_file: str = ""
@@ -177,6 +204,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         host_of(settings.base_url)
     except HostRefused as refused:
         raise SettingsError(f"{PREFIX}BASE_URL is {settings.base_url!r}: it {refused}") from None
+    _check_days(settings)
     if settings.exports_store and not settings.exports_store.startswith("s3://"):
         raise SettingsError(f"{PREFIX}EXPORTS_STORE is {settings.exports_store!r}: it must begin with s3://")
     try:
@@ -191,6 +219,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if not is_server:
             raise SettingsError(f"{PREFIX}DNS_RESOLVER is {settings.dns_resolver!r}: it must be addresses, as in 192.0.2.1:53")
     return settings
+
+
+def _check_days(settings: Settings) -> None:
+    for name, shortest in DAYS_MIN.items():
+        if 0 < (days := getattr(settings, name)) < shortest:
+            raise SettingsError(f"{PREFIX}{name.upper()} is '{days}': it must be 0, which is for ever, or at least {shortest}")
 
 
 def _has_ports_of_digits(url: str) -> bool:

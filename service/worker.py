@@ -30,6 +30,7 @@ from service.export_jobs.mart.scheduler import MartScheduler
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
 from service.observability import log
+from service.retention.retention_keeper import RetentionKeeper
 from service.services import APPROVAL_KINDS
 from service.settings import Settings
 from service.storage import database
@@ -68,6 +69,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
                 ),
                 Agent("approval_finisher", partial(approval_finisher.run_once, tools, APPROVAL_KINDS), rest_s=5.0),
                 Agent("eraser", partial(eraser.run_once, settings, pool, engine, tools.ledger), rest_s=5.0),
+                Agent("retention_keeper", RetentionKeeper(settings, pool, engine).run_once, rest_s=600.0),
                 Agent("click_pruner", partial(click_pruner.run_once, pool, days=settings.clicks_days), rest_s=600.0),
                 Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
                 Agent("mart_scheduler", MartScheduler(settings, pool, engine).run_once, rest_s=60.0, busy_rests=0.0),

@@ -27,6 +27,7 @@ TABLES: Mapping[str, str] = {
     "ledger.daily_movement": KEPT,
     "ledger.event": "Message, label, metadata and salt are removed. Action, channel, grade, source, key, version and rule stay,"
     " with a hash of what was removed.",
+    "ledger.forgotten": KEPT,
     "ledger.head": KEPT,
     "ledger.idempotency_key": "Answers about the customer's redemptions and corrections are deleted. Refused authorizations"
     " stay, as a balance and two hashes.",
@@ -74,6 +75,7 @@ TABLES: Mapping[str, str] = {
     "rewards.person": "Kept: people who work for the brand.",
     "rewards.preference": "Deleted.",
     "rewards.restatement": KEPT,
+    "rewards.retention": KEPT,
     "rewards.spool_report": KEPT,
     "rewards.tombstone": "The keyed hashes of the customer's names, and when they were erased.",
     "rewards.touch": "Deleted.",

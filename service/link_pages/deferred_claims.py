@@ -23,7 +23,7 @@ import functools
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -84,13 +84,14 @@ class Settlement(msgspec.Struct, frozen=True):
     """How acts are settled.
 
     ``settle`` says of each act, in order, what became of it or what failed; ``may_pass``, whether to try again;
-    ``erased``, which of these customers were erased.
+    ``erased``, which of these customers were erased; ``keeps``, how long dead letters are kept, ``None`` is for ever.
     """
 
     note: Note
     settle: Settle
     erased: Callable[[Collection[int]], Awaitable[Collection[int]]]
     may_pass: Callable[[BaseException], bool]
+    keeps: timedelta | None = None
 
 
 class _Batch(msgspec.Struct):
@@ -105,12 +106,16 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(DeferredClaim).decode
 
 
-def _customer_of(record: bytes) -> int:
-    """Whose act a record is; 0 if it does not say."""
+def _act_of(record: bytes) -> DeferredClaim | None:
+    """The act that a record is, if it can be read."""
     try:
-        act = _decode(record)
+        return _decode(record)
     except msgspec.MsgspecError:
-        return 0
+        return None
+
+
+def _customer_of(act: DeferredClaim) -> int:
+    """Whose act it is; 0 if it does not say."""
     if act.claims is not None:
         return act.claims.customer
     return 0 if act.offline is None else says(act.offline).customer
@@ -249,6 +254,7 @@ class DeferredClaims:
         while True:
             try:
                 await self.forget_erased(settlement)
+                await self.forget_old(settlement)
             except Exception as error:
                 if not settlement.may_pass(error):
                     raise
@@ -256,10 +262,22 @@ class DeferredClaims:
 
     async def forget_erased(self, settlement: Settlement) -> None:
         """Remove dead letters of customers who were erased. What nobody can read is of nobody that is known."""
-        letters = await self._spool.dead_letters()
-        customers = {stored: customer for stored, record in letters.items() if (customer := _customer_of(record))}
-        erased = await settlement.erased(set(customers.values())) if customers else ()
-        gone = {stored for stored, customer in customers.items() if customer in erased}
+        customers = {stored: _customer_of(act) for stored, act in (await self._letters()).items()}
+        erased = await settlement.erased(set(customers.values()) - {0}) if any(customers.values()) else ()
+        await self._drop({stored for stored, customer in customers.items() if customer in erased})
+
+    async def forget_old(self, settlement: Settlement, now: datetime | None = None) -> None:
+        """Remove dead letters that are older than they are kept. What nobody can read has no age, and stays."""
+        if settlement.keeps is None:
+            return
+        since = (now or datetime.now(UTC)) - settlement.keeps
+        await self._drop({stored for stored, act in (await self._letters()).items() if act.at < since})
+
+    async def _letters(self) -> dict[bytes, DeferredClaim]:
+        read = {stored: _act_of(record) for stored, record in (await self._spool.dead_letters()).items()}
+        return {stored: act for stored, act in read.items() if act is not None}
+
+    async def _drop(self, gone: set[bytes]) -> None:
         if gone:
             await self._spool.drop_dead_letters(gone)
 

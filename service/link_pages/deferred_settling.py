@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ledger import Grade
@@ -40,6 +41,7 @@ def settlement(services: Services) -> Settlement:
         functools.partial(settle, services),
         functools.partial(erased_among, services.pool),
         lookup.may_pass,
+        timedelta(days=services.settings.dead_letters_days) if services.settings.dead_letters_days else None,
     )
 
 

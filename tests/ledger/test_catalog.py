@@ -37,6 +37,7 @@ BOOK_TABLES = {
     "correction",
     "shortfall",
     "redemption_layer",
+    "forgotten",
 }
 
 LOOK_UP_TABLES = {
@@ -78,6 +79,7 @@ CONFIGURATION_TABLES = {
     "approval_use",
     "approval_policy",
     "restatement",
+    "retention",
     "close_version",
     "spool_report",
 }
@@ -104,7 +106,7 @@ EXECUTED_BY = {
     "rewards_application": POSTING,
     "rewards_worker": POSTING
     | {"sweep_v1", "expire_v1", "swept_through_v1", "keep_layers_v1", "keep_movements_v1", "clear_layers_v1"}
-    | {"erase_customer_v1", "erase_details_v1", "erase_answers_v1"},
+    | {"erase_customer_v1", "erase_details_v1", "erase_answers_v1", "forget_answers_v1", "forget_details_v1"},
     "rewards_reader": set[str](),
 }
 READING = {

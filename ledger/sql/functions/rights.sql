@@ -48,4 +48,6 @@ GRANT EXECUTE ON FUNCTION ledger.sweep_v1, ledger.expire_v1, ledger.swept_throug
 GRANT EXECUTE ON FUNCTION ledger.keep_layers_v1, ledger.keep_movements_v1, ledger.clear_layers_v1 TO rewards_worker;
 
 -- Erasing.
-GRANT EXECUTE ON FUNCTION ledger.erase_customer_v1, ledger.erase_details_v1, ledger.erase_answers_v1 TO rewards_worker;
+GRANT EXECUTE ON FUNCTION
+    ledger.erase_customer_v1, ledger.erase_details_v1, ledger.erase_answers_v1, ledger.forget_answers_v1, ledger.forget_details_v1
+TO rewards_worker;
