@@ -25,6 +25,8 @@ LOG_ROWS = 1_000_000
 ACCOUNTS_SUMMED = 500_000
 """What one statement reads: it takes a fraction of the five seconds that it may take, even under load."""
 ACCOUNTS_READ = 10_000
+REDEMPTION_ACCOUNTS_READ = 2_000
+"""The same of redemptions' accounts: for some of them all that their customer moved since is read."""
 
 _FIRST = b""
 _LAST = b"\xff" * 16
@@ -74,17 +76,22 @@ async def line_sums(pool: asyncpg.Pool[Any], book: Book, cut: Cut) -> dict[bytes
 
 
 async def _ranges(
-    pool: asyncpg.Pool[Any], book: Book, accounts: int, *, after: bytes = _FIRST, accounts_max: int = 0
+    pool: asyncpg.Pool[Any],
+    book: Book,
+    accounts: int,
+    *,
+    after: bytes = _FIRST,
+    last: bytes = _LAST,
+    accounts_max: int = 0,
 ) -> AsyncIterator[tuple[int, bytes, bytes]]:
-    """All accounts after ``after``, cut into ranges of ids: (head, after, until).
+    """All accounts after ``after`` and up to ``last``, cut into ranges of ids: (head, after, until).
 
     Each has as many as are there when it is cut: ``accounts``, then twice as many, up to ``accounts_max``.
     """
-    while row := await pool.fetchrow(_RANGE, book.book_id, book.brand_id, after, accounts - 1):
-        yield row["seq"], after, row["until"] or _LAST
-        if row["until"] is None:
-            return
-        after = row["until"]
+    while after < last and (row := await pool.fetchrow(_RANGE, book.book_id, book.brand_id, after, accounts - 1)):
+        until = min(row["until"] or last, last)
+        yield row["seq"], after, until
+        after = until
         accounts = max(accounts, min(2 * accounts, accounts_max))
 
 
@@ -125,7 +132,7 @@ async def account_ranges(
     """All accounts after ``after``, by id, in ranges that one statement can add up."""
     since: int | None = None
     moved: dict[bytes, tuple[int, int]] = {}
-    async for head, begin, until in _ranges(pool, book, accounts, after=after, accounts_max=ACCOUNTS_READ):
+    async for head, begin, until in _ranges_at(pool, book, cut, accounts, after):
         if not _has_shared(begin, until):
             yield AccountRange(book.book_id, cut.seq, begin, until, cut.seq, [], [], [])
             continue
@@ -147,6 +154,21 @@ async def account_ranges(
             [debits for debits, _ in sums],
             [credits_ for _, credits_ in sums],
         )
+
+
+async def _ranges_at(
+    pool: asyncpg.Pool[Any], book: Book, cut: Cut, accounts: int, after: bytes
+) -> AsyncIterator[tuple[int, bytes, bytes]]:
+    """All accounts after ``after`` but those of redemptions after the cut, which are the last: a redemption's number is that of
+    its first transfer.
+    """
+    redemptions = bytes((OwnerTag.REDEMPTION,))
+    async for found in _ranges(pool, book, accounts, after=after, last=redemptions, accounts_max=ACCOUNTS_READ):
+        yield found
+    accounts, most = min(accounts, REDEMPTION_ACCOUNTS_READ), REDEMPTION_ACCOUNTS_READ
+    after, last = max(after, redemptions), chart.owner(OwnerTag.REDEMPTION, cut.seq + 1)
+    async for found in _ranges(pool, book, accounts, after=after, last=last, accounts_max=most):
+        yield found
 
 
 def _has_shared(after: bytes, until: bytes) -> bool:

@@ -32,6 +32,7 @@ def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many statements for few accounts."""
     monkeypatch.setattr(trial_balance, "ACCOUNTS_SUMMED", 7)
     monkeypatch.setattr(trial_balance, "ACCOUNTS_READ", 7)
+    monkeypatch.setattr(trial_balance, "REDEMPTION_ACCOUNTS_READ", 5)
     monkeypatch.setattr(trial_balance, "LOG_ROWS", 11)
 
 

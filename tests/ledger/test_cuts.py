@@ -7,7 +7,23 @@ from typing import Any
 
 import asyncpg
 
-from ledger import AccountClass, Book, Cut, Ledger, Opening, TrialBalance, Verb, describe_account, import_balances, sweep
+from ledger import (
+    AccountClass,
+    Book,
+    Cut,
+    Kind,
+    Ledger,
+    Opening,
+    OwnerTag,
+    RedemptionOutcome,
+    TrialBalance,
+    Verb,
+    account_id,
+    describe_account,
+    import_balances,
+    sweep,
+)
+from ledger.chart import owner as owner_of
 from ledger.testing import NOON, authorize, capture, fund, order, refund, set_clock
 from tests.ledger.conftest import make_book
 
@@ -170,3 +186,19 @@ async def test_what_is_posted_after_a_cut_is_not_dated_before_it(
     await ledger.fund(fund(book, 5))
     (transfer,) = await ledger.transfers(book, after=cut.seq, cut=1)
     assert transfer.posted_at >= cut.posted_at
+
+
+async def test_nothing_is_read_of_redemptions_after_a_cut(ledger: Ledger, book: Book) -> None:
+    await ledger.fund(fund(book, 1000))
+    await ledger.grant(order(book, customer=7, points=100))
+    held = await ledger.redeem(authorize(book, 7, 10))
+    cut = await ledger.head(book)
+    then = await ledger.account_balances(book, cut)
+    assert held.redemption
+    later = [await ledger.redeem(step) for step in (capture(book, held.redemption.redemption), authorize(book, 7, 20))]
+    assert [result.outcome for result in later] == [RedemptionOutcome.DONE] * 2
+
+    ranges = [part async for part in ledger.account_ranges(book, cut, accounts=100)]
+    assert ranges[-1].until == owner_of(OwnerTag.REDEMPTION, cut.seq + 1)
+    assert await ledger.account_balances(book, cut) == then
+    assert account_id(OwnerTag.REDEMPTION, held.redemption.redemption, Kind.HELD) in {account for account, *_ in then}
