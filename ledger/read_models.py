@@ -240,6 +240,9 @@ class ActHour(msgspec.Struct, frozen=True, gc=False):
 class RedemptionStep(msgspec.Struct, frozen=True, gc=False):
     """One step of a redemption, on its accounting date; ``seq`` is its first transfer. What a final capture releases is a step
     of its own.
+
+    ``value`` is that of the whole redemption, in minor units. Store and terminal are those of the redemption unless others were
+    given with the step.
     """
 
     day: date
@@ -247,6 +250,9 @@ class RedemptionStep(msgspec.Struct, frozen=True, gc=False):
     redemption: int
     points: int
     seq: int
+    value: int | None
+    store_id: str | None
+    terminal_id: str | None
 
 
 class RedemptionFilter(msgspec.Struct, frozen=True):

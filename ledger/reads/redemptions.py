@@ -73,4 +73,17 @@ async def redemption_steps(
     for begin in range(after, until, LOG_ROWS):
         piece = (begin, min(begin + LOG_ROWS, until), since, to, _TRANSACTION_ROWS_MAX)
         rows = await pool.fetch(_STEPS, book.book_id, book.brand_id, *piece)
-        yield [RedemptionStep(row["day"], Verb(row["verb"]), row["redemption"], row["points"], row["seq"]) for row in rows]
+        yield [_step(row) for row in rows]
+
+
+def _step(row: asyncpg.Record) -> RedemptionStep:
+    return RedemptionStep(
+        day=row["day"],
+        verb=Verb(row["verb"]),
+        redemption=row["redemption"],
+        points=row["points"],
+        seq=row["seq"],
+        value=row["value"],
+        store_id=row["store_id"],
+        terminal_id=row["terminal_id"],
+    )

@@ -11,22 +11,42 @@ from collections.abc import Iterator
 from ledger import Redemption, RedemptionOperation
 
 
+class Replay:
+    """The steps of a redemption, told in order. ``value`` is that of all ``authorized`` points."""
+
+    __slots__ = ("_authorized", "_captured", "_captured_value", "_refunded", "_refunded_value", "_value")
+
+    def __init__(self, value: int | None, authorized: int) -> None:
+        self._value = value
+        self._authorized = authorized
+        self._captured = self._refunded = self._captured_value = self._refunded_value = 0
+
+    def step(self, verb: str, points: int) -> int | None:
+        """What the next step authorized, paid or gave back, in minor units; ``None`` where points have no value."""
+        if self._value is None:
+            return None
+        if verb == "authorize":
+            return self._value
+        if verb == "capture":
+            return self._capture(self._value, points)
+        return self._refund(self._value, points) if verb == "refund" else 0
+
+    def _capture(self, value: int, points: int) -> int:
+        self._captured += points
+        worth = value * self._captured // self._authorized - self._captured_value
+        self._captured_value += worth
+        return worth
+
+    def _refund(self, value: int, points: int) -> int:
+        self._refunded += points
+        kept = value * (self._captured - self._refunded) // self._authorized
+        worth = max(0, self._captured_value - kept - self._refunded_value)
+        self._refunded_value += worth
+        return worth
+
+
 def step_values(redemption: Redemption) -> Iterator[tuple[RedemptionOperation, int | None]]:
-    """Each step with what it authorized, paid or gave back, in minor units; ``None`` where points had no value."""
-    captured = refunded = captured_value = refunded_value = 0
+    """Each step with what it is worth."""
+    replay = Replay(redemption.value, redemption.authorized)
     for step in redemption.operations:
-        worth: int | None = 0
-        if redemption.value is None:
-            worth = None
-        elif step.verb == "authorize":
-            worth = redemption.value
-        elif step.verb == "capture":
-            captured += step.points
-            worth = redemption.value * captured // redemption.authorized - captured_value
-            captured_value += worth
-        elif step.verb == "refund":
-            refunded += step.points
-            kept = redemption.value * (captured - refunded) // redemption.authorized
-            worth = max(0, captured_value - kept - refunded_value)
-            refunded_value += worth
-        yield step, worth
+        yield step, replay.step(step.verb, step.points)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from datetime import date
 from urllib.parse import urlencode
 
-from ledger import AsOf, TrialBalanceLine
+from ledger import AsOf, Cut, TrialBalance, TrialBalanceLine
 from service.exports.account_names import NEVER
 from service.exports.totals import utc
 from service.reports.asked import Asked
@@ -30,7 +30,7 @@ async def report(asked: Asked) -> Report:
     """What is owed at the end of the period's last day."""
     day, values = asked.period.end, await asked.values()
     then = await asked.end()
-    lines = (await asked.services.ledger.trial_balance(asked.brand.book, then)).lines
+    lines = (await _trial_balance(asked, then)).lines
     found: dict[tuple[tuple[str, str], ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(OWED_KINDS, 0))
     for line in lines:
         if line.kind in OWED_KINDS and line.balance:
@@ -49,6 +49,12 @@ async def report(asked: Asked) -> Report:
         checks=tie([await _check(asked, sum(total.values()))]),
         links=[{"points": balances} for _ in named],
     )
+
+
+async def _trial_balance(asked: Asked, then: AsOf | Cut) -> TrialBalance:
+    """What the accounts had then: as its close has stored it, or else as they are now less all that was posted since."""
+    ledger, book, closed = asked.services.ledger, asked.brand.book, await asked.closed()
+    return await (ledger.trial_balance(book, then) if closed is None else ledger.close_trial_balance(book, closed))
 
 
 def _names(line: TrialBalanceLine, day: date) -> dict[str, tuple[str, str]]:

@@ -6,14 +6,15 @@ that was given with a capture or refund, and otherwise at the one that authorize
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import date
 
 import msgspec
 
-from ledger import Movement, Redemption, RedemptionStep, Verb
-from service.redemptions.step_values import step_values
+from ledger import Movement, RedemptionStep, Verb
+from service.redemptions.step_values import Replay, step_values
 from service.reports.asked import Asked
 from service.reports.report import Check, Report, Row, columns, days_of, tie, transfers_link
 
@@ -40,6 +41,8 @@ _FIGURES = {
 }
 _VERBS = {figure: [verb for verb, of in _FIGURES.items() if of == figure] for figure in dict.fromkeys(_FIGURES.values())}
 _READ_AT_ONCE = 1_000
+_REMEMBERED = 100_000
+"""How many of the newest redemptions are told on from piece to piece of the log: 20 MB."""
 
 
 class _Settled(msgspec.Struct):
@@ -73,14 +76,16 @@ async def report(asked: Asked) -> Report:
     after, until = await asked.log_of_period()
     found: dict[tuple[str, ...], _Settled] = defaultdict(_Settled)
     total = _Settled()
+    begun: dict[int, Replay] = {}
     since = date.min if asked.period.begins_within else asked.period.begin
     async for steps in asked.services.ledger.redemption_steps(
         asked.brand.book, after=after, until=until, since=since, to=asked.period.end
     ):
-        for begin in range(0, len(steps), _READ_AT_ONCE):
-            for names, step, worth in await _told(asked, steps[begin : begin + _READ_AT_ONCE]):
-                found[tuple(names[each] for each in asked.by)].add(step, worth)
-                total.add(step, worth)
+        worths = await _worths(asked, steps, begun)
+        for step in steps:
+            names = _names(step)
+            found[tuple(names[each] for each in asked.by)].add(step, worths[step.seq])
+            total.add(step, worths[step.seq])
     moved = await asked.services.ledger.movements(asked.brand.book, after=after, until=until, with_events=False)
     named = [(dict(zip(asked.by, key, strict=True)), settled) for key, settled in sorted(found.items())]
     return asked.report(
@@ -95,18 +100,26 @@ async def report(asked: Asked) -> Report:
     )
 
 
-async def _told(asked: Asked, steps: Sequence[RedemptionStep]) -> list[tuple[dict[str, str], RedemptionStep, int | None]]:
-    """The steps with where and for how much money they were."""
-    numbers = sorted({step.redemption for step in steps})
-    redemptions = await asked.services.ledger.redemptions(asked.brand.book, numbers)
-    by_seq = {each.seq: (redemption, each, worth) for redemption in redemptions for each, worth in step_values(redemption)}
-    return [(_names(step, *by_seq[step.seq][:2]), step, by_seq[step.seq][2]) for step in steps]
+async def _worths(asked: Asked, steps: Sequence[RedemptionStep], begun: dict[int, Replay]) -> dict[int, int | None]:
+    """What steps are worth, by their first transfer. Redemptions that have ``begun`` with or before them are told on; of all
+    others every step is read.
+    """
+    begun |= {step.redemption: Replay(step.value, step.points) for step in steps if step.verb is Verb.AUTHORIZE}
+    worths = {
+        step.seq: begun[step.redemption].step(step.verb.name.lower(), step.points) for step in steps if step.redemption in begun
+    }
+    older = sorted({step.redemption for step in steps if step.redemption not in begun})
+    for begin in range(0, len(older), _READ_AT_ONCE):
+        redemptions = await asked.services.ledger.redemptions(asked.brand.book, older[begin : begin + _READ_AT_ONCE])
+        worths |= {step.seq: worth for redemption in redemptions for step, worth in step_values(redemption)}
+    for redemption in list(itertools.islice(begun, max(0, len(begun) - _REMEMBERED))):
+        del begun[redemption]
+    return worths
 
 
-def _names(step: RedemptionStep, redemption: Redemption, said: object) -> dict[str, str]:
-    store = getattr(said, "store_id", None) or redemption.store_id or ""
-    terminal = getattr(said, "terminal_id", None) or redemption.terminal_id or ""
-    return {"day": step.day.isoformat(), "month": f"{step.day:%Y-%m}", "store": store, "terminal": terminal}
+def _names(step: RedemptionStep) -> dict[str, str]:
+    where = {"store": step.store_id or "", "terminal": step.terminal_id or ""}
+    return {"day": step.day.isoformat(), "month": f"{step.day:%Y-%m}", **where}
 
 
 def _checks(asked: Asked, total: _Settled, moved: Sequence[Movement]) -> list[Check]:

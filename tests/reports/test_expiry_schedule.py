@@ -46,6 +46,10 @@ async def test_a_day_that_is_over_keeps_its_schedule(books: Books, worker_pool: 
     await books.post_dues(worker_pool)
     posted = await books.report("expiry-schedule", until="2030-01-31", by="day")
     assert posted["rows"] == reckoned["rows"]
+    await books.close("2030-01-01", "2030-01-31")
+    await books.on("2030-02-02")
+    await books.grant(1, 7, "2030-02-28")
+    assert (await books.report("expiry-schedule", until="2030-01-31", by="day"))["rows"] == reckoned["rows"]
     again = await books.report("expiry-schedule", until="2030-01-15", by="day")
     assert again["rows"] == before["rows"]
     assert [row["points"] for row in before["rows"]] == [100, 30]

@@ -6,8 +6,11 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import pytest
 
+from ledger.reads import redemptions
 from ledger.testing import authorize
+from service.reports import settlement
 from tests.reports.conftest import Books, shown
 
 
@@ -16,7 +19,12 @@ async def redeem_at(books: Books, store: str, points: int, value: int | None, **
     return await books.done(msgspec.structs.replace(step, store_id=store, terminal_id="pos 1"))
 
 
-async def test_each_store_is_settled_in_the_money_of_its_purchases(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
+@pytest.mark.parametrize(("log_rows", "remembered"), [(redemptions.LOG_ROWS, 1_000), (1, 1_000), (1, 1), (1, 0)])
+async def test_each_store_is_settled_in_the_money_of_its_purchases(
+    books: Books, worker_pool: asyncpg.Pool[Any], monkeypatch: pytest.MonkeyPatch, log_rows: int, remembered: int
+) -> None:
+    monkeypatch.setattr(redemptions, "LOG_ROWS", log_rows)  # with 1, each step is read apart from those before it
+    monkeypatch.setattr(settlement, "_REMEMBERED", remembered)
     await books.worth("2029-12-01", 100, 1)
     await books.fund(1_000)
     await books.grant(1, 500)
