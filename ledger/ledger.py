@@ -89,6 +89,7 @@ from ledger.types import (
     AdjustResult,
     Book,
     ClawBack,
+    ClawBackQuote,
     ClawBackResult,
     Fund,
     FundResult,
@@ -270,6 +271,14 @@ class Ledger:
     async def claw_back(self, asked: ClawBack) -> ClawBackResult:
         """Take points of a grant back."""
         return await corrections.claw_back(self._pool, asked)
+
+    async def claw_backs(self, book: Book, asked: Sequence[ClawBack]) -> list[ClawBackResult]:
+        """Take points of many grants of one book back, one after the other. Whoever is interrupted asks for all again."""
+        return await corrections.claw_backs(self._pool, book, asked)
+
+    async def claw_back_quotes(self, book: Book, grants: Sequence[tuple[int, bytes]]) -> list[ClawBackQuote | None]:
+        """What could be taken back of grants, by their campaigns and keys, in order; ``None`` where there is none."""
+        return await corrections.claw_back_quotes(self._pool, book, grants)
 
     async def adjust(self, asked: Adjust) -> AdjustResult:
         """Give a customer points out of a budget, or take some."""

@@ -504,6 +504,21 @@ class ClawBackResult(msgspec.Struct, frozen=True):
     balance: int = 0
 
 
+class ClawBackQuote(msgspec.Struct, frozen=True):
+    """What could be taken back of a grant of ``points`` now: ``left``, of which ``spendable`` would be taken at once.
+
+    ``outcome`` is ``CLAWED_BACK`` or ``REJECTED`` if something can be asked for, or else why not. ``asked`` is what claw-backs
+    have asked for before; ``customer`` is whose event it is.
+    """
+
+    outcome: ClawBackOutcome
+    customer: int
+    points: int
+    left: int
+    spendable: int
+    asked: int
+
+
 class Adjust(msgspec.Struct, frozen=True):
     """Give ``customer`` points out of a campaign's budget, in a lot of ``account_class`` that lasts until ``expires_on``
     (``None`` is for ever); or, with ``points`` below zero, take some that they can spend.

@@ -41,6 +41,16 @@ TO rewards_application;
 GRANT SELECT, INSERT, UPDATE (name, campaign_no, withdrawn, changed_at, changed_by) ON rewards.adjustment_reason
 TO rewards_application;
 
+GRANT SELECT, INSERT, UPDATE (
+    status, lines, gathered_to, checked, checked_at, refused, skipped, customers, expected_taken, expected_given,
+    expected_shortfall, lines_hash, approval_no, started_at, started_by, begun, settled, made, failed, taken, given, shortfall,
+    error, ended_at, leased_until, attempt
+) ON rewards.correction_job TO rewards_application;
+
+GRANT SELECT, INSERT, UPDATE (
+    kind, customer, points, state, expected, expected_shortfall, moved, shortfall, correction_no, seq, code, detail
+) ON rewards.correction_line TO rewards_application;
+
 GRANT SELECT, INSERT ON
     rewards.batch_code, rewards.brand_logo, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
     rewards.code_batch, rewards.consent, rewards.customer, rewards.destination, rewards.estimate, rewards.identity, rewards.link,

@@ -8,6 +8,7 @@ from service.brands import tables as brands
 from service.campaigns import tables as campaigns
 from service.code_batches import tables as code_batches
 from service.corrections import tables as corrections
+from service.corrections.jobs import tables as correction_jobs
 from service.customers import tables as customers
 from service.erasure import tables as erasure
 from service.estimates import tables as estimates
@@ -29,6 +30,7 @@ CAPABILITIES = (
     campaigns,
     code_batches,
     corrections,
+    correction_jobs,
     customers,
     erasure,
     estimates,

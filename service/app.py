@@ -33,6 +33,7 @@ from service.code_batches import routes as code_batch_routes
 from service.concurrency.fairness import count_small_requests
 from service.consents import routes as consent_routes
 from service.corrections import routes as correction_routes
+from service.corrections.jobs import routes as correction_job_routes
 from service.customer_pages import routes as customer_page_routes
 from service.customers import routes as customer_routes
 from service.customers.merges import routes as merge_routes
@@ -101,6 +102,7 @@ route_handlers: list[Any] = [
     *link_check_routes.route_handlers,
     *redemption_routes.route_handlers,
     *correction_routes.route_handlers,
+    *correction_job_routes.route_handlers,
     *finance_routes.route_handlers,
     *close_routes.route_handlers,
     *report_routes.route_handlers,

@@ -37,6 +37,7 @@ from service.concurrency.fairness import WeightedSemaphore
 from service.concurrency.shared_timeout import SharedTimeout
 from service.corrections.actions import CLAW_BACK
 from service.corrections.adjustments import ADJUST
+from service.corrections.jobs.actions import CORRECT
 from service.crypto.derived_keys import derived_keys
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
@@ -136,6 +137,7 @@ APPROVAL_KINDS: Mapping[str, AnyKind] = {
         brand_approvals.ISSUE_LIMIT,
         CLAW_BACK,
         ADJUST,
+        CORRECT,
         RESTATE,
         changing_limits.CHANGE,
         erasure_actions.ERASE,

@@ -21,6 +21,7 @@ from service.approvals.kinds import Tools
 from service.brand_settings import link_host_checker
 from service.closes.close_keeper import CloseKeeper
 from service.concurrency.backoff import backoff_s
+from service.corrections.jobs import corrector
 from service.egress.resolving import Resolver
 from service.erasure import eraser
 from service.evidence import click_aggregator, click_pruner
@@ -68,6 +69,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
                     rest_s=60.0,
                 ),
                 Agent("approval_finisher", partial(approval_finisher.run_once, tools, APPROVAL_KINDS), rest_s=5.0),
+                Agent("corrector", partial(corrector.run_once, tools), rest_s=1.0, busy_rests=0.25),
                 Agent("eraser", partial(eraser.run_once, settings, pool, engine, tools.ledger), rest_s=5.0),
                 Agent("retention_keeper", RetentionKeeper(settings, pool, engine).run_once, rest_s=600.0),
                 Agent("click_pruner", partial(click_pruner.run_once, pool, days=settings.clicks_days), rest_s=600.0),

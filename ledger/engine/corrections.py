@@ -9,12 +9,15 @@
 An adjustment gives a customer points out of a budget, or takes some that they can spend, all or none.
 
 Which points are a grant's is a matter of layers, which posting does not know. So they are read first, without a lock, and the
-function that posts takes nothing if anybody who could have moved some of them has done anything since.
+function that posts takes nothing if anybody who could have moved some of them has done anything since. Of most grants nothing
+has ever moved: where their points are is read for many at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,16 +26,35 @@ import msgspec
 from ledger import details
 from ledger.engine.redemptions import idempotency_hash
 from ledger.errors import Overloaded
-from ledger.layers.reading import Holdings, holdings
-from ledger.types import Adjust, AdjustOutcome, AdjustResult, ClawBack, ClawBackOutcome, ClawBackResult, Operation
+from ledger.layers.reading import Holdings, grant_uses, holdings
+from ledger.types import (
+    Adjust,
+    AdjustOutcome,
+    AdjustResult,
+    Book,
+    ClawBack,
+    ClawBackOutcome,
+    ClawBackQuote,
+    ClawBackResult,
+    GrantOutcome,
+    Operation,
+    Verb,
+)
 
 ATTEMPTS = 20
 """How often points are looked up again that moved meanwhile: their customers are busy."""
 
+_GRANTS = (Path(__file__).with_name("sql") / "grants_to_claw_back.sql").read_text()
 _PARAMETERS = ", ".join(f"${number}" for number in range(1, 22))
 _ADJUST_PARAMETERS = ", ".join(f"${number}" for number in range(1, 17))
 _ADJUST = f"SELECT outcome, replayed, answer::text FROM ledger.adjust_v1({_ADJUST_PARAMETERS})"
 _CLAW_BACK = f"SELECT outcome, replayed, answer::text FROM ledger.claw_back_v1({_PARAMETERS})"
+
+
+_QUOTED = {
+    GrantOutcome.GRANTED: ClawBackOutcome.CLAWED_BACK,
+    GrantOutcome.HELD_BACK: ClawBackOutcome.REJECTED,
+}
 
 
 class _Taken(msgspec.Struct):
@@ -68,6 +90,52 @@ async def claw_back(pool: asyncpg.Pool[Any], asked: ClawBack) -> ClawBackResult:
         if result.outcome is not ClawBackOutcome.CHANGED:
             return result
     raise Overloaded(retry_after_s=1)
+
+
+async def claw_backs(pool: asyncpg.Pool[Any], book: Book, asked: Sequence[ClawBack]) -> list[ClawBackResult]:
+    """Take points of many grants back, one after the other: each is a posting of its own, so nobody waits for all of them."""
+    rows = {row["place"] - 1: row for row in await _read(pool, book, [(each.campaign_no, each.event_key) for each in asked])}
+    return [await _claw_back_whole(pool, each, rows.get(place)) for place, each in enumerate(asked)]
+
+
+async def _read(pool: asyncpg.Pool[Any], book: Book, grants: Sequence[tuple[int, bytes]]) -> list[asyncpg.Record]:
+    return await pool.fetch(
+        _GRANTS, book.book_id, book.brand_id, [campaign_no for campaign_no, _ in grants], [key for _, key in grants]
+    )
+
+
+async def _claw_back_whole(pool: asyncpg.Pool[Any], asked: ClawBack, row: asyncpg.Record | None) -> ClawBackResult:
+    """Take points back of a grant that was whole when it was read; of any other as always."""
+    if row is not None and row["lot"] is not None:
+        found = Holdings(row["seen"], [row["customer"]], row["layer"], {row["lot"]: row["points"]})
+        result = await _post(pool, asked, found)
+        if result.outcome is not ClawBackOutcome.CHANGED:
+            return result
+    return await claw_back(pool, asked)
+
+
+async def claw_back_quotes(
+    pool: asyncpg.Pool[Any], book: Book, grants: Sequence[tuple[int, bytes]]
+) -> list[ClawBackQuote | None]:
+    """What could be taken back of grants, in order; ``None`` where there is none. Writes nothing and waits for nobody."""
+    quotes: list[ClawBackQuote | None] = [None] * len(grants)
+    for row in await _read(pool, book, grants):
+        place: int = row["place"] - 1
+        quotes[place] = await _quote(pool, book, grants[place], row)
+    return quotes
+
+
+async def _quote(pool: asyncpg.Pool[Any], book: Book, grant: tuple[int, bytes], row: asyncpg.Record) -> ClawBackQuote:
+    left = spendable = 0
+    outcome = _QUOTED.get(row["outcome"], ClawBackOutcome.NOT_GRANTED)
+    if row["lot"] is not None or outcome is ClawBackOutcome.REJECTED:
+        left = spendable = row["points"]
+    elif outcome is ClawBackOutcome.CLAWED_BACK and (uses := await grant_uses(pool, book, *grant)) is not None:
+        spendable = uses.left
+        returned = sum(use.points for use in uses.uses if use.verb is Verb.CLAWBACK and use.seq is None)
+        in_redemptions = sum(use.held + use.captured - use.refunded for use in uses.uses if use.redemption is not None)
+        left = spendable + in_redemptions - (row["owed"] - returned)
+    return ClawBackQuote(outcome, row["customer"], row["points"], left, spendable, row["asked"])
 
 
 async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> ClawBackResult:

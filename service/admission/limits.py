@@ -63,6 +63,7 @@ class Kind(enum.Enum):
 BATCHES = frozenset(
     {
         "v1/consents/batch",
+        "v1/corrections/batch",
         "v1/customers/attention",
         "v1/customers/batch",
         "v1/customers/lookup",

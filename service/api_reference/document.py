@@ -81,6 +81,7 @@ _PATH_PARAMETERS = {
         "grt_000000010123456789abcdef0123456789abcdef",
     ),
     "identity_id": ("The id of a customer's name: `idn_` and 24 hexadecimal digits.", "idn_000000010000000000000001"),
+    "job_id": ("The id of a correction of many: `crj_` and a number.", "crj_7"),
     "key_id": ("The id of an API key: `key_` and a number.", "key_7"),
     "kid": ("The id of a minting key, from its registration.", "mk_1"),
     "name": ("The name of a file, as the export lists it.", "transfers.csv"),

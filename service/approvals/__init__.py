@@ -2,6 +2,7 @@
 
     kinds               what can wait: a kind's name, its request, and how it is carried out once approved
     limits              what may pass without approval: by request, by maker and day, by customer and day
+    counting            what passes adds up, by maker and customer
     actions             asking, deciding, carrying out
     waiting             what a route answers with whose request may have to wait
     changing_limits     the kind that changes the limits themselves

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Text, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from service.approvals.counting import count
 from service.approvals.kinds import AnyKind, Approved, Tools, Wanted, digest_of
-from service.approvals.limits import Limit, Policy, Used, exceeded
+from service.approvals.limits import Policy
 from service.approvals.queries import Approval, find_approval, find_by_request, read_policy
 from service.approvals.tables import approval as approvals
-from service.approvals.tables import approval_use as uses
 from service.auth.actions import no_longer_valid
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 _LOCK = 1634759794  # "appr"
 """The first half of an advisory lock; the second is the brand. Limits are counted one request after the other."""
-ALWAYS = "always"
-"""What a request exceeds whose kind waits whatever the limits are."""
-NO_LIMITS = Limit("")
 
 
 async def ask(services: Services, principal: Principal, wanted: Wanted[Any]) -> Approval | None:
@@ -53,15 +50,15 @@ async def ask(services: Services, principal: Principal, wanted: Wanted[Any]) -> 
     today = brand.calendar.day(await services.clocks.now(brand))
     async with services.engine.begin() as connection:
         policy = await read_policy(connection, brand.brand_id)
-        limit = policy.of(wanted.kind.limited_as)
-        if limit is None and not wanted.kind.always:
+        limits = {kind: limit for kind in wanted.kinds if (limit := policy.of(kind)) is not None}
+        if not limits and not wanted.kind.always:
             return None
         await connection.execute(select(func.pg_advisory_xact_lock(_LOCK, brand.brand_id)))
         request_key = _request_key(wanted)
         earlier = await find_by_request(connection, brand.brand_id, request_key)
         if earlier is not None:
             return _same(earlier, wanted)
-        exceeds = await _count(connection, principal, wanted, limit or NO_LIMITS, request_key, today)
+        exceeds = await count(connection, principal, wanted, limits, request_key, today)
         if exceeds is None:
             return None
         if wanted.must_not_wait is not None:
@@ -83,37 +80,6 @@ def _same(earlier: Approval, wanted: Wanted[Any]) -> Approval:
     if earlier.digest != wanted.digest:
         raise Problem("idempotency_key_reused", "This Idempotency-Key was used before with a different request.")
     return earlier
-
-
-async def _count(
-    connection: AsyncConnection, principal: Principal, wanted: Wanted[Any], limit: Limit, request_key: bytes, today: date
-) -> str | None:
-    """Count a request that is within its limits; otherwise say which it exceeds. One that was counted before is within."""
-    kind, brand_id = wanted.kind.limited_as, principal.brand.brand_id
-    of_kind = (uses.c.brand_id == brand_id) & (uses.c.kind == kind)
-    if (await connection.execute(select(uses.c.day).where(of_kind, uses.c.request_key == request_key))).first() is not None:
-        return None
-    if wanted.kind.always:
-        return ALWAYS
-    maker = await _maker(connection, principal)
-    total = select(func.coalesce(func.sum(uses.c.amount), 0)).where(of_kind, uses.c.day == today)
-    by_maker = (await connection.execute(total.where(uses.c.maker == maker))).scalar_one()
-    for_customer = (await connection.execute(total.where(uses.c.customer == wanted.customer))).scalar_one()
-    has_customer = wanted.customer is not None
-    exceeds = exceeded(limit, wanted.amount, Used(int(by_maker), int(for_customer)), has_customer=has_customer)
-    if exceeds is None:
-        use = {"maker": maker, "customer": wanted.customer, "day": today, "amount": wanted.amount}
-        await connection.execute(insert(uses).values(brand_id=brand_id, kind=kind, request_key=request_key, **use))
-    return exceeds
-
-
-async def _maker(connection: AsyncConnection, principal: Principal) -> str:
-    """Whose limits count: the person's, or those of the first key of a system's line."""
-    if principal.person_id is not None:
-        return f"person {principal.person_id}"
-    line = func.rewards.line_of_key_v1(principal.api_key_id).table_valued("api_key_id", "made_by", "person_id").alias("line")
-    first = select(line.c.api_key_id).where(line.c.made_by.is_(None))
-    return f"key {(await connection.execute(first)).scalar_one()}"
 
 
 async def _insert(

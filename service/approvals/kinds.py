@@ -11,7 +11,7 @@ Its route answers with ``within_limits`` (``actions``): at once, or with the app
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -68,13 +68,21 @@ class Kind(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
         return self.counts_as or self.name
 
 
+class Part(msgspec.Struct, frozen=True):
+    """What of a request over many counts towards the limits of another kind, for one customer."""
+
+    kind: str
+    customer: int
+    amount: int
+
+
 class Wanted(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
     """A request that may have to wait.
 
     ``subject`` is what it is about, such as a campaign's id; ``amount`` what counts towards limits: 0 waits only if its kind
     always does; ``customer`` our number of the customer it is for. Without an Idempotency-Key (``key``) the request itself is
     its name: sent again it is the same. ``must_not_wait`` is raised instead of waiting, by a request that asks for other things
-    as well.
+    as well. ``parts`` are what a request over many is to each customer, once for each kind.
     """
 
     kind: Kind[Body]
@@ -84,6 +92,19 @@ class Wanted(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
     customer: int | None = None
     key: str = ""
     must_not_wait: Problem | None = None
+    parts: Sequence[Part] = ()
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds whose limits it has."""
+        return list(dict.fromkeys((self.kind.limited_as, *(part.kind for part in self.parts))))
+
+    def counted(self, kind: str) -> tuple[int, Sequence[Part]]:
+        """How much counts towards the limits of a kind, and what of it for whom."""
+        if kind == self.kind.limited_as:
+            return self.amount, () if self.customer is None else (Part(kind, self.customer, self.amount),)
+        parts = [part for part in self.parts if part.kind == kind]
+        return sum(part.amount for part in parts), parts
 
     @property
     def digest(self) -> bytes:

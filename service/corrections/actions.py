@@ -91,11 +91,20 @@ async def claw_back(
 
 
 def _decided(result: ClawBackResult) -> ClawBackResult:
-    if result.outcome in _REFUSALS:
-        code, detail = _REFUSALS[result.outcome]
-        headers = {REPLAYED: "true"} if result.replayed else {}
-        raise Problem(code, detail.format(left=result.left), headers=headers)
+    refused = refusal(result.outcome, left=result.left, replayed=result.replayed)
+    if refused is not None:
+        raise refused
     return result
+
+
+def refusal(outcome: ClawBackOutcome, *, left: int, replayed: bool = False) -> Problem | None:
+    """The problem of a claw-back that takes nothing back; ``left`` is what could be asked for."""
+    if outcome is ClawBackOutcome.NOT_FOUND:
+        return not_found("grant")
+    if outcome not in _REFUSALS:
+        return None
+    code, detail = _REFUSALS[outcome]
+    return Problem(code, detail.format(left=left), headers={REPLAYED: "true"} if replayed else {})
 
 
 async def _execute(tools: Tools, maker: Principal, approved: Approved[ClawbackRequest]) -> ClawbackResponse:

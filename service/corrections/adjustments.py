@@ -7,11 +7,13 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Adjust, AdjustOutcome, AdjustResult
 from service.approvals.kinds import Approved, Kind, Tools, Wanted
 from service.auth.audit_trail import record
 from service.auth.principal import Principal
+from service.brands.brand import Brand
 from service.campaigns.queries import find_campaign
 from service.campaigns.rules import Campaign
 from service.corrections.reasons import Reason, list_reasons
@@ -58,7 +60,7 @@ async def adjust(
     """Make an adjustment, once for each key; the flag says that it had been made before."""
     customer = parse_customer_id(subject)
     assert customer is not None
-    reason = await _reason(tools, principal, wanted)
+    reason = await find_reason(tools.engine, principal.brand.brand_id, wanted.reason)
     campaign = await _campaign(tools, principal, reason, wanted)
     request = request_fingerprint(f"adjustment {subject}", wanted)
     entry = hashlib.sha256(b"adjustment " + key.encode() + request).digest()
@@ -77,16 +79,17 @@ async def adjust(
         principal=principal.api_key_id,
     )
     if campaign is not None:
-        asked = await _out_of_budget(tools, principal, asked, campaign, wanted.expires_on)
+        asked = await out_of_budget(tools, principal.brand, asked, campaign, wanted.expires_on)
     result = _decided(await tools.ledger.adjust(asked))
     return AdjustedResponse.of(result, wanted, reason.campaign, principal), result.replayed
 
 
-async def _reason(tools: Services | Tools, principal: Principal, wanted: AdjustmentRequest) -> Reason:
-    declared = {each.code: each for each in await list_reasons(tools.engine, principal.brand.brand_id) if not each.withdrawn}
-    reason = declared.get(wanted.reason)
+async def find_reason(engine: AsyncEngine, brand_id: int, code: str, *, at: str = "/reason") -> Reason:
+    """A reason that the brand has declared. Raises the problem of one that it has not, or has withdrawn."""
+    declared = {each.code: each for each in await list_reasons(engine, brand_id) if not each.withdrawn}
+    reason = declared.get(code)
     if reason is None:
-        raise invalid_field("/reason", f"is not declared; there are: {', '.join(declared) or 'none'}")
+        raise invalid_field(at, f"is not declared; there are: {', '.join(declared) or 'none'}")
     return reason
 
 
@@ -98,17 +101,22 @@ async def _campaign(
         return None
     if reason.campaign is None:
         raise invalid_field("/points", f"must be below 0: no budget pays for the reason {reason.code}")
-    standing = await find_campaign(tools.engine, principal.brand.brand_id, reason.campaign)
+    return await paying_campaign(tools.engine, principal.brand.brand_id, reason.campaign)
+
+
+async def paying_campaign(engine: AsyncEngine, brand_id: int, campaign_id: str) -> Campaign:
+    """The campaign whose budget pays. Raises a problem while it is paused."""
+    standing = await find_campaign(engine, brand_id, campaign_id)
     assert standing is not None
     if standing.paused_at is not None:
-        raise Problem("campaign_paused", f"The campaign {reason.campaign}, whose budget pays, is paused.")
+        raise Problem("campaign_paused", f"The campaign {campaign_id}, whose budget pays, is paused.")
     return standing.current
 
 
-async def _out_of_budget(
-    tools: Services | Tools, principal: Principal, asked: Adjust, campaign: Campaign, expires_on: date | None
+async def out_of_budget(
+    tools: Services | Tools, brand: Brand, asked: Adjust, campaign: Campaign, expires_on: date | None = None
 ) -> Adjust:
-    brand = principal.brand
+    """The same, paid by a campaign's budget, in its class and with its expiry unless ``expires_on`` says otherwise."""
     today = brand.calendar.day((await tools.ledger.clock(brand.book)).at(datetime.now(UTC)))
     if expires_on is not None and expires_on < today:
         raise invalid_field("/expires_on", f"must not be before today, {today}")
@@ -121,13 +129,21 @@ async def _out_of_budget(
 
 
 def _decided(result: AdjustResult) -> AdjustResult:
-    if result.outcome is AdjustOutcome.CUSTOMER_ERASED:
-        raise customer_erased()
-    if result.outcome in _REFUSALS:
-        code, detail = _REFUSALS[result.outcome]
-        headers = {REPLAYED: "true"} if result.replayed else {}
-        raise Problem(code, detail.format(balance=result.balance, budget_left=result.budget_left), headers=headers)
+    refused = refusal(result)
+    if refused is not None:
+        raise refused
     return result
+
+
+def refusal(result: AdjustResult) -> Problem | None:
+    """The problem of an adjustment that was not made."""
+    if result.outcome is AdjustOutcome.CUSTOMER_ERASED:
+        return customer_erased()
+    if result.outcome not in _REFUSALS:
+        return None
+    code, detail = _REFUSALS[result.outcome]
+    headers = {REPLAYED: "true"} if result.replayed else {}
+    return Problem(code, detail.format(balance=result.balance, budget_left=result.budget_left), headers=headers)
 
 
 async def _execute(tools: Tools, maker: Principal, approved: Approved[AdjustmentRequest]) -> AdjustedResponse:

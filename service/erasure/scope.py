@@ -59,6 +59,8 @@ TABLES: Mapping[str, str] = {
     "rewards.close_version": KEPT,
     "rewards.code_batch": KEPT,
     "rewards.consent": "Where it was said is removed. Channel, decision, reason and time stay, as the brand's evidence.",
+    "rewards.correction_job": KEPT,
+    "rewards.correction_line": NUMBERS,
     "rewards.customer": "Kept: our number, that it was erased and when, and who was merged into whom.",
     "rewards.destination": KEPT,
     "rewards.erasure": "Kept: our numbers, who asked, when, and how many points were forfeited.",

@@ -9,6 +9,7 @@ How strict that is, ``strict_json`` says.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import re
 import typing
@@ -88,6 +89,15 @@ class Batch(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._raws)
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the items as they were sent."""
+        digest = hashlib.sha256()
+        for raw in self._raws:
+            digest.update(b"%d " % memoryview(raw).nbytes)
+            digest.update(raw)
+        return digest.digest()
 
     async def items(self, start: int = 0, end: int | None = None) -> list[T | Problem]:
         """Decode the items, or those from ``start`` up to ``end``."""

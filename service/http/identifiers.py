@@ -18,6 +18,7 @@ _ERASURE = re.compile(r"ers_([1-9][0-9]{0,17})")
 _PERSON = re.compile(r"per_([1-9][0-9]{0,9})")
 _EXPORT = re.compile(r"exp_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _CORRECTION = re.compile(r"cor_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
+_CORRECTION_JOB = re.compile(r"crj_([1-9][0-9]{0,17})")
 _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 CUSTOMER_ID_PREFIX = "cus_"
 """How our own number of a customer begins; a brand's own id never does."""
@@ -56,6 +57,17 @@ def parse_correction_id(text: str) -> tuple[int, int] | None:
     """Return the book's number and the correction's."""
     match = _CORRECTION.fullmatch(text)
     return (int(match[1], 16), int(match[2], 16)) if match else None
+
+
+def correction_job_id(job_no: int) -> str:
+    """Return the public id of a correction of many."""
+    return f"crj_{job_no}"
+
+
+def parse_correction_job_id(text: str) -> int | None:
+    """Return the number of a correction of many."""
+    match = _CORRECTION_JOB.fullmatch(text)
+    return int(match[1]) if match else None
 
 
 def position(at: Position) -> str:

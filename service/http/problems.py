@@ -123,6 +123,25 @@ CODES: dict[str, CodeSpec] = {
     "clawback_exceeds_grant": CodeSpec(
         409, "Claw-back exceeds grant", "Fewer points of the grant can be taken back than requested; `detail` says how many."
     ),
+    "another_maker": CodeSpec(
+        403, "Another maker", "A correction is started by the one who ordered it. Order one of your own."
+    ),
+    "correction_not_checked": CodeSpec(
+        409,
+        "Correction not checked",
+        "The lines of the correction are still being checked. Ask for it until it is `checked`.",
+        retryable=True,
+    ),
+    "correction_has_refusals": CodeSpec(
+        409, "Correction has refusals", "Lines of the correction are wrong. Order it again without them."
+    ),
+    "correction_outdated": CodeSpec(
+        409,
+        "Correction outdated",
+        "Another correction of the campaign was carried out since this one was ordered. Cancel it, and order it again.",
+    ),
+    "correction_changed": CodeSpec(409, "Correction changed", "The lines of the correction are not those that were checked."),
+    "correction_ended": CodeSpec(409, "Correction ended", "The correction was cancelled, or has failed. Order a new one."),
     "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign is paused; resume it first."),
     "period_not_over": CodeSpec(409, "Period not over", "The period is not over by the brand's clock."),
     "period_out_of_order": CodeSpec(
@@ -214,6 +233,9 @@ CODES: dict[str, CodeSpec] = {
     ),
     "too_many_exports": CodeSpec(
         429, "Too many exports", "The brand has ten exports under way. Wait for one of them, or cancel it.", retryable=True
+    ),
+    "too_many_corrections": CodeSpec(
+        429, "Too many corrections", "The brand has twenty corrections that are not done. Cancel one of them.", retryable=True
     ),
     "headers_too_large": CodeSpec(
         431, "Headers too large", "There are more than 100 headers, or headers and path exceed 32,768 bytes."

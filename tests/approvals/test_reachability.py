@@ -28,6 +28,7 @@ from tests.api_fixtures import Api
 from tests.approvals.test_approvals import Owner, set_limits
 from tests.auth.test_duties import campaign, pays
 from tests.cli.test_demo import operations, prefilled
+from tests.corrections.test_jobs import work
 from tests.people import client_of, enrol, invited
 from tests.reports.conftest import at
 
@@ -136,10 +137,11 @@ class Somebody:
         done: set[str] = set()
         for n, client in enumerate(self.keys.values()):
             for ask in ASKS.values():
-                await ask(client, f"{n}", self.world.grant_id)
+                await ask(self.world, client, f"{n}")
         for approval in await self.asked():
             for client in self.keys.values():
                 await client.post(f"/v1/approvals/apr_{approval.approval_no}/approve", json={"digest": approval.digest.hex()})
+        await work(self.world.api)
         if any(approval.decision == "approved" for approval in await self.asked()):
             done.add(APPROVES)
         if await self.world.standing() != before:
@@ -168,16 +170,23 @@ def review(who: str) -> dict[str, Any]:
     return {"campaign": "autumn", "customer": {"id": who}, "action": "review", "channel": "web", "message_id": "review"}
 
 
-Ask = Callable[[httpx.AsyncClient, str, str], Awaitable[httpx.Response]]
+Ask = Callable[[World, httpx.AsyncClient, str], Awaitable[httpx.Response]]
 
 
 def _posts(path: str, body: Callable[[str], Mapping[str, Any]], method: str = "POST") -> Ask:
-    async def ask(client: httpx.AsyncClient, name: str, grant_id: str) -> httpx.Response:
-        return await client.request(
-            method, path.format(name, grant_id=grant_id), json=body(name), headers={"Idempotency-Key": f"ask {name}"}
-        )
+    async def ask(world: World, client: httpx.AsyncClient, name: str) -> httpx.Response:
+        address = path.format(name, grant_id=world.grant_id)
+        return await client.request(method, address, json=body(name), headers={"Idempotency-Key": f"ask {name}"})
 
     return ask
+
+
+async def _correct_many(world: World, client: httpx.AsyncClient, name: str) -> httpx.Response:
+    """Start a list, once it is checked."""
+    lines = [{"grant_id": world.grant_id, "points": 1}]
+    ordered = await client.post("/v1/corrections/batch?reason=goodwill", json=lines, headers={"Idempotency-Key": f"ask {name}"})
+    await work(world.api)
+    return await client.post(f"/v1/corrections/{ordered.json().get('id')}/start")
 
 
 ASKS: Mapping[str, Ask] = {
@@ -190,6 +199,7 @@ ASKS: Mapping[str, Ask] = {
     "customer.erase": _posts("/v1/customers/e-{}", lambda _: {}, "DELETE"),
     "adjustment": _posts("/v1/adjustments", lambda name: {"customer": {"id": f"e-{name}"}, "points": 5, "reason": "goodwill"}),
     "grant.clawback": _posts("/v1/grants/{grant_id}/clawback", lambda _: {"points": 1, "reason": "mistake"}),
+    "correction": _correct_many,
     "approval.limits": _posts("/v1/approval-limits", lambda name: {"limits": [], "expires_after_days": 8 + int(name)}, "PUT"),
     "close.restate": _posts(
         "/v1/closes/2030-01/restate",
@@ -199,7 +209,7 @@ ASKS: Mapping[str, Ask] = {
 """Each kind of request that can wait, asked for: beyond every limit, under a name of its own."""
 
 
-CORRECTIONS = {"adjustment", "grant.clawback"}
+CORRECTIONS = {"adjustment", "correction", "grant.clawback"}
 
 
 def test_every_kind_of_request_is_asked_for() -> None:

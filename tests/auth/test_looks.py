@@ -74,8 +74,12 @@ async def shop(api: Api, owner: Owner) -> Shop:
     (await api.client("admin").put("/v1/adjustment-reasons/fraud", json={"name": "Fraud"})).raise_for_status()
     taken = {"customer": {"id": "c-1"}, "points": -1, "reason": "fraud"}
     adjusted = await api.client("care").post("/v1/adjustments", json=taken, headers={"Idempotency-Key": "a-1"})
+    lines = [{"customer": {"id": "c-1"}, "points": -1}]
+    path = "/v1/corrections/batch?reason=fraud"
+    job = await api.client("care").post(path, json=lines, headers={"Idempotency-Key": "l-1"})
     ids = {
         **held_back,
+        "job_id": job.json()["id"],
         "adjustment_id": adjusted.json()["adjustment_id"],
         "customer_id": "c-1",
         "grant_id": granted["grant_id"],
@@ -117,8 +121,10 @@ BODIES: dict[str, Any] = {
     "POST /v1/redemptions": {**WHO, "points": 1, "order_ref": "o-2"},
     "POST /v1/redemptions/quote": {**WHO, "points": 1},
     "POST /v1/adjustments": {**WHO, "points": -1, "reason": "fraud"},
+    "POST /v1/corrections/batch": [{**WHO, "points": -1}],
     "POST /v1/grants/{grant_id}/clawback": {"points": 1, "reason": "It was a test."},
 }
+QUERIES = {"POST /v1/corrections/batch": {"reason": "fraud"}}
 
 
 async def test_every_look_of_a_person_is_in_the_trail(shop: Shop, owner: Owner) -> None:
@@ -129,7 +135,8 @@ async def test_every_look_of_a_person_is_in_the_trail(shop: Shop, owner: Owner) 
         ids = shop.ids | {"grant_id": shop.ids.get(path.rpartition("/")[2], shop.ids["grant_id"])}
         if method == "DELETE":  # of nobody of whom points are held
             ids["customer_id"] = "c-3"
-        answer = await shop.allowed(method, path.format(**ids), json=BODIES.get(operation), headers=headers)
+        request = {"json": BODIES.get(operation), "params": QUERIES.get(operation), "headers": headers}
+        answer = await shop.allowed(method, path.format(**ids), **request)
         found = await owner.fetchval("DELETE FROM rewards.audit_trail WHERE act = $1 RETURNING subject", ACT)
         if found is None or answer.status_code >= 500:
             missing[operation] = f"{answer.status_code} {answer.text[:200]}"

@@ -73,6 +73,8 @@ CONFIGURATION_TABLES = {
     "touch_reader",
     "estimate",
     "adjustment_reason",
+    "correction_job",
+    "correction_line",
     "person",
     "approval",
     "erasure",
