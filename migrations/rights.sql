@@ -21,10 +21,12 @@ BEGIN
             'REVOKE ALL ON FUNCTION %s FROM PUBLIC, rewards_application, rewards_worker, rewards_reader', v_name
         );
     END LOOP;
-    -- A day's partition of the touches is emptied and taken again, so nobody needs the right to make or drop a table.
+    -- A day's partition is emptied and taken again, so nobody needs the right to make or drop a table.
     FOR v_name IN
         SELECT inherits.inhrelid::regclass::text FROM pg_catalog.pg_inherits AS inherits
-        WHERE inherits.inhparent = 'rewards.touch'::regclass
+        WHERE inherits.inhparent IN (
+            'rewards.touch'::regclass, 'rewards.envelope'::regclass, 'rewards.envelope_outcome'::regclass
+        )
     LOOP
         EXECUTE pg_catalog.format('GRANT TRUNCATE ON %s TO rewards_worker', v_name);
     END LOOP;
@@ -122,7 +124,8 @@ GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rew
 GRANT EXECUTE ON FUNCTION
     rewards.create_key_v1, rewards.create_key_v2, rewards.decide_approval_v1, rewards.disable_person_v2, rewards.enrol_person_v1,
     rewards.expire_approvals_v1, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.key_of_hash_v3, rewards.lease_quota_v1,
-    rewards.line_of_key_v1, rewards.record_link_host_v1, rewards.revoke_key_v1, rewards.revoke_key_v2, rewards.set_issue_limit_v1
+    rewards.line_of_key_v1, rewards.record_link_host_v1, rewards.revoke_key_v1, rewards.revoke_key_v2, rewards.set_issue_limit_v1,
+    rewards.store_envelopes_v1
 TO rewards_application;
 
 GRANT SELECT ON rewards.tombstone TO rewards_application;
@@ -131,6 +134,19 @@ GRANT DELETE ON rewards.tombstone TO rewards_application;
 
 GRANT SELECT, INSERT (brand_id, customer, asked_by, approval_no, by_customer, erases_at), UPDATE (state) ON rewards.erasure
 TO rewards_application;
+
+-- What providers send.
+GRANT SELECT, INSERT, UPDATE (
+    name, public_url, trust, campaign, daily_points_max, silent_after_hours, secrets, api_key_id, disabled_at
+) ON rewards.source TO rewards_application;
+
+GRANT SELECT, INSERT, UPDATE (last_no, verified_at, refused_at) ON rewards.source_head TO rewards_application;
+
+GRANT SELECT, INSERT, UPDATE (read_no, began_at, day, points) ON rewards.source_reader TO rewards_application;
+
+GRANT SELECT, INSERT ON rewards.envelope, rewards.envelope_key, rewards.envelope_outcome TO rewards_application;
+
+GRANT SELECT, INSERT, UPDATE (read_no, done_at) ON rewards.source_replay TO rewards_application;
 
 -- The worker.
 GRANT SELECT ON
@@ -170,6 +186,10 @@ GRANT SELECT, INSERT, UPDATE ON rewards.retention TO rewards_worker;
 GRANT EXECUTE ON FUNCTION
     rewards.forget_approvals_v1, rewards.forget_consent_texts_v1, rewards.forget_links_v1, rewards.forget_looks_v1
 TO rewards_worker;
+
+GRANT SELECT ON rewards.source_reader, rewards.envelope TO rewards_worker;
+
+GRANT SELECT, DELETE ON rewards.envelope_key TO rewards_worker;
 
 -- Reports.
 GRANT SELECT (

@@ -14,6 +14,7 @@ from service.erasure import tables as erasure
 from service.estimates import tables as estimates
 from service.evidence import tables as evidence
 from service.export_jobs import tables as export_jobs
+from service.ingest import tables as ingest
 from service.links import tables as links
 from service.persons import tables as persons
 from service.preferences import tables as preferences
@@ -36,6 +37,7 @@ CAPABILITIES = (
     estimates,
     evidence,
     export_jobs,
+    ingest,
     links,
     persons,
     preferences,

@@ -55,6 +55,7 @@ from service.http.dispatch import dispatch
 from service.http.idempotency import provide_idempotency_key
 from service.http.middleware import observe, release
 from service.http.request_target import check_path_and_query, decode_paths, mark_ambiguous_values
+from service.ingest import routes as ingest_routes
 from service.link_checks import routes as link_check_routes
 from service.link_pages import routes as link_page_routes
 from service.link_pages.serving import not_found_page
@@ -100,6 +101,7 @@ route_handlers: list[Any] = [
     *customer_page_routes.route_handlers,
     *revocation_routes.route_handlers,
     *link_check_routes.route_handlers,
+    *ingest_routes.route_handlers,
     *redemption_routes.route_handlers,
     *correction_routes.route_handlers,
     *correction_job_routes.route_handlers,

@@ -18,6 +18,7 @@ from service.customer_pages import live_images
 from service.customers import fast_path as customers
 from service.grants import fast_path as grants
 from service.http.dispatch import Route
+from service.ingest import intake
 from service.link_pages import app_links, visits
 from service.link_pages.script_claims import claim_without_key
 from service.link_pages.serving import page, serve
@@ -51,6 +52,7 @@ routes = [
     Route("GET", "/v1/customers/{customer_id}/balance", customers.balance),
     Route("GET", "/v1/customers/{customer_id}/statement", customers.statement),
     Route("POST", "/v1/claims", claim_without_key),
+    Route(None, "/v1/ingest/{source_id}", intake.take),
     Route(None, "/{code}", code_page),
     Route(None, "/r/{code}", code_page, called="/{code}"),
     Route(None, "/R/{code}", code_page, called="/{code}"),  # a QR code's address may be in capitals throughout

@@ -1,6 +1,7 @@
 """What the application works with: one frozen struct, passed where it is needed. Nothing is looked up by a string.
 
-``open_services`` makes it from settings and secrets alone, so it opens while the database is away. Modules below this one name
+``open_services`` makes it from settings and secrets alone, so it opens while the database is away; ``open_for_agents`` makes it
+for the worker. Modules below this one name
 the type only, under ``TYPE_CHECKING``: what they need of it is given to them.
 """
 
@@ -45,6 +46,10 @@ from service.erasure import actions as erasure_actions
 from service.evidence.click_log import ClickLog, agent_key
 from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
+from service.ingest.envelopes import DataKeys, EnvelopeStore
+from service.ingest.intake import Intake
+from service.ingest.sources import SourceDirectory
+from service.ingest.spooled_envelopes import SpooledEnvelopes
 from service.link_pages.deferred_claims import DeferredClaims
 from service.link_pages.deferred_settling import settlement
 from service.links.hosts import LinkHosts, link_hosts
@@ -57,9 +62,10 @@ from service.restatements.actions import RESTATE
 from service.settings import Secrets, Settings
 from service.storage import database, disk_space
 from service.storage.spool import Spool
+from service.storage.spool_files import ENVELOPES
 from service.storage.spool_files import names as spool_files
 from service.storage.spool_seals import NOTE as SEALS_NOTE
-from service.storage.spool_seals import open_seals
+from service.storage.spool_seals import Seals, open_seals
 from service.storage.spool_watch.reports import SpoolReports
 from service.tokens.keys import TokenKeys, token_keys
 
@@ -124,6 +130,9 @@ class Services(msgspec.Struct, frozen=True):
     """Of people who wait for a page."""
     deferred_claims: DeferredClaims
     spool_reports: SpoolReports
+    sources: SourceDirectory
+    intake: Intake
+    """Of what messaging providers send."""
     approval_kinds: Mapping[str, AnyKind]
     """What can wait for another person's approval."""
 
@@ -151,67 +160,102 @@ async def open_services(
 ) -> AsyncGenerator[Services]:
     """Open all connections and start what runs beside the requests; close and stop it in the opposite order."""
     async with contextlib.AsyncExitStack() as opened:
-        pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=POOL_SIZE)
-        opened.push_async_callback(_close, pool)
-        kept = database.KeptConnection(settings.database_url, database.APPLICATION_ROLE)
-        opened.push_async_callback(kept.close)
-        engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
-        opened.push_async_callback(engine.dispose)
-        disk_space.measure(settings.directories)
-        watch = DatabaseWatch(pool, settings.directories)
-        await watch.start()
-        opened.push_async_callback(watch.stop)
-        ledger = await opened.enter_async_context(Ledger(pool))
-        for queue in ledger.waiting:
-            metrics.waiting.labels(queue).set_function(functools.partial(_waiting, ledger, queue))
+        engine = await _engine(opened, settings)
         last_known = await opened.enter_async_context(open_last_known(settings, secrets, engine))
-        services = Services(
-            settings=settings,
-            secrets=secrets,
-            describe=describe,
-            in_flight=in_flight,
-            pool=pool,
-            engine=engine,
-            database_watch=watch,
-            ledger=ledger,
-            events=BatchLoader(ledger.events),
-            balances=BatchLoader(ledger.balances),
-            statements=BatchLoader(functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE),
-            clocks=BookClocks(ledger),
-            principals=Principals(engine),
-            quotas=Quotas(pool),
-            key_use=await opened.enter_async_context(KeyUse(pool)),
-            brands=BrandDirectory(engine),
-            campaigns=CampaignDirectory(engine),
-            decisions_in_flight=DecisionsInFlight(),
-            customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept, tombstone_keys=secrets.tombstone_keys),
-            resolver=Resolver(settings.dns_resolver),
-            batch_items=WeightedSemaphore(BATCH_ITEMS_IN_FLIGHT),
-            click_log=await opened.enter_async_context(ClickLog(pool, agent_key(secrets.link_keys))),
-            token_keys=token_keys(secrets.link_keys),
-            last_known=last_known,
-            link_hosts=link_hosts(settings.base_url, last_known),
-            links=BatchLoader(functools.partial(links_by_id, pool)),
-            link_ids=BatchLoader(functools.partial(link_ids_by_code, pool)),
-            batch_codes=BatchLoader(functools.partial(batch_codes_by_hash, pool)),
-            code_guesses=FailedAttemptLimiter(),
-            invitation_guesses=FailedAttemptLimiter(),
-            shared_code_claims=FailedAttemptLimiter(),
-            reports=asyncio.Semaphore(REPORTS_AT_ONCE),
-            rfm_scales=Scales(),
-            page_timeout=SharedTimeout(),
-            deferred_claims=DeferredClaims(_spool(settings, secrets)),
-            spool_reports=SpoolReports(pool, settings.spool_path),
-            approval_kinds=APPROVAL_KINDS,
-        )
+        services = await _make(opened, settings, secrets, in_flight, describe, engine, last_known)
+        disk_space.measure(settings.directories)
+        await services.database_watch.start()
+        opened.push_async_callback(services.database_watch.stop)
+        for queue in services.ledger.waiting:
+            metrics.waiting.labels(queue).set_function(functools.partial(_waiting, services.ledger, queue))
+        await opened.enter_async_context(services.key_use)
+        await opened.enter_async_context(services.click_log)
         await opened.enter_async_context(_settling(services))
         yield services
 
 
 @contextlib.asynccontextmanager
+async def open_for_agents(settings: Settings, secrets: Secrets) -> AsyncGenerator[Services]:
+    """The same for the worker: it serves nobody, so nothing runs beside its agents."""
+    async with contextlib.AsyncExitStack() as opened:
+        engine = await _engine(opened, settings)
+        last_known = LastKnown(own_hosts=settings.own_hosts)
+        yield await _make(opened, settings, secrets, InFlight(), dict[str, Any], engine, last_known)
+
+
+async def _engine(opened: contextlib.AsyncExitStack, settings: Settings) -> AsyncEngine:
+    engine = database.create_engine(settings.database_url, database.APPLICATION_ROLE, size=ENGINE_SIZE)
+    opened.push_async_callback(engine.dispose)
+    return engine
+
+
+async def _make(
+    opened: contextlib.AsyncExitStack,
+    settings: Settings,
+    secrets: Secrets,
+    in_flight: InFlight,
+    describe: Callable[[], dict[str, Any]],
+    engine: AsyncEngine,
+    last_known: LastKnown,
+) -> Services:
+    """All of it, with nothing started."""
+    pool = await database.create_pool(settings.database_url, database.APPLICATION_ROLE, size=POOL_SIZE)
+    opened.push_async_callback(_close, pool)
+    kept = database.KeptConnection(settings.database_url, database.APPLICATION_ROLE)
+    opened.push_async_callback(kept.close)
+    ledger = await opened.enter_async_context(Ledger(pool))
+    return Services(
+        settings=settings,
+        secrets=secrets,
+        describe=describe,
+        in_flight=in_flight,
+        pool=pool,
+        engine=engine,
+        database_watch=DatabaseWatch(pool, settings.directories),
+        ledger=ledger,
+        events=BatchLoader(ledger.events),
+        balances=BatchLoader(ledger.balances),
+        statements=BatchLoader(functools.partial(ledger.statements, limit=LIMIT_DEFAULT + 1), batch_max=STATEMENTS_AT_ONCE),
+        clocks=BookClocks(ledger),
+        principals=Principals(engine),
+        quotas=Quotas(pool),
+        key_use=KeyUse(pool),
+        brands=BrandDirectory(engine),
+        campaigns=CampaignDirectory(engine),
+        decisions_in_flight=DecisionsInFlight(),
+        customers=CustomerDirectory(pool, secrets.identity_keys, kept=kept, tombstone_keys=secrets.tombstone_keys),
+        resolver=Resolver(settings.dns_resolver),
+        batch_items=WeightedSemaphore(BATCH_ITEMS_IN_FLIGHT),
+        click_log=ClickLog(pool, agent_key(secrets.link_keys)),
+        token_keys=token_keys(secrets.link_keys),
+        last_known=last_known,
+        link_hosts=link_hosts(settings.base_url, last_known),
+        links=BatchLoader(functools.partial(links_by_id, pool)),
+        link_ids=BatchLoader(functools.partial(link_ids_by_code, pool)),
+        batch_codes=BatchLoader(functools.partial(batch_codes_by_hash, pool)),
+        code_guesses=FailedAttemptLimiter(),
+        invitation_guesses=FailedAttemptLimiter(),
+        shared_code_claims=FailedAttemptLimiter(),
+        reports=asyncio.Semaphore(REPORTS_AT_ONCE),
+        rfm_scales=Scales(),
+        page_timeout=SharedTimeout(),
+        deferred_claims=DeferredClaims(_spool(settings, secrets)),
+        spool_reports=SpoolReports(pool, settings.spool_path),
+        sources=SourceDirectory(engine, derived_keys(secrets.link_keys, "source secrets 1")),
+        intake=_intake(settings, secrets, pool),
+        approval_kinds=APPROVAL_KINDS,
+    )
+
+
+@contextlib.asynccontextmanager
 async def _settling(services: Services) -> AsyncGenerator[None]:
-    """Settle deferred claims, and say how many wait."""
-    async with services.spool_reports.made_now_and_then(), services.deferred_claims.settled_by(settlement(services)):
+    """Settle what waited for the database, and say how much waits."""
+    async with (
+        services.spool_reports.made_now_and_then(),
+        services.sources.remembered(),
+        services.deferred_claims.settled_by(settlement(services)),
+        services.intake.spooled.stored_by(services.intake.store),
+    ):
         yield
 
 
@@ -222,6 +266,13 @@ def _spool(settings: Settings, secrets: Secrets) -> Spool:
         Path(settings.data_dir) / SEALS_NOTE,
     )
     return Spool(settings.spool_path, bytes_max=settings.spool_bytes, seals=seals)
+
+
+def _intake(settings: Settings, secrets: Secrets, pool: asyncpg.Pool[Any]) -> Intake:
+    store = EnvelopeStore(pool, DataKeys(pool, derived_keys(secrets.link_keys, "envelope keys 1")))
+    keys = derived_keys(secrets.link_keys, "spooled envelopes 1")
+    spool = Spool(settings.spool_path / ENVELOPES, bytes_max=settings.spool_bytes, seals=Seals(keys))
+    return Intake(store, SpooledEnvelopes(spool, derived_keys(secrets.link_keys, "spooled envelopes, sealed 1")))
 
 
 async def _close(pool: asyncpg.Pool[Any]) -> None:

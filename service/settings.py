@@ -98,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long it is kept what a request for a customer said that waited for another person."""
     dead_letters_days: Days = 0
     """How long acts that could not be settled are kept."""
+    envelopes_days: Annotated[int, msgspec.Meta(ge=1, le=36)] = 14
+    """How long requests of messaging providers are kept."""
     erasure_notice_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 14
     """How long a customer who is to be erased may still use their points."""
     erasures_file: str = ""

@@ -30,6 +30,7 @@ from service.export_jobs.exporter import Exporter
 from service.export_jobs.mart.scheduler import MartScheduler
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
+from service.ingest import envelope_pruner
 from service.observability import log
 from service.retention.retention_keeper import RetentionKeeper
 from service.services import APPROVAL_KINDS
@@ -73,6 +74,7 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
                 Agent("eraser", partial(eraser.run_once, settings, pool, engine, tools.ledger), rest_s=5.0),
                 Agent("retention_keeper", RetentionKeeper(settings, pool, engine).run_once, rest_s=600.0),
                 Agent("click_pruner", partial(click_pruner.run_once, pool, days=settings.clicks_days), rest_s=600.0),
+                Agent("envelope_pruner", partial(envelope_pruner.run_once, pool, days=settings.envelopes_days), rest_s=600.0),
                 Agent("exporter", Exporter(settings, engine, stop).run_once, rest_s=1.0, busy_rests=0.0),
                 Agent("mart_scheduler", MartScheduler(settings, pool, engine).run_once, rest_s=60.0, busy_rests=0.0),
                 Agent("export_pruner", partial(export_pruner.run_once, settings, engine), rest_s=10.0),

@@ -26,6 +26,7 @@ from service.brands import book_clocks
 from service.brands import queries as brand_queries
 from service.campaigns import queries as campaign_queries
 from service.finance.due_poster import DuePoster
+from service.ingest import sources
 from service.settings import Secrets, Settings
 from service.storage import database
 
@@ -34,7 +35,7 @@ REMEMBERED_S = 0.05
 WORKER_RESTS_S = 0.1
 _stopped: list[Litestar] = []
 """Applications whose test is over, to be started again by another: making one takes as long as most tests do."""
-CONFIGURATION = ("/v1/brand", "/v1/campaigns", "/v1/keys", "/v1/test/clock")
+CONFIGURATION = ("/v1/brand", "/v1/campaigns", "/v1/keys", "/v1/sources", "/v1/test/clock")
 
 
 class InTurns:
@@ -82,7 +83,7 @@ def _application(settings: Settings, secrets: Secrets) -> Litestar:
 
 def remember_shortly(patch: pytest.MonkeyPatch) -> None:
     """Let applications that start from now on remember configuration for ``REMEMBERED_S``."""
-    for module in (auth_queries, book_clocks, brand_queries, campaign_queries):
+    for module in (auth_queries, book_clocks, brand_queries, campaign_queries, sources):
         patch.setattr(module, "_TTL_S", REMEMBERED_S)
 
 

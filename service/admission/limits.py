@@ -42,6 +42,8 @@ GZIP_MEMBERS_MAX = 1_000
 """Members of one gzip body; even an empty one costs something."""
 PARAMETERS_MAX = 100
 """Parameters in a query, or fields in a form."""
+PROVIDER_BYTES_MAX = 4 * MIB
+"""The body of a request of a messaging provider: what the largest batches and replies have, without large attachments."""
 NAME_BYTES_MAX = 256
 """Bytes of a brand's own name for something, in a path or a body."""
 
@@ -53,6 +55,7 @@ class Kind(enum.Enum):
     FORM = ("form", FORM_BYTES_MAX, 10.0)
     SINGLE = ("single", SINGLE_BYTES_MAX, 30.0)
     BATCH = ("batch", BATCH_BYTES_MAX, 120.0)
+    PROVIDER = ("provider", PROVIDER_BYTES_MAX, 30.0)
 
     def __init__(self, title: str, body_bytes_max: int, body_within_s: float) -> None:
         self.title = title
@@ -83,6 +86,8 @@ def kind_of(method: str, target: str) -> Kind:
     match [part for part in unquote(path).split("/") if part]:
         case ["v1", *_] as parts if "/".join(parts) in BATCHES and method == "POST":
             return Kind.BATCH
+        case ["v1", "ingest", _]:
+            return Kind.PROVIDER
         case ["v1", "claims"] | ["v1", "persons", "enrol"] | [_] | ["r" | "preferences" | "wallet", _] | ["demo", _]:
             return Kind.FORM
         case _:

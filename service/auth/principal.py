@@ -16,6 +16,7 @@ class Principal(msgspec.Struct, frozen=True):
 
     ``max_evidence`` is the strongest grade that a report under this key may claim, ``lateness`` how late one may come and still
     count when it happened. ``quota_per_minute`` counts items; ``None`` is no quota. A key without ``person_id`` is a system's.
+    ``source_no`` is the source that reports in the key's name, if it is not the key itself.
     """
 
     api_key_id: int
@@ -27,3 +28,4 @@ class Principal(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
     quota_per_minute: int | None = None
     person_id: int | None = None
+    source_no: int | None = None

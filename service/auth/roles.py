@@ -26,7 +26,16 @@ class Role(enum.StrEnum):
 
 
 SCOPES: Mapping[Role, frozenset[Scope]] = {
-    Role.ISSUER: frozenset({Scope.GRANTS_WRITE, Scope.GRANTS_READ, Scope.LINKS_WRITE, Scope.CAMPAIGNS_READ}),
+    Role.ISSUER: frozenset(
+        {
+            Scope.CAMPAIGNS_READ,
+            Scope.GRANTS_READ,
+            Scope.GRANTS_WRITE,
+            Scope.LINKS_WRITE,
+            Scope.SOURCES_READ,
+            Scope.SOURCES_WRITE,
+        }
+    ),
     Role.REDEEMER: frozenset({Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ}),
     Role.CARE: frozenset(
         {
@@ -63,9 +72,19 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
             Scope.GRANTS_READ,
             Scope.LEDGER_READ,
             Scope.REDEMPTIONS_READ,
+            Scope.SOURCES_READ,
         }
     ),
-    Role.OPERATOR: frozenset({Scope.ADMIN, Scope.APPROVALS_READ, Scope.AUDIT_READ, Scope.CAMPAIGNS_READ, Scope.KEYS_WRITE}),
+    Role.OPERATOR: frozenset(
+        {
+            Scope.ADMIN,
+            Scope.APPROVALS_READ,
+            Scope.AUDIT_READ,
+            Scope.CAMPAIGNS_READ,
+            Scope.KEYS_WRITE,
+            Scope.SOURCES_READ,
+        }
+    ),
 }
 
 

@@ -93,8 +93,8 @@ class KeyRequest(Body, frozen=True):
     name: KeyName
     """What the key is for, as shown in lists and the audit trail. No control characters."""
     scopes: Annotated[list[Scope], msgspec.Meta(max_length=len(Scope))] = msgspec.field(default_factory=list[Scope])
-    """Scopes, each held by the calling key, and all within one duty: minting (`grants:write`, `links:write`), funding
-    (`funds:write`) or approving (`grants:approve`, `approvals:write`). Required without a `role`."""
+    """Scopes, each held by the calling key, and all within one duty: minting (`grants:write`, `links:write`,
+    `sources:write`), funding (`funds:write`) or approving (`grants:approve`, `approvals:write`). Required without a `role`."""
     role: Role | None = None
     """A role, for all scopes it stands for, beside `scopes`; the calling key must hold each."""
     max_evidence: Literal["A", "B", "C", "D"] = "C"

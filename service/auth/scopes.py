@@ -13,6 +13,8 @@ class Scope(enum.StrEnum):
     GRANTS_READ = "grants:read"
     GRANTS_APPROVE = "grants:approve"
     LINKS_WRITE = "links:write"
+    SOURCES_READ = "sources:read"
+    SOURCES_WRITE = "sources:write"
     CAMPAIGNS_READ = "campaigns:read"
     CAMPAIGNS_WRITE = "campaigns:write"
     CUSTOMERS_READ = "customers:read"
@@ -32,13 +34,14 @@ class Scope(enum.StrEnum):
 
 
 DUTIES: Sequence[frozenset[Scope]] = (
-    frozenset({Scope.GRANTS_WRITE, Scope.LINKS_WRITE}),
+    frozenset({Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.SOURCES_WRITE}),
     frozenset({Scope.FUNDS_WRITE}),
     frozenset({Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE}),
     frozenset({Scope.CORRECTIONS_WRITE}),
 )
 """Reporting and minting; funding; approving; correcting. A key holds scopes of one of them: who fills a budget does not hand it
-out, and who says what happened does not approve of it. Links, codes and minting keys all need ``links:write``."""
+out, and who says what happened does not approve of it. Links, codes and minting keys all need ``links:write``. Who sets up a
+source knows its secrets, so they can report by it whatever they like."""
 
 
 def conflict(scopes: Collection[str]) -> tuple[Scope, Scope] | None:

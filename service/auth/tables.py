@@ -58,14 +58,14 @@ api_key = Table(
     CheckConstraint("octet_length(secret_hash) = 32", name="api_key_secret_is_a_sha256"),
     CheckConstraint("max_evidence IN ('A', 'B', 'C', 'D')", name="api_key_evidence_is_a_grade"),
     CheckConstraint(
-        "NOT (scopes && ARRAY['grants:write', 'links:write']"
+        "NOT (scopes && ARRAY['grants:write', 'links:write', 'sources:write']"
         " AND scopes && ARRAY['funds:write', 'grants:approve', 'approvals:write'])"
         " AND NOT (scopes @> ARRAY['funds:write'] AND scopes && ARRAY['grants:approve', 'approvals:write'])",
         name="api_key_mints_or_funds_or_approves",
     ),
     CheckConstraint(
-        "NOT (scopes @> ARRAY['corrections:write']"
-        " AND scopes && ARRAY['grants:write', 'links:write', 'funds:write', 'grants:approve', 'approvals:write'])",
+        "NOT (scopes @> ARRAY['corrections:write'] AND scopes && ARRAY['grants:write', 'links:write', 'sources:write',"
+        " 'funds:write', 'grants:approve', 'approvals:write'])",
         name="api_key_corrects_or_has_another_duty",
     ),
     CheckConstraint("quota_per_minute BETWEEN 1 AND 100000000", name="api_key_quota_is_a_number_of_items"),

@@ -31,6 +31,7 @@ from service.cli.database_settings import database_for_a_while
 from service.settings import load_secrets, sync, write_private
 from service.storage import database
 from service.storage.postgres_programs import find_tool, run_tool
+from service.storage.spool_files import ENVELOPES
 
 _BOOKS = """
 SELECT brand.code, head.book_id, head.seq FROM rewards.brand JOIN ledger.head ON head.book_id = brand.book_id ORDER BY 1
@@ -91,7 +92,9 @@ def _copy_spool(spool: Path, to: Path) -> None:
     """What is there of each file now; its process may go on writing, or remove it."""
     to.mkdir(mode=0o700)
     for path in sorted(spool.iterdir()) if spool.exists() else ():
-        if path.is_file() and (path.suffix == ".spool" or path.name in {"aside", "known"}):
+        if path.name == ENVELOPES:
+            _copy_spool(path, to / ENVELOPES)
+        elif path.is_file() and (path.suffix == ".spool" or path.name in {"aside", "known"}):
             with contextlib.suppress(FileNotFoundError):
                 write_private(to / path.name, path.read_bytes())
 

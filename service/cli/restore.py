@@ -87,7 +87,7 @@ def _refuse_files(settings: Settings, directory: Path, *, is_again: bool) -> Non
     if secrets.exists() and secrets.read_bytes() != (directory / backup_set.SECRETS).read_bytes():
         raise BackupRefused(f"{secrets} exists and differs: move it elsewhere, and keep it")
     spool = settings.spool_path
-    waiting = [path for path in spool.glob("*.spool") if path.stat().st_size] if spool.exists() else []
+    waiting = [path for path in spool.rglob("*.spool") if path.stat().st_size] if spool.exists() else []
     if waiting and not is_again:
         raise BackupRefused(
             f"{spool} holds deferred claims that are not settled ({waiting[0].name}): a restore needs an empty spool"
@@ -108,8 +108,12 @@ async def _is_loaded(url: str, *, is_again: bool) -> bool:
 
 def _copy_files(settings: Settings, directory: Path) -> None:
     settings.spool_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in (directory / backup_set.SPOOL).iterdir():
-        write_private(settings.spool_path / path.name, path.read_bytes())
+    for path in (directory / backup_set.SPOOL).rglob("*"):
+        to = settings.spool_path / path.relative_to(directory / backup_set.SPOOL)
+        if path.is_dir():
+            to.mkdir(mode=0o700, exist_ok=True)
+        else:
+            write_private(to, path.read_bytes())
     sync(settings.spool_path)
     settings.secrets_path.parent.mkdir(parents=True, exist_ok=True)
     if not settings.secrets_path.exists():

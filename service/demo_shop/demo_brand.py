@@ -15,7 +15,7 @@ import msgspec
 
 from service.auth import actions as auth_actions
 from service.auth.audit_trail import record_by_operator
-from service.auth.scopes import Scope
+from service.auth.scopes import DUTIES, Scope
 from service.brands import actions as brand_actions
 from service.brands.errors import BrandExists
 from service.demo_shop.demo_file import CUSTOMER, SHOP_PATH
@@ -32,8 +32,7 @@ SHOP_HOST = "shop.example"
 
 # Who mints points neither raises budgets nor approves, so what an administrator may do takes four keys.
 SCOPES: dict[str, frozenset[Scope]] = {
-    "admin": frozenset(Scope)
-    - {Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE, Scope.CORRECTIONS_WRITE},
+    "admin": frozenset(Scope) - DUTIES[0] - DUTIES[2] - DUTIES[3],
     "messaging": frozenset(
         {
             Scope.GRANTS_WRITE,
@@ -43,6 +42,8 @@ SCOPES: dict[str, frozenset[Scope]] = {
             Scope.CUSTOMERS_READ,
             Scope.CUSTOMERS_WRITE,
             Scope.EVENTS_READ,
+            Scope.SOURCES_READ,
+            Scope.SOURCES_WRITE,
         }
     ),
     # A customer who earned under an email redeems once the shop has said whose it is.

@@ -9,6 +9,10 @@ from collections.abc import Mapping
 
 KEPT = "Kept: it names no customer."
 NUMBERS = "Kept: our numbers and points."
+SEALED = (
+    "Kept sealed until its time, as one request names many; then it is removed, with its key. Read again, it earns an erased"
+    " customer nothing."
+)
 EXPORTED = "Kept until the files of the export are removed, so that the bundle can be verified; later exports have none of it."
 
 TABLES: Mapping[str, str] = {
@@ -63,6 +67,9 @@ TABLES: Mapping[str, str] = {
     "rewards.correction_line": NUMBERS,
     "rewards.customer": "Kept: our number, that it was erased and when, and who was merged into whom.",
     "rewards.destination": KEPT,
+    "rewards.envelope": SEALED,
+    "rewards.envelope_key": KEPT,
+    "rewards.envelope_outcome": KEPT,
     "rewards.erasure": "Kept: our numbers, who asked, when, and how many points were forfeited.",
     "rewards.estimate": KEPT,
     "rewards.export_job": KEPT,
@@ -78,6 +85,10 @@ TABLES: Mapping[str, str] = {
     "rewards.preference": "Deleted.",
     "rewards.restatement": KEPT,
     "rewards.retention": KEPT,
+    "rewards.source": KEPT,
+    "rewards.source_head": KEPT,
+    "rewards.source_reader": KEPT,
+    "rewards.source_replay": KEPT,
     "rewards.spool_report": KEPT,
     "rewards.tombstone": "The keyed hashes of the customer's names, and when they were erased.",
     "rewards.touch": "Deleted.",
@@ -90,6 +101,7 @@ PLACES: Mapping[str, str] = {
     "spool: *.spool": "Acts that wait earn nothing once they are settled, which takes seconds while the database is there.",
     "spool: aside": "Dead letters of the customer are removed within a minute by each API process.",
     "spool: refused": "As `aside`, where it can be read whose they are.",
+    "spool: envelopes": "Kept sealed for the seconds or hours that the database is away.",
     "spool: known": KEPT,
     "secrets": KEPT,
     "erasures": "Our numbers and the time, so that a restored backup is erased again.",

@@ -13,6 +13,7 @@ _REDEMPTION = re.compile(r"red_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _IDENTITY = re.compile(r"idn_([0-7][0-9a-f]{7})([0-7][0-9a-f]{15})")
 _CUSTOMER = re.compile(r"cus_([1-9][0-9]{0,17})")
 _KEY = re.compile(r"key_([1-9][0-9]{0,9})")
+_SOURCE = re.compile(r"src_([1-9][0-9]{0,9})")
 _APPROVAL = re.compile(r"apr_([1-9][0-9]{0,17})")
 _ERASURE = re.compile(r"ers_([1-9][0-9]{0,17})")
 _PERSON = re.compile(r"per_([1-9][0-9]{0,9})")
@@ -108,6 +109,17 @@ def person_id(person: int) -> str:
 def parse_person_id(text: str) -> int | None:
     """Return the number of a person, or None when ``text`` is not such an id."""
     found = _PERSON.fullmatch(text)
+    return int(found[1]) if found and int(found[1]) < 2**31 else None
+
+
+def source_id(source_no: int) -> str:
+    """Return the public id of a source."""
+    return f"src_{source_no}"
+
+
+def parse_source_id(text: str) -> int | None:
+    """Return the number of a source."""
+    found = _SOURCE.fullmatch(text)
     return int(found[1]) if found and int(found[1]) < 2**31 else None
 
 

@@ -52,6 +52,13 @@ consent_refused = Counter(
     registry=REGISTRY,
 )
 
+provider_requests = Counter(
+    "rewards_provider_requests",
+    "Requests of messaging providers, by what the check of their signature said.",
+    ["provider", "verdict"],
+    registry=REGISTRY,
+)
+
 spool_bytes = Gauge("rewards_spool_bytes", "Bytes in the spool, waiting for the database.", registry=REGISTRY)
 spool_appended = Counter("rewards_spool_appended", "Records written to the spool.", registry=REGISTRY)
 spool_refused = Counter(

@@ -67,6 +67,7 @@ KINDS: Mapping[str, Kind] = {
     "consent_texts": Kind("consent_texts_days", "where a customer said what they consent to. What and when stays", _KEEPER),
     "approvals": Kind("approvals_days", "what was asked for a customer, the note and the answer. Who and when stays", _KEEPER),
     "dead_letters": Kind("dead_letters_days", "acts that could not be settled", "each API process"),
+    "envelopes": Kind("envelopes_days", "requests of messaging providers, as they came", "the envelope pruner"),
     "exports": Kind("exports_days", "the files of an export", "the export pruner"),
 }
 
@@ -83,6 +84,7 @@ TABLES: Mapping[str, str] = {
     "rewards.audit_trail": "looks",
     "rewards.consent": "consent_texts",
     "rewards.customer": FOR_EVER,
+    "rewards.envelope": "envelopes",
     "rewards.erasure": FOR_EVER,
     "rewards.identity": UNTIL_ERASED,
     "rewards.link": "links",

@@ -28,6 +28,8 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 
 ASIDE = "aside"
 REFUSED = "refused"
+ENVELOPES = "envelopes"
+"""The directory, beside the files of acts, with those of what messaging providers sent."""
 _SUFFIX = ".spool"
 _READ_BYTES = 256 * 1024
 

@@ -18,7 +18,7 @@ from tests.erasure.conftest import Owner
 PAGE = (Path(__file__).parents[2] / "docs/privacy.md").read_text()
 WHERE = {
     "secrets_path": ["secrets"],
-    "spool_path": ["spool: *.spool", f"spool: {ASIDE}", f"spool: {REFUSED}", "spool: known"],
+    "spool_path": ["spool: *.spool", f"spool: {ASIDE}", f"spool: {REFUSED}", "spool: envelopes", "spool: known"],
     "erasures_path": ["erasures"],
     "exports_path": [
         *(f"export: {name}" for files in (*WRITERS.values(), *DETAILS.values(), CUSTOMERS) for name in files),

@@ -54,6 +54,8 @@ LOOK_UP_TABLES = {
     "batch_code",
     "destination",
     "touch",
+    "envelope",
+    "envelope_outcome",
 }
 CONFIGURATION_TABLES = {
     "brand",
@@ -84,6 +86,11 @@ CONFIGURATION_TABLES = {
     "retention",
     "close_version",
     "spool_report",
+    "source",
+    "source_head",
+    "source_reader",
+    "source_replay",
+    "envelope_key",
 }
 
 POSTING = {

@@ -99,7 +99,7 @@ class SpoolReports:
 def waiting_files(directory: Path) -> int:
     """How many files of a spool hold something."""
     try:
-        return sum(file.stat().st_size > 0 for file in directory.glob("*.spool"))
+        return sum(file.stat().st_size > 0 for file in directory.rglob("*.spool"))
     except OSError:
         return 0
 
