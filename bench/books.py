@@ -20,7 +20,6 @@ import msgspec
 
 from ledger import Book, Fund, FundOutcome, Ledger, month_end
 from ledger.chart import Kind, OwnerTag, account_id, budget, owner
-from ledger.details import SALT_BYTES
 from service.customers.identities import FORM, HASHED_AS, MAC_BYTES, IdentityKind
 from service.settings import IdentityKey
 from service.storage.database import APPLICATION_ROLE
@@ -29,6 +28,8 @@ LOTS = 12
 POINTS = 10
 BUDGET = 5 * 10**10
 _YEAR = timedelta(days=360)
+_SALT_BYTES = 15
+"""As in `ledger/details.py`, which a tree that this one is measured against may not have."""
 
 
 class Population(msgspec.Struct, frozen=True):
@@ -84,6 +85,10 @@ async def fill(
     try:
         for statement in rows.settle():
             await connection.execute(statement)
+        # A tree that this one is measured against may be from before there was any.
+        if await connection.fetchval("SELECT to_regclass('ledger.daily_movement') IS NOT NULL"):
+            for statement in rows.add_up():
+                await connection.execute(statement)
         if names:
             await connection.execute(
                 "SELECT setval(pg_get_serial_sequence('rewards.customer', 'customer'), max(customer)) FROM rewards.customer"
@@ -146,7 +151,7 @@ class _Rows:
 
     def transfers(self) -> str:
         # See ledger/details.py.
-        salt = f"substring(granted.random FROM 17 FOR {SALT_BYTES})"
+        salt = f"substring(granted.random FROM 17 FOR {_SALT_BYTES})"
         personal = f"sha256({salt} || '\\x00' || convert_to(granted.message_id, 'UTF8') || '\\x00ff')"
         rest = f"""convert_to('[2,"click","email","B","api",{self._principal},1,0]', 'UTF8')"""
         return f"""
@@ -172,7 +177,7 @@ class _Rows:
             SELECT
                 {self.book.book_id}, ({self._campaign_nos()})[granted.campaign], substring(granted.random FOR 16),
                 granted.customer, granted.seq, {POINTS}, granted.at, 1, {self._principal}, 1, 0, 'B', 'click', 'email',
-                granted.message_id, 'api', substring(granted.random FROM 17 FOR {SALT_BYTES})
+                granted.message_id, 'api', substring(granted.random FROM 17 FOR {_SALT_BYTES})
             FROM {self._grants()}
         """
 
@@ -215,6 +220,11 @@ class _Rows:
                 posted_at = timestamptz '{self._began.isoformat()}' + {microseconds} * interval '1 microsecond'
             WHERE book_id = {self.book.book_id} AND seq = {len(self._campaigns)}
             """,
+        )
+
+    def add_up(self) -> Sequence[str]:
+        """What changed what is owed, by day, as the layer tracker adds it up."""
+        return (
             f"""
             INSERT INTO ledger.layer_reader (book_id, seq, daily_seq, clearing)
             SELECT book_id, seq, seq, false FROM ledger.head WHERE book_id = {self.book.book_id}

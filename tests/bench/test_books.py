@@ -95,3 +95,10 @@ async def test_filling_leaves_the_tables_as_they_were_made(database: Database, o
     brand = await make_brand(owner)
     await fill(database.owner_url, brand.book, Population(customers=3), campaigns=[1], principal=1, identity_key=KEY)
     assert [await owner.fetchval(described), await owner.fetchval(constrained)] == before
+
+
+async def test_a_tree_from_before_days_were_added_up_is_filled_too(database: Database, owner: asyncpg.Connection[Any]) -> None:
+    brand = await make_brand(owner)
+    await owner.execute("DROP TABLE ledger.daily_movement")
+    await fill(database.owner_url, brand.book, Population(customers=20), campaigns=[1], principal=1)
+    assert await owner.fetchval("SELECT seq FROM ledger.head") == 1 + 20 * LOTS
