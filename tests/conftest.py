@@ -28,6 +28,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+import uvloop
 from hypothesis import settings
 
 from service.storage import database as service_database
@@ -53,6 +55,12 @@ pytest_plugins = ["tests.api_fixtures"]
 # How long an example takes says how busy the machine is.
 settings.register_profile("ours", parent=settings(), deadline=None)
 settings.load_profile("ours")
+
+with warnings.catch_warnings():
+    # Python 3.14 warns of every policy. With the hook of pytest-asyncio, a test that is not async ends what a session shares.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    # The loop that the service runs on.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated]
 
 RUN = "REWARDS_TEST_RUN"
 """The variable that tells the workers of one run where its server is."""
