@@ -164,33 +164,12 @@ def test_what_is_measured_in_turns_is_a_benchmark() -> None:
 
 
 @pytest.mark.slow
-def test_an_open_load_comes_at_a_share_of_what_was_answered_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    tmp_path.chmod(0o711)
-    tree = Tree(ROOT, Path(sys.executable))
-    compared = versus.compare((tree, tree), tmp_path, ["http_open_poisson"], quick=True, minutes=0, share=0.25)
-    said = capfd.readouterr().out
-    (capacity,) = (int(each.replace(",", "")) for each in re.findall(r"http_single_64 answers ([\d,]+) a second", said))
-    pairs = compared["http_open_poisson"].pairs
-    assert len(pairs) == 2, said
-    for turn, (before, now) in enumerate(pairs, start=1):
-        assert before.work == now.work  # both were sent the same
-        # Exactly what arrives at that rate, of which the capacity is known to a whole number.
-        fewest, most = (_arrivals((capacity + rounded) * 0.25, turn) for rounded in (-0.5, 0.5))
-        assert 0 < fewest <= before.work <= most
-        assert 0 < now.p50_ms <= now.p99_ms
-
-
-def _arrivals(rate: float, turn: int) -> int:
-    return sum(1 for _ in poisson(rate, AMOUNTS["http_open_poisson"][True], turn))
-
-
-@pytest.mark.slow
 def test_a_tree_is_compared_with_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tmp_path.chmod(0o711)
     tree = Tree(ROOT, Path(sys.executable))
-    names = ["engine_small", "of_tomorrow"]
-    compared = versus.compare((tree, tree), tmp_path, names, quick=True, minutes=0)
-    assert {name: len(each.pairs) for name, each in compared.items()} == {"engine_small": 2}
+    names = ["engine_small", "http_open_poisson", "of_tomorrow"]
+    compared = versus.compare((tree, tree), tmp_path, names, quick=True, minutes=0, share=0.25)
+    assert {name: len(each.pairs) for name, each in compared.items()} == {"engine_small": 2, "http_open_poisson": 2}
     for each in compared.values():
         for turn in (turn for pair in each.pairs for turn in pair):
             assert min(turn.work, turn.seconds, turn.postgres_s) > 0
@@ -199,6 +178,21 @@ def test_a_tree_is_compared_with_itself(tmp_path: Path, capfd: pytest.CaptureFix
     assert "block 1 of 1" in said
     # Data are gone, and so are the servers that had them open.
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".log", ".log"]
+    comes_at_a_share_of_what_was_answered_before(compared["http_open_poisson"], said, share=0.25)
+
+
+def comes_at_a_share_of_what_was_answered_before(open_load: Compared, said: str, *, share: float) -> None:
+    (capacity,) = (int(each.replace(",", "")) for each in re.findall(r"http_single_64 answers ([\d,]+) a second", said))
+    for turn, (before, now) in enumerate(open_load.pairs, start=1):
+        assert before.work == now.work  # both were sent the same
+        # Exactly what arrives at that rate, of which the capacity is known to a whole number.
+        fewest, most = (_arrivals((capacity + rounded) * share, turn) for rounded in (-0.5, 0.5))
+        assert 0 < fewest <= before.work <= most
+        assert 0 < now.p50_ms <= now.p99_ms
+
+
+def _arrivals(rate: float, turn: int) -> int:
+    return sum(1 for _ in poisson(rate, AMOUNTS["http_open_poisson"][True], turn))
 
 
 def test_a_block_that_breaks_off_is_told_and_the_next_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

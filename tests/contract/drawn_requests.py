@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from service.app import describe
 
-EXAMPLES = int(os.environ.get("REWARDS_TEST_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("REWARDS_TEST_EXAMPLES", "6"))
 CHECKS: list[Any] = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 # The key that may call, by the first part of the path.

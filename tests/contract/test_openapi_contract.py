@@ -1,6 +1,6 @@
 """Whatever is sent, the service answers as its description says, and never with a 500.
 
-Nearly all of the time goes into drawing examples. Ten as described and ten as not described for each operation are the suite's;
+Nearly all of the time goes into drawing examples. Six as described and six as not described for each operation are the suite's;
 ``REWARDS_TEST_EXAMPLES=100`` draws more. The operations are dealt to several tests, which workers run side by side.
 """
 

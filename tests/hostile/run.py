@@ -195,7 +195,7 @@ _json = st.recursive(
 def _send_what_hypothesis_makes(report: Report, port: int, seed: int) -> None:
     shots: list[Shot] = []
 
-    @settings(max_examples=150, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=_ALL_HEALTH_CHECKS)
+    @settings(max_examples=75, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=_ALL_HEALTH_CHECKS)
     @given(
         path=st.text(max_size=40),
         query=st.text(max_size=40),

@@ -209,7 +209,7 @@ def spent(quote: GrantQuote, points: int) -> tuple[CapRoom, ...]:
     )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=steps, drawn=limits, budget=st.sampled_from([1, 30, 1_000]))
 async def test_a_quote_and_the_grant_after_it_say_the_same_and_what_is_left_drops_by_what_was_granted(
     ledger: Ledger,
