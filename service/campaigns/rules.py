@@ -67,6 +67,11 @@ class Rule(msgspec.Struct, frozen=True):
         return is_at_least(grade, self.min_evidence)
 
     @property
+    def pays_links(self) -> bool:
+        """Whether following a link can be such an act: nobody buys by it, or says under which consent they tell something."""
+        return self.points_per is None and not self.action.startswith(VOLUNTEERED)
+
+    @property
     def proof_needed(self) -> Grade | None:
         """The weakest grade of another act on the message by which a report is paid that is too weak; ``None``: it waits alone.
 
@@ -163,6 +168,11 @@ class Campaign(msgspec.Struct, frozen=True, dict=True):
         """The rule that pays for ``action`` on ``channel``."""
         number = self.rule_number(action, channel)
         return None if number is None else self.rules[number]
+
+    def rule_of_link(self, action: str, channel: str) -> Rule | None:
+        """The rule that pays for following a link with ``action`` on ``channel``."""
+        rule = self.rule_for(action, channel)
+        return rule if rule is not None and rule.pays_links else None
 
 
 class Standing(msgspec.Struct, frozen=True, dict=True):

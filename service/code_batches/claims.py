@@ -292,7 +292,7 @@ async def _is_used_up(services: Services, found: _Found) -> bool:
 async def _ask(services: Services, found: _Found, *, email: str = "", email_is_wrong: bool = False) -> Answer:
     printed = found.printed
     campaign = await campaign_version(services, printed.campaign_no, printed.campaign_version)
-    rule = None if campaign is None else campaign.rule_for(printed.action, printed.channel)
+    rule = None if campaign is None else campaign.rule_of_link(printed.action, printed.channel)
     page = Page.CODE
     if campaign is None or rule is None:
         page = Page.NOTHING_TO_EARN

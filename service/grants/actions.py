@@ -175,15 +175,22 @@ def _may_attach(principal: Principal) -> bool:
 
 
 async def claim(
-    services: Services, link: ClaimedLink, known: Customer, brand: Brand, grade: Grade, received_at: datetime
+    services: Services,
+    link: ClaimedLink,
+    known: Customer,
+    brand: Brand,
+    grade: Grade,
+    received_at: datetime,
+    *,
+    has_receipt: bool = False,
 ) -> GrantAnswer:
     """Decide what a link's customer gets for claiming it, by the campaign version that the link was minted under.
 
-    ``known`` is the customer as of now.
+    ``known`` is the customer as of now. ``has_receipt``: it is an answer that we have recorded, and no link.
     """
     decisions_in_flight = services.decisions_in_flight
     with decisions_in_flight.now:
-        act, reason = await act_of_link(services, link, brand, grade, received_at)
+        act, reason = await act_of_link(services, link, brand, grade, received_at, has_receipt=has_receipt)
         # A refusal of the channel after minting does not break the promise of the link; a refusal of all rewards does.
         refused = not promised_before_opt_out(known.refused, link.channel, link.minted_at) or has_refused(
             known.refused, ALL, received_at

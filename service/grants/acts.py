@@ -102,16 +102,19 @@ def is_doubtful(read: Act | Unpaid | GrantAnswer | Problem) -> bool:
 
 
 async def act_of_link(
-    services: Services, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime
+    services: Services, link: ClaimedLink, brand: Brand, grade: Grade, received_at: datetime, *, has_receipt: bool = False
 ) -> tuple[Act, Reason | None]:
-    """A link's act, and the reason if it is not to be decided."""
+    """A link's act, and the reason if it is not to be decided.
+
+    ``has_receipt``: it is an answer that we have recorded, and no link.
+    """
     campaign = await campaign_version(services, link.campaign_no, link.campaign_version)
     standing = await campaign_of_link(services, link.campaign_no)
     if campaign is None or standing is None or campaign.brand_id != brand.brand_id:
         raise not_found("link")
     rule = campaign.rule_number(link.action, link.channel)
-    if rule is not None and campaign.rules[rule].points_per is not None:
-        rule = None  # nobody buys by following a link
+    if rule is not None and not (campaign.rules[rule].pays_links or has_receipt):
+        rule = None
     reason = _not_its_time(campaign, received_at) or (None if rule is not None else "no_rule")
     if reason is None and standing.paused_at is not None:
         standing = await campaign_of_link(services, link.campaign_no, now=True) or standing

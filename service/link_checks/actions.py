@@ -137,7 +137,7 @@ async def _described(
 ) -> LinkCheck:
     campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
     standing = await campaign_of_link(services, row.campaign_no)
-    rule = None if campaign is None else campaign.rule_for(row.action, row.channel)
+    rule = None if campaign is None else campaign.rule_of_link(row.action, row.channel)
     return LinkCheck(
         state=link_state,
         link_id=public_link_id(row.link_id),

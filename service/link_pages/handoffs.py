@@ -151,5 +151,5 @@ def _grade(asked: ClaimConfirmation, row: LinkRow, principal: Principal | None) 
 
 async def _points(services: Services, row: LinkRow) -> int:
     campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
-    rule = None if campaign is None else campaign.rule_for(row.action, row.channel)
+    rule = None if campaign is None else campaign.rule_of_link(row.action, row.channel)
     return 0 if rule is None else rule.points

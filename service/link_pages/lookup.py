@@ -85,7 +85,7 @@ class ResolvedLink(msgspec.Struct, frozen=True, gc=False):
     @property
     def rule(self) -> Rule | None:
         """What the campaign pays by."""
-        return self.campaign.rule_for(self.row.action, self.row.channel)
+        return self.campaign.rule_of_link(self.row.action, self.row.channel)
 
     @property
     def points(self) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from service.brands.brand import Brand
-from service.campaigns.rules import Campaign
+from service.campaigns.rules import VOLUNTEERED, Campaign
 from service.http.problems import Problem, invalid_field
 from service.links.destinations import allowed_destination
 from service.links.schemas import LinkRequest
@@ -72,14 +72,17 @@ def destination_of(request: LinkRequest, brand: Brand) -> str | Problem | None:
 
 def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Problem:
     """The channel that will be reported, on which the campaign has to pay for the action."""
-    by_link = [rule for rule in campaign.rules if rule.points_per is None]  # nobody buys by following a link
+    if action.startswith(VOLUNTEERED):
+        told = "begins with data.: report what a customer told with its consent receipt, by POST /v1/grants"
+        return invalid_field("/action", told)
+    by_link = [rule for rule in campaign.rules if rule.pays_links]
     paying = [rule for rule in by_link if rule.action == action]
     if not paying:
         actions = ", ".join(sorted({rule.action for rule in by_link}))
         return invalid_field("/action", f"this campaign pays nothing for it; it pays for {actions}")
     channels = sorted({rule.channel for rule in paying if rule.channel is not None})
     if asked is not None:
-        if campaign.rule_for(action, asked) not in paying:
+        if campaign.rule_of_link(action, asked) not in paying:
             return invalid_field("/channel", f"this campaign pays for {action} on {', '.join(channels)} only")
         return asked
     if len(channels) == 1 and all(rule.channel is not None for rule in paying):

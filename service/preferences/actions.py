@@ -103,7 +103,8 @@ async def _pay(services: Services, page: OwnPage) -> Earned:
     # Looked up again: a choice about rewards just made counts.
     known = await customers.by_number(services, page.brand, page.known.named)
     form = _form(paying, known, page.now)
-    paid = await grants.claim(services, form, known, page.brand, Grade.B, page.now)
+    # The consent history is the receipt.
+    paid = await grants.claim(services, form, known, page.brand, Grade.B, page.now, has_receipt=True)
     return Earned(outcome=paid.outcome, points=paid.points, balance=paid.balance, replayed=paid.replayed)
 
 
