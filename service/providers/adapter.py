@@ -1,7 +1,11 @@
 """A provider: all that is particular to it, as data and as pure functions; and what the service asks of it.
 
-verify   whether the provider sent a request, by the secrets of the source it came to
-parse    the events of a request, once that is settled
+    verify              whether the provider sent a request, by the secrets of the source it came to
+    parse               the events of a request, once that is settled
+    missing_secret      what a source lacks, when it is set up
+    problem_of_secret   why a value cannot be what it is given for
+
+Whether a request is accepted is decided before it is parsed, and by its bytes alone.
 """
 
 from __future__ import annotations
@@ -76,8 +80,9 @@ def verify(
     if not schemes:
         return _without_secret(adapter)
     context = Context(secrets, now, certificates)
-    best = max((scheme.check(request, context) for scheme in schemes), key=lambda found: _MERIT[found.verdict])
-    return msgspec.structs.replace(best, trust=adapter.trust) if best.verdict is Verdict.VERIFIED else best
+    found = [(scheme.check(request, context), min(scheme.trust, adapter.trust)) for scheme in schemes]
+    best, trust = max(found, key=lambda each: (_MERIT[each[0].verdict], each[1]))
+    return msgspec.structs.replace(best, trust=trust) if best.verdict is Verdict.VERIFIED else best
 
 
 def parse(adapter: Adapter, request: ProviderRequest) -> Parsed:

@@ -1,9 +1,11 @@
 """Bodies that are forms: `application/x-www-form-urlencoded`, and `multipart/form-data` where a mail has attachments.
 
-form_of     the fields as texts, in order
-fields_of   the fields by name, to be read as an object
-parts_of    the fields as bytes, for a provider that says the character set of each
-text_in     bytes in a character set that somebody names
+    form_of     the fields as texts, in order
+    fields_of   the fields by name, to be read as an object
+    parts_of    the fields as bytes, for a provider that says the character set of each
+    text_in     bytes in a character set that somebody names
+
+What is no form is ``Unreadable``.
 """
 
 from __future__ import annotations

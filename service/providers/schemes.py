@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from service.providers.signed_bytes import Header, Piece, Place, Query, signed_bytes
-from service.providers.types import ProviderRequest, Secrets, Verdict, Verification
+from service.providers.types import ProviderRequest, Secrets, Trust, Verdict, Verification
 
 _SIGNATURES_MAX = 16
 _TIMESTAMP_DIGITS_MAX = 16
@@ -50,6 +50,11 @@ class Scheme(Protocol):
     @property
     def secret(self) -> str:
         """The name of the secret that it needs."""
+        ...
+
+    @property
+    def trust(self) -> Trust:
+        """The most that it proves."""
         ...
 
     def check(self, request: ProviderRequest, context: Context) -> Verification:
@@ -121,12 +126,15 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: Timestamp | None = None
     body_digest: Query | None = None
     """Where the signed URL says the SHA-256 of the body, in hex, because the signature does not cover the body itself."""
+    content_types: tuple[str, ...] = ()
+    """Only for bodies of these types, because what is in the headers of others is not signed."""
+    trust: Trust = Trust.SIGNED_BODY
 
     def check(self, request: ProviderRequest, context: Context) -> Verification:
         """Whether the request carries a signature that one of the secrets made."""
         written = self.place.read(request)
         signed = signed_bytes(self.signed, request)
-        if written is None or signed is None:
+        if written is None or signed is None or not self._is_for(request):
             return Verification(Verdict.UNSIGNED, "a header or field that the signature needs is missing")
         keys = [key for secret in context.secrets.get(self.secret, ()) if (key := self._key(secret)) is not None]
         signatures = self._signatures(written)
@@ -143,6 +151,9 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
             return f"is not a key in {self.key.name.lower()}"
         usable = self.algorithm not in _PUBLIC_KEYS or _PUBLIC_KEYS[self.algorithm](key) is not None
         return None if usable else f"is not a public key for {self.algorithm.value}"
+
+    def _is_for(self, request: ProviderRequest) -> bool:
+        return not self.content_types or request.headers.get("content-type", "").lower().startswith(self.content_types)
 
     def _key(self, secret: str) -> bytes | None:
         return self.key.decode(secret.removeprefix(self.key_prefix).encode(errors="replace"))
@@ -172,6 +183,7 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     encoding: Encoding = Encoding.TEXT
     """How the secret is written in the request: basic authentication has ``name:password`` in base64."""
+    trust: Trust = Trust.SHARED_SECRET
 
     def check(self, request: ProviderRequest, context: Context) -> Verification:
         """Whether the request presents one of the secrets."""
@@ -244,3 +256,5 @@ _PUBLIC_KEYS: dict[Algorithm, Callable[[bytes], _Verify | None]] = {
 BASIC_AUTH = Presented(place=Header("authorization"), prefix="Basic ", encoding=Encoding.BASE64, secret="basic_auth")
 BEARER = Presented(place=Header("authorization"), prefix="Bearer ", secret="bearer_token")
 SECRET_HEADER = Presented(place=Header("x-reward-secret"), secret="secret_header")
+URL_SECRET = Presented(place=Query("secret"), secret="url_secret")
+"""For a provider that lets a brand set nothing but the URL."""

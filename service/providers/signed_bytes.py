@@ -5,6 +5,7 @@ Each piece gives its bytes, or None if the request has no such thing: nothing is
 
 from __future__ import annotations
 
+import base64
 import enum
 import hashlib
 from typing import Any, TypeAlias, cast
@@ -73,6 +74,20 @@ class JsonField(msgspec.Struct, frozen=True):
         return str(value).encode(errors="replace") if whole else None
 
 
+class JsonBase64(msgspec.Struct, frozen=True):
+    """The bytes that a text in a JSON body stands for."""
+
+    path: tuple[str, ...]
+
+    def read(self, request: ProviderRequest) -> bytes | None:
+        """The bytes, or None if the text is not base64."""
+        written = JsonField(self.path).read(request)
+        try:
+            return None if written is None else base64.b64decode(written, validate=True)
+        except ValueError:
+            return None
+
+
 class FormField(msgspec.Struct, frozen=True):
     """A field of a form."""
 
@@ -138,7 +153,12 @@ class FormPairs(msgspec.Struct, frozen=True):
 Place: TypeAlias = Header | Query | JsonField | FormField
 """Where a request says its signature or its time."""
 
-Piece: TypeAlias = Text | Header | Query | JsonField | FormField | Body | BodyDigest | Url | FormPairs
+Piece: TypeAlias = Text | Header | Query | JsonField | JsonBase64 | FormField | Body | BodyDigest | Url | FormPairs
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The parameters of a URL by name; of several with one name, the last."""
+    return dict(_pairs(_split(url).query))
 
 
 def signed_bytes(pieces: tuple[Piece, ...], request: ProviderRequest) -> bytes | None:

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding as KeyEncoding
 from cryptography.hazmat.primitives.serialization import PublicFormat
 from cryptography.x509.oid import NameOID
 
+from service.providers.jwt import BodyJwt
 from service.providers.reading import json_of, object_of
 from service.providers.schemes import Algorithm, Encoding, Presented, Scheme, Signature
-from service.providers.signed_bytes import FormField, Header, JsonField, Place, signed_bytes
+from service.providers.signed_bytes import FormField, Header, JsonField, Place, Query, signed_bytes
 from service.providers.sns import SnsSignature, string_to_sign
 from service.providers.types import ProviderRequest
 
@@ -62,6 +63,8 @@ def sign(scheme: Scheme, request: ProviderRequest, secret: str, now: datetime) -
         return _with(scheme.place, request, scheme.prefix + shown)
     if isinstance(scheme, SnsSignature):
         return _sign_as_sns(request)
+    if isinstance(scheme, BodyJwt):
+        return _with(scheme.place, request, f"{scheme.prefix} {_jwt(scheme, request, secret, now)}".strip())
     return _sign(scheme, request, secret, now) if isinstance(scheme, Signature) else request
 
 
@@ -92,10 +95,12 @@ _SIGNERS: dict[Algorithm, Callable[[Signature, str, bytes], bytes]] = {
 def _with(place: Place, request: ProviderRequest, value: str) -> ProviderRequest:
     if isinstance(place, Header):
         return msgspec.structs.replace(request, headers={**request.headers, place.name: value})
+    if isinstance(place, Query):
+        return msgspec.structs.replace(request, url=f"{request.url}?{urlencode({place.name: value})}")
     if isinstance(place, FormField):
         fields = {**dict(parse_qsl(request.body.decode(), keep_blank_values=True)), place.name: value}
         return msgspec.structs.replace(request, body=urlencode(fields).encode())
-    return _with_json(place, request, value) if isinstance(place, JsonField) else request
+    return _with_json(place, request, value)
 
 
 def _with_json(place: JsonField, request: ProviderRequest, value: str) -> ProviderRequest:
@@ -105,6 +110,17 @@ def _with_json(place: JsonField, request: ProviderRequest, value: str) -> Provid
         inner = inner.setdefault(name, {})
     inner[place.path[-1]] = value
     return msgspec.structs.replace(request, body=msgspec.json.encode(body))
+
+
+def _jwt(scheme: BodyJwt, request: ProviderRequest, secret: str, now: datetime) -> str:
+    claims: dict[str, Any] = {"iat": int(now.timestamp()), "iss": scheme.issuer, "jti": request.url}
+    claims[scheme.body_claim] = hashlib.sha256(request.body).hexdigest()
+    signed = b".".join(_part(msgspec.json.encode(part)) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return (signed + b"." + _part(hmac.digest(secret.encode(), signed, "sha256"))).decode()
+
+
+def _part(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
 
 
 def _sign_as_sns(request: ProviderRequest) -> ProviderRequest:

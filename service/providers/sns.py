@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from service.providers.reading import Fields, Unreadable, json_of, object_of
 from service.providers.schemes import Context
-from service.providers.types import ProviderRequest, Verdict, Verification
+from service.providers.types import ProviderRequest, Trust, Verdict, Verification
 
 NOTIFICATION = "Notification"
 CONFIRMATION = "SubscriptionConfirmation"
@@ -39,6 +39,7 @@ class SnsSignature(msgspec.Struct, frozen=True):
     """The signature of an SNS message, of version 1 or 2."""
 
     secret: str = "topic_arn"
+    trust: Trust = Trust.SIGNED_BODY
 
     def check(self, request: ProviderRequest, context: Context) -> Verification:
         """Whether Amazon signed the message, for one of the source's topics."""

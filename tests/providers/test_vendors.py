@@ -16,7 +16,7 @@ from service.providers.adapter import parse, verify
 from service.providers.reading import Fields
 from service.providers.registry import ADAPTERS
 from service.providers.samples.occasion import Occasion
-from service.providers.samples.simulate import CERTIFICATES, secrets_for, simulate
+from service.providers.samples.simulate import CERTIFICATES, SAMPLES, secrets_for, simulate
 from service.providers.signing import CERTIFICATE_URL
 from service.providers.sns import string_to_sign
 from service.providers.types import (
@@ -121,6 +121,19 @@ def test_computed_vectors() -> None:
         b'{"object":"whatsapp_business_account","entry":[]}',
     )
     assert found("meta", meta, app_secret="app-secret") is Verdict.VERIFIED
+    customer_io = ProviderRequest(
+        "POST",
+        URL,
+        {
+            "x-cio-timestamp": "1613063089",
+            "x-cio-signature": "3c3b6dd806324a0df879aa2c0e1446d7e8e32ae8207f2094dbdf171e868132d6",
+        },
+        b'{"metric":"clicked","event_id":"01E4C4CT6YDC7Y5M7FE1GWWPQJ","object_type":"email","timestamp":1613063089,"data":{}}',
+    )
+    assert found("customer_io", customer_io, signing_key="key-123") is Verdict.VERIFIED
+    mandrill = form("https://r.example.com/in/mandrill", [("mandrill_events", "[]")], "")
+    mandrill = msgspec.structs.replace(mandrill, headers={"x-mandrill-signature": "6qZwVETBpsdg1q9LXaQM9zuD7w4="})
+    assert found("mandrill", mandrill, webhook_key="test-key") is Verdict.VERIFIED
 
 
 def test_meta_signs_bytes_not_json() -> None:
@@ -259,7 +272,11 @@ TOKENS = [
     ("sendgrid", "clicked"), ("mailgun", "opened"), ("postmark", "clicked"), ("postmark", "replied"), ("ses", "clicked"),
     ("resend", "clicked"), ("twilio", "delivered"), ("twilio", "answered"), ("twilio", "clicked"), ("meta", "read"),
     ("meta", "answered"), ("meta", "answered-button"), ("meta", "answered-flow"), ("meta", "answered-messenger"),
-    ("standard_webhooks", "clicked"),
+    ("standard_webhooks", "clicked"), ("sparkpost", "clicked"), ("brevo", "opened"), ("mandrill", "opened"),
+    ("netcore", "opened"),
+    ("vonage", "delivered"), ("vonage", "answered"), ("bird", "delivered"), ("bird", "clicked"), ("bird", "answered"),
+    ("infobip", "delivered"), ("infobip", "clicked"), ("rcs", "answered"), ("x", "answered"), ("onesignal", "clicked"),
+    ("klaviyo", "clicked"), ("signed_json", "clicked"), ("cloudevents", "clicked"), ("cloudevents", "clicked-binary"),
 ]  # fmt: skip
 
 
@@ -268,7 +285,7 @@ def test_our_token_comes_back(provider: str, event: str) -> None:
     assert one(provider, event).token == "token.of.a-link"
 
 
-REPLIES = [("sendgrid", "replied"), ("mailgun", "replied"), ("postmark", "replied"), ("ses", "replied")]
+REPLIES = [(provider, "replied") for provider in ("sendgrid", "mailgun", "postmark", "ses", "sparkpost", "brevo", "mandrill")]
 
 
 @pytest.mark.parametrize(("provider", "event"), REPLIES)
@@ -288,7 +305,8 @@ def test_a_vacation_notice_is_no_persons() -> None:
     assert reply.auto_reply == "auto-submitted"
 
 
-ANSWERS = [("twilio", "answered"), ("meta", "answered"), ("meta", "answered-button"), ("meta", "answered-messenger")]
+ANSWERS = [("twilio", "answered"), ("meta", "answered"), ("meta", "answered-button"), ("meta", "answered-messenger"),
+           ("vonage", "answered"), ("bird", "answered"), ("rcs", "answered"), ("x", "answered")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("provider", "event"), ANSWERS)
@@ -380,3 +398,81 @@ def test_the_channel_is_in_the_address() -> None:
     channels = {event: one("twilio", event).channel for event in ("delivered", "read", "read-rcs", "replied-whatsapp")}
     assert channels == {"delivered": "sms", "read": "whatsapp", "read-rcs": "rcs", "replied-whatsapp": "whatsapp"}
     assert one("twilio", "replied-whatsapp").in_reply_to == "msg-0001"
+
+
+def test_ids_beyond_a_double_stay_exact() -> None:
+    assert one("netcore", "opened").provider_message_id == str(2**62)
+    assert read("netcore", {"EVENT": "opened", "EMAIL": "a@example.com", "TRANSID": 2**63 - 1})[0].provider_message_id == str(
+        2**63 - 1
+    )
+
+
+MACHINES = [
+    ("sendgrid", "sg_machine_open"), ("mailgun", "client-info.bot"), ("sparkpost", "is_prefetched"), ("brevo", "event"),
+    ("braze", "machine_open"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "source"), MACHINES)
+def test_a_machine_that_the_provider_names_is_declared(provider: str, source: str) -> None:
+    opened, machine = one(provider, "opened"), one(provider, "opened-by-machine")
+    assert (opened.machine, machine.machine, machine.machine_source) == (Machine.NONE, Machine.DECLARED, source)
+
+
+def test_a_ping_of_sparkpost_is_no_event() -> None:
+    assert read("sparkpost", [{"msys": {}}]) == []
+
+
+def test_an_automatic_answer_that_sparkpost_saw_bounce_is_none() -> None:
+    body = json.loads(simulate("sparkpost", "bounced", Occasion(), NOW).body)
+    body[1]["msys"]["message_event"]["bounce_class"] = "60"
+    assert read("sparkpost", body)[0].kind is EventKind.OTHER
+
+
+def test_bird_signs_the_url_that_it_was_given() -> None:
+    request = simulate("bird", "delivered", Occasion(), NOW)
+    held = secrets_for(ADAPTERS["bird"])
+    elsewhere = msgspec.structs.replace(request, url=request.url + "/")
+    assert verify(ADAPTERS["bird"], elsewhere, held, NOW).verdict is Verdict.FORGED
+
+
+def test_rcs_is_read_only_where_it_is_signed() -> None:
+    request = simulate("rcs", "read", Occasion(), NOW)
+    body = json.loads(request.body)
+    body["message"]["messageId"], body["senderPhoneNumber"] = "other", "+1"
+    assert read("rcs", body) == [one("rcs", "read")]
+
+
+def test_a_tap_on_a_push_is_a_click() -> None:
+    assert [one("braze", name).kind for name in ("clicked-push", "opened")] == [EventKind.CLICKED, EventKind.OPENED]
+    assert one("onesignal", "clicked").channel == "push"
+
+
+def test_what_an_account_says_itself_is_no_event() -> None:
+    body = json.loads(simulate("x", "replied", Occasion(), NOW).body)
+    assert read("x", {**body, "for_user_id": "7001"}) == []
+
+
+PEOPLE = [("customer_io", IdentityKind.CUSTOMER), ("braze", IdentityKind.CUSTOMER), ("onesignal", IdentityKind.CUSTOMER),
+          ("klaviyo", IdentityKind.EMAIL), ("vonage", IdentityKind.PHONE), ("x", IdentityKind.ACCOUNT)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "kind"), PEOPLE)
+def test_a_person_is_named_by_the_strongest_name(provider: str, kind: IdentityKind) -> None:
+    event = next(iter(SAMPLES[provider]))
+    assert one(provider, event).recipients[0].kind is kind
+
+
+# What each provider understands: one code that stops it from trying again, or one that makes it try.
+CODES = {
+    "mailgun": (200, 401, 401, 406), "postmark": (200, 401, 401, 403), "vonage": (200, 503, 401, 400),
+    "rcs": (200, 200, 200, 200),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", ADAPTERS)
+def test_the_codes_that_a_provider_understands(provider: str) -> None:
+    answers = ADAPTERS[provider].answers
+    found = (answers.taken, answers.unsigned, answers.forged, answers.unreadable)
+    assert found == CODES.get(provider, (200, 401, 401, 400))
+    assert answers.away == 503

@@ -1,8 +1,10 @@
 """Mails that people send back, however a provider hands them on: their headers, their text, and the event that they are.
 
-reply         the event of a mail
-headers_of    headers as a mapping, from pairs or from raw lines
-read_mime     the headers and the plain text of a whole mail
+    reply         the event of a mail
+    headers_of    headers as a mapping, from pairs; ``headers_in`` from raw lines
+    read_mime     the headers and the plain text of a whole mail
+
+A mail that has no plain text says nothing here: HTML is not read.
 """
 
 from __future__ import annotations

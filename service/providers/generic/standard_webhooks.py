@@ -10,11 +10,11 @@ from __future__ import annotations
 import msgspec
 
 from service.providers.adapter import Adapter, SecretShape
-from service.providers.generic.words import kind_of, person_in
-from service.providers.reading import Fields, Unreadable, json_of, key_of, object_of, ours_in
+from service.providers.generic.words import event_in
+from service.providers.reading import Fields, Unreadable, json_of, key_of, object_of
 from service.providers.schemes import Algorithm, Encoding, Signature, Timestamp
 from service.providers.signed_bytes import Body, Header, Text
-from service.providers.types import Answer, EventKind, Parsed, ProviderEvent, ProviderRequest, Trust
+from service.providers.types import Parsed, ProviderEvent, ProviderRequest, Trust
 
 _TOLERANCE_S = 300
 SIGNING_SECRET = SecretShape(
@@ -68,29 +68,7 @@ def _adapter(name: str, title: str, headers: str) -> Adapter:
 def _event(message_id: str | None, body: Fields) -> ProviderEvent:
     if not message_id:
         raise Unreadable("", "has no id in its headers")
-    word, data = body.required("type"), body.within("data")
-    token, tags = ours_in(data.values)
-    return ProviderEvent(
-        natural_key=key_of(message_id),
-        kind=kind_of(word),
-        provider_kind=word,
-        channel=data.text("channel") or "app",
-        occurred_at=body.instant("timestamp"),
-        recipients=person_in(data),
-        token=token,
-        tags=tags if (place := data.text("place")) is None else {**tags, "place": place},
-        provider_message_id=data.text("message_id"),
-        in_reply_to=data.text("in_reply_to"),
-        url=data.url("url"),
-        user_agent=data.evidence("user_agent"),
-        ip=data.evidence("ip"),
-        text=data.prose("text"),
-        answer=_answer(data) if kind_of(word) is EventKind.ANSWERED else None,
-    )
-
-
-def _answer(data: Fields) -> Answer:
-    return Answer(data.required("question"), data.required("answer"), data.text("question_version"))
+    return event_in(body.within("data"), body.required("type"), body.instant("timestamp"), key_of(message_id))
 
 
 ADAPTER = _adapter("standard_webhooks", "Standard Webhooks", "webhook")

@@ -1,9 +1,11 @@
-"""The words of senders that have none of their own: kinds of events, and who a person is."""
+"""The words of senders that have none of their own: kinds of events, who a person is, and an event in our field names."""
 
 from __future__ import annotations
 
-from service.providers.reading import Fields
-from service.providers.types import EventKind, Identity, IdentityKind
+from datetime import datetime
+
+from service.providers.reading import Fields, ours_in
+from service.providers.types import Answer, EventKind, Identity, IdentityKind, ProviderEvent
 
 _KINDS = {
     **{kind.value: kind for kind in EventKind},
@@ -36,3 +38,32 @@ def person_in(data: Fields) -> tuple[Identity, ...]:
         if value := data.text(name):
             return (Identity(kind, value),)
     return ()
+
+
+def event_in(data: Fields, word: str, occurred_at: datetime | None, natural_key: str) -> ProviderEvent:
+    """The event that our field names describe, for a sender whose envelope says the rest."""
+    kind = kind_of(word)
+    token, tags = ours_in(data.values)
+    place = data.text("place")
+    return ProviderEvent(
+        natural_key=natural_key,
+        kind=kind,
+        provider_kind=word,
+        channel=data.text("channel") or "app",
+        occurred_at=occurred_at,
+        recipients=person_in(data),
+        token=token,
+        tags={**tags, "place": place} if place else tags,
+        provider_message_id=data.text("message_id"),
+        in_reply_to=data.text("in_reply_to"),
+        url=data.url("url"),
+        user_agent=data.evidence("user_agent"),
+        ip=data.evidence("ip"),
+        text=data.prose("text"),
+        answer=answer_in(data) if kind is EventKind.ANSWERED else None,
+    )
+
+
+def answer_in(data: Fields) -> Answer:
+    """The answer to a question, each under our name."""
+    return Answer(data.required("question"), data.required("answer"), data.text("question_version"))

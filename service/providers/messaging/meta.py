@@ -8,15 +8,14 @@ into the button's payload; ``biz_opaque_callback_data`` comes back with statuses
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from service.providers.adapter import Adapter, SecretShape
 from service.providers.messaging.chats import account, choice, phone
 from service.providers.reading import Broken, Fields, json_of, key_of, object_of, ours_in_text, read_each
 from service.providers.schemes import Algorithm, Encoding, Signature
-from service.providers.signed_bytes import Body, Header
+from service.providers.signed_bytes import Body, Header, query_of
 from service.providers.types import EventKind, Parsed, ProviderEvent, ProviderRequest, Reply, Secrets, Trust
 
 _STATUSES = {
@@ -35,7 +34,7 @@ def handshake(request: ProviderRequest, secrets: Secrets) -> Reply | None:
     """Give the challenge back to whoever knows the verify token."""
     if request.method != "GET":
         return None
-    asked = _query(request.url)
+    asked = query_of(request.url)
     if asked.get("hub.mode") != "subscribe":
         return None
     presented, challenge = asked.get("hub.verify_token", "").encode(), asked.get("hub.challenge", "")
@@ -221,13 +220,6 @@ def _page_read(event: Fields, read: Fields, channel: str) -> ProviderEvent:
         recipients=(account(who),),
         provider_message_id=message,
     )
-
-
-def _query(url: str) -> Mapping[str, str]:
-    try:
-        return dict(parse_qsl(urlsplit(url).query, max_num_fields=100))
-    except ValueError:
-        return {}
 
 
 ADAPTER = Adapter(

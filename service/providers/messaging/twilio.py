@@ -6,15 +6,12 @@ port out and some leave it out, so both are tried. JSON is not signed itself; th
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
-
 from service.providers.adapter import Adapter, AnswerCodes, SecretShape
 from service.providers.forms import fields_of
 from service.providers.messaging.chats import account, choice, phone
 from service.providers.reading import Fields, key_of, ours_in, ours_in_text, read_list
 from service.providers.schemes import Algorithm, Encoding, Signature
-from service.providers.signed_bytes import FormPairs, Header, Port, Query, Url
+from service.providers.signed_bytes import FormPairs, Header, Port, Query, Url, query_of
 from service.providers.types import EventKind, Identity, Parsed, ProviderEvent, ProviderRequest, Trust
 
 _STATUSES = {
@@ -49,7 +46,7 @@ def _is_incoming(form: Fields) -> bool:
 def _status(form: Fields, url: str) -> ProviderEvent:
     status, to = (form.text("MessageStatus") or form.required("SmsStatus")).lower(), form.required("To")
     message = form.text("MessageSid") or form.required("SmsSid")
-    token, tags = ours_in(_query(url))
+    token, tags = ours_in(query_of(url))
     return ProviderEvent(
         natural_key=key_of("status", message, status),
         kind=_STATUSES.get(status, EventKind.OTHER),
@@ -127,13 +124,6 @@ def _channel(address: str) -> str:
 def _person(address: str) -> Identity:
     bare = address.partition(":")[2] or address
     return account(bare) if _channel(address) == "messenger" else phone(bare)
-
-
-def _query(url: str) -> dict[str, Any]:
-    try:
-        return dict(parse_qsl(urlsplit(url).query, max_num_fields=100))
-    except ValueError:
-        return {}
 
 
 def _scheme(port: Port, *, streamed: bool) -> Signature:

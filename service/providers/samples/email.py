@@ -215,6 +215,122 @@ def _resend(kind: str, **more: Any) -> Build:
     return build
 
 
+def _sparkpost(kind: str, cls: str = "track_event", **more: Any) -> Build:
+    def build(occasion: Occasion) -> Any:
+        events = [
+            {
+                "msys": {
+                    cls: {
+                        "type": kind,
+                        "event_id": each.event,
+                        "message_id": each.message,
+                        "rcpt_to": each.email,
+                        "raw_rcpt_to": each.email,
+                        "rcpt_meta": each.ours,
+                        "timestamp": str(each.seconds),
+                        **({"target_link_url": each.page} if kind == "click" else {}),
+                        **({"user_agent": _AGENT, "ip_address": _IP} if cls == "track_event" else {}),
+                        **more,
+                    }
+                }
+            }
+            for each in occasion.each()
+        ]
+        return json_request(occasion, [{"msys": {}}, *events])
+
+    return build
+
+
+def _sparkpost_reply(occasion: Occasion) -> Any:
+    content = {
+        "headers": [{name: value} for name, value in _headers(occasion).items()],
+        "text": f"{occasion.said}\n\nOn Monday, Shop <shop@shop.example> wrote:\n> Answer and earn.\n",
+    }
+    message = {"content": content, "friendly_from": occasion.email, "msg_from": occasion.email, "rcpt_to": "r@in.shop.example"}
+    return json_request(occasion, [{"msys": {"relay_message": message}}])
+
+
+def _brevo(kind: str, **more: Any) -> Build:
+    def build(occasion: Occasion) -> Any:
+        body = {
+            "event": kind,
+            "email": occasion.email,
+            "id": 2**53 + 1,
+            "date": "2026-11-30 13:00:00",
+            "ts_event": occasion.seconds,
+            "ts_epoch": occasion.seconds * 1_000,
+            "message-id": f"<{occasion.message}@smtp-relay.mailin.fr>",
+            "X-Mailin-custom": occasion.ours_as_query,
+            **({"link": occasion.page} if kind == "click" else {}),
+            **({"user_agent": _AGENT} if kind in {"click", "opened"} else {}),
+            **more,
+        }
+        return json_request(occasion, body)
+
+    return build
+
+
+def _brevo_reply(occasion: Occasion) -> Any:
+    item = {
+        "MessageId": f"<{occasion.event}@customer.example>",
+        "InReplyTo": _REPLIED_TO,
+        "From": {"Name": "Anna", "Address": occasion.email},
+        "To": [{"Name": "Shop", "Address": "replies@in.shop.example"}],
+        "Headers": {name: [value] for name, value in _headers(occasion).items()},
+        "RawTextBody": f"{occasion.said}\n\n> Answer and earn.\n",
+        "ExtractedMarkdownMessage": occasion.said,
+    }
+    return json_request(occasion, {"items": [item]})
+
+
+def _mandrill(kind: str) -> Build:
+    def build(occasion: Occasion) -> Any:
+        events: list[dict[str, Any]] = [
+            {
+                "event": kind,
+                "_id": each.message,
+                "ts": each.seconds,
+                "msg": {"_id": each.message, "ts": each.seconds, "email": each.email, "metadata": each.ours, "tags": []},
+                **({"url": each.page} if kind == "click" else {}),
+                **({"user_agent": _AGENT, "ip": _IP} if kind in {"click", "open"} else {}),
+            }
+            for each in occasion.each()
+        ]
+        return form_request(occasion, {"mandrill_events": json.dumps(events)})
+
+    return build
+
+
+def _mandrill_reply(occasion: Occasion) -> Any:
+    message = {
+        "from_email": occasion.email,
+        "email": "replies@in.shop.example",
+        "headers": _headers(occasion),
+        "text": f"{occasion.said}\n\nOn Monday, Shop <shop@shop.example> wrote:\n> Answer and earn.\n",
+    }
+    event = {"event": "inbound", "ts": occasion.seconds, "msg": message}
+    return form_request(occasion, {"mandrill_events": json.dumps([event])})
+
+
+def _netcore(kind: str) -> Build:
+    def build(occasion: Occasion) -> Any:
+        events = [
+            {
+                "EVENT": kind,
+                "EMAIL": each.email,
+                "TRANSID": 2**62 + number,
+                "TIMESTAMP": each.seconds,
+                "X-APIHEADER": each.ours_as_query,
+                **({"URL": each.page} if kind == "clicked" else {}),
+                **({"USERAGENT": _AGENT, "IPADDRESS": _IP} if kind in {"clicked", "opened"} else {}),
+            }
+            for number, each in enumerate(occasion.each())
+        ]
+        return json_request(occasion, events)
+
+    return build
+
+
 SAMPLES: Samples = {
     "sendgrid": {
         "sent": _sendgrid("processed"),
@@ -267,5 +383,45 @@ SAMPLES: Samples = {
         "bounced": _resend("email.bounced", bounce={"type": "Permanent", "subType": "Suppressed", "message": "unknown"}),
         "complained": _resend("email.complained"),
         "replied": _resend("email.received"),
+    },
+    "sparkpost": {
+        "sent": _sparkpost("injection", "message_event"),
+        "delivered": _sparkpost("delivery", "message_event"),
+        "opened": _sparkpost("open"),
+        "opened-by-machine": _sparkpost("open", user_agent_parsed={"is_prefetched": True}),
+        "clicked": _sparkpost("click"),
+        "bounced": _sparkpost("bounce", "message_event", bounce_class="10"),
+        "complained": _sparkpost("spam_complaint", "message_event"),
+        "unsubscribed": _sparkpost("list_unsubscribe", "unsubscribe_event"),
+        "replied": _sparkpost_reply,
+    },
+    "brevo": {
+        "sent": _brevo("request"),
+        "delivered": _brevo("delivered"),
+        "opened": _brevo("opened"),
+        "opened-by-machine": _brevo("unique_proxy_open"),
+        "clicked": _brevo("click"),
+        "bounced": _brevo("hard_bounce"),
+        "complained": _brevo("spam"),
+        "unsubscribed": _brevo("unsubscribed"),
+        "replied": _brevo_reply,
+    },
+    "mandrill": {
+        "sent": _mandrill("send"),
+        "delivered": _mandrill("delivered"),
+        "opened": _mandrill("open"),
+        "clicked": _mandrill("click"),
+        "bounced": _mandrill("hard_bounce"),
+        "complained": _mandrill("spam"),
+        "unsubscribed": _mandrill("unsub"),
+        "replied": _mandrill_reply,
+    },
+    "netcore": {
+        "delivered": _netcore("sent"),
+        "opened": _netcore("opened"),
+        "clicked": _netcore("clicked"),
+        "bounced": _netcore("bounced"),
+        "complained": _netcore("spam"),
+        "unsubscribed": _netcore("unsubscribed"),
     },
 }

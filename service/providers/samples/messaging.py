@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable
@@ -150,6 +151,181 @@ def _quick_reply(occasion: Occasion) -> dict[str, Any]:
     return {"message": {"mid": occasion.event, "text": "Sweet", "quick_reply": {"payload": _button(occasion)}}}
 
 
+def _vonage(**fields: Any) -> Build:
+    def build(occasion: Occasion) -> Any:
+        incoming = "message_type" in fields
+        theirs, ours = occasion.phone[1:], "14155238886"
+        body = {
+            "message_uuid": occasion.event if incoming else occasion.message,
+            "to": ours if incoming else theirs,
+            "from": theirs if incoming else ours,
+            "timestamp": occasion.iso,
+            "channel": "whatsapp",
+            **({"context": {"message_uuid": occasion.message}} if incoming else {"client_ref": occasion.token}),
+            **({"text": occasion.said} if fields.get("message_type") == "text" else {}),
+            **({"reply": {"id": _button(occasion), "title": "Sweet"}} if fields.get("message_type") == "reply" else {}),
+            **fields,
+        }
+        return json_request(occasion, body)
+
+    return build
+
+
+def _bird(event: str, make: _Part) -> Build:
+    return lambda occasion: json_request(occasion, {"service": "channels", "event": event, "payload": make(occasion)})
+
+
+def _bird_contact(occasion: Occasion) -> dict[str, Any]:
+    return {"id": "d4e8935a", "identifierKey": "phonenumber", "identifierValue": occasion.phone}
+
+
+def _bird_status(status: str) -> Build:
+    def payload(occasion: Occasion) -> dict[str, Any]:
+        return {
+            "id": occasion.message,
+            "receiver": {"contacts": [_bird_contact(occasion)]},
+            "reference": occasion.ours_as_query,
+            "status": status,
+            "direction": "outgoing",
+            "lastStatusAt": occasion.iso,
+        }
+
+    return _bird("sms.outbound", payload)
+
+
+def _bird_incoming(occasion: Occasion) -> dict[str, Any]:
+    return {
+        "id": occasion.event,
+        "sender": {"contact": _bird_contact(occasion)},
+        "body": {"type": "text", "text": {"text": occasion.said}},
+        "status": "delivered",
+        "direction": "incoming",
+        "createdAt": occasion.iso,
+        "replyTo": {"id": occasion.message},
+    }
+
+
+def _bird_answer(occasion: Occasion) -> dict[str, Any]:
+    postback = {"type": "postback", "postback": {"text": "Sweet", "payload": _button(occasion)}}
+    return {**_bird_incoming(occasion), "body": {"type": "text", "text": {"text": "Sweet", "actions": [postback]}}}
+
+
+def _bird_interaction(kind: str) -> Build:
+    def payload(occasion: Occasion) -> dict[str, Any]:
+        return {
+            "id": occasion.event,
+            "messageId": occasion.message,
+            "messageReference": occasion.ours_as_query,
+            "type": kind,
+            "receiver": {"contacts": [_bird_contact(occasion)]},
+            "createdAt": occasion.iso,
+            "details": {"url": occasion.page, "userAgent": _AGENT} if kind == "clicked" else {},
+        }
+
+    return _bird("sms.interaction", payload)
+
+
+def _infobip(make: _Part) -> Build:
+    return lambda occasion: json_request(occasion, {"results": [make(each) for each in occasion.each()]})
+
+
+def _infobip_report(group: str) -> Build:
+    return _infobip(
+        lambda occasion: {
+            "bulkId": "BULK-1",
+            "messageId": occasion.message,
+            "to": occasion.phone[1:],
+            "sentAt": occasion.iso,
+            "doneAt": occasion.iso,
+            "status": {"groupId": 3, "groupName": group, "id": 5, "name": group},
+            "error": {"groupId": 0, "permanent": False},
+            "callbackData": occasion.ours_as_query,
+        }
+    )
+
+
+def _infobip_incoming(occasion: Occasion) -> dict[str, Any]:
+    return {
+        "messageId": occasion.event,
+        "from": occasion.phone[1:],
+        "to": "14155238886",
+        "text": f"JOIN {occasion.said}",
+        "cleanText": occasion.said,
+        "keyword": "JOIN",
+        "receivedAt": occasion.iso,
+    }
+
+
+def _infobip_seen(occasion: Occasion) -> dict[str, Any]:
+    return {"messageId": occasion.message, "to": occasion.phone[1:], "seenAt": occasion.iso, "channel": "WHATSAPP"}
+
+
+def _infobip_clicked(occasion: Occasion) -> Any:
+    body = {
+        "notificationType": "CLICKED",
+        "domain": "shop.example",
+        "recipient": occasion.email,
+        "url": occasion.page,
+        "sendDateTime": occasion.seconds * 1_000,
+        "messageId": occasion.message,
+        "callbackData": occasion.ours_as_query,
+    }
+    return json_request(occasion, body)
+
+
+def _rcs(make: _Part) -> Build:
+    def build(occasion: Occasion) -> Any:
+        inner = {"senderPhoneNumber": occasion.phone, "sendTime": occasion.iso, "agentId": "agent", **make(occasion)}
+        data = base64.b64encode(json.dumps(inner, ensure_ascii=False).encode()).decode()
+        message = {"attributes": {"product": "RBM"}, "data": data, "messageId": "pub-sub-1", "publishTime": occasion.iso}
+        return json_request(occasion, {"message": message, "subscription": "projects/rbm/subscriptions/agent"})
+
+    return build
+
+
+def _rcs_event(kind: str) -> Build:
+    return _rcs(lambda occasion: {"eventType": kind, "eventId": occasion.event, "messageId": occasion.message})
+
+
+def _rcs_answer(occasion: Occasion) -> dict[str, Any]:
+    suggestion = {"postbackData": _button(occasion), "text": "Sweet", "type": "REPLY"}
+    return {"messageId": occasion.event, "suggestionResponse": suggestion}
+
+
+def _x_message(**data: Any) -> Build:
+    def build(occasion: Occasion) -> Any:
+        events = [
+            {
+                "type": "message_create",
+                "id": each.event,
+                "created_timestamp": str(each.seconds * 1_000),
+                "message_create": {
+                    "target": {"recipient_id": "9001"},
+                    "sender_id": "7001",
+                    "message_data": {
+                        "text": each.said,
+                        **({"quick_reply_response": {"type": "options", "metadata": _button(each)}} if data else {}),
+                    },
+                },
+            }
+            for each in occasion.each()
+        ]
+        return json_request(occasion, {"for_user_id": "9001", "direct_message_events": events})
+
+    return build
+
+
+def _x_post(occasion: Occasion) -> Any:
+    post = {
+        "id_str": occasion.event,
+        "text": f"@shop {occasion.said}",
+        "user": {"id_str": "7001"},
+        "in_reply_to_status_id_str": occasion.message,
+        "timestamp_ms": str(occasion.seconds * 1_000),
+    }
+    return json_request(occasion, {"for_user_id": "9001", "tweet_create_events": [post]})
+
+
 SAMPLES: Samples = {
     "twilio": {
         "delivered": _twilio_status("delivered"),
@@ -191,5 +367,42 @@ SAMPLES: Samples = {
         "read-messenger": _inbox("page", lambda occasion: {"read": {"watermark": occasion.seconds * 1_000}}),
         "replied-instagram": _inbox("instagram", _inbox_message),
         "read-instagram": _inbox("instagram", lambda occasion: {"read": {"mid": occasion.message}}),
+    },
+    "vonage": {
+        "sent": _vonage(status="submitted"),
+        "delivered": _vonage(status="delivered"),
+        "read": _vonage(status="read"),
+        "failed": _vonage(status="rejected"),
+        "replied": _vonage(message_type="text"),
+        "answered": _vonage(message_type="reply"),
+    },
+    "bird": {
+        "sent": _bird_status("sent"),
+        "delivered": _bird_status("delivered"),
+        "bounced": _bird_status("delivery_failed"),
+        "replied": _bird("whatsapp.inbound", _bird_incoming),
+        "answered": _bird("whatsapp.inbound", _bird_answer),
+        "read": _bird_interaction("read"),
+        "clicked": _bird_interaction("clicked"),
+    },
+    "infobip": {
+        "sent": _infobip_report("PENDING"),
+        "delivered": _infobip_report("DELIVERED"),
+        "bounced": _infobip_report("UNDELIVERABLE"),
+        "read": _infobip(_infobip_seen),
+        "clicked": _infobip_clicked,
+        "replied": _infobip(_infobip_incoming),
+    },
+    "rcs": {
+        "delivered": _rcs_event("DELIVERED"),
+        "read": _rcs_event("READ"),
+        "opted_out": _rcs_event("UNSUBSCRIBE"),
+        "replied": _rcs(lambda occasion: {"messageId": occasion.event, "text": occasion.said}),
+        "answered": _rcs(_rcs_answer),
+    },
+    "x": {
+        "replied": _x_message(),
+        "answered": _x_message(options=True),
+        "replied-post": _x_post,
     },
 }

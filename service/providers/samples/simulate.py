@@ -1,8 +1,11 @@
-"""A provider's request, correctly signed; and the same doubled, late or tampered with.
+"""A provider's request, correctly signed.
 
-simulate         one request of a provider
-secrets_for      what a source holds so that it verifies
-tampered         the request with one byte of its body changed
+    simulate      one request of a provider; one that is late has an earlier ``occasion.at``
+    secrets_for   what a source holds so that it verifies
+    doubled       the request as the provider sends it again
+    tampered      the request with one byte of its body changed
+
+Amazon's requests verify only where certificates are asked for from ``CERTIFICATES``: nobody else signs in its name.
 """
 
 from __future__ import annotations
@@ -13,17 +16,18 @@ import msgspec
 
 from service.providers.adapter import Adapter, verify
 from service.providers.registry import ADAPTERS
-from service.providers.samples import email, generic, messaging
+from service.providers.samples import email, engagement, generic, messaging
 from service.providers.samples.occasion import Occasion, Samples
 from service.providers.schemes import Certificates
 from service.providers.signing import sign, simulated_certificate, simulated_secret
 from service.providers.types import ProviderRequest, Secrets, Verdict
 
-SAMPLES: Samples = {**email.SAMPLES, **messaging.SAMPLES, **generic.SAMPLES}
+SAMPLES: Samples = {**email.SAMPLES, **messaging.SAMPLES, **engagement.SAMPLES, **generic.SAMPLES}
 
 CERTIFICATES: Certificates = simulated_certificate
 """What a source of ours must fetch certificates with to verify what we sign in Amazon's name."""
 
+_NEW_IDS = frozenset({"sendgrid"})
 _FIXED = {"topic_arn": email.TOPIC_ARN, "verify_token": "simulated-provider"}
 
 
@@ -44,6 +48,15 @@ def simulate(provider: str, event: str, occasion: Occasion, now: datetime, secre
             if verify(adapter, signed, held, now, CERTIFICATES).verdict is Verdict.VERIFIED:
                 return signed
     return request
+
+
+def doubled(
+    provider: str, event: str, occasion: Occasion, now: datetime, secrets: Secrets | None = None
+) -> list[ProviderRequest]:
+    """The request three times, as the provider sends it again: SendGrid with another id each time."""
+    again = [msgspec.structs.replace(occasion, event=f"{occasion.event}-{count}") for count in range(3)]
+    occasions = again if provider in _NEW_IDS else [occasion] * 3
+    return [simulate(provider, event, each, now, secrets) for each in occasions]
 
 
 def tampered(request: ProviderRequest) -> ProviderRequest:

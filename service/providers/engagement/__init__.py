@@ -1,0 +1,1 @@
+"""Engagement platforms, which send over several channels."""
