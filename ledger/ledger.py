@@ -98,9 +98,12 @@ from ledger.types import (
     GrantQuote,
     GrantResult,
     MergeResult,
+    PurchaseReturn,
     Redeem,
     Redemption,
     RedemptionResult,
+    ReturnQuote,
+    ReturnResult,
     Settlement,
     SplitResult,
     Standing,
@@ -279,6 +282,14 @@ class Ledger:
     async def claw_back_quotes(self, book: Book, grants: Sequence[tuple[int, bytes]]) -> list[ClawBackQuote | None]:
         """What could be taken back of grants, by their campaigns and keys, in order; ``None`` where there is none."""
         return await corrections.claw_back_quotes(self._pool, book, grants)
+
+    async def return_purchase(self, asked: PurchaseReturn) -> ReturnResult:
+        """Take back what a part of a purchase earned."""
+        return await corrections.return_purchase(self._pool, asked)
+
+    async def quote_return(self, asked: PurchaseReturn, event: Event) -> ReturnQuote:
+        """What a return would do now; ``event`` is the purchase's. Posts nothing."""
+        return await corrections.quote_return(self._pool, asked, event)
 
     async def adjust(self, asked: Adjust) -> AdjustResult:
         """Give a customer points out of a budget, or take some."""

@@ -20,6 +20,7 @@ import asyncpg
 import msgspec
 
 from ledger.events import event_key, proof_key
+from ledger.point_value import PointValue
 from ledger.types import (
     AccountClass,
     Adjust,
@@ -32,6 +33,7 @@ from ledger.types import (
     GrantOrder,
     GrantTerms,
     Operation,
+    PurchaseReturn,
     Redeem,
 )
 
@@ -224,6 +226,32 @@ def claw_back(
         _request_hash(granted.terms.campaign_no, granted.key.hex(), points, reason),
         reason,
         points,
+    )
+
+
+def returned(
+    granted: GrantOrder,
+    amount: int,
+    *,
+    bought: int,
+    per: tuple[int, int] | None,
+    reference: str | None = None,
+    value: PointValue | None = None,
+) -> PurchaseReturn:
+    """Return ``amount`` of a purchase that earned by ``per``, so many points for so many minor units, or a fixed number."""
+    points, minor_units = per or (None, None)
+    return PurchaseReturn(
+        book=granted.book,
+        campaign_no=granted.terms.campaign_no,
+        event_key=granted.key,
+        reference=reference or _fresh_key(),
+        request_hash=_request_hash(amount, value),
+        reason="returned",
+        bought=bought,
+        amount=amount,
+        per_points=points,
+        per_minor_units=minor_units,
+        value=value,
     )
 
 

@@ -1,12 +1,13 @@
 """What is posted: orders in, results out, all of it frozen.
 
-    Book          a brand's book
-    GrantOrder    in: pay this customer for this event        GrantResult       out
-    GrantTerms    what many orders have in common
-    Redeem        in: authorize, capture, void or refund      RedemptionResult  out
-    ClawBack      in: take a grant's points back              ClawBackResult    out
-    Adjust        in: give or take points, for a reason       AdjustResult      out
-    Fund          in: give a campaign points to grant         FundResult        out
+    Book            a brand's book
+    GrantOrder      in: pay this customer for this event        GrantResult       out
+    GrantTerms      what many orders have in common
+    Redeem          in: authorize, capture, void or refund      RedemptionResult  out
+    ClawBack        in: take a grant's points back              ClawBackResult    out
+    PurchaseReturn  in: a part of a purchase is returned      ReturnResult      out
+    Adjust          in: give or take points, for a reason       AdjustResult      out
+    Fund            in: give a campaign points to grant         FundResult        out
 
 Points are whole numbers, 1 to ``POINTS_MAX``. Times are aware datetimes in UTC. A refusal is a result, never an exception.
 Outcomes are listed in order of precedence: an order that is wrong in two ways is refused for the first.
@@ -517,6 +518,82 @@ class ClawBackQuote(msgspec.Struct, frozen=True):
     left: int
     spendable: int
     asked: int
+
+
+class PurchaseReturn(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a purchase is returned: ``amount`` of what was ``bought``, in minor units, which the grant ``campaign_no`` and
+    ``event_key`` paid for.
+
+    ``per_points`` for every ``per_minor_units`` were granted; ``None``: a number that is fixed. ``value`` is what points are
+    worth; it is given if money is withheld from the refund for points that cannot be taken back. ``reference`` is the caller's
+    name for the return, ``request_hash`` 32 bytes that differ whenever the request does.
+    """
+
+    book: Book
+    campaign_no: int
+    event_key: bytes
+    reference: str
+    request_hash: bytes
+    reason: str
+    bought: int
+    amount: int
+    per_points: int | None = None
+    per_minor_units: int | None = None
+    value: PointValue | None = None
+    principal: int = 0
+
+
+class ReturnOutcome(enum.IntEnum):
+    """How a return was decided, in order of precedence.
+
+    ``RETURN_EXISTS``: another request had its reference. ``CHANGED`` never reaches a caller. ``HELD_BACK_WHOLE``: what is held
+    back can only be rejected, and that with the last of the purchase. ``REJECTED`` is what became of it then.
+    """
+
+    RETURN_EXISTS = 1
+    NOT_FOUND = 2
+    CHANGED = 3
+    NOT_GRANTED = 4
+    MORE_THAN_WAS_BOUGHT = 5
+    HELD_BACK_WHOLE = 6
+    REJECTED = 7
+    RETURNED = 8
+
+
+class ReturnResult(msgspec.Struct, frozen=True):
+    """What a return took back. ``returned`` is how much of the purchase was returned with it, or before if it was refused.
+
+    It was about so many ``points``: ``clawed_back`` were taken, ``shortfall`` could not be and are to be once they return, and
+    for ``withheld_points`` the customer pays ``withheld_minor``. The rest had expired or was taken back before. All else is as
+    of a claw-back.
+    """
+
+    outcome: ReturnOutcome
+    replayed: bool
+    returned: int = 0
+    points: int = 0
+    clawed_back: int = 0
+    shortfall: int = 0
+    outstanding: int = 0
+    withheld_points: int = 0
+    withheld_minor: int = 0
+    correction: int | None = None
+    seq: int | None = None
+    posted_at: datetime | None = None
+    customer: int = 0
+    balance: int = 0
+
+
+class ReturnQuote(msgspec.Struct, frozen=True):
+    """What a return would do now: as of its result, if money were withheld."""
+
+    outcome: ReturnOutcome
+    returned: int
+    points: int
+    clawed_back: int
+    shortfall: int
+    withheld_points: int
+    withheld_minor: int
 
 
 class Adjust(msgspec.Struct, frozen=True):

@@ -39,6 +39,7 @@ from service.concurrency.shared_timeout import SharedTimeout
 from service.corrections.actions import CLAW_BACK
 from service.corrections.adjustments import ADJUST
 from service.corrections.jobs.actions import CORRECT
+from service.corrections.returns import RETURN
 from service.crypto.derived_keys import derived_keys
 from service.customers.directory import CustomerDirectory
 from service.egress.resolving import Resolver
@@ -147,6 +148,7 @@ APPROVAL_KINDS: Mapping[str, AnyKind] = {
         CLAW_BACK,
         ADJUST,
         CORRECT,
+        RETURN,
         RESTATE,
         changing_limits.CHANGE,
         erasure_actions.ERASE,

@@ -48,7 +48,7 @@ KEYS: dict[str, tuple[Sequence[str], str]] = {
         ],
         "A",
     ),
-    "storefront": ([Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ, Scope.CUSTOMERS_READ], "A"),
+    "storefront": ([Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ, Scope.RETURNS_WRITE, Scope.CUSTOMERS_READ], "A"),
     "finance": (
         [
             Scope.LEDGER_READ,

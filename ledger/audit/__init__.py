@@ -57,6 +57,7 @@ INVARIANTS = (
     "layers_equal_the_lots",
     "layers_are_used_up_to_what_they_were",
     "claw_backs_take_their_grant",
+    "returns_take_what_was_earned",
     "daily_movements_equal_the_log",
 )
 """What one statement checks, in the order of the findings."""

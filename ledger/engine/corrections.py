@@ -6,7 +6,8 @@
     what is held back        is rejected
     what has expired         is gone already
 
-An adjustment gives a customer points out of a budget, or takes some that they can spend, all or none.
+A return of a purchase takes back what as much of it has earned as is returned, in the same way. An adjustment gives a customer
+points out of a budget, or takes some that they can spend, all or none.
 
 Which points are a grant's is a matter of layers, which posting does not know. So they are read first, without a lock, and the
 function that posts takes nothing if anybody who could have moved some of them has done anything since. Of most grants nothing
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from ledger import details
 from ledger.engine.redemptions import idempotency_hash
 from ledger.errors import Overloaded
 from ledger.layers.reading import Holdings, grant_uses, holdings
+from ledger.point_value import PointValue
+from ledger.read_models import Event
 from ledger.types import (
     Adjust,
     AdjustOutcome,
@@ -38,6 +42,10 @@ from ledger.types import (
     ClawBackResult,
     GrantOutcome,
     Operation,
+    PurchaseReturn,
+    ReturnOutcome,
+    ReturnQuote,
+    ReturnResult,
     Verb,
 )
 
@@ -47,6 +55,12 @@ ATTEMPTS = 20
 _GRANTS = (Path(__file__).with_name("sql") / "grants_to_claw_back.sql").read_text()
 _PARAMETERS = ", ".join(f"${number}" for number in range(1, 22))
 _ADJUST_PARAMETERS = ", ".join(f"${number}" for number in range(1, 17))
+_RETURN_PARAMETERS = ", ".join(f"${number}" for number in range(1, 27))
+_RETURN = f"SELECT outcome, replayed, answer::text FROM ledger.return_purchase_v1({_RETURN_PARAMETERS})"
+_TERMS_PARAMETERS = ", ".join(f"${number}" for number in range(1, 13))
+_TERMS = f"SELECT * FROM ledger.return_terms_v1({_TERMS_PARAMETERS})"
+_OUTSTANDING = """SELECT coalesce(sum(points), 0)::bigint FROM ledger.shortfall
+WHERE book_id = $1 AND campaign_no = $2 AND event_key = $3"""
 _ADJUST = f"SELECT outcome, replayed, answer::text FROM ledger.adjust_v1({_ADJUST_PARAMETERS})"
 _CLAW_BACK = f"SELECT outcome, replayed, answer::text FROM ledger.claw_back_v1({_PARAMETERS})"
 
@@ -69,6 +83,21 @@ class _Taken(msgspec.Struct):
     balance: int
 
 
+class _Returned(msgspec.Struct):
+    returned: int
+    points: int = 0
+    clawed_back: int = 0
+    shortfall: int = 0
+    outstanding: int = 0
+    withheld_points: int = 0
+    withheld_minor: int = 0
+    correction: int | None = None
+    seq: int | None = None
+    posted_at: datetime | None = None
+    customer: int = 0
+    balance: int = 0
+
+
 class _Adjusted(msgspec.Struct):
     customer: int
     balance: int
@@ -79,6 +108,7 @@ class _Adjusted(msgspec.Struct):
 
 
 _decode_taken = msgspec.json.Decoder(_Taken).decode
+_decode_returned = msgspec.json.Decoder(_Returned).decode
 _decode_adjusted = msgspec.json.Decoder(_Adjusted).decode
 
 
@@ -134,7 +164,8 @@ async def _quote(pool: asyncpg.Pool[Any], book: Book, grant: tuple[int, bytes], 
         spendable = uses.left
         returned = sum(use.points for use in uses.uses if use.verb is Verb.CLAWBACK and use.seq is None)
         in_redemptions = sum(use.held + use.captured - use.refunded for use in uses.uses if use.redemption is not None)
-        left = spendable + in_redemptions - (row["owed"] - returned)
+        left = max(spendable + in_redemptions - (row["owed"] - returned) - row["paid"], 0)
+        spendable = min(spendable, left)
     return ClawBackQuote(outcome, row["customer"], row["points"], left, spendable, row["asked"])
 
 
@@ -155,6 +186,18 @@ async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> Cl
         asked.principal,
         salt,
         details.correction_hash(salt, None, asked.reason, asked.reference, None),
+        *_whereabouts(found),
+    )
+    assert row is not None
+    outcome, replayed, answer = row
+    if answer is None:
+        return ClawBackResult(ClawBackOutcome(outcome), replayed)
+    return ClawBackResult(ClawBackOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_taken(answer)))
+
+
+def _whereabouts(found: Holdings) -> tuple[Any, ...]:
+    """Where the points are, as both functions are told."""
+    return (
         found.seen,
         found.layer,
         found.members,
@@ -164,11 +207,91 @@ async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> Cl
         [layer for _, layer in found.pieces],
         list(found.pieces.values()),
     )
+
+
+async def return_purchase(pool: asyncpg.Pool[Any], asked: PurchaseReturn) -> ReturnResult:
+    """Take back what a part of a purchase earned, once for each reference."""
+    for _ in range(ATTEMPTS):
+        found = await holdings(pool, asked.book, asked.campaign_no, asked.event_key)
+        result = await _post_return(pool, asked, found)
+        if result.outcome is not ReturnOutcome.CHANGED:
+            return result
+    raise Overloaded(retry_after_s=1)
+
+
+async def _post_return(pool: asyncpg.Pool[Any], asked: PurchaseReturn, found: Holdings) -> ReturnResult:
+    (salt,) = details.new_salts(1)
+    row = await pool.fetchrow(
+        _RETURN,
+        asked.book.brand_id,
+        asked.book.book_id,
+        datetime.now(UTC),
+        asked.campaign_no,
+        asked.event_key,
+        blake2b(asked.reference.encode(), digest_size=16).digest(),
+        asked.request_hash,
+        asked.bought,
+        asked.amount,
+        asked.per_points,
+        asked.per_minor_units,
+        *_value(asked.value),
+        asked.reason,
+        asked.reference,
+        asked.principal,
+        salt,
+        details.correction_hash(salt, None, asked.reason, asked.reference, None),
+        *_whereabouts(found),
+    )
     assert row is not None
     outcome, replayed, answer = row
     if answer is None:
-        return ClawBackResult(ClawBackOutcome(outcome), replayed)
-    return ClawBackResult(ClawBackOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_taken(answer)))
+        return ReturnResult(ReturnOutcome(outcome), replayed)
+    return ReturnResult(ReturnOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_returned(answer)))
+
+
+def _value(value: PointValue | None) -> tuple[int | None, int | None]:
+    return (None, None) if value is None else (value.points, value.minor_units)
+
+
+async def quote_return(pool: asyncpg.Pool[Any], asked: PurchaseReturn, event: Event) -> ReturnQuote:
+    """What a return would do now, all that is due being done; ``event`` is the purchase's."""
+    uses = await grant_uses(pool, asked.book, asked.campaign_no, asked.event_key)
+    outstanding = await pool.fetchval(_OUTSTANDING, asked.book.book_id, asked.campaign_no, asked.event_key)
+    moves = () if uses is None else uses.uses
+    away = sum(use.held + use.captured - use.refunded for use in moves)
+    # What is not in the log yet is taken back as soon as a hold is released that has timed out.
+    owed = outstanding - sum(use.points for use in moves if use.verb is Verb.CLAWBACK and use.seq is None)
+    terms = await pool.fetchrow(
+        _TERMS,
+        asked.book.book_id,
+        asked.campaign_no,
+        asked.event_key,
+        event.points,
+        asked.bought,
+        asked.amount,
+        asked.per_points,
+        asked.per_minor_units,
+        *_value(asked.value),
+        0 if uses is None else uses.left,
+        away - owed,
+    )
+    assert terms is not None
+    returned, points, taken, shortfall, withheld_points, withheld_minor = terms
+    left = asked.bought - returned
+    outcome = _outcome_of_quote(event.outcome, asked.amount, left)
+    if outcome is ReturnOutcome.REJECTED:
+        taken = points = event.points
+    return ReturnQuote(outcome, returned, points, taken, shortfall, withheld_points, withheld_minor)
+
+
+def _outcome_of_quote(granted: GrantOutcome, amount: int, left: int) -> ReturnOutcome:
+    if granted not in {GrantOutcome.GRANTED, GrantOutcome.HELD_BACK}:
+        return ReturnOutcome.NOT_GRANTED
+    if amount > left:
+        return ReturnOutcome.MORE_THAN_WAS_BOUGHT
+    if granted is GrantOutcome.GRANTED:
+        return ReturnOutcome.RETURNED
+    return ReturnOutcome.REJECTED if amount == left else ReturnOutcome.HELD_BACK_WHOLE
 
 
 async def adjust(pool: asyncpg.Pool[Any], asked: Adjust) -> AdjustResult:

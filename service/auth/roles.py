@@ -46,6 +46,7 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
             Scope.CUSTOMERS_WRITE,
             Scope.GRANTS_READ,
             Scope.REDEMPTIONS_READ,
+            Scope.RETURNS_WRITE,
         }
     ),
     Role.MARKETING: frozenset({Scope.APPROVALS_READ, Scope.CAMPAIGNS_READ, Scope.CAMPAIGNS_WRITE, Scope.GRANTS_READ}),

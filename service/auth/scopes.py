@@ -26,6 +26,7 @@ class Scope(enum.StrEnum):
     EXPORTS_WRITE = "exports:write"
     FUNDS_WRITE = "funds:write"
     CORRECTIONS_WRITE = "corrections:write"
+    RETURNS_WRITE = "returns:write"
     APPROVALS_READ = "approvals:read"
     APPROVALS_WRITE = "approvals:write"
     KEYS_WRITE = "keys:write"
@@ -37,7 +38,7 @@ DUTIES: Sequence[frozenset[Scope]] = (
     frozenset({Scope.GRANTS_WRITE, Scope.LINKS_WRITE, Scope.SOURCES_WRITE}),
     frozenset({Scope.FUNDS_WRITE}),
     frozenset({Scope.GRANTS_APPROVE, Scope.APPROVALS_WRITE}),
-    frozenset({Scope.CORRECTIONS_WRITE}),
+    frozenset({Scope.CORRECTIONS_WRITE, Scope.RETURNS_WRITE}),
 )
 """Reporting and minting; funding; approving; correcting. A key holds scopes of one of them: who fills a budget does not hand it
 out, and who says what happened does not approve of it. Links, codes and minting keys all need ``links:write``. Who sets up a

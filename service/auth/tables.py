@@ -64,8 +64,8 @@ api_key = Table(
         name="api_key_mints_or_funds_or_approves",
     ),
     CheckConstraint(
-        "NOT (scopes @> ARRAY['corrections:write'] AND scopes && ARRAY['grants:write', 'links:write', 'sources:write',"
-        " 'funds:write', 'grants:approve', 'approvals:write'])",
+        "NOT (scopes && ARRAY['corrections:write', 'returns:write'] AND scopes && ARRAY['grants:write', 'links:write',"
+        " 'sources:write', 'funds:write', 'grants:approve', 'approvals:write'])",
         name="api_key_corrects_or_has_another_duty",
     ),
     CheckConstraint("quota_per_minute BETWEEN 1 AND 100000000", name="api_key_quota_is_a_number_of_items"),

@@ -43,7 +43,7 @@ async def wanted_claw_back(
     services: Services, principal: Principal, grant_id: str, wanted: ClawbackRequest, key: str
 ) -> Wanted[ClawbackRequest]:
     """What is asked for, of a grant that is there."""
-    event = await _find(services, principal, grant_id)
+    event = await find_grant(services, principal, grant_id)
     if (await customers.by_number(services, principal.brand, event.customer)).erased:
         raise customer_erased()
     return Wanted(
@@ -56,7 +56,8 @@ async def wanted_claw_back(
     )
 
 
-async def _find(tools: Services | Tools, principal: Principal, grant_id: str) -> Event:
+async def find_grant(tools: Services | Tools, principal: Principal, grant_id: str) -> Event:
+    """The event of a grant of the principal's brand. Raises a problem if there is none."""
     read = parse_grant_id(grant_id)
     event = None if read is None else await tools.ledger.event(principal.brand.book, *read)
     if event is None:
@@ -68,7 +69,7 @@ async def claw_back(
     tools: Services | Tools, principal: Principal, grant_id: str, wanted: ClawbackRequest, key: str
 ) -> tuple[ClawbackResponse, bool]:
     """Take back points of a grant of the principal's brand; the flag says that it had been done before."""
-    book, event = principal.brand.book, await _find(tools, principal, grant_id)
+    book, event = principal.brand.book, await find_grant(tools, principal, grant_id)
     request = request_fingerprint(f"clawback {grant_id}", wanted)
     entry = hashlib.sha256(b"clawback " + key.encode() + request).digest()
     async with tools.engine.begin() as connection:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from litestar import Response, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK
 
 from service.api_reference.document import problems
 from service.approvals.waiting import WAITS, within_limits
@@ -16,7 +17,7 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids
-from service.corrections import actions, adjustments, reasons
+from service.corrections import actions, adjustments, reasons, returns
 from service.corrections.schemas import (
     AdjustedResponse,
     AdjustmentRequest,
@@ -27,6 +28,10 @@ from service.corrections.schemas import (
     ReasonRequest,
     ReasonResponse,
     ReasonsResponse,
+    ReturnQuoteRequest,
+    ReturnQuoteResponse,
+    ReturnRequest,
+    ReturnResponse,
 )
 from service.customers import actions as customers
 from service.customers.schemas import CustomerFilter, CustomerRef
@@ -67,6 +72,51 @@ async def claw_back_grant(
 
     wanted = await actions.wanted_claw_back(services, principal, grant_id, data, idempotency_key)
     return await within_limits(services, principal, wanted, claw_back)
+
+
+@post(
+    "/v1/grants/{grant_id:str}/returns",
+    guards=[requires(Scope.RETURNS_WRITE)],
+    tags=["corrections"],
+    responses=problems("not_found", "not_a_purchase", "not_granted", "held_back", "return_exists", "return_exceeds_purchase")
+    | WAITS,
+)
+async def return_purchase(
+    grant_id: FromPath[str],
+    data: JSONBody[ReturnRequest],
+    principal: Injected[Principal],
+    services: Injected[Services],
+) -> Response[ReturnResponse]:
+    """Return a part of a purchase, or all of it: what it earned is taken back.
+
+    The same return again gets the same answer. What the customer has spent or set aside stays a shortfall of the grant, as of a
+    claw-back, unless you withhold money for it. Points that are held back are rejected with the last of the purchase.
+    """
+
+    async def make() -> Response[ReturnResponse]:
+        shown, replayed = await returns.return_purchase(services, principal, grant_id, data)
+        looks.see(shown.customer)
+        return decided(shown, replayed=replayed)
+
+    wanted = await returns.wanted_return(services, principal, grant_id, data)
+    return await within_limits(services, principal, wanted, make)
+
+
+@post(
+    "/v1/grants/{grant_id:str}/returns/quote",
+    guards=[requires(Scope.RETURNS_WRITE)],
+    status_code=HTTP_200_OK,
+    tags=["corrections"],
+    responses=problems("not_found", "not_a_purchase", "not_granted", "held_back", "return_exceeds_purchase"),
+)
+async def quote_return(
+    grant_id: FromPath[str],
+    data: JSONBody[ReturnQuoteRequest],
+    principal: Injected[Principal],
+    services: Injected[Services],
+) -> ReturnQuoteResponse:
+    """Say what a return would take back now, and what to withhold from the refund for what it cannot."""
+    return await returns.quote(services, principal, grant_id, data)
 
 
 @post(
@@ -174,6 +224,8 @@ async def list_adjustment_reasons(services: Injected[Services], principal: Injec
 
 route_handlers: list[Any] = [
     claw_back_grant,
+    return_purchase,
+    quote_return,
     adjust_customer,
     list_adjustments,
     get_adjustment,

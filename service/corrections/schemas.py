@@ -8,9 +8,20 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from ledger import POINTS_MAX, Adjustment, AdjustResult, ClawBackOutcome, ClawBackResult
+from ledger import (
+    POINTS_MAX,
+    Adjustment,
+    AdjustResult,
+    ClawBackOutcome,
+    ClawBackResult,
+    PurchaseReturn,
+    ReturnOutcome,
+    ReturnQuote,
+    ReturnResult,
+)
 from service.auth.principal import Principal
 from service.customers.schemas import CustomerRef
+from service.grants.schemas import PurchaseResponse
 from service.http.bodies import Body, Identifier, Points
 from service.http.identifiers import correction_id, key_id
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
@@ -74,6 +85,145 @@ class ClawbackResponse(msgspec.Struct, frozen=True, kw_only=True):
             clawed_back=result.clawed_back,
             shortfall=result.shortfall,
             outstanding=result.outstanding,
+            customer=result.customer,
+            balance=result.balance,
+            reason=asked.reason,
+            reference=asked.reference,
+            seq=result.seq,
+            posted_at=result.posted_at,
+        )
+
+
+_RETURN_OUTCOMES: dict[ReturnOutcome, Literal["returned", "rejected"]] = {
+    ReturnOutcome.RETURNED: "returned",
+    ReturnOutcome.REJECTED: "rejected",
+}
+
+
+class ReturnedAmount(Body, frozen=True):
+    """How much of a purchase comes back."""
+
+    amount_minor: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+    """What of the purchase's amount is returned, in minor units of `currency`. What was paid with points is no part of it."""
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$(?!\\n)")]
+    """The currency (ISO 4217): the purchase's."""
+
+
+class ReturnQuoteRequest(ReturnedAmount, frozen=True):
+    """A return that may be made."""
+
+    example: ClassVar[dict[str, Any]] = {"amount_minor": 500, "currency": "EUR"}
+
+
+class ReturnRequest(ReturnedAmount, frozen=True):
+    """A part of a purchase, or all of it, that is returned."""
+
+    reference: Identifier
+    """Your reference of the return, which makes it happen once for each purchase. Erasing the customer removes it."""
+    reason: Identifier | None = None
+    """Why, for your reports. It is kept for ever: no personal data. Absent: `returned`."""
+    withhold: bool = False
+    """Whether you withhold `withheld_minor` of the answer from the refund. The customer has paid for these points then, so they
+    are not taken when they return."""
+
+    example: ClassVar[dict[str, Any]] = {"reference": "return-551", "amount_minor": 500, "currency": "EUR"}
+
+
+class ReturnQuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a return would do now."""
+
+    grant_id: str
+    """The purchase's grant."""
+    outcome: Literal["returned", "rejected"]
+    """`rejected`: the points are still held back, and would be rejected. Otherwise `returned`."""
+    points: int
+    """How many points what is returned has earned."""
+    clawed_back: int
+    """How many of them would be taken from the customer."""
+    shortfall: int
+    """How many could not be, because the customer has spent them or has set them aside for a purchase."""
+    withhold_minor: int | None
+    """What to withhold from the refund for the shortfall, in minor units of `currency`; null: points have no value. What points
+    are worth is rounded down, once for all returns of a purchase, and it is no more than is returned."""
+    currency: str
+    """The currency (ISO 4217)."""
+    left_minor: int
+    """What of the purchase was not returned before, in minor units of `currency`."""
+
+    @classmethod
+    def of(cls, grant_id: str, bought: PurchaseResponse, found: ReturnQuote, *, has_value: bool) -> ReturnQuoteResponse:
+        """A quote as the API shows it."""
+        return cls(
+            grant_id=grant_id,
+            outcome=_RETURN_OUTCOMES[found.outcome],
+            points=found.points,
+            clawed_back=found.clawed_back,
+            shortfall=found.shortfall,
+            withhold_minor=found.withheld_minor if has_value else None,
+            currency=bought.currency,
+            left_minor=bought.amount_minor - found.returned,
+        )
+
+
+class ReturnResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a return took back of what its purchase earned."""
+
+    correction_id: str
+    """The return's own id."""
+    grant_id: str
+    """The purchase's grant."""
+    outcome: Literal["returned", "rejected"]
+    """`rejected`: the points were still held back, so the customer never had them. Otherwise `returned`."""
+    amount_minor: int
+    """What was returned, in minor units of `currency`."""
+    currency: str
+    """The currency (ISO 4217)."""
+    left_minor: int
+    """What of the purchase is not returned yet, in minor units of `currency`."""
+    points: int
+    """How many points what is returned has earned. What of them is neither taken, short nor withheld had expired, or had been
+    taken back before."""
+    clawed_back: int
+    """How many of them were taken now. They are in the campaign's budget again."""
+    shortfall: int
+    """How many are to be taken as soon as a void, a time-out or a refund returns them to the customer."""
+    outstanding: int
+    """How many points of the grant are still to be taken after all its claw-backs and returns, once they return."""
+    withheld_points: int
+    """For how many the customer has paid with what was withheld from the refund."""
+    withheld_minor: int
+    """What to withhold from the refund, in minor units of `currency`; 0 if `withhold` was not requested."""
+    customer: int
+    """Our number of the customer who has the grant now, without `cus_`."""
+    balance: int
+    """What they can spend after it, in points."""
+    reason: str
+    """The reason you gave, or `returned`."""
+    reference: str
+    """Your reference."""
+    seq: int | None
+    """The first transfer of the return; null if no points were taken."""
+    posted_at: datetime
+    """When it was posted."""
+
+    @classmethod
+    def of(cls, grant_id: str, asked: PurchaseReturn, currency: str, result: ReturnResult) -> ReturnResponse:
+        """A return that was just made, or made before under the same reference."""
+        assert result.correction is not None
+        assert result.posted_at is not None
+        return cls(
+            correction_id=correction_id(asked.book.book_id, result.correction),
+            grant_id=grant_id,
+            outcome=_RETURN_OUTCOMES[result.outcome],
+            amount_minor=asked.amount,
+            currency=currency,
+            left_minor=asked.bought - result.returned,
+            points=result.points,
+            clawed_back=result.clawed_back,
+            shortfall=result.shortfall,
+            outstanding=result.outstanding,
+            withheld_points=result.withheld_points,
+            withheld_minor=result.withheld_minor,
             customer=result.customer,
             balance=result.balance,
             reason=asked.reason,

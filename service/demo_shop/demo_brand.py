@@ -47,7 +47,15 @@ SCOPES: dict[str, frozenset[Scope]] = {
         }
     ),
     # A customer who earned under an email redeems once the shop has said whose it is.
-    "storefront": frozenset({Scope.REDEMPTIONS_WRITE, Scope.REDEMPTIONS_READ, Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE}),
+    "storefront": frozenset(
+        {
+            Scope.REDEMPTIONS_WRITE,
+            Scope.REDEMPTIONS_READ,
+            Scope.RETURNS_WRITE,
+            Scope.CUSTOMERS_READ,
+            Scope.CUSTOMERS_WRITE,
+        }
+    ),
     "finance": frozenset(
         {
             Scope.LEDGER_READ,

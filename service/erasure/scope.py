@@ -39,6 +39,8 @@ TABLES: Mapping[str, str] = {
     "ledger.lot_layers": NUMBERS,
     "ledger.pending": "There is none: nobody is erased while points are held back.",
     "ledger.proof": "Kept: a hash of message and number, and a grade.",
+    "ledger.purchase_return": "The hashes of the reference and of the request, and the answer, are removed. Amounts and"
+    " points stay.",
     "ledger.redemption": "The order reference and the salt are removed. Value, store and terminal stay, with a hash of what was"
     " removed.",
     "ledger.redemption_step": "Reference and salt are removed. Store and terminal stay, with a hash of what was removed.",

@@ -142,6 +142,13 @@ CODES: dict[str, CodeSpec] = {
     ),
     "correction_changed": CodeSpec(409, "Correction changed", "The lines of the correction are not those that were checked."),
     "correction_ended": CodeSpec(409, "Correction ended", "The correction was cancelled, or has failed. Order a new one."),
+    "not_a_purchase": CodeSpec(
+        409, "Not a purchase", "The grant is for something that was not bought, so nothing can be returned."
+    ),
+    "return_exists": CodeSpec(409, "Return exists", "Another return of this purchase has the same reference."),
+    "return_exceeds_purchase": CodeSpec(
+        409, "Return exceeds purchase", "Less is left of the purchase than is to be returned; `detail` says how much."
+    ),
     "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign is paused; resume it first."),
     "period_not_over": CodeSpec(409, "Period not over", "The period is not over by the brand's clock."),
     "period_out_of_order": CodeSpec(

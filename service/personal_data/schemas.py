@@ -233,6 +233,10 @@ class CorrectionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Why."""
     reference: str | None
     """The brand's own reference."""
+    returned_minor: int | None
+    """What of the purchase was returned, in minor units of its currency; null if nothing was."""
+    withheld_minor: int | None
+    """What of that was withheld from the refund, for points that were spent."""
 
 
 class PersonalData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

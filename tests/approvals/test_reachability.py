@@ -47,7 +47,7 @@ class World(NamedTuple):
     api: Api
     owner: Owner
     grant_id: str
-    """Of a grant that can be taken back."""
+    """Of a purchase that can be taken back, and returned."""
 
     async def standing(self) -> dict[str, Any]:
         """All that two persons are needed for."""
@@ -79,11 +79,14 @@ async def a_world(api: Api, owner: Owner, *limits: Limit) -> World:
         (await api.client("messaging").put(f"/v1/customers/e-{name}", json={})).raise_for_status()
     reason = {"name": "Goodwill", "campaign": "autumn"}
     (await api.client("admin").put("/v1/adjustment-reasons/goodwill", json=reason)).raise_for_status()
-    granted = await api.client("messaging").post("/v1/grants", json=review("e-0") | {"action": "click"})
+    granted = await api.client("messaging").post("/v1/grants", json=review("e-0") | {"action": "click", "purchase": ORDER})
     await client_of(api, owner, Role.APPROVER, name="Checker")
     await invited(owner, Role.APPROVER, name="Newcomer")
     await set_limits(owner, Limit("brand.point_value", 0), *limits)
     return World(api, owner, granted.json()["grant_id"])
+
+
+ORDER = {"amount_minor": 100, "currency": "EUR", "order_ref": "o-1"}
 
 
 def campaign_of_then(name: str, **changed: Any) -> dict[str, Any]:
@@ -200,6 +203,9 @@ ASKS: Mapping[str, Ask] = {
     "adjustment": _posts("/v1/adjustments", lambda name: {"customer": {"id": f"e-{name}"}, "points": 5, "reason": "goodwill"}),
     "grant.clawback": _posts("/v1/grants/{grant_id}/clawback", lambda _: {"points": 1, "reason": "mistake"}),
     "correction": _correct_many,
+    "purchase.return": _posts(
+        "/v1/grants/{grant_id}/returns", lambda name: {"reference": name, "amount_minor": 100, "currency": "EUR"}
+    ),
     "approval.limits": _posts("/v1/approval-limits", lambda name: {"limits": [], "expires_after_days": 8 + int(name)}, "PUT"),
     "close.restate": _posts(
         "/v1/closes/2030-01/restate",
@@ -209,7 +215,7 @@ ASKS: Mapping[str, Ask] = {
 """Each kind of request that can wait, asked for: beyond every limit, under a name of its own."""
 
 
-CORRECTIONS = {"adjustment", "correction", "grant.clawback"}
+CORRECTIONS = {"adjustment", "correction", "grant.clawback", "purchase.return"}
 
 
 def test_every_kind_of_request_is_asked_for() -> None:

@@ -40,7 +40,7 @@ async def test_meta_says_who_calls(api: Api) -> None:
         },
         "mode": "test",
         "key_name": "storefront",
-        "scopes": ["customers:read", "redemptions:read", "redemptions:write"],
+        "scopes": ["customers:read", "redemptions:read", "redemptions:write", "returns:write"],
         "max_evidence": "A",
         "lateness_hours": 72,
         "person": None,
@@ -170,16 +170,26 @@ async def test_the_database_too_keeps_the_duties_apart(owner: Owner) -> None:
         {"grants:write", "grants:approve"},
         {"grants:write", "funds:write"},
         {"grants:write", "corrections:write"},
+        {"grants:write", "returns:write"},
         {"grants:write", "approvals:write"},
         {"grants:approve", "links:write"},
+        {"grants:approve", "sources:write"},
         {"grants:approve", "funds:write"},
         {"grants:approve", "corrections:write"},
+        {"grants:approve", "returns:write"},
         {"links:write", "funds:write"},
         {"links:write", "corrections:write"},
+        {"links:write", "returns:write"},
         {"links:write", "approvals:write"},
+        {"sources:write", "funds:write"},
+        {"sources:write", "corrections:write"},
+        {"sources:write", "returns:write"},
+        {"sources:write", "approvals:write"},
         {"funds:write", "corrections:write"},
+        {"funds:write", "returns:write"},
         {"funds:write", "approvals:write"},
         {"corrections:write", "approvals:write"},
+        {"returns:write", "approvals:write"},
     ]
 
 
@@ -216,9 +226,9 @@ def test_every_v1_route_has_a_guard(api: Api) -> None:
 
 
 CONTRACT = """
-grants:write grants:read grants:approve links:write campaigns:read campaigns:write customers:read customers:write
-redemptions:write redemptions:read events:read ledger:read exports:write funds:write corrections:write approvals:read
-approvals:write keys:write audit:read admin
+grants:write grants:read grants:approve links:write sources:write sources:read campaigns:read campaigns:write
+customers:read customers:write redemptions:write redemptions:read events:read ledger:read exports:write funds:write
+corrections:write returns:write approvals:read approvals:write keys:write audit:read admin
 """
 
 

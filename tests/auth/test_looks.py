@@ -61,7 +61,8 @@ async def shop(api: Api, owner: Owner) -> Shop:
     (await messaging.put("/v1/customers/c-2", json={"email": "c-2@shop.example"})).raise_for_status()
     (await messaging.put("/v1/customers/c-3", json={})).raise_for_status()
     act = {"campaign": "autumn", "customer": {"id": "c-1"}, "action": "click", "channel": "web", "message_id": "m"}
-    granted = (await messaging.post("/v1/grants", json=act)).json()
+    purchase = {"amount_minor": 100, "currency": "EUR", "order_ref": "o-1"}
+    granted = (await messaging.post("/v1/grants", json=act | {"purchase": purchase})).json()
     order = {"customer": {"id": "c-1"}, "points": 2, "order_ref": "o-1", "capture": True}
     redeemed = await storefront.post("/v1/redemptions", json=order, headers={"Idempotency-Key": "o-1"})
     (identity, *_) = (await messaging.get("/v1/customers/c-1/identities")).json()["items"]
@@ -123,6 +124,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/adjustments": {**WHO, "points": -1, "reason": "fraud"},
     "POST /v1/corrections/batch": [{**WHO, "points": -1}],
     "POST /v1/grants/{grant_id}/clawback": {"points": 1, "reason": "It was a test."},
+    "POST /v1/grants/{grant_id}/returns": {"reference": "r-1", "amount_minor": 60, "currency": "EUR"},
+    "POST /v1/grants/{grant_id}/returns/quote": {"amount_minor": 40, "currency": "EUR"},
 }
 QUERIES = {"POST /v1/corrections/batch": {"reason": "fraud"}}
 

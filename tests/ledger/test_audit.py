@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from ledger import Book, CapUse, CloseState, Finding, Ledger, Opening, audit, import_balances, sweep, track_layers
-from ledger.testing import NOON, adjust, authorize, capture, claw_back, fund, order, refund, set_clock, void
+from ledger.testing import NOON, adjust, authorize, capture, claw_back, fund, order, refund, returned, set_clock, void
 from tests.ledger.conftest import make_book
 
 INVARIANTS = {file.stem: file.read_text() for file in Path(__file__).parents[2].glob("ledger/audit/*.sql")}
@@ -595,6 +595,7 @@ CORRECTIONS = (
     "corrections_are_in_the_log",
     "shortfalls_lie_in_redemptions",
     "claw_backs_take_their_grant",
+    "returns_take_what_was_earned",
     "correction_reasons_equal_their_hash",
 )
 # How each is broken, and which invariant says so, whatever else does.
@@ -628,6 +629,20 @@ CORRECTION_BREAKS = {
     "another note": ("UPDATE ledger.correction SET note = 'x' WHERE verb = 12", "correction_reasons_equal_their_hash"),
     "another reason": ("UPDATE ledger.correction SET reason = 'none'", "correction_reasons_equal_their_hash"),
     "a reason that is nowhere": ("DELETE FROM ledger.correction", "correction_reasons_equal_their_hash"),
+    "a return of more": ("UPDATE ledger.purchase_return SET amount = 101, bought = 101", "returns_take_what_was_earned"),
+    "a return that took more than was earned": (
+        "UPDATE ledger.purchase_return SET points = points + 1 WHERE amount = 40",
+        "returns_take_what_was_earned",
+    ),
+    "a return that took nothing": (
+        "UPDATE ledger.purchase_return SET points = 0 WHERE amount = 40",
+        "returns_take_what_was_earned",
+    ),
+    "a return of another grant": (
+        "UPDATE ledger.purchase_return SET event_key = decode(md5(''), 'hex')",
+        "returns_take_what_was_earned",
+    ),
+    "money withheld for nothing": ("UPDATE ledger.purchase_return SET withheld_minor = 1", "returns_take_what_was_earned"),
     "a claw-back that fell due": (
         "UPDATE ledger.transfer SET due_on = date '2030-01-15' WHERE verb = 11",
         "what_fell_due_says_when",
@@ -648,6 +663,10 @@ async def test_a_claw_back_is_what_was_asked_for(
     assert (await ledger.claw_back(claw_back(mistake, 90))).shortfall == 50
     for points in (20, -5):
         assert (await ledger.adjust(adjust(book, 8, points))).correction
+    bought = order(book, customer=9, message_id="bought", points=33)
+    await ledger.grant(bought)
+    for amount in (40, 60):
+        assert (await ledger.return_purchase(returned(bought, amount, bought=100, per=(1, 3)))).clawed_back
     while await track_layers(owner, book):
         pass
     assert await violated(owner, book) == {}

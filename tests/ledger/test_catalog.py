@@ -38,6 +38,7 @@ BOOK_TABLES = {
     "shortfall",
     "redemption_layer",
     "forgotten",
+    "purchase_return",
 }
 
 LOOK_UP_TABLES = {
@@ -98,6 +99,7 @@ POSTING = {
     "settle_pending_v1",
     "redeem_v1",
     "claw_back_v1",
+    "return_purchase_v1",
     "adjust_v1",
     "fund_v1",
     "take_cut_v1",
@@ -126,6 +128,7 @@ READING = {
     "settle_outcome_v1",
     "redemption_outcome_v1",
     "claw_back_outcome_v1",
+    "return_outcome_v1",
     "adjust_outcome_v1",
     "fund_outcome_v1",
     "merge_outcome_v1",
@@ -184,6 +187,8 @@ READING = {
     "owes_v1",
     "redemption_layers_v1",
     "due_claw_backs_v1",
+    "earned_v1",
+    "return_terms_v1",
     "clawed_back_when_due_v1",
 }
 

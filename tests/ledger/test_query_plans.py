@@ -23,7 +23,7 @@ from ledger.engine.redemptions import post_redemptions
 from ledger.reads import customers, event_log, history
 from ledger.reads.balances import decision
 from ledger.reads.event_log import past_events
-from ledger.testing import NOON, authorize, capture, claw_back, corroboration, fund, order, refund, set_clock, void
+from ledger.testing import NOON, authorize, capture, claw_back, corroboration, fund, order, refund, returned, set_clock, void
 from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
@@ -40,6 +40,7 @@ TABLES = (
     "event",
     "idempotency_key",
     "proof",
+    "purchase_return",
     "redemption",
     "redemption_layer",
     "shortfall",
@@ -122,6 +123,13 @@ LOAD = (
         book_id, campaign_no, correction_no, customer, posted_at, asked, moved, shortfall, principal, verb, event_key, reason
     )
     SELECT $1, 1, 1000000 + customer, customer, now(), 10, 0, 10, 1, 11, decode(md5(customer::text), 'hex'), 'mistake'
+    FROM generate_series(11, $2::bigint) AS customer
+    """,
+    """
+    INSERT INTO ledger.purchase_return (
+        book_id, campaign_no, correction_no, bought, amount, points, withheld_points, withheld_minor, event_key, return_key
+    )
+    SELECT $1, 1, 1000000 + customer, 100, 1, 0, 0, 0, decode(md5(customer::text), 'hex'), '\\x00'
     FROM generate_series(11, $2::bigint) AS customer
     """,
     """
@@ -209,6 +217,11 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         assert held is not None
         assert (await ledger.claw_back(claw_back(grants[1]))).clawed_back
         await ledger.redeem(void(book, held.redemption))
+        back = returned(grants[0], 3, bought=10, per=(1, 1))
+        bought = await ledger.event(book, 1, grants[0].key)
+        assert bought
+        assert (await ledger.quote_return(back, bought)).points == 3
+        assert (await ledger.return_purchase(back)).points == 3
         await ledger.merge(book, loser=newcomer + 100, survivor=newcomer + 200)
         await ledger.split(book, customer=newcomer + 100, survivor=newcomer + 200)
 

@@ -1,12 +1,13 @@
 -- How grants stand that somebody wants to take back: book $1 of brand $2, campaigns $3, keys $4. Each with its place in these, from 1;
--- asked is what claw-backs have asked for before, and owed what of that is still to be taken once it returns.
+-- asked is what claw-backs have asked for before, and owed what of that is still to be taken once it
+-- returns; paid are points for which money was withheld when the purchase was returned: they are the customer's.
 --
 -- layer and lot are of grants of which nothing can have moved, so that all of it is in the lot: nobody was ever one with the
 -- customer, and since it was granted no transfer took from a lot of theirs. Of all others they are NULL. Locks nothing.
 -- Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
 
 SELECT
-    wanted.place, head.seq AS seen, event.customer, standing.outcome, event.points, before.asked, shortfall.owed, whole.layer, whole.lot
+    wanted.place, head.seq AS seen, event.customer, standing.outcome, event.points, before.asked, shortfall.owed, returned.paid, whole.layer, whole.lot
 FROM unnest($3::integer[], $4::bytea[]) WITH ORDINALITY AS wanted (campaign_no, key, place)
 CROSS JOIN LATERAL (
     SELECT
@@ -33,6 +34,12 @@ CROSS JOIN LATERAL (
     WHERE before.asked > 0 AND shortfall.book_id = $1 AND shortfall.campaign_no = wanted.campaign_no
         AND shortfall.event_key = wanted.key
 ) AS shortfall
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(purchase_return.withheld_points), 0)::bigint AS paid
+    FROM ledger.purchase_return
+    WHERE purchase_return.book_id = $1 AND purchase_return.campaign_no = wanted.campaign_no
+        AND purchase_return.event_key = wanted.key
+) AS returned
 LEFT JOIN LATERAL (
     SELECT issue.seq AS layer, issue.credit AS lot
     FROM ledger.transfer AS issue

@@ -74,7 +74,7 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT coalesce(sum(part.points), 0) INTO v_left
+    SELECT greatest(coalesce(sum(part.points), 0), 0) INTO v_left
     FROM (
         SELECT unnest(p_lot_points) AS points
         UNION ALL
@@ -83,6 +83,10 @@ BEGIN
         SELECT -shortfall.points
         FROM ledger.shortfall
         WHERE shortfall.book_id = p_book_id AND shortfall.customer = ANY (p_members) AND shortfall.layer = p_layer
+        UNION ALL
+        SELECT -paid.withheld_points  -- the customer has paid for these in money
+        FROM ledger.purchase_return AS paid
+        WHERE paid.book_id = p_book_id AND paid.campaign_no = p_campaign_no AND paid.event_key = p_event_key
     ) AS part;
 
     v_outcome := CASE

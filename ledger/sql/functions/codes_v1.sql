@@ -95,6 +95,19 @@ RETURN (CASE p_name
     WHEN 'clawed_back' THEN 8
 END)::smallint;
 
+CREATE OR REPLACE FUNCTION ledger.return_outcome_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'return_exists' THEN 1
+    WHEN 'not_found' THEN 2
+    WHEN 'changed' THEN 3
+    WHEN 'not_granted' THEN 4
+    WHEN 'more_than_was_bought' THEN 5
+    WHEN 'held_back_whole' THEN 6
+    WHEN 'rejected' THEN 7
+    WHEN 'returned' THEN 8
+END)::smallint;
+
 CREATE OR REPLACE FUNCTION ledger.adjust_outcome_v1(p_name text) RETURNS smallint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (CASE p_name

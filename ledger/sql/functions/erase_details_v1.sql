@@ -1,4 +1,4 @@
--- Erases what is personal of the details of at most p_limit events, redemptions, steps and corrections of customers who are erased. The hash of it
+-- Erases what is personal of the details of at most p_limit events, redemptions, steps, corrections and returns of customers who are erased. The hash of it
 -- stays where there is one (see ledger/details.py), and so does all that is not personal.
 -- Returns how many were erased; 0: none are left. Locks the book's head: only who has it writes to these rows.
 
@@ -78,6 +78,21 @@ BEGIN
         LIMIT p_limit
     ) AS told
     WHERE correction.book_id = p_book_id AND correction.correction_no = told.correction_no;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    v_total := v_total + v_count;
+
+    UPDATE ledger.purchase_return
+    SET return_key = int8send(purchase_return.correction_no), request_hash = NULL, answer = NULL
+    FROM (
+        SELECT kept.correction_no
+        FROM unnest(v_erased) AS erased (customer)
+        JOIN ledger.correction ON correction.book_id = p_book_id AND correction.customer = erased.customer
+        JOIN ledger.purchase_return AS kept
+            ON kept.book_id = p_book_id AND kept.correction_no = correction.correction_no
+        WHERE kept.answer IS NOT NULL
+        LIMIT p_limit
+    ) AS told
+    WHERE purchase_return.book_id = p_book_id AND purchase_return.correction_no = told.correction_no;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     v_total := v_total + v_count;
 
