@@ -3,7 +3,7 @@
     points to money   down to a whole minor unit, so that a purchase is never paid with more than the points are worth
     money to points   up to a whole point, so that the points are never worth less than the purchase
 
-``redeem_v1`` computes the first for what it takes, and refuses to take what is worth nothing; both are whole-number arithmetic
+``redeem_v2`` computes the first for what it takes, and refuses to take what is worth nothing; both are whole-number arithmetic
 and agree.
 """
 

@@ -709,8 +709,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What a redemption took of one layer and lot. ``captured`` counts what was refunded since; what is neither held nor
-    captured was given back.
+    """What a redemption took of one layer and lot. ``authorized`` counts what was captured late, too, and ``captured`` what was
+    refunded since; what is neither held nor captured was given back.
 
     ``seq``, ``verb`` and ``issued_at`` are of the transfer that brought the points in; ``campaign_no``, ``event_key``,
     ``action`` and ``channel`` of the grant, if it was one.

@@ -180,9 +180,9 @@ def authorize(
     capture: bool = False,
     order_ref: str = "order-1",
     value: int | None = None,
-    **said: str | None,
+    **said: str | datetime | None,
 ) -> Redeem:
-    """Set points aside, for ten minutes unless given. ``said`` are ``store_id`` and ``terminal_id``."""
+    """Set points aside, for ten minutes unless given. ``said`` are ``store_id``, ``terminal_id`` and ``occurred_at``."""
     return _step(
         book,
         Operation.AUTHORIZE,
@@ -198,10 +198,18 @@ def authorize(
 
 
 def capture(
-    book: Book, redemption: int, points: int = 0, *, final: bool = True, key: str | None = None, **said: str | None
+    book: Book,
+    redemption: int,
+    points: int = 0,
+    *,
+    final: bool = True,
+    key: str | None = None,
+    grace_s: int = 0,
+    **said: str | datetime | None,
 ) -> Redeem:
-    """Spend what is held: ``points`` of it, or all. ``said`` are ``ref``, ``store_id`` and ``terminal_id``."""
-    return _step(book, Operation.CAPTURE, key or _fresh_key(), redemption=redemption, points=points, final=final, **said)
+    """Spend what is held: ``points`` of it, or all. ``said`` are ``ref``, ``store_id``, ``terminal_id`` and ``occurred_at``."""
+    asked = _step(book, Operation.CAPTURE, key or _fresh_key(), redemption=redemption, points=points, final=final, **said)
+    return msgspec.structs.replace(asked, grace_s=grace_s)
 
 
 def void(book: Book, redemption: int, *, key: str | None = None) -> Redeem:

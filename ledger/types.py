@@ -325,7 +325,10 @@ class Redeem(msgspec.Struct, frozen=True):
     in minor units, or else what its points are worth at ``point_value``, and its ``store_id`` and ``terminal_id``.
 
     CAPTURE, VOID and REFUND take ``redemption``; 0 ``points`` are all there are. A ``final`` capture releases the rest. CAPTURE
-    and REFUND may have a ``ref``, ``store_id`` and ``terminal_id`` of their own, which their operation records.
+    and REFUND may have a ``ref``, ``store_id`` and ``terminal_id`` of their own, which their operation records. A hold that has
+    timed out may be captured for ``grace_s`` seconds more, of what the customer has then.
+
+    ``occurred_at`` is when a till says that it authorized or captured. It is kept, and decides nothing.
 
     ``generation`` is the customer's as the caller knows it; ``None`` accepts any. ``key`` is the caller's idempotency key,
     which only VOID may leave out. ``request_hash`` is 32 bytes that differ whenever the request does.
@@ -349,27 +352,40 @@ class Redeem(msgspec.Struct, frozen=True):
     store_id: str | None = None
     terminal_id: str | None = None
     ref: str | None = None
+    grace_s: int = 0
+    occurred_at: datetime | None = None
 
 
 class RedemptionOutcome(enum.IntEnum):
     """How a step of a redemption was decided, in order of precedence.
 
     ``STALE_CUSTOMER``: to authorize, the customer was merged, split or erased since; of other steps, they were erased.
-    All but the first three and ``WORTH_NOTHING`` are kept under the idempotency key. ``WORTH_NOTHING``: the points are worth
-    less than one minor unit.
+    All but the first four and ``WORTH_NOTHING`` are kept under the idempotency key. ``OCCURRED_OUT_OF_RANGE``: the step cannot
+    have happened then. ``WORTH_NOTHING``: the points are worth less than one minor unit. ``POINTS_GONE``: of a hold that has
+    timed out, the customer has no longer what was to be captured.
     """
 
     IDEMPOTENCY_KEY_REUSED = 1
     NOT_FOUND = 2
     STALE_CUSTOMER = 3
+    OCCURRED_OUT_OF_RANGE = 13
     AUTHORIZATION_EXPIRED = 4
     ALREADY_VOIDED = 5
     FULLY_CAPTURED = 6
     CAPTURE_EXCEEDS_AUTHORIZED = 7
     REFUND_EXCEEDS_CAPTURED = 8
     WORTH_NOTHING = 11
+    POINTS_GONE = 12
     INSUFFICIENT_BALANCE = 9
     DONE = 10
+
+
+class SinceTimeOut(enum.IntEnum):
+    """What became of a redemption after its hold had timed out. ``CAPTURED``: in part, and more may be."""
+
+    CAPTURED = 1
+    CAPTURED_FOR_GOOD = 2
+    VOIDED = 3
 
 
 class RedemptionStatus(enum.StrEnum):
@@ -397,7 +413,8 @@ class RedemptionLot(msgspec.Struct, frozen=True):
 class RedemptionOperation(msgspec.Struct, frozen=True):
     """One operation on a redemption. ``verb`` is authorize, capture, void or refund.
 
-    ``ref``, ``store_id`` and ``terminal_id`` are those given with this capture or refund.
+    ``ref``, ``store_id`` and ``terminal_id`` are those given with this capture or refund. ``occurred_at`` is when it happened,
+    if that is not when it was posted.
     """
 
     verb: str
@@ -407,6 +424,7 @@ class RedemptionOperation(msgspec.Struct, frozen=True):
     ref: str | None = None
     store_id: str | None = None
     terminal_id: str | None = None
+    occurred_at: datetime | None = None
 
 
 class Redemption(msgspec.Struct, frozen=True):

@@ -39,6 +39,7 @@ INVARIANTS = (
     "redemptions_begin_in_the_log",
     "redemptions_add_up",
     "redemption_steps_are_in_the_log",
+    "late_captures_follow_time_outs",
     "corrections_are_in_the_log",
     "shortfalls_lie_in_redemptions",
     "merged_customers_have_nothing",

@@ -1,7 +1,8 @@
 """Redemptions: points set aside for a purchase that may still fall through, then spent, given back, refunded.
 
     authorize  points leave the lots, soonest to expire first
-    capture    points are spent, soonest to expire first; the rest goes back unless the capture is not final
+    capture    points are spent, soonest to expire first; the rest goes back unless the capture is not final. After a time-out,
+               within its grace, they are taken from the lots
     void       points go back to the lots they came from; also what a deadline does
     refund     spent points go back, latest to expire first
 
@@ -76,12 +77,22 @@ def _of_steps(name: str, type_: str, value: Callable[[Redeem], Any]) -> Argument
     return _argument(name, type_, lambda batch: [*map(value, batch.steps)])
 
 
+def _of_some(name: str, type_: str, value: Callable[[Redeem], Any]) -> Argument[_RedeemBatch]:
+    """What few steps have: nothing, if none has it."""
+
+    def collect(batch: _RedeemBatch) -> list[Any] | None:
+        values = [*map(value, batch.steps)]
+        return values if any(values) else None
+
+    return _argument(name, type_, collect)
+
+
 def _of_salted_steps(name: str, value: Callable[[bytes, Redeem], bytes | None]) -> Argument[_RedeemBatch]:
     return _argument(name, "bytea[]", lambda batch: [*map(value, batch.salts, batch.steps)])
 
 
 REDEEM = Call(
-    "redeem_v1",
+    "redeem_v2",
     _argument("p_brand_id", "integer", lambda batch: batch.book.brand_id),
     _argument("p_book_id", "integer", lambda batch: batch.book.book_id),
     _argument("p_now", "timestamptz", lambda _: datetime.now(UTC)),
@@ -107,6 +118,8 @@ REDEEM = Call(
     _of_salted_steps("p_afters", _after_value),
     _of_steps("p_refs", "text[]", attrgetter("ref")),
     _of_salted_steps("p_step_hashes", _step_hash),
+    _of_some("p_graces_s", "integer[]", attrgetter("grace_s")),
+    _of_some("p_occurred", "timestamptz[]", attrgetter("occurred_at")),
     returns="(answer).outcome, (answer).replayed, (answer).answer::text",
 )
 

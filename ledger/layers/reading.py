@@ -60,11 +60,12 @@ class _Clock(msgspec.Struct, frozen=True):
 
 
 class _Flow(msgspec.Struct):
-    """What of a layer a redemption took, and what became of it."""
+    """What of a layer a redemption took, and what became of it. What it ``captured_late`` it took from a lot."""
 
     seq: int
     authorized: int = 0
     captured: int = 0
+    captured_late: int = 0
     released: int = 0
     refunded: int = 0
 
@@ -72,12 +73,23 @@ class _Flow(msgspec.Struct):
     def held(self) -> int:
         return self.authorized - self.captured - self.released
 
+    @property
+    def taken(self) -> int:
+        return self.authorized + self.captured_late
+
+    @property
+    def spent(self) -> int:
+        return self.captured + self.captured_late
+
     def add(self, part: Part) -> None:
         self.seq = min(self.seq, part.seq)
         if kind_of(part.credit) == Kind.HELD:
             self.authorized += part.amount
         elif kind_of(part.credit) == Kind.SPENT:
-            self.captured += part.amount
+            if kind_of(part.debit) == Kind.LOT:
+                self.captured_late += part.amount
+            else:
+                self.captured += part.amount
         elif kind_of(part.debit) == Kind.HELD:
             self.released += part.amount
         else:
@@ -144,9 +156,9 @@ def _source(issue: asyncpg.Record, lot: bytes, flow: _Flow, *, due: bool) -> Sou
         channel=issue["channel"],
         account_class=name.account_class,
         expires_on=name.expires_on,
-        authorized=flow.authorized,
+        authorized=flow.taken,
         held=0 if due else flow.held,
-        captured=flow.captured,
+        captured=flow.spent,
         refunded=flow.refunded,
     )
 
@@ -330,9 +342,9 @@ def _use(number: int, flow: _Flow, posted: asyncpg.Record, *, due: bool) -> Use:
         verb=Verb(posted["verb"]),
         seq=flow.seq,
         posted_at=posted["posted_at"],
-        points=flow.authorized,
+        points=flow.taken,
         held=0 if due or number < 0 else flow.held,
-        captured=flow.captured,
+        captured=flow.spent,
         refunded=flow.refunded,
     )
 

@@ -177,7 +177,7 @@ def _check(
         "destination_hosts": hosts,
         "home_url": brand.home_url if wanted.home_url is msgspec.UNSET else wanted.home_url,
     }
-    for name in "language", "app_links", "goals", "logo":
+    for name in "language", "app_links", "goals", "logo", "late_capture_grace_s":
         if (sent := getattr(wanted, name)) is not msgspec.UNSET:
             columns[name] = msgspec.to_builtins(sent)
     if columns["home_url"] is not None:

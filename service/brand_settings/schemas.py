@@ -130,6 +130,7 @@ class AndroidAppRequest(Body, frozen=True):
 
 
 AndroidApps = Annotated[list[AndroidAppRequest], msgspec.Meta(max_length=APPS_MAX)]
+LateCaptureGrace = Annotated[int, msgspec.Meta(ge=0, le=30 * 86_400)]
 Goals = Annotated[list[GoalRequest], msgspec.Meta(max_length=GOALS_MAX)]
 
 
@@ -171,6 +172,9 @@ class BrandRequest(Body, frozen=True):
     """The brand's apps that may open its links. Absent: unchanged."""
     goals: Goals | msgspec.UnsetType = msgspec.UNSET
     """Rewards to save for, shown in the wallet."""
+    late_capture_grace_s: LateCaptureGrace | msgspec.UnsetType = msgspec.UNSET
+    """For how many seconds after a hold timed out a capture is still accepted, if the customer has the points; at most 30 days.
+    0: for none."""
     code: str | None = None
     """Cannot change: leave it out, or send the current value."""
     mode: str | None = None
@@ -243,6 +247,9 @@ class BrandPatch(Body, frozen=True):
     """The brand's own apps that may open its links."""
     goals: Goals | msgspec.UnsetType = msgspec.UNSET
     """Rewards to save for, shown in the wallet; at most 20. The list is replaced whole."""
+    late_capture_grace_s: LateCaptureGrace | msgspec.UnsetType = msgspec.UNSET
+    """For how many seconds after a hold timed out a capture is still accepted, if the customer has the points; at most 30 days.
+    0: for none."""
     code: str | msgspec.UnsetType = msgspec.UNSET
     """Cannot change: leave it out, or send the current value."""
     mode: str | msgspec.UnsetType = msgspec.UNSET
@@ -350,6 +357,8 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The brand's apps that may open its links."""
     goals: Sequence[Goal]
     """Rewards to save for, as the wallet shows them."""
+    late_capture_grace_s: int
+    """For how many seconds after a hold timed out a capture is still accepted; 0: for none."""
 
     @classmethod
     def of(cls, brand: Brand, held: HostClaim | None, links_begin_with: str) -> BrandResponse:
@@ -376,4 +385,5 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
             link_host=None if held is None else LinkHostResponse.of(held, links_begin_with),
             app_links=brand.app_links,
             goals=brand.goals,
+            late_capture_grace_s=brand.late_capture_grace_s,
         )

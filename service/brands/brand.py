@@ -49,6 +49,7 @@ class Brand(msgspec.Struct, frozen=True):
     ``logo`` names a picture in `brand_logo`, and ``picture`` is it where pages are made: see `BrandDirectory`;
     ``home_url`` is where a customer goes when nothing better is known;
     ``link_base_url`` is what links begin with, where the brand has proved a host of its own.
+    ``late_capture_grace_s`` is how long after its deadline a hold may be captured;
     ``consent_no`` is how often its customers' consents had been changed when it was read.
     """
 
@@ -72,6 +73,7 @@ class Brand(msgspec.Struct, frozen=True):
     link_base_url: str | None = None
     app_links: AppLinks = AppLinks()
     goals: tuple[Goal, ...] = ()
+    late_capture_grace_s: int = 0
     picture: bytes | None = None
 
     @property

@@ -58,6 +58,7 @@ def brand_of_row(row: Row[Any]) -> Brand:
         link_base_url=row.proven_link_base_url,
         app_links=msgspec.convert(row.app_links, AppLinks),
         goals=msgspec.convert(row.goals, tuple[Goal, ...]),
+        late_capture_grace_s=row.late_capture_grace_s,
         picture=getattr(row, "picture", None),
     )
 

@@ -48,6 +48,7 @@ brand = Table(
     Column("link_base_url", Text),
     Column("app_links", JSONB, nullable=False, server_default="{}"),
     Column("goals", JSONB, nullable=False, server_default="[]"),
+    Column("late_capture_grace_s", Integer, nullable=False, server_default="0"),
     UniqueConstraint("code", name="brand_code_is_unique"),
     # A request says whose it is by the host it asks for.
     UniqueConstraint("link_base_url", name="brand_link_base_url_is_unique"),

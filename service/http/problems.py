@@ -82,7 +82,14 @@ CODES: dict[str, CodeSpec] = {
         "The headers or the body arrived too slowly; nothing was recorded. Send it again.",
         retryable=True,
     ),
-    "authorization_expired": CodeSpec(409, "Authorization expired", "The hold has timed out; its points were released."),
+    "authorization_expired": CodeSpec(
+        409, "Authorization expired", "The hold has timed out, and its points were released. It is too late to capture it."
+    ),
+    "released_points_gone": CodeSpec(
+        409,
+        "Released points gone",
+        "The hold has timed out, and the customer does not have as many points as were to be captured any more.",
+    ),
     "approval_decided": CodeSpec(409, "Approval decided", "The request was decided the other way before."),
     "approval_expired": CodeSpec(409, "Approval expired", "Nobody decided the request in time. Send a new one."),
     "maker_revoked": CodeSpec(

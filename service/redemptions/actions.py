@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,13 +24,15 @@ _ATTEMPTS = 4
 _NO_CUSTOMER = 0
 """The number that no customer has."""
 
-# How a refusal of the ledger is told; ``{balance}`` is what the customer can spend.
+# How a refusal of the ledger is told; ``{balance}`` is what the customer can spend, ``{at}`` the hold's deadline,
+# ``{late}`` why a late capture is refused.
 _REFUSALS: dict[RedemptionOutcome, tuple[str, str]] = {
     RedemptionOutcome.IDEMPOTENCY_KEY_REUSED: (
         "idempotency_key_reused",
         "This Idempotency-Key was used before with another request.",
     ),
-    RedemptionOutcome.AUTHORIZATION_EXPIRED: ("authorization_expired", "The hold timed out; its points went back."),
+    RedemptionOutcome.AUTHORIZATION_EXPIRED: ("authorization_expired", "The hold timed out{at}; its points went back.{late}"),
+    RedemptionOutcome.POINTS_GONE: ("released_points_gone", "The hold timed out{at}; its points went back.{late}"),
     RedemptionOutcome.ALREADY_VOIDED: ("already_voided", "The redemption was voided."),
     RedemptionOutcome.FULLY_CAPTURED: ("fully_captured", "Nothing is held any more: it was captured."),
     RedemptionOutcome.CAPTURE_EXCEEDS_AUTHORIZED: ("capture_exceeds_authorized", "Less is held than was to be captured."),
@@ -49,10 +52,11 @@ async def authorize(services: Services, brand: Brand, wanted: RedemptionRequest,
         brand, points = await _points_now(services, brand, wanted)
     except Problem:
         # What the points were worth when the same request was decided counts.
-        kept = await ledger.kept_redemption(Redeem(brand.book, Operation.AUTHORIZE, key, request))
+        asked = Redeem(brand.book, Operation.AUTHORIZE, key, request)
+        kept = await ledger.kept_redemption(asked)
         if kept is None:
             raise
-        return _decided(kept)
+        return _decided(kept, asked)
     known, is_active = await customers.find_active(services, brand, wanted.customer)
     step = Redeem(
         book=brand.book,
@@ -71,17 +75,18 @@ async def authorize(services: Services, brand: Brand, wanted: RedemptionRequest,
         order_ref=wanted.order_ref,
         store_id=wanted.store_id,
         terminal_id=wanted.terminal_id,
+        occurred_at=wanted.occurred_at,
     )
     if known is not None and not is_active:
         # A request decided while the customer was active keeps its answer.
         kept = await ledger.kept_redemption(step)
         if kept is None:
             raise _not_confirmed()
-        return _decided(kept)
+        return _decided(kept, step)
     for _ in range(_ATTEMPTS):
         result = await ledger.redeem(step)
         if result.outcome is not RedemptionOutcome.STALE_CUSTOMER or known is None:
-            return _decided(result)
+            return _decided(result, step)
         await customers.settle(services, brand, known.named)
         known, is_active = await customers.find_active(services, brand, wanted.customer)
         if known is None or not is_active:
@@ -161,6 +166,8 @@ async def capture(services: Services, brand: Brand, public_id: str, wanted: Capt
             store_id=wanted.store_id,
             terminal_id=wanted.terminal_id,
             final=wanted.final,
+            grace_s=brand.late_capture_grace_s,
+            occurred_at=wanted.occurred_at,
         ),
     )
 
@@ -210,16 +217,47 @@ async def _redeem(services: Services, step: Redeem) -> RedemptionResult:
     result = await services.ledger.redeem(step)
     if result.outcome is RedemptionOutcome.STALE_CUSTOMER:
         raise customer_erased()
-    return _decided(result)
+    return _decided(result, step)
 
 
-def _decided(result: RedemptionResult) -> RedemptionResult:
+def _decided(result: RedemptionResult, step: Redeem) -> RedemptionResult:
     if result.outcome is RedemptionOutcome.NOT_FOUND:
         raise not_found("redemption")
     if result.outcome is RedemptionOutcome.WORTH_NOTHING:
         raise invalid_field("/points", f"must be at least {result.least}: fewer are worth nothing")
+    if result.outcome is RedemptionOutcome.OCCURRED_OUT_OF_RANGE:
+        raise _cannot_have_occurred(step)
     if result.outcome in _REFUSALS:
         code, detail = _REFUSALS[result.outcome]
         headers = {REPLAYED: "true"} if result.replayed else {}
-        raise Problem(code, detail.format(balance=result.balance), headers=headers)
+        raise Problem(code, detail.format(balance=result.balance, **_lateness(result, step)), headers=headers)
     return result
+
+
+def _cannot_have_occurred(step: Redeem) -> Problem:
+    earliest = "more than 30 days ago" if step.operation is Operation.AUTHORIZE else "before the authorization"
+    return invalid_field("/occurred_at", f"must not be {earliest}, nor in the future", code="occurred_at_out_of_range")
+
+
+def _lateness(result: RedemptionResult, step: Redeem) -> dict[str, str]:
+    """When a hold timed out, and what of it a late capture can no longer have."""
+    redemption = result.redemption
+    if redemption is None:
+        return {"at": "", "late": ""}
+    late = ""
+    if result.outcome is RedemptionOutcome.POINTS_GONE:
+        wanted = step.points or redemption.authorized - redemption.captured
+        missing = max(wanted - result.balance, 0)
+        late = (
+            f" Of {wanted} points to capture, {missing} are missing."
+            if missing
+            else " What it has spent is still to be taken back."
+        )
+    elif step.grace_s:
+        until = redemption.expires_at + timedelta(seconds=step.grace_s)
+        late = f" A capture is accepted until {_text(until)}."
+    return {"at": f" at {_text(redemption.expires_at)}", "late": late}
+
+
+def _text(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

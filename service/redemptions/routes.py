@@ -41,7 +41,9 @@ _READ = [requires(Scope.REDEMPTIONS_READ)]
     "/v1/redemptions",
     guards=_WRITE,
     tags=["redemptions"],
-    responses=problems("not_found", "insufficient_balance", "customer_not_confirmed", "idempotency_key_reused"),
+    responses=problems(
+        "not_found", "insufficient_balance", "customer_not_confirmed", "occurred_at_out_of_range", "idempotency_key_reused"
+    ),
 )
 async def authorize_redemption(
     data: JSONBody[RedemptionRequest],
@@ -77,9 +79,11 @@ async def quote_redemption(
     responses=problems(
         "not_found",
         "authorization_expired",
+        "released_points_gone",
         "already_voided",
         "fully_captured",
         "capture_exceeds_authorized",
+        "occurred_at_out_of_range",
         "idempotency_key_reused",
     ),
 )
@@ -90,7 +94,10 @@ async def capture_redemption(
     services: Injected[Services],
     idempotency_key: Injected[str],
 ) -> Response[RedemptionResponse]:
-    """Spend points that were set aside. The rest is released unless `final` is false."""
+    """Spend points that were set aside. The rest is released unless `final` is false.
+
+    A hold that has timed out can be captured within the brand's `late_capture_grace_s`, if the customer still has the points.
+    """
     return _answer(principal, await actions.capture(services, principal.brand, redemption_id, data, idempotency_key))
 
 

@@ -21,6 +21,9 @@ HOLD_S_MAX = 30 * 86_400
 HoldSeconds = Annotated[int, msgspec.Meta(ge=1, le=HOLD_S_MAX)]
 
 
+OccurredAt = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000, description="Minor units: cents, pence, yen.")]
 """An amount in minor units of the brand's currency: cents, pence, yen."""
 
@@ -48,6 +51,9 @@ class RedemptionRequest(Body, frozen=True, omit_defaults=True):
     """Your id of the store, for your reports."""
     terminal_id: Identifier | None = None
     """Your id of the POS terminal, for your reports."""
+    occurred_at: OccurredAt | None = None
+    """When the POS did this, if it could not send it at once: at most 30 days ago. It is kept and shown, and changes no
+    deadline and no date in the books."""
 
     example: ClassVar[dict[str, Any]] = {"customer": {"id": "customer-1"}, "points": 22, "order_ref": "order-77812"}
 
@@ -99,6 +105,9 @@ class CaptureRequest(Body, frozen=True):
     """Your id of the store, for your reports."""
     terminal_id: Identifier | None = None
     """Your id of the POS terminal, for your reports."""
+    occurred_at: OccurredAt | None = None
+    """When the POS did this, if it could not send it at once: not before it authorized. It is kept and shown, and changes no
+    deadline and no date in the books."""
 
     example: ClassVar[dict[str, Any]] = {"points": 20, "ref": "invoice-5531", "store_id": "berlin-1", "terminal_id": "pos-4"}
 
@@ -123,7 +132,7 @@ class RefundRequest(Body, frozen=True):
 
 
 class OperationResponse(msgspec.Struct, frozen=True):
-    """One operation on a redemption. The last three fields are what the capture or refund sent."""
+    """One operation on a redemption. `ref`, `store_id` and `terminal_id` are what the capture or refund sent."""
 
     type: str
     """The operation: `authorize`, `capture`, `void` or `refund`. A hold that times out is a `void`."""
@@ -139,6 +148,9 @@ class OperationResponse(msgspec.Struct, frozen=True):
     """The store; null if not given."""
     terminal_id: str | None
     """The POS terminal; null if not given."""
+    occurred_at: datetime | None
+    """When it happened, as the POS sent it with the capture or authorization; of a hold that timed out, its deadline. Null:
+    when it was posted."""
 
 
 class RedemptionLotResponse(msgspec.Struct, frozen=True):
@@ -224,6 +236,7 @@ class RedemptionResponse(msgspec.Struct, frozen=True, kw_only=True):
                     ref=operation.ref,
                     store_id=operation.store_id,
                     terminal_id=operation.terminal_id,
+                    occurred_at=operation.occurred_at,
                 )
                 for operation in redemption.operations
             ],

@@ -212,6 +212,7 @@ class SimulatedYear:
                 "ends_at": "2035-01-01T00:00:00Z",
             }
             await self._call("admin", "/v1/campaigns", described | terms)
+        (await self.api.client("admin").patch("/v1/brand", json={"late_capture_grace_s": 10 * 86_400})).raise_for_status()
         for name in CAMPAIGNS:
             reason = {"name": name, "campaign": name}
             (await self.api.client("admin").put(f"/v1/adjustment-reasons/{name}", json=reason)).raise_for_status()

@@ -59,6 +59,7 @@ async def test_every_key_reads_the_brand(api: Api) -> None:
             "link_host": None,
             "app_links": {"apple": [], "android": []},
             "goals": [],
+            "late_capture_grace_s": 0,
         }
 
 

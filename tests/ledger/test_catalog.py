@@ -98,6 +98,7 @@ POSTING = {
     "post_grants_v1",
     "settle_pending_v1",
     "redeem_v1",
+    "redeem_v2",
     "claw_back_v1",
     "return_purchase_v1",
     "adjust_v1",

@@ -23,6 +23,7 @@ from ledger.types import (
     RedemptionOutcome,
     ReturnOutcome,
     SettleOutcome,
+    SinceTimeOut,
     SplitOutcome,
     Verb,
 )
@@ -48,9 +49,10 @@ CODES: dict[str, type[enum.IntEnum]] = {
     "instant_outcome": InstantOutcome,
     "close_outcome": CloseOutcome,
     "close_state": CloseState,
+    "since_time_out": SinceTimeOut,
 }
 
-CONSTANTS: dict[str, list[type[enum.IntEnum]]] = {"redeem_v1": [RedemptionOutcome, Operation]}
+CONSTANTS: dict[str, list[type[enum.IntEnum]]] = {"redeem_v2": [RedemptionOutcome, Operation]}
 """Where constants without a prefix have their names from; in all other functions from ``GrantOutcome``."""
 
 OF_THEIR_OWN = {
@@ -73,7 +75,7 @@ BARE_NUMBER = re.compile(
     re.VERBOSE,
 )
 
-CTID_IS_CHEAPER = {"post_grants_v1", "redeem_v1", "free_caps_v1"}
+CTID_IS_CHEAPER = {"post_grants_v1", "redeem_v2", "free_caps_v1"}
 """Where rows are found again by ``ctid``: by key it measured slower (decision 40), or the plan of a young table reads all."""
 
 

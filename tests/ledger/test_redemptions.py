@@ -165,6 +165,64 @@ STORIES: dict[str, list[After]] = {
         After("capture 1", "AUTHORIZATION_EXPIRED", (35, 12, 23, 0), "03-31:18 never:30"),
         After("refund all", "refunded", (35, 12, 23, 12), "03-31:20 04-01:10 never:30"),
     ],
+    "captured late, and refunded like any other": [
+        After("authorize 35 for 5 days", "authorized", (35, 0, 0, 0), "never:25"),
+        After("clock 01-20", "expired", (35, 0, 35, 0), START),
+        After("capture 36 within 9 days", "CAPTURE_EXCEEDS_AUTHORIZED", (35, 0, 35, 0), START),
+        After("capture 20 within 9 days", "captured", (35, 20, 15, 0), "03-31:10 never:30"),
+        After("capture 1 within 9 days", "FULLY_CAPTURED", (35, 20, 15, 0), "03-31:10 never:30"),
+        After("void", "FULLY_CAPTURED", (35, 20, 15, 0), "03-31:10 never:30"),
+        After("refund 5", "partially_refunded", (35, 20, 15, 5), "03-31:15 never:30"),
+        After("refund all", "refunded", (35, 20, 15, 20), START),
+        After("capture 1 within 9 days", "FULLY_CAPTURED", (35, 20, 15, 20), START),
+    ],
+    "captured late in parts": [
+        After("authorize 35 for 5 days", "authorized", (35, 0, 0, 0), "never:25"),
+        After("capture 5, more to come", "partially_captured", (35, 5, 0, 0), "never:25"),
+        After("clock 01-20", "captured", (35, 5, 30, 0), "01-31:5 03-31:20 never:30"),
+        After("capture 12, more to come, within 9 days", "captured", (35, 17, 18, 0), "03-31:13 never:30"),
+        After("void", "FULLY_CAPTURED", (35, 17, 18, 0), "03-31:13 never:30"),
+        After("capture 19 within 9 days", "CAPTURE_EXCEEDS_AUTHORIZED", (35, 17, 18, 0), "03-31:13 never:30"),
+        After("capture 18, more to come, within 9 days", "captured", (35, 35, 0, 0), "never:25"),
+        After("capture 1 within 9 days", "FULLY_CAPTURED", (35, 35, 0, 0), "never:25"),
+    ],
+    "captured late of what came back to a grace": [
+        After("authorize 35", "authorized", (35, 0, 0, 0), "never:25"),
+        After("clock 02-20", "expired", (35, 0, 35, 0), "03-16:10 03-31:20 never:30"),
+        After("capture all within 9 days", "captured", (35, 35, 0, 0), "never:25"),
+        After("refund all", "refunded", (35, 35, 0, 35), "03-16:10 03-31:20 never:30"),
+    ],
+    "captured late when a lot has died: of what lives": [
+        After("authorize 35 for 5 days", "authorized", (35, 0, 0, 0), "never:25"),
+        After("clock 02-01", "expired", (35, 0, 35, 0), "03-31:20 never:30"),
+        After("capture all within 20 days", "captured", (35, 35, 0, 0), "never:15"),
+        After("refund all", "refunded", (35, 35, 0, 35), "03-31:20 never:30"),
+    ],
+    "captured late, and too little lives": [
+        After("authorize 60 for 5 days", "authorized", (60, 0, 0, 0), ""),
+        After("clock 02-01", "expired", (60, 0, 60, 0), "03-31:20 never:30"),
+        After("capture all within 20 days", "POINTS_GONE", (60, 0, 60, 0), "03-31:20 never:30"),
+        After("capture 50 within 20 days", "captured", (60, 50, 10, 0), ""),
+    ],
+    "captured too late": [
+        After("authorize 35 for 5 days", "authorized", (35, 0, 0, 0), "never:25"),
+        After("clock 01-29", "expired", (35, 0, 35, 0), START),
+        After("capture 1 within 9 days", "AUTHORIZATION_EXPIRED", (35, 0, 35, 0), START),
+        After("capture 1 within 10 days", "captured", (35, 1, 34, 0), "01-31:9 03-31:20 never:30"),
+    ],
+    "captured after somebody voided what had timed out": [
+        After("authorize 35 for 5 days", "authorized", (35, 0, 0, 0), "never:25"),
+        After("clock 01-20", "expired", (35, 0, 35, 0), START),
+        After("void", "expired", (35, 0, 35, 0), START),
+        After("capture all within 9 days", "ALREADY_VOIDED", (35, 0, 35, 0), START),
+        After("void", "expired", (35, 0, 35, 0), START),
+    ],
+    "voided in time, and captured late": [
+        After("authorize 35 for 5 days", "authorized", (35, 0, 0, 0), "never:25"),
+        After("void", "voided", (35, 0, 35, 0), START),
+        After("clock 01-20", "voided", (35, 0, 35, 0), START),
+        After("capture all within 9 days", "ALREADY_VOIDED", (35, 0, 35, 0), START),
+    ],
     "captured at once": [
         After("authorize 35 and capture", "captured", (35, 35, 0, 0), "never:25"),
         After("capture 1", "FULLY_CAPTURED", (35, 35, 0, 0), "never:25"),
@@ -228,7 +286,8 @@ def step_of(book: Book, redemption: int, verb: str, rest: str) -> Redeem:
         days = int(rest.partition(" for ")[2].split()[0]) if " for " in rest else 30
         return authorize(book, CUSTOMER, points, hold_s=days * DAY_S, capture="capture" in rest)
     if verb == "capture":
-        return capture(book, redemption, points, final="more to come" not in rest)
+        days = int(rest.partition(" within ")[2].split()[0]) if " within " in rest else 0
+        return capture(book, redemption, points, final="more to come" not in rest, grace_s=days * DAY_S)
     return refund(book, redemption, points) if verb == "refund" else void(book, redemption)
 
 

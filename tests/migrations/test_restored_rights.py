@@ -177,7 +177,7 @@ async def _move(pool: asyncpg.Pool[Any], url: str) -> None:
 async def test_what_was_taken_is_given_again_and_what_was_added_is_taken(database: Database, owner: Any) -> None:
     before = await rights(database.owner_url)
     await owner.execute("REVOKE INSERT ON rewards.link FROM rewards_application")
-    await owner.execute("REVOKE EXECUTE ON FUNCTION ledger.redeem_v1 FROM rewards_application")
+    await owner.execute("REVOKE EXECUTE ON FUNCTION ledger.redeem_v2 FROM rewards_application")
     await owner.execute("GRANT INSERT ON ledger.transfer TO rewards_application")
     await owner.execute("GRANT EXECUTE ON FUNCTION ledger.open_book_v1 TO PUBLIC")
     await owner.execute("GRANT SELECT ON rewards.api_key TO PUBLIC")

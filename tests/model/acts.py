@@ -6,7 +6,7 @@ The plain ledger learns from the real answer only what it cannot know: the numbe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 import asyncpg
@@ -262,7 +262,7 @@ class Redeeming:
             case Operation.AUTHORIZE:
                 outcome = plain.authorize(step.customer, step.points, step.hold_s, number, capture=step.capture)
             case Operation.CAPTURE:
-                outcome = plain.capture(number, step.points, final=step.final)
+                outcome = plain.capture(number, step.points, final=step.final, grace=timedelta(seconds=step.grace_s))
             case Operation.VOID:
                 outcome, replayed = plain.void(number)
             case _:

@@ -24,6 +24,9 @@ class PlainHold:
     deadline: datetime
     held: Lots
     spent: Lots = field(default_factory=Counter["tuple[date, int]"])
+    number: int = 0
+    timed_out: int = 0
+    """How many points went back at its deadline, which may still be captured."""
 
     def has(self, grant: int) -> int:
         """The points of one grant in it."""
@@ -92,6 +95,7 @@ class PlainDays:
         if what == "promise":
             self.granted -= self.promises.pop(str(which)).points
         elif what == "hold":
+            self.holds[int(which)].timed_out = self.holds[int(which)].held.total()
             self._release(int(which), self.day(at))
         else:
             self.expire(self.day(at), int(which))
@@ -144,7 +148,7 @@ class PlainDays:
 
     def authorize(self, number: int, customer: int, points: int, deadline: datetime) -> None:
         """Set points aside, soonest to expire first."""
-        self.holds[number] = PlainHold(customer, customer, deadline, take(self.lots[customer], points))
+        self.holds[number] = PlainHold(customer, customer, deadline, take(self.lots[customer], points), number=number)
 
     def capture(self, number: int, points: int, *, final: bool) -> None:
         """Spend what is held."""
@@ -152,6 +156,15 @@ class PlainDays:
         hold.spent += take(hold.held, points)
         if final or not hold.held.total():
             self.void(number)
+
+    def capture_late(self, hold: PlainHold, points: int) -> bool:
+        """Spend what the customer has, for good, if it is there and nothing of what was spent before is owed."""
+        owes = any(points and self.short[hold.customer, grant] for (_, grant), points in hold.spent.items())
+        if owes or self.lots[hold.customer].total() < points:
+            return False
+        hold.spent += take(self.lots[hold.customer], points)
+        hold.timed_out = 0
+        return True
 
     def void(self, number: int) -> None:
         """Release what is held."""

@@ -46,6 +46,8 @@ class Hold:
     """Whether somebody has touched the wallet since it timed out: then the budgets have what was taken back of it."""
     taken_back: list[tuple[Budget, int]] = field(default_factory=list["tuple[Budget, int]"])
     ended_by_capture: bool = False
+    captured_late: int = 0
+    voided_late: bool = False
 
     @property
     def status(self) -> RedemptionStatus:

@@ -296,12 +296,12 @@ class PlainLedger(PlainBook):
         self.settle()
         return RedemptionOutcome.DONE
 
-    def capture(self, number: int, points: int, *, final: bool) -> RedemptionOutcome:
+    def capture(self, number: int, points: int, *, final: bool, grace: timedelta = timedelta()) -> RedemptionOutcome:
         """Spend what is held, soonest to expire first."""
         hold = self._touched(number)
+        if hold.timed_out:
+            return self._capture_late(hold, points, final=final, grace=grace)
         if hold.closed:
-            if hold.timed_out:
-                return RedemptionOutcome.AUTHORIZATION_EXPIRED
             return RedemptionOutcome.FULLY_CAPTURED if hold.captured else RedemptionOutcome.ALREADY_VOIDED
         held = sum(hold.held.values())
         points = points or held
@@ -315,9 +315,34 @@ class PlainLedger(PlainBook):
             hold.ended_by_capture = True
         return RedemptionOutcome.DONE
 
+    def _capture_late(self, hold: Hold, points: int, *, final: bool, grace: timedelta) -> RedemptionOutcome:
+        """Spend what the customer has, if that is enough, once for good."""
+        customer, left = self.survivor(hold.customer), hold.authorized - hold.captured
+        points = points or left
+        if hold.ended_by_capture:
+            return RedemptionOutcome.FULLY_CAPTURED
+        if self.now >= hold.deadline + grace:
+            return RedemptionOutcome.AUTHORIZATION_EXPIRED
+        if hold.voided_late:
+            return RedemptionOutcome.ALREADY_VOIDED
+        if points > left:
+            return RedemptionOutcome.CAPTURE_EXCEEDS_AUTHORIZED
+        owes = any(spent and self.short[customer, key[2]] for key, spent in hold.spent.items())
+        if owes or points > self.spendable(customer):
+            return RedemptionOutcome.POINTS_GONE
+        for lot, part in move(self.wallets[customer], points):
+            hold.spent[lot] += part
+        hold.captured += points
+        hold.captured_late += points
+        hold.ended_by_capture = final or points == left
+        return RedemptionOutcome.DONE
+
     def void(self, number: int) -> tuple[RedemptionOutcome, bool]:
         """Give back what is held; the flag says that it had been done."""
         hold = self._touched(number)
+        if hold.timed_out:
+            hold.voided_late = not hold.captured_late
+            return (RedemptionOutcome.FULLY_CAPTURED, False) if hold.captured_late else (RedemptionOutcome.DONE, True)
         if hold.closed:
             return (RedemptionOutcome.FULLY_CAPTURED, False) if hold.ended_by_capture else (RedemptionOutcome.DONE, True)
         self._fill_budgets(self._release(hold, self.today))

@@ -25,6 +25,7 @@ batches = st.lists(reports, min_size=1, max_size=6)
 grades = st.lists(st.sampled_from(Grade), min_size=2, max_size=5)
 UNTIL_MIDNIGHT = -1
 holds_s = st.sampled_from([0, 1, 3600, DAY_S, 7 * DAY_S, 30 * DAY_S, UNTIL_MIDNIGHT, UNTIL_MIDNIGHT])
+graces_s = st.sampled_from([0, DAY_S, 10 * DAY_S, 40 * DAY_S])
 lifetimes = st.sampled_from(["a day", "next month", "for ever", "no longer"])
 
 GRANT = st.tuples(st.just("grant"), batches)
@@ -43,7 +44,7 @@ ADJUST = st.tuples(
 )
 SWEEP = st.tuples(st.just("sweep"), st.integers(1, 4))
 AUTHORIZE = st.tuples(st.just("authorize"), customers, st.sampled_from([1, 30, 50, 70, 90, 110, 150]), holds_s, st.booleans())
-CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans())
+CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans(), graces_s)
 VOID = st.tuples(st.just("void"), which_ones)
 REFUND = st.tuples(st.just("refund"), which_ones, some_points)
 SEVERAL = st.lists(
@@ -89,8 +90,8 @@ def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | No
             if number is None:
                 return None
             match operation, *how:
-                case "capture", points, final:
-                    return Redeeming(capture(book, number, points, final=final))
+                case "capture", points, final, grace_s:
+                    return Redeeming(capture(book, number, points, final=final, grace_s=grace_s))
                 case "refund", points:
                     return Redeeming(refund(book, number, points))
                 case _:

@@ -68,6 +68,8 @@ STEP = st.one_of(
     st.tuples(st.just("claw_back"), NUMBER, st.sampled_from([None, None, 5, 20])),
     st.tuples(st.just("claw_back"), NUMBER, st.sampled_from([None, None, 5, 20])),
     st.tuples(st.just("capture"), NUMBER, POINTS, st.booleans()),
+    st.tuples(st.just("capture_late"), NUMBER, POINTS),
+    st.tuples(st.just("capture_late"), NUMBER, POINTS),
     st.tuples(st.just("void"), NUMBER),
     st.tuples(st.just("mature"), NUMBER),
     st.tuples(st.just("merge"), st.sampled_from([(1, 2), (3, 4)])),
@@ -166,6 +168,14 @@ class Days:
             result = self.world.run(self.ledger.redeem(capture(self.book, number, points, final=final)))
             assert result.outcome is RedemptionOutcome.DONE
             self.plain.capture(number, points, final=final)
+
+    def capture_late(self, nth: int, points: int) -> None:
+        if timed_out := [hold for hold in self.plain.over if hold.timed_out]:
+            hold = timed_out[nth % len(timed_out)]
+            points = min(points, hold.timed_out)
+            result = self.world.run(self.ledger.redeem(capture(self.book, hold.number, points, grace_s=60 * 86_400)))
+            done = self.plain.capture_late(hold, points)
+            assert result.outcome is (RedemptionOutcome.DONE if done else RedemptionOutcome.POINTS_GONE)
 
     def void(self, nth: int) -> None:
         if (number := self._nth(self.plain.holds, nth)) is not None:

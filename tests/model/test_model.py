@@ -186,10 +186,32 @@ class History(RuleBasedStateMachine):
             case "void":
                 self.do(("void", 0))
             case "capture":
-                self.do(("capture", 0, points, True))
+                self.do(("capture", 0, points, True, 0))
                 self.do(("refund", 0, points))
             case _:
                 self.time_passes(24)
+
+    @rule(
+        setting_aside=plans.AUTHORIZE,
+        part=plans.some_points,
+        hours=st.sampled_from([24, 24, 8 * 24, 31 * 24]),
+        meanwhile=st.one_of(plans.MERGE, plans.SPLIT, plans.CLAW_BACK, plans.VOID, plans.SWEEP, plans.AUTHORIZE),
+        captures=st.lists(plans.CAPTURE, min_size=1, max_size=3),
+        points=plans.some_points,
+    )
+    def capture_late(
+        self, setting_aside: Plan, part: int, hours: int, meanwhile: Plan, captures: list[Plan], points: int
+    ) -> None:
+        """A till that was offline captures what has timed out, more than once; and then something comes back."""
+        verb, customer, wanted, hold_s, _ = setting_aside
+        self.authorize((verb, customer, wanted, hold_s, False))
+        self.do(("capture", 0, part, False, 0))
+        self.time_passes(hours)
+        self.do(meanwhile)
+        for _, which, amount, final, grace_s in captures:
+            self.do(("capture", which % 2, amount, final, grace_s))
+        self.do(("void", 0))
+        self.do(("refund", 0, points))
 
     @rule(plan=plans.ADJUST)
     def adjust(self, plan: Plan) -> None:
@@ -362,7 +384,7 @@ class History(RuleBasedStateMachine):
         assert found is not None
         columns = zip(*((each.authorized, each.held, each.captured, each.refunded) for each in found.sources), strict=True)
         assert [sum(column) for column in columns] == [
-            redemption.authorized,
+            redemption.authorized + self.plain.holds[redemption.redemption].captured_late,
             redemption.authorized - redemption.captured - redemption.released,
             redemption.captured,
             redemption.refunded,

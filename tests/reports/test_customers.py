@@ -55,6 +55,11 @@ async def a_spring(books: Books, worker_pool: asyncpg.Pool[Any]) -> None:
             captured.append(await books.redeem(customer, chance.randint(2, points)))
         if len(captured) > 2:
             await books.refund(captured.pop(0), 1)
+        if day % 24 == 0:
+            await books.grant(3, 9)
+            late = await books.redeem(3, 9, captured=False)
+            await books.on((today + timedelta(days=1)).isoformat())
+            await books.capture(late, 5, grace_s=5 * 86_400)
         if day == 66:
             await books.ledger.merge(books.book, loser=1, survivor=2)
         if day % 18 == 0:
@@ -145,7 +150,7 @@ async def test_rfm_is_what_the_log_says(books: Books, worker_pool: asyncpg.Pool[
             row["last_redemption_on"] = day
         if day >= begin:
             if transfer.verb is Verb.CAPTURE:
-                redemptions[customer].add(int.from_bytes(transfer.debit[3:11], "big"))
+                redemptions[customer].add(int.from_bytes(transfer.credit[3:11], "big"))
             for name, sign in (
                 {
                     Verb.GRANT: ("earned", 1),

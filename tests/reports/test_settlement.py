@@ -62,6 +62,23 @@ async def test_each_store_is_settled_in_the_money_of_its_purchases(
         assert sum(transfer["amount"] for transfer in await books.linked(path)) == whole_period["totals"][figure]
 
 
+async def test_a_late_capture_counts_when_and_where_it_was_captured(books: Books) -> None:
+    await books.worth("2029-12-01", 100, 1)
+    await books.fund(1_000)
+    await books.grant(1, 500)
+    held = await redeem_at(books, "north", 60, 30, hold_s=3_600)
+    await books.on("2030-01-17")
+    await books.capture(held, 40, grace_s=5 * 86_400, store_id="south", terminal_id="pos 9")
+    report = await books.report("settlement", since="2030-01-15")
+    assert [shown(row) for row in report["rows"]] == [
+        {"day": "2030-01-15", "store": "north", "terminal": "pos 1", "redemptions": 1, "authorized": 60, "released": 60}
+        | {"authorized_value": 30},
+        {"day": "2030-01-17", "store": "south", "terminal": "pos 9", "captured": 40, "captured_value": 20, "net_value": 20},
+    ]
+    roll_forward = await books.report("roll-forward", since="2030-01-15")
+    assert [roll_forward["totals"][name] for name in ("granted", "redeemed", "closing")] == [500, 40, 460]
+
+
 async def test_purchases_in_points_have_no_money(books: Books) -> None:
     await books.fund(1_000)
     await books.grant(1, 500)

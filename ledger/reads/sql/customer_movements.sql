@@ -18,10 +18,10 @@ CROSS JOIN LATERAL (
         next.seq, next.verb, next.amount, next.day, event.grade IN ('A', 'B') AS verified,
         (event.window_at AT TIME ZONE head.time_zone)::date AS acted_on,
         CASE WHEN next.day > $7::date THEN NULL ELSE width_bucket(next.day, $8::date[]) END AS stretch,
-        CASE WHEN next.verb = 7 THEN ledger.account_number_v1(next.debit) END AS redemption  -- CAPTURE
+        CASE WHEN next.verb = 7 THEN ledger.account_number_v1(next.credit) END AS redemption  -- CAPTURE
     FROM (
         SELECT
-            transfer.seq, transfer.amount, transfer.debit, transfer.campaign_no, transfer.event_key,
+            transfer.seq, transfer.amount, transfer.credit, transfer.campaign_no, transfer.event_key,
             ledger.transfer_verb_v1(transfer.verb, transfer.due_on) AS verb,
             ledger.accounting_date_v1(
                 transfer.due_on, transfer.verb, transfer.debit, transfer.posted_at, head.time_zone

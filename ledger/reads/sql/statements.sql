@@ -1,8 +1,8 @@
 -- The newest lines of the statements of customers $3 of a book $1 of brand $2: customer by customer, newest first, $5 at most
 -- for each, with a seq below $4; NULL is from the newest on. Points are positive where they were gained.
 --
--- A line is a transfer to or from a lot. So a capture is none, which spends what its authorization has taken from the wallet,
--- and neither is anything that happens to points held back.
+-- A line is a transfer to or from a lot. So a capture is none, which spends what its authorization has taken from the wallet, but for
+-- one after a time-out; and neither is anything that happens to points held back.
 
 SELECT
     wanted.customer, line.seq, line.posted_at, line.occurred_at, line.verb,

@@ -57,7 +57,7 @@ BEGIN
             FROM ledger.redemption
             WHERE redemption.book_id = p_book_id
                 AND redemption.id BETWEEN ledger.account_number_v1(account.id) AND ledger.account_number_v1(account.id)
-            ORDER BY redemption.id  -- see redeem_v1
+            ORDER BY redemption.id  -- see redeem_v2
             OFFSET 0
         ) AS owner
         -- Redemptions go along when their customer is merged into another, and when they are split off again.

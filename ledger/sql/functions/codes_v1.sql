@@ -64,12 +64,14 @@ RETURN (CASE p_name
     WHEN 'idempotency_key_reused' THEN 1
     WHEN 'not_found' THEN 2
     WHEN 'stale_customer' THEN 3
+    WHEN 'occurred_out_of_range' THEN 13
     WHEN 'authorization_expired' THEN 4
     WHEN 'already_voided' THEN 5
     WHEN 'fully_captured' THEN 6
     WHEN 'capture_exceeds_authorized' THEN 7
     WHEN 'refund_exceeds_captured' THEN 8
     WHEN 'worth_nothing' THEN 11
+    WHEN 'points_gone' THEN 12
     WHEN 'insufficient_balance' THEN 9
     WHEN 'done' THEN 10
 END)::smallint;
@@ -173,4 +175,13 @@ RETURN (CASE p_name
     WHEN 'storing' THEN 1
     WHEN 'closed' THEN 2
     WHEN 'settled' THEN 3
+END)::smallint;
+
+-- What became of a redemption after its hold timed out: see ledger.redemption.since_time_out.
+CREATE OR REPLACE FUNCTION ledger.since_time_out_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'captured' THEN 1
+    WHEN 'captured_for_good' THEN 2
+    WHEN 'voided' THEN 3
 END)::smallint;

@@ -44,7 +44,7 @@ BEGIN
                 FROM ledger.redemption
                 WHERE redemption.book_id = p_book_id
                     AND redemption.id BETWEEN ledger.account_number_v1(transfer.debit) AND ledger.account_number_v1(transfer.debit)
-                ORDER BY redemption.id  -- see redeem_v1
+                ORDER BY redemption.id  -- see redeem_v2
                 LIMIT 1
             )
         END

@@ -1,6 +1,6 @@
 -- What is held back for a customer, and until when. It is made part of the statement that asks.
 --
--- BETWEEN x AND x ORDER BY x: see redeem_v1.
+-- BETWEEN x AND x ORDER BY x: see redeem_v2.
 
 CREATE OR REPLACE FUNCTION ledger.held_back_v1(p_book_id integer, p_customer bigint)
 RETURNS TABLE (campaign_no integer, key bytea, amount bigint, due_at timestamptz)

@@ -12,7 +12,7 @@ AS $function$
                 SELECT redemption.deadline
                 FROM ledger.redemption
                 WHERE redemption.book_id = p_book_id AND redemption.closed_at IS NULL AND redemption.deadline < p_ends_at
-                ORDER BY redemption.deadline  -- see redeem_v1
+                ORDER BY redemption.deadline  -- see redeem_v2
                 LIMIT 1
             ) AS due
         )

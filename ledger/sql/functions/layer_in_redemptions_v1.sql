@@ -1,6 +1,6 @@
 -- How many points of a layer the redemptions of each customer have that owe some. It is made part of the statement that asks.
 --
--- BETWEEN x AND x ORDER BY x: see redeem_v1.
+-- BETWEEN x AND x ORDER BY x: see redeem_v2.
 
 CREATE OR REPLACE FUNCTION ledger.layer_in_redemptions_v1(p_book_id integer, p_layer bigint)
 RETURNS TABLE (customer bigint, points bigint)

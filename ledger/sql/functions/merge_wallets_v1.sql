@@ -78,7 +78,7 @@ BEGIN
             p_head, p_head.posted_at, p_survivor, NULL, NULL, NULL, v_first, v_verbs, v_transits, v_credits, v_amounts);
     END IF;
 
-    -- BETWEEN x AND x ORDER BY x: see redeem_v1. What is found so is found again by ON CONFLICT, which has no choice of an index.
+    -- BETWEEN x AND x ORDER BY x: see redeem_v2. What is found so is found again by ON CONFLICT, which has no choice of an index.
     INSERT INTO ledger.redemption
     SELECT theirs.*
     FROM ledger.redemption AS theirs

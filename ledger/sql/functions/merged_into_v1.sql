@@ -1,6 +1,6 @@
 -- Who is merged into a customer. It is made part of the statement that asks.
 --
--- BETWEEN x AND x ORDER BY x: see redeem_v1.
+-- BETWEEN x AND x ORDER BY x: see redeem_v2.
 
 CREATE OR REPLACE FUNCTION ledger.merged_into_v1(p_book_id integer, p_customer bigint) RETURNS TABLE (customer bigint)
 LANGUAGE sql STABLE

@@ -27,7 +27,7 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT redemption.customer
             FROM ledger.redemption
-            WHERE redemption.book_id = p_head.book_id AND redemption.id BETWEEN begun.id AND begun.id  -- see redeem_v1
+            WHERE redemption.book_id = p_head.book_id AND redemption.id BETWEEN begun.id AND begun.id  -- see redeem_v2
             ORDER BY redemption.id
             LIMIT 1
         ) AS redemption

@@ -1,6 +1,6 @@
 -- A customer's open holds: redemptions that are authorized and not closed. It is made part of the statement that asks.
 --
--- BETWEEN x AND x ORDER BY x: see redeem_v1.
+-- BETWEEN x AND x ORDER BY x: see redeem_v2.
 
 CREATE OR REPLACE FUNCTION ledger.open_holds_v1(p_book_id integer, p_customer bigint)
 RETURNS TABLE (id bigint, deadline timestamptz)

@@ -1,7 +1,7 @@
 -- What redemptions that owe points have of each layer, of the accounts from p_from to before p_until. It is made part of the statement
 -- that asks.
 --
--- ORDER BY account: only the index by it comes without a sort (see redeem_v1).
+-- ORDER BY account: only the index by it comes without a sort (see redeem_v2).
 
 CREATE OR REPLACE FUNCTION ledger.redemption_layers_v1(p_book_id integer, p_from bytea, p_until bytea)
 RETURNS TABLE (account bytea, layer bigint, amount bigint)

@@ -64,7 +64,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT redemption.*
         FROM ledger.redemption
-        WHERE redemption.book_id = p_book_id AND redemption.id BETWEEN wanted.id AND wanted.id  -- see redeem_v1
+        WHERE redemption.book_id = p_book_id AND redemption.id BETWEEN wanted.id AND wanted.id  -- see redeem_v2
         ORDER BY redemption.id
         LIMIT 1
     ) AS redemption
@@ -95,11 +95,17 @@ BEGIN
         ) AS lot
     ) AS sums
     CROSS JOIN LATERAL (
-        SELECT jsonb_agg(jsonb_build_object(
-            'verb', operation.verb, 'points', operation.points,
-            'posted_at', ledger.rfc3339_v1(operation.posted_at), 'seq', operation.seq,
-            'ref', step.ref, 'store_id', step.store_id, 'terminal_id', step.terminal_id
-        ) ORDER BY operation.seq) AS operations
+        -- A null for each operation that says nothing would cost a hundredth of a redemption.
+        SELECT jsonb_agg(CASE
+            WHEN operation.occurred_at = operation.posted_at THEN jsonb_build_object(
+                'verb', operation.verb, 'points', operation.points,
+                'posted_at', ledger.rfc3339_v1(operation.posted_at), 'seq', operation.seq,
+                'ref', step.ref, 'store_id', step.store_id, 'terminal_id', step.terminal_id)
+            ELSE jsonb_build_object(
+                'verb', operation.verb, 'points', operation.points,
+                'posted_at', operation.posted_at, 'seq', operation.seq, 'occurred_at', operation.occurred_at,
+                'ref', step.ref, 'store_id', step.store_id, 'terminal_id', step.terminal_id)
+        END ORDER BY operation.seq) AS operations
         FROM (
             SELECT
                 CASE transfer.verb
@@ -109,7 +115,7 @@ BEGIN
                     WHEN c_verb_refund THEN 'refund'
                     WHEN c_verb_time_out THEN 'void'
                 END AS verb,
-                sum(transfer.amount)::bigint AS points, min(transfer.posted_at) AS posted_at, min(transfer.seq) AS seq
+                sum(transfer.amount)::bigint AS points, transfer.posted_at, transfer.occurred_at, min(transfer.seq) AS seq
             FROM (
                 -- The customer's, and those of everyone it belonged to before: who authorized it, and all they were merged into. Each
                 -- by the index of customers.
@@ -136,7 +142,7 @@ BEGIN
             WHERE (transfer.verb BETWEEN c_verb_authorize AND c_verb_refund OR transfer.verb = c_verb_time_out)
                 AND ledger.redemption_owner_v1(redemption.id)
                     IN (substring(transfer.debit FROM 1 FOR 11), substring(transfer.credit FROM 1 FOR 11))
-            GROUP BY coalesce(transfer.transaction_id, transfer.seq), transfer.verb
+            GROUP BY coalesce(transfer.transaction_id, transfer.seq), transfer.verb, transfer.posted_at, transfer.occurred_at
         ) AS operation
         LEFT JOIN LATERAL (
             SELECT step.ref, step.store_id, step.terminal_id

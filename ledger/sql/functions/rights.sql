@@ -36,7 +36,7 @@ TO rewards_application, rewards_worker, rewards_reader;
 
 -- Posting.
 GRANT EXECUTE ON FUNCTION
-    ledger.post_grants_v1, ledger.settle_pending_v1, ledger.redeem_v1, ledger.claw_back_v1, ledger.return_purchase_v1, ledger.adjust_v1, ledger.fund_v1, ledger.take_cut_v1, ledger.as_of_v1,
+    ledger.post_grants_v1, ledger.settle_pending_v1, ledger.redeem_v1, ledger.redeem_v2, ledger.claw_back_v1, ledger.return_purchase_v1, ledger.adjust_v1, ledger.fund_v1, ledger.take_cut_v1, ledger.as_of_v1,
     ledger.advance_clock_v1, ledger.merge_customers_v1, ledger.split_customer_v1, ledger.align_customers_v1,
     ledger.begin_close_v1, ledger.store_close_v1, ledger.finish_close_v1, ledger.settle_close_v1
 TO rewards_application, rewards_worker;

@@ -47,7 +47,7 @@ BEGIN
             sum(held_back.amount)::bigint
         FROM (
             SELECT pending.campaign_no, pending.key, pending.amount, pending.charges FROM ledger.pending
-            WHERE pending.book_id = p_head.book_id AND pending.customer BETWEEN v_survivor AND v_survivor  -- see redeem_v1
+            WHERE pending.book_id = p_head.book_id AND pending.customer BETWEEN v_survivor AND v_survivor  -- see redeem_v2
             ORDER BY pending.customer
             OFFSET 0
         ) AS held_back

@@ -1,5 +1,5 @@
--- Whether a redemption that is closed was ended by a void or its deadline, rather than by the last capture: then the log has a release
--- that is a transaction of its own, and not a part of a capture's. Locks nothing.
+-- Whether a redemption that was closed before its deadline was ended by a void, rather than by the last capture: then the log has a
+-- release that is a transaction of its own, and not a part of a capture's. Locks nothing. Of one that timed out see void_late_v1.
 
 CREATE OR REPLACE FUNCTION ledger.was_released_v1(p_book_id integer, p_redemption bigint) RETURNS boolean
 LANGUAGE sql STABLE
@@ -12,7 +12,7 @@ AS $function$
             FROM (
                 SELECT redemption.customer
                 FROM ledger.redemption
-                WHERE redemption.book_id = p_book_id AND redemption.id BETWEEN p_redemption AND p_redemption  -- see redeem_v1
+                WHERE redemption.book_id = p_book_id AND redemption.id BETWEEN p_redemption AND p_redemption  -- see redeem_v2
                 ORDER BY redemption.id
                 OFFSET 0
             ) AS owner

@@ -19,6 +19,7 @@ _KINDS: Mapping[Verb, Literal["grant", "opening", "adjustment"]] = {
 }
 _TYPES: Mapping[Verb, Literal["redemption", "expiry", "forfeit", "clawback", "adjustment"]] = {
     Verb.AUTHORIZE: "redemption",
+    Verb.CAPTURE: "redemption",
     Verb.EXPIRE: "expiry",
     Verb.FORFEIT: "forfeit",
     Verb.CLAWBACK: "clawback",
@@ -82,7 +83,7 @@ class SourceResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 class SourcesResponse(msgspec.Struct, frozen=True):
     """Where the points of a redemption came from, soonest to expire first, then oldest first. Their `points` add up to what was
-    authorized.
+    authorized, and captured after a hold had timed out.
     """
 
     as_of_seq: int
