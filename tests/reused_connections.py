@@ -14,10 +14,12 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextvars import ContextVar
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.storage import database
 
@@ -31,8 +33,12 @@ SELECT pg_advisory_unlock_all()
 _BROKEN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
+# A pool and an engine encode JSON differently. Whoever is told the other way asks the server for all types again.
+_for_engine: ContextVar[bool] = ContextVar("for_engine", default=False)
+
+
 class ReusedConnections:
-    """The connections to one database that were closed, by how they were opened."""
+    """The connections to one database that were closed, by how and for whom they were opened."""
 
     def __init__(self) -> None:
         self._open: Callable[..., Awaitable[Any]] = database._open  # pyright: ignore[reportPrivateUsage]
@@ -46,13 +52,14 @@ class ReusedConnections:
         with pytest.MonkeyPatch.context() as patch:
             self._urls = urls
             patch.setattr(database, "_open", self.open)
+            patch.setattr(database, "create_async_engine", _create_async_engine)
             yield
 
     async def open(self, url: str, *, server_settings: dict[str, str], **options: Any) -> asyncpg.Connection[Any]:
         """Open a connection, or take one that was closed."""
         if url not in self._urls or asyncio.get_running_loop() is not self._loop:
             return await self._open(url, server_settings=server_settings, **options)
-        kept = self._kept[url, *sorted(server_settings.items())]
+        kept = self._kept[url, _for_engine.get(), *sorted(server_settings.items())]
         while kept:
             connection = kept.pop()
             with contextlib.suppress(*_BROKEN):
@@ -72,6 +79,17 @@ class ReusedConnections:
         for kept in self._kept.values():
             while kept:
                 kept.pop().give_up()
+
+
+def _create_async_engine(url: str, *, async_creator: Callable[[], Awaitable[Any]], **options: Any) -> AsyncEngine:
+    async def create() -> Any:
+        token = _for_engine.set(True)
+        try:
+            return await async_creator()
+        finally:
+            _for_engine.reset(token)
+
+    return create_async_engine(url, async_creator=create, **options)
 
 
 class ReusedConnection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument]

@@ -3,6 +3,7 @@
     lend    the database, as it came from the template; afterwards connections end, rows are deleted and sequences reset, and it
             is asserted that nothing is left and the schema is as it was
     having  what many tests begin with: made by the first of them, and for the others its rows are put back
+    auditor a connection that only looks, and stays open: what it asks is planned once
     drop    the end; the next test gets a new one
 
 A test that changes the schema, rights or the database itself gets one of its own: see the marker ``own_database``.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
+from service.storage import database as service_database
 from tests.reused_connections import ReusedConnections
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ DEAD_ROWS_MAX = 20_000
 """Scans still pass over what was deleted; beyond so many rows a new database is cheaper."""
 CLOSE_S = 1.0
 """How long connections that were closed may take to be gone. Those that are left then were not closed, and are ended."""
+
+_PLANNED_ONCE = {"application_name": "tests", "plan_cache_mode": "force_generic_plan"}
 
 _RELATIONS = """
 SELECT relkind::text AS kind, relation.oid::regclass::text AS name
@@ -102,6 +106,7 @@ class ReusedDatabase:
         self._connections = ReusedConnections()
         self._made: tuple[Any, str] | None = None
         """What ``having`` returns, and what writes its rows."""
+        self._auditor: asyncpg.Connection[Any] | None = None
 
     @contextlib.asynccontextmanager
     async def lend(self) -> AsyncGenerator[Database]:
@@ -125,10 +130,20 @@ class ReusedDatabase:
         await self._cleaner.write_again(noted)
         return made
 
+    async def auditor(self, database: Database) -> asyncpg.Connection[Any] | None:
+        """The owner's connection to this database for those who change nothing; ``None`` if the database is another."""
+        if database is not self._database:
+            return None
+        if self._auditor is None or self._auditor.is_closed():
+            self._auditor = await asyncpg.connect(database.owner_url, server_settings=_PLANNED_ONCE)
+            await service_database._use_msgspec_for_jsonb(self._auditor)  # pyright: ignore[reportPrivateUsage]
+        return self._auditor
+
     async def _take_back(self) -> None:
         assert self._cleaner is not None
+        auditing = [] if self._auditor is None or self._auditor.is_closed() else [self._auditor.get_server_pid()]
         try:
-            await self._cleaner.clean(self._connections.pids())
+            await self._cleaner.clean([*self._connections.pids(), *auditing])
         except BaseException:
             await self.drop()
             raise
@@ -139,9 +154,11 @@ class ReusedDatabase:
         """Drop it; the next test gets a new one."""
         self._connections.close()
         if self._database is not None and self._cleaner is not None:
+            if self._auditor is not None:
+                self._auditor.terminate()
             await self._cleaner.close()
             await self._drop(self._database)
-        self._database = self._cleaner = self._made = None
+        self._database = self._cleaner = self._made = self._auditor = None
 
 
 class _Cleaner:
@@ -175,7 +192,7 @@ class _Cleaner:
     async def _connected(self) -> asyncpg.Connection[Any]:
         if self._connection is None or self._connection.is_closed():
             # As a replica: then foreign keys do not say in which order tables are emptied.
-            settings = {"application_name": "tests", "session_replication_role": "replica", "lock_timeout": "10s"}
+            settings = {"session_replication_role": "replica", "lock_timeout": "10s", **_PLANNED_ONCE}
             self._connection = await asyncpg.connect(self._url, server_settings=settings)
             await self._connection.execute(_EMPTY)
         return self._connection

@@ -35,7 +35,7 @@ from tests.finance.test_parquet import sql
 
 __all__ = ["export_worker"]
 
-TRANSFERS = int(os.environ.get("REWARDS_TEST_YEAR_TRANSFERS", "1000"))
+TRANSFERS = int(os.environ.get("REWARDS_TEST_YEAR_TRANSFERS", "1500"))
 SEED = int(os.environ.get("REWARDS_TEST_YEAR_SEED", "13"))
 DEFERRED = {"opening_deferred_value", "allocated_value", "released_value", "closing_deferred_value"}
 MONTHS = range(1, 13)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
 
 from ledger import Book, Ledger, audit, open_book, track_layers
 from ledger.testing import NOON, set_clock
+from tests.reused_database import ReusedDatabase
+
+if TYPE_CHECKING:
+    from tests.conftest import Database
 
 CAMPAIGN = 1
 BERLIN = "Europe/Berlin"
@@ -25,10 +29,10 @@ async def make_book(
 
 
 @pytest.fixture
-async def book(owner: asyncpg.Connection[Any]) -> AsyncGenerator[Book]:
+async def book(owner: asyncpg.Connection[Any], database: Database, reused_database: ReusedDatabase) -> AsyncGenerator[Book]:
     """An empty book of brand 1. Whatever the test does with it, in the end all books pass the audit."""
     yield await make_book(owner)
-    await assert_books_are_sound(owner)
+    await assert_books_are_sound(owner, await reused_database.auditor(database))
 
 
 async def written(owner: asyncpg.Connection[Any]) -> tuple[int, ...]:
@@ -45,13 +49,13 @@ async def written(owner: asyncpg.Connection[Any]) -> tuple[int, ...]:
     return tuple(row)
 
 
-async def assert_books_are_sound(owner: asyncpg.Connection[Any]) -> None:
-    """Audit every book, with its layers read to the end."""
+async def assert_books_are_sound(owner: asyncpg.Connection[Any], auditor: asyncpg.Connection[Any] | None = None) -> None:
+    """Audit every book, with its layers read to the end; over the connection ``auditor`` if there is one."""
     for brand_id, book_id in await owner.fetch("SELECT brand_id, book_id FROM ledger.head"):
         book = Book(brand_id, book_id)
         while await track_layers(owner, book):
             pass
-        wrong = [finding for finding in await audit(owner, book) if finding.violations]
+        wrong = [finding for finding in await audit(auditor or owner, book) if finding.violations]
         assert not wrong
 
 
