@@ -58,9 +58,13 @@ class Explorer:
         parameters = operation.get("parameters", [])
         named = {each["name"]: each["example"] for each in parameters if each["in"] == "path"} | dict(path or {})
         required = {each["name"]: each["example"] for each in parameters if each["in"] == "header" and each["required"]}
+        asked = {
+            each["name"]: each["schema"]["examples"][0] for each in parameters if each["in"] == "query" and each["required"]
+        }
         return await self._client.request(
             method,
             address.format(**named),
+            params=asked,
             headers=self._demo.bearer(self._key_for(operation)) | required | dict(headers or {}),
             json=prefilled(operation) | dict(body) if body else prefilled(operation),
         )
@@ -99,6 +103,7 @@ NOT_AS_IT_STANDS = {
     "reject_grant": "no rule of the demo holds points back",
     "check_links": "each demo signs its links with a key of its own, so no example holds one that is good",
     "download_export_file": "no worker makes files here",
+    "start_correction": "no worker checks it here",
     "close_period": "the demo's book has no period that is over",
     "get_close": "the demo's book has no period that is over",
     "get_checklist": "the demo's book has no period that is over",
@@ -152,6 +157,11 @@ async def _those_that_need_an_earlier_answer(explorer: Explorer, link: str) -> d
     await send("put_adjustment_reason")
     adjustment = {"adjustment_id": (await send("adjust_customer")).json()["adjustment_id"]}
     await send("get_adjustment", path=adjustment)
+
+    await send("order_corrections")
+    correction = {"job_id": (await send("order_correction", **another)).json()["id"]}
+    for name in ("get_correction", "list_correction_lines", "cancel_correction"):
+        await send(name, path=correction)
 
     await send("put_customer")
     identity = {"identity_id": (await send("list_identities")).json()["items"][0]["identity_id"]}

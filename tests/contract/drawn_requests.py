@@ -27,7 +27,7 @@ EXAMPLES = int(os.environ.get("REWARDS_TEST_EXAMPLES", "6"))
 CHECKS: list[Any] = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 # The key that may call, by the first part of the path.
-KEYS = {"grants": "messaging", "links": "messaging", "redemptions": "storefront"}
+KEYS = {"adjustments": "care", "corrections": "care", "grants": "messaging", "links": "messaging", "redemptions": "storefront"}
 
 
 def try_share(share: int, shares: int, base_url: str, keys: dict[str, str]) -> None:

@@ -39,7 +39,12 @@ if TYPE_CHECKING:
     from service.services import Services
 
 ForReason = Annotated[
-    str, QueryParameter(name="reason", description="The code of a reason that the brand has declared, for all lines.")
+    str,
+    QueryParameter(
+        name="reason",
+        description="The code of a reason that the brand has declared, for all lines.",
+        schema_extra={"examples": ["goodwill"]},
+    ),
 ]
 Reference = Annotated[
     str | None,
