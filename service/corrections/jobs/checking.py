@@ -7,10 +7,11 @@ or need not be, are skipped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, distinct, func, select, update
+from sqlalchemy import bindparam, distinct, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import ClawBackOutcome, ClawBackQuote
@@ -27,6 +28,8 @@ from service.customers.tombstones import customer_erased
 from service.http.problems import Problem, invalid_field
 
 AT_ONCE = 200
+_TWICE = text((Path(__file__).with_name("lines_named_twice.sql")).read_text())
+
 Grant = tuple[int, bytes]
 
 _CHECKED = ("kind", "customer", "points", "state", "expected", "expected_shortfall", "code", "detail")
@@ -39,8 +42,6 @@ class Known(NamedTuple):
     quotes: Mapping[Grant, ClawBackQuote]
     given: Mapping[Grant, int]
     """What other jobs have given for grants."""
-    twice: Mapping[int, int]
-    """Lines that name what a line before does, and that line."""
     spendable: Mapping[int, int]
     """What customers can spend whom points are taken from."""
     erased: set[int]
@@ -50,6 +51,8 @@ class Known(NamedTuple):
 
 async def check(tools: Tools, brand: Brand, job: Job) -> bool:
     """Check a page of a job's lines, or end the check; and say whether the job is still the caller's."""
+    if job.checked == 0 and job.campaign_no is None:
+        await _refuse_twice(tools.engine, job)
     page = await queries.list_lines(tools.engine, job.job_no, after=job.checked, limit=AT_ONCE)
     if not page:
         return await _end(tools.engine, job)
@@ -69,7 +72,6 @@ async def _look(tools: Tools, brand: Brand, job: Job, page: Sequence[Line]) -> K
     return Known(
         quotes=there,
         given=await _given(tools.engine, job, grants) if job.campaign_no is not None else {},
-        twice=await _twice(tools.engine, job, page) if job.campaign_no is None else {},
         spendable=await _spendable(tools, brand, debited),
         erased=await _erased(tools.engine, people),
         gives=reason.campaign is not None,
@@ -88,20 +90,10 @@ async def _given(engine: AsyncEngine, job: Job, grants: Sequence[Grant]) -> dict
         return {(grants[0][0], key): int(points) for key, points in await connection.execute(before)}
 
 
-async def _twice(engine: AsyncEngine, job: Job, page: Sequence[Line]) -> dict[int, int]:
-    """The lines that name a grant or a customer that a line before them has named."""
-    earlier = lines.alias("earlier")
-    first = (
-        select(lines.c.line_no, func.min(earlier.c.line_no))
-        .join_from(lines, earlier, (earlier.c.job_no == lines.c.job_no) & (earlier.c.line_no < lines.c.line_no))
-        .where(lines.c.job_no == job.job_no, lines.c.line_no.in_(queries.numbers(page)))
-        .group_by(lines.c.line_no)
-    )
-    same_grant = (earlier.c.campaign_no == lines.c.campaign_no) & (earlier.c.event_key == lines.c.event_key)
-    same_customer = lines.c.event_key.is_(None) & earlier.c.event_key.is_(None) & (earlier.c.customer == lines.c.customer)
-    async with engine.connect() as connection:
-        found = [*await connection.execute(first.where(same_grant)), *await connection.execute(first.where(same_customer))]
-        return {row[0]: row[1] for row in found}
+async def _refuse_twice(engine: AsyncEngine, job: Job) -> None:
+    """Refuse the lines that name a grant or a customer that a line before them has named."""
+    async with engine.begin() as connection:
+        await connection.execute(_TWICE, {"job_no": job.job_no})
 
 
 async def _spendable(tools: Tools, brand: Brand, numbers: set[int]) -> dict[int, int]:
@@ -123,9 +115,6 @@ async def _erased(engine: AsyncEngine, numbers: set[int]) -> set[int]:
 
 def _checked(job: Job, line: Line, known: Known) -> Line:
     """The line with what it would do, or what is wrong with it."""
-    before = known.twice.get(line.line_no)
-    if before is not None:
-        return _not_done(job, line, invalid_field("", f"names what line {before} does: each grant and customer once"))
     if line.grant is not None:
         quote = known.quotes.get(line.grant)
         if quote is None:
@@ -155,17 +144,21 @@ def _claw_back(job: Job, line: Line, quote: ClawBackQuote) -> Line:
     """A claw-back of what the line says, if there is so much."""
     if quote.left <= 0 and line.points is None:
         return _skipped(line, "nothing of it is left")
-    if line.points is not None and line.points > quote.left:
-        wrong = refusal(ClawBackOutcome.MORE_THAN_IS_LEFT, left=quote.left)
-        assert wrong is not None
-        return _not_done(job, line, wrong)
-    if quote.outcome is ClawBackOutcome.REJECTED and line.points not in {None, quote.points}:
-        wrong = refusal(ClawBackOutcome.HELD_BACK_WHOLE, left=quote.left)
-        assert wrong is not None
+    wrong = refusal(_outcome(line.points, quote), left=quote.left)
+    if wrong is not None:
         return _not_done(job, line, wrong)
     asked = quote.left if line.points is None else line.points
     taken = min(asked, quote.spendable)
     return msgspec.structs.replace(line, state="checked", expected=taken, expected_shortfall=asked - taken)
+
+
+def _outcome(points: int | None, quote: ClawBackQuote) -> ClawBackOutcome:
+    """What would come of a claw-back of so many points."""
+    if quote.outcome is ClawBackOutcome.REJECTED and points not in {None, quote.points}:
+        return ClawBackOutcome.HELD_BACK_WHOLE
+    if points is not None and points > quote.left:
+        return ClawBackOutcome.MORE_THAN_IS_LEFT
+    return quote.outcome
 
 
 def _of_difference(job: Job, line: Line, quote: ClawBackQuote, too_much: int, known: Known) -> Line:
