@@ -18,6 +18,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids
 from service.corrections import actions, adjustments, reasons, returns
+from service.corrections.jobs.queries import jobs_of
 from service.corrections.schemas import (
     AdjustedResponse,
     AdjustmentRequest,
@@ -170,7 +171,9 @@ async def list_adjustments(
     listed = page(made, limit=limit, cursor=lambda each: each.number)
     looks.see(*(each.customer for each in listed.items))
     campaigns = await campaign_ids(services.engine, brand.brand_id)
-    return Page(items=[AdjustmentResponse.of(each, brand.book.book_id, campaigns) for each in listed.items], next=listed.next)
+    of_many = await jobs_of(services.engine, brand.brand_id, [each.seq for each in listed.items])
+    items = [AdjustmentResponse.of(each, brand.book.book_id, campaigns, of_many) for each in listed.items]
+    return Page(items=items, next=listed.next)
 
 
 @get(
@@ -191,7 +194,8 @@ async def get_adjustment(
     if made is None:
         raise not_found("adjustment")
     looks.see(made.customer)
-    return AdjustmentResponse.of(made, brand.book.book_id, await campaign_ids(services.engine, brand.brand_id))
+    of_many = await jobs_of(services.engine, brand.brand_id, [made.seq])
+    return AdjustmentResponse.of(made, brand.book.book_id, await campaign_ids(services.engine, brand.brand_id), of_many)
 
 
 @put(

@@ -374,14 +374,20 @@ class AdjustmentResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What was said about it; null if nothing, or erased."""
     made_by: str
     """The API key that asked for it: `key_` and a number."""
+    correction: str | None
+    """The correction of many (`crj_`) that it belongs to, known a moment after it was posted; null if none."""
     seq: int
     """Its first transfer."""
     posted_at: datetime
     """When it was posted."""
 
     @classmethod
-    def of(cls, made: Adjustment, book_id: int, campaigns: Mapping[int, str]) -> AdjustmentResponse:
-        """An adjustment as the API shows it; ``campaigns`` names campaigns by number."""
+    def of(
+        cls, made: Adjustment, book_id: int, campaigns: Mapping[int, str], corrections: Mapping[int, str]
+    ) -> AdjustmentResponse:
+        """An adjustment as the API shows it; ``campaigns`` names campaigns by number, ``corrections`` corrections of many by
+        their first transfers.
+        """
         no = made.campaign_no
         return cls(
             adjustment_id=correction_id(book_id, made.number),
@@ -392,6 +398,7 @@ class AdjustmentResponse(msgspec.Struct, frozen=True, kw_only=True):
             reference=made.reference,
             note=made.note,
             made_by=key_id(made.principal),
+            correction=corrections.get(made.seq),
             seq=made.seq,
             posted_at=made.posted_at,
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import AsOf, Book, Cut, InstantOutcome, Ledger
+from ledger import AsOf, Book, Cut, InstantOutcome, Ledger, Transfer, Verb
 from service.campaigns.queries import campaign_ids
+from service.corrections.jobs.queries import jobs_of
 from service.http.problems import invalid_field, not_found
 
 _SEQ = re.compile("[0-9]+")
@@ -18,7 +21,14 @@ _SEQ_MAX = 2**63 - 1
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
-__all__ = ["campaign_ids", "find_cut", "find_instant"]
+_CORRECTING = frozenset((Verb.CLAWBACK, Verb.REJECT, Verb.ADJUST))
+
+__all__ = ["campaign_ids", "corrections_of", "find_cut", "find_instant"]
+
+
+async def corrections_of(engine: AsyncEngine, brand_id: int, found: Sequence[Transfer]) -> Mapping[int, str]:
+    """The corrections of many that transfers belong to, by the first transfer of a transaction."""
+    return await jobs_of(engine, brand_id, {each.transaction_id for each in found if each.verb in _CORRECTING})
 
 
 async def find_instant(ledger: Ledger, book: Book, cut: str | None, as_of: str | None) -> Cut | AsOf:

@@ -184,7 +184,8 @@ async def list_transfers(
     )
     wanted = await lists.transfer_filter(services, principal.brand, campaigns, asked)
     found, more = await lists.find_transfers(services.ledger, book, at, wanted, after=after or 0, limit=limit)
-    items = [TransferResponse.of(transfer, book, campaigns) for transfer in found]
+    corrections = await queries.corrections_of(services.engine, book.brand_id, found)
+    items = [TransferResponse.of(transfer, book, campaigns, corrections) for transfer in found]
     looks.see(*(item.customer for item in items if item.customer is not None))
     return TransfersResponse(items, None if more is None else str(more), CutResponse.of(at))
 

@@ -174,6 +174,9 @@ class BalancesResponse(msgspec.Struct, frozen=True):
     """The `after` of the next page; null on the last page."""
 
 
+NO_CORRECTIONS: Mapping[int, str] = {}
+
+
 class TransferResponse(msgspec.Struct, frozen=True):
     """One transfer: `amount` points from the debited account to the credited one."""
 
@@ -206,10 +209,16 @@ class TransferResponse(msgspec.Struct, frozen=True):
     accounting_date: date
     """The business date it counts on, in the brand's time zone. What fell due (an expiry, a time-out, a rejection by time)
     counts on the day it did, even if it was posted later; everything else on the day it was posted."""
+    correction: str | None
+    """The correction of many (`crj_`) that it belongs to, known a moment after it was posted; null if none."""
 
     @classmethod
-    def of(cls, transfer: Transfer, book: Book, campaigns: Mapping[int, str]) -> TransferResponse:
-        """The transfer as the API shows it; ``campaigns`` names campaigns by number."""
+    def of(
+        cls, transfer: Transfer, book: Book, campaigns: Mapping[int, str], corrections: Mapping[int, str] = NO_CORRECTIONS
+    ) -> TransferResponse:
+        """The transfer as the API shows it; ``campaigns`` names campaigns by number, ``corrections`` corrections of many by the
+        first transfer of a transaction.
+        """
         no, key = transfer.campaign_no, transfer.event_key
         return cls(
             seq=transfer.seq,
@@ -226,6 +235,7 @@ class TransferResponse(msgspec.Struct, frozen=True):
             transaction_id=transfer.transaction_id,
             due_at=transfer.due_at,
             accounting_date=transfer.accounting_date,
+            correction=corrections.get(transfer.transaction_id),
         )
 
 

@@ -182,9 +182,14 @@ async def test_a_list_takes_back_gives_and_takes(care: Api, owner: asyncpg.Conne
         (4, "adjustment", None, 25, 25, "done"),
     ]
     made = (await care.client("care").get("/v1/adjustments")).json()["items"]
-    assert [(each["adjustment_id"], each["reference"]) for each in made] == [
-        (line["correction_id"], job["id"]) for line in reversed(lines[2:])
+    assert [(each["adjustment_id"], each["reference"], each["correction"]) for each in made] == [
+        (line["correction_id"], job["id"], job["id"]) for line in reversed(lines[2:])
     ]
+    log = (await care.client("finance").get("/v1/ledger/transfers?verb=clawback,adjust,grant")).json()["items"]
+    assert {(each["seq"], each["correction"]) for each in log if each["verb"] != "grant"} == {
+        (line["seq"], job["id"]) for line in lines
+    }
+    assert {each["correction"] for each in log if each["verb"] == "grant"} == {None}
     trail = (await care.client("admin").get("/v1/audit-trail")).json()["items"]
     assert [(each["act"], each["subject"]) for each in trail if each["subject"] == job["id"]] == [
         ("correction.order", job["id"]),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, Update, func, literal, select, text, update
+from sqlalchemy import BigInteger, RowMapping, Select, Update, bindparam, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.brands.brand import Brand
@@ -219,6 +220,19 @@ async def take(engine: AsyncEngine) -> Job | None:
     async with engine.begin() as connection:
         row = (await connection.execute(taken)).mappings().one_or_none()
         return None if row is None else of_row(row)
+
+
+async def jobs_of(engine: AsyncEngine, brand_id: int, seqs: Collection[int]) -> dict[int, str]:
+    """The ids of the jobs whose lines began with these transfers."""
+    if not seqs:
+        return {}
+    found = (
+        select(lines.c.seq, lines.c.job_no)
+        .join(jobs, jobs.c.job_no == lines.c.job_no)
+        .where(jobs.c.brand_id == brand_id, lines.c.seq == func.any(bindparam("seqs", list(seqs), ARRAY(BigInteger))))
+    )
+    async with engine.connect() as connection:
+        return {seq: identifiers.correction_job_id(job_no) for seq, job_no in await connection.execute(found)}
 
 
 def leased() -> Any:

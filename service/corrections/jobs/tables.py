@@ -120,7 +120,7 @@ correction_line = Table(
     ),
     CheckConstraint("(campaign_no IS NULL) = (event_key IS NULL)", name="correction_line_names_a_grant_whole"),
     Index("correction_line_by_grant", "campaign_no", "event_key", "job_no", postgresql_where=text("event_key IS NOT NULL")),
-    Index("correction_line_by_customer", "job_no", "customer", postgresql_where=text("event_key IS NULL")),
+    Index("correction_line_by_seq", "seq", postgresql_where=text("seq IS NOT NULL")),
     Index(
         "correction_line_that_is_not_to_be_done",
         "job_no",
