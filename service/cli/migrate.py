@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from migrations.upgrade import upgrade
 from service.cli.database_settings import load_with_database
-from service.erasure.reapplying import Reapplied, reapply
-from service.settings import load
+from service.erasure.reapplying import NotErased, reapply
+from service.settings import Settings, load
 from service.storage import database
 
 OLDEST_MAJOR_VERSION = 15
@@ -112,12 +112,14 @@ def migrate_command(url: str | None) -> None:
     changed = asyncio.run(migrate(url or settings.owner_url, settings.database_url))
     click.echo("Migrated." if changed else "Up to date.")
     if not url:
-        say_reapplied(asyncio.run(reapply(settings)))
+        erase_again(settings)
 
 
-def say_reapplied(reapplied: Reapplied) -> None:
-    """Say what was erased again, if anything was."""
-    if reapplied.made:
-        click.echo(f"Erased again {reapplied.made:,} customers who were erased after this backup was made.")
-    if reapplied.waiting:
-        click.echo(f"{reapplied.waiting:,} more are erased by the worker once the points that are held for them are released.")
+def erase_again(settings: Settings) -> None:
+    """Erase again whom a backup brought back, and say so. Raises ``ClickException`` if that is not possible."""
+    try:
+        made = asyncio.run(reapply(settings))
+    except NotErased as error:
+        raise click.ClickException(f"{error}: do not serve this database. See {settings.erasures_path}") from None
+    if made:
+        click.echo(f"Erased again {made:,} customers who were erased after this backup was made.")

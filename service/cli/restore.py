@@ -24,8 +24,7 @@ from service.cli import backup_set
 from service.cli.audit import audit_brands, print_findings
 from service.cli.backup_set import BackupRefused, Manifest
 from service.cli.database_settings import RESTORING, running_for_a_while
-from service.cli.migrate import migrate, say_reapplied
-from service.erasure.reapplying import reapply
+from service.cli.migrate import erase_again, migrate
 from service.settings import Settings, load, sync, write_private
 from service.storage import database
 from service.storage.data_directory import alone
@@ -59,7 +58,7 @@ def restore(directory: Path) -> None:
             if not is_loaded:
                 _load(target.owner_url, directory, manifest, keep_open=held)
             asyncio.run(_finish(target, manifest))
-            say_reapplied(asyncio.run(reapply(target)))
+            erase_again(target)
             books = asyncio.run(audit_brands(target.database_url, None))
         note.unlink()
         sync(data)

@@ -13,7 +13,7 @@ import pytest
 
 from service.cli.migrate import migrate
 from service.erasure import list_file
-from service.erasure.reapplying import Reapplied, reapply
+from service.erasure.reapplying import reapply
 from service.storage.postgres_programs import find_tool, run_tool
 from tests.api_fixtures import Api
 from tests.cli import running
@@ -73,14 +73,17 @@ async def test_a_backup_of_before_is_erased_again(
     again = msgspec.structs.replace(
         api.settings, database_url=empty_database.application_url, owner_database_url=empty_database.owner_url
     )
-    assert await reapply(again) == Reapplied(0, 0)
+    assert await reapply(again) == 0
 
 
-async def test_points_that_are_held_in_the_backup_make_it_wait(
-    api: Api, database: Database, empty_database: Database, erase: Erase, tmp_path: Path
+async def test_points_that_the_backup_holds_are_given_back_and_they_are_erased_before_anything_is_served(
+    api: Api, database: Database, empty_database: Database, tmp_path: Path
 ) -> None:
     (await report(api, ADA, "mail-1")).raise_for_status()
+    (await report(api, ADA, "mail-2", "reply")).raise_for_status()
     await redeem(api, ADA, 60, "k")
+    await live(api, BOB)
+    await redeem(api, BOB, 5, "of bob")
     await copied(database, empty_database, tmp_path)
     await migrate(empty_database.owner_url, empty_database.application_url)
     settings = msgspec.structs.replace(
@@ -94,4 +97,13 @@ async def test_points_that_are_held_in_the_backup_make_it_wait(
         b'{"brand":"unknown","numbers":[2],"asked_at":"2026-01-01T00:00:00Z"}\n{"brand":'
     )
     assert len(list_file.read(settings.erasures_path)) == 2
-    assert await reapply(settings) == Reapplied(0, 1)
+    assert await reapply(settings) == 1
+    restored: Owner = await asyncpg.connect(empty_database.owner_url)
+    assert named_in(await everything(restored), ADA) == {}
+    # The hold was given back and forfeited, what was held back is in its budget again; nobody else's is touched.
+    assert await restored.fetchval("SELECT sum(amount) FROM ledger.transfer WHERE verb = 17") == 100
+    assert await restored.fetchval("SELECT count(*) FROM ledger.pending") == 0
+    assert await restored.fetchval("SELECT count(*) FROM ledger.redemption WHERE closed_at IS NULL") == 1
+    await assert_books_are_sound(restored)
+    await restored.close()
+    assert await reapply(settings) == 0
