@@ -114,6 +114,8 @@ NOT_AS_IT_STANDS = {
     "get_approval": "nothing of the demo waits for a person",
     "approve": "nothing of the demo waits for a person",
     "decline": "nothing of the demo waits for a person",
+    "return_purchase": "nobody buys anything in the demo",
+    "quote_return": "nobody buys anything in the demo",
     "confirm_claim": "a claim comes from a link that a customer follows, some seconds before",
 }
 
