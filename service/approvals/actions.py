@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _LOCK = 1634759794  # "appr"
 """The first half of an advisory lock; the second is the brand. Limits are counted one request after the other."""
+_CAME_TO_NOTHING = frozenset(("declined", "expired", "failed"))
 
 
 async def ask(services: Services, principal: Principal, wanted: Wanted[Any]) -> Approval | None:
@@ -54,8 +55,7 @@ async def ask(services: Services, principal: Principal, wanted: Wanted[Any]) -> 
         if not limits and not wanted.kind.always:
             return None
         await connection.execute(select(func.pg_advisory_xact_lock(_LOCK, brand.brand_id)))
-        request_key = _request_key(wanted)
-        earlier = await find_by_request(connection, brand.brand_id, request_key)
+        request_key, earlier = await _find_earlier(connection, brand.brand_id, wanted)
         if earlier is not None:
             return _same(earlier, wanted)
         exceeds = await count(connection, principal, wanted, limits, request_key, today)
@@ -69,6 +69,19 @@ async def ask(services: Services, principal: Principal, wanted: Wanted[Any]) -> 
         after = {"kind": made.kind, "subject": made.subject, "amount": made.amount, "exceeds": exceeds}
         await record(connection, principal, "approval.ask", approval_id(made.approval_no), after=after)
         return made
+
+
+async def _find_earlier(connection: AsyncConnection, brand_id: int, wanted: Wanted[Any]) -> tuple[bytes, Approval | None]:
+    """The key of a request, and its approval if it was asked for before.
+
+    A request that is its own name can be made again once nothing came of it.
+    """
+    request_key = _request_key(wanted)
+    while (earlier := await find_by_request(connection, brand_id, request_key)) is not None:
+        if wanted.key or earlier.state not in _CAME_TO_NOTHING:
+            break
+        request_key = hashlib.sha256(request_key + f"{earlier.approval_no}".encode()).digest()
+    return request_key, earlier
 
 
 def _request_key(wanted: Wanted[Any]) -> bytes:

@@ -37,12 +37,14 @@ async def count(
 ) -> str | None:
     """Count a request that is within its limits; otherwise say which it exceeds. One that was counted before is within.
 
-    ``limits`` are those there are, by kind.
+    ``limits`` are those there are, by kind. Another request under the same Idempotency-Key counts by itself: where the first
+    was refused, the key is free for something larger.
     """
     if wanted.kind.always:
         return ALWAYS
     brand_id = principal.brand.brand_id
-    if await _was_counted(connection, brand_id, limits, request_key):
+    use_key = hashlib.sha256(request_key + wanted.digest).digest()
+    if await _was_counted(connection, brand_id, limits, use_key):
         return None
     maker = await _maker(connection, principal)
     days = [_Day(connection, brand_id, limit, today) for limit in limits.values()]
@@ -51,13 +53,13 @@ async def count(
         if exceeds is not None:
             return exceeds
     for day in days:
-        await day.keep(maker, wanted, request_key)
+        await day.keep(maker, wanted, use_key)
     return None
 
 
-async def _was_counted(connection: AsyncConnection, brand_id: int, limits: Mapping[str, Limit], request_key: bytes) -> bool:
+async def _was_counted(connection: AsyncConnection, brand_id: int, limits: Mapping[str, Limit], use_key: bytes) -> bool:
     of_kinds = or_(*(uses.c.kind == kind for kind in limits))
-    found = select(uses.c.day).where(uses.c.brand_id == brand_id, of_kinds, uses.c.request_key == request_key).limit(1)
+    found = select(uses.c.day).where(uses.c.brand_id == brand_id, of_kinds, uses.c.request_key == use_key).limit(1)
     return (await connection.execute(found)).first() is not None
 
 
@@ -101,22 +103,22 @@ class _Day:
             most = max(most, *(amount + used.get(customer, 0) for customer, amount in asked.items()))
         return most
 
-    async def keep(self, maker: str, wanted: Wanted[Any], request_key: bytes) -> None:
+    async def keep(self, maker: str, wanted: Wanted[Any], use_key: bytes) -> None:
         """Count a request."""
         amount, parts = wanted.counted(self._limit.kind)
         if not amount:
             return
         alone = parts[0].customer if len(parts) == 1 else None
-        use = {"maker": maker, "customer": alone, "day": self._today, "amount": amount, "request_key": request_key}
+        use = {"maker": maker, "customer": alone, "day": self._today, "amount": amount, "request_key": use_key}
         await self._connection.execute(insert(uses).values(**self._names, **use))
         if self._limit.per_customer_day is not None and alone is None:
             for start in range(0, len(parts), AT_ONCE):
-                await self._keep_parts(request_key, parts[start : start + AT_ONCE])
+                await self._keep_parts(use_key, parts[start : start + AT_ONCE])
 
-    async def _keep_parts(self, request_key: bytes, parts: Sequence[Part]) -> None:
+    async def _keep_parts(self, use_key: bytes, parts: Sequence[Part]) -> None:
         names = [literal(value) for value in (*self._names.values(), NOBODY, self._today)]
         columns = {
-            "request_key": ([_key_of(request_key, part) for part in parts], LargeBinary()),
+            "request_key": ([_key_of(use_key, part) for part in parts], LargeBinary()),
             "customer": ([part.customer for part in parts], BigInteger()),
             "amount": ([part.amount for part in parts], BigInteger()),
         }
@@ -125,5 +127,5 @@ class _Day:
         await self._connection.execute(kept)
 
 
-def _key_of(request_key: bytes, part: Part) -> bytes:
-    return hashlib.sha256(request_key + b"%d" % part.customer).digest()
+def _key_of(use_key: bytes, part: Part) -> bytes:
+    return hashlib.sha256(use_key + b"%d" % part.customer).digest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,11 +22,12 @@ from service.brand_settings.approvals import change_of
 from service.services import APPROVAL_KINDS
 from service.storage.database import APPLICATION_ROLE, connect
 from tests.api_fixtures import Api
-from tests.approvals.test_approvals import Owner, approve_only, decide, fund, set_limits, tools
+from tests.approvals.test_approvals import CAMPAIGN, Owner, approve_only, decide, fund, set_limits, tools
 from tests.conftest import Database
 from tests.people import client_of
 
 CENT = {"points": 1, "minor_units": 1}
+DOCUMENT = Path(__file__).parents[2] / "docs/approvals.md"
 
 
 @pytest.fixture
@@ -192,3 +195,41 @@ def test_a_request_is_the_same_after_it_was_stored(kind: AnyKind) -> None:
     again = msgspec.convert(stored, kind.request)
     assert again == body
     assert digest_of("k", "s", 1, None, again) == digest_of("k", "s", 1, None, body)
+
+
+def test_every_kind_is_in_the_document() -> None:
+    assert set(re.findall(r"^\| `(\w+\.?\w*)` \| `", DOCUMENT.read_text(), re.MULTILINE)) == set(APPROVAL_KINDS)
+
+
+async def test_a_key_of_a_request_that_was_refused_lets_nothing_larger_pass(api: Api, owner: Owner) -> None:
+    admin = api.client("admin")
+    (await admin.post("/v1/campaigns", json=CAMPAIGN | {"budget": 1_000})).raise_for_status()
+    (await admin.put("/v1/adjustment-reasons/goodwill", json={"name": "Goodwill", "campaign": "autumn"})).raise_for_status()
+    (await api.client("messaging").put("/v1/customers/c-1", json={})).raise_for_status()
+    await set_limits(owner, Limit("adjustment", per_request=100))
+
+    async def adjust(points: int, reason: str = "goodwill") -> httpx.Response:
+        body = {"customer": {"id": "c-1"}, "points": points, "reason": reason}
+        return await api.client("care").post("/v1/adjustments", json=body, headers={"Idempotency-Key": "k"})
+
+    assert (await adjust(1, "undeclared")).status_code == 422
+    waits = await adjust(101)
+    assert (waits.status_code, waits.json().get("exceeds")) == (202, "per_request")
+
+
+async def test_what_came_to_nothing_can_be_asked_for_again(api: Api, owner: Owner, checker: httpx.AsyncClient) -> None:
+    async def ask() -> dict[str, Any]:
+        answer = await api.client("admin").put("/v1/brand/issue-limit", json={"points": 10**15})
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    declined = await ask()
+    assert await ask() == declined
+    assert (await decide(checker, declined, "decline")).status_code == 200
+    expired = await ask()
+    assert expired["id"] != declined["id"]
+    await owner.execute("UPDATE rewards.approval SET expires_at = now() WHERE decision IS NULL")
+    again = await ask()
+    assert (again["state"], again["id"] in {declined["id"], expired["id"]}) == ("pending", False)
+    assert await ask() == again
+    assert (await decide(checker, again)).json()["state"] == "executed"
