@@ -31,10 +31,11 @@ from service.export_jobs.mart.scheduler import MartScheduler
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
 from service.ingest import envelope_pruner
+from service.ingest.envelope_reader import EnvelopeReader
 from service.observability import log
 from service.retention.retention_keeper import RetentionKeeper
-from service.services import APPROVAL_KINDS
-from service.settings import Settings
+from service.services import APPROVAL_KINDS, open_for_agents
+from service.settings import Settings, SettingsError, load_secrets
 from service.storage import database
 
 FAILURE_REST_MAX_S = 30.0
@@ -58,8 +59,9 @@ async def run(settings: Settings, *, stop: asyncio.Event) -> None:
     engine = database.create_engine(settings.database_url, database.WORKER_ROLE, size=1)
     structlog.get_logger().info("worker_started")
     try:
-        async with _approval_tools(settings) as tools:
+        async with _approval_tools(settings) as tools, _envelope_readers(settings) as envelope_readers:
             agents = [
+                *envelope_readers,
                 Agent("due_poster", DuePoster(pool, engine).run_once, rest_s=5.0),
                 Agent("layer_tracker", partial(layer_tracker.run_once, pool, engine), rest_s=5.0),
                 Agent("close_keeper", CloseKeeper(pool, engine).run_once, rest_s=5.0),
@@ -97,6 +99,19 @@ async def _approval_tools(settings: Settings) -> AsyncGenerator[Tools]:
     finally:
         pool.terminate()
         await engine.dispose()
+
+
+@contextlib.asynccontextmanager
+async def _envelope_readers(settings: Settings) -> AsyncGenerator[Sequence[Agent]]:
+    """The agent that decides on what providers sent, unless this machine has no secrets to open it with."""
+    try:
+        secrets = load_secrets(settings.secrets_path)
+    except SettingsError as error:
+        structlog.get_logger().error("envelopes_not_read", why=str(error))
+        yield ()
+        return
+    async with open_for_agents(settings, secrets) as services:
+        yield [Agent("envelope_reader", EnvelopeReader(services).run_once, rest_s=0.5, busy_rests=0.25)]
 
 
 async def keep_running(agents: Sequence[Agent], *, stop: asyncio.Event) -> None:

@@ -2,6 +2,7 @@
 
     report_one   an act of a customer that a brand's system reports
     report       any number of them at once
+    report_read  those of a source, which are no bytes any more
     claim        an act on a link of ours
 
 Answers that can be computed again (no such campaign, not its time, paused, not funded yet, a refused channel, nothing to pay, a
@@ -114,11 +115,27 @@ async def report(
     return results
 
 
+async def report_read(
+    services: Services, principal: Principal, items: Sequence[GrantRequest], received_at: datetime, *, may_pay: bool = True
+) -> list[GrantAnswer | Problem]:
+    """Decide reports of a source, at most ``CHUNK``, in order. Unless it ``may_pay``, only earlier decisions are answered."""
+    decisions_in_flight = services.decisions_in_flight
+    with decisions_in_flight.now:
+        return await _report_part(services, principal, items, received_at, may_pay=may_pay)
+
+
 async def _report_part(
-    services: Services, principal: Principal, items: Sequence[GrantRequest | Problem], received_at: datetime
+    services: Services,
+    principal: Principal,
+    items: Sequence[GrantRequest | Problem],
+    received_at: datetime,
+    *,
+    may_pay: bool = True,
 ) -> list[GrantAnswer | Problem]:
     brand = principal.brand
     answers = await read_acts(services, principal, items, received_at)
+    if not may_pay:
+        answers[:] = [Unpaid(each, "source_limit_reached") if isinstance(each, Act) else each for each in answers]
     await _answer_unpaid(services, brand, items, answers)
     acts = [
         (index, act, item.customer)

@@ -171,7 +171,7 @@ def act_of_report(
         occurred_at=occurred_at,
         window_at=counts_at,
         received_at=received_at,
-        source="api",
+        source=principal.reports_as,
         principal=principal.api_key_id,
         metadata=metadata,
         may_wait=standing.waiting_actions,

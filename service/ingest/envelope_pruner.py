@@ -29,8 +29,8 @@ async def run_once(pool: asyncpg.Pool[Any], *, days: int, today: date | None = N
     last = {slot_of(day - timedelta(days=PARTITIONS - 1 - n)) for n in range(1, LAST_DAYS + 1)}
     emptied = 0
     for slot in sorted(set(range(PARTITIONS)) - set(kept)):
-        is_filled, is_waiting = await pool.fetchrow(_STANDS, slot)
-        if is_filled and (not is_waiting or slot in last):
+        [stands] = await pool.fetch(_STANDS, slot)
+        if stands["is_filled"] and (not stands["is_waiting"] or slot in last):
             await pool.execute(f"TRUNCATE rewards.envelope_{slot:02d}, rewards.envelope_outcome_{slot:02d}")
             emptied += 1
     await pool.execute(_FORGET_KEYS, day - timedelta(days=days + 1))

@@ -113,7 +113,7 @@ class Source(msgspec.Struct, frozen=True):
             max_evidence=self.evidence,
             lateness=self.key_lateness,
             expires_at=self.key_expires_at,
-            source_no=self.source_no,
+            reports_as=self.id,
         )
 
 
@@ -142,7 +142,7 @@ class SourceDirectory:
         match = _ADDRESS.fullmatch(address)
         if match is None or int(match[1]) >= 2**31:
             return None
-        found = await self._find(int(match[1]))
+        found = await self.find(int(match[1]))
         if found is None or found.disabled_at is not None:
             return None
         return found if hmac.compare_digest(found.address, bytes.fromhex(match[2])) else None
@@ -185,7 +185,8 @@ class SourceDirectory:
             self._last_known.update({each.source_no: each for each in found})
             await asyncio.sleep(REMEMBERED_EVERY_S)
 
-    async def _find(self, source_no: int) -> Source | None:
+    async def find(self, source_no: int) -> Source | None:
+        """A source, as it is now or was last known."""
         known = self._last_known.get(source_no)
         if known is not None and time.monotonic() < self._away_until:
             return known

@@ -25,8 +25,11 @@ from service.app import describe
 from service.auth.actions import create_key
 from service.auth.errors import KeyInvalid
 from service.auth.scopes import DUTIES, Scope, conflict
+from service.ingest.envelope_reader import EnvelopeReader
+from service.services import open_for_agents
 from tests.api_fixtures import BASE_URL, Api
 from tests.asgi import status_of
+from tests.ingest.senders import StandardWebhooks, send
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -366,6 +369,8 @@ async def pays(api: Api, client: httpx.AsyncClient, who: str, held_back: str) ->
     await check("code")
     await sign_offline(api, client, who)
     await check("minting key")
+    await report_by_a_source(api, client, who)
+    await check("source")
     page = {"customer": customer, "kind": "preferences"}
     for result in (await client.post("/v1/page-links", json={"pages": [page]})).json().get("results", []):
         if "url" in result:
@@ -374,6 +379,19 @@ async def pays(api: Api, client: httpx.AsyncClient, who: str, held_back: str) ->
     await client.post(f"/v1/grants/{held_back}/mature")
     await check("approval")
     return ways
+
+
+async def report_by_a_source(api: Api, client: httpx.AsyncClient, who: str) -> None:
+    """Set up a source, sign as its provider, and have a worker read what came."""
+    sender = StandardWebhooks()
+    wanted = {"provider": sender.provider, "name": "mine", "secrets": sender.secrets, "campaign": "autumn"}
+    made = await client.post("/v1/sources", json=wanted)
+    if made.status_code != 201:
+        return
+    data = {"customer": who, "channel": "web", "message_id": "sent"}
+    await send(api, made.json()["ingest_url"], sender.signed({"type": "message.clicked", "data": data}))
+    async with open_for_agents(api.settings, api.secrets) as services:
+        await EnvelopeReader(services).run_once()
 
 
 async def sign_offline(api: Api, client: httpx.AsyncClient, who: str) -> None:
@@ -417,6 +435,8 @@ async def test_nobody_pays_but_by_the_scopes_that_mint_or_approve(api: Api, clie
             ways |= {"link", "code"}
         if held == MINTING_KEYS:
             ways |= {"minting key"}
+        if Scope.SOURCES_WRITE in held:
+            ways |= {"source"}
         if Scope.GRANTS_APPROVE in held:
             ways |= {"approval"}
         assert await pays(api, client, who, reported["grant_id"]) == ways, held

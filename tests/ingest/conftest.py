@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -11,13 +12,15 @@ import pytest
 
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
+from service.ingest.envelope_reader import EnvelopeReader
 from service.providers.generic import standard_webhooks
 from service.providers.registry import ADAPTERS
 from service.providers.types import Trust
+from service.services import Services, open_for_agents
 from tests.api_fixtures import Api
-from tests.links.conftest import wired
+from tests.links.conftest import links, wired
 
-__all__ = ["wired"]
+__all__ = ["links", "wired"]
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -36,6 +39,19 @@ def pigeon_post(monkeypatch: pytest.MonkeyPatch) -> None:
         standard_webhooks.ADAPTER, name="pigeon_post", title="Pigeon post", trust=Trust.SHARED_SECRET
     )
     monkeypatch.setitem(ADAPTERS, "pigeon_post", adapter)
+
+
+@pytest.fixture
+async def agent_services(api: Api) -> AsyncGenerator[Services]:
+    """What a worker has."""
+    async with open_for_agents(api.settings, api.secrets) as services:
+        yield services
+
+
+@pytest.fixture
+def reader(agent_services: Services) -> EnvelopeReader:
+    """The agent of a worker."""
+    return EnvelopeReader(agent_services)
 
 
 async def make_source(client: httpx.AsyncClient, sender: Any, **fields: Any) -> dict[str, Any]:

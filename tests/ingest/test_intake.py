@@ -274,7 +274,11 @@ async def test_no_log_line_has_anything_of_what_was_sent(
     api: Api, issuer: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[dict[str, Any]] = []
-    monkeypatch.setattr(log, "request", lambda **said: lines.append(said))
+
+    def note(**said: Any) -> None:
+        lines.append(said)
+
+    monkeypatch.setattr(log, "request", note)
     sender = SendGrid()
     url = (await make_source(issuer, sender))["ingest_url"]
     with capture_logs() as others:

@@ -1,0 +1,169 @@
+"""From the events of envelopes to what became of each: they are reported as a brand's own system would report them.
+
+    1. read       each envelope is opened and parsed; what a token leads to is looked up for all of them
+    2. consents   first, so that nothing is paid for a channel that was refused before
+    3. reports    by the same path as ``POST /v1/grants/batch``, so the same act is one grant, whoever else reports it
+
+Whoever takes up a batch that was killed finds its reports decided. ``since`` is when that batch began: what this source was
+granted since then is its own, and everything else that was decided before is a duplicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from service.consents import actions as consents
+from service.consents.schemas import ConsentItem
+from service.grants.actions import CHUNK, report_read
+from service.grants.schemas import GrantAnswer, GrantRequest
+from service.http.identifiers import parse_grant_id
+from service.http.problems import Problem
+from service.ingest.daily_limit import PAID, paid, report_within
+from service.ingest.linked_messages import linked_messages
+from service.ingest.meanings import Meaning, Nothing, meaning_of
+from service.ingest.outcomes import KIND_CHARACTERS_MAX, EventOutcome
+from service.ingest.sources import Source
+from service.providers.types import Fault, ProviderEvent
+
+if TYPE_CHECKING:
+    from service.services import Services
+
+
+class ReadEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event, its place in its envelope, and when that came."""
+
+    index: int
+    event: ProviderEvent
+    received_at: datetime
+
+
+class MayPassLater(Exception):
+    """An event could not be decided now, and may be later: the batch is read again."""
+
+
+def fault_outcome(fault: Fault) -> EventOutcome:
+    """What becomes of an event that cannot be read."""
+    return EventOutcome(fault.index or 0, "", "", "", None, "failed", f"{fault.field}: {fault.problem}"[:200])
+
+
+async def decide(
+    services: Services, source: Source, read: Sequence[ReadEvent], *, remaining: int | None, since: datetime | None
+) -> list[EventOutcome]:
+    """What becomes of each event, in order. ``remaining`` is what the source may earn customers today."""
+    if not read:
+        return []
+    # A test brand's clock may be ahead of the world's, by which providers and envelopes go.
+    ahead = await services.clocks.now(source.brand) - datetime.now(UTC) if source.brand.mode == "test" else timedelta()
+    received_at = min(each.received_at for each in read) + ahead
+    messages = await linked_messages(services, source, [each.event for each in read], received_at)
+    meanings: list[Meaning] = []
+    for each, message in zip(read, messages, strict=True):
+        # No provider's clock is trusted to be ahead of ours.
+        happened_at = min(each.event.occurred_at or each.received_at, each.received_at)
+        meanings.append(meaning_of(source, each.event, message, happened_at + ahead))
+    outcomes: dict[int, EventOutcome] = {
+        n: _outcome(read[n], "ignored", each.reason) for n, each in enumerate(meanings) if isinstance(each, Nothing)
+    }
+    outcomes |= await _stated(services, source, read, meanings)
+    reports = {n: each for n, each in enumerate(meanings) if isinstance(each, GrantRequest)}
+    own = {} if since is None else await _own(services, source, list(reports.values()), received_at, since)
+    answers = await _reported(services, source, list(reports.values()), received_at, remaining, own)
+    seen: set[str] = set()
+    for n, answer in zip(reports, answers, strict=True):
+        outcomes[n] = _answered(read[n], answer, own, seen)
+    return [outcomes[n] for n in range(len(read))]
+
+
+async def _reported(
+    services: Services,
+    source: Source,
+    reports: Sequence[GrantRequest],
+    received_at: datetime,
+    remaining: int | None,
+    own: Mapping[str, int],
+) -> list[GrantAnswer | Problem]:
+    """The answer to each report. What the batch was granted before it was killed counts towards the limit already."""
+    answers: list[GrantAnswer | Problem] = []
+    left = None if remaining is None else max(0, remaining - sum(own.values()))
+    for start in range(0, len(reports), CHUNK):
+        part = await report_within(services, source, reports[start : start + CHUNK], received_at, remaining=left)
+        answers += part
+        left = None if left is None else left - sum(paid(each) for each in part)
+    return answers
+
+
+async def _stated(
+    services: Services, source: Source, read: Sequence[ReadEvent], meanings: Sequence[Meaning]
+) -> dict[int, EventOutcome]:
+    """Record statements about consent."""
+    said = [(n, each) for n, each in enumerate(meanings) if isinstance(each, ConsentItem)]
+    if not said:
+        return {}
+    now = await services.clocks.now(source.brand)
+    answers = await consents.record_many(services, source.principal, [each for _, each in said], now=now)
+    outcomes: dict[int, EventOutcome] = {}
+    for (n, item), answer in zip(said, answers, strict=True):
+        if isinstance(answer, Problem):
+            outcomes[n] = _failed(read[n], answer)
+        else:
+            outcomes[n] = _outcome(read[n], "recorded" if answer.recorded else "duplicate", item.reason or item.status)
+    return outcomes
+
+
+async def _own(
+    services: Services, source: Source, reports: Sequence[GrantRequest], received_at: datetime, since: datetime
+) -> dict[str, int]:
+    """The grants of the batch that this one takes up, each with what it paid."""
+    before: list[GrantAnswer | Problem] = []
+    for start in range(0, len(reports), CHUNK):
+        before += await report_read(services, source.principal, reports[start : start + CHUNK], received_at, may_pay=False)
+    paid_for = {each.grant_id: each for each in before if isinstance(each, GrantAnswer) and each.replayed}
+    names = {grant: parsed for grant in paid_for if grant is not None and (parsed := parse_grant_id(grant)) is not None}
+    events = await services.events.get_many({(source.brand.book, *name) for name in names.values()})
+    return {
+        grant: paid_for[grant].points if paid_for[grant].outcome in PAID else 0
+        for grant, name in names.items()
+        if (event := events.get((source.brand.book, *name))) is not None
+        and event.source == source.id
+        and event.decided_at >= since
+    }
+
+
+def _answered(read: ReadEvent, answer: GrantAnswer | Problem, own: Mapping[str, int], seen: set[str]) -> EventOutcome:
+    if isinstance(answer, Problem):
+        return _failed(read, answer)
+    grant = answer.grant_id
+    is_first = grant is not None and grant in own and grant not in seen
+    if grant is not None:
+        seen.add(grant)
+    if answer.replayed and not is_first:
+        return _outcome(read, "duplicate", answer.reason, grant)
+    points = answer.points if answer.outcome in PAID else 0
+    return _outcome(read, answer.outcome, answer.reason, grant, points)
+
+
+def _failed(read: ReadEvent, problem: Problem) -> EventOutcome:
+    if problem.spec.retryable:
+        raise MayPassLater from problem
+    return _outcome(read, "failed", problem.code)
+
+
+def _outcome(
+    read: ReadEvent, outcome: str, reason: str | None = None, grant: str | None = None, points: int = 0
+) -> EventOutcome:
+    event = read.event
+    return EventOutcome(
+        index=read.index,
+        kind=event.kind.value,
+        word=event.provider_kind[:KIND_CHARACTERS_MAX],
+        channel=event.channel[:KIND_CHARACTERS_MAX],
+        occurred_at=event.occurred_at,
+        outcome=outcome,  # pyright: ignore[reportArgumentType]
+        reason=reason,
+        grant=grant,
+        points=points,
+    )

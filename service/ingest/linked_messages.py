@@ -1,0 +1,106 @@
+"""From tokens of reward links to the messages they are of: one look-up for all events of a batch.
+
+A token stands in the provider's opaque field, or is the address that was clicked, if that is one of our links. It was made for
+one customer and message, so what it leads to needs no recipient.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from service.campaigns.queries import campaign_version
+from service.ingest.meanings import LinkedMessage, NoMessage
+from service.ingest.sources import Source
+from service.link_pages import lookup
+from service.link_pages.lookup import DeadEnd, ParsedLink, Visitor
+from service.links.hosts import requested_host
+from service.links.queries import LinkRow
+from service.providers.types import ProviderEvent
+from service.tokens.link import LinkKind
+
+if TYPE_CHECKING:
+    from service.services import Services
+
+_LINK = re.compile(r"/(?:[rR]/)?([^/]+)/?")
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+
+
+async def linked_messages(
+    services: Services, source: Source, events: Sequence[ProviderEvent], at: datetime
+) -> list[LinkedMessage | NoMessage | None]:
+    """What the token of each event leads to, in order; ``None`` for an event without one. ``at`` is by the brand's clock."""
+    subjects = [_subject(services, source, event) for event in events]
+    wanted = dict.fromkeys(subject for subject in subjects if subject is not None)
+    if not wanted:
+        return [None] * len(events)
+    visitor = Visitor("POST", {"host": _host(services, source)}, "", at)
+    parsed = {subject: _parsed(services, subject, visitor) for subject in wanted}
+    found = await _found(services, source, {subject: each for subject, each in parsed.items() if each is not None}, visitor)
+    return [None if subject is None else found.get(subject, NoMessage("unknown_token")) for subject in subjects]
+
+
+def _host(services: Services, source: Source) -> str:
+    own = source.brand.link_base_url
+    return services.link_hosts.host if own is None else urlsplit(own).netloc
+
+
+def _subject(services: Services, source: Source, event: ProviderEvent) -> str | None:
+    """The token of an event, as it stands in the message."""
+    if event.token is not None:
+        token = event.token.strip()
+        return _in_path(token) or token if _ADDRESS.match(token) else token
+    if event.url is None or requested_host({"host": _split(event.url).netloc}) not in _hosts(services, source):
+        return None
+    return _in_path(event.url)
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+
+
+def _hosts(services: Services, source: Source) -> set[str]:
+    own = source.brand.link_base_url
+    return {services.link_hosts.host} | (set() if own is None else {requested_host({"host": urlsplit(own).netloc})})
+
+
+def _in_path(address: str) -> str | None:
+    match = _LINK.fullmatch(_split(address).path)
+    return None if match is None else match[1]
+
+
+def _parsed(services: Services, subject: str, visitor: Visitor) -> ParsedLink | None:
+    for kind in (LinkKind.CLAIM, LinkKind.OPEN):
+        parsed = lookup.parse(services, subject, visitor, kind)
+        if not isinstance(parsed, DeadEnd):
+            return parsed
+    return None
+
+
+async def _found(
+    services: Services, source: Source, parsed: Mapping[str, ParsedLink], visitor: Visitor
+) -> dict[str, LinkedMessage | NoMessage]:
+    ids = await asyncio.gather(*(lookup.link_id_of(services, each, visitor.headers, visitor.at) for each in parsed.values()))
+    rows = await services.links.get_many({link_id for link_id in ids if link_id is not None})
+    return {
+        subject: await _message(services, source, parsed[subject], rows.get(link_id) if link_id is not None else None)
+        for subject, link_id in zip(parsed, ids, strict=True)
+    }
+
+
+async def _message(services: Services, source: Source, parsed: ParsedLink, row: LinkRow | None) -> LinkedMessage | NoMessage:
+    if row is None or (parsed.claims is not None and parsed.claims.customer != row.customer):
+        return NoMessage("unknown_token")
+    if row.brand_id != source.brand.brand_id:
+        return NoMessage("token_of_another_brand")
+    if row.revoked_at is not None:
+        return NoMessage("link_revoked")
+    campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
+    return NoMessage("unknown_token") if campaign is None else LinkedMessage(row, campaign.id)

@@ -1,0 +1,207 @@
+"""What a provider's event means: an act to be reported, a statement about consent, or nothing, and why.
+
+    1. which message   our token in the provider's opaque field, or in the address that was clicked; else the campaign and
+                       message that the opaque field names; else the source's campaign and the provider's id of the message.
+                       A registry of messages that were sent would be asked before the last
+    2. which person    the token's; else the one recipient. Of several the provider does not say who it was: nobody earns
+    3. which act       by the kind of event; a link's label and channel go with its token
+    4. what it proves  an open or a receipt D, a click C, a reply or an answer A; a machine X; never more than the source may
+
+Pure decisions: what has to be looked up was looked up before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from service.admission.limits import NAME_BYTES_MAX
+from service.consents.schemas import ConsentItem
+from service.customers.schemas import CustomerRef
+from service.grants.schemas import GrantRequest
+from service.http.identifiers import customer_id
+from service.ingest.sources import Source
+from service.links.queries import LinkRow
+from service.providers.replies import content_of, is_stop
+from service.providers.types import EventKind, IdentityKind, Machine, ProviderEvent, Trust
+
+ACTIONS: Mapping[EventKind, str] = {
+    EventKind.OPENED: "open",
+    EventKind.READ: "read",
+    EventKind.CLICKED: "click",
+    EventKind.REPLIED: "reply",
+    EventKind.ANSWERED: "answer",
+}
+"""The actions that campaigns pay for, by kind of event. Other kinds earn nothing."""
+
+_EVIDENCE: Mapping[EventKind, Literal["A", "C", "D"]] = {
+    EventKind.OPENED: "D",
+    EventKind.READ: "D",
+    EventKind.CLICKED: "C",
+    EventKind.REPLIED: "A",
+    EventKind.ANSWERED: "A",
+}
+_SLUG = re.compile(r"[a-z][a-z0-9_.]{0,31}")
+_STATEMENTS: Mapping[EventKind, tuple[Literal["granted", "refused"], Literal["complaint", "stop"] | None]] = {
+    EventKind.COMPLAINED: ("refused", "complaint"),
+    EventKind.OPTED_OUT: ("refused", "stop"),
+    EventKind.UNSUBSCRIBED: ("refused", None),
+    EventKind.RESUBSCRIBED: ("granted", None),
+    EventKind.OPTED_IN: ("granted", None),
+}
+_NAMES: Mapping[IdentityKind, str] = {
+    IdentityKind.CUSTOMER: "id",
+    IdentityKind.EMAIL: "email",
+    IdentityKind.PHONE: "phone",
+    IdentityKind.DEVICE: "device",
+}
+
+
+class LinkedMessage(msgspec.Struct, frozen=True):
+    """The message that a token is of, and the id of its campaign."""
+
+    row: LinkRow
+    campaign: str
+
+
+class NoMessage(msgspec.Struct, frozen=True):
+    """Why a token leads to no message."""
+
+    reason: str
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The event means nothing to us."""
+
+    reason: str
+
+
+Meaning: TypeAlias = GrantRequest | ConsentItem | Nothing
+
+
+def meaning_of(
+    source: Source, event: ProviderEvent, message: LinkedMessage | NoMessage | None, occurred_at: datetime
+) -> Meaning:
+    """What an event means. ``message`` is what its token leads to, if it has one; ``occurred_at`` is by the brand's clock."""
+    statement = _STATEMENTS.get(event.kind) or (("refused", "stop") if _asks_to_stop(event) else None)
+    if statement is None and event.kind not in ACTIONS:
+        return Nothing("kind")
+    if isinstance(message, NoMessage):
+        return Nothing(message.reason)
+    if message is not None and message.row.expires_at <= occurred_at:
+        return Nothing("link_expired")
+    customer = _customer(event, message)
+    if isinstance(customer, Nothing):
+        return customer
+    channel = event.channel if message is None else message.row.channel
+    if statement is not None:
+        return _statement(source, customer, channel, statement, occurred_at)
+    return _nothing_said(event) or _act(source, event, message, customer, channel, occurred_at)
+
+
+def _statement(
+    source: Source,
+    customer: CustomerRef,
+    channel: str,
+    statement: tuple[Literal["granted", "refused"], Literal["complaint", "stop"] | None],
+    occurred_at: datetime,
+) -> Meaning:
+    status, reason = statement
+    if _SLUG.fullmatch(channel) is None:
+        return Nothing("invalid")
+    if status == "granted" and source.trust < Trust.SHARED_SECRET:
+        # Anybody may stop messages by a source that proves nothing, and nobody start them.
+        return Nothing("not_proved")
+    said = f"{source.adapter.title} ({source.id})"
+    return ConsentItem(customer=customer, channel=channel, status=status, source=said, at=occurred_at, reason=reason)
+
+
+def _act(
+    source: Source,
+    event: ProviderEvent,
+    message: LinkedMessage | None,
+    customer: CustomerRef,
+    channel: str,
+    occurred_at: datetime,
+) -> Meaning:
+    campaign = message.campaign if message is not None else event.tags.get("campaign") or source.campaign
+    message_id = message.row.message_id if message is not None else _message_id(event)
+    if campaign is None or message_id is None:
+        return Nothing("no_campaign" if campaign is None else "no_message")
+    label = _label(event, message)
+    if (
+        _SLUG.fullmatch(channel) is None
+        or max(len(name.encode()) for name in (campaign, message_id, label or "")) > NAME_BYTES_MAX
+    ):
+        return Nothing("invalid")
+    return GrantRequest(
+        campaign=campaign,
+        message_id=message_id,
+        customer=customer,
+        action=ACTIONS[event.kind],
+        channel=channel,
+        occurred_at=occurred_at,
+        link=label,
+        evidence=_evidence(event),
+    )
+
+
+def _evidence(event: ProviderEvent) -> Literal["A", "C", "D", "X"]:
+    match event.machine:
+        case Machine.DECLARED:
+            return "X"
+        case Machine.SUSPECTED:
+            return "D"
+        case Machine.NONE:
+            return _EVIDENCE[event.kind]
+
+
+def _customer(event: ProviderEvent, message: LinkedMessage | None) -> CustomerRef | Nothing:
+    if message is not None:
+        return CustomerRef(id=customer_id(message.row.customer))
+    if len(event.recipients) != 1:
+        return Nothing("ambiguous_recipient" if event.recipients else "no_recipient")
+    (recipient,) = event.recipients
+    name = _NAMES.get(recipient.kind)
+    if name is None:
+        return Nothing("no_recipient")
+    try:
+        return msgspec.convert({name: recipient.value}, CustomerRef)
+    except msgspec.ValidationError:
+        return Nothing("invalid")
+
+
+def _message_id(event: ProviderEvent) -> str | None:
+    """The brand's own id of the message, or else the provider's: of a reply, that of the message it answers."""
+    provider_id = event.in_reply_to if event.kind is EventKind.REPLIED else event.provider_message_id
+    return event.tags.get("message") or provider_id
+
+
+def _label(event: ProviderEvent, message: LinkedMessage | None) -> str | None:
+    """What lets an act count again where the rule says so: another version of a question, another link."""
+    if event.answer is not None:
+        return f"{event.answer.question}@{event.answer.version or ''}"
+    if message is not None:
+        return message.row.label or None
+    return event.tags.get("link")
+
+
+def _asks_to_stop(event: ProviderEvent) -> bool:
+    return event.kind is EventKind.REPLIED and is_stop(_content(event))
+
+
+def _nothing_said(event: ProviderEvent) -> Nothing | None:
+    """Why a reply earns nothing."""
+    if event.kind is not EventKind.REPLIED:
+        return None
+    if event.auto_reply is not None:
+        return Nothing("auto_reply")
+    return None if _content(event) else Nothing("empty_reply")
+
+
+def _content(event: ProviderEvent) -> str:
+    return content_of(event.text, event.stripped_text)
