@@ -4,6 +4,7 @@
     parse               the events of a request, once that is settled
     missing_secret      what a source lacks, when it is set up
     problem_of_secret   why a value cannot be what it is given for
+    trust_of            how far the source can be trusted with what it holds
 
 Whether a request is accepted is decided before it is parsed, and by its bytes alone.
 """
@@ -33,6 +34,12 @@ class AnswerCodes(msgspec.Struct, frozen=True):
     """We cannot keep it now: send it again."""
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
+
+
+BASIC_AUTH_PATTERN = r"[\x21-\x39\x3b-\x7e]{1,100}:[\x21-\x7e]{8,200}"
+"""A user name and a password that nobody guesses."""
+PASSWORD_PATTERN = r"[A-Za-z0-9_-]{16,200}"
+"""A password that may stand in a URL or header as it is."""
 
 
 class SecretShape(msgspec.Struct, frozen=True):
@@ -101,6 +108,12 @@ def missing_secret(adapter: Adapter, secrets: Secrets) -> str | None:
     if adapter.needs_secret and not any(any(secrets.get(scheme.secret, ())) for scheme in adapter.schemes):
         return f"{adapter.title} needs one of {', '.join(shape.name for shape in adapter.secrets)}"
     return None
+
+
+def trust_of(adapter: Adapter, secrets: Secrets) -> Trust:
+    """How far a source with these secrets can be trusted: as far as the weakest of the ways in."""
+    ways = [scheme.trust for scheme in adapter.schemes if any(secrets.get(scheme.secret, ()))]
+    return min(adapter.trust, *ways) if ways else Trust.NONE
 
 
 def problem_of_secret(adapter: Adapter, name: str, value: str) -> str | None:

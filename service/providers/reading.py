@@ -200,7 +200,7 @@ def ours_in_text(opaque: str | None) -> tuple[str | None, dict[str, str]]:
         return None, {}
     if opaque.startswith("{"):
         return ours_in(_object_or_empty(opaque))
-    if "=" in opaque:
+    if "=" in opaque and "://" not in opaque:
         return ours_in(_query_or_empty(opaque))
     return Fields({_TOKEN: opaque}).text(_TOKEN, TOKEN_CHARACTERS_MAX), {}
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.providers.adapter import Adapter, missing_secret, parse, verify
+from service.providers.adapter import Adapter, missing_secret, parse, trust_of, verify
 from service.providers.generic.paths import PathRefused, read_path, value_at
 from service.providers.generic.signed_json import ShapeRefused, adapter_of
 from service.providers.registry import ADAPTERS
@@ -213,6 +213,14 @@ def test_a_binary_cloudevent_is_not_taken_on_a_signature_of_its_body() -> None:
     assert verify(adapter, request, held, NOW, CERTIFICATES).verdict is Verdict.UNSIGNED
     binary = simulate("cloudevents", "clicked-binary", Occasion(), NOW)
     assert verify(adapter, binary, secrets_for(adapter), NOW, CERTIFICATES).trust is Trust.SHARED_SECRET
+
+
+def test_a_source_is_trusted_as_far_as_the_weakest_way_in() -> None:
+    adapter = ADAPTERS["cloudevents"]
+    assert trust_of(adapter, {"signing_secret": ["x"]}) is Trust.SIGNED_BODY
+    assert trust_of(adapter, {"signing_secret": ["x"], "bearer_token": ["y"]}) is Trust.SHARED_SECRET
+    assert trust_of(adapter, {"signing_secret": [], "bearer_token": [""]}) is Trust.NONE
+    assert trust_of(ADAPTERS["mailgun"], {"signing_key": ["x"]}) is Trust.SIGNED_PARTIAL
 
 
 def test_a_cloudevent_is_known_by_source_and_id() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from service.providers.adapter import Adapter, SecretShape
+from service.providers.adapter import BASIC_AUTH_PATTERN, Adapter, SecretShape
 from service.providers.email.mails import Mail, headers_of, reply
 from service.providers.reading import Fields, json_of, key_of, object_of, ours_in, ours_in_text, read_each
 from service.providers.schemes import BASIC_AUTH, BEARER
@@ -97,7 +97,7 @@ ADAPTER = Adapter(
     verified_by="nothing is signed",
     token_field="the header X-Mailin-custom",
     secrets=(
-        SecretShape("basic_auth", "user:password in the webhook's URL", required=False),
+        SecretShape("basic_auth", "user:password in the webhook's URL", required=False, pattern=BASIC_AUTH_PATTERN),
         SecretShape("bearer_token", "Token", required=False),
     ),
     parse=_parse,

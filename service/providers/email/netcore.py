@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.providers.adapter import Adapter, SecretShape
+from service.providers.adapter import PASSWORD_PATTERN, Adapter, SecretShape
 from service.providers.reading import Fields, key_of, ours_in_text, read_list
 from service.providers.schemes import URL_SECRET
 from service.providers.types import EventKind, Identity, IdentityKind, Parsed, ProviderEvent, ProviderRequest, Trust
@@ -54,6 +54,6 @@ ADAPTER = Adapter(
     trust=Trust.SHARED_SECRET,
     verified_by="nothing is signed",
     token_field="X-APIHEADER",
-    secrets=(SecretShape("url_secret", "?secret= in the webhook's URL", required=False, pattern=r"[A-Za-z0-9_-]{16,128}"),),
+    secrets=(SecretShape("url_secret", "?secret= in the webhook's URL", required=False, pattern=PASSWORD_PATTERN),),
     parse=_parse,
 )

@@ -5,7 +5,7 @@ Postmark signs nothing: a source holds the user name and password that are in th
 
 from __future__ import annotations
 
-from service.providers.adapter import Adapter, AnswerCodes, SecretShape
+from service.providers.adapter import BASIC_AUTH_PATTERN, PASSWORD_PATTERN, Adapter, AnswerCodes, SecretShape
 from service.providers.email.mails import Mail, headers_of, reply
 from service.providers.reading import Fields, json_of, key_of, object_of, ours_in
 from service.providers.schemes import BASIC_AUTH, SECRET_HEADER
@@ -79,8 +79,8 @@ ADAPTER = Adapter(
     verified_by="nothing is signed",
     token_field="Metadata: reward_token",
     secrets=(
-        SecretShape("basic_auth", "user:password in the webhook's URL", required=False),
-        SecretShape("secret_header", "value of the header X-Reward-Secret", required=False),
+        SecretShape("basic_auth", "user:password in the webhook's URL", required=False, pattern=BASIC_AUTH_PATTERN),
+        SecretShape("secret_header", "value of the header X-Reward-Secret", required=False, pattern=PASSWORD_PATTERN),
     ),
     parse=_parse,
     # 403 is the one code that stops it from trying again.

@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from service.providers.adapter import Adapter, SecretShape
+from service.providers.adapter import BASIC_AUTH_PATTERN, Adapter, SecretShape
 from service.providers.email.mails import Mail, headers_of, read_mime, reply
 from service.providers.reading import Fields, key_of, ours_in, read_list
 from service.providers.schemes import BASIC_AUTH, BEARER, Presented
@@ -108,7 +108,7 @@ ADAPTER = Adapter(
     verified_by="nothing is signed",
     token_field="metadata of the recipient: reward_token",
     secrets=(
-        SecretShape("basic_auth", "Basic Auth, as user:password", required=False),
+        SecretShape("basic_auth", "Basic Auth, as user:password", required=False, pattern=BASIC_AUTH_PATTERN),
         SecretShape("bearer_token", "OAuth 2.0 access token", required=False),
         SecretShape("webhook_token", "X-MessageSystems-Webhook-Token", required=False),
     ),

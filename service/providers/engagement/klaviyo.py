@@ -83,7 +83,7 @@ ADAPTER = Adapter(
         ),
     ),
     trust=Trust.SIGNED_BODY,
-    verified_by="unverified",
+    verified_by="computed",
     token_field="a property of the event: reward_token",
     secrets=(SecretShape("webhook_secret", "secret key of the webhook"),),
     parse=_parse,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.providers.adapter import Adapter, SecretShape
+from service.providers.adapter import PASSWORD_PATTERN, Adapter, SecretShape
 from service.providers.reading import Fields, key_of, ours_in, read_list
 from service.providers.schemes import BEARER, SECRET_HEADER
 from service.providers.types import EventKind, Identity, IdentityKind, Parsed, ProviderEvent, ProviderRequest, Trust
@@ -68,7 +68,7 @@ ADAPTER = Adapter(
     verified_by="nothing is signed",
     token_field="data of the message: reward_token",
     secrets=(
-        SecretShape("secret_header", "value of the custom header X-Reward-Secret", required=False),
+        SecretShape("secret_header", "value of the custom header X-Reward-Secret", required=False, pattern=PASSWORD_PATTERN),
         SecretShape("bearer_token", "bearer token in the custom header Authorization", required=False),
     ),
     parse=_parse,

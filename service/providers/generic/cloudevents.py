@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from service.providers.adapter import Adapter, SecretShape
+from service.providers.adapter import BASIC_AUTH_PATTERN, Adapter, SecretShape
 from service.providers.generic.standard_webhooks import SIGNING_SECRET, shared_secret
 from service.providers.generic.words import event_in
 from service.providers.reading import Fields, json_of, key_of, read_each, read_list
@@ -55,7 +55,7 @@ ADAPTER = Adapter(
     secrets=(
         SIGNING_SECRET,
         SecretShape("bearer_token", "bearer token", required=False),
-        SecretShape("basic_auth", "user:password", required=False),
+        SecretShape("basic_auth", "user:password", required=False, pattern=BASIC_AUTH_PATTERN),
     ),
     parse=_parse,
     handshake=_handshake,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from service.providers.adapter import Adapter, SecretShape
+from service.providers.adapter import BASIC_AUTH_PATTERN, Adapter, SecretShape
 from service.providers.generic.paths import Path, PathRefused, read_path, value_at
 from service.providers.generic.standard_webhooks import SIGNING_SECRET, shared_secret
 from service.providers.generic.words import answer_in, kind_of, person_in
@@ -195,7 +195,7 @@ def _ours(item: Fields) -> tuple[str | None, dict[str, str]]:
 _SECRETS = {
     "shared_secret": SecretShape("shared_secret", "secret that the sender signs with", pattern=r"[\x21-\x7e]{16,512}"),
     "signing_secret": SIGNING_SECRET,
-    "basic_auth": SecretShape("basic_auth", "user:password", required=False),
+    "basic_auth": SecretShape("basic_auth", "user:password", required=False, pattern=BASIC_AUTH_PATTERN),
     "bearer_token": SecretShape("bearer_token", "bearer token", required=False),
 }
 _BASE = Adapter(

@@ -5,7 +5,7 @@ How Infobip signs is not in its public documentation, so a source holds a passwo
 
 from __future__ import annotations
 
-from service.providers.adapter import Adapter, SecretShape
+from service.providers.adapter import BASIC_AUTH_PATTERN, Adapter, SecretShape
 from service.providers.messaging.chats import choice, phone
 from service.providers.reading import Fields, json_of, key_of, object_of, ours_in_text, read_each
 from service.providers.schemes import BASIC_AUTH, BEARER
@@ -116,7 +116,7 @@ ADAPTER = Adapter(
     verified_by="unverified",
     token_field="callbackData; the payload of a button",
     secrets=(
-        SecretShape("basic_auth", "Basic authentication, as user:password", required=False),
+        SecretShape("basic_auth", "Basic authentication, as user:password", required=False, pattern=BASIC_AUTH_PATTERN),
         SecretShape("bearer_token", "Bearer token", required=False),
     ),
     parse=_parse,
