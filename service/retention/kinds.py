@@ -51,8 +51,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "details": Kind(
         "details_days",
-        "message, label and metadata of events; order references; references and notes of captures, refunds and corrections."
-        " The hash of them stays. What still waits for evidence or approval keeps them",
+        "message, label and metadata of events; order references; references and notes of captures, refunds, returns and"
+        " corrections. The hash of them stays. What still waits for evidence or approval keeps them",
         _KEEPER,
     ),
     "answers": Kind(
@@ -78,6 +78,7 @@ TABLES: Mapping[str, str] = {
     "ledger.idempotency_key": "answers",
     "ledger.pending": "it is decided, or falls due",
     "ledger.proof": FOR_EVER,
+    "ledger.purchase_return": "details",
     "ledger.redemption": "details",
     "ledger.redemption_step": "details",
     "rewards.approval": "approvals",

@@ -1,4 +1,4 @@
--- Removes what is personal of the details of events, redemptions, steps and corrections from before p_before: of the next p_limit
+-- Removes what is personal of the details of events, redemptions, steps, corrections and returns from before p_before: of the next p_limit
 -- transfers, and of the next p_limit decisions without transfers, after what has been forgotten. The hash of it stays where there is one
 -- (see ledger/details.py), and so does all that is not personal. What still waits for evidence or approval keeps its details.
 -- Returns whether it has come further. Locks the book's head: only who has it writes to these rows.
@@ -95,6 +95,18 @@ BEGIN
         LIMIT p_limit
     ) AS old
     WHERE correction.book_id = p_book_id AND correction.correction_no = old.correction_no;
+
+    UPDATE ledger.purchase_return
+    SET return_key = int8send(purchase_return.correction_no), request_hash = NULL, answer = NULL
+    FROM (
+        SELECT kept.correction_no
+        FROM ledger.purchase_return AS kept
+        JOIN ledger.correction ON correction.book_id = p_book_id AND correction.correction_no = kept.correction_no
+        WHERE kept.book_id = p_book_id AND kept.answer IS NOT NULL AND correction.posted_at < v_before
+        ORDER BY kept.correction_no
+        LIMIT p_limit
+    ) AS old
+    WHERE purchase_return.book_id = p_book_id AND purchase_return.correction_no = old.correction_no;
     RETURN v_seq > v_from OR v_place > v_from_place;
 END
 $function$;
