@@ -15,12 +15,13 @@ from typing import Any
 import asyncpg
 import duckdb
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ledger import AccountClass, Kind, OwnerTag, PointValue, account_id, decimals_of, read_calendar
 from service.exports import account_names, bundle
-from service.exports.arrow import columns, parquet, transfers
+from service.exports.arrow import account_ids, columns, parquet, transfers
 from service.exports.bookkeeping import Bookkeeping, ValueVersion
 from service.exports.bundle import ExportFormat
 from tests.finance.conftest import Till
@@ -114,7 +115,8 @@ async def test_an_empty_book_makes_files_without_rows(at_cut: Callable[..., Any]
     assert (tmp_path / "transfers.jsonl").read_bytes() == b""
 
 
-def test_accounts_are_called_as_everywhere() -> None:
+@pytest.mark.parametrize("times", [1, 9])
+def test_accounts_are_called_as_everywhere(times: int) -> None:
     campaigns = {5: "autumn", 2**31 - 1: "winter"}
     accounts = [
         account_id(owner, number, kind, account_class, last_day)
@@ -124,8 +126,15 @@ def test_accounts_are_called_as_everywhere() -> None:
         for account_class in AccountClass
         for last_day in (None, date(2000, 1, 1), date(2026, 2, 28), date(2199, 12, 31))
     ]
-    named = columns.accounts(b"".join(accounts), campaigns).names().to_pylist()
-    assert named == [account_names.account_name(account, campaigns) for account in accounts]
+    named = account_ids.names(b"".join(accounts[:99] * times + accounts), campaigns).to_pylist()
+    assert named == [account_names.account_name(account, campaigns) for account in accounts[:99] * times + accounts]
+
+
+@pytest.mark.parametrize("has", ["", "...", "+++", "+..+", ".++.+", "..+"])
+def test_columns_of_which_only_what_there_is_was_sent(has: str) -> None:
+    values = [place if each == "+" else None for place, each in enumerate(has)]
+    sent = pa.array([value for value in values if value is not None], pa.int64())
+    assert columns.spread(sent, pa.array([each == "+" for each in has], pa.bool_())).to_pylist() == values
 
 
 CLOCKS_CHANGE = [
@@ -148,7 +157,7 @@ async def test_days_begin_when_the_zone_says(
     )
     await owner.execute(spread, date.fromisoformat(day), book.cut.seq // 2)
     book = msgspec.structs.replace(book, calendar=await read_calendar(owner, zone))
-    pages = transfers.pages(book, lambda table: table.column("business_date").to_pylist(), book.campaigns)
+    pages = transfers.pages(book, lambda columns: columns["business_date"].to_pylist(), book.campaigns)
     [(days, _)] = [page async for page in pages]
     asked = "SELECT (posted_at AT TIME ZONE $1)::date FROM ledger.transfer WHERE book_id = $2 ORDER BY seq"
     assert days == [row[0] for row in await owner.fetch(asked, zone, book.book.book_id)]

@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 from ledger import OwnerTag
 from service.exports import accounts_csv
 from service.exports.arrow import columns
+from service.exports.arrow.account_ids import AccountIds
 from service.exports.arrow.beside import in_thread
+from service.exports.arrow.columns import Columns
 from service.exports.book_at_cut import BookAtCut, Page, ahead
 from service.exports.totals import Totals
 
@@ -28,11 +30,11 @@ SCHEMA = pa.schema({name: pa.int64() if name in _NUMBERS else pa.string() for na
 T = TypeVar("T")
 
 
-def pages(book: BookAtCut, use: Callable[[Any], T], campaigns: Mapping[int, str]) -> AsyncGenerator[tuple[T, Totals]]:
+def pages(book: BookAtCut, use: Callable[[Columns], T], campaigns: Mapping[int, str]) -> AsyncGenerator[tuple[T, Totals]]:
     """What ``use`` makes of each page of the accounts at the cut. ``campaigns`` is what its column writes."""
 
     def made(row: Any) -> T:
-        return use(_table(row, book.campaigns, campaigns))
+        return use(_columns(row, book.campaigns, campaigns))
 
     async def read(page: Page) -> tuple[T, Totals]:
         row = await book.pool.fetchrow(_ACCOUNT_COLUMNS, *page)
@@ -42,24 +44,21 @@ def pages(book: BookAtCut, use: Callable[[Any], T], campaigns: Mapping[int, str]
     return ahead(book.account_pages(), read)
 
 
-def _table(row: Any, names: Mapping[int, str], campaigns: Mapping[int, str]) -> Any:
+def _columns(row: Any, names: Mapping[int, str], campaigns: Mapping[int, str]) -> Columns:
     """A page of accounts, of the columns that the database has sent. ``names`` are those of campaigns in accounts' names."""
     if not row["rows"]:
-        return SCHEMA.empty_table()
-    accounts = columns.accounts(row["id"], names)
+        return columns.none_of(SCHEMA)
+    accounts = AccountIds(row["id"], names)
     debits, credits = columns.int64(row["debits"]), columns.int64(row["credits"])
-    return pa.table(
-        {
-            "account": accounts.names(),
-            "kind": accounts.kinds,
-            "class": accounts.classes,
-            "customer": accounts.numbers_of(OwnerTag.CUSTOMER),
-            "campaign": columns.campaigns(accounts.numbers_of(OwnerTag.CAMPAIGN), campaigns),
-            "redemption": accounts.numbers_of(OwnerTag.REDEMPTION),
-            "expires_on": accounts.last_days,
-            "debits": debits,
-            "credits": credits,
-            "balance": pc.subtract(credits, debits),
-        },
-        schema=SCHEMA,
-    )
+    return {
+        "account": accounts.names(),
+        "kind": accounts.kinds(),
+        "class": accounts.classes(),
+        "customer": accounts.numbers_of(OwnerTag.CUSTOMER),
+        "campaign": columns.campaigns(accounts.numbers_of(OwnerTag.CAMPAIGN), campaigns),
+        "redemption": accounts.numbers_of(OwnerTag.REDEMPTION),
+        "expires_on": accounts.last_days(),
+        "debits": debits,
+        "credits": credits,
+        "balance": pc.subtract(credits, debits),
+    }

@@ -1,7 +1,7 @@
 """Columns as the database sends them, turned into Arrow's, a page at a time and never a value at a time.
 
 A column is the values of a page one after the other, big-endian, as the protocol writes them. What stands for none is given to
-each function. The forms are those of the CSV: `account_names` says what an account is called, and a test compares.
+each function. The forms are those of the CSV.
 """
 
 # Arrow comes without types.
@@ -12,30 +12,33 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ledger import AccountClass, Calendar, Kind, OwnerTag
-from service.exports.account_names import KINDS_WITH_LAST_DAY, KINDS_WITHOUT_CLASS, NEVER, class_name, kind_name
+from ledger import Calendar
 
 Column = Any
 """An Arrow array; pyarrow has no types for its compute functions."""
+Columns = Mapping[str, Column]
+"""A page, by the names of its columns."""
 
 NO_NUMBER = -1
 _NO_TIME = 2**63 - 1
 _NO_DATE = 2**31 - 1
 _NO_KEY = "0" * 32
-_EPOCH = date(2000, 1, 1)
-_DAYS_TO_EPOCH = (_EPOCH - date(1970, 1, 1)).days
+_DAYS_TO_EPOCH = (date(2000, 1, 1) - date(1970, 1, 1)).days
 _US_TO_EPOCH = _DAYS_TO_EPOCH * 86_400_000_000
-_NO_DAY = 2**32 - 1
-_ID_BYTES = 16
-_FIRST_NIBBLE = bytes(byte >> 4 for byte in range(256))
-_SECOND_NIBBLE = bytes(byte & 15 for byte in range(256))
+_KEY_BYTES = 16
+
+
+def none_of(schema: Any) -> Columns:
+    """A page without rows."""
+    return {field.name: pa.nulls(0, field.type) for field in schema}
 
 
 def int64(raw: bytes) -> Column:
@@ -48,9 +51,30 @@ def int32(raw: bytes) -> Column:
     return _numbers(raw, "i", pa.int32())
 
 
+def int16(raw: bytes) -> Column:
+    """Numbers of two bytes."""
+    return _numbers(raw, "h", pa.int16())
+
+
+def halves(raw: bytes) -> tuple[Column, Column]:
+    """Ids of 16 bytes as two numbers each."""
+    numbers = memoryview(raw).cast("q")
+    return int64(numbers[0::2].tobytes()), int64(numbers[1::2].tobytes())
+
+
 def but(column: Column, missing: int | str) -> Column:
     """The same with none where it is ``missing``."""
     return pc.if_else(pc.equal(column, missing), None, column)
+
+
+def spread(values: Column, has: Column) -> Column:
+    """A column of the ``values``, in order, where it ``has`` one, and none elsewhere."""
+    if len(values) == len(has):
+        return values
+    if not len(values):
+        return pa.nulls(len(has), values.type)
+    places = pc.subtract(pc.cumulative_sum(has.cast(pa.int32())), 1)
+    return pc.take(values, pc.if_else(has, places, None))
 
 
 def times(raw: bytes) -> Column:
@@ -76,88 +100,31 @@ def days(times: Column, calendar: Calendar) -> Column:
 
 def keys(raw: bytes) -> Column:
     """Keys of 16 bytes, in hexadecimal, or none."""
-    text = raw.hex().encode()
-    offsets = array("i", range(0, len(text) + 1, 2 * _ID_BYTES))
-    column = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(text))
+    rows = len(raw) // _KEY_BYTES
+    column = pa.StringArray.from_buffers(rows, _key_offsets(rows), pa.py_buffer(raw.hex().encode()))
     return but(column, _NO_KEY)
 
 
-def words(raw: bytes, names: Sequence[str]) -> Column:
-    """Numbers of two bytes that stand for names, the first of which is 1."""
-    numbers = _numbers(raw, "h", pa.int16())
+@lru_cache(maxsize=2)
+def _key_offsets(rows: int) -> Any:
+    """Where each of so many keys begins: nearly all pages have as many."""
+    return pa.py_buffer(array("i", range(0, 2 * _KEY_BYTES * rows + 1, 2 * _KEY_BYTES)))
+
+
+def words(numbers: Column, names: Sequence[str]) -> Column:
+    """Names for numbers, the first of which is 1."""
     return pc.take(pa.array([None, *names]), numbers)
 
 
 def campaigns(numbers: Column, names: Mapping[int, str]) -> Column:
     """What campaigns are called; one without a name keeps its number."""
-    return _told(but(numbers, NO_NUMBER), lambda number: names.get(number, str(number)))
 
+    def name(number: int | None) -> str | None:
+        return None if number is None or number == NO_NUMBER else names.get(number, str(number))
 
-class Accounts(NamedTuple):
-    """What ids of accounts say: whose, by tag and number, and the parts of their names."""
-
-    tags: Column
-    numbers: Column
-    kinds: Column
-    owners: Column
-    classes: Column
-    last_days: Column
-
-    def names(self) -> Column:
-        """What the accounts are called."""
-        parts = (self.kinds, self.owners, self.classes, self.last_days)
-        return pc.binary_join_element_wise(*parts, ":", null_handling="skip")
-
-    def numbers_of(self, tag: OwnerTag) -> Column:
-        """The numbers of owners of one sort."""
-        return pc.if_else(pc.equal(self.tags, int(tag)), self.numbers, pa.scalar(None, pa.int64()))
-
-
-def accounts(raw: bytes, names: Mapping[int, str]) -> Accounts:
-    """What accounts of 16 bytes are. ``names`` are the campaigns'."""
-    tags, codes = _bytes(raw[0::_ID_BYTES]), raw[11::_ID_BYTES]
-    kinds, classes = _bytes(codes.translate(_FIRST_NIBBLE)), _bytes(codes.translate(_SECOND_NIBBLE))
-    numbers = _numbers(_strided(raw, 3, 8), "q", pa.int64())
-    days = _numbers(_strided(raw, 12, 4), "I", pa.uint32())
-    campaign_texts = campaigns(pc.if_else(pc.equal(tags, int(OwnerTag.CAMPAIGN)), numbers, NO_NUMBER), names)
-    return Accounts(
-        tags,
-        numbers,
-        _told(kinds, lambda kind: kind_name(Kind(kind))),
-        pc.if_else(pc.equal(tags, int(OwnerTag.HOUSE)), None, pc.coalesce(campaign_texts, numbers.cast(pa.string()))),
-        _where(
-            kinds, lambda kind: kind not in KINDS_WITHOUT_CLASS, _told(classes, lambda each: class_name(AccountClass(each)))
-        ),
-        _where(kinds, lambda kind: kind in KINDS_WITH_LAST_DAY, _told(days, _last_day)),
-    )
-
-
-def _last_day(days: int) -> str:
-    return NEVER if days == _NO_DAY else (_EPOCH + timedelta(days=days)).isoformat()
-
-
-def _where(kinds: Column, has: Callable[[Kind], bool], column: Column) -> Column:
-    having = pa.array([int(kind) for kind in Kind if has(kind)], pa.uint8())
-    return pc.if_else(pc.is_in(kinds, value_set=having), column, pa.scalar(None, pa.string()))
-
-
-def _told(numbers: Column, tell: Callable[[int], str]) -> Column:
-    """Texts for numbers, each different one told once."""
     encoded = pc.dictionary_encode(numbers)
-    texts = pa.array([tell(number) for number in encoded.dictionary.to_pylist()], pa.string())
+    texts = pa.array([name(number) for number in encoded.dictionary.to_pylist()], pa.string())
     return pc.take(texts, encoded.indices)
-
-
-def _bytes(raw: bytes) -> Column:
-    return pa.Array.from_buffers(pa.uint8(), len(raw), [None, pa.py_buffer(raw)])
-
-
-def _strided(raw: bytes, begin: int, size: int) -> bytes:
-    """Of each id, ``size`` bytes from ``begin`` on."""
-    part = bytearray(len(raw) // _ID_BYTES * size)
-    for place in range(size):
-        part[place::size] = raw[begin + place :: _ID_BYTES]
-    return bytes(part)
 
 
 def _numbers(raw: bytes, code: str, kind: Any) -> Column:

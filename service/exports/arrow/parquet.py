@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, TextIO
 
 import pyarrow as pa
@@ -52,12 +53,12 @@ DETAILS = pa.schema({name: _DETAIL_TYPES.get(name, _TEXT) for name in transfer_d
 
 async def write_transfers(book: BookAtCut, out: TextIO) -> Totals:
     """Write the log up to the cut."""
-    return await write(transfers.SCHEMA, transfers.pages(book, lambda table: table, book.campaigns), out)
+    return await write(transfers.SCHEMA, transfers.pages(book, partial(pa.table, schema=transfers.SCHEMA), book.campaigns), out)
 
 
 async def write_accounts(book: BookAtCut, out: TextIO) -> Totals:
     """Write every account that was used up to the cut."""
-    return await write(accounts.SCHEMA, accounts.pages(book, lambda table: table, book.campaigns), out)
+    return await write(accounts.SCHEMA, accounts.pages(book, partial(pa.table, schema=accounts.SCHEMA), book.campaigns), out)
 
 
 async def write_details(book: BookAtCut, out: TextIO) -> Totals:

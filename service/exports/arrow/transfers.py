@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.exports import transfers_csv
-from service.exports.arrow import columns
+from service.exports.arrow import account_ids, columns
 from service.exports.arrow.beside import in_thread
+from service.exports.arrow.columns import Column, Columns
 from service.exports.book_at_cut import BookAtCut, Page, ahead
 from service.exports.totals import Totals
 
@@ -45,11 +46,16 @@ SCHEMA = pa.schema(
 T = TypeVar("T")
 
 
-def pages(book: BookAtCut, use: Callable[[Any], T], campaigns: Mapping[int, str]) -> AsyncGenerator[tuple[T, Totals]]:
+_VERB = 31
+_IN_TRANSACTION, _IS_DUE, _FELL_DUE = 32, 64, 128
+"""What a row has besides, beside its verb."""
+
+
+def pages(book: BookAtCut, use: Callable[[Columns], T], campaigns: Mapping[int, str]) -> AsyncGenerator[tuple[T, Totals]]:
     """What ``use`` makes of each page of the log up to the cut. ``campaigns`` is what its column writes."""
 
     def made(row: Any) -> T:
-        return use(_table(row, book, campaigns))
+        return use(_columns(row, book, campaigns))
 
     async def read(page: Page) -> tuple[T, Totals]:
         row = await book.pool.fetchrow(_TRANSFER_COLUMNS, *page)
@@ -59,28 +65,36 @@ def pages(book: BookAtCut, use: Callable[[Any], T], campaigns: Mapping[int, str]
     return ahead(book.log_pages(), read)
 
 
-def _table(row: Any, book: BookAtCut, campaigns: Mapping[int, str]) -> Any:
-    """A page of the log, of the columns that the database has sent."""
+def _columns(row: Any, book: BookAtCut, campaigns: Mapping[int, str]) -> Columns:
+    """A page of the log, of the columns that the database has sent. Those that say the same are one, which is written once."""
     if not row["rows"]:
-        return SCHEMA.empty_table()
-    posted_at = columns.times(row["posted_at"])
+        return columns.none_of(SCHEMA)
+    seq, posted_at, said = columns.int64(row["seq"]), columns.times(row["posted_at"]), columns.int16(row["said"])
     posted_on = columns.days(posted_at, book.calendar)
-    return pa.table(
-        {
-            "seq": columns.int64(row["seq"]),
-            "posted_at": posted_at,
-            "occurred_at": columns.times(row["occurred_at"]),
-            "verb": columns.words(row["verb"], transfers_csv.VERBS),
-            "debit": columns.accounts(row["debit"], book.campaigns).names(),
-            "credit": columns.accounts(row["credit"], book.campaigns).names(),
-            "amount": columns.int64(row["amount"]),
-            "customer": columns.but(columns.int64(row["customer"]), columns.NO_NUMBER),
-            "campaign": columns.campaigns(columns.int32(row["campaign"]), campaigns),
-            "event_key": columns.keys(row["event_key"]),
-            "transaction_id": columns.int64(row["transaction_id"]),
-            "due_at": columns.times(row["due_at"]),
-            "business_date": posted_on,
-            "accounting_date": pc.coalesce(columns.dates(row["fell_due_on"]), posted_on),
-        },
-        schema=SCHEMA,
-    )
+    fell_due_on = _some(columns.dates(row["fell_due_on"] or b""), said, _FELL_DUE)
+    transaction_id = _some(columns.int64(row["transaction_id"] or b""), said, _IN_TRANSACTION)
+    return {
+        "seq": seq,
+        "posted_at": posted_at,
+        "occurred_at": columns.times(row["occurred_at"]),
+        "verb": columns.words(pc.bit_wise_and(said, _VERB), transfers_csv.VERBS),
+        "debit": account_ids.names(row["debit"], book.campaigns),
+        "credit": account_ids.names(row["credit"], book.campaigns),
+        "amount": columns.int64(row["amount"]),
+        "customer": columns.but(columns.int64(row["customer"]), columns.NO_NUMBER),
+        "campaign": columns.campaigns(columns.int32(row["campaign"]), campaigns),
+        "event_key": columns.keys(row["event_key"]),
+        "transaction_id": _or(transaction_id, seq),
+        "due_at": _some(columns.times(row["due_at"] or b""), said, _IS_DUE),
+        "business_date": posted_on,
+        "accounting_date": _or(fell_due_on, posted_on),
+    }
+
+
+def _some(values: Column, said: Column, has: int) -> Column:
+    """A column of which the database has sent only the values that there are."""
+    return columns.spread(values, pc.not_equal(pc.bit_wise_and(said, has), 0))
+
+
+def _or(column: Column, other: Column) -> Column:
+    return other if column.null_count == len(column) else pc.coalesce(column, other)
