@@ -43,6 +43,7 @@ NOT_FINANCE = {
     "feed",
     "find_redemptions",
     "find_redemptions_with_status",
+    "history",
     "lookback",
     "newest_events",
     "newest_events_floor",
@@ -52,6 +53,8 @@ NOT_FINANCE = {
     "responders",
     "statements",
     "survivors",
+    "wallet_accounts",
+    "wallet_movements",
     "wallets",
 }
 
