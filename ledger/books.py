@@ -16,7 +16,8 @@ _HEAD = "SELECT seq, posted_at FROM ledger.head WHERE book_id = $1 AND brand_id 
 _CLOCK = "SELECT clock_offset, posted_at FROM ledger.head WHERE book_id = $1 AND brand_id = $2"
 _ADVANCE = "SELECT outcome, clock_offset, posted_at FROM ledger.advance_clock_v1($1, $2, $3, $4, $5)"
 _TAKE = "SELECT name, seq, posted_at, made FROM ledger.take_cut_v1($1, $2, $3, $4)"
-_AS_OF = "SELECT outcome, seq, posted_at, day FROM ledger.as_of_v1($1, $2, $3, $4)"
+# The day of an instant that the book does not know may be before or after all that a date can be here.
+_AS_OF = "SELECT outcome, seq, posted_at, CASE WHEN outcome = $5 THEN day END AS day FROM ledger.as_of_v1($1, $2, $3, $4)"
 _POSTED_AT = "SELECT posted_at FROM ledger.transfer WHERE book_id = $1 AND seq = $2"
 _NAMED = "SELECT name, seq, posted_at FROM ledger.cut WHERE book_id = $1 AND brand_id = $2 AND name = $3"
 
@@ -76,7 +77,7 @@ async def cut_at(pool: asyncpg.Pool[Any], book: Book, seq: int) -> Cut | None:
 
 async def as_of(pool: asyncpg.Pool[Any], book: Book, at: datetime) -> AsOf | InstantOutcome:
     """The book at an instant up to now; or why there is none."""
-    row = await pool.fetchrow(_AS_OF, book.brand_id, book.book_id, datetime.now(UTC), at)
+    row = await pool.fetchrow(_AS_OF, book.brand_id, book.book_id, datetime.now(UTC), at, InstantOutcome.KNOWN)
     assert row is not None
     outcome = InstantOutcome(row["outcome"])
     if outcome is not InstantOutcome.KNOWN:

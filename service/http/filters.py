@@ -14,6 +14,7 @@ from typing import Annotated
 from litestar.params import QueryParameter
 
 from service.http.identifiers import parse_key_id
+from service.http.periods import YEAR_MAX
 from service.http.problems import FieldError, Problem, invalid_field
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -80,6 +81,8 @@ def read_date(pointer: str, sent: str) -> date:
         day = None
     if day is None:
         raise invalid_field(pointer, "must be a date, such as 2026-11-30")
+    if day.year > YEAR_MAX:
+        raise invalid_field(pointer, f"must not be after {YEAR_MAX}-12-31")
     return day
 
 

@@ -14,7 +14,9 @@ ONE_DAY = timedelta(days=1)
 NAME = "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$(?!\\n)"
 
 _NAME = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
-_YEAR_MIN, _YEAR_MAX = 2000, 9998
+_YEAR_MIN = 2000
+YEAR_MAX = 9998
+"""So that the day after any is a date too."""
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -60,6 +62,6 @@ def parse(name: str) -> Period | None:
         begin = date(int(parts[1]), int(parts[2]), int(parts[3] or 1))
     except ValueError:
         return None
-    if not _YEAR_MIN <= begin.year <= _YEAR_MAX:
+    if not _YEAR_MIN <= begin.year <= YEAR_MAX:
         return None
     return Period(begin, begin if parts[3] else month_end(begin, 0))
