@@ -9,11 +9,13 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Identity,
+    Index,
     Integer,
     LargeBinary,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from service.storage.database import metadata
@@ -56,6 +58,7 @@ batch_code = Table(
     Column("customer", BigInteger),
     Column("claimed_at", DateTime(timezone=True)),
     UniqueConstraint("batch_no", "serial", name="batch_code_has_a_serial_of_its_own"),
+    Index("batch_code_by_customer", "customer", "code_hash", postgresql_where=text("customer IS NOT NULL")),
     CheckConstraint("octet_length(code_hash) = 16", name="batch_code_hash_is_16_bytes"),
     CheckConstraint("(customer IS NULL) = (claimed_at IS NULL)", name="batch_code_is_claimed_by_somebody"),
 )

@@ -48,6 +48,11 @@ _SECTIONS = (
     _Section("acts", of_book=True),
     _Section("redemptions", of_book=True),
     _Section("corrections", of_book=True),
+    _Section("shortfalls", of_book=True),
+    _Section("codes", of_book=False, begin=b""),
+    _Section("approvals", of_book=False),
+    _Section("erasures", of_book=False),
+    _Section("recorded_acts", of_book=False),
     _Section("links", of_book=False, begin=b""),
 )
 _FILES: Mapping[str, str] = {"acts": "decisions"}
@@ -62,6 +67,7 @@ async def document(services: Services, brand: Brand, known: Customer, balance: B
     campaigns = by_number(await campaign_ids(services.engine, brand.brand_id))
     names: Mapping[str, Sequence[Any]] = {
         "transfers": (VERBS, campaigns),
+        "corrections": (VERBS,),
         "acts": (_encode({int(outcome): outcome.name.lower() for outcome in GrantOutcome}).decode(), campaigns),
     }
     yield b'{"made_at":' + _encode(datetime.now(UTC)) + b',"customer":' + _encode(_person(known, balance))

@@ -219,24 +219,95 @@ class RedemptionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class CorrectionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Points of a grant that were taken back."""
+    """Points that somebody of the brand's took or gave."""
 
+    type: str
+    """`clawback`: points of a grant were taken back. `adjust`: points were given or taken for a reason."""
     at: datetime
     """When."""
     grant_id: str | None
     """The grant; null if it was of none."""
     points: int
-    """How many points were taken."""
+    """How many points were moved."""
+    given: bool
+    """Whether they were given; otherwise they were taken."""
     shortfall: int
-    """How many were not there."""
+    """How many were not there to be taken."""
     reason: str
     """Why."""
     reference: str | None
     """The brand's own reference."""
-    returned_minor: int | None
-    """What of the purchase was returned, in minor units of its currency; null if nothing was."""
-    withheld_minor: int | None
-    """What of that was withheld from the refund, for points that were spent."""
+    note: str | None
+    """What was said about it."""
+    returned: int | None
+    """The value of what was returned of the purchase, in minor units; null if it was no return."""
+
+
+class ShortfallEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Points that will be taken back as soon as they return to the customer."""
+
+    grant_id: str
+    """The grant they are of."""
+    points: int
+    """How many."""
+
+
+class CodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A code that they claimed."""
+
+    batch: str
+    """The id of its batch."""
+    serial: int
+    """Its number in the batch; of a code that pays each, the transfers have it alone."""
+    action: str
+    """What claiming it reports."""
+    channel: str
+    """Where."""
+    claimed_at: datetime
+    """When."""
+
+
+class ApprovalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for the customer that waited for another person of the brand's."""
+
+    kind: str
+    """What it was for, such as `adjustment`."""
+    asked: Any
+    """What was asked for, as it was sent."""
+    asked_at: datetime
+    """When it was asked for."""
+    decision: str | None
+    """`approved`, `declined` or `expired`; null while it waits."""
+    decided_at: datetime | None
+    """When that was decided."""
+    note: str | None
+    """What was said about it."""
+    executed_at: datetime | None
+    """When it was carried out."""
+    result: Any
+    """What came of it."""
+
+
+class ErasureEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An erasure that was asked for."""
+
+    asked_at: datetime
+    """When."""
+    by_customer: bool
+    """Whether the customer asked for it."""
+    state: str
+    """How far it has come."""
+    erases_at: datetime
+    """Until when the customer may use their points."""
+
+
+class RecordedAct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the audit trail has about them: a look of a person, a merge, an export such as this."""
+
+    act: str
+    """The act, such as `customer.look`."""
+    at: datetime
+    """When."""
 
 
 class PersonalData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -261,7 +332,17 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     redemptions: Sequence[RedemptionEntry]
     """What they used points for."""
     corrections: Sequence[CorrectionEntry]
-    """What was taken back of their grants."""
+    """What somebody of the brand's took back, took or gave."""
+    shortfalls: Sequence[ShortfallEntry]
+    """What will be taken back as soon as it returns to them."""
+    codes: Sequence[CodeEntry]
+    """Codes they claimed."""
+    approvals: Sequence[ApprovalEntry]
+    """Requests for them that waited for another person."""
+    erasures: Sequence[ErasureEntry]
+    """Erasures that were asked for."""
+    recorded_acts: Sequence[RecordedAct]
+    """What the audit trail has about them."""
     links: Sequence[LinkEntry]
     """Links they were sent."""
     clicks: Sequence[ClickEntry]

@@ -12,8 +12,9 @@ from ledger import Ledger
 from ledger.testing import order
 from service.personal_data.document import PAGE_ROWS
 from service.personal_data.schemas import PersonalData
+from service.personal_data.scope import LEFT_OUT, SECTIONS
 from tests.api_fixtures import Api
-from tests.erasure.conftest import ADA, BOB, Erase, Owner, erased, live, report
+from tests.erasure.conftest import ADA, BOB, Erase, Owner, approve, ask, erased, live, report
 from tests.erasure.test_erasing import everything, named_in
 
 pytestmark = pytest.mark.usefixtures("campaign")
@@ -111,3 +112,52 @@ async def test_of_nobody_and_of_the_erased_there_is_none(
         gone = await admin.get(f"/v1/customers/{name}/export")
         assert (gone.status_code, gone.json()["code"]) == (410, "customer_erased")
     assert await owner.fetchval("SELECT count(*) FROM rewards.audit_trail WHERE act = 'customer.export'") == 0
+
+
+async def test_every_table_that_says_whose_its_rows_are_is_in_it_or_says_why_not(owner: Owner) -> None:
+    found = await owner.fetch(
+        """
+        SELECT DISTINCT relnamespace::regnamespace || '.' || relname
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND NOT attisdropped
+        WHERE relnamespace IN ('ledger'::regnamespace, 'rewards'::regnamespace) AND relkind IN ('r', 'p')
+            AND NOT relispartition AND attname IN ('customer', 'identity_no', 'link_id', 'subject')
+        """
+    )
+    # A revocation is of a message, for all who got it.
+    assert {row[0] for row in found} - {"rewards.link_revocation"} == SECTIONS.keys() | LEFT_OUT.keys()
+    assert not SECTIONS.keys() & LEFT_OUT.keys()
+    assert set(SECTIONS.values()) <= {field.encode_name for field in msgspec.structs.fields(PersonalData)}
+
+
+async def test_it_has_codes_approvals_and_what_was_corrected(
+    api: Api, owner: Owner, checker: httpx.AsyncClient, erase: Erase
+) -> None:
+    await live(api, ADA)
+    await live(api, BOB)
+    batch = {"id": "packs-1", "campaign": "autumn", "action": "click", "channel": "email", "codes": 2}
+    (await api.client("messaging").post("/v1/code-batches", json=batch)).raise_for_status()
+    lines = (await api.client("messaging").get("/v1/code-batches/packs-1/codes")).text.splitlines()[1:-1]
+    for who, line in zip((ADA, BOB), lines, strict=True):
+        claim = {"code": line.split(",")[1], "customer": {"id": who.id}}
+        (await api.client("messaging").post("/v1/code-claims", json=claim)).raise_for_status()
+    (await api.client("admin").put("/v1/adjustment-reasons/fraud", json={"name": "Fraud"})).raise_for_status()
+    for who in (ADA, BOB):
+        taken = {"customer": {"id": who.id}, "points": -7, "reason": "fraud", "note": f"said {who.name}"}
+        (
+            await api.client("care").post("/v1/adjustments", json=taken, headers={"Idempotency-Key": f"a-{who.name}"})
+        ).raise_for_status()
+        assert (await ask(api, who, forfeit_points="true")).status_code == 202
+    said = await export(api, ADA.id)
+    assert [(each.batch, each.serial, each.action) for each in said.codes] == [("packs-1", 1, "click")]
+    assert [(each.type, each.points, each.given, each.note) for each in said.corrections] == [
+        ("clawback", 5, False, None),
+        ("adjust", 7, False, f"said {ADA.name}"),
+    ]
+    (waits,) = said.approvals
+    assert (waits.kind, waits.decision, waits.asked["customer"]) == ("customer.erase", None, "cus_1")
+    assert said.erasures == []
+    await approve(checker, (await api.client("admin").get("/v1/approvals")).json()["items"][-1])
+    again = await export(api, ADA.id)
+    assert [each.state for each in again.erasures] == ["waiting"]
+    assert "customer.export" in [each.act for each in again.recorded_acts]
+    assert named_in({"export": str(again)}, BOB) == {}

@@ -1,9 +1,14 @@
--- Why points of the customers $2 in the book $1 were taken back, after number $3, at most $4.
+-- What was corrected for the customers $2 in the book $1, and why, after number $3, at most $4. $5: the verbs' names.
 
 SELECT made.correction_no, jsonb_build_object(
-    'at', made.posted_at, 'grant_id', 'grt_' || lpad(to_hex(made.campaign_no), 8, '0') || encode(made.event_key, 'hex'),
-    'points', made.moved, 'shortfall', made.shortfall, 'reason', made.reason, 'reference', made.reference,
-    'returned_minor', returned.amount, 'withheld_minor', returned.withheld_minor
+    'type', ($5::text[])[made.verb], 'at', made.posted_at,
+    'grant_id', 'grt_' || lpad(to_hex(made.campaign_no), 8, '0') || encode(made.event_key, 'hex'),
+    'points', made.moved, 'given', made.is_credit, 'shortfall', made.shortfall, 'reason', made.reason,
+    'reference', made.reference, 'note', made.note, 'returned', (
+        SELECT back.amount FROM ledger.purchase_return AS back
+        WHERE back.book_id = $1 AND back.correction_no = made.correction_no
+        LIMIT 1
+    )
 )::text
 FROM unnest($2::bigint[]) AS wanted (customer)
 CROSS JOIN LATERAL (
@@ -12,6 +17,5 @@ CROSS JOIN LATERAL (
     ORDER BY correction.correction_no
     LIMIT $4
 ) AS made
-LEFT JOIN ledger.purchase_return AS returned ON returned.book_id = $1 AND returned.correction_no = made.correction_no
 ORDER BY made.correction_no
 LIMIT $4
