@@ -14,7 +14,7 @@ from service.observability import metrics
 from tests.api_fixtures import BASE_URL
 from tests.consents.conftest import CALL, HEARD_S, Called
 from tests.processes import REMEMBERED_S
-from tests.statements import statements_sent
+from tests.statements_sent import statements_sent
 
 ADA = {"id": "c-1"}
 NOT_PAID: dict[str, Any] = {

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.api_fixtures import BASE_URL, Api
-from tests.statements import statements_sent
+from tests.statements_sent import statements_sent
 
 CAMPAIGN: dict[str, Any] = {
     "id": "autumn",

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.links.conftest import Links
-from tests.statements import statements_sent
+from tests.statements_sent import statements_sent
 
 pytestmark = pytest.mark.one_process("it counts what one process asks of the database")
 
