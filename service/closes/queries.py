@@ -11,7 +11,7 @@ from service.closes.schemas import CloseResponse
 from service.http import periods
 from service.http.periods import Period
 from service.http.problems import invalid_field, not_found
-from service.restatements.queries import version_of_close
+from service.restatements.queries import newest_versions, version_of_close
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -54,4 +54,9 @@ async def list_closes(services: Services, brand: Brand, *, after: str | None, li
     if last is None and after is not None:
         raise invalid_field("?after", "is not a period")
     until = date.max if last is None else last.day_before
-    return [await show(services, brand, close) for close in await services.ledger.closes(brand.book, until=until, limit=limit)]
+    ledger = services.ledger
+    found = await ledger.closes(brand.book, until=until, limit=limit)
+    versions = await newest_versions(services.engine, brand.brand_id, [close.ends_on for close in found])
+    return [
+        CloseResponse.of(close, versions[close.ends_on], await ledger.close_trial_balance(brand.book, close)) for close in found
+    ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, func, select
+from sqlalchemy import Date, RowMapping, Select, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import PointValue
@@ -93,6 +94,18 @@ async def version_of_close(engine: AsyncEngine, brand_id: int, ends_on: date, wa
             raise invalid_field("?version", f"the period has {newest} version{'s' if newest > 1 else ''}")
         before_next = None if version == newest else later[version - 1]
         return Version(version, await _last_of(connection, brand_id, ends_on, before_next))
+
+
+async def newest_versions(engine: AsyncEngine, brand_id: int, days: Collection[date]) -> Mapping[date, Version]:
+    """The newest version of the closes that end on ``days``, in one statement."""
+    day = func.unnest(bindparam(None, list(days), ARRAY(Date))).column_valued("day")
+    later = select(func.count()).where(versions.c.brand_id == brand_id, versions.c.ends_on == day).scalar_subquery()
+    last = select(func.coalesce(func.max(restatements.c.restatement_no), 0)).where(
+        restatements.c.brand_id == brand_id, restatements.c.begins_on <= day
+    )
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(day, 1 + later, last.scalar_subquery()))
+        return {ends_on: Version(version, restated) for ends_on, version, restated in rows}
 
 
 async def _last_of(connection: AsyncConnection, brand_id: int, ends_on: date, before: int | None) -> int:

@@ -31,6 +31,7 @@ from tests.reports.conftest import Books
 
 # The fixture is the reports' own.
 from tests.reports.conftest import books as books
+from tests.statements_sent import statements_sent
 
 REASON = "It was entered ten times too low."
 REPORTS = ("roll-forward", "expiry-schedule", "breakage", "attention-invoice", "lifecycle", "settlement")
@@ -91,6 +92,18 @@ async def closed(api: Api, owner: Owner, books: Books, worker_pool: asyncpg.Pool
 
 def values(*changes: tuple[str, int, int]) -> list[dict[str, Any]]:
     return [{"starts_on": day, "points": points, "minor_units": minor} for day, points, minor in changes]
+
+
+async def test_closes_are_listed_by_their_newest_versions_with_one_question(
+    closed: Closed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await closed.restated("2030-02", values=values(("2030-02-01", 10, 50)))
+    await closed.restated("2030-01", values=values(("2030-01-01", 10, 50)))
+    sent = statements_sent(monkeypatch, lambda statement: "close_version" in statement)
+    listed = (await closed.maker.get("/v1/closes")).json()["items"]
+    assert len(sent) == 1
+    assert [(each["period"], each["version"]) for each in listed] == [("2030-02", 3), ("2030-01", 2)]
+    assert listed == [(await closed.maker.get(f"/v1/closes/{each['period']}")).json() for each in listed]
 
 
 async def test_a_restated_period_has_another_version_and_the_first_says_what_it_said(closed: Closed) -> None:
