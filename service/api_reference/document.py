@@ -30,7 +30,7 @@ from litestar.routes import HTTPRoute
 
 from service.auth.guards import requires, scopes_in_words
 from service.auth.routes import VERSION
-from service.http.bodies import NDJSON, Batch, needs_body
+from service.http.bodies import CSV, NDJSON, Batch, needs_body
 from service.http.field_docs import field_texts
 from service.http.idempotency import HEADER as IDEMPOTENCY_HEADER
 from service.http.idempotency import REPLAYED
@@ -228,6 +228,9 @@ def _describe_body(operation: JsonObject, handler: HTTPRouteHandler) -> None:
     if batch.member is None:
         content["application/json"]["schema"] = array
         content[NDJSON] = {"schema": {"type": "string", "description": "One item a line, as in the array."}}
+        if batch.csv_columns:
+            about = f"A header, and one item a row. Columns: {', '.join(f'`{name}`' for name in batch.csv_columns)}."
+            content[CSV] = {"schema": {"type": "string", "description": about}}
     else:
         content["application/json"]["schema"] = {
             "type": "object",

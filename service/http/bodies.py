@@ -28,6 +28,7 @@ from ledger import POINTS_MAX
 from service.admission.limits import JSON_BATCH_VALUES_MAX, NAME_BYTES_MAX, SINGLE_BYTES_MAX
 from service.concurrency.fairness import in_chunks
 from service.http.compressed_bodies import unpack
+from service.http.csv_items import items_of_csv
 from service.http.json_text import escaped, key_given_twice, shown, spans_of_array, with_texts_mended
 from service.http.problems import Problem, invalid_field
 from service.http.strict_json import decode_body, not_json, refuse_other_encodings
@@ -39,6 +40,7 @@ LONG_BATCH_BYTES = 1024 * 1024
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+CSV = "text/csv"
 MERGE_PATCH = "application/merge-patch+json"
 """What a PATCH may call its body (RFC 7396)."""
 
@@ -74,12 +76,17 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 class Batch(Generic[T]):
     """Many items in one request: ``class GrantBatch(Batch[GrantRequest])``.
 
-    Written as a JSON array or as NDJSON, one item a line; with ``member`` set, as an object whose only field is the array. What
-    is wrong with one item is that item's: ``items()`` has, in order, the struct or the problem.
+    Written as a JSON array, as NDJSON (one item a line) or, where ``csv_columns`` says so, as CSV; with ``member`` set, as an
+    object whose only field is the array. What is wrong with one item is that item's: ``items()`` has, in order, the struct or
+    the problem.
     """
 
     member: ClassVar[str | None] = None
     items_max: ClassVar[int] = BATCH_ITEMS_MAX
+    csv_columns: ClassVar[Collection[str]] = ()
+    """The columns of a CSV of items; none: it is not taken."""
+    csv_numbers: ClassVar[Collection[str]] = ()
+    """Those that are whole numbers."""
 
     def __init__(self, raws: Sequence[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T], length: int) -> None:
         """``length`` is that of all of it, in bytes."""
@@ -90,9 +97,8 @@ class Batch(Generic[T]):
     def __len__(self) -> int:
         return len(self._raws)
 
-    @property
     def digest(self) -> bytes:
-        """The SHA-256 of the items as they were sent."""
+        """The SHA-256 of the items as they were sent. Of many it takes a while: call it in a thread."""
         digest = hashlib.sha256()
         for raw in self._raws:
             digest.update(b"%d " % memoryview(raw).nbytes)
@@ -141,6 +147,8 @@ def decode_batch(raw: bytes, media_type: str, batch: type[Batch[T]], decoder: ms
         # Only a line feed ends a line; empty lines are skipped.
         lines = (line[1] for line in _LINE.finditer(raw) if line[1])
         items: Sequence[bytes | msgspec.Raw] = list(itertools.islice(lines, batch.items_max + 1))
+    elif media_type == CSV:
+        items = items_of_csv(raw, batch.csv_columns, batch.csv_numbers, items_max=batch.items_max)
     else:
         items = _items_of_array(raw.removeprefix(_BYTE_ORDER_MARK), batch)
     pointer = f"/{batch.member}" if batch.member else ""
@@ -307,7 +315,8 @@ class StrictBody(AbstractDTO[Any]):
         batch = _batch_of(declared)
         if batch is None:
             return _struct_of(value, declared, connection)
-        media_type = _refuse_other_types(value, connection, taken={JSON, NDJSON} if batch.member is None else {JSON})
+        taken = {JSON} | ({NDJSON} if batch.member is None else set()) | ({CSV} if batch.csv_columns else set())
+        media_type = _refuse_other_types(value, connection, taken=taken)
         return decode_batch(value, media_type, batch, decoder_of(batch.item_type()))
 
     @classmethod

@@ -272,8 +272,8 @@ async def test_a_request_that_is_wrong_as_a_whole_is_refused(care: Api) -> None:
     assert (await care.client("care").get("/v1/corrections")).json()["items"] == []
 
 
-async def post_lines(api: Api, body: bytes, key: str = "o-9") -> httpx.Response:
-    headers = {"Idempotency-Key": key, "Content-Type": "application/x-ndjson"}
+async def post_lines(api: Api, body: bytes, key: str = "o-9", media_type: str = "application/x-ndjson") -> httpx.Response:
+    headers = {"Idempotency-Key": key, "Content-Type": media_type}
     return await api.client("care").post("/v1/corrections/batch?reason=goodwill", content=body, headers=headers)
 
 
@@ -285,6 +285,21 @@ async def test_a_broken_line_in_the_middle_is_that_lines_fault(care: Api) -> Non
         (2, "refused", "malformed_body"),
         (3, "refused", "invalid_field"),
     ]
+
+
+async def test_a_list_may_be_a_csv(care: Api) -> None:
+    grant = await granted(care, "mail-2", customer={"email": "ada@example.org"})
+    rows = ["grant_id,customer.id,customer.email,points", f"{grant},,,", ",c-1,,-20", ",,ada@example.org,5", ",c-2,,1,x"]
+    job = await checked(care, await post_lines(care, "\r\n".join(rows).encode(), media_type="text/csv; charset=utf-8"))
+    lines = [(line["kind"], line["points"], line["state"], line["code"]) for line in await lines_of(care, job)]
+    assert lines == [
+        ("clawback", None, "checked", None),
+        ("adjustment", -20, "checked", None),
+        ("adjustment", 5, "checked", None),
+        (None, None, "refused", "unknown_field"),
+    ]
+    wrong = await post_lines(care, b"grant\nx\n", "o-8", media_type="text/csv")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_field")
 
 
 async def test_the_same_order_again_is_the_same_job(care: Api) -> None:

@@ -6,6 +6,7 @@ dies meanwhile, the same request again goes on.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -37,13 +38,14 @@ async def order_list(
     services: Services, principal: Principal, sent: LineBatch, idempotency_key: str, *, reason: str, reference: str | None
 ) -> tuple[Job, bool]:
     """Order the corrections of a list, and say whether that is new. The same again is the same job."""
-    request_hash = hashlib.sha256(msgspec.json.encode(["/v1/corrections/batch", reason, reference]) + sent.digest).digest()
+    named = msgspec.json.encode(["/v1/corrections/batch", reason, reference])
+    request_hash = hashlib.sha256(named + await asyncio.to_thread(sent.digest)).digest()
     job = await actions.find_ordered(services.engine, principal, idempotency_key, request_hash)
     is_new = job is None
     if job is None:
         await find_reason(services.engine, principal.brand.brand_id, reason, at="?reason")
-        named = {"status": "receiving", "reason": reason, "reference": reference, "lines": len(sent)}
-        job, is_new = await actions.keep(services.engine, principal, idempotency_key, request_hash, **named)
+        columns = {"status": "receiving", "reason": reason, "reference": reference, "lines": len(sent)}
+        job, is_new = await actions.keep(services.engine, principal, idempotency_key, request_hash, **columns)
     return (await _receive(services, principal, job, sent) if job.status == "receiving" else job), is_new
 
 

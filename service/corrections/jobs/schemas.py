@@ -96,6 +96,8 @@ class LineBatch(Batch[LineRequest]):
     """The lines of a list."""
 
     items_max = LINES_MAX
+    csv_columns = ("grant_id", "customer.id", "customer.email", "customer.phone", "points")
+    csv_numbers = ("points",)
 
 
 class Points(msgspec.Struct, frozen=True):
