@@ -34,6 +34,7 @@ from ledger.read_models import (
     ClockAdvance,
     Close,
     CloseOutcome,
+    CorrectionsMade,
     CustomerMessage,
     CustomerMovement,
     Cut,
@@ -314,6 +315,10 @@ class Ledger:
     async def adjustment(self, book: Book, correction_no: int) -> Adjustment | None:
         """One adjustment; ``None`` if there is no such."""
         return await correction_reads.adjustment(self._pool, book, correction_no)
+
+    async def corrections_made(self, book: Book, *, after: int, until: int) -> list[CorrectionsMade]:
+        """What corrections with ``after < seq <= until`` moved, by verb, direction and reason; there may be several of each."""
+        return await correction_reads.corrections_made(self._pool, book, after=after, until=until)
 
     async def fund(self, fund: Fund) -> FundResult:
         """Give a campaign points to grant."""

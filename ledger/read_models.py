@@ -754,6 +754,18 @@ class Use(msgspec.Struct, frozen=True):
     refunded: int
 
 
+class CorrectionsMade(msgspec.Struct, frozen=True):
+    """How many corrections of a kind there are for a ``reason``, and how many points they moved: claw-backs, rejections of what
+    was held back, or adjustments that gave (``is_credit``) or took points.
+    """
+
+    verb: Verb
+    is_credit: bool
+    reason: str
+    corrections: int
+    points: int
+
+
 class GrantUses(msgspec.Struct, frozen=True):
     """Where the points of a grant went, in the order of the log, and how many are ``left`` in lots. All as of one ``seq``."""
 

@@ -1,4 +1,4 @@
-"""Adjustments that were made, newest first."""
+"""Adjustments that were made, newest first; and what all corrections of a part of the log come to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 
 import asyncpg
 
-from ledger.read_models import Adjustment
-from ledger.types import Book
+from ledger.read_models import Adjustment, CorrectionsMade
+from ledger.types import Book, Verb
 
 _SQL = Path(__file__).with_name("sql")
 _ALL = (_SQL / "adjustments.sql").read_text()
 _OF_CUSTOMERS = (_SQL / "adjustments_of_customers.sql").read_text()
 _BY_REASON = (_SQL / "adjustments_by_reason.sql").read_text()
+_MADE = (_SQL / "corrections_made.sql").read_text()
+_LOG_ROWS = 150_000
+"""How much of the log one statement sums up."""
 _END = 2**63 - 1
 
 
@@ -36,3 +39,10 @@ async def adjustment(pool: asyncpg.Pool[Any], book: Book, correction_no: int) ->
     """One of them."""
     found = await adjustments(pool, book, customers=(), reason=None, before=correction_no + 1, limit=1)
     return found[0] if found and found[0].number == correction_no else None
+
+
+async def corrections_made(pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int) -> list[CorrectionsMade]:
+    """What those with ``after < seq <= until`` moved, by verb, direction and reason, each piece of the log apart."""
+    pieces = [(begin, min(begin + _LOG_ROWS, until)) for begin in range(after, until, _LOG_ROWS)]
+    rows = [row for piece in pieces for row in await pool.fetch(_MADE, book.book_id, *piece)]
+    return [CorrectionsMade(Verb(verb), *told) for verb, *told in rows]

@@ -71,7 +71,7 @@ def items_of_csv(raw: bytes, columns: Collection[str], numbers: Collection[str],
         raise Problem("malformed_body", "The CSV must be in UTF-8.") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = next(reader, [])
+        header: Sequence[str] = next(reader, ())
         _check(header, columns)
         rows = list(islice((row for row in reader if any(row)), items_max + 1))
     except csv.Error as error:

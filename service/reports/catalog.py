@@ -11,7 +11,7 @@ import msgspec
 from ledger import AsOf, Cut
 from service.brands.brand import Brand
 from service.http.problems import Problem, invalid_field
-from service.reports import attention_invoice, breakage, expiry_schedule, roll_forward, settlement, vintages
+from service.reports import attention_invoice, breakage, corrections, expiry_schedule, roll_forward, settlement, vintages
 from service.reports.asked import Asked, as_of_now
 from service.reports.customers import hours, lifecycle, responses, rfm
 from service.reports.periods import find_cut, read_period
@@ -46,6 +46,7 @@ _KINDS: Mapping[str, Kind] = {
     "roll-forward": Kind(roll_forward.report, roll_forward.DIMENSIONS, ("class",), _BOTH, roll_forward.FOLLOWED),
     "expiry-schedule": Kind(expiry_schedule.report, expiry_schedule.DIMENSIONS, ("class", "band"), _END, of_one_day=True),
     "settlement": Kind(settlement.report, settlement.DIMENSIONS, ("day", "store", "terminal"), _BOTH),
+    "corrections": Kind(corrections.report, corrections.DIMENSIONS, corrections.DIMENSIONS, _BOTH),
     "vintages": Kind(vintages.report, vintages.DIMENSIONS, ("class",), of_whole_book=True),
     "breakage": Kind(breakage.report, breakage.DIMENSIONS, breakage.DIMENSIONS, _END),
     "lifecycle": Kind(lifecycle.report, lifecycle.DIMENSIONS, ("stage",), _BOTH),

@@ -89,6 +89,7 @@ def arguments(lived: Lived) -> dict[str, tuple[Any, ...]]:
         "budget_at_head": (book, brand, budget, 1),
         "close_balances": (book, TODAY, 1, lot, PAGE),
         "closes": (book, brand, TODAY, PAGE, False),
+        "corrections_made": (book, *piece),
         "customer_messages": (book, brand, [500, 501], [0, 0], lived.head, PAGE),
         "customer_movements": (book, brand, [500, 501], [0, 0], lived.head, PAGE, TODAY, [NOON.date()]),
         "daily_movements": (book, brand, TODAY, TODAY + timedelta(days=1), [TODAY], True, True, True, True),

@@ -215,7 +215,8 @@ async def use(ledger: Ledger, book: Book, turn: int) -> None:
         assert await ledger.feed(book, after=Position(5, 1), limit=1000)
         held = (await ledger.redeem(authorize(book, customer=2, points=1))).redemption
         assert held is not None
-        assert (await ledger.claw_back(claw_back(grants[1]))).clawed_back
+        assert all(await ledger.claw_back_quotes(book, [(1, each.key) for each in grants]))
+        assert (await ledger.claw_backs(book, [claw_back(grants[1])]))[0].clawed_back
         await ledger.redeem(void(book, held.redemption))
         back = returned(grants[0], 3, bought=10, per=(1, 1))
         bought = await ledger.event(book, 1, grants[0].key)

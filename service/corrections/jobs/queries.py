@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, RowMapping, Select, Update, bindparam, func, literal, select, text, update
+from sqlalchemy import BigInteger, RowMapping, Select, Update, bindparam, cast, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -29,6 +29,8 @@ from service.http import identifiers
 
 LEASE = timedelta(seconds=60)
 NOW: Any = func.clock_timestamp()
+_LOG_ROWS = 150_000
+"""How much of the log one statement sums up."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -233,6 +235,40 @@ async def jobs_of(engine: AsyncEngine, brand_id: int, seqs: Collection[int]) -> 
     )
     async with engine.connect() as connection:
         return {seq: identifiers.correction_job_id(job_no) for seq, job_no in await connection.execute(found)}
+
+
+class JobSum(msgspec.Struct, frozen=True):
+    """What lines of one kind of a job moved; ``gives`` is of adjustments."""
+
+    job_no: int
+    reason: str
+    kind: str
+    gives: bool
+    lines: int
+    points: int
+
+    @property
+    def id(self) -> str:
+        """The job's public id."""
+        return identifiers.correction_job_id(self.job_no)
+
+
+async def sums_of_jobs(engine: AsyncEngine, brand_id: int, *, after: int, until: int) -> list[JobSum]:
+    """What jobs moved by lines with ``after < seq <= until``, each piece of the log apart."""
+    gives = ((lines.c.kind == "adjustment") & (lines.c.points > 0)).label("gives")
+    of_job = (jobs.c.job_no, jobs.c.reason, lines.c.kind, gives)
+    summed = (
+        select(*of_job, func.count(), cast(func.sum(lines.c.moved), BigInteger))
+        .join(jobs, jobs.c.job_no == lines.c.job_no)
+        .where(jobs.c.brand_id == brand_id)
+        .group_by(*of_job)
+    )
+    found: list[JobSum] = []
+    for begin in range(after, until, _LOG_ROWS):
+        piece = (lines.c.seq > begin) & (lines.c.seq <= min(begin + _LOG_ROWS, until))
+        async with engine.connect() as connection:
+            found += [JobSum(*row) for row in await connection.execute(summed.where(piece))]
+    return found
 
 
 def leased() -> Any:
