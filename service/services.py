@@ -49,6 +49,7 @@ from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
 from service.ingest.envelopes import DataKeys, EnvelopeStore
 from service.ingest.intake import Intake
+from service.ingest.source_watch import watched
 from service.ingest.sources import SourceDirectory
 from service.ingest.spooled_envelopes import SpooledEnvelopes
 from service.link_pages.deferred_claims import DeferredClaims
@@ -254,7 +255,7 @@ async def _settling(services: Services) -> AsyncGenerator[None]:
     """Settle what waited for the database, and say how much waits."""
     async with (
         services.spool_reports.made_now_and_then(),
-        services.sources.remembered(),
+        watched(services),
         services.deferred_claims.settled_by(settlement(services)),
         services.intake.spooled.stored_by(services.intake.store),
     ):

@@ -75,6 +75,7 @@ _PATH_PARAMETERS = {
         "Your id of the customer, percent-encoded (at most 256 bytes of UTF-8), or our number (`cus_`).",
         "customer-1",
     ),
+    "delivery": ("The number of a delivery, from the list.", 1),
     "erasure_id": ("The id of an erasure: `ers_` and digits.", "ers_1"),
     "export_id": ("The id of an export: `exp_` and 24 hexadecimal digits.", "exp_000000010000000000000001"),
     "grant_id": (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -108,7 +108,7 @@ async def show(
     async with services.engine.connect() as connection:
         its = (sources.c.brand_id == principal.brand.brand_id, *conditions)
         found = await services.sources.read(connection, *its, limit=limit)
-        standings = await _standings(connection, [each.source_no for each in found], today)
+        standings = await standings_of(connection, [each.source_no for each in found], today)
     may_send = Scope.SOURCES_WRITE in principal.scopes
     return [
         IngestSourceResponse.of(
@@ -141,14 +141,19 @@ def ingest_url(base_url: str, source: Source) -> str:
     return source.public_url or f"{base_url}{PATH}{address_of(source.source_no, source.address)}"
 
 
-async def _standings(connection: AsyncConnection, numbers: Sequence[int], today: Any) -> Mapping[int, Standing]:
+async def standings_of(connection: AsyncConnection, numbers: Sequence[int], today: date | None) -> Mapping[int, Standing]:
+    """How sources stand, by number; ``today`` is the business date whose points are asked for."""
     found = select(source_head, source_reader.c.read_no, source_reader.c.day, source_reader.c.points).join(
         source_reader, source_reader.c.source_no == source_head.c.source_no
     )
     rows = await connection.execute(found.where(source_head.c.source_no.in_(numbers)))
     return {
         row.source_no: Standing(
-            row.last_no, row.read_no, row.verified_at, row.refused_at, row.points if row.day == today else 0
+            row.last_no,
+            row.read_no,
+            row.verified_at,
+            row.refused_at,
+            row.points if today is not None and row.day == today else 0,
         )
         for row in rows
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from litestar import get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.api_reference.document import problems
 from service.auth.guards import requires
@@ -13,10 +13,20 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.http.identifiers import parse_source_id
 from service.http.injection import Injected
-from service.http.pagination import LIMIT_DEFAULT, AfterNumber, Limit, Page, page
+from service.http.pagination import LIMIT_DEFAULT, AfterNumber, AfterSeq, Limit, Page, page
 from service.http.problems import not_found
-from service.ingest import actions
-from service.ingest.schemas import IngestSourceResponse, SourcePatch, SourceRequest
+from service.ingest import actions, deliveries
+from service.ingest.outcomes import Outcome
+from service.ingest.schemas import (
+    DeliveredEventResponse,
+    DeliveryResponse,
+    IngestSourceResponse,
+    ReplayRequest,
+    ReplayResponse,
+    SourcePatch,
+    SourceRequest,
+    Verdict,
+)
 from service.ingest.tables import source as sources
 
 if TYPE_CHECKING:
@@ -85,6 +95,97 @@ async def change_source(
     return await actions.change(services, principal, _number(source_id), data)
 
 
+OfVerdict = Annotated[Verdict | None, QueryParameter(description="The verdict of the deliveries.")]
+OfOutcome = Annotated[Outcome | None, QueryParameter(description="An outcome that at least one of their events has.")]
+OfReplay = Annotated[
+    int | None, QueryParameter(ge=0, le=2**31 - 1, description="Which replay read it; 0: as it came. Absent: the last reading.")
+]
+
+
+@get(
+    "/v1/sources/{source_id:str}/deliveries",
+    guards=[requires(Scope.SOURCES_READ, instead=Scope.SOURCES_WRITE)],
+    tags=["sources"],
+    responses=problems("not_found"),
+)
+async def list_deliveries(
+    source_id: FromPath[str],
+    services: Injected[Services],
+    principal: Injected[Principal],
+    verdict: OfVerdict = None,
+    outcome: OfOutcome = None,
+    after: AfterSeq = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[DeliveryResponse]:
+    """List what came to a source, newest first: whether it was the provider's, and what became of it.
+
+    With a filter, a page looks through 1,000 deliveries: it may have few items, or none, and still a `next`.
+    """
+    number = _number(source_id)
+    return await deliveries.list_deliveries(
+        services, principal, number, verdict=verdict, outcome=outcome, after=after, limit=limit
+    )
+
+
+@get(
+    "/v1/sources/{source_id:str}/deliveries/{delivery:int}/events",
+    guards=[requires(Scope.SOURCES_READ, instead=Scope.SOURCES_WRITE)],
+    tags=["sources"],
+    responses=problems("not_found"),
+)
+async def list_delivered_events(
+    source_id: FromPath[str],
+    delivery: FromPath[int],
+    services: Injected[Services],
+    principal: Injected[Principal],
+    replay: OfReplay = None,
+    after: AfterNumber = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[DeliveredEventResponse]:
+    """List the events of a delivery in their order, and what became of each and why."""
+    return await deliveries.list_events(
+        services, principal, _number(source_id), delivery, replay=replay, after=after or 0, limit=limit
+    )
+
+
+@post(
+    "/v1/sources/{source_id:str}/replay",
+    guards=[requires(Scope.SOURCES_WRITE)],
+    tags=["sources"],
+    responses=problems("not_found"),
+)
+async def replay_deliveries(
+    source_id: FromPath[str],
+    data: JSONBody[ReplayRequest],
+    services: Injected[Services],
+    principal: Injected[Principal],
+) -> ReplayResponse:
+    """Read deliveries again, by the source's secrets and settings as they are now. What was paid before stays paid once.
+
+    Of what was refused, those are read whose signature is right now. A worker does it, before it reads on.
+    """
+    return await deliveries.replay(services, principal, _number(source_id), data)
+
+
+@get(
+    "/v1/sources/{source_id:str}/replays",
+    guards=[requires(Scope.SOURCES_READ, instead=Scope.SOURCES_WRITE)],
+    tags=["sources"],
+    responses=problems("not_found"),
+)
+async def list_replays(
+    source_id: FromPath[str],
+    services: Injected[Services],
+    principal: Injected[Principal],
+    after: AfterNumber = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[ReplayResponse]:
+    """List a source's replays, oldest first, and how far each has come."""
+    number = _number(source_id)
+    found = await deliveries.list_replays(services, principal, number, after=after or 0, limit=limit + 1)
+    return page(found, limit=limit, cursor=lambda each: each.replay)
+
+
 def _number(source_id: str) -> int:
     number = parse_source_id(source_id)
     if number is None:
@@ -92,4 +193,13 @@ def _number(source_id: str) -> int:
     return number
 
 
-route_handlers: list[Any] = [create_source, list_ingest_sources, get_source, change_source]
+route_handlers: list[Any] = [
+    create_source,
+    list_ingest_sources,
+    get_source,
+    change_source,
+    list_deliveries,
+    list_delivered_events,
+    replay_deliveries,
+    list_replays,
+]

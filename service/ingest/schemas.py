@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,6 +11,7 @@ import msgspec
 from service.http.bodies import Body, Identifier, Points
 from service.http.identifiers import key_id
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
+from service.ingest.outcomes import EventOutcome, Outcome
 from service.ingest.sources import Source
 
 TrustName = Literal["signed_body", "signed_partial", "shared_secret", "ip_only", "none"]
@@ -182,3 +183,113 @@ class IngestSourceResponse(msgspec.Struct, frozen=True, kw_only=True):
 def trust_name(source: Source) -> TrustName:
     """The trust of a source as the API says it."""
     return msgspec.convert(source.trust.name.lower(), TrustName)
+
+
+Verdict = Literal["verified", "unverified", "stale", "forged", "unsigned"]
+
+
+class ReadingResponse(msgspec.Struct, frozen=True):
+    """What became of a delivery's events, at one reading."""
+
+    replay: int
+    """Which replay read it; 0: it was read when it came."""
+    decided_at: datetime
+    """When it was read."""
+    events: int
+    """How many events it has."""
+    points: int
+    """What customers were granted, or held back, for them."""
+    outcomes: Mapping[str, int]
+    """How many events there are of each outcome, such as `{"granted": 2, "duplicate": 4}`."""
+
+
+class DeliveryResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that a provider sent."""
+
+    delivery: int
+    """Its number in the source, from 1."""
+    received_at: datetime
+    """When it came."""
+    verdict: Verdict
+    """What the check said: `verified` by its signature; `unverified`, which the source takes without one; refused as `stale`
+    (signed too long ago), `forged` (another signature) or `unsigned`."""
+    reason: str | None
+    """Why it was refused; null: it was not."""
+    bytes: int
+    """How long its body was."""
+    state: Literal["waiting", "decided", "refused"]
+    """`waiting` to be read, `decided`, or `refused`: then it earned nothing."""
+    can_be_replayed: bool
+    """Whether its content is kept. Of what was refused, only short requests are."""
+    readings: Sequence[ReadingResponse]
+    """Each time it was read, oldest first."""
+
+
+class DeliveredEventResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one event of a delivery."""
+
+    index: int
+    """Its place in the request, from 0."""
+    kind: str
+    """What happened, such as `clicked`; empty: it could not be read."""
+    provider_kind: str
+    """The provider's own word for it."""
+    channel: str
+    """The channel, as the provider's event says or implies."""
+    occurred_at: datetime | None
+    """When it happened by the provider's clock; null: it does not say."""
+    outcome: Outcome
+    """`granted`, `held_back`, `waiting` and `refused`: decisions of the grant. `duplicate`: it was decided before. `recorded`:
+    a consent was changed. `ignored`: it earns nothing. `failed`: it could not be read or decided."""
+    reason: str | None
+    """Why, such as `ambiguous_recipient` or `consent_refused`; for `failed`, the problem's code, or what could not be read."""
+    grant_id: str | None
+    """The grant, also of a duplicate: `GET /v1/grants/{grant_id}` says who reported it first. Null: there is none."""
+    points: int
+    """What the customer was granted, or held back, for it."""
+
+    @classmethod
+    def of(cls, outcome: EventOutcome) -> DeliveredEventResponse:
+        """Describe an outcome."""
+        return cls(
+            index=outcome.index,
+            kind=outcome.kind,
+            provider_kind=outcome.word,
+            channel=outcome.channel,
+            occurred_at=outcome.occurred_at,
+            outcome=outcome.outcome,
+            reason=outcome.reason,
+            grant_id=outcome.grant,
+            points=outcome.points,
+        )
+
+
+DeliveryNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+class ReplayRequest(Body, frozen=True):
+    """Deliveries to be read again."""
+
+    first: DeliveryNumber
+    """The number of the first delivery."""
+    last: DeliveryNumber | None = None
+    """The number of the last delivery. Absent: the first alone."""
+
+    example: ClassVar[dict[str, Any]] = {"first": 1, "last": 200}
+
+
+class ReplayResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Deliveries that are read again."""
+
+    replay: int
+    """The number of the replay, as the readings of deliveries have it."""
+    first: int
+    """The first delivery."""
+    last: int
+    """The last delivery."""
+    read: int
+    """How many of them have been read."""
+    asked_at: datetime
+    """When it was asked for."""
+    done_at: datetime | None
+    """When the last was read; null: not yet."""

@@ -13,7 +13,7 @@ import contextlib
 import hmac
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +33,6 @@ from service.concurrency.ttl_cache import TtlCache
 from service.crypto.sealing import SealBroken, opened, sealed
 from service.http.identifiers import source_id
 from service.ingest.tables import source as sources
-from service.observability import log
 from service.providers.adapter import Adapter
 from service.providers.registry import ADAPTERS
 from service.providers.types import Secrets, Trust
@@ -50,9 +49,6 @@ EVIDENCE: Mapping[Trust, Grade] = {
 
 ADDRESS_BYTES = 12
 _ADDRESS = re.compile(r"src_([1-9][0-9]{0,9})_([0-9a-f]{24})")
-REMEMBERED_EVERY_S = 30.0
-REMEMBERED_MAX = 10_000
-
 _TTL_S = 1.0
 _AWAY_AFTER_S = 1.0
 """A provider waits no longer than that for the look-up of a source that is known from before."""
@@ -152,15 +148,9 @@ class SourceDirectory:
         self._cache.forget(source_no)
         await self._cache.get(source_no)
 
-    @contextlib.asynccontextmanager
-    async def remembered(self) -> AsyncGenerator[None]:
-        """Know all sources, so that any of them is known while the database is away."""
-        learning = asyncio.create_task(self._keep_learning(), name="sources, remembered")
-        try:
-            yield
-        finally:
-            learning.cancel()
-            await asyncio.gather(learning, return_exceptions=True)
+    def learn(self, found: Iterable[Source]) -> None:
+        """Know these sources while the database is away."""
+        self._last_known.update({each.source_no: each for each in found})
 
     async def read(
         self, connection: AsyncConnection, *conditions: ColumnElement[bool], limit: int | None = None
@@ -171,19 +161,6 @@ class SourceDirectory:
         for time_zone in {row.time_zone for row in rows}:
             await learn(connection, time_zone)
         return [self._of_row(row) for row in rows]
-
-    async def _keep_learning(self) -> None:
-        while True:
-            try:
-                async with self._engine.connect() as connection:
-                    found = await self.read(connection, limit=REMEMBERED_MAX)
-            except Exception as error:
-                if not is_away(error):
-                    log.error_with_frames("sources_not_remembered", error)
-                await asyncio.sleep(_AWAY_AFTER_S)
-                continue
-            self._last_known.update({each.source_no: each for each in found})
-            await asyncio.sleep(REMEMBERED_EVERY_S)
 
     async def find(self, source_no: int) -> Source | None:
         """A source, as it is now or was last known."""

@@ -27,6 +27,9 @@ TAKEN: dict[str, Callable[[float, float], float]] = {
     # They share the disks.
     "rewards_disk_free_bytes": min,
     "rewards_disk_size_bytes": min,
+    # Each looks at all of them.
+    "rewards_sources": max,
+    "rewards_envelopes_waiting": max,
 }
 """What is the same of all, or is told by one of them."""
 

@@ -59,6 +59,11 @@ provider_requests = Counter(
     registry=REGISTRY,
 )
 
+sources = Gauge("rewards_sources", "Sources of messaging providers, by how they stand.", ["state"], registry=REGISTRY)
+envelopes_waiting = Gauge(
+    "rewards_envelopes_waiting", "Requests of messaging providers that are kept and not decided yet.", registry=REGISTRY
+)
+
 spool_bytes = Gauge("rewards_spool_bytes", "Bytes in the spool, waiting for the database.", registry=REGISTRY)
 spool_appended = Counter("rewards_spool_appended", "Records written to the spool.", registry=REGISTRY)
 spool_refused = Counter(

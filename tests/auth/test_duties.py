@@ -195,6 +195,10 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/sources": (MINT,),
     "GET /v1/sources/{source_id}": (),
     "PATCH /v1/sources/{source_id}": (MINT,),
+    "GET /v1/sources/{source_id}/deliveries": (),
+    "GET /v1/sources/{source_id}/deliveries/{delivery}/events": (),
+    "POST /v1/sources/{source_id}/replay": (MINT,),
+    "GET /v1/sources/{source_id}/replays": (),
     "POST /v1/test/clock/advance": (),
 }
 PAGES = [
