@@ -20,6 +20,7 @@ from ledger.types import AccountClass, Book, Verb
 
 LOG_ROWS = 150_000
 LOG_ROWS_WITH_EVENTS = 100_000
+LOG_ROWS_WITH_ACTS_BEFORE = 50_000
 LAYERS_ISSUED = 20_000
 """What one statement reads; layers as often as they were moved. It takes a fraction of the five seconds that it may take, even
 under load.
@@ -65,8 +66,8 @@ async def lifecycle(
 ) -> list[StageEarned]:
     """What the same transfers gave customers on the days from ``since`` to ``to``, by where the customer was, in no order."""
     found: list[StageEarned] = []
-    for begin in range(after, until, LOG_ROWS_WITH_EVENTS):
-        piece = (begin, min(begin + LOG_ROWS_WITH_EVENTS, until), since, to, lapsed_after)
+    for begin in range(after, until, LOG_ROWS_WITH_ACTS_BEFORE):
+        piece = (begin, min(begin + LOG_ROWS_WITH_ACTS_BEFORE, until), since, to, lapsed_after)
         for row in await pool.fetch(_LIFECYCLE, book.book_id, book.brand_id, *piece):
             stage = (row["stage"], row["acts"], row["points"])
             found.append(StageEarned(row["day"], row["campaign_no"], AccountClass(row["class"]), *stage))

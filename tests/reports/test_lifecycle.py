@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ledger.reads import movements
 from tests.reports.conftest import Books, shown
 
 
-async def test_an_act_is_of_a_new_an_active_or_a_lapsed_customer(books: Books) -> None:
+@pytest.mark.parametrize("log_rows", [movements.LOG_ROWS_WITH_ACTS_BEFORE, 1])
+async def test_an_act_is_of_a_new_an_active_or_a_lapsed_customer(
+    books: Books, monkeypatch: pytest.MonkeyPatch, log_rows: int
+) -> None:
+    monkeypatch.setattr(movements, "LOG_ROWS_WITH_ACTS_BEFORE", log_rows)  # with 1, each act is read apart from those before it
     await books.worth("2029-12-01", 1, 2)
     finance = books.api.client("finance")
     cost = {"kind": "acquisition_cost", "value": 100, "method": "media invoices"}
