@@ -427,8 +427,8 @@ class Ledger:
         return await history.wallet_movements(self._pool, book, customers, until=until, starts=starts)
 
     async def wallet_accounts(self, book: Book, customers: Sequence[int]) -> tuple[int, Mapping[AccountClass, int]]:
-        """What is owed to customers who are one by their accounts, by class, and as of which ``seq``: lots, what is held back
-        and what is set aside.
+        """What is owed to customers who are one by their accounts, by class, and as of which ``seq``: lots, and what is set
+        aside.
         """
         return await history.wallet_accounts(self._pool, book, customers)
 

@@ -21,7 +21,7 @@ from service.auth.audit_trail import LOCK, record, record_by_operator
 from service.auth.principal import Principal
 from service.brands.errors import BrandUnknown
 from service.brands.tables import brand
-from service.http.problems import invalid_field
+from service.http.problems import CODES, Problem, invalid_field
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -38,7 +38,12 @@ async def wanted_limits(services: Services, principal: Principal, wanted: Limits
     async with services.engine.connect() as connection:
         version = (await read_policy(connection, principal.brand.brand_id)).version
     # It is asked for at the version that it replaces, so that the same limits can be asked for at another time.
-    return Wanted(kind=CHANGE, subject=f"version {version + 1}", body=wanted, amount=0)
+    return Wanted(kind=CHANGE, subject=_replacing(version), body=wanted, amount=0)
+
+
+def _replacing(version: int) -> str:
+    """What a request that replaces this version is about: the version it makes."""
+    return f"version {version + 1}"
 
 
 def limited_kinds(kinds: Collection[Kind[Any]]) -> set[str]:
@@ -53,6 +58,9 @@ async def _execute(tools: Tools, maker: Principal, approved: Approved[LimitsRequ
         before = await read_policy(connection, brand_id)
         if not await actions.claim(connection, approved.approval_no):
             return LimitsResponse.of(before)
+        if approved.subject != _replacing(before.version):
+            # Whoever approved it had other limits before their eyes.
+            raise Problem("limits_changed", CODES["limits_changed"].meaning)
         after = _policy(before, approved.body)
         await _insert(connection, brand_id, after, maker.api_key_id)
         await record(connection, maker, "approval.limits", maker.brand.code, before=before, after=after)

@@ -113,6 +113,9 @@ CODES: dict[str, CodeSpec] = {
     "point_value_changed": CodeSpec(
         409, "Point value changed", "The value of points has a newer version than the one you read."
     ),
+    "limits_changed": CodeSpec(
+        409, "Limits changed", "The brand's limits are not those that were to be replaced. Send a new request."
+    ),
     "issue_limit_changed": CodeSpec(
         409, "Issue limit changed", "The limit of issue is not the one that was to be replaced. Send a new request."
     ),

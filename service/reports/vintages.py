@@ -14,7 +14,7 @@ from ledger import Kind, Movement
 from service.reports.asked import Asked
 from service.reports.attributed import Attributed, attributed
 from service.reports.earned import names_of
-from service.reports.reading import owed_by_class, owed_change
+from service.reports.reading import is_taken_back, owed_by_class, owed_change
 from service.reports.report import Check, Report, Row, columns, tie
 
 NAME = "vintages"
@@ -29,21 +29,25 @@ _COLUMNS = columns(
     redeemed_by_now="points",
     expired_by_now="points",
     left="points",
+    taken_back="points",
+    taken_back_by_now="points",
 )
 
 
 class _Vintage(msgspec.Struct):
-    """The points of one month: how many were issued, and by age what was redeemed, what expired and how much less is owed."""
+    """The points of one month: how many were issued, and by age what became of them."""
 
     issued: int = 0
     redeemed: Counter[int] = msgspec.field(default_factory=Counter[int])
     expired: Counter[int] = msgspec.field(default_factory=Counter[int])
+    taken_back: Counter[int] = msgspec.field(default_factory=Counter[int])
     owed: Counter[int] = msgspec.field(default_factory=Counter[int])
 
     def follow(self, movement: Movement, age: int) -> None:
         """Add what became of some of the points at an age."""
         self.redeemed[age] += movement.points * ((movement.credit is Kind.SPENT) - (movement.debit is Kind.SPENT))
         self.expired[age] += movement.points * ((movement.credit is Kind.BREAKAGE) - (movement.debit is Kind.BREAKAGE))
+        self.taken_back[age] += movement.points * is_taken_back(movement)
         self.owed[age] += owed_change(movement)
 
 
@@ -88,10 +92,11 @@ def _age(month: date, day: date) -> int:
 
 def _rows(asked: Asked, names: tuple[str, ...], month: date, vintage: _Vintage) -> list[Row]:
     rows: list[Row] = []
-    redeemed = expired = 0
+    redeemed = expired = taken_back = 0
     left = vintage.issued
     for age in range(_age(month, asked.period.end) + 1):
         redeemed, expired = redeemed + vintage.redeemed[age], expired + vintage.expired[age]
+        taken_back += vintage.taken_back[age]
         left += vintage.owed[age]
         rows.append(
             {
@@ -104,6 +109,8 @@ def _rows(asked: Asked, names: tuple[str, ...], month: date, vintage: _Vintage) 
                 "redeemed_by_now": redeemed,
                 "expired_by_now": expired,
                 "left": left,
+                "taken_back": vintage.taken_back[age],
+                "taken_back_by_now": taken_back,
             }
         )
     return rows

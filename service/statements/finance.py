@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ALL_RESTATEMENTS = 2**31 - 1
 _BEFORE, _WITHIN = 0, 1
-_OWED = (Kind.LOT, Kind.PENDING, Kind.HELD)
+_OWED = (Kind.LOT, Kind.HELD)
 
 
 async def finance_statement(

@@ -240,7 +240,8 @@ class FinanceStatement(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     """The last transfer included."""
     classes: Sequence[FinanceClass]
-    """What is owed by accounting class. What fell due and is not posted yet is still in it; lots have it no more."""
+    """What is owed by accounting class, as in the roll-forward: points held back are not owed yet. What fell due and is not
+    posted is still in it; lots have it no more."""
     lots: Sequence[FinanceLot]
     """What they can spend now, soonest to expire first."""
     entries: Sequence[FinanceEntry]

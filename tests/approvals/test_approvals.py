@@ -348,6 +348,20 @@ async def test_limits_are_changed_by_two_persons(api: Api, people: People, owner
     assert again.json()["state"] == "pending"
 
 
+async def test_of_two_that_replace_the_same_limits_the_second_fails(api: Api, people: People, owner: Owner) -> None:
+    operator = await client_of(api, owner, Role.OPERATOR, name="Olga")
+    waiting = [
+        (await operator.put("/v1/approval-limits", json={"limits": [{"kind": "campaign.fund", "per_request": limit}]})).json()
+        for limit in (1_000, 2_000)
+    ]
+    assert len({each["id"] for each in waiting}) == 2
+    assert (await decide(people.checker, waiting[1])).json()["state"] == "executed"
+    done = (await decide(people.checker, waiting[0])).json()
+    assert (done["state"], done["error"]["code"]) == ("failed", "limits_changed")
+    shown = (await people.maker.get("/v1/approval-limits")).json()
+    assert (shown["version"], shown["limits"][0]["per_request"]) == (2, 2_000)
+
+
 @pytest.mark.parametrize(
     ("limits", "pointer"),
     [

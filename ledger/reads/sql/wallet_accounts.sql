@@ -1,4 +1,4 @@
--- What the accounts of customers $3 in a book $1 of brand $2 have by class: in lots, held back, and set aside for purchases; and the
+-- What the accounts of customers $3 in a book $1 of brand $2 have by class: in lots, and set aside for purchases; and the
 -- seq up to which that is.
 
 SELECT owed.class, sum(owed.points)::bigint AS points, head.seq
@@ -11,7 +11,7 @@ LEFT JOIN LATERAL (
         FROM ledger.account
         WHERE account.book_id = $1
             AND account.id >= ledger.accounts_from_v1(ledger.customer_owner_v1(wanted.customer), 'lot')
-            AND account.id < ledger.accounts_from_v1(ledger.customer_owner_v1(wanted.customer), 'held')
+            AND account.id < ledger.accounts_from_v1(ledger.customer_owner_v1(wanted.customer), 'pending')
         OFFSET 0
     ) AS account
     UNION ALL

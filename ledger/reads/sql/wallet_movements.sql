@@ -1,6 +1,6 @@
 -- What the transfers of customers $3 in a book $1 of brand $2 changed of what is owed to them, of each customer after the seq in $4, the
 -- first $6, none after $5: by each one's place in $3, stretch of days, class and verb. Days from one of $7 to the next are a stretch, 0
--- are those before. Owed is what is in lots, held back and set aside for purchases. Also the last seq that was read of each customer,
+-- are those before. Owed is what is in lots and set aside for purchases. Also the last seq that was read of each customer,
 -- and how many were. See customer_movements.
 
 SELECT
@@ -19,11 +19,11 @@ CROSS JOIN LATERAL (
     FROM ledger.transfer
     CROSS JOIN LATERAL (
         SELECT
-            get_byte(transfer.credit, 11) >> 4 IN (1, 2, 3) AS gained,  -- LOT, PENDING, HELD
-            get_byte(transfer.debit, 11) >> 4 IN (1, 2, 3) AS lost,
+            get_byte(transfer.credit, 11) >> 4 IN (1, 3) AS gained,  -- LOT, HELD
+            get_byte(transfer.debit, 11) >> 4 IN (1, 3) AS lost,
             -- The class is that of the account that is the customer's.
             ledger.account_class_v1(CASE
-                WHEN get_byte(transfer.debit, 11) >> 4 IN (1, 2, 3) THEN transfer.debit ELSE transfer.credit
+                WHEN get_byte(transfer.debit, 11) >> 4 IN (1, 3) THEN transfer.debit ELSE transfer.credit
             END) AS class
     ) AS side
     WHERE transfer.book_id = $1 AND transfer.customer IS NOT NULL
