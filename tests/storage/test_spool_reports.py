@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +93,23 @@ async def test_a_report_that_fails_is_made_later(
                 await asyncio.sleep(0.01)
         await owner.execute("ALTER TABLE rewards.away RENAME TO spool_report")
         await until(owner, [0])
+
+
+async def test_a_spool_keeps_its_name_when_its_disk_is_full(application_pool: asyncpg.Pool[Any], tmp_path: Path) -> None:
+    reports = SpoolReports(application_pool, tmp_path / "spool")
+    name = await reports.report()
+    with no_room():
+        assert await reports.report() == name
+        assert await SpoolReports(application_pool, tmp_path / "another").report() == socket.gethostname()
+    assert [file.name for spool in ("spool", "another") for file in (tmp_path / spool).iterdir()] == ["spool-name"]
+
+
+@contextlib.contextmanager
+def no_room() -> Generator[None]:
+    """No file can grow, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

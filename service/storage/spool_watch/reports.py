@@ -108,14 +108,19 @@ def _name(directory: Path) -> str:
     """The name in the directory, made by whoever asks first; the machine's, if it cannot be used."""
     file = directory / _NAME
     with contextlib.suppress(OSError):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            temporary = file.with_suffix(f".{uuid.uuid4().hex}")
-            temporary.write_text(uuid.uuid4().hex)
-            try:
-                # A link is made whole or not at all.
-                file.hardlink_to(temporary)
-            finally:
-                temporary.unlink()
+        if not file.exists():
+            _make_name(file)
         return file.read_text()
     return socket.gethostname()
+
+
+def _make_name(file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(uuid.uuid4().hex)
+        # A link is made whole or not at all, and by one of those who try.
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
