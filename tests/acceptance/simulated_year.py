@@ -11,6 +11,7 @@ import asyncio
 import calendar
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -42,7 +43,11 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
         ],
         "caps": [{"per": "customer", "window": "day", "max_grants": 20}],
     },
-    "shop": {"class": "purchase", "expires_after_months": 5, "rules": [{"action": "purchase", "points": 90}]},
+    "shop": {
+        "class": "purchase",
+        "expires_after_months": 5,
+        "rules": [{"action": "purchase", "points_per": {"points": 7, "minor_units": 100}}],
+    },
     "partner": {"class": "third_party", "expires_after_months": None, "rules": [{"action": "click", "points": 13}]},
 }
 ACTS = (
@@ -84,6 +89,7 @@ OVERLOADED = 503
 LEDGER_READS = 1_000
 """Of how many customers balances are read at once."""
 CLAWED_BACK_MAX = 20
+RETURNED_MAX = 5
 
 Happening = Callable[[], Coroutine[Any, Any, None]]
 T = TypeVar("T")
@@ -110,6 +116,13 @@ class Redemption(msgspec.Struct):
     id: str
     held: int
     captured: int = 0
+
+
+class Purchase(msgspec.Struct, frozen=True):
+    """What somebody has bought, some of which may come back."""
+
+    grant_id: str
+    amount_minor: int
 
 
 class Told(msgspec.Struct, kw_only=True):
@@ -149,7 +162,10 @@ class SimulatedYear:
         self.redemptions: list[Redemption] = []
         self._held_back: list[str] = []
         self._granted: list[str] = []
+        self._bought: list[Purchase] = []
+        self.returned = Counter[str]()
         self._merged: list[tuple[str, str]] = []
+        self._valued = False
         # The rest is what becomes of the points.
         self._acts = max(10, transfers * 3 // (12 * MOMENTS * 4))
         self._redemptions_at_once = max(2, min(self._acts // 5, REDEMPTIONS_MAX))
@@ -237,6 +253,7 @@ class SimulatedYear:
         with self.stopwatch.timing("steps of redemptions"):
             await side_by_side([self._step(redemption) for redemption in steps])
         await self._claw_back()
+        await self._return_goods()
         await self._adjust()
         for _ in range(max(1, self._acts // 500)):
             await self._group()
@@ -252,7 +269,7 @@ class SimulatedYear:
 
     def _act(self) -> dict[str, Any]:
         campaign, action = self._random.choice(ACTS)
-        act = {
+        act: dict[str, Any] = {
             "campaign": campaign,
             "message_id": f"message-{next(self._numbers)}",
             "customer": {"id": self._random.choice(self._customers)},
@@ -260,6 +277,9 @@ class SimulatedYear:
             "channel": self._random.choice(CHANNELS),
             "evidence": self._random.choice("ABC"),
         }
+        if action == "purchase":
+            amount = {"amount_minor": self._random.randint(100, 2_999), "currency": "EUR"}
+            act["purchase"] = amount | {"order_ref": f"order of {act['message_id']}"}
         if self._random.random() < 0.05:  # reported late
             act["occurred_at"] = (self._now - timedelta(days=self._random.uniform(1, 40))).isoformat()
         return act
@@ -271,6 +291,11 @@ class SimulatedYear:
             results = (await self._call("messaging", "/v1/grants/batch", acts))["results"]
             assert (statuses := {result["status"] for result in results}) <= {200, 201, 503}, statuses
             self._granted += [result["grant_id"] for result in results[:CLAWED_BACK_MAX] if result.get("outcome") == "granted"]
+            self._bought += [
+                Purchase(result["grant_id"], act["purchase"]["amount_minor"])
+                for act, result in zip(acts, results, strict=True)
+                if "purchase" in act and result.get("outcome") == "granted"
+            ][:RETURNED_MAX]
             held_back += [result["grant_id"] for result in results if result.get("outcome") == "held_back"]
             acts = [act for act, result in zip(acts, results, strict=True) if result["status"] == OVERLOADED]
         return held_back
@@ -289,6 +314,19 @@ class SimulatedYear:
             wanted = {"reason": "mistake"} | self._random.choice(({}, {"points": 5}))
             path = f"/v1/grants/{grant_id}/clawback"
             await self._call("care", path, wanted, key=f"mistake {next(self._numbers)}", also=(409,))
+
+    async def _return_goods(self) -> None:
+        """Some of what was bought comes back, in parts or more than there is; what was spent of it some pay for in money."""
+        for bought in self._random.sample(self._bought, min(len(self._bought), RETURNED_MAX)):
+            part = self._random.choice((bought.amount_minor, 1 + bought.amount_minor // 3, 100))
+            wanted = {
+                "reference": f"return {next(self._numbers)}",
+                "amount_minor": part,
+                "currency": "EUR",
+                "withhold": self._valued and self._random.random() < 0.4,
+            }
+            told = await self._call("storefront", f"/v1/grants/{bought.grant_id}/returns", wanted, also=(409,))
+            self.returned.update({name: told.get(name, 0) for name in ("clawed_back", "shortfall", "withheld_minor")})
 
     async def _adjust(self) -> None:
         """Care says sorry to a few."""
@@ -356,6 +394,7 @@ class SimulatedYear:
     async def _revalue(self, points: int, minor_units: int) -> None:
         value = {"point_value": {"points": points, "minor_units": minor_units}}
         (await self.api.client("admin").patch("/v1/brand", json=value)).raise_for_status()
+        self._valued = True
 
     # ---- What a controller is told
 

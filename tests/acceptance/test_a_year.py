@@ -434,6 +434,7 @@ async def test_all_that_is_said_of_a_year_agrees(
     timing = year.stopwatch.timing
     with timing("the year"):
         await year.pass_by()
+    assert len(+year.returned) == 3, "of what came back, points were taken, were short, and were paid for"
     checks = Checks(api, year)
     await checks.read()
     checks.roll_forwards_tie_to_the_trial_balance()

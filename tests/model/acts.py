@@ -5,11 +5,12 @@ The plain ledger learns from the real answer only what it cannot know: the numbe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
 import asyncpg
+import msgspec
 
 from ledger import (
     Adjust,
@@ -23,13 +24,16 @@ from ledger import (
     GrantResult,
     Ledger,
     Operation,
+    PurchaseReturn,
     Redeem,
     RedemptionOutcome,
     RedemptionResult,
+    ReturnQuote,
+    ReturnResult,
     sweep,
 )
 from tests.model.plain_book import last_day
-from tests.model.plain_events import Told
+from tests.model.plain_events import Returned, Told
 from tests.model.plain_holds import NEVER
 from tests.model.plain_ledger import PlainLedger
 
@@ -192,6 +196,36 @@ class ClawingBack:
         return answer.outcome, *moved, answer.customer, answer.balance
 
     def seq(self, answer: ClawBackResult) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Returning:
+    """Something that was bought comes back."""
+
+    asked: PurchaseReturn
+    quote: ReturnQuote | None = None
+
+    async def post(self, ledger: Ledger) -> ReturnResult:
+        return await ledger.return_purchase(self.asked)
+
+    async def quoted(self, ledger: Ledger) -> Returning:
+        """The same, with what it was said to do before it is done."""
+        event = await ledger.event(self.asked.book, self.asked.campaign_no, self.asked.event_key)
+        return self if event is None else replace(self, quote=await ledger.quote_return(self.asked, event))
+
+    def plainly(self, plain: PlainLedger, answer: ReturnResult) -> Any:
+        return plain.return_purchase(self.asked)
+
+    def told(self, answer: ReturnResult) -> Any:
+        if self.quote is not None and not answer.replayed and answer.correction is not None:
+            short = answer.shortfall + answer.withheld_points
+            did = (answer.outcome, answer.points, answer.clawed_back, short, answer.withheld_points, answer.withheld_minor)
+            quote = msgspec.structs.astuple(self.quote)
+            assert (quote[0], *quote[2:]) == did, f"it was to do {self.quote}"
+        return Returned(*(getattr(answer, name) for name in Returned._fields))
+
+    def seq(self, answer: ReturnResult) -> None:
         return None
 
 

@@ -23,7 +23,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from ledger import FundOutcome, GrantOutcome, Lot, MergeOutcome, SplitOutcome, Verb, month_end
-from tests.model.plain_events import Event
+from tests.model.plain_events import Event, Returned
 from tests.model.plain_holds import GRACE, NEVER, Budget, Hold, LotKey, Lots, lot_of, move, no_lots
 from tests.model.plain_holds import Lot as PlainLot
 
@@ -60,6 +60,9 @@ class PlainBook:
         self.layers: dict[bytes, int] = {}
         self.paid: dict[int, tuple[int, Budget]] = {}
         self.short: Counter[tuple[int, int]] = Counter()
+        self.returned: Counter[bytes] = Counter()
+        self.withheld: Counter[bytes] = Counter()
+        self.returns: dict[tuple[bytes, str], tuple[bytes, Returned]] = {}
         self.fell_due: defaultdict[tuple[Verb, date], int] = defaultdict(int)
         self.owed: dict[date, int] = {}
         self.decisions = 0
@@ -74,6 +77,7 @@ class PlainBook:
         other.parted, other.generations, other.groupings = self.parted.copy(), self.generations.copy(), self.groupings.copy()
         other.brought = copy.deepcopy(self.brought)
         other.layers, other.paid, other.short = self.layers.copy(), self.paid.copy(), self.short.copy()
+        other.returned, other.withheld, other.returns = self.returned.copy(), self.withheld.copy(), self.returns.copy()
         other.wallets, other.holds = copy.deepcopy(self.wallets), copy.deepcopy(self.holds)
         return other
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger import Grade, GrantOrder, GrantOutcome
+from ledger import Grade, GrantOrder, GrantOutcome, ReturnOutcome
 
 NEVER_YET = datetime.max.replace(tzinfo=UTC)
 
@@ -21,6 +21,22 @@ class Told(NamedTuple):
     points: int
     replayed: bool
     key: bytes
+
+
+class Returned(NamedTuple):
+    """The answer to a return: see ``ReturnResult``."""
+
+    outcome: ReturnOutcome
+    replayed: bool = False
+    returned: int = 0
+    points: int = 0
+    clawed_back: int = 0
+    shortfall: int = 0
+    outstanding: int = 0
+    withheld_points: int = 0
+    withheld_minor: int = 0
+    customer: int = 0
+    balance: int = 0
 
 
 @dataclass(frozen=True)

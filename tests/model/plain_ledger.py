@@ -7,9 +7,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
 
-from ledger import AdjustOutcome, CapUse, ClawBackOutcome, GrantOrder, GrantOutcome, RedemptionOutcome, SettleOutcome
+from ledger import (
+    AdjustOutcome,
+    CapUse,
+    ClawBackOutcome,
+    GrantOrder,
+    GrantOutcome,
+    PurchaseReturn,
+    RedemptionOutcome,
+    ReturnOutcome,
+    SettleOutcome,
+)
 from tests.model.plain_book import PlainBook, last_day
-from tests.model.plain_events import Event, Told, heard, is_strong
+from tests.model.plain_events import Event, Returned, Told, heard, is_strong
 from tests.model.plain_holds import Budget, Hold, Lot, LotKey, move
 
 DAY = timedelta(days=1)
@@ -197,6 +207,66 @@ class PlainLedger(PlainBook):
         self._fall_short(self.layers[key], points - taken)
         return ClawBackOutcome.CLAWED_BACK, taken, points - taken
 
+    def return_purchase(self, asked: PurchaseReturn) -> Returned:
+        """Take back what a part of a purchase earned, or let the customer pay for what is short, once for each reference."""
+        key, left = asked.event_key, asked.bought - self.returned[asked.event_key]
+        request, first = self.returns.get((key, asked.reference), (b"", None))
+        if first is not None:
+            return first._replace(replayed=True) if request == asked.request_hash else Returned(ReturnOutcome.RETURN_EXISTS)
+        for customer in self._who_has(key) if key in self.events else ():
+            self._touch(customer)
+        refusal = self._refuses_return(key, asked.amount, left)
+        if refusal is not None:
+            known = refusal is not ReturnOutcome.NOT_FOUND
+            return Returned(refusal, returned=self.returned[key] if known else 0)
+        assert asked.per_points
+        assert asked.per_minor_units
+        earned = [amount * asked.per_points // asked.per_minor_units for amount in (left, left - asked.amount)]
+        told = self._take_what_was_earned(key, earned[0] - earned[1], asked)
+        self.returned[key] += asked.amount
+        customer = self.survivor(self.events[key].customer)
+        told = told._replace(
+            returned=self.returned[key],
+            points=earned[0] - earned[1],
+            outstanding=self.outstanding(key),
+            customer=customer,
+            balance=self.spendable(customer),
+        )
+        self.returns[key, asked.reference] = asked.request_hash, told
+        return told
+
+    def _refuses_return(self, key: bytes, amount: int, left: int) -> ReturnOutcome | None:
+        if key not in self.events:
+            return ReturnOutcome.NOT_FOUND
+        event = self.events[key]
+        if not event.paid:
+            return ReturnOutcome.NOT_GRANTED
+        if amount > left:
+            return ReturnOutcome.MORE_THAN_WAS_BOUGHT
+        return ReturnOutcome.HELD_BACK_WHOLE if event.held_back and amount < left else None
+
+    def _take_what_was_earned(self, key: bytes, points: int, asked: PurchaseReturn) -> Returned:
+        if self.events[key].held_back:
+            self._end_holding_back(key, GrantOutcome.REJECTED, None)
+            return Returned(ReturnOutcome.REJECTED, clawed_back=points)
+        points = min(points, self.left(key))
+        taken = self._take_back(self.layers[key], points)
+        paid, money = 0, 0
+        if asked.value is not None:
+            before = asked.value.worth(self.withheld[key])
+            worth = [asked.value.worth(self.withheld[key] + each) - before for each in range(points - taken + 1)]
+            paid = max(each for each, money in enumerate(worth) if money <= asked.amount)
+            money = worth[paid]
+        self.withheld[key] += paid
+        self._fall_short(self.layers[key], points - taken - paid)
+        return Returned(
+            ReturnOutcome.RETURNED,
+            clawed_back=taken,
+            shortfall=points - taken - paid,
+            withheld_points=paid,
+            withheld_minor=money,
+        )
+
     def adjust(self, customer: int, points: int, budget: Budget, lot: Lot) -> AdjustOutcome:
         """Give points out of a budget, or take what expires soonest."""
         customer = self.survivor(customer)
@@ -250,10 +320,11 @@ class PlainLedger(PlainBook):
         return sum(points for (_, layer), points in self.short.items() if layer == self.layers.get(key))
 
     def left(self, key: bytes) -> int:
-        """What of a grant was neither taken back, nor is still to be, nor has expired."""
+        """What of a grant was neither taken back, nor is still to be, nor has expired, nor was paid for in money."""
         layer = self.layers.get(key, 0)
         there = sum(self.wallets[customer][lot] for customer, lot in self._in_wallets(layer))
-        return there + sum(points for _, points in self._holds_with(layer)) - self.outstanding(key)
+        there += sum(points for _, points in self._holds_with(layer))
+        return max(there - self.outstanding(key) - self.withheld[key], 0)
 
     def _take_back(self, layer: int, points: int) -> int:
         taken = 0

@@ -10,9 +10,21 @@ from typing import Any, TypeVar
 import msgspec
 from hypothesis import strategies as st
 
-from ledger import AccountClass, Book, Grade, GrantOutcome
-from ledger.testing import adjust, authorize, capture, claw_back, fund, refund, void
-from tests.model.acts import Act, Adjusting, ClawingBack, Funding, Granting, Merging, Redeeming, Settling, Splitting, Sweeping
+from ledger import AccountClass, Book, Grade, GrantOrder, GrantOutcome, PointValue
+from ledger.testing import adjust, authorize, capture, claw_back, fund, refund, returned, void
+from tests.model.acts import (
+    Act,
+    Adjusting,
+    ClawingBack,
+    Funding,
+    Granting,
+    Merging,
+    Redeeming,
+    Returning,
+    Settling,
+    Splitting,
+    Sweeping,
+)
 from tests.model.plain_ledger import PlainLedger
 from tests.model.reports import CAMPAIGNS, CUSTOMERS, customers, last_day, order_of, reports
 from tests.model.world import World
@@ -34,6 +46,13 @@ MERGE = st.tuples(st.just("merge"), customers, customers)
 SPLIT = st.tuples(st.just("split"), st.integers(0, 10**6), customers, st.sampled_from([True, True, True, False]))
 SETTLE = st.tuples(st.just("settle"), which_ones, st.booleans(), lifetimes)
 CLAW_BACK = st.tuples(st.just("claw back"), which_ones, st.sampled_from([None, None, None, 1, 5, 10, 30, 50]))
+RETURN = st.tuples(
+    st.just("return"),
+    which_ones,
+    st.sampled_from([None, None, 1, 7, 40, 100]),
+    st.sampled_from([None, None, PointValue(2, 1), PointValue(1, 9)]),
+    st.sampled_from([None, None, None, "once"]),
+)
 ADJUST = st.tuples(
     st.just("adjust"),
     customers,
@@ -48,7 +67,9 @@ CAPTURE = st.tuples(st.just("capture"), which_ones, some_points, st.booleans(), 
 VOID = st.tuples(st.just("void"), which_ones)
 REFUND = st.tuples(st.just("refund"), which_ones, some_points)
 SEVERAL = st.lists(
-    st.one_of(GRANT, GRANT, GRANT, MERGE, SPLIT, SETTLE, CLAW_BACK, ADJUST, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND),
+    st.one_of(
+        GRANT, GRANT, GRANT, MERGE, SPLIT, SETTLE, CLAW_BACK, RETURN, ADJUST, SWEEP, AUTHORIZE, CAPTURE, VOID, REFUND, FUND
+    ),
     min_size=2,
     max_size=4,
 )
@@ -74,6 +95,8 @@ def act_of(plan: Plan, world: World, book: Book, plain: PlainLedger) -> Act | No
             return _settling(book, plain, which, last_day(lasts, plain.today) if matures else None, matures=matures)
         case "claw back", which, points:
             return _clawing_back(plain, which, points)
+        case "return", which, amount, value, reference:
+            return _returning(plain, which, amount, value, reference)
         case "adjust", customer, points, campaign_no, lasts, account_class:
             expires_on = last_day(lasts, plain.today)
             return Adjusting(
@@ -131,6 +154,25 @@ def _settling(book: Book, plain: PlainLedger, which: int, expires_on: date | Non
 
 
 def _clawing_back(plain: PlainLedger, which: int, points: int | None) -> Act | None:
+    found = _paid(plain, which)
+    return found and ClawingBack(msgspec.structs.replace(claw_back(found[1], points), event_key=found[0]))
+
+
+def _returning(
+    plain: PlainLedger, which: int, amount: int | None, value: PointValue | None, reference: str | None
+) -> Act | None:
+    """Everything was bought, a point for every three minor units, and mostly some of them more."""
+    found = _paid(plain, which)
+    if found is None:
+        return None
+    key, order = found
+    bought = order.terms.points * 3 + key[0] % 3
+    amount = amount or max(bought - plain.returned[key], 1)
+    asked = returned(order, amount, bought=bought, per=(1, 3), value=value, reference=reference)
+    return Returning(msgspec.structs.replace(asked, event_key=key))
+
+
+def _paid(plain: PlainLedger, which: int) -> tuple[bytes, GrantOrder] | None:
     events = list(plain.events.items())
     # Mostly what somebody has set aside or spent; nearly always what was granted, whenever that was.
     granted = [(key, event) for key, event in events if event.paid]
@@ -139,7 +181,7 @@ def _clawing_back(plain: PlainLedger, which: int, points: int | None) -> Act | N
     if not found:
         return None
     key, event = found[which // 5 % len(found)]
-    return ClawingBack(msgspec.structs.replace(claw_back(event.order, points), event_key=key))
+    return key, event.order
 
 
 def _recent(things: Sequence[Thing], which: int) -> Thing | None:

@@ -51,7 +51,7 @@ from ledger.testing import NOON, set_clock, void
 from tests.conftest import Database
 from tests.ledger.layers.whole_log import fold_whole_log
 from tests.model import plans
-from tests.model.acts import Act, Granting, Redeeming, standing
+from tests.model.acts import Act, Granting, Redeeming, Returning, standing
 from tests.model.at_once import Done, plain_outcomes
 from tests.model.plain_ledger import PLENTY, PlainLedger
 from tests.model.plans import Plan, act_of, customers_of
@@ -172,9 +172,14 @@ class History(RuleBasedStateMachine):
         """A grant is taken back, mostly whole."""
         self.do(plan)
 
+    @rule(plan=plans.RETURN)
+    def return_purchase(self, plan: Plan) -> None:
+        """Something that was bought comes back, mostly all of it."""
+        self.do(plan)
+
     @rule(
         setting_aside=plans.AUTHORIZE,
-        plan=plans.CLAW_BACK,
+        plan=st.one_of(plans.CLAW_BACK, plans.RETURN),
         points=plans.some_points,
         then=st.sampled_from(["void", "wait", "capture"]),
     )
@@ -289,6 +294,7 @@ class History(RuleBasedStateMachine):
             return None
         self._keep_the_clock()
         quote = self._quote(act)
+        act = self._quoted(act)
         answer = self.world.run(act.post(self.world.ledgers[0]))
         assert quote is None or quote == [(each.outcome, each.points, each.replayed) for each in answer]
         self._keep_answer(act, answer)
@@ -303,6 +309,10 @@ class History(RuleBasedStateMachine):
             return None
         quotes = self.world.run(self.world.ledgers[-1].quotes(act.orders))
         return [(quote.outcome, quote.points, quote.replayed) for quote in quotes]
+
+    def _quoted(self, act: Act) -> Act:
+        """A return with what it is said to do."""
+        return self.world.run(act.quoted(self.world.ledgers[-1])) if isinstance(act, Returning) else act
 
     def _act(self, plan: Plan) -> Act | None:
         self.named |= customers_of(plan)
