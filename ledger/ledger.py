@@ -89,6 +89,7 @@ from ledger.types import (
     Adjust,
     AdjustResult,
     Book,
+    CapUse,
     ClawBack,
     ClawBackQuote,
     ClawBackResult,
@@ -391,6 +392,10 @@ class Ledger:
     async def budgets(self, book: Book, campaign_nos: Sequence[int]) -> list[tuple[int, int]]:
         """The same for many campaigns, in order, in one statement."""
         return await balances.budgets(self._pool, book, campaign_nos)
+
+    async def cap_uses(self, book: Book, campaign_no: int, uses: Sequence[CapUse]) -> list[int]:
+        """How many points shared caps have counted in their periods, in order."""
+        return await balances.cap_uses(self._pool, book, campaign_no, uses)
 
     async def issue_limit(self, book: Book) -> tuple[int, int]:
         """How many points a brand may ever issue, and how many it has issued. Raises ``BookRefused``."""

@@ -429,7 +429,8 @@ class Event(msgspec.Struct, frozen=True):
 class ActFilter(msgspec.Struct, frozen=True):
     """What is asked of events' details; ``None`` is any. What was erased is nothing that anybody asks for.
 
-    ``metadata`` is a name and its value, as text: numbers and ``true``, ``false``, ``null`` as JSON writes them.
+    ``metadata`` is a name and its value, as text: numbers and ``true``, ``false``, ``null`` as JSON writes them. ``store_id``
+    is the value of that name.
     """
 
     action: str | None = None
@@ -438,6 +439,7 @@ class ActFilter(msgspec.Struct, frozen=True):
     message_id: str | None = None
     principal: int | None = None
     metadata: tuple[str, str] | None = None
+    store_id: str | None = None
 
     def matches(self, event: Event) -> bool:
         """Whether an event is one of those."""
@@ -448,6 +450,7 @@ class ActFilter(msgspec.Struct, frozen=True):
             and self.message_id in {None, event.message_id}
             and self.principal in {None, event.principal}
             and (self.metadata is None or _has_metadata(event, *self.metadata))
+            and (self.store_id is None or _has_metadata(event, "store_id", self.store_id))
         )
 
 

@@ -89,7 +89,7 @@ class CapUse(msgspec.Struct, frozen=True, gc=False):
 
     ``period`` is the first day of the cap's period in the brand's time zone. ``None`` is a rolling day: the 24 hours before and
     after the event, so that a late report cannot exceed the cap. ``shared`` counts all customers of the campaign together and
-    needs a ``period``. ``None`` as a limit is no limit.
+    needs a ``period``; with a number below 0 as its ``group``, all grants of that group. ``None`` as a limit is no limit.
     """
 
     cap: int
@@ -97,6 +97,18 @@ class CapUse(msgspec.Struct, frozen=True, gc=False):
     max_grants: int | None = None
     max_points: int | None = None
     shared: bool = False
+    group: int = 0
+
+    @property
+    def counted_for(self) -> int | None:
+        """For whom it is counted: a group, all customers (0), or ``None`` for each customer."""
+        return self.group if self.shared else None
+
+    @property
+    def terms(self) -> tuple[int | bool | date | None, ...]:
+        """How the terms of an event list it: see pay_waiting_v1."""
+        listed = self.cap, self.period, self.max_grants, self.max_points, self.shared
+        return (*listed, self.group) if self.group else listed
 
 
 class Corroboration(msgspec.Struct, frozen=True):
@@ -182,14 +194,15 @@ class GrantOutcome(enum.IntEnum):
     ``STALE_CUSTOMER``: the customer was merged or split since the caller looked them up. Nothing is recorded; look them up
     again. ``PROOF_ONLY``: there was nothing to pay; at most a proof was recorded. ``WAITING``: recorded, and paid once there is
     better evidence. ``NOT_FUNDED``: the campaign was never funded. Nothing is recorded, so the event can be paid later.
-    ``CAP_REACHED`` and ``BUDGET_EXHAUSTED`` are final unless an order asks to decide them ``again``. ``HELD_BACK`` becomes
-    ``GRANTED`` or ``REJECTED``.
+    ``CAP_REACHED``, ``GROUP_CAP_REACHED`` (the cap of a group) and ``BUDGET_EXHAUSTED`` are final unless an order asks to
+    decide them ``again``. ``HELD_BACK`` becomes ``GRANTED`` or ``REJECTED``.
     """
 
     STALE_CUSTOMER = 5
     PROOF_ONLY = 8
     WAITING = 4
     CAP_REACHED = 2
+    GROUP_CAP_REACHED = 10
     NOT_FUNDED = 9
     BUDGET_EXHAUSTED = 3
     HELD_BACK = 6

@@ -16,5 +16,5 @@ FROM (
         SELECT event.campaign_no, event.customer, count(*) AS grants, sum(event.points) AS points
         FROM ledger.event WHERE event.book_id = $1 AND event.outcome IN (1, 6)
         GROUP BY GROUPING SETS ((event.campaign_no, event.customer), (event.campaign_no))
-    ) AS granted ON granted.campaign_no = counted.campaign_no AND coalesce(granted.customer, 0) = counted.customer
+    ) AS granted ON granted.campaign_no = counted.campaign_no AND coalesce(granted.customer, 0) = greatest(counted.customer, 0)
 ) AS used

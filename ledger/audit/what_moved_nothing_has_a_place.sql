@@ -5,7 +5,7 @@
 SELECT count(*), count(*) FILTER (WHERE placed.wrong), array_agg(encode(placed.key, 'hex')) FILTER (WHERE placed.wrong)
 FROM (
     SELECT event.key,
-        (event.outcome IN (2, 3, 4)) <> (event.place IS NOT NULL) OR event.place > head.places
+        (event.outcome IN (2, 3, 4, 10)) <> (event.place IS NOT NULL) OR event.place > head.places
             OR (event.outcome <> 4 AND event.terms IS NOT NULL)
             OR event.place = lag(event.place) OVER by_place
             OR (event.place IS NOT NULL AND event.seq < lag(event.seq) OVER by_place) AS wrong

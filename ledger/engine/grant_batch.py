@@ -50,9 +50,11 @@ class Limit(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """A calendar period's cap that items count towards. Those with one ``counter`` are counted together."""
+    """A calendar period's cap that items count towards. Those with one ``counter`` are counted together, if it is
+    ``counted_for`` the same.
+    """
 
-    shared: bool
+    counted_for: int | None
     counter: int
     limit: int
 
@@ -98,7 +100,7 @@ class Kinds:
         self._book_numbers = {book_id: number for number, (book_id, _) in enumerate(self.books, 1)}
         self.all = [self._kind(number, each) for number, each in enumerate(terms, 1)]
         self.by_identity = {id(kind.terms): kind for kind in self.all}
-        self.have_shared_caps = any(charge.shared for kind in self.all for charge in kind.charges)
+        self.have_shared_caps = any(charge.counted_for is not None for kind in self.all for charge in kind.charges)
         self.have_rolling_caps = any(kind.rolling_caps for kind in self.all)
         self.encoded = {name: encoded(table, self) for name, table in _TABLES_OF_KINDS.items()}
 
@@ -138,7 +140,7 @@ class Kinds:
     def _charge(self, campaign_no: int, period: date, cap: CapUse) -> Charge:
         limit = Limit(campaign_no, period, cap.cap, *_most(cap))
         return Charge(
-            cap.shared,
+            cap.counted_for,
             self._counters.setdefault((campaign_no, period, cap.cap), len(self._counters) + 1),
             self.limits.setdefault(limit, len(self.limits) + 1),
         )
@@ -177,7 +179,10 @@ class GrantBatch:
         generations: dict[_Wallet, int] = {}
         if self.kinds.have_shared_caps:
             generations |= {
-                (kind.book, _ALL_CUSTOMERS): 0 for kind in self.kinds.all if any(charge.shared for charge in kind.charges)
+                (kind.book, charge.counted_for): 0
+                for kind in self.kinds.all
+                for charge in kind.charges
+                if charge.counted_for is not None
             }
         for kind, order in zip(self.item_kinds, self.orders, strict=True):
             wallet = (kind.book, order.customer)
@@ -217,8 +222,8 @@ class GrantBatch:
         self.charges: list[tuple[int, int]] = []
         self.charges_before = [0]
         for kind, wallet in zip(self.item_kinds, self.item_wallets, strict=True):
-            for shared, counter, limit in kind.charges:
-                counted = self._wallet_numbers[kind.book, _ALL_CUSTOMERS] if shared else wallet
+            for counted_for, counter, limit in kind.charges:
+                counted = wallet if counted_for is None else self._wallet_numbers[kind.book, counted_for]
                 use = uses.setdefault((counted, counter), len(uses) + 1)
                 if use > len(self.uses):
                     self.uses.append((counted, limit))
@@ -295,7 +300,7 @@ def _terms_to_pay_later(order: GrantOrder, personal_hash: bytes) -> str:
             "held": terms.held_back,
             "occurred_at": microseconds(order.occurred_at),
             "hash": {grade: details.details_hash(_details(terms, grade), personal_hash).hex() for grade in _STRONG},
-            "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in terms.caps],
+            "caps": [cap.terms for cap in terms.caps],
         }
     ).decode()
 

@@ -65,7 +65,7 @@ def _item(order: GrantOrder) -> dict[str, Any]:
         "points": order.terms.points,
         "unlimited": order.terms.unlimited,
         "held": order.terms.held_back,
-        "caps": [(cap.cap, cap.period, cap.max_grants, cap.max_points, cap.shared) for cap in order.terms.caps],
+        "caps": [cap.terms for cap in order.terms.caps],
     }
 
 

@@ -13,7 +13,7 @@ import msgspec
 from ledger import chart
 from ledger.errors import BookRefused
 from ledger.read_models import Balance, Decisions, Entry, Lot, Reconciliation, Spendable
-from ledger.types import AccountClass, Book, GrantOutcome, GrantResult, Verb
+from ledger.types import AccountClass, Book, CapUse, GrantOutcome, GrantResult, Verb
 
 _DECISIONS_AT_ONCE = 20_000
 """How many events one statement counts: well below the five seconds that a statement may take, also from a cold disk."""
@@ -25,6 +25,7 @@ _SPENDABLE = "SELECT points, seq, moved_to, generation FROM ledger.spendable_now
 
 _ISSUE_LIMIT = (_SQL / "issue_limit.sql").read_text()
 _BUDGETS = (_SQL / "budgets.sql").read_text()
+_CAP_USES = (_SQL / "cap_uses.sql").read_text()
 _BUDGET_AT_HEAD = (_SQL / "budget_at_head.sql").read_text()
 _DECISIONS = (_SQL / "decisions.sql").read_text()
 _DECISION = (_SQL / "decision.sql").read_text()
@@ -89,6 +90,12 @@ async def budgets(pool: asyncpg.Pool[Any], book: Book, campaign_nos: Sequence[in
     rows = await pool.fetch(_BUDGETS, book.book_id, book.brand_id, accounts)
     sums = {row["id"]: (row["funded"], row["granted"]) for row in rows}
     return [sums.get(account, (0, 0)) for account in accounts]
+
+
+async def cap_uses(pool: asyncpg.Pool[Any], book: Book, campaign_no: int, uses: Sequence[CapUse]) -> list[int]:
+    """How many points each of these has counted in its calendar period for all, or its group, in order."""
+    columns = [use.cap for use in uses], [use.period for use in uses], [use.group for use in uses]
+    return [row["points"] for row in await pool.fetch(_CAP_USES, book.book_id, campaign_no, *columns)]
 
 
 async def issue_limit(pool: asyncpg.Pool[Any], book: Book) -> tuple[int, int]:

@@ -219,10 +219,13 @@ def _check(wanted: TermsRequest) -> None:
             raise invalid_field(f"/rules/{n}/once_per", f"another rule for {rule.action} has {once_per[rule.action]}")
     counted: set[object] = set()
     for n, (asked, cap) in enumerate(zip(wanted.caps, wanted.limits(), strict=True)):
-        if asked.max_grants is None and asked.max_points is None:
+        if asked.max_grants is None and asked.max_points is None and asked.stores is None:
             raise invalid_field(f"/caps/{n}", "needs max_grants or max_points")
-        if asked.per == "campaign" and asked.window == "rolling_day":
-            raise invalid_field(f"/caps/{n}/window", "rolling_day is per customer; per campaign it is day, week, month or ever")
+        if asked.stores is not None and asked.per != "store":
+            raise invalid_field(f"/caps/{n}/stores", "is for a cap per store")
+        if asked.per != "customer" and asked.window == "rolling_day":
+            allowed = f"rolling_day is per customer; per {asked.per} it is day, week, month or ever"
+            raise invalid_field(f"/caps/{n}/window", allowed)
         if cap.counts in counted:
             raise invalid_field(f"/caps/{n}", "another cap counts the same; one cap can have max_grants and max_points")
         counted.add(cap.counts)

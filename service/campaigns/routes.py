@@ -9,14 +9,13 @@ from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Ledger
 from service.api_reference.document import problems
 from service.approvals.kinds import Wanted
 from service.approvals.waiting import WAITS, within_limits
 from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
-from service.campaigns import actions, approvals, queries
+from service.campaigns import actions, approvals, queries, store_budgets
 from service.campaigns.rules import Standing
 from service.campaigns.schemas import (
     CampaignRequest,
@@ -50,7 +49,7 @@ async def create_campaign(
 
     async def create() -> Response[CampaignResponse]:
         standing, new = await actions.create_campaign(services.engine, services.ledger, principal, data)
-        shown = await _shown(services.ledger, principal, standing)
+        shown = await _shown(services, principal, standing)
         return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
 
     actions.check_campaign(principal, data)
@@ -80,7 +79,7 @@ async def get_campaign(
     principal: Injected[Principal],
 ) -> CampaignResponse:
     """Get a campaign and its remaining budget."""
-    return await _shown(services.ledger, principal, await _of_the_brand(services.engine, principal, campaign_id))
+    return await _shown(services, principal, await _of_the_brand(services.engine, principal, campaign_id))
 
 
 @post(
@@ -102,7 +101,7 @@ async def create_version(
     change.
     """
     standing, new = await actions.create_version(services, principal, campaign_id, data)
-    shown = await _shown(services.ledger, principal, standing)
+    shown = await _shown(services, principal, standing)
     return Response(shown, status_code=HTTP_201_CREATED if new else HTTP_200_OK)
 
 
@@ -136,7 +135,7 @@ async def pause_campaign(
     While paused, reports are answered `ignored` with reason `campaign_paused`, and nothing is recorded. Send them again
     after the campaign is resumed and they are paid like any late report. Pausing a paused campaign changes nothing.
     """
-    return await _shown(services.ledger, principal, await actions.pause_campaign(services, principal, campaign_id))
+    return await _shown(services, principal, await actions.pause_campaign(services, principal, campaign_id))
 
 
 @post(
@@ -151,7 +150,7 @@ async def resume_campaign(
     principal: Injected[Principal],
 ) -> CampaignResponse:
     """Resume a paused campaign at once. Resuming an active campaign changes nothing."""
-    return await _shown(services.ledger, principal, await actions.resume_campaign(services, principal, campaign_id))
+    return await _shown(services, principal, await actions.resume_campaign(services, principal, campaign_id))
 
 
 @post(
@@ -187,8 +186,13 @@ async def _of_the_brand(engine: AsyncEngine, principal: Principal, campaign_id: 
     return standing
 
 
-async def _shown(ledger: Ledger, principal: Principal, standing: Standing) -> CampaignResponse:
-    return CampaignResponse.of(standing, await ledger.budget(principal.brand.book, standing.current.campaign_no))
+async def _shown(services: Services, principal: Principal, standing: Standing) -> CampaignResponse:
+    brand, campaign = principal.brand, standing.current
+    budget = await services.ledger.budget(brand.book, campaign.campaign_no)
+    if not campaign.has_store_budgets:
+        return CampaignResponse.of(standing, budget, [])
+    today = brand.calendar.day(await services.clocks.now(brand))
+    return CampaignResponse.of(standing, budget, await store_budgets.of_day(services.ledger, brand.book, campaign, today))
 
 
 route_handlers: list[Any] = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from hashlib import sha256
 from typing import Literal
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from ledger import AccountClass, Grade, GrantTerms
 
 OncePer = Literal["message", "link", "day"]
-CapPer = Literal["customer", "campaign"]
+CapPer = Literal["customer", "campaign", "store"]
 Window = Literal["day", "week", "month", "ever", "rolling_day"]
 
 THE_ONLY_PERIOD = date(2000, 1, 1)
@@ -84,13 +85,13 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Cap(msgspec.Struct, frozen=True):
-    """A limit on the grants or points in one period of the brand's calendar: per customer, or for the whole campaign.
+    """A limit on the grants or points in one period of the brand's calendar: per customer or store, or for the whole campaign.
 
     A ``rolling_day`` is any 24 hours, and only per customer.
     """
 
     per: CapPer = "customer"
-    """What is counted: each `customer` separately, or the whole `campaign`."""
+    """What is counted: each `customer` or `store` separately, or the whole `campaign`."""
     window: Window = "day"
     """The period: a `day`, a `week` from Monday, a `month` of the brand's calendar, `ever`, or any 24 hours (`rolling_day`)."""
     action: str | None = None
@@ -100,7 +101,16 @@ class Cap(msgspec.Struct, frozen=True):
     max_grants: int | None = None
     """The most grants in one period; null: no limit."""
     max_points: int | None = None
-    """The most points in one period; null: no limit."""
+    """The most points in one period; null: no limit, or per store: that of `stores` alone."""
+    stores: Mapping[str, int] | None = None
+    """Per store: the most points of stores that have a limit of their own; null: none has."""
+
+    def points_for(self, store: str | None) -> int | None:
+        """The most points in one period, of a store if it is per store. A store without a limit gives nothing."""
+        if self.per != "store" or store is None:
+            return self.max_points
+        others = 0 if self.stores is not None and self.max_points is None else self.max_points
+        return (self.stores or {}).get(store, others)
 
     @property
     def counts(self) -> tuple[CapPer, Window, str | None, str | None]:
@@ -145,12 +155,17 @@ class Campaign(msgspec.Struct, frozen=True, dict=True):
     created_at: datetime
 
     @cached_property
-    def terms(self) -> dict[tuple[int, date, str, str, Grade, str, int], GrantTerms]:
+    def terms(self) -> dict[tuple[int, date, str, str, Grade, str, int, str | None], GrantTerms]:
         """What its grants were asked for on, so that those of one kind and day are asked for on the same.
 
-        By rule, day, action, channel, grade, source and principal.
+        By rule, day, action, channel, grade, source, principal, and store if stores have budgets.
         """
         return {}
+
+    @cached_property
+    def has_store_budgets(self) -> bool:
+        """Whether it limits what each store gives: then each act names one, and no link can."""
+        return any(cap.per == "store" for cap in self.caps)
 
     def rule_number(self, action: str, channel: str) -> int | None:
         """Which of ``rules`` pays for ``action`` on ``channel``."""
@@ -172,7 +187,7 @@ class Campaign(msgspec.Struct, frozen=True, dict=True):
     def rule_of_link(self, action: str, channel: str) -> Rule | None:
         """The rule that pays for following a link with ``action`` on ``channel``."""
         rule = self.rule_for(action, channel)
-        return rule if rule is not None and rule.pays_links else None
+        return rule if rule is not None and rule.pays_links and not self.has_store_budgets else None
 
 
 class Standing(msgspec.Struct, frozen=True, dict=True):
@@ -211,6 +226,11 @@ class Standing(msgspec.Struct, frozen=True, dict=True):
         )
         # Of several, the weakest: it comes last.
         return dict(needed)
+
+
+def store_group(store_id: str) -> int:
+    """The number under which the ledger counts for a store: below 0, of 60 bits of a hash of its id."""
+    return -1 - (int.from_bytes(sha256(store_id.encode()).digest()[:8], "big") >> 4)
 
 
 def number_caps(caps: Sequence[Cap], earlier: Iterable[Campaign]) -> tuple[int, ...]:

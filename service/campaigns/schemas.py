@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -52,11 +52,17 @@ class RuleRequest(Body, frozen=True):
     accounting class of the campaign says what its points are: mostly `purchase`."""
 
 
+StoreLimits = Annotated[
+    dict[Identifier, Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]], msgspec.Meta(min_length=1, max_length=1_000)
+]
+
+
 class CapRequest(Body, frozen=True):
     """A limit on what can be earned in one period. Periods follow the brand's calendar; weeks begin on Monday."""
 
     per: CapPer
-    """What is counted: each `customer` separately, or the whole `campaign`."""
+    """What is counted: each `customer` or `store` separately, or the whole `campaign`. With a cap per `store`, each report
+    names its store (`store_id`)."""
     window: Window
     """The length of a period. A `rolling_day` is any 24 hours, and only for `per: customer`."""
     action: Slug | None = None
@@ -66,7 +72,9 @@ class CapRequest(Body, frozen=True):
     max_grants: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
     """The most grants in one period. Give at least one of the two limits."""
     max_points: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
-    """The most points in one period."""
+    """The most points in one period; per `store`, of each that is not in `stores`, and if absent these give nothing."""
+    stores: StoreLimits | None = None
+    """Per `store`: the most points of each in one period, by your id of the store; at most 1,000."""
 
 
 class TermsRequest(Body, frozen=True):
@@ -104,7 +112,9 @@ class TermsRequest(Body, frozen=True):
 
     def limits(self) -> tuple[Cap, ...]:
         """The caps, as campaigns keep them."""
-        return tuple(Cap(cap.per, cap.window, cap.action, cap.channel, cap.max_grants, cap.max_points) for cap in self.caps)
+        return tuple(
+            Cap(cap.per, cap.window, cap.action, cap.channel, cap.max_grants, cap.max_points, cap.stores) for cap in self.caps
+        )
 
 
 class CampaignRequest(TermsRequest, frozen=True, kw_only=True):
@@ -163,6 +173,23 @@ class BudgetResponse(msgspec.Struct, frozen=True):
     """Points it can still grant."""
 
 
+class StoreBudgetResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store may give in the current period of a cap per store."""
+
+    store_id: str
+    """Your id of the store."""
+    cap: int
+    """The cap's index, from 0, in `caps`."""
+    period: date
+    """The first day of the period, in the brand's time zone; 2000-01-01 if it counts for ever."""
+    max_points: int
+    """The most points in the period."""
+    granted: int
+    """Points granted in it, including held-back points."""
+    left: int
+    """Points it can still give in the period."""
+
+
 class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign as it stands now."""
 
@@ -190,9 +217,13 @@ class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
     """When it was paused; null if it is not."""
     budget: BudgetResponse
     """Its budget, in points."""
+    store_budgets: Sequence[StoreBudgetResponse] | None
+    """What each store with a limit of its own has given and has left; null in lists."""
 
     @classmethod
-    def of(cls, standing: Standing, budget: tuple[int, int]) -> CampaignResponse:
+    def of(
+        cls, standing: Standing, budget: tuple[int, int], store_budgets: Sequence[StoreBudgetResponse] | None = None
+    ) -> CampaignResponse:
         """Describe a campaign; ``budget`` is what was funded and granted, in points."""
         funded, granted = budget
         campaign = standing.current
@@ -209,6 +240,7 @@ class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
             created_at=standing.created_at,
             paused_at=standing.paused_at,
             budget=BudgetResponse(funded=funded, granted=granted, left=funded - granted),
+            store_budgets=store_budgets,
         )
 
 

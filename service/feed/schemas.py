@@ -33,11 +33,12 @@ Type = Literal[
 ]
 """What moved no points, and every transfer type but ``fund``, which concerns no customer. A ``time_out`` is a ``void``."""
 
-Reason = Literal["stronger_evidence_needed", "cap_reached", "budget_exhausted"]
+Reason = Literal["stronger_evidence_needed", "cap_reached", "store_budget_exhausted", "budget_exhausted"]
 
 _OUTCOMES: Mapping[GrantOutcome, tuple[Type, Reason]] = {
     GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
     GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
+    GrantOutcome.GROUP_CAP_REACHED: ("refused", "store_budget_exhausted"),
     GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
 }
 

@@ -11,9 +11,17 @@ WITH cap AS (
         campaign.campaign_no, campaign.id, campaign_version.version,
         coalesce(campaign_version.terms -> 'cap_numbers' ->> (term.ordinality - 1)::int, (term.ordinality - 1)::text)::smallint
             AS cap,
-        term.value ->> 'per' = 'campaign' AS is_shared, term.value ->> 'window' AS time_window,
+        term.value ->> 'per' = 'campaign' AS is_shared, term.value ->> 'per' = 'store' AS is_per_store,
+        term.value ->> 'window' AS time_window,
         term.value ->> 'action' AS action, term.value ->> 'channel' AS channel,
-        (term.value ->> 'max_grants')::bigint AS max_grants, (term.value ->> 'max_points')::bigint AS max_points
+        (term.value ->> 'max_grants')::bigint AS max_grants,
+        -- Of a cap per store, the highest of all stores.
+        CASE
+            WHEN jsonb_typeof(term.value -> 'stores') = 'object' THEN greatest(
+                (term.value ->> 'max_points')::bigint,
+                (SELECT max(store.points::bigint) FROM jsonb_each_text(term.value -> 'stores') AS store (id, points)))
+            ELSE (term.value ->> 'max_points')::bigint
+        END AS max_points
     FROM rewards.campaign
     JOIN rewards.campaign_version ON campaign_version.campaign_no = campaign.campaign_no
     CROSS JOIN LATERAL jsonb_array_elements(campaign_version.terms -> 'caps') WITH ORDINALITY AS term (value, ordinality)
@@ -27,8 +35,14 @@ WITH cap AS (
     GROUP BY cap.campaign_no, cap.cap
 ), counting AS (
     SELECT
-        cap.campaign_no, cap.cap, CASE WHEN cap.is_shared THEN 0 ELSE event.customer END AS customer, cap.time_window,
-        event.window_at, event.points
+        cap.campaign_no, cap.cap, cap.time_window, event.window_at, event.points,
+        CASE
+            WHEN cap.is_shared THEN 0
+            -- Below 0, by 60 bits of a hash of the store's id; of an erased event the store is not known any more.
+            WHEN cap.is_per_store THEN
+                -1 - ('x' || left(encode(sha256(convert_to(event.metadata::jsonb ->> 'store_id', 'UTF8')), 'hex'), 15))::bit(60)::bigint
+            ELSE event.customer
+        END AS customer
     FROM cap
     JOIN ledger.event
         ON event.book_id = $2 AND event.campaign_no = cap.campaign_no AND event.campaign_version = cap.version
@@ -45,8 +59,10 @@ WITH cap AS (
             ELSE date_trunc(counting.time_window, counting.window_at AT TIME ZONE $3)::date
         END AS begins_on
     ) AS period
-    WHERE counting.time_window <> 'rolling_day'
+    WHERE counting.time_window <> 'rolling_day' AND counting.customer IS NOT NULL
     GROUP BY counting.campaign_no, counting.cap, counting.customer, period.begins_on
+), forgotten AS (
+    SELECT DISTINCT counting.campaign_no, counting.cap FROM counting WHERE counting.customer IS NULL
 ), any_day AS (
     SELECT
         counting.campaign_no, counting.cap, counting.customer, counting.window_at, counting.points,
@@ -79,12 +95,18 @@ WITH cap AS (
         campaign_no, cap, coalesce(granted.customer, used.customer) AS customer,
         coalesce(granted.period, used.period)::text AS period,
         granted.grants, granted.points,
-        granted.grants IS DISTINCT FROM used.grants::bigint OR granted.points IS DISTINCT FROM used.points AS miscounted
+        CASE
+            WHEN forgotten.cap IS NULL
+                THEN granted.grants IS DISTINCT FROM used.grants::bigint OR granted.points IS DISTINCT FROM used.points
+            -- What an erasure has left of a store's grants is no more than what was counted.
+            ELSE coalesce(granted.grants, 0) > coalesce(used.grants, 0) OR coalesce(granted.points, 0) > coalesce(used.points, 0)
+        END AS miscounted
     FROM granted
     FULL JOIN (
         -- A rejection may leave nothing of what was counted.
         SELECT cap_use.* FROM ledger.cap_use WHERE cap_use.book_id = $2 AND (cap_use.grants <> 0 OR cap_use.points <> 0)
     ) AS used USING (campaign_no, cap, customer, period)
+    LEFT JOIN forgotten USING (campaign_no, cap)
     UNION ALL
     SELECT
         any_day.campaign_no, any_day.cap, any_day.customer, 'any 24 hours',

@@ -33,8 +33,9 @@ from service.grants.acts import Act, ClaimedLink, Unpaid, act_of_link, act_of_re
 from service.grants.answers import answer_of, ignored, replay_of, with_balance, with_ref
 from service.grants.consent import opted_out
 from service.grants.deciding import decide, decide_one
+from service.grants.orders import cap_uses
 from service.grants.replays import decided_before, replays
-from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResult, result_of
+from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResult, StoreLeft, result_of
 from service.http.problems import Problem
 from service.observability import metrics
 
@@ -76,7 +77,20 @@ async def _report_one(
     if act.was_paid_for and not isinstance(decision, Problem):
         (answer,) = await _answers_of_unpaid(services, brand, [(Unpaid(act, "no_rule"), item.customer)])
         return answer
-    return answer_of(act.campaign.campaign_no, decision)
+    answer = answer_of(act.campaign.campaign_no, decision)
+    return answer if act.store is None else await _naming_its_store(services, brand, act, act.store, answer)
+
+
+async def _naming_its_store(
+    services: Services, brand: Brand, act: Act, store: str, answer: GrantAnswer | Problem
+) -> GrantAnswer | Problem:
+    """The answer with what the store has left, if that was too little."""
+    if isinstance(answer, Problem) or answer.reason != "store_budget_exhausted":
+        return answer
+    uses = [use for use in cap_uses(act, act.campaign.caps, brand.calendar.day(act.window_at)) if use.group]
+    counted = await services.ledger.cap_uses(brand.book, act.campaign.campaign_no, uses)
+    left = [max(0, use.max_points - points) for use, points in zip(uses, counted, strict=True) if use.max_points is not None]
+    return msgspec.structs.replace(answer, store=StoreLeft(store, min(left, default=0)))
 
 
 async def _answers_of_unpaid(

@@ -23,7 +23,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import VOLUNTEERED, Campaign, OncePer, Standing, claimed_grade, is_at_least
 from service.concurrency.fairness import in_chunks
-from service.grants import purchases, volunteered
+from service.grants import purchases, stores, volunteered
 from service.grants.answers import ignored
 from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
@@ -44,6 +44,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     ``was_paid_for``: no rule pays for it, and one did. ``rule`` is the number of the rule that pays for it, if one does, and
     ``qualifier`` what it lets count again. ``may_wait`` are the actions of the campaign of which a weak report waits for proof
     of a person, each with the grade that will do. ``points`` are what a purchase earns by its amount; ``None``: the rule's.
+    ``store`` is where it happened, if the campaign has budgets for stores.
     """
 
     campaign: Campaign
@@ -62,6 +63,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     may_wait: Mapping[str, Grade]
     was_paid_for: bool = False
     points: int | None = None
+    store: str | None = None
 
     def proved_actions(self) -> list[str]:
         """The other actions on the message for which this act is proof of a person."""
@@ -113,7 +115,7 @@ async def act_of_link(
     if campaign is None or standing is None or campaign.brand_id != brand.brand_id:
         raise not_found("link")
     rule = campaign.rule_number(link.action, link.channel)
-    if rule is not None and not (campaign.rules[rule].pays_links or has_receipt):
+    if rule is not None and (campaign.has_store_budgets or not (campaign.rules[rule].pays_links or has_receipt)):
         rule = None
     reason = _not_its_time(campaign, received_at) or (None if rule is not None else "no_rule")
     if reason is None and standing.paused_at is not None:
@@ -144,6 +146,11 @@ def act_of_report(
     """The act of a report; or why it is not decided; or what is wrong with the report."""
     if standing is None:
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
+    if item.store_id is not None:
+        named = stores.at_its_store(item)
+        if isinstance(named, Problem):
+            return named
+        item = named
     occurred_at = received_at if item.occurred_at is None else item.occurred_at.astimezone(UTC)
     counts_at = window_at(occurred_at, received_at, principal.lateness)
     if counts_at is None:
@@ -176,7 +183,10 @@ def act_of_report(
         metadata=metadata,
         may_wait=standing.waiting_actions,
         was_paid_for=rule is None and item.action in standing.once_per,
+        store=item.store_id if campaign.has_store_budgets else None,
     )
+    if campaign.has_store_budgets and item.store_id is None and (wrong := stores.missing(campaign, item.action, item.channel)):
+        return wrong
     if item.action.startswith(VOLUNTEERED):
         act = _volunteered(act, item)
         if isinstance(act, Problem):

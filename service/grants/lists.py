@@ -40,6 +40,7 @@ class GrantFilters(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str | None
     principal: str | None
     metadata: str | None
+    store_id: str | None = None
 
 
 async def list_grants(
@@ -76,11 +77,12 @@ def _act(wanted: GrantFilters) -> ActFilter:
         message_id=wanted.message_id,
         principal=None if wanted.principal is None else read_principal(wanted.principal),
         metadata=None if wanted.metadata is None else read_metadata(wanted.metadata),
+        store_id=wanted.store_id,
     )
 
 
 def _sent(wanted: GrantFilters) -> dict[str, object]:
-    names = ("message_id", "action", "channel", "evidence", "principal", "metadata")
+    names = ("message_id", "action", "channel", "evidence", "principal", "metadata", "store_id")
     return {name: getattr(wanted, name) for name in names}
 
 

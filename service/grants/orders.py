@@ -13,7 +13,7 @@ import msgspec
 
 from ledger import CapUse, Corroboration, Grade, GrantOrder, GrantTerms, event_key, proof_key
 from service.brands.brand import Brand
-from service.campaigns.rules import Campaign, Cap, Rule
+from service.campaigns.rules import Cap, Rule, store_group
 from service.customers.queries import Customer
 from service.grants.acts import Act
 from service.grants.windows import last_day
@@ -51,7 +51,7 @@ def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
     """The terms of an act, which those of its kind and day share, as long as the campaign is remembered."""
     campaign = act.campaign
     day = brand.calendar.day(act.window_at)
-    kind = (rule_number, day, act.action, act.channel, act.grade, act.source, act.principal)
+    kind = (rule_number, day, act.action, act.channel, act.grade, act.source, act.principal, act.store)
     terms = campaign.terms.get(kind)
     if terms is None:
         terms = campaign.terms[kind] = GrantTerms(
@@ -67,7 +67,7 @@ def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
             rule=rule_number,
             expires_on=last_day(day, campaign.expires_after_months),
             account_class=campaign.account_class,
-            caps=cap_uses(campaign, campaign.caps, act.action, act.channel, day),
+            caps=cap_uses(act, campaign.caps, day),
             waits=not rule.pays_at_once(act.grade),
             held_back=rule.hold_back_days is not None,
         )
@@ -89,12 +89,20 @@ def due_at(rule: Rule, decided_at: datetime) -> datetime | None:
     return None if rule.hold_back_days is None else decided_at + timedelta(days=rule.hold_back_days)
 
 
-def cap_uses(campaign: Campaign, limits: Sequence[Cap], action: str, channel: str, day: date) -> tuple[CapUse, ...]:
+def cap_uses(act: Act, limits: Sequence[Cap], day: date) -> tuple[CapUse, ...]:
     """What a grant of ``day`` counts against: the campaign's caps, of which each has its limits from ``limits``."""
+    campaign = act.campaign
     return tuple(
-        CapUse(number, cap.period(day), limit.max_grants, limit.max_points, shared=cap.per == "campaign")
+        CapUse(
+            number,
+            cap.period(day),
+            limit.max_grants,
+            limit.points_for(act.store),
+            shared=cap.per != "customer",
+            group=0 if cap.per != "store" or act.store is None else store_group(act.store),
+        )
         for number, cap, limit in zip(campaign.cap_numbers, campaign.caps, limits, strict=True)
-        if cap.covers(action, channel)
+        if cap.covers(act.action, act.channel)
     )
 
 

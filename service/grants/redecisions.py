@@ -16,6 +16,7 @@ from service.campaigns.rules import Campaign
 from service.customers import actions as customers
 from service.customers.opt_outs import has_refused
 from service.customers.queries import Customer
+from service.grants import stores
 from service.grants.acts import SOURCE_LINK, Act
 from service.grants.deciding import decide
 from service.grants.orders import cap_uses, order_of
@@ -27,7 +28,11 @@ from service.http.problems import Problem, not_found
 if TYPE_CHECKING:
     from service.services import Services
 
-_OUTCOMES = {"cap_reached": GrantOutcome.CAP_REACHED, "budget_exhausted": GrantOutcome.BUDGET_EXHAUSTED}
+_OUTCOMES = {
+    "cap_reached": GrantOutcome.CAP_REACHED,
+    "store_budget_exhausted": GrantOutcome.GROUP_CAP_REACHED,
+    "budget_exhausted": GrantOutcome.BUDGET_EXHAUSTED,
+}
 
 _PAID = (GrantOutcome.GRANTED, GrantOutcome.HELD_BACK)
 
@@ -107,6 +112,7 @@ def _act(refusal: Refusal, message_id: str, campaign: Campaign, now: datetime) -
         metadata=refusal.metadata,
         may_wait={},
         points=points_of(campaign.rules[refusal.rule], refusal.metadata),
+        store=stores.store_of(refusal.metadata) if campaign.has_store_budgets else None,
     )
 
 
@@ -120,10 +126,8 @@ def _order(act: Act, brand: Brand, known: Customer, current: Campaign) -> GrantO
         waits=False,
         expires_on=last_day(brand.calendar.day(act.received_at), act.campaign.expires_after_months),
         caps=cap_uses(
-            act.campaign,
+            act,
             [limits.get(number, cap) for number, cap in zip(act.campaign.cap_numbers, act.campaign.caps, strict=True)],
-            act.action,
-            act.channel,
             brand.calendar.day(act.window_at),
         ),
     )

@@ -173,14 +173,15 @@ async def list_grants(
     evidence: OfGrade = None,
     of_principal: PrincipalFilter = None,
     metadata: MetadataFilter = None,
+    store_id: Annotated[str | None, QueryParameter(description="The store that the report named.")] = None,
     after: AfterPosition = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[GrantResponse]:
     """List decisions, newest first.
 
     With a filter, a page may hold fewer than `limit` items, or none, and still not be the last: follow `next` until it is
-    null. What was reported (message, action, channel, evidence, key, metadata) can be searched for a customer, or for at most
-    31 days: send `customer`, or `from` and `to`.
+    null. What was reported (message, action, channel, evidence, key, metadata, store) can be searched for a customer, or for
+    at most 31 days: send `customer`, or `from` and `to`.
     """
     wanted = GrantFilters(
         customer=customer,
@@ -194,6 +195,7 @@ async def list_grants(
         evidence=evidence,
         principal=of_principal,
         metadata=metadata,
+        store_id=store_id,
     )
     return await lists.list_grants(services, principal.brand, wanted, after=after, limit=limit)
 

@@ -21,6 +21,7 @@ METADATA_BYTES_MAX = 2_048
 Outcome = Literal["granted", "held_back", "waiting", "refused", "ignored"]
 Reason = Literal[
     "cap_reached",
+    "store_budget_exhausted",
     "budget_exhausted",
     "rejected",
     "awaiting_approval",
@@ -41,6 +42,7 @@ DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
     GrantOutcome.HELD_BACK: ("held_back", "awaiting_approval"),
     GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
     GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
+    GrantOutcome.GROUP_CAP_REACHED: ("refused", "store_budget_exhausted"),
     GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
     GrantOutcome.REJECTED: ("refused", "rejected"),
 }
@@ -91,6 +93,8 @@ class GrantRequest(Body, frozen=True, omit_defaults=True):
     At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON. An action that begins with `data.` needs
     `consent_receipt_id`, `field` and `field_version`, and is paid once per customer, field and version.
     """
+    store_id: Identifier | None = None
+    """Your id of the store. Required if the campaign has a cap per `store`; kept in `metadata` as `store_id`."""
     purchase: PurchaseRequest | None = None
     """What was bought. Required if the rule pays by amount (`points_per`). The first report of an event counts."""
     ref: Identifier | None = None
@@ -166,6 +170,15 @@ class GrantBatch(Batch[GrantRequest]):
     """A JSON array, or NDJSON with one event a line; at most 10,000."""
 
 
+class StoreLeft(msgspec.Struct, frozen=True):
+    """What a store has left of its budget."""
+
+    store_id: str
+    """Your id of the store."""
+    points_left: int
+    """Points it can still give in the period in which the event counts."""
+
+
 class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The decision on a report."""
 
@@ -187,6 +200,8 @@ class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether the event was decided before. The answer is the earlier one."""
     ref: str | None = None
     """The report's `ref`, as sent; null if it had none."""
+    store: StoreLeft | msgspec.UnsetType = msgspec.UNSET
+    """Only if `reason` is `store_budget_exhausted`: the store, and what it has left now."""
 
     @property
     def status(self) -> int:
@@ -310,10 +325,10 @@ class ReconciliationResponse(msgspec.Struct, frozen=True):
 class RedecideRequest(Body, frozen=True):
     """Which refusals to decide again."""
 
-    reasons: Annotated[list[Literal["cap_reached", "budget_exhausted"]], msgspec.Meta(min_length=1, max_length=2)] = (
-        msgspec.field(default_factory=lambda: ["cap_reached", "budget_exhausted"])
-    )
-    """The reasons of the refusals to decide again: one or both."""
+    reasons: Annotated[
+        list[Literal["cap_reached", "store_budget_exhausted", "budget_exhausted"]], msgspec.Meta(min_length=1, max_length=3)
+    ] = msgspec.field(default_factory=lambda: ["cap_reached", "store_budget_exhausted", "budget_exhausted"])
+    """The reasons of the refusals to decide again: one or several."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
     """The most refusals to decide in this call."""
     after: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}-[0-9]{1,18}$(?!\\n)")] | None = None

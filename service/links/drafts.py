@@ -51,6 +51,9 @@ def draft_of(request: LinkRequest, brand: Brand, campaign: Campaign | None, now:
     return Draft(request=request, campaign=campaign, channel=channel, destination=url, expires_at=expires_at)
 
 
+_NAMES_NO_STORE = "has a budget for each store, and a link names none: report with store_id, by POST /v1/grants"
+
+
 def destination_of(request: LinkRequest, brand: Brand) -> str | Problem | None:
     """Where the link leads: nowhere, if it is an open."""
     if request.kind is LinkKind.OPEN:
@@ -75,6 +78,8 @@ def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Prob
     if action.startswith(VOLUNTEERED):
         told = "begins with data.: report what a customer told with its consent receipt, by POST /v1/grants"
         return invalid_field("/action", told)
+    if campaign.has_store_budgets:
+        return invalid_field("/campaign", _NAMES_NO_STORE)
     by_link = [rule for rule in campaign.rules if rule.pays_links]
     paying = [rule for rule in by_link if rule.action == action]
     if not paying:

@@ -122,7 +122,7 @@ class ActEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A report of what they did that moved no points."""
 
     outcome: str
-    """Why: `waiting`, `cap_reached` or `budget_exhausted`."""
+    """Why: `waiting`, `cap_reached`, `group_cap_reached` (of a store) or `budget_exhausted`."""
     at: datetime
     """When it was decided."""
     counts_at: datetime

@@ -13,6 +13,7 @@ _Say: TypeAlias = Callable[[HistoryEntry, str], str]
 _DECIDED: Mapping[GrantOutcome, str] = {
     GrantOutcome.WAITING: "{act} is not paid yet: it waits for stronger evidence than {grade}",
     GrantOutcome.CAP_REACHED: "{act} was not paid: a limit of the campaign was reached",
+    GrantOutcome.GROUP_CAP_REACHED: "{act} was not paid: the store had no budget left",
     GrantOutcome.BUDGET_EXHAUSTED: "{act} was not paid: the campaign had no budget left",
 }
 

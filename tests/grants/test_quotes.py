@@ -99,10 +99,20 @@ async def test_a_quote_says_what_is_left_before_the_act(autumn: Api, owner: asyn
         "replayed": False,
         "campaign_version": 1,
         "caps": [
-            CAMPAIGN["caps"][0] | {"cap": 0, "channel": None, "max_points": None, "grants_left": 3, "points_left": None},
+            CAMPAIGN["caps"][0]
+            | {"cap": 0, "store_id": None, "channel": None, "max_points": None, "grants_left": 3, "points_left": None},
             CAMPAIGN["caps"][1]
-            | {"cap": 1, "action": None, "channel": None, "max_grants": None, "grants_left": None, "points_left": 60},
-            CAMPAIGN["caps"][2] | {"cap": 2, "action": None, "channel": None, "grants_left": 9, "points_left": 500},
+            | {
+                "cap": 1,
+                "store_id": None,
+                "action": None,
+                "channel": None,
+                "max_grants": None,
+                "grants_left": None,
+                "points_left": 60,
+            },
+            CAMPAIGN["caps"][2]
+            | {"cap": 2, "store_id": None, "action": None, "channel": None, "grants_left": 9, "points_left": 500},
         ],
         "budget_left": 1_000,
         "balance": 0,

@@ -177,6 +177,7 @@ READING = {
     "were_one_v1",
     "microseconds_v1",
     "cap_counts_v1",
+    "counted_for_v1",
     "quote_grants_v1",
     "zone_offsets_v1",
     "accounting_date_v1",

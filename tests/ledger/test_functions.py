@@ -141,7 +141,7 @@ def test_rows_are_found_again_by_their_key(function: str) -> None:
     assert "ctid" not in SOURCES[function]
 
 
-READS_TABLES = re.compile(r"ledger\.(were_one_v1|survivor_v1|survivor_at_v1|was_released_v1|pay_waiting_v1|passes_a_cap_v1)\(")
+READS_TABLES = re.compile(r"ledger\.(were_one_v1|survivor_v1|survivor_at_v1|was_released_v1|pay_waiting_v1|cap_refusal_v1)\(")
 
 
 def statements(source: str) -> list[str]:

@@ -64,7 +64,7 @@ class Event:
     @property
     def refused(self) -> bool:
         """Whether it can be decided again."""
-        return self.outcome in (GrantOutcome.CAP_REACHED, GrantOutcome.BUDGET_EXHAUSTED)
+        return self.outcome in (GrantOutcome.CAP_REACHED, GrantOutcome.GROUP_CAP_REACHED, GrantOutcome.BUDGET_EXHAUSTED)
 
     @property
     def waits(self) -> bool:

@@ -83,8 +83,9 @@ class PlainLedger(PlainBook):
         return Told(outcome, self.events[order.key].points, False, order.key)
 
     def _decide(self, order: GrantOrder) -> GrantOutcome:
-        if any(self._passes(order, cap) for cap in order.terms.caps):
-            return GrantOutcome.CAP_REACHED
+        passed = [cap for cap in order.terms.caps if self._passes(order, cap)]
+        if passed:
+            return GrantOutcome.GROUP_CAP_REACHED if all(cap.group for cap in passed) else GrantOutcome.CAP_REACHED
         if order.terms.points > self.budgets[order.terms.campaign_no, order.terms.unlimited]:
             return GrantOutcome.BUDGET_EXHAUSTED
         return GrantOutcome.HELD_BACK if order.terms.held_back else GrantOutcome.GRANTED
@@ -101,7 +102,7 @@ class PlainLedger(PlainBook):
             if event.paid
             and event.order.terms.campaign_no == order.terms.campaign_no
             and (cap.shared or event.customer == order.customer)
-            and any((each.cap, each.period) == (cap.cap, cap.period) for each in event.order.terms.caps)
+            and any((each.cap, each.period, each.group) == (cap.cap, cap.period, cap.group) for each in event.order.terms.caps)
             and (cap.period is not None or abs(event.order.window_at - order.window_at) < DAY)
         ]
         return (cap.max_grants is not None and len(counted) + 1 > cap.max_grants) or (

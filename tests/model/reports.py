@@ -15,7 +15,7 @@ from tests.model.plain_ledger import PlainLedger
 
 CUSTOMERS = tuple(range(1, 10))
 CAMPAIGNS = (1, 2)
-CAPS = ("a day", "last day", "shared", "a month")
+CAPS = ("a day", "last day", "shared", "a month", "a store")
 REPLY = "reply"
 
 customers = st.sampled_from([1, 1, 1, 2, 2, 2, 3, 3, *CUSTOMERS])
@@ -147,5 +147,6 @@ def _caps(report: Report, day: date) -> tuple[CapUse, ...]:
         "a month": CapUse(1, day.replace(day=1), max_points=100 * report.limit),
         "last day": CapUse(2, None, max_grants=report.limit, max_points=60 * report.limit),
         "shared": CapUse(3, day.replace(day=1), max_grants=5 * report.limit, shared=True),
+        "a store": CapUse(4, day.replace(day=1), max_points=40 * report.limit, shared=True, group=-1 - report.message % 2),
     }
     return tuple(caps[name] for name in sorted(report.caps))

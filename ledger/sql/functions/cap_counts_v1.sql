@@ -30,7 +30,7 @@ AS $function$
             FROM ledger.cap_use
             WHERE cap_use.book_id = p_book_id AND cap_use.campaign_no = p_campaign_no
                 AND cap_use.period = (cap.term ->> 1)::date
-                AND cap_use.customer = CASE WHEN (cap.term ->> 4)::boolean THEN 0 ELSE p_customer END
+                AND cap_use.customer = ledger.counted_for_v1(cap.term, p_customer)
                 AND cap_use.cap = (cap.term ->> 0)::smallint
             UNION ALL
             SELECT 1, recent.points

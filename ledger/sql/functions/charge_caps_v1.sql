@@ -13,7 +13,7 @@ LANGUAGE sql VOLATILE
 AS $function$
     INSERT INTO ledger.cap_use AS cap_use (book_id, campaign_no, period, customer, cap, grants, points)
     SELECT
-        p_head.book_id, p_campaign_no, (cap.term ->> 1)::date, CASE WHEN (cap.term ->> 4)::boolean THEN 0 ELSE p_customer END,
+        p_head.book_id, p_campaign_no, (cap.term ->> 1)::date, ledger.counted_for_v1(cap.term, p_customer),
         (cap.term ->> 0)::smallint, 1, p_points
     FROM jsonb_array_elements(p_caps) AS cap (term)
     WHERE cap.term ->> 1 IS NOT NULL

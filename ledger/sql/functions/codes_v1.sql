@@ -43,6 +43,7 @@ RETURN (CASE p_name
     WHEN 'proof_only' THEN 8
     WHEN 'waiting' THEN 4
     WHEN 'cap_reached' THEN 2
+    WHEN 'group_cap_reached' THEN 10
     WHEN 'not_funded' THEN 9
     WHEN 'budget_exhausted' THEN 3
     WHEN 'held_back' THEN 6

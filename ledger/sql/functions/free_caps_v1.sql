@@ -21,7 +21,7 @@ AS $function$
         FROM ledger.cap_use AS found
         WHERE found.book_id = p_book_id AND found.campaign_no = p_campaign_no
             AND found.period = (cap.term ->> 1)::date
-            AND found.customer = CASE WHEN (cap.term ->> 4)::boolean THEN 0 ELSE p_customer END
+            AND found.customer = ledger.counted_for_v1(cap.term, p_customer)
             AND found.cap = (cap.term ->> 0)::smallint
         OFFSET 0
     ) AS used

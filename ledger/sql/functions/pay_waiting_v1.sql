@@ -5,7 +5,7 @@
 --
 -- The terms are JSON: points, class, expires_on, unlimited, held, occurred_at (microseconds since 2000-01-01), hash (of the details, hex,
 -- by the grade of the proof; of version 1, one for all grades), and caps, each [number, period or null for the last day, most grants or
--- null, most points or null, shared by all].
+-- null, most points or null, shared by all, and, if a group of customers shares it, its number].
 
 CREATE OR REPLACE FUNCTION ledger.pay_waiting_v1(
     p_head         ledger.head,
@@ -18,7 +18,6 @@ LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
     c_granted           CONSTANT smallint := 1;
-    c_cap_reached       CONSTANT smallint := 2;
     c_budget_exhausted  CONSTANT smallint := 3;
     c_held_back         CONSTANT smallint := 6;
     c_waiting           CONSTANT smallint := 4;
@@ -30,6 +29,7 @@ DECLARE
     v_class    integer;
     v_budget   bytea;
     v_credit   bytea;
+    v_refusal  smallint;
     v_outcome  smallint;
     v_due_at   timestamptz;
     v_seq      bigint;
@@ -57,8 +57,9 @@ BEGIN
         RETURN NULL;
     END IF;
 
+    v_refusal := ledger.cap_refusal_v1(p_head, p_campaign_no, p_customer, v_event.window_at, v_points, v_terms -> 'caps');
     v_outcome := CASE
-        WHEN ledger.passes_a_cap_v1(p_head, p_campaign_no, p_customer, v_event.window_at, v_points, v_terms -> 'caps') THEN c_cap_reached
+        WHEN v_refusal IS NOT NULL THEN v_refusal
         WHEN NOT (v_terms ->> 'unlimited')::boolean AND v_points > coalesce((
             SELECT account.credits - account.debits
             FROM ledger.account WHERE account.book_id = p_head.book_id AND account.id = v_budget

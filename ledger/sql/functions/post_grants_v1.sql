@@ -22,7 +22,7 @@ CREATE OR REPLACE FUNCTION ledger.post_grants_v1(
     p_budget_books       integer[],      -- budgets: index of the book
     p_budgets            bytea[],
     p_wallet_books       integer[],      -- wallets: index of the book
-    p_wallet_customers   bigint[],       -- 0: all customers of a campaign, for the caps they share
+    p_wallet_customers   bigint[],       -- 0: all customers of a campaign, for the caps they share; below 0: a group of them
     p_wallet_generations bigint[],       -- the state of the customer's merges and splits that the caller knows
     p_lot_wallets        integer[],      -- lots: index of the wallet
     p_lots               bytea[],        -- or the customer's account of points held back
@@ -114,6 +114,7 @@ DECLARE
     c_held_back        CONSTANT smallint := 6;
     c_proof_only       CONSTANT smallint := 8;
     c_not_funded       CONSTANT smallint := 9;
+    c_group_cap_reached CONSTANT smallint := 10;
 
     c_kind_budget           CONSTANT smallint := 5;
     c_kind_unlimited_budget CONSTANT smallint := 6;
@@ -279,7 +280,7 @@ BEGIN
     replayed := array_fill(false, ARRAY[v_items]);
 
     IF cardinality(p_former_items) > 0 THEN
-        v_ranks := '[0:7]={0,3,2,2,1,0,3,2}';
+        v_ranks := '[0:10]={0,3,2,2,1,0,3,2,0,0,2}';
         v_decided_again := '{}';
         v_former_next := 1;
         FOR v_found IN
@@ -412,7 +413,7 @@ BEGIN
             AND (v_state[v_event] <> c_waiting OR p_waits[v_item])
             AND NOT (
                 p_kind_again[v_kind] AND NOT p_waits[v_item] AND v_event = v_item
-                AND v_state[v_event] IN (c_cap_reached, c_budget_exhausted)
+                AND v_state[v_event] IN (c_cap_reached, c_budget_exhausted, c_group_cap_reached)
             )
         THEN
             outcomes[v_item] := v_state[v_event];
@@ -433,8 +434,12 @@ BEGIN
                 v_use := p_charge_uses[v_charge];
                 v_limit := p_charge_limits[v_charge];
                 IF v_use_grants[v_use] >= p_limit_grants[v_limit] OR v_use_points[v_use] + v_paid > p_limit_points[v_limit] THEN
-                    v_decision := c_cap_reached;
-                    EXIT;
+                    -- A group's cap is said to be it only if no other is.
+                    IF p_wallet_customers[p_use_wallets[v_use]] >= 0 THEN
+                        v_decision := c_cap_reached;
+                        EXIT;
+                    END IF;
+                    v_decision := c_group_cap_reached;
                 END IF;
             END LOOP;
             IF v_tallies > 0 THEN
@@ -465,11 +470,12 @@ BEGIN
                     v_tally := v_tally + 1;
                 END LOOP;
             END IF;
-            IF v_decision <> c_cap_reached AND v_budget_left[v_budget] < v_paid THEN
+            IF v_budget_left[v_budget] < v_paid AND v_decision NOT IN (c_cap_reached, c_group_cap_reached) THEN
                 v_decision := c_budget_exhausted;
                 -- Nothing could ever have been paid. That is no decision on the act: it is paid once the campaign has points. What such
                 -- a campaign refused before stays refused.
-                IF NOT v_budget_given[v_budget] AND v_state[v_event] NOT IN (c_cap_reached, c_budget_exhausted) THEN
+                IF NOT v_budget_given[v_budget] AND v_state[v_event] NOT IN (c_cap_reached, c_budget_exhausted, c_group_cap_reached)
+                THEN
                     outcomes[v_item] := c_not_funded;
                     v_points[v_item] := 0;
                     seqs[v_item] := balance_seqs[v_book];

@@ -31,6 +31,7 @@ DECLARE
     c_held_back         CONSTANT smallint := 6;
     c_proof_only        CONSTANT smallint := 8;
     c_not_funded        CONSTANT smallint := 9;
+    c_group_cap_reached CONSTANT smallint := 10;
 BEGIN
     RETURN QUERY
     SELECT
@@ -45,7 +46,9 @@ BEGIN
         decided.outcome NOT IN (c_stale_customer, c_proof_only, c_not_funded)
             AND (
                 step.is_decided
-                OR coalesce(known.outcome IN (c_cap_reached, c_budget_exhausted) AND known.outcome = decided.outcome, false)
+                OR coalesce(
+                    known.outcome IN (c_cap_reached, c_budget_exhausted, c_group_cap_reached) AND known.outcome = decided.outcome,
+                    false)
             ),
         shown.counted::text,
         budget.points_left,
@@ -89,7 +92,9 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT
             known.outcome IS NOT NULL AND (known.outcome <> c_waiting OR item.waits)
-                AND NOT (item.again AND NOT item.waits AND known.outcome IN (c_cap_reached, c_budget_exhausted)) AS is_decided,
+                AND NOT (
+                    item.again AND NOT item.waits AND known.outcome IN (c_cap_reached, c_budget_exhausted, c_group_cap_reached)
+                ) AS is_decided,
             item.waits AND (known.outcome IS NULL OR (known.outcome = c_waiting AND known.terms IS NOT NULL)) AND EXISTS (
                 SELECT
                 FROM jsonb_array_elements_text(listed.item -> 'proofs') AS left_under (key)
@@ -121,7 +126,8 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT
             coalesce(json_agg(json_build_array(counts.grants, counts.points, counts.is_known) ORDER BY counts.place), '[]') AS counted,
-            coalesce(bool_or(counts.passes), false) AS passes
+            coalesce(bool_or(counts.passes AND listed.item -> 'caps' -> (counts.place::integer - 1) ->> 5 IS NULL), false) AS passes,
+            coalesce(bool_or(counts.passes), false) AS passes_any
         FROM ledger.cap_counts_v1(
             head.book_id, item.campaign_no, item.customer, item.at, clock.at, item.points, listed.item -> 'caps'
         ) AS counts
@@ -141,19 +147,32 @@ BEGIN
     ) AS budget
     CROSS JOIN LATERAL (
         SELECT CASE
+            WHEN step.has_own_terms THEN (
+                SELECT CASE
+                    WHEN bool_or(due.caps -> (counts.place::integer - 1) ->> 5 IS NULL) THEN c_cap_reached
+                    WHEN count(*) > 0 THEN c_group_cap_reached
+                END
+                FROM ledger.cap_counts_v1(
+                    head.book_id, item.campaign_no, item.customer,
+                    ledger.microseconds_v1(known.window_at), clock.at, due.points, due.caps
+                ) AS counts
+                WHERE counts.passes
+            )
+            WHEN shown.passes THEN c_cap_reached
+            WHEN shown.passes_any THEN c_group_cap_reached
+        END AS outcome
+        OFFSET 0
+    ) AS refusal
+    CROSS JOIN LATERAL (
+        SELECT CASE
             WHEN coalesce(state.frozen, false)
                 OR coalesce(state.generation, 0) <> (listed.item ->> 'generation')::bigint THEN c_stale_customer
             WHEN item.points = 0 THEN c_proof_only
             WHEN step.is_final THEN known.outcome
             WHEN item.waits AND NOT (step.is_proved AND budget.was_given) THEN c_waiting
-            WHEN CASE WHEN step.has_own_terms THEN (
-                SELECT coalesce(bool_or(counts.passes), false)
-                FROM ledger.cap_counts_v1(
-                    head.book_id, item.campaign_no, item.customer,
-                    ledger.microseconds_v1(known.window_at), clock.at, due.points, due.caps
-                ) AS counts
-            ) ELSE shown.passes END THEN c_cap_reached
-            WHEN NOT budget.was_given AND coalesce(known.outcome NOT IN (c_cap_reached, c_budget_exhausted), true) THEN c_not_funded
+            WHEN refusal.outcome IS NOT NULL THEN refusal.outcome
+            WHEN NOT budget.was_given AND coalesce(known.outcome NOT IN (c_cap_reached, c_budget_exhausted, c_group_cap_reached), true)
+                THEN c_not_funded
             WHEN budget.points_left < due.points THEN c_budget_exhausted
             WHEN due.held THEN c_held_back
             ELSE c_granted

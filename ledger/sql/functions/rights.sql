@@ -28,7 +28,7 @@ GRANT EXECUTE ON FUNCTION
     ledger.account_number_v1, ledger.account_kind_name_v1, ledger.account_class_name_v1, ledger.account_last_day_v1,
     ledger.account_name_v1, ledger.account_line_v1, ledger.account_lines_v1, ledger.account_sums_v1, ledger.log_lines_v1,
     ledger.balances_v1, ledger.spendable_now_v1, ledger.survivor_at_v1, ledger.were_one_v1,
-    ledger.microseconds_v1, ledger.cap_counts_v1, ledger.quote_grants_v1, ledger.zone_offsets_v1,
+    ledger.microseconds_v1, ledger.cap_counts_v1, ledger.counted_for_v1, ledger.quote_grants_v1, ledger.zone_offsets_v1,
     ledger.accounting_date_v1, ledger.fell_due_on_v1, ledger.transfer_verb_v1, ledger.held_back_v1, ledger.merged_into_v1, ledger.outcome_at_v1,
     ledger.seq_at_v1, ledger.fell_due_v1, ledger.is_settled_v1,
     ledger.owes_v1, ledger.redemption_layers_v1, ledger.due_claw_backs_v1, ledger.clawed_back_when_due_v1, ledger.earned_v1, ledger.return_terms_v1

@@ -120,7 +120,8 @@ def _answer(act: Act, quoted: GrantQuote) -> GrantQuoteAnswer:
                 action=cap.action,
                 channel=cap.channel,
                 max_grants=cap.max_grants,
-                max_points=cap.max_points,
+                store_id=act.store if cap.per == "store" else None,
+                max_points=cap.points_for(act.store),
                 grants_left=room.grants_left,
                 points_left=room.points_left,
             )

@@ -48,7 +48,9 @@ class CapLeft(msgspec.Struct, frozen=True, kw_only=True):
     cap: int
     """The cap's index, from 0, in the `caps` of the campaign's version."""
     per: CapPer
-    """What is counted: each `customer` separately, or the whole `campaign`."""
+    """What is counted: each `customer` or `store` separately, or the whole `campaign`."""
+    store_id: str | None
+    """The store whose limit it is; null if it is not per `store`."""
     window: Window
     """The period: a `day`, a `week` from Monday, a `month` of the brand's calendar, `ever`, or any 24 hours (`rolling_day`).
     """
@@ -105,6 +107,7 @@ class GrantQuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
             {
                 "cap": 0,
                 "per": "customer",
+                "store_id": None,
                 "window": "day",
                 "action": None,
                 "channel": None,
