@@ -36,6 +36,10 @@ _PAIRS_MAX = 1_000
 _TAGS_MAX = 16
 _OUR_PREFIX = "reward_"
 _TOKEN = "token"
+# A link's token, its code or its address: a brand may have other things of its own in the same field.
+_LOOKS_LIKE_OURS = re.compile(
+    r"[\w-]{1,1000}\.[\w-]{1,2000}\.[\w-]{1,1000}|[A-Za-z0-9]{16}|https?://[\x21-\x7e]{1,2000}", re.ASCII
+)
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -99,6 +103,11 @@ class Fields:
         if value is None:
             raise self.broken(name, "is missing")
         return value
+
+    def stamp(self, name: str) -> str | None:
+        """A time as it is written, which tells one event from another."""
+        value = self.values.get(name)
+        return repr(value) if isinstance(value, float) else self.text(name)
 
     def prose(self, name: str) -> str | None:
         """A text that a person or program wrote, such as a reply; cut where it is too long, and made storable."""
@@ -202,7 +211,7 @@ def ours_in_text(opaque: str | None) -> tuple[str | None, dict[str, str]]:
         return ours_in(_object_or_empty(opaque))
     if "=" in opaque and "://" not in opaque:
         return ours_in(_query_or_empty(opaque))
-    return Fields({_TOKEN: opaque}).text(_TOKEN, TOKEN_CHARACTERS_MAX), {}
+    return (opaque, {}) if _LOOKS_LIKE_OURS.fullmatch(opaque) else (None, {})
 
 
 def read_each(items: Iterable[Any], read: Callable[[Fields], Iterable[ProviderEvent]]) -> Parsed:

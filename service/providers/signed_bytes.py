@@ -54,7 +54,7 @@ class Query(msgspec.Struct, frozen=True):
     def read(self, request: ProviderRequest) -> bytes | None:
         """Its first value."""
         query = _split(request.url).query
-        return next((value.encode() for name, value in _pairs(query) if name == self.name), None)
+        return next((value.encode(errors="replace") for name, value in _pairs(query) if name == self.name), None)
 
 
 class JsonField(msgspec.Struct, frozen=True):
@@ -147,7 +147,7 @@ class FormPairs(msgspec.Struct, frozen=True):
         except Unreadable:
             return None
         ordered = sorted(set(pairs)) if self.distinct else sorted(pairs, key=lambda pair: pair[0])
-        return "".join(name + value for name, value in ordered).encode()
+        return "".join(name + value for name, value in ordered).encode(errors="replace")
 
 
 Place: TypeAlias = Header | Query | JsonField | FormField

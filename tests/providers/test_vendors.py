@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from service.providers.adapter import parse, verify
-from service.providers.reading import Fields
+from service.providers.reading import Fields, ours_in_text
 from service.providers.registry import ADAPTERS
 from service.providers.samples.occasion import Occasion
 from service.providers.samples.simulate import CERTIFICATES, SAMPLES, secrets_for, simulate
@@ -318,7 +318,7 @@ def test_a_button_that_names_no_question_answers_the_message_it_was_in() -> None
     body = json.loads(simulate("meta", "answered", Occasion(), NOW).body)
     body["entry"][0]["changes"][0]["value"]["messages"][0]["interactive"]["button_reply"]["id"] = "plain-id"
     (event,) = read("meta", body)
-    assert (event.answer, event.token) == (Answer("msg-0001", "Sweet", None), "plain-id")
+    assert (event.answer, event.token) == (Answer("msg-0001", "Sweet", None), None)
 
 
 def test_a_status_of_whatsapp_may_come_again_and_in_any_order() -> None:
@@ -360,6 +360,14 @@ def test_one_signature_of_mailgun_makes_one_event() -> None:
     body = json.loads(simulate("mailgun", "opened", Occasion(), NOW).body)
     other = {**body, "event-data": {**body["event-data"], "event": "clicked", "id": "other", "recipient": "eve@example.com"}}
     assert read("mailgun", body)[0].natural_key == read("mailgun", other)[0].natural_key
+    routed = simulate("mailgun", "replied", Occasion(), NOW)
+    mail = msgspec.structs.replace(routed, body=routed.body.replace(b"anna", b"eve").replace(b"evt-0001", b"evt-0002"))
+    assert (
+        found("mailgun", mail, **{name: values[0] for name, values in secrets_for(ADAPTERS["mailgun"]).items()})
+        is Verdict.VERIFIED
+    )
+    keys = {event.natural_key for request in (routed, mail) for event in parse(ADAPTERS["mailgun"], request).events}
+    assert len(keys) == 1
 
 
 @pytest.mark.parametrize(("severity", "kind"), [("permanent", "bounced"), ("temporary", "deferred"), (None, "deferred")])
@@ -476,3 +484,22 @@ def test_the_codes_that_a_provider_understands(provider: str) -> None:
     found = (answers.taken, answers.unsigned, answers.forged, answers.unreadable)
     assert found == CODES.get(provider, (200, 401, 401, 400))
     assert answers.away == 503
+
+
+OPAQUE: list[tuple[str | None, str | None, dict[str, str]]] = [
+    ("aaaa.bbbb.cccc", "aaaa.bbbb.cccc", {}),
+    ("ABCDEFGHIJKLMNOP", "ABCDEFGHIJKLMNOP", {}),
+    ("https://r.example/r/aaaa.bbbb.cccc?x=1", "https://r.example/r/aaaa.bbbb.cccc?x=1", {}),
+    ("reward_token=a.b.c&reward_campaign=x&other=1", "a.b.c", {"campaign": "x"}),
+    ('{"reward_token": "a.b.c", "reward_message": 7, "other": {}}', "a.b.c", {"message": "7"}),
+    ("order-4711", None, {}),
+    ("a=b", None, {}),
+    ("{broken", None, {}),
+    ("", None, {}),
+    (None, None, {}),
+]
+
+
+@pytest.mark.parametrize(("written", "token", "tags"), OPAQUE)
+def test_what_is_ours_in_an_opaque_field(written: str | None, token: str | None, tags: dict[str, str]) -> None:
+    assert ours_in_text(written) == (token, tags)

@@ -50,7 +50,7 @@ def _event(item: Fields) -> Iterator[ProviderEvent]:
         yield _mail(item)
         return
     kind, email, message = item.required("event"), item.text("email"), item.text("message-id")
-    at, proxy = item.text("ts_epoch") or item.text("ts_event"), "proxy_open" in kind
+    at, proxy = item.stamp("ts_epoch") or item.stamp("ts_event"), "proxy_open" in kind
     opaque = item.values.get(_OPAQUE)
     token, tags = ours_in(item.within(_OPAQUE).values) if isinstance(opaque, dict) else ours_in_text(item.text(_OPAQUE, 4_096))
     yield ProviderEvent(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
+
 from service.providers.adapter import Adapter, AnswerCodes, SecretShape
 from service.providers.email.mails import Mail, headers_of, reply
 from service.providers.forms import fields_of, is_multipart
@@ -71,7 +73,7 @@ def _mail(form: Fields) -> ProviderEvent:
         stripped_text=form.prose("stripped-text"),
         received_at=form.seconds("timestamp"),
     )
-    return reply(mail)
+    return msgspec.structs.replace(reply(mail), natural_key=key_of("token", form.required("token")))
 
 
 def _pairs(value: Any) -> list[list[Any]]:

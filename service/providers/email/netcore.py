@@ -28,7 +28,7 @@ def _event(item: Fields) -> list[ProviderEvent]:
     kind, email, message = item.required("EVENT").lower(), item.text("EMAIL"), item.text("TRANSID")
     token, tags = ours_in_text(item.text("X-APIHEADER", 4_096))
     event = ProviderEvent(
-        natural_key=key_of(message, email, kind, item.text("TIMESTAMP"), item.url("URL")),
+        natural_key=key_of(message, email, kind, item.stamp("TIMESTAMP"), item.url("URL")),
         kind=_KINDS.get(kind, EventKind.OTHER),
         provider_kind=kind,
         channel="email",

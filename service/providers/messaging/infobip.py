@@ -60,7 +60,7 @@ def _report(item: Fields) -> ProviderEvent:
 def _tracked(item: Fields) -> ProviderEvent:
     word, message, who = item.required("notificationType"), item.required("messageId"), item.required("recipient")
     token, tags = ours_in_text(item.text("callbackData", 4_096))
-    at = item.text("sendDateTime")
+    at = item.stamp("sendDateTime")
     return ProviderEvent(
         natural_key=key_of("tracked", item.text("eventId"), message, who, word, at, item.url("url")),
         kind=_TRACKED.get(word, EventKind.OTHER),

@@ -37,7 +37,7 @@ def handshake(request: ProviderRequest, secrets: Secrets) -> Reply | None:
     asked = query_of(request.url)
     if asked.get("hub.mode") != "subscribe":
         return None
-    presented, challenge = asked.get("hub.verify_token", "").encode(), asked.get("hub.challenge", "")
+    presented, challenge = asked.get("hub.verify_token", "").encode(errors="replace"), asked.get("hub.challenge", "")
     known = any(hmac.compare_digest(presented, secret.encode()) for secret in secrets.get("verify_token", ()) if secret)
     if not known or len(challenge) > _CHALLENGE_CHARACTERS_MAX:
         return Reply(403)

@@ -91,7 +91,7 @@ def _post(post: Fields) -> ProviderEvent:
 
 def _other(event: Fields, name: str) -> ProviderEvent:
     who = event.within("user").text("id_str") or event.within("source").required("id")
-    at = event.text("timestamp_ms") or event.text("created_timestamp")
+    at = event.stamp("timestamp_ms") or event.stamp("created_timestamp")
     return ProviderEvent(
         natural_key=key_of(name, event.text("id"), who, at),
         kind=EventKind.OTHER,
