@@ -161,7 +161,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     def _signatures(self, written: bytes) -> list[bytes]:
         listed = [written] if self.separator is None else written.split(self.separator.encode(), _SIGNATURES_MAX)
         prefix = self.prefix.encode()
-        ours = [each.removeprefix(prefix) for each in listed[:_SIGNATURES_MAX] if each.startswith(prefix)]
+        ours = [each.removeprefix(prefix) for each in listed if each.startswith(prefix)]
         return [signature for each in ours if (signature := self.encoding.decode(each)) is not None]
 
     def _in_time(self, request: ProviderRequest, now: datetime) -> Verification:

@@ -275,7 +275,8 @@ def jwt(body: bytes, secret: str = "sec", header: Any = None, **claims: Any) -> 
     stated = {"iat": 1, "iss": "Vonage", "payload_hash": hashlib.sha256(body).hexdigest(), **claims}
     parts = [json.dumps(part).encode() for part in (header or {"alg": "HS256", "typ": "JWT"}, stated)]
     signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
-    made = base64.urlsafe_b64encode(hmac.digest(secret.encode(), signed, "sha256")).rstrip(b"=")
+    digest = "sha384" if header == {"alg": "HS384"} else "sha256"
+    made = base64.urlsafe_b64encode(hmac.digest(secret.encode(), signed, digest)).rstrip(b"=")
     return ProviderRequest("POST", URL, {"authorization": f"Bearer {(signed + b'.' + made).decode()}"}, body)
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from service.providers.adapter import parse, verify
-from service.providers.reading import Fields, ours_in_text
+from service.providers.reading import Fields, key_of, ours_in_text
 from service.providers.registry import ADAPTERS
 from service.providers.samples.occasion import Occasion
 from service.providers.samples.simulate import CERTIFICATES, SAMPLES, secrets_for, simulate
@@ -87,6 +87,11 @@ def test_twilios_own_vectors(url: str, fields: list[tuple[str, str]], signature:
     assert found("twilio", request, auth_token="12346") is Verdict.FORGED
     assert found("twilio", msgspec.structs.replace(request, url=url + "&x=1"), auth_token="12345") is Verdict.FORGED
     assert found("twilio", form(url, [*fields, ("Extra", "1")], signature), auth_token="12345") is Verdict.FORGED
+
+
+def test_a_port_of_its_own_is_left_out_or_kept_but_is_no_other() -> None:
+    url = TWILIO_URL.replace(".com", ".com:1234")
+    assert found("twilio", form(url, TWILIO_FORM, "kvajT1Ptam85bY51eRf/AJRuM3w="), auth_token="12345") is Verdict.FORGED
 
 
 def test_twilio_signs_the_hash_of_json() -> None:
@@ -391,6 +396,8 @@ def test_postmark_presents_a_password_in_any_of_two_places() -> None:
     assert found("postmark", request) is Verdict.UNVERIFIED
     lower = msgspec.structs.replace(request, headers={"authorization": "basic dTpwOnA="})
     assert found("postmark", lower, basic_auth="u:p:p") is Verdict.VERIFIED
+    empty = msgspec.structs.replace(request, headers={"authorization": "Basic "})
+    assert verify(ADAPTERS["postmark"], empty, {"basic_auth": ["", "u:p:p"]}, NOW).verdict is Verdict.FORGED
     header = msgspec.structs.replace(request, headers={"x-reward-secret": "s"})
     assert found("postmark", header, secret_header="s") is Verdict.VERIFIED
 
@@ -484,6 +491,19 @@ def test_the_codes_that_a_provider_understands(provider: str) -> None:
     found = (answers.taken, answers.unsigned, answers.forged, answers.unreadable)
     assert found == CODES.get(provider, (200, 401, 401, 400))
     assert answers.away == 503
+
+
+def test_a_natural_key_is_of_its_parts_apart() -> None:
+    parts: list[tuple[str | None, ...]] = [
+        ("a", "bc"),
+        ("ab", "c"),
+        ("abc",),
+        ("a", "b", "c"),
+        ("abc", ""),
+        ("abc", None),
+        ("2:ab",),
+    ]
+    assert len({key_of(*each) for each in parts}) == len(parts)
 
 
 OPAQUE: list[tuple[str | None, str | None, dict[str, str]]] = [
