@@ -42,11 +42,13 @@ from service.corrections.jobs.actions import CORRECT
 from service.corrections.returns import RETURN
 from service.crypto.derived_keys import derived_keys
 from service.customers.directory import CustomerDirectory
+from service.egress import fetching
 from service.egress.resolving import Resolver
 from service.erasure import actions as erasure_actions
 from service.evidence.click_log import ClickLog, agent_key
 from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
+from service.ingest.certificates import Certificates
 from service.ingest.envelopes import DataKeys, EnvelopeStore
 from service.ingest.intake import Intake
 from service.ingest.source_watch import watched
@@ -275,7 +277,8 @@ def _intake(settings: Settings, secrets: Secrets, pool: asyncpg.Pool[Any]) -> In
     store = EnvelopeStore(pool, DataKeys(pool, derived_keys(secrets.link_keys, "envelope keys 1")))
     keys = derived_keys(secrets.link_keys, "spooled envelopes 1")
     spool = Spool(settings.spool_path / ENVELOPES, bytes_max=settings.spool_bytes, seals=Seals(keys))
-    return Intake(store, SpooledEnvelopes(spool, derived_keys(secrets.link_keys, "spooled envelopes, sealed 1")))
+    spooled = SpooledEnvelopes(spool, derived_keys(secrets.link_keys, "spooled envelopes, sealed 1"))
+    return Intake(store, spooled, Certificates(functools.partial(fetching.get, Resolver(settings.dns_resolver))))
 
 
 async def _close(pool: asyncpg.Pool[Any]) -> None:

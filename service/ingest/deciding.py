@@ -50,6 +50,12 @@ def fault_outcome(fault: Fault) -> EventOutcome:
     return EventOutcome(fault.index or 0, "", "", "", None, "failed", f"{fault.field}: {fault.problem}"[:200])
 
 
+def confirmation_outcome(problem: str | None) -> EventOutcome:
+    """What becomes of a subscription that is to be confirmed."""
+    outcome = "recorded" if problem is None else "failed"
+    return EventOutcome(0, "confirmation", "", "", None, outcome, problem)
+
+
 async def decide(
     services: Services, source: Source, read: Sequence[ReadEvent], *, remaining: int | None, since: datetime | None
 ) -> list[EventOutcome]:

@@ -24,12 +24,15 @@ import asyncpg
 import msgspec
 import structlog
 
-from service.ingest.deciding import ReadEvent, decide, fault_outcome
+from service.egress import fetching
+from service.egress.fetching import FetchFailed
+from service.ingest.deciding import ReadEvent, confirmation_outcome, decide, fault_outcome
 from service.ingest.envelopes import Envelope, request_of
+from service.ingest.intake import checked
 from service.ingest.outcomes import EventOutcome, counts_of, packed, points_of
 from service.ingest.sources import Source
 from service.observability import log
-from service.providers.adapter import parse, verify
+from service.providers.adapter import parse
 from service.providers.types import Parsed, Trust, Verdict
 
 if TYPE_CHECKING:
@@ -178,10 +181,23 @@ class EnvelopeReader:
             for index, event in enumerate(each.parsed.events)
         ]
         decided = await decide(self._services, source, [each for _, each in read], remaining=remaining, since=since)
-        outcomes = [[fault_outcome(fault) for fault in each.parsed.faults] if each.parsed else [] for each in opened]
+        outcomes = [await self._told_first(each.parsed) for each in opened]
         for (n, _), outcome in zip(read, decided, strict=True):
             outcomes[n].append(outcome)
         return [sorted(each, key=lambda outcome: outcome.index) for each in outcomes]
+
+    async def _told_first(self, parsed: Parsed | None) -> list[EventOutcome]:
+        """What could not be read, and whether a subscription is confirmed: again is harmless."""
+        if parsed is None:
+            return []
+        outcomes = [fault_outcome(fault) for fault in parsed.faults]
+        if parsed.confirm_url is None:
+            return outcomes
+        try:
+            await fetching.get(self._services.resolver, parsed.confirm_url)
+        except FetchFailed as failed:
+            return [*outcomes, confirmation_outcome(f"not confirmed: {failed}")]
+        return [*outcomes, confirmation_outcome(None)]
 
     async def _end(
         self,
@@ -230,7 +246,7 @@ class EnvelopeReader:
             return None
         request = request_of(content)
         if verdict not in _ACCEPTED:
-            found = verify(source.adapter, request, source.secrets or {}, stored.received_at)
+            found = await checked(self._services.intake.certificates, source, request, stored.received_at)
             if not found.accepted or (found.verdict is Verdict.UNVERIFIED and source.trust is not Trust.NONE):
                 return None
         return parse(source.adapter, request)

@@ -22,9 +22,11 @@ from litestar.types import Receive, Send
 
 from service.admission.failed_attempts import FailedAttemptLimiter
 from service.admission.limits import PROVIDER_BYTES_MAX
+from service.egress.fetching import FetchFailed
 from service.http.bodies import read_body
 from service.http.problems import Problem, not_found, send_problem
 from service.ingest.actions import ingest_url
+from service.ingest.certificates import Certificates, NotFetchedYet
 from service.ingest.envelopes import REFUSED_BYTES_MAX, Envelope, EnvelopeStore, content_of, new_id
 from service.ingest.sources import Source
 from service.ingest.spooled_envelopes import SpooledEnvelopes
@@ -43,9 +45,10 @@ STORED_WITHIN_S = 2.0
 class Intake:
     """Keeps what comes, and says whether it is kept."""
 
-    def __init__(self, store: EnvelopeStore, spooled: SpooledEnvelopes) -> None:
+    def __init__(self, store: EnvelopeStore, spooled: SpooledEnvelopes, certificates: Certificates) -> None:
         self.store = store
         self.spooled = spooled
+        self.certificates = certificates
         self._refused = FailedAttemptLimiter()
 
     async def keep(self, envelope: Envelope) -> bool:
@@ -71,6 +74,16 @@ class Intake:
         except Exception as error:
             if not is_away(error):
                 raise
+
+
+async def checked(certificates: Certificates, source: Source, request: ProviderRequest, now: datetime) -> Verification:
+    """Whether a source's provider sent a request. Raises `FetchFailed` if the certificate it names cannot be had now."""
+    adapter, secrets = source.adapter, source.secrets or {}
+    try:
+        return verify(adapter, request, secrets, now, certificates.at)
+    except NotFetchedYet as missing:
+        await certificates.learn(missing.url)
+        return verify(adapter, request, secrets, now, certificates.at)
 
 
 def take(services: Services, scope: Any, receive: Receive, send: Send, address: str) -> Awaitable[None]:
@@ -103,7 +116,10 @@ async def _reply(services: Services, source: Source, scope: Any, receive: Receiv
         return reply
     if request.method != "POST":
         raise Problem("method_not_allowed", "Providers send events with POST.", headers={"Allow": "POST"})
-    found = verify(adapter, request, secrets, datetime.now(UTC))
+    try:
+        found = await checked(services.intake.certificates, source, request, datetime.now(UTC))
+    except FetchFailed:
+        return Reply(adapter.answers.away, adapter.answers.body, adapter.answers.content_type)
     if found.verdict is Verdict.UNVERIFIED and source.trust is not Trust.NONE:
         found = Verification(Verdict.UNSIGNED, "the source takes nothing that is not proved")
     metrics.provider_requests.labels(source.provider, found.verdict.value).inc()

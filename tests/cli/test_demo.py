@@ -116,6 +116,8 @@ NOT_AS_IT_STANDS = {
     "decline": "nothing of the demo waits for a person",
     "return_purchase": "nobody buys anything in the demo",
     "quote_return": "nobody buys anything in the demo",
+    "list_delivered_events": "no provider sends anything to the demo",
+    "replay_deliveries": "no provider sends anything to the demo",
     "confirm_claim": "a claim comes from a link that a customer follows, some seconds before",
 }
 

@@ -1,0 +1,95 @@
+"""Every provider's requests are taken in at the door as they are sent, and decided: nothing of them is an error of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from service.egress.fetching import FetchFailed
+from service.ingest.certificates import Certificates
+from service.ingest.envelope_reader import EnvelopeReader
+from service.providers.registry import ADAPTERS
+from service.providers.samples.occasion import Occasion
+from service.providers.samples.simulate import CERTIFICATES, SAMPLES, secrets_for, simulate, tampered
+from service.providers.types import ProviderRequest, Trust
+from tests.api_fixtures import Api
+from tests.ingest.conftest import Owner
+from tests.ingest.test_reading import read_all, told
+from tests.links.campaigns import make_campaign
+
+CLICKED_OR_REPLIED = [
+    (name, next(each for each in ("clicked", "replied") if each in events)) for name, events in SAMPLES.items()
+]
+
+
+@pytest.fixture
+async def campaign(api: Api) -> None:
+    rules = [{"action": action, "points": 5} for action in ("open", "read", "click", "reply", "answer")]
+    await make_campaign(api.client("admin"), id="espresso-week", rules=rules)
+
+
+async def fetch(url: str) -> bytes:
+    """What is at Amazon."""
+    try:
+        return CERTIFICATES(url)
+    except OSError as error:
+        raise FetchFailed(str(error)) from error
+
+
+async def set_up(api: Api, issuer: httpx.AsyncClient, provider: str) -> str:
+    """A source of a provider; returns its address."""
+    api.services.intake.certificates = Certificates(fetch)
+    secrets = secrets_for(ADAPTERS[provider])
+    made = await issuer.post("/v1/sources", json={"provider": provider, "name": provider, "secrets": secrets})
+    assert made.status_code == 201, made.text
+    return made.json()["ingest_url"]
+
+
+async def post(api: Api, request: ProviderRequest) -> int:
+    """Send a request as its provider does; returns the status."""
+    answer = await api.client(None).post(request.url, content=request.body, headers=dict(request.headers))
+    return answer.status_code
+
+
+def occasions(provider: str, url: str) -> Iterator[tuple[str, ProviderRequest]]:
+    """Each of its events, happened and signed now."""
+    now = datetime.now(UTC)
+    for event in SAMPLES[provider]:
+        occasion = Occasion(url=url, token="", at=now, message=f"msg-{event}", event=f"evt-{event}")
+        yield event, simulate(provider, event, occasion, now)
+
+
+@pytest.mark.one_process("fetches certificates in this process")
+@pytest.mark.usefixtures("campaign")
+@pytest.mark.parametrize("provider", SAMPLES)
+async def test_whatever_a_provider_sends_is_taken_and_decided(
+    api: Api, issuer: httpx.AsyncClient, owner: Owner, reader: EnvelopeReader, provider: str
+) -> None:
+    url = await set_up(api, issuer, provider)
+    sent = {event: await post(api, request) for event, request in occasions(provider, url)}
+    assert sent == dict.fromkeys(sent, ADAPTERS[provider].answers.taken)
+    await read_all(reader)
+    listed = (await issuer.get("/v1/sources/src_1/deliveries")).json()["items"]
+    assert [each["state"] for each in listed] == ["decided"] * len(sent)
+    failed = [each for each in await told(owner) if each[0] == "failed" and not (each[1] or "").startswith("not confirmed")]
+    assert failed == []
+
+
+@pytest.mark.one_process("fetches certificates in this process")
+@pytest.mark.usefixtures("campaign")
+@pytest.mark.parametrize(("provider", "event"), CLICKED_OR_REPLIED)
+async def test_what_somebody_changed_on_the_way_earns_nothing_where_the_body_is_signed(
+    api: Api, issuer: httpx.AsyncClient, owner: Owner, reader: EnvelopeReader, provider: str, event: str
+) -> None:
+    url = await set_up(api, issuer, provider)
+    now = datetime.now(UTC)
+    request = tampered(simulate(provider, event, Occasion(url=url, token="", at=now), now))
+    status = await post(api, request)
+    await read_all(reader)
+    if ADAPTERS[provider].trust is Trust.SIGNED_BODY:
+        assert status in {ADAPTERS[provider].answers.forged, ADAPTERS[provider].answers.unsigned}
+        assert await told(owner) == []
+    assert status < 500
