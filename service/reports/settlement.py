@@ -40,7 +40,8 @@ _FIGURES = {
     Verb.REFUND: "refunded",
 }
 _VERBS = {figure: [verb for verb, of in _FIGURES.items() if of == figure] for figure in dict.fromkeys(_FIGURES.values())}
-_READ_AT_ONCE = 1_000
+_READ_AT_ONCE = 100
+"""How many redemptions one statement looks up: for each it reads what its customer has moved since."""
 _REMEMBERED = 100_000
 """How many of the newest redemptions are told on from piece to piece of the log: 20 MB."""
 

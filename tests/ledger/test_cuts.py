@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -202,3 +203,20 @@ async def test_nothing_is_read_of_redemptions_after_a_cut(ledger: Ledger, book: 
     assert ranges[-1].until == owner_of(OwnerTag.REDEMPTION, cut.seq + 1)
     assert await ledger.account_balances(book, cut) == then
     assert account_id(OwnerTag.REDEMPTION, held.redemption.redemption, Kind.HELD) in {account for account, *_ in then}
+
+
+async def test_a_transfer_is_the_same_however_it_is_found(
+    ledger: Ledger, owner: asyncpg.Connection[Any], worker_pool: asyncpg.Pool[Any], book: Book
+) -> None:
+    last = (await live(ledger, owner, worker_pool, book))[-1].seq
+    of_book, any_other = (book.book_id, book.brand_id), (None,) * 10
+    found = {
+        "transfers": (*of_book, 0, last, last),
+        "transfers_numbered": (*of_book, list(range(1, last + 1))),
+        "find_transfers": (*of_book, 0, last, last, *any_other),
+    }
+    statements = {name: (Path("ledger/reads/sql") / f"{name}.sql").read_text() for name in found}
+    log, *others = [[dict(row) for row in await owner.fetch(statements[name], *asked)] for name, asked in found.items()]
+    assert len(log) == last
+    assert others == [log, log]
+    assert {Verb(row["verb"]) for row in log} >= {Verb.GRANT, Verb.CAPTURE, Verb.REFUND, Verb.EXPIRE}
