@@ -91,7 +91,9 @@ def _request_key(wanted: Wanted[Any]) -> bytes:
 
 def _same(earlier: Approval, wanted: Wanted[Any]) -> Approval:
     if earlier.digest != wanted.digest:
-        raise Problem("idempotency_key_reused", "This Idempotency-Key was used before with a different request.")
+        raise wanted.reused or Problem(
+            "idempotency_key_reused", "This Idempotency-Key was used before with a different request."
+        )
     return earlier
 
 

@@ -82,7 +82,8 @@ class Wanted(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
     ``subject`` is what it is about, such as a campaign's id; ``amount`` what counts towards limits: 0 waits only if its kind
     always does; ``customer`` our number of the customer it is for. Without an Idempotency-Key (``key``) the request itself is
     its name: sent again it is the same. ``must_not_wait`` is raised instead of waiting, by a request that asks for other things
-    as well. ``parts`` are what a request over many is to each customer, once for each kind.
+    as well; ``reused`` if its key was used with another request. ``parts`` are what a request over many is to each customer,
+    once for each kind.
     """
 
     kind: Kind[Body]
@@ -92,6 +93,7 @@ class Wanted(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
     customer: int | None = None
     key: str = ""
     must_not_wait: Problem | None = None
+    reused: Problem | None = None
     parts: Sequence[Part] = ()
 
     @property

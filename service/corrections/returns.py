@@ -100,6 +100,7 @@ async def wanted_return(
         amount=purchase.earned(bought) - purchase.earned(max(bought - wanted.amount_minor, 0)),
         customer=customer,
         key=hashlib.sha256(wanted.reference.encode()).hexdigest(),
+        reused=_refused(ReturnOutcome.RETURN_EXISTS, purchase, 0),
     )
 
 

@@ -14,6 +14,7 @@ from tests.api_fixtures import Api
 from tests.approvals.test_approvals import decide, set_limits
 from tests.corrections.test_adjustments import balance, care
 from tests.corrections.test_claw_backs import granted
+from tests.corrections.test_returns import CAMPAIGN, bought
 from tests.people import client_of
 
 __all__ = ["care"]
@@ -71,3 +72,20 @@ async def test_a_claw_back_above_a_limit_waits(care: Api, people: tuple[httpx.As
     assert (whole.status_code, whole.json()["amount"]) == (202, 100)
     done = (await decide(approver, whole.json())).json()
     assert (done["state"], done["result"]["clawed_back"], await balance(care)) == ("executed", 50, 0)
+
+
+async def test_a_return_above_the_limit_of_claw_backs_waits(
+    care: Api, people: tuple[httpx.AsyncClient, httpx.AsyncClient]
+) -> None:
+    agent, approver = people
+    (await care.client("admin").post("/v1/campaigns", json=CAMPAIGN)).raise_for_status()
+    grant = await bought(care, customer={"id": "c-2"})
+    path, back = f"/v1/grants/{grant}/returns", {"reference": "r-1", "amount_minor": 1_999, "currency": "EUR"}
+    waits = await agent.post(path, json=back)
+    assert (waits.status_code, waits.json()["kind"], waits.json()["amount"]) == (202, "purchase.return", 59)
+    other = await agent.post(path, json=back | {"amount_minor": 1_998})
+    assert (other.status_code, other.json()["code"]) == (409, "return_exists")
+    done = (await decide(approver, waits.json())).json()
+    assert (done["state"], done["result"]["clawed_back"], done["result"]["balance"]) == ("executed", 59, 0)
+    again = await agent.post(path, json=back)
+    assert (again.status_code, again.json()["state"]) == (202, "executed")

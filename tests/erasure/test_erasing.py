@@ -108,6 +108,30 @@ async def test_whatever_is_said_of_them_later_is_refused_and_makes_nobody(
     await assert_books_are_sound(owner)
 
 
+async def test_a_return_leaves_amounts_and_nothing_that_tells_its_reference(
+    api: Api, owner: Owner, checker: httpx.AsyncClient, erase: Erase
+) -> None:
+    purchase = {"amount_minor": 100, "currency": "EUR", "order_ref": f"order of {ADA.name}"}
+    grant = (await report(api, ADA, "mail-1", purchase=purchase)).raise_for_status().json()["grant_id"]
+    back = {"reference": f"return of {ADA.name}", "amount_minor": 100, "currency": "EUR"}
+    path, storefront = f"/v1/grants/{grant}/returns", api.client("storefront")
+    (await storefront.post(path, json=back)).raise_for_status()
+    kept = "SELECT amount, return_key, request_hash, answer FROM ledger.purchase_return"
+    before = await owner.fetchrow(kept)
+    assert before
+    await erased(api, checker, erase, ADA)
+    after = await owner.fetchrow(kept)
+    assert after
+    assert (after["amount"], after["request_hash"], after["answer"]) == (100, None, None)
+    everywhere = " ".join((await everything(owner)).values())
+    assert ADA.name not in everywhere
+    assert before["return_key"].hex() not in everywhere
+    for gone in (path, f"{path}/quote"):
+        answer = await storefront.post(gone, json=back if gone == path else {"amount_minor": 1, "currency": "EUR"})
+        assert (answer.status_code, answer.json()["code"]) == (410, "customer_erased")
+    await assert_books_are_sound(owner)
+
+
 async def test_what_another_process_remembers_of_them_pays_nothing(
     api: Api, owner: Owner, checker: httpx.AsyncClient, erase: Erase
 ) -> None:
