@@ -49,7 +49,7 @@ from service.finance import routes as finance_routes
 from service.finance.layers import routes as layer_routes
 from service.grants import routes as grant_routes
 from service.grants.quotes import routes as quote_routes
-from service.http import health, problems
+from service.http import problems
 from service.http.bodies import BodyRequest, StrictBody
 from service.http.dispatch import dispatch
 from service.http.idempotency import provide_idempotency_key
@@ -69,6 +69,7 @@ from service.reports import routes as report_routes
 from service.reports.customers import routes as customer_report_routes
 from service.restatements import routes as restatement_routes
 from service.revocations import routes as revocation_routes
+from service.server import health
 from service.services import Services, open_services
 from service.settings import Secrets, Settings
 from service.start_page import routes as start_page_routes

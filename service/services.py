@@ -46,7 +46,6 @@ from service.egress import fetching
 from service.egress.resolving import Resolver
 from service.erasure import actions as erasure_actions
 from service.evidence.click_log import ClickLog, agent_key
-from service.http.health import DatabaseWatch
 from service.http.pagination import LIMIT_DEFAULT
 from service.ingest.certificates import Certificates
 from service.ingest.envelopes import DataKeys, EnvelopeStore
@@ -63,6 +62,7 @@ from service.links.queries import LinkRow, link_ids_by_code, links_by_id
 from service.observability import metrics
 from service.reports.customers.rfm import Scales
 from service.restatements.actions import RESTATE
+from service.server.health import DatabaseWatch
 from service.settings import Secrets, Settings
 from service.storage import database, disk_space
 from service.storage.spool import Spool

@@ -44,7 +44,7 @@ EXPLAINED = {
     "service.storage.postgres_programs:PostgresToolFailed",
     "service.demo_shop.demo_brand:DemoRefused",
     "service.cli.simulate:SimulationRefused",
-    "service.http.health:DatabaseUnsafe",
+    "service.server.health:DatabaseUnsafe",
     "service.brands.errors:BrandExists",
     "service.brands.errors:BrandInvalid",
     "service.brands.errors:BrandUnknown",

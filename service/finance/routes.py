@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from litestar import Response, get, post
 from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
+from ledger import Book, Transfer
 from service.api_reference.document import problems
 from service.auth import looks
 from service.auth.guards import requires
@@ -184,10 +186,17 @@ async def list_transfers(
     )
     wanted = await lists.transfer_filter(services, principal.brand, campaigns, asked)
     found, more = await lists.find_transfers(services.ledger, book, at, wanted, after=after or 0, limit=limit)
+    items = await _shown(services, book, campaigns, found)
+    return TransfersResponse(items, None if more is None else str(more), CutResponse.of(at))
+
+
+async def _shown(
+    services: Services, book: Book, campaigns: Mapping[int, str], found: Sequence[Transfer]
+) -> list[TransferResponse]:
     corrections = await queries.corrections_of(services.engine, book.brand_id, found)
     items = [TransferResponse.of(transfer, book, campaigns, corrections) for transfer in found]
     looks.see(*(item.customer for item in items if item.customer is not None))
-    return TransfersResponse(items, None if more is None else str(more), CutResponse.of(at))
+    return items
 
 
 @post("/v1/cuts", guards=[requires(Scope.EXPORTS_WRITE)], tags=["finance"])

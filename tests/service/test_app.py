@@ -20,8 +20,8 @@ import structlog
 from litestar import Litestar
 
 from service.app import create_app, operator_app
-from service.http.health import DatabaseUnsafe, DatabaseWatch, refuse_unsafe
 from service.observability import log
+from service.server.health import DatabaseUnsafe, DatabaseWatch, refuse_unsafe
 from service.settings import Settings
 from service.storage.database import create_pool
 from tests.api_fixtures import Api, make_brand, make_keys, make_secrets

@@ -12,8 +12,8 @@ import asyncpg
 from migrations.upgrade import newest_revision
 from service.cli.doctor.finding import Finding, Verdict, advice, ok, wrong
 from service.cli.migrate import MigrationRefused, refuse_old
-from service.http.health import DatabaseUnsafe, DatabaseWatch, refuse_unsafe
 from service.http.problems import Problem
+from service.server.health import DatabaseUnsafe, DatabaseWatch, refuse_unsafe
 from service.services import ENGINE_SIZE, POOL_SIZE
 from service.settings import Settings
 from service.storage import database

@@ -30,13 +30,13 @@ from service.cli.process import stop_event
 from service.cli.serve.api_process import Server, configuration
 from service.cli.serve.supervisor import Supervised
 from service.http import problems
-from service.http.health import Health
 from service.http.injection import Injected
 from service.http.middleware import release
 from service.http.problems import RETRY_AFTER_S, Problem
 from service.observability import metrics
 from service.observability.added_metrics import AddedMetrics
 from service.server.admission_control import AdmissionControl
+from service.server.health import Health
 from service.server.listening import in_copies
 from service.server.load_shedding import SheddingProtocol
 from service.settings import Settings
