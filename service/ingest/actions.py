@@ -26,7 +26,7 @@ from service.ingest.schemas import IngestSourceResponse, SourcePatch, SourceRequ
 from service.ingest.sources import ADDRESS_BYTES, Source, address_of, seal_secrets
 from service.ingest.tables import source as sources
 from service.ingest.tables import source_head, source_reader
-from service.providers.adapter import Adapter, missing_secret, problem_of_secret
+from service.providers.adapter import Adapter, missing_secret, problem_of_secret, trust_of
 from service.providers.registry import ADAPTERS
 from service.providers.types import Secrets, Trust
 
@@ -190,8 +190,8 @@ def _check_secrets(adapter: Adapter, secrets: Secrets) -> None:
 
 
 def _trust(adapter: Adapter, secrets: Secrets, wanted: str | None) -> Trust:
-    """How far a source can be trusted: as its provider signs, unless less is asked for."""
-    most = adapter.trust if any(secrets.values()) else Trust.NONE
+    """How far a source can be trusted: as what it holds can prove, unless less is asked for."""
+    most = trust_of(adapter, secrets)
     if wanted is None and most is Trust.NONE:
         raise invalid_field(
             "/trust", f"must be none, if nothing is to prove that {adapter.title} sends; or give one of its secrets"

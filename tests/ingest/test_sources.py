@@ -53,6 +53,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"provider": "standard_webhooks", "secrets": {}}, "/secrets", "needs one of"),
     ({"provider": "pigeon_post", "secrets": {}}, "/trust", "none"),
     ({"provider": "pigeon_post", "secrets": {}, "trust": "signed_body"}, "/trust", "not be more than none"),
+    (
+        {"provider": "cloudevents", "secrets": {"bearer_token": ["a-password-of-ours"]}, "trust": "signed_body"},
+        "/trust",
+        "not be more than shared_secret",
+    ),
     ({"daily_points_max": 0}, "/daily_points_max", ""),
     ({"name": ""}, "/name", ""),
 ]
