@@ -40,6 +40,15 @@ async def run_once(tools: Tools, *, stretch_s: float = STRETCH_S) -> int:
         return 0
     brand = await find_brand_by_id(tools.engine, job.brand_id)
     assert brand is not None
+    try:
+        return await _work(tools, brand, job, stretch_s)
+    except Exception:
+        # The others go first.
+        await queries.release(tools.engine, job)
+        raise
+
+
+async def _work(tools: Tools, brand: Brand, job: Job, stretch_s: float) -> int:
     began, steps = time.monotonic(), 0
     while (step := _STEPS.get(job.status)) is not None:
         steps += 1

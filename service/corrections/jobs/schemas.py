@@ -36,7 +36,7 @@ class GrantSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     from_: datetime | None = msgspec.field(default=None, name="from")
     """Only those that were decided at this time or later; null: from the beginning."""
     to: datetime | None = None
-    """Only those that were decided before this time; null: up to the job's order."""
+    """Only those that were decided before this time; null: up to when the first of them were gathered."""
 
 
 class CorrectionRequest(Body, frozen=True, omit_defaults=True):
