@@ -297,6 +297,10 @@ class Ledger:
         """Give a customer points out of a budget, or take some."""
         return await corrections.adjust(self._pool, asked)
 
+    async def correction_numbers(self, book: Book, *, after: int, until: int) -> tuple[int | None, int | None]:
+        """The numbers of the first correction that moved points after one ``seq``, and of the last that did up to another."""
+        return await correction_reads.correction_numbers(self._pool, book, after=after, until=until)
+
     async def adjustments(
         self,
         book: Book,

@@ -16,6 +16,7 @@ _ALL = (_SQL / "adjustments.sql").read_text()
 _OF_CUSTOMERS = (_SQL / "adjustments_of_customers.sql").read_text()
 _BY_REASON = (_SQL / "adjustments_by_reason.sql").read_text()
 _MADE = (_SQL / "corrections_made.sql").read_text()
+_NUMBERS = (_SQL / "correction_numbers.sql").read_text()
 _LOG_ROWS = 150_000
 """How much of the log one statement sums up."""
 _END = 2**63 - 1
@@ -33,6 +34,12 @@ async def adjustments(
     else:
         rows = await pool.fetch(_ALL, *page)
     return [Adjustment(*row) for row in rows]
+
+
+async def correction_numbers(pool: asyncpg.Pool[Any], book: Book, *, after: int, until: int) -> tuple[int | None, int | None]:
+    """The numbers of the first that moved points after one ``seq``, and of the last that did up to another."""
+    first, last = await pool.fetchrow(_NUMBERS, book.book_id, after, until) or (None, None)
+    return first, last
 
 
 async def adjustment(pool: asyncpg.Pool[Any], book: Book, correction_no: int) -> Adjustment | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -17,7 +16,7 @@ from service.auth.guards import requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import campaign_ids
-from service.corrections import actions, adjustments, reasons, returns
+from service.corrections import actions, adjustments, lists, reasons, returns
 from service.corrections.jobs.queries import jobs_of
 from service.corrections.schemas import (
     AdjustedResponse,
@@ -34,8 +33,7 @@ from service.corrections.schemas import (
     ReturnRequest,
     ReturnResponse,
 )
-from service.customers import actions as customers
-from service.customers.schemas import CustomerFilter, CustomerRef
+from service.customers.schemas import CustomerFilter
 from service.http.idempotency import decided
 from service.http.identifiers import parse_correction_id
 from service.http.injection import Injected
@@ -148,26 +146,26 @@ async def adjust_customer(
     return await within_limits(services, principal, wanted, adjust)
 
 
+Since = Annotated[str | None, QueryParameter(name="from", description="The first business date on which they were made.")]
+Until = Annotated[str | None, QueryParameter(name="to", description="The last business date on which they were made.")]
+
+
 @get("/v1/adjustments", guards=[requires(Scope.GRANTS_READ)], tags=["corrections"], responses=problems("not_found"))
 async def list_adjustments(
     services: Injected[Services],
     principal: Injected[Principal],
     customer: CustomerFilter = None,
     reason: Annotated[str | None, QueryParameter(description="The code of a reason. Not together with `customer`.")] = None,
+    since: Since = None,
+    until: Until = None,
     after: AfterNumber = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Page[AdjustmentResponse]:
-    """List adjustments, newest first: all, those of a customer, or those for a reason."""
+    """List adjustments, newest first: all, those of a customer or for a reason, and of some days."""
     brand = principal.brand
-    if customer is not None and reason is not None:
-        raise invalid_field("?reason", "cannot be combined with customer")
-    of: Sequence[int] = ()
-    if customer is not None:
-        known = await customers.find(services, brand, CustomerRef(id=customer), now=True)
-        if known is None:
-            return Page(items=[], next=None)
-        of = (known.customer, *known.former)
-    made = await services.ledger.adjustments(brand.book, customers=of, reason=reason, before=after, limit=limit + 1)
+    made = await lists.list_adjustments(
+        services, brand, customer=customer, reason=reason, days=(since, until), before=after, limit=limit + 1
+    )
     listed = page(made, limit=limit, cursor=lambda each: each.number)
     looks.see(*(each.customer for each in listed.items))
     campaigns = await campaign_ids(services.engine, brand.brand_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from ledger import audit
+from ledger.testing import set_clock
 from tests.api_fixtures import Api, make_brand, make_keys
 from tests.corrections.test_claw_backs import CAMPAIGN, granted
 
@@ -83,6 +85,29 @@ async def test_agents_at_once_give_no_more_than_the_budget_has(care: Api) -> Non
     assert campaign["budget"] == {"funded": 100, "granted": 90, "left": 10}
     reconciled = (await care.client("admin").get("/v1/campaigns/care/reconciliation")).json()
     assert (reconciled["budget"]["granted"], reconciled["adjusted"], reconciled["totals"]) == (90, 90, [])
+
+
+async def test_they_are_found_by_the_days_on_which_they_were_made(care: Api, owner: asyncpg.Connection[Any]) -> None:
+    today = datetime.now(UTC) + timedelta(minutes=1)
+    for day in range(3):
+        await set_clock(owner, care.brand.book, today + timedelta(days=day))
+        await adjust(care, 10 + day, f"a-{day}")
+    days = [f"{care.brand.calendar.day(today + timedelta(days=day))}" for day in range(-1, 4)]
+    for query, points in {
+        f"from={days[2]}&to={days[2]}": [11],
+        f"from={days[2]}": [12, 11],
+        f"to={days[2]}&customer=c-1": [11, 10],
+        f"from={days[1]}&reason=goodwill&limit=2": [12, 11],
+        f"from={days[4]}": [],
+        f"to={days[0]}": [],
+    }.items():
+        listed = await care.client("care").get(f"/v1/adjustments?{query}")
+        assert [each["points"] for each in listed.json()["items"]] == points, query
+    first = (await care.client("care").get(f"/v1/adjustments?from={days[2]}&limit=1")).json()
+    rest = (await care.client("care").get(f"/v1/adjustments?from={days[2]}&limit=1&after={first['next']}")).json()
+    assert ([each["points"] for each in rest["items"]], rest["next"]) == ([11], None)
+    wrong = await care.client("care").get("/v1/adjustments?from=2026-02-30")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "?from")
 
 
 async def test_they_are_listed_and_in_feed_statement_report_and_trail(care: Api) -> None:
