@@ -104,7 +104,10 @@ async def _take(services: Services, scope: Any, receive: Receive, send: Send, ad
 
 
 async def _reply(services: Services, source: Source, scope: Any, receive: Receive) -> Reply:
-    adapter, secrets = source.adapter, source.secrets or {}
+    adapter, secrets = source.adapter, source.secrets
+    if secrets is None:
+        # It is our fault, or the operator's: the provider is to send it again.
+        return Reply(adapter.answers.away, adapter.answers.body, adapter.answers.content_type)
     request = ProviderRequest(
         method=scope["method"],
         url=_url(services, source, scope),

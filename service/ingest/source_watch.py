@@ -1,6 +1,7 @@
 """Watching sources: all of them are known while the database is away, and the operator is told which went silent or fail.
 
-Each API process reads all sources every half a minute, for the metrics and a line in the log when one turns bad.
+Each API process reads all sources every half a minute, for the metrics and a line in the log when one turns bad. Secrets
+that are sealed with a former link key are sealed with the one in use.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ async def look(services: Services, before: dict[int, State]) -> dict[int, State]
         found = await services.sources.read(connection, limit=WATCHED_MAX)
         standings = await standings_of(connection, [each.source_no for each in found], None)
     services.sources.learn(found)
+    await services.sources.seal_again(found)
     states: dict[int, State] = {each.source_no: state_of(each, standings[each.source_no], now) for each in found}
     counts = Counter(states.values())
     for state in get_args(State):

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import Grade
@@ -55,7 +55,10 @@ _AWAY_AFTER_S = 1.0
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A source. ``secrets`` is ``None`` if they cannot be opened: the key they were sealed with is gone."""
+    """A source. ``secrets`` is ``None`` if they cannot be opened: the key they were sealed with is gone.
+
+    ``sealed`` is how they are stored.
+    """
 
     source_no: int
     brand: Brand
@@ -68,6 +71,7 @@ class Source(msgspec.Struct, frozen=True):
     daily_points_max: int | None
     silent_after_hours: int | None
     secrets: Secrets | None
+    sealed: bytes
     api_key_id: int
     created_at: datetime
     disabled_at: datetime | None
@@ -148,6 +152,16 @@ class SourceDirectory:
         self._cache.forget(source_no)
         await self._cache.get(source_no)
 
+    async def seal_again(self, found: Iterable[Source]) -> None:
+        """Seal secrets with the key in use that are sealed with one that may leave the secrets file."""
+        old = [each for each in found if each.secrets is not None and not _is_sealed_with(self.keys[0], each)]
+        for each in old:
+            secrets = seal_secrets(each.secrets or {}, self.keys, each.address)
+            async with self._engine.begin() as connection:
+                # Not if they were changed meanwhile.
+                its = (sources.c.source_no == each.source_no, sources.c.secrets == each.sealed)
+                await connection.execute(update(sources).where(*its).values(secrets=secrets))
+
     def learn(self, found: Iterable[Source]) -> None:
         """Know these sources while the database is away."""
         self._last_known.update({each.source_no: each for each in found})
@@ -196,6 +210,7 @@ class SourceDirectory:
             daily_points_max=row.daily_points_max,
             silent_after_hours=row.silent_after_hours,
             secrets=self._opened(row),
+            sealed=row.secrets,
             api_key_id=row.api_key_id,
             created_at=row.source_created_at,
             disabled_at=row.disabled_at,
@@ -211,6 +226,14 @@ class SourceDirectory:
         with contextlib.suppress(SealBroken):
             return msgspec.json.decode(opened(row.secrets, self.keys, place=row.address), type=dict[str, list[str]])
         return None
+
+
+def _is_sealed_with(key: bytes, source: Source) -> bool:
+    try:
+        opened(source.sealed, [key], place=source.address)
+    except SealBroken:
+        return False
+    return True
 
 
 _selected = (

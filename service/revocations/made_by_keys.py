@@ -21,17 +21,18 @@ from service.http.problems import not_found
 _MADE = Path(__file__).with_suffix(".sql").read_text()
 _IS_THERE = "SELECT EXISTS (SELECT FROM rewards.api_key WHERE brand_id = $1 AND api_key_id = $2)"
 
-Kind = Literal["key", "minting_key", "code_batch", "links"]
-_KINDS: tuple[Kind, ...] = ("key", "minting_key", "code_batch", "links")
+Kind = Literal["key", "minting_key", "code_batch", "links", "source"]
+_KINDS: tuple[Kind, ...] = ("key", "minting_key", "code_batch", "links", "source")
 
 
 class MadeResponse(msgspec.Struct, frozen=True):
     """Something made by the key, or by a key it created."""
 
     kind: Kind
-    """`key`: an API key. `minting_key`. `code_batch`. `links`: all links, codes and page links of the key."""
+    """`key`: an API key. `minting_key`. `code_batch`. `links`: all links, codes and page links of the key.
+    `source`: a source that reports in the key's name, and no more once the key is revoked."""
     id: str
-    """The id of the key, the minting key or the batch; for links, of the key that minted them."""
+    """The id of the key, the minting key, the batch or the source; for links, of the key that minted them."""
     name: str
     """Its name; for links, the name of the key that minted them."""
     made_by: str
@@ -45,7 +46,7 @@ class MadeResponse(msgspec.Struct, frozen=True):
 async def made_by(
     pool: asyncpg.Pool[Any] | asyncpg.Connection[Any], brand_id: int, api_key_id: int, *, after: Position | None, limit: int
 ) -> Page[MadeResponse]:
-    """A page of what a key made: keys first, then minting keys, batches, links."""
+    """A page of what a key made: keys first, then minting keys, batches, links, sources."""
     if not await pool.fetchval(_IS_THERE, brand_id, api_key_id):
         raise not_found("key")
     kind, number = (after.seq, after.place) if after else (0, 0)

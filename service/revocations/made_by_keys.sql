@@ -37,5 +37,11 @@ WITH RECURSIVE family AS (
     LEFT JOIN rewards.link_revocation
         ON link_revocation.brand_id = $1 AND link_revocation.subject = 'key ' || family.api_key_id
     WHERE family.mints
+    UNION ALL
+    SELECT 4, source.source_no, 'src_' || source.source_no, source.name, source.api_key_id, source.created_at,
+        coalesce(source.disabled_at, family.revoked_at)
+    FROM rewards.source
+    JOIN family ON family.api_key_id = source.api_key_id
+    WHERE source.brand_id = $1
 )
 SELECT made.* FROM made WHERE (made.kind, made.number) > ($3::integer, $4::bigint) ORDER BY made.kind, made.number LIMIT $5

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from service.auth.actions import create_key
 from service.auth.scopes import Scope
+from service.ingest.source_watch import look
+from service.settings import LinkKey
 from tests.api_fixtures import Api
 from tests.ingest.conftest import Owner, make_source
 from tests.ingest.senders import SendGrid, StandardWebhooks, click, send
+from tests.processes import serving
 
 
 async def test_a_source_is_made_listed_and_shown_without_its_secrets(api: Api, issuer: httpx.AsyncClient, owner: Owner) -> None:
@@ -126,3 +130,41 @@ async def test_another_brands_source_is_not_found(api: Api, issuer: httpx.AsyncC
     for path in ("/v1/sources/src_9", "/v1/sources/x", "/v1/sources/src_99999999999"):
         assert (await issuer.get(path)).status_code == 404
         assert (await issuer.patch(path, json={})).status_code == 404
+
+
+async def test_what_a_key_made_has_its_sources(api: Api, issuer: httpx.AsyncClient, owner: Owner) -> None:
+    await make_source(issuer, SendGrid(), name="newsletter")
+    text, record = await create_key(owner, "lumen", "next", [Scope.SOURCES_WRITE, Scope.KEYS_WRITE], "A")
+    await api.client(key=text).patch("/v1/sources/src_1", json={})
+
+    async def made() -> list[tuple[str, str, bool]]:
+        page = (await api.client("admin").get(f"/v1/keys/key_{record.api_key_id}/made")).json()
+        return [(each["kind"], each["id"], each["revoked_at"] is not None) for each in page["items"]]
+
+    assert await made() == [("source", "src_1", False)]
+    await owner.execute("UPDATE rewards.api_key SET revoked_at = now() WHERE api_key_id = $1", record.api_key_id)
+    assert await made() == [("source", "src_1", True)]
+
+
+@pytest.mark.one_process("starts other processes itself")
+async def test_secrets_outlive_the_link_key_that_they_were_sealed_with(api: Api, issuer: httpx.AsyncClient) -> None:
+    sender = SendGrid()
+    url = (await make_source(issuer, sender))["ingest_url"]
+    (old,) = api.secrets.link_keys
+    new = LinkKey(kid="test-2", private_key=bytes(range(32)))
+    signed = sender.signed([click("ada@example.org", "m-1")])
+
+    async def with_keys(*keys: LinkKey) -> tuple[bool, int]:
+        secrets = msgspec.structs.replace(api.secrets, link_keys=keys)
+        async with serving(api.settings, secrets, 1) as (app,):
+            other = Api(app=app, brand=api.brand, keys=api.keys, settings=api.settings, secrets=secrets)
+            await look(app.state.services, {})
+            client = other.client(key=issuer.headers["authorization"].removeprefix("Bearer "))
+            shown = (await client.get("/v1/sources/src_1")).json()
+            status = (await send(other, url, signed)).status_code
+            await other.close()
+        return shown["secrets_readable"], status
+
+    assert await with_keys(new) == (False, 503)
+    assert await with_keys(old, new) == (True, 200)
+    assert await with_keys(new) == (True, 200)
