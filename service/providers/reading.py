@@ -99,15 +99,16 @@ class Fields:
 
     def required(self, name: str) -> str:
         """A text without which the event says nothing."""
-        value = self.text(name)
-        if value is None:
-            raise self.broken(name, "is missing")
-        return value
+        return self._there(name, self.text(name))
 
     def stamp(self, name: str) -> str | None:
         """A time as it is written, which tells one event from another."""
         value = self.values.get(name)
         return repr(value) if isinstance(value, float) else self.text(name)
+
+    def required_stamp(self, name: str) -> str:
+        """A time without which two events could not be told apart."""
+        return self._there(name, self.stamp(name))
 
     def prose(self, name: str) -> str | None:
         """A text that a person or program wrote, such as a reply; cut where it is too long, and made storable."""
@@ -176,6 +177,11 @@ class Fields:
             return _plausible(read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC))
         except (ValueError, OverflowError):
             raise self.broken(name, "must be a time in ISO 8601") from None
+
+    def _there(self, name: str, value: str | None) -> str:
+        if value is None:
+            raise self.broken(name, "is missing")
+        return value
 
     def _whole_number(self, name: str, value: Any) -> str:
         if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > 256:

@@ -118,7 +118,7 @@ def test_one_broken_event_costs_no_other() -> None:
 
 
 BROKEN: list[dict[str, Any]] = [
-    {"email": 1.5}, {"email": True}, {"email": "a" * 513}, {"email": "a\x00b"}, {"event": "a\nb"},
+    {"email": 1.5}, {"email": True}, {"email": "a" * 513}, {"email": "a\x00b"}, {"event": "a\nb"}, {"timestamp": None},
     {"timestamp": 10**18}, {"timestamp": -1}, {"timestamp": True}, {"timestamp": []}, {"timestamp": 10**400},
     {"url_offset": 7}, {"url_offset": {"index": {}}}, {"reward_token": "a" * 4_097}, {"reward_campaign": ["x"]},
 ]  # fmt: skip

@@ -54,7 +54,7 @@ def _event(item: Fields) -> ProviderEvent:
     email, message_id = message.text("email"), item.text("_id") or message.text("_id")
     token, tags = ours_in(message.within("metadata").values)
     return ProviderEvent(
-        natural_key=key_of(message_id, email, kind, item.stamp("ts"), item.url("url")),
+        natural_key=key_of(message_id, email, kind, item.required_stamp("ts"), item.url("url")),
         kind=_KINDS.get(kind, EventKind.OTHER),
         provider_kind=kind,
         channel="email",

@@ -43,7 +43,9 @@ def _event(item: Fields) -> list[ProviderEvent]:
     offset = item.within("url_offset")
     url = item.url("url")
     event = ProviderEvent(
-        natural_key=key_of(message, email, kind, item.stamp("timestamp"), url, offset.text("index"), offset.text("type")),
+        natural_key=key_of(
+            message, email, kind, item.required_stamp("timestamp"), url, offset.text("index"), offset.text("type")
+        ),
         kind=_KINDS.get(kind, EventKind.OTHER),
         provider_kind=kind,
         channel="email",
