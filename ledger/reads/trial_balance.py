@@ -21,7 +21,7 @@ from ledger.chart import Kind, OwnerTag
 from ledger.read_models import Cut, Transfer, TrialBalance, TrialBalanceLine
 from ledger.types import Book, Verb
 
-LOG_ROWS = 1_000_000
+LOG_ROWS = 500_000
 ACCOUNTS_SUMMED = 500_000
 """What one statement reads: it takes a fraction of the five seconds that it may take, even under load."""
 ACCOUNTS_READ = 10_000
