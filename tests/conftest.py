@@ -239,7 +239,7 @@ async def reused_database(create_database: Callable[..., Any], server: Server) -
     async with _admin(server) as admin:
         reused = ReusedDatabase(create_database, functools.partial(_drop_database, admin))
         yield reused
-        await reused.drop()
+        await reused.end()
 
 
 @contextlib.asynccontextmanager
@@ -355,12 +355,16 @@ async def browser(program: Callable[[str], str]) -> AsyncGenerator[Browser]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep the garbage collector from what stays to the end: thousands of tests, and all that they import."""
+    """Keep the garbage collector from what stays to the end: thousands of tests, and all that they import.
+
+    What comes later it looks at seldom: a test is over before much of it is garbage.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         gc.enable()
 
 

@@ -1,10 +1,10 @@
 """The database that a worker's tests use one after the other. It is emptied after each, which costs a tenth of making one.
 
     lend    the database, as it came from the template; afterwards connections end, rows are deleted and sequences reset, and it
-            is asserted that nothing is left and the schema is as it was
+            is asserted that nothing is left, and after some tests that the schema is as it was
     having  what many tests begin with: made by the first of them, and for the others its rows are put back
     auditor a connection that only looks, and stays open: what it asks is planned once
-    drop    the end; the next test gets a new one
+    end     its schema is looked at, and it is dropped; the next test gets a new one
 
 A test that changes the schema, rights or the database itself gets one of its own: see the marker ``own_database``.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,8 @@ Made = TypeVar("Made")
 
 DEAD_ROWS_MAX = 20_000
 """Scans still pass over what was deleted; beyond so many rows a new database is cheaper."""
+CHECKED_TOGETHER = 10
+"""So many tests are followed by one look at the catalog, which takes longer than to empty the tables."""
 CLOSE_S = 1.0
 """How long connections that were closed may take to be gone. Those that are left then were not closed, and are ended."""
 
@@ -148,10 +151,18 @@ class ReusedDatabase:
             await self.drop()
             raise
         if self._cleaner.dead_rows > DEAD_ROWS_MAX:
+            await self.end()
+
+    async def end(self) -> None:
+        """Look at its schema and drop it; the next test gets a new one."""
+        try:
+            if self._cleaner is not None:
+                await self._cleaner.check_catalog()
+        finally:
             await self.drop()
 
     async def drop(self) -> None:
-        """Drop it; the next test gets a new one."""
+        """Drop it, whatever has become of it."""
         self._connections.close()
         if self._database is not None and self._cleaner is not None:
             if self._auditor is not None:
@@ -174,6 +185,8 @@ class _Cleaner:
         """The rows of tables that the migrations fill."""
         self._ours: tuple[list[int], list[int]] = [], []
         self._catalog = ""
+        self._unchecked: list[str] = []
+        """The tests since the catalog was looked at."""
 
     @classmethod
     async def open(cls, url: str) -> _Cleaner:
@@ -211,7 +224,16 @@ class _Cleaner:
             await _refill(connection, name, rows)
         await connection.fetch("SELECT " + ", ".join(f"setval('{name}', 1, false)" for name in self._sequences))
         assert await self._filled_tables(connection) == set(self._filled)
-        assert await connection.fetchval(_CATALOG, *self._ours) == self._catalog, "it changes the schema: mark it own_database"
+        self._unchecked.append(os.environ.get("PYTEST_CURRENT_TEST", ""))
+        if len(self._unchecked) == CHECKED_TOGETHER:
+            await self.check_catalog()
+
+    async def check_catalog(self) -> None:
+        """Assert that the schema is as it was."""
+        connection = await self._connected()
+        suspects, self._unchecked = self._unchecked, []
+        found = await connection.fetchval(_CATALOG, *self._ours) if suspects else self._catalog
+        assert found == self._catalog, f"one of these changes the schema, mark it own_database: {', '.join(suspects)}"
 
     async def note_written(self) -> str:
         """What writes again the rows that there are now, and sets the sequences, in an empty database."""
