@@ -41,7 +41,7 @@ REPLAYS_MAX = 10
 """Replays of a source that are under way."""
 
 _SQL = Path(__file__).with_name("sql")
-_DELIVERIES = (_SQL / "deliveries.sql").read_text()
+DELIVERIES = (_SQL / "deliveries.sql").read_text()
 _EVENTS = (_SQL / "delivered_events.sql").read_text()
 _NEWEST = 2**63 - 1
 
@@ -59,7 +59,7 @@ async def list_deliveries(
     """A page of what came, newest first."""
     read_no = await _read_no(services, principal, source_no)
     looked_through = limit + 1 if verdict is None and outcome is None else LOOKED_THROUGH
-    rows = await services.pool.fetch(_DELIVERIES, source_no, after or _NEWEST, looked_through)
+    rows = await services.pool.fetch(DELIVERIES, source_no, after or _NEWEST, looked_through)
     found = [_delivery(row, read_no) for row in rows]
     wanted = [each for each in found if _is_wanted(each, verdict, outcome)]
     items = wanted[:limit]

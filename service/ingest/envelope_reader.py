@@ -53,7 +53,7 @@ _UNLOCK = "SELECT pg_advisory_unlock($1, $2)"
 
 _SQL = Path(__file__).with_name("sql")
 _WAITING = (_SQL / "waiting_sources.sql").read_text()
-_NEXT = (_SQL / "next_envelopes.sql").read_text()
+NEXT = (_SQL / "next_envelopes.sql").read_text()
 _STORE = (_SQL / "store_outcomes.sql").read_text()
 _READER = "SELECT read_no, began_at, day, points FROM rewards.source_reader WHERE source_no = $1"
 _BEGIN = "UPDATE rewards.source_reader SET began_at = coalesce(began_at, $2) WHERE source_no = $1"
@@ -222,7 +222,7 @@ class EnvelopeReader:
     async def _next(self, source: Source, cursor: _Cursor) -> list[_Opened]:
         """The next envelopes, opened; so many as are a batch."""
         limits = (cursor.last_no, ENVELOPES_AT_ONCE, BYTES_AT_ONCE)
-        rows = await self._services.pool.fetch(_NEXT, source.source_no, cursor.read_no, *limits)
+        rows = await self._services.pool.fetch(NEXT, source.source_no, cursor.read_no, *limits)
         batch: list[_Opened] = []
         events = 0
         for row in rows:

@@ -41,7 +41,7 @@ async def test_what_came_is_listed_with_what_became_of_it(
 ) -> None:
     sender = SendGrid()
     url = (await make_source(issuer, sender, campaign="autumn"))["ingest_url"]
-    events = [click(ADA, "m-1"), click(ADA, "m-1"), click(ADA, "m-1", event="delivered"), {"event": "click"}]
+    events = [click(ADA, "m-1"), click(ADA, "m-1"), click(ADA, "m-1", event="delivered"), {"email": ADA}]
     await send(links.api, url, sender.signed(events))
     await send(links.api, url, SendGrid().signed(events))
     await read_all(reader)
