@@ -264,7 +264,7 @@ async def database(
         async with _admin(server) as admin:
             await _drop_database(admin, made)
     else:
-        async with reused_database.lend() as lent:
+        async with reused_database.lend(request.node.nodeid) as lent:
             yield lent
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -112,14 +111,14 @@ class ReusedDatabase:
         self._auditor: asyncpg.Connection[Any] | None = None
 
     @contextlib.asynccontextmanager
-    async def lend(self) -> AsyncGenerator[Database]:
+    async def lend(self, test: str) -> AsyncGenerator[Database]:
         """Give the database to a test, and make it as it was before. One that cannot be emptied is dropped; the test fails."""
         if self._database is None:
             self._database = await self._create()
             self._cleaner = await _Cleaner.open(self._database.owner_url)
         with self._connections.of(self._database.owner_url, self._database.application_url):
             yield self._database
-        await self._take_back()
+        await self._take_back(test)
 
     async def having(self, database: Database, make: Callable[[], Awaitable[Made]]) -> Made:
         """What ``make`` returns and writes into an empty database. Always the same function, asked once of this database."""
@@ -142,11 +141,11 @@ class ReusedDatabase:
             await service_database._use_msgspec_for_jsonb(self._auditor)  # pyright: ignore[reportPrivateUsage]
         return self._auditor
 
-    async def _take_back(self) -> None:
+    async def _take_back(self, test: str) -> None:
         assert self._cleaner is not None
         auditing = [] if self._auditor is None or self._auditor.is_closed() else [self._auditor.get_server_pid()]
         try:
-            await self._cleaner.clean([*self._connections.pids(), *auditing])
+            await self._cleaner.clean([*self._connections.pids(), *auditing], test)
         except BaseException:
             await self.drop()
             raise
@@ -214,8 +213,8 @@ class _Cleaner:
         probes = ", ".join(f"CASE WHEN EXISTS (SELECT FROM {name}) THEN '{name}' END" for name in self._tables)
         return set(await connection.fetchval(f"SELECT array_remove(ARRAY[{probes}], NULL)"))
 
-    async def clean(self, kept: Iterable[int]) -> None:
-        """Leave no row and no number behind, nor a connection but those that are ``kept``, by the server's process."""
+    async def clean(self, kept: Iterable[int], test: str) -> None:
+        """Leave no row or number of a test behind, nor a connection but those that are ``kept``, by the server's process."""
         connection = await self._connected()
         await _end_others(connection, list(kept))
         written = await self._filled_tables(connection) - set(self._filled)
@@ -224,7 +223,7 @@ class _Cleaner:
             await _refill(connection, name, rows)
         await connection.fetch("SELECT " + ", ".join(f"setval('{name}', 1, false)" for name in self._sequences))
         assert await self._filled_tables(connection) == set(self._filled)
-        self._unchecked.append(os.environ.get("PYTEST_CURRENT_TEST", ""))
+        self._unchecked.append(test)
         if len(self._unchecked) == CHECKED_TOGETHER:
             await self.check_catalog()
 
