@@ -36,7 +36,7 @@ _HOURS = (_SQL / "act_hours.sql").read_text()
 
 async def survivors(pool: asyncpg.Pool[Any], book: Book, *, after: int, limit: int) -> list[tuple[int, Sequence[int]]]:
     """A page of customers by number, each with the numbers that are merged into them."""
-    return [tuple(row) for row in await _fetch(pool, _SURVIVORS, book.book_id, book.brand_id, after, limit)]
+    return [tuple(row) for row in await fetch_by_index(pool, _SURVIVORS, book.book_id, book.brand_id, after, limit)]
 
 
 async def customer_movements(
@@ -87,7 +87,7 @@ async def rows_of_customers(
         left: dict[int, int] = dict.fromkeys(some, after)
         while left:
             numbers = list(left)
-            rows = await _fetch(
+            rows = await fetch_by_index(
                 pool, statement, book.book_id, book.brand_id, numbers, list(left.values()), until, TRANSFERS_AT_ONCE, *rest
             )
             read: dict[int, int] = dict.fromkeys(numbers, 0)
@@ -100,7 +100,7 @@ async def rows_of_customers(
             left = {customer: left[customer] for customer in numbers if read[customer] == TRANSFERS_AT_ONCE}
 
 
-async def _fetch(pool: asyncpg.Pool[Any], statement: str, *arguments: Any) -> list[asyncpg.Record]:
+async def fetch_by_index(pool: asyncpg.Pool[Any], statement: str, *arguments: Any) -> list[asyncpg.Record]:
     """With a plan of its own, and by the index that has the order, so that never all of a table is read."""
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(_PLANNED)

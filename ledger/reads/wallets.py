@@ -13,6 +13,7 @@ import asyncpg
 
 from ledger.read_models import Balance
 from ledger.reads.balances import balances
+from ledger.reads.customers import fetch_by_index
 from ledger.types import Book
 
 WALLETS_MAX = 10_000
@@ -28,8 +29,7 @@ async def wallets(
     With ``expires_by`` those alone who lose some by the end of that day. A page may have fewer than ``limit``, or none, and not
     be the last.
     """
-    row = await pool.fetchrow(_WALLETS, book.book_id, book.brand_id, after, WALLETS_MAX, expires_by)
-    assert row is not None
+    (row,) = await fetch_by_index(pool, _WALLETS, book.book_id, book.brand_id, after, WALLETS_MAX, expires_by)
     customers: list[int] = row["customers"][:limit]
     more: int | None = customers[-1] if len(row["customers"]) > limit else row["walked_to"]
     found = await balances(pool, [(book, customer) for customer in customers])

@@ -20,7 +20,7 @@ from ledger import Book, CapUse, GrantOutcome, GrantResult, Ledger, MovementsBy,
 from ledger.engine.grants import post_grants
 from ledger.engine.merging import Merge, Split, post_groupings
 from ledger.engine.redemptions import post_redemptions
-from ledger.reads import customers, event_log, history
+from ledger.reads import customers, event_log, history, wallets
 from ledger.reads.balances import decision
 from ledger.reads.event_log import past_events
 from ledger.testing import NOON, authorize, capture, claw_back, corroboration, fund, order, refund, returned, set_clock, void
@@ -596,6 +596,20 @@ async def test_whoever_is_merged_is_read_by_whom_they_are_merged_into_though_the
     assert max(rows.values()) < 100, rows
 
 
+class OneConnection:
+    """A pool of the connection whose reads are counted."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        self._connection = connection
+        self.fetch = connection.fetch
+        self.fetchrow = connection.fetchrow
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncGenerator[asyncpg.Connection[Any]]:
+        """The connection itself."""
+        yield self._connection
+
+
 @pytest.mark.slow
 @pytest.mark.own_database("leaves statistics")
 @pytest.mark.parametrize("analyzed", ["never", "while empty", "full"])
@@ -604,17 +618,7 @@ async def test_a_page_of_customers_costs_what_is_read_of_them(owner: asyncpg.Con
     if analyzed == "while empty":
         await owner.execute("ANALYZE")
 
-    class Pool:
-        """The connection whose reads are counted."""
-
-        fetch = owner.fetch
-        fetchrow = owner.fetchrow
-
-        @asynccontextmanager
-        async def acquire(self) -> AsyncGenerator[asyncpg.Connection[Any]]:
-            yield owner
-
-    reader: Any = Pool()
+    reader: Any = OneConnection(owner)
 
     async def read(wanted: list[int], until: int) -> int:
         page = await customers.survivors(reader, book, after=wanted[0] - 1, limit=3)
@@ -637,3 +641,22 @@ async def test_a_page_of_customers_costs_what_is_read_of_them(owner: asyncpg.Con
         assert await read([50, 51, 52], 2**62) == 3
     assert 0 < rows["transfer"] <= 40
     assert max(rows[table] for table in ("event", "customer_state", "head", "account", "redemption")) <= 40
+
+
+@pytest.mark.slow
+@pytest.mark.own_database("leaves statistics")
+@pytest.mark.parametrize("analyzed", ["never", "while empty", "full"])
+async def test_a_page_of_wallets_walks_no_further_than_it_says(owner: asyncpg.Connection[Any], analyzed: str) -> None:
+    book = await make_book(owner)  # rows are loaded that no log explains: not for the audit
+    if analyzed == "while empty":
+        await owner.execute("ANALYZE")
+    for statement in LOAD:
+        await owner.execute(statement, book.book_id, CUSTOMERS)
+    if analyzed == "full":
+        await owner.execute("ANALYZE")
+    reader: Any = OneConnection(owner)
+    async with counting_rows(owner) as rows:
+        found, more = await wallets.wallets(reader, book, after=50, limit=3)
+    assert ([customer for customer, _ in found], more) == ([51, 52, 53], 53)
+    assert rows["customer_state"] <= wallets.WALLETS_MAX + 50
+    assert rows["account"] <= 50
