@@ -49,8 +49,8 @@ CLAW_BACK = st.tuples(st.just("claw back"), which_ones, st.sampled_from([None, N
 RETURN = st.tuples(
     st.just("return"),
     which_ones,
-    st.sampled_from([None, None, 1, 7, 40, 100]),
-    st.sampled_from([None, None, PointValue(2, 1), PointValue(1, 9)]),
+    st.sampled_from([None, 7, 10, 40, 100]),
+    st.sampled_from([None, PointValue(2, 1), PointValue(2, 1), PointValue(1, 9)]),
     st.sampled_from([None, None, None, "once"]),
 )
 ADJUST = st.tuples(

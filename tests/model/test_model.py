@@ -10,7 +10,8 @@ Whoever changes it should plant a bug to see that it is still found. These were,
 generations not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
 lots, or what is held back; a proof of grade B where A is needed; a rejection that frees no cap; a rolling day that counts both
 its ends; a cap for all that counts each; a void that goes to who was merged away; a time-out, a merge or a split that pays no
-shortfall; one that is owed twice, or to the wrong budget; a claw-back that overlooks a race, or takes what was spent.
+shortfall; one that is owed twice, or to the wrong budget; a claw-back that overlooks a race, or takes what was spent; parts of
+a return that are each rounded; points taken that were paid for; a quote of one that forgets what is owed.
 """
 
 from __future__ import annotations
@@ -176,6 +177,21 @@ class History(RuleBasedStateMachine):
     def return_purchase(self, plan: Plan) -> None:
         """Something that was bought comes back, mostly all of it."""
         self.do(plan)
+
+    @rule(
+        spending=plans.AUTHORIZE,
+        which=plans.which_ones,
+        parts=st.lists(plans.RETURN, min_size=2, max_size=4),
+        points=plans.some_points,
+    )
+    def return_what_was_spent(self, spending: Plan, which: int, parts: list[Plan], points: int) -> None:
+        """What was spent comes back in parts, some of it paid for; then points return, and the grant was a mistake."""
+        verb, customer, wanted, hold_s, _ = spending
+        self.authorize((verb, customer, wanted, hold_s, True))
+        for _, _, *how in parts:
+            self.do(("return", which, *how))
+        self.do(("refund", 0, points))
+        self.do(("claw back", which, None))
 
     @rule(
         setting_aside=plans.AUTHORIZE,
