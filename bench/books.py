@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -134,7 +135,8 @@ class _Rows:
         self._stride = next(stride for stride in strides if math.gcd(stride, population.customers) == 1)
 
     def _grants(self) -> str:
-        population = self.population
+        """Each message goes to all customers, who act on it once."""
+        population, book_id = self.population, self.book.book_id
         microseconds = _YEAR // timedelta(microseconds=1) // (population.transfers + 1)
         return f"""(
             SELECT
@@ -143,17 +145,27 @@ class _Rows:
                 1 + (n - 1) / {population.transfers // LOTS} AS month,
                 1 + (n - 1) / {population.transfers // len(self._campaigns)} AS campaign,
                 timestamptz '{self._began.isoformat()}' + n * {microseconds} * interval '1 microsecond' AS at,
-                '00000000-0000-4000-9000-' || lpad(n::text, 12, '0') AS message_id,
-                sha256(int8send(n) || int4send({self.book.book_id})) AS random
-            FROM (SELECT generate_series(1::bigint, {population.transfers}) AS n) AS number
+                int8send(hashint8extended(n, {book_id})) || int8send(hashint8extended(n, -{book_id})) AS key,
+                message.message_id, message.salt, message.details_hash
+            FROM (VALUES {", ".join(map(self._message, range(population.grants)))}) AS message (
+                place, message_id, salt, details_hash
+            )
+            CROSS JOIN LATERAL (
+                SELECT message.place * {population.customers} + generate_series(1::bigint, {population.customers}) AS n
+            ) AS number
             OFFSET 0  -- so that each expression is computed once
         ) AS granted"""
 
-    def transfers(self) -> str:
+    def _message(self, place: int) -> str:
+        """A message, and what its acts have in common: their salt too, so that nothing is hashed for each of them."""
+        message_id = f"00000000-0000-4000-9000-{place:012}".encode()
+        salt = sha256(message_id).digest()[:_SALT_BYTES]
         # See ledger/details.py.
-        salt = f"substring(granted.random FROM 17 FOR {_SALT_BYTES})"
-        personal = f"sha256({salt} || '\\x00' || convert_to(granted.message_id, 'UTF8') || '\\x00ff')"
-        rest = f"""convert_to('[2,"click","email","B","api",{self._principal},1,0]', 'UTF8')"""
+        rest = f'[2,"click","email","B","api",{self._principal},1,0]'.encode()
+        details_hash = sha256(rest + sha256(salt + b"\0" + message_id + b"\0\xff").digest()).digest()
+        return f"({place}, '{message_id.decode()}', {_bytea(salt)}, {_bytea(details_hash)})"
+
+    def transfers(self) -> str:
         return f"""
             INSERT INTO ledger.transfer (
                 book_id, seq, posted_at, occurred_at, amount, customer, campaign_no, verb, debit, credit,
@@ -163,8 +175,7 @@ class _Rows:
                 {self.book.book_id}, granted.seq, granted.at, granted.at, {POINTS}, granted.customer,
                 ({self._campaign_nos()})[granted.campaign], 2, ({self._budgets()})[granted.campaign],
                 {_owner_of("granted.customer")} || ({self._suffixes()})[granted.month],
-                substring(granted.random FOR 16),
-                sha256({rest} || {personal})
+                granted.key, granted.details_hash
             FROM {self._grants()}
         """
 
@@ -175,9 +186,9 @@ class _Rows:
                 grade, action, channel, message_id, source, salt
             )
             SELECT
-                {self.book.book_id}, ({self._campaign_nos()})[granted.campaign], substring(granted.random FOR 16),
+                {self.book.book_id}, ({self._campaign_nos()})[granted.campaign], granted.key,
                 granted.customer, granted.seq, {POINTS}, granted.at, 1, {self._principal}, 1, 0, 'B', 'click', 'email',
-                granted.message_id, 'api', substring(granted.random FROM 17 FOR {_SALT_BYTES})
+                granted.message_id, 'api', granted.salt
             FROM {self._grants()}
         """
 
