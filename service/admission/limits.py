@@ -44,6 +44,8 @@ PARAMETERS_MAX = 100
 """Parameters in a query, or fields in a form."""
 PROVIDER_BYTES_MAX = 4 * MIB
 """The body of a request of a messaging provider: what the largest batches and replies have, without large attachments."""
+UNPROVED_BYTES_MAX = 16 * MIB
+"""What is kept within a minute for a source that takes what nobody proves."""
 NAME_BYTES_MAX = 256
 """Bytes of a brand's own name for something, in a path or a body."""
 

@@ -13,6 +13,7 @@ that was pasted wrongly is put right.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ import structlog
 from litestar.types import Receive, Send
 
 from service.admission.failed_attempts import FailedAttemptLimiter
-from service.admission.limits import PROVIDER_BYTES_MAX
+from service.admission.limits import PROVIDER_BYTES_MAX, UNPROVED_BYTES_MAX
 from service.egress.fetching import FetchFailed
 from service.http.bodies import read_body
 from service.http.problems import Problem, not_found, send_problem
@@ -50,9 +51,13 @@ class Intake:
         self.spooled = spooled
         self.certificates = certificates
         self._refused = FailedAttemptLimiter()
+        # Only sources that there are, so no sender can make it grow.
+        self._unproved: dict[int, tuple[int, int]] = {}
 
     async def keep(self, envelope: Envelope) -> bool:
         """Keep a request that was accepted."""
+        if envelope.verdict is Verdict.UNVERIFIED and self._is_too_much(envelope):
+            return False
         try:
             async with asyncio.timeout(STORED_WITHIN_S):
                 await self.store.store(envelope)
@@ -61,6 +66,14 @@ class Intake:
                 raise
             return await self.spooled.keep(envelope)
         return True
+
+    def _is_too_much(self, envelope: Envelope) -> bool:
+        """Whether its source had as much of what nobody proved as is kept in a minute."""
+        minute = int(time.monotonic() // 60)
+        began, size = self._unproved.get(envelope.source_no, (minute, 0))
+        size = size if began == minute else 0
+        self._unproved[envelope.source_no] = (minute, size + envelope.size)
+        return size + envelope.size > UNPROVED_BYTES_MAX
 
     async def note_refused(self, envelope: Envelope) -> None:
         """List a request that was refused, unless many were of late, or the database is away."""

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from service.admission.limits import PROVIDER_BYTES_MAX
 from service.auth.actions import create_key
+from service.ingest import intake
 from service.ingest.envelopes import REFUSED_BYTES_MAX, Envelope, new_id, request_of
 from service.observability import log
 from service.providers.types import Verdict
@@ -153,6 +154,20 @@ async def test_a_large_request_that_is_refused_is_listed_without_its_content(
         await send(api, url, SendGrid().signed([click("ada@example.org", "m-1", blank=" " * blank)]))
     kept = await owner.fetch("SELECT sealed IS NOT NULL FROM rewards.envelope ORDER BY envelope_no")
     assert [row[0] for row in kept] == [True, False]
+
+
+@pytest.mark.one_process("each process counts for itself")
+@pytest.mark.usefixtures("pigeon_post")
+async def test_what_nobody_proves_does_not_fill_the_disk(
+    api: Api, issuer: httpx.AsyncClient, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "UNPROVED_BYTES_MAX", 1_000)
+    monkeypatch.setattr(time, "monotonic", lambda: 1_000.0)
+    wanted = {"provider": "pigeon_post", "name": "x", "trust": "none"}
+    url = (await issuer.post("/v1/sources", json=wanted)).json()["ingest_url"]
+    signed = StandardWebhooks().signed({"type": "message.clicked", "data": {"text": "x" * 300}})
+    assert [(await send(api, url, signed)).status_code for _ in range(4)] == [200, 200, 503, 503]
+    assert len(await listed(owner)) == 2
 
 
 @pytest.mark.one_process("each process counts for itself")
