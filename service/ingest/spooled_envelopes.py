@@ -57,11 +57,6 @@ class SpooledEnvelopes:
         self._adopted_at = -ADOPTS_EVERY_S
         self._stopping = False
 
-    @property
-    def bytes(self) -> int:
-        """How much waits on the disk."""
-        return self._spool.bytes
-
     async def keep(self, envelope: Envelope) -> bool:
         """Keep an envelope, and say whether it is on the disk."""
         try:

@@ -189,6 +189,8 @@ def _back_up(directory: Path, database: Database) -> dict[str, str]:
     spool = directory / "original" / "spool"
     spool.mkdir(mode=0o700)
     (spool / "00000000000000000001-1.spool").write_bytes(b"acts")
+    (spool / "envelopes").mkdir(mode=0o700)
+    (spool / "envelopes" / "00000000000000000002-1.spool").write_bytes(b"envelopes")
     assert running.run(environ, "backup", str(directory / "backup")).returncode == 0
     return environ
 
@@ -219,6 +221,7 @@ def test_it_is_restored_into_an_empty_database(original: dict[str, str], target:
     assert (directory / "target" / "secrets.json").read_bytes() == (directory / "original" / "secrets.json").read_bytes()
     assert (directory / "target" / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert (directory / "target" / "spool" / "00000000000000000001-1.spool").read_bytes() == b"acts"
+    assert (directory / "target" / "spool" / "envelopes" / "00000000000000000002-1.spool").read_bytes() == b"envelopes"
     assert asyncio.run(rights(target["REWARDS_OWNER_DATABASE_URL"])) == asyncio.run(
         rights(original["REWARDS_OWNER_DATABASE_URL"])
     )

@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from service.admission.limits import PROVIDER_BYTES_MAX
 from service.auth.actions import create_key
+from service.crypto.derived_keys import derived_keys
 from service.ingest import intake
 from service.ingest.envelopes import REFUSED_BYTES_MAX, Envelope, new_id, request_of
+from service.ingest.spooled_envelopes import SpooledEnvelopes
 from service.observability import log
 from service.providers.types import Verdict
+from service.storage.spool import Spool
+from service.storage.spool_files import ENVELOPES
+from service.storage.spool_seals import Seals
 from tests.api_fixtures import Api, another
 from tests.ingest.conftest import Owner, make_source
 from tests.ingest.senders import SendGrid, StandardWebhooks, click, send
@@ -250,26 +256,34 @@ async def test_what_comes_while_the_database_is_away_is_kept_on_the_disk_and_sto
     assert await listed(owner) == [(1, n, "verified") for n in range(1, 6)]
 
 
-async def test_what_a_killed_process_left_on_the_disk_is_stored_by_the_next(
-    api: Api, issuer: httpx.AsyncClient, owner: Owner
-) -> None:
+async def test_what_a_process_left_on_the_disk_is_stored_by_another(api: Api, issuer: httpx.AsyncClient, owner: Owner) -> None:
     sender = SendGrid()
     url = (await make_source(issuer, sender))["ingest_url"]
     await send(api, url, sender.signed([click("ada@example.org", "m-1")]))
-    row = await owner.fetchrow("SELECT id, received_at FROM rewards.envelope")
-    assert row is not None
+    [row] = await owner.fetch("SELECT id, received_at FROM rewards.envelope")
     there, new = (
-        Envelope(id_, 1, row["received_at"], Verdict.VERIFIED, "", 1, b"x" * 100_000) for id_ in (row["id"], new_id())
+        Envelope(id_, 1, row["received_at"], Verdict.VERIFIED, "", 1, secrets.token_bytes(100_000))
+        for id_ in (row["id"], new_id())
     )
-    spooled = api.services.intake.spooled
-    assert await spooled.keep(there)
-    assert await spooled.keep(new)
+    sealed, opened = (derived_keys(api.secrets.link_keys, f"spooled envelopes{purpose} 1") for purpose in ("", ", sealed"))
+    spool = Spool(api.settings.spool_path / ENVELOPES, bytes_max=10_000_000, seals=Seals(sealed))
+    ended = SpooledEnvelopes(spool, opened)
+    assert await ended.keep(there)
+    assert await ended.keep(new)
+    # Half of another is what a kill in the middle of writing leaves.
+    await spool.append(spool_half(new))
+    await spool.close()
     await until_stored(owner, 2)
     deadline = time.monotonic() + 20
-    while spooled.bytes:
+    while list((api.settings.spool_path / ENVELOPES).glob("*.spool")):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
     assert await listed(owner) == [(1, 1, "verified"), (1, 2, "verified")]
+
+
+def spool_half(envelope: Envelope) -> bytes:
+    """The first of two records of an envelope."""
+    return msgspec.msgpack.encode({"id": new_id(), "n": 0, "of": 2, "data": envelope.content[:100]})
 
 
 async def test_a_source_that_nobody_remembers_is_asked_to_send_again_while_the_database_is_away(
