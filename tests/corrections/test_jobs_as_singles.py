@@ -42,21 +42,35 @@ async def live(shop: Shop, draw: random.Random) -> list[str]:
     for campaign in (CAMPAIGN, CARE):
         await shop.done("admin", "POST", "/v1/campaigns", campaign | {"budget": 5_000})
     await shop.done("admin", "PUT", "/v1/adjustment-reasons/goodwill", {"name": "Goodwill", "campaign": "care"})
-    grants: list[str] = []
-    for n in range(12):
-        event = {"campaign": "autumn", "message_id": f"m-{n}", "customer": {"id": draw.choice(PEOPLE)}, "channel": "email"}
-        action = {"action": draw.choice(["click", "click", "click", "review"])}
-        grants.append((await shop.done("messaging", "POST", "/v1/grants", event | action))["grant_id"])
-    for n in range(5):
-        asked = {"customer": {"id": draw.choice(PEOPLE)}, "points": draw.randint(10, 150), "order_ref": f"o-{n}"}
-        held = await shop.send("storefront", "POST", "/v1/redemptions", asked, f"a-{n}")
-        step = draw.choice(["", "capture", "void", "refund"])
-        for verb in {"": [], "refund": ["capture", "refund"]}.get(step, [step]) if held.is_success else []:
-            await shop.done("storefront", "POST", f"/v1/redemptions/{held.json()['redemption_id']}/{verb}", {}, f"{verb}-{n}")
+    grants = await earn(shop, draw, 8)
+    await spend(shop, draw, 4)
     for n in range(draw.randint(0, 2)):
         one, other = draw.sample(PEOPLE, 2)
         await shop.send("messaging", "POST", f"/v1/customers/{one}/merge", {"from": {"id": other}}, f"g-{n}")
+    # Who was merged earns under their own name, and the survivor has it and spends it.
+    grants += await earn(shop, draw, 6)
+    await spend(shop, draw, 3)
     return grants
+
+
+async def earn(shop: Shop, draw: random.Random, times: int) -> list[str]:
+    grants: list[str] = []
+    for _ in range(times):
+        event = {"campaign": "autumn", "message_id": f"m-{draw.random()}", "customer": {"id": draw.choice(PEOPLE)}}
+        act = {"action": draw.choice(["click", "click", "click", "review"]), "channel": "email"}
+        grants.append((await shop.done("messaging", "POST", "/v1/grants", event | act))["grant_id"])
+    return grants
+
+
+async def spend(shop: Shop, draw: random.Random, times: int) -> None:
+    for _ in range(times):
+        name = f"o-{draw.random()}"
+        asked = {"customer": {"id": draw.choice(PEOPLE)}, "points": draw.randint(10, 150), "order_ref": name}
+        held = await shop.send("storefront", "POST", "/v1/redemptions", asked, name)
+        step = draw.choice(["", "capture", "void", "refund"])
+        for verb in {"": [], "refund": ["capture", "refund"]}.get(step, [step]) if held.is_success else []:
+            path = f"/v1/redemptions/{held.json()['redemption_id']}/{verb}"
+            await shop.done("storefront", "POST", path, {}, f"{verb} {name}")
 
 
 def drawn_lines(grants: list[str], draw: random.Random) -> list[dict[str, Any]]:

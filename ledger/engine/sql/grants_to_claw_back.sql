@@ -2,8 +2,8 @@
 -- asked is what claw-backs have asked for before, and owed what of that is still to be taken once it
 -- returns; paid are points for which money was withheld when the purchase was returned: they are the customer's.
 --
--- layer and lot are of grants of which nothing can have moved, so that all of it is in the lot: nobody was ever one with the
--- customer, and since it was granted no transfer took from a lot of theirs. Of all others they are NULL. Locks nothing.
+-- layer and lot are of grants of which nothing can have moved, so that all of it is in the lot: since it was granted no transfer
+-- took from a lot of the one who got it, as an expiry or a merge would too. Of all others they are NULL. Locks nothing.
 -- Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
 
 SELECT
@@ -46,13 +46,8 @@ LEFT JOIN LATERAL (
     WHERE issue.book_id = $1 AND issue.seq = event.seq AND issue.event_key = wanted.key AND issue.verb = ledger.verb_v1('grant')
         AND ledger.account_expires_on_v1(issue.credit) >= (head.at AT TIME ZONE head.time_zone)::date
         AND NOT EXISTS (
-            SELECT FROM ledger.customer_state AS state
-            WHERE state.book_id = $1 AND state.customer = event.customer
-                AND (state.generation IS NOT NULL OR state.moved_to IS NOT NULL OR state.erased)
-        )
-        AND NOT EXISTS (
             SELECT FROM ledger.transfer AS later
-            WHERE later.book_id = $1 AND later.customer = event.customer AND later.seq > issue.seq
+            WHERE later.book_id = $1 AND later.customer = issue.customer AND later.seq > issue.seq
                 AND substring(later.debit FROM 1 FOR 11) = substring(issue.credit FROM 1 FOR 11)
         )
     OFFSET 0
