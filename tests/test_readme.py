@@ -166,3 +166,10 @@ def test_every_dependency_has_its_reason() -> None:
     for file in ("requirements.in", "requirements-dev.in"):
         for package in re.findall(r"^([a-z][a-z0-9-]*)", (ROOT / file).read_text(), re.MULTILINE):
             assert package in named, f"{package} of {file} has no line in decision 1"
+
+
+def test_decisions_are_numbered_from_1_once_each() -> None:
+    decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [int(file.name[:4]) for file in decisions] == list(range(1, len(decisions) + 1))
+    for file in decisions:
+        assert file.read_text().startswith(f"# {int(file.name[:4])}. "), f"the heading of {file.name} has another number"
