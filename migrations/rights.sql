@@ -137,7 +137,8 @@ TO rewards_application;
 
 -- What providers send.
 GRANT SELECT, INSERT, UPDATE (
-    name, public_url, trust, campaign, daily_points_max, silent_after_hours, secrets, api_key_id, disabled_at
+    name, public_url, trust, campaign, daily_points_max, silent_after_hours, secrets, api_key_id, disabled_at,
+    shape
 ) ON rewards.source TO rewards_application;
 
 GRANT SELECT, INSERT, UPDATE (last_no, verified_at, refused_at) ON rewards.source_head TO rewards_application;

@@ -27,6 +27,7 @@ from service.ingest.sources import ADDRESS_BYTES, Source, address_of, seal_secre
 from service.ingest.tables import source as sources
 from service.ingest.tables import source_head, source_reader
 from service.providers.adapter import Adapter, missing_secret, problem_of_secret, trust_of
+from service.providers.generic.signed_json import ShapeRefused, adapter_of
 from service.providers.registry import ADAPTERS
 from service.providers.types import Secrets, Trust
 
@@ -37,6 +38,8 @@ SOURCES_MAX = 100
 """Sources of one brand, with those that are disabled."""
 
 PATH = "/v1/ingest/"
+SIGNED_JSON = "signed_json"
+"""The provider that is the brand itself."""
 
 
 async def create(services: Services, principal: Principal, wanted: SourceRequest) -> IngestSourceResponse:
@@ -46,6 +49,8 @@ async def create(services: Services, principal: Principal, wanted: SourceRequest
     adapter = ADAPTERS.get(wanted.provider)
     if adapter is None:
         raise invalid_field("/provider", f"is no provider that we know; there are {', '.join(sorted(ADAPTERS))}")
+    if wanted.shape is not None:
+        adapter = _shaped(adapter, wanted.shape)
     _check_secrets(adapter, wanted.secrets)
     values: dict[str, Any] = {
         "name": wanted.name,
@@ -54,6 +59,7 @@ async def create(services: Services, principal: Principal, wanted: SourceRequest
         "campaign": await _campaign(services, principal, wanted.campaign),
         "daily_points_max": wanted.daily_points_max,
         "silent_after_hours": wanted.silent_after_hours,
+        "shape": wanted.shape,
         "api_key_id": principal.api_key_id,
     }
     address, brand_id = os.urandom(ADDRESS_BYTES), principal.brand.brand_id
@@ -169,15 +175,31 @@ async def _changed(services: Services, principal: Principal, before: Source, wan
         changed["campaign"] = await _campaign(services, principal, wanted.campaign)
     if wanted.enabled is not msgspec.UNSET:
         changed["disabled_at"] = None if wanted.enabled else before.disabled_at or func.clock_timestamp()
-    secrets = before.secrets or {}
+    adapter, secrets = before.adapter, before.secrets or {}
+    if wanted.shape is not msgspec.UNSET:
+        changed["shape"] = wanted.shape
+        adapter = ADAPTERS[before.provider]
+        adapter = adapter if wanted.shape is None else _shaped(adapter, wanted.shape)
+        _check_secrets(adapter, secrets)
     if wanted.secrets is not msgspec.UNSET:
         merged = {**secrets, **wanted.secrets}
         secrets = {name: values for name, values in merged.items() if values}
-        _check_secrets(before.adapter, secrets)
+        _check_secrets(adapter, secrets)
         changed["secrets"] = seal_secrets(secrets, services.sources.keys, before.address)
     trust = trust_name(before) if wanted.trust is msgspec.UNSET else wanted.trust
-    changed["trust"] = _trust(before.adapter, secrets, trust).name.lower()
+    changed["trust"] = _trust(adapter, secrets, trust).name.lower()
     return changed
+
+
+def _shaped(adapter: Adapter, shape: dict[str, Any]) -> Adapter:
+    """The adapter of JSON that a brand describes."""
+    if adapter.name != SIGNED_JSON:
+        raise invalid_field("/shape", f"is of {SIGNED_JSON} alone: what {adapter.title} sends is known")
+    try:
+        return adapter_of(shape)
+    except ShapeRefused as refused:
+        at = "".join(f"/{part}" for part in refused.field.split(".") if part)
+        raise invalid_field(f"/shape{at}", refused.problem) from None
 
 
 def _check_secrets(adapter: Adapter, secrets: Secrets) -> None:
@@ -225,6 +247,7 @@ def _recorded(source: Source) -> dict[str, Any]:
         "public_url": source.public_url or None,
         "secrets": {name: len(values) for name, values in sorted((source.secrets or {}).items())},
         "trust": trust_name(source),
+        "shape": source.shape,
         "campaign": source.campaign,
         "daily_points_max": source.daily_points_max,
         "silent_after_hours": source.silent_after_hours,

@@ -22,6 +22,7 @@ SecretName = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,31}$(?!\\n)"
 SecretValues = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]], msgspec.Meta(max_length=8)]
 SourceSecrets = Annotated[dict[SecretName, SecretValues], msgspec.Meta(max_length=8)]
 PublicUrl = Annotated[str, msgspec.Meta(min_length=1, max_length=2_048)]
+Shape = Annotated[dict[str, Any], msgspec.Meta(max_length=10)]
 Hours = Annotated[int, msgspec.Meta(ge=1, le=8_760)]
 
 SILENT_AFTER_HOURS = 24
@@ -44,6 +45,9 @@ class SourceRequest(Body, frozen=True):
     trust: TrustName | None = None
     """How far its requests can be trusted. Absent: as far as the provider's signature allows, and never further. `none` takes
     requests that nothing proves; they count as evidence of grade `D`."""
+    shape: Shape | None = None
+    """Of `signed_json` alone: what your JSON looks like and how you sign it, as `docs/providers.md` describes. Absent: our own
+    shape."""
     campaign: Identifier | None = None
     """The campaign that events count for which name none. Absent: such events earn nothing."""
     daily_points_max: Points | None = None
@@ -78,6 +82,8 @@ class SourcePatch(Body, frozen=True):
     """The URL that the provider sends to. Null: this service's address."""
     trust: TrustName | msgspec.UnsetType | None = msgspec.UNSET
     """How far its requests can be trusted. Null: as far as the provider's signature allows."""
+    shape: Shape | msgspec.UnsetType | None = msgspec.UNSET
+    """Of `signed_json` alone: what your JSON looks like; it is replaced whole. Null: our own shape."""
     campaign: Identifier | msgspec.UnsetType | None = msgspec.UNSET
     """The campaign that events count for which name none. Null: such events earn nothing."""
     daily_points_max: Points | msgspec.UnsetType | None = msgspec.UNSET
@@ -128,6 +134,8 @@ class IngestSourceResponse(msgspec.Struct, frozen=True, kw_only=True):
     `unverified`."""
     token_field: str
     """Where a reward link's token goes in this provider's messages."""
+    shape: Mapping[str, Any] | None
+    """What the brand says of JSON of its own; null: the provider's shape is known."""
     campaign: str | None
     """The campaign that events count for which name none."""
     daily_points_max: int | None
@@ -166,6 +174,7 @@ class IngestSourceResponse(msgspec.Struct, frozen=True, kw_only=True):
             max_evidence=source.evidence,
             verified_by=source.adapter.verified_by,
             token_field=source.adapter.token_field,
+            shape=source.shape,
             campaign=source.campaign,
             daily_points_max=source.daily_points_max,
             points_today=standing.points_today,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hmac
 import re
 import time
@@ -34,6 +35,7 @@ from service.crypto.sealing import SealBroken, opened, sealed
 from service.http.identifiers import source_id
 from service.ingest.tables import source as sources
 from service.providers.adapter import Adapter
+from service.providers.generic.signed_json import adapter_of
 from service.providers.registry import ADAPTERS
 from service.providers.types import Secrets, Trust
 from service.storage.database import is_away
@@ -57,7 +59,7 @@ _AWAY_AFTER_S = 1.0
 class Source(msgspec.Struct, frozen=True):
     """A source. ``secrets`` is ``None`` if they cannot be opened: the key they were sealed with is gone.
 
-    ``sealed`` is how they are stored.
+    ``sealed`` is how they are stored. ``shape`` is what the brand says of JSON of its own, as it wrote it.
     """
 
     source_no: int
@@ -72,6 +74,7 @@ class Source(msgspec.Struct, frozen=True):
     silent_after_hours: int | None
     secrets: Secrets | None
     sealed: bytes
+    shape: Mapping[str, Any] | None
     api_key_id: int
     created_at: datetime
     disabled_at: datetime | None
@@ -90,7 +93,7 @@ class Source(msgspec.Struct, frozen=True):
     @property
     def adapter(self) -> Adapter:
         """What is particular to its provider."""
-        return ADAPTERS[self.provider]
+        return ADAPTERS[self.provider] if self.shape is None else _adapter_of(msgspec.json.encode(self.shape))
 
     @property
     def evidence(self) -> Grade:
@@ -115,6 +118,11 @@ class Source(msgspec.Struct, frozen=True):
             expires_at=self.key_expires_at,
             reports_as=self.id,
         )
+
+
+@functools.lru_cache(maxsize=1_000)
+def _adapter_of(shape: bytes) -> Adapter:
+    return adapter_of(msgspec.json.decode(shape))
 
 
 def address_of(source_no: int, address: bytes) -> str:
@@ -211,6 +219,7 @@ class SourceDirectory:
             silent_after_hours=row.silent_after_hours,
             secrets=self._opened(row),
             sealed=row.secrets,
+            shape=row.shape,
             api_key_id=row.api_key_id,
             created_at=row.source_created_at,
             disabled_at=row.disabled_at,
@@ -242,7 +251,7 @@ _selected = (
             sources.c[name]
             for name in (
                 *("source_no", "address", "provider", "public_url", "trust", "campaign", "daily_points_max"),
-                *("silent_after_hours", "secrets", "api_key_id", "disabled_at"),
+                *("silent_after_hours", "secrets", "api_key_id", "disabled_at", "shape"),
             )
         ),
         sources.c.name.label("source_name"),

@@ -47,6 +47,8 @@ source = Table(
     Column("api_key_id", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("disabled_at", DateTime(timezone=True)),
+    # What the brand says of its own JSON; NULL: the provider's is known.
+    Column("shape", JSONB(none_as_null=True)),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="source_belongs_to_brand"),
     ForeignKeyConstraint(["api_key_id"], ["rewards.api_key.api_key_id"], name="source_reports_in_the_name_of_a_key"),
     CheckConstraint("octet_length(address) = 12", name="source_address_is_12_bytes"),

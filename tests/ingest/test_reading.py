@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -257,3 +259,35 @@ async def test_a_source_earns_no_more_than_it_may_in_a_day(
         await read_all(EnvelopeReader(tomorrow))
     assert (await told(owner))[9:] == [("granted", None), ("duplicate", None), ("granted", None)]
     assert (await issuer.get("/v1/sources/src_1")).json()["points_today"] == 50
+
+
+async def test_json_of_a_brands_own_shape_is_read_as_the_brand_says(
+    links: Links, issuer: httpx.AsyncClient, owner: Owner, reader: EnvelopeReader
+) -> None:
+    shape = {
+        "signature": {"header": "X-Shop", "prefix": "", "signed": "v1.{body}"},
+        "events": "$.batch",
+        "fields": {"event": "$.what", "email": "$.who.email", "message_id": "$.mail"},
+        "kinds": {"Klick": "clicked"},
+    }
+    wanted = {"provider": "signed_json", "name": "shop", "secrets": {"shared_secret": ["s" * 32]}, "campaign": "autumn"}
+    made = (await issuer.post("/v1/sources", json=wanted | {"shape": shape})).json()
+    assert made["shape"] == shape
+    body = json.dumps({"batch": [{"what": "Klick", "who": {"email": ADA}, "mail": "m-1", "id": "1"}]}).encode()
+    mac = hmac.digest(b"s" * 32, b"v1." + body, "sha256").hex()
+    for signature, status in ((mac, 200), (hmac.digest(b"s" * 32, body, "sha256").hex(), 401)):
+        headers = {"Content-Type": "application/json", "X-Shop": signature}
+        assert (await links.api.client(None).post(made["ingest_url"], content=body, headers=headers)).status_code == status
+    await read_all(reader)
+    assert await told(owner) == [("granted", None)]
+
+    refused = [
+        ({"provider": "sendgrid", "secrets": SendGrid().secrets, "shape": {}}, "/shape"),
+        ({"shape": {"signature": {"signed": "x"}}}, "/shape/signature/signed"),
+        ({"shape": {"fields": {"email": "nowhere"}}}, "/shape/fields/email"),
+        ({"shape": {"colour": "red"}}, "/shape"),
+    ]
+    for changed, pointer in refused:
+        answer = await issuer.post("/v1/sources", json=wanted | changed)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer), answer.text
+    assert (await issuer.patch("/v1/sources/src_1", json={"shape": None})).json()["shape"] is None
