@@ -9,9 +9,10 @@
 Whoever changes it should plant a bug to see that it is still found. These were, each within some dozens of histories:
 generations not compared; former keys not looked up; what waits under a former id paid again; a merge that forgets a class of
 lots, or what is held back; a proof of grade B where A is needed; a rejection that frees no cap; a rolling day that counts both
-its ends; a cap for all that counts each; a void that goes to who was merged away; a time-out, a merge or a split that pays no
-shortfall; one that is owed twice, or to the wrong budget; a claw-back that overlooks a race, or takes what was spent; parts of
-a return that are each rounded; points taken that were paid for; a quote of one that forgets what is owed.
+its ends; a cap for all that counts each; a void that goes to who was merged away; a late capture that takes from who was merged
+away, or after a void; a time-out, a merge or a split that pays no shortfall; one that is owed twice, or to the wrong budget; a
+claw-back that overlooks a race, or takes what was spent; parts of a return that are each rounded; points taken that were paid
+for; a quote of one that forgets what is owed.
 """
 
 from __future__ import annotations
@@ -217,18 +218,30 @@ class History(RuleBasedStateMachine):
         part=plans.some_points,
         hours=st.sampled_from([24, 24, 8 * 24, 31 * 24]),
         meanwhile=st.one_of(plans.MERGE, plans.SPLIT, plans.CLAW_BACK, plans.VOID, plans.SWEEP, plans.AUTHORIZE),
+        into=st.sampled_from([None, None, *CUSTOMERS[:3]]),
         captures=st.lists(plans.CAPTURE, min_size=1, max_size=3),
         points=plans.some_points,
     )
     def capture_late(
-        self, setting_aside: Plan, part: int, hours: int, meanwhile: Plan, captures: list[Plan], points: int
+        self,
+        setting_aside: Plan,
+        part: int,
+        hours: int,
+        meanwhile: Plan,
+        into: int | None,
+        captures: list[Plan],
+        points: int,
     ) -> None:
-        """A till that was offline captures what has timed out, more than once; and then something comes back."""
+        """A till that was offline captures what has timed out, more than once; and then something comes back. Meanwhile the
+        customer may have turned out to be another.
+        """
         verb, customer, wanted, hold_s, _ = setting_aside
         self.authorize((verb, customer, wanted, hold_s, False))
         self.do(("capture", 0, part, False, 0))
         self.time_passes(hours)
         self.do(meanwhile)
+        if into is not None:
+            self.do(("merge", self.plain.survivor(customer), into))
         for _, which, amount, final, grace_s in captures:
             self.do(("capture", which % 2, amount, final, grace_s))
         self.do(("void", 0))
