@@ -14,7 +14,7 @@ import uvicorn
 
 from service.app import create_app
 from service.demo_shop import demo_brand, demo_file
-from service.settings import Settings
+from service.settings import Secrets, Settings
 from tests.api_fixtures import make_secrets
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Demo(msgspec.Struct, frozen=True):
     base_url: str
     keys: dict[str, str]
     reward_link: str
+    settings: Settings
+    secrets: Secrets
 
     def bearer(self, key: str) -> dict[str, str]:
         """The headers of a request with a key."""
@@ -39,7 +41,8 @@ async def serving_demo(database: Database, data: Path) -> AsyncGenerator[Demo]:
     listening = socket.create_server(("127.0.0.1", 0))
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     settings = Settings(database_url=database.application_url, base_url=base_url, demo=True, data_dir=str(data))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, make_secrets()), log_config=None, access_log=False))
+    secrets = make_secrets()
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, secrets), log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         keys = await demo_brand.ensure_keys(database.owner_url, {})
@@ -49,7 +52,7 @@ async def serving_demo(database: Database, data: Path) -> AsyncGenerator[Demo]:
         demo_file.write(
             demo_file.path_of(settings), demo_file.Demo(base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url)
         )
-        yield Demo(base_url, keys, link.url)
+        yield Demo(base_url, keys, link.url, settings, secrets)
     finally:
         server.should_exit = True
         await serving

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from typing import Any
 
 from service.providers.samples.occasion import Build, Occasion, Samples, form_request, json_request, multipart_request
@@ -10,7 +11,6 @@ from service.providers.signing import CERTIFICATE_URL
 
 _AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)"
 _IP = "198.51.100.7"
-_REPLIED_TO = "<sent-0001@mail.example>"
 
 
 def _headers(occasion: Occasion, **more: str) -> dict[str, str]:
@@ -20,7 +20,7 @@ def _headers(occasion: Occasion, **more: str) -> dict[str, str]:
         "To": "replies@in.shop.example",
         "Subject": "Re: Espresso week",
         "Message-ID": f"<{occasion.event}@customer.example>",
-        "In-Reply-To": _REPLIED_TO,
+        "In-Reply-To": f"<{occasion.replied_to}>",
         **named,
     }
 
@@ -273,7 +273,7 @@ def _brevo(kind: str, **more: Any) -> Build:
 def _brevo_reply(occasion: Occasion) -> Any:
     item = {
         "MessageId": f"<{occasion.event}@customer.example>",
-        "InReplyTo": _REPLIED_TO,
+        "InReplyTo": f"<{occasion.replied_to}>",
         "From": {"Name": "Anna", "Address": occasion.email},
         "To": [{"Name": "Shop", "Address": "replies@in.shop.example"}],
         "Headers": {name: [value] for name, value in _headers(occasion).items()},
@@ -318,13 +318,13 @@ def _netcore(kind: str) -> Build:
             {
                 "EVENT": kind,
                 "EMAIL": each.email,
-                "TRANSID": 2**62 + number,
+                "TRANSID": 2**62 + zlib.crc32(each.message.encode()),
                 "TIMESTAMP": each.seconds,
                 "X-APIHEADER": each.ours_as_query,
                 **({"URL": each.page} if kind == "clicked" else {}),
                 **({"USERAGENT": _AGENT, "IPADDRESS": _IP} if kind in {"clicked", "opened"} else {}),
             }
-            for number, each in enumerate(occasion.each())
+            for each in occasion.each()
         ]
         return json_request(occasion, events)
 

@@ -23,6 +23,8 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str = "espresso-week"
     message: str = "msg-0001"
     """The provider's id of the message."""
+    replied_to: str = "sent-0001@mail.example"
+    """The ``Message-ID`` of the message that a reply by email answers."""
     event: str = "evt-0001"
     """The provider's id of the event, where it has one."""
     page: str = "https://shop.example/espresso?a=1"

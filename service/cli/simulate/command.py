@@ -16,33 +16,19 @@ from typing import Any
 import click
 import httpx
 import msgspec
+from click.core import ParameterSource
 
 from service import settings
+from service.cli.simulate.installation import Problem, check, missing, open_client, said
+from service.cli.simulate.provider import provider
 from service.demo_shop import demo_file, traffic
 
 ATTEMPTS_MAX = 12
 """How often a batch, or what is left of it, is sent before it counts as failed."""
 FIRST_WAIT_S = 0.1
 WAIT_MAX_S = 10.0
-CHECK_TIMEOUT_S = 5.0
-"""Who does not answer one small question by then is not there."""
-PORT_MAX = 65_535
 RATE_DEFAULT = 200
 BATCHES_PER_SECOND = 4
-
-
-class SimulationRefused(Exception):
-    """Nothing can be sent. The message says why, and what to do."""
-
-
-class _Problem(msgspec.Struct, frozen=True):
-    code: str
-    retryable: bool = False
-    detail: str = ""
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    scopes: list[str]
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -52,7 +38,7 @@ class _Answer(msgspec.Struct, frozen=True):
     reason: str | None = None
     points: int = 0
     replayed: bool = False
-    problem: _Problem | None = None
+    problem: Problem | None = None
 
     @property
     def may_be_repeated(self) -> bool:
@@ -64,8 +50,6 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_problem = msgspec.json.Decoder(_Problem).decode
-_decode_meta = msgspec.json.Decoder(_Meta).decode
 
 
 class Tally:
@@ -99,7 +83,7 @@ class Tally:
         self.last_failure = why
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--events", type=click.IntRange(1), default=2_000, show_default=True, help="How many events to send.")
 @click.option(
     "--duplicates", type=click.FloatRange(0, 0.9), default=0.10, show_default=True, help="Share of events reported twice."
@@ -126,7 +110,9 @@ class Tally:
 @click.option("--base-url", help="Where the API is.  [default: as in demo.json]")
 @click.option("--key", envvar="REWARDS_API_KEY", help="An API key with grants:write.  [default: the demo's messaging key]")
 @click.option("--campaign", help="The campaign's id.  [default: as in demo.json]")
+@click.pass_context
 def simulate(
+    context: click.Context,
     *,
     events: int,
     duplicates: float,
@@ -144,11 +130,16 @@ def simulate(
 ) -> None:
     """Send what a messaging system would report in a day: email, SMS, RCS, WhatsApp, push, web and app.
 
+    Or send what a provider's webhook would, with `rewards simulate provider`.
+
     Reads .rewards/demo.json, which `rewards up` writes, for what is not given.
     """
+    if context.invoked_subcommand is not None:
+        _refuse_own_options(context)
+        return
     known = demo_file.read(demo_file.path_of(settings.load()))
     made = traffic.Traffic(
-        campaign=campaign or (known.campaign if known else "") or _missing("--campaign"),
+        campaign=campaign or (known.campaign if known else "") or missing("--campaign"),
         day=day.date() if day else _yesterday(),
         events=events,
         customers=customers or max(50, events // 10),
@@ -161,8 +152,8 @@ def simulate(
         click.echo(f"{events:,} events of {made.day} written to {write_to}")
         return
 
-    base_url = base_url or (known.base_url if known else None) or _missing("--base-url")
-    key = key or (known.keys.get("messaging") if known else None) or _missing("--key")
+    base_url = base_url or (known.base_url if known else None) or missing("--base-url")
+    key = key or (known.keys.get("messaging") if known else None) or missing("--key")
     total = _count_lines(file) if file else events
     if rate is None:
         rate = 0 if file else RATE_DEFAULT
@@ -188,52 +179,18 @@ def simulate(
         raise SystemExit(1)
 
 
+def _refuse_own_options(context: click.Context) -> None:
+    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"Options of `simulate {context.invoked_subcommand}` stand behind it, and it has its own.")
+
+
 async def _send_to(base_url: str, key: str, lines: Iterable[bytes], *, concurrency: int, **how: Any) -> None:
-    if not key.isascii() or not key.isprintable():
-        raise SimulationRefused("The key of --key is none: keys are letters, digits, - and _")
-    try:
-        client = httpx.AsyncClient(
-            base_url=base_url,
-            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"},
-            timeout=60.0,
-            limits=httpx.Limits(max_connections=concurrency),
-            trust_env=False,
-        )
-        if client.base_url.port is not None and client.base_url.port > PORT_MAX:
-            raise httpx.InvalidURL(f"there is no port {client.base_url.port}")
-    except httpx.InvalidURL as error:
-        raise SimulationRefused(f"{base_url} of --base-url is not a URL: {error}") from None
-    async with client:
-        await check(client)
+    headers = {"Content-Type": "application/x-ndjson"}
+    limits = httpx.Limits(max_connections=concurrency)
+    async with open_client(base_url, key, headers=headers, limits=limits) as client:
+        await check(client, "grants:write", "reporting")
         await send(client, lines, concurrency=concurrency, **how)
-
-
-async def check(client: httpx.AsyncClient) -> None:
-    """Ask who we are, once. Raises `SimulationRefused` where nothing answers, or the key may not report."""
-    try:
-        answer = await client.get("/v1/meta", timeout=CHECK_TIMEOUT_S)
-    except httpx.HTTPError as error:
-        why = str(error) or type(error).__name__
-        raise SimulationRefused(
-            f"Nothing answers at {client.base_url} ({why}): start it with `rewards up`, or say where it is with --base-url"
-        ) from None
-    if not answer.is_success:
-        raise SimulationRefused(f"{client.base_url} refuses the key of --key: {_said(answer)}")
-    try:
-        scopes = _decode_meta(answer.content).scopes
-    except msgspec.MsgspecError:
-        raise SimulationRefused(f"What answers at {client.base_url} is not this API; --base-url says where that is") from None
-    if "grants:write" not in scopes:
-        raise SimulationRefused("The key of --key has not the scope grants:write, which reporting takes")
-
-
-def _said(answer: httpx.Response) -> str:
-    """What a refusal says, in words; else the beginning of whatever came."""
-    try:
-        problem = _decode_problem(answer.content)
-    except msgspec.MsgspecError:
-        return f"{answer.status_code} {answer.text[:200]}"
-    return f"{answer.status_code} {problem.code}: {problem.detail}"
 
 
 async def send(
@@ -295,10 +252,10 @@ async def _send_batch(client: httpx.AsyncClient, batch: Sequence[bytes], tally: 
                 rest = [rest[answer.index] for answer in again]
                 why = f"{again[0].problem.code}: {again[0].problem.detail}" if again[0].problem else ""
             elif response.status_code in (429, 502, 503, 504):
-                why = _said(response)
+                why = said(response)
                 wait_s = max(wait_s, min(WAIT_MAX_S, _retry_after_s(response)))
             else:
-                tally.fail(len(rest), _said(response))
+                tally.fail(len(rest), said(response))
                 return
         await asyncio.sleep(wait_s * random.uniform(1.0, 1.3))  # noqa: S311 (spreads the clients, nothing secret)
     tally.fail(len(rest), f"given up after {ATTEMPTS_MAX} attempts: {why}")
@@ -345,5 +302,4 @@ def _yesterday() -> date:
     return datetime.now(UTC).date() - timedelta(days=1)
 
 
-def _missing(option: str) -> str:
-    raise click.UsageError(f"There is no demo.json: start `rewards up` first, or give {option}.")
+simulate.add_command(provider)
