@@ -38,6 +38,7 @@ NOT_FINANCE = {
     # Lists, quotes and what campaigns ask: tests/ledger/test_query_plans.py, test_list_plans.py.
     "attention",
     "budgets",
+    "cap_uses",
     "decision",
     "events_by_key",
     "feed",
@@ -89,6 +90,7 @@ def arguments(lived: Lived) -> dict[str, tuple[Any, ...]]:
         "budget_at_head": (book, brand, budget, 1),
         "close_balances": (book, TODAY, 1, lot, PAGE),
         "closes": (book, brand, TODAY, PAGE, False),
+        "correction_numbers": (book, *piece),
         "corrections_made": (book, *piece),
         "customer_messages": (book, brand, [500, 501], [0, 0], lived.head, PAGE),
         "customer_movements": (book, brand, [500, 501], [0, 0], lived.head, PAGE, TODAY, [NOON.date()]),
