@@ -22,6 +22,7 @@ import pytest
 
 from tests.cli import running
 from tests.conftest import reachable_directory
+from tests.prepared_postgres import prepare
 
 ROOT = Path(__file__).parent.parent
 REWARDS = Path(sys.executable).with_name("rewards")
@@ -59,6 +60,7 @@ def directory() -> Generator[Path]:
 
 
 def _run_in(directory: Path) -> Generator[Path]:
+    prepare(directory / ".rewards" / "postgres")
     (directory / ".venv").symlink_to(Path(sys.prefix))
     port = running.free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REWARDS_")} | {

@@ -27,6 +27,7 @@ from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import Database, Server, reachable_directory
 from tests.migrations.test_restored_rights import rights
+from tests.prepared_postgres import prepared_environ
 
 CUSTOMERS = 40
 CLIENTS = 3
@@ -43,7 +44,7 @@ def directory() -> Generator[Path]:
 
 @pytest.fixture
 def up(directory: Path) -> Generator[Up]:
-    up = Up(running.environ(directory / "original"))
+    up = Up(prepared_environ(directory / "original"))
     yield up
     up.stop()
 
@@ -378,7 +379,7 @@ async def _until_gone(owner: asyncpg.Connection[Any], program: str) -> None:
 
 @pytest.mark.slow
 def test_the_embedded_server_need_not_run(directory: Path) -> None:
-    environ = running.environ(directory / "original")
+    environ = prepared_environ(directory / "original")
     up = Up(environ)
     up.stop()
     assert running.run(environ, "backup", str(directory / "backup")).returncode == 0

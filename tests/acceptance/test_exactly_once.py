@@ -32,6 +32,7 @@ from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up, second_of_each
 from tests.conftest import reachable_directory
+from tests.prepared_postgres import prepared_environ
 
 EVENTS = int(os.environ.get("REWARDS_TEST_EVENTS", "20000"))
 PAID_BY_SCARCE = EVENTS // 5
@@ -43,7 +44,7 @@ CLIENTS_EACH = 2
 @pytest.fixture
 def up() -> Generator[Up]:
     with reachable_directory() as directory:
-        up = Up(running.environ(directory / ".rewards"))
+        up = Up(prepared_environ(directory / ".rewards"))
         yield up
         up.stop()
 

@@ -25,6 +25,7 @@ from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Environ, Up, children
 from tests.conftest import reachable_directory
+from tests.prepared_postgres import prepare
 
 SECOND_START_S = 8
 """What the second start may take, with all that it starts."""
@@ -34,6 +35,13 @@ SECOND_START_S = 8
 def environ() -> Generator[Environ]:
     with reachable_directory() as directory:
         yield running.environ(directory / ".rewards")
+
+
+@pytest.fixture
+def prepared(environ: Environ) -> Environ:
+    """The first start is behind it as far as PostgreSQL is concerned."""
+    prepare(Path(environ["REWARDS_DATA_DIR"]) / "postgres")
+    return environ
 
 
 def test_one_command_and_everything_runs(environ: Environ) -> None:
@@ -76,15 +84,15 @@ def test_half_of_the_cores_are_the_databases(cores: int, processes: int) -> None
     assert useful_processes(cores) == processes
 
 
-def test_a_phone_in_the_same_network_is_let_in_when_asked(environ: Environ) -> None:
+def test_a_phone_in_the_same_network_is_let_in_when_asked(prepared: Environ) -> None:
     try:
         address = near_network.own_address()
     except SettingsError:
-        refused = running.run(environ, "up", "--lan")
+        refused = running.run(prepared, "up", "--lan")
         assert (refused.returncode, refused.stderr.count("\n"), "REWARDS_HOST" in refused.stderr) == (1, 1, True)
         return
-    up = Up(environ, "--lan")
-    assert up.demo["base_url"] == f"http://{address}:{environ['REWARDS_PORT']}"
+    up = Up(prepared, "--lan")
+    assert up.demo["base_url"] == f"http://{address}:{prepared['REWARDS_PORT']}"
     told = next(line for line in up.said if line.startswith("On a phone"))
     link = told.split()[-1]
     assert link.startswith(up.demo["base_url"])
@@ -95,12 +103,12 @@ def test_a_phone_in_the_same_network_is_let_in_when_asked(environ: Environ) -> N
     assert shop.status_code == 200
     assert f"{up.demo['base_url']}/demo/shop" in shop.text
     with pytest.raises(httpx.ConnectError):
-        plain_http.get(f"http://127.0.0.1:{environ['REWARDS_PORT']}/health/live")
+        plain_http.get(f"http://127.0.0.1:{prepared['REWARDS_PORT']}/health/live")
     up.stop()
 
 
-def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ) -> None:
-    up = Up(environ)
+def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(prepared: Environ) -> None:
+    up = Up(prepared)
     paid = [_grant(up.demo, "before")]
 
     up.kill("serve")
@@ -119,7 +127,7 @@ def test_what_dies_comes_back_and_nothing_acknowledged_is_lost(environ: Environ)
     # Killed itself, it leaves PostgreSQL behind; the next one finds it.
     up.process.kill()
     up.process.wait()
-    again = Up(environ)
+    again = Up(prepared)
     assert any(line.startswith("PostgreSQL   found running") for line in again.said)
     for message in ("before", "after the API", "after PostgreSQL"):
         assert _grant(again.demo, message)["replayed"] is True

@@ -41,6 +41,7 @@ from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import reachable_directory
+from tests.prepared_postgres import prepared_environ
 
 CUSTOMERS = 100
 CLIENTS = 8
@@ -403,7 +404,7 @@ def storm(operations: int, faults: int, *, seed: int = 1, ahead: float = math.in
     Clients do at most ``ahead`` operations while a fault is repaired, and as many until the next one.
     """
     with reachable_directory() as directory:
-        up = Up(running.environ(directory / ".rewards"))
+        up = Up(prepared_environ(directory / ".rewards"))
         second = Second(up)
         second.start()
         try:

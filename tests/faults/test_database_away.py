@@ -27,6 +27,7 @@ from tests import plain_http
 from tests.api_fixtures import make_brand, make_keys
 from tests.cli import running
 from tests.conftest import reachable_directory
+from tests.prepared_postgres import prepare
 
 CLICKS = 10_000
 CUSTOMERS = 200
@@ -42,7 +43,7 @@ class Service:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.postgres = EmbeddedPostgres(directory / "postgres", small=True)
+        self.postgres = EmbeddedPostgres(prepare(directory / "postgres"), small=True)
         self.postgres.start()
         create_secrets(directory / "secrets.json")
         self.environ = running.environ(directory, database_url=self.postgres.application_url)

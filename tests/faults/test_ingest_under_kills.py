@@ -26,6 +26,7 @@ from tests.cli import running
 from tests.cli.up import Up
 from tests.conftest import reachable_directory
 from tests.ingest.senders import Json, SendGrid, click
+from tests.prepared_postgres import prepared_environ
 
 RECIPIENTS = 500
 POINTS = {"click": 3, "open": 1}
@@ -38,7 +39,7 @@ TRIES_MAX = 900
 @pytest.fixture
 def up() -> Generator[Up]:
     with reachable_directory() as directory:
-        up = Up(running.environ(directory / ".rewards"))
+        up = Up(prepared_environ(directory / ".rewards"))
         yield up
         up.stop()
 

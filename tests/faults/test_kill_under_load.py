@@ -19,6 +19,7 @@ from tests import plain_http
 from tests.cli import running
 from tests.cli.up import Up, children, second_of_each
 from tests.conftest import reachable_directory
+from tests.prepared_postgres import prepared_environ
 
 CLIENTS = 4
 PER_BATCH = 25
@@ -30,7 +31,7 @@ WITHIN_S = 60.0
 @pytest.fixture(scope="module")
 def up() -> Generator[Up]:
     with reachable_directory() as directory:
-        up = Up(running.environ(directory / ".rewards", processes=2))
+        up = Up(prepared_environ(directory / ".rewards", processes=2))
         yield up
         up.stop()
 

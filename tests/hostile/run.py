@@ -25,6 +25,7 @@ from tests.cli.up import Up
 from tests.hostile import corpus
 from tests.hostile.corpus import Route
 from tests.hostile.wire import Answer, Shot, request, send
+from tests.prepared_postgres import prepared_environ
 
 AT_ONCE = 16
 LIVE_WITHIN_S = 0.25
@@ -104,7 +105,7 @@ def run(directory: Path, *, minutes: float = 0.0, every: int = 1) -> Report:
     Of the shots that all routes get alike, each route gets one in ``every``, and each such shot goes to one route in as many.
     """
     # One process, of which the memory is looked at, and for how long it waits for a core.
-    up = Up(running.environ(directory / ".rewards", processes=1))
+    up = Up(prepared_environ(directory / ".rewards", processes=1))
     try:
         return _torment(up, minutes * 60, every)
     finally:

@@ -32,6 +32,7 @@ from service.storage.embedded_postgres.server import EmbeddedPostgres
 from service.storage.embedded_postgres.server_user import MAJOR_VERSION, ServerUser
 from service.storage.postgres_programs import find_tool
 from tests.conftest import reachable_directory
+from tests.prepared_postgres import prepare
 from tests.storage.embedded_postgres_walk import kill_9, run, walk
 
 ROOT = os.geteuid() == 0
@@ -144,7 +145,7 @@ def test_a_start_killed_halfway_is_made_good_by_the_next(directory: Path) -> Non
 
 
 def test_a_port_taken_meanwhile_is_changed(directory: Path) -> None:
-    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server = EmbeddedPostgres(prepare(directory / "postgres"), small=True)
     server.start()
     server.stop()
     port = server.port
@@ -158,7 +159,7 @@ def test_a_port_taken_meanwhile_is_changed(directory: Path) -> None:
 
 
 async def test_what_was_acknowledged_under_load_is_there_after_a_kill(directory: Path) -> None:
-    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server = EmbeddedPostgres(await asyncio.to_thread(prepare, directory / "postgres"), small=True)
     await asyncio.to_thread(server.start)
     owner = await asyncpg.connect(server.owner_url)
     await owner.execute("CREATE TABLE item (number int)")
@@ -245,7 +246,7 @@ def test_psql_takes_the_url(server: EmbeddedPostgres) -> None:
 
 
 def test_what_a_killed_server_left_of_its_socket_is_in_nobodys_way(directory: Path) -> None:
-    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server = EmbeddedPostgres(prepare(directory / "postgres"), small=True)
     server.start()
     pid = str(kill_9(server))
     while server.running():
@@ -266,7 +267,7 @@ def test_what_a_killed_server_left_of_its_socket_is_in_nobodys_way(directory: Pa
 
 
 def test_a_server_whose_socket_was_removed_is_found_over_tcp(directory: Path) -> None:
-    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server = EmbeddedPostgres(prepare(directory / "postgres"), small=True)
     server.start()
     shutil.rmtree(directory / "postgres" / "socket")
     assert server.start() is True
@@ -278,7 +279,7 @@ def test_a_server_whose_socket_was_removed_is_found_over_tcp(directory: Path) ->
 
 
 def test_a_server_that_an_older_version_started_is_found_and_gets_a_socket_with_its_next_start(directory: Path) -> None:
-    server = EmbeddedPostgres(directory / "postgres", small=True)
+    server = EmbeddedPostgres(prepare(directory / "postgres"), small=True)
     server.start()
     run(server, "CREATE TABLE note (text text)")
     file = directory / "postgres" / "server.json"
@@ -298,7 +299,7 @@ def test_a_server_that_an_older_version_started_is_found_and_gets_a_socket_with_
 
 
 def test_a_path_as_long_as_a_socket_may_have_is_used(directory: Path) -> None:
-    server = EmbeddedPostgres(_with_socket_path_of(directory, SOCKET_PATH_BYTES_MAX), small=True)
+    server = EmbeddedPostgres(prepare(_with_socket_path_of(directory, SOCKET_PATH_BYTES_MAX)), small=True)
     server.start()
     assert [len(path) for path in _sockets(server)] == [SOCKET_PATH_BYTES_MAX]
     assert run(server, "SELECT inet_client_addr()") is None
@@ -309,7 +310,7 @@ def test_where_no_socket_can_be_it_listens_on_tcp_alone_and_says_why(
     directory: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there = directory / name if "," in name else _with_socket_path_of(directory, SOCKET_PATH_BYTES_MAX + 1)
-    server = EmbeddedPostgres(there, small=True)
+    server = EmbeddedPostgres(prepare(there), small=True)
     settings = PostgresKeeper(server).first_start(Settings())
     assert "127.0.0.1" in settings.database_url
     assert str(run(server, "SELECT inet_client_addr()")) == "127.0.0.1"
