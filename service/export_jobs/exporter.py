@@ -188,7 +188,8 @@ async def take(engine: AsyncEngine) -> ExportJob | None:
     )
     taken = (
         update(table)
-        .where(table.c.export_no.in_(oldest))
+        # Of a scalar, once: within IN it may be asked for every row, and would take another job each time.
+        .where(table.c.export_no == oldest.scalar_subquery())
         .values(status="running", attempt=table.c.attempt + 1, leased_until=_leased(), stored=True)
         .returning(table)
     )

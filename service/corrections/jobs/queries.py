@@ -217,7 +217,11 @@ async def take(engine: AsyncEngine) -> Job | None:
         .with_for_update(skip_locked=True)
     )
     taken = (
-        update(jobs).where(jobs.c.job_no.in_(longest)).values(attempt=jobs.c.attempt + 1, leased_until=leased()).returning(jobs)
+        update(jobs)
+        # Of a scalar, once: within IN it may be asked for every row, and would take another job each time.
+        .where(jobs.c.job_no == longest.scalar_subquery())
+        .values(attempt=jobs.c.attempt + 1, leased_until=leased())
+        .returning(jobs)
     )
     async with engine.begin() as connection:
         row = (await connection.execute(taken)).mappings().one_or_none()
