@@ -119,7 +119,7 @@ REDEEM = Call(
     _of_steps("p_refs", "text[]", attrgetter("ref")),
     _of_salted_steps("p_step_hashes", _step_hash),
     _of_some("p_graces_s", "integer[]", attrgetter("grace_s")),
-    _of_some("p_occurred", "timestamptz[]", attrgetter("occurred_at")),
+    _of_some("p_occurred", "timestamp with time zone[]", attrgetter("occurred_at")),
     returns="(answer).outcome, (answer).replayed, (answer).answer::text",
 )
 

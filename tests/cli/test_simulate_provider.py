@@ -18,7 +18,7 @@ from service.auth.scopes import Scope
 from service.brands.actions import create_brand
 from service.cli.simulate import provider as command
 from service.cli.simulate.installation import SimulationRefused
-from service.cli.simulate.provider import NOT_OURS_TO_SIGN, Report, Wanted
+from service.cli.simulate.provider import NOT_OURS_TO_SIGN, Simulated, Wanted
 from service.ingest.envelope_reader import EnvelopeReader
 from service.providers.registry import ADAPTERS
 from service.providers.samples.simulate import SAMPLES
@@ -60,19 +60,19 @@ class Installation:
                 await asyncio.wait({task}, timeout=0.02)
         return await task
 
-    def sent(self, provider: str, event: str, **how: Any) -> Coroutine[Any, Any, Report]:
+    def sent(self, provider: str, event: str, **how: Any) -> Coroutine[Any, Any, Simulated]:
         """One event, as the command sends it."""
         wanted = Wanted(provider=provider, event=event, campaign=CAMPAIGN, **how)
         return command.send(self.demo.base_url, self.demo.keys["messaging"], wanted)
 
-    async def send(self, provider: str, event: str, **how: Any) -> Report:
+    async def send(self, provider: str, event: str, **how: Any) -> Simulated:
         """Send it, and decide it."""
         return await self.reading(self.sent(provider, event, **how))
 
-    async def send_of_each(self, **how: Any) -> dict[str, Report]:
+    async def send_of_each(self, **how: Any) -> dict[str, Simulated]:
         """The same of every provider, at once."""
 
-        async def send_all() -> list[Report]:
+        async def send_all() -> list[Simulated]:
             return await asyncio.gather(*(self.sent(name, event, **how) for name, event in EVENTS.items()))
 
         return dict(zip(EVENTS, await self.reading(send_all()), strict=True))
@@ -102,7 +102,7 @@ async def installation(database: Database, tmp_path: Path) -> AsyncGenerator[Ins
         yield Installation(demo, EnvelopeReader(services))
 
 
-def outcomes(report: Report) -> list[tuple[str, str | None]]:
+def outcomes(report: Simulated) -> list[tuple[str, str | None]]:
     return [(each.outcome, each.reason) for each in report.outcomes]
 
 

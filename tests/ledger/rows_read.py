@@ -40,3 +40,18 @@ async def never_analyzed(owner: asyncpg.Connection[Any]) -> None:
         "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'ledger'::regnamespace"
     )
     await owner.execute("".join(f"ALTER TABLE {each['name']} SET (autovacuum_enabled = false);" for each in tables))
+
+
+class OneConnection:
+    """A pool of the connection whose reads are counted."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        self._connection = connection
+        self.fetch = connection.fetch
+        self.fetchrow = connection.fetchrow
+        self.fetchval = connection.fetchval
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncGenerator[asyncpg.Connection[Any]]:
+        """The connection itself."""
+        yield self._connection

@@ -6,8 +6,7 @@ What was scanned is counted by PostgreSQL itself, so this holds for the statemen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from ledger.testing import NOON, authorize, capture, claw_back, corroboration, f
 from service.storage.database import APPLICATION_ROLE, READER_ROLE, WORKER_ROLE, create_pool
 from tests.conftest import Database
 from tests.ledger.conftest import make_book
-from tests.ledger.rows_read import counting_rows, never_analyzed
+from tests.ledger.rows_read import OneConnection, counting_rows, never_analyzed
 
 __all__ = ["never_analyzed"]
 
@@ -594,20 +593,6 @@ async def test_whoever_is_merged_is_read_by_whom_they_are_merged_into_though_the
     async with counting_rows(owner) as rows:
         await live(late[-3])
     assert max(rows.values()) < 100, rows
-
-
-class OneConnection:
-    """A pool of the connection whose reads are counted."""
-
-    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
-        self._connection = connection
-        self.fetch = connection.fetch
-        self.fetchrow = connection.fetchrow
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncGenerator[asyncpg.Connection[Any]]:
-        """The connection itself."""
-        yield self._connection
 
 
 @pytest.mark.slow

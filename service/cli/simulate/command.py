@@ -157,23 +157,17 @@ def simulate(
     total = _count_lines(file) if file else events
     if rate is None:
         rate = 0 if file else RATE_DEFAULT
+    lines = _read_lines(file) if file else traffic.lines(made)
+    _send_all(base_url, key, lines, total, rate=rate, concurrency=concurrency, batch_size=batch)
+
+
+def _send_all(base_url: str, key: str, lines: Iterable[bytes], total: int, **how: Any) -> None:
     tally = Tally()
     started = time.monotonic()
     with click.progressbar(
         length=total, label="Sending", file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=True
     ) as bar:
-        asyncio.run(
-            _send_to(
-                base_url,
-                key,
-                _read_lines(file) if file else traffic.lines(made),
-                rate=rate,
-                concurrency=concurrency,
-                batch_size=batch,
-                tally=tally,
-                progress=bar.update,
-            )
-        )
+        asyncio.run(_send_to(base_url, key, lines, tally=tally, progress=bar.update, **how))
     _report(tally, time.monotonic() - started)
     if tally.failed:
         raise SystemExit(1)

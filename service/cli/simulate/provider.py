@@ -68,7 +68,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """What was sent, and what became of it."""
 
     source: str
@@ -200,7 +200,7 @@ def _secrets(adapter: Adapter, written: bytes) -> Secrets:
     return secrets
 
 
-async def send(base_url: str, key: str, wanted: Wanted) -> Report:
+async def send(base_url: str, key: str, wanted: Wanted) -> Simulated:
     """Send it, and wait until it is decided, or long enough."""
     async with open_client(base_url, key) as api:
         source = await _source(api, await check(api, "sources:write", "setting up a source"), wanted)
@@ -214,7 +214,9 @@ async def send(base_url: str, key: str, wanted: Wanted) -> Report:
         for each in deliveries:
             if each.state == "decided":
                 outcomes += await _list(api, f"/v1/sources/{source.id}/deliveries/{each.delivery}/events?limit={PAGE}", Outcome)
-    return Report(source=source.id, url=source.ingest_url, sent=sent, answers=answers, deliveries=deliveries, outcomes=outcomes)
+    return Simulated(
+        source=source.id, url=source.ingest_url, sent=sent, answers=answers, deliveries=deliveries, outcomes=outcomes
+    )
 
 
 async def _source(api: httpx.AsyncClient, meta: Meta, wanted: Wanted) -> _Source:
@@ -342,7 +344,7 @@ def _must(answer: httpx.Response) -> httpx.Response:
     return answer
 
 
-def _tell(report: Report, base_url: str) -> None:
+def _tell(report: Simulated, base_url: str) -> None:
     click.echo(f"To {report.source}, {report.url}")
     _count("sent", [_event(each) for each in report.sent])
     _count("answered", [str(each) for each in report.answers])
