@@ -128,8 +128,9 @@ class _Rows:
         self._principal = principal
         self._began = began
         today = datetime.now(UTC).date()
-        first = -population.dead or 1
-        self._last_days = [month_end(today, month) for month in range(first, first + LOTS)]
+        # Not this month's: on its last day it depends on the brand's zone whether they are past.
+        months = [*range(-population.dead, 0), *range(1, LOTS - population.dead + 1)]
+        self._last_days = [month_end(today, month) for month in months]
         # A month's customers in an order that is none, so that neighbours in the log are not neighbours in the wallets.
         strides = itertools.count(round(population.customers * 0.618) | 1)
         self._stride = next(stride for stride in strides if math.gcd(stride, population.customers) == 1)

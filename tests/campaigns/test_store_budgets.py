@@ -181,7 +181,7 @@ async def test_grants_are_found_by_their_store(api: Api) -> None:
     # Where no store has a budget, a report may name one nevertheless.
     await decided(api, visit("a"), visit("b", OTHER), visit("c", None))
     care = api.client("care")
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    today = api.brand.calendar.day(datetime.now(UTC)).isoformat()
     for query, found in ((f"store_id={OTHER}", ["b"]), (f"store_id={MITTE}&metadata=store_id:{MITTE}", ["a"])):
         answer = await care.get(f"/v1/grants?{query}&from={today}&to={today}")
         assert [each["message_id"] for each in answer.json()["items"]] == found, answer.text
