@@ -13,13 +13,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import structlog
-from sqlalchemy import Update, func, literal, select, text, type_coerce, update
+from sqlalchemy import Update, func, text, type_coerce, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -36,8 +35,8 @@ from service.exports.book_at_cut import READERS, BookAtCut
 from service.exports.bundle import ExportedFile, ExportFormat, Room, RoomExceeded, Writer
 from service.settings import Settings
 from service.storage import database
+from service.storage.leases import leased, take_one
 
-LEASE = timedelta(seconds=60)
 RENEWED_EVERY_S = 2.0
 ATTEMPTS_MAX = 10
 """A job that has brought so many workers down does so with the next."""
@@ -179,28 +178,16 @@ class _Progress:
 async def take(engine: AsyncEngine) -> ExportJob | None:
     """The oldest job that nobody is at, leased to the caller."""
     is_free = (table.c.status == "queued") | (table.c.leased_until < func.clock_timestamp())
-    oldest = (
-        select(table.c.export_no)
-        .where(text(UNDER_WAY), is_free)
-        .order_by(table.c.export_no)
-        .limit(1)
-        .with_for_update(skip_locked=True)
+    oldest = (table.c.export_no,)
+    row = await take_one(
+        engine, table, table.c.export_no, text(UNDER_WAY), is_free, first=oldest, status="running", stored=True
     )
-    taken = (
-        update(table)
-        # Of a scalar, once: within IN it may be asked for every row, and would take another job each time.
-        .where(table.c.export_no == oldest.scalar_subquery())
-        .values(status="running", attempt=table.c.attempt + 1, leased_until=_leased(), stored=True)
-        .returning(table)
-    )
-    async with engine.begin() as connection:
-        row = (await connection.execute(taken)).mappings().one_or_none()
-        return None if row is None else queries.of_row(row)
+    return None if row is None else queries.of_row(row)
 
 
 async def renew(engine: AsyncEngine, job: ExportJob, rows: int) -> bool:
     """Keep a job for another while, and say how far it has come."""
-    return await _change(engine, job, rows_read=rows, leased_until=_leased())
+    return await _change(engine, job, rows_read=rows, leased_until=leased())
 
 
 async def _keep(engine: AsyncEngine, job: ExportJob, **columns: Any) -> None:
@@ -216,10 +203,6 @@ async def _change(engine: AsyncEngine, job: ExportJob, **columns: Any) -> bool:
 
 def _ours(job: ExportJob) -> Update:
     return update(table).where(table.c.export_no == job.export_no, table.c.attempt == job.attempt, table.c.status == "running")
-
-
-def _leased() -> Any:
-    return func.clock_timestamp() + literal(LEASE)
 
 
 def _reason(error: Exception) -> str:

@@ -23,6 +23,7 @@ from service.corrections.jobs.queries import Job, Line
 from service.corrections.jobs.tables import correction_job as jobs
 from service.corrections.jobs.tables import correction_line as lines
 from service.http.problems import Problem
+from service.storage.leases import leased
 
 AT_ONCE = 100
 _SETTLED = ("state", "moved", "shortfall", "correction_no", "seq", "code", "detail")
@@ -169,7 +170,7 @@ async def _keep(tools: Tools, job: Job, settled: Sequence[Line], until: int) -> 
             taken=jobs.c.taken + sum(line.moved or 0 for line in done) - given,
             given=jobs.c.given + given,
             shortfall=jobs.c.shortfall + sum(line.shortfall or 0 for line in done),
-            leased_until=queries.leased(),
+            leased_until=leased(),
         )
         if (await connection.execute(counted)).rowcount != 1:
             return False

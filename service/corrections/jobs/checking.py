@@ -26,6 +26,7 @@ from service.corrections.reasons import list_reasons
 from service.customers.tables import customer as customers
 from service.customers.tombstones import customer_erased
 from service.http.problems import Problem, invalid_field
+from service.storage.leases import leased
 
 AT_ONCE = 200
 _TWICE = text((Path(__file__).with_name("lines_named_twice.sql")).read_text())
@@ -206,7 +207,7 @@ async def _keep(engine: AsyncEngine, job: Job, checked: Sequence[Line], until: i
     )
     rows = [{"number": line.line_no} | {f"new_{name}": getattr(line, name) for name in _CHECKED} for line in checked]
     async with engine.begin() as connection:
-        changed = queries.ours(job).values(checked=until, leased_until=queries.leased())
+        changed = queries.ours(job).values(checked=until, leased_until=leased())
         if (await connection.execute(changed)).rowcount != 1:
             return False
         if rows:

@@ -15,6 +15,7 @@ from service.corrections.jobs.queries import Job, Line
 from service.corrections.jobs.schemas import LINES_MAX, GrantSelection
 from service.corrections.jobs.tables import correction_line as lines
 from service.http.identifiers import parse_position, position
+from service.storage.leases import leased
 
 _AT_ONCE = 500
 _TOO_MANY = f"there are more than {LINES_MAX:,} such grants: order several, of parts of the time"
@@ -55,7 +56,7 @@ async def _keep(tools: Tools, job: Job, page: Sequence[Event], following: Positi
     ]
     columns = {"status": "checking"} if following is None else {"gathered_to": position(following)}
     async with tools.engine.begin() as connection:
-        changed = queries.ours(job).values(lines=job.lines + len(rows), leased_until=queries.leased(), **columns)
+        changed = queries.ours(job).values(lines=job.lines + len(rows), leased_until=leased(), **columns)
         if (await connection.execute(changed)).rowcount != 1:
             return False
         if rows:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, RowMapping, Select, Update, bindparam, cast, func, literal, select, text, update
+from sqlalchemy import BigInteger, RowMapping, Select, Update, bindparam, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,8 +26,8 @@ from service.corrections.jobs.tables import WORKED_ON
 from service.corrections.jobs.tables import correction_job as jobs
 from service.corrections.jobs.tables import correction_line as lines
 from service.http import identifiers
+from service.storage.leases import leased, take_one
 
-LEASE = timedelta(seconds=60)
 NOW: Any = func.clock_timestamp()
 _LOG_ROWS = 150_000
 """How much of the log one statement sums up."""
@@ -209,23 +209,9 @@ async def list_lines(
 async def take(engine: AsyncEngine) -> Job | None:
     """The job that nobody has worked on for the longest time, leased to the caller."""
     is_free = jobs.c.leased_until.is_(None) | (jobs.c.leased_until < func.clock_timestamp())
-    longest = (
-        select(jobs.c.job_no)
-        .where(text(WORKED_ON), is_free)
-        .order_by(jobs.c.leased_until.asc().nulls_first(), jobs.c.job_no)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    taken = (
-        update(jobs)
-        # Of a scalar, once: within IN it may be asked for every row, and would take another job each time.
-        .where(jobs.c.job_no == longest.scalar_subquery())
-        .values(attempt=jobs.c.attempt + 1, leased_until=leased())
-        .returning(jobs)
-    )
-    async with engine.begin() as connection:
-        row = (await connection.execute(taken)).mappings().one_or_none()
-        return None if row is None else of_row(row)
+    longest = (jobs.c.leased_until.asc().nulls_first(), jobs.c.job_no)
+    row = await take_one(engine, jobs, jobs.c.job_no, text(WORKED_ON), is_free, first=longest)
+    return None if row is None else of_row(row)
 
 
 async def jobs_of(engine: AsyncEngine, brand_id: int, seqs: Collection[int]) -> dict[int, str]:
@@ -273,11 +259,6 @@ async def sums_of_jobs(engine: AsyncEngine, brand_id: int, *, after: int, until:
         async with engine.connect() as connection:
             found += [JobSum(*row) for row in await connection.execute(summed.where(piece))]
     return found
-
-
-def leased() -> Any:
-    """Until when a worker has what it takes now."""
-    return func.clock_timestamp() + literal(LEASE)
 
 
 def ours(job: Job) -> Update:
