@@ -263,14 +263,12 @@ async def test_callers_who_ask_again_and_again_take_turns_by_halves(queues: Queu
     gate.open()
 
     async def caller(number: int) -> None:
-        for turn in range(5):
+        for turn in range(6):
             await queue.submit(orders_of(book, 1, first=100 * turn + number))
 
     await asyncio.gather(*(caller(number) for number in range(64)))
-    # The last callers have nobody to take turns with.
-    turns = [len(batch) for batch in gate.batches]
-    assert turns[:8] == [32] * 8
-    assert sum(turns) == 5 * 64
+    # In the last turn the others may be gone.
+    assert [len(batch) for batch in gate.batches][:10] == [32] * 10
 
 
 async def test_a_batch_is_answered_when_the_next_one_is_at_the_database(queues: Queues, gate: Gate, book: Book) -> None:
