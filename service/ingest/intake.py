@@ -76,7 +76,7 @@ class Intake:
         return size + envelope.size > UNPROVED_BYTES_MAX
 
     async def note_refused(self, envelope: Envelope) -> None:
-        """List a request that was refused, unless many were of late, or the database is away."""
+        """List a request that was refused, unless many were recently, or the database is away."""
         name = str(envelope.source_no)
         if self._refused.exceeded(name):
             return

@@ -368,7 +368,7 @@ BEGIN
                                     || substring(ledger.account_with_kind_v1(v_id, 'held') FROM 12);
                                 v_amounts[v_legs] := v_taken;
                             END LOOP;
-                            -- Her next lot to expire is the last one that was taken from, or the one after.
+                            -- Their next lot to expire is the last one that was taken from, or the one after.
                             v_account := v_account + (v_left[v_account] = 0)::integer;
                             v_lot_until := coalesce(v_step.last_days[v_account], 'infinity');
                             IF v_closes THEN
