@@ -55,8 +55,8 @@ GRANT SELECT, INSERT, UPDATE (
 
 GRANT SELECT, INSERT ON
     rewards.batch_code, rewards.brand_logo, rewards.brand_point_value, rewards.campaign, rewards.campaign_version,
-    rewards.code_batch, rewards.consent, rewards.customer, rewards.destination, rewards.estimate, rewards.identity, rewards.link,
-    rewards.link_code, rewards.link_revocation, rewards.minting_key, rewards.parted, rewards.preference, rewards.touch
+    rewards.answered_message, rewards.code_batch, rewards.consent, rewards.customer, rewards.destination, rewards.estimate,
+    rewards.identity, rewards.link, rewards.link_code, rewards.message, rewards.link_revocation, rewards.minting_key, rewards.parted, rewards.preference, rewards.touch
 TO rewards_application;
 
 GRANT DELETE ON rewards.identity, rewards.link_revocation TO rewards_application;
@@ -185,7 +185,8 @@ GRANT EXECUTE ON FUNCTION rewards.erase_customer_v1 TO rewards_worker;
 GRANT SELECT, INSERT, UPDATE ON rewards.retention TO rewards_worker;
 
 GRANT EXECUTE ON FUNCTION
-    rewards.forget_approvals_v1, rewards.forget_consent_texts_v1, rewards.forget_links_v1, rewards.forget_looks_v1
+    rewards.forget_approvals_v1, rewards.forget_consent_texts_v1, rewards.forget_links_v1, rewards.forget_looks_v1,
+    rewards.forget_messages_v1
 TO rewards_worker;
 
 GRANT SELECT ON rewards.source_reader, rewards.envelope TO rewards_worker;

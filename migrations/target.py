@@ -16,6 +16,7 @@ from service.evidence import tables as evidence
 from service.export_jobs import tables as export_jobs
 from service.ingest import tables as ingest
 from service.links import tables as links
+from service.messages import tables as messages
 from service.persons import tables as persons
 from service.preferences import tables as preferences
 from service.restatements import tables as restatements
@@ -39,6 +40,7 @@ CAPABILITIES = (
     export_jobs,
     ingest,
     links,
+    messages,
     persons,
     preferences,
     restatements,

@@ -60,6 +60,7 @@ from service.link_checks import routes as link_check_routes
 from service.link_pages import routes as link_page_routes
 from service.link_pages.serving import not_found_page
 from service.links import routes as link_routes
+from service.messages import routes as message_routes
 from service.observability import metrics
 from service.personal_data import routes as personal_data_routes
 from service.persons import routes as person_routes
@@ -103,6 +104,7 @@ route_handlers: list[Any] = [
     *revocation_routes.route_handlers,
     *link_check_routes.route_handlers,
     *ingest_routes.route_handlers,
+    *message_routes.route_handlers,
     *redemption_routes.route_handlers,
     *correction_routes.route_handlers,
     *correction_job_routes.route_handlers,

@@ -35,6 +35,7 @@ DAYS_MIN: Mapping[str, int] = {
     "links_days": 90,
     "details_days": 366,
     "answers_days": 30,
+    "messages_days": 90,
     "looks_days": 365,
     "consent_texts_days": 366,
     "approvals_days": 366,
@@ -86,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long requests for links are kept."""
     links_days: Days = 0
     """How long links are kept after they have expired."""
+    messages_days: Days = 400
+    """How long messages are kept that were registered, and which of them replies answer."""
     details_days: Days = 0
     """How long texts of events, orders and corrections are kept; the hashes stay."""
     answers_days: Days = 0

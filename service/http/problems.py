@@ -108,6 +108,7 @@ CODES: dict[str, CodeSpec] = {
         retryable=True,
     ),
     "campaign_exists": CodeSpec(409, "Campaign exists", "The brand already has a different campaign with this id."),
+    "message_exists": CodeSpec(409, "Message exists", "A different message with this id is registered for the customer."),
     "code_batch_exists": CodeSpec(409, "Code batch exists", "The brand already has a different batch of codes with this id."),
     "code_taken": CodeSpec(409, "Code taken", "Each code pays one person, and somebody else has claimed it."),
     "point_value_changed": CodeSpec(

@@ -103,6 +103,29 @@ class LinkEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Until when it earns."""
 
 
+class MessageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message that they were sent, as the sender registered it."""
+
+    message_id: str
+    """The sender's id of the message."""
+    campaign: str
+    """The campaign's id."""
+    channel: str
+    """The channel."""
+    conversation: str | None
+    """The conversation that it is part of."""
+    offer_group: str | None
+    """The offer that it makes."""
+    provider: str
+    """Who sent it."""
+    provider_message_id: str | None
+    """The provider's id of it."""
+    sent_at: datetime
+    """When it was sent."""
+    registered_at: datetime
+    """When we were told of it."""
+
+
 class ClickEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a link of theirs, of the last thirty days."""
 
@@ -345,5 +368,7 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What the audit trail has about them."""
     links: Sequence[LinkEntry]
     """Links they were sent."""
+    messages: Sequence[MessageEntry]
+    """Messages they were sent, of those that were registered."""
     clicks: Sequence[ClickEntry]
     """Requests for these links."""

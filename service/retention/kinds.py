@@ -49,6 +49,11 @@ KINDS: Mapping[str, Kind] = {
         "links that expired longer ago than that. Their addresses are unknown from then on",
         _KEEPER,
     ),
+    "messages": Kind(
+        "messages_days",
+        "messages that were registered, and which of them a reply answers",
+        _KEEPER,
+    ),
     "details": Kind(
         "details_days",
         "message, label and metadata of events; order references; references and notes of captures, refunds, returns and"
@@ -81,6 +86,7 @@ TABLES: Mapping[str, str] = {
     "ledger.purchase_return": "details",
     "ledger.redemption": "details",
     "ledger.redemption_step": "details",
+    "rewards.answered_message": "messages",
     "rewards.approval": "approvals",
     "rewards.audit_trail": "looks",
     "rewards.consent": "consent_texts",
@@ -91,6 +97,7 @@ TABLES: Mapping[str, str] = {
     "rewards.link": "links",
     "rewards.link_code": FOR_EVER,
     "rewards.link_revocation": FOR_EVER,
+    "rewards.message": "messages",
     "rewards.person": FOR_EVER,
     "rewards.preference": UNTIL_ERASED,
     "rewards.tombstone": FOR_EVER,

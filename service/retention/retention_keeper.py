@@ -25,6 +25,7 @@ _IN_ORDER = {
     "approvals": "SELECT rewards.forget_approvals_v1($1, $2, $3)",
 }
 _LINKS = "SELECT rewards.forget_links_v1($1, $2)"
+_MESSAGES = "SELECT rewards.forget_messages_v1($1, $2)"
 _REACHED = "SELECT reached FROM rewards.retention WHERE kind = $1"
 _REACH = """
 INSERT INTO rewards.retention (kind, reached) VALUES ($1, $2) ON CONFLICT (kind) DO UPDATE SET reached = excluded.reached
@@ -45,6 +46,7 @@ class RetentionKeeper:
         """Forget a batch of each kind. Returns how many batches there were something to do in."""
         at = now or datetime.now(UTC)
         done = sum([await self._forget_in_order(kind, at) for kind in _IN_ORDER]) + await self._forget_links(at)
+        done += await self._forget_messages(at)
         for brand in await list_brands(self._engine):
             done += await self._forget_details(brand, at) + await self._forget_answers(brand, at)
         return done
@@ -66,6 +68,10 @@ class RetentionKeeper:
     async def _forget_links(self, now: datetime) -> bool:
         before = self._before("links", now)
         return before is not None and bool(await self._pool.fetchval(_LINKS, before, ROWS_AT_ONCE))
+
+    async def _forget_messages(self, now: datetime) -> bool:
+        before = self._before("messages", now)
+        return before is not None and bool(await self._pool.fetchval(_MESSAGES, before, ROWS_AT_ONCE))
 
     async def _forget_details(self, brand: Brand, now: datetime) -> bool:
         if (before := self._before("details", now)) is None:

@@ -132,6 +132,17 @@ async def live(api: Api, who: Who) -> dict[str, Any]:
     }
     minted = (await messaging.post("/v1/links", json={"links": [link]})).json()["results"][0]
     await api.client(None).get(minted["url"])
+    sent = {
+        "message_id": f"chat-{who.name}",
+        "customer": {"id": who.id},
+        "campaign": "autumn",
+        "channel": "sms",
+        "provider": "twilio",
+        "provider_message_id": f"SM-{who.name}",
+        "conversation": f"talk with {who.name}",
+        "offer_group": f"offer to {who.name}",
+    }
+    (await messaging.post("/v1/messages", json={"messages": [sent]})).raise_for_status()
     page = {"customer": {"id": who.id}, "kind": "preferences"}
     own = (await messaging.post("/v1/page-links", json={"pages": [page]})).json()["results"][0]["url"]
     await api.services.click_log.write()

@@ -57,6 +57,8 @@ LOOK_UP_TABLES = {
     "touch",
     "envelope",
     "envelope_outcome",
+    "message",
+    "answered_message",
 }
 CONFIGURATION_TABLES = {
     "brand",

@@ -1,0 +1,47 @@
+"""Messages over HTTP: registering them, and what came of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from litestar import Request, post
+from litestar.params import JSONBody
+
+from service.admission.limits import BATCH_BYTES_MAX
+from service.auth.guards import count_items, requires
+from service.auth.principal import Principal
+from service.auth.scopes import Scope
+from service.http.batch_results import Results, results_of
+from service.http.injection import Injected
+from service.messages import actions
+from service.messages.schemas import MessageBatch, MessageResult, message_result
+
+if TYPE_CHECKING:
+    from service.services import Services
+
+
+@post(
+    "/v1/messages",
+    guards=[requires(Scope.LINKS_WRITE)],
+    status_code=200,
+    request_max_body_size=BATCH_BYTES_MAX,
+    tags=["links"],
+)
+async def register_messages(
+    data: JSONBody[MessageBatch],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    request: Request[Any, Any, Any],
+) -> Results[MessageResult]:
+    """Register up to 10,000 messages that you sent without a reward link. Errors are per item.
+
+    What a provider then reports of such a message finds its campaign and its customer. Sending the same item again is answered
+    the same, with status 200 instead of 201; another message under its id for the same customer is 409 `message_exists`.
+    Messages for which links are minted need not be registered.
+    """
+    await count_items(request, principal, len(data))
+    registered = await actions.register(services, principal, data, now=await services.clocks.now(principal.brand))
+    return results_of(registered, message_result, request_id=request.scope["state"]["request_id"])
+
+
+route_handlers: list[Any] = [register_messages]
