@@ -87,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long requests for links are kept."""
     links_days: Days = 0
     """How long links are kept after they have expired."""
+    reply_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 72
+    """How long after a message a reply that names none is still an answer to it."""
     messages_days: Days = 400
     """How long messages are kept that were registered, and which of them replies answer."""
     details_days: Days = 0

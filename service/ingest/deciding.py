@@ -1,6 +1,6 @@
 """From the events of envelopes to what became of each: they are reported as a brand's own system would report them.
 
-    1. read       each envelope is opened and parsed; what a token leads to is looked up for all of them
+    1. read       each envelope is opened and parsed; which messages the events are of is looked up for all of them
     2. consents   first, so that nothing is paid for a channel that was refused before
     3. reports    by the same path as ``POST /v1/grants/batch``, so the same act is one grant, whoever else reports it
 
@@ -18,14 +18,17 @@ import msgspec
 
 from service.consents import actions as consents
 from service.consents.schemas import ConsentItem
+from service.customers import actions as customers
+from service.customers.queries import Customer
 from service.grants.actions import CHUNK, report_read
 from service.grants.schemas import GrantAnswer, GrantRequest
 from service.http.identifiers import parse_grant_id
 from service.http.problems import Problem
 from service.ingest.daily_limit import PAID, paid, report_within
 from service.ingest.linked_messages import linked_messages
-from service.ingest.meanings import Meaning, Nothing, meaning_of
+from service.ingest.meanings import FoundMessage, Meaning, NoMessage, Nothing, matched_by, meaning_of
 from service.ingest.outcomes import KIND_CHARACTERS_MAX, EventOutcome
+from service.ingest.sent_messages import sent_messages
 from service.ingest.sources import Source
 from service.providers.types import Fault, ProviderEvent
 
@@ -66,11 +69,13 @@ async def decide(
     ahead = await services.clocks.now(source.brand) - datetime.now(UTC) if source.brand.mode == "test" else timedelta()
     received_at = min(each.received_at for each in read) + ahead
     messages = await linked_messages(services, source, [each.event for each in read], received_at)
-    meanings: list[Meaning] = []
-    for each, message in zip(read, messages, strict=True):
-        # No provider's clock is trusted to be ahead of ours.
-        happened_at = min(each.event.occurred_at or each.received_at, each.received_at)
-        meanings.append(meaning_of(source, each.event, message, happened_at + ahead))
+    # No provider's clock is trusted to be ahead of ours.
+    times = [min(each.event.occurred_at or each.received_at, each.received_at) + ahead for each in read]
+    without = {n: (read[n].event, times[n]) for n, message in enumerate(messages) if message is None}
+    for n, message in (await sent_messages(services, source, without)).items():
+        messages[n] = message
+    meanings = [meaning_of(source, each.event, message, at) for each, message, at in zip(read, messages, times, strict=True)]
+    meanings = await _as_decided_before(services, source, read, messages, meanings, times, received_at)
     outcomes: dict[int, EventOutcome] = {
         n: _outcome(read[n], "ignored", each.reason) for n, each in enumerate(meanings) if isinstance(each, Nothing)
     }
@@ -81,7 +86,42 @@ async def decide(
     seen: set[str] = set()
     for n, answer in zip(reports, answers, strict=True):
         outcomes[n] = _answered(read[n], answer, own, seen)
-    return [outcomes[n] for n in range(len(read))]
+    matched = [matched_by(each.event, message) for each, message in zip(read, messages, strict=True)]
+    return [
+        msgspec.structs.replace(outcomes[n], matched_by=matched[n]) if n in reports else outcomes[n] for n in range(len(read))
+    ]
+
+
+async def _as_decided_before(
+    services: Services,
+    source: Source,
+    read: Sequence[ReadEvent],
+    messages: list[FoundMessage | NoMessage | None],
+    meanings: Sequence[Meaning],
+    times: Sequence[datetime],
+    received_at: datetime,
+) -> list[Meaning]:
+    """The meanings, but for acts that were decided before their message was registered: those stay what they were."""
+    before = {
+        n: was
+        for n, (message, meaning) in enumerate(zip(messages, meanings, strict=True))
+        if isinstance(meaning, GrantRequest)
+        and isinstance(message, FoundMessage)
+        and message.matched_by == "provider_id"
+        and isinstance(was := meaning_of(source, read[n].event, None, times[n]), GrantRequest)
+    }
+    decided = list(meanings)
+    known = await customers.find_each(services, source.brand, [was.customer for was in before.values()]) if before else []
+    # Whom nobody knows has nothing that was decided, and is to be no customer for having been asked about.
+    asked = {n: was for (n, was), who in zip(before.items(), known, strict=True) if isinstance(who, Customer)}
+    numbers = list(asked)
+    for start in range(0, len(numbers), CHUNK):
+        part = numbers[start : start + CHUNK]
+        answers = await report_read(services, source.principal, [asked[n] for n in part], received_at, may_pay=False)
+        for n, answer in zip(part, answers, strict=True):
+            if isinstance(answer, GrantAnswer) and answer.replayed:
+                decided[n], messages[n] = asked[n], None
+    return decided
 
 
 async def _reported(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from service.campaigns.queries import campaign_version
-from service.ingest.meanings import LinkedMessage, NoMessage
+from service.ingest.meanings import FoundMessage, NoMessage
 from service.ingest.sources import Source
 from service.link_pages import lookup
 from service.link_pages.lookup import DeadEnd, ParsedLink, Visitor
@@ -32,7 +32,7 @@ _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 async def linked_messages(
     services: Services, source: Source, events: Sequence[ProviderEvent], at: datetime
-) -> list[LinkedMessage | NoMessage | None]:
+) -> list[FoundMessage | NoMessage | None]:
     """What the token of each event leads to, in order; ``None`` for an event without one. ``at`` is by the brand's clock."""
     subjects = [_subject(services, source, event) for event in events]
     wanted = dict.fromkeys(subject for subject in subjects if subject is not None)
@@ -86,7 +86,7 @@ def _parsed(services: Services, subject: str, visitor: Visitor) -> ParsedLink | 
 
 async def _found(
     services: Services, source: Source, parsed: Mapping[str, ParsedLink], visitor: Visitor
-) -> dict[str, LinkedMessage | NoMessage]:
+) -> dict[str, FoundMessage | NoMessage]:
     ids = await asyncio.gather(*(lookup.link_id_of(services, each, visitor.headers, visitor.at) for each in parsed.values()))
     rows = await services.links.get_many({link_id for link_id in ids if link_id is not None})
     return {
@@ -95,7 +95,7 @@ async def _found(
     }
 
 
-async def _message(services: Services, source: Source, parsed: ParsedLink, row: LinkRow | None) -> LinkedMessage | NoMessage:
+async def _message(services: Services, source: Source, parsed: ParsedLink, row: LinkRow | None) -> FoundMessage | NoMessage:
     if row is None or (parsed.claims is not None and parsed.claims.customer != row.customer):
         return NoMessage("unknown_token")
     if row.brand_id != source.brand.brand_id:
@@ -103,4 +103,6 @@ async def _message(services: Services, source: Source, parsed: ParsedLink, row: 
     if row.revoked_at is not None:
         return NoMessage("link_revoked")
     campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
-    return NoMessage("unknown_token") if campaign is None else LinkedMessage(row, campaign.id)
+    if campaign is None:
+        return NoMessage("unknown_token")
+    return FoundMessage(row.message_id, campaign.id, row.customer, row.channel, "token", row.label, row.expires_at)

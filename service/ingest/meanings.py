@@ -1,9 +1,9 @@
 """What a provider's event means: an act to be reported, a statement about consent, or nothing, and why.
 
     1. which message   our token in the provider's opaque field, or in the address that was clicked; else the campaign and
-                       message that the opaque field names; else the source's campaign and the provider's id of the message.
-                       A registry of messages that were sent would be asked before the last
-    2. which person    the token's; else the one recipient. Of several the provider does not say who it was: nobody earns
+                       message that the opaque field names; else what was registered under the provider's id; of a reply
+                       that names none, the last one sent; else the source's campaign and the provider's id of the message
+    2. which person    the message's; else the one recipient. Of several the provider does not say who it was: nobody earns
     3. which act       by the kind of event; a link's label and channel go with its token
     4. what it proves  an open or a receipt D, a click C, a reply or an answer A; a machine X; never more than the source may
 
@@ -25,7 +25,6 @@ from service.customers.schemas import CustomerRef
 from service.grants.schemas import GrantRequest
 from service.http.identifiers import customer_id
 from service.ingest.sources import Source
-from service.links.queries import LinkRow
 from service.providers.replies import content_of, is_stop
 from service.providers.types import EventKind, IdentityKind, Machine, ProviderEvent, Trust
 
@@ -61,15 +60,25 @@ _NAMES: Mapping[IdentityKind, str] = {
 }
 
 
-class LinkedMessage(msgspec.Struct, frozen=True):
-    """The message that a token is of, and the id of its campaign."""
+MatchedBy: TypeAlias = Literal["token", "opaque_field", "provider_id", "last_message", "source"]
+"""How the message of an act was found, in order of precedence. The last: the source's campaign and the provider's id alone."""
 
-    row: LinkRow
+
+class FoundMessage(msgspec.Struct, frozen=True):
+    """A message that we know: what an event is of, for whom and for which campaign."""
+
+    message_id: str
     campaign: str
+    customer: int
+    channel: str
+    matched_by: MatchedBy
+    label: str = ""
+    expires_at: datetime | None = None
+    """When what a link of it reports stops earning."""
 
 
 class NoMessage(msgspec.Struct, frozen=True):
-    """Why a token leads to no message."""
+    """Why an event leads to no message that earns."""
 
     reason: str
 
@@ -84,20 +93,20 @@ Meaning: TypeAlias = GrantRequest | ConsentItem | Nothing
 
 
 def meaning_of(
-    source: Source, event: ProviderEvent, message: LinkedMessage | NoMessage | None, occurred_at: datetime
+    source: Source, event: ProviderEvent, message: FoundMessage | NoMessage | None, occurred_at: datetime
 ) -> Meaning:
-    """What an event means. ``message`` is what its token leads to, if it has one; ``occurred_at`` is by the brand's clock."""
+    """What an event means. ``message`` is what was found of it, if anything was; ``occurred_at`` is by the brand's clock."""
     statement = _STATEMENTS.get(event.kind) or (("refused", "stop") if _asks_to_stop(event) else None)
     if statement is None and event.kind not in ACTIONS:
         return Nothing("kind")
     if isinstance(message, NoMessage):
         return Nothing(message.reason)
-    if message is not None and message.row.expires_at <= occurred_at:
+    if message is not None and message.expires_at is not None and message.expires_at <= occurred_at:
         return Nothing("link_expired")
     customer = _customer(event, message)
     if isinstance(customer, Nothing):
         return customer
-    channel = event.channel if message is None else message.row.channel
+    channel = event.channel if message is None else message.channel
     if statement is not None:
         return _statement(source, customer, channel, statement, occurred_at)
     return _nothing_said(event) or _act(source, event, message, customer, channel, occurred_at)
@@ -123,13 +132,13 @@ def _statement(
 def _act(
     source: Source,
     event: ProviderEvent,
-    message: LinkedMessage | None,
+    message: FoundMessage | None,
     customer: CustomerRef,
     channel: str,
     occurred_at: datetime,
 ) -> Meaning:
     campaign = message.campaign if message is not None else event.tags.get("campaign") or source.campaign
-    message_id = message.row.message_id if message is not None else _message_id(event)
+    message_id = message.message_id if message is not None else _message_id(event)
     if campaign is None or message_id is None:
         return Nothing("no_campaign" if campaign is None else "no_message")
     label = _label(event, message)
@@ -147,6 +156,8 @@ def _act(
         occurred_at=occurred_at,
         link=label,
         evidence=_evidence(event),
+        # It is a guess, and whoever looks at the grant is to know.
+        metadata={"matched_by": "last_message"} if _is_guessed(message) else None,
     )
 
 
@@ -160,9 +171,18 @@ def _evidence(event: ProviderEvent) -> Literal["A", "C", "D", "X"]:
             return _EVIDENCE[event.kind]
 
 
-def _customer(event: ProviderEvent, message: LinkedMessage | None) -> CustomerRef | Nothing:
+def _is_guessed(message: FoundMessage | None) -> bool:
+    return message is not None and message.matched_by == "last_message"
+
+
+def _customer(event: ProviderEvent, message: FoundMessage | None) -> CustomerRef | Nothing:
     if message is not None:
-        return CustomerRef(id=customer_id(message.row.customer))
+        return CustomerRef(id=customer_id(message.customer))
+    return recipient_of(event)
+
+
+def recipient_of(event: ProviderEvent) -> CustomerRef | Nothing:
+    """The person whom an event itself names."""
     if len(event.recipients) != 1:
         return Nothing("ambiguous_recipient" if event.recipients else "no_recipient")
     (recipient,) = event.recipients
@@ -181,13 +201,30 @@ def _message_id(event: ProviderEvent) -> str | None:
     return event.tags.get("message") or provider_id
 
 
-def _label(event: ProviderEvent, message: LinkedMessage | None) -> str | None:
+def _label(event: ProviderEvent, message: FoundMessage | None) -> str | None:
     """What lets an act count again where the rule says so: another version of a question, another link."""
     if event.answer is not None:
         return f"{event.answer.question}@{event.answer.version or ''}"
-    if message is not None:
-        return message.row.label or None
+    if message is not None and message.matched_by == "token":
+        return message.label or None
     return event.tags.get("link")
+
+
+def matched_by(event: ProviderEvent, message: FoundMessage | NoMessage | None) -> MatchedBy:
+    """How the message of an act was found."""
+    if isinstance(message, FoundMessage):
+        return message.matched_by
+    return "opaque_field" if "message" in event.tags else "source"
+
+
+def is_statement(event: ProviderEvent) -> bool:
+    """Whether an event says something about consent, rather than that somebody acted."""
+    return event.kind in _STATEMENTS or _asks_to_stop(event)
+
+
+def is_answer(event: ProviderEvent) -> bool:
+    """Whether an event is a reply that says something."""
+    return event.kind is EventKind.REPLIED and not _asks_to_stop(event) and _nothing_said(event) is None
 
 
 def _asks_to_stop(event: ProviderEvent) -> bool:

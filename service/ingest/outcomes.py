@@ -27,6 +27,8 @@ class EventOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str | None = None
     grant: str | None = None
     points: int = 0
+    matched_by: str | None = None
+    """How the message of a report was found; of outcomes from before that was stored, ``None``."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

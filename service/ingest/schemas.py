@@ -11,6 +11,7 @@ import msgspec
 from service.http.bodies import Body, Identifier, Points
 from service.http.identifiers import key_id
 from service.http.validation_messages import NO_CONTROL_CHARACTERS
+from service.ingest.meanings import MatchedBy
 from service.ingest.outcomes import EventOutcome, Outcome
 from service.ingest.sources import Source
 
@@ -256,6 +257,9 @@ class DeliveredEventResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The grant, also of a duplicate: `GET /v1/grants/{grant_id}` says who reported it first. Null: there is none."""
     points: int
     """What the customer was granted, or held back, for it."""
+    matched_by: MatchedBy | None
+    """How its message was found: by our `token`; by the `opaque_field`; by the `provider_id` of a registered message; a reply
+    that names none, as the answer to the `last_message`; by the `source` alone. Null: nothing was reported."""
 
     @classmethod
     def of(cls, outcome: EventOutcome) -> DeliveredEventResponse:
@@ -270,6 +274,7 @@ class DeliveredEventResponse(msgspec.Struct, frozen=True, kw_only=True):
             reason=outcome.reason,
             grant_id=outcome.grant,
             points=outcome.points,
+            matched_by=outcome.matched_by,  # pyright: ignore[reportArgumentType]
         )
 
 
