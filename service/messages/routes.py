@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from litestar import Request, post
-from litestar.params import JSONBody
+from litestar import Request, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.admission.limits import BATCH_BYTES_MAX
+from service.api_reference.document import problems
 from service.auth.guards import count_items, requires
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.http.batch_results import Results, results_of
 from service.http.injection import Injected
-from service.messages import actions
+from service.messages import actions, trail
 from service.messages.schemas import MessageBatch, MessageResult, message_result
+from service.messages.trail_schemas import TrailResponse
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -44,4 +46,45 @@ async def register_messages(
     return results_of(registered, message_result, request_id=request.scope["state"]["request_id"])
 
 
-route_handlers: list[Any] = [register_messages]
+TrailCustomer = Annotated[
+    str | None,
+    QueryParameter(
+        description="The customer, by your id or `cus_`. Required if the message is registered for several, or for none."
+    ),
+]
+OfConversation = Annotated[str, QueryParameter(description="Your id of the conversation.")]
+
+
+@get(
+    "/v1/messages/{message_id:str}/trail",
+    guards=[requires(Scope.GRANTS_READ)],
+    tags=["links"],
+    responses=problems("not_found", "customer_erased"),
+)
+async def get_message_trail(
+    message_id: FromPath[str],
+    principal: Injected[Principal],
+    services: Injected[Services],
+    customer: TrailCustomer = None,
+) -> TrailResponse:
+    """Get everything about a message to a customer: links, clicks, decisions with who reported them first, and postings."""
+    return await trail.of_message(services, principal.brand, message_id, customer)
+
+
+@get(
+    "/v1/messages/trail",
+    guards=[requires(Scope.GRANTS_READ)],
+    tags=["links"],
+    responses=problems("not_found", "customer_erased"),
+)
+async def get_conversation_trail(
+    principal: Injected[Principal],
+    services: Injected[Services],
+    conversation: OfConversation,
+    customer: TrailCustomer = None,
+) -> TrailResponse:
+    """Get the same about all messages of a conversation, on whatever channels: of the first 50."""
+    return await trail.of_conversation(services, principal.brand, conversation, customer)
+
+
+route_handlers: list[Any] = [register_messages, get_message_trail, get_conversation_trail]

@@ -171,6 +171,8 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/links/check": (),
     "GET /v1/links/evidence": (),
     "POST /v1/messages": (MINT,),
+    "GET /v1/messages/trail": (READ,),
+    "GET /v1/messages/{message_id}/trail": (READ,),
     "GET /v1/meta": (),
     "GET /v1/minting-keys": (),
     "POST /v1/minting-keys": (MINT,),

@@ -78,6 +78,9 @@ async def shop(api: Api, owner: Owner) -> Shop:
     lines = [{"customer": {"id": "c-1"}, "points": -1}]
     path = "/v1/corrections/batch?reason=fraud"
     job = await api.client("care").post(path, json=lines, headers={"Idempotency-Key": "l-1"})
+    sent = {"message_id": "m", "channel": "sms", "provider": "twilio", "conversation": "v-1"}
+    told = {"messages": [sent | {"campaign": "autumn", "customer": {"id": "c-1"}}]}
+    (await messaging.post("/v1/messages", json=told)).raise_for_status()
     ids = {
         **held_back,
         "job_id": job.json()["id"],
@@ -89,6 +92,7 @@ async def shop(api: Api, owner: Owner) -> Shop:
         "erasure_id": "ers_1",
         "channel": "email",
         "view": "rfm",
+        "message_id": "m",
     }
     await enrolled(api, owner)
     return Shop(api, [await key_of_person(api, owner, duty) for duty in DUTIES], messaging, ids)
@@ -127,7 +131,11 @@ BODIES: dict[str, Any] = {
     "POST /v1/grants/{grant_id}/returns": {"reference": "r-1", "amount_minor": 60, "currency": "EUR"},
     "POST /v1/grants/{grant_id}/returns/quote": {"amount_minor": 40, "currency": "EUR"},
 }
-QUERIES = {"POST /v1/corrections/batch": {"reason": "fraud"}}
+QUERIES = {
+    "POST /v1/corrections/batch": {"reason": "fraud"},
+    "GET /v1/messages/trail": {"conversation": "v-1"},
+    "GET /v1/messages/{message_id}/trail": {"customer": "c-1"},
+}
 
 
 async def test_every_look_of_a_person_is_in_the_trail(shop: Shop, owner: Owner) -> None:
