@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,20 @@ def real_worker(settings: Settings) -> Generator[subprocess.Popen[bytes]]:
 
 async def until_waiting(owner: asyncpg.Connection[Any], function: str, worker: subprocess.Popen[bytes]) -> list[int]:
     """Wait until a worker waits for a lock in a call of ``function``. Returns the processes of the database that do."""
+
+    def is_there() -> None:
+        assert worker.poll() is None, "it ended"
+
+    return await waiting_for_a_lock(owner, function, check=is_there)
+
+
+async def waiting_for_a_lock(
+    owner: asyncpg.Connection[Any], named: str, *, check: Callable[[], None] = lambda: None
+) -> list[int]:
+    """Wait until somebody waits for a lock in a statement with ``named`` in it. Returns the database's processes that do."""
     async with asyncio.timeout(30):
-        while not (waiting := await owner.fetchval(_WAITING, function)):
-            assert worker.poll() is None, "it ended"
+        while not (waiting := await owner.fetchval(_WAITING, named)):
+            check()
             await asyncio.sleep(0.02)
             # Within a transaction the view says what it said first.
             await owner.execute("SELECT pg_stat_clear_snapshot()")

@@ -3,6 +3,7 @@
     find            look up; creates nobody
     find_active     look up, with whether the customer may redeem under the names given
     resolve         look up, and create a customer for a new name; a dry run creates nobody
+    give_back       let names of erased customers be somebody's again
     by_number       the customer that a number given out earlier belongs to now
     settle          bring the book in line with merges and splits, and forget what is cached of them
     forget          drop customers from the cache
@@ -150,6 +151,21 @@ class CustomerDirectory:
         others = [person for n, person in enumerate(people) if n not in erased]
         alone = iter(new_names.decide_alone(others, owners, await self._device_only(brand, others, owners)))
         return [NOBODY if n in erased else next(alone) for n in range(len(people))]
+
+    async def give_back(
+        self, connection: queries.Connection, brand: Brand, people: Sequence[Sequence[Identity]]
+    ) -> list[Customer]:
+        """Let erased names be those of customers again, in the caller's transaction, who holds the brand's lock. Returns whose
+        they are, for each of ``people``.
+
+        The transaction is void if this raises ``ConcurrentChange``. After the commit, ``forget`` them.
+        """
+        wanted = [identity for person in people for identity in person]
+        await self.tombstones.lift(connection, brand.brand_id, wanted)
+        known = (await queries.find(connection, wanted)).known
+        device_only = await queries.device_only(connection, {owner.customer for owner in known.values()})
+        decision = new_names.decide(people, {**known}, device_only, may_attach=True)
+        return await new_names.write_within(connection, brand, decision)
 
     async def by_number(self, brand: Brand, customer: int) -> Customer:
         """The customer that this number belongs to now.

@@ -3,6 +3,7 @@
     decide          who reported people are, and what to write; pure
     decide_alone    who each would be if they alone were reported; pure
     write           write what was decided, in one transaction
+    write_within    the same in the caller's transaction
 
 A name goes to the customer with the names it comes with. ``CustomerDirectory.resolve`` says who may not join whom.
 """
@@ -20,6 +21,10 @@ from service.customers.identities import Identity, IdentityKind, without_shared_
 from service.customers.queries import Customer
 
 _NOBODY_YET = Customer(0, confirmed=False, former=(), named=0)
+
+
+class ConcurrentChange(Exception):
+    """One of these customers was changed concurrently: read them again."""
 
 
 class NewCustomer:
@@ -102,25 +107,32 @@ async def write(pool: asyncpg.Pool[Any], brand: Brand, decision: Decision) -> bo
     """Create and attach in one transaction; ``False`` if one of the customers was changed concurrently."""
     try:
         async with pool.acquire() as connection, connection.transaction():
-            if not await _owners_unchanged(connection, brand, decision.attached):
-                return False
-            if not await _still_unattached(connection, brand, decision):
-                return False
-            if decision.by_device:
-                # Two people who use one device at once take turns: the second finds that its owner has a name.
-                await queries.lock(connection, brand)
-                if await queries.device_only(connection, decision.by_device) != decision.by_device:
-                    return False
-            if not await queries.confirm(connection, sorted(decision.to_confirm)):
-                return False
-            numbers = await queries.create(connection, brand, [each.confirmed for each in decision.new])
-            pairs = [(identity, known.customer) for identity, known in decision.attached]
-            new = zip(decision.new, numbers, strict=True)
-            pairs += [(identity, number) for each, number in new for identity in each.identities]
-            await queries.attach(connection, brand, pairs)
-    except asyncpg.DeadlockDetectedError:
+            await write_within(connection, brand, decision)
+    except (ConcurrentChange, asyncpg.DeadlockDetectedError):
         return False
     return True
+
+
+async def write_within(connection: queries.Connection, brand: Brand, decision: Decision) -> list[Customer]:
+    """Create and attach in the caller's transaction, which is void if this raises ``ConcurrentChange``. Returns who each person
+    of the decision is.
+    """
+    unchanged = (
+        await _still_unattached(connection, brand, decision)
+        and await _still_device_only(connection, brand, decision.by_device)
+        and await _owners_unchanged(connection, decision.attached)
+        and await queries.confirm(connection, sorted(decision.to_confirm))
+    )
+    if not unchanged:
+        raise ConcurrentChange
+    numbers = await queries.create(connection, brand, [each.confirmed for each in decision.new])
+    pairs = [(identity, known.customer) for identity, known in decision.attached]
+    new = dict(zip(decision.new, numbers, strict=True))
+    pairs += [(identity, number) for each, number in new.items() for identity in each.identities]
+    await queries.attach(connection, brand, pairs)
+    return [
+        each if isinstance(each, Customer) else Customer(new[each], each.confirmed, (), new[each]) for each in decision.people
+    ]
 
 
 def owner_by_device(person: Sequence[Identity], owners: Mapping[bytes, Owner]) -> Owner | None:
@@ -158,14 +170,13 @@ def _if_device_only(owner: Owner | None, device_only: set[int]) -> Owner | None:
     return owner if owner is None or all(name.kind is IdentityKind.DEVICE for name in owner.identities) else None
 
 
-async def _owners_unchanged(connection: queries.Connection, brand: Brand, attached: list[tuple[Identity, Customer]]) -> bool:
-    """Whether merged customers still have the same survivor: a name attached to another could not be taken back."""
-    merged = {known.named: known.customer for _, known in attached if known.generation}
-    if not merged:
-        return True
-    await queries.lock(connection, brand)
-    now = [await queries.find_by_number(connection, named) for named in merged]
-    return [None if each is None else each.customer for each in now] == list(merged.values())
+async def _owners_unchanged(connection: queries.Connection, attached: Sequence[tuple[Identity, Customer]]) -> bool:
+    """Whether those who get a name were not merged, split or erased since the look-up, and are not until the transaction ends.
+
+    A name attached to another could not be taken back, and one attached to an erased customer would stay.
+    """
+    owners = {known.customer: known.generation for _, known in attached}
+    return not owners or await queries.lock_each(connection, owners) == owners
 
 
 async def _still_unattached(connection: queries.Connection, brand: Brand, decision: Decision) -> bool:
@@ -179,3 +190,11 @@ async def _still_unattached(connection: queries.Connection, brand: Brand, decisi
         return True
     await queries.lock(connection, brand)
     return not (await queries.find(connection, wanted)).known
+
+
+async def _still_device_only(connection: queries.Connection, brand: Brand, owners: set[int]) -> bool:
+    """Whether the owners of devices have no other name yet. Two people who use one device at once take turns."""
+    if not owners:
+        return True
+    await queries.lock(connection, brand)
+    return await queries.device_only(connection, owners) == owners

@@ -21,7 +21,7 @@ from service.brands.brand import Brand
 from service.campaigns.queries import running_campaigns
 from service.campaigns.rules import Campaign
 from service.consents import actions as consents
-from service.consents.actions import ConsentChange
+from service.consents.recording import ConsentChange
 from service.customer_pages.access import OwnPage
 from service.customers import actions as customers
 from service.customers.opt_outs import ALL

@@ -59,7 +59,6 @@ LOOK_UP_TABLES = {
     "envelope_outcome",
     "message",
     "answered_message",
-    "reply_text",
 }
 CONFIGURATION_TABLES = {
     "brand",

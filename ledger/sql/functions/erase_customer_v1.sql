@@ -25,10 +25,11 @@ DECLARE
     v_credits   bytea[];
     v_amounts   bigint[];
 BEGIN
-    IF NOT EXISTS (
-        SELECT FROM ledger.customer_state AS state
-        WHERE state.book_id = p_book_id AND state.customer = v_customer AND state.erased
-    ) THEN
+    -- Who was begun to be erased may have been merged since, if nobody went on: then it is done again, for all.
+    IF (
+        SELECT count(*) FROM ledger.customer_state AS state
+        WHERE state.book_id = p_book_id AND state.customer = ANY (p_customers) AND state.erased
+    ) < cardinality(p_customers) THEN
         PERFORM ledger.post_due_v1(v_head, v_customer);
         IF EXISTS (SELECT FROM ledger.open_holds_v1(p_book_id, v_customer))
             OR EXISTS (SELECT FROM ledger.held_back_v1(p_book_id, v_customer))
@@ -60,6 +61,6 @@ BEGIN
     RETURN QUERY
         SELECT ledger.erase_outcome_v1('erased'), coalesce(sum(forfeited.amount), 0)::bigint
         FROM ledger.transfer AS forfeited
-        WHERE forfeited.book_id = p_book_id AND forfeited.customer = v_customer AND forfeited.verb = ledger.verb_v1('forfeit');
+        WHERE forfeited.book_id = p_book_id AND forfeited.customer = ANY (p_customers) AND forfeited.verb = ledger.verb_v1('forfeit');
 END
 $function$;

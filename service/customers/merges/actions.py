@@ -27,6 +27,7 @@ from service.customers.merges.schemas import (
     SplitAnswer,
     SplitRequest,
 )
+from service.customers.new_names import ConcurrentChange
 from service.customers.schemas import CustomerRef
 from service.customers.tombstones import customer_erased
 from service.http.identifiers import CUSTOMER_ID_PREFIX, customer_id
@@ -128,7 +129,7 @@ async def _merge_and_record(services: Services, principal: Principal, change: Me
                     await record(connection, principal, "customer.merge", customer_id(survivor), after=done)
             writing.forget_merged(directory, [joined])
             return joined
-        except (writing.ConcurrentChange, asyncpg.DeadlockDetectedError):
+        except (ConcurrentChange, asyncpg.DeadlockDetectedError):
             continue
     raise RuntimeError("customers were changed elsewhere at every attempt")
 

@@ -21,6 +21,7 @@ from service.customers.directory import ATTEMPTS, CustomerDirectory
 from service.customers.identities import Identity, IdentityKind, OurNumber
 from service.customers.merges import queries as merge_queries
 from service.customers.merges.rules import FIELDS, Attach, Decision, Merge, MergeResult, Split, SplitResult, decide
+from service.customers.new_names import ConcurrentChange
 from service.customers.opt_outs import refresh_opt_outs
 from service.customers.queries import Customer
 from service.customers.tombstones import customer_erased
@@ -28,10 +29,6 @@ from service.http.problems import FieldError, Problem, not_found
 
 if TYPE_CHECKING:
     from service.services import Services
-
-
-class ConcurrentChange(Exception):
-    """One of these customers was changed concurrently: read them again."""
 
 
 async def merge(services: Services, brand: Brand, changes: Sequence[Attach | Merge]) -> list[MergeResult | Problem]:
