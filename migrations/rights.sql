@@ -85,6 +85,8 @@ GRANT UPDATE (retired_at, revoked_at) ON rewards.minting_key TO rewards_applicat
 
 GRANT UPDATE (frequency, answered_at) ON rewards.preference TO rewards_application;
 
+GRANT SELECT, INSERT, UPDATE (reply, said_at) ON rewards.reply_text TO rewards_application;
+
 GRANT INSERT (brand_id, identity_no, method, proof, reason, happened_at, api_key_id)
 ON rewards.verification TO rewards_application;
 
@@ -186,7 +188,7 @@ GRANT SELECT, INSERT, UPDATE ON rewards.retention TO rewards_worker;
 
 GRANT EXECUTE ON FUNCTION
     rewards.forget_approvals_v1, rewards.forget_consent_texts_v1, rewards.forget_links_v1, rewards.forget_looks_v1,
-    rewards.forget_messages_v1
+    rewards.forget_messages_v1, rewards.forget_reply_texts_v1
 TO rewards_worker;
 
 GRANT SELECT ON rewards.source_reader, rewards.envelope TO rewards_worker;

@@ -135,6 +135,8 @@ class Services(msgspec.Struct, frozen=True):
     deferred_claims: DeferredClaims
     spool_reports: SpoolReports
     sources: SourceDirectory
+    reply_text_keys: tuple[bytes, ...]
+    """What replies say is hashed with the first, and found by any."""
     intake: Intake
     """Of what messaging providers send."""
     approval_kinds: Mapping[str, AnyKind]
@@ -247,6 +249,7 @@ async def _make(
         deferred_claims=DeferredClaims(_spool(settings, secrets)),
         spool_reports=SpoolReports(pool, settings.spool_path),
         sources=SourceDirectory(engine, derived_keys(secrets.link_keys, "source secrets 1")),
+        reply_text_keys=derived_keys(secrets.link_keys, "reply texts 1"),
         intake=_intake(settings, secrets, pool),
         approval_kinds=APPROVAL_KINDS,
     )

@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long after a message a reply that names none is still an answer to it."""
     messages_days: Days = 400
     """How long messages are kept that were registered, and which of them replies answer."""
+    reply_texts_days: Days = 90
+    """How long the words of a reply earn nothing when the customer sends them again."""
     details_days: Days = 0
     """How long texts of events, orders and corrections are kept; the hashes stay."""
     answers_days: Days = 0

@@ -87,6 +87,7 @@ TABLES: Mapping[str, str] = {
     "rewards.parted": NUMBERS,
     "rewards.person": "Kept: people who work for the brand.",
     "rewards.preference": "Deleted.",
+    "rewards.reply_text": "Deleted.",
     "rewards.restatement": KEPT,
     "rewards.retention": KEPT,
     "rewards.source": KEPT,

@@ -2,7 +2,8 @@
 
     1. read       each envelope is opened and parsed; which messages the events are of is looked up for all of them
     2. consents   first, so that nothing is paid for a channel that was refused before
-    3. reports    by the same path as ``POST /v1/grants/batch``, so the same act is one grant, whoever else reports it
+    3. replies    those that repeat what their customer said before are only looked up, in case they were decided
+    4. reports    by the same path as ``POST /v1/grants/batch``, so the same act is one grant, whoever else reports it
 
 Whoever takes up a batch that was killed finds its reports decided. ``since`` is when that batch began: what this source was
 granted since then is its own, and everything else that was decided before is a duplicate.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -26,14 +27,18 @@ from service.http.identifiers import parse_grant_id
 from service.http.problems import Problem
 from service.ingest.daily_limit import PAID, paid, report_within
 from service.ingest.linked_messages import linked_messages
-from service.ingest.meanings import FoundMessage, Meaning, NoMessage, Nothing, matched_by, meaning_of
+from service.ingest.meanings import FoundMessage, Meaning, NoMessage, Nothing, matched_by, meaning_of, said_in
 from service.ingest.outcomes import KIND_CHARACTERS_MAX, EventOutcome
+from service.ingest.repeated_replies import Reply, repeated
 from service.ingest.sent_messages import sent_messages
 from service.ingest.sources import Source
-from service.providers.types import Fault, ProviderEvent
+from service.providers.types import EventKind, Fault, ProviderEvent
 
 if TYPE_CHECKING:
     from service.services import Services
+
+
+Answer: TypeAlias = GrantAnswer | Problem | Nothing
 
 
 class ReadEvent(msgspec.Struct, frozen=True, gc=False):
@@ -82,10 +87,14 @@ async def decide(
     outcomes |= await _stated(services, source, read, meanings)
     reports = {n: each for n, each in enumerate(meanings) if isinstance(each, GrantRequest)}
     own = {} if since is None else await _own(services, source, list(reports.values()), received_at, since)
-    answers = await _reported(services, source, list(reports.values()), received_at, remaining, own)
+    again = await _repeated(services, source, read, messages, reports, received_at)
+    new = {n: each for n, each in reports.items() if n not in again}
+    paid = await _reported(services, source, list(new.values()), received_at, remaining, own)
+    answers: dict[int, Answer] = dict(zip(new, paid, strict=True))
+    answers |= await _looked_up(services, source, {n: reports[n] for n in again}, received_at, "repeated_reply")
     seen: set[str] = set()
-    for n, answer in zip(reports, answers, strict=True):
-        outcomes[n] = _answered(read[n], answer, own, seen)
+    for n in reports:
+        outcomes[n] = _answered(read[n], answers[n], own, seen)
     matched = [matched_by(each.event, message) for each, message in zip(read, messages, strict=True)]
     return [
         msgspec.structs.replace(outcomes[n], matched_by=matched[n]) if n in reports else outcomes[n] for n in range(len(read))
@@ -122,6 +131,38 @@ async def _as_decided_before(
             if isinstance(answer, GrantAnswer) and answer.replayed:
                 decided[n], messages[n] = asked[n], None
     return decided
+
+
+async def _repeated(
+    services: Services,
+    source: Source,
+    read: Sequence[ReadEvent],
+    messages: Sequence[FoundMessage | NoMessage | None],
+    reports: Mapping[int, GrantRequest],
+    received_at: datetime,
+) -> set[int]:
+    """Which reports are replies that repeat what their customer said before."""
+    replies = {
+        n: Reply(read[n].event.natural_key, said_in(read[n].event), request, isinstance(messages[n], FoundMessage))
+        for n, request in reports.items()
+        if read[n].event.kind is EventKind.REPLIED
+    }
+    return await repeated(services, source, replies, received_at)
+
+
+async def _looked_up(
+    services: Services, source: Source, reports: Mapping[int, GrantRequest], received_at: datetime, reason: str
+) -> dict[int, Answer]:
+    """What was decided on reports that are not paid now, else why they are not."""
+    numbers = sorted(reports)
+    answers: dict[int, Answer] = {}
+    for start in range(0, len(numbers), CHUNK):
+        part = numbers[start : start + CHUNK]
+        found = await report_read(services, source.principal, [reports[n] for n in part], received_at, may_pay=False)
+        for n, answer in zip(part, found, strict=True):
+            is_decided = isinstance(answer, GrantAnswer) and answer.replayed
+            answers[n] = answer if is_decided else Nothing(reason)
+    return answers
 
 
 async def _reported(
@@ -179,7 +220,9 @@ async def _own(
     }
 
 
-def _answered(read: ReadEvent, answer: GrantAnswer | Problem, own: Mapping[str, int], seen: set[str]) -> EventOutcome:
+def _answered(read: ReadEvent, answer: Answer, own: Mapping[str, int], seen: set[str]) -> EventOutcome:
+    if isinstance(answer, Nothing):
+        return _outcome(read, "ignored", answer.reason)
     if isinstance(answer, Problem):
         return _failed(read, answer)
     grant = answer.grant_id

@@ -228,7 +228,7 @@ def is_answer(event: ProviderEvent) -> bool:
 
 
 def _asks_to_stop(event: ProviderEvent) -> bool:
-    return event.kind is EventKind.REPLIED and is_stop(_content(event))
+    return event.kind is EventKind.REPLIED and is_stop(said_in(event))
 
 
 def _nothing_said(event: ProviderEvent) -> Nothing | None:
@@ -237,8 +237,9 @@ def _nothing_said(event: ProviderEvent) -> Nothing | None:
         return None
     if event.auto_reply is not None:
         return Nothing("auto_reply")
-    return None if _content(event) else Nothing("empty_reply")
+    return None if said_in(event) else Nothing("empty_reply")
 
 
-def _content(event: ProviderEvent) -> str:
+def said_in(event: ProviderEvent) -> str:
+    """What a reply says without quotes and signature."""
     return content_of(event.text, event.stripped_text)

@@ -135,6 +135,21 @@ envelope_outcome = Table(
     postgresql_partition_by="LIST (slot)",
 )
 
+# What a customer has replied with, and by which reply first: a keyed hash of the words, the customer and what it answers.
+reply_text = Table(
+    "reply_text",
+    metadata,
+    Column("text", LargeBinary, nullable=False),
+    Column("customer", BigInteger, nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+    Column("said_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    PrimaryKeyConstraint("text", name="reply_text_pkey"),
+    CheckConstraint("octet_length(text) = 16", name="reply_text_is_a_hash"),
+    CheckConstraint("octet_length(reply) = 16", name="reply_text_reply_is_a_hash"),
+    Index("reply_text_by_customer", "customer"),
+    Index("reply_text_to_forget", "said_at"),
+)
+
 # Envelopes that are to be read again. ``read_no`` is how far that has come.
 source_replay = Table(
     "source_replay",

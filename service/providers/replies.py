@@ -3,6 +3,7 @@
     content_of      the person's own words; empty above a quote is empty
     auto_reply_in   the header that says that a program answered (RFC 3834, and what mail programs set)
     is_stop         whether the words ask us to stop, in the languages of the pages
+    is_brief        whether it is so short that many people say the same, whatever they are asked
     fingerprint     equal for two replies that say the same, for whoever counts repetitions
 
 All of it is linear in the text. A reply is cut at 64 KiB before it comes here.
@@ -20,6 +21,7 @@ _LINE_CHARACTERS_MAX = 500
 _ATTRIBUTION_LINES_MAX = 3
 _HEADER_BLOCK_LINES = 5
 _SIGN_OFF_CHARACTERS_MAX = 80
+BRIEF_CHARACTERS_MAX = 20
 
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
 _QUOTED = re.compile(r"\s*[>|｜]")
@@ -120,6 +122,11 @@ def is_stop(content: str) -> bool:
     if len(content) > _LINE_CHARACTERS_MAX:
         return False
     return " ".join(_COURTESIES.sub(" ", _plain(content)).split()) in _STOPS
+
+
+def is_brief(content: str) -> bool:
+    """Whether a reply is as short as the answer to a question: "yes", "number 2", an emoji."""
+    return len(_plain(content)) <= BRIEF_CHARACTERS_MAX
 
 
 def fingerprint(content: str) -> str:

@@ -54,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
         "messages that were registered, and which of them a reply answers",
         _KEEPER,
     ),
+    "reply_texts": Kind("reply_texts_days", "what customers have replied with, as keyed hashes", _KEEPER),
     "details": Kind(
         "details_days",
         "message, label and metadata of events; order references; references and notes of captures, refunds, returns and"
@@ -100,6 +101,7 @@ TABLES: Mapping[str, str] = {
     "rewards.message": "messages",
     "rewards.person": FOR_EVER,
     "rewards.preference": UNTIL_ERASED,
+    "rewards.reply_text": "reply_texts",
     "rewards.tombstone": FOR_EVER,
     "rewards.touch": "clicks",
     "rewards.verification": UNTIL_ERASED,

@@ -66,6 +66,17 @@ async def test_an_erased_person_is_named_nowhere(api: Api, owner: Owner, checker
     await assert_books_are_sound(owner)
 
 
+async def test_what_they_replied_with_is_deleted(api: Api, owner: Owner, checker: httpx.AsyncClient, erase: Erase) -> None:
+    await live(api, ADA)
+    await live(api, BOB)
+    await owner.execute("""
+        INSERT INTO rewards.reply_text (text, customer, reply)
+        SELECT decode(md5(customer::text), 'hex'), customer, decode(md5('reply'), 'hex') FROM rewards.customer
+    """)
+    await erased(api, checker, erase, ADA)
+    assert await owner.fetch("SELECT customer FROM rewards.reply_text") == [(2,)]
+
+
 async def test_whatever_is_said_of_them_later_is_refused_and_makes_nobody(
     api: Api, owner: Owner, checker: httpx.AsyncClient, erase: Erase
 ) -> None:

@@ -59,6 +59,7 @@ LOOK_UP_TABLES = {
     "envelope_outcome",
     "message",
     "answered_message",
+    "reply_text",
 }
 CONFIGURATION_TABLES = {
     "brand",
