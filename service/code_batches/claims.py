@@ -178,7 +178,7 @@ async def claim_page(services: Services, code: str, visitor: Visitor, *, receive
         campaign_no=printed.campaign_no,
         campaign_version=printed.campaign_version,
         # Whoever's address this is, nobody is told whether they were here before.
-        page=Page.CLAIMED if is_hers_already else page_of(answer),
+        page=Page.CODE_CLAIMED if answer.outcome == "granted" else page_of(answer),
         points=answer.points,
         balance=None,
         issued_at=int(visitor.at.timestamp()),
@@ -241,7 +241,7 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
         page = Page.CODE_MOVED_ON
     else:
         return _Found(printed, brand, at, steps_ago)
-    return respond(page, brand=brand, destination=printed.destination)
+    return respond(page, brand=brand, destination=printed.destination, of_code=True)
 
 
 Visit = Callable[["Services", str, Visitor], Awaitable[Answer]]
@@ -309,6 +309,7 @@ async def _ask(services: Services, found: _Found, *, email: str = "", email_is_w
         points=0 if rule is None else rule.points,
         destination=printed.destination,
         can_claim=page is Page.CODE,
+        of_code=True,
         email=email,
         email_is_wrong=email_is_wrong and page is Page.CODE,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from service.brands.brand import Brand
+from service.brands.goals import progress
 from service.http.problems import problem_of
 from service.observability import log
 from service.pages.rendering import Answer, environment, redirect, render, words_for
@@ -25,6 +26,7 @@ class Page(enum.StrEnum):
     CLAIM_HERE = "claim_here"
     CODE = "code"
     CLAIMED = "claimed"
+    CODE_CLAIMED = "code_claimed"
     ALREADY_CLAIMED = "already_claimed"
     CODE_TAKEN = "code_taken"
     CODE_MOVED_ON = "code_moved_on"
@@ -58,9 +60,10 @@ _LOOKS: Mapping[Page, _Look] = {
     Page.CLAIM_HERE: _Look(403, "coin"),
     Page.CODE: _Look(200, "coin"),
     Page.CLAIMED: _Look(200, "check"),
+    Page.CODE_CLAIMED: _Look(200, "check"),
     Page.ALREADY_CLAIMED: _Look(200, "check"),
-    Page.CODE_TAKEN: _Look(410, "clock"),
-    Page.CODE_MOVED_ON: _Look(410, "clock"),
+    Page.CODE_TAKEN: _Look(410, "ticket"),
+    Page.CODE_MOVED_ON: _Look(410, "turn"),
     Page.WAITING: _Look(200, "clock"),
     Page.HELD_BACK: _Look(200, "clock"),
     Page.POINTS_FOLLOW: _Look(200, "clock"),
@@ -71,7 +74,7 @@ _LOOKS: Mapping[Page, _Look] = {
     Page.PAUSED: _Look(200, "clock"),
     Page.NOTHING_TO_EARN: _Look(200, "sparkle"),
     Page.EXPIRED: _Look(410, "clock"),
-    Page.REVOKED: _Look(410, "clock"),
+    Page.REVOKED: _Look(410, "closed"),
     Page.NOT_FOUND: _Look(404, "link"),
     Page.BUSY: _Look(503, "cloud"),
     Page.TOO_MANY_GUESSES: _Look(429, "cloud"),
@@ -93,6 +96,7 @@ def respond(
     balance: int | None = None,
     destination: str | None = None,
     can_claim: bool = False,
+    of_code: bool = False,
     accept_language: str = "",
     email: str = "",
     email_is_wrong: bool = False,
@@ -100,7 +104,8 @@ def respond(
     """Say ``page`` in the brand's name, language and colours, with the way on: to ``destination``, or else to its home.
 
     Without a brand nothing is said about whose link it was, in the language that the browser likes best. ``Page.CODE`` asks for
-    an email, and with ``email_is_wrong`` once more.
+    an email, and with ``email_is_wrong`` once more. ``of_code``: a printed code led here, no link. Whoever sees their balance
+    is told what they can do with it.
     """
     words = words_for(brand) if brand else words_of(best_language(accept_language))
     look = _LOOKS[page]
@@ -110,7 +115,7 @@ def respond(
         "campaign": campaign or words.say("common.this_offer"),
         "points": words.number(points),
     }
-    footnote = f"{page}.footnote" if words.has(f"{page}.footnote") else "common.footnote"
+    footnote = f"{page}.footnote" if words.has(f"{page}.footnote") else "common.footnote_code" if of_code else "common.footnote"
     headline = words.say(f"{page}.headline", **names)
     return render(
         _templates,
@@ -126,6 +131,7 @@ def respond(
         footnote=words.say(footnote, **names),
         points=points,
         balance=balance,
+        goals=None if balance is None or brand is None else progress(balance, brand.goals),
         destination=(destination or brand.home_url) if brand else None,
         can_claim=can_claim,
         button=words.say("common.add" if points else "claim_away.button", **names),

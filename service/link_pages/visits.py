@@ -139,6 +139,7 @@ async def review(services: Services, sealed: str, visitor: Visitor) -> Answer:
         points=receipt.points,
         balance=balance,
         destination=services.last_known.destination(brand, receipt.destination_no),
+        of_code=receipt.is_of_code,
     )
 
 

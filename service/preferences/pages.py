@@ -8,7 +8,9 @@ from urllib.parse import parse_qs
 from service.admission.limits import PARAMETERS_MAX
 from service.brands.brand import Brand
 from service.pages.rendering import Answer, environment, render, words_for
-from service.preferences.schemas import FREQUENCIES, ChannelRequest, Frequency, PreferencesRequest, PreferencesResponse
+from service.preferences.schemas import FREQUENCIES, ChannelRequest, Frequency, PreferencesRequest, PreferencesResponse, Status
+
+_STATUSES: tuple[Status, ...] = ("granted", "refused")
 
 _templates = environment(Path(__file__).parent / "templates")
 
@@ -37,21 +39,22 @@ def preferences_page(brand: Brand, preferences: PreferencesResponse, *, is_from_
 def read_form(body: bytes, preferences: PreferencesResponse) -> PreferencesRequest | None:
     """What the form says, given what it was made of; ``None`` when it is no form of ours.
 
-    A box that was already ticked is no consent: only what the customer changes is recorded.
+    Nothing is chosen for a customer: a channel they said nothing of before, and leave alone, is left as it is.
     """
     try:
         fields = parse_qs(body.decode(), max_num_fields=PARAMETERS_MAX, errors="strict")
     except ValueError:
         return None
-    ticked, shown = set(fields.get("channel", ())), set(fields.get("shown", ()))
     frequency: Frequency | None = next((each for each in FREQUENCIES if fields.get("frequency") == [each]), None)
-    if frequency is None:
+    # A form with boxes, of a page that was open when this version came: it is asked again.
+    if frequency is None or "shown" in fields:
         return None
     return PreferencesRequest(
         channels=[
-            ChannelRequest(channel=each.channel, status="granted" if each.channel in ticked else "refused")
+            ChannelRequest(channel=each.channel, status=status)
             for each in preferences.channels
-            if each.channel in shown and (each.channel in ticked) is not (each.status != "refused")
+            for status in _STATUSES
+            if fields.get(f"channel.{each.channel}") == [status] and status != each.status
         ],
         frequency=frequency,
         rewards="rewards" in fields,

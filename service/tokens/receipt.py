@@ -36,6 +36,11 @@ class ClaimReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     made_by: int | None = None
     message_id: str = ""
 
+    @property
+    def is_of_code(self) -> bool:
+        """Whether a printed code was claimed: nothing can be taken back by a link, and there was a campaign."""
+        return not self.link_id and self.campaign_no > 0
+
     def is_fresh(self, now: int) -> bool:
         """Whether the balance may still be shown."""
         return now < self.issued_at + LIFE_S

@@ -9,11 +9,11 @@ import msgspec
 
 from ledger import Balance
 from service.brands.brand import Brand
+from service.brands.goals import Progress, progress
 from service.customers.schemas import After, CustomerRef, LotResponse, StatementEntry
 from service.http.bodies import Body
 from service.http.identifiers import customer_id as public_number
 from service.http.pagination import Page
-from service.wallet.progress import Progress, progress
 
 
 class Money(msgspec.Struct, frozen=True):

@@ -62,7 +62,8 @@ async def test_a_customer_reads_the_wallet_and_sets_preferences(coffee: Site, pa
     assert await page.inner_text("h1") == "Your preferences"
     assert "50 Mu, once" in await page.inner_text(".reward")
     token = page.url.rpartition("/")[2]
-    await page.click("text=Text message (SMS)")
+    assert await page.locator(".channel input:checked").count() == 0
+    await page.click("[role=radiogroup]:has-text('Text message (SMS)') >> text=No")
     await page.click("text=At most once a week")
     await follow(page, "button")
     await seen(page, "preferences-rewarded")
@@ -71,7 +72,8 @@ async def test_a_customer_reads_the_wallet_and_sets_preferences(coffee: Site, pa
     assert await coffee.balance("C-1") == 660
 
     await page.goto(await coffee.own_page("preferences", "C-1"))
-    assert not await page.is_checked("input[type=checkbox][value=sms]")
+    assert await page.is_checked("input[name='channel.sms'][value=refused]")
+    assert await page.locator("input[name='channel.email']:checked").count() == 0
     assert await page.is_checked("input[value=weekly]")
     assert await page.locator(".reward").count() == 0
     await page.click("text=Yes, give me Mu")
@@ -99,7 +101,8 @@ async def test_a_long_history_is_turned_page_by_page(coffee: Site, page: Page) -
 
 async def test_the_keyboard_is_enough_to_choose(coffee: Site, page: Page) -> None:
     await page.goto(await coffee.own_page("preferences", "C-1"))
-    for key in ("Tab", "Tab", "Space", "Tab", "ArrowDown", "Tab", "Tab"):
+    # Past the email, which stays unsaid; of the radios in a group the arrows choose.
+    for key in ("Tab", "Tab", "ArrowDown", "Tab", "ArrowDown", "Tab", "Tab"):
         await page.keyboard.press(key)
     async with page.expect_navigation():
         await page.keyboard.press("Enter")

@@ -67,7 +67,7 @@ async def send_form(api: Api, content: str, **headers: str) -> httpx.Response:
 
 
 def form(channels: Sequence[str], frequency: str = "any", *, rewards: bool = True) -> str:
-    fields = [f"shown={channel}" for channel in ("email", "sms")] + [f"channel={channel}" for channel in channels]
+    fields = [f"channel.{channel}={'granted' if channel in channels else 'refused'}" for channel in ("email", "sms")]
     return "&".join([*fields, f"frequency={frequency}", *(["rewards=yes"] if rewards else [])])
 
 
@@ -189,7 +189,7 @@ async def test_the_form_does_the_same_and_its_end_has_no_token(known: Api) -> No
     assert sent.headers["location"].startswith("/r/done/")
     thanks = (await known.client().get(sent.headers["location"], headers=HTML)).text
     assert "40 Lumens added" in thanks
-    assert await consents(known) == {"sms": ("refused", "customer")}
+    assert await consents(known) == {"email": ("granted", "customer"), "sms": ("refused", "customer")}
     told = await read(known)
     assert (told["frequency"], told["rewards"], told["reward"]) == ("weekly", True, None)
     again = await send_form(known, form(["email", "sms"], "weekly"))
@@ -198,9 +198,20 @@ async def test_the_form_does_the_same_and_its_end_has_no_token(known: Api) -> No
     assert await balance(known) == 40
 
 
-async def test_a_box_that_was_ticked_for_her_is_no_consent(known: Api) -> None:
-    await send_form(known, form(["email", "sms"]))
+async def test_nothing_is_chosen_for_a_customer(known: Api) -> None:
+    page = await known.client().get(own_page(known, CustomerTokenKind.PREFERENCES), headers=HTML)
+    assert re.findall(r'name="(channel\.\w+)" value="(\w+)"( checked)?', page.text) == [
+        (f"channel.{channel}", status, "") for channel in ("email", "sms") for status in ("granted", "refused")
+    ]
+    await send_form(known, "frequency=any&rewards=yes")
     assert await consents(known) == {}
+    await send_form(known, form(["email"]))
+    assert await consents(known) == {"email": ("granted", "customer"), "sms": ("refused", "customer")}
+    page = await known.client().get(own_page(known, CustomerTokenKind.PREFERENCES), headers=HTML)
+    assert re.findall(r'name="(channel\.\w+)" value="(\w+)" checked', page.text) == [
+        ("channel.email", "granted"),
+        ("channel.sms", "refused"),
+    ]
 
 
 async def test_another_sites_form_changes_nothing(known: Api) -> None:
@@ -303,18 +314,19 @@ def test_a_form_says_only_what_was_changed() -> None:
         reward=None,
         answered_at=None,
     )
-    shown = "shown=email&shown=sms&shown=push&frequency=any"
-    for ticked, said in (
-        (["email", "push"], {}),
-        (["email", "sms", "push"], {"sms": "granted"}),
-        ([], {"email": "refused", "push": "refused"}),
-        (["email", "push", "fax"], {}),
+    for chosen, said in (
+        ("", {}),
+        ("channel.email=granted&channel.sms=refused", {}),
+        ("channel.email=granted&channel.sms=granted&channel.push=granted", {"sms": "granted", "push": "granted"}),
+        ("channel.email=refused&channel.push=refused", {"email": "refused", "push": "refused"}),
+        ("channel.fax=granted&channel.email=perhaps&channel.sms=granted&channel.sms=refused", {}),
     ):
-        request = read_form(f"{shown}&{'&'.join(f'channel={each}' for each in ticked)}".encode(), stands)
+        request = read_form(f"frequency=any&{chosen}".encode(), stands)
         assert request is not None
         assert {each.channel: each.status for each in request.channels} == said
-    # What was not on the form she saw is left alone.
-    request = read_form(b"shown=email&frequency=any&channel=email", stands)
+    # The form of the version before had boxes, ticked for the customer.
+    assert read_form(b"shown=email&frequency=any&channel=email", stands) is None
+    request = read_form(b"frequency=any", stands)
     assert request is not None
-    assert (request.channels, request.rewards) == ([], False)
+    assert request.rewards is False
     assert re.fullmatch("any|weekly|monthly", request.frequency or "")

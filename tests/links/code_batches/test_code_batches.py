@@ -172,6 +172,9 @@ async def test_whoever_has_the_pack_enters_her_email(links: Links, codes: list[s
     assert "/r/done/" in str(done.url)
     # An email that is typed in proves nothing: no balance, and not who used the code.
     assert "Your balance" not in done.text
+    assert "give the same address when you pay or sign in" in done.text
+    assert "A code pays each person once." in done.text
+    assert "Each link earns once" not in done.text
     hers, anothers = await enter(links.api, codes[0], EMAIL), await enter(links.api, codes[0], "another@mail.example")
     assert headline(hers) == TAKEN
     assert without_nonce(hers) == without_nonce(anothers)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from service.brands.brand import Goal
-from service.wallet.progress import progress
+from service.brands.goals import progress
 
 COFFEE, CAKE, BREAKFAST = Goal("Coffee", 500), Goal("Cake", 500), Goal("Breakfast", 2_000)
 GOALS = (BREAKFAST, COFFEE, CAKE)
