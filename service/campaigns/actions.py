@@ -22,7 +22,7 @@ from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.campaigns.queries import Terms, all_versions, find_campaign, find_version
-from service.campaigns.rules import VOLUNTEERED, Campaign, Standing, number_caps
+from service.campaigns.rules import LOCATED, OF_NO_MESSAGE, Campaign, Standing, number_caps
 from service.campaigns.schemas import (
     CampaignRequest,
     FundRequest,
@@ -209,8 +209,10 @@ def _check(wanted: TermsRequest) -> None:
     for n, rule in enumerate(wanted.rules):
         if (rule.points is None) == (rule.points_per is None):
             raise invalid_field(f"/rules/{n}", "needs exactly one of points and points_per")
-        if rule.points_per is not None and (rule.once_per != "message" or rule.action.startswith(VOLUNTEERED)):
+        if rule.points_per is not None and (rule.once_per != "message" or rule.action.startswith(OF_NO_MESSAGE)):
             raise invalid_field(f"/rules/{n}/points_per", "is for purchases, which count once per message")
+        if rule.action.startswith(LOCATED) and rule.once_per == "link":
+            raise invalid_field(f"/rules/{n}/once_per", "is message for once per place, or day for once per place and day")
         if (rule.action, rule.channel) in seen:
             raise invalid_field(f"/rules/{n}", "another rule is for the same action and channel")
         seen.add((rule.action, rule.channel))

@@ -27,6 +27,10 @@ THE_ONLY_PERIOD = date(2000, 1, 1)
 
 VOLUNTEERED = "data."
 """What the actions begin with by which customers tell something about themselves."""
+LOCATED = "location."
+"""What the actions begin with by which customers come to a place."""
+OF_NO_MESSAGE = (VOLUNTEERED, LOCATED)
+"""What the actions begin with that are of no message: no link reports them, and no proof on a message pays for them."""
 
 
 class PointsPer(msgspec.Struct, frozen=True):
@@ -69,16 +73,19 @@ class Rule(msgspec.Struct, frozen=True):
 
     @property
     def pays_links(self) -> bool:
-        """Whether following a link can be such an act: nobody buys by it, or says under which consent they tell something."""
-        return self.points_per is None and not self.action.startswith(VOLUNTEERED)
+        """Whether following a link can be such an act: nobody buys by it, comes anywhere, or says under which consent they tell
+        something.
+        """
+        return self.points_per is None and not self.action.startswith(OF_NO_MESSAGE)
 
     @property
     def proof_needed(self) -> Grade | None:
         """The weakest grade of another act on the message by which a report is paid that is too weak; ``None``: it waits alone.
 
-        What counts once a link or a day has no one event a message; what customers volunteer and buy is of no message.
+        What counts once a link or a day has no one event a message; what customers volunteer and buy, and where they come to,
+        is of no message.
         """
-        is_of_none = self.action.startswith(VOLUNTEERED) or self.points_per is not None
+        is_of_none = self.action.startswith(OF_NO_MESSAGE) or self.points_per is not None
         if self.once_per != "message" or self.min_evidence is Grade.D or is_of_none:
             return None
         return min(self.min_evidence, Grade.B)

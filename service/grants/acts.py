@@ -21,9 +21,9 @@ from ledger import Grade
 from service.auth.principal import Principal
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
-from service.campaigns.rules import VOLUNTEERED, Campaign, OncePer, Standing, claimed_grade, is_at_least
+from service.campaigns.rules import LOCATED, VOLUNTEERED, Campaign, OncePer, Standing, claimed_grade, is_at_least
 from service.concurrency.fairness import in_chunks
-from service.grants import purchases, stores, volunteered
+from service.grants import locations, purchases, stores, volunteered
 from service.grants.answers import ignored
 from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
@@ -156,9 +156,9 @@ def act_of_report(
     if counts_at is None:
         allowed = f"must lie between {AGE_MAX.days} days ago and {AHEAD_MAX.seconds // 60} minutes ahead"
         return invalid_field("/occurred_at", allowed, code="occurred_at_out_of_range")
-    metadata = None if item.metadata is None else _encode_metadata(item.metadata).decode()
-    if metadata is not None and len(metadata.encode()) > METADATA_BYTES_MAX:
-        return invalid_field("/metadata", f"must be at most {METADATA_BYTES_MAX} bytes of JSON")
+    metadata = None if item.metadata is None else _metadata(item)
+    if isinstance(metadata, Problem):
+        return metadata
     # By the database's clock a version may be a moment younger than our own clock's now.
     campaign = standing.current if item.occurred_at is None else standing.version_at(counts_at)
     reason = _not_its_time(campaign, counts_at) or (None if standing.paused_at is None else "campaign_paused")
@@ -187,8 +187,8 @@ def act_of_report(
     )
     if campaign.has_store_budgets and item.store_id is None and (wrong := stores.missing(campaign, item.action, item.channel)):
         return wrong
-    if item.action.startswith(VOLUNTEERED):
-        act = _volunteered(act, item)
+    if "." in item.action:
+        act = _of_no_message(act, item)
         if isinstance(act, Problem):
             return act
     if item.purchase is not None or (rule is not None and campaign.rules[rule].points_per is not None):
@@ -200,6 +200,30 @@ def act_of_report(
     if reason is None and act.rule is None and not act.proved_actions():
         reason = "no_rule"
     return act if reason is None else Unpaid(act, reason)
+
+
+def _metadata(item: GrantRequest) -> str | Problem:
+    """A report's metadata as it is kept."""
+    metadata = _encode_metadata(item.metadata).decode()
+    if len(metadata.encode()) > METADATA_BYTES_MAX:
+        return invalid_field("/metadata", f"must be at most {METADATA_BYTES_MAX} bytes of JSON")
+    return locations.coordinates(item) or metadata
+
+
+def _of_no_message(act: Act, item: GrantRequest) -> Act | Problem:
+    """The act as what its action begins with makes of it, whatever message it came by."""
+    if item.action.startswith(VOLUNTEERED):
+        return _volunteered(act, item)
+    return _located(act, item) if item.action.startswith(LOCATED) else act
+
+
+def _located(act: Act, item: GrantRequest) -> Act | Problem:
+    """The act as of the place that the customer came to: nothing else that was said of it is kept."""
+    place = locations.place_of(item)
+    if isinstance(place, Problem):
+        return place
+    metadata = None if item.store_id is None else _encode_metadata({stores.KEPT_AS: item.store_id}).decode()
+    return msgspec.structs.replace(act, message_id=place, metadata=metadata, may_wait={})
 
 
 def _volunteered(act: Act, item: GrantRequest) -> Act | Problem:

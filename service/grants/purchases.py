@@ -12,7 +12,7 @@ import msgspec
 
 from ledger import POINTS_MAX
 from service.brands.brand import Brand
-from service.campaigns.rules import VOLUNTEERED, Rule
+from service.campaigns.rules import OF_NO_MESSAGE, Rule
 from service.grants.schemas import METADATA_BYTES_MAX, GrantRequest, PurchaseResponse
 from service.http.problems import Problem, invalid_field
 
@@ -37,8 +37,10 @@ def purchase_of(item: GrantRequest, rule: Rule | None, brand: Brand) -> Purchase
     bought = item.purchase
     if bought is None:
         return invalid_field("/purchase", "is required: the campaign pays by amount")
-    if item.action.startswith(VOLUNTEERED):
-        return invalid_field("/purchase", f"must be left out: actions that begin with {VOLUNTEERED} are no purchases")
+    if item.action.startswith(OF_NO_MESSAGE):
+        return invalid_field(
+            "/purchase", f"must be left out: actions that begin with {' or '.join(OF_NO_MESSAGE)} are no purchases"
+        )
     if bought.currency != brand.currency:
         return invalid_field("/purchase/currency", f"must be {brand.currency}, the brand's")
     kept = item.metadata or {}

@@ -91,7 +91,9 @@ class GrantRequest(Body, frozen=True, omit_defaults=True):
     """Anything you want to keep with the event. It is stored outside the books and can be erased.
 
     At most 32 members, with names of at most 256 characters, and 2,048 bytes of JSON. An action that begins with `data.` needs
-    `consent_receipt_id`, `field` and `field_version`, and is paid once per customer, field and version.
+    `consent_receipt_id`, `field` and `field_version`, and is paid once per customer, field and version. One that begins with
+    `location.` needs `place_id`, the name of a coarse place, and takes nothing else; it is paid once per customer and place.
+    Coordinates are refused.
     """
     store_id: Identifier | None = None
     """Your id of the store. Required if the campaign has a cap per `store`; kept in `metadata` as `store_id`."""

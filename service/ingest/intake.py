@@ -3,7 +3,7 @@
     1. whose        the source of the address; there is none, or it is disabled: 404, whatever was sent
     2. handshake    what a provider asks before it sends events
     3. check        the signature, with any of the source's secrets
-    4. keep         in the database, or on the local disk while that is away
+    4. keep         in the database, or on the local disk while that is away; but nothing that says where exactly somebody is
     5. answer       `taken` only for what is kept
 
 What is refused earns nothing. It is kept, as far as it is small and not too often, so that it can be replayed once a secret
@@ -25,15 +25,15 @@ from service.admission.failed_attempts import FailedAttemptLimiter
 from service.admission.limits import PROVIDER_BYTES_MAX, UNPROVED_BYTES_MAX
 from service.egress.fetching import FetchFailed
 from service.http.bodies import read_body
-from service.http.problems import Problem, not_found, send_problem
+from service.http.problems import Problem, invalid_field, not_found, send_problem
 from service.ingest.actions import ingest_url
 from service.ingest.certificates import Certificates, NotFetchedYet
 from service.ingest.envelopes import REFUSED_BYTES_MAX, Envelope, EnvelopeStore, content_of, new_id
 from service.ingest.sources import Source
 from service.ingest.spooled_envelopes import SpooledEnvelopes
 from service.observability import log, metrics
-from service.providers.adapter import verify
-from service.providers.types import ProviderRequest, Reply, Trust, Verdict, Verification
+from service.providers.adapter import Adapter, parse, verify
+from service.providers.types import Fault, ProviderRequest, Reply, Trust, Verdict, Verification
 from service.storage.database import is_away
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 STORED_WITHIN_S = 2.0
 """Longer the database does not keep a provider waiting; what it has not said by then goes to the local disk as well."""
+
+READ_AT_ONCE_BYTES = 65_536
+"""What is longer is read beside the event loop, where it has to be read before it is kept."""
 
 
 class Intake:
@@ -139,14 +142,33 @@ async def _reply(services: Services, source: Source, scope: Any, receive: Receiv
     if found.verdict is Verdict.UNVERIFIED and source.trust is not Trust.NONE:
         found = Verification(Verdict.UNSIGNED, "the source takes nothing that is not proved")
     metrics.provider_requests.labels(source.provider, found.verdict.value).inc()
-    code = await _kept(services, source, scope, request, found)
+    withheld = await _withheld(adapter, request) if _is_kept(found, request) else None
+    if withheld is not None and found.accepted:
+        at = "" if withheld.index is None else f"event {withheld.index}: "
+        raise invalid_field(f"/{withheld.field.replace('.', '/')}", f"{at}{withheld.problem}. Nothing of the request is kept")
+    code = await _kept(services, source, scope, request, found, has_content=withheld is None)
     return Reply(code, adapter.answers.body, adapter.answers.content_type)
 
 
-async def _kept(services: Services, source: Source, scope: Any, request: ProviderRequest, found: Verification) -> int:
+def _is_kept(found: Verification, request: ProviderRequest) -> bool:
+    """Whether the content of a request is kept: all that is accepted, and of the rest what is small."""
+    return found.accepted or len(request.body) <= REFUSED_BYTES_MAX
+
+
+async def _withheld(adapter: Adapter, request: ProviderRequest) -> Fault | None:
+    """What of a request is not to be kept: where exactly somebody is."""
+    if adapter.may_tell_place is None or not adapter.may_tell_place(request):
+        return None
+    is_large = len(request.body) > READ_AT_ONCE_BYTES
+    parsed = await asyncio.to_thread(parse, adapter, request) if is_large else parse(adapter, request)
+    return next((fault for fault in parsed.faults if fault.withheld), None)
+
+
+async def _kept(
+    services: Services, source: Source, scope: Any, request: ProviderRequest, found: Verification, *, has_content: bool
+) -> int:
     """Keep a request, and say which code tells its provider what became of it."""
     answers = source.adapter.answers
-    is_kept = found.accepted or len(request.body) <= REFUSED_BYTES_MAX
     envelope = Envelope(
         id=new_id(),
         source_no=source.source_no,
@@ -154,7 +176,7 @@ async def _kept(services: Services, source: Source, scope: Any, request: Provide
         verdict=found.verdict,
         reason=found.reason,
         size=len(request.body),
-        content=content_of(request) if is_kept else b"",
+        content=content_of(request) if has_content and _is_kept(found, request) else b"",
     )
     if not found.accepted:
         await services.intake.note_refused(envelope)

@@ -34,6 +34,7 @@ ACTIONS: Mapping[EventKind, str] = {
     EventKind.CLICKED: "click",
     EventKind.REPLIED: "reply",
     EventKind.ANSWERED: "answer",
+    EventKind.ENTERED: "location.enter",
 }
 """The actions that campaigns pay for, by kind of event. Other kinds earn nothing."""
 
@@ -43,6 +44,8 @@ _EVIDENCE: Mapping[EventKind, Literal["A", "C", "D"]] = {
     EventKind.CLICKED: "C",
     EventKind.REPLIED: "A",
     EventKind.ANSWERED: "A",
+    # A phone says so, and nobody did anything.
+    EventKind.ENTERED: "C",
 }
 _SLUG = re.compile(r"[a-z][a-z0-9_.]{0,31}")
 _STATEMENTS: Mapping[EventKind, tuple[Literal["granted", "refused"], Literal["complaint", "stop"] | None]] = {
@@ -138,10 +141,11 @@ def _act(
     occurred_at: datetime,
 ) -> Meaning:
     campaign = message.campaign if message is not None else event.tags.get("campaign") or source.campaign
-    message_id = message.message_id if message is not None else _message_id(event)
+    place = event.tags.get("place") if event.kind is EventKind.ENTERED else None
+    message_id = place or (message.message_id if message is not None else _message_id(event))
     if campaign is None or message_id is None:
         return Nothing("no_campaign" if campaign is None else "no_message")
-    label = _label(event, message)
+    label = None if place is not None else _label(event, message)
     if (
         _SLUG.fullmatch(channel) is None
         or max(len(name.encode()) for name in (campaign, message_id, label or "")) > NAME_BYTES_MAX
@@ -156,9 +160,15 @@ def _act(
         occurred_at=occurred_at,
         link=label,
         evidence=_evidence(event),
-        # It is a guess, and whoever looks at the grant is to know.
-        metadata={"matched_by": "last_message"} if _is_guessed(message) else None,
+        metadata=_metadata(message, place),
     )
+
+
+def _metadata(message: FoundMessage | None, place: str | None) -> dict[str, str | int | float | bool | None] | None:
+    if place is not None:
+        return {"place_id": place}
+    # It is a guess, and whoever looks at the grant is to know.
+    return {"matched_by": "last_message"} if _is_guessed(message) else None
 
 
 def _evidence(event: ProviderEvent) -> Literal["A", "C", "D", "X"]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from service.brands.brand import Brand
-from service.campaigns.rules import VOLUNTEERED, Campaign
+from service.campaigns.rules import LOCATED, VOLUNTEERED, Campaign
 from service.http.problems import Problem, invalid_field
 from service.links.destinations import allowed_destination
 from service.links.schemas import LinkRequest
@@ -78,6 +78,8 @@ def channel_of(action: str, asked: str | None, campaign: Campaign) -> str | Prob
     if action.startswith(VOLUNTEERED):
         told = "begins with data.: report what a customer told with its consent receipt, by POST /v1/grants"
         return invalid_field("/action", told)
+    if action.startswith(LOCATED):
+        return invalid_field("/action", "begins with location.: following a link brings nobody to a place")
     if campaign.has_store_budgets:
         return invalid_field("/campaign", _NAMES_NO_STORE)
     by_link = [rule for rule in campaign.rules if rule.pays_links]

@@ -17,9 +17,9 @@ from datetime import datetime
 
 import msgspec
 
-from service.providers.reading import Unreadable
+from service.providers.reading import Unreadable, fault_of
 from service.providers.schemes import Certificates, Context, Scheme, no_certificate
-from service.providers.types import Fault, Parsed, ProviderRequest, Reply, Secrets, Trust, Verdict, Verification
+from service.providers.types import Parsed, ProviderRequest, Reply, Secrets, Trust, Verdict, Verification
 
 
 class AnswerCodes(msgspec.Struct, frozen=True):
@@ -72,6 +72,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     handshake: Callable[[ProviderRequest, Secrets], Reply | None] | None = None
     """Answers what is asked before events are sent; None for any other request. It is asked before verification."""
     answers: AnswerCodes = AnswerCodes()
+    may_tell_place: Callable[[ProviderRequest], bool] | None = None
+    """Whether a request could say where somebody is, so that it has to be read before it is kept; None: none of them does."""
 
     @property
     def needs_secret(self) -> bool:
@@ -97,7 +99,7 @@ def parse(adapter: Adapter, request: ProviderRequest) -> Parsed:
     try:
         return adapter.parse(request)
     except Unreadable as unreadable:
-        return Parsed(faults=[Fault(None, unreadable.field, unreadable.problem)])
+        return Parsed(faults=[fault_of(unreadable)])
 
 
 def missing_secret(adapter: Adapter, secrets: Secrets) -> str | None:

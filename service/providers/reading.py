@@ -57,6 +57,10 @@ class Broken(Unreadable):
     """One event cannot be read."""
 
 
+class Withheld(Broken):
+    """What an event says is not to be kept."""
+
+
 def json_of(body: bytes) -> Any:
     """The value of a JSON body."""
     try:
@@ -231,8 +235,13 @@ def read_each(items: Iterable[Any], read: Callable[[Fields], Iterable[ProviderEv
         try:
             events += read(object_of(item))
         except Broken as broken:
-            faults.append(Fault(index, broken.field, broken.problem))
+            faults.append(fault_of(broken, index))
     return Parsed(events, faults)
+
+
+def fault_of(unreadable: Unreadable, index: int | None = None) -> Fault:
+    """Say which event cannot be read, and why."""
+    return Fault(index, unreadable.field, unreadable.problem, isinstance(unreadable, Withheld))
 
 
 def read_list(request: ProviderRequest, read: Callable[[Fields], Iterable[ProviderEvent]]) -> Parsed:

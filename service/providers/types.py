@@ -180,6 +180,8 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
     """Which event of the request; null: the request itself."""
     field: str
     problem: str
+    withheld: bool = False
+    """Whether what is there is not to be kept, not even as it came."""
 
 
 class Parsed(msgspec.Struct, frozen=True):

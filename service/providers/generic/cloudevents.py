@@ -13,7 +13,7 @@ import msgspec
 
 from service.providers.adapter import BASIC_AUTH_PATTERN, Adapter, SecretShape
 from service.providers.generic.standard_webhooks import SIGNING_SECRET, shared_secret
-from service.providers.generic.words import event_in
+from service.providers.generic.words import event_in, may_tell_place
 from service.providers.reading import Fields, json_of, key_of, read_each, read_list
 from service.providers.schemes import BASIC_AUTH, BEARER
 from service.providers.types import Parsed, ProviderEvent, ProviderRequest, Reply, Secrets, Trust
@@ -59,4 +59,5 @@ ADAPTER = Adapter(
     ),
     parse=_parse,
     handshake=_handshake,
+    may_tell_place=may_tell_place,
 )

@@ -18,7 +18,7 @@ import msgspec
 from service.providers.adapter import BASIC_AUTH_PATTERN, Adapter, SecretShape
 from service.providers.generic.paths import Path, PathRefused, read_path, value_at
 from service.providers.generic.standard_webhooks import SIGNING_SECRET, shared_secret
-from service.providers.generic.words import answer_in, kind_of, person_in
+from service.providers.generic.words import answer_in, kind_of, may_tell_place, person_in, place_in
 from service.providers.reading import Fields, Unreadable, json_of, key_of, ours_in, ours_in_text, read_each
 from service.providers.schemes import BASIC_AUTH, BEARER, Algorithm, Encoding, Scheme, Signature, Timestamp
 from service.providers.signed_bytes import Body, Header, Piece, Text
@@ -33,7 +33,7 @@ Name: TypeAlias = Literal[
 _HeaderName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,100}$(?!\n)")]
 _Short: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 _DIGITS_OF_SECONDS = 11
-_TAGS = ("campaign", "conversation", "place")
+_TAGS = ("campaign", "conversation")
 _ALGORITHMS = {"hmac-sha1": Algorithm.HMAC_SHA1, "hmac-sha256": Algorithm.HMAC_SHA256, "hmac-sha512": Algorithm.HMAC_SHA512}
 
 
@@ -85,7 +85,12 @@ def adapter_of(shape: Any) -> Adapter:
         raise ShapeRefused("", str(invalid)) from None
     schemes = _schemes(read)
     secrets = tuple(_SECRETS[scheme.secret] for scheme in schemes)
-    return msgspec.structs.replace(_BASE, schemes=schemes, secrets=secrets, parse=_parser(read))
+    may_tell = _always if EventKind.ENTERED in read.kinds.values() else may_tell_place
+    return msgspec.structs.replace(_BASE, schemes=schemes, secrets=secrets, parse=_parser(read), may_tell_place=may_tell)
+
+
+def _always(_: ProviderRequest) -> bool:
+    return True
 
 
 def _schemes(shape: SourceShape) -> tuple[Scheme, ...]:
@@ -157,6 +162,8 @@ def _event(item: Fields, shape: SourceShape) -> ProviderEvent:
     word, event_id, message = item.required("event"), item.required("id"), item.text("message_id")
     kind = shape.kinds.get(word) or kind_of(word)
     token, tags = _ours(item)
+    if kind is EventKind.ENTERED:
+        tags = {**tags, "place": place_in(item)}
     return ProviderEvent(
         natural_key=key_of(event_id),
         kind=kind,
@@ -208,5 +215,6 @@ _BASE = Adapter(
     token_field="token, or where the brand says",
     secrets=(_SECRETS["shared_secret"],),
     parse=_parser(SourceShape()),
+    may_tell_place=may_tell_place,
 )
 ADAPTER = _BASE

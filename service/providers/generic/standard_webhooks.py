@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from service.providers.adapter import Adapter, SecretShape
-from service.providers.generic.words import event_in
+from service.providers.generic.words import event_in, may_tell_place
 from service.providers.reading import Fields, Unreadable, json_of, key_of, object_of
 from service.providers.schemes import Algorithm, Encoding, Signature, Timestamp
 from service.providers.signed_bytes import Body, Header, Text
@@ -62,6 +62,7 @@ def _adapter(name: str, title: str, headers: str) -> Adapter:
         token_field="data.reward_token",
         secrets=(SIGNING_SECRET, _PUBLIC_KEY),
         parse=parse,
+        may_tell_place=may_tell_place,
     )
 
 

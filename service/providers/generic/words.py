@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from service.providers.reading import Fields, ours_in
-from service.providers.types import Answer, EventKind, Identity, IdentityKind, ProviderEvent
+from service.providers.places import NO_COORDINATES, PLACE_RULE, exact_in, is_place
+from service.providers.reading import Fields, Withheld, ours_in
+from service.providers.types import Answer, EventKind, Identity, IdentityKind, ProviderEvent, ProviderRequest
 
 _KINDS = {
     **{kind.value: kind for kind in EventKind},
@@ -44,7 +45,7 @@ def event_in(data: Fields, word: str, occurred_at: datetime | None, natural_key:
     """The event that our field names describe, for a sender whose envelope says the rest."""
     kind = kind_of(word)
     token, tags = ours_in(data.values)
-    place = data.text("place")
+    place = place_in(data) if kind is EventKind.ENTERED else None
     return ProviderEvent(
         natural_key=natural_key,
         kind=kind,
@@ -62,6 +63,22 @@ def event_in(data: Fields, word: str, occurred_at: datetime | None, natural_key:
         text=data.prose("text"),
         answer=answer_in(data) if kind is EventKind.ANSWERED else None,
     )
+
+
+def place_in(data: Fields) -> str:
+    """The place that somebody came to. Raises ``Withheld`` if the event says more exactly where that is."""
+    if (path := exact_in(data.values)) is not None:
+        raise Withheld(data.broken(path, "").field.rstrip("."), NO_COORDINATES)
+    place = data.required("place")
+    if not is_place(place):
+        raise Withheld(data.broken("place", "").field, PLACE_RULE)
+    return place
+
+
+def may_tell_place(request: ProviderRequest) -> bool:
+    """Whether the word for entering a place may be in a request; it is in it, unless it is written in escapes."""
+    body = request.body.lower()
+    return b"enter" in body or b"\\u" in body or "enter" in request.headers.get("ce-type", "").lower()
 
 
 def answer_in(data: Fields) -> Answer:
