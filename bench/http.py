@@ -237,7 +237,7 @@ async def _once_each(bench: Bench, mode: str, requests: Callable[[list[str]], It
     async with bench.api(station) as api:
 
         async def ours() -> Load:
-            tokens = await _mint(api, station, bench.sizes.links, mode)
+            tokens = await mint(api, station, bench.sizes.links, mode)
             settle()
             load = (await drive(api.port, repeated(requests(tokens), 64))).expect(status)
             await until_idle()
@@ -246,7 +246,8 @@ async def _once_each(bench: Bench, mode: str, requests: Callable[[list[str]], It
         return compared(*await against_ledger(bench, 64, ours), "requests/s")
 
 
-async def _mint(api: Process, station: Station, count: int, mode: str) -> list[str]:
+async def mint(api: Process, station: Station, count: int, mode: str) -> list[str]:
+    """Tokens of so many new links."""
     tokens: list[str] = []
 
     def minting(requests: Iterator[bytes]) -> Conversation:

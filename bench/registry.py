@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from bench import endurance, engine, growth, http, reads, redemptions, reports
+from bench import endurance, engine, growth, http, ingest, reads, redemptions, reports
 from bench.results import Measured, Wanted, at_least, at_most
 from bench.stage import Bench
 
@@ -17,6 +17,8 @@ class Benchmark(msgspec.Struct, frozen=True):
 
     run: Callable[[Bench], Awaitable[dict[str, Measured]]]
     wanted: Mapping[str, Wanted | None]
+    is_quick: bool = True
+    """Whether ``QUICK=1`` measures it without being asked for it by name."""
 
 
 BENCHMARKS: tuple[Benchmark, ...] = (
@@ -40,6 +42,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(http.link_redirect, {"link_redirect": None}),
     Benchmark(redemptions.redeem, {"redeem": at_least(0.3)}),
     Benchmark(redemptions.redeem_under_load, {"redeem_under_load": at_most(10.0), "redeem_under_load_longest": at_most(1.0)}),
+    Benchmark(ingest.ingest_sendgrid, {"ingest_sendgrid": at_least(0.5), "ingest_sendgrid_p99": at_most(1.0)}),
+    Benchmark(ingest.ingest_burst, {"ingest_burst": at_most(1.05), "ingest_burst_api": at_most(1.05)}, is_quick=False),
     Benchmark(endurance.memory, {"memory": at_most(1.0), "memory_growth": at_most(1.02)}),
     Benchmark(endurance.expiry_storm, {"expiry_storm": at_least(0.6), "expiry_storm_p99": at_most(3.0)}),
     Benchmark(partial(reads.export, file_format="csv"), {"export_csv": at_least(0.5), "export_csv_memory": at_most(1.0)}),

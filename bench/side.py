@@ -28,6 +28,7 @@ import asyncpg
 import msgspec
 import uvloop
 
+from bench import ingest
 from bench.engine import BRANDS, Posting, Prepared, batches, one_by_one, prepare, settle
 from bench.load import Conversation, Load, drive, drive_open, processor_ms, until_idle
 from bench.server import Server
@@ -58,7 +59,7 @@ class Ready(msgspec.Struct):
 
 
 class Request(msgspec.Struct):
-    """``amount`` is in what the benchmark counts its turns in: seconds, batches, grants of each brand, or links."""
+    """``amount`` is in what the benchmark counts its turns in: seconds, batches, grants of each brand, links, or requests."""
 
     benchmark: str
     amount: float
@@ -242,6 +243,30 @@ class _Http:
         }
 
 
+class _Provider:
+    """SendGrid, which sends to the API, and a worker during each turn. ``amount`` is requests."""
+
+    def __init__(self, bench: Bench, api: Process, station: Station, sendgrid: ingest.SendGrid) -> None:
+        self._bench = bench
+        self._api = api
+        self._station = station
+        self._sendgrid = sendgrid
+
+    async def take_turn(self, amount: float) -> Done:
+        async with self._bench.worker(self._station, self._api):
+            await self._worked_off(ingest.WINDOW)  # so that it is there
+            done = await self._worked_off(round(amount))
+        return _over_http(done.load, 200, work=done.events)
+
+    async def _worked_off(self, count: int) -> ingest.WorkedOff:
+        requests = iter(list(self._sendgrid.requests(count)))
+        settle()
+        return await self._sendgrid.worked_off(drive(self._api.port, [_each(requests) for _ in range(_CLIENTS)]))
+
+    def benchmarks(self) -> dict[str, Benchmark]:
+        return {"ingest_sendgrid": self.take_turn}
+
+
 class _Reader:
     """The ledger's own reads of the shop's book, inside this process."""
 
@@ -295,6 +320,9 @@ async def side(bench: Bench, wanted: list[str]) -> AsyncGenerator[Side]:
             )
             api = await stack.enter_async_context(bench.api(station))
             benchmarks |= _Reader(Ledger(reader), station).benchmarks() | _Http(api, station).benchmarks()
+            if "ingest_sendgrid" in wanted and ingest.IS_THERE:
+                sendgrid = await stack.enter_async_context(ingest.sendgrid(bench.server, station, api))
+                benchmarks |= _Provider(bench, api, station, sendgrid).benchmarks()
         yield Side({name: benchmarks[name] for name in wanted if name in benchmarks}, api)
 
 

@@ -75,6 +75,9 @@ class Sizes(msgspec.Struct, frozen=True):
     read_s: float
     links: int
     """Links that are claimed in a turn."""
+    ingest_requests: int
+    """Of a provider, in a turn."""
+    burst_requests: int
     overload_s: float
     storm_s: float
     cycle_s: float
@@ -105,6 +108,8 @@ FULL = Sizes(
     warm_up_s=2.0,
     read_s=4.0,
     links=15_000,
+    ingest_requests=204,
+    burst_requests=2_004,
     overload_s=60.0,
     storm_s=30.0,
     cycle_s=80.0,
@@ -129,6 +134,8 @@ QUICK = Sizes(
     warm_up_s=0.3,
     read_s=0.6,
     links=800,
+    ingest_requests=48,
+    burst_requests=48,
     overload_s=6.0,
     storm_s=1.5,
     cycle_s=3.0,
@@ -260,9 +267,10 @@ class Bench:
             yield process
 
     @contextlib.asynccontextmanager
-    async def worker(self, station: Station) -> AsyncGenerator[Process]:
-        """A worker process."""
-        async with self._process([_PROGRAM, "worker", "--with-parent"], "worker", self._settings_for(station)) as process:
+    async def worker(self, station: Station, api: Process | None = None) -> AsyncGenerator[Process]:
+        """A worker process; it knows the links of ``api``."""
+        settings = self._settings_for(station) if api is None else self._settings_for(station, port=api.port)
+        async with self._process([_PROGRAM, "worker", "--with-parent"], "worker", settings) as process:
             yield process
 
     @contextlib.asynccontextmanager

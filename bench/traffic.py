@@ -21,7 +21,7 @@ _RUN = f"{random.getrandbits(32):08x}"
 _numbers = itertools.count(1)
 
 
-def _fresh(kind: str = "m") -> str:
+def fresh_id(kind: str = "m") -> str:
     """An id of 36 characters that nobody has used."""
     return f"{_RUN}-{kind}{next(_numbers):026}"
 
@@ -35,7 +35,7 @@ def reports(station: Station, seed: int = 1) -> Iterator[str]:
     while True:
         number = int(source.random() * customers) + 1
         name = f'"email":"{email(number)}"' if source.random() < 0.5 else f'"id":"{customer_id(number)}"'
-        yield f'{{"campaign":"{CAMPAIGN}","message_id":"{_fresh()}","customer":{{{name}}},{tail}'
+        yield f'{{"campaign":"{CAMPAIGN}","message_id":"{fresh_id()}","customer":{{{name}}},{tail}'
 
 
 def single_reports(station: Station, seed: int = 1) -> Iterator[bytes]:
@@ -109,7 +109,7 @@ class Tills:
     def authorization(self) -> bytes:
         """A request that sets a point aside."""
         number = int(self._source.random() * self._customers) + 1
-        body = f'{{"customer":{{"id":"{customer_id(number)}"}},"points":1,"order_ref":"{_fresh("o")}"}}'
+        body = f'{{"customer":{{"id":"{customer_id(number)}"}},"points":1,"order_ref":"{fresh_id("o")}"}}'
         return request("POST", "/v1/redemptions", key=self._key, body=body.encode(), headers=_idempotent())
 
     def conversation(self) -> Conversation:
@@ -134,7 +134,7 @@ class Tills:
 
 
 def _idempotent() -> str:
-    return f"Idempotency-Key: {_fresh('k')}\r\n"
+    return f"Idempotency-Key: {fresh_id('k')}\r\n"
 
 
 def _redemption_of(answer: Answer) -> str:
@@ -152,7 +152,7 @@ def mintings(station: Station, count: int, seed: int = 1, *, mode: str = "page",
     sent_at = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     for start in range(0, count, at_once):
         links = ",".join(
-            f'{{"campaign":"{CAMPAIGN}","message_id":"{_fresh()}","customer":{{"id":"'
+            f'{{"campaign":"{CAMPAIGN}","message_id":"{fresh_id()}","customer":{{"id":"'
             f'{customer_id(int(source.random() * customers) + 1)}"}},"action":"click","channel":"email",'
             f'"destination":"https://shop.example/autumn","mode":"{mode}","sent_at":"{sent_at}"}}'
             for _ in range(min(at_once, count - start))

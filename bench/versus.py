@@ -68,11 +68,12 @@ AMOUNTS: Mapping[str, tuple[float, float]] = {
     "link_redirect": (4_000, 200),
     "redeem": (1.5, 0.3),
     "redeem_under_load": (2.0, 0.3),
+    "ingest_sendgrid": (48, 12),
     "balance_read": (1.0, 0.3),
     "statement": (1.0, 0.3),
     "trial_balance_at_cut": (1, 1),
 }
-"""How large a turn is, and how large a QUICK one: in seconds, batches, grants of each brand, links, or times."""
+"""How large a turn is, and how large a QUICK one: in seconds, batches, grants of each brand, links, requests, or times."""
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
