@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from litestar.types import Receive, Send
 
 from service.code_batches import claims as code_claims
-from service.code_batches import qr_codes
+from service.code_batches import displays, qr_codes
 from service.customer_pages import live_images
 from service.customers import fast_path as customers
 from service.grants import fast_path as grants
@@ -60,6 +60,7 @@ routes = [
     Route(None, "/R/{token}", link_page, called="/r/{token}"),
     Route(None, "/r/done/{receipt}", page(visits.review)),
     Route(None, "/qr/{code}", page(qr_codes.draw)),
+    Route(None, "/display/{code}", page(displays.show)),
     Route(None, "/o/{token}.gif", page(visits.show)),
     Route(None, "/live/{token}.png", page(live_images.show)),
     Route(None, "/.well-known/apple-app-site-association", page(app_links.apple_file)),

@@ -141,7 +141,8 @@ async def describe(services: Services, brand: Brand, batch: CodeBatch) -> CodeBa
         codes=batch.codes,
         pays=batch.pays,
         rotates_every_s=batch.rotates_every_s,
-        screen=_picture_url(services, brand, batch),
+        screen=_url(services, brand, batch, "qr/{}.svg"),
+        display=_url(services, brand, batch, "display/{}"),
         claimed=claimed_codes if batch.pays == "first" else None,
         control_total=batch.control_total.hex(),
         made_at=batch.made_at,
@@ -194,14 +195,14 @@ async def issued_code(services: Services, mistyped: str, at: datetime) -> str | 
     return meant.pop() if len(meant) == 1 else None
 
 
-def _picture_url(services: Services, brand: Brand, batch: CodeBatch) -> str | None:
-    """Where the picture of a code that rotates is, as long as there is the key that it is made with."""
+def _url(services: Services, brand: Brand, batch: CodeBatch, path: str) -> str | None:
+    """Where a code that rotates is shown, as long as there is the key that it is made with."""
     key = services.token_keys.codes.get(batch.kid)
     if batch.rotates_every_s is None or key is None:
         return None
     rotating = RotatingCode(rotating_code.handle_of(batch.brand_id, batch.id, key), batch.rotates_every_s, batch.kid)
     name = rotating_code.seal_name(rotating, services.token_keys.rotating_codes)
-    return f"{services.link_hosts.base_url_of(brand)}/qr/{name}.svg"
+    return f"{services.link_hosts.base_url_of(brand)}/{path.format(name)}"
 
 
 def _file(batch: CodeBatch, key: bytes, base_url: str) -> bytes:

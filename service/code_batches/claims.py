@@ -1,5 +1,7 @@
 """Codes of batches, brought by whoever has one: the first person is paid, once; or each person, once.
 
+    find         the code of a batch that pays somebody, or the page that says why it pays nobody
+    offer_of     what it earns now
     claim        what a storefront or an app reports: this customer has this code
     look         the page of a code: what it earns, and for which email
     claim_page   that page sent in: by an email that nobody has proved, so as a person's act on our page (grade B)
@@ -33,6 +35,7 @@ from service.auth.principal import Principal
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.campaigns.queries import campaign_is_paused, campaign_version
+from service.campaigns.rules import Campaign
 from service.code_batches.actions import find_code, issued_code
 from service.code_batches.queries import BatchCode
 from service.code_batches.schemas import CodeClaimRequest
@@ -131,10 +134,10 @@ async def _as_issued(
 
 async def look(services: Services, code: str, visitor: Visitor) -> Answer:
     """Show what a code earns, and ask for whom."""
-    found = await _find(services, code, visitor)
+    found = await find(services, code, visitor)
     if found is None:
         return await _as_link_or_mistyped(services, code, visitor, visits.look, look)
-    if isinstance(found, _Found) and found.steps_ago > OPENABLE_STEPS:
+    if isinstance(found, FoundCode) and found.steps_ago > OPENABLE_STEPS:
         return respond(Page.CODE_MOVED_ON, brand=found.brand, destination=found.printed.destination)
     if isinstance(found, Answer):
         return found
@@ -145,7 +148,7 @@ async def look(services: Services, code: str, visitor: Visitor) -> Answer:
 
 async def claim_page(services: Services, code: str, visitor: Visitor, *, receive: Receive) -> Answer:
     """Pay whoever's email was sent in."""
-    found = await _find(services, code, visitor)
+    found = await find(services, code, visitor)
     if found is None:
         again = functools.partial(claim_page, receive=receive)
         return await _as_link_or_mistyped(services, code, visitor, visits.claim, again)
@@ -202,7 +205,9 @@ def _fields_of(body: bytes) -> dict[str, str]:
         return {}
 
 
-class _Found(msgspec.Struct, frozen=True):
+class FoundCode(msgspec.Struct, frozen=True):
+    """A code that pays, whose it is, and how many time steps ago it was shown."""
+
     printed: BatchCode
     brand: Brand
     now: datetime
@@ -210,7 +215,7 @@ class _Found(msgspec.Struct, frozen=True):
     steps_ago: int
 
 
-async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Answer | None:
+async def find(services: Services, code: str, visitor: Visitor) -> FoundCode | Answer | None:
     """The code of a batch; the page that says why it pays nothing; or ``None``: then it may be a link's.
 
     ``code`` is as `code_in` finds it.
@@ -240,7 +245,7 @@ async def _find(services: Services, code: str, visitor: Visitor) -> _Found | Ans
         services.code_guesses.note(client_network(visitor.address))
         page = Page.CODE_MOVED_ON
     else:
-        return _Found(printed, brand, at, steps_ago)
+        return FoundCode(printed, brand, at, steps_ago)
     return respond(page, brand=brand, destination=printed.destination, of_code=True)
 
 
@@ -280,7 +285,7 @@ def _network(visitor: Visitor) -> str:
     return network_of(visitor.address) or ""
 
 
-async def _is_used_up(services: Services, found: _Found) -> bool:
+async def _is_used_up(services: Services, found: FoundCode) -> bool:
     """Whether a code was taken and something was decided. If not, whoever took it was interrupted, and may try again."""
     printed = found.printed
     if printed.customer is None:
@@ -289,7 +294,8 @@ async def _is_used_up(services: Services, found: _Found) -> bool:
     return await find_decision(services, _act(printed, known), known, found.brand, found.now) is not None
 
 
-async def _ask(services: Services, found: _Found, *, email: str = "", email_is_wrong: bool = False) -> Answer:
+async def offer_of(services: Services, found: FoundCode) -> tuple[Page, Campaign | None, int]:
+    """What a code earns now: ``Page.CODE`` and how many points, or the page that says why nothing."""
     printed = found.printed
     campaign = await campaign_version(services, printed.campaign_no, printed.campaign_version)
     rule = None if campaign is None else campaign.rule_of_link(printed.action, printed.channel)
@@ -302,12 +308,17 @@ async def _ask(services: Services, found: _Found, *, email: str = "", email_is_w
         page = Page.OVER
     elif await campaign_is_paused(services, printed.campaign_no):
         page = Page.PAUSED
+    return page, campaign, 0 if rule is None else rule.points
+
+
+async def _ask(services: Services, found: FoundCode, *, email: str = "", email_is_wrong: bool = False) -> Answer:
+    page, campaign, points = await offer_of(services, found)
     return respond(
         page,
         brand=found.brand,
         campaign=None if campaign is None else campaign.name,
-        points=0 if rule is None else rule.points,
-        destination=printed.destination,
+        points=points,
+        destination=found.printed.destination,
         can_claim=page is Page.CODE,
         of_code=True,
         email=email,

@@ -67,6 +67,9 @@ class CodeBatchResponse(msgspec.Struct, frozen=True):
     """Seconds after which a display shows the next code; null: the codes do not rotate."""
     screen: str | None
     """The URL of a rotating code's image, for the display only: it shows every code to come. Null for other batches."""
+    display: str | None
+    """The URL of a page for a display: the brand, what a scan earns, the code, and a countdown. It shows every code to come, as
+    `screen` does. Null for other batches."""
     claimed: int | None
     """How many codes were claimed; null for `each`, where the campaign's reconciliation has the count."""
     control_total: str

@@ -208,7 +208,7 @@ PAGES = [
     *((method, f"/{page}/x") for page in ("wallet", "preferences") for method in ("GET", "POST", "PUT", "DELETE")),
     *(
         (method, path)
-        for path in ("/r/x", "/r/done/x", "/o/x.gif", "/live/x.png", "/qr/x.svg", "/v1/ingest/x")
+        for path in ("/r/x", "/r/done/x", "/o/x.gif", "/live/x.png", "/qr/x.svg", "/display/x", "/v1/ingest/x")
         for method in ("GET", "POST")
     ),
 ]

@@ -15,7 +15,7 @@ from service.brands.brand import Brand, Language
 from service.link_pages.pages import Page as Kind
 from service.link_pages.pages import respond
 from service.pages.words import LANGUAGES
-from tests.browser.screens import PHONE_AND_DESKTOP, follow, seen
+from tests.browser.screens import EVERYWHERE, PHONE_AND_DESKTOP, follow, seen
 from tests.browser.test_reward_link import expired
 from tests.links.campaigns import make_campaign
 
@@ -182,6 +182,24 @@ async def test_a_page_fits_the_smallest_phone(page: Page, language: Language) ->
             await page.set_content(answer.content.replace("</style>", f"html {{ font-size: {size}; }}</style>", 1))
             wide = await page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{kind} in {language} at {size} is {wide} pixels wide"
+
+
+@EVERYWHERE
+async def test_a_display_fits_its_screen_and_counts_down(site: Site, page: Page) -> None:
+    await site.change_brand(logo=LOGO)
+    batch = {"id": "lobby", "campaign": "autumn", "action": "click", "channel": "email", "codes": 1}
+    made = await post(site, "/v1/code-batches", batch | {"pays": "each", "rotates_every_s": 120})
+    await page.goto(made.json()["display"])
+    assert await page.inner_text("h1") == "Scan for 25 Mu"
+    await seen(page, "display")
+    assert await page.evaluate("document.documentElement.scrollHeight <= window.innerHeight"), "it has to be scrolled"
+    left = """() => [0, 1000].map(at => {
+        for (const animation of document.getAnimations()) animation.currentTime = at
+        return Number(getComputedStyle(document.querySelector(".left")).getPropertyValue("--left"))
+    })"""
+    start, next_second = await page.evaluate(left)
+    assert 1 <= start <= 120
+    assert next_second == start - 1
 
 
 @pytest.mark.slow

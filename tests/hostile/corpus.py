@@ -219,6 +219,7 @@ def pages(link: str, page_links: Sequence[str], code: str) -> list[Route]:
         f"/{code}",
         "/r/done/x",
         f"/qr/{code}.svg",
+        f"/display/{code}",
         "/o/x.gif",
         "/live/x.png",
         "/",

@@ -109,7 +109,9 @@ async def test_a_code_is_typed_into_a_browser_as_it_is_printed(links: Links) -> 
     assert headline(await claim(links, f"/{'-'.join(groups)}")) == "25 Lumens added"
 
 
-@pytest.mark.parametrize("path", ["/x", "/foo/bar", "/r", "/wallet/", "/preferences", "/ABCDEFGH", "/qr/", "/docs/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/x", "/foo/bar", "/r", "/wallet/", "/preferences", "/ABCDEFGH", "/qr/", "/display/", "/docs/nothing"]
+)
 async def test_who_browses_to_nothing_is_told_so_on_a_page(links: Links, path: str) -> None:
     client = links.api.client(None)
     page = await client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})

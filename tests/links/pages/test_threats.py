@@ -242,7 +242,13 @@ async def test_no_log_line_holds_a_token_or_a_code(links: Links, lines: io.Bytes
     token, code = await paths(links)
     receipt = (await links.api.client(None).post(token)).headers["location"]
     secret = [each.rpartition("/")[2] for each in (token, code, receipt)]
-    shown = [f"/o/{secret[0]}.gif", f"/qr/{secret[1]}.svg", f"/wallet/{secret[0]}", f"/live/{secret[0]}.png"]
+    shown = [
+        f"/o/{secret[0]}.gif",
+        f"/qr/{secret[1]}.svg",
+        f"/display/{secret[1]}",
+        f"/wallet/{secret[0]}",
+        f"/live/{secret[0]}.png",
+    ]
     for path in (token, code, f"/r{code}", receipt, *shown):
         await links.api.client(None).get(path)
     said = lines.getvalue().decode()
@@ -252,6 +258,7 @@ async def test_no_log_line_holds_a_token_or_a_code(links: Links, lines: io.Bytes
         "/r/done/{receipt}",
         "/o/{token}.gif",
         "/qr/{code}",
+        "/display/{code}",
         "/wallet/{token}",
         "/live/{token}.png",
     ):
