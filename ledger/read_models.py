@@ -566,6 +566,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     action: str | None
     channel: str | None
     message_id: str | None
+    metadata: str | None
     principal: int | None
     source: str | None
     redemption: int | None

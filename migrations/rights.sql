@@ -180,6 +180,10 @@ GRANT SELECT ON rewards.parted TO rewards_worker;
 
 GRANT SELECT, UPDATE (state, erases_at, messages, erased_at) ON rewards.erasure TO rewards_worker;
 
+GRANT SELECT (job_no, status, begun, settled) ON rewards.correction_job TO rewards_worker;
+
+GRANT SELECT (job_no, line_no, customer) ON rewards.correction_line TO rewards_worker;
+
 GRANT DELETE ON rewards.touch TO rewards_worker;
 
 GRANT EXECUTE ON FUNCTION rewards.erase_customer_v1 TO rewards_worker;

@@ -6,13 +6,14 @@
     4. the list     outside the database, so that a backup is erased again once it is restored
 
 Each step may be taken again: a worker that is killed leaves the next one the rest. The brand's merges wait for 1 and 2. While
-points are held, an erasure is put off.
+points are held, an erasure is put off. 3 waits until corrections of many have noted what came of the customer's lines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -32,6 +33,7 @@ AT_ONCE = 50
 _PUT_OFF = "UPDATE rewards.erasure SET erases_at = clock_timestamp() + interval '1 hour' WHERE erasure_no = $1"
 _MESSAGES = "SELECT DISTINCT customer, message_id FROM rewards.link WHERE customer = ANY($1::bigint[]) AND message_id <> ''"
 _LOOK_UPS = "SELECT rewards.erase_customer_v1($1, $2, $3)"
+_UNDER_WAY = Path(__file__).with_name("sql").joinpath("customers_under_way.sql").read_text()
 _CLICKS = "DELETE FROM rewards.touch WHERE message = ANY($1::bytea[])"
 _DONE = """
 UPDATE rewards.erasure SET state = 'erased', erased_at = clock_timestamp(), messages = '{}'
@@ -48,7 +50,7 @@ async def run_once(settings: Settings, pool: asyncpg.Pool[Any], engine: AsyncEng
     for each in open_ones:
         if each.state == "waiting":
             await _begin(pool, ledger, brands[each.brand_id], each)
-    begun = [each for each in await queries.due(engine, limit=AT_ONCE) if each.state == "erasing"]
+    begun = await _settled(pool, [each for each in await queries.due(engine, limit=AT_ONCE) if each.state == "erasing"])
     await _finish(settings, pool, brands, begun)
     return len(begun)
 
@@ -74,6 +76,15 @@ async def _begin(pool: asyncpg.Pool[Any], ledger: Ledger, brand: Brand, erasure:
 async def _messages(connection: Connection, numbers: Sequence[int]) -> list[bytes]:
     """What the clicks on links of these customers are found by."""
     return [message_key(*row) for row in await connection.fetch(_MESSAGES, numbers)]
+
+
+async def _settled(pool: asyncpg.Pool[Any], begun: Sequence[Erasure]) -> list[Erasure]:
+    """Those of whom no correction of many is under way. A line that was posted and is not noted is found again by its answer,
+    which must stay until then; none is posted once the book has erased its customer.
+    """
+    rows = await pool.fetch(_UNDER_WAY, [number for each in begun for number in each.numbers])
+    under_way = {row["customer"] for row in rows}
+    return [each for each in begun if under_way.isdisjoint(each.numbers)]
 
 
 async def _finish(settings: Settings, pool: asyncpg.Pool[Any], brands: Mapping[int, Brand], begun: Sequence[Erasure]) -> None:

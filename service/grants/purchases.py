@@ -68,3 +68,13 @@ def told(metadata: str | None) -> tuple[dict[str, Any] | None, PurchaseResponse 
         return kept, None
     bought = msgspec.convert(kept.pop(_KEPT_AS), PurchaseResponse)
     return kept or None, bought
+
+
+def message_of(action: str | None, message_id: str | None, metadata: str | None) -> tuple[str | None, str | None]:
+    """The message that an event came by, and the order that it was for. What an event is deduplicated by is a purchase's order,
+    and of no message where somebody told something or came to a place.
+    """
+    kept, bought = told(metadata)
+    if bought is None and not (action or "").startswith(OF_NO_MESSAGE):
+        return message_id, None
+    return (kept or {}).get("message_id"), None if bought is None else bought.order_ref

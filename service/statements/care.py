@@ -14,6 +14,7 @@ from service.customers.identities import IdentityKind
 from service.customers.queries import Customer
 from service.customers.schemas import lots_of
 from service.customers.verification import queries as names
+from service.grants import purchases
 from service.grants.schemas import DECIDED
 from service.http.identifiers import customer_id, grant_id, position, redemption_id
 from service.statements.customer import customer_of, numbers_of
@@ -75,6 +76,7 @@ def _entry(entry: HistoryEntry, brand: Brand, campaigns: Mapping[int, str]) -> C
     redemption = None if entry.redemption is None else redemption_id(brand.book.book_id, entry.redemption)
     outcome, refused_for = DECIDED[entry.outcome] if entry.outcome else (None, None)
     change = change_of(entry)
+    message_id, bought = purchases.message_of(entry.action, entry.message_id, entry.metadata)
     return CareEntry(
         at=entry.at,
         text=text_of(entry, campaign, change),
@@ -83,11 +85,11 @@ def _entry(entry: HistoryEntry, brand: Brand, campaigns: Mapping[int, str]) -> C
         campaign=campaign,
         action=entry.action,
         channel=entry.channel,
-        message_id=entry.message_id,
+        message_id=message_id,
         grant_id=grant,
         held_until=entry.due_at if outcome == "held_back" else None,
         redemption_id=redemption,
-        order_ref=entry.order_ref,
+        order_ref=entry.order_ref or bought,
         store_id=entry.store_id,
         terminal_id=entry.terminal_id,
         reason=entry.reason or refused_for,

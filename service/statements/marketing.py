@@ -14,6 +14,7 @@ from service.campaigns.queries import campaign_ids
 from service.consents import queries as consents
 from service.consents.queries import RecordedConsent
 from service.customers.queries import Customer
+from service.grants import purchases
 from service.grants.schemas import DECIDED
 from service.http.identifiers import customer_id, position
 from service.preferences.queries import last_answer
@@ -65,13 +66,14 @@ def _channel(name: str, said: RecordedConsent | None, attended: AttendedChannel 
 
 def _entry(event: Event, campaigns: Mapping[int, str]) -> MarketingEntry:
     outcome, reason = DECIDED[event.outcome]
+    message_id, _ = purchases.message_of(event.action, event.message_id, event.metadata)
     return MarketingEntry(
         at=event.window_at,
         campaign=campaigns.get(event.campaign_no, str(event.campaign_no)),
         campaign_version=event.campaign_version,
         action=event.action,
         channel=event.channel,
-        message_id=event.message_id,
+        message_id=message_id,
         evidence=event.grade,
         outcome=outcome,
         reason=reason,

@@ -55,7 +55,7 @@ class CareEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     channel: str | None
     """Where; null if nothing was done."""
     message_id: str | None
-    """The sender's id of the message; null if none, or erased."""
+    """The sender's id of the message, also of one that a purchase came by; null if none, or erased."""
     grant_id: str | None
     """The grant it is of; null if none."""
     held_until: datetime | None
@@ -140,7 +140,7 @@ class MarketingEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     channel: str
     """Where."""
     message_id: str | None
-    """The sender's id of the message; null if erased."""
+    """The sender's id of the message, also of one that a purchase came by; null if erased."""
     evidence: str
     """How well it is proved, `A` to `D`."""
     outcome: str

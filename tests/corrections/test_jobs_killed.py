@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from service.corrections.jobs import corrector
@@ -15,9 +16,10 @@ from tests.conftest import Database
 from tests.corrections.test_adjustments import balance, care
 from tests.corrections.test_claw_backs import granted
 from tests.corrections.test_jobs import Shown, assert_sound, checked, done, lines_of, order, order_list, shown, start, work
+from tests.erasure.conftest import Erase, approve, checker, erase
 from tests.real_worker import real_worker, until_waiting
 
-__all__ = ["care"]
+__all__ = ["care", "checker", "erase"]
 
 LINES = 6
 FREE = "UPDATE rewards.correction_job SET leased_until = now() - interval '1 second' WHERE leased_until IS NOT NULL"
@@ -126,3 +128,29 @@ async def test_gathering_and_checking_go_on(
     job = await shown(care, answer.json()["id"])
     assert (job["status"], job["lines"], job["expected"]["taken"]) == ("checked", LINES + 1, 60 * (LINES + 1))
     assert (await done(care, job))["made"]["points"]["taken"] == 60 * (LINES + 1)
+
+
+@pytest.mark.own_database("a worker in another process works on it")
+@pytest.mark.parametrize("make", [take_back, adjust], ids=["claw-backs", "adjustments"])
+async def test_what_was_done_before_an_erasure_is_said_to_be_done(
+    care: Api,
+    owner: asyncpg.Connection[Any],
+    database: Database,
+    checker: httpx.AsyncClient,
+    erase: Erase,
+    make: Callable[[Api], Awaitable[Shown]],
+) -> None:
+    """Each line was posted, and before that was noted the worker was killed and a customer erased."""
+    job = await make(care)
+    await start(care, job)
+    assert await killed(care, owner, database, "SELECT FROM rewards.correction_line FOR UPDATE", "correction_line") == LINES
+    waits = await care.client("messaging").delete("/v1/customers/d-0", params={"forfeit_points": "true"})
+    await approve(checker, waits.json())
+    assert await erase() == 0
+    assert await owner.fetchval("SELECT state FROM rewards.erasure") == "erasing"
+    await work(care)
+    ended = await shown(care, job["id"])
+    assert (ended["status"], ended["made"]["lines"], ended["made"]["points"]) == ("done", LINES, job["expected"])
+    assert await owner.fetchval("SELECT count(*) FROM ledger.correction") == LINES
+    assert await erase() == 1
+    await assert_sound(care, owner)

@@ -14,7 +14,7 @@ import pytest
 from service.auth.roles import SCOPES, Role
 from service.statements.schemas import AuditStatement, CareStatement, FinanceStatement, MarketingStatement
 from tests.api_fixtures import Api
-from tests.erasure.conftest import ADA, BOB, Erase, Owner, campaign, checker, erase, erased, live, report
+from tests.erasure.conftest import ADA, BOB, CAMPAIGN, Erase, Owner, campaign, checker, erase, erased, live, report
 from tests.people import client_of
 
 __all__ = ["campaign", "checker", "erase"]
@@ -71,6 +71,7 @@ NEEDED = {
     "finance": {"ledger:read"},
     "audit": {"audit:read", "ledger:read"},
 }
+PROFILE = {"id": "profile", "rules": [{"action": "data.birthday", "points": 5}]}
 PERSONAL = {
     "marketing": ("order-", "return of", "complaint of", "ticket ", "form of", ADA.email),
     "finance": (ADA.name, "mail-"),
@@ -135,6 +136,23 @@ async def test_a_view_without_its_scopes_is_refused_by_name(api: Api, seen: Mapp
             assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
             assert all(scope in answer.json()["detail"] for scope in NEEDED[view])
     assert (await api.client("minter").get(f"/v1/customers/{ADA.id}/statement/{view}")).status_code == 403
+
+
+async def test_a_purchase_has_the_message_it_came_by_and_its_order_is_named_to_care_alone(
+    api: Api, seen: Mapping[str, httpx.AsyncClient]
+) -> None:
+    bought = {"amount_minor": 100, "currency": "EUR", "order_ref": f"order-{ADA.name}-2"}
+    (await report(api, ADA, "mail-7", purchase=bought)).raise_for_status()
+    (await api.client("admin").post("/v1/campaigns", json=CAMPAIGN | PROFILE)).raise_for_status()
+    told = {"consent_receipt_id": "form-1", "field": "birthday", "field_version": "2"}
+    (await report(api, ADA, "mail-8", "data.birthday", campaign="profile", metadata=told)).raise_for_status()
+    shown = {view: (await statement(seen[view], view))["entries"][:2] for view in ("care", "marketing")}
+    assert [(entry["message_id"], entry["order_ref"]) for entry in shown["care"]] == [
+        ("mail-8", None),
+        ("mail-7", f"order-{ADA.name}-2"),
+    ]
+    assert [entry["message_id"] for entry in shown["marketing"]] == ["mail-8", "mail-7"]
+    assert "order-" not in str(shown["marketing"])
 
 
 async def test_care_reads_in_words_what_happened_and_what_may_be_done(seen: Mapping[str, httpx.AsyncClient]) -> None:

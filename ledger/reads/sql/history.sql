@@ -31,7 +31,7 @@ SELECT
     transfer.posted_at, transfer.occurred_at, transfer.verb, transfer.debit, transfer.credit, transfer.amount,
     transfer.transaction_id, transfer.accounting_date, transfer.leaf_version, transfer.details_hash,
     event.outcome, event.points, event.grade, event.window_at, event.decided_at, event.due_at, event.campaign_version, event.rule,
-    event.action, event.channel, event.message_id, event.principal, event.source,
+    event.action, event.channel, event.message_id, event.metadata, event.principal, event.source,
     redemption.id AS redemption, redemption.order_ref, redemption.store_id, redemption.terminal_id,
     correction.reason, correction.reference, correction.note, correction.principal AS corrected_by
 FROM newest
@@ -56,7 +56,7 @@ LEFT JOIN LATERAL (
     SELECT
         standing.outcome, CASE WHEN standing.outcome = event.outcome THEN event.points ELSE 0 END AS points,
         event.grade::text AS grade, event.window_at, event.decided_at, event.due_at, event.campaign_version, event.rule,
-        event.action, event.channel, event.message_id, event.principal, event.source
+        event.action, event.channel, event.message_id, event.metadata, event.principal, event.source
     FROM ledger.event
     CROSS JOIN LATERAL (
         SELECT ledger.outcome_at_v1(
