@@ -123,6 +123,12 @@ GRANT SELECT (
 -- The trail is appended to, under a key's name: an operator's entry and its time are not the application's to write.
 GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rewards.audit_trail TO rewards_application;
 
+-- Who signs in to the console is decided by functions: nobody reads a password's hash but for one login.
+GRANT EXECUTE ON FUNCTION
+    rewards.console_login_v1, rewards.console_session_v1, rewards.end_console_session_v1, rewards.enrol_console_v1,
+    rewards.person_of_invitation_v1, rewards.start_console_session_v1
+TO rewards_application;
+
 GRANT EXECUTE ON FUNCTION
     rewards.create_key_v1, rewards.create_key_v2, rewards.decide_approval_v1, rewards.disable_person_v2, rewards.enrol_person_v1,
     rewards.expire_approvals_v1, rewards.key_of_hash_v1, rewards.key_of_hash_v2, rewards.key_of_hash_v3, rewards.lease_quota_v1,

@@ -7,6 +7,7 @@ from service.auth import tables as auth
 from service.brands import tables as brands
 from service.campaigns import tables as campaigns
 from service.code_batches import tables as code_batches
+from service.console.sign_in import tables as console
 from service.corrections import tables as corrections
 from service.corrections.jobs import tables as correction_jobs
 from service.customers import tables as customers
@@ -31,6 +32,7 @@ CAPABILITIES = (
     brands,
     campaigns,
     code_batches,
+    console,
     corrections,
     correction_jobs,
     customers,

@@ -32,6 +32,7 @@ from service.closes import routes as close_routes
 from service.code_batches import routes as code_batch_routes
 from service.concurrency.fairness import count_small_requests
 from service.consents import routes as consent_routes
+from service.console import routes as console_routes
 from service.corrections import routes as correction_routes
 from service.corrections.jobs import routes as correction_job_routes
 from service.customer_pages import routes as customer_page_routes
@@ -122,6 +123,7 @@ route_handlers: list[Any] = [
     *test_clock_routes.route_handlers,
     *wallet_routes.route_handlers,
     *preferences_routes.route_handlers,
+    *console_routes.route_handlers,
 ]
 
 

@@ -36,6 +36,7 @@ from service.code_batches.queries import BatchCode, batch_codes_by_hash
 from service.concurrency.batch_loader import BatchLoader
 from service.concurrency.fairness import WeightedSemaphore
 from service.concurrency.shared_timeout import SharedTimeout
+from service.console.sign_in.limits import SignInLimits
 from service.corrections.actions import CLAW_BACK
 from service.corrections.adjustments import ADJUST
 from service.corrections.jobs.actions import CORRECT
@@ -124,6 +125,8 @@ class Services(msgspec.Struct, frozen=True):
     """Codes that are none, by network."""
     invitation_guesses: FailedAttemptLimiter
     """Invitations that are none, by network."""
+    sign_in_limits: SignInLimits
+    """Of people who sign in to the console."""
     shared_code_claims: FailedAttemptLimiter
     """Claims of codes that pay each person, by network."""
     reports: asyncio.Semaphore
@@ -242,6 +245,7 @@ async def _make(
         batch_codes=BatchLoader(functools.partial(batch_codes_by_hash, pool)),
         code_guesses=FailedAttemptLimiter(),
         invitation_guesses=FailedAttemptLimiter(),
+        sign_in_limits=SignInLimits(),
         shared_code_claims=FailedAttemptLimiter(),
         reports=asyncio.Semaphore(REPORTS_AT_ONCE),
         rfm_scales=Scales(),

@@ -49,9 +49,9 @@ async def serving_demo(database: Database, data: Path) -> AsyncGenerator[Demo]:
         shop = base_url + demo_file.SHOP_PATH
         await asyncio.to_thread(demo_brand.furnish, base_url, keys, shop=shop)
         link = await asyncio.to_thread(demo_brand.fresh_link, base_url, keys["messaging"], destination=shop)
-        demo_file.write(
-            demo_file.path_of(settings), demo_file.Demo(base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url)
-        )
+        persons = await demo_brand.ensure_persons(database.owner_url)
+        made = demo_file.Demo(base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url, persons)
+        demo_file.write(demo_file.path_of(settings), made)
         yield Demo(base_url, keys, link.url, settings, secrets)
     finally:
         server.should_exit = True

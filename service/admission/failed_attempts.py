@@ -23,21 +23,25 @@ NETWORKS_MAX = 10_000
 
 
 class FailedAttemptLimiter:
-    """Misses by network."""
+    """Misses by network, or by whatever else a guesser is known by."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, misses_max: int = MISSES_MAX, window_s: float = WINDOW_S
+    ) -> None:
         self._clock = clock
+        self._misses_max = misses_max
+        self._window_s = window_s
         self._misses: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def exceeded(self, network: str) -> bool:
         """Whether what is not found is not looked for any further."""
         began, misses = self._misses.get(network, (0.0, 0))
-        return misses >= MISSES_MAX and self._clock() < began + WINDOW_S
+        return misses >= self._misses_max and self._clock() < began + self._window_s
 
     def note(self, network: str) -> None:
         """Count a miss."""
         now = self._clock()
         began, misses = self._misses.pop(network, (now, 0))
-        self._misses[network] = (began, misses + 1) if now < began + WINDOW_S else (now, 1)
+        self._misses[network] = (began, misses + 1) if now < began + self._window_s else (now, 1)
         while len(self._misses) > NETWORKS_MAX:
             self._misses.popitem(last=False)

@@ -23,6 +23,9 @@ from service.http.problems import REFUSALS, Problem
 if TYPE_CHECKING:
     from service.services import Services
 
+KEY_HASH = "key_hash"
+"""Where in a request's state the hash of the key is with which a person acts who is signed in and shows none."""
+
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="rewards"'}
 
 
@@ -39,6 +42,15 @@ class requires:  # noqa: N801 - reads as a word where routes say guards=[require
             connection.app.state.services, cast("dict[str, Any]", connection.scope), sent, *self.scopes, instead=self.instead
         )
 
+    def lets_through(self, principal: Principal) -> bool:
+        """Whether whoever is known already may make the call."""
+        return principal.scopes.issuperset(self.scopes) or self.instead in principal.scopes
+
+    def require(self, principal: Principal) -> None:
+        """Raise the problem of somebody who may not."""
+        if not self.lets_through(principal):
+            raise _missing(self.scopes, self.instead)
+
 
 async def admit(
     services: Services, scope: dict[str, Any], sent: Sequence[str], *needed: Scope, instead: Scope | None = None
@@ -46,10 +58,14 @@ async def admit(
     """Let a request through, or raise why not; ``sent`` is what its ``Authorization`` has. It takes one of the key's quota."""
     principal = await authenticate(services, scope, sent)
     if not principal.scopes.issuperset(needed) and instead not in principal.scopes:
-        raise Problem("missing_scope", f"This call needs an API key with {scopes_in_words(needed, instead)}.")
+        raise _missing(needed, instead)
     if principal.quota_per_minute is not None:
         await _spend(services, scope, principal, principal.quota_per_minute, 1)
     return principal
+
+
+def _missing(needed: Sequence[Scope], instead: Scope | None) -> Problem:
+    return Problem("missing_scope", f"This call needs an API key with {scopes_in_words(needed, instead)}.")
 
 
 def scopes_in_words(scopes: Sequence[str], instead: str | None, quote: str = "") -> str:
@@ -70,6 +86,12 @@ async def authenticate(services: Services, scope: dict[str, Any], sent: Sequence
     principal = None if key is None else await principals.by_hash(hash_key(key))
     if principal is None:
         raise Problem("unauthorized", "The API key is unknown, expired or revoked.", headers=_CHALLENGE)
+    take_on(services, scope, principal)
+    return principal
+
+
+def take_on(services: Services, scope: dict[str, Any], principal: Principal) -> None:
+    """Remember for a request who makes it. Raises the problem of one more than their share."""
     key_use = services.key_use
     key_use.note(principal.api_key_id)
     looks.follow(services.engine, principal, scope)
@@ -79,11 +101,13 @@ async def authenticate(services: Services, scope: dict[str, Any], sent: Sequence
     if held is not None and (refusal := held.assign_to(principal.api_key_id, principal.brand.brand_id)) is not None:
         refused = REFUSALS[refusal]
         raise Problem(refused.code, refused.detail, headers=refused.headers)
-    return principal
 
 
 def caller_hash(request: Request[Any, Any, Any]) -> bytes:
     """Return the hash of the key of a request that a guard has let through: what the database takes for the key itself."""
+    state: dict[str, Any] = cast("dict[str, Any]", request.scope)["state"]
+    if (of_session := state.get(KEY_HASH)) is not None:
+        return of_session
     key = read_authorization(request.headers.get("authorization"))
     if key is None:
         raise RuntimeError("a route asks for the caller's key and declares no guard")

@@ -5,6 +5,7 @@ points, and a reward link to click.
 from __future__ import annotations
 
 import contextlib
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +15,16 @@ import httpx
 import msgspec
 
 from service.auth import actions as auth_actions
+from service.auth.api_keys import hash_key
 from service.auth.audit_trail import record_by_operator
+from service.auth.roles import Role
 from service.auth.scopes import DUTIES, Scope
 from service.brands import actions as brand_actions
 from service.brands.errors import BrandExists
 from service.demo_shop.demo_file import CUSTOMER, SHOP_PATH
 from service.demo_shop.goods import GOODS, POINT_VALUE
 from service.egress.hosts import host_of, is_loopback, name_and_port
+from service.persons import actions as persons
 from service.storage import database
 
 BRAND = "demo"
@@ -73,6 +77,21 @@ SCOPES: dict[str, frozenset[Scope]] = {
 }
 
 
+PEOPLE: dict[Role, str] = {
+    Role.MARKETING: "Mara",
+    Role.CARE: "Carlo",
+    Role.FINANCE: "Farid",
+    Role.APPROVER: "Ada",
+    Role.AUDITOR: "Otto",
+    Role.OPERATOR: "Olu",
+    Role.ISSUER: "Ines",
+    Role.REDEEMER: "Ren",
+}
+"""Who works for the brand, in the order in which a visitor meets them."""
+
+_ENROL = "SELECT rewards.enrol_console_v1($1, $2, $3, NULL, NULL)"
+
+
 class DemoRefused(Exception):
     """The service would not make a part of the demo. The message is its answer."""
 
@@ -97,6 +116,28 @@ async def ensure_keys(owner_url: str, known: dict[str, str]) -> dict[str, str]:
         return keys
     finally:
         await owner.close()
+
+
+async def ensure_persons(owner_url: str) -> dict[str, int]:
+    """A person for each role, as whom a visitor signs in to the console."""
+    owner = await database.connect(owner_url)
+    try:
+        known = {
+            each.roles[0]: each.person_id
+            for each in await persons.list_for_operator(owner, BRAND)
+            if each.disabled_at is None and each.name == PEOPLE.get(Role(each.roles[0]))
+        }
+        return {role: known.get(role) or await _enrol(owner, role, name) for role, name in PEOPLE.items()}
+    finally:
+        await owner.close()
+
+
+async def _enrol(owner: asyncpg.Connection[Any], role: Role, name: str) -> int:
+    # They have no password: nobody types one in a demo.
+    invitation = await persons.invite(owner, BRAND, name, [role])
+    key_hash = hash_key(secrets.token_hex(32))
+    await owner.fetchval(_ENROL, hash_key(invitation.text), key_hash, role)
+    return invitation.person.person_id
 
 
 async def _ensure_brand(owner: asyncpg.Connection[Any]) -> None:

@@ -21,6 +21,8 @@ class Demo(msgspec.Struct, frozen=True):
     campaign: str
     keys: dict[str, str]
     reward_link: str
+    persons: dict[str, int] = {}
+    """The people as whom anybody can sign in to the console, by role."""
 
 
 def path_of(settings: Settings) -> Path:

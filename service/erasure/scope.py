@@ -65,6 +65,8 @@ TABLES: Mapping[str, str] = {
     "rewards.campaign_version": KEPT,
     "rewards.close_version": KEPT,
     "rewards.code_batch": KEPT,
+    "rewards.console_login": "Kept: people who work for the brand.",
+    "rewards.console_session": KEPT,
     "rewards.consent": "Where it was said is removed. Channel, decision, reason and time stay, as the brand's evidence.",
     "rewards.correction_job": KEPT,
     "rewards.correction_line": NUMBERS,

@@ -82,6 +82,8 @@ CONFIGURATION_TABLES = {
     "correction_job",
     "correction_line",
     "person",
+    "console_login",
+    "console_session",
     "approval",
     "erasure",
     "approval_use",

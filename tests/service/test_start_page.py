@@ -25,12 +25,12 @@ async def test_a_browser_gets_a_page_that_leads_on(api: Api) -> None:
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "<script" not in answer.text
     targets = [part.split('"')[0] for part in answer.text.split('<a href="')[1:]]
-    assert {"/docs", "/docs/errors", "/openapi.json", "/health/ready", "/demo/wallet", "/demo/shop"} <= set(targets)
+    assert {"/docs", "/docs/errors", "/openapi.json", "/health/ready", "/console", "/demo/wallet", "/demo/shop"} <= set(targets)
     for target in targets:
         if not target.startswith("/demo/"):
             # A process that has much to do says that it is not ready.
             expected = {200, 503} if target == "/health/ready" else {200}
-            assert (await client.get(target)).status_code in expected, target
+            assert (await client.get(target, follow_redirects=True)).status_code in expected, target
     head = await client.request("HEAD", "/", headers=BROWSER)
     assert (head.status_code, head.content) == (200, b"")
 

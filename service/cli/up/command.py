@@ -126,16 +126,18 @@ def _prepare(settings: Settings, *, children: list[ChildProcess], data: Path, be
 
     known = demo_file.read(demo_file.path_of(settings))
     keys = asyncio.run(demo_brand.ensure_keys(settings.owner_url, known.keys if known else {}))
+    persons = asyncio.run(demo_brand.ensure_persons(settings.owner_url))
     _wait_until_ready(settings, children[0])
     shop = f"{settings.base_url}{demo_file.SHOP_PATH}"
     if known is None or known.keys != keys or known.base_url != settings.base_url:
         demo_brand.furnish(settings.local_url, keys, shop=shop)
     link = demo_brand.fresh_link(settings.local_url, keys["messaging"], destination=shop)
-    made = demo_file.Demo(settings.base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url)
+    made = demo_file.Demo(settings.base_url, demo_brand.BRAND, demo_brand.CAMPAIGN, keys, link.url, persons)
     demo_file.write(demo_file.path_of(settings), made)
 
     say(
         f"API          {settings.base_url}   ready: /health/ready   reference: /docs{_together(settings.processes)}",
+        f"Console      {settings.base_url}/console   one click signs you in as any role",
         f"Metrics      {settings.local_operator_url}/metrics",
         f"Logs         {data / 'api.log'}, {data / 'worker.log'}",
         f"Demo         brand {made.brand}, campaign {made.campaign}; all keys are in {data / 'demo.json'}",

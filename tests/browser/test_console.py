@@ -1,0 +1,95 @@
+"""The console in a real browser without JavaScript: each role signs in with one click and finds what is theirs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.auth.roles import Role, scopes_of
+from service.auth.scopes import Scope
+from tests.browser.conftest import new_context
+from tests.browser.screens import EVERYWHERE, follow, seen
+from tests.demo_fixtures import Demo, serving_demo
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+    from tests.conftest import Database
+
+
+@pytest.fixture
+async def demo(database: Database, tmp_path: Path) -> AsyncGenerator[Demo]:
+    async with serving_demo(database, tmp_path) as demo:
+        yield demo
+
+
+@pytest.fixture
+async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncGenerator[Page]:
+    """A page of a browser of its own, as it keeps a cookie."""
+    context = await new_context(browser, *request.param)
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    yield page
+    await context.close()
+    assert [each for each in complaints if "Failed to load resource" not in each] == []
+
+
+async def sign_in(page: Page, demo: Demo, role: Role) -> None:
+    await page.goto(f"{demo.base_url}/console")
+    await follow(page, f'button[value="{role}"]')
+    assert await page.inner_text("h1") == "Overview"
+
+
+@EVERYWHERE
+async def test_each_role_finds_its_figures(demo: Demo, page: Page) -> None:
+    await page.goto(demo.base_url)
+    await follow(page, "text=Console")
+    await seen(page, "console-sign-in")
+    for role in Role:
+        await sign_in(page, demo, role)
+        assert str(role) in (await page.text_content(".person summary") or "")
+        shows_books = await page.locator("svg.chart").count() > 0
+        assert shows_books is (Scope.LEDGER_READ in scopes_of([role])), role
+        await seen(page, f"console-overview-{role}")
+        await page.click(".person summary")
+        await follow(page, "text=Sign out >> nth=0")
+        assert "You are signed out" in await page.inner_text("main")
+
+
+@EVERYWHERE
+async def test_a_picture_unfolds_its_table_and_leads_to_the_rows(demo: Demo, page: Page) -> None:
+    await sign_in(page, demo, Role.AUDITOR)
+    await page.click("text=The figures >> nth=1")
+    await seen(page, "console-figures")
+    await follow(page, '[aria-labelledby="c-granted"] td a >> nth=0')
+    assert await page.inner_text("h1") == "Transfers"
+    await seen(page, "console-transfers")
+    await page.goto(f"{demo.base_url}/console")
+    await page.evaluate("document.documentElement.dir = 'rtl'")
+    await seen(page, "console-rtl")
+    await page.set_viewport_size({"width": 320, "height": 568})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@EVERYWHERE
+async def test_what_is_not_theirs_is_refused_in_words(demo: Demo, page: Page) -> None:
+    await sign_in(page, demo, Role.MARKETING)
+    answer = await page.goto(f"{demo.base_url}/console/transfers")
+    assert answer is not None
+    assert answer.status == 403
+    await seen(page, "console-refused")
+    await follow(page, "text=Back to the overview")
+    assert await page.inner_text("h1") == "Overview"
+
+
+@EVERYWHERE
+async def test_the_keyboard_comes_to_the_content_first(demo: Demo, page: Page) -> None:
+    await sign_in(page, demo, Role.AUDITOR)
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("location.hash") == "#main"
