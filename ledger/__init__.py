@@ -15,7 +15,7 @@ from ledger.engine.forgetting import FIRST_ANSWER, forget_answers, forget_detail
 from ledger.engine.openings import ImportResult, IssueLimitResult, Opening, import_balances, set_issue_limit
 from ledger.engine.sweeping import Sweeper, sweep
 from ledger.errors import CONNECTION_LOST, BookRefused, ClockSkew, DataRefused, LedgerError, LedgerUnavailable, Overloaded
-from ledger.events import event_key, proof_key
+from ledger.events import event_key, offer_key, proof_key
 from ledger.instants import from_unix_microseconds, unix_microseconds
 from ledger.layers.tracking import clear_layers, track_layers
 from ledger.ledger import Ledger
@@ -255,6 +255,7 @@ __all__ = [
     "import_balances",
     "install",
     "month_end",
+    "offer_key",
     "open_book",
     "proof_key",
     "read_calendar",

@@ -38,6 +38,15 @@ def _of_act(action: str, qualifier: str) -> bytes:
     return _field(action) + _field(qualifier)
 
 
+def offer_key(*, campaign_no: int, offer_group: str, customer: int, action: str = "claim", qualifier: str = "") -> bytes:
+    """The key of what is decided on an offer that several messages make to a customer, whatever they do with which of them.
+
+    ``m:`` is ``o:``, and the group stands for the message. The offer itself has the action ``claim``.
+    """
+    event = _field(f"o:{offer_group}") + _field(str(customer))
+    return blake2b(_of_campaign(campaign_no) + event + _of_act(action, qualifier), digest_size=KEY_BYTES).digest()
+
+
 def proof_key(*, campaign_no: int, message_id: str, customer: int) -> bytes:
     """The key under which it is recorded that the customer acted on the message in person: an event's key without an action."""
     return event_key(campaign_no=campaign_no, message_id=message_id, customer=customer, action="")

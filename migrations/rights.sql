@@ -81,6 +81,10 @@ ON rewards.customer TO rewards_application;
 
 GRANT UPDATE (verified_by) ON rewards.identity TO rewards_application;
 
+GRANT SELECT, INSERT, UPDATE (state, lapses_at, is_stated, ended_at) ON rewards.offer TO rewards_application;
+
+GRANT SELECT, INSERT, UPDATE (delivered_at, opened_at, clicked_at, failed_at) ON rewards.offer_message TO rewards_application;
+
 GRANT UPDATE (retired_at, revoked_at) ON rewards.minting_key TO rewards_application;
 
 GRANT UPDATE (frequency, answered_at) ON rewards.preference TO rewards_application;
@@ -198,7 +202,7 @@ GRANT SELECT, INSERT, UPDATE ON rewards.retention TO rewards_worker;
 
 GRANT EXECUTE ON FUNCTION
     rewards.forget_approvals_v1, rewards.forget_consent_texts_v1, rewards.forget_links_v1, rewards.forget_looks_v1,
-    rewards.forget_messages_v1, rewards.forget_reply_texts_v1
+    rewards.forget_messages_v1, rewards.forget_offers_v1, rewards.forget_reply_texts_v1
 TO rewards_worker;
 
 GRANT SELECT ON rewards.source_reader, rewards.envelope TO rewards_worker;

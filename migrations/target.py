@@ -18,6 +18,7 @@ from service.export_jobs import tables as export_jobs
 from service.ingest import tables as ingest
 from service.links import tables as links
 from service.messages import tables as messages
+from service.offers import tables as offers
 from service.persons import tables as persons
 from service.preferences import tables as preferences
 from service.restatements import tables as restatements
@@ -43,6 +44,7 @@ CAPABILITIES = (
     ingest,
     links,
     messages,
+    offers,
     persons,
     preferences,
     restatements,

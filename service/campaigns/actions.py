@@ -62,7 +62,7 @@ async def create_campaign(
     if not new:
         # It may have changed since; what was created is the first version.
         first = await find_version(engine, campaign_no, 1)
-        if first is None or _differs(first, wanted):
+        if first is None or _differs(first, wanted) or first.makes_offers is not (wanted.offers is True):
             raise Problem("campaign_exists", f"The brand already has a different campaign {wanted.id!r}.")
     if wanted.budget:
         request = hashlib.sha256(f"budget {campaign_no} {wanted.budget}".encode()).digest()
@@ -102,7 +102,8 @@ async def create_version(
             if max(numbers, default=0) > CAP_NUMBER_MAX:
                 raise invalid_field("/caps", "this campaign has had too many different caps")
             following = earlier[-1].version + 1
-            await _insert_version(connection, principal, campaign_no, following, wanted, numbers)
+            terms = Terms(wanted.pays(), wanted.limits(), numbers, earlier[-1].makes_offers)
+            await _insert_version(connection, principal, campaign_no, following, wanted, terms)
             await connection.execute(
                 update(campaigns).where(campaigns.c.campaign_no == campaign_no).values(current_version=following)
             )
@@ -265,7 +266,8 @@ async def _insert(engine: AsyncEngine, principal: Principal, wanted: CampaignReq
         campaign_no = inserted.scalar_one_or_none()
         if campaign_no is None:
             return False
-        await _insert_version(connection, principal, campaign_no, 1, wanted, number_caps(wanted.limits(), ()))
+        terms = Terms(wanted.pays(), wanted.limits(), number_caps(wanted.limits(), ()), wanted.offers is True)
+        await _insert_version(connection, principal, campaign_no, 1, wanted, terms)
         await record(connection, principal, "campaign.create", wanted.id, after=wanted)
     return True
 
@@ -276,9 +278,8 @@ async def _insert_version(
     campaign_no: int,
     version: int,
     wanted: TermsRequest,
-    cap_numbers: tuple[int, ...],
+    terms: Terms,
 ) -> None:
-    terms = Terms(rules=wanted.pays(), caps=wanted.limits(), cap_numbers=cap_numbers)
     await connection.execute(
         insert(versions).values(
             campaign_no=campaign_no,
@@ -288,12 +289,18 @@ async def _insert_version(
             ends_at=wanted.ends_at,
             account_class=AccountClass[wanted.account_class.upper()],
             expires_after_months=wanted.expires_after_months,
-            terms=msgspec.to_builtins(terms),
+            terms=_stored(terms),
             # The clock, and not the transaction's beginning, which may lie before that of the version before.
             created_at=func.clock_timestamp(),
             created_by=principal.api_key_id,
         )
     )
+
+
+def _stored(terms: Terms) -> dict[str, Any]:
+    """What the column holds. Most campaigns make no offers, and say nothing of them."""
+    stored = msgspec.to_builtins(terms)
+    return stored if terms.makes_offers else {name: value for name, value in stored.items() if name != "makes_offers"}
 
 
 def _differs(campaign: Campaign, wanted: TermsRequest) -> bool:

@@ -40,6 +40,8 @@ class Terms(msgspec.Struct, frozen=True):
     caps: tuple[Cap, ...]
     cap_numbers: tuple[int, ...] = ()
     """Empty for the first versions ever written, whose caps are numbered by their place."""
+    makes_offers: bool = False
+    """Absent if it does not."""
 
 
 _selected: Select[Any] = select(
@@ -80,6 +82,7 @@ def _of_row(row: Row[Any]) -> Campaign:
         caps=terms.caps,
         cap_numbers=terms.cap_numbers or tuple(range(len(terms.caps))),
         created_at=row.created_at,
+        makes_offers=terms.makes_offers,
     )
 
 

@@ -160,6 +160,8 @@ class Campaign(msgspec.Struct, frozen=True, dict=True):
     cap_numbers: tuple[int, ...]
     """The number of each cap: its counter's key in the ledger."""
     created_at: datetime
+    makes_offers: bool = False
+    """Whether its messages may be of offers, each of which is paid once. All versions say the same."""
 
     @cached_property
     def terms(self) -> dict[tuple[int, date, str, str, Grade, str, int, str | None], GrantTerms]:

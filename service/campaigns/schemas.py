@@ -124,6 +124,9 @@ class CampaignRequest(TermsRequest, frozen=True, kw_only=True):
     """Your id for the campaign; it cannot change."""
     budget: Annotated[int, msgspec.Meta(ge=0, le=FUND_MAX)] = 0
     """Points to fund it with at once. 0: fund it later."""
+    offers: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether its messages may make offers (`offer_group`), each of which is paid once on whatever channels it is made. It
+    cannot change. Absent: false."""
 
     example: ClassVar[dict[str, Any]] = {
         "id": "newsletter-thanks",
@@ -215,6 +218,8 @@ class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
     """When the campaign was created."""
     paused_at: datetime | None
     """When it was paused; null if it is not."""
+    offers: bool
+    """Whether its messages may make offers, each of which is paid once on whatever channels it is made."""
     budget: BudgetResponse
     """Its budget, in points."""
     store_budgets: Sequence[StoreBudgetResponse] | None
@@ -239,6 +244,7 @@ class CampaignResponse(msgspec.Struct, frozen=True, kw_only=True):
             expires_after_months=campaign.expires_after_months,
             created_at=standing.created_at,
             paused_at=standing.paused_at,
+            offers=campaign.makes_offers,
             budget=BudgetResponse(funded=funded, granted=granted, left=funded - granted),
             store_budgets=store_budgets,
         )

@@ -86,6 +86,8 @@ TABLES: Mapping[str, str] = {
     "rewards.link_revocation": "Kept: messages that were revoked, for all who got them.",
     "rewards.message": "Deleted.",
     "rewards.minting_key": KEPT,
+    "rewards.offer": "Deleted.",
+    "rewards.offer_message": "Deleted.",
     "rewards.parted": NUMBERS,
     "rewards.person": "Kept: people who work for the brand.",
     "rewards.preference": "Deleted.",

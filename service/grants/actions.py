@@ -33,6 +33,7 @@ from service.grants.acts import Act, ClaimedLink, Unpaid, act_of_link, act_of_re
 from service.grants.answers import answer_of, ignored, replay_of, with_balance, with_ref
 from service.grants.consent import opted_out
 from service.grants.deciding import decide, decide_one
+from service.grants.offers import as_sibling, is_over, told_of_offers, with_offer, with_offers
 from service.grants.orders import cap_uses
 from service.grants.replays import decided_before, replays
 from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResult, StoreLeft, result_of
@@ -73,11 +74,18 @@ async def _report_one(
         return known
     if known.refused and await opted_out(services, brand, [(act, known)]):
         return ignored("consent_refused")
+    if act.campaign.makes_offers:
+        act = await with_offer(services, brand, act, known)
+        if is_over(act):
+            (answer,) = await _answers_of_unpaid(services, brand, [(Unpaid(act, "offer_lapsed"), item.customer)])
+            return answer
     decision = await decide_one(services, brand, act, known)
     if act.was_paid_for and not isinstance(decision, Problem):
         (answer,) = await _answers_of_unpaid(services, brand, [(Unpaid(act, "no_rule"), item.customer)])
         return answer
     answer = answer_of(act.campaign.campaign_no, decision)
+    if act.campaign.makes_offers:
+        (answer,) = await told_of_offers(services, brand, [(act, answer)])
     return answer if act.store is None else await _naming_its_store(services, brand, act, act.store, answer)
 
 
@@ -104,11 +112,13 @@ async def _answers_of_unpaid(
         answered.append(ignored(each.reason))
         if not isinstance(known, Problem):
             wanted.append((n, each.act, known))
-    before = await replays(services, brand, [(act, known) for _, act, known in wanted])
-    for (n, _, _), replay in zip(wanted, before, strict=True):
+    acts = await with_offers(services, brand, [(act, known) for _, act, known in wanted])
+    before = await replays(services, brand, acts)
+    for (n, _, _), (act, _), replay in zip(wanted, acts, before, strict=True):
         if replay is not None:
             event, points, seq = replay
-            answered[n] = msgspec.structs.replace(replay_of(event), balance=points, balance_seq=seq)
+            answer = msgspec.structs.replace(replay_of(event), balance=points, balance_seq=seq)
+            answered[n] = as_sibling(act, event, answer)
     return answered
 
 
@@ -170,9 +180,16 @@ async def _report_part(
         for n in excluded:
             answers[wanted[n][0]] = ignored("consent_refused")
         wanted = [each for n, each in enumerate(wanted) if n not in excluded]
+    makes_offers = any(act.campaign.makes_offers for _, act, _ in wanted)
+    if makes_offers:
+        wanted = await _standing_offers(services, brand, wanted, answers)
     decisions = await decide(services, brand, [(act, known) for _, act, known in wanted])
     numbers = [act.campaign.campaign_no for _, act, _ in wanted]
     answered = await in_chunks(lambda each: answer_of(*each), list(zip(numbers, decisions, strict=True)))
+    if makes_offers:
+        answered = await told_of_offers(
+            services, brand, [(act, answer) for (_, act, _), answer in zip(wanted, answered, strict=True)]
+        )
     for (index, act, _), answer in zip(wanted, answered, strict=True):
         answers[index] = Unpaid(act, "no_rule") if act.was_paid_for and not isinstance(answer, Problem) else answer
     await _answer_unpaid(services, brand, items, answers)
@@ -181,6 +198,23 @@ async def _report_part(
         for answer, item in zip(answers, items, strict=True)
         if not isinstance(answer, Act) and not isinstance(answer, Unpaid)
     ]
+
+
+async def _standing_offers(
+    services: Services,
+    brand: Brand,
+    wanted: Sequence[tuple[int, Act, Customer]],
+    answers: list[Act | Unpaid | GrantAnswer | Problem],
+) -> list[tuple[int, Act, Customer]]:
+    """``wanted`` with the offers of their messages, without those whose offer has lapsed: in ``answers`` they are unpaid."""
+    acts = await with_offers(services, brand, [(act, known) for _, act, known in wanted])
+    standing: list[tuple[int, Act, Customer]] = []
+    for (index, _, _), (act, known) in zip(wanted, acts, strict=True):
+        if is_over(act):
+            answers[index] = Unpaid(act, "offer_lapsed")
+        else:
+            standing.append((index, act, known))
+    return standing
 
 
 async def _answer_unpaid(
@@ -222,6 +256,9 @@ async def claim(
     decisions_in_flight = services.decisions_in_flight
     with decisions_in_flight.now:
         act, reason = await act_of_link(services, link, brand, grade, received_at, has_receipt=has_receipt)
+        if act.campaign.makes_offers:
+            act = await with_offer(services, brand, act, known)
+            reason = reason or ("offer_lapsed" if is_over(act) else None)
         # A refusal of the channel after minting does not break the promise of the link; a refusal of all rewards does.
         refused = not promised_before_opt_out(known.refused, link.channel, link.minted_at) or has_refused(
             known.refused, ALL, received_at
@@ -229,12 +266,14 @@ async def claim(
         reason = reason or ("consent_refused" if refused else None)
         if reason is None:
             answer = answer_of(act.campaign.campaign_no, await decide_one(services, brand, act, known))
+            if act.campaign.makes_offers:
+                (answer,) = await told_of_offers(services, brand, [(act, answer)])
             if isinstance(answer, Problem):
                 raise answer
             return answer
     (before,) = await decided_before(services, brand, [(act, known)])
     if before is not None:
-        return await with_balance(services, brand, known, replay_of(before))
+        return await with_balance(services, brand, known, as_sibling(act, before, replay_of(before)))
     if reason == "consent_refused":
         metrics.consent_refused.labels("claim").inc()
     return ignored(reason)

@@ -28,6 +28,7 @@ from service.grants.answers import ignored
 from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
 from service.http.problems import Problem, invalid_field, not_found
+from service.offers.queries import Offer
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -44,7 +45,8 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     ``was_paid_for``: no rule pays for it, and one did. ``rule`` is the number of the rule that pays for it, if one does, and
     ``qualifier`` what it lets count again. ``may_wait`` are the actions of the campaign of which a weak report waits for proof
     of a person, each with the grade that will do. ``points`` are what a purchase earns by its amount; ``None``: the rule's.
-    ``store`` is where it happened, if the campaign has budgets for stores.
+    ``store`` is where it happened, if the campaign has budgets for stores. ``offer`` is what the message offers,
+    once it is looked up.
     """
 
     campaign: Campaign
@@ -64,6 +66,12 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     was_paid_for: bool = False
     points: int | None = None
     store: str | None = None
+    offer: Offer | None = None
+
+    @property
+    def is_of_a_message(self) -> bool:
+        """Whether it was done with a message; what customers buy or tell of themselves is not."""
+        return self.points is None and not self.action.startswith(VOLUNTEERED)
 
     def proved_actions(self) -> list[str]:
         """The other actions on the message for which this act is proof of a person."""

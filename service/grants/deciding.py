@@ -16,6 +16,7 @@ from service.customers import actions as customers
 from service.customers.queries import Customer
 from service.customers.tombstones import customer_erased
 from service.grants.acts import Act
+from service.grants.offers import with_offers
 from service.grants.orders import order_of
 from service.http.problems import Problem, problem_of
 
@@ -44,7 +45,9 @@ async def decide(
             if people[index].erased:
                 decisions[index] = customer_erased()
         moved = [index for index in moved if not people[index].erased]
-        again = await _post(services, [order(wanted[index][0], brand, people[index]) for index in moved]) if moved else []
+        # Under their other numbers there may be other offers.
+        acts = await with_offers(services, brand, [(wanted[index][0], people[index]) for index in moved])
+        again = await _post(services, [order(act, brand, known) for act, known in acts]) if moved else []
         for index, decision in zip(moved, again, strict=True):
             decisions[index] = decision
     return [merging_now() if _is_moved(decision) else decision for decision in decisions]

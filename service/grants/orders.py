@@ -6,17 +6,19 @@ the result does not depend on the order of reports. Acts that no rule pays for a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
 
-from ledger import CapUse, Corroboration, Grade, GrantOrder, GrantTerms, event_key, proof_key
+from ledger import CapUse, Corroboration, Grade, GrantOrder, GrantTerms, event_key, offer_key, proof_key
 from service.brands.brand import Brand
 from service.campaigns.rules import Cap, Rule, store_group
 from service.customers.queries import Customer
 from service.grants.acts import Act
 from service.grants.windows import last_day
+from service.offers.queries import Offer
 
 _NO_RULE = -1
 
@@ -76,7 +78,21 @@ def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
 
 def event_keys(act: Act, known: Customer) -> tuple[bytes, ...]:
     """The act's key under each of the customer's numbers; it may be recorded under any of them."""
-    return _keys(act, known, act.action, act.qualifier)
+    keys = _keys(act, known, act.action, act.qualifier)
+    return keys if act.offer is None else (*keys, *_keys_without_offer(act, known, act.offer))
+
+
+def _keys_without_offer(act: Act, known: Customer, offer: Offer) -> list[bytes]:
+    """The keys of acts on the messages of an offer that were decided before the messages were known to make it."""
+    once = {rule.action for rule in act.campaign.rules if rule.once_per == "message"}
+    acts = {(act.message_id, act.action, act.qualifier), *itertools.product(offer.message_ids, once, [""])}
+    return [
+        event_key(
+            campaign_no=act.campaign.campaign_no, message_id=message_id, customer=customer, action=action, qualifier=qualifier
+        )
+        for customer in (known.customer, *known.former)
+        for message_id, action, qualifier in sorted(acts)
+    ]
 
 
 def past_event_keys(act: Act, known: Customer) -> tuple[tuple[int, bytes], ...]:
@@ -108,6 +124,7 @@ def cap_uses(act: Act, limits: Sequence[Cap], day: date) -> tuple[CapUse, ...]:
 
 def _proof(act: Act, brand: Brand, known: Customer) -> GrantOrder:
     proof_keys = _proof_keys(act, known)
+    proved = _proved(act)
     return GrantOrder(
         terms=GrantTerms(
             book=brand.book,
@@ -129,14 +146,12 @@ def _proof(act: Act, brand: Brand, known: Customer) -> GrantOrder:
         qualifier=act.qualifier,
         metadata=act.metadata,
         generation=known.generation,
-        corroboration=Corroboration(
-            proof_keys, _waiting_keys(act, known, act.proved_actions()), _past_waiting_keys(act, known, act.proved_actions())
-        ),
+        corroboration=Corroboration(proof_keys, _waiting_keys(act, known, proved), _past_waiting_keys(act, known, proved)),
     )
 
 
 def _corroboration(act: Act, known: Customer, rule: Rule, *, waits: bool) -> Corroboration | None:
-    proved = act.proved_actions()
+    proved = [] if act.offer is not None else act.proved_actions()
     if waits and rule.proof_needed is None:
         # Not even its own proof pays it, so none is left.
         return None
@@ -150,12 +165,20 @@ def _corroboration(act: Act, known: Customer, rule: Rule, *, waits: bool) -> Cor
     )
 
 
+def _proved(act: Act) -> list[str]:
+    """The actions that an act without a rule is proof for: of an offer, whatever claims it has one key."""
+    proved = act.proved_actions()
+    return proved if act.offer is None else proved[:1]
+
+
 def _keys(act: Act, known: Customer, action: str, qualifier: str) -> tuple[bytes, ...]:
     """The event's key under each of the customer's numbers, the survivor first."""
     return tuple([_key(act, customer, action, qualifier) for customer in (known.customer, *known.former)])
 
 
 def _key(act: Act, customer: int, action: str, qualifier: str) -> bytes:
+    if act.offer is not None:
+        return offer_key(campaign_no=act.campaign.campaign_no, offer_group=act.offer.group, customer=customer)
     return event_key(
         campaign_no=act.campaign.campaign_no,
         message_id=act.message_id,
@@ -178,7 +201,13 @@ def _past_waiting_keys(act: Act, known: Customer, actions: Sequence[str]) -> tup
 
 
 def _proof_keys(act: Act, known: Customer) -> tuple[bytes, ...]:
+    campaign_no = act.campaign.campaign_no
+    if act.offer is not None:
+        return tuple(
+            offer_key(campaign_no=campaign_no, offer_group=act.offer.group, customer=customer, action="")
+            for customer in (known.customer, *known.former)
+        )
     return tuple(
-        proof_key(campaign_no=act.campaign.campaign_no, message_id=act.message_id, customer=customer)
+        proof_key(campaign_no=campaign_no, message_id=act.message_id, customer=customer)
         for customer in (known.customer, *known.former)
     )

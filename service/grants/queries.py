@@ -18,6 +18,7 @@ from service.customers.queries import Customer
 from service.grants import purchases
 from service.grants.acts import ClaimedLink, act_of_link
 from service.grants.answers import replay_of, with_balance
+from service.grants.offers import as_sibling, with_offer
 from service.grants.replays import decided_before
 from service.grants.schemas import DECIDED, GrantAnswer, GrantResponse
 from service.http.identifiers import grant_id, key_id
@@ -60,8 +61,9 @@ async def find_decision(
 ) -> GrantAnswer | None:
     """The earlier decision on a link's act, whoever reported it, without the balance; ``None`` while a claim would be new."""
     act, _ = await act_of_link(services, link, brand, Grade.A, at)
+    act = await with_offer(services, brand, act, known) if act.campaign.makes_offers else act
     (before,) = await decided_before(services, brand, [(act, known)])
-    return None if before is None else replay_of(before)
+    return None if before is None else as_sibling(act, before, replay_of(before))
 
 
 async def find_decision_with_balance(

@@ -19,6 +19,7 @@ from service.customers.queries import Customer
 from service.grants import stores
 from service.grants.acts import SOURCE_LINK, Act
 from service.grants.deciding import decide
+from service.grants.offers import with_offers
 from service.grants.orders import cap_uses, order_of
 from service.grants.purchases import points_of
 from service.grants.schemas import RedecideRequest, RedecideResponse
@@ -71,7 +72,7 @@ async def _redecide(services: Services, principal: Principal, campaign_id: str, 
         return _order(act, brand, known, standing.current)
 
     decisions: list[GrantResult] = []
-    for decision in await decide(services, brand, wanted, order):
+    for decision in await decide(services, brand, await with_offers(services, brand, wanted), order):
         if isinstance(decision, GrantResult):
             decisions.append(decision)
         elif decision.spec.retryable:

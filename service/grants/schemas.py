@@ -35,6 +35,8 @@ Reason = Literal[
     "machine",
     "amount_too_small",
     "source_limit_reached",
+    "offer_claimed",
+    "offer_lapsed",
 ]
 
 DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
@@ -181,12 +183,27 @@ class StoreLeft(msgspec.Struct, frozen=True):
     """Points it can still give in the period in which the event counts."""
 
 
+class OfferClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """Which act claimed an offer."""
+
+    offer_group: str
+    """Your id of the offer."""
+    grant_id: str
+    """The id of the decision that paid it."""
+    message_id: str | None
+    """The sender's id of the message that was answered; null if erased."""
+    channel: str
+    """The channel of it."""
+    action: str
+    """What the customer did with it."""
+
+
 class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The decision on a report."""
 
     grant_id: str | None
     """The id of the decision: `grt_` and 40 hexadecimal digits. Look it up with `GET /v1/grants/{grant_id}`. Null if nothing
-    was recorded (`ignored`)."""
+    was recorded (`ignored`); of an offer that was claimed before, the decision that paid it."""
     outcome: Outcome
     """The decision: `granted`, `held_back`, `waiting` for stronger evidence, `refused`, or `ignored` (not recorded)."""
     reason: Reason | None
@@ -204,6 +221,8 @@ class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The report's `ref`, as sent; null if it had none."""
     store: StoreLeft | msgspec.UnsetType = msgspec.UNSET
     """Only if `reason` is `store_budget_exhausted`: the store, and what it has left now."""
+    offer: OfferClaim | msgspec.UnsetType = msgspec.UNSET
+    """Only if `reason` is `offer_claimed`: which act claimed the offer that the message makes."""
 
     @property
     def status(self) -> int:
@@ -226,6 +245,7 @@ class GrantResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     balance: int | msgspec.UnsetType | None = msgspec.UNSET
     balance_seq: int | msgspec.UnsetType | None = msgspec.UNSET
     replayed: bool | msgspec.UnsetType = msgspec.UNSET
+    offer: OfferClaim | msgspec.UnsetType = msgspec.UNSET
     problem: ProblemDocument | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -234,7 +254,7 @@ def result_of(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Pr
     ref = item.ref if isinstance(item, GrantRequest) and item.ref is not None else msgspec.UNSET
     if isinstance(answer, Problem):
         return GrantResult(index=index, status=answer.status, ref=ref, problem=answer.document(request_id))
-    return GrantResult(
+    result = GrantResult(
         index=index,
         status=answer.status,
         ref=ref,
@@ -246,6 +266,7 @@ def result_of(index: int, item: GrantRequest | Problem, answer: GrantAnswer | Pr
         balance_seq=answer.balance_seq,
         replayed=answer.replayed,
     )
+    return result if answer.reason != "offer_claimed" else msgspec.structs.replace(result, offer=answer.offer)
 
 
 class DecisionTotal(msgspec.Struct, frozen=True):

@@ -161,6 +161,11 @@ CODES: dict[str, CodeSpec] = {
         409, "Return exceeds purchase", "Less is left of the purchase than is to be returned; `detail` says how much."
     ),
     "campaign_paused": CodeSpec(409, "Campaign paused", "The campaign is paused; resume it first."),
+    "offer_exists": CodeSpec(
+        409,
+        "Offer exists",
+        "The offer to this customer is of another campaign or lapses at another time, or the message makes another offer.",
+    ),
     "period_not_over": CodeSpec(409, "Period not over", "The period is not over by the brand's clock."),
     "period_out_of_order": CodeSpec(
         409, "Period out of order", "Periods are closed one after the other; `detail` says where the next one begins."

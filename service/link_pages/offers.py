@@ -72,6 +72,8 @@ def page_of(answer: GrantAnswer) -> Page:
 _PAGES_BY_REASON: Mapping[str, Page] = {
     "cap_reached": Page.CAP_REACHED,
     "budget_exhausted": Page.BUDGET_EXHAUSTED,
+    "offer_claimed": Page.OFFER_CLAIMED,
+    "offer_lapsed": Page.OFFER_LAPSED,
     "campaign_not_started": Page.NOT_STARTED,
     "campaign_over": Page.OVER,
     "campaign_paused": Page.PAUSED,

@@ -28,6 +28,8 @@ class Page(enum.StrEnum):
     CLAIMED = "claimed"
     CODE_CLAIMED = "code_claimed"
     ALREADY_CLAIMED = "already_claimed"
+    OFFER_CLAIMED = "offer_claimed"
+    OFFER_LAPSED = "offer_lapsed"
     CODE_TAKEN = "code_taken"
     CODE_MOVED_ON = "code_moved_on"
     WAITING = "waiting"
@@ -62,6 +64,8 @@ _LOOKS: Mapping[Page, _Look] = {
     Page.CLAIMED: _Look(200, "check"),
     Page.CODE_CLAIMED: _Look(200, "check"),
     Page.ALREADY_CLAIMED: _Look(200, "check"),
+    Page.OFFER_CLAIMED: _Look(200, "sparkle"),
+    Page.OFFER_LAPSED: _Look(200, "clock"),
     Page.CODE_TAKEN: _Look(410, "ticket"),
     Page.CODE_MOVED_ON: _Look(410, "turn"),
     Page.WAITING: _Look(200, "clock"),

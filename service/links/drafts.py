@@ -11,6 +11,7 @@ from service.campaigns.rules import LOCATED, VOLUNTEERED, Campaign
 from service.http.problems import Problem, invalid_field
 from service.links.destinations import allowed_destination
 from service.links.schemas import LinkRequest
+from service.offers.actions import made_wrongly
 from service.tokens.link import LinkKind, LinkMode
 
 LIFE_AFTER_CAMPAIGN = timedelta(hours=72)
@@ -39,6 +40,9 @@ def draft_of(request: LinkRequest, brand: Brand, campaign: Campaign | None, now:
         return invalid_field("/campaign", "the brand has no such campaign", code="unknown_campaign")
     if campaign.ends_at <= now:
         return invalid_field("/campaign", "this campaign is over", code="unknown_campaign")
+    wrong = made_wrongly(request.offer_group, request.lapses_at, makes_offers=campaign.makes_offers, now=now)
+    if wrong is not None:
+        return wrong
     channel = channel_of(request.action, request.channel, campaign)
     if isinstance(channel, Problem):
         return channel

@@ -1,6 +1,7 @@
 """Minting links.
 
-    mint    three round trips and two transactions for a thousand: customers, destinations, links; one more for short ones
+    mint    three round trips and two transactions for a thousand: customers, destinations, links; one more for short ones, and
+            two for those of offers
 
 A link's id is the event key of what it will report, so asking for the same link twice gives the same link: what was stored
 first is what is signed, also its times. Under a newer signing key the URL and the code differ, and the link is still the same.
@@ -32,6 +33,8 @@ from service.links.queries import LinkRow, links_by_id
 from service.links.schemas import LinkBatch, LinkRequest, MintedLink
 from service.links.store import NewLink, link_id_of, store, store_codes
 from service.observability import metrics
+from service.offers import actions as offers
+from service.offers.actions import OfferedMessage
 from service.tokens import link as link_tokens
 from service.tokens.link import LinkClaims, LinkKeys, LinkKind
 
@@ -64,9 +67,32 @@ async def _mint(services: Services, principal: Principal, items: Sequence[_Item]
     if outcomes:
         outcomes |= await _minted_before(services, brand, {index: items[index] for index in outcomes}, campaigns)
     rows = await _rows(services, principal, drafts, now)
+    offered = _offered(drafts, rows)
+    rows |= await offers.check(services, brand, offered)
     new, stored = await store(services, (row for row in rows.values() if isinstance(row, NewLink)))
     outcomes |= {index: row if isinstance(row, Problem) else _as_asked(stored[row.link_id], row) for index, row in rows.items()}
+    await offers.store(services, brand, [each for n, each in offered.items() if isinstance(outcomes[n], LinkRow)])
     return await _published(services, brand, items, [_unless_revoked(outcomes[index]) for index in range(len(items))], new)
+
+
+def _offered(drafts: Sequence[Draft | Problem], rows: Mapping[int, NewLink | Problem]) -> dict[int, OfferedMessage]:
+    """The offers that the messages of links make, by index."""
+    offered: dict[int, OfferedMessage] = {}
+    for index, row in rows.items():
+        draft = drafts[index]
+        if isinstance(draft, Draft) and isinstance(row, NewLink) and draft.request.offer_group is not None:
+            stated = draft.request.lapses_at
+            offered[index] = OfferedMessage(
+                group=draft.request.offer_group,
+                message_id=row.message_id,
+                customer=row.customer,
+                campaign_no=row.campaign_no,
+                channel=row.channel,
+                sent_at=row.sent_at or row.minted_at,
+                lapses_at=stated or min(row.expires_at, draft.campaign.ends_at),
+                is_stated=stated is not None,
+            )
+    return offered
 
 
 async def _drafts(

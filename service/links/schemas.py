@@ -58,6 +58,12 @@ class LinkRequest(Body, frozen=True):
     """When the message is sent; used to judge who follows the link. Absent: when the link is minted."""
     expires_at: Instant | None = None
     """When the link stops earning. Absent: 72 hours after the campaign's end, at most 366 days from now."""
+    offer_group: Identifier | None = None
+    """Your id of the offer that the message makes, which other messages to the customer may make on other channels. For a
+    campaign that makes offers. The offer is paid once, for whichever is answered first."""
+    lapses_at: Instant | None = None
+    """When the offer lapses unless it is claimed. Absent: when another message said, or else with the link or the campaign,
+    whichever ends first."""
     short: bool = False
     """Also return a `short_url`, for SMS or a QR code."""
 

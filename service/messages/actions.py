@@ -1,6 +1,6 @@
 """Registering messages that were sent.
 
-    register    three round trips for a thousand: customers, messages, and what is stored of them
+    register    three round trips for a thousand: customers, messages, and what is stored of them; two more for offers
 
 What was registered first stays. The same again is answered the same; another message under its id is refused by the name of the
 field that differs.
@@ -22,6 +22,8 @@ from service.customers import actions as customers
 from service.http.problems import Problem, invalid_field
 from service.messages.queries import SQL, SentMessage, messages_by_id
 from service.messages.schemas import MessageBatch, MessageRequest, RegisteredMessage
+from service.offers import actions as offers
+from service.offers.actions import OfferedMessage, made_wrongly
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -52,6 +54,7 @@ async def _register(
     services: Services, principal: Principal, items: Sequence[_Item], now: datetime
 ) -> list[RegisteredMessage | Problem]:
     drafts = await _drafts(services, principal, items, now)
+    offered = await _offered(services, principal.brand, items, drafts)
     wanted = [each for each in drafts if isinstance(each, SentMessage)]
     new = await _store(services, principal, wanted)
     stored = await messages_by_id(services.pool, principal.brand.brand_id, [_key(each) for each in wanted])
@@ -61,7 +64,34 @@ async def _register(
             registered.append(_as_asked(stored[_key(draft)], draft, item, new))
         elif isinstance(draft, Problem):
             registered.append(draft)
+    made = [each for n, each in offered.items() if isinstance(registered[n], RegisteredMessage)]
+    await offers.store(services, principal.brand, made)
     return registered
+
+
+async def _offered(
+    services: Services, brand: Brand, items: Sequence[_Item], drafts: list[SentMessage | Problem]
+) -> dict[int, OfferedMessage]:
+    """The offers that drafts make, by index. Those that cannot be replace their draft by what is wrong."""
+    offered: dict[int, OfferedMessage] = {}
+    for n, (item, draft) in enumerate(zip(items, drafts, strict=True)):
+        if isinstance(draft, SentMessage) and draft.offer_group is not None and isinstance(item, MessageRequest):
+            campaign = await campaign_by_id(services, brand, item.campaign)
+            assert campaign is not None
+            offered[n] = OfferedMessage(
+                group=draft.offer_group,
+                message_id=draft.message_id,
+                customer=draft.customer,
+                campaign_no=draft.campaign_no,
+                channel=draft.channel,
+                sent_at=draft.sent_at,
+                lapses_at=item.lapses_at or campaign.ends_at,
+                is_stated=item.lapses_at is not None,
+            )
+    refused = await offers.check(services, brand, offered)
+    for n, problem in refused.items():
+        drafts[n] = problem
+    return {n: each for n, each in offered.items() if n not in refused}
 
 
 async def _drafts(
@@ -84,7 +114,8 @@ async def _drafts(
             campaign = campaigns[item.campaign]
             assert campaign is not None
             # As with links, it is for the number that the name leads to: see decision 32.
-            drafts[n] = known if isinstance(known, Problem) else _draft(item, campaign, known.named, now)
+            wrong = made_wrongly(item.offer_group, item.lapses_at, makes_offers=campaign.makes_offers, now=now)
+            drafts[n] = wrong or (known if isinstance(known, Problem) else _draft(item, campaign, known.named, now))
     return drafts
 
 

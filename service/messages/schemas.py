@@ -42,7 +42,10 @@ class MessageRequest(Body, frozen=True):
     conversation: Identifier | None = None
     """Your id of the conversation that it is part of, on whatever channels."""
     offer_group: Identifier | None = None
-    """Your id of the offer that it makes, if the same is made on other channels."""
+    """Your id of the offer that it makes, which other messages to the customer may make on other channels. For a campaign that
+    makes offers. The offer is paid once, for whichever is answered first."""
+    lapses_at: Instant | None = None
+    """When the offer lapses unless it is claimed. Absent: when another message said, or else when the campaign ends."""
     sent_at: Instant | None = None
     """When it is sent. Absent: now."""
 

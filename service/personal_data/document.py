@@ -54,6 +54,7 @@ _SECTIONS = (
     _Section("erasures", of_book=False),
     _Section("recorded_acts", of_book=False),
     _Section("links", of_book=False, begin=b""),
+    _Section("offers", of_book=False, begin=""),
     _Section("messages", of_book=False, begin=""),
 )
 _FILES: Mapping[str, str] = {"acts": "decisions"}

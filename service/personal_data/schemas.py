@@ -126,6 +126,42 @@ class MessageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """When we were told of it."""
 
 
+class OfferMessageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message that made them an offer."""
+
+    message_id: str
+    """The sender's id of the message."""
+    channel: str
+    """The channel."""
+    sent_at: datetime
+    """When it was sent."""
+    delivered_at: datetime | None
+    """When it arrived, if that is known."""
+    opened_at: datetime | None
+    """When it was opened first, if it was."""
+    clicked_at: datetime | None
+    """When it was clicked first, if it was."""
+    failed_at: datetime | None
+    """When it was known never to arrive."""
+
+
+class OfferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An offer that they were made."""
+
+    offer_group: str
+    """The sender's id of it."""
+    campaign: str
+    """The campaign's id."""
+    offered_at: datetime
+    """When it was made."""
+    lapses_at: datetime
+    """When it lapses."""
+    ended_at: datetime | None
+    """When it was claimed or lapsed."""
+    messages: Sequence[OfferMessageEntry]
+    """The messages that made it."""
+
+
 class ClickEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a link of theirs, of the last thirty days."""
 
@@ -368,6 +404,8 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What the audit trail has about them."""
     links: Sequence[LinkEntry]
     """Links they were sent."""
+    offers: Sequence[OfferEntry]
+    """Offers that they were made."""
     messages: Sequence[MessageEntry]
     """Messages they were sent, of those that were registered."""
     clicks: Sequence[ClickEntry]

@@ -19,6 +19,8 @@ SECTIONS: Mapping[str, str] = {
     "rewards.identity": "identities",
     "rewards.link": "links",
     "rewards.message": "messages",
+    "rewards.offer": "offers",
+    "rewards.offer_message": "offers",
     "rewards.preference": "preferences",
     "rewards.touch": "clicks",
     "rewards.verification": "verifications",

@@ -51,7 +51,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "messages": Kind(
         "messages_days",
-        "messages that were registered, and which of them a reply answers",
+        "messages that were registered, and which of them a reply answers; offers, once their campaign is over for as long",
         _KEEPER,
     ),
     "reply_texts": Kind("reply_texts_days", "what customers have replied with, as keyed hashes", _KEEPER),
@@ -100,6 +100,8 @@ TABLES: Mapping[str, str] = {
     "rewards.link_code": FOR_EVER,
     "rewards.link_revocation": FOR_EVER,
     "rewards.message": "messages",
+    "rewards.offer": "messages",
+    "rewards.offer_message": "messages",
     "rewards.person": FOR_EVER,
     "rewards.preference": UNTIL_ERASED,
     "rewards.reply_text": "reply_texts",

@@ -24,11 +24,12 @@ _IN_ORDER = {
     "consent_texts": "SELECT rewards.forget_consent_texts_v1($1, $2, $3)",
     "approvals": "SELECT rewards.forget_approvals_v1($1, $2, $3)",
 }
-_BY_TIME = {
-    "links": "SELECT rewards.forget_links_v1($1, $2)",
-    "messages": "SELECT rewards.forget_messages_v1($1, $2)",
-    "reply_texts": "SELECT rewards.forget_reply_texts_v1($1, $2)",
-}
+_BY_TIME = (
+    ("links", "SELECT rewards.forget_links_v1($1, $2)"),
+    ("messages", "SELECT rewards.forget_messages_v1($1, $2)"),
+    ("messages", "SELECT rewards.forget_offers_v1($1, $2)"),
+    ("reply_texts", "SELECT rewards.forget_reply_texts_v1($1, $2)"),
+)
 _REACHED = "SELECT reached FROM rewards.retention WHERE kind = $1"
 _REACH = """
 INSERT INTO rewards.retention (kind, reached) VALUES ($1, $2) ON CONFLICT (kind) DO UPDATE SET reached = excluded.reached
@@ -49,7 +50,7 @@ class RetentionKeeper:
         """Forget a batch of each kind. Returns how many batches there were something to do in."""
         at = now or datetime.now(UTC)
         done = sum([await self._forget_in_order(kind, at) for kind in _IN_ORDER])
-        done += sum([await self._forget_by_time(kind, at) for kind in _BY_TIME])
+        done += sum([await self._forget_by_time(*each, at) for each in _BY_TIME])
         for brand in await list_brands(self._engine):
             done += await self._forget_details(brand, at) + await self._forget_answers(brand, at)
         return done
@@ -68,9 +69,9 @@ class RetentionKeeper:
             await self._pool.execute(_REACH, kind, further)
         return further > reached
 
-    async def _forget_by_time(self, kind: str, now: datetime) -> bool:
+    async def _forget_by_time(self, kind: str, statement: str, now: datetime) -> bool:
         before = self._before(kind, now)
-        return before is not None and bool(await self._pool.fetchval(_BY_TIME[kind], before, ROWS_AT_ONCE))
+        return before is not None and bool(await self._pool.fetchval(statement, before, ROWS_AT_ONCE))
 
     async def _forget_details(self, brand: Brand, now: datetime) -> bool:
         if (before := self._before("details", now)) is None:

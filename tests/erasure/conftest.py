@@ -24,6 +24,7 @@ CAMPAIGN = {
     "starts_at": "2020-01-01T00:00:00Z",
     "ends_at": "2099-01-01T00:00:00Z",
     "budget": 1_000_000,
+    "offers": True,
     "rules": [
         {"action": "click", "channel": "email", "points": 100},
         {"action": "open", "channel": "email", "points": 1},

@@ -60,6 +60,8 @@ LOOK_UP_TABLES = {
     "message",
     "answered_message",
     "reply_text",
+    "offer",
+    "offer_message",
 }
 CONFIGURATION_TABLES = {
     "brand",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ledger import event_key
+from ledger import event_key, offer_key
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "event_key_vectors.json").read_text())["vectors"]
 
@@ -69,3 +69,19 @@ def test_without_a_qualifier_it_is_empty() -> None:
 def test_letters_that_look_alike_are_different_letters() -> None:
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     assert event_key(**changed_by({"message_id": composed})) != event_key(**changed_by({"message_id": decomposed}))
+
+
+@pytest.mark.parametrize(
+    ("action", "qualifier", "key"),
+    [
+        ("claim", "", "b38e892ccd5cb811103eed7015ba4ea9"),
+        ("", "", "3ab0ca467b3d839e9a79b66575f08a61"),
+        ("fall_back", "sms-1", "d494dc0b04f8761a5d3e549cf187ab27"),
+    ],
+)
+def test_an_offer_has_a_key_that_no_message_has(action: str, qualifier: str, key: str) -> None:
+    named: Event = {"campaign_no": 12, "customer": 345, "action": action, "qualifier": qualifier}
+    fields = ["1", "12", "o:spring", "345", action, qualifier]
+    text = b"".join(len(field).to_bytes(4, "big") + field.encode() for field in fields)
+    assert offer_key(offer_group="spring", **named).hex() == blake2b(text, digest_size=16).hexdigest() == key
+    assert offer_key(offer_group="spring", **named) != event_key(message_id="spring", **named)

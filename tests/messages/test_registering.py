@@ -10,10 +10,18 @@ import pytest
 
 from service.retention.retention_keeper import ROWS_AT_ONCE
 from tests.ingest.conftest import Owner
+from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.messages.conftest import Json, message, register
 
-WHOLE = {"conversation": "v-1", "offer_group": "o-1", "provider_message_id": "SM1", "sent_at": "2026-11-30T10:00:00Z"}
+MAKES_OFFERS: Json = {"id": "offering", "offers": True}
+WHOLE = {
+    "campaign": "offering",
+    "conversation": "v-1",
+    "offer_group": "o-1",
+    "provider_message_id": "SM1",
+    "sent_at": "2026-11-30T10:00:00Z",
+}
 
 
 async def test_the_same_again_is_answered_the_same(links: Links, owner: Owner) -> None:
@@ -21,6 +29,7 @@ async def test_the_same_again_is_answered_the_same(links: Links, owner: Owner) -
     assert first["status"] == 201
     again = await register(links.api, message("m-1"), message("m-1"))
     assert again == [{**first, "status": 200}, {**first, "status": 200, "index": 1}]
+    await make_campaign(links.api.client("admin"), **MAKES_OFFERS)
     twice = await register(links.api, message("m-2", **WHOLE), message("m-2", **WHOLE), message("m-2", "C-2", **WHOLE))
     assert [each["status"] for each in twice] == [201, 200, 201]
     assert await owner.fetchval("SELECT count(*) FROM rewards.message") == 3
@@ -43,11 +52,12 @@ async def test_another_message_under_the_same_id_is_refused_by_the_name_of_what_
 ) -> None:
     campaign = (await links.api.client("admin").get("/v1/campaigns/autumn")).json()
     terms = {each: campaign[each] for each in ("name", "starts_at", "ends_at", "rules")}
-    (await links.api.client("admin").post("/v1/campaigns", json={"id": "winter", **terms})).raise_for_status()
+    (await links.api.client("admin").post("/v1/campaigns", json={"id": "winter", "offers": True, **terms})).raise_for_status()
+    await make_campaign(links.api.client("admin"), **MAKES_OFFERS)
     await register(links.api, message("m-1", **WHOLE))
     before = await owner.fetch("SELECT * FROM rewards.message")
     [refused] = await register(links.api, message("m-1", **(WHOLE | {name: other})))
-    assert (refused["status"], refused["problem"]["code"]) == (409, "message_exists")
+    assert (refused["status"], refused["problem"]["code"]) == (409, "offer_exists" if name == "campaign" else "message_exists")
     assert f"another {name}." in refused["problem"]["detail"]
     assert await owner.fetch("SELECT * FROM rewards.message") == before
 

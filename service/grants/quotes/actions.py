@@ -17,9 +17,10 @@ from service.brands.brand import Brand
 from service.customers import actions as customers
 from service.customers.queries import Customer
 from service.grants.acts import Act, Unpaid, read_acts
-from service.grants.answers import UNRECORDED
+from service.grants.answers import UNRECORDED, replay_of
 from service.grants.consent import opted_out_uncounted
 from service.grants.deciding import ATTEMPTS, merging_now, refresh_moved
+from service.grants.offers import as_sibling, is_over, with_offers
 from service.grants.orders import order_of
 from service.grants.quotes.schemas import CapLeft, GrantQuoteAnswer, GrantQuoteRequest
 from service.grants.replays import replays
@@ -62,9 +63,13 @@ async def quote(
     for n in excluded:
         answers[wanted[n][0]] = _ignored("consent_refused")
     wanted = [each for n, each in enumerate(wanted) if n not in excluded]
-    quotes = await _quotes(services, brand, [(act, known) for _, act, known in wanted])
-    for (index, act, known), quoted in zip(wanted, quotes, strict=True):
-        if act.was_paid_for:
+    offered = await with_offers(services, brand, [(act, known) for _, act, known in wanted])
+    quotes = await _quotes(services, brand, offered)
+    for (index, _, _), (act, known), quoted in zip(wanted, offered, quotes, strict=True):
+        if is_over(act) or (act.offer is not None and quoted.replayed):
+            # Which act was decided is looked up.
+            doubtful.append((index, Unpaid(act, "offer_lapsed"), known))
+        elif act.was_paid_for:
             doubtful.append((index, Unpaid(act, "no_rule"), known))
         else:
             answers[index] = _answer(act, quoted)
@@ -78,10 +83,12 @@ async def _replays(
     """What was decided before on acts that would not be decided now, or why they would not be, by index."""
     answers: dict[int, GrantQuoteAnswer | Problem] = {index: _ignored(unpaid.reason) for index, unpaid, _ in doubtful}
     known = [(index, unpaid.act, known) for index, unpaid, known in doubtful if not isinstance(known, Problem)]
-    before = await replays(services, brand, [(act, person) for _, act, person in known])
-    for (index, act, _), replay in zip(known, before, strict=True):
+    acts = await with_offers(services, brand, [(act, person) for _, act, person in known])
+    before = await replays(services, brand, acts)
+    for (index, _, _), (act, _), replay in zip(known, acts, before, strict=True):
         if replay is not None:
-            answers[index] = _replay(act, *replay)
+            is_siblings = as_sibling(act, replay[0], replay_of(replay[0])).reason == "offer_claimed"
+            answers[index] = _ignored("offer_claimed") if is_siblings else _replay(act, *replay)
     return answers
 
 

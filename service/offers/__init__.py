@@ -1,0 +1,1 @@
+"""Offers: what several messages to a customer offer together, to be claimed once, by whichever is answered first."""
