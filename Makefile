@@ -9,7 +9,7 @@ WORKERS ?= 4
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check format bench faults hostile openapi lock clean
+.PHONY: help run test lint check format bench figures faults hostile openapi lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ format: .venv/installed-dev ## format the code, and fix what lint can fix
 
 bench: .venv/installed-dev ## VERSUS=ref compares this tree with that git ref, 25 minutes; without it, what everything costs, 40 minutes; QUICK=1 takes three, ONLY=name one
 	@$(BIN)/python -m bench$(if $(VERSUS),.versus)
+
+figures: .venv/installed-dev ## write what the last whole run of make bench measured into docs/performance.md
+	@$(BIN)/python -m bench.document
 
 hostile: .venv/installed-dev ## send a service everything it should refuse; MINUTES=10 for longer than one round
 	@$(BIN)/python -m tests.hostile $(or $(MINUTES),0)

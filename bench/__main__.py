@@ -4,11 +4,11 @@
     make bench QUICK=1             all, rougher, in less than three
     make bench ONLY=engine_batch   one, or several with commas between them
 
-``results.json`` holds ``{name: {ours, reference, ratio, unit}}``, and where they were counted ``code_us`` and ``postgres_us``:
-what an item takes of a processor. ``low`` and ``high`` are the 95% interval of a ratio over pairs of turns. A whole run
-replaces it; ``ONLY`` changes its own entries. ``BENCH_OUT`` is another directory for results and pictures.
-``BENCH_DATABASE_URL`` (a superuser's) takes any other server than the embedded one; it keeps its own settings, so what needs
-others measures something else there.
+``results.json`` holds ``{name: {ours, reference, ratio, unit, measured_on}}``, and where they were counted ``code_us`` and
+``postgres_us``: what an item takes of a processor. ``low`` and ``high`` are the 95% interval of a ratio over pairs of turns. A
+whole run replaces it; ``ONLY`` changes its own entries. ``make figures`` writes a whole run's into docs/performance.md.
+``BENCH_OUT`` is another directory for results and pictures. ``BENCH_DATABASE_URL`` (a superuser's) takes any other server than
+the embedded one; it keeps its own settings, so what needs others measures something else there.
 
 Everything it starts ends with it, also on Ctrl-C; all its data are in one temporary directory, which is removed.
 """
@@ -22,8 +22,10 @@ import signal
 import sys
 import time
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from bench import pictures, results
@@ -41,7 +43,7 @@ async def run(bench: Bench, chosen: list[Benchmark], out: Path, known: dict[str,
     out.mkdir(parents=True, exist_ok=True)
     (out / "pictures").mkdir(exist_ok=True)
     print(f"{interpreter.described()}\n{results.HEADINGS}", flush=True)
-    failed = 0
+    failed, began, today = 0, time.monotonic(), datetime.now(UTC).date()
     for benchmark in chosen:
         started = time.monotonic()
         try:
@@ -53,13 +55,16 @@ async def run(bench: Bench, chosen: list[Benchmark], out: Path, known: dict[str,
             continue
         for name, wanted in benchmark.wanted.items():
             figure = measured[name]
-            known[name] = figure.result
-            print(results.line(name, figure.result, wanted), flush=True)
+            known[name] = msgspec.structs.replace(figure.result, measured_on=today, is_quick=bench.quick)
+            print(results.line(name, known[name], wanted), flush=True)
             for note in figure.notes:
                 print(f"    {note}", flush=True)
             (out / "pictures" / f"{name}.svg").write_text(pictures.draw(name, figure, wanted))
         results.write(out / "results.json", known)
         print(f"    {time.monotonic() - started:.0f} s", flush=True)
+    print(
+        f"{len(chosen) - failed} of {len(chosen)} were measured, in {(time.monotonic() - began) / 60:.1f} minutes", flush=True
+    )
     return failed
 
 

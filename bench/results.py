@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -71,6 +72,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     low: float | None = None
     """Where the ratio's 95% interval begins, if it is a mean over pairs of turns."""
     high: float | None = None
+    measured_on: date | None = None
+    is_quick: bool = False
 
 
 class Wanted(msgspec.Struct, frozen=True):
