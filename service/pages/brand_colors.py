@@ -31,7 +31,7 @@ class Palette(msgspec.Struct, frozen=True):
 @functools.lru_cache(maxsize=1_024)
 def palette(accent: str) -> Palette:
     """The colours of a brand whose accent is ``#rrggbb``."""
-    colour = _parse(accent)
+    colour = parse(accent)
     return Palette(
         accent=accent,
         on_accent=_format(max((_WHITE, _INK), key=lambda text: contrast(text, colour))),
@@ -49,13 +49,14 @@ def contrast(one: Rgb, other: Rgb) -> float:
 def _readable(colour: Rgb, *, on: Rgb, towards: Rgb) -> Rgb:
     """The nearest mix of ``colour`` with ``towards`` that can be read as text."""
     for percent in range(101):
-        mixed = _mix(colour, towards, percent / 100)
+        mixed = mix(colour, towards, percent / 100)
         if contrast(mixed, on) >= TEXT_CONTRAST:
             return mixed
     return towards
 
 
-def _mix(one: Rgb, other: Rgb, share: float) -> Rgb:
+def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
+    """Between two colours, so much of the ``other``."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
@@ -68,7 +69,8 @@ def _luminance(colour: Rgb) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _parse(accent: str) -> Rgb:
+def parse(accent: str) -> Rgb:
+    """A colour from ``#rrggbb``."""
     red, green, blue = bytes.fromhex(accent.removeprefix("#"))
     return red, green, blue
 

@@ -18,7 +18,7 @@ OTHERS = [language for language in LANGUAGES if language != "en"]
 # What is the same in both languages, or has no word of its own.
 THE_SAME = {
     "common.test", "common.points", "channel.whatsapp", "channel.push", "channel.sms", "channel.mms", "channel.email",
-    "channel.rcs", "channel.voice", "channel.post", "preferences.no",
+    "channel.rcs", "channel.voice", "channel.post", "preferences.no", "display.second",
 }  # fmt: skip
 
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from service.brands.brand import Language
 from service.customer_pages import live_images
 from service.customer_pages.access import OwnPage
-from service.pages.brand_colors import palette
+from service.pages.brand_colors import contrast, palette, parse
 from service.pages.rendering import NEUTRAL_ACCENT
 from service.tokens.customer import LIFE_S, CustomerTokenKind
 from tests.api_fixtures import BASE_URL, Api
+from tests.brands.pictures import png
 from tests.links.conftest import Links
 from tests.links.customer_pages import own_page
 from tests.links.pages.test_visits import claim
 from tests.links.wire import Wire
 
 NOBODYS = live_images.draw_nobodys()
+BLUEBIRD = live_images.Face("#0f6b5c", "Bluebird Coffee", None, is_right_to_left=False)
+LOGO = (Path(__file__).parents[2] / "browser" / "logo.png").read_bytes()
 
 
 async def live(api: Api, customer: str = "C-1001", **changed: Any) -> str:
@@ -64,10 +68,11 @@ async def test_it_shows_what_she_has_when_it_is_opened(links: Links) -> None:
     client = links.api.client(None)
     before = await client.get(path)
     assert (before.status_code, before.headers["content-type"]) == (200, "image/png")
-    assert before.content == live_images.draw(links.api.brand.accent_color, "0", "Lumens", "2026-11-26 14:32")
+    face = live_images.face_of(links.api.brand)
+    assert before.content == live_images.draw(face, "0", "Lumens", "2026-11-26 14:32")
     await claim(links, await links.path())
     after = await client.get(path)
-    assert after.content == live_images.draw(links.api.brand.accent_color, "25", "Lumens", "2026-11-26 14:32")
+    assert after.content == live_images.draw(face, "25", "Lumens", "2026-11-26 14:32")
     assert after.headers["etag"] != before.headers["etag"]
     again = await client.get(path, headers={"If-None-Match": after.headers["etag"]})
     assert (again.status_code, again.content, again.headers["etag"]) == (200, after.content, after.headers["etag"])
@@ -153,11 +158,59 @@ async def test_there_is_a_picture_when_drawing_fails(links: Links, monkeypatch: 
     ("number", "name"), [("0", "Points"), ("9,223,372,036,854,775,807", "P" * 100), ("1 234 567", ""), ("12", "W" * 40)]
 )
 def test_whatever_is_drawn_fits(number: str, name: str) -> None:
-    image = Image.open(io.BytesIO(live_images.draw("#0f6b5c", number, name, "2026-11-26 14:32"))).convert("RGB")
-    paper: Any = image.getpixel((0, 0))
-    written = [x for x in range(image.width) for y in range(image.height) if image.getpixel((x, y)) != paper]
-    assert min(written) >= 8
-    assert max(written) < image.width - 8
+    empty, written = (drawn(BLUEBIRD, *texts) for texts in (("", "", ""), (number, name, "2026-11-26 14:32")))
+    box = where_they_differ(empty, written)
+    assert box is not None
+    left, top, right, bottom = box
+    assert left >= 32
+    assert right <= written.width - 32
+    assert top >= 70, "it touches the brand's name"
+    assert bottom <= written.height - 8
+
+
+def where_they_differ(one: Image.Image, other: Image.Image) -> tuple[int, int, int, int] | None:
+    """A box around what is drawn on one of two cards. Of few colours a little differs everywhere."""
+    seen = [0] * 41 + [255] * 215
+    return ImageChops.difference(one, other).convert("L").point(seen).getbbox()  # pyright: ignore[reportUnknownMemberType]
+
+
+def drawn(face: live_images.Face, number: str, name: str, as_of: str) -> Image.Image:
+    return Image.open(io.BytesIO(live_images.draw(face, number, name, as_of))).convert("RGBA")
+
+
+def test_it_says_whose_it_is() -> None:
+    """By its logo if it has one that can be read, else by its name; at the side where its language begins."""
+    with_logo = msgspec.structs.replace(BLUEBIRD, picture=LOGO)
+    broken = msgspec.structs.replace(BLUEBIRD, picture=png(3, 2)[:40])
+    nameless = msgspec.structs.replace(BLUEBIRD, name="")
+    assert drawn(broken, "1", "", "").tobytes() == drawn(BLUEBIRD, "1", "", "").tobytes()
+    for face, far in ((BLUEBIRD, 300), (with_logo, 300)):
+        for is_right_to_left in (False, True):
+            shown, empty = (
+                drawn(msgspec.structs.replace(each, is_right_to_left=is_right_to_left), "1", "", "")
+                for each in (face, nameless)
+            )
+            box = where_they_differ(shown, empty)
+            assert box is not None
+            assert box[0] > far if is_right_to_left else box[2] < far
+
+
+@pytest.mark.parametrize("accent", ["#0f6b5c", "#ffd400", "#111318", "#888888", "#757575", "#ffffff", "#7a3e1d"])
+def test_its_letters_can_be_read_on_all_of_its_ground(accent: str) -> None:
+    letters = parse(palette(accent).on_accent)
+    empty = drawn(msgspec.structs.replace(BLUEBIRD, accent=accent, name=""), "", "", "")
+    grounds = {colour[:3] for _, colour in empty.getcolors() or [] if isinstance(colour, tuple) and colour[3] == 255}
+    # Of a grey in the middle no letters reach more than 4.6 to 1.
+    assert min(contrast(letters, ground) for ground in grounds if len(ground) == 3) >= 4.4
+
+
+def test_it_is_small_whatever_the_logo_and_lies_on_any_mail() -> None:
+    image = live_images.draw(msgspec.structs.replace(BLUEBIRD, picture=LOGO), "12,610", "Beans", "2026-11-26 14:32")
+    assert len(image) < 16_384
+    corner, middle = (Image.open(io.BytesIO(image)).convert("RGBA").getpixel(at) for at in ((0, 0), (300, 120)))
+    assert isinstance(corner, tuple)
+    assert isinstance(middle, tuple)
+    assert (corner[3], middle[3]) == (0, 255)
 
 
 @pytest.mark.parametrize(
