@@ -33,6 +33,12 @@ async def counting_rows(owner: asyncpg.Connection[Any]) -> AsyncGenerator[dict[s
         await transaction.rollback()
 
 
+PLANS = ("force_custom_plan", "force_generic_plan")
+"""How a statement may be planned: for what it asks for, or once for whatever is asked for. From the sixth time on PostgreSQL
+chooses what looks cheaper.
+"""
+
+
 @pytest.fixture
 async def never_analyzed(owner: asyncpg.Connection[Any]) -> None:
     """Autovacuum keeps away: whether it comes in the meantime is chance, and what is small and analyzed is scanned."""
