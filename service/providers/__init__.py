@@ -7,6 +7,7 @@
     reading, forms    bodies and fields, with faults that name what is wrong
     replies           what a person says in a reply, and what no person wrote
     email/ messaging/ engagement/ generic/    the adapters, one small file each
+    connecting/       setting webhooks up through the providers' own APIs, as data; `rewards sources connect` makes the calls
     samples/          requests as the providers send them, signed by `signing`: for tests and simulation
 
 Nothing here knows a source, a database or a framework. Whatever the bytes, nothing here raises: what cannot be read is a fault.

@@ -43,7 +43,7 @@ RESTORES = {"restore"}
 """It wants a backup first, and has tests of its own."""
 DOCTOR = {"doctor"}
 """What is wrong is what it says, with tests of its own."""
-WITHOUT_A_DATABASE = {"secrets", "simulate"}
+WITHOUT_A_DATABASE = {"secrets", "simulate", "sources"}
 WRONG_URLS = {
     "nothing listens": "postgresql://rewards@127.0.0.1:1/rewards",
     "no such host": "postgresql://rewards@nowhere.invalid/rewards",

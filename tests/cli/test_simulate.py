@@ -12,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
-from service.cli.simulate import command as simulate
-from service.cli.simulate.command import Tally
+from service.cli.clients.simulate import command as simulate
+from service.cli.clients.simulate.command import Tally
 from service.demo_shop import traffic
 from service.demo_shop.traffic import Traffic
 

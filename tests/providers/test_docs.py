@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.providers.adapter import Adapter, AnswerCodes
+from service.providers.connecting.registry import BY_HAND, SETUPS
+from service.providers.connecting.setup import Setup
 from service.providers.jwt import BodyJwt
 from service.providers.registry import ADAPTERS
 from service.providers.schemes import Presented, Scheme, Signature
@@ -66,3 +68,19 @@ def test_a_row_says_what_the_adapter_is(adapter: Adapter) -> None:
 def test_a_section_says_where_each_secret_comes_from(adapter: Adapter) -> None:
     section = next(text for title, text in SECTIONS.items() if f"`{adapter.name}`" in title)
     assert [shape.name for shape in adapter.secrets if f"`{shape.name}`" not in section] == []
+
+
+def test_the_page_says_what_connecting_a_provider_takes_and_where_that_is_from() -> None:
+    section = PAGE.partition("## Connect through their API")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE))
+    assert rows == {name: row_of_setup(setup) for name, setup in SETUPS.items()}
+    for name in BY_HAND:
+        assert name in ROWS
+
+
+def row_of_setup(setup: Setup) -> str:
+    """The row of a set-up, as the page should have it."""
+    needed = [ask for ask in setup.asks if ask.is_required and ask.default is None]
+    others = [ask for ask in setup.asks if ask not in needed]
+    cells = [", ".join(f"`{ask.variable}`" for ask in asks) for asks in (needed, others)]
+    return " | ".join([*cells, "; ".join(step.title for step in setup.steps), f"[documentation]({setup.source})"])

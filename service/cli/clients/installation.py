@@ -1,4 +1,4 @@
-"""The running installation that is sent to."""
+"""The running installation that a command talks to, through its API."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CHECK_TIMEOUT_S = 5.0
 PORT_MAX = 65_535
 
 
-class SimulationRefused(Exception):
-    """Nothing can be sent. The message says why, and what to do."""
+class CommandRefused(Exception):
+    """What was asked for cannot be done. The message says why, and what to do."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -37,36 +37,36 @@ _decode_meta = msgspec.json.Decoder(Meta).decode
 
 
 def open_client(base_url: str, key: str, **how: Any) -> httpx.AsyncClient:
-    """Open a client of the API. Raises `SimulationRefused` for what is no address, or no key."""
+    """Open a client of the API. Raises `CommandRefused` for what is no address, or no key."""
     if not key.isascii() or not key.isprintable():
-        raise SimulationRefused("The key of --key is none: keys are letters, digits, - and _")
+        raise CommandRefused("The key of --key is none: keys are letters, digits, - and _")
     headers = {"Authorization": f"Bearer {key}", **how.pop("headers", {})}
     try:
         client = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=60.0, trust_env=False, **how)
         if client.base_url.port is not None and client.base_url.port > PORT_MAX:
             raise httpx.InvalidURL(f"there is no port {client.base_url.port}")
     except httpx.InvalidURL as error:
-        raise SimulationRefused(f"{base_url} of --base-url is not a URL: {error}") from None
+        raise CommandRefused(f"{base_url} of --base-url is not a URL: {error}") from None
     return client
 
 
 async def check(client: httpx.AsyncClient, scope: str, what: str) -> Meta:
-    """Ask who we are, once. Raises `SimulationRefused` where nothing answers, or if the key lacks what ``what`` takes."""
+    """Ask who we are, once. Raises `CommandRefused` where nothing answers, or if the key lacks what ``what`` takes."""
     try:
         answer = await client.get("/v1/meta", timeout=CHECK_TIMEOUT_S)
     except httpx.HTTPError as error:
         why = str(error) or type(error).__name__
-        raise SimulationRefused(
+        raise CommandRefused(
             f"Nothing answers at {client.base_url} ({why}): start it with `rewards up`, or say where it is with --base-url"
         ) from None
     if not answer.is_success:
-        raise SimulationRefused(f"{client.base_url} refuses the key of --key: {said(answer)}")
+        raise CommandRefused(f"{client.base_url} refuses the key of --key: {said(answer)}")
     try:
         meta = _decode_meta(answer.content)
     except msgspec.MsgspecError:
-        raise SimulationRefused(f"What answers at {client.base_url} is not this API; --base-url says where that is") from None
+        raise CommandRefused(f"What answers at {client.base_url} is not this API; --base-url says where that is") from None
     if scope not in meta.scopes:
-        raise SimulationRefused(f"The key of --key has not the scope {scope}, which {what} takes")
+        raise CommandRefused(f"The key of --key has not the scope {scope}, which {what} takes")
     return meta
 
 

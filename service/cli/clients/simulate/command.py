@@ -19,8 +19,8 @@ import msgspec
 from click.core import ParameterSource
 
 from service import settings
-from service.cli.simulate.installation import Problem, check, missing, open_client, said
-from service.cli.simulate.provider import provider
+from service.cli.clients.installation import Problem, check, missing, open_client, said
+from service.cli.clients.simulate.provider import provider
 from service.demo_shop import demo_file, traffic
 
 ATTEMPTS_MAX = 12

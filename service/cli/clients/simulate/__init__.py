@@ -2,5 +2,4 @@
 
 command        a day of traffic, through the public API or into a file
 provider       one event of a messaging provider, signed as it signs
-installation   whom it is sent to
 """

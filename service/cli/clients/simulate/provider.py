@@ -24,7 +24,7 @@ import httpx
 import msgspec
 
 from service import settings
-from service.cli.simulate.installation import Meta, SimulationRefused, check, missing, open_client, said
+from service.cli.clients.installation import CommandRefused, Meta, check, missing, open_client, said
 from service.demo_shop import demo_file
 from service.providers.adapter import Adapter, missing_secret, parse, problem_of_secret, verify
 from service.providers.registry import ADAPTERS
@@ -178,7 +178,7 @@ def _adapter(name: str, event: str) -> Adapter:
     if name not in ADAPTERS:
         raise click.UsageError(f"There is no provider {name!r}. There are {', '.join(ADAPTERS)}.")
     if name in NOT_OURS_TO_SIGN:
-        raise SimulationRefused(NOT_OURS_TO_SIGN[name])
+        raise CommandRefused(NOT_OURS_TO_SIGN[name])
     if event not in SAMPLES[name]:
         raise click.UsageError(f"{ADAPTERS[name].title} has no event {event!r}. It has {', '.join(SAMPLES[name])}.")
     return ADAPTERS[name]
@@ -188,7 +188,7 @@ def _secrets(adapter: Adapter, written: bytes) -> Secrets:
     try:
         secrets = msgspec.json.decode(written, type=dict[str, list[str]])
     except msgspec.MsgspecError as error:
-        raise SimulationRefused(f'--secrets must be like {{"signing_secret": ["whsec_..."]}}: {error}') from None
+        raise CommandRefused(f'--secrets must be like {{"signing_secret": ["whsec_..."]}}: {error}') from None
     problems = [
         f"{name} {problem}"
         for name, values in secrets.items()
@@ -196,7 +196,7 @@ def _secrets(adapter: Adapter, written: bytes) -> Secrets:
         if (problem := problem_of_secret(adapter, name, value)) is not None
     ]
     if problem := next(iter(problems), missing_secret(adapter, secrets)):
-        raise SimulationRefused(f"--secrets: {problem}")
+        raise CommandRefused(f"--secrets: {problem}")
     return secrets
 
 
@@ -226,9 +226,9 @@ async def _source(api: httpx.AsyncClient, meta: Meta, wanted: Wanted) -> _Source
     found = next((each for each in sources if wanted.source in {each.id, each.ingest_url}), None)
     if found is None:
         there_are = ", ".join(f"{each.id} ({each.provider})" for each in sources) or "none"
-        raise SimulationRefused(f"The brand of the key of --key has no source {wanted.source}; there are: {there_are}")
+        raise CommandRefused(f"The brand of the key of --key has no source {wanted.source}; there are: {there_are}")
     if found.provider != wanted.provider:
-        raise SimulationRefused(f"{found.id} is a source of {found.provider}, which takes nothing from {wanted.provider}")
+        raise CommandRefused(f"{found.id} is a source of {found.provider}, which takes nothing from {wanted.provider}")
     return found
 
 
@@ -244,7 +244,7 @@ def _is_made_for(wanted: Wanted, source: _Source) -> bool:
 async def _made(api: httpx.AsyncClient, meta: Meta, wanted: Wanted) -> _Source:
     if meta.mode != "test":
         # Our secrets are no secrets.
-        raise SimulationRefused(
+        raise CommandRefused(
             "This is a live brand, and whoever reads our code can sign for a source that we make: name one with --source"
         )
     secrets = secrets_for(ADAPTERS[wanted.provider]) if wanted.secrets is None else wanted.secrets
@@ -276,7 +276,7 @@ def _person(to: str | None) -> dict[str, str]:
 
 
 def _requests(wanted: Wanted, occasion: Occasion, now: datetime) -> tuple[list[ProviderEvent], list[ProviderRequest]]:
-    """The events, and the requests that they are sent in. Raises `SimulationRefused` if they cannot be what is wanted."""
+    """The events, and the requests that they are sent in. Raises `CommandRefused` if they cannot be what is wanted."""
     adapter = ADAPTERS[wanted.provider]
     held = secrets_for(adapter) if wanted.secrets is None else wanted.secrets
     occasions = [occasion]
@@ -297,7 +297,7 @@ def _requests(wanted: Wanted, occasion: Occasion, now: datetime) -> tuple[list[P
 
 def _check_signed(adapter: Adapter, request: ProviderRequest, held: Secrets, now: datetime) -> None:
     if not verify(adapter, request, held, now).accepted:
-        raise SimulationRefused(
+        raise CommandRefused(
             f"{adapter.title} signs with a private key that only it has, which cannot be simulated for a source of yours: "
             "leave --source and --secrets away"
         )
@@ -311,14 +311,14 @@ def _check_person(adapter: Adapter, wanted: Wanted, sent: Sequence[ProviderEvent
     if wanted.count > 1 and _person(wanted.to).keys() & {identity.kind.value for identity in named}:
         return
     kinds = ", ".join(sorted({identity.kind.value for identity in named})) or "nothing"
-    raise SimulationRefused(f"{adapter.title} names people in this event by {kinds}, so --to cannot be {wanted.to!r}")
+    raise CommandRefused(f"{adapter.title} names people in this event by {kinds}, so --to cannot be {wanted.to!r}")
 
 
 async def _post(its: httpx.AsyncClient, request: ProviderRequest) -> int:
     try:
         answer = await its.request(request.method, request.url, content=request.body, headers=dict(request.headers))
     except httpx.HTTPError as error:
-        raise SimulationRefused(f"Nothing answers at {request.url} ({str(error) or type(error).__name__})") from None
+        raise CommandRefused(f"Nothing answers at {request.url} ({str(error) or type(error).__name__})") from None
     return answer.status_code
 
 
@@ -340,7 +340,7 @@ async def _list(api: httpx.AsyncClient, path: str, kind: type[_Answer]) -> list[
 
 def _must(answer: httpx.Response) -> httpx.Response:
     if not answer.is_success:
-        raise SimulationRefused(f"{answer.request.url.path} answered {said(answer)}")
+        raise CommandRefused(f"{answer.request.url.path} answered {said(answer)}")
     return answer
 
 
