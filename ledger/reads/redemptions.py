@@ -54,7 +54,7 @@ async def find_redemptions(
     statement = _FIND if wanted.status is None else _FIND_WITH_STATUS
     led = (led_by.customer, led_by.order_ref, led_by.store_id)
     # A plan for whatever is asked for knows no index by one of these: it would read all redemptions of the book.
-    rows = await fetch_by_index(pool, statement, book.book_id, book.brand_id, *led, *span, rows_read)
+    rows: list[Any] = await fetch_by_index(pool, statement, book.book_id, book.brand_id, *led, *span, rows_read)
     more = rows[-1]["id"] if len(rows) == rows_read else None
     ids: list[int] = []
     for place, row in enumerate(rows, 1):
