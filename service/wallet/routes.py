@@ -73,7 +73,7 @@ async def show_wallet(
             preferences_url = address_of(
                 services, page, CustomerTokenKind.PREFERENCES, now=now, life_s=LIFE_S[CustomerTokenKind.WALLET]
             )
-        answer = await wallet_page(services, page.brand, wallet, is_newest=after is None, preferences_url=preferences_url)
+        answer = await wallet_page(services, page.brand, wallet, after=after, preferences_url=preferences_url)
         # It closes by itself: a browser asks for it again when its link opens it no more, and is told so.
         answer.headers["Refresh"] = str(page.closes_in_s + 1)
         return answer

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from service.tokens.customer import LIFE_S, CustomerTokenKind
+from service.wallet.actions import HISTORY_LINES
 from tests.api_fixtures import Api, make_brand
 from tests.links.customer_pages import own_page
 
@@ -139,6 +140,61 @@ async def test_what_was_taken_from_several_lots_is_one_line(filled: Api) -> None
     told = (await wallet(filled, JSON)).json()
     assert [entry["points"] for entry in told["history"]["items"][:2]] == [-140, -460]
     assert "−600" in text_of(await wallet(filled))
+
+
+async def test_an_order_is_one_line_whatever_became_of_it(filled: Api) -> None:
+    await redeem(filled, 30, capture=False, order="o-3")
+    assert "Order o-3 30 set aside" in text_of(await wallet(filled))
+    order = (await filled.client("storefront").get("/v1/redemptions?order_ref=o-3")).json()["items"][0]["redemption_id"]
+
+    async def step(name: str, points: int) -> None:
+        headers = {"Idempotency-Key": f"{name}-1"}
+        path = f"/v1/redemptions/{order}/{name}"
+        (await filled.client("storefront").post(path, headers=headers, json={"points": points})).raise_for_status()
+
+    await step("capture", 20)
+    assert "Order o-3 20 used" in text_of(await wallet(filled))
+    await earn(filled, "answers", "between")
+    await step("refund", 15)
+    page = await wallet(filled)
+    text = text_of(page)
+    assert "Order o-3 20 used · 15 returned" in text
+    assert text.count("Order o-3") == 1
+    lines = re.findall(r'<dd class="\w+" dir="ltr">([^<]+)</dd>', page.text)
+    assert lines[0] == "−5"
+    entries = (await wallet(filled, JSON)).json()["history"]["items"]
+    assert sum(entry["points"] for entry in entries if entry["redemption_id"] == order) == -5
+
+
+async def test_an_order_that_fell_through_cost_nothing(filled: Api) -> None:
+    await redeem(filled, 30, capture=False, order="o-3")
+    order = (await filled.client("storefront").get("/v1/redemptions?order_ref=o-3")).json()["items"][0]["redemption_id"]
+    (await filled.client("storefront").post(f"/v1/redemptions/{order}/void")).raise_for_status()
+    page = await wallet(filled)
+    assert "Order o-3 Cancelled" in text_of(page)
+    assert re.findall(r'<dd class="\w+" dir="ltr">([^<]+)</dd>', page.text)[0] == "0"
+
+
+async def test_an_order_is_told_where_its_newest_entry_is(api: Api) -> None:
+    await make_campaign(api, "Answers", 1)
+    await earn(api, "answers", "first")
+    await redeem(api, 1, capture=True, order="o-1")
+    for n in range(HISTORY_LINES):
+        await earn(api, "answers", f"m{n}")
+    path = own_page(api, CustomerTokenKind.WALLET)
+    older = re.search(r'href="(\?after=\d+)"', (await api.client().get(path, headers=HTML)).text)
+    assert older is not None
+
+    async def pages_with_the_order() -> list[bool]:
+        pages = [(await api.client().get(f"{path}{query}", headers=HTML)).text for query in ("", older[1])]
+        return ["Order o-1" in page for page in pages]
+
+    assert await pages_with_the_order() == [False, True]
+    order = (await api.client("storefront").get("/v1/redemptions?order_ref=o-1")).json()["items"][0]["redemption_id"]
+    headers = {"Idempotency-Key": "back"}
+    answer = await api.client("storefront").post(f"/v1/redemptions/{order}/refund", headers=headers, json={"points": 1})
+    answer.raise_for_status()
+    assert await pages_with_the_order() == [True, False]
 
 
 async def test_a_long_history_has_pages(api: Api) -> None:
