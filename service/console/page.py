@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import hmac
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,12 +23,13 @@ from litestar import Request, Response
 from service.auth.scopes import Scope
 from service.brands.brand import Brand
 from service.console import forms
+from service.console.calls import Answer
 from service.console.charts import burn_down
 from service.console.guard import session_or_none
 from service.console.rooms import room_at, rooms_of
 from service.console.sign_in.sessions import Session
 from service.console.table import Column, Table, Value
-from service.http.problems import not_found
+from service.http.problems import Problem, not_found
 from service.pages.rendering import NEUTRAL_ACCENT
 from service.pages.words import words_of
 
@@ -99,10 +102,44 @@ def show(
     return Response(html.encode(), status_code=status, headers=headers)
 
 
-def back(path: str, *, done: str = "", headers: dict[str, str] | None = None) -> Response[bytes]:
-    """Send the browser on to a page, which says what was done."""
-    address = f"{path}{'&' if '?' in path else '?'}{urlencode({'done': done})}" if done else path
-    return Response(b"", status_code=303, headers=HEADERS | {"Location": address} | (headers or {}))
+def back(
+    request: Request[Any, Any, Any], path: str, *, done: str = "", headers: dict[str, str] | None = None
+) -> Response[bytes]:
+    """Send the browser on to a page of the console, which says what was done."""
+    session = session_or_none(request)
+    if done and session is not None:
+        said = urlencode({"done": done, "mark": _mark(session, done)})
+        path = f"{path}{'&' if '?' in path else '?'}{said}"
+    return Response(b"", status_code=303, headers=HEADERS | {"Location": path} | (headers or {}))
+
+
+def answered(request: Request[Any, Any, Any], path: str, answer: Answer, done: str) -> Response[bytes]:
+    """Send the browser on, and say that it was done, or that it waits for another person."""
+    waits = answer.waits
+    if waits is not None:
+        done = f"This exceeds a limit of the brand, so it waits for another person, as {waits.id}."
+    return back(request, path, done=done)
+
+
+def errors_of(problem: Problem | None) -> Mapping[str, str]:
+    """What is wrong with each field by its JSON pointer, such as ``/points``; all that is of none is under ``""``."""
+    if problem is None:
+        return defaultdict(str)
+    found = {error.pointer: error.detail for error in problem.errors}
+    return defaultdict(str, found or {"": problem.detail})
+
+
+def _mark(session: Session, done: str) -> str:
+    """Only we can have a page say what was done: another site's link to it could not."""
+    return hmac.digest(session.csrf.encode(), done.encode(), "sha256")[:8].hex()
+
+
+def _done(request: Request[Any, Any, Any], session: Session | None) -> str:
+    done = request.query_params.get("done", "")
+    marked = session is not None and hmac.compare_digest(
+        request.query_params.get("mark", "").encode(), _mark(session, done).encode()
+    )
+    return done if marked else ""
 
 
 @functools.cache
@@ -125,12 +162,12 @@ def _frame(request: Request[Any, Any, Any], session: Session | None) -> dict[str
         "here": room_at(path),
         "path": path,
         "accent": (brand.accent_color if brand else NEUTRAL_ACCENT).removeprefix("#"),
-        "done": request.query_params.get("done", ""),
+        "done": _done(request, session),
     }
 
 
 def _csv_of(request: Request[Any, Any, Any], table: str) -> str:
-    others = [(name, value) for name, value in request.query_params.multi_items() if name not in {"csv", "done"}]
+    others = [(name, value) for name, value in request.query_params.multi_items() if name not in {"csv", "done", "mark"}]
     return f"?{urlencode([*others, ('csv', table)])}"
 
 

@@ -65,7 +65,7 @@ def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     if isinstance(error, NotSignedIn):
         asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         here = asked if request.method in {"GET", "HEAD"} else HOME
-        return page.back(SIGN_IN if here == HOME else f"{SIGN_IN}?{urlencode({'next': here})}")
+        return page.back(request, SIGN_IN if here == HOME else f"{SIGN_IN}?{urlencode({'next': here})}")
     if isinstance(error, FormFromElsewhere):
         return _refused(request, 403, "This form is not from your page", "Open the page again and send its form from there.")
     problem, document = problems.describe(request.scope, error)

@@ -127,12 +127,12 @@ def contexts() -> dict[tuple[str, str], BrowserContext]:
     return {}
 
 
-async def new_context(browser: Browser, screen: str, scheme: str) -> BrowserContext:
-    """A browser that runs no scripts."""
+async def new_context(browser: Browser, screen: str, scheme: str, *, scripts: bool = False) -> BrowserContext:
+    """A browser that runs no scripts, unless told: axe needs them."""
     return await browser.new_context(
         viewport=SCREENS[screen],  # pyright: ignore[reportArgumentType]
         color_scheme=scheme,  # pyright: ignore[reportArgumentType]
-        java_script_enabled=False,
+        java_script_enabled=scripts,
         is_mobile=screen == "phone",
         has_touch=screen == "phone",
     )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -38,6 +39,14 @@ async def seen(page: Page, name: str) -> None:
         screen = next(screen for screen, known in SCREENS.items() if known["width"] == size["width"])
         scheme = "dark" if await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
         await page.screenshot(path=Path(PICTURES) / f"{name}-{screen}-{scheme}.png", full_page=True, animations="disabled")
+
+
+async def accessible(page: Page, name: str) -> None:
+    """Let axe look at a page: it finds nothing to complain of (WCAG 2.2 A and AA, and its best practices)."""
+    axe: Any = Axe()
+    violations: list[Any] = (await axe.run(page)).response["violations"]
+    nodes = [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in violations for node in each["nodes"]]
+    assert not nodes, f"{name}: {nodes}"
 
 
 async def follow(page: Page, selector: str) -> None:

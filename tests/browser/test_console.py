@@ -11,7 +11,7 @@ import pytest
 from service.auth.roles import Role, scopes_of
 from service.auth.scopes import Scope
 from tests.browser.conftest import new_context
-from tests.browser.screens import EVERYWHERE, follow, seen
+from tests.browser.screens import EVERYWHERE, accessible, follow, seen
 from tests.demo_fixtures import Demo, serving_demo
 
 if TYPE_CHECKING:
@@ -84,6 +84,29 @@ async def test_what_is_not_theirs_is_refused_in_words(demo: Demo, page: Page) ->
     await seen(page, "console-refused")
     await follow(page, "text=Back to the overview")
     assert await page.inner_text("h1") == "Overview"
+
+
+@pytest.mark.parametrize(("screen", "scheme"), [("phone", "light"), ("desktop", "dark")])
+async def test_axe_finds_nothing(demo: Demo, browser: Browser, screen: str, scheme: str) -> None:
+    context = await new_context(browser, screen, scheme, scripts=True)
+    page = await context.new_page()
+    for path in ("/console/sign-in", "/console/sign-in?out=yes", "/console/enrol", "/console/nothing"):
+        await page.goto(demo.base_url + path)
+        await accessible(page, path)
+    await page.goto(f"{demo.base_url}/console/sign-in")
+    for name in ("brand", "login", "password", "code"):
+        await page.fill(f"#f-{name}", "x")
+    await follow(page, "text=Sign in >> nth=-1")
+    assert await page.inner_text('[role="alert"]')
+    await accessible(page, "sign in, refused")
+    await sign_in(page, demo, Role.AUDITOR)
+    for summary in await page.locator("summary").all():
+        await summary.click()
+    await accessible(page, "overview, with all unfolded")
+    for path in ("/console/transfers", "/console/transfers?from=x"):
+        await page.goto(demo.base_url + path)
+        await accessible(page, path)
+    await context.close()
 
 
 @EVERYWHERE

@@ -154,3 +154,9 @@ async def test_looks_and_acts_are_under_the_person(api: Api, owner: Owner) -> No
     assert row is not None
     assert row["person_id"] == await owner.fetchval("SELECT person_id FROM rewards.person")
     assert row["after"] == {"call": "GET /console/transfers"}
+
+
+async def test_only_a_page_of_ours_says_what_was_done(api: Api, owner: Owner) -> None:
+    otto = await visitor_as(api, owner, Role.AUDITOR)
+    assert "You won" not in (await otto.get("/console?done=You+won")).text
+    assert "You won" not in (await otto.get("/console?done=You+won&mark=0011223344556677")).text

@@ -53,14 +53,16 @@ async def post_sign_in(services: Injected[Services], request: Request[Any, Any, 
         cookie = await actions.sign_in(services, request, typed)
     except Refused as refused:
         return _sign_in_page(services, request, typed, onward, wrong=str(refused))
-    return page.back(onward, headers={"Set-Cookie": cookie})
+    return page.back(request, onward, headers={"Set-Cookie": cookie})
 
 
 @post("/demo", guards=[only_where_it_is_safe], request_max_body_size=FORM_BYTES_MAX)
 async def post_demo(services: Injected[Services], request: Request[Any, Any, Any]) -> Response[bytes]:
     """Sign in as one of the demo's people, with one click."""
     form = await forms.read(request)
-    return page.back(inside(form.text("next")), headers={"Set-Cookie": await demo.sign_in(services, form.text("role"))})
+    return page.back(
+        request, inside(form.text("next")), headers={"Set-Cookie": await demo.sign_in(services, form.text("role"))}
+    )
 
 
 @get("/enrol", guards=[only_where_it_is_safe])
@@ -85,7 +87,7 @@ async def post_enrol(services: Injected[Services], request: Request[Any, Any, An
         cookie = await actions.enrol(services, known, invitation, typed, secret)
     except Refused as refused:
         return _choose_page(request, known, invitation, typed, secret, wrong=str(refused))
-    return page.back(HOME, headers={"Set-Cookie": cookie})
+    return page.back(request, HOME, headers={"Set-Cookie": cookie})
 
 
 @post("/sign-out", guards=[signed_in()], request_max_body_size=FORM_BYTES_MAX)
@@ -93,7 +95,7 @@ async def post_sign_out(services: Injected[Services], request: Request[Any, Any,
     """Sign out, here or everywhere."""
     everywhere = (await forms.read(request)).text("everywhere") == "yes"
     cookie = await sessions.end(services, session_of(request), everywhere=everywhere)
-    return page.back(SIGN_IN, done="You are signed out.", headers={"Set-Cookie": cookie})
+    return page.back(request, f"{SIGN_IN}?out=yes", headers={"Set-Cookie": cookie})
 
 
 def inside(path: str) -> str:
@@ -117,6 +119,7 @@ def _sign_in_page(
         typed=typed,
         onward=onward,
         wrong=wrong,
+        is_out=request.query_params.get("out") == "yes",
         people=demo.people(services),
     )
 
