@@ -29,16 +29,21 @@ LOTS = 12
 POINTS = 10
 BUDGET = 5 * 10**10
 _YEAR = timedelta(days=360)
+_ONE_DAY = timedelta(days=1)
 _SALT_BYTES = 15
 """As in `ledger/details.py`, which a tree that this one is measured against may not have."""
 
 
 class Population(msgspec.Struct, frozen=True):
-    """Customers 1 to ``customers``, each with ``grants`` grants over ``LOTS`` lots, the first ``dead`` of them past."""
+    """Customers 1 to ``customers``, each with ``grants`` grants over ``LOTS`` lots, the first ``dead`` of them past.
+
+    Only the first ``events_of`` of them have events, if not all do: as much is written for an event as for its transfer.
+    """
 
     customers: int
     grants: int = LOTS
     dead: int = 0
+    events_of: int | None = None
 
     @property
     def transfers(self) -> int:
@@ -94,7 +99,18 @@ async def fill(
             await connection.execute(
                 "SELECT setval(pg_get_serial_sequence('rewards.customer', 'customer'), max(customer)) FROM rewards.customer"
             )
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_vacuum(url, "ledger.transfer"))
+            both.create_task(_vacuum(url, "ledger.event, ledger.account"))
         await connection.execute("VACUUM (ANALYZE)")
+    finally:
+        await connection.close()
+
+
+async def _vacuum(url: str, tables: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"VACUUM (ANALYZE) {tables}")
     finally:
         await connection.close()
 
@@ -133,19 +149,19 @@ class _Rows:
         self._last_days = [month_end(today, month) for month in months]
         # A month's customers in an order that is none, so that neighbours in the log are not neighbours in the wallets.
         strides = itertools.count(round(population.customers * 0.618) | 1)
+        self._apart_us = _YEAR // timedelta(microseconds=1) // (population.transfers + 1)
         self._stride = next(stride for stride in strides if math.gcd(stride, population.customers) == 1)
 
     def _grants(self) -> str:
         """Each message goes to all customers, who act on it once."""
         population, book_id = self.population, self.book.book_id
-        microseconds = _YEAR // timedelta(microseconds=1) // (population.transfers + 1)
         return f"""(
             SELECT
                 {len(self._campaigns)} + n AS seq,
                 1 + (n * {self._stride}) % {population.customers} AS customer,
                 1 + (n - 1) / {population.transfers // LOTS} AS month,
                 1 + (n - 1) / {population.transfers // len(self._campaigns)} AS campaign,
-                timestamptz '{self._began.isoformat()}' + n * {microseconds} * interval '1 microsecond' AS at,
+                timestamptz '{self._began.isoformat()}' + n * {self._apart_us} * interval '1 microsecond' AS at,
                 int8send(hashint8extended(n, {book_id})) || int8send(hashint8extended(n, -{book_id})) AS key,
                 message.message_id, message.salt, message.details_hash
             FROM (VALUES {", ".join(map(self._message, range(population.grants)))}) AS message (
@@ -191,6 +207,7 @@ class _Rows:
                 granted.customer, granted.seq, {POINTS}, granted.at, 1, {self._principal}, 1, 0, 'B', 'click', 'email',
                 granted.message_id, 'api', granted.salt
             FROM {self._grants()}
+            WHERE granted.customer <= {self.population.events_of or self.population.customers}
         """
 
     def lots(self) -> str:
@@ -221,7 +238,7 @@ class _Rows:
 
     def settle(self) -> Sequence[str]:
         """What the budgets have left, and where the book stands."""
-        microseconds = _YEAR // timedelta(microseconds=1) // (self.population.transfers + 1) * self.population.transfers
+        microseconds = self._apart_us * self.population.transfers
         return (
             f"""
             UPDATE ledger.account SET debits = debits + {POINTS * self.population.transfers // len(self._campaigns)}
@@ -235,7 +252,8 @@ class _Rows:
         )
 
     def add_up(self) -> Sequence[str]:
-        """What changed what is owed, by day, as the layer tracker adds it up."""
+        """What changed what is owed, by day, as the layer tracker adds it up: what fell on a day follows from its bounds."""
+        funded, each = len(self._campaigns), self.population.transfers // len(self._campaigns)
         return (
             f"""
             INSERT INTO ledger.layer_reader (book_id, seq, daily_seq, clearing)
@@ -247,18 +265,27 @@ class _Rows:
                 last_seq
             )
             SELECT
-                {self.book.book_id}, granted.day, date_trunc('month', granted.day)::date, granted.campaign_no, 2,
-                {Kind.BUDGET << 4}, {Kind.LOT << 4}, 'email', 'click', 'B', count(*), count(*) * {POINTS}, min(granted.seq),
-                max(granted.seq)
+                {self.book.book_id}, part.day, date_trunc('month', part.day)::date, part.campaign_no, 2,
+                {Kind.BUDGET << 4}, {Kind.LOT << 4}, 'email', 'click', 'B', part.last - part.first + 1,
+                (part.last - part.first + 1) * {POINTS}, {funded} + part.first, {funded} + part.last
             FROM (
-                SELECT transfer.seq, transfer.campaign_no, (transfer.posted_at AT TIME ZONE head.time_zone)::date AS day
-                FROM ledger.transfer
+                SELECT
+                    day.day, campaign.campaign_no,
+                    greatest(({self._first_since("day.day")}), (campaign.place - 1) * {each} + 1) AS first,
+                    least(({self._first_since("day.day + 1")}) - 1, campaign.place * {each}) AS last
+                FROM (SELECT date '{self._began.date() - _ONE_DAY}' + generate_series(0, {_YEAR.days + 2}) AS day) AS day
                 JOIN ledger.head ON head.book_id = {self.book.book_id}
-                WHERE transfer.book_id = {self.book.book_id} AND transfer.seq > {len(self._campaigns)}
-            ) AS granted
-            GROUP BY granted.day, granted.campaign_no
+                CROSS JOIN unnest({self._campaign_nos()}) WITH ORDINALITY AS campaign (campaign_no, place)
+            ) AS part
+            WHERE part.first <= part.last
             """,
         )
+
+    def _first_since(self, day: str) -> str:
+        """SQL for the number of the first grant on a day or after it."""
+        began = f"timestamptz '{self._began.isoformat()}'"
+        midnight = f"({day})::timestamp AT TIME ZONE head.time_zone"
+        return f"ceil(extract(epoch FROM {midnight} - {began}) * 1000000 / {self._apart_us})::bigint"
 
     def _campaign_nos(self) -> str:
         return f"ARRAY[{', '.join(map(str, self._campaigns))}]"

@@ -59,7 +59,7 @@ class Sizes(msgspec.Struct, frozen=True):
     long: Population
     """Five million transfers, for exports."""
     year: Population
-    """20 million transfers of as many customers as make closes short, for reports."""
+    """20 million transfers of as many customers as make closes short, for reports: they read events of those who redeem."""
     month_redemptions: int
     """What they redeem in the last month."""
     dying: Population
@@ -97,7 +97,7 @@ FULL = Sizes(
     shop=Population(customers=100_000),
     large=Population(customers=2_000_000),
     long=Population(customers=104_200, grants=48),
-    year=Population(customers=139_000, grants=144),
+    year=Population(customers=139_000, grants=144, events_of=20_000),
     month_redemptions=20_000,
     dying=Population(customers=250_000, dead=4),
     engine_customers=100_000,
@@ -123,7 +123,7 @@ QUICK = Sizes(
     shop=Population(customers=4_000),
     large=Population(customers=10_000),
     long=Population(customers=6_000, grants=48),
-    year=Population(customers=1_000, grants=144),
+    year=Population(customers=1_000, grants=144, events_of=500),
     month_redemptions=500,
     dying=Population(customers=2_500, dead=4),
     engine_customers=10_000,

@@ -64,6 +64,18 @@ async def test_dead_lots_are_there_to_be_swept(
     assert expired == 4 * 20
 
 
+async def test_events_can_be_of_the_first_customers_alone(
+    database: Database, owner: asyncpg.Connection[Any], ledger: Ledger
+) -> None:
+    brand = await make_brand(owner)
+    await fill(database.owner_url, brand.book, Population(customers=20, events_of=3), campaigns=[1], principal=1)
+
+    counts = await owner.fetch("SELECT customer, count(*) FROM ledger.event GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in counts] == [(1, LOTS), (2, LOTS), (3, LOTS)]
+    assert (await ledger.balance(brand.book, 20)).spendable == POINTS * LOTS
+    assert set(await _violated(owner, brand)) == {"one_transfer_an_event", "daily_movements_equal_the_log"}
+
+
 async def test_customers_are_found_under_the_names_that_the_load_calls_them(
     database: Database, owner: asyncpg.Connection[Any]
 ) -> None:
