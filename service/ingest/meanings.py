@@ -63,6 +63,9 @@ _NAMES: Mapping[IdentityKind, str] = {
 }
 
 
+ANSWERS = frozenset({EventKind.REPLIED, EventKind.ANSWERED})
+"""What comes in as a message of its own, whose id at the provider is not that of the message it answers."""
+
 MatchedBy: TypeAlias = Literal["token", "opaque_field", "provider_id", "last_message", "source"]
 """How the message of an act was found, in order of precedence. The last: the source's campaign and the provider's id alone."""
 
@@ -198,7 +201,7 @@ def recipient_of(event: ProviderEvent) -> CustomerRef | Nothing:
     (recipient,) = event.recipients
     name = _NAMES.get(recipient.kind)
     if name is None:
-        return Nothing("no_recipient")
+        return Nothing("unknown_account")
     try:
         return msgspec.convert({name: recipient.value}, CustomerRef)
     except msgspec.ValidationError:
@@ -206,8 +209,8 @@ def recipient_of(event: ProviderEvent) -> CustomerRef | Nothing:
 
 
 def _message_id(event: ProviderEvent) -> str | None:
-    """The brand's own id of the message, or else the provider's: of a reply, that of the message it answers."""
-    provider_id = event.in_reply_to if event.kind is EventKind.REPLIED else event.provider_message_id
+    """The brand's own id of the message, or else the provider's: of an answer, that of the message it answers."""
+    provider_id = event.in_reply_to if event.kind in ANSWERS else event.provider_message_id
     return event.tags.get("message") or provider_id
 
 
@@ -233,8 +236,8 @@ def is_statement(event: ProviderEvent) -> bool:
 
 
 def is_answer(event: ProviderEvent) -> bool:
-    """Whether an event is a reply that says something."""
-    return event.kind is EventKind.REPLIED and not _asks_to_stop(event) and _nothing_said(event) is None
+    """Whether an event is a reply that says something, or an answer inside of a message."""
+    return event.kind in ANSWERS and not _asks_to_stop(event) and _nothing_said(event) is None
 
 
 def _asks_to_stop(event: ProviderEvent) -> bool:

@@ -19,12 +19,12 @@ from service.customers import identities
 from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
 from service.http.problems import Problem
-from service.ingest.meanings import ACTIONS, FoundMessage, MatchedBy, NoMessage, is_answer, is_statement, recipient_of
+from service.ingest.meanings import ACTIONS, ANSWERS, FoundMessage, MatchedBy, NoMessage, is_answer, is_statement, recipient_of
 from service.ingest.sources import Source
 from service.messages import matching
 from service.messages.actions import bare
 from service.messages.matching import ANYBODY, LastWanted, Sent
-from service.providers.types import EventKind, IdentityKind, ProviderEvent
+from service.providers.types import IdentityKind, ProviderEvent
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -58,7 +58,7 @@ def _is_looked_for(event: ProviderEvent) -> bool:
 
 
 def _may_answer_the_last(event: ProviderEvent) -> bool:
-    """Whether an event is a reply that names no message, on a channel where people cannot name one."""
+    """Whether an event is an answer that names no message, on a channel where people cannot name one."""
     return is_answer(event) and event.in_reply_to is None and event.channel != "email"
 
 
@@ -72,8 +72,8 @@ async def _people(services: Services, source: Source, events: Mapping[int, Provi
 
 
 def _provider_id(event: ProviderEvent) -> str | None:
-    """The provider's id of the message that an event is about. A reply has one of its own, which is none of ours."""
-    return bare(event.in_reply_to if event.kind is EventKind.REPLIED else event.in_reply_to or event.provider_message_id)
+    """The provider's id of the message that an event is about. An answer has one of its own, which is none of ours."""
+    return bare(event.in_reply_to if event.kind in ANSWERS else event.in_reply_to or event.provider_message_id)
 
 
 async def _by_provider_id(

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 
 from service.storage.database import metadata
@@ -44,7 +45,8 @@ message = Table(
         "message_by_provider_id",
         "brand_id",
         "provider",
-        "provider_message_id",
+        # A Message-ID and what is before its @ are one id.
+        text("split_part(provider_message_id, '@', 1)"),
         "customer",
         postgresql_where="provider_message_id IS NOT NULL",
     ),

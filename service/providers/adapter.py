@@ -42,6 +42,14 @@ PASSWORD_PATTERN = r"[A-Za-z0-9_-]{16,200}"
 """A password that may stand in a URL or header as it is."""
 
 
+_VISIBLE_PATTERN = r"[\x21-\x7e]{1,512}"
+_FORMS = {
+    BASIC_AUTH_PATTERN: "user:password with a password of 8 to 200 characters, all visible ASCII",
+    PASSWORD_PATTERN: "16 to 200 letters, digits, - and _",
+    _VISIBLE_PATTERN: "1 to 512 visible ASCII characters without a space",
+}
+
+
 class SecretShape(msgspec.Struct, frozen=True):
     """A value that a source holds to recognise its provider."""
 
@@ -49,8 +57,15 @@ class SecretShape(msgspec.Struct, frozen=True):
     title: str
     """What the provider's console calls it."""
     required: bool = True
-    pattern: str = r"[\x21-\x7e]{1,512}"
+    pattern: str = _VISIBLE_PATTERN
     """Of the whole value."""
+    form: str = ""
+    """The same in words; empty for a pattern that several have."""
+
+    @property
+    def must_be(self) -> str:
+        """What a value must be."""
+        return self.form or _FORMS[self.pattern]
 
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +139,7 @@ def problem_of_secret(adapter: Adapter, name: str, value: str) -> str | None:
     if shape is None:
         return f"{adapter.title} has no secret of this name"
     if not re.fullmatch(shape.pattern, value):
-        return f"is not what {adapter.title} calls {shape.title}"
+        return f"is no {shape.title} of {adapter.title}: it must be {shape.must_be}"
     problems = [scheme.problem_of(value) for scheme in adapter.schemes if scheme.secret == name]
     return None if not problems or None in problems else problems[0]
 

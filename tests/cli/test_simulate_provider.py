@@ -39,8 +39,8 @@ EVENTS = {
     for name, events in SAMPLES.items()
     if name not in NOT_OURS_TO_SIGN
 }
-EARN_NOTHING = {"rcs": [("ignored", "no_message")], "x": [("ignored", "no_recipient")]}
-"""A reply by RCS does not say what it answers, and X has a name of its own for people."""
+EARN_NOTHING = {"rcs": [("ignored", "no_message")], "x": [("ignored", "unknown_account")]}
+"""A reply by RCS does not say what it answers, and nothing was sent; X has an id of its own for people."""
 SIGN_THE_TIME = {"resend", "standard_webhooks", "svix", "cloudevents"}
 """What they signed an hour ago is stale."""
 

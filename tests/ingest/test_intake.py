@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from service.admission.failed_attempts import MISSES_MAX
 from service.admission.limits import PROVIDER_BYTES_MAX
 from service.auth.actions import create_key
 from service.crypto.derived_keys import derived_keys
@@ -144,6 +145,19 @@ async def test_events_are_posted(api: Api, issuer: httpx.AsyncClient, method: st
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
+async def test_a_sender_of_cloudevents_gets_the_permission_that_it_asks_for(api: Api, issuer: httpx.AsyncClient) -> None:
+    made = {"provider": "cloudevents", "name": "x", "secrets": {"bearer_token": ["a-password-of-ours"]}}
+    url = (await issuer.post("/v1/sources", json=made)).json()["ingest_url"]
+    asked = {"WebHook-Request-Origin": "events.example", "WebHook-Request-Rate": "120"}
+    answer = await api.client(None).options(url, headers=asked)
+    allowed = {name: answer.headers.get(name) for name in ("webhook-allowed-origin", "webhook-allowed-rate", "allow")}
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert allowed == {"webhook-allowed-origin": "events.example", "webhook-allowed-rate": "*", "allow": "POST"}
+    assert (await api.client(None).options(url)).status_code == 405
+    other = (await make_source(issuer, SendGrid()))["ingest_url"]
+    assert (await api.client(None).options(other, headers=asked)).status_code == 405
+
+
 async def test_a_body_that_is_too_large_is_refused_whoever_sends_it(api: Api, issuer: httpx.AsyncClient, owner: Owner) -> None:
     sender = SendGrid()
     url = (await make_source(issuer, sender))["ingest_url"]
@@ -177,17 +191,14 @@ async def test_what_nobody_proves_does_not_fill_the_disk(
 
 
 @pytest.mark.one_process("each process counts for itself")
-async def test_of_many_forgeries_only_some_are_listed(
-    api: Api, issuer: httpx.AsyncClient, owner: Owner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("service.admission.failed_attempts.MISSES_MAX", 3)
+async def test_of_many_forgeries_only_some_are_listed(api: Api, issuer: httpx.AsyncClient, owner: Owner) -> None:
     sender = SendGrid()
     url = (await make_source(issuer, sender))["ingest_url"]
     forged = SendGrid().signed([click("ada@example.org", "m-1")])
-    assert {(await send(api, url, forged)).status_code for _ in range(9)} == {401}
-    assert len(await listed(owner)) == 3
+    assert {(await send(api, url, forged)).status_code for _ in range(MISSES_MAX + 3)} == {401}
+    assert len(await listed(owner)) == MISSES_MAX
     assert (await send(api, url, sender.signed([click("ada@example.org", "m-1")]))).status_code == 200
-    assert len(await listed(owner)) == 4
+    assert len(await listed(owner)) == MISSES_MAX + 1
 
 
 async def test_who_can_write_to_the_database_makes_no_forged_request_a_verified_one(

@@ -51,7 +51,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"provider": "pigeons"}, "/provider", "there are"),
     ({"secrets": {}}, "/secrets", "needs verification_key"),
     ({"secrets": {"signing_secret": ["x"]}}, "/secrets/signing_secret/0", "no secret of this name"),
-    ({"secrets": {"verification_key": ["x"]}}, "/secrets/verification_key/0", "Verification Key"),
+    ({"secrets": {"verification_key": ["x"]}}, "/secrets/verification_key/0", "must be one line of base64"),
     ({"public_url": "ftp://shop.example/x"}, "/public_url", "https://"),
     ({"campaign": "nowhere"}, "/campaign", "no such campaign"),
     ({"provider": "standard_webhooks", "secrets": {}}, "/secrets", "needs one of"),

@@ -15,6 +15,7 @@ from tests.ingest.conftest import Owner, make_source
 from tests.ingest.senders import SendGrid, StandardWebhooks, click, send
 from tests.ingest.test_reading import outcomes, read_all
 from tests.ledger.conftest import assert_books_are_sound
+from tests.links.campaigns import make_campaign
 from tests.links.conftest import Links
 from tests.messages.conftest import Json, message, register
 
@@ -38,12 +39,12 @@ class Chats:
         self._sender = StandardWebhooks()
         self._url = ""
 
-    async def reply(self, key: str, **data: Any) -> None:
-        """A reply comes and is read."""
+    async def reply(self, key: str, kind: str = "replied", **data: Any) -> None:
+        """A reply, or an answer inside of a message, comes and is read."""
         if not self._url:
             self._url = (await make_source(self._issuer, self._sender))["ingest_url"]
         said: Json = {"phone": PHONE, "channel": "sms", "text": "Yes, please!", **data}
-        await send(self._links.api, self._url, self._sender.signed({"type": "message.replied", "data": said}, message_id=key))
+        await send(self._links.api, self._url, self._sender.signed({"type": f"message.{kind}", "data": said}, message_id=key))
         await read_all(self._reader)
 
 
@@ -84,6 +85,35 @@ async def test_a_reply_that_names_its_message_by_the_providers_id_is_an_answer_t
     assert [await links.balance(each) for each in ("C-1", "C-2")] == [50, 50]
     # Nobody became a customer by being the one who answered.
     assert await owner.fetchval("SELECT count(*) FROM rewards.customer") == 2
+
+
+async def test_a_message_id_and_what_is_before_its_at_are_one_id(links: Links, chats: Chats, owner: Owner) -> None:
+    await register(
+        links.api,
+        message("m-1", provider_message_id="0100-a"),
+        message("m-2", provider_message_id="<0100-b@mail.example>"),
+        message("m-3", provider_message_id="<0100-c@mail.example>"),
+        message("m-4", provider_message_id="0100-d@mail.example"),
+    )
+    await chats.reply("r-1", in_reply_to="<0100-a@email.amazonses.com>")
+    await chats.reply("r-2", in_reply_to="0100-b")
+    await chats.reply("r-3", in_reply_to="<0100-c@mail.example>")
+    # Two whole ids are two messages.
+    await chats.reply("r-4", in_reply_to="<0100-d@elsewhere.example>")
+    assert [each[2] for each in await matched(owner)] == ["provider_id"] * 3 + [None]
+    assert await messages_paid(owner) == ["m-1", "m-2", "m-3"]
+
+
+async def test_what_is_chosen_in_a_message_is_an_answer_to_it_however_often(links: Links, chats: Chats, owner: Owner) -> None:
+    await make_campaign(links.api.client("admin"), id="quiz", rules=[{"action": "answer", "points": 5}])
+    await register(links.api, message("m-1", provider_message_id="SM1", campaign="quiz"))
+    chosen: Json = {"question": "taste", "answer": "sweet"}
+    await chats.reply("r-1", kind="answered", **chosen)
+    await chats.reply("r-2", kind="answered", **chosen, in_reply_to="SM1")
+    await chats.reply("r-3", kind="answered", **chosen, message_id="SM1")
+    became = [(outcome, how) for outcome, _, how in await matched(owner)]
+    assert became == [("granted", "last_message"), ("duplicate", "provider_id"), ("duplicate", "provider_id")]
+    assert await messages_paid(owner) == ["m-1"]
 
 
 async def test_a_reply_that_names_none_answers_the_last_message_of_its_channel(

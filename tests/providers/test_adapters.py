@@ -195,3 +195,12 @@ def test_a_request_that_comes_days_later_is_stale_only_where_it_is_signed_again(
         signs_again = provider in {"standard_webhooks", "svix", "resend", "cloudevents"} and event != "clicked-binary"
         expected = Verdict.STALE if signs_again else Verdict.VERIFIED
         assert verdict(provider, made(provider, event), NOW + timedelta(days=3)) is expected
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
+def test_a_secret_of_another_form_says_what_would_be_right(adapter: Adapter) -> None:
+    for shape in adapter.secrets:
+        problem = problem_of_secret(adapter, shape.name, "a b") or ""
+        assert shape.title in problem
+        assert problem.endswith(f": it must be {shape.must_be}")
+        assert len(shape.must_be) > 15

@@ -264,7 +264,7 @@ def test_mandrill_looks_whether_anybody_is_there() -> None:
 
 def test_a_sender_of_cloudevents_asks_for_permission() -> None:
     asked = ProviderRequest("OPTIONS", URL, {"webhook-request-origin": "events.example"})
-    allowed = {"webhook-allowed-origin": "events.example", "webhook-allowed-rate": "*"}
+    allowed = {"webhook-allowed-origin": "events.example", "webhook-allowed-rate": "*", "allow": "POST"}
     assert handshake("cloudevents", asked) == Reply(200, headers=allowed)
     for odd in ("", "a b", "x\r\ny: z", "a" * 254):
         assert handshake("cloudevents", msgspec.structs.replace(asked, headers={"webhook-request-origin": odd})) is None

@@ -91,6 +91,13 @@ ADAPTER = Adapter(
     trust=Trust.SIGNED_BODY,
     verified_by="vendor vector",
     token_field="custom_args (unique_args): reward_token",
-    secrets=(SecretShape("verification_key", "Verification Key", pattern=r"[A-Za-z0-9+/]{80,200}={0,2}"),),
+    secrets=(
+        SecretShape(
+            "verification_key",
+            "Verification Key",
+            pattern=r"[A-Za-z0-9+/]{80,200}={0,2}",
+            form="one line of base64 that begins with MFkw, without BEGIN and END lines",
+        ),
+    ),
     parse=_parse,
 )

@@ -149,6 +149,8 @@ ADAPTER = Adapter(
     trust=Trust.SIGNED_BODY,
     verified_by="computed",
     token_field="a header of the mail: X-Reward-Token",
-    secrets=(SecretShape("topic_arn", "ARN of the SNS topic", pattern=TOPIC),),
+    secrets=(
+        SecretShape("topic_arn", "ARN of the SNS topic", pattern=TOPIC, form="like arn:aws:sns:eu-west-1:123456789012:events"),
+    ),
     parse=_parse,
 )

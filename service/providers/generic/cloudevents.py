@@ -28,7 +28,7 @@ def _handshake(request: ProviderRequest, secrets: Secrets) -> Reply | None:
     origin = request.headers.get("webhook-request-origin", "")
     if request.method != "OPTIONS" or not _ORIGIN.fullmatch(origin):
         return None
-    return Reply(200, headers={"webhook-allowed-origin": origin, "webhook-allowed-rate": "*"})
+    return Reply(200, headers={"webhook-allowed-origin": origin, "webhook-allowed-rate": "*", "allow": "POST"})
 
 
 def _parse(request: ProviderRequest) -> Parsed:

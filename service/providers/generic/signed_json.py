@@ -200,7 +200,12 @@ def _ours(item: Fields) -> tuple[str | None, dict[str, str]]:
 
 
 _SECRETS = {
-    "shared_secret": SecretShape("shared_secret", "secret that the sender signs with", pattern=r"[\x21-\x7e]{16,512}"),
+    "shared_secret": SecretShape(
+        "shared_secret",
+        "secret that the sender signs with",
+        pattern=r"[\x21-\x7e]{16,512}",
+        form="16 to 512 visible ASCII characters without a space",
+    ),
     "signing_secret": SIGNING_SECRET,
     "basic_auth": SecretShape("basic_auth", "user:password", required=False, pattern=BASIC_AUTH_PATTERN),
     "bearer_token": SecretShape("bearer_token", "bearer token", required=False),

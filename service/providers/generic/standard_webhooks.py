@@ -18,9 +18,19 @@ from service.providers.types import Parsed, ProviderEvent, ProviderRequest, Trus
 
 _TOLERANCE_S = 300
 SIGNING_SECRET = SecretShape(
-    "signing_secret", "signing secret", required=False, pattern=r"(whsec_)?[A-Za-z0-9+/]{16,128}={0,2}"
+    "signing_secret",
+    "signing secret",
+    required=False,
+    pattern=r"(whsec_)?[A-Za-z0-9+/]{16,128}={0,2}",
+    form="whsec_ and 16 to 128 characters of base64",
 )
-_PUBLIC_KEY = SecretShape("public_key", "public key", required=False, pattern=r"(whpk_)?[A-Za-z0-9+/]{43}=")
+_PUBLIC_KEY = SecretShape(
+    "public_key",
+    "public key",
+    required=False,
+    pattern=r"(whpk_)?[A-Za-z0-9+/]{43}=",
+    form="whpk_ and the base64 text of 32 bytes",
+)
 
 
 def shared_secret(headers: str) -> Signature:

@@ -56,7 +56,8 @@ def event_in(data: Fields, word: str, occurred_at: datetime | None, natural_key:
         token=token,
         tags={**tags, "place": place} if place else tags,
         provider_message_id=data.text("message_id"),
-        in_reply_to=data.text("in_reply_to"),
+        # What is answered is inside of the message that is named.
+        in_reply_to=data.text("in_reply_to") or (data.text("message_id") if kind is EventKind.ANSWERED else None),
         url=data.url("url"),
         user_agent=data.evidence("user_agent"),
         ip=data.evidence("ip"),
