@@ -125,7 +125,17 @@ async def claw_back(pool: asyncpg.Pool[Any], asked: ClawBack) -> ClawBackResult:
 async def claw_backs(pool: asyncpg.Pool[Any], book: Book, asked: Sequence[ClawBack]) -> list[ClawBackResult]:
     """Take points of many grants back, one after the other: each is a posting of its own, so nobody waits for all of them."""
     rows = {row["place"] - 1: row for row in await _read(pool, book, [(each.campaign_no, each.event_key) for each in asked])}
-    return [await _claw_back_whole(pool, each, rows.get(place)) for place, each in enumerate(asked)]
+    results: list[ClawBackResult] = []
+    moved: set[int] = set()
+    for place, each in enumerate(asked):
+        row = rows.get(place)
+        if row is not None and row["customer"] in moved:
+            # Their points have moved by what was taken a moment ago, and this grant's have not.
+            row = next(iter(await _read(pool, book, [(each.campaign_no, each.event_key)])), None)
+        results.append(await _claw_back_whole(pool, each, row))
+        if row is not None:
+            moved.add(row["customer"])
+    return results
 
 
 async def _read(pool: asyncpg.Pool[Any], book: Book, grants: Sequence[tuple[int, bytes]]) -> list[asyncpg.Record]:

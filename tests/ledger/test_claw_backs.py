@@ -28,7 +28,8 @@ from ledger import (
     track_layers,
 )
 from ledger.testing import NOON, authorize, capture, claw_back, fund, order, refund, set_clock, void
-from tests.ledger.conftest import CAMPAIGN, spendable, written
+from tests.ledger.conftest import CAMPAIGN, assert_books_are_sound, spendable, written
+from tests.statements_sent import statements_sent
 
 ADA, BOB = 7, 8
 SOON, LATER = date(2030, 1, 31), date(2030, 3, 31)
@@ -306,3 +307,30 @@ async def test_claw_backs_and_redemptions_at_once_take_each_point_once(ledger: L
     short = sum(each.shortfall for each in results if isinstance(each, ClawBackResult))
     assert await spendable(ledger, funded, ADA) == 0
     assert (spent + taken, short) == (100, spent)
+
+
+async def test_claw_backs_of_many_grants_of_one_customer_are_looked_up_in_few_statements(
+    funded: Book, ledger: Ledger, owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one claw-back takes is of its own grant: the others are whole as before, on this page and on the next."""
+    grants = [await grant(ledger, funded, f"m{n}", 10 + n) for n in range(6)]
+    asked = [claw_back(each) for each in grants]
+    sent = statements_sent(monkeypatch, lambda query: "ledger." in query and not query.startswith("SELECT clock_offset"))
+    taken = [*await ledger.claw_backs(funded, asked[:3]), *await ledger.claw_backs(funded, asked[3:])]
+    # A look at each page, one again at each grant but its first, and the postings.
+    assert len(sent) == 2 + 4 + 6
+    monkeypatch.undo()
+    assert [each.clawed_back for each in taken] == [10, 11, 12, 13, 14, 15]
+    assert await spendable(ledger, funded, ADA) == 0
+    await assert_books_are_sound(owner)
+
+
+async def test_what_was_taken_of_a_grant_before_is_not_there_for_a_page_of_them(
+    funded: Book, ledger: Ledger, owner: asyncpg.Connection[Any]
+) -> None:
+    first, second = [await grant(ledger, funded, name, 100) for name in ("m1", "m2")]
+    await ledger.claw_back(claw_back(first, points=30))
+    await redeemed(ledger, authorize(funded, ADA, 90))
+    taken = await ledger.claw_backs(funded, [claw_back(first, key="all"), claw_back(second, key="all of it")])
+    assert [(each.clawed_back, each.shortfall) for each in taken] == [(0, 70), (80, 20)]
+    await assert_books_are_sound(owner)

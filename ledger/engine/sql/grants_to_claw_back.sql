@@ -3,7 +3,8 @@
 -- returns; paid are points for which money was withheld when the purchase was returned: they are the customer's.
 --
 -- layer and lot are of grants of which nothing can have moved, so that all of it is in the lot: since it was granted no transfer
--- took from a lot of the one who got it, as an expiry or a merge would too. Of all others they are NULL. Locks nothing.
+-- took from a lot of the one who got it, as an expiry or a merge would too, but claw-backs of their other grants, which take the points
+-- of these alone. Of all others they are NULL. Locks nothing.
 -- Whatever the planner knew of the tables, each row is looked up by its key: OFFSET 0 keeps it from reading a table whole.
 
 SELECT
@@ -49,6 +50,7 @@ LEFT JOIN LATERAL (
             SELECT FROM ledger.transfer AS later
             WHERE later.book_id = $1 AND later.customer = issue.customer AND later.seq > issue.seq
                 AND substring(later.debit FROM 1 FOR 11) = substring(issue.credit FROM 1 FOR 11)
+                AND (later.verb <> ledger.verb_v1('clawback') OR later.event_key = wanted.key)
         )
     OFFSET 0
 ) AS whole ON event.outcome = ledger.grant_outcome_v1('granted')
