@@ -59,6 +59,8 @@ GRANT SELECT, INSERT ON
     rewards.identity, rewards.link, rewards.link_code, rewards.message, rewards.link_revocation, rewards.minting_key, rewards.parted, rewards.preference, rewards.touch
 TO rewards_application;
 
+GRANT SELECT, INSERT, UPDATE (revoked_at, day, receipts, points, nonces) ON rewards.app_device TO rewards_application;
+
 GRANT DELETE ON rewards.identity, rewards.link_revocation TO rewards_application;
 
 GRANT SELECT, INSERT, DELETE, UPDATE (machine, files, waiting_since, reported_at) ON rewards.spool_report TO rewards_application;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.app_receipts import tables as app_receipts
 from service.approvals import tables as approvals
 from service.auth import tables as auth
 from service.brands import tables as brands
@@ -28,6 +29,7 @@ from service.storage.spool_watch import tables as spool_watch
 
 # Importing them is what puts the tables on the metadata.
 CAPABILITIES = (
+    app_receipts,
     approvals,
     auth,
     brands,

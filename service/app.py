@@ -21,6 +21,7 @@ from service.admission.in_flight import InFlight
 from service.admission.limits import SINGLE_BYTES_MAX, Bounds
 from service.api_reference import document as openapi
 from service.api_reference import page as docs
+from service.app_receipts import routes as app_receipt_routes
 from service.approvals import routes as approval_routes
 from service.attention import routes as attention_routes
 from service.auth import looks
@@ -105,6 +106,7 @@ route_handlers: list[Any] = [
     *revocation_routes.route_handlers,
     *link_check_routes.route_handlers,
     *ingest_routes.route_handlers,
+    *app_receipt_routes.route_handlers,
     *message_routes.route_handlers,
     *redemption_routes.route_handlers,
     *correction_routes.route_handlers,

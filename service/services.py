@@ -125,6 +125,8 @@ class Services(msgspec.Struct, frozen=True):
     """Codes that are none, by network."""
     invitation_guesses: FailedAttemptLimiter
     """Invitations that are none, by network."""
+    receipt_guesses: FailedAttemptLimiter
+    """App receipts that no device has signed, by network."""
     sign_in_limits: SignInLimits
     """Of people who sign in to the console."""
     shared_code_claims: FailedAttemptLimiter
@@ -246,6 +248,7 @@ async def _make(
         code_guesses=FailedAttemptLimiter(),
         invitation_guesses=FailedAttemptLimiter(),
         sign_in_limits=SignInLimits(),
+        receipt_guesses=FailedAttemptLimiter(),
         shared_code_claims=FailedAttemptLimiter(),
         reports=asyncio.Semaphore(REPORTS_AT_ONCE),
         rfm_scales=Scales(),

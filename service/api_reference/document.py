@@ -54,6 +54,7 @@ _TAGS = {
     "campaigns": "What earns points: rules, budgets and caps.",
     "grants": "Points for what customers do: reports, quotes, approvals.",
     "links": "Reward links for messages, and codes for print.",
+    "app receipts": "Devices on which your app runs, and what customers do there with push messages.",
     "sources": "Messaging providers that report what customers do, and what became of what they sent.",
     "customers": "Customers: names, balances, consent, preferences.",
     "corrections": "Taking back what should not have been granted, and adjusting what customers have.",
@@ -71,6 +72,7 @@ _PATH_PARAMETERS = {
     "batch_id": ("The id of a batch of codes, as you chose it.", "spring-packs-1"),
     "campaign_id": ("The campaign's id, as you chose it.", "hello-again"),
     "channel": ("A channel: lower case, at most 32 characters. `rewards` stands for all channels.", "email"),
+    "device": ("The id of an app device: `dev_` and 24 hexadecimal digits.", "dev_0123456789abcdef01234567"),
     "customer_id": (
         "Your id of the customer, percent-encoded (at most 256 bytes of UTF-8), or our number (`cus_`).",
         "customer-1",

@@ -53,6 +53,7 @@ TABLES: Mapping[str, str] = {
     "rewards.answered_message": "The message is removed. That a reply was looked at stays, as a hash.",
     "rewards.api_key": KEPT,
     "rewards.adjustment_reason": KEPT,
+    "rewards.app_device": "Deleted.",
     "rewards.approval": "What was asked for the customer, the note and the answer are removed.",
     "rewards.approval_policy": KEPT,
     "rewards.approval_use": NUMBERS,

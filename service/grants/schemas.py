@@ -161,7 +161,8 @@ class GrantResponse(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     """The transfer that paid it, or the last transfer before it was refused or began to wait."""
     source: str
-    """Who reported it: `api` for a key, `link` for our own link, or the id of a source, such as `src_1`."""
+    """Who reported it: `api` for a key, `link` for our own link, `app` for a device of the customer's, or the id of a
+    source, such as `src_1`."""
     principal: str | None
     """The id of the API key that reported it, or in whose name a source did, such as `key_12`; null for our own link."""
     metadata: dict[str, str | int | float | bool | None] | None

@@ -61,6 +61,8 @@ CODES: dict[str, CodeSpec] = {
     "unauthorized": CodeSpec(401, "Unauthorized", "The API key is missing, unknown, expired or revoked."),
     "insufficient_balance": CodeSpec(402, "Insufficient balance", "The customer has fewer spendable points than requested."),
     "issue_limit_reached": CodeSpec(402, "Issue limit reached", "Funding would exceed what the brand may issue."),
+    "receipt_refused": CodeSpec(401, "Receipt refused", "There is no such device, or it did not sign this."),
+    "device_revoked": CodeSpec(403, "Device revoked", "The device was revoked: what it signed earns nothing any more."),
     "missing_scope": CodeSpec(403, "Missing scope", "The API key lacks the scope this call needs; `detail` names it."),
     "beyond_this_key": CodeSpec(403, "Beyond this key", "The request asks for more than the API key may do itself."),
     "origin_not_allowed": CodeSpec(
@@ -109,6 +111,15 @@ CODES: dict[str, CodeSpec] = {
     ),
     "campaign_exists": CodeSpec(409, "Campaign exists", "The brand already has a different campaign with this id."),
     "message_exists": CodeSpec(409, "Message exists", "A different message with this id is registered for the customer."),
+    "device_taken": CodeSpec(
+        409,
+        "Device taken",
+        "The key is of another customer's device, or of one that was revoked. Have the app make a new pair.",
+    ),
+    "too_many_devices": CodeSpec(
+        409, "Too many devices", "The customer has ten devices. Revoke those that they do not use any more."
+    ),
+    "nonce_taken": CodeSpec(409, "Nonce taken", "The device has signed another receipt with this nonce."),
     "code_batch_exists": CodeSpec(409, "Code batch exists", "The brand already has a different batch of codes with this id."),
     "code_taken": CodeSpec(409, "Code taken", "Each code pays one person, and somebody else has claimed it."),
     "point_value_changed": CodeSpec(
@@ -229,6 +240,9 @@ CODES: dict[str, CodeSpec] = {
     "filter_too_broad": CodeSpec(
         422, "Filter too broad", "To answer this would be to read the whole log. Add one of the filters that `errors` names."
     ),
+    "receipt_stale": CodeSpec(
+        422, "Receipt stale", "It happened more than seven days ago, or more than five minutes ahead: check the device's clock."
+    ),
     "unknown_campaign": CodeSpec(422, "Unknown campaign", "The brand has no campaign with this id."),
     "occurred_at_out_of_range": CodeSpec(422, "Time out of range", "`occurred_at` is too far in the past or in the future."),
     "idempotency_key_reused": CodeSpec(422, "Idempotency key reused", "The key was used before with a different request."),
@@ -237,6 +251,12 @@ CODES: dict[str, CodeSpec] = {
         "Claim too early",
         "Too soon to tell whether the visit was a scanner's, or the database was down when it happened and it is not recorded "
         "yet. Wait for Retry-After.",
+        retryable=True,
+    ),
+    "too_many_receipts": CodeSpec(
+        429,
+        "Too many receipts",
+        "The device has reported 200 acts today. Send the rest tomorrow, while they are not older than a week.",
         retryable=True,
     ),
     "quota_exceeded": CodeSpec(

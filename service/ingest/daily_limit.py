@@ -1,4 +1,4 @@
-"""The most that a source may earn customers on a day: reports are decided as long as what they could earn at most fits.
+"""The most that a source or a device may earn on a day: reports are decided as long as what they could earn at most fits.
 
 Only once it might not fit is it looked closer: what was decided before costs nothing, and copies of one act earn once.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from service.auth.principal import Principal
+from service.brands.brand import Brand
 from service.campaigns.queries import campaign_standing
 from service.grants.actions import report_read
 from service.grants.schemas import GrantAnswer, GrantRequest
 from service.http.problems import Problem
-from service.ingest.sources import Source
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -21,15 +22,25 @@ if TYPE_CHECKING:
 PAID = frozenset({"granted", "held_back"})
 """The outcomes that count towards the limit."""
 
+
+class Reporter(Protocol):
+    """Who reports: a source, or a device."""
+
+    @property
+    def brand(self) -> Brand: ...
+    @property
+    def principal(self) -> Principal: ...
+
+
 Answers: TypeAlias = list[GrantAnswer | Problem]
 
 
 async def report_within(
-    services: Services, source: Source, items: Sequence[GrantRequest], received_at: datetime, *, remaining: int | None
+    services: Services, reporter: Reporter, items: Sequence[GrantRequest], received_at: datetime, *, remaining: int | None
 ) -> Answers:
     """Decide reports, of which those are paid first that came first. ``remaining`` points may be paid; ``None``: any number."""
-    principal = source.principal
-    costs = [] if remaining is None else [await _at_most(services, source, item) for item in items]
+    principal = reporter.principal
+    costs = [] if remaining is None else [await at_most(services, reporter, item) for item in items]
     if remaining is None or sum(costs) <= remaining:
         return await report_read(services, principal, items, received_at)
     answers = await report_read(services, principal, items, received_at, may_pay=False)
@@ -61,9 +72,9 @@ def _fitting(costs: Sequence[int], remaining: int) -> int:
     return len(costs)
 
 
-async def _at_most(services: Services, source: Source, item: GrantRequest) -> int:
+async def at_most(services: Services, reporter: Reporter, item: GrantRequest) -> int:
     """What a report could earn, whichever version of the terms it is judged by."""
-    standing = await campaign_standing(services, source.brand, item.campaign)
+    standing = await campaign_standing(services, reporter.brand, item.campaign)
     if standing is None:
         return 0
     rules = (version.rule_for(item.action, item.channel) for version in standing.versions)

@@ -10,12 +10,12 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import SplitResult, urlsplit
 
+from service.brands.brand import Brand
 from service.campaigns.queries import campaign_version
 from service.ingest.meanings import FoundMessage, NoMessage
-from service.ingest.sources import Source
 from service.link_pages import lookup
 from service.link_pages.lookup import DeadEnd, ParsedLink, Visitor
 from service.links.hosts import requested_host
@@ -30,8 +30,15 @@ _LINK = re.compile(r"/(?:[rR]/)?([^/]+)/?")
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
+class OfBrand(Protocol):
+    """What belongs to a brand."""
+
+    @property
+    def brand(self) -> Brand: ...
+
+
 async def linked_messages(
-    services: Services, source: Source, events: Sequence[ProviderEvent], at: datetime
+    services: Services, source: OfBrand, events: Sequence[ProviderEvent], at: datetime
 ) -> list[FoundMessage | NoMessage | None]:
     """What the token of each event leads to, in order; ``None`` for an event without one. ``at`` is by the brand's clock."""
     subjects = [_subject(services, source, event) for event in events]
@@ -44,12 +51,12 @@ async def linked_messages(
     return [None if subject is None else found.get(subject, NoMessage("unknown_token")) for subject in subjects]
 
 
-def _host(services: Services, source: Source) -> str:
+def _host(services: Services, source: OfBrand) -> str:
     own = source.brand.link_base_url
     return services.link_hosts.host if own is None else urlsplit(own).netloc
 
 
-def _subject(services: Services, source: Source, event: ProviderEvent) -> str | None:
+def _subject(services: Services, source: OfBrand, event: ProviderEvent) -> str | None:
     """The token of an event, as it stands in the message."""
     if event.token is not None:
         token = event.token.strip()
@@ -66,7 +73,7 @@ def _split(address: str) -> SplitResult:
         return SplitResult("", "", "", "", "")
 
 
-def _hosts(services: Services, source: Source) -> set[str]:
+def _hosts(services: Services, source: OfBrand) -> set[str]:
     own = source.brand.link_base_url
     return {services.link_hosts.host} | (set() if own is None else {requested_host({"host": urlsplit(own).netloc})})
 
@@ -85,7 +92,7 @@ def _parsed(services: Services, subject: str, visitor: Visitor) -> ParsedLink | 
 
 
 async def _found(
-    services: Services, source: Source, parsed: Mapping[str, ParsedLink], visitor: Visitor
+    services: Services, source: OfBrand, parsed: Mapping[str, ParsedLink], visitor: Visitor
 ) -> dict[str, FoundMessage | NoMessage]:
     ids = await asyncio.gather(*(lookup.link_id_of(services, each, visitor.headers, visitor.at) for each in parsed.values()))
     rows = await services.links.get_many({link_id for link_id in ids if link_id is not None})
@@ -95,7 +102,7 @@ async def _found(
     }
 
 
-async def _message(services: Services, source: Source, parsed: ParsedLink, row: LinkRow | None) -> FoundMessage | NoMessage:
+async def _message(services: Services, source: OfBrand, parsed: ParsedLink, row: LinkRow | None) -> FoundMessage | NoMessage:
     if row is None or (parsed.claims is not None and parsed.claims.customer != row.customer):
         return NoMessage("unknown_token")
     if row.brand_id != source.brand.brand_id:

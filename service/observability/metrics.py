@@ -59,6 +59,13 @@ provider_requests = Counter(
     registry=REGISTRY,
 )
 
+app_receipts = Counter(
+    "rewards_app_receipts",
+    "Receipts of app devices, by what became of them: an outcome, replayed, or the code of a problem.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+
 sources = Gauge("rewards_sources", "Sources of messaging providers, by how they stand.", ["state"], registry=REGISTRY)
 envelopes_waiting = Gauge(
     "rewards_envelopes_waiting", "Requests of messaging providers that are kept and not decided yet.", registry=REGISTRY

@@ -56,6 +56,7 @@ _SECTIONS = (
     _Section("links", of_book=False, begin=b""),
     _Section("offers", of_book=False, begin=""),
     _Section("messages", of_book=False, begin=""),
+    _Section("devices", of_book=False),
 )
 _FILES: Mapping[str, str] = {"acts": "decisions"}
 _SQL = Path(__file__).with_name("sql")

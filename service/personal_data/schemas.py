@@ -162,6 +162,25 @@ class OfferEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The messages that made it."""
 
 
+class DeviceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A device on which the brand's app runs for them."""
+
+    device: str
+    """The id of the device: `dev_` and 24 hexadecimal digits."""
+    public_key: str
+    """Its public key, in Base64."""
+    enrolled_at: datetime
+    """When it was enrolled."""
+    revoked_at: datetime | None
+    """When it was revoked; null: it was not."""
+    day: str | None
+    """The last business day on which it reported anything; null: it has reported nothing."""
+    receipts: int
+    """How many acts it reported on that day."""
+    points: int
+    """What these earned."""
+
+
 class ClickEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a link of theirs, of the last thirty days."""
 
@@ -408,5 +427,7 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Offers that they were made."""
     messages: Sequence[MessageEntry]
     """Messages they were sent, of those that were registered."""
+    devices: Sequence[DeviceEntry]
+    """Devices on which the brand's app runs for them."""
     clicks: Sequence[ClickEntry]
     """Requests for these links."""

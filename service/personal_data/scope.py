@@ -10,6 +10,7 @@ SECTIONS: Mapping[str, str] = {
     "ledger.redemption": "redemptions",
     "ledger.shortfall": "shortfalls",
     "ledger.transfer": "transfers",
+    "rewards.app_device": "devices",
     "rewards.approval": "approvals",
     "rewards.audit_trail": "recorded_acts",
     "rewards.batch_code": "codes",

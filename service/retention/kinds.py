@@ -88,6 +88,7 @@ TABLES: Mapping[str, str] = {
     "ledger.redemption": "details",
     "ledger.redemption_step": "details",
     "rewards.answered_message": "messages",
+    "rewards.app_device": UNTIL_ERASED,
     "rewards.approval": "approvals",
     "rewards.audit_trail": "looks",
     "rewards.consent": "consent_texts",

@@ -213,8 +213,8 @@ def test_a_key_is_read_from_its_header_only_in_its_own_form() -> None:
         assert read_authorization(header) is None
 
 
-FOR_EVERYBODY = {"enrol_person"}
-"""Routes that need no key: by an invitation a person gets their first."""
+FOR_EVERYBODY = {"enrol_person", "report_app_receipts"}
+"""Routes that need no key: by an invitation a person gets their first, and devices sign what they report."""
 
 
 def test_every_v1_route_has_a_guard(api: Api) -> None:

@@ -133,6 +133,7 @@ BODIES: dict[str, Any] = {
 }
 QUERIES = {
     "POST /v1/corrections/batch": {"reason": "fraud"},
+    "GET /v1/app-devices": {"customer": "c-1"},
     "GET /v1/messages/trail": {"conversation": "v-1"},
     "GET /v1/messages/{message_id}/trail": {"customer": "c-1"},
 }

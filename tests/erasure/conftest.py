@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.auth.roles import Role
 from service.erasure import eraser
@@ -144,6 +146,9 @@ async def live(api: Api, who: Who) -> dict[str, Any]:
         "offer_group": f"offer to {who.name}",
     }
     (await messaging.post("/v1/messages", json={"messages": [sent]})).raise_for_status()
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    device = {"customer": {"id": who.id}, "public_key": base64.b64encode(key).decode()}
+    (await messaging.post("/v1/app-devices", json=device)).raise_for_status()
     page = {"customer": {"id": who.id}, "kind": "preferences"}
     own = (await messaging.post("/v1/page-links", json={"pages": [page]})).json()["results"][0]["url"]
     await api.services.click_log.write()

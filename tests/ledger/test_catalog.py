@@ -62,6 +62,7 @@ LOOK_UP_TABLES = {
     "reply_text",
     "offer",
     "offer_message",
+    "app_device",
 }
 CONFIGURATION_TABLES = {
     "brand",
