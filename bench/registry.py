@@ -55,7 +55,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(reads.balance_read, {"balance_read": None}),
     Benchmark(reads.statement, {"statement": None}),
     Benchmark(reads.trial_balance_at_cut, {"trial_balance_at_cut": at_least(0.5)}),
-    Benchmark(reports.roll_forward_month, {"roll_forward_month": at_most(1.0), "roll_forward_month_by_campaign": at_most(1.0)}),
+    Benchmark(
+        reports.roll_forward_month,
+        {"roll_forward_month": at_most(1.0), "roll_forward_month_by_campaign": at_most(1.0), "console_pages": at_most(1.0)},
+    ),
     # Last, because it leaves the large book larger.
     Benchmark(growth.growth, {"growth": at_least(0.7), "growth_log": None}),
 )

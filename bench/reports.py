@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from bench.console import console_pages
 from bench.load import ask, request
 from bench.results import Measured
 from bench.stage import Bench, Station
@@ -48,10 +49,11 @@ async def roll_forward_month(bench: Bench) -> dict[str, Measured]:
     await owner.close()
     async with bench.api(station) as api:
         took = {name: await _seconds(bench, api.port, station, report, month) for name, report in REPORTS.items()}
+        pages = await console_pages(bench, station, api.port, month)
         others = [f"{report} {await _seconds(bench, api.port, station, report, month):.2f} s" for report in _OTHERS]
     measured = {name: Measured(seconds, SECONDS_MAX, "s, of the limit") for name, seconds in took.items()}
     measured["roll_forward_month"] = msgspec.structs.replace(measured["roll_forward_month"], notes=(*notes, ", ".join(others)))
-    return measured
+    return measured | {"console_pages": pages}
 
 
 async def _redeemed(bench: Bench, station: Station) -> str:

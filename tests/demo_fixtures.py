@@ -36,10 +36,10 @@ class Demo(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def serving_demo(database: Database, data: Path) -> AsyncGenerator[Demo]:
-    """A demo as it stands after its first start."""
+async def serving_demo(database: Database, data: Path, *, host: str = "127.0.0.1") -> AsyncGenerator[Demo]:
+    """A demo as it stands after its first start; ``host`` is what this machine is called in its address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    base_url = f"http://{host}:{listening.getsockname()[1]}"
     settings = Settings(database_url=database.application_url, base_url=base_url, demo=True, data_dir=str(data))
     secrets = make_secrets()
     server = uvicorn.Server(uvicorn.Config(create_app(settings, secrets), log_config=None, access_log=False))

@@ -92,7 +92,7 @@ def kind_of(method: str, target: str) -> Kind:
             return Kind.PROVIDER
         case ["v1", "claims"] | ["v1", "persons", "enrol"] | [_] | ["r" | "preferences" | "wallet", _] | ["demo", _]:
             return Kind.FORM
-        case ["console", "sign-in" | "sign-out" | "enrol" | "demo"]:
+        case ["console", "sign-in" | "sign-out" | "enrol" | "passkey" | "demo"]:
             return Kind.FORM
         case _:
             return Kind.SINGLE

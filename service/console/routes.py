@@ -16,6 +16,7 @@ from service.console.forms import FormFromElsewhere
 from service.console.guard import NotSignedIn, session_or_none
 from service.console.overview import routes as overview
 from service.console.rooms import HOME
+from service.console.sign_in import account
 from service.console.sign_in import routes as sign_in
 from service.console.sign_in.routes import SIGN_IN
 from service.http import problems
@@ -93,7 +94,14 @@ def _refused(request: Request[Any, Any, Any], status: int, title: str, detail: s
 route_handlers: list[Any] = [
     Router(
         HOME,
-        route_handlers=[read_static, read_colors, *sign_in.route_handlers, *overview.route_handlers, find_nothing],
+        route_handlers=[
+            read_static,
+            read_colors,
+            *sign_in.route_handlers,
+            *account.route_handlers,
+            *overview.route_handlers,
+            find_nothing,
+        ],
         exception_handlers={HTTPException: refuse, Exception: refuse},
         include_in_schema=False,
     )

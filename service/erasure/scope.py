@@ -67,6 +67,7 @@ TABLES: Mapping[str, str] = {
     "rewards.close_version": KEPT,
     "rewards.code_batch": KEPT,
     "rewards.console_login": "Kept: people who work for the brand.",
+    "rewards.console_passkey": "Kept: people who work for the brand.",
     "rewards.console_session": KEPT,
     "rewards.consent": "Where it was said is removed. Channel, decision, reason and time stay, as the brand's evidence.",
     "rewards.correction_job": KEPT,

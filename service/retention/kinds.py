@@ -93,6 +93,7 @@ TABLES: Mapping[str, str] = {
     "rewards.audit_trail": "looks",
     "rewards.consent": "consent_texts",
     "rewards.console_login": FOR_EVER,
+    "rewards.console_passkey": FOR_EVER,
     "rewards.customer": FOR_EVER,
     "rewards.envelope": "envelopes",
     "rewards.erasure": FOR_EVER,

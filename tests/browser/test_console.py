@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -116,3 +116,62 @@ async def test_the_keyboard_comes_to_the_content_first(demo: Demo, page: Page) -
     assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
     await page.keyboard.press("Enter")
     assert await page.evaluate("location.hash") == "#main"
+
+
+@pytest.fixture
+async def at_localhost(database: Database, tmp_path: Path) -> AsyncGenerator[Demo]:
+    """A demo under a name: passkeys belong to one."""
+    async with serving_demo(database, tmp_path, host="localhost") as demo:
+        yield demo
+
+
+async def with_authenticator(browser: Browser) -> Page:
+    """A page of a browser whose device verifies its person and keeps passkeys."""
+    context = await new_context(browser, "phone", "light", scripts=True)
+    page = await context.new_page()
+    devices: Any = await context.new_cdp_session(page)
+    await devices.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    await devices.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return page
+
+
+async def test_a_passkey_signs_in(at_localhost: Demo, browser: Browser) -> None:
+    page = await with_authenticator(browser)
+    await sign_in(page, at_localhost, Role.FINANCE)
+    await page.goto(f"{at_localhost.base_url}/console/account")
+    await accessible(page, "account")
+    await page.fill("#f-name", "my phone")
+    await follow(page, "text=Add a passkey")
+    assert "You can sign in with this passkey now" in await page.inner_text("main")
+    assert "my phone" in await page.inner_text("table")
+    await accessible(page, "account, with a passkey")
+    await page.click(".person summary")
+    await follow(page, "text=Sign out >> nth=0")
+    await accessible(page, "sign in, with passkeys")
+    await follow(page, "text=Sign in with a passkey")
+    assert await page.inner_text("h1") == "Overview"
+    assert "finance" in (await page.text_content(".person summary") or "")
+
+    await page.goto(f"{at_localhost.base_url}/console/account")
+    await follow(page, "text=Remove my phone")
+    assert "You have none" in await page.inner_text("main")
+    await page.click(".person summary")
+    await follow(page, "text=Sign out >> nth=0")
+    await follow(page, "text=Sign in with a passkey")
+    assert "not known here" in await page.inner_text('[role="alert"].bad')
+    await page.context.close()
+
+
+async def test_without_a_name_there_are_no_passkeys(demo: Demo, browser: Browser) -> None:
+    page = await with_authenticator(browser)
+    await page.goto(f"{demo.base_url}/console/sign-in")
+    assert await page.locator("form[data-passkey]").count() == 0
+    await page.context.close()

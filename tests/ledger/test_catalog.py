@@ -86,6 +86,7 @@ CONFIGURATION_TABLES = {
     "correction_line",
     "person",
     "console_login",
+    "console_passkey",
     "console_session",
     "approval",
     "erasure",

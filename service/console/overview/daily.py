@@ -43,6 +43,16 @@ class Daily(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     head: int
 
+    def last(self, days: int) -> Daily:
+        """The last of its days alone."""
+        return msgspec.structs.replace(
+            self,
+            days=self.days[-days:],
+            owed=self.owed[-days:],
+            granted={channel: points[-days:] for channel, points in self.granted.items()},
+            redeemed={channel: points[-days:] for channel, points in self.redeemed.items()},
+        )
+
 
 async def daily(services: Services, brand: Brand, *, days: int) -> Daily:
     """The last ``days`` days, today among them."""

@@ -139,7 +139,7 @@ def _budget(campaign: CampaignResponse) -> Row:
 
 
 def _by_channel(name: str, caption: str, daily: Daily, points: Mapping[str, Sequence[int]], verbs: str, empty: str) -> Picture:
-    series = _few([Series(channel or "not known", values) for channel, values in points.items()])
+    series = _few([Series(channel or "not known", values) for channel, values in points.items() if any(values)])
     rows = [
         Row([day, channel or None, values[place]], href=_transfers(day, day, verb=verbs))
         for place, day in reversed(list(enumerate(daily.days)))

@@ -65,7 +65,8 @@ async def show_overview(services: Injected[Services], request: Request[Any, Any,
 
 async def _pictures(services: Services, request: Request[Any, Any, Any]) -> dict[str, figures.Picture]:
     brand = session_of(request).principal.brand
-    long, short = [await daily(services, brand, days=days) for days in (DAYS_OWED, DAYS_MOVED)]
+    long = await daily(services, brand, days=DAYS_OWED)
+    short = long.last(DAYS_MOVED)
     return {"owed": figures.owed(long), "granted": figures.granted(short), "redeemed": figures.redeemed(short)}
 
 

@@ -1,4 +1,4 @@
-"""Signing in to the console: with a password and a one-time code, and in a demo with one click.
+"""Signing in to the console: with a password and a one-time code, with a passkey, and in a demo with one click.
 
 routes     the pages: sign in, enrol, sign out
 actions    what they do

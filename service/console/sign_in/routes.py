@@ -14,7 +14,7 @@ from service.admission.limits import FORM_BYTES_MAX
 from service.console import forms, page
 from service.console.guard import session_of, signed_in
 from service.console.rooms import HOME
-from service.console.sign_in import actions, demo, one_time, sessions
+from service.console.sign_in import actions, demo, one_time, passkeys, sessions
 from service.console.sign_in.actions import Credentials, Invited, Refused
 from service.http.injection import Injected
 from service.http.problems import not_found
@@ -53,6 +53,18 @@ async def post_sign_in(services: Injected[Services], request: Request[Any, Any, 
         cookie = await actions.sign_in(services, request, typed)
     except Refused as refused:
         return _sign_in_page(services, request, typed, onward, wrong=str(refused))
+    return page.back(request, onward, headers={"Set-Cookie": cookie})
+
+
+@post("/passkey", guards=[only_where_it_is_safe], request_max_body_size=FORM_BYTES_MAX)
+async def post_passkey(services: Injected[Services], request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Sign somebody in by what their passkey has signed."""
+    form = await forms.read(request)
+    onward = inside(form.text("next"))
+    try:
+        cookie = await passkeys.sign_in(services, form.text("response"))
+    except Refused as refused:
+        return _sign_in_page(services, request, Credentials("", "", "", ""), onward, wrong=str(refused))
     return page.back(request, onward, headers={"Set-Cookie": cookie})
 
 
@@ -121,6 +133,7 @@ def _sign_in_page(
         wrong=wrong,
         is_out=request.query_params.get("out") == "yes",
         people=demo.people(services),
+        passkey=passkeys.to_sign_in(services),
     )
 
 
@@ -147,4 +160,4 @@ def _choose_page(
     )
 
 
-route_handlers: list[Any] = [show_sign_in, post_sign_in, post_demo, show_enrol, post_enrol, post_sign_out]
+route_handlers: list[Any] = [show_sign_in, post_sign_in, post_passkey, post_demo, show_enrol, post_enrol, post_sign_out]

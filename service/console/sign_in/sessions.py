@@ -79,8 +79,13 @@ async def find(services: Services, cookies: Mapping[str, str]) -> Session | None
 
 async def end(services: Services, session: Session, *, everywhere: bool) -> str:
     """Sign a person out, and return what takes the place of their cookie."""
-    await services.pool.fetchval(_END, _hash(session.token), everywhere)
+    await services.pool.fetchval(_END, hash_of(session), everywhere)
     return _cookie(services.settings, "", 0)
+
+
+def hash_of(session: Session) -> bytes:
+    """What the database knows a session by."""
+    return _hash(session.token)
 
 
 def _hash(token: str) -> bytes:

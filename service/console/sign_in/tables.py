@@ -55,3 +55,23 @@ console_session = Table(
     CheckConstraint("octet_length(session_hash) = 32", name="console_session_hash_is_a_sha256"),
     Index("console_session_by_person", "person_id"),
 )
+
+console_passkey = Table(
+    "console_passkey",
+    metadata,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("person_id", Integer, nullable=False),
+    # What they call it.
+    Column("name", Text, nullable=False),
+    # The public key, and what else the authenticator attested (WebAuthn, 6.5.1).
+    Column("credential", LargeBinary, nullable=False),
+    # When the last challenge was made that it signed: none of then or before is good again.
+    Column("challenged_at", DateTime(timezone=True), nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_used_at", DateTime(timezone=True)),
+    ForeignKeyConstraint(["person_id"], ["rewards.console_login.person_id"], name="console_passkey_belongs_to_login"),
+    CheckConstraint("octet_length(credential_id) BETWEEN 1 AND 1023", name="console_passkey_id_is_of_its_length"),
+    CheckConstraint("octet_length(credential) <= 4096", name="console_passkey_is_of_its_length"),
+    CheckConstraint("octet_length(name) BETWEEN 1 AND 256", name="console_passkey_has_a_name"),
+    Index("console_passkey_by_person", "person_id"),
+)
