@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -33,7 +33,6 @@ from ledger.point_value import PointValue
 from ledger.read_models import Event
 from ledger.types import (
     Adjust,
-    AdjustOutcome,
     AdjustResult,
     Book,
     ClawBack,
@@ -53,63 +52,26 @@ ATTEMPTS = 20
 """How often points are looked up again that moved meanwhile: their customers are busy."""
 
 _GRANTS = (Path(__file__).with_name("sql") / "grants_to_claw_back.sql").read_text()
-_PARAMETERS = ", ".join(f"${number}" for number in range(1, 22))
-_ADJUST_PARAMETERS = ", ".join(f"${number}" for number in range(1, 17))
-_RETURN_PARAMETERS = ", ".join(f"${number}" for number in range(1, 27))
-_RETURN = f"SELECT outcome, replayed, answer::text FROM ledger.return_purchase_v1({_RETURN_PARAMETERS})"
-_TERMS_PARAMETERS = ", ".join(f"${number}" for number in range(1, 13))
-_TERMS = f"SELECT * FROM ledger.return_terms_v1({_TERMS_PARAMETERS})"
 _OUTSTANDING = """SELECT coalesce(sum(points), 0)::bigint FROM ledger.shortfall
 WHERE book_id = $1 AND campaign_no = $2 AND event_key = $3"""
-_ADJUST = f"SELECT outcome, replayed, answer::text FROM ledger.adjust_v1({_ADJUST_PARAMETERS})"
-_CLAW_BACK = f"SELECT outcome, replayed, answer::text FROM ledger.claw_back_v1({_PARAMETERS})"
 
+
+def _call(function: str, arguments: int, returns: str = "outcome, replayed, answer::text") -> str:
+    parameters = ", ".join(f"${number}" for number in range(1, arguments + 1))
+    return f"SELECT {returns} FROM ledger.{function}({parameters})"
+
+
+_CLAW_BACK = _call("claw_back_v1", 21)
+_RETURN = _call("return_purchase_v1", 26)
+_TERMS = _call("return_terms_v1", 12, "*")
+_ADJUST = _call("adjust_v1", 16)
+
+_Result = TypeVar("_Result", ClawBackResult, ReturnResult, AdjustResult)
 
 _QUOTED = {
     GrantOutcome.GRANTED: ClawBackOutcome.CLAWED_BACK,
     GrantOutcome.HELD_BACK: ClawBackOutcome.REJECTED,
 }
-
-
-class _Taken(msgspec.Struct):
-    clawed_back: int
-    shortfall: int
-    outstanding: int
-    left: int
-    correction: int | None
-    seq: int | None
-    posted_at: datetime
-    customer: int
-    balance: int
-
-
-class _Returned(msgspec.Struct):
-    returned: int
-    points: int = 0
-    clawed_back: int = 0
-    shortfall: int = 0
-    outstanding: int = 0
-    withheld_points: int = 0
-    withheld_minor: int = 0
-    correction: int | None = None
-    seq: int | None = None
-    posted_at: datetime | None = None
-    customer: int = 0
-    balance: int = 0
-
-
-class _Adjusted(msgspec.Struct):
-    customer: int
-    balance: int
-    budget_left: int | None
-    correction: int | None
-    seq: int | None
-    posted_at: datetime
-
-
-_decode_taken = msgspec.json.Decoder(_Taken).decode
-_decode_returned = msgspec.json.Decoder(_Returned).decode
-_decode_adjusted = msgspec.json.Decoder(_Adjusted).decode
 
 
 async def claw_back(pool: asyncpg.Pool[Any], asked: ClawBack) -> ClawBackResult:
@@ -180,8 +142,9 @@ async def _quote(pool: asyncpg.Pool[Any], book: Book, grant: tuple[int, bytes], 
 
 
 async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> ClawBackResult:
-    (salt,) = details.new_salts(1)
-    row = await pool.fetchrow(
+    return await _decided(
+        pool,
+        ClawBackResult,
         _CLAW_BACK,
         asked.book.brand_id,
         asked.book.book_id,
@@ -194,15 +157,24 @@ async def _post(pool: asyncpg.Pool[Any], asked: ClawBack, found: Holdings) -> Cl
         asked.reason,
         asked.reference,
         asked.principal,
-        salt,
-        details.correction_hash(salt, None, asked.reason, asked.reference, None),
+        *_proof(asked.reason, asked.reference),
         *_whereabouts(found),
     )
+
+
+async def _decided(pool: asyncpg.Pool[Any], result: type[_Result], statement: str, *arguments: Any) -> _Result:
+    """Call a function. What it answers is named as the fields of its result are."""
+    row = await pool.fetchrow(statement, *arguments)
     assert row is not None
     outcome, replayed, answer = row
-    if answer is None:
-        return ClawBackResult(ClawBackOutcome(outcome), replayed)
-    return ClawBackResult(ClawBackOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_taken(answer)))
+    answered: dict[str, Any] = {} if answer is None else msgspec.json.decode(answer)
+    return msgspec.convert(answered | {"outcome": outcome, "replayed": replayed}, result)
+
+
+def _proof(reason: str, reference: str | None, note: str | None = None) -> tuple[bytes, bytes | None]:
+    """A salt, and the hash of what is told under it."""
+    (salt,) = details.new_salts(1)
+    return salt, details.correction_hash(salt, None, reason, reference, note)
 
 
 def _whereabouts(found: Holdings) -> tuple[Any, ...]:
@@ -230,8 +202,9 @@ async def return_purchase(pool: asyncpg.Pool[Any], asked: PurchaseReturn) -> Ret
 
 
 async def _post_return(pool: asyncpg.Pool[Any], asked: PurchaseReturn, found: Holdings) -> ReturnResult:
-    (salt,) = details.new_salts(1)
-    row = await pool.fetchrow(
+    return await _decided(
+        pool,
+        ReturnResult,
         _RETURN,
         asked.book.brand_id,
         asked.book.book_id,
@@ -248,15 +221,9 @@ async def _post_return(pool: asyncpg.Pool[Any], asked: PurchaseReturn, found: Ho
         asked.reason,
         asked.reference,
         asked.principal,
-        salt,
-        details.correction_hash(salt, None, asked.reason, asked.reference, None),
+        *_proof(asked.reason, asked.reference),
         *_whereabouts(found),
     )
-    assert row is not None
-    outcome, replayed, answer = row
-    if answer is None:
-        return ReturnResult(ReturnOutcome(outcome), replayed)
-    return ReturnResult(ReturnOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_returned(answer)))
 
 
 def _value(value: PointValue | None) -> tuple[int | None, int | None]:
@@ -306,8 +273,9 @@ def _outcome_of_quote(granted: GrantOutcome, amount: int, left: int) -> ReturnOu
 
 async def adjust(pool: asyncpg.Pool[Any], asked: Adjust) -> AdjustResult:
     """Give or take points."""
-    (salt,) = details.new_salts(1)
-    row = await pool.fetchrow(
+    return await _decided(
+        pool,
+        AdjustResult,
         _ADJUST,
         asked.book.brand_id,
         asked.book.book_id,
@@ -323,11 +291,5 @@ async def adjust(pool: asyncpg.Pool[Any], asked: Adjust) -> AdjustResult:
         asked.reference,
         asked.note,
         asked.principal,
-        salt,
-        details.correction_hash(salt, None, asked.reason, asked.reference, asked.note),
+        *_proof(asked.reason, asked.reference, asked.note),
     )
-    assert row is not None
-    outcome, replayed, answer = row
-    if answer is None:
-        return AdjustResult(AdjustOutcome(outcome), replayed)
-    return AdjustResult(AdjustOutcome(outcome), replayed, **msgspec.structs.asdict(_decode_adjusted(answer)))

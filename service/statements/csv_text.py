@@ -1,4 +1,4 @@
-"""A page of a statement as CSV: its entries. Text that a spreadsheet would run is neutralised."""
+"""A page of a statement as JSON, or its entries as CSV. Text that a spreadsheet would run is neutralised."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ import msgspec
 from litestar import Response
 
 from service.exports.spreadsheets import neutral
+from service.reports.routes import Format
 from service.statements.schemas import AuditStatement, CareStatement, FinanceStatement, MarketingStatement
 
 Statement = CareStatement | MarketingStatement | FinanceStatement | AuditStatement
 
 
-def csv_page(statement: Statement, view: str, entry: type[msgspec.Struct], **asked: str | int | None) -> Response[Any]:
-    """The entries, with the address of the next page in the header ``Link``; ``asked`` is what it has to ask for."""
+def page_of(
+    statement: Statement, as_: Format, view: str, entry: type[msgspec.Struct], **asked: str | int | None
+) -> Response[Any]:
+    """A page as JSON; or its entries as CSV, with the address of the next page in the header ``Link``, which asks for what was
+    ``asked``.
+    """
+    if as_ == "json":
+        return Response(statement)
     name = f"{statement.customer}-{view}"
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     if statement.next is not None:

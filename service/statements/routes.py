@@ -18,7 +18,7 @@ from service.http.pagination import LIMIT_DEFAULT, AfterPosition, AfterSeq, Limi
 from service.reports.routes import Format
 from service.statements.audit import audit_statement
 from service.statements.care import care_statement
-from service.statements.csv_text import csv_page
+from service.statements.csv_text import page_of
 from service.statements.finance import finance_statement
 from service.statements.marketing import marketing_statement
 from service.statements.schemas import (
@@ -62,7 +62,7 @@ async def get_care_statement(
     """
     before = None if after is None else parse_position(after)
     made = await care_statement(services, principal.brand, customer_id, before=before, limit=limit)
-    return Response(made) if format == "json" else csv_page(made, "care", CareEntry, limit=limit)
+    return page_of(made, format, "care", CareEntry, limit=limit)
 
 
 @get(
@@ -85,7 +85,7 @@ async def get_marketing_statement(
     """
     before = None if after is None else parse_position(after)
     made = await marketing_statement(services, principal.brand, customer_id, before=before, limit=limit)
-    return Response(made) if format == "json" else csv_page(made, "marketing", MarketingEntry, limit=limit)
+    return page_of(made, format, "marketing", MarketingEntry, limit=limit)
 
 
 @get(
@@ -111,7 +111,7 @@ async def get_finance_statement(
     """
     made = await finance_statement(services, principal.brand, customer_id, since=since, until=until, after=after, limit=limit)
     asked = {"from": since, "to": until, "limit": limit}
-    return Response(made) if format == "json" else csv_page(made, "finance", FinanceEntry, **asked)
+    return page_of(made, format, "finance", FinanceEntry, **asked)
 
 
 @get(
@@ -134,7 +134,7 @@ async def get_audit_statement(
     """
     before = None if after is None else parse_position(after)
     made = await audit_statement(services, principal.brand, customer_id, before=before, limit=limit)
-    return Response(made) if format == "json" else csv_page(made, "audit", AuditEntry, limit=limit)
+    return page_of(made, format, "audit", AuditEntry, limit=limit)
 
 
 route_handlers: list[Any] = [get_care_statement, get_marketing_statement, get_finance_statement, get_audit_statement]
