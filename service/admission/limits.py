@@ -74,6 +74,7 @@ BATCHES = frozenset(
         "v1/customers/lookup",
         "v1/grants/batch",
         "v1/links",
+        "v1/messages",
         "v1/page-links",
     }
 )

@@ -28,7 +28,7 @@ from service.corrections.schemas import (
 )
 from service.customers import actions as customers
 from service.customers.tombstones import customer_erased
-from service.grants import purchases
+from service.grants.kinds import purchases
 from service.grants.schemas import PurchaseResponse
 from service.http.idempotency import request_fingerprint
 from service.http.problems import Problem, invalid_field

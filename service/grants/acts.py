@@ -23,8 +23,8 @@ from service.brands.brand import Brand
 from service.campaigns.queries import campaign_of_link, campaign_standing, campaign_version
 from service.campaigns.rules import LOCATED, VOLUNTEERED, Campaign, OncePer, Standing, claimed_grade, is_at_least
 from service.concurrency.fairness import in_chunks
-from service.grants import locations, purchases, stores, volunteered
 from service.grants.answers import ignored
+from service.grants.kinds import locations, purchases, stores, volunteered
 from service.grants.schemas import METADATA_BYTES_MAX, GrantAnswer, GrantRequest, Reason
 from service.grants.windows import AGE_MAX, AHEAD_MAX, window_at
 from service.http.problems import Problem, invalid_field, not_found

@@ -15,9 +15,9 @@ from ledger import Event, Grade, GrantOutcome
 from service.auth import looks
 from service.brands.brand import Brand
 from service.customers.queries import Customer
-from service.grants import purchases
 from service.grants.acts import ClaimedLink, act_of_link
 from service.grants.answers import replay_of, with_balance
+from service.grants.kinds import purchases
 from service.grants.offers import as_sibling, with_offer
 from service.grants.replays import decided_before
 from service.grants.schemas import DECIDED, GrantAnswer, GrantResponse

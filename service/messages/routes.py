@@ -52,7 +52,9 @@ TrailCustomer = Annotated[
         description="The customer, by your id or `cus_`. Required if the message is registered for several, or for none."
     ),
 ]
-OfConversation = Annotated[str, QueryParameter(description="Your id of the conversation.")]
+OfConversation = Annotated[
+    str, QueryParameter(description="Your id of the conversation.", schema_extra={"examples": ["conversation-9"]})
+]
 
 
 @get(

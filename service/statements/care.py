@@ -14,7 +14,7 @@ from service.customers.identities import IdentityKind
 from service.customers.queries import Customer
 from service.customers.schemas import lots_of
 from service.customers.verification import queries as names
-from service.grants import purchases
+from service.grants.kinds import purchases
 from service.grants.schemas import DECIDED
 from service.http.identifiers import customer_id, grant_id, position, redemption_id
 from service.statements.customer import customer_of, numbers_of

@@ -14,7 +14,7 @@ from service.campaigns.queries import campaign_ids
 from service.consents import queries as consents
 from service.consents.queries import RecordedConsent
 from service.customers.queries import Customer
-from service.grants import purchases
+from service.grants.kinds import purchases
 from service.grants.schemas import DECIDED
 from service.http.identifiers import customer_id, position
 from service.preferences.queries import last_answer

@@ -113,7 +113,8 @@ def test_every_field_and_parameter_says_what_it_is() -> None:
 
 def test_every_field_says_more_than_its_type_does() -> None:
     """A shared type (``Slug``) knows its limits and not what it stands for here."""
-    structs = {struct.__name__: struct for struct in subclasses_of(msgspec.Struct)}
+    ours = [struct for struct in subclasses_of(msgspec.Struct) if not struct.__module__.startswith("service.console.")]
+    structs = {struct.__name__: struct for struct in ours}
     of_their_own = {"CustomerRef", "CustomerRequest", "NamesRequest"}  # `Email` says that it is a customer's
     for name, schema in describe()["components"]["schemas"].items():
         struct = structs.get(schema.get("title", name).partition("[")[0])

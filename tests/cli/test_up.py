@@ -49,7 +49,7 @@ def test_one_command_and_everything_runs(environ: Environ) -> None:
     demo = up.demo
     demo_file = Path(environ["REWARDS_DATA_DIR"]) / "demo.json"
     assert demo_file.stat().st_mode & 0o777 == 0o600
-    assert set(demo) == {"base_url", "brand", "campaign", "keys", "reward_link"}
+    assert set(demo) == {"base_url", "brand", "campaign", "keys", "persons", "reward_link"}
     assert set(demo["keys"]) == {"admin", "messaging", "storefront", "finance", "care", "approver"}
     assert demo["base_url"] == f"http://127.0.0.1:{environ['REWARDS_PORT']}"
     shown = "".join(up.said)

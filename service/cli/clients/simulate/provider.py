@@ -261,6 +261,7 @@ def _occasion(wanted: Wanted, source: _Source, now: datetime) -> Occasion:
         message=message,
         replied_to=message,
         event=f"evt-{random_names.token_hex(6)}",
+        said=f"Yes, please, as I said of {random_names.token_hex(6)}!",
         at=now,
         url=source.ingest_url,
         count=wanted.count,

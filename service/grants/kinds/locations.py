@@ -7,7 +7,7 @@ metadata of any report are refused too. A refusal names the field and never its 
 
 from __future__ import annotations
 
-from service.grants import stores
+from service.grants.kinds import stores
 from service.grants.schemas import GrantRequest
 from service.http.json_text import escaped
 from service.http.problems import Problem, invalid_field
