@@ -69,7 +69,7 @@ GRANT UPDATE (customer, claimed_at) ON rewards.batch_code TO rewards_application
 
 GRANT UPDATE (
     name, points_name, accent_color, destination_hosts, point_value_version, consent_no, language, logo, home_url,
-    link_base_url, app_links, goals, late_capture_grace_s
+    link_base_url, app_links, goals, late_capture_grace_s, logo_dark, banner, font, corner_radius
 ) ON rewards.brand TO rewards_application;
 
 GRANT INSERT, DELETE, UPDATE (

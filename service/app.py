@@ -64,6 +64,7 @@ from service.link_pages.serving import not_found_page
 from service.links import routes as link_routes
 from service.messages import routes as message_routes
 from service.observability import metrics
+from service.page_previews import routes as page_preview_routes
 from service.personal_data import routes as personal_data_routes
 from service.persons import routes as person_routes
 from service.preferences import routes as preferences_routes
@@ -121,6 +122,7 @@ route_handlers: list[Any] = [
     *layer_routes.route_handlers,
     *feed_routes.route_handlers,
     *demo_shop_routes.route_handlers,
+    *page_preview_routes.route_handlers,
     *start_page_routes.route_handlers,
     *test_clock_routes.route_handlers,
     *wallet_routes.route_handlers,

@@ -90,6 +90,11 @@ _PATH_PARAMETERS = {
     "key_id": ("The id of an API key: `key_` and a number.", "key_7"),
     "kid": ("The id of a minting key, from its registration.", "mk_1"),
     "name": ("The name of a file, as the export lists it.", "transfers.csv"),
+    "page": (
+        "A customer page: `claim`, `claimed`, `already_claimed`, `code`, `code_claimed`, `code_taken`, `held_back`, `over`,"
+        " `expired`, `not_found`, `display`, `wallet`, `preferences` or `live_image`.",
+        "wallet",
+    ),
     "period": ("A period: a month, such as `2026-11`, or a day, such as `2026-11-30`.", "2026-11"),
     "person_id": ("The id of a person who works for the brand: `per_` and a number.", "per_3"),
     "reason": ("The code of a reason for adjustments, as you chose it.", "goodwill"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,12 @@ from service.egress.hosts import host_of
 from service.http.problems import FieldError, Problem, invalid_field, invalid_fields
 from service.settings import Settings
 
+_PICTURES: Mapping[str, Callable[[bytes], str | None]] = {
+    "logo": logos.check,
+    "logo_dark": logos.check,
+    "banner": logos.check_banner,
+}
+_KEPT_WHEN_ABSENT = ("language", "app_links", "goals", "late_capture_grace_s", "font", "corner_radius", *_PICTURES)
 _FIXED = ("code", "mode", "points_code", "currency", "time_zone")
 
 
@@ -56,6 +62,22 @@ def changes_of(brand: Brand, wanted: BrandRequest | BrandPatch, settings: Settin
     is_other_url = link_base_url not in {msgspec.UNSET, brand.link_base_url}
     is_other = any(msgspec.json.encode(value) != msgspec.json.encode(getattr(brand, name)) for name, value in columns.items())
     return Changes(None if sent == brand.point_value else sent, is_other_url or is_other)
+
+
+def drafted(brand: Brand, patch: BrandPatch, settings: Settings) -> Brand:
+    """The brand, with its pictures, as ``patch`` would make it, unstored. Raises one problem with all that is wrong."""
+    whole = completed(patch, brand)
+    columns, _, sent = _check(brand, whole, settings)
+    there = dict(zip(brand.picture_names, (brand.picture, brand.dark_picture, brand.banner_picture), strict=True)) | sent
+    draft = msgspec.convert(msgspec.to_builtins(brand, builtin_types=(bytes,)) | columns, Brand)
+    value = whole.point_value
+    return msgspec.structs.replace(
+        draft,
+        picture=there.get(draft.logo),
+        dark_picture=there.get(draft.logo_dark),
+        banner_picture=there.get(draft.banner),
+        point_value=None if value is None else PointValue(value.points, value.minor_units),
+    )
 
 
 async def change_brand(
@@ -83,9 +105,9 @@ async def change_brand(
             return
         brand = await read_brand(connection, brand_id)
         whole = wanted if isinstance(wanted, BrandRequest) else completed(wanted, brand)
-        columns, link_base_url, logo = _check(brand, whole, settings)
-        if logo is not None:
-            stored = upsert(brand_logo).values(brand_id=brand_id, logo=columns["logo"], picture=logo)
+        columns, link_base_url, pictures = _check(brand, whole, settings)
+        for name, picture in pictures.items():
+            stored = upsert(brand_logo).values(brand_id=brand_id, logo=name, picture=picture)
             await connection.execute(stored.on_conflict_do_nothing())
         version = brand.point_value_version
         if whole.point_value is not None:
@@ -159,8 +181,8 @@ Wrong = list[FieldError]
 
 def _check(
     brand: Brand, wanted: BrandRequest, settings: Settings
-) -> tuple[dict[str, Any], str | msgspec.UnsetType | None, bytes | None]:
-    """The columns as they shall be, what links shall begin with, a new logo. Raises one ``Problem`` with all that is wrong."""
+) -> tuple[dict[str, Any], str | msgspec.UnsetType | None, dict[str, bytes]]:
+    """The columns as they shall be, what links begin with, new pictures. Raises one ``Problem`` with all that is wrong."""
     if _is_of_another_version(brand, wanted):
         raise Problem(
             "point_value_changed",
@@ -177,7 +199,7 @@ def _check(
         "destination_hosts": hosts,
         "home_url": brand.home_url if wanted.home_url is msgspec.UNSET else wanted.home_url,
     }
-    for name in "language", "app_links", "goals", "logo", "late_capture_grace_s":
+    for name in _KEPT_WHEN_ABSENT:
         if (sent := getattr(wanted, name)) is not msgspec.UNSET:
             columns[name] = msgspec.to_builtins(sent)
     if columns["home_url"] is not None:
@@ -189,14 +211,16 @@ def _check(
             link_base_url = normal_origin(link_base_url, loopback_allowed=is_test)
             if why := link_hosts.check_claim(host_of(link_base_url), settings, is_test=is_test):
                 raise DestinationRefused(why)
-    logo = None
-    if isinstance(wanted.logo, str):
-        with _refusals_of("logo", wrong):
-            logo = _picture(wanted.logo)
-            columns["logo"] = logos.name_of(logo)
+    pictures: dict[str, bytes] = {}
+    for field, check in _PICTURES.items():
+        if isinstance(sent := getattr(wanted, field), str):
+            with _refusals_of(field, wrong):
+                picture = _picture(sent, check)
+                columns[field] = logos.name_of(picture)
+                pictures[columns[field]] = picture
     if wrong:
         raise invalid_fields(wrong)
-    return columns, link_base_url, logo
+    return columns, link_base_url, pictures
 
 
 def _is_of_another_version(brand: Brand, wanted: BrandRequest) -> bool:
@@ -230,12 +254,12 @@ def _checked_hosts(hosts: Sequence[str], wrong: Wrong) -> list[str]:
     return normal
 
 
-def _picture(text: str) -> bytes:
+def _picture(text: str, check: Callable[[bytes], str | None]) -> bytes:
     try:
         picture = base64.b64decode(text, validate=True)
     except ValueError:
         raise DestinationRefused("must be base64") from None
-    if why := logos.check(picture):
+    if why := check(picture):
         raise DestinationRefused(why)
     return picture
 

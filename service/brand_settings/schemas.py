@@ -14,7 +14,7 @@ from service.brand_settings import link_hosts
 from service.brand_settings.link_hosts import HostClaim
 from service.brands import logos
 from service.brands.actions import ISSUE_LIMIT_MAX
-from service.brands.brand import AppLinks, Brand, Goal, Language
+from service.brands.brand import AppLinks, Brand, Font, Goal, Language
 from service.http.bodies import Body, Points
 
 DESTINATION_HOSTS_MAX = 100
@@ -27,6 +27,7 @@ DisplayName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, descript
 AccentColor = Annotated[str, msgspec.Meta(pattern="^#[0-9a-f]{6}$(?!\\n)")]
 DestinationHosts = Annotated[list[str], msgspec.Meta(max_length=DESTINATION_HOSTS_MAX)]
 Logo = Annotated[str, msgspec.Meta(max_length=LOGO_CHARACTERS_MAX)]
+CornerRadius = Annotated[int, msgspec.Meta(ge=0, le=32)]
 AppleApps = Annotated[
     list[Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}$(?!\n)")]],
     msgspec.Meta(max_length=APPS_MAX),
@@ -163,6 +164,15 @@ class BrandRequest(Body, frozen=True):
     """The language of customer pages. This and the fields below keep their value when absent."""
     logo: Logo | msgspec.UnsetType | None = msgspec.UNSET
     """A PNG, JPEG or WebP image in base64, at most 32 KiB and 1,024 pixels wide and high. Every page shows it."""
+    logo_dark: Logo | msgspec.UnsetType | None = msgspec.UNSET
+    """The logo for dark pages, in the same formats and sizes as `logo`. Null: `logo` is shown on white."""
+    banner: Logo | msgspec.UnsetType | None = msgspec.UNSET
+    """A wide image above every page: a PNG, JPEG or WebP in base64, at most 32 KiB and 2,048 pixels wide, at least twice as
+    wide as high. Null: none."""
+    font: Font | msgspec.UnsetType = msgspec.UNSET
+    """The typeface of customer pages, as customers' devices have it; pages load none."""
+    corner_radius: CornerRadius | msgspec.UnsetType = msgspec.UNSET
+    """How round the corners of pages and buttons are, in pixels."""
     home_url: str | msgspec.UnsetType | None = msgspec.UNSET
     """Where customers go when there is no better destination: https, on one of the destination hosts."""
     link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -238,6 +248,15 @@ class BrandPatch(Body, frozen=True):
     """The language of customer pages."""
     logo: Logo | msgspec.UnsetType | None = msgspec.UNSET
     """A PNG, JPEG or WebP image in base64, at most 32 KiB and 1,024 pixels wide and high. Null: none."""
+    logo_dark: Logo | msgspec.UnsetType | None = msgspec.UNSET
+    """The logo for dark pages, in the same formats and sizes as `logo`. Null: `logo` is shown on white."""
+    banner: Logo | msgspec.UnsetType | None = msgspec.UNSET
+    """A wide image above every page: a PNG, JPEG or WebP in base64, at most 32 KiB and 2,048 pixels wide, at least twice as
+    wide as high. Null: none."""
+    font: Font | msgspec.UnsetType = msgspec.UNSET
+    """The typeface of customer pages, as customers' devices have it; pages load none."""
+    corner_radius: CornerRadius | msgspec.UnsetType = msgspec.UNSET
+    """How round the corners of pages and buttons are, in pixels."""
     home_url: str | msgspec.UnsetType | None = msgspec.UNSET
     """Where customers go when there is no better destination: https, on one of the destination hosts. Null: none."""
     link_base_url: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -318,6 +337,10 @@ class LinkHostResponse(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def _base64_of(picture: bytes | None) -> str | None:
+    return None if picture is None else base64.b64encode(picture).decode()
+
+
 class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A brand. `code`, `mode`, `points_code`, `currency` and `time_zone` cannot change."""
 
@@ -347,6 +370,14 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The language of customer pages."""
     logo: str | None
     """The image on every page, in base64; null: none."""
+    logo_dark: str | None
+    """The logo for dark pages, in base64; null: `logo` is shown on white."""
+    banner: str | None
+    """The wide image above every page, in base64; null: none."""
+    font: Font
+    """The typeface of customer pages."""
+    corner_radius: int
+    """How round the corners of pages and buttons are, in pixels."""
     home_url: str | None
     """Where customers go when there is no better destination; null: none."""
     link_base_url: str | None
@@ -379,7 +410,11 @@ class BrandResponse(msgspec.Struct, frozen=True, kw_only=True):
             point_value=PointValueResponse.of(brand.point_value),
             point_value_version=brand.point_value_version,
             language=brand.language,
-            logo=None if brand.picture is None else base64.b64encode(brand.picture).decode(),
+            logo=_base64_of(brand.picture),
+            logo_dark=_base64_of(brand.dark_picture),
+            banner=_base64_of(brand.banner_picture),
+            font=brand.font,
+            corner_radius=brand.corner_radius,
             home_url=brand.home_url,
             link_base_url=None if held is None else held.base_url,
             link_host=None if held is None else LinkHostResponse.of(held, links_begin_with),

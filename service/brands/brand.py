@@ -15,6 +15,13 @@ Language = Literal["ar", "de", "en", "es", "fr", "it", "nl", "pt"]
 """A language of the pages (BCP 47): those there are texts for."""
 
 
+Font = Literal["system", "humanist", "geometric", "rounded", "serif", "slab", "mono"]
+"""A family of typefaces for pages. All of it is on the customer's device: a page loads nothing."""
+
+CORNER_RADIUS = 16
+"""How round corners are unless a brand says otherwise, in pixels."""
+
+
 class Goal(msgspec.Struct, frozen=True):
     """A reward to save for. The wallet shows progress towards it."""
 
@@ -46,7 +53,8 @@ class Brand(msgspec.Struct, frozen=True):
     """A tenant and the book it keeps. ``mode`` and ``time_zone`` are fixed for ever.
 
     ``point_value`` is what its points are worth now; ``None``: nobody has said so, and redemptions are in points alone.
-    ``logo`` names a picture in `brand_logo`, and ``picture`` is it where pages are made: see `BrandDirectory`;
+    ``logo``, ``logo_dark`` (for dark pages) and ``banner`` name pictures in `brand_logo`; ``picture``, ``dark_picture`` and
+    ``banner_picture`` are they where pages are made: see `BrandDirectory`;
     ``home_url`` is where a customer goes when nothing better is known;
     ``link_base_url`` is what links begin with, where the brand has proved a host of its own.
     ``late_capture_grace_s`` is how long after its deadline a hold may be captured;
@@ -75,6 +83,23 @@ class Brand(msgspec.Struct, frozen=True):
     goals: tuple[Goal, ...] = ()
     late_capture_grace_s: int = 0
     picture: bytes | None = None
+    logo_dark: str | None = None
+    dark_picture: bytes | None = None
+    banner: str | None = None
+    banner_picture: bytes | None = None
+    font: Font = "system"
+    corner_radius: int = CORNER_RADIUS
+
+    @property
+    def picture_names(self) -> tuple[str | None, str | None, str | None]:
+        """Which pictures its pages show."""
+        return self.logo, self.logo_dark, self.banner
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether all of them are here."""
+        pictures = (self.picture, self.dark_picture, self.banner_picture)
+        return all(name is None or picture is not None for name, picture in zip(self.picture_names, pictures, strict=True))
 
     @property
     def calendar(self) -> Calendar:

@@ -1,6 +1,7 @@
-"""A brand's logo: a small picture that is sent inside each page.
+"""A brand's logos and its banner: small pictures that are sent inside each page.
 
-    check        say what is wrong with a picture, or nothing
+    check        say what is wrong with a logo, or nothing
+    check_banner the same of a banner, which is wide
     media_type   what a picture is, by its own first bytes
 
 PNG, JPEG and WebP are taken, by what they are and not by what anybody says they are. SVG is not: it is a document that can
@@ -15,6 +16,9 @@ BYTES_MAX = 32 * 1024
 SIDE_MAX = 1_024
 """In pixels: a few bytes of PNG can say that they are a picture of a gigapixel."""
 
+BANNER_WIDTH_MAX = 2_048
+BANNER_RATIO_MIN = 2
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 # A JPEG's frame header (SOF) is any of these but DHT, JPG and DAC, which share their range (ITU-T T.81, table B.1).
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -22,15 +26,33 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 def check(picture: bytes) -> str | None:
     """Say why this cannot be a logo."""
-    if len(picture) > BYTES_MAX:
-        return f"must be at most {BYTES_MAX} bytes, is {len(picture)}"
-    size = _size_of(picture)
-    if size is None:
-        return "must be a PNG, JPEG or WebP picture"
+    size = _checked_size(picture)
+    if isinstance(size, str):
+        return size
     width, height = size
     if not (1 <= width <= SIDE_MAX and 1 <= height <= SIDE_MAX):
         return f"must be at most {SIDE_MAX} pixels wide and high, is {width} by {height}"
     return None
+
+
+def check_banner(picture: bytes) -> str | None:
+    """Say why this cannot be a banner."""
+    size = _checked_size(picture)
+    if isinstance(size, str):
+        return size
+    width, height = size
+    if not (1 <= width <= BANNER_WIDTH_MAX and height >= 1):
+        return f"must be at most {BANNER_WIDTH_MAX} pixels wide, is {width} by {height}"
+    if width < BANNER_RATIO_MIN * height:
+        return f"must be at least {BANNER_RATIO_MIN} times as wide as high, is {width} by {height}"
+    return None
+
+
+def _checked_size(picture: bytes) -> tuple[int, int] | str:
+    """Width and height, or what is wrong."""
+    if len(picture) > BYTES_MAX:
+        return f"must be at most {BYTES_MAX} bytes, is {len(picture)}"
+    return _size_of(picture) or "must be a PNG, JPEG or WebP picture"
 
 
 def media_type(picture: bytes) -> str:

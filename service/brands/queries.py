@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, literal_column, select
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import Book, PointValue
@@ -60,6 +60,12 @@ def brand_of_row(row: Row[Any]) -> Brand:
         goals=msgspec.convert(row.goals, tuple[Goal, ...]),
         late_capture_grace_s=row.late_capture_grace_s,
         picture=getattr(row, "picture", None),
+        logo_dark=row.logo_dark,
+        dark_picture=getattr(row, "dark_picture", None),
+        banner=row.banner,
+        banner_picture=getattr(row, "banner_picture", None),
+        font=row.font,
+        corner_radius=row.corner_radius,
     )
 
 
@@ -95,15 +101,21 @@ async def read_brand(connection: AsyncConnection, brand_id: int) -> Brand:
 
 
 async def draw_brand(engine: AsyncEngine, brand_id: int) -> Brand | None:
-    """Return the brand of this number with its picture."""
+    """Return the brand of this number with its pictures."""
     return await _find(engine, brands.c.brand_id == brand_id, drawn=True)
 
 
 def _select(*, drawn: bool = False) -> Select[Any]:
     if not drawn:
         return select(*brand_columns).select_from(brands_with_value)
-    is_its_logo = and_(logos.c.brand_id == brands.c.brand_id, logos.c.logo == brands.c.logo)
-    return select(*brand_columns, logos.c.picture).select_from(brands_with_value.outerjoin(logos, is_its_logo))
+    drawn_from: FromClause = brands_with_value
+    pictures: list[ColumnElement[bytes]] = []
+    for column, picture in ("logo", "picture"), ("logo_dark", "dark_picture"), ("banner", "banner_picture"):
+        shown = logos.alias(picture)
+        is_its_own = and_(shown.c.brand_id == brands.c.brand_id, shown.c.logo == brands.c[column])
+        drawn_from = drawn_from.outerjoin(shown, is_its_own)
+        pictures.append(shown.c.picture.label(picture))
+    return select(*brand_columns, *pictures).select_from(drawn_from)
 
 
 async def _find(engine: AsyncEngine, condition: ColumnElement[bool], *, drawn: bool = False) -> Brand | None:

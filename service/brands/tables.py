@@ -49,6 +49,10 @@ brand = Table(
     Column("app_links", JSONB, nullable=False, server_default="{}"),
     Column("goals", JSONB, nullable=False, server_default="[]"),
     Column("late_capture_grace_s", Integer, nullable=False, server_default="0"),
+    Column("logo_dark", Text),
+    Column("banner", Text),
+    Column("font", Text, nullable=False, server_default="system"),
+    Column("corner_radius", Integer, nullable=False, server_default="16"),
     UniqueConstraint("code", name="brand_code_is_unique"),
     # A request says whose it is by the host it asks for.
     UniqueConstraint("link_base_url", name="brand_link_base_url_is_unique"),
@@ -57,6 +61,7 @@ brand = Table(
     CheckConstraint("code ~ '^[a-z0-9][a-z0-9-]{0,38}$' AND code !~ '^cus'", name="brand_code_is_a_slug"),
     CheckConstraint("mode IN ('live', 'test')", name="brand_is_live_or_test"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="brand_currency_is_three_letters"),
+    CheckConstraint("corner_radius BETWEEN 0 AND 32", name="brand_corner_radius_is_at_most_32"),
     CheckConstraint("accent_color ~ '^#[0-9a-f]{6}$'", name="brand_accent_color_is_a_colour"),
 )
 
@@ -76,7 +81,7 @@ brand_point_value = Table(
     ),
 )
 
-# Apart from the brand, which is read with every key; and never changed, so a cached brand still finds its logo.
+# Logos and banners, apart from the brand, which is read with every key; and never changed, so a cached brand finds its own.
 brand_logo = Table(
     "brand_logo",
     metadata,

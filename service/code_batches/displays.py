@@ -32,7 +32,7 @@ COUNTED_S_MAX = 120
 _templates = environment(Path(__file__).parent / "templates")
 
 
-class _Shown(msgspec.Struct, frozen=True):
+class ShownCode(msgspec.Struct, frozen=True):
     """What a display shows: the code of the moment, where it leads, and for how long it is the newest."""
 
     url: str
@@ -57,7 +57,7 @@ async def show(services: Services, name: str, visitor: Visitor) -> Answer:
     found = await find(services, code, visitor)
     if isinstance(found, Answer):
         return _again_in(AGAIN_S, found)
-    shown = _Shown(
+    shown = ShownCode(
         f"{services.link_hosts.base_url_at(visitor.headers)}/{code}",
         rotating_code.shown_for_s(rotating, visitor.at),
         rotating.rotates_every_s,
@@ -67,7 +67,7 @@ async def show(services: Services, name: str, visitor: Visitor) -> Answer:
     return await _of_brand(services, found, shown)
 
 
-async def _of_brand(services: Services, found: FoundCode, shown: _Shown) -> Answer:
+async def _of_brand(services: Services, found: FoundCode, shown: ShownCode) -> Answer:
     page, campaign, points = await offer_of(services, found)
     if page is Page.CODE:
         return display_page(found.brand, shown, points=points)
@@ -75,7 +75,7 @@ async def _of_brand(services: Services, found: FoundCode, shown: _Shown) -> Answ
     return _again_in(AGAIN_S, respond(page, brand=found.brand, campaign=name, points=points, of_code=True))
 
 
-def display_page(brand: Brand | None, shown: _Shown, *, points: int) -> Answer:
+def display_page(brand: Brand | None, shown: ShownCode, *, points: int) -> Answer:
     """The page; it says nothing of points that nobody knows."""
     words = words_for(brand)
     unit = brand.points_name if brand else words.say("common.points")

@@ -69,15 +69,17 @@ class LastKnown:
             self._campaigns = {(brand_id, name): number for number, brand_id, name in copy.campaigns}
 
     def has_picture_of(self, brand: Brand) -> bool:
-        """Whether the brand's logo, if it has one, is known here: then it need not be read again."""
+        """Whether the brand's pictures, if it has any, are known here: then they need not be read again."""
         known = self._brands.get(brand.code)
-        return brand.logo is None or (known is not None and known.logo == brand.logo and known.picture is not None)
+        return brand.has_pictures or (known is not None and known.picture_names == brand.picture_names and known.has_pictures)
 
     def see_brand(self, brand: Brand) -> None:
-        """Keep a brand as it is now; with its picture, if that is known, also where it comes without."""
+        """Keep a brand as it is now; with its pictures, if those are known, also where it comes without."""
         known = self._brands.get(brand.code)
-        if known is not None and brand.picture is None and known.logo == brand.logo:
-            brand = msgspec.structs.replace(brand, picture=known.picture)
+        if known is not None and not brand.has_pictures and known.picture_names == brand.picture_names:
+            brand = msgspec.structs.replace(
+                brand, picture=known.picture, dark_picture=known.dark_picture, banner_picture=known.banner_picture
+            )
         if known != brand:
             self._brands[brand.code] = brand
             self.is_copied = False

@@ -21,9 +21,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from service.brands import logos
-from service.brands.brand import Brand
+from service.brands.brand import CORNER_RADIUS, Brand
 from service.brands.destinations import shown_host
 from service.pages.brand_colors import palette
+from service.pages.fonts import STACKS
 from service.pages.words import Words, words_of
 
 NEUTRAL_ACCENT = "#3f4754"
@@ -75,6 +76,10 @@ def render(
     html = templates.get_template(name).render(
         brand=brand,
         logo=_url_of(brand.picture) if brand and brand.picture else None,
+        dark_logo=_url_of(brand.dark_picture) if brand and brand.dark_picture else None,
+        banner=_url_of(brand.banner_picture) if brand and brand.banner_picture else None,
+        font=STACKS[brand.font if brand else "system"],
+        corner_radius=brand.corner_radius if brand else CORNER_RADIUS,
         words=words,
         title=f"{title} · {brand.name}" if brand else title,
         unit=brand.points_name if brand else words.say("common.points"),
@@ -118,7 +123,7 @@ HEADERS_OF_NO_PAGE = security_headers("none") | {"Referrer-Policy": "no-referrer
 """Of an answer that shows nothing."""
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=128)
 def _url_of(picture: bytes) -> Markup:
     """A URL that holds a picture: letters that mean nothing in HTML, so they need not be looked at again for each page."""
     return Markup(f"data:{logos.media_type(picture)};base64,{base64.b64encode(picture).decode()}")  # noqa: S704

@@ -28,7 +28,7 @@ _ONLY_IN_THE_BOOKS = frozenset({"capture"})
 """Steps of a redemption that change nothing in the wallet, from which the points were gone before."""
 
 
-class _Line(msgspec.Struct):
+class Line(msgspec.Struct):
     """One line of the history: ``name`` is the campaign that granted, or the order that took and gave back."""
 
     name: str | None
@@ -41,12 +41,19 @@ async def wallet_page(
     services: Services, brand: Brand, wallet: WalletResponse, *, after: int | None, preferences_url: str | None
 ) -> Answer:
     """Show a wallet."""
+    entries = wallet.history.items
+    campaigns, orders = await _names(services, entries), await _orders(services, brand, entries)
+    lines = _History(brand, words_for(brand), campaigns, orders, after).lines(entries)
+    return drawn_wallet(brand, wallet, lines, is_newest=after is None, preferences_url=preferences_url)
+
+
+def drawn_wallet(
+    brand: Brand, wallet: WalletResponse, lines: Sequence[Line], *, is_newest: bool, preferences_url: str | None
+) -> Answer:
+    """The page of a wallet and the ``lines`` of its history."""
     words = words_for(brand)
     unit = brand.points_name
     value = brand.point_value
-    entries = wallet.history.items
-    campaigns, orders = await _names(services, entries), await _orders(services, brand, entries)
-    history = _History(brand, words, campaigns, orders, after)
     return render(
         _templates,
         "wallet.html",
@@ -57,9 +64,9 @@ async def wallet_page(
         worth=None if wallet.worth is None or not wallet.balance else words.money(wallet.worth.minor_units, brand.currency),
         value=None if value is None else (words.number(value.points), words.money(value.minor_units, brand.currency)),
         lots=_by_last_day(wallet),
-        lines=history.lines(entries),
+        lines=lines,
         older=wallet.history.next,
-        is_newest=after is None,
+        is_newest=is_newest,
         preferences_url=preferences_url,
     )
 
@@ -96,9 +103,9 @@ class _History(msgspec.Struct, frozen=True):
     orders: Mapping[str, Redemption]
     after: int | None
 
-    def lines(self, entries: Sequence[StatementEntry]) -> list[_Line]:
+    def lines(self, entries: Sequence[StatementEntry]) -> list[Line]:
         """A line for each act, however many lots it took; and for each order one, where its newest entry is."""
-        lines: list[_Line] = []
+        lines: list[Line] = []
         told: set[str] = set()
         last: StatementEntry | None = None
         for entry in entries:
@@ -118,18 +125,18 @@ class _History(msgspec.Struct, frozen=True):
         newest = max(operation.seq for operation in order.operations if operation.verb not in _ONLY_IN_THE_BOOKS)
         return self.after is not None and newest >= self.after
 
-    def _act(self, entry: StatementEntry) -> _Line:
+    def _act(self, entry: StatementEntry) -> Line:
         grant = None if entry.grant_id is None else parse_grant_id(entry.grant_id)
         key = f"entry.{entry.type}"
         what = self.words.say(key if self.words.has(key) else "entry.adjust")
         name = None if grant is None else self.campaigns.get(grant[0])
-        return _Line(name, what, entry.points, self.brand.calendar.day(entry.posted_at))
+        return Line(name, what, entry.points, self.brand.calendar.day(entry.posted_at))
 
-    def _order(self, order: Redemption, newest: StatementEntry) -> _Line:
+    def _order(self, order: Redemption, newest: StatementEntry) -> Line:
         held = order.authorized - order.captured - order.released
         parts = {"held": held, "used": order.captured, "returned": order.refunded}
         told = [self.words.say(f"wallet.order_{name}", points=self.words.number(n)) for name, n in parts.items() if n]
-        return _Line(
+        return Line(
             name=None if order.order_ref is None else self.words.say("wallet.order", ref=order.order_ref),
             what=" · ".join(told) or self.words.say("wallet.order_cancelled"),
             points=order.released + order.refunded - order.authorized,

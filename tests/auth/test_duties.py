@@ -72,6 +72,7 @@ OPERATIONS: dict[str, Collection[str]] = {
     "GET /v1/brand/link-host": (),
     "POST /v1/brand/link-host/verify": (),
     "GET /v1/brand/point-values": (),
+    "POST /v1/brand/previews/{page}": (),
     "GET /v1/campaigns": (),
     "POST /v1/campaigns": (TERMS,),
     "GET /v1/campaigns/{campaign_id}": (),

@@ -28,6 +28,10 @@ PAGES: dict[str, Any] = {
         "android": [{"package": "com.example.app", "sha256": [FINGERPRINT]}],
     },
     "goals": [{"name": "A coffee on us", "points": 500}, {"name": "Breakfast for two", "points": 2_000}],
+    "logo_dark": base64.b64encode(png(1, 2)).decode(),
+    "banner": base64.b64encode(png(2, 1)).decode(),
+    "font": "serif",
+    "corner_radius": 0,
 }
 
 
@@ -60,6 +64,10 @@ async def test_every_key_reads_the_brand(api: Api) -> None:
             "app_links": {"apple": [], "android": []},
             "goals": [],
             "late_capture_grace_s": 0,
+            "logo_dark": None,
+            "banner": None,
+            "font": "system",
+            "corner_radius": 16,
         }
 
 
@@ -124,6 +132,15 @@ WRONG: list[tuple[str, Any]] = [
     ("language", "tlh"),
     ("logo", "no base64"),
     ("logo", base64.b64encode(b"<svg onload='alert(1)'/>").decode()),
+    ("logo_dark", base64.b64encode(b"<svg onload='alert(1)'/>").decode()),
+    ("banner", "no base64"),
+    ("banner", base64.b64encode(b"<svg onload='alert(1)'/>").decode()),
+    ("banner", base64.b64encode(png(199, 100)).decode()),
+    ("banner", base64.b64encode(png(2_049, 1)).decode()),
+    ("font", "Comic Sans"),
+    ("font", 'serif; } body { background: url("https://elsewhere.example")'),
+    ("corner_radius", 33),
+    ("corner_radius", -1),
     ("home_url", "https://elsewhere.example/"),
     ("home_url", "http://shop.example/"),
     ("link_base_url", "https://r.shop.example/r"),

@@ -49,5 +49,14 @@ def test_a_picture_is_small_as_it_is_sent() -> None:
     assert logos.check(png(8, 8) + bytes(40_000)) == f"must be at most 32768 bytes, is {len(png(8, 8)) + 40_000}"
 
 
+def test_a_banner_is_wide() -> None:
+    for width, height in ((2_048, 1_024), (2_048, 1), (2, 1)):
+        assert logos.check_banner(png(width, height)) is None
+    assert logos.check_banner(png(2_049, 1)) == "must be at most 2048 pixels wide, is 2049 by 1"
+    assert logos.check_banner(png(199, 100)) == "must be at least 2 times as wide as high, is 199 by 100"
+    assert logos.check_banner(b"<svg xmlns='http://www.w3.org/2000/svg'/>") == "must be a PNG, JPEG or WebP picture"
+
+
 def test_a_picture_without_an_area_is_none() -> None:
     assert logos.check(png(0, 0)) == "must be at most 1024 pixels wide and high, is 0 by 0"
+    assert logos.check_banner(png(0, 0)) == "must be at most 2048 pixels wide, is 0 by 0"

@@ -41,10 +41,24 @@ async def test_what_is_sent_changes_and_what_is_absent_stays(api: Api, part: dic
 
 async def test_null_clears_what_can_be_null(api: Api) -> None:
     full = await patched(api, **PAGES, point_value=HALF_A_CENT)
-    cleared = await patched(api, logo=None, home_url=None, link_base_url=None, point_value_version=None)
+    cleared = await patched(
+        api, logo=None, logo_dark=None, banner=None, home_url=None, link_base_url=None, point_value_version=None
+    )
     assert (cleared["logo"], cleared["home_url"], cleared["link_base_url"], cleared["link_host"]) == (None, None, None, None)
+    assert (cleared["logo_dark"], cleared["banner"]) == (None, None)
     assert (cleared["goals"], cleared["point_value"]) == (full["goals"], HALF_A_CENT)
-    for name in "name", "points_name", "accent_color", "destination_hosts", "language", "app_links", "goals", "point_value":
+    for name in (
+        "name",
+        "points_name",
+        "accent_color",
+        "destination_hosts",
+        "language",
+        "font",
+        "corner_radius",
+        "app_links",
+        "goals",
+        "point_value",
+    ):
         answer = await api.client("admin").patch("/v1/brand", json={name: None})
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{name}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 
@@ -114,6 +115,32 @@ def test_a_logo_stands_for_the_name_and_says_it() -> None:
     ]
     assert 'class="monogram"' in html_of(Page.CLAIM)
     assert 'class="monogram"' not in html_of(Page.CLAIM, LOGO)
+
+
+FACE = msgspec.structs.replace(
+    LOGO,
+    logo_dark="1",
+    dark_picture=png(5, 2),
+    banner="2",
+    banner_picture=png(9, 2),
+    font="slab",
+    corner_radius=3,
+)
+
+
+@pytest.mark.parametrize("page", Page)
+def test_a_brands_face_is_on_every_page(page: Page) -> None:
+    html = html_of(page, FACE)
+    shown = [
+        attributes.get("src") or attributes.get("srcset") or "" for tag, attributes in tags_of(html) if tag in {"img", "source"}
+    ]
+    pictures = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in shown]
+    assert pictures == [FACE.banner_picture, FACE.dark_picture, FACE.picture]
+    [dark] = [attributes for tag, attributes in tags_of(html) if tag == "source"]
+    assert dark["media"] == "(prefers-color-scheme: dark)"
+    assert "--font: Rockwell," in html
+    assert "--radius: 3px;" in html
+    assert "--radius: 16px;" in html_of(page)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,0 +1,1 @@
+"""Previews: every customer page with a face that is not saved yet."""
