@@ -250,6 +250,8 @@ def _nothing_said(event: ProviderEvent) -> Nothing | None:
         return None
     if event.auto_reply is not None:
         return Nothing("auto_reply")
+    if event.is_sender_proved is False:
+        return Nothing("sender_not_proved")
     return None if said_in(event) else Nothing("empty_reply")
 
 

@@ -247,7 +247,7 @@ class DeliveredEventResponse(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     """The channel, as the provider's event says or implies."""
     occurred_at: datetime | None
-    """When it happened by the provider's clock; null: it does not say."""
+    """When it happened by the provider's clock; null: it does not say, and the time at which the request came counts."""
     outcome: Outcome
     """`granted`, `held_back`, `waiting` and `refused`: decisions of the grant. `duplicate`: it was decided before. `recorded`:
     a consent was changed. `ignored`: it earns nothing. `failed`: it could not be read or decided."""

@@ -164,6 +164,8 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The field that says so."""
     auto_reply: str | None = None
     """The field that says that a program wrote the reply."""
+    is_sender_proved: bool | None = None
+    """Of a mail: whether the provider found that it is from its sender; None: it does not say."""
     text: str | None = None
     """A reply, as it came."""
     stripped_text: str | None = None

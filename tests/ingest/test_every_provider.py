@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import httpx
+import msgspec
 import pytest
 
 from service.egress.fetching import FetchFailed
@@ -14,6 +15,7 @@ from service.ingest.envelope_reader import EnvelopeReader
 from service.providers.registry import ADAPTERS
 from service.providers.samples.occasion import Occasion
 from service.providers.samples.simulate import CERTIFICATES, SAMPLES, secrets_for, simulate, tampered
+from service.providers.signing import sign
 from service.providers.types import ProviderRequest, Trust
 from tests.api_fixtures import Api
 from tests.ingest.conftest import Owner
@@ -93,3 +95,18 @@ async def test_what_somebody_changed_on_the_way_earns_nothing_where_the_body_is_
         assert status in {ADAPTERS[provider].answers.forged, ADAPTERS[provider].answers.unsigned}
         assert await told(owner) == []
     assert status < 500
+
+
+@pytest.mark.usefixtures("campaign")
+async def test_a_mail_that_anybody_may_have_written_earns_nothing(
+    api: Api, issuer: httpx.AsyncClient, owner: Owner, reader: EnvelopeReader
+) -> None:
+    url, (scheme,) = await set_up(api, issuer, "sendgrid"), ADAPTERS["sendgrid"].schemes
+    (key,), now = secrets_for(ADAPTERS["sendgrid"])["verification_key"], datetime.now(UTC)
+    for said in ("Yes, please!", "STOP"):
+        sent = SAMPLES["sendgrid"]["replied"](Occasion(url=url, token="", at=now, event=f"evt-{said[:1]}", said=said))
+        forged = msgspec.structs.replace(sent, body=sent.body.replace(b"pass", b"none"))
+        assert await post(api, sign(scheme, forged, key, now)) == 200
+    await read_all(reader)
+    # Messages may be stopped by anybody.
+    assert await told(owner) == [("ignored", "sender_not_proved"), ("recorded", "stop")]

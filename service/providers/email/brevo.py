@@ -78,6 +78,7 @@ def _mail(item: Fields) -> ProviderEvent:
         recipient=recipients[0].text("Address") if recipients else None,
         headers=headers_of([("message-id", item.text("MessageId")), ("in-reply-to", item.text("InReplyTo")), *_headers(item)]),
         text=item.prose("RawTextBody"),
+        html=item.prose("RawHtmlBody"),
         stripped_text=item.prose("ExtractedMarkdownMessage"),
     )
     return reply(mail)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from service.providers.adapter import Adapter, AnswerCodes, SecretShape
-from service.providers.email.mails import Mail, headers_of, reply
+from service.providers.email.mails import Mail, headers_of, is_proved, reply
 from service.providers.forms import fields_of, is_multipart
 from service.providers.reading import Fields, json_of, key_of, object_of, ours_in
 from service.providers.schemes import Algorithm, Encoding, Signature
@@ -65,15 +65,24 @@ def _failure(permanent: bool | None) -> EventKind:
 
 
 def _mail(form: Fields) -> ProviderEvent:
+    sender, headers = form.text("sender") or form.prose("from"), headers_of(_pairs(json_of(_headers_of(form))))
+    spf = form.evidence("X-Mailgun-Spf") or headers.get("x-mailgun-spf")
     mail = Mail(
-        sender=form.text("sender") or form.prose("from"),
+        sender=sender,
         recipient=form.text("recipient"),
-        headers=headers_of(_pairs(json_of((form.prose("message-headers") or "[]").encode()))),
+        headers=headers,
         text=form.prose("body-plain"),
+        html=form.prose("body-html"),
+        # Mailgun's word on DKIM does not say whose signature it was.
+        is_proved=None if spf is None else is_proved(sender, spf, form.text("sender")),
         stripped_text=form.prose("stripped-text"),
         received_at=form.seconds("timestamp"),
     )
     return msgspec.structs.replace(reply(mail), natural_key=key_of("token", form.required("token")))
+
+
+def _headers_of(form: Fields) -> bytes:
+    return (form.prose("message-headers") or "[]").encode()
 
 
 def _pairs(value: Any) -> list[list[Any]]:

@@ -2,9 +2,10 @@
 
     reply         the event of a mail
     headers_of    headers as a mapping, from pairs; ``headers_in`` from raw lines
-    read_mime     the headers and the plain text of a whole mail
+    read_mime     the headers and the text of a whole mail
+    is_proved     whether the provider found that a mail is from its sender
 
-A mail that has no plain text says nothing here: HTML is not read.
+A mail that has no plain text has that of its HTML.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from email.message import Message
 
 import msgspec
 
+from service.providers.email.html_text import text_of
 from service.providers.forms import text_in
 from service.providers.reading import ID_CHARACTERS_MAX, Broken, key_of, ours_in_text, storable
 from service.providers.replies import auto_reply_in
@@ -46,6 +48,10 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     provider_kind: str = "inbound"
     opaque: str | None = None
     """What the provider found behind the plus of the recipient's address."""
+    html: str | None = None
+    """Its text counts if there is no plain one."""
+    is_proved: bool | None = None
+    """Whether the provider found that it is from its sender; None: it does not say."""
 
 
 def reply(mail: Mail) -> ProviderEvent:
@@ -56,6 +62,7 @@ def reply(mail: Mail) -> ProviderEvent:
     own_id = _id_in(mail.headers.get("message-id")) or mail.provider_message_id
     if own_id is None:
         raise Broken("message-id", "is missing")
+    text, stripped = _words(mail)
     token, tags = ours_in_text(mail.opaque or _behind_plus(mail.recipient or mail.headers.get("to", "")))
     return ProviderEvent(
         natural_key=key_of("mail", own_id, sender),
@@ -69,9 +76,41 @@ def reply(mail: Mail) -> ProviderEvent:
         provider_message_id=mail.provider_message_id or own_id,
         in_reply_to=_id_in(mail.headers.get("in-reply-to")) or _last_id_in(mail.headers.get("references")),
         auto_reply=auto_reply_in(mail.headers),
-        text=mail.text,
-        stripped_text=mail.stripped_text,
+        text=text,
+        stripped_text=stripped,
+        is_sender_proved=mail.is_proved,
     )
+
+
+def _words(mail: Mail) -> tuple[str | None, str | None]:
+    """The text, and what the provider made of it, which is nothing if it had none."""
+    if mail.html and not (mail.text or "").strip():
+        return storable(text_of(mail.html)), None
+    return mail.text, mail.stripped_text
+
+
+def is_proved(sender: str | None, spf: str | None, envelope_sender: str | None, dkim: Iterable[tuple[str, str]] = ()) -> bool:
+    """Whether a mail is from the domain of its sender: by SPF, if that is of the same domain, or by a signature (DKIM) of it.
+
+    Only ``pass`` is one. A signature of another domain says that somebody sent it, and not who.
+    """
+    domain = _domain(sender)
+    passed = [_domain(envelope_sender)] if _is_pass(spf) else []
+    passed += [signer.lower() for signer, result in dkim if _is_pass(result)]
+    return bool(domain) and any(_is_within(domain, each) or _is_within(each, domain) for each in passed if each)
+
+
+def _is_pass(result: str | None) -> bool:
+    return (result or "").strip().lower() == "pass"
+
+
+def _domain(address: str | None) -> str:
+    return (address_in(address or "") or "").rpartition("@")[2].lower().rstrip(".")
+
+
+def _is_within(domain: str, other: str) -> bool:
+    # A domain of one label, such as com, is nobody's.
+    return domain == other or ("." in other and domain.endswith(f".{other}"))
 
 
 def address_in(text: str) -> str | None:
@@ -98,22 +137,30 @@ def headers_in(text: str) -> dict[str, str]:
 
 
 def read_mime(raw: bytes) -> tuple[dict[str, str], str | None]:
-    """The headers and the first plain text of a mail."""
+    """The headers of a mail, and its first plain text, or that of its HTML."""
     try:
         message = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(raw[:_MIME_BYTES_MAX])
         headers = headers_of((name, _decoded(str(value))) for name, value in message.items()[:_HEADERS_MAX])
-        return headers, _plain_text(message)
+        return headers, _text(message)
     except RecursionError:
         return {}, None
 
 
-def _plain_text(message: Message) -> str | None:
+def _text(message: Message) -> str | None:
+    plain = _first(message, "text/plain")
+    if plain is not None and plain.strip():
+        return storable(plain)
+    written = _first(message, "text/html")
+    return storable(plain if written is None else text_of(written))
+
+
+def _first(message: Message, content_type: str) -> str | None:
+    """The first part of a type that is no attachment."""
     for part in message.walk():
-        is_text = part.get_content_type() == "text/plain" and not part.is_multipart()
-        if is_text and part.get_content_disposition() != "attachment":
+        is_meant = part.get_content_type() == content_type and not part.is_multipart()
+        if is_meant and part.get_content_disposition() != "attachment":
             payload = part.get_payload(decode=True)
-            text = text_in(payload, part.get_content_charset("utf-8")) if isinstance(payload, bytes) else ""
-            return storable(text)
+            return text_in(payload, part.get_content_charset("utf-8")) if isinstance(payload, bytes) else ""
     return None
 
 

@@ -77,6 +77,7 @@ def _mail(item: Fields) -> ProviderEvent:
         recipient=message.text("email"),
         headers=headers_of(message.within("headers").values.items()),
         text=message.prose("text"),
+        html=message.prose("html"),
         received_at=item.seconds("ts"),
     )
     return reply(mail)

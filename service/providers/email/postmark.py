@@ -63,6 +63,7 @@ def _mail(body: Fields) -> ProviderEvent:
         recipient=body.text("OriginalRecipient"),
         headers=headers_of((each.values.get("Name"), each.values.get("Value")) for each in body.objects("Headers")),
         text=body.prose("TextBody"),
+        html=body.prose("HtmlBody"),
         stripped_text=body.prose("StrippedTextReply") or None,
         provider_message_id=body.text("MessageID"),
         opaque=body.text("MailboxHash"),

@@ -6,15 +6,19 @@ nothing. Custom arguments are fields of the event beside SendGrid's own.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from service.providers.adapter import Adapter, SecretShape
-from service.providers.email.mails import Mail, headers_in, read_mime, reply
+from service.providers.email.mails import Mail, headers_in, is_proved, read_mime, reply
 from service.providers.forms import is_multipart, parts_of, text_in
-from service.providers.reading import Fields, json_of, key_of, object_of, ours_in, read_list, storable
+from service.providers.reading import Fields, Unreadable, json_of, key_of, object_of, ours_in, read_list, storable
 from service.providers.schemes import Algorithm, Encoding, Signature
 from service.providers.signed_bytes import Body, Header
 from service.providers.types import EventKind, Identity, IdentityKind, Machine, Parsed, ProviderEvent, ProviderRequest, Trust
 
-_MAIL_TEXTS = ("headers", "text", "from", "to")
+_MAIL_TEXTS = ("headers", "text", "html", "from", "to", "SPF", "dkim", "envelope")
+_SIGNER = re.compile(r"@([^\s:,{}]{1,253})\s*:\s*(\w{1,20})")
 _KINDS = {
     "processed": EventKind.SENT,
     "deferred": EventKind.DEFERRED,
@@ -71,7 +75,27 @@ def _mail(parts: dict[str, bytes]) -> ProviderEvent:
     sets = object_of(json_of(parts.get("charsets", b"{}")))
     texts = {name: text_in(parts[name], sets.evidence(name) or "utf-8") for name in _MAIL_TEXTS if name in parts}
     headers, text = read_mime(parts["email"]) if "email" in parts else (headers_in(texts.get("headers", "")), texts.get("text"))
-    return reply(Mail(sender=texts.get("from"), recipient=texts.get("to"), headers=headers, text=storable(text)))
+    return reply(
+        Mail(
+            sender=texts.get("from"),
+            recipient=texts.get("to"),
+            headers=headers,
+            text=storable(text),
+            html=texts.get("html"),
+            is_proved=_is_proved(texts),
+        )
+    )
+
+
+def _is_proved(texts: Mapping[str, str]) -> bool | None:
+    if "SPF" not in texts and "dkim" not in texts:
+        return None
+    try:
+        envelope = object_of(json_of(texts.get("envelope", "{}").encode(errors="replace")))
+    except Unreadable:
+        envelope = Fields({})
+    signers = _SIGNER.findall(texts.get("dkim", "")[:2_000])
+    return is_proved(texts.get("from"), texts.get("SPF"), envelope.evidence("from"), signers)
 
 
 ADAPTER = Adapter(

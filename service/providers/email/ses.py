@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.providers.adapter import Adapter, SecretShape
-from service.providers.email.mails import Mail, headers_of, read_mime, reply
+from service.providers.email.mails import Mail, headers_of, is_proved, read_mime, reply
 from service.providers.reading import Fields, json_of, key_of, object_of, ours_in, read_each
 from service.providers.sns import CONFIRM_URL, CONFIRMATION, NOTIFICATION, TOPIC, SnsSignature
 from service.providers.types import EventKind, Fault, Identity, IdentityKind, Parsed, ProviderEvent, ProviderRequest, Trust
@@ -129,8 +129,20 @@ def _mail(body: Fields) -> ProviderEvent:
             received_at=mail.instant("timestamp"),
             provider_message_id=mail.text("messageId"),
             provider_kind="Received",
+            is_proved=_is_proved(body),
         )
     )
+
+
+def _is_proved(body: Fields) -> bool | None:
+    """DMARC is of the address in the mail's `From`, SPF of the envelope's, which is who sent it for us."""
+    receipt, source = body.within("receipt"), body.within("mail").evidence("source")
+    spf, dmarc = (receipt.within(name).evidence("status") for name in ("spfVerdict", "dmarcVerdict"))
+    if spf is None and dmarc is None:
+        return None
+    written = _headers(body.within("mail")).get("from", "")
+    signed = [(written.rpartition("@")[2].strip("<> "), dmarc or "")]
+    return is_proved(source, spf, source, signed)
 
 
 def _raw(content: str, encoding: str | None) -> bytes:

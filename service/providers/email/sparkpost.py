@@ -86,6 +86,7 @@ def _mail(message: Fields) -> ProviderEvent:
         recipient=message.text("rcpt_to"),
         headers=headers_of(pairs),
         text=text,
+        html=content.prose("html"),
         provider_kind="relay_message",
     )
     return reply(mail)

@@ -57,6 +57,8 @@ def _sendgrid_reply(occasion: Occasion) -> Any:
         "text": f"{occasion.said}\n\nOn Monday, Shop <shop@shop.example> wrote:\n> Answer and earn.\n",
         "charsets": '{"to":"UTF-8","from":"UTF-8","text":"UTF-8"}',
         "envelope": json.dumps({"to": ["replies@in.shop.example"], "from": occasion.email}),
+        "SPF": "pass",
+        "dkim": f"{{@{occasion.email.rpartition('@')[2]} : pass}}",
     }
     return multipart_request(occasion, fields)
 
