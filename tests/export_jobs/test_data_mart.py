@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import duckdb
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
 from ledger import Cut, GrantOutcome
@@ -116,6 +117,33 @@ async def test_a_star_has_offers_decisions_and_transfers(links: Links, export_wo
     assert sql("SELECT count(*) FROM dim_customer JOIN fact_link USING (customer)", directory) == [(3,)]
     named = "SELECT DISTINCT name, account_class FROM fact_event JOIN dim_campaign USING (campaign_no)"
     assert sql(named, directory) == [("Autumn thank-you", "engagement")]
+
+
+async def test_links_are_there_once_each_in_order_however_far_apart_they_were_minted(
+    links: Links, owner: asyncpg.Connection[Any], export_worker: ExportWorker, schedule: Mart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "LINKS_AT_ONCE", 2)
+    api = links.api
+    minutes = (0, 0, 0, 0, 0, 1, 2, 5, 6, 6, 6, 21, 22, 70, 70, 70, 300)
+    await links.mint(*(links.item(f"C-{n}") for n in range(len(minutes))))
+    await owner.execute(
+        """
+        UPDATE rewards.link SET minted_at = minted_at - make_interval(mins => minutes.before)
+        FROM unnest($1::integer[]) WITH ORDINALITY AS minutes (before, n)
+        JOIN (SELECT link_id, row_number() OVER (ORDER BY link_id) AS n FROM rewards.link) AS numbered USING (n)
+        WHERE link.link_id = numbered.link_id
+        """,
+        minutes,
+    )
+    minted = await owner.fetch(
+        "SELECT minted_at, 'grt_' || encode(link_id, 'hex') FROM rewards.link ORDER BY minted_at, link_id"
+    )
+    await advance(api, 1)
+    await schedule()
+    await export_worker.work()
+    [job] = await jobs(api)
+    told = pq.read_table(api.settings.exports_path / job["id"] / "fact_link.parquet").to_pylist()
+    assert [(row["minted_at"], row["grant_id"]) for row in told] == [tuple(row) for row in minted]
 
 
 async def test_days_follow_each_other_without_gaps_and_add_up_to_the_ledger(

@@ -10,7 +10,7 @@ page at a time, in statements of its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -32,6 +32,8 @@ LINKS_AT_ONCE = 20_000
 EVENTS_AT_ONCE = 5_000
 CUSTOMERS_AT_ONCE = 200_000
 _MINUTE = timedelta(minutes=1)
+_QUIET = timedelta(minutes=16)
+"""No further is looked at once: as many links may be in it as are minted in that time."""
 _CLOCK_CHANGES = timedelta(hours=3)
 """How far a day may begin from where it seems to."""
 _BOUNDS = "SELECT $1::date::timestamp AT TIME ZONE $2::text, ($1::date + 1)::timestamp AT TIME ZONE $2::text"
@@ -193,20 +195,37 @@ async def _links(book: BookAtCut, day: Day) -> Tables:
 
 
 async def _link_rows(book: BookAtCut, day: date) -> AsyncIterator[list[asyncpg.Record]]:
-    """A minute's links at a time: the index on when they were minted says no more than roughly where they are."""
+    """A minute's links at a time: the index on when they were minted says no more than roughly where they are.
+
+    Where there were none, the next look is twice as far; what it finds there is read by minutes.
+    """
     bounds = await book.pool.fetchrow(_BOUNDS, day, book.calendar.time_zone)
     assert bounds is not None
     since, end = bounds[0] - _CLOCK_CHANGES, bounds[1] + _CLOCK_CHANGES
+    width = _MINUTE
     while since < end:
-        last: tuple[datetime, bytes] = (since, _NO_LINK)
-        while rows := await book.pool.fetch(
-            _LINKS, book.book.brand_id, since, since + _MINUTE, day, book.calendar.time_zone, *last, LINKS_AT_ONCE
-        ):
-            yield rows
-            if len(rows) < LINKS_AT_ONCE:
-                break
-            last = rows[-1]["minted_at"], rows[-1]["link_id"]
-        since += _MINUTE
+        pages = _links_between(book, day, since, since + width)
+        first = await anext(pages, None)
+        if first is None:
+            since, width = since + width, min(2 * width, _QUIET)
+        elif width > _MINUTE:
+            width = _MINUTE
+        else:
+            yield first
+            async for rows in pages:
+                yield rows
+            since += _MINUTE
+
+
+async def _links_between(book: BookAtCut, day: date, since: datetime, until: datetime) -> AsyncGenerator[list[asyncpg.Record]]:
+    last: tuple[datetime, bytes] = (since, _NO_LINK)
+    while rows := await book.pool.fetch(
+        _LINKS, book.book.brand_id, since, until, day, book.calendar.time_zone, *last, LINKS_AT_ONCE
+    ):
+        yield rows
+        if len(rows) < LINKS_AT_ONCE:
+            break
+        last = rows[-1]["minted_at"], rows[-1]["link_id"]
 
 
 async def _campaigns(book: BookAtCut, day: Day) -> Tables:
