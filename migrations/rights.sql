@@ -153,16 +153,18 @@ TO rewards_application;
 -- What providers send.
 GRANT SELECT, INSERT, UPDATE (
     name, public_url, trust, campaign, daily_points_max, silent_after_hours, secrets, api_key_id, disabled_at,
-    shape
+    shape, mapping, numbered_since
 ) ON rewards.source TO rewards_application;
 
 GRANT SELECT, INSERT, UPDATE (last_no, verified_at, refused_at) ON rewards.source_head TO rewards_application;
 
 GRANT SELECT, INSERT, UPDATE (read_no, began_at, day, points) ON rewards.source_reader TO rewards_application;
 
+GRANT SELECT, INSERT, UPDATE (takes, state) ON rewards.replayed_event TO rewards_application;
+
 GRANT SELECT, INSERT ON rewards.envelope, rewards.envelope_key, rewards.envelope_outcome TO rewards_application;
 
-GRANT SELECT, INSERT, UPDATE (read_no, done_at) ON rewards.source_replay TO rewards_application;
+GRANT SELECT, INSERT, UPDATE (read_no, done_at, totals, lines_hash, error) ON rewards.source_replay TO rewards_application;
 
 -- The worker.
 GRANT SELECT ON
@@ -208,7 +210,9 @@ GRANT EXECUTE ON FUNCTION
     rewards.forget_messages_v1, rewards.forget_offers_v1, rewards.forget_reply_texts_v1
 TO rewards_worker;
 
-GRANT SELECT ON rewards.source_reader, rewards.envelope TO rewards_worker;
+GRANT SELECT ON rewards.source_reader, rewards.source_replay, rewards.envelope TO rewards_worker;
+
+GRANT SELECT, DELETE ON rewards.replayed_event TO rewards_worker;
 
 GRANT SELECT, DELETE ON rewards.envelope_key TO rewards_worker;
 

@@ -17,6 +17,7 @@ from service.estimates import tables as estimates
 from service.evidence import tables as evidence
 from service.export_jobs import tables as export_jobs
 from service.ingest import tables as ingest
+from service.ingest.replays import tables as replays
 from service.links import tables as links
 from service.messages import tables as messages
 from service.offers import tables as offers
@@ -49,6 +50,7 @@ CAPABILITIES = (
     offers,
     persons,
     preferences,
+    replays,
     restatements,
     retention,
     spool_watch,

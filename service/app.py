@@ -58,6 +58,7 @@ from service.http.idempotency import provide_idempotency_key
 from service.http.middleware import observe, release
 from service.http.request_target import check_path_and_query, decode_paths, mark_ambiguous_values
 from service.ingest import routes as ingest_routes
+from service.ingest.replays import routes as replay_routes
 from service.link_checks import routes as link_check_routes
 from service.link_pages import routes as link_page_routes
 from service.link_pages.serving import not_found_page
@@ -108,6 +109,7 @@ route_handlers: list[Any] = [
     *link_check_routes.route_handlers,
     *ingest_routes.route_handlers,
     *app_receipt_routes.route_handlers,
+    *replay_routes.route_handlers,
     *message_routes.route_handlers,
     *redemption_routes.route_handlers,
     *correction_routes.route_handlers,

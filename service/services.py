@@ -51,6 +51,7 @@ from service.http.pagination import LIMIT_DEFAULT
 from service.ingest.certificates import Certificates
 from service.ingest.envelopes import DataKeys, EnvelopeStore
 from service.ingest.intake import Intake
+from service.ingest.replays.correcting import CORRECT_REPLAY
 from service.ingest.source_watch import watched
 from service.ingest.sources import SourceDirectory
 from service.ingest.spooled_envelopes import SpooledEnvelopes
@@ -142,6 +143,8 @@ class Services(msgspec.Struct, frozen=True):
     sources: SourceDirectory
     reply_text_keys: tuple[bytes, ...]
     """What replies say is hashed with the first, and found by any."""
+    replayed_act_key: bytes
+    """What dry runs of replays name acts by."""
     intake: Intake
     """Of what messaging providers send."""
     approval_kinds: Mapping[str, AnyKind]
@@ -159,6 +162,7 @@ APPROVAL_KINDS: Mapping[str, AnyKind] = {
         ADJUST,
         CORRECT,
         RETURN,
+        CORRECT_REPLAY,
         RESTATE,
         changing_limits.CHANGE,
         erasure_actions.ERASE,
@@ -257,6 +261,7 @@ async def _make(
         spool_reports=SpoolReports(pool, settings.spool_path),
         sources=SourceDirectory(engine, derived_keys(secrets.link_keys, "source secrets 1")),
         reply_text_keys=derived_keys(secrets.link_keys, "reply texts 1"),
+        replayed_act_key=derived_keys(secrets.link_keys, "replayed acts 1")[0],
         intake=_intake(settings, secrets, pool),
         approval_kinds=APPROVAL_KINDS,
     )

@@ -28,7 +28,7 @@ from service.grants.schemas import GrantAnswer, GrantRequest
 from service.http.identifiers import customer_id
 from service.http.problems import CODES, Problem, not_found
 from service.ingest.daily_limit import at_most, paid, report_within
-from service.ingest.linked_messages import linked_messages
+from service.ingest.matching.linked_messages import linked_messages
 from service.ingest.meanings import FoundMessage, NoMessage
 from service.messages.matching import Sent
 from service.observability import metrics

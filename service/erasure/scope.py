@@ -93,6 +93,7 @@ TABLES: Mapping[str, str] = {
     "rewards.parted": NUMBERS,
     "rewards.person": "Kept: people who work for the brand.",
     "rewards.preference": "Deleted.",
+    "rewards.replayed_event": NUMBERS,
     "rewards.reply_text": "Deleted.",
     "rewards.restatement": KEPT,
     "rewards.retention": KEPT,

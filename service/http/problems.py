@@ -164,6 +164,14 @@ CODES: dict[str, CodeSpec] = {
     ),
     "correction_changed": CodeSpec(409, "Correction changed", "The lines of the correction are not those that were checked."),
     "correction_ended": CodeSpec(409, "Correction ended", "The correction was cancelled, or has failed. Order a new one."),
+    "replay_not_done": CodeSpec(
+        409, "Replay not done", "The dry run has not come to its end. Ask for it until `done_at` is set.", retryable=True
+    ),
+    "replay_outdated": CodeSpec(
+        409,
+        "Replay outdated",
+        "The source's mapping has changed since the dry run, or it was corrected by it already. Order another dry run.",
+    ),
     "not_a_purchase": CodeSpec(
         409, "Not a purchase", "The grant is for something that was not bought, so nothing can be returned."
     ),

@@ -27,7 +27,7 @@ from service.ingest.sources import ADDRESS_BYTES, Source, address_of, seal_secre
 from service.ingest.tables import source as sources
 from service.ingest.tables import source_head, source_reader
 from service.providers.adapter import Adapter, missing_secret, problem_of_secret, trust_of
-from service.providers.generic.signed_json import ShapeRefused, adapter_of
+from service.providers.generic.signed_json import ShapeRefused, adapter_of, events_of
 from service.providers.registry import ADAPTERS
 from service.providers.types import Secrets, Trust
 
@@ -186,9 +186,20 @@ async def _changed(services: Services, principal: Principal, before: Source, wan
         secrets = {name: values for name, values in merged.items() if values}
         _check_secrets(adapter, secrets)
         changed["secrets"] = seal_secrets(secrets, services.sources.keys, before.address)
+    changed |= _mapping(before, changed)
     trust = trust_name(before) if wanted.trust is msgspec.UNSET else wanted.trust
     changed["trust"] = _trust(adapter, secrets, trust).name.lower()
     return changed
+
+
+def _mapping(before: Source, changed: Mapping[str, Any]) -> dict[str, int]:
+    """The number of the mapping, if a change makes it another one."""
+    shape = changed.get("shape", before.shape)
+    if shape == before.shape and changed.get("campaign", before.campaign) == before.campaign:
+        return {}
+    number = before.mapping + 1
+    is_numbered_so = events_of(shape) == events_of(before.shape)
+    return {"mapping": number} | ({} if is_numbered_so else {"numbered_since": number})
 
 
 def _shaped(adapter: Adapter, shape: dict[str, Any]) -> Adapter:

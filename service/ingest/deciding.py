@@ -26,11 +26,11 @@ from service.grants.schemas import GrantAnswer, GrantRequest
 from service.http.identifiers import parse_grant_id
 from service.http.problems import Problem
 from service.ingest.daily_limit import PAID, paid, report_within
-from service.ingest.linked_messages import linked_messages
+from service.ingest.matching.linked_messages import linked_messages
+from service.ingest.matching.sent_messages import sent_messages
 from service.ingest.meanings import FoundMessage, Meaning, NoMessage, Nothing, matched_by, meaning_of, said_in
 from service.ingest.outcomes import KIND_CHARACTERS_MAX, EventOutcome
 from service.ingest.repeated_replies import Reply, repeated
-from service.ingest.sent_messages import sent_messages
 from service.ingest.sources import Source
 from service.providers.types import EventKind, Fault, ProviderEvent
 
@@ -42,11 +42,26 @@ Answer: TypeAlias = GrantAnswer | Problem | Nothing
 
 
 class ReadEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event, its place in its envelope, and when that came."""
+    """An event, its place in its envelope, and when that came. ``posted`` is what was paid for it at an earlier reading."""
 
     index: int
     event: ProviderEvent
     received_at: datetime
+    envelope_no: int = 0
+    posted: frozenset[str] = frozenset()
+
+
+class Understood(msgspec.Struct, frozen=True):
+    """What events mean, in their order, and the messages that they are of."""
+
+    received_at: datetime
+    messages: Sequence[FoundMessage | NoMessage | None]
+    meanings: Sequence[Meaning]
+
+    @property
+    def reports(self) -> dict[int, GrantRequest]:
+        """The acts that are to be reported, by their places."""
+        return {n: each for n, each in enumerate(self.meanings) if isinstance(each, GrantRequest)}
 
 
 class MayPassLater(Exception):
@@ -70,35 +85,42 @@ async def decide(
     """What becomes of each event, in order. ``remaining`` is what the source may earn customers today."""
     if not read:
         return []
-    # A test brand's clock may be ahead of the world's, by which providers and envelopes go.
-    ahead = await services.clocks.now(source.brand) - datetime.now(UTC) if source.brand.mode == "test" else timedelta()
-    received_at = min(each.received_at for each in read) + ahead
-    messages = await linked_messages(services, source, [each.event for each in read], received_at)
-    # No provider's clock is trusted to be ahead of ours.
-    times = [min(each.event.occurred_at or each.received_at, each.received_at) + ahead for each in read]
-    without = {n: (read[n].event, times[n]) for n, message in enumerate(messages) if message is None}
-    for n, message in (await sent_messages(services, source, without)).items():
-        messages[n] = message
-    meanings = [meaning_of(source, each.event, message, at) for each, message, at in zip(read, messages, times, strict=True)]
-    meanings = await _as_decided_before(services, source, read, messages, meanings, times, received_at)
+    understood = await understand(services, source, read)
+    received_at, meanings, reports = understood.received_at, understood.meanings, understood.reports
     outcomes: dict[int, EventOutcome] = {
         n: _outcome(read[n], "ignored", each.reason) for n, each in enumerate(meanings) if isinstance(each, Nothing)
     }
     outcomes |= await _stated(services, source, read, meanings)
-    reports = {n: each for n, each in enumerate(meanings) if isinstance(each, GrantRequest)}
     own = {} if since is None else await _own(services, source, list(reports.values()), received_at, since)
-    again = await _repeated(services, source, read, messages, reports, received_at)
-    new = {n: each for n, each in reports.items() if n not in again}
-    paid = await _reported(services, source, list(new.values()), received_at, remaining, own)
-    answers: dict[int, Answer] = dict(zip(new, paid, strict=True))
-    answers |= await _looked_up(services, source, {n: reports[n] for n in again}, received_at, "repeated_reply")
+    answers = await _paid_otherwise(services, source, read, reports, received_at)
+    open_reports = {n: each for n, each in reports.items() if n not in answers}
+    again = await repeated(services, source, replies_among(read, understood.messages, open_reports), received_at)
+    new = {n: each for n, each in open_reports.items() if n not in again}
+    answers |= zip(new, await _reported(services, source, list(new.values()), received_at, remaining, own), strict=True)
+    answers |= await looked_up(services, source, {n: reports[n] for n in again}, received_at, "repeated_reply")
     seen: set[str] = set()
     for n in reports:
         outcomes[n] = _answered(read[n], answers[n], own, seen)
-    matched = [matched_by(each.event, message) for each, message in zip(read, messages, strict=True)]
+    matched = [matched_by(each.event, message) for each, message in zip(read, understood.messages, strict=True)]
     return [
         msgspec.structs.replace(outcomes[n], matched_by=matched[n]) if n in reports else outcomes[n] for n in range(len(read))
     ]
+
+
+async def understand(services: Services, source: Source, read: Sequence[ReadEvent], *, writes: bool = True) -> Understood:
+    """What events mean. Unless it ``writes``, no link is stored that was followed first, and no guess is noted."""
+    # A test brand's clock may be ahead of the world's, by which providers and envelopes go.
+    ahead = await services.clocks.now(source.brand) - datetime.now(UTC) if source.brand.mode == "test" else timedelta()
+    received_at = min(each.received_at for each in read) + ahead
+    messages = await linked_messages(services, source, [each.event for each in read], received_at, writes=writes)
+    # No provider's clock is trusted to be ahead of ours.
+    times = [min(each.event.occurred_at or each.received_at, each.received_at) + ahead for each in read]
+    without = {n: (read[n].event, times[n]) for n, message in enumerate(messages) if message is None}
+    for n, message in (await sent_messages(services, source, without, writes=writes)).items():
+        messages[n] = message
+    meanings = [meaning_of(source, each.event, message, at) for each, message, at in zip(read, messages, times, strict=True)]
+    meanings = await _as_decided_before(services, source, read, messages, meanings, times, received_at)
+    return Understood(received_at, messages, meanings)
 
 
 async def _as_decided_before(
@@ -133,24 +155,38 @@ async def _as_decided_before(
     return decided
 
 
-async def _repeated(
-    services: Services,
-    source: Source,
-    read: Sequence[ReadEvent],
-    messages: Sequence[FoundMessage | NoMessage | None],
-    reports: Mapping[int, GrantRequest],
-    received_at: datetime,
-) -> set[int]:
-    """Which reports are replies that repeat what their customer said before."""
-    replies = {
+def replies_among(
+    read: Sequence[ReadEvent], messages: Sequence[FoundMessage | NoMessage | None], reports: Mapping[int, GrantRequest]
+) -> dict[int, Reply]:
+    """The reports that are of replies."""
+    return {
         n: Reply(read[n].event.natural_key, said_in(read[n].event), request, isinstance(messages[n], FoundMessage))
         for n, request in reports.items()
         if read[n].event.kind is EventKind.REPLIED
     }
-    return await repeated(services, source, replies, received_at)
 
 
-async def _looked_up(
+async def _paid_otherwise(
+    services: Services,
+    source: Source,
+    read: Sequence[ReadEvent],
+    reports: Mapping[int, GrantRequest],
+    received_at: datetime,
+) -> dict[int, Answer]:
+    """The answers to reports of events for which something was paid: what was decided on them, or that they were paid as
+    another act. Not if an event of the same envelope is that act now: then this one was taken for a copy of it.
+    """
+    before = {n: each for n, each in reports.items() if read[n].posted}
+    found = await looked_up(services, source, before, received_at, "needs_correction")
+    kept = {(read[n].envelope_no, each.grant_id) for n, each in found.items() if isinstance(each, GrantAnswer)}
+    return {
+        n: each
+        for n, each in found.items()
+        if not isinstance(each, Nothing) or any((read[n].envelope_no, grant) not in kept for grant in read[n].posted)
+    }
+
+
+async def looked_up(
     services: Services, source: Source, reports: Mapping[int, GrantRequest], received_at: datetime, reason: str
 ) -> dict[int, Answer]:
     """What was decided on reports that are not paid now, else why they are not."""
@@ -222,7 +258,8 @@ async def _own(
 
 def _answered(read: ReadEvent, answer: Answer, own: Mapping[str, int], seen: set[str]) -> EventOutcome:
     if isinstance(answer, Nothing):
-        return _outcome(read, "ignored", answer.reason)
+        grant = min(read.posted) if answer.reason == "needs_correction" else None
+        return _outcome(read, "ignored", answer.reason, grant)
     if isinstance(answer, Problem):
         return _failed(read, answer)
     grant = answer.grant_id

@@ -1,44 +1,36 @@
-"""What came of what a provider sent: the log of a source's envelopes, and reading some of them again.
+"""What came of what a provider sent: the log of a source's envelopes. Reading some of them again is in ``replays``.
 
     list_deliveries   envelopes, newest first, with the counts of what became of their events at each reading
     list_events       what became of each event of one envelope
-    replay            have envelopes read again; what was paid is paid once all the same
-    list_replays      what was asked for, and how far it has come
+    read_no_of        how far a source is read
 
 A filter is applied to what is read: a page looks through a bounded number of envelopes and says where the next begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import select
 
-from service.auth.audit_trail import record
 from service.auth.principal import Principal
 from service.http.pagination import Page
-from service.http.problems import invalid_field, not_found
+from service.http.problems import not_found
 from service.ingest.outcomes import unpacked
 from service.ingest.schemas import (
     DeliveredEventResponse,
     DeliveryResponse,
     ReadingResponse,
-    ReplayRequest,
-    ReplayResponse,
 )
 from service.ingest.tables import source as sources
 from service.ingest.tables import source_head, source_reader
-from service.ingest.tables import source_replay as replays
 
 if TYPE_CHECKING:
     from service.services import Services
 
 LOOKED_THROUGH = 1_000
 """Envelopes that a page of a filtered list looks through."""
-REPLAYS_MAX = 10
-"""Replays of a source that are under way."""
 
 _SQL = Path(__file__).with_name("sql")
 DELIVERIES = (_SQL / "deliveries.sql").read_text()
@@ -57,7 +49,7 @@ async def list_deliveries(
     limit: int,
 ) -> Page[DeliveryResponse]:
     """A page of what came, newest first."""
-    read_no = await _read_no(services, principal, source_no)
+    read_no = await read_no_of(services, principal, source_no)
     looked_through = limit + 1 if verdict is None and outcome is None else LOOKED_THROUGH
     rows = await services.pool.fetch(DELIVERIES, source_no, after or _NEWEST, looked_through)
     found = [_delivery(row, read_no) for row in rows]
@@ -72,7 +64,7 @@ async def list_events(
     services: Services, principal: Principal, source_no: int, delivery: int, *, replay: int | None, after: int, limit: int
 ) -> Page[DeliveredEventResponse]:
     """A page of what became of the events of an envelope, in their order."""
-    await _read_no(services, principal, source_no)
+    await read_no_of(services, principal, source_no)
     stored = await services.pool.fetchval(_EVENTS, source_no, delivery, replay)
     if stored is None:
         raise not_found("reading of the delivery")
@@ -81,47 +73,7 @@ async def list_events(
     return Page(items, str(after + limit) if len(outcomes) > after + limit else None)
 
 
-async def replay(services: Services, principal: Principal, source_no: int, wanted: ReplayRequest) -> ReplayResponse:
-    """Have envelopes read again, by the source as it is set up now."""
-    read_no = await _read_no(services, principal, source_no)
-    last = wanted.first if wanted.last is None else wanted.last
-    if not wanted.first <= last <= read_no:
-        raise invalid_field(
-            "/last" if wanted.last is not None else "/first", f"must lie between first and {read_no}, the last that was read"
-        )
-    async with services.engine.begin() as connection:
-        is_open = (replays.c.source_no == source_no, replays.c.done_at.is_(None))
-        if (await connection.execute(select(func.count()).where(*is_open))).scalar_one() >= REPLAYS_MAX:
-            raise invalid_field("", f"{REPLAYS_MAX} replays of this source are under way: wait for one of them")
-        values = {
-            "source_no": source_no,
-            "first_no": wanted.first,
-            "last_no": last,
-            "read_no": wanted.first - 1,
-            "asked_by": principal.api_key_id,
-        }
-        row = (await connection.execute(insert(replays).values(values).returning(*replays.c))).one()
-        answer = _replay(row)
-        await record(connection, principal, "source.replay", f"src_{source_no}", after=answer)
-    return answer
-
-
-async def list_replays(
-    services: Services, principal: Principal, source_no: int, *, after: int, limit: int
-) -> Sequence[ReplayResponse]:
-    """Replays of a source, oldest first."""
-    await _read_no(services, principal, source_no)
-    found = (
-        select(replays)
-        .where(replays.c.source_no == source_no, replays.c.replay_no > after)
-        .order_by(replays.c.replay_no)
-        .limit(limit)
-    )
-    async with services.engine.connect() as connection:
-        return [_replay(row) for row in await connection.execute(found)]
-
-
-async def _read_no(services: Services, principal: Principal, source_no: int) -> int:
+async def read_no_of(services: Services, principal: Principal, source_no: int) -> int:
     """How far a source of the caller's brand is read. Raises if it is none."""
     found = (
         select(source_reader.c.read_no)
@@ -155,14 +107,3 @@ def _delivery(row: Any, read_no: int) -> DeliveryResponse:
 def _is_wanted(delivery: DeliveryResponse, verdict: str | None, outcome: str | None) -> bool:
     has_outcome = outcome is None or any(outcome in reading.outcomes for reading in delivery.readings)
     return verdict in (None, delivery.verdict) and has_outcome
-
-
-def _replay(row: Any) -> ReplayResponse:
-    return ReplayResponse(
-        replay=row.replay_no,
-        first=row.first_no,
-        last=row.last_no,
-        read=row.read_no - row.first_no + 1,
-        asked_at=row.asked_at,
-        done_at=row.done_at,
-    )

@@ -30,6 +30,9 @@ from service.ingest.deciding import ReadEvent, confirmation_outcome, decide, fau
 from service.ingest.envelopes import Envelope, request_of
 from service.ingest.intake import checked
 from service.ingest.outcomes import EventOutcome, counts_of, packed, points_of
+from service.ingest.replays import correcting, dry_running
+from service.ingest.replays.posted import NOTHING, posted_for
+from service.ingest.replays.queries import Replay, StoredLine, replay_of
 from service.ingest.sources import Source
 from service.observability import log
 from service.providers.adapter import parse
@@ -61,10 +64,7 @@ _MOVE = """
 UPDATE rewards.source_reader SET read_no = $2, began_at = NULL, day = $3, points = $4
 WHERE source_no = $1 AND read_no = $5
 """
-_REPLAY = """
-SELECT read_no, last_no, replay_no FROM rewards.source_replay
-WHERE source_no = $1 AND done_at IS NULL ORDER BY replay_no LIMIT 1
-"""
+_REPLAY = "SELECT * FROM rewards.source_replay WHERE source_no = $1 AND done_at IS NULL ORDER BY replay_no LIMIT 1"
 _REPLAYED = """
 UPDATE rewards.source_replay SET read_no = $2, done_at = CASE WHEN $3 THEN clock_timestamp() END
 WHERE replay_no = $1 AND read_no = $4
@@ -84,11 +84,21 @@ class _Reader(msgspec.Struct, frozen=True):
 
 
 class _Cursor(msgspec.Struct, frozen=True):
-    """Where reading goes on, until where, and for which replay; 0 is none."""
+    """Where reading goes on, until where, and for which replay; ``None``: for none, as they came."""
 
     read_no: int
     last_no: int = _END_OF_LOG
-    replay_no: int = 0
+    replay: Replay | None = None
+
+    @property
+    def replay_no(self) -> int:
+        """The number of the replay; 0 is none."""
+        return 0 if self.replay is None else self.replay.replay_no
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing is posted."""
+        return self.replay is not None and self.replay.mode == "dry_run"
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -150,41 +160,82 @@ class EnvelopeReader:
 
     async def _read_batch(self, source: Source) -> int:
         """Read one batch; returns how many envelopes."""
-        pool, now = self._services.pool, await self._services.clocks.now(source.brand)
+        now = await self._services.clocks.now(source.brand)
         if not source.reports_at(now):
             return 0
-        [reader] = [_Reader(*row) for row in await pool.fetch(_READER, source.source_no)]
-        replay = await pool.fetchrow(_REPLAY, source.source_no)
-        cursor = _Cursor(reader.read_no) if replay is None else _Cursor(*replay)
+        [reader] = [_Reader(*row) for row in await self._services.pool.fetch(_READER, source.source_no)]
+        row = await self._services.pool.fetchrow(_REPLAY, source.source_no)
+        replay = None if row is None else replay_of(row)
+        if replay is None or replay.mode == "dry_run":
+            # Nobody's points wait for somebody who only wants to look.
+            read = await self._read_from(source, _Cursor(reader.read_no), reader, now)
+            if read or replay is None:
+                return read
+        return await self._read_again(source, _Cursor(replay.read_no, replay.last_no, replay), reader, now)
+
+    async def _read_again(self, source: Source, cursor: _Cursor, reader: _Reader, now: datetime) -> int:
+        """Read one batch of a replay, by the mapping with which it was asked for or a later one; or end it."""
+        assert cursor.replay is not None
+        if source.mapping < cursor.replay.mapping:
+            await self._services.sources.refresh(source.source_no)
+            source = await self._services.sources.find(source.source_no) or source
+        read = await self._read_from(source, cursor, reader, now)
+        if not read and cursor.is_dry_run:
+            await dry_running.end(self._services, cursor.replay_no)
+        elif not read:
+            await self._services.pool.execute(_REPLAYED, cursor.replay_no, cursor.read_no, True, cursor.read_no)
+        return read
+
+    async def _read_from(self, source: Source, cursor: _Cursor, reader: _Reader, now: datetime) -> int:
+        """Read one batch from where reading goes on; returns how many envelopes, 0 if there is none."""
         opened = await self._next(source, cursor)
         if not opened:
-            if replay is not None:
-                await pool.execute(_REPLAYED, cursor.replay_no, cursor.read_no, True, cursor.read_no)
             return 0
-        await pool.execute(_BEGIN, source.source_no, now)
+        read = _events(opened)
+        if cursor.is_dry_run:
+            envelopes = [each.stored.envelope_no for each in opened]
+            await dry_running.look(self._services, source, cursor.replay_no, envelopes, read, since=cursor.read_no)
+            return len(opened)
+        await self._services.pool.execute(_BEGIN, source.source_no, now)
         today = source.brand.calendar.day(now)
         spent = reader.points if reader.day == today else 0
         remaining = None if source.daily_points_max is None else max(0, source.daily_points_max - spent)
-        outcomes = await self._decide(source, opened, remaining, reader.began_at)
+        if cursor.replay is not None:
+            read = await self._as_posted(source, cursor.replay, opened, read)
+            # What was approved by another person is no longer this source's own to limit.
+            remaining = None if cursor.replay.mode == "correction" else remaining
+        outcomes = await self._decide(source, opened, read, remaining, reader.began_at)
         spent += sum(points_of(each) for each in outcomes)
         await self._end(source, cursor, opened, outcomes, today, spent)
         return len(opened)
 
+    async def _as_posted(
+        self, source: Source, replay: Replay, opened: Sequence[_Opened], read: Sequence[ReadEvent]
+    ) -> list[ReadEvent]:
+        """The events with what was posted for them. What a correction takes back it takes back now, and counts no more."""
+        services, envelopes = self._services, [each.stored.envelope_no for each in opened]
+        lines: list[StoredLine] = []
+        if replay.corrects is not None:
+            lines = await correcting.begin(services, source, replay.corrects, envelopes, read)
+            await correcting.take(services, source, replay, lines)
+        posted, _ = await posted_for(services, source, envelopes)
+        known = [msgspec.structs.replace(each, posted=posted.get(each.envelope_no, NOTHING).of(each.index)) for each in read]
+        return correcting.released(known, lines)
+
     async def _decide(
-        self, source: Source, opened: Sequence[_Opened], remaining: int | None, since: datetime | None
+        self,
+        source: Source,
+        opened: Sequence[_Opened],
+        read: Sequence[ReadEvent],
+        remaining: int | None,
+        since: datetime | None,
     ) -> list[list[EventOutcome]]:
         """What became of the events of each envelope."""
-        read = [
-            (n, ReadEvent(index, event, each.stored.received_at))
-            for n, each in enumerate(opened)
-            if each.parsed is not None
-            for index, event in enumerate(each.parsed.events)
-        ]
-        decided = await decide(self._services, source, [each for _, each in read], remaining=remaining, since=since)
-        outcomes = [await self._told_first(each.parsed) for each in opened]
-        for (n, _), outcome in zip(read, decided, strict=True):
-            outcomes[n].append(outcome)
-        return [sorted(each, key=lambda outcome: outcome.index) for each in outcomes]
+        decided = await decide(self._services, source, read, remaining=remaining, since=since)
+        outcomes = {each.stored.envelope_no: await self._told_first(each.parsed) for each in opened}
+        for each, outcome in zip(read, decided, strict=True):
+            outcomes[each.envelope_no].append(outcome)
+        return [sorted(each, key=lambda outcome: outcome.index) for each in outcomes.values()]
 
     async def _told_first(self, parsed: Parsed | None) -> list[EventOutcome]:
         """What could not be read, and whether a subscription is confirmed: again is harmless."""
@@ -211,7 +262,7 @@ class EnvelopeReader:
         source_no, last_no = source.source_no, opened[-1].stored.envelope_no
         told = [(each.stored, of_each) for each, of_each in zip(opened, outcomes, strict=True) if each.parsed is not None]
         async with self._services.pool.acquire() as connection, connection.transaction():
-            await _store(connection, source_no, cursor.replay_no, told)
+            await _store(connection, source, cursor.replay_no, told)
             if cursor.replay_no:
                 is_last = last_no >= cursor.last_no
                 await connection.execute(_REPLAYED, cursor.replay_no, last_no, is_last, cursor.read_no)
@@ -252,19 +303,28 @@ class EnvelopeReader:
         return parse(source.adapter, request)
 
 
+def _events(opened: Sequence[_Opened]) -> list[ReadEvent]:
+    return [
+        ReadEvent(index, event, each.stored.received_at, each.stored.envelope_no)
+        for each in opened
+        if each.parsed is not None
+        for index, event in enumerate(each.parsed.events)
+    ]
+
+
 _ACCEPTED = frozenset({Verdict.VERIFIED, Verdict.UNVERIFIED})
 
 
 async def _store(
     connection: asyncpg.pool.PoolConnectionProxy[Any],
-    source_no: int,
+    source: Source,
     replay_no: int,
     told: Sequence[tuple[_Stored, Sequence[EventOutcome]]],
 ) -> None:
     if told:
         await connection.execute(
             _STORE,
-            source_no,
+            source.source_no,
             replay_no,
             [stored.slot for stored, _ in told],
             [stored.envelope_no for stored, _ in told],
@@ -272,4 +332,5 @@ async def _store(
             [points_of(outcomes) for _, outcomes in told],
             [counts_of(outcomes) for _, outcomes in told],
             [packed(outcomes) for _, outcomes in told],
+            source.mapping,
         )

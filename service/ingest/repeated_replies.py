@@ -53,9 +53,11 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
     texts: Sequence[bytes]
 
 
-async def repeated(services: Services, source: Source, replies: Mapping[int, Reply], received_at: datetime) -> set[int]:
-    """Which replies repeat an earlier one, or one before them. What the others say is noted."""
-    said = await _said(services, source, replies, received_at)
+async def repeated(
+    services: Services, source: Source, replies: Mapping[int, Reply], received_at: datetime, *, writes: bool = True
+) -> set[int]:
+    """Which replies repeat an earlier one, or one before them. If it ``writes``, what the others say is noted."""
+    said = await _said(services, source, replies, received_at, writes=writes)
     if not said:
         return set()
     days = services.settings.reply_texts_days
@@ -65,7 +67,9 @@ async def repeated(services: Services, source: Source, replies: Mapping[int, Rep
     for each in said.values():
         if not any(text in before for text in each.texts):
             new.setdefault(each.texts[0], each)
-    if new:
+    if new and not writes:
+        before |= {text: each.reply for text, each in new.items()}
+    elif new:
         # In one order: two agents with the same texts must not wait for each other.
         columns = [(text, new[text].customer, new[text].reply) for text in sorted(new)]
         await services.pool.execute(_NOTE, *map(list, zip(*columns, strict=True)), since)
@@ -78,13 +82,15 @@ async def _noted(services: Services, texts: Sequence[bytes], since: datetime) ->
     return {row["text"]: row["reply"] for row in await services.pool.fetch(_SAID_BEFORE, texts, since)}
 
 
-async def _said(services: Services, source: Source, replies: Mapping[int, Reply], received_at: datetime) -> dict[int, _Said]:
+async def _said(
+    services: Services, source: Source, replies: Mapping[int, Reply], received_at: datetime, *, writes: bool
+) -> dict[int, _Said]:
     """What is said by those replies that a rule pays for, of customers whom we know or who become customers by it."""
     items = [each.request for each in replies.values()]
     acts = await read_acts(services, source.principal, items, received_at) if items else []
     paid = [n for n, act in zip(replies, acts, strict=True) if isinstance(act, Act) and act.rule is not None]
     refs = [replies[n].request.customer for n in paid]
-    people = await customers.resolve(services, source.brand, refs, may_attach=False) if refs else []
+    people = await customers.resolve(services, source.brand, refs, may_attach=False, dry_run=not writes) if refs else []
     return {
         n: _Said(reply_key(source.id, replies[n].natural_key), who.customer, _texts(services, replies[n], who))
         for n, who in zip(paid, people, strict=True)

@@ -21,8 +21,6 @@ from service.ingest.schemas import (
     DeliveredEventResponse,
     DeliveryResponse,
     IngestSourceResponse,
-    ReplayRequest,
-    ReplayResponse,
     SourcePatch,
     SourceRequest,
     Verdict,
@@ -72,7 +70,7 @@ async def get_source(
     source_id: FromPath[str], services: Injected[Services], principal: Injected[Principal]
 ) -> IngestSourceResponse:
     """Get a source and how it stands."""
-    return await actions.shown(services, principal, _number(source_id))
+    return await actions.shown(services, principal, number_of(source_id))
 
 
 @patch(
@@ -92,7 +90,7 @@ async def change_source(
     From then on it reports in the name of the calling key: to keep a source when its key is replaced, change it with the new
     key (an empty body will do) before you revoke the old one.
     """
-    return await actions.change(services, principal, _number(source_id), data)
+    return await actions.change(services, principal, number_of(source_id), data)
 
 
 OfVerdict = Annotated[Verdict | None, QueryParameter(description="The verdict of the deliveries.")]
@@ -121,7 +119,7 @@ async def list_deliveries(
 
     With a filter, a page looks through 1,000 deliveries: it may have few items, or none, and still a `next`.
     """
-    number = _number(source_id)
+    number = number_of(source_id)
     return await deliveries.list_deliveries(
         services, principal, number, verdict=verdict, outcome=outcome, after=after, limit=limit
     )
@@ -144,49 +142,12 @@ async def list_delivered_events(
 ) -> Page[DeliveredEventResponse]:
     """List the events of a delivery in their order, and what became of each and why."""
     return await deliveries.list_events(
-        services, principal, _number(source_id), delivery, replay=replay, after=after or 0, limit=limit
+        services, principal, number_of(source_id), delivery, replay=replay, after=after or 0, limit=limit
     )
 
 
-@post(
-    "/v1/sources/{source_id:str}/replay",
-    guards=[requires(Scope.SOURCES_WRITE)],
-    tags=["sources"],
-    responses=problems("not_found"),
-)
-async def replay_deliveries(
-    source_id: FromPath[str],
-    data: JSONBody[ReplayRequest],
-    services: Injected[Services],
-    principal: Injected[Principal],
-) -> ReplayResponse:
-    """Read deliveries again, by the source's secrets and settings as they are now. What was paid before stays paid once.
-
-    Of what was refused, those are read whose signature is right now. A worker does it, before it reads on.
-    """
-    return await deliveries.replay(services, principal, _number(source_id), data)
-
-
-@get(
-    "/v1/sources/{source_id:str}/replays",
-    guards=[requires(Scope.SOURCES_READ, instead=Scope.SOURCES_WRITE)],
-    tags=["sources"],
-    responses=problems("not_found"),
-)
-async def list_replays(
-    source_id: FromPath[str],
-    services: Injected[Services],
-    principal: Injected[Principal],
-    after: AfterNumber = None,
-    limit: Limit = LIMIT_DEFAULT,
-) -> Page[ReplayResponse]:
-    """List a source's replays, oldest first, and how far each has come."""
-    number = _number(source_id)
-    found = await deliveries.list_replays(services, principal, number, after=after or 0, limit=limit + 1)
-    return page(found, limit=limit, cursor=lambda each: each.replay)
-
-
-def _number(source_id: str) -> int:
+def number_of(source_id: str) -> int:
+    """The number of a source, by its id."""
     number = parse_source_id(source_id)
     if number is None:
         raise not_found("source")
@@ -200,6 +161,4 @@ route_handlers: list[Any] = [
     change_source,
     list_deliveries,
     list_delivered_events,
-    replay_deliveries,
-    list_replays,
 ]

@@ -137,6 +137,8 @@ class IngestSourceResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Where a reward link's token goes in this provider's messages."""
     shape: Mapping[str, Any] | None
     """What the brand says of JSON of its own; null: the provider's shape is known."""
+    mapping: int
+    """Counts the changes of `shape` and `campaign`, which decide what an event counts as; from 1."""
     campaign: str | None
     """The campaign that events count for which name none."""
     daily_points_max: int | None
@@ -176,6 +178,7 @@ class IngestSourceResponse(msgspec.Struct, frozen=True, kw_only=True):
             verified_by=source.adapter.verified_by,
             token_field=source.adapter.token_field,
             shape=source.shape,
+            mapping=source.mapping,
             campaign=source.campaign,
             daily_points_max=source.daily_points_max,
             points_today=standing.points_today,
@@ -211,6 +214,8 @@ class ReadingResponse(msgspec.Struct, frozen=True):
     """What customers were granted, or held back, for them."""
     outcomes: Mapping[str, int]
     """How many events there are of each outcome, such as `{"granted": 2, "duplicate": 4}`."""
+    mapping: int
+    """The `mapping` of the source that decided it."""
 
 
 class DeliveryResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,34 +281,3 @@ class DeliveredEventResponse(msgspec.Struct, frozen=True, kw_only=True):
             points=outcome.points,
             matched_by=outcome.matched_by,  # pyright: ignore[reportArgumentType]
         )
-
-
-DeliveryNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-
-
-class ReplayRequest(Body, frozen=True):
-    """Deliveries to be read again."""
-
-    first: DeliveryNumber
-    """The number of the first delivery."""
-    last: DeliveryNumber | None = None
-    """The number of the last delivery. Absent: the first alone."""
-
-    example: ClassVar[dict[str, Any]] = {"first": 1, "last": 200}
-
-
-class ReplayResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """Deliveries that are read again."""
-
-    replay: int
-    """The number of the replay, as the readings of deliveries have it."""
-    first: int
-    """The first delivery."""
-    last: int
-    """The last delivery."""
-    read: int
-    """How many of them have been read."""
-    asked_at: datetime
-    """When it was asked for."""
-    done_at: datetime | None
-    """When the last was read; null: not yet."""

@@ -59,7 +59,8 @@ _AWAY_AFTER_S = 1.0
 class Source(msgspec.Struct, frozen=True):
     """A source. ``secrets`` is ``None`` if they cannot be opened: the key they were sealed with is gone.
 
-    ``sealed`` is how they are stored. ``shape`` is what the brand says of JSON of its own, as it wrote it.
+    ``sealed`` is how they are stored. ``shape`` is what the brand says of JSON of its own, as it wrote it. ``mapping`` counts
+    what decides which act an event is; since mapping ``numbered_since`` the events of a request are numbered as they are now.
     """
 
     source_no: int
@@ -75,6 +76,8 @@ class Source(msgspec.Struct, frozen=True):
     secrets: Secrets | None
     sealed: bytes
     shape: Mapping[str, Any] | None
+    mapping: int
+    numbered_since: int
     api_key_id: int
     created_at: datetime
     disabled_at: datetime | None
@@ -220,6 +223,8 @@ class SourceDirectory:
             secrets=self._opened(row),
             sealed=row.secrets,
             shape=row.shape,
+            mapping=row.mapping,
+            numbered_since=row.numbered_since,
             api_key_id=row.api_key_id,
             created_at=row.source_created_at,
             disabled_at=row.disabled_at,
@@ -251,7 +256,7 @@ _selected = (
             sources.c[name]
             for name in (
                 *("source_no", "address", "provider", "public_url", "trust", "campaign", "daily_points_max"),
-                *("silent_after_hours", "secrets", "api_key_id", "disabled_at", "shape"),
+                *("silent_after_hours", "secrets", "api_key_id", "disabled_at", "shape", "mapping", "numbered_since"),
             )
         ),
         sources.c.name.label("source_name"),

@@ -49,6 +49,9 @@ source = Table(
     Column("disabled_at", DateTime(timezone=True)),
     # What the brand says of its own JSON; NULL: the provider's is known.
     Column("shape", JSONB(none_as_null=True)),
+    # Counts what decides which act an event is: the shape and the campaign. And since when events of a request are numbered so.
+    Column("mapping", Integer, nullable=False, server_default="1"),
+    Column("numbered_since", Integer, nullable=False, server_default="1"),
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="source_belongs_to_brand"),
     ForeignKeyConstraint(["api_key_id"], ["rewards.api_key.api_key_id"], name="source_reports_in_the_name_of_a_key"),
     CheckConstraint("octet_length(address) = 12", name="source_address_is_12_bytes"),
@@ -131,6 +134,8 @@ envelope_outcome = Table(
     Column("points", BigInteger, nullable=False),
     Column("counts", JSONB, nullable=False),
     Column("outcomes", LargeBinary, nullable=False),
+    # The mapping of the source that decided it.
+    Column("mapping", Integer, nullable=False, server_default="1"),
     PrimaryKeyConstraint("source_no", "envelope_no", "replay_no", "slot", name="envelope_outcome_pkey"),
     postgresql_partition_by="LIST (slot)",
 )
@@ -162,7 +167,21 @@ source_replay = Table(
     Column("asked_by", Integer, nullable=False),
     Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("done_at", DateTime(timezone=True)),
+    Column("mode", Text, nullable=False, server_default="replay"),
+    # The source's mapping when it was asked for.
+    Column("mapping", Integer, nullable=False, server_default="1"),
+    # Of a dry run that is done: what it found, and the hash of what a correction would do. Or why it was given up.
+    Column("totals", JSONB(none_as_null=True)),
+    Column("lines_hash", LargeBinary),
+    Column("error", Text),
+    # Of a correction: the dry run whose lines are carried out, and why.
+    Column("corrects", Integer),
+    Column("reason", Text),
     ForeignKeyConstraint(["source_no"], ["rewards.source.source_no"], name="source_replay_belongs_to_source"),
+    ForeignKeyConstraint(["corrects"], ["rewards.source_replay.replay_no"], name="source_replay_corrects_by_a_dry_run"),
+    UniqueConstraint("corrects", name="source_replay_corrects_once"),
+    CheckConstraint("mode IN ('replay', 'dry_run', 'correction')", name="source_replay_mode_is_known"),
+    CheckConstraint("(mode = 'correction') = (corrects IS NOT NULL)", name="source_replay_corrects_if_it_is_a_correction"),
     CheckConstraint("first_no BETWEEN 1 AND last_no", name="source_replay_is_of_a_range"),
     Index("source_replay_by_source", "source_no", "replay_no"),
     Index("source_replay_that_is_open", "source_no", "replay_no", postgresql_where="done_at IS NULL"),

@@ -1,6 +1,7 @@
 """Links that a brand's own system has signed: we hear of each when it is first followed, and store it then.
 
     adopt        what an offline token stands for: from then on it is a link like any other
+    stands_for   the same, without storing it
     claims_of    what it says, if its key signed it so
     wrong_with   why what it says is not honoured
     is_too_late  whether what nobody has followed by now is not honoured any more
@@ -48,6 +49,14 @@ _AHEAD_MAX = timedelta(minutes=5)
 
 async def adopt(services: Services, token: str, hosts: Collection[str], now: datetime) -> bytes | None:
     """The id of the link that a token stands for, which is stored now if it never was; ``None`` for what we do not honour."""
+    row = await stands_for(services, token, hosts, now)
+    if row is not None and await services.links.get(row.link_id) is None:
+        await store(services, [row])
+    return None if row is None else row.link_id
+
+
+async def stands_for(services: Services, token: str, hosts: Collection[str], now: datetime) -> NewLink | None:
+    """The link that a token stands for, whether or not it is stored; ``None`` for what we do not honour."""
     key_no = offline_tokens.key_named_by(token)
     key = None if key_no is None else await minting_keys.find(services.engine, key_no)
     brand: Brand | None = None if key is None else await services.brands.by_id(key.brand_id)
@@ -57,11 +66,7 @@ async def adopt(services: Services, token: str, hosts: Collection[str], now: dat
     row = await draft(services, brand, key, claims)
     if isinstance(row, Problem):
         return None
-    if await services.links.get(row.link_id) is None:
-        if is_too_late(key, now):
-            return None
-        await store(services, [row])
-    return row.link_id
+    return None if is_too_late(key, now) and await services.links.get(row.link_id) is None else row
 
 
 def claims_of(token: str, key: MintingKey, brand: Brand | None, hosts: Collection[str], now: datetime) -> OfflineClaims | None:

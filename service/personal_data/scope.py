@@ -39,6 +39,7 @@ LEFT_OUT: Mapping[str, str] = {
     "rewards.approval_use": "sums of the amounts of approvals and corrections",
     "rewards.correction_line": "a line of a job: what it did is among the corrections",
     "rewards.link_code": "a hash of a link's short code",
+    "rewards.replayed_event": "a line of a dry run: what was posted is among the transfers",
     "rewards.reply_text": "keyed hashes of what they replied with, which nobody can read",
     "rewards.parted": "our numbers of customers who were one: their names are not held",
 }

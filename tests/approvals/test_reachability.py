@@ -79,12 +79,32 @@ async def a_world(api: Api, owner: Owner, *limits: Limit) -> World:
         (await api.client("messaging").put(f"/v1/customers/e-{name}", json={})).raise_for_status()
     reason = {"name": "Goodwill", "campaign": "autumn"}
     (await api.client("admin").put("/v1/adjustment-reasons/goodwill", json=reason)).raise_for_status()
+    await owner.execute(_A_DRY_RUN)
     granted = await api.client("messaging").post("/v1/grants", json=review("e-0") | {"action": "click", "purchase": ORDER})
     await client_of(api, owner, Role.APPROVER, name="Checker")
     await invited(owner, Role.APPROVER, name="Newcomer")
     await set_limits(owner, Limit("brand.point_value", 0), *limits)
     return World(api, owner, granted.json()["grant_id"])
 
+
+_A_DRY_RUN = """
+WITH made AS (
+    INSERT INTO rewards.source (brand_id, address, name, provider, public_url, trust, secrets, api_key_id)
+    SELECT brand_id, decode(repeat('aa', 12), 'hex'), 'shop', 'signed_json', '', 'signed_body', '', min(api_key_id)
+    FROM rewards.api_key GROUP BY brand_id RETURNING source_no
+), head AS (
+    INSERT INTO rewards.source_head (source_no, last_no) SELECT source_no, 1 FROM made
+), reader AS (
+    INSERT INTO rewards.source_reader (source_no, read_no) SELECT source_no, 1 FROM made
+)
+INSERT INTO rewards.source_replay (source_no, first_no, last_no, read_no, asked_by, done_at, mode, totals, lines_hash)
+SELECT source_no, 1, 1, 1, 1, now(), 'dry_run', (
+    SELECT jsonb_object_agg(name, 1) FROM unnest(ARRAY[
+        'events', 'same', 'new', 'changed', 'rekeyed', 'no_longer', 'new_points', 'taken_points', 'given_points'
+    ]) AS name
+), sha256('') FROM made
+"""
+"""A dry run of a replay that has found something to correct."""
 
 ORDER = {"amount_minor": 100, "currency": "EUR", "order_ref": "o-1"}
 
@@ -203,6 +223,7 @@ ASKS: Mapping[str, Ask] = {
     "adjustment": _posts("/v1/adjustments", lambda name: {"customer": {"id": f"e-{name}"}, "points": 5, "reason": "goodwill"}),
     "grant.clawback": _posts("/v1/grants/{grant_id}/clawback", lambda _: {"points": 1, "reason": "mistake"}),
     "correction": _correct_many,
+    "source.correct": _posts("/v1/sources/src_1/replays/1/correct", lambda name: {"reason": name}),
     "purchase.return": _posts(
         "/v1/grants/{grant_id}/returns", lambda name: {"reference": name, "amount_minor": 100, "currency": "EUR"}
     ),
@@ -215,7 +236,7 @@ ASKS: Mapping[str, Ask] = {
 """Each kind of request that can wait, asked for: beyond every limit, under a name of its own."""
 
 
-CORRECTIONS = {"adjustment", "correction", "grant.clawback", "purchase.return"}
+CORRECTIONS = {"adjustment", "correction", "grant.clawback", "purchase.return", "source.correct"}
 
 
 def test_every_kind_of_request_is_asked_for() -> None:

@@ -12,6 +12,7 @@ from service.auth.actions import create_key
 from service.auth.scopes import Scope
 from service.ingest import deliveries
 from service.ingest.envelope_reader import EnvelopeReader
+from service.ingest.replays.actions import REPLAYS_MAX
 from service.ingest.source_watch import look
 from service.observability import metrics
 from service.services import Services
@@ -165,7 +166,7 @@ async def test_what_was_not_read_yet_cannot_be_read_again(
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
     await send(links.api, url, sender.signed([click(ADA, "m-1")]))
     await read_all(reader)
-    for _ in range(deliveries.REPLAYS_MAX):
+    for _ in range(REPLAYS_MAX):
         assert (await issuer.post("/v1/sources/src_1/replay", json={"first": 1})).status_code == 201
     assert (await issuer.post("/v1/sources/src_1/replay", json={"first": 1})).status_code == 422
     assert (await issuer.post("/v1/sources/src_1/replay", json={"first": 1, "last": 9})).status_code == 422

@@ -63,6 +63,7 @@ LOOK_UP_TABLES = {
     "offer",
     "offer_message",
     "app_device",
+    "replayed_event",
 }
 CONFIGURATION_TABLES = {
     "brand",

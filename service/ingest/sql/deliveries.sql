@@ -3,7 +3,7 @@ SELECT envelope.envelope_no, envelope.received_at, envelope.verdict, envelope.re
     envelope.sealed IS NOT NULL AS is_kept, readings.told
 FROM rewards.envelope
 LEFT JOIN LATERAL (
-    SELECT array_agg(ROW (outcome.replay_no, outcome.decided_at, outcome.events, outcome.points, outcome.counts)
+    SELECT array_agg(ROW (outcome.replay_no, outcome.decided_at, outcome.events, outcome.points, outcome.counts, outcome.mapping)
         ORDER BY outcome.replay_no) AS told
     FROM rewards.envelope_outcome AS outcome
     WHERE outcome.source_no = $1 AND outcome.envelope_no = envelope.envelope_no AND outcome.slot = envelope.slot

@@ -93,6 +93,11 @@ def _always(_: ProviderRequest) -> bool:
     return True
 
 
+def events_of(shape: Mapping[str, Any] | None) -> str:
+    """Where a shape that was accepted has its events."""
+    return SourceShape().events if shape is None else msgspec.convert(shape, SourceShape).events
+
+
 def _schemes(shape: SourceShape) -> tuple[Scheme, ...]:
     if shape.signature == "password":
         return (BASIC_AUTH, BEARER)

@@ -43,13 +43,16 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 async def sent_messages(
-    services: Services, source: Source, events: Mapping[int, tuple[ProviderEvent, datetime]]
+    services: Services, source: Source, events: Mapping[int, tuple[ProviderEvent, datetime]], *, writes: bool = True
 ) -> dict[int, FoundMessage | NoMessage]:
-    """What events without a token are of, as far as that is known. Each comes with when it happened, by the brand's clock."""
+    """What events without a token are of, as far as that is known. Each comes with when it happened, by the brand's clock.
+
+    Unless it ``writes``, which message a reply is taken to answer is not noted.
+    """
     wanted = {n: event for n, (event, _) in events.items() if _is_looked_for(event)}
     found = await _by_provider_id(services, source, wanted)
     answers = {n: events[n] for n, event in wanted.items() if n not in found and _may_answer_the_last(event)}
-    return found | await _last(services, source, answers)
+    return found | await _last(services, source, answers, writes=writes)
 
 
 def _is_looked_for(event: ProviderEvent) -> bool:
@@ -124,7 +127,7 @@ async def _picked(services: Services, rows: Sequence[Sent]) -> FoundMessage | No
 
 
 async def _last(
-    services: Services, source: Source, answers: Mapping[int, tuple[ProviderEvent, datetime]]
+    services: Services, source: Source, answers: Mapping[int, tuple[ProviderEvent, datetime]], *, writes: bool
 ) -> dict[int, FoundMessage | NoMessage]:
     if not answers:
         return {}
@@ -144,7 +147,9 @@ async def _last(
     last = await matching.last_sent(pool, brand_id, wanted) if wanted else []
     # Of copies in one batch the first decides.
     taken = {replies[n]: sent for n, sent in reversed(list(zip(new, last, strict=True))) if sent is not None}
-    if taken:
+    if taken and not writes:
+        noted |= taken
+    elif taken:
         await matching.remember(pool, brand_id, taken)
         first = await matching.remembered(pool, brand_id, list(taken), channels)
         # What was found just now says more of what is revoked than the note does.

@@ -18,8 +18,10 @@ from service.campaigns.queries import campaign_version
 from service.ingest.meanings import FoundMessage, NoMessage
 from service.link_pages import lookup
 from service.link_pages.lookup import DeadEnd, ParsedLink, Visitor
+from service.links import offline_links
 from service.links.hosts import requested_host
 from service.links.queries import LinkRow
+from service.links.store import NewLink
 from service.providers.types import ProviderEvent
 from service.tokens.link import LinkKind
 
@@ -38,16 +40,25 @@ class OfBrand(Protocol):
 
 
 async def linked_messages(
-    services: Services, source: OfBrand, events: Sequence[ProviderEvent], at: datetime
+    services: Services, source: OfBrand, events: Sequence[ProviderEvent], at: datetime, *, writes: bool = True
 ) -> list[FoundMessage | NoMessage | None]:
-    """What the token of each event leads to, in order; ``None`` for an event without one. ``at`` is by the brand's clock."""
+    """What the token of each event leads to, in order; ``None`` for an event without one. ``at`` is by the brand's clock.
+
+    Unless it ``writes``, a link that the brand signed itself is not stored.
+    """
     subjects = [_subject(services, source, event) for event in events]
     wanted = dict.fromkeys(subject for subject in subjects if subject is not None)
     if not wanted:
         return [None] * len(events)
     visitor = Visitor("POST", {"host": _host(services, source)}, "", at)
     parsed = {subject: _parsed(services, subject, visitor) for subject in wanted}
-    found = await _found(services, source, {subject: each for subject, each in parsed.items() if each is not None}, visitor)
+    known = {subject: each for subject, each in parsed.items() if each is not None}
+    unstored = {} if writes else await _unstored(services, known, visitor)
+    found = await _found(
+        services, source, {subject: each for subject, each in known.items() if subject not in unstored}, visitor
+    )
+    for subject, row in unstored.items():
+        found[subject] = await _message(services, source, known[subject], row)
     return [None if subject is None else found.get(subject, NoMessage("unknown_token")) for subject in subjects]
 
 
@@ -91,6 +102,19 @@ def _parsed(services: Services, subject: str, visitor: Visitor) -> ParsedLink | 
     return None
 
 
+async def _unstored(
+    services: Services, parsed: Mapping[str, ParsedLink], visitor: Visitor
+) -> dict[str, LinkRow | NewLink | None]:
+    """The links of tokens that the brand signed itself, as they are stored or would be."""
+    hosts = services.link_hosts.addressable(visitor.headers)
+    found: dict[str, LinkRow | NewLink | None] = {}
+    for subject, each in parsed.items():
+        if each.offline is not None:
+            row = await offline_links.stands_for(services, each.offline, hosts, visitor.at)
+            found[subject] = row and (await services.links.get(row.link_id) or row)
+    return found
+
+
 async def _found(
     services: Services, source: OfBrand, parsed: Mapping[str, ParsedLink], visitor: Visitor
 ) -> dict[str, FoundMessage | NoMessage]:
@@ -102,12 +126,14 @@ async def _found(
     }
 
 
-async def _message(services: Services, source: OfBrand, parsed: ParsedLink, row: LinkRow | None) -> FoundMessage | NoMessage:
+async def _message(
+    services: Services, source: OfBrand, parsed: ParsedLink, row: LinkRow | NewLink | None
+) -> FoundMessage | NoMessage:
     if row is None or (parsed.claims is not None and parsed.claims.customer != row.customer):
         return NoMessage("unknown_token")
     if row.brand_id != source.brand.brand_id:
         return NoMessage("token_of_another_brand")
-    if row.revoked_at is not None:
+    if isinstance(row, LinkRow) and row.revoked_at is not None:
         return NoMessage("link_revoked")
     campaign = await campaign_version(services, row.campaign_no, row.campaign_version)
     if campaign is None:
