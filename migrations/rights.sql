@@ -132,7 +132,8 @@ GRANT INSERT (brand_id, api_key_id, act, subject, before, after, request) ON rew
 -- Who signs in to the console is decided by functions: nobody reads a password's hash but for one login.
 GRANT EXECUTE ON FUNCTION
     rewards.add_console_passkey_v1, rewards.console_login_v1, rewards.console_passkey_v1, rewards.console_passkeys_v1,
-    rewards.console_session_v1, rewards.end_console_session_v1, rewards.enrol_console_v1, rewards.person_of_invitation_v1,
+    rewards.console_session_v1, rewards.end_console_session_v1, rewards.enrol_console_v1, rewards.enrol_console_v2,
+    rewards.person_of_invitation_v1, rewards.person_of_subject_v1,
     rewards.remove_console_passkey_v1, rewards.start_console_session_v1, rewards.use_console_passkey_v1
 TO rewards_application;
 
@@ -143,7 +144,7 @@ GRANT EXECUTE ON FUNCTION
     rewards.store_envelopes_v1
 TO rewards_application;
 
-GRANT SELECT ON rewards.tombstone TO rewards_application;
+GRANT SELECT ON rewards.identity_provider, rewards.tombstone TO rewards_application;
 
 GRANT DELETE ON rewards.tombstone TO rewards_application;
 

@@ -37,6 +37,7 @@ from service.concurrency.batch_loader import BatchLoader
 from service.concurrency.fairness import WeightedSemaphore
 from service.concurrency.shared_timeout import SharedTimeout
 from service.console.sign_in.limits import SignInLimits
+from service.console.sign_in.provider import IdentityProviders, asking
 from service.corrections.actions import CLAW_BACK
 from service.corrections.adjustments import ADJUST
 from service.corrections.jobs.actions import CORRECT
@@ -130,6 +131,8 @@ class Services(msgspec.Struct, frozen=True):
     """App receipts that no device has signed, by network."""
     sign_in_limits: SignInLimits
     """Of people who sign in to the console."""
+    identity_providers: IdentityProviders
+    """At which brands' people sign in."""
     shared_code_claims: FailedAttemptLimiter
     """Claims of codes that pay each person, by network."""
     reports: asyncio.Semaphore
@@ -252,6 +255,7 @@ async def _make(
         code_guesses=FailedAttemptLimiter(),
         invitation_guesses=FailedAttemptLimiter(),
         sign_in_limits=SignInLimits(),
+        identity_providers=IdentityProviders(asking(Resolver(settings.dns_resolver))),
         receipt_guesses=FailedAttemptLimiter(),
         shared_code_claims=FailedAttemptLimiter(),
         reports=asyncio.Semaphore(REPORTS_AT_ONCE),

@@ -13,6 +13,8 @@ from service.brands import actions
 from service.brands.errors import BrandUnknown
 from service.brands.queries import find_brand
 from service.cli.database_settings import load_with_database
+from service.console.sign_in import provider
+from service.settings import load_secrets
 from service.storage import database
 
 
@@ -92,6 +94,45 @@ def set_issue_limit(code: str, points: int) -> None:
         finally:
             await owner.close()
         click.echo(f"{code} may issue {points:,} points, {result.before:,} before; it has issued {result.issued:,}.")
+
+    asyncio.run(run())
+
+
+@brand.command("set-identity-provider")
+@click.argument("code")
+@click.option("--issuer", required=True, help="The provider's issuer, an https URL (OpenID Connect Discovery).")
+@click.option("--client-id", required=True, help="What the provider calls this service.")
+@click.option("--client-secret", prompt=True, hide_input=True, help="Asked for unless given.")
+def set_identity_provider(code: str, issuer: str, client_id: str, client_secret: str) -> None:
+    """Let the people of the brand CODE sign in to the console with its own identity provider."""
+
+    async def run() -> None:
+        settings = load_with_database()
+        keys = load_secrets(settings.secrets_path).link_keys
+        owner = await database.connect(settings.owner_url)
+        try:
+            await provider.set_provider(owner, keys, code, issuer, client_id, client_secret)
+        finally:
+            await owner.close()
+        click.echo(
+            f"The people of {code} sign in with {issuer}; its client redirects to {settings.base_url}{provider.CALLBACK}"
+        )
+
+    asyncio.run(run())
+
+
+@brand.command("remove-identity-provider")
+@click.argument("code")
+def remove_identity_provider(code: str) -> None:
+    """Let nobody of the brand CODE sign in with its identity provider any more; sessions go on until they end."""
+
+    async def run() -> None:
+        owner = await database.connect(load_with_database().owner_url)
+        try:
+            await provider.remove_provider(owner, code)
+        finally:
+            await owner.close()
+        click.echo(f"{code} has no identity provider any more.")
 
     asyncio.run(run())
 

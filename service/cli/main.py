@@ -53,6 +53,7 @@ EXPLAINED = {
     "service.brands.errors:BrandInvalid",
     "service.brands.errors:BrandUnknown",
     "service.brands.errors:IssueLimitRefused",
+    "service.console.sign_in.provider:ProviderInvalid",
     "service.customers.balance_file:BalanceFileInvalid",
     "service.auth.errors:KeyInvalid",
     "service.auth.errors:KeyUnknown",

@@ -16,7 +16,7 @@ from service.console.forms import FormFromElsewhere
 from service.console.guard import NotSignedIn, session_or_none
 from service.console.overview import routes as overview
 from service.console.rooms import HOME
-from service.console.sign_in import account
+from service.console.sign_in import account, provider_routes
 from service.console.sign_in import routes as sign_in
 from service.console.sign_in.routes import SIGN_IN
 from service.http import problems
@@ -99,6 +99,7 @@ route_handlers: list[Any] = [
             read_colors,
             *sign_in.route_handlers,
             *account.route_handlers,
+            *provider_routes.route_handlers,
             *overview.route_handlers,
             find_nothing,
         ],

@@ -80,6 +80,7 @@ TABLES: Mapping[str, str] = {
     "rewards.erasure": "Kept: our numbers, who asked, when, and how many points were forfeited.",
     "rewards.estimate": KEPT,
     "rewards.export_job": KEPT,
+    "rewards.identity_provider": KEPT,
     "rewards.identity": "Deleted. The keyed hash of each name becomes a tombstone, which does not say whose it was.",
     "rewards.key_quota": KEPT,
     "rewards.link": "Message and label are removed, and the link is revoked. Campaign, channel and times stay.",

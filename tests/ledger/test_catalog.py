@@ -86,6 +86,7 @@ CONFIGURATION_TABLES = {
     "correction_job",
     "correction_line",
     "person",
+    "identity_provider",
     "console_login",
     "console_passkey",
     "console_session",

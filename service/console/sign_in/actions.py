@@ -33,7 +33,8 @@ now = time.time
 _PURPOSE = "console one-time codes 1"
 _LOGIN = "SELECT person_id, password_hash, totp_secret, totp_step FROM rewards.console_login_v1($1, $2)"
 _INVITED = "SELECT person_id, brand_id, name, roles FROM rewards.person_of_invitation_v1($1)"
-_ENROL = "SELECT rewards.enrol_console_v1($1, $2, $3, $4, $5)"
+_ENROL = "SELECT rewards.enrol_console_v2($1, $2, $3, $4, $5, $6)"
+_OF_SUBJECT = "SELECT rewards.person_of_subject_v1($1, $2)"
 
 
 class Refused(Exception):
@@ -120,20 +121,47 @@ async def enrol(services: Services, known: Invited, invitation: str, typed: Cred
     if key is None or step is None:
         raise Refused("The one-time code is not the one that your app shows now. Is the phone's clock right?")
     kept = await services.sign_in_limits.hashing(passwords.hash_password, typed.password)
-    person_id = await _enrol(services, invitation, login, kept, _sealed(services, known.person_id, key))
+    person_id = await _enrol(services, invitation, login, kept, _sealed(services, known.person_id, key), None)
     cookie = await sessions.begin(services, person_id, method="invitation", totp_step=step)
     if cookie is None:
         raise Refused(WRONG)
     return cookie
 
 
-async def _enrol(services: Services, invitation: str, login: str, kept: str, secret: bytes) -> int:
+async def sign_in_as(services: Services, brand_id: int, subject: str) -> str:
+    """Sign in the person who is this subject of the brand's identity provider, and return their cookie. Raises `Refused`."""
+    person_id = await services.pool.fetchval(_OF_SUBJECT, brand_id, subject)
+    if person_id is None:
+        raise Refused("The identity provider knows you, and this console does not. Enrol with your invitation first.")
+    return await _begun(services, person_id, "provider")
+
+
+async def enrol_as(services: Services, invitation: str, subject: str, email: str) -> str:
+    """Let a person sign in from now on as this subject, sign them in, and return their cookie. Raises `Refused`."""
+    login = login_of(email) or f"subject {subject}"
+    return await _begun(services, await _enrol(services, invitation, login, None, None, subject), "provider")
+
+
+async def _begun(services: Services, person_id: int, method: str) -> str:
+    cookie = await sessions.begin(services, person_id, method=method)
+    if cookie is None:
+        raise Refused(WRONG)
+    return cookie
+
+
+async def _enrol(
+    services: Services, invitation: str, login: str, kept: str | None, secret: bytes | None, subject: str | None
+) -> int:
     # Nobody learns the text of the key with which they act: it is made of what is thrown away.
     key_hash = hash_key(secrets.token_hex(32))
     try:
-        person_id = await services.pool.fetchval(_ENROL, hash_key(invitation), key_hash, login, kept, secret)
+        person_id = await services.pool.fetchval(_ENROL, hash_key(invitation), key_hash, login, kept, secret, subject)
     except asyncpg.UniqueViolationError:
-        raise Refused("Somebody else of your brand has this login. Choose another.") from None
+        raise Refused(
+            "Somebody else of your brand has this login. Choose another."
+            if subject is None
+            else "Somebody else of your brand signs in with this account."
+        ) from None
     if person_id is None:
         raise Refused("This invitation was used or has expired meanwhile.")
     return person_id

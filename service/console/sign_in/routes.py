@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
 from litestar import Request, Response, get, post
 from litestar.connection import ASGIConnection
@@ -14,7 +15,7 @@ from service.admission.limits import FORM_BYTES_MAX
 from service.console import forms, page
 from service.console.guard import session_of, signed_in
 from service.console.rooms import HOME
-from service.console.sign_in import actions, demo, one_time, passkeys, sessions
+from service.console.sign_in import actions, demo, one_time, passkeys, provider, sessions
 from service.console.sign_in.actions import Credentials, Invited, Refused
 from service.http.injection import Injected
 from service.http.problems import not_found
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SIGN_IN = f"{HOME}/sign-in"
 
 _templates = page.templates_of(Path(__file__).parent)
+NOTHING = Credentials("", "", "", "")
+
 _INSIDE = re.compile(r"/console(?:/[\w.~/-]*)?(?:\?[\w.~%&=+-]*)?")
 
 
@@ -40,7 +43,8 @@ async def only_where_it_is_safe(connection: ASGIConnection[Any, Any, Any, Any], 
 async def show_sign_in(services: Injected[Services], request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show the form."""
     query = request.query_params
-    return _sign_in_page(services, request, Credentials(query.get("brand", ""), "", "", ""), inside(query.get("next", "")))
+    typed = Credentials(query.get("brand", ""), "", "", "")
+    return await sign_in_page(services, request, typed, inside(query.get("next", "")))
 
 
 @post("/sign-in", guards=[only_where_it_is_safe], request_max_body_size=FORM_BYTES_MAX)
@@ -52,7 +56,7 @@ async def post_sign_in(services: Injected[Services], request: Request[Any, Any, 
     try:
         cookie = await actions.sign_in(services, request, typed)
     except Refused as refused:
-        return _sign_in_page(services, request, typed, onward, wrong=str(refused))
+        return await sign_in_page(services, request, typed, onward, wrong=str(refused))
     return page.back(request, onward, headers={"Set-Cookie": cookie})
 
 
@@ -64,7 +68,7 @@ async def post_passkey(services: Injected[Services], request: Request[Any, Any, 
     try:
         cookie = await passkeys.sign_in(services, form.text("response"))
     except Refused as refused:
-        return _sign_in_page(services, request, Credentials("", "", "", ""), onward, wrong=str(refused))
+        return await sign_in_page(services, request, NOTHING, onward, wrong=str(refused))
     return page.back(request, onward, headers={"Set-Cookie": cookie})
 
 
@@ -94,11 +98,11 @@ async def post_enrol(services: Injected[Services], request: Request[Any, Any, An
     except Refused as refused:
         return _enrol_page(request, wrong=str(refused))
     if not secret:
-        return _choose_page(request, known, invitation, typed, one_time.make_secret())
+        return await _choose_page(services, request, known, invitation, typed, one_time.make_secret())
     try:
         cookie = await actions.enrol(services, known, invitation, typed, secret)
     except Refused as refused:
-        return _choose_page(request, known, invitation, typed, secret, wrong=str(refused))
+        return await _choose_page(services, request, known, invitation, typed, secret, wrong=str(refused))
     return page.back(request, HOME, headers={"Set-Cookie": cookie})
 
 
@@ -119,9 +123,10 @@ def _typed(form: forms.Form) -> Credentials:
     return Credentials(form.text("brand"), form.text("login"), form.secret("password"), form.text("code"))
 
 
-def _sign_in_page(
-    services: Services, request: Request[Any, Any, Any], typed: Credentials, onward: str, wrong: str = ""
+async def sign_in_page(
+    services: Services, request: Request[Any, Any, Any], typed: Credentials = NOTHING, onward: str = HOME, wrong: str = ""
 ) -> Response[bytes]:
+    """The page to sign in, with what was typed and what is wrong with it."""
     return page.show(
         request,
         _templates,
@@ -134,18 +139,39 @@ def _sign_in_page(
         is_out=request.query_params.get("out") == "yes",
         people=demo.people(services),
         passkey=passkeys.to_sign_in(services),
+        provider=await _provider_link(services, typed.brand, onward),
     )
+
+
+async def _provider_link(services: Services, brand_code: str, onward: str, *, enrols: bool = False) -> dict[str, str] | None:
+    """The way to a brand's identity provider, if it has one: its name, and where to go."""
+    brand = await services.brands.by_code(brand_code) if brand_code and "\0" not in brand_code else None
+    try:
+        found = None if brand is None else await provider.provider_of(services, brand.brand_id)
+    except Refused:
+        return None
+    if found is None:
+        return None
+    asked = {"brand": brand_code, "next": onward} | ({"enrol": "yes"} if enrols else {})
+    return {"name": urlsplit(found.issuer).netloc, "href": f"{HOME}/provider?{urlencode(asked)}"}
 
 
 def _enrol_page(request: Request[Any, Any, Any], wrong: str = "") -> Response[bytes]:
     return page.show(request, _templates, "enrol.html", title="Enrol", status=422 if wrong else 200, wrong=wrong)
 
 
-def _choose_page(
-    request: Request[Any, Any, Any], known: Invited, invitation: str, typed: Credentials, secret: str, wrong: str = ""
+async def _choose_page(
+    services: Services,
+    request: Request[Any, Any, Any],
+    known: Invited,
+    invitation: str,
+    typed: Credentials,
+    secret: str,
+    wrong: str = "",
 ) -> Response[bytes]:
     address = one_time.address_of(secret, issuer=known.brand.name, login=typed.login or known.name)
-    return page.show(
+    link = await _provider_link(services, known.brand.code, HOME, enrols=True)
+    shown = page.show(
         request,
         _templates,
         "choose.html",
@@ -156,8 +182,12 @@ def _choose_page(
         typed=typed,
         secret=secret,
         qr=one_time.qr_code(address),
+        provider=link,
         wrong=wrong,
     )
+    if link is not None:
+        shown.headers["Set-Cookie"] = provider.invitation_cookie(services, invitation)
+    return shown
 
 
 route_handlers: list[Any] = [show_sign_in, post_sign_in, post_passkey, post_demo, show_enrol, post_enrol, post_sign_out]

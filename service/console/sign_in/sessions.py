@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 LIFE_S = 12 * 3600
 IDLE_S = 3600
-_OVER_TLS = "__Host-console"
-_WITHOUT = "console"
 _TOKEN_BYTES = 32
 
 _BEGIN = "SELECT rewards.start_console_session_v1($1, $2, $3, $4, $5)"
@@ -96,15 +94,26 @@ def _csrf(token: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(token.encode(), b"form", "sha256")[:16]).rstrip(b"=").decode()
 
 
-def _is_over_tls(settings: Settings) -> bool:
+def is_over_tls(settings: Settings) -> bool:
+    """Whether browsers reach the console over TLS."""
     return settings.base_url.startswith("https://")
 
 
 def _name(settings: Settings) -> str:
-    return _OVER_TLS if _is_over_tls(settings) else _WITHOUT
+    return cookie_name(settings, "console")
+
+
+def cookie(settings: Settings, name: str, content: str, life_s: int) -> str:
+    """A cookie that no script reads and no other site's page has sent. Over TLS its name has to begin with ``__Host-``."""
+    # That demands the path and Secure, and forbids a domain (RFC 6265bis, 4.1.3.2).
+    secure = "; Secure" if is_over_tls(settings) else ""
+    return f"{name}={content}; Path=/; Max-Age={life_s}; HttpOnly; SameSite=Lax{secure}"
+
+
+def cookie_name(settings: Settings, name: str) -> str:
+    """What a cookie is called here."""
+    return f"__Host-{name}" if is_over_tls(settings) else name
 
 
 def _cookie(settings: Settings, token: str, life_s: int) -> str:
-    # `__Host-` demands the path and Secure, and forbids a domain (RFC 6265bis, 4.1.3.2).
-    secure = "; Secure" if _is_over_tls(settings) else ""
-    return f"{_name(settings)}={token}; Path=/; Max-Age={life_s}; HttpOnly; SameSite=Lax{secure}"
+    return cookie(settings, _name(settings), token, life_s)

@@ -32,6 +32,8 @@ console_login = Table(
     Column("password_hash", Text),
     # Sealed with a key that the database does not have.
     Column("totp_secret", LargeBinary),
+    # Who they are to the brand's identity provider, if they sign in there.
+    Column("subject", Text),
     # Of the last one-time code that was used: none of then or before is good again.
     Column("totp_step", BigInteger, nullable=False, server_default="0"),
     Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -39,6 +41,7 @@ console_login = Table(
     ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="console_login_belongs_to_brand"),
     ForeignKeyConstraint(["api_key_id"], ["rewards.api_key.api_key_id"], name="console_login_acts_with_a_key"),
     UniqueConstraint("brand_id", "login", name="console_login_is_unique"),
+    UniqueConstraint("brand_id", "subject", name="console_login_subject_is_unique"),
     CheckConstraint("octet_length(login) BETWEEN 1 AND 256", name="console_login_is_a_name"),
     CheckConstraint("(password_hash IS NULL) = (totp_secret IS NULL)", name="console_login_has_both_factors"),
 )
@@ -74,4 +77,17 @@ console_passkey = Table(
     CheckConstraint("octet_length(credential) <= 4096", name="console_passkey_is_of_its_length"),
     CheckConstraint("octet_length(name) BETWEEN 1 AND 256", name="console_passkey_has_a_name"),
     Index("console_passkey_by_person", "person_id"),
+)
+
+identity_provider = Table(
+    "identity_provider",
+    metadata,
+    Column("brand_id", Integer, primary_key=True, autoincrement=False),
+    Column("issuer", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    # Sealed with a key that the database does not have.
+    Column("client_secret", LargeBinary, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["brand_id"], ["rewards.brand.brand_id"], name="identity_provider_belongs_to_brand"),
+    CheckConstraint("issuer LIKE 'https://%'", name="identity_provider_speaks_tls"),
 )
