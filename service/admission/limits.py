@@ -43,7 +43,9 @@ GZIP_MEMBERS_MAX = 1_000
 PARAMETERS_MAX = 100
 """Parameters in a query, or fields in a form."""
 PROVIDER_BYTES_MAX = 4 * MIB
-"""The body of a request of a messaging provider: what the largest batches and replies have, without large attachments."""
+"""The body of a request of a messaging provider, without attachments: what the largest batches and replies have."""
+MAIL_BYTES_MAX = 30 * MIB
+"""The body of a mail that a provider hands on as a form, with its attachments. They are dropped before it is kept."""
 UNPROVED_BYTES_MAX = 16 * MIB
 """What is kept within a minute for a source that takes what nobody proves."""
 NAME_BYTES_MAX = 256
@@ -57,7 +59,7 @@ class Kind(enum.Enum):
     FORM = ("form", FORM_BYTES_MAX, 10.0)
     SINGLE = ("single", SINGLE_BYTES_MAX, 30.0)
     BATCH = ("batch", BATCH_BYTES_MAX, 120.0)
-    PROVIDER = ("provider", PROVIDER_BYTES_MAX, 30.0)
+    PROVIDER = ("provider", MAIL_BYTES_MAX, 30.0)
 
     def __init__(self, title: str, body_bytes_max: int, body_within_s: float) -> None:
         self.title = title

@@ -3,7 +3,8 @@
     1. whose        the source of the address; there is none, or it is disabled: 404, whatever was sent
     2. handshake    what a provider asks before it sends events
     3. check        the signature, with any of the source's secrets
-    4. keep         in the database, or on the local disk while that is away; but nothing that says where exactly somebody is
+    4. keep         in the database, or on the local disk while that is away; but nothing that says where exactly somebody
+                    is, nor what is attached to a mail
     5. answer       `taken` only for what is kept
 
 What is refused earns nothing. It is kept, as far as it is small and not too often, so that it can be replayed once a secret
@@ -13,8 +14,10 @@ that was pasted wrongly is put right.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,7 @@ import structlog
 from litestar.types import Receive, Send
 
 from service.admission.failed_attempts import FailedAttemptLimiter
-from service.admission.limits import PROVIDER_BYTES_MAX, UNPROVED_BYTES_MAX
+from service.admission.limits import MAIL_BYTES_MAX, PROVIDER_BYTES_MAX, UNPROVED_BYTES_MAX
 from service.egress.fetching import FetchFailed
 from service.http.bodies import read_body
 from service.http.problems import Problem, invalid_field, not_found, send_problem
@@ -32,7 +35,9 @@ from service.ingest.envelopes import REFUSED_BYTES_MAX, Envelope, EnvelopeStore,
 from service.ingest.sources import Source
 from service.ingest.spooled_envelopes import SpooledEnvelopes
 from service.observability import log, metrics
+from service.providers import forms
 from service.providers.adapter import Adapter, parse, verify
+from service.providers.reading import Unreadable
 from service.providers.types import Fault, ProviderRequest, Reply, Trust, Verdict, Verification
 from service.storage.database import is_away
 
@@ -43,7 +48,7 @@ STORED_WITHIN_S = 2.0
 """Longer the database does not keep a provider waiting; what it has not said by then goes to the local disk as well."""
 
 READ_AT_ONCE_BYTES = 65_536
-"""What is longer is read beside the event loop, where it has to be read before it is kept."""
+"""What is longer is read beside the event loop, where it has to be read before it is kept, or is checked there."""
 
 
 class Intake:
@@ -94,12 +99,14 @@ class Intake:
 
 async def checked(certificates: Certificates, source: Source, request: ProviderRequest, now: datetime) -> Verification:
     """Whether a source's provider sent a request. Raises `FetchFailed` if the certificate it names cannot be had now."""
-    adapter, secrets = source.adapter, source.secrets or {}
+    look = functools.partial(verify, source.adapter, request, source.secrets or {}, now, certificates.at)
+    if len(request.body) > PROVIDER_BYTES_MAX:
+        return await asyncio.to_thread(look)
     try:
-        return verify(adapter, request, secrets, now, certificates.at)
+        return look()
     except NotFetchedYet as missing:
         await certificates.learn(missing.url)
-        return verify(adapter, request, secrets, now, certificates.at)
+        return look()
 
 
 def take(services: Services, scope: Any, receive: Receive, send: Send, address: str) -> Awaitable[None]:
@@ -127,8 +134,8 @@ async def _reply(services: Services, source: Source, scope: Any, receive: Receiv
     request = ProviderRequest(
         method=scope["method"],
         url=_url(services, source, scope),
-        headers=_headers(scope),
-        body=await read_body(receive, bytes_max=PROVIDER_BYTES_MAX),
+        headers=(headers := _headers(scope)),
+        body=await read_body(receive, bytes_max=_bytes_max(adapter, headers)),
     )
     if adapter.handshake is not None and (reply := adapter.handshake(request, secrets)) is not None:
         metrics.provider_requests.labels(source.provider, "handshake").inc()
@@ -169,6 +176,7 @@ async def _kept(
 ) -> int:
     """Keep a request, and say which code tells its provider what became of it."""
     answers = source.adapter.answers
+    kept = await _without_attachments(source.adapter, request) if found.accepted else request
     envelope = Envelope(
         id=new_id(),
         source_no=source.source_no,
@@ -176,7 +184,7 @@ async def _kept(
         verdict=found.verdict,
         reason=found.reason,
         size=len(request.body),
-        content=content_of(request) if has_content and _is_kept(found, request) else b"",
+        content=content_of(kept) if has_content and _is_kept(found, request) else b"",
     )
     if not found.accepted:
         await services.intake.note_refused(envelope)
@@ -193,6 +201,22 @@ async def _kept(
     if not is_stored:
         structlog.get_logger().warning("envelope_not_kept", source=source.id)
     return answers.taken if is_stored else answers.away
+
+
+def _bytes_max(adapter: Adapter, headers: Mapping[str, str]) -> int:
+    is_form = headers.get("content-type", "").lower().startswith(forms.MULTIPART)
+    return MAIL_BYTES_MAX if adapter.attaches_files and is_form else PROVIDER_BYTES_MAX
+
+
+async def _without_attachments(adapter: Adapter, request: ProviderRequest) -> ProviderRequest:
+    """A mail as it is kept. Nobody reads what is attached to it."""
+    if not adapter.attaches_files or len(request.body) <= READ_AT_ONCE_BYTES:
+        return request
+    with contextlib.suppress(Unreadable):
+        request = await asyncio.to_thread(forms.without_files, request)
+    if len(request.body) > PROVIDER_BYTES_MAX:
+        raise Problem("too_large", f"Without attachments, the body is larger than {PROVIDER_BYTES_MAX} bytes.")
+    return request
 
 
 def _url(services: Services, source: Source, scope: Any) -> str:

@@ -87,6 +87,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     handshake: Callable[[ProviderRequest, Secrets], Reply | None] | None = None
     """Answers what is asked before events are sent; None for any other request. It is asked before verification."""
     answers: AnswerCodes = AnswerCodes()
+    attaches_files: bool = False
+    """Whether it hands on mails as forms with their attachments."""
     may_tell_place: Callable[[ProviderRequest], bool] | None = None
     """Whether a request could say where somebody is, so that it has to be read before it is kept; None: none of them does."""
 

@@ -3,6 +3,7 @@
     form_of     the fields as texts, in order
     fields_of   the fields by name, to be read as an object
     parts_of    the fields as bytes, for a provider that says the character set of each
+    without_files   a request with the fields alone: what a mail has attached is read by nobody
     text_in     bytes in a character set that somebody names
 
 What is no form is ``Unreadable``.
@@ -13,13 +14,15 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl
 
+import msgspec
 import multipart
 
 from service.providers.reading import Fields, Unreadable
 from service.providers.types import ProviderRequest
 
 _FIELDS_MAX = 1_000
-_MULTIPART = "multipart/form-data"
+_DISPOSITION = b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+MULTIPART = "multipart/form-data"
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 # What mail is written in. Python knows more codecs, and some of them take quadratic time.
 _CHARACTER_SETS = re.compile(
@@ -30,7 +33,7 @@ _CHARACTER_SETS = re.compile(
 
 def is_multipart(request: ProviderRequest) -> bool:
     """Whether the body is `multipart/form-data`."""
-    return request.headers.get("content-type", "").lower().startswith(_MULTIPART)
+    return request.headers.get("content-type", "").lower().startswith(MULTIPART)
 
 
 def form_of(request: ProviderRequest) -> list[tuple[str, str]]:
@@ -57,6 +60,17 @@ def parts_of(request: ProviderRequest) -> list[tuple[str, bytes]]:
         return _parts(request.body, boundary[1] or boundary[2] if boundary else "")
     except (ValueError, LookupError):
         raise Unreadable("", "is not multipart/form-data") from None
+
+
+def without_files(request: ProviderRequest) -> ProviderRequest:
+    """A request of `multipart/form-data` with its fields alone; any other as it is. Raises ``Unreadable``."""
+    boundary = _BOUNDARY.search(request.headers.get("content-type", "")) if is_multipart(request) else None
+    if boundary is None:
+        return request
+    # What stood between two boundaries has none in it.
+    edge = (boundary[1] or boundary[2]).encode("latin-1")
+    pieces = [_DISPOSITION % (edge, name.replace('"', "%22").encode(), value) for name, value in parts_of(request)]
+    return msgspec.structs.replace(request, body=b"".join([*pieces, b"--%b--\r\n" % edge]))
 
 
 def text_in(raw: bytes, character_set: str) -> str:

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 
+from service.admission.limits import MAIL_BYTES_MAX, MIB, PROVIDER_BYTES_MAX
 from service.egress.fetching import FetchFailed
 from service.ingest.certificates import Certificates
 from service.ingest.envelope_reader import EnvelopeReader
@@ -110,3 +111,42 @@ async def test_a_mail_that_anybody_may_have_written_earns_nothing(
     await read_all(reader)
     # Messages may be stopped by anybody.
     assert await told(owner) == [("ignored", "sender_not_proved"), ("recorded", "stop")]
+
+
+def with_attachment(request: ProviderRequest, size: int) -> ProviderRequest:
+    """The same mail with a file."""
+    edge = b"--xYzZY"
+    head = edge + b'\r\nContent-Disposition: form-data; name="attachment1"; filename="a.bin"\r\n\r\n'
+    file = head + b"\x00\xff" * (size // 2) + b"\r\n"
+    return msgspec.structs.replace(request, body=file + request.body)
+
+
+@pytest.mark.usefixtures("campaign")
+async def test_a_mail_counts_whatever_is_attached_and_is_kept_without_that(
+    api: Api, issuer: httpx.AsyncClient, owner: Owner, reader: EnvelopeReader
+) -> None:
+    url, (scheme,) = await set_up(api, issuer, "sendgrid"), ADAPTERS["sendgrid"].schemes
+    (key,), now = secrets_for(ADAPTERS["sendgrid"])["verification_key"], datetime.now(UTC)
+    (await issuer.patch("/v1/sources/src_1", json={"campaign": "espresso-week"})).raise_for_status()
+    mail = SAMPLES["sendgrid"]["replied"](Occasion(url=url, token="", at=now, said="Schön, gern!"))
+    large = sign(scheme, with_attachment(mail, 20 * MIB), key, now)
+    assert await post(api, large) == 200
+    assert await post(api, tampered(large)) == 401
+    assert await post(api, with_attachment(mail, MAIL_BYTES_MAX)) == 413
+    assert await post(api, sign(scheme, mail, key, now)) == 200
+    rows = await owner.fetch("SELECT bytes, length(sealed) AS kept, verdict FROM rewards.envelope ORDER BY envelope_no")
+    assert [row["verdict"] for row in rows] == ["verified", "forged", "verified"]
+    assert rows[0]["bytes"] == len(large.body)
+    assert rows[0]["kept"] < 2_000
+    await read_all(reader)
+    # It is the same mail.
+    assert [outcome for outcome, _ in await told(owner)] == ["granted", "duplicate"]
+
+
+async def test_what_is_no_mail_has_no_room_for_attachments(api: Api, issuer: httpx.AsyncClient) -> None:
+    mail = SAMPLES["sendgrid"]["replied"](Occasion())
+    for provider in ("sendgrid", "customer_io"):
+        url = await set_up(api, issuer, provider)
+        body = with_attachment(mail, PROVIDER_BYTES_MAX).body
+        headers = {"content-type": "application/json"} if provider == "sendgrid" else dict(mail.headers)
+        assert await post(api, ProviderRequest("POST", url, headers, body)) == 413

@@ -115,4 +115,5 @@ ADAPTER = Adapter(
     parse=_parse,
     # 406 is the one code that stops it from trying again.
     answers=AnswerCodes(unreadable=406),
+    attaches_files=True,
 )

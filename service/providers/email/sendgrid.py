@@ -124,4 +124,5 @@ ADAPTER = Adapter(
         ),
     ),
     parse=_parse,
+    attaches_files=True,
 )
