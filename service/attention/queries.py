@@ -1,8 +1,8 @@
-"""Counting what customers were sent and what they earned, from the links that were minted for them and from the books.
+"""Counting what customers were sent and what they earned, from links, registered messages and the books.
 
 Two statements for each ``COUNTED_AT_ONCE`` customers, whatever numbers those have had. Nothing is kept for it: it costs a grant
-nothing, and a link an entry in an index. A message is known by the links that were minted for it and by what was reported on
-it: it counts while one of these lies within the span.
+nothing, and a link or a message an entry in an index. A message is known by the links that were minted for it, by its
+registration, and by what was reported on it: it counts while one of these lies within the span.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 COUNTED_AT_ONCE = 250
 """How many customers one statement counts; more would hold the event loop for long."""
 LINKS_MAX = 1_000
-"""How many links of one number are read, newest first; as many as of its transfers."""
+"""How many links and how many registered messages of one number are read; as many as of its transfers."""
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""What is to be sent later does not count yet; what was sent just now does."""
 
 _SQL = Path(__file__).with_name("sql")
-_LINKS = (_SQL / "minted_links.sql").read_text()
+_SENT = (_SQL / "sent_messages.sql").read_text()
 
 LINKS_COUNTED_MAX = 200_000
-"""How many of the newest links are read to find the recipients."""
+"""How many links, and how many registered messages, are read to find the recipients."""
 
 _RECIPIENTS = (_SQL / "recipients.sql").read_text()
 
@@ -43,7 +45,9 @@ async def hotline(services: Services, brand: Brand, span: timedelta) -> HotlineR
     ledger = services.ledger
     within = await ledger.lookback(brand.book, span)
     responders = await ledger.responders(within)
-    written: Any = await services.pool.fetchrow(_RECIPIENTS, brand.brand_id, within.since, LINKS_COUNTED_MAX)
+    written: Any = await services.pool.fetchrow(
+        _RECIPIENTS, brand.brand_id, within.since, LINKS_COUNTED_MAX, within.until + CLOCKS_DIFFER
+    )
     recipients = len(responders.acted.union(written["customers"]))
     return HotlineResponse(
         recipients=recipients,
@@ -72,22 +76,22 @@ async def _count(services: Services, within: Lookback, people: Sequence[Customer
     ledger = services.ledger
     numbers = [number for known in people if known is not None for number in (known.customer, *known.former)]
     acted = dict(zip(numbers, await ledger.attention(within, numbers), strict=True)) if numbers else {}
-    minted = await _links(services.pool, numbers, within.since) if numbers else {}
-    return [_answer(known, acted, minted) for known in people]
+    sent = await _sent(services.pool, numbers, within) if numbers else {}
+    return [_answer(known, acted, sent) for known in people]
 
 
-class _Minted(msgspec.Struct, frozen=True, gc=False):
+class _Sent(msgspec.Struct, frozen=True, gc=False):
     channel: str
     message_id: str
     at: datetime
     looked_at: int
 
 
-async def _links(pool: asyncpg.Pool[Any], numbers: Sequence[int], since: datetime) -> dict[int, list[_Minted]]:
-    found: dict[int, list[_Minted]] = {number: [] for number in numbers}
-    rows: list[Any] = await pool.fetch(_LINKS, numbers, since, LINKS_MAX)
-    for n, *minted in rows:
-        found[numbers[n - 1]].append(_Minted(*minted))
+async def _sent(pool: asyncpg.Pool[Any], numbers: Sequence[int], within: Lookback) -> dict[int, list[_Sent]]:
+    found: dict[int, list[_Sent]] = {number: [] for number in numbers}
+    rows: list[Any] = await pool.fetch(_SENT, numbers, within.since, LINKS_MAX, within.until + CLOCKS_DIFFER)
+    for n, *message in rows:
+        found[numbers[n - 1]].append(_Sent(*message))
     return found
 
 
@@ -123,7 +127,7 @@ class _Tally:
         }
 
 
-def _answer(known: Customer | None, acted: dict[int, Attention], minted: dict[int, list[_Minted]]) -> AttentionAnswer:
+def _answer(known: Customer | None, acted: dict[int, Attention], sent: dict[int, list[_Sent]]) -> AttentionAnswer:
     total = _Tally()
     channels: dict[str, _Tally] = {}
 
@@ -137,10 +141,10 @@ def _answer(known: Customer | None, acted: dict[int, Attention], minted: dict[in
             for tally in tallies(seen.channel):
                 tally.see(seen.message_id, seen.reported_at)
                 tally.earn(seen.rewards, seen.points, seen.rewarded_at)
-        for link in minted[number]:
-            complete = complete and link.looked_at < LINKS_MAX
-            for tally in tallies(link.channel):
-                tally.see(link.message_id, link.at)
+        for message in sent[number]:
+            complete = complete and message.looked_at < LINKS_MAX
+            for tally in tallies(message.channel):
+                tally.see(message.message_id, message.at)
     return AttentionAnswer(
         known=known is not None,
         complete=complete,

@@ -40,8 +40,9 @@ async def get_attention(
 ) -> AttentionResponse:
     """Count the messages a customer was sent recently, by channel, and the points they earned.
 
-    Call it before you send another message. A message counts if a link was minted in it for the customer, or an event was
-    reported on it. The window is the last `days` times 24 hours. For a merged customer, the survivor's figures are returned.
+    Call it before you send another message. A message counts if a link was minted in it for the customer, if it was registered,
+    or if an event was reported on it. The window is the last `days` times 24 hours. For a merged customer, the survivor's
+    figures are returned.
     """
     brand = principal.brand
     (known,) = await customers.find_each(services, brand, [CustomerRef(id=customer_id)])

@@ -16,7 +16,7 @@ class Attended(msgspec.Struct, frozen=True, kw_only=True):
     """Messages sent to a customer, as far as we know, and the events rewarded on them."""
 
     messages: int
-    """Messages in which a link was minted for the customer, or on which an event of theirs was reported."""
+    """Messages in which a link was minted for them, that were registered, or on which an event of theirs was reported."""
     last_message_at: datetime | None
     """When we first heard of the latest of these messages; null if there is none."""
     rewards: int
@@ -62,7 +62,7 @@ class HotlineResponse(msgspec.Struct, frozen=True, kw_only=True):
     """How many recipients responded as humans, in the window from `since` (exclusive) to `until` (now)."""
 
     recipients: int
-    """Customers the brand wrote to: a link was minted for them, or an event of theirs was reported."""
+    """Customers the brand wrote to: with a link or a registered message, or an event of theirs was reported."""
     responders: int
     """Recipients with an event of grade A or B."""
     share: float | None

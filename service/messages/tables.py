@@ -50,6 +50,7 @@ message = Table(
         "customer",
         postgresql_where="provider_message_id IS NOT NULL",
     ),
+    Index("message_by_time", "brand_id", "sent_at", "customer"),
     Index("message_by_conversation", "brand_id", "conversation", "sent_at", postgresql_where="conversation IS NOT NULL"),
     # Messages are stored in the order in which they are registered.
     Index("message_by_registration", "registered_at", postgresql_using="brin"),

@@ -53,6 +53,30 @@ async def mint(api: Api, *links: tuple[dict[str, str], str, str]) -> None:
     assert {result["status"] for result in answer.json()["results"]} <= {200, 201}
 
 
+async def register(api: Api, customer: str, message_id: str, channel: str = "sms", **changed: Any) -> None:
+    wanted = {"message_id": message_id, "customer": {"id": customer}, "campaign": "autumn", "channel": channel}
+    body = {"messages": [wanted | {"provider": "twilio"} | changed]}
+    (result,) = (await api.client("messaging").post("/v1/messages", json=body)).raise_for_status().json()["results"]
+    assert result["status"] == 201, result
+
+
+async def test_registered_messages_count_once_they_are_sent(autumn: Api) -> None:
+    now = datetime.now(UTC)
+    await register(autumn, "c-1", "m-1")
+    await register(autumn, "c-1", "m-2", sent_at=(now - timedelta(days=3)).isoformat())
+    await register(autumn, "c-1", "m-3", sent_at=(now - timedelta(days=31)).isoformat())
+    await register(autumn, "c-1", "m-4", sent_at=(now + timedelta(hours=1)).isoformat())
+    await register(autumn, "c-2", "m-1")
+    # A message that has a link as well is one message.
+    await mint(autumn, ({"id": "c-1"}, "m-1", "sms"), ({"id": "c-1"}, "m-5", "email"))
+    told = await attention(autumn)
+    assert [(each["channel"], each["messages"]) for each in told["channels"]] == [("email", 1), ("sms", 2)]
+    assert (told["total"]["messages"], told["complete"]) == (3, True)
+    assert (await attention(autumn, days=1))["total"]["messages"] == 2
+    hotline = (await autumn.client("admin").get("/v1/hotline")).raise_for_status().json()
+    assert (hotline["recipients"], hotline["complete"]) == (2, True)
+
+
 async def attention(api: Api, own_id: str = "c-1", **query: int) -> dict[str, Any]:
     answer = await api.client("messaging").get(f"/v1/customers/{own_id}/attention", params=query)
     return answer.raise_for_status().json()
