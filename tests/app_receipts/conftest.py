@@ -55,13 +55,13 @@ class Phone:
     ) -> Json:
         """A signed receipt of a registered message, or of ``{"token": ...}``."""
         of = {"message_id": message} if isinstance(message, str) else message
-        receipt = {
+        receipt: Json = {
             "nonce": nonce or secrets.token_urlsafe(12),
             "at_ms": at_ms if at_ms is not None else int(time.time() * 1_000),
             "action": action,
             **of,
         }
-        lines = ["atomic-rewards-receipt-v1", self.device, receipt["nonce"], str(receipt["at_ms"]), action]
+        lines: list[str] = ["atomic-rewards-receipt-v1", self.device, receipt["nonce"], str(receipt["at_ms"]), action]
         lines += [of.get("token", ""), of.get("message_id", "")]
         return receipt | {"signature": self.sign("\n".join(lines).encode())}
 

@@ -1,6 +1,7 @@
 """A provider's request, correctly signed.
 
     simulate      one request of a provider; one that is late has an earlier ``occasion.at``
+    signed        any request, as the provider signs it
     secrets_for   what a source holds so that it verifies
     doubled       the request as the provider sends it again
     tampered      the request with one byte of its body changed
@@ -40,13 +41,18 @@ def secrets_for(adapter: Adapter) -> dict[str, list[str]]:
 
 def simulate(provider: str, event: str, occasion: Occasion, now: datetime, secrets: Secrets | None = None) -> ProviderRequest:
     """A request of a provider, signed at ``now`` with the first secret of the source."""
-    adapter, request = ADAPTERS[provider], SAMPLES[provider][event](occasion)
+    return signed(provider, SAMPLES[provider][event](occasion), now, secrets)
+
+
+def signed(provider: str, request: ProviderRequest, now: datetime, secrets: Secrets | None = None) -> ProviderRequest:
+    """A request as its provider signs it, with the first secret of the source."""
+    adapter = ADAPTERS[provider]
     held = secrets_for(adapter) if secrets is None else secrets
     for scheme in adapter.schemes:
         if held.get(scheme.secret):
-            signed = sign(scheme, request, held[scheme.secret][0], now)
-            if verify(adapter, signed, held, now, CERTIFICATES).verdict is Verdict.VERIFIED:
-                return signed
+            made = sign(scheme, request, held[scheme.secret][0], now)
+            if verify(adapter, made, held, now, CERTIFICATES).verdict is Verdict.VERIFIED:
+                return made
     return request
 
 
