@@ -87,7 +87,7 @@ CLOSE_TIMEOUT_S = 10
 """Longer than the longest statement; what is still open then is never coming back."""
 
 
-class Services(msgspec.Struct, frozen=True):
+class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What an application works with from its start to its end."""
 
     settings: Settings
@@ -127,7 +127,7 @@ class Services(msgspec.Struct, frozen=True):
     """Codes that are none, by network."""
     invitation_guesses: FailedAttemptLimiter
     """Invitations that are none, by network."""
-    receipt_guesses: FailedAttemptLimiter
+    receipt_guesses: FailedAttemptLimiter = msgspec.field(default_factory=FailedAttemptLimiter)
     """App receipts that no device has signed, by network."""
     sign_in_limits: SignInLimits
     """Of people who sign in to the console."""
@@ -256,7 +256,6 @@ async def _make(
         invitation_guesses=FailedAttemptLimiter(),
         sign_in_limits=SignInLimits(),
         identity_providers=IdentityProviders(asking(Resolver(settings.dns_resolver))),
-        receipt_guesses=FailedAttemptLimiter(),
         shared_code_claims=FailedAttemptLimiter(),
         reports=asyncio.Semaphore(REPORTS_AT_ONCE),
         rfm_scales=Scales(),
