@@ -44,11 +44,11 @@ class ReplayTotals(msgspec.Struct, frozen=True):
     no_longer: int
     """Grants of events that would be nothing that is paid now. A replay leaves them; a correction takes them back."""
     new_points: int
-    """What customers would be granted for `new` ones, each as if it came alone."""
+    """What customers would be granted for `new` ones, each act once, and as if it came alone."""
     taken_points: int
     """What a correction would take back."""
     given_points: int
-    """What a correction would grant instead, each as if it came alone."""
+    """What a correction would grant instead, each act once, and as if it came alone."""
 
 
 class ReplayResponse(msgspec.Struct, frozen=True, kw_only=True):
