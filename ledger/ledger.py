@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from ledger import books
-from ledger.engine import closing, corrections, grants, merging, pending, quoting, redemptions
+from ledger.engine import closing, corrections, grants, merging, offers, pending, quoting, redemptions
 from ledger.engine.arrays import register_codecs
 from ledger.engine.group_commit import GroupCommit
 from ledger.errors import LedgerError
@@ -100,6 +100,8 @@ from ledger.types import (
     GrantQuote,
     GrantResult,
     MergeResult,
+    OfferNote,
+    OfferNoted,
     PurchaseReturn,
     Redeem,
     Redemption,
@@ -272,6 +274,10 @@ class Ledger:
     async def kept_redemption(self, step: Redeem) -> RedemptionResult | None:
         """How a step was decided before, if it was. Posts nothing."""
         return await redemptions.kept_redemption(self._pool, step)
+
+    async def note_offers(self, book: Book, notes: Sequence[OfferNote]) -> list[OfferNoted]:
+        """Let offers lapse, and note that messages which made them will not arrive; in order."""
+        return await offers.note_offers(self._pool, book, notes)
 
     async def claw_back(self, asked: ClawBack) -> ClawBackResult:
         """Take points of a grant back."""

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ledger.chart import Kind, describe_account
-from ledger.types import AccountClass, Book, GrantOutcome, RedemptionStatus, Verb
+from ledger.types import AccountClass, Book, GrantOutcome, OfferNotice, RedemptionStatus, Verb
 
 
 class Decisions(msgspec.Struct, frozen=True):
@@ -513,7 +513,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class FeedEntry(msgspec.Struct, frozen=True):
-    """One thing that happened to a customer: a transfer (``verb``), or an event that moved no points (``outcome``).
+    """One thing that happened to a customer: a transfer (``verb``), an event that moved no points (``outcome``), or what became
+    of an offer to them (``notice``).
 
     ``position`` is the reader's after this entry. ``balance_change`` is what it did to the points the customer can spend.
     """
@@ -532,6 +533,8 @@ class FeedEntry(msgspec.Struct, frozen=True):
     action: str | None
     channel: str | None
     message_id: str | None
+    notice: OfferNotice | None = None
+    offer_group: str | None = None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -195,7 +195,7 @@ class GrantOutcome(enum.IntEnum):
     again. ``PROOF_ONLY``: there was nothing to pay; at most a proof was recorded. ``WAITING``: recorded, and paid once there is
     better evidence. ``NOT_FUNDED``: the campaign was never funded. Nothing is recorded, so the event can be paid later.
     ``CAP_REACHED``, ``GROUP_CAP_REACHED`` (the cap of a group) and ``BUDGET_EXHAUSTED`` are final unless an order asks to
-    decide them ``again``. ``HELD_BACK`` becomes ``GRANTED`` or ``REJECTED``.
+    decide them ``again``. ``HELD_BACK`` becomes ``GRANTED`` or ``REJECTED``. ``OFFER_LAPSED``: an offer was not claimed.
     """
 
     STALE_CUSTOMER = 5
@@ -207,7 +207,45 @@ class GrantOutcome(enum.IntEnum):
     BUDGET_EXHAUSTED = 3
     HELD_BACK = 6
     REJECTED = 7
+    OFFER_LAPSED = 11
     GRANTED = 1
+
+
+class OfferNotice(enum.IntEnum):
+    """What the feed says of an offer: it ``LAPSED``, or it ``FELL_BACK`` on its other messages, as one will not arrive."""
+
+    LAPSED = 1
+    FELL_BACK = 2
+
+
+class OfferNote(msgspec.Struct, frozen=True):
+    """An offer that is to lapse, or that is known not to be made by ``message_id``.
+
+    ``keys`` are those under which the offer may be decided, ``notice_keys`` those of what is noted: under the customer's own
+    number first, then under those that were merged into it. ``at`` is when it came about.
+    """
+
+    notice: OfferNotice
+    campaign_no: int
+    campaign_version: int
+    customer: int
+    generation: int
+    keys: tuple[bytes, ...]
+    notice_keys: tuple[bytes, ...]
+    offer_group: str
+    at: datetime
+    channel: str | None = None
+    message_id: str | None = None
+
+
+class OfferNoted(msgspec.Struct, frozen=True):
+    """What an offer was decided as, ``None`` while it is open; and whether it was noted now.
+
+    ``STALE_CUSTOMER``: the customer was merged or split since; nothing was noted.
+    """
+
+    outcome: GrantOutcome | None
+    is_new: bool
 
 
 class GrantResult(msgspec.Struct, frozen=True, gc=False):

@@ -65,6 +65,7 @@ from service.link_pages.serving import not_found_page
 from service.links import routes as link_routes
 from service.messages import routes as message_routes
 from service.observability import metrics
+from service.offers import routes as offer_routes
 from service.page_previews import routes as page_preview_routes
 from service.personal_data import routes as personal_data_routes
 from service.persons import routes as person_routes
@@ -111,6 +112,7 @@ route_handlers: list[Any] = [
     *app_receipt_routes.route_handlers,
     *replay_routes.route_handlers,
     *message_routes.route_handlers,
+    *offer_routes.route_handlers,
     *redemption_routes.route_handlers,
     *correction_routes.route_handlers,
     *correction_job_routes.route_handlers,

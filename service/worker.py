@@ -33,6 +33,7 @@ from service.finance.layers import layer_tracker
 from service.ingest import envelope_pruner
 from service.ingest.envelope_reader import EnvelopeReader
 from service.observability import log
+from service.offers.offer_lapser import OfferLapser
 from service.retention.retention_keeper import RetentionKeeper
 from service.services import APPROVAL_KINDS, open_for_agents
 from service.settings import Settings, SettingsError, load_secrets
@@ -111,7 +112,10 @@ async def _envelope_readers(settings: Settings) -> AsyncGenerator[Sequence[Agent
         yield ()
         return
     async with open_for_agents(settings, secrets) as services:
-        yield [Agent("envelope_reader", EnvelopeReader(services).run_once, rest_s=0.5, busy_rests=0.25)]
+        yield [
+            Agent("envelope_reader", EnvelopeReader(services).run_once, rest_s=0.5, busy_rests=0.25),
+            Agent("offer_lapser", OfferLapser(services).run_once, rest_s=5.0),
+        ]
 
 
 async def keep_running(agents: Sequence[Agent], *, stop: asyncio.Event) -> None:

@@ -32,6 +32,7 @@ INVARIANTS = (
     "account_columns_equal_its_id",
     "one_transfer_an_event",
     "what_moved_nothing_has_a_place",
+    "offers_are_decided_once",
     "caps_count_real_grants",
     "pending_rows_equal_the_accounts",
     "customer_states_equal_the_accounts",

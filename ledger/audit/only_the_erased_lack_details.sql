@@ -1,4 +1,6 @@
 -- Details whose salt is gone are of customers who were erased, or as old as those that have been forgotten.
+--
+-- An offer that lapsed has none.
 
 SELECT count(*), count(*) FILTER (WHERE NOT lacking.is_old AND NOT coalesce(state.erased, false)),
     array_agg(lacking.name) FILTER (WHERE NOT lacking.is_old AND NOT coalesce(state.erased, false))
@@ -8,7 +10,7 @@ FROM (
         CASE WHEN event.place IS NULL THEN event.seq <= forgotten.seq ELSE event.place <= forgotten.place END IS TRUE AS is_old
     FROM ledger.event
     LEFT JOIN ledger.forgotten ON forgotten.book_id = $1
-    WHERE event.book_id = $1 AND event.salt IS NULL
+    WHERE event.book_id = $1 AND event.salt IS NULL AND event.outcome <> 11
     UNION ALL
     SELECT redemption.customer, 'redemption ' || redemption.id, (redemption.id <= forgotten.seq) IS TRUE
     FROM ledger.redemption

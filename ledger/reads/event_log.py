@@ -1,9 +1,10 @@
 """What was decided and posted, in order: events by key, lists of events newest first, and the feed.
 
-A book has two numbered streams: its transfers by ``seq``, and its decisions that moved no points (events that were refused or
-wait) by ``place``. Such a decision also has the head's ``seq`` of its time and comes after the transfer of that number. Both
-numbers are assigned under the head's lock, so whatever is decided later has a higher one: a reader who keeps their position in
-both streams misses nothing and waits for nothing. A waiting event that is decided leaves its place and is a new entry.
+A book has two numbered streams: its transfers by ``seq``; and its decisions that moved no points (events that were refused or
+wait) and what became of offers, by ``place``. These also have the head's ``seq`` of their time and come after the transfer of
+that number. Both numbers are assigned under the head's lock, so whatever is decided later has a higher one: a reader who keeps
+their position in both streams misses nothing and waits for nothing. A waiting event that is decided leaves its place and is a
+new entry.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import asyncpg
 from ledger import chart
 from ledger.chart import Kind, OwnerTag
 from ledger.read_models import ActFilter, Event, EventName, FeedEntry, HeldBack, Position
-from ledger.types import Book, GrantOutcome, Verb
+from ledger.types import Book, GrantOutcome, OfferNotice, Verb
 
 SCAN_ROWS_MAX = 10_000
 """How much of each stream one page of a list reads, so that looking for a rare event does not read the whole log."""
@@ -194,7 +195,7 @@ def _entry(row: Any, position: Position) -> FeedEntry:
     return FeedEntry(
         position=position,
         verb=Verb(row["verb"]) if posted else None,
-        outcome=None if posted else GrantOutcome(row["outcome"]),
+        outcome=None if row["outcome"] is None or posted else GrantOutcome(row["outcome"]),
         at=row["posted_at"] if posted else row["decided_at"],
         customer=row["transfer_customer"] if posted else row["event_customer"],
         points=row["amount"] if posted else 0,
@@ -206,4 +207,6 @@ def _entry(row: Any, position: Position) -> FeedEntry:
         action=row["action"],
         channel=row["channel"],
         message_id=row["message_id"],
+        notice=None if row["notice"] is None else OfferNotice(row["notice"]),
+        offer_group=row["offer_group"],
     )

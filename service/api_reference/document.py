@@ -78,6 +78,7 @@ _PATH_PARAMETERS = {
         "customer-1",
     ),
     "delivery": ("The number of a delivery, from the list.", 1),
+    "offer_group": ("Your id of an offer, percent-encoded.", "winback-1"),
     "replay": ("The number of a replay of the source, from the list.", 1),
     "message_id": ("The sender's id of a message, percent-encoded.", "welcome-77"),
     "erasure_id": ("The id of an erasure: `ers_` and digits.", "ers_1"),

@@ -37,6 +37,7 @@ TABLES: Mapping[str, str] = {
     " stay, as a balance and two hashes.",
     "ledger.layer_reader": KEPT,
     "ledger.lot_layers": NUMBERS,
+    "ledger.offer_notice": "Group and message are removed. That an offer lapsed, or fell back from which channel, stays.",
     "ledger.pending": "There is none: nobody is erased while points are held back.",
     "ledger.proof": "Kept: a hash of message and number, and a grade.",
     "ledger.purchase_return": "The hashes of the reference and of the request, and the answer, are removed. Amounts and"

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import msgspec
 
 import ledger
-from ledger import GrantOutcome, Verb
+from ledger import GrantOutcome, OfferNotice, Verb
 from service.http import identifiers
 
 Type = Literal[
@@ -30,17 +30,23 @@ Type = Literal[
     "split",
     "open",
     "forfeit",
+    "offer.lapsed",
+    "offer.fell_back",
 ]
-"""What moved no points, and every transfer type but ``fund``, which concerns no customer. A ``time_out`` is a ``void``."""
+"""What moved no points, what became of offers, and every transfer type but ``fund``, which concerns no customer. A ``time_out``
+is a ``void``.
+"""
 
-Reason = Literal["stronger_evidence_needed", "cap_reached", "store_budget_exhausted", "budget_exhausted"]
+Reason = Literal["stronger_evidence_needed", "cap_reached", "store_budget_exhausted", "budget_exhausted", "offer_lapsed"]
 
 _OUTCOMES: Mapping[GrantOutcome, tuple[Type, Reason]] = {
     GrantOutcome.WAITING: ("waiting", "stronger_evidence_needed"),
     GrantOutcome.CAP_REACHED: ("refused", "cap_reached"),
     GrantOutcome.GROUP_CAP_REACHED: ("refused", "store_budget_exhausted"),
     GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
+    GrantOutcome.OFFER_LAPSED: ("refused", "offer_lapsed"),
 }
+_NOTICES: Mapping[OfferNotice, Type] = {OfferNotice.LAPSED: "offer.lapsed", OfferNotice.FELL_BACK: "offer.fell_back"}
 
 
 class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +59,8 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     position: str
     """The entry's place in the feed. Send it as `after` to resume behind it."""
     type: Type
-    """The type of transfer (`grant`, `capture` ...), or `waiting` or `refused` for a decision that moved no points."""
+    """The type of transfer (`grant`, `capture` ...); `waiting` or `refused` for a decision that moved no points;
+    `offer.lapsed`; or `offer.fell_back` if a message will not arrive, so that its offer stands on the others."""
     reason: Reason | None
     """Why it waits or was refused; otherwise null."""
     at: datetime
@@ -77,7 +84,9 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     channel: str | None
     """The channel; null as for `action`."""
     message_id: str | None
-    """The sender's id of the message; null as for `action`."""
+    """The sender's id of the message; null as for `action`. Of `offer.fell_back` the one that will not arrive."""
+    offer_group: str | None
+    """Of `offer.lapsed` and `offer.fell_back`: your id of the offer, unless it is erased."""
 
     @classmethod
     def of(cls, entry: ledger.FeedEntry, book_id: int, campaigns: Mapping[int, str]) -> FeedEntry:
@@ -93,16 +102,19 @@ class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
             points=entry.points,
             balance_change=entry.balance_change,
             campaign=None if no is None else campaigns.get(no, str(no)),
-            grant_id=None if no is None or key is None else identifiers.grant_id(no, key),
+            grant_id=None if no is None or key is None or entry.notice is not None else identifiers.grant_id(no, key),
             redemption_id=None if entry.redemption is None else identifiers.redemption_id(book_id, entry.redemption),
             transaction_id=entry.transaction_id,
             action=entry.action,
             channel=entry.channel,
             message_id=entry.message_id,
+            offer_group=entry.offer_group,
         )
 
 
 def _type_and_reason(entry: ledger.FeedEntry) -> tuple[Type, Reason | None]:
+    if entry.notice is not None:
+        return _NOTICES[entry.notice], None
     if entry.outcome is not None:
         return _OUTCOMES[entry.outcome]
     assert entry.verb is not None, "what happened is a transfer or an event"

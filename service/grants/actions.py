@@ -32,10 +32,9 @@ from service.customers.schemas import CustomerRef
 from service.grants.acts import Act, ClaimedLink, Unpaid, act_of_link, act_of_report, is_doubtful, read_acts
 from service.grants.answers import answer_of, ignored, replay_of, with_balance, with_ref
 from service.grants.consent import opted_out
-from service.grants.deciding import decide, decide_one
-from service.grants.offers import as_sibling, is_over, told_of_offers, with_offer, with_offers
+from service.grants.deciding import decide, decide_one, with_offer, with_offers
 from service.grants.orders import cap_uses
-from service.grants.replays import decided_before, replays
+from service.grants.replays import as_sibling, decided_before, is_over, note_acts, replays, told_of_offers
 from service.grants.schemas import GrantAnswer, GrantBatch, GrantRequest, GrantResult, StoreLeft, result_of
 from service.http.problems import Problem
 from service.observability import metrics
@@ -85,8 +84,17 @@ async def _report_one(
         return answer
     answer = answer_of(act.campaign.campaign_no, decision)
     if act.campaign.makes_offers:
-        (answer,) = await told_of_offers(services, brand, [(act, answer)])
+        answer = await _told_of_offer(services, brand, act, known, answer)
     return answer if act.store is None else await _naming_its_store(services, brand, act, act.store, answer)
+
+
+async def _told_of_offer(
+    services: Services, brand: Brand, act: Act, known: Customer, answer: GrantAnswer | Problem
+) -> GrantAnswer | Problem:
+    """The answer for a customer whose act may be one of several on an offer; what it makes of the offer is noted."""
+    (told,) = await told_of_offers(services, brand, [(act, answer)])
+    await note_acts(services, brand, [(act, known, told)])
+    return told
 
 
 async def _naming_its_store(
@@ -102,9 +110,11 @@ async def _naming_its_store(
 
 
 async def _answers_of_unpaid(
-    services: Services, brand: Brand, unpaid: Sequence[tuple[Unpaid, CustomerRef]]
+    services: Services, brand: Brand, unpaid: Sequence[tuple[Unpaid, CustomerRef]], *, notes: bool = True
 ) -> list[GrantAnswer]:
-    """The earlier decisions on acts that are not decided now, or why they are not decided."""
+    """The earlier decisions on acts that are not decided now, or why they are not decided. What they make of offers is noted
+    unless it is only asked what was decided.
+    """
     people = await customers.resolve(services, brand, [ref for _, ref in unpaid], dry_run=True)
     answered: list[GrantAnswer] = []
     wanted: list[tuple[int, Act, Customer]] = []
@@ -119,6 +129,9 @@ async def _answers_of_unpaid(
             event, points, seq = replay
             answer = msgspec.structs.replace(replay_of(event), balance=points, balance_seq=seq)
             answered[n] = as_sibling(act, event, answer)
+    noted = [(act, known, answered[n]) for (n, _, _), (act, known) in zip(wanted, acts, strict=True) if act.offer is not None]
+    if noted and notes:
+        await note_acts(services, brand, noted)
     return answered
 
 
@@ -160,7 +173,7 @@ async def _report_part(
     answers = await read_acts(services, principal, items, received_at)
     if not may_pay:
         answers[:] = [Unpaid(each, "source_limit_reached") if isinstance(each, Act) else each for each in answers]
-    await _answer_unpaid(services, brand, items, answers)
+    await _answer_unpaid(services, brand, items, answers, notes=may_pay)
     acts = [
         (index, act, item.customer)
         for index, (act, item) in enumerate(zip(answers, items, strict=True))
@@ -190,9 +203,11 @@ async def _report_part(
         answered = await told_of_offers(
             services, brand, [(act, answer) for (_, act, _), answer in zip(wanted, answered, strict=True)]
         )
+        noted = [(act, known, answer) for (_, act, known), answer in zip(wanted, answered, strict=True)]
+        await note_acts(services, brand, noted)
     for (index, act, _), answer in zip(wanted, answered, strict=True):
         answers[index] = Unpaid(act, "no_rule") if act.was_paid_for and not isinstance(answer, Problem) else answer
-    await _answer_unpaid(services, brand, items, answers)
+    await _answer_unpaid(services, brand, items, answers, notes=may_pay)
     return [
         with_ref(answer, item)
         for answer, item in zip(answers, items, strict=True)
@@ -222,6 +237,8 @@ async def _answer_unpaid(
     brand: Brand,
     items: Sequence[GrantRequest | Problem],
     answers: list[Act | Unpaid | GrantAnswer | Problem],
+    *,
+    notes: bool,
 ) -> None:
     """Replace each unpaid act in ``answers`` by its answer."""
     unpaid = [
@@ -230,7 +247,7 @@ async def _answer_unpaid(
         if isinstance(each, Unpaid) and isinstance(item := items[index], GrantRequest)
     ]
     for part in parts(unpaid):
-        answered = await _answers_of_unpaid(services, brand, [(each, ref) for _, each, ref in part])
+        answered = await _answers_of_unpaid(services, brand, [(each, ref) for _, each, ref in part], notes=notes)
         for (index, _, _), answer in zip(part, answered, strict=True):
             answers[index] = answer
 
@@ -267,7 +284,7 @@ async def claim(
         if reason is None:
             answer = answer_of(act.campaign.campaign_no, await decide_one(services, brand, act, known))
             if act.campaign.makes_offers:
-                (answer,) = await told_of_offers(services, brand, [(act, answer)])
+                answer = await _told_of_offer(services, brand, act, known, answer)
             if isinstance(answer, Problem):
                 raise answer
             return answer

@@ -2,12 +2,18 @@
 
 The ledger records nothing for a customer whose merges and splits differ from what the order says. The customer is then
 refreshed and the order made again, so no event is paid under two names of one person.
+
+    decide, decide_one   post orders
+    with_offers          acts with the offers that their messages make: all acts on an offer have one event key, so that one of
+                         them claims it. Only campaigns that make offers cost a look-up
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ledger import GrantOrder, GrantOutcome, GrantResult, LedgerError
 from service.brands.brand import Brand
@@ -16,9 +22,9 @@ from service.customers import actions as customers
 from service.customers.queries import Customer
 from service.customers.tombstones import customer_erased
 from service.grants.acts import Act
-from service.grants.offers import with_offers
 from service.grants.orders import order_of
 from service.http.problems import Problem, problem_of
+from service.offers.queries import Offered, offers_of_messages
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -90,3 +96,24 @@ def _is_moved(decision: GrantResult | Problem) -> bool:
 def merging_now() -> Problem:
     """The problem for a customer who is merged or split at every attempt."""
     return Problem("overloaded", "The customer is being merged or split; nothing was recorded.", headers={"Retry-After": "1"})
+
+
+async def with_offers(
+    services: Services, brand: Brand, wanted: Sequence[tuple[Act, Customer]]
+) -> Sequence[tuple[Act, Customer]]:
+    """The same acts, in order, each with the offer that its message makes to its customer."""
+    asked = [n for n, (act, _) in enumerate(wanted) if act.campaign.makes_offers and act.is_of_a_message]
+    if not asked:
+        return wanted
+    offered = [
+        Offered(act.message_id, (known.customer, *known.former), act.campaign.campaign_no)
+        for act, known in (wanted[n] for n in asked)
+    ]
+    found = dict(zip(asked, await offers_of_messages(services.pool, brand.brand_id, offered), strict=True))
+    return [(msgspec.structs.replace(act, offer=found.get(n)), known) for n, (act, known) in enumerate(wanted)]
+
+
+async def with_offer(services: Services, brand: Brand, act: Act, known: Customer) -> Act:
+    """The same act, with the offer that its message makes."""
+    ((act, _),) = await with_offers(services, brand, [(act, known)])
+    return act

@@ -6,7 +6,6 @@ the result does not depend on the order of reports. Acts that no rule pays for a
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -18,7 +17,7 @@ from service.campaigns.rules import Cap, Rule, store_group
 from service.customers.queries import Customer
 from service.grants.acts import Act
 from service.grants.windows import last_day
-from service.offers.queries import Offer
+from service.offers.keys import keys_before
 
 _NO_RULE = -1
 
@@ -79,20 +78,10 @@ def _terms(act: Act, brand: Brand, rule: Rule, rule_number: int) -> GrantTerms:
 def event_keys(act: Act, known: Customer) -> tuple[bytes, ...]:
     """The act's key under each of the customer's numbers; it may be recorded under any of them."""
     keys = _keys(act, known, act.action, act.qualifier)
-    return keys if act.offer is None else (*keys, *_keys_without_offer(act, known, act.offer))
-
-
-def _keys_without_offer(act: Act, known: Customer, offer: Offer) -> list[bytes]:
-    """The keys of acts on the messages of an offer that were decided before the messages were known to make it."""
-    once = {rule.action for rule in act.campaign.rules if rule.once_per == "message"}
-    acts = {(act.message_id, act.action, act.qualifier), *itertools.product(offer.message_ids, once, [""])}
-    return [
-        event_key(
-            campaign_no=act.campaign.campaign_no, message_id=message_id, customer=customer, action=action, qualifier=qualifier
-        )
-        for customer in (known.customer, *known.former)
-        for message_id, action, qualifier in sorted(acts)
-    ]
+    if act.offer is None:
+        return keys
+    before = keys_before(act.campaign, act.offer, _numbers(known), (act.message_id, act.action, act.qualifier))
+    return (*keys, *before)
 
 
 def past_event_keys(act: Act, known: Customer) -> tuple[tuple[int, bytes], ...]:
@@ -169,6 +158,10 @@ def _proved(act: Act) -> list[str]:
     """The actions that an act without a rule is proof for: of an offer, whatever claims it has one key."""
     proved = act.proved_actions()
     return proved if act.offer is None else proved[:1]
+
+
+def _numbers(known: Customer) -> tuple[int, ...]:
+    return known.customer, *known.former
 
 
 def _keys(act: Act, known: Customer, action: str, qualifier: str) -> tuple[bytes, ...]:

@@ -17,9 +17,9 @@ from service.brands.brand import Brand
 from service.customers.queries import Customer
 from service.grants.acts import ClaimedLink, act_of_link
 from service.grants.answers import replay_of, with_balance
+from service.grants.deciding import with_offer
 from service.grants.kinds import purchases
-from service.grants.offers import as_sibling, with_offer
-from service.grants.replays import decided_before
+from service.grants.replays import as_sibling, decided_before
 from service.grants.schemas import DECIDED, GrantAnswer, GrantResponse
 from service.http.identifiers import grant_id, key_id
 

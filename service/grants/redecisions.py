@@ -17,10 +17,9 @@ from service.customers import actions as customers
 from service.customers.opt_outs import has_refused
 from service.customers.queries import Customer
 from service.grants.acts import SOURCE_LINK, Act
-from service.grants.deciding import decide
+from service.grants.deciding import decide, with_offers
 from service.grants.kinds import stores
 from service.grants.kinds.purchases import points_of
-from service.grants.offers import with_offers
 from service.grants.orders import cap_uses, order_of
 from service.grants.schemas import RedecideRequest, RedecideResponse
 from service.grants.windows import last_day

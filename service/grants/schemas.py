@@ -47,6 +47,7 @@ DECIDED: Mapping[GrantOutcome, tuple[Outcome, Reason | None]] = {
     GrantOutcome.GROUP_CAP_REACHED: ("refused", "store_budget_exhausted"),
     GrantOutcome.BUDGET_EXHAUSTED: ("refused", "budget_exhausted"),
     GrantOutcome.REJECTED: ("refused", "rejected"),
+    GrantOutcome.OFFER_LAPSED: ("refused", "offer_lapsed"),
 }
 """The ledger's outcomes as they appear on the wire."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from ledger import GrantOutcome
 from service.consents import actions as consents
 from service.consents.schemas import ConsentItem
 from service.customers import actions as customers
@@ -27,11 +28,14 @@ from service.http.identifiers import parse_grant_id
 from service.http.problems import Problem
 from service.ingest.daily_limit import PAID, paid, report_within
 from service.ingest.matching.linked_messages import linked_messages
-from service.ingest.matching.sent_messages import sent_messages
+from service.ingest.matching.sent_messages import happened_to, sent_messages
 from service.ingest.meanings import FoundMessage, Meaning, NoMessage, Nothing, matched_by, meaning_of, said_in
 from service.ingest.outcomes import KIND_CHARACTERS_MAX, EventOutcome
 from service.ingest.repeated_replies import Reply, repeated
 from service.ingest.sources import Source
+from service.messages.offer_life import note_life
+from service.offers.life import Stage
+from service.offers.queries import makes_offers
 from service.providers.types import EventKind, Fault, ProviderEvent
 
 if TYPE_CHECKING:
@@ -39,6 +43,14 @@ if TYPE_CHECKING:
 
 
 Answer: TypeAlias = GrantAnswer | Problem | Nothing
+
+
+_STAGES: Mapping[EventKind, Stage] = {
+    EventKind.DELIVERED: Stage.DELIVERED,
+    EventKind.BOUNCED: Stage.FAILED,
+    EventKind.FAILED: Stage.FAILED,
+}
+"""What events say of a message, other than that somebody acted."""
 
 
 class ReadEvent(msgspec.Struct, frozen=True, gc=False):
@@ -52,9 +64,10 @@ class ReadEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Understood(msgspec.Struct, frozen=True):
-    """What events mean, in their order, and the messages that they are of."""
+    """What events mean, in their order, when each happened by the brand's clock, and the messages that they are of."""
 
     received_at: datetime
+    times: Sequence[datetime]
     messages: Sequence[FoundMessage | NoMessage | None]
     meanings: Sequence[Meaning]
 
@@ -91,6 +104,7 @@ async def decide(
         n: _outcome(read[n], "ignored", each.reason) for n, each in enumerate(meanings) if isinstance(each, Nothing)
     }
     outcomes |= await _stated(services, source, read, meanings)
+    outcomes |= await _of_offers(services, source, read, understood)
     own = {} if since is None else await _own(services, source, list(reports.values()), received_at, since)
     answers = await _paid_otherwise(services, source, read, reports, received_at)
     open_reports = {n: each for n, each in reports.items() if n not in answers}
@@ -120,7 +134,33 @@ async def understand(services: Services, source: Source, read: Sequence[ReadEven
         messages[n] = message
     meanings = [meaning_of(source, each.event, message, at) for each, message, at in zip(read, messages, times, strict=True)]
     meanings = await _as_decided_before(services, source, read, messages, meanings, times, received_at)
-    return Understood(received_at, messages, meanings)
+    return Understood(received_at, times, messages, meanings)
+
+
+async def _of_offers(
+    services: Services,
+    source: Source,
+    read: Sequence[ReadEvent],
+    understood: Understood,
+) -> dict[int, EventOutcome]:
+    """Note how far messages have come. Returns what becomes of events by which an offer falls back on its other messages."""
+    told = {
+        n: (each.event, at, stage)
+        for n, (each, at) in enumerate(zip(read, understood.times, strict=True))
+        # A failure that may pass says nothing.
+        if (stage := _STAGES.get(each.event.kind)) is not None
+        and (stage is not Stage.FAILED or each.event.permanent is not False)
+    }
+    if not told or not await makes_offers(services.pool, source.brand.brand_id):
+        return {}
+    noted = await note_life(services, source.brand, await happened_to(services, source, told, understood.messages))
+    if any(each.outcome is GrantOutcome.STALE_CUSTOMER for each in noted.values()):
+        raise MayPassLater("a customer was merged or split at every attempt")
+    return {
+        n: _outcome(read[n], "recorded" if each.is_new else "duplicate", "offer_fell_back")
+        for n, each in noted.items()
+        if each.outcome is None
+    }
 
 
 async def _as_decided_before(

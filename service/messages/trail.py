@@ -19,11 +19,21 @@ from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
 from service.evidence.click_log import message_key
 from service.grants.queries import describe
-from service.http.identifiers import customer_id
+from service.http.identifiers import customer_id, parse_grant_id
 from service.http.problems import invalid_field, not_found
 from service.links.schemas import public_link_id
 from service.messages.queries import SQL, SentMessage
-from service.messages.trail_schemas import TrailAct, TrailClick, TrailLink, TrailMessage, TrailPosting, TrailResponse
+from service.messages.trail_schemas import (
+    TrailAct,
+    TrailClick,
+    TrailLink,
+    TrailMessage,
+    TrailOffer,
+    TrailPosting,
+    TrailResponse,
+)
+from service.offers import reading
+from service.offers.reading import StoredOffer
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -32,6 +42,8 @@ MESSAGES_MAX = 50
 """Messages of a conversation that are looked at, the first ones."""
 LINKS_MAX = 1_000
 """Links of a customer's number that are looked through, the newest."""
+OFFERS_MAX = 10
+"""Offers of a conversation that are looked at, the first ones."""
 ROWS_MAX = 1_000
 """Clicks that are shown, and acts and postings of one message."""
 
@@ -110,6 +122,7 @@ async def _trail(services: Services, brand: Brand, subject: Subject, registered:
     keys = [message_key(number, message_id) for number in numbers for message_id in subject.message_ids]
     clicks: list[Any] = await pool.fetch(_CLICKS, keys, ROWS_MAX)
     acts, has_all_acts = await _acts(services, brand, subject, campaigns)
+    offered = await reading.of_messages(services, brand, numbers, subject.message_ids, limit=OFFERS_MAX + 1)
     return TrailResponse(
         customer=customer_id(subject.known.customer),
         messages=[_message(each, campaigns) for each in registered[:MESSAGES_MAX]],
@@ -119,7 +132,9 @@ async def _trail(services: Services, brand: Brand, subject: Subject, registered:
             for row in clicks
         ],
         acts=acts,
+        offers=await _offers(services, brand, offered[:OFFERS_MAX]),
         complete=has_all_acts
+        and len(offered) <= OFFERS_MAX
         and len(registered) <= MESSAGES_MAX
         and len(clicks) < ROWS_MAX
         and not await pool.fetchval(_HAS_MANY_LINKS, numbers, LINKS_MAX),
@@ -149,6 +164,28 @@ async def _acts(
         TrailAct(grant=describe(event, campaigns), postings=[_posting(each) for each in moved[event.campaign_no, event.key]])
         for event in events
     ], is_all
+
+
+async def _offers(services: Services, brand: Brand, offered: Sequence[StoredOffer]) -> list[TrailOffer]:
+    """Offers, each with what its claim moved, on whichever of its messages that was."""
+    shown: list[TrailOffer] = []
+    for offer in await reading.describe(services, brand, offered):
+        name = None if offer.claim is None else parse_grant_id(offer.claim.grant_id)
+        moved = [] if name is None else await _moved(services, brand, *name)
+        shown.append(TrailOffer(offer=offer, postings=moved))
+    return shown
+
+
+async def _moved(services: Services, brand: Brand, campaign_no: int, key: bytes) -> list[TrailPosting]:
+    ledger = services.ledger
+    events = await services.events.get_many({(brand.book, campaign_no, key)})
+    event = events.get((brand.book, campaign_no, key))
+    if event is None:
+        return []
+    cut = (await ledger.head(brand.book)).seq
+    wanted = TransferFilter(customers=(event.customer,), act=ActFilter(message_id=event.message_id))
+    transfers, _ = await ledger.find_transfers(brand.book, wanted, after=0, cut=cut, limit=ROWS_MAX)
+    return [_posting(each) for each in transfers if (each.campaign_no, each.event_key) == (campaign_no, key)]
 
 
 def _posting(transfer: Transfer) -> TrailPosting:

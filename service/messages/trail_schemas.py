@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from service.grants.schemas import GrantResponse
+from service.offers.schemas import OfferResponse
 
 
 class TrailMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +92,15 @@ class TrailAct(msgspec.Struct, frozen=True, kw_only=True):
     """What it moved, oldest first; none if it earned nothing."""
 
 
+class TrailOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer that one of the messages makes, with its other messages and what came of it."""
+
+    offer: OfferResponse
+    """The offer: its state, all its messages, and the act that claimed it."""
+    postings: Sequence[TrailPosting]
+    """What the claim moved, oldest first; none while the offer is open, or if it lapsed."""
+
+
 class TrailResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a message, or about a conversation, on all channels."""
 
@@ -104,5 +114,7 @@ class TrailResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Requests for these links as long as they are kept, newest first, at most 1,000."""
     acts: Sequence[TrailAct]
     """What was decided, oldest first."""
+    offers: Sequence[TrailOffer]
+    """The offers that the messages make, oldest first."""
     complete: bool
     """False if there was too much to look at: then some may be missing."""

@@ -12,6 +12,7 @@ import msgspec
 
 SQL = Path(__file__).with_name("sql")
 _OF_MESSAGES = (SQL / "offers_of_messages.sql").read_text()
+_MAKES_OFFERS = "SELECT EXISTS (SELECT FROM rewards.offer WHERE offer.brand_id = $1)"
 
 MESSAGES_MAX = 20
 """Messages of one offer that are looked at."""
@@ -31,6 +32,11 @@ class Offered(msgspec.Struct, frozen=True, gc=False):
     message_id: str
     numbers: Sequence[int]
     campaign_no: int
+
+
+async def makes_offers(pool: asyncpg.Pool[Any], brand_id: int) -> bool:
+    """Whether the brand has made any offer."""
+    return await pool.fetchval(_MAKES_OFFERS, brand_id)
 
 
 async def offers_of_messages(pool: asyncpg.Pool[Any], brand_id: int, wanted: Sequence[Offered]) -> list[Offer | None]:

@@ -40,8 +40,9 @@ offer = Table(
     PrimaryKeyConstraint("brand_id", "offer_group", "customer", name="offer_pkey"),
     Index("offer_by_number", "offer_no"),
     Index("offer_by_state", "brand_id", "state", "offer_no"),
+    Index("offer_by_group", "brand_id", "offer_group", "state", "offer_no"),
     Index("offer_by_customer", "customer"),
-    Index("offer_to_lapse", "lapses_at", postgresql_where="state < 5"),
+    Index("offer_to_lapse", "brand_id", "lapses_at", postgresql_where="state < 5"),
     # Offers are stored in the order in which they are registered.
     Index("offer_by_registration", "registered_at", postgresql_using="brin"),
 )

@@ -55,6 +55,7 @@ _SECTIONS = (
     _Section("recorded_acts", of_book=False),
     _Section("links", of_book=False, begin=b""),
     _Section("offers", of_book=False, begin=""),
+    _Section("offer_notices", of_book=True),
     _Section("messages", of_book=False, begin=""),
     _Section("devices", of_book=False),
 )
@@ -71,6 +72,7 @@ async def document(services: Services, brand: Brand, known: Customer, balance: B
     names: Mapping[str, Sequence[Any]] = {
         "transfers": (VERBS, campaigns),
         "corrections": (VERBS,),
+        "offer_notices": (campaigns,),
         "acts": (_encode({int(outcome): outcome.name.lower() for outcome in GrantOutcome}).decode(), campaigns),
     }
     yield b'{"made_at":' + _encode(datetime.now(UTC)) + b',"customer":' + _encode(_person(known, balance))

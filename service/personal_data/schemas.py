@@ -181,6 +181,23 @@ class DeviceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What these earned."""
 
 
+class OfferNoticeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of an offer that they were made."""
+
+    what: str
+    """`lapsed`, or `fell_back`: a message did not arrive."""
+    at: datetime
+    """When it was noted."""
+    campaign: str
+    """The campaign's id."""
+    offer_group: str | None
+    """The sender's id of the offer."""
+    channel: str | None
+    """The channel of the message that did not arrive."""
+    message_id: str | None
+    """The sender's id of it."""
+
+
 class ClickEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for a link of theirs, of the last thirty days."""
 
@@ -200,7 +217,7 @@ class ActEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A report of what they did that moved no points."""
 
     outcome: str
-    """Why: `waiting`, `cap_reached`, `group_cap_reached` (of a store) or `budget_exhausted`."""
+    """Why: `waiting`, `cap_reached`, `group_cap_reached` (of a store), `budget_exhausted` or `offer_lapsed`."""
     at: datetime
     """When it was decided."""
     counts_at: datetime
@@ -425,6 +442,8 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Links they were sent."""
     offers: Sequence[OfferEntry]
     """Offers that they were made."""
+    offer_notices: Sequence[OfferNoticeEntry]
+    """What became of them, other than that they were claimed."""
     messages: Sequence[MessageEntry]
     """Messages they were sent, of those that were registered."""
     devices: Sequence[DeviceEntry]

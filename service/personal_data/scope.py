@@ -7,6 +7,7 @@ from collections.abc import Mapping
 SECTIONS: Mapping[str, str] = {
     "ledger.correction": "corrections",
     "ledger.event": "acts",
+    "ledger.offer_notice": "offer_notices",
     "ledger.redemption": "redemptions",
     "ledger.shortfall": "shortfalls",
     "ledger.transfer": "transfers",

@@ -82,6 +82,7 @@ TABLES: Mapping[str, str] = {
     "ledger.customer_state": FOR_EVER,
     "ledger.event": "details",
     "ledger.idempotency_key": "answers",
+    "ledger.offer_notice": UNTIL_ERASED,
     "ledger.pending": "it is decided, or falls due",
     "ledger.proof": FOR_EVER,
     "ledger.purchase_return": "details",

@@ -15,6 +15,7 @@ _DECIDED: Mapping[GrantOutcome, str] = {
     GrantOutcome.CAP_REACHED: "{act} was not paid: a limit of the campaign was reached",
     GrantOutcome.GROUP_CAP_REACHED: "{act} was not paid: the store had no budget left",
     GrantOutcome.BUDGET_EXHAUSTED: "{act} was not paid: the campaign had no budget left",
+    GrantOutcome.OFFER_LAPSED: "{act} was not paid: the offer lapsed before it was claimed",
 }
 
 _HELD_BACK: Mapping[GrantOutcome | None, str] = {

@@ -176,6 +176,8 @@ OPERATIONS: dict[str, Collection[str]] = {
     "POST /v1/links/check": (),
     "GET /v1/links/evidence": (),
     "POST /v1/messages": (MINT,),
+    "GET /v1/offers": (READ,),
+    "GET /v1/offers/{offer_group}": (READ,),
     "GET /v1/messages/trail": (READ,),
     "GET /v1/messages/{message_id}/trail": (READ,),
     "GET /v1/meta": (),

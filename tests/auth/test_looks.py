@@ -54,7 +54,9 @@ class Shop(NamedTuple):
 
 @pytest.fixture
 async def shop(api: Api, owner: Owner) -> Shop:
-    (await api.client("admin").post("/v1/campaigns", json=campaign("autumn", budget=10_000))).raise_for_status()
+    (
+        await api.client("admin").post("/v1/campaigns", json=campaign("autumn", budget=10_000) | {"offers": True})
+    ).raise_for_status()
     (await api.client("admin").patch("/v1/brand", json={"point_value": {"points": 1, "minor_units": 1}})).raise_for_status()
     messaging, storefront = api.client("messaging"), api.client("storefront")
     (await messaging.put("/v1/customers/c-1", json={"email": "c-1@shop.example"})).raise_for_status()
@@ -78,7 +80,7 @@ async def shop(api: Api, owner: Owner) -> Shop:
     lines = [{"customer": {"id": "c-1"}, "points": -1}]
     path = "/v1/corrections/batch?reason=fraud"
     job = await api.client("care").post(path, json=lines, headers={"Idempotency-Key": "l-1"})
-    sent = {"message_id": "m", "channel": "sms", "provider": "twilio", "conversation": "v-1"}
+    sent = {"message_id": "m", "channel": "sms", "provider": "twilio", "conversation": "v-1", "offer_group": "o-1"}
     told = {"messages": [sent | {"campaign": "autumn", "customer": {"id": "c-1"}}]}
     (await messaging.post("/v1/messages", json=told)).raise_for_status()
     ids = {
@@ -86,6 +88,7 @@ async def shop(api: Api, owner: Owner) -> Shop:
         "job_id": job.json()["id"],
         "adjustment_id": adjusted.json()["adjustment_id"],
         "customer_id": "c-1",
+        "offer_group": "o-1",
         "grant_id": granted["grant_id"],
         "redemption_id": redeemed.json()["redemption_id"],
         "identity_id": identity["identity_id"],

@@ -221,4 +221,4 @@ async def test_each_brand_reads_its_own_feed_with_the_right_scope(funded: Api, o
 
 def test_every_verb_that_happens_to_a_customer_is_a_type_of_entry() -> None:
     verbs = {verb.name.lower() for verb in Verb if verb not in (Verb.FUND, Verb.TIME_OUT)}
-    assert set(get_args(Type)) == verbs | {"waiting", "refused"}
+    assert set(get_args(Type)) == verbs | {"waiting", "refused", "offer.lapsed", "offer.fell_back"}

@@ -10,7 +10,21 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger import Book, CapUse, CloseState, Finding, Ledger, Opening, audit, import_balances, sweep, track_layers
+from ledger import (
+    Book,
+    CapUse,
+    CloseState,
+    Finding,
+    Ledger,
+    OfferNote,
+    OfferNotice,
+    Opening,
+    audit,
+    import_balances,
+    offer_key,
+    sweep,
+    track_layers,
+)
 from ledger.testing import NOON, adjust, authorize, capture, claw_back, fund, order, refund, returned, set_clock, void
 from tests.ledger.conftest import make_book
 
@@ -46,6 +60,9 @@ async def lively_book(ledger: Ledger, owner: asyncpg.Connection[Any]) -> Book:
     await ledger.redeem(capture(book, spent.redemption.redemption, 30, ref="invoice-1", store_id="store-1"))
     await ledger.redeem(refund(book, spent.redemption.redemption, 5))
     await ledger.redeem(void(book, given_back.redemption.redemption))
+    lapsed = offer_key(campaign_no=1, offer_group="o-1", customer=7)
+    said = {"campaign_no": 1, "campaign_version": 1, "customer": 7, "generation": 0, "offer_group": "o-1", "at": NOON}
+    await ledger.note_offers(book, [OfferNote(OfferNotice.LAPSED, keys=(lapsed,), notice_keys=(lapsed,), **said)])
     await ledger.take_cut(book, "first")
     return book
 
@@ -102,6 +119,10 @@ SPENT = "(SELECT min(id) FROM ledger.redemption WHERE closed_at IS NOT NULL)"
 WITHOUT_CHECKS = "ALTER TABLE ledger.account DROP CONSTRAINT account_stays_above_its_floor"
 
 BREAKS: dict[str, tuple[str, set[str]]] = {
+    "an offer that lapsed is open": (
+        "DELETE FROM ledger.event WHERE outcome = 11",
+        {"offers_are_decided_once"},
+    ),
     "an erased customer has points": (
         "UPDATE ledger.customer_state SET frozen = true, erased = true WHERE customer = 8",
         {"erased_customers_have_nothing"},

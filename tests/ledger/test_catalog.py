@@ -39,6 +39,7 @@ BOOK_TABLES = {
     "redemption_layer",
     "forgotten",
     "purchase_return",
+    "offer_notice",
 }
 
 LOOK_UP_TABLES = {
@@ -124,6 +125,7 @@ POSTING = {
     "store_close_v1",
     "finish_close_v1",
     "settle_close_v1",
+    "note_offers_v1",
 }
 EXECUTED_BY = {
     "rewards_application": POSTING,
@@ -197,6 +199,7 @@ READING = {
     "held_back_v1",
     "merged_into_v1",
     "outcome_at_v1",
+    "offer_notice_v1",
     "owes_v1",
     "redemption_layers_v1",
     "due_claw_backs_v1",

@@ -221,7 +221,7 @@ async def test_what_happens_after_an_offer_lapses_earns_nothing(links: Links, ow
 @pytest.mark.one_process("counts what this process asks of the database")
 async def test_campaigns_without_offers_ask_for_none(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("service.grants.offers.offers_of_messages", asked.append)
+    monkeypatch.setattr("service.grants.deciding.offers_of_messages", asked.append)
     assert short(await act(links.api, "m-1", campaign="winter")) == ("granted", None, 25)
     item = {"campaign": "winter", "message_id": "m-2", "customer": {"id": "C-1"}, "action": "click", "channel": "sms"}
     (await links.api.client("messaging").post("/v1/grants/batch", json=[item, item])).raise_for_status()

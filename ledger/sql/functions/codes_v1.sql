@@ -48,7 +48,15 @@ RETURN (CASE p_name
     WHEN 'budget_exhausted' THEN 3
     WHEN 'held_back' THEN 6
     WHEN 'rejected' THEN 7
+    WHEN 'offer_lapsed' THEN 11
     WHEN 'granted' THEN 1
+END)::smallint;
+
+CREATE OR REPLACE FUNCTION ledger.offer_notice_v1(p_name text) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE p_name
+    WHEN 'lapsed' THEN 1
+    WHEN 'fell_back' THEN 2
 END)::smallint;
 
 CREATE OR REPLACE FUNCTION ledger.settle_outcome_v1(p_name text) RETURNS smallint

@@ -1,4 +1,4 @@
--- Erases what is personal of the details of at most p_limit events, redemptions, steps, corrections and returns of customers who are erased. The hash of it
+-- Erases what is personal of the details of at most p_limit events, redemptions, steps, corrections, returns and notices of offers of customers who are erased. The hash of it
 -- stays where there is one (see ledger/details.py), and so does all that is not personal.
 -- Returns how many were erased; 0: none are left. Locks the book's head: only who has it writes to these rows.
 
@@ -78,6 +78,19 @@ BEGIN
         LIMIT p_limit
     ) AS told
     WHERE correction.book_id = p_book_id AND correction.correction_no = told.correction_no;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    v_total := v_total + v_count;
+
+    UPDATE ledger.offer_notice AS notice
+    SET offer_group = NULL, message_id = NULL
+    FROM (
+        SELECT kept.campaign_no, kept.key
+        FROM unnest(v_erased) AS erased (customer)
+        JOIN ledger.offer_notice AS kept ON kept.book_id = p_book_id AND kept.customer = erased.customer
+        WHERE kept.offer_group IS NOT NULL
+        LIMIT p_limit
+    ) AS told
+    WHERE notice.book_id = p_book_id AND notice.campaign_no = told.campaign_no AND notice.key = told.key;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     v_total := v_total + v_count;
 

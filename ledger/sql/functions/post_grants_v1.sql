@@ -280,7 +280,7 @@ BEGIN
     replayed := array_fill(false, ARRAY[v_items]);
 
     IF cardinality(p_former_items) > 0 THEN
-        v_ranks := '[0:10]={0,3,2,2,1,0,3,2,0,0,2}';
+        v_ranks := '[0:11]={0,3,2,2,1,0,3,2,0,0,2,2}';
         v_decided_again := '{}';
         v_former_next := 1;
         FOR v_found IN

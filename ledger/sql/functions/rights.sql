@@ -31,14 +31,14 @@ GRANT EXECUTE ON FUNCTION
     ledger.microseconds_v1, ledger.cap_counts_v1, ledger.counted_for_v1, ledger.quote_grants_v1, ledger.zone_offsets_v1,
     ledger.accounting_date_v1, ledger.fell_due_on_v1, ledger.transfer_verb_v1, ledger.held_back_v1, ledger.merged_into_v1, ledger.outcome_at_v1,
     ledger.seq_at_v1, ledger.fell_due_v1, ledger.is_settled_v1,
-    ledger.owes_v1, ledger.redemption_layers_v1, ledger.due_claw_backs_v1, ledger.clawed_back_when_due_v1, ledger.earned_v1, ledger.return_terms_v1
+    ledger.offer_notice_v1, ledger.owes_v1, ledger.redemption_layers_v1, ledger.due_claw_backs_v1, ledger.clawed_back_when_due_v1, ledger.earned_v1, ledger.return_terms_v1
 TO rewards_application, rewards_worker, rewards_reader;
 
 -- Posting.
 GRANT EXECUTE ON FUNCTION
     ledger.post_grants_v1, ledger.settle_pending_v1, ledger.redeem_v1, ledger.redeem_v2, ledger.claw_back_v1, ledger.return_purchase_v1, ledger.adjust_v1, ledger.fund_v1, ledger.take_cut_v1, ledger.as_of_v1,
     ledger.advance_clock_v1, ledger.merge_customers_v1, ledger.split_customer_v1, ledger.align_customers_v1,
-    ledger.begin_close_v1, ledger.store_close_v1, ledger.finish_close_v1, ledger.settle_close_v1
+    ledger.begin_close_v1, ledger.store_close_v1, ledger.finish_close_v1, ledger.settle_close_v1, ledger.note_offers_v1
 TO rewards_application, rewards_worker;
 
 -- Tidying up.

@@ -19,11 +19,10 @@ from service.customers.queries import Customer
 from service.grants.acts import Act, Unpaid, read_acts
 from service.grants.answers import UNRECORDED, replay_of
 from service.grants.consent import opted_out_uncounted
-from service.grants.deciding import ATTEMPTS, merging_now, refresh_moved
-from service.grants.offers import as_sibling, is_over, with_offers
+from service.grants.deciding import ATTEMPTS, merging_now, refresh_moved, with_offers
 from service.grants.orders import order_of
 from service.grants.quotes.schemas import CapLeft, GrantQuoteAnswer, GrantQuoteRequest
-from service.grants.replays import replays
+from service.grants.replays import as_sibling, is_over, replays
 from service.grants.schemas import DECIDED, GrantAnswer, GrantRequest, Reason
 from service.http.problems import Problem
 

@@ -18,12 +18,15 @@ from service.customers import actions as customers
 from service.customers import identities
 from service.customers.queries import Customer
 from service.customers.schemas import CustomerRef
+from service.http.identifiers import customer_id
 from service.http.problems import Problem
 from service.ingest.meanings import ACTIONS, ANSWERS, FoundMessage, MatchedBy, NoMessage, is_answer, is_statement, recipient_of
 from service.ingest.sources import Source
 from service.messages import matching
 from service.messages.actions import bare
 from service.messages.matching import ANYBODY, LastWanted, Sent
+from service.messages.offer_life import Happened
+from service.offers.life import Stage
 from service.providers.types import IdentityKind, ProviderEvent
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ async def sent_messages(
     Unless it ``writes``, which message a reply is taken to answer is not noted.
     """
     wanted = {n: event for n, (event, _) in events.items() if _is_looked_for(event)}
-    found = await _by_provider_id(services, source, wanted)
+    found = await by_provider_id(services, source, wanted)
     answers = {n: events[n] for n, event in wanted.items() if n not in found and _may_answer_the_last(event)}
     return found | await _last(services, source, answers, writes=writes)
 
@@ -79,7 +82,7 @@ def _provider_id(event: ProviderEvent) -> str | None:
     return bare(event.in_reply_to if event.kind in ANSWERS else event.in_reply_to or event.provider_message_id)
 
 
-async def _by_provider_id(
+async def by_provider_id(
     services: Services, source: Source, events: Mapping[int, ProviderEvent]
 ) -> dict[int, FoundMessage | NoMessage]:
     ids = {n: provider_id for n, event in events.items() if (provider_id := _provider_id(event)) is not None}
@@ -168,3 +171,24 @@ async def _found(services: Services, sent: Sent, matched_by: MatchedBy) -> Found
 
 def _numbers(known: Customer) -> tuple[int, ...]:
     return known.customer, *known.former
+
+
+async def happened_to(
+    services: Services,
+    source: Source,
+    events: Mapping[int, tuple[ProviderEvent, datetime, Stage]],
+    messages: Sequence[FoundMessage | NoMessage | None],
+) -> dict[int, Happened]:
+    """Which messages events are of that say how far these have come, as far as it is known. ``messages`` are known by token."""
+    found = {n: messages[n] for n in events if messages[n] is not None}
+    found |= await by_provider_id(services, source, {n: event for n, (event, _, _) in events.items() if n not in found})
+    happened: dict[int, Happened] = {}
+    for n, (event, at, stage) in events.items():
+        message, recipient = found.get(n), recipient_of(event)
+        if isinstance(message, FoundMessage):
+            who = CustomerRef(id=customer_id(message.customer))
+            happened[n] = Happened(message.message_id, message.campaign, who, message.channel, stage, at)
+        elif message is None and {"campaign", "message"} <= set(event.tags) and isinstance(recipient, CustomerRef):
+            tags = event.tags
+            happened[n] = Happened(tags["message"], tags["campaign"], recipient, event.channel, stage, at)
+    return happened

@@ -16,7 +16,7 @@ from ledger import Event
 from service.customers import actions as customers
 from service.customers.queries import Customer
 from service.grants.acts import Act, Unpaid, read_acts
-from service.grants.offers import with_offers
+from service.grants.deciding import with_offers
 from service.grants.quotes.actions import quote
 from service.grants.quotes.schemas import GrantQuoteAnswer, GrantQuoteRequest
 from service.grants.replays import decided_before
