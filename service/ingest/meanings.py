@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -163,15 +164,24 @@ def _act(
         occurred_at=occurred_at,
         link=label,
         evidence=_evidence(event),
-        metadata=_metadata(message, place),
+        metadata=_metadata(source, event, message),
     )
 
 
-def _metadata(message: FoundMessage | None, place: str | None) -> dict[str, str | int | float | bool | None] | None:
-    if place is not None:
-        return {"place_id": place}
+def _metadata(
+    source: Source, event: ProviderEvent, message: FoundMessage | None
+) -> dict[str, str | int | float | bool | None] | None:
+    if event.kind is EventKind.ENTERED:
+        return {"place_id": event.tags.get("place")}
     # It is a guess, and whoever looks at the grant is to know.
-    return {"matched_by": "last_message"} if _is_guessed(message) else None
+    guessed = {"matched_by": "last_message"} if _is_guessed(message) else {}
+    answered = {} if event.answer is None else {"answer_hash": _hash_of(source, event.answer.value)}
+    return {**guessed, **answered} or None
+
+
+def _hash_of(source: Source, answer: str) -> str:
+    """What tells answers apart. There are few to guess from, so the secret part of the source's address is in it."""
+    return blake2b(answer.encode(), key=source.address, digest_size=16, person=b"answer").hexdigest()
 
 
 def _evidence(event: ProviderEvent) -> Literal["A", "C", "D", "X"]:

@@ -17,7 +17,8 @@ from tests.ingest.test_reading import read_all
 from tests.links.conftest import Links
 from tests.messages.conftest import Json, message, register
 
-ORDERS = list(itertools.permutations(["link", "src_1", "api"]))
+ORDERS = sorted(set(itertools.permutations(["link", "src_1", "src_1", "src_1", "api"])))
+"""The provider reports it three times, with another id each time."""
 
 
 async def trail_of(api: Api, message_id: str, **query: str) -> Json:
@@ -44,8 +45,7 @@ async def test_one_act_in_any_order_is_one_grant_and_the_trail_names_the_first(
         await api.client(None).post(minted["url"], headers={"Sec-Fetch-Site": "same-origin"})
 
     async def by_provider() -> None:
-        for _ in range(3):
-            await send(api, url, sender.signed([click("c1@example.org", "sg-1")]))
+        await send(api, url, sender.signed([click("c1@example.org", "sg-1")]))
         await read_all(reader)
 
     async def by_api() -> None:
