@@ -331,7 +331,7 @@ async def test_an_address_that_no_provider_reaches_is_not_given_to_one(installat
     made.raise_for_status()
     ran = await installation.connect("resend")
     assert ran.returncode == 1
-    assert "No provider reaches https://192.168.1.5/hook: set REWARDS_BASE_URL" in ran.stderr
+    assert "No provider reaches https://192.168.1.5/hook of src_1: set REWARDS_BASE_URL" in ran.stderr
     assert installation.apis.calls == []
 
 

@@ -36,6 +36,9 @@ COUNT_MAX = 100
 DECIDED_WITHIN_S = 10.0
 """How long we wait for a worker."""
 ASKED_EVERY_S = 0.1
+BUSY_WAITS_S = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""How long we wait before we ask again who is overloaded."""
+_OVERLOADED = 503
 LATE = timedelta(hours=1)
 PAGE = 1_000
 """The most that the API lists at once: more than what one call sends."""
@@ -44,6 +47,16 @@ NOT_OURS_TO_SIGN = {
     "ses": "Amazon signs what SES reports, and the service checks it with a certificate that it fetches from Amazon: nobody "
     "else can send it. Write to Amazon's mailbox simulator instead (success@simulator.amazonses.com)"
 }
+
+HINTS = {
+    "no_campaign": "say what it counts for: --campaign, or the source's campaign",
+    "no_message": "a reply that names no message answers the last one sent to the customer on its channel: mint a reward link "
+    "for them, or register the message with POST /v1/messages",
+    "no_rule": "the campaign has no rule for this action; POST /v1/campaigns/{id}/versions adds one",
+    "unknown_account": "only a token says who it is: --token with a reward link",
+    "repeated_reply": "the same words were said before: name somebody else with --to",
+}
+"""What to do about the reasons that whoever tries a source meets first."""
 
 _Answer = TypeVar("_Answer")
 
@@ -335,7 +348,13 @@ async def _decided(api: httpx.AsyncClient, source: _Source, *, since: int) -> li
 
 
 async def _list(api: httpx.AsyncClient, path: str, kind: type[_Answer]) -> list[_Answer]:
-    page = msgspec.json.decode(_must(await api.get(path)).content, type=_Page)
+    answer = await api.get(path)
+    for wait_s in BUSY_WAITS_S:
+        if answer.status_code != _OVERLOADED:
+            break
+        await asyncio.sleep(wait_s)
+        answer = await api.get(path)
+    page = msgspec.json.decode(_must(answer).content, type=_Page)
     return [msgspec.json.decode(each, type=kind) for each in page.items]
 
 
@@ -352,6 +371,9 @@ def _tell(report: Simulated, base_url: str) -> None:
     _count("delivery", [": ".join(part for part in (each.verdict, each.reason) if part) for each in report.deliveries])
     _count("event", [_outcome(each) for each in report.outcomes])
     click.echo(f"  {sum(each.points for each in report.outcomes):>10,}  points")
+    for reason in dict.fromkeys(each.reason for each in report.outcomes):
+        if reason in HINTS:
+            click.echo(f"{reason}: {HINTS[reason]}")
     if any(each.state == "waiting" for each in report.deliveries):
         click.echo(f"Not decided within {DECIDED_WITHIN_S:.0f} s: does a `rewards worker` run?")
     elif not report.deliveries:

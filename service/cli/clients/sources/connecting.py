@@ -88,7 +88,7 @@ async def connect(base_url: str, key: str, setup: Setup, api: ProviderApi, wante
     async with open_client(base_url, key) as ours:
         await check(ours, "sources:write", "connecting a source")
         source, is_new = await _source(ours, setup, wanted)
-        url = _reachable(source.ingest_url or "")
+        url = _reachable(source)
         values = values_of(setup, wanted.given, url)
         api.withhold(*(values.get(name, "") for name in secret_names(setup)))
         if known := {name: [filled(text, values)] for name, text in setup.secrets.items()}:
@@ -182,8 +182,9 @@ async def _give(ours: httpx.AsyncClient, source: _Source, secrets: Mapping[str, 
         raise CommandRefused(f"{source.id} does not take {', '.join(secrets)}: {said(answer)}")
 
 
-def _reachable(url: str) -> str:
+def _reachable(source: _Source) -> str:
     """The address of the source, if a provider can reach it."""
+    url = source.ingest_url or ""
     parts = urlsplit(url)
     try:
         is_here = is_near(read_host(parts.netloc)[0])
@@ -191,8 +192,8 @@ def _reachable(url: str) -> str:
         is_here = True
     if is_here or parts.scheme != "https":
         raise CommandRefused(
-            f"No provider reaches {url or 'the source'}: set REWARDS_BASE_URL to the https:// address at which this service is "
-            "reached from outside, or the source's public_url, and run this again"
+            f"No provider reaches {url or 'the address'} of {source.id}: set REWARDS_BASE_URL to the https:// "
+            "address at which this service is reached from outside, or the source's public_url, and run this again"
         )
     return url
 
