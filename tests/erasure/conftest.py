@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
@@ -12,7 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.auth.roles import Role
+from service.customers.schemas import CustomerRef
 from service.erasure import eraser
+from service.messages.offer_life import Happened, note_life
+from service.offers.life import Stage
 from service.storage.database import WORKER_ROLE, create_engine
 from tests.api_fixtures import Api
 from tests.conftest import Database
@@ -146,6 +150,10 @@ async def live(api: Api, who: Who) -> dict[str, Any]:
         "offer_group": f"offer to {who.name}",
     }
     (await messaging.post("/v1/messages", json={"messages": [sent]})).raise_for_status()
+    customer = CustomerRef(id=who.id)
+    bounced = Happened(sent["message_id"], "autumn", customer, "sms", Stage.FAILED, datetime.now(UTC))
+    [noted] = (await note_life(api.services, api.brand, {who.id: bounced})).values()
+    assert noted.is_new
     key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     device = {"customer": {"id": who.id}, "public_key": base64.b64encode(key).decode()}
     (await messaging.post("/v1/app-devices", json=device)).raise_for_status()

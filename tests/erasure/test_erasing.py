@@ -53,6 +53,7 @@ async def test_an_erased_person_is_named_nowhere(api: Api, owner: Owner, checker
     of_bob = named_in(await everything(owner), BOB)
     before = named_in(await everything(owner), ADA)
     assert {"ledger.event", "ledger.redemption", "ledger.redemption_step", "ledger.correction", "rewards.link"} <= before.keys()
+    assert {"ledger.offer_notice", "rewards.offer", "rewards.offer_message"} <= before.keys()
     macs = {row[0] for row in await owner.fetch("SELECT mac FROM rewards.identity WHERE customer = 1")}
     assert len(macs) == 4
     touches = await owner.fetchval("SELECT count(*) FROM rewards.touch")
