@@ -70,11 +70,12 @@ def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     if isinstance(error, FormFromElsewhere):
         return _refused(request, 403, "This form is not from your page", "Open the page again and send its form from there.")
     problem, document = problems.describe(request.scope, error)
-    detail = _FORBIDDEN if problem.code == "missing_scope" else document.detail
-    return _refused(request, document.status, document.title, detail, request_id=document.request_id)
+    is_forbidden = problem.code == "missing_scope"
+    title, detail = _FORBIDDEN if is_forbidden else (document.title, document.detail)
+    return _refused(request, document.status, title, detail, request_id=document.request_id)
 
 
-_FORBIDDEN = "Your role does not include this. The operator can see who does what: `rewards person list`."
+_FORBIDDEN = ("Not part of your role", "Your roles do not include this page. Ask the operator if they should.")
 
 
 def _refused(request: Request[Any, Any, Any], status: int, title: str, detail: str, request_id: str = "") -> Response[bytes]:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from litestar import get
 
 from service.auth.roles import Role, scopes_of
 from service.auth.scopes import Scope
+from service.console.guard import signed_in
 from tests.api_fixtures import Api
 from tests.console.visitors import Owner, Visitor, visitor_as
 from tests.links.campaigns import make_campaign
@@ -45,6 +47,8 @@ async def some_history(api: Api) -> None:
     ]
     for act in acts:
         assert (await messaging.post("/v1/grants", json=act)).json()["outcome"] == "granted"
+    # A day on which less is owed in the end than at first.
+    (await admin.post("/v1/test/clock/advance", json={"seconds": 86_400})).raise_for_status()
     paid = {"customer": {"id": "C-0"}, "points": 10, "order_ref": "o-1", "capture": True}
     answer = await storefront.post("/v1/redemptions", json=paid, headers={"Idempotency-Key": "o-1"})
     assert answer.status_code == 201, answer.text
@@ -58,11 +62,15 @@ async def report(api: Api, name: str, **asked: str) -> dict[str, Any]:
 
 async def test_every_number_is_the_apis(api: Api, owner: Owner) -> None:
     await some_history(api)
+    valued = {"points": 10, "minor_units": 3}
+    (await api.client("admin").patch("/v1/brand", json={"point_value": valued})).raise_for_status()
     otto = await visitor_as(api, owner, Role.AUDITOR)
-    flow = (await report(api, "roll-forward"))["totals"]
     owed = await rows_of(otto, "/console", "owed")
+    begin = min(row["day"] for row in owed if int(row["owed"]))
+    flow = (await report(api, "roll-forward", **{"from": begin}))["totals"]
     assert len(owed) == 90
     assert int(owed[0]["owed"]) == flow["closing"] > 0
+    assert int(owed[1]["owed"]) == flow["closing"] + flow["redeemed"]
     granted = await rows_of(otto, "/console", "granted")
     assert sum(int(row["points"]) for row in granted) == flow["granted"] + flow["matured"]
     assert {row["channel"] for row in granted} == {"sms", "whatsapp"}
@@ -80,6 +88,9 @@ async def test_every_number_is_the_apis(api: Api, owner: Owner) -> None:
     ]
     page = (await otto.get("/console")).text
     assert f"{flow['closing']}</p>" in page
+    worth = schedule["totals"]["value"]
+    assert worth > 0
+    assert f"worth €{worth // 100}.{worth % 100:02} on {schedule['to']}" in page
 
 
 async def test_a_figure_leads_to_its_transfers(api: Api, owner: Owner) -> None:
@@ -107,6 +118,18 @@ async def test_each_role_sees_what_its_scopes_show(api: Api, owner: Owner, role:
             assert (await visitor.get(f"/console?csv={table}")).status_code == 404
     forced = await visitor.get("/console/transfers")
     assert forced.status_code == (200 if Scope.LEDGER_READ in scopes_of([role]) else 403)
+
+
+@pytest.mark.one_process("adds a route to one application")
+@pytest.mark.parametrize(("role", "status"), [(Role.OPERATOR, 200), (Role.AUDITOR, 403)])
+async def test_a_guard_asks_for_its_scopes(api: Api, owner: Owner, role: Role, status: int) -> None:
+    @get(f"/console-guarded/{role}", guards=[signed_in(Scope.ADMIN)], include_in_schema=False)
+    async def guarded() -> str:
+        return "shown"
+
+    api.app.register(guarded)
+    visitor = await visitor_as(api, owner, role)
+    assert (await visitor.get(f"/console-guarded/{role}")).status_code == status
 
 
 async def test_an_empty_book_says_what_to_do(api: Api, owner: Owner) -> None:

@@ -24,6 +24,7 @@ from service.finance.schemas import TransferResponse, TransfersResponse
 from service.http.injection import Injected
 from service.ingest import routes as ingest
 from service.reports import routes as reports
+from service.reports.report import Report
 
 if TYPE_CHECKING:
     from service.services import Services
@@ -43,12 +44,13 @@ async def show_overview(services: Injected[Services], request: Request[Any, Any,
     """Show what the person who is signed in may see of the brand's figures."""
     principal = session_of(request).principal
     tables: list[Table] = []
-    shown: dict[str, Any] = {"pictures": {}, "waiting": None, "not_paid": None}
+    shown: dict[str, Any] = {"pictures": {}, "waiting": None, "not_paid": None, "schedule": None}
     if may(principal, reports.get_report):
         pictures = await _pictures(services, request)
         tables += [each.table for each in pictures.values()]
-        tables += await _expiring(services, request)
-        shown["pictures"] = pictures
+        schedule = await _schedule(services, request)
+        tables += [] if schedule is None else [figures.expiring(schedule)]
+        shown |= {"pictures": pictures, "schedule": schedule}
     if may(principal, campaigns.list_campaigns):
         found = await ask(request, campaigns.list_campaigns, limit=CAMPAIGNS_SHOWN)
         tables.append(figures.budgets(found.items))
@@ -70,15 +72,15 @@ async def _pictures(services: Services, request: Request[Any, Any, Any]) -> dict
     return {"owed": figures.owed(long), "granted": figures.granted(short), "redeemed": figures.redeemed(short)}
 
 
-async def _expiring(services: Services, request: Request[Any, Any, Any]) -> list[Table]:
+async def _schedule(services: Services, request: Request[Any, Any, Any]) -> Report | None:
     """What expires by month: now, or when the last period was closed of a book that is too large to be added up for a page."""
     book = session_of(request).principal.brand.book
     closed = await services.ledger.closes(book, limit=1)
     is_small = (await services.ledger.head(book)).seq <= READ_NOW_MAX
     if not is_small and not closed:
-        return []
+        return None
     to = None if is_small else closed[0].ends_on.isoformat()
-    return [figures.expiring(await ask(request, reports.get_report, report="expiry-schedule", by="month", to=to))]
+    return await ask(request, reports.get_report, report="expiry-schedule", by="month", to=to)
 
 
 @get(TRANSFERS.removeprefix(HOME), guards=[signed_in()])
