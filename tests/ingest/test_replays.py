@@ -385,7 +385,17 @@ async def test_another_brand_sees_no_replay(shop: Shop, owner: Owner) -> None:
     assert [answer.status_code for answer in answers] == [404] * 3
 
 
-async def test_what_comes_is_read_before_a_dry_run_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_comes_is_read_before_a_dry_run_goes_on(shop: Shop) -> None:
+    await shop.open()
+    await shop.sends(click("e-1", "C-1"))
+    replay = await shop.orders(dry_run=True)
+    await shop.sends(click("e-2", "C-2", "m-2"))
+    read_at = await shop.owner.fetchval("SELECT decided_at FROM rewards.envelope_outcome WHERE envelope_no = 2")
+    done_at = await shop.owner.fetchval("SELECT done_at FROM rewards.source_replay WHERE replay_no = $1", replay)
+    assert read_at < done_at
+
+
+async def test_a_dry_run_of_too_many_events_is_given_up(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     await shop.open()
     await shop.sends(click("e-1", "C-1"))
     monkeypatch.setattr(dry_running, "LINES_MAX", 1)
