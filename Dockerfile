@@ -3,8 +3,9 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/rewards
-COPY requirements.lock ./
-RUN /opt/rewards/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements.lock requirements-files.lock ./
+RUN /opt/rewards/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+    && /opt/rewards/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements-files.lock
 COPY pyproject.toml requirements.in README.md LICENSE ./
 COPY ledger ledger
 COPY service service

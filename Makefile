@@ -54,7 +54,7 @@ lock: ## compile requirements*.in into the locks with hashes (needs uv on the PA
 clean: ## remove the virtual environment and caches; the demo's data in .rewards stays
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements.lock requirements-files.lock pyproject.toml
 	@command -v git >/dev/null || { echo "git is missing. On Debian: apt-get install git" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, $(PYTHON) is older: make $(MAKECMDGOALS) PYTHON=python3.11 chooses another" >&2; exit 1; }
@@ -62,6 +62,7 @@ clean: ## remove the virtual environment and caches; the demo's data in .rewards
 	@echo "Installing the locked dependencies into .venv ..."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-files.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 

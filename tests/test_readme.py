@@ -165,7 +165,7 @@ def test_links_between_documents_lead_somewhere(file: Path) -> None:
 def test_every_dependency_has_its_reason() -> None:
     reasons = (ROOT / "docs/decisions/0001-dependencies.md").read_text()
     named = set(re.findall(r"[a-z][a-z0-9-]+", "\n".join(re.findall(r"^\| ([^|]+) \|", reasons, re.MULTILINE))))
-    for file in ("requirements.in", "requirements-dev.in"):
+    for file in ("requirements.in", "requirements-dev.in", "requirements-files.lock"):
         for package in re.findall(r"^([a-z][a-z0-9-]*)", (ROOT / file).read_text(), re.MULTILINE):
             assert package in named, f"{package} of {file} has no line in decision 1"
 

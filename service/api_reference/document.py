@@ -10,6 +10,7 @@ The framework describes paths, parameters and structs. What it leaves out or get
     fields           the text below each field (``field_texts``), what its type says of itself, and its limits
     parameters       what those of a path name, the same on every route
     batches          the NDJSON form, and the bounds on how many items
+    code samples     in curl, Python and TypeScript (``code_samples``)
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.routes import HTTPRoute
 
+from service.api_reference.code_samples import code_samples
 from service.auth.guards import requires, scopes_in_words
 from service.auth.routes import VERSION
 from service.http.bodies import CSV, NDJSON, Batch, needs_body
@@ -164,7 +166,11 @@ def document_of(app: Litestar) -> JsonObject:
     document["servers"] = [{"url": "/"}]
     document["tags"] = [{"name": name, "description": about} for name, about in _TAGS.items()]
     _mend(document)
-    return _with_short_names(document)
+    document = _with_short_names(document)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            operation["x-codeSamples"] = code_samples(path, method, operation, document["components"]["schemas"])
+    return document
 
 
 def encode(document: JsonObject) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from html import escape
 from pathlib import Path
 from string import Template
@@ -18,9 +19,21 @@ from service.http.problems import CODES, not_found
 if TYPE_CHECKING:
     from service.services import Services
 
-_STATIC = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parent / "static" / "docs"
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
-_FILES = {file.name: file for folder in ("swagger-ui", "docs") for file in (_STATIC / folder).iterdir()}
+
+
+def _files() -> dict[str, Path]:
+    """What the pages need: our own files, and the reference's script, which a package brings (see decision 78)."""
+    files = {file.name: file for file in _STATIC.iterdir()}
+    # Found without being imported: none of its Python code runs here.
+    package = importlib.util.find_spec("flask_openapi_rapidoc")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        files["rapidoc.js"] = Path(folder) / "templates" / "rapidoc" / "js" / "rapidoc-min.js"
+    return files
+
+
+_FILES = _files()
 """All there are, so that no name that is asked for is ever looked up on the disk."""
 _read = functools.cache(Path.read_bytes)
 """One copy for all who read it slowly, from when somebody first asks for it."""
@@ -35,14 +48,19 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Rewards API</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/static/swagger-ui.css">
+<link rel="stylesheet" href="/docs/static/reference.css">
 </head>
 <body>
-<div id="swagger-ui"></div>
-<script src="/docs/static/swagger-ui-bundle.js"></script>
-<script src="/docs/static/start.js"></script>
+<h1>Rewards API</h1>
+<p id="missing" hidden>The reference's script is not installed here. <a href="/openapi.json">The API's description</a> is.</p>
+<noscript><p>The reference needs JavaScript. <a href="/openapi.json">The API's description</a> does not.</p></noscript>
+<rapi-doc spec-url="/openapi.json" render-style="focused" schema-style="table" theme="amber" color-scheme="system"
+  load-fonts="false" show-header="false"
+  allow-server-selection="false" show-method-in-nav-bar="as-colored-text" persist-auth="false"></rapi-doc>
+<script type="module" src="/docs/static/reference.js"></script>
 </body>
 </html>
 """

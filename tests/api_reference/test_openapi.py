@@ -185,6 +185,7 @@ async def test_only_the_documentations_files_are_served(api: Api, path: str) -> 
     assert (await api.client(None).get(path)).status_code == 404
 
 
-def test_the_vendored_page_comes_with_its_licence() -> None:
-    vendored = Path(__file__).parents[2] / "service/api_reference/static/swagger-ui"
-    assert "Apache License" in (vendored / "LICENSE").read_text()
+async def test_the_references_script_comes_with_its_licence_and_from_a_package(api: Api) -> None:
+    script = (await api.client(None).get("/docs/static/rapidoc.js")).text
+    assert "SPDX-License-Identifier: MIT" in script[:400]
+    assert not list((Path(__file__).parents[2] / "service").rglob("rapidoc*"))

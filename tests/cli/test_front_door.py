@@ -294,7 +294,7 @@ async def test_who_does_not_take_an_answer_is_disconnected(door: Front) -> None:
     connection = await door.connect()
     transport: Any = connection.writer.transport
     transport.pause_reading()
-    await connection.say(head("GET /docs/static/swagger-ui-bundle.js") * 20)
+    await connection.say(head("GET /docs/static/rapidoc.js") * 20)
     await door.until(lambda: any(each.flow.write_paused for each in door.gate.connections))
     door.look(20)
     assert door.in_flight.connections == 1
@@ -353,7 +353,7 @@ async def test_what_waits_on_its_connection_is_not_in_flight_and_cannot_be_many(
         not_reading = await door.connect(ELSEWHERE)
         transport: Any = not_reading.writer.transport
         transport.pause_reading()
-        await not_reading.say(head("GET /docs/static/swagger-ui-bundle.js") * 90)
+        await not_reading.say(head("GET /docs/static/rapidoc.js") * 90)
         await door.until(lambda: any(each.flow.write_paused for each in door.gate.connections))
         assert door.in_flight.requests <= 2
         assert (await door.ask(head("GET /r/x"))).status == 404

@@ -225,7 +225,7 @@ def pages(link: str, page_links: Sequence[str], code: str) -> list[Route]:
         "/",
         "/docs",
         "/docs/errors",
-        "/docs/static/swagger-ui.css",
+        "/docs/static/reference.css",
         "/docs/static/" + "a" * 300,
         "/demo/shop",
         "/health/live",

@@ -298,7 +298,11 @@ async def test_a_page_that_is_not_there_is_not_found(api: Api, path: bytes) -> N
 
 
 async def test_what_the_reference_is_made_of_is_there(api: Api) -> None:
-    for name, media_type in (("swagger-ui.css", "text/css"), ("start.js", "text/javascript"), ("LICENSE", "text/plain")):
+    for name, media_type in (
+        ("reference.css", "text/css"),
+        ("reference.js", "text/javascript"),
+        ("rapidoc.js", "text/javascript"),
+    ):
         answer = await api.client(None).get(f"/docs/static/{name}")
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, media_type)
         assert answer.content
