@@ -74,7 +74,7 @@ class AppReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     message_id: Identifier | None = None
     """Your id of the message, as you registered it for this customer with `POST /v1/messages`."""
     signature: Base64
-    """The device's signature of the receipt, in Base64: ECDSA in DER, or Ed25519. `/docs/app-receipts` says of which bytes."""
+    """The signature of the receipt, in Base64: ECDSA in DER, or Ed25519. `docs/app-receipts.md` says what it signs."""
 
 
 class AppReceiptsRequest(Body, frozen=True):

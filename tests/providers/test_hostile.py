@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -20,6 +21,7 @@ from service.providers.samples.occasion import Occasion
 from service.providers.samples.simulate import CERTIFICATES, SAMPLES, secrets_for, simulate
 from service.providers.types import ProviderEvent, ProviderRequest
 
+EXAMPLES = int(os.environ.get("REWARDS_PROVIDER_EXAMPLES", "10"))
 NOW = datetime(2026, 11, 30, 12, 0, 30, tzinfo=UTC)
 GENUINE = [(provider, simulate(provider, event, Occasion(), NOW)) for provider, events in SAMPLES.items() for event in events]
 HEADERS = sorted({name for _, request in GENUINE for name in request.headers})
@@ -81,7 +83,7 @@ def with_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
-@settings(max_examples=10)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 @pytest.mark.parametrize("provider", ADAPTERS)
 def test_a_genuine_request_with_anything_in_its_place(provider: str, data: st.DataObject) -> None:
@@ -98,7 +100,7 @@ def test_a_genuine_request_with_anything_in_its_place(provider: str, data: st.Da
     looks_at(provider, msgspec.structs.replace(request, body=changed))
 
 
-@settings(max_examples=10)
+@settings(max_examples=EXAMPLES)
 @given(
     method=st.sampled_from(["POST", "GET", "HEAD", "OPTIONS"]),
     url=st.text(max_size=100) | st.sampled_from(["https://a.example:443/x?y=%ff", "http://[::1", "https://a.example:x/"]),
@@ -132,6 +134,11 @@ def test_nothing_large_or_deep_takes_long(provider: str) -> None:
 @settings(max_examples=50)
 @given(raw=st.binary(max_size=500), text=st.text(max_size=500), headers=st.dictionaries(st.sampled_from(HEADERS), st.text()))
 def test_any_mail_and_any_reply(raw: bytes, text: str, headers: dict[str, str]) -> None:
+    looks_at_mail(raw, text, headers)
+
+
+def looks_at_mail(raw: bytes, text: str, headers: dict[str, str]) -> None:
+    """Ask of a mail and of a reply all that the service asks."""
     read_mime(raw)
     read_mime(b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + raw)
     auto_reply_in({**headers, "subject": text})
