@@ -209,6 +209,10 @@ OPERATIONS: dict[str, Collection[str]] = {
     "GET /v1/sources/{source_id}/deliveries/{delivery}/events": (),
     "POST /v1/sources/{source_id}/replay": (MINT,),
     "GET /v1/sources/{source_id}/replays": (),
+    "GET /v1/sources/{source_id}/replays/{replay}": (),
+    "GET /v1/sources/{source_id}/replays/{replay}/differences": (),
+    # It waits for another person.
+    "POST /v1/sources/{source_id}/replays/{replay}/correct": (CORRECT,),
     "POST /v1/test/clock/advance": (),
 }
 PAGES = [

@@ -271,7 +271,7 @@ async def test_the_functions_of_keys_are_the_applications_alone(owner: Owner) ->
         SELECT proc.proname, entry.grantee::regrole::text AS role, proc.prosecdef, proc.proconfig
         FROM pg_proc AS proc CROSS JOIN LATERAL aclexplode(proc.proacl) AS entry
         WHERE proc.pronamespace = 'rewards'::regnamespace AND entry.grantee <> proc.proowner
-            AND proc.proname ~ '(key|quota)_'
+            AND proc.proname ~ '(^|_)(key|quota)_'
         """
     )
     assert {(row["proname"], row["role"]) for row in held} == {
