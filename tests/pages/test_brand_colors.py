@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 
-from service.pages.brand_colors import contrast, palette
+from service.pages import rendering
+from service.pages.brand_colors import TEXT_CONTRAST, contrast, mix, palette, parse
 
 
 def rgb(color: str) -> tuple[int, int, int]:
@@ -32,3 +35,14 @@ def test_text_can_be_read_on_and_in_every_accent(accent: str) -> None:
 
 def test_a_readable_accent_is_left_as_it_is() -> None:
     assert palette("#0f6b5c").accent_on_light == "#0f6b5c"
+
+
+@pytest.mark.parametrize("accent", ["#ffffff", "#ffd400", "#000000", "#00ff00", "#7a3e1d"])
+def test_quiet_text_can_be_read_on_the_accents_tint(accent: str) -> None:
+    """In the light and in the dark, whatever the accent: both are in the style sheet."""
+    css = (Path(rendering.__file__).parent / "templates" / "page.css").read_text()
+    cards, softs = (re.findall(rf"--{name}: (#[0-9a-f]{{6}});", css) for name in ("card", "soft"))
+    shares = [int(share) / 100 for share in re.findall(r"--tint: color-mix\(in srgb, var\(--accent\) (\d+)%", css)]
+    assert len(cards) == len(softs) == len(shares) == 2
+    for card, soft, share in zip(cards, softs, shares, strict=True):
+        assert contrast(parse(soft), mix(parse(card), parse(accent), share)) >= TEXT_CONTRAST
