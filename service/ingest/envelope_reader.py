@@ -179,6 +179,9 @@ class EnvelopeReader:
         if source.mapping < cursor.replay.mapping:
             await self._services.sources.refresh(source.source_no)
             source = await self._services.sources.find(source.source_no) or source
+        if cursor.replay.mode == "correction" and source.mapping != cursor.replay.mapping:
+            await correcting.give_up(self._services, cursor.replay)
+            return 0
         read = await self._read_from(source, cursor, reader, now)
         if not read and cursor.is_dry_run:
             await dry_running.end(self._services, cursor.replay_no)

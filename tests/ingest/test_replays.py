@@ -17,7 +17,7 @@ from service.auth.roles import Role
 from service.auth.scopes import Scope
 from service.ingest import envelope_pruner
 from service.ingest.envelope_reader import EnvelopeReader
-from service.ingest.replays import dry_running
+from service.ingest.replays import correcting, dry_running
 from service.services import Services
 from service.settings import write_private
 from tests.api_fixtures import make_brand
@@ -161,7 +161,13 @@ async def test_an_act_is_not_paid_again_for_another_campaign(shop: Shop) -> None
     assert await shop.balances("C-1") == [25]
 
 
-NOT_POSTED = {"rewards.source_replay", "rewards.replayed_event", "rewards.audit_trail", "rewards.api_key"}
+NOT_POSTED = {
+    "rewards.source_replay",
+    "rewards.replayed_event",
+    "rewards.audit_trail",
+    "rewards.api_key",
+    "rewards.spool_report",
+}
 
 
 async def test_a_dry_run_says_what_would_become_of_each_and_writes_nothing(shop: Shop) -> None:
@@ -341,6 +347,21 @@ async def test_a_correction_is_of_the_mapping_that_there_is(shop: Shop) -> None:
     ordinary = await shop.replays()
     assert (await shop.asks(ordinary["replay"])).status_code == 422
     assert await shop.balances("S-1", "C-1") == [25, 0]
+
+
+async def test_a_correction_ends_when_the_mapping_is_changed(shop: Shop) -> None:
+    await shop.open()
+    await shop.sends(click("e-1", "C-1"))
+    await shop.changes(shape=RIGHT)
+    done = await shop.corrects((await shop.replays(dry_run=True))["replay"])
+    # Nobody has approved of paying this one.
+    await shop.changes(shape={"fields": {"customer": "$.other"}, "channel": "email"})
+    await shop.services.sources.refresh(1)
+    await shop.reads()
+    ended = await shop.replay(done["result"]["replay"])
+    assert (ended["error"], ended["done_at"] is not None) == (correcting.OTHER_MAPPING, True)
+    assert await shop.balances("S-1", "C-1") == [25, 0]
+    await assert_books_are_sound(shop.owner)
 
 
 async def test_lines_that_were_tampered_with_are_not_carried_out(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
     ask     for a correction by a dry run that is done: it always waits
     begin   of a batch of the correction, what may be carried out: that which is still as it was approved
+    give_up what is left, once the source has another mapping
     take    back what the grants of those lines have left; what the events are now is paid by reading them
 
 What is begun is carried out however often it is tried: a claw-back has the line's own key, and a grant its act's.
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 _LOCK = 1919706213  # "rlpe"
 """The first half of an advisory lock; the second is the source. A dry run is corrected by once."""
 BEGUN = "begun"
+OTHER_MAPPING = "the source's mapping was changed: order another dry run for what is left"
+
+_GIVE_UP = "UPDATE rewards.source_replay SET error = $2, done_at = clock_timestamp() WHERE replay_no = $1 AND done_at IS NULL"
+_NOTHING_BEGUN = "UPDATE rewards.source_reader SET began_at = NULL WHERE source_no = $1"
 
 
 async def wanted_correction(
@@ -175,6 +180,13 @@ async def take(services: Services, source: Source, correction: Replay, lines: Se
     ]
     if asked:
         await services.ledger.claw_backs(book, asked)
+
+
+async def give_up(services: Services, correction: Replay) -> None:
+    """End a correction whose source has another mapping by now: nobody has approved of what that would pay."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        await connection.execute(_GIVE_UP, correction.replay_no, OTHER_MAPPING)
+        await connection.execute(_NOTHING_BEGUN, correction.source_no)
 
 
 def released(read: Sequence[ReadEvent], lines: Sequence[StoredLine]) -> list[ReadEvent]:
