@@ -6,15 +6,18 @@ SELECT count(*), count(*) FILTER (WHERE checked.wrong), array_agg(checked.what) 
 FROM (
     SELECT
         'correction ' || correction.correction_no AS what,
-        correction.moved <> coalesce((
-            SELECT sum(transfer.amount)
-            FROM ledger.transfer
-            WHERE transfer.book_id = $1 AND transfer.seq >= correction.seq
-                AND transfer.seq < correction.seq + 4000
-                AND coalesce(transfer.transaction_id, transfer.seq) = correction.seq
-                AND transfer.verb = correction.verb AND transfer.event_key IS NOT DISTINCT FROM correction.event_key
-        ), 0) AS wrong
+        correction.moved <> coalesce(posted.points, 0) AS wrong
     FROM ledger.correction
+    LEFT JOIN (
+        SELECT
+            coalesce(transfer.transaction_id, transfer.seq) AS seq, transfer.verb, transfer.event_key, sum(transfer.amount) AS points
+        FROM ledger.transfer
+        WHERE transfer.book_id = $1
+            AND transfer.verb = ANY (ARRAY(SELECT DISTINCT made.verb FROM ledger.correction AS made WHERE made.book_id = $1))
+        GROUP BY coalesce(transfer.transaction_id, transfer.seq), transfer.verb, transfer.event_key
+    ) AS posted
+        ON posted.seq = correction.seq AND posted.verb = correction.verb
+        AND posted.event_key IS NOT DISTINCT FROM correction.event_key
     WHERE correction.book_id = $1
     UNION ALL
     SELECT 'seq ' || transfer.seq, NOT EXISTS (
