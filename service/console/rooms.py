@@ -19,7 +19,10 @@ class Room(msgspec.Struct, frozen=True):
     scopes: Collection[Scope] = ()
 
 
-ROOMS: Sequence[Room] = (Room("Overview", HOME),)
+ROOMS: Sequence[Room] = (
+    Room("Overview", HOME),
+    Room("Money", f"{HOME}/money", {Scope.LEDGER_READ}),
+)
 """In the order in which they are listed."""
 
 

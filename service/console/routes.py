@@ -14,6 +14,7 @@ from litestar.params import FromPath
 from service.console import page
 from service.console.forms import FormFromElsewhere
 from service.console.guard import NotSignedIn, session_or_none
+from service.console.money import routes as money
 from service.console.overview import routes as overview
 from service.console.rooms import HOME
 from service.console.sign_in import account, provider_routes
@@ -102,6 +103,7 @@ route_handlers: list[Any] = [
             *account.route_handlers,
             *provider_routes.route_handlers,
             *overview.route_handlers,
+            *money.route_handlers,
             find_nothing,
         ],
         exception_handlers={HTTPException: refuse, Exception: refuse},

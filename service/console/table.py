@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal, TypeAlias
 
@@ -69,11 +69,13 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row: a value for each column, where the row leads to, and how its state is to be seen, as in ``"bad"``."""
+    """A row: a value for each column, where the row leads to, and how its state is to be seen, as in ``"bad"``;
+    ``links``: where single values lead to, by the name of their column in CSV."""
 
     values: Sequence[Value]
     href: str = ""
     tone: Literal["", "good", "bad"] = ""
+    links: Mapping[str, str] = {}
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):

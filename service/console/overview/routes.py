@@ -34,7 +34,9 @@ CAMPAIGNS_SHOWN = 20
 TRANSFERS_SHOWN = 100
 READ_NOW_MAX = 1_000_000
 """Transfers of a book whose expiry schedule is made for the page; that of a larger one is of its last close."""
-_FILTERS = {"verb": "verb", "campaign": "campaign", "channel": "channel", "from": "since", "to": "until", "after": "after"}
+_FILTERS = {"from": "since", "to": "until", "class": "account_class"} | {
+    name: name for name in ("verb", "campaign", "channel", "action", "grade", "store_id", "terminal_id", "after", "cut")
+}
 
 _templates = page.templates_of(Path(__file__).parent)
 
@@ -89,10 +91,18 @@ async def show_transfers(request: Request[Any, Any, Any]) -> Response[bytes]:
     asked = {name: request.query_params[name] for name in _FILTERS if name in request.query_params}
     sent = {_FILTERS[name]: value for name, value in asked.items()}
     found: TransfersResponse = await ask(request, finance.list_transfers, limit=TRANSFERS_SHOWN, **sent)
-    following = f"{TRANSFERS}?{urlencode(asked | {'after': found.next})}" if found.next else ""
+    following = f"{TRANSFERS}?{urlencode(asked | {'after': found.next, 'back': _back(request)})}" if found.next else ""
     table = _transfers(found, following)
-    filters = [f"{name} {value}" for name, value in asked.items() if name != "after"]
-    return page.show(request, _templates, "transfers.html", title="Transfers", tables=[table], filters=filters)
+    filters = [f"{name} {value}" for name, value in asked.items() if name not in {"after", "cut"}]
+    return page.show(
+        request, _templates, "transfers.html", title="Transfers", tables=[table], filters=filters, back=_back(request)
+    )
+
+
+def _back(request: Request[Any, Any, Any]) -> str:
+    """The page of the console whose figure led here."""
+    back = request.query_params.get("back", "")
+    return back if back.startswith(f"{HOME}/") else HOME
 
 
 def _transfers(found: TransfersResponse, following: str) -> Table:
