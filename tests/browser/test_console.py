@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from tests.conftest import Database
 
 
+MONEY = (
+    "/console/money",
+    "/console/money?from=x",
+    "/console/money/reports/roll-forward",
+    "/console/money/trial-balance",
+    "/console/money/closes",
+    "/console/money/closes/2026-01",
+)
+
+
 @pytest.fixture
 async def demo(database: Database, tmp_path: Path) -> AsyncGenerator[Demo]:
     async with serving_demo(database, tmp_path) as demo:
@@ -103,7 +113,7 @@ async def test_axe_finds_nothing(demo: Demo, browser: Browser, screen: str, sche
     for summary in await page.locator("summary").all():
         await summary.click()
     await accessible(page, "overview, with all unfolded")
-    for path in ("/console/transfers", "/console/transfers?from=x"):
+    for path in ("/console/transfers", "/console/transfers?from=x", *MONEY):
         await page.goto(demo.base_url + path)
         await accessible(page, path)
     await context.close()
@@ -175,3 +185,21 @@ async def test_without_a_name_there_are_no_passkeys(demo: Demo, browser: Browser
     await page.goto(f"{demo.base_url}/console/sign-in")
     assert await page.locator("form[data-passkey]").count() == 0
     await page.context.close()
+
+
+@EVERYWHERE
+async def test_finance_goes_from_the_overview_to_a_figure_and_its_transfers(demo: Demo, page: Page) -> None:
+    await sign_in(page, demo, Role.FINANCE)
+    await follow(page, ".figure-card a >> nth=0")
+    assert await page.inner_text("h1") == "Statement"
+    await seen(page, "console-money")
+    await follow(page, "text=Roll-forward")
+    await seen(page, "console-roll-forward")
+    await follow(page, "#main td a >> nth=0")
+    assert await page.inner_text("h1") == "Transfers"
+    await follow(page, "text=Back to the figure")
+    assert await page.inner_text("h1") == "Roll-forward"
+    await follow(page, "text=Trial balance")
+    await seen(page, "console-trial-balance")
+    await page.goto(f"{demo.base_url}/console/money/closes/2026-01")
+    await seen(page, "console-checklist")

@@ -64,9 +64,11 @@ async def test_the_statement_is_the_roll_forwards_totals(api: Api, owner: Owner)
     faye = await visitor_as(api, owner, Role.FINANCE)
     totals = (await report(api, "roll-forward", **PERIOD))["totals"]
     lines = await rows_of(faye, f"/console/money{ASKED}", "statement")
-    points = {row["line"]: row["points"] for row in lines if row["points"]}
-    money = {f"{row['line']}_value": row["value"] for row in lines if row["value"]}
+    names = [row["line"].lower().replace(" ", "_") for row in lines]
+    points = {name: row["points"] for name, row in zip(names, lines, strict=True) if row["points"]}
+    money = {f"{name}_value": row["value"] for name, row in zip(names, lines, strict=True) if row["value"]}
     assert points | money == {name: str(value) for name, value in totals.items() if value is not None}
+    assert 'href="/console/money"' in (await faye.get("/console")).text.partition("<main")[2]
     assert points["granted"] == "130"
     assert points["expired"] == "100"
 

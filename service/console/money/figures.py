@@ -67,7 +67,7 @@ def _in_order(lines: Sequence[str], money: Sequence[str]) -> list[str]:
 
 
 def _line(totals: Figures, name: str) -> Row:
-    return Row([name, totals.get(name), totals.get(f"{name}{_SUFFIX}")])
+    return Row([titled(name), totals.get(name), totals.get(f"{name}{_SUFFIX}")])
 
 
 def checks(made: Report) -> Table:
