@@ -38,6 +38,7 @@ LEFT_OUT: Mapping[str, str] = {
     "ledger.spell": "who was merged with whom and until when, in our numbers alone: the transfers say it",
     "rewards.answered_message": "which message a reply was taken to answer: what it earned is among the transfers",
     "rewards.approval_use": "sums of the amounts of approvals and corrections",
+    "rewards.console_login": "is of a person who works for the brand: `subject` is whom their identity provider means",
     "rewards.correction_line": "a line of a job: what it did is among the corrections",
     "rewards.link_code": "a hash of a link's short code",
     "rewards.replayed_event": "a line of a dry run: what was posted is among the transfers",
