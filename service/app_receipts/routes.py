@@ -46,7 +46,9 @@ async def enrol_app_device(
     return Response(enrolled, status_code=201 if is_new else 200)
 
 
-OfCustomer = Annotated[str, QueryParameter(description="The customer, by your id or `cus_`.")]
+OfCustomer = Annotated[
+    str, QueryParameter(description="The customer, by your id or `cus_`.", schema_extra={"examples": ["crm-42"]})
+]
 
 
 @get(

@@ -118,6 +118,13 @@ NOT_AS_IT_STANDS = {
     "quote_return": "nobody buys anything in the demo",
     "list_delivered_events": "no provider sends anything to the demo",
     "replay_deliveries": "no provider sends anything to the demo",
+    "get_replay": "no provider sends anything to the demo",
+    "list_replay_differences": "no provider sends anything to the demo",
+    "correct_by_replay": "no provider sends anything to the demo",
+    "revoke_app_device": "no app of the demo has a device",
+    "report_app_receipts": "no app of the demo has a device",
+    "list_app_devices": "no app of the demo has a device",
+    "get_offer": "no campaign of the demo makes offers",
     "confirm_claim": "a claim comes from a link that a customer follows, some seconds before",
 }
 
