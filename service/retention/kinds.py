@@ -57,8 +57,9 @@ KINDS: Mapping[str, Kind] = {
     "reply_texts": Kind("reply_texts_days", "what customers have replied with, as keyed hashes", _KEEPER),
     "details": Kind(
         "details_days",
-        "message, label and metadata of events; order references; references and notes of captures, refunds, returns and"
-        " corrections. The hash of them stays. What still waits for evidence or approval keeps them",
+        "message, label and metadata of events; group and message of what the feed says of offers; order references;"
+        " references and notes of captures, refunds, returns and corrections. The hash of them stays, except of offers, which"
+        " have none. What still waits for evidence or approval keeps them",
         _KEEPER,
     ),
     "answers": Kind(
@@ -82,7 +83,7 @@ TABLES: Mapping[str, str] = {
     "ledger.customer_state": FOR_EVER,
     "ledger.event": "details",
     "ledger.idempotency_key": "answers",
-    "ledger.offer_notice": UNTIL_ERASED,
+    "ledger.offer_notice": "details",
     "ledger.pending": "it is decided, or falls due",
     "ledger.proof": FOR_EVER,
     "ledger.purchase_return": "details",

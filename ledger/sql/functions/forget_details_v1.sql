@@ -1,5 +1,5 @@
--- Removes what is personal of the details of events, redemptions, steps, corrections and returns from before p_before: of the next p_limit
--- transfers, and of the next p_limit decisions without transfers, after what has been forgotten. The hash of it stays where there is one
+-- Removes what is personal of the details of events, redemptions, steps, corrections, returns and notices of offers from before p_before:
+-- of the next p_limit transfers, and of the next p_limit decisions without transfers and notices, after what has been forgotten. The hash of it stays where there is one
 -- (see ledger/details.py), and so does all that is not personal. What still waits for evidence or approval keeps its details.
 -- Returns whether it has come further. Locks the book's head: only who has it writes to these rows.
 
@@ -38,9 +38,20 @@ BEGIN
     WHERE page.posted_at < p_before;
     SELECT coalesce(max(page.place), v_from_place) INTO v_place
     FROM (
-        SELECT event.place, event.decided_at FROM ledger.event
-        WHERE event.book_id = p_book_id AND event.place > v_from_place
-        ORDER BY event.place
+        (
+            SELECT event.place, event.decided_at FROM ledger.event
+            WHERE event.book_id = p_book_id AND event.place > v_from_place
+            ORDER BY event.place
+            LIMIT p_limit
+        )
+        UNION ALL
+        (
+            SELECT notice.place, notice.noted_at FROM ledger.offer_notice AS notice
+            WHERE notice.book_id = p_book_id AND notice.place > v_from_place
+            ORDER BY notice.place
+            LIMIT p_limit
+        )
+        ORDER BY place
         LIMIT p_limit
     ) AS page
     WHERE page.decided_at < p_before;
@@ -63,6 +74,11 @@ BEGIN
             SELECT decided.campaign_no, decided.key
             FROM ledger.event AS decided
             WHERE decided.book_id = p_book_id AND decided.place > v_from_place AND decided.place <= v_place
+            UNION ALL
+            -- An act that waited until its offer lapsed has the place at which it began to wait.
+            SELECT notice.campaign_no, notice.key
+            FROM ledger.offer_notice AS notice
+            WHERE notice.book_id = p_book_id AND notice.place > v_from_place AND notice.place <= v_place
         ) AS told
         CROSS JOIN LATERAL (
             SELECT 1
@@ -74,6 +90,10 @@ BEGIN
         ) AS known
     ) AS told
     WHERE event.book_id = p_book_id AND event.campaign_no = told.campaign_no AND event.key = told.key;
+
+    UPDATE ledger.offer_notice AS notice
+    SET offer_group = NULL, message_id = NULL
+    WHERE notice.book_id = p_book_id AND notice.place > v_from_place AND notice.place <= v_place;
 
     UPDATE ledger.redemption_step AS step
     SET ref = NULL, salt = NULL, personal_hash = ledger.personal_hash_v1(step.salt, ARRAY[step.ref])
