@@ -30,7 +30,7 @@ from service.console.rooms import room_at, rooms_of
 from service.console.sign_in.sessions import Session
 from service.console.table import Column, Table, Value
 from service.http.problems import Problem, not_found
-from service.pages.rendering import NEUTRAL_ACCENT
+from service.pages import rendering
 from service.pages.words import words_of
 
 _HERE = Path(__file__).parent
@@ -40,21 +40,13 @@ MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml
 
 _words = words_of("en")
 
-HEADERS = {
+HEADERS = rendering.HEADERS | {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-Robots-Tag": "noindex, nofollow",
+    )
 }
-"""What every page is sent with: nothing is kept, framed or indexed, and nothing runs but what is served from here."""
+"""What every page is sent with: nothing runs but what is served from here."""
 
 
 def templates_of(room: Path) -> Environment:
@@ -161,7 +153,7 @@ def _frame(request: Request[Any, Any, Any], session: Session | None) -> dict[str
         "rooms": rooms_of(scopes) if session else (),
         "here": room_at(path),
         "path": path,
-        "accent": (brand.accent_color if brand else NEUTRAL_ACCENT).removeprefix("#"),
+        "accent": (brand.accent_color if brand else rendering.NEUTRAL_ACCENT).removeprefix("#"),
         "done": _done(request, session),
     }
 

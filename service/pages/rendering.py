@@ -98,25 +98,29 @@ def redirect(path: str) -> Answer:
     return Answer(303, "", {"Location": path, **HEADERS_OF_NO_PAGE})
 
 
-def security_headers(nonce: str) -> dict[str, str]:
-    """What every page is sent with: nothing is kept, indexed, framed, run, loaded or told to where it leads.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+"""What every page is sent with beside its policy: nothing is kept, indexed, framed or told to where it leads.
 
-    Its own forms say where they come from: with ``no-referrer`` their ``Origin`` would be ``null``, as a stranger's may be.
-    """
-    return {
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; form-action 'self'; base-uri 'none'; "
-            "frame-ancestors 'none'"
-        ),
-        "Cache-Control": "no-store",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
-        "Referrer-Policy": "same-origin",
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "X-Robots-Tag": "noindex, nofollow",
-    }
+Its own forms say where they come from: with ``no-referrer`` their ``Origin`` would be ``null``, as a stranger's may be.
+"""
+
+
+def security_headers(nonce: str) -> dict[str, str]:
+    """What a customer's page is sent with: nothing is run, and nothing loaded."""
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+    return {"Content-Security-Policy": policy, **HEADERS}
 
 
 HEADERS_OF_NO_PAGE = security_headers("none") | {"Referrer-Policy": "no-referrer"}

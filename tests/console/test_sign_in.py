@@ -99,7 +99,7 @@ async def test_what_does_not_fit_is_refused_in_the_same_words(api: Api, owner: O
 async def test_a_code_is_good_once_and_for_a_minute(api: Api, owner: Owner) -> None:
     ada = await visitor_as(api, owner, Role.FINANCE)
     other = Visitor(stranger(api).browser, ada.login, ada.secret)
-    assert (await other.sign_in()).status_code == 422  # it has enrolled her
+    assert (await other.sign_in()).status_code == 422  # it has enrolled them
     assert (await other.sign_in(code=code_of(ada.secret, steps=2))).status_code == 422
     later = code_of(ada.secret, steps=LATER)
     assert (await other.sign_in(code=later)).status_code == 303
