@@ -25,6 +25,7 @@ from ledger import AccountClass, Opening, import_balances
 from service.closes.close_keeper import CloseKeeper
 from service.finance.due_poster import DuePoster
 from service.finance.layers import layer_tracker
+from service.offers.offer_lapser import OfferLapser
 from tests.acceptance.stopwatch import Stopwatch
 from tests.acceptance.wire import Wire
 from tests.api_fixtures import Api
@@ -48,7 +49,12 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
         "expires_after_months": 5,
         "rules": [{"action": "purchase", "points_per": {"points": 7, "minor_units": 100}}],
     },
-    "partner": {"class": "third_party", "expires_after_months": None, "rules": [{"action": "click", "points": 13}]},
+    "partner": {
+        "class": "third_party",
+        "expires_after_months": None,
+        "rules": [{"action": "click", "points": 13}],
+        "offers": True,
+    },
 }
 ACTS = (
     *(("newsletter", "click"),) * 9,
@@ -157,6 +163,7 @@ class SimulatedYear:
         self._worker = worker
         self._due_poster = DuePoster(*worker, limit=100)
         self._close_keeper = CloseKeeper(*worker)
+        self._offer_lapser = OfferLapser(api.services)
         self._random = random.Random(seed)
         self._numbers = itertools.count(1)
         self.redemptions: list[Redemption] = []
@@ -188,6 +195,9 @@ class SimulatedYear:
         """Let the worker do all that there is to do."""
         with self.stopwatch.timing("worker: dues"):
             while await self._due_poster.run_once():
+                pass
+        with self.stopwatch.timing("worker: offers"):
+            while await self._offer_lapser.run_once():
                 pass
         with self.stopwatch.timing("worker: layers"):
             while await layer_tracker.run_once(*self._worker):
@@ -255,6 +265,7 @@ class SimulatedYear:
         await self._claw_back()
         await self._return_goods()
         await self._adjust()
+        await self._make_offers()
         for _ in range(max(1, self._acts // 500)):
             await self._group()
         if self._random.random() < 0.5:
@@ -333,6 +344,27 @@ class SimulatedYear:
         for campaign in CAMPAIGNS:
             wanted = {"customer": {"id": self._random.choice(self._customers)}, "points": 25, "reason": campaign}
             await self._call("care", "/v1/adjustments", wanted, key=f"sorry {next(self._numbers)}", also=(404,))
+
+    async def _make_offers(self) -> None:
+        """Two customers get an offer by email and by text message: one answers both, the other lets it lapse."""
+        group, customers = f"offer-{next(self._numbers)}", self._random.sample(self._customers, 2)
+        messages = [
+            {
+                "message_id": f"{group}-by-{channel}",
+                "campaign": "partner",
+                "channel": channel,
+                "customer": {"id": customer},
+                "provider": "twilio",
+                "offer_group": group,
+                "lapses_at": (self._now + timedelta(hours=12)).isoformat(),
+            }
+            for customer in customers
+            for channel in ("email", "sms")
+        ]
+        await self._call("messaging", "/v1/messages", {"messages": messages})
+        of_an_act = ("message_id", "campaign", "channel", "customer")
+        acts = [{name: each[name] for name in of_an_act} | {"action": "click"} for each in messages]
+        await self._batch([act for act in acts if act["customer"] == {"id": customers[0]}])
 
     async def _authorize(self, lasting_s: Sequence[int]) -> None:
         """Begin redemptions that last so long, each of another customer."""

@@ -471,7 +471,6 @@ async def test_all_that_is_said_of_a_year_agrees(
         "cuts_lie_in_the_log",
         "erased_customers_have_nothing",
         "only_the_erased_lack_details",
-        "offers_are_decided_once",
     }
     sys.stdout.write(f"{(await api.services.ledger.head(api.brand.book)).seq:,} transfers\n{year.stopwatch}\n")
 
