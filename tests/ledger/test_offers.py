@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -88,6 +89,22 @@ async def test_what_waits_is_over_with_its_offer_and_keeps_its_place(
     assert await told(ledger, book) == [(None, GrantOutcome.OFFER_LAPSED), (FELL_BACK, None), (LAPSED, None)]
     claimed = await ledger.grant(claim(book))
     assert (claimed.outcome, claimed.replayed) == (GrantOutcome.OFFER_LAPSED, True)
+    await assert_books_are_sound(owner)
+
+
+async def test_what_waited_until_its_offer_lapsed_is_forgotten_with_it(
+    ledger: Ledger, book: Book, owner: asyncpg.Connection[Any]
+) -> None:
+    async def forget() -> str | None:
+        numbers, before = (book.brand_id, book.book_id), NOON + timedelta(days=1)
+        await owner.execute("SELECT ledger.forget_details_v1($1, $2, clock_timestamp(), $3, 100)", *numbers, before)
+        return await owner.fetchval("SELECT message_id FROM ledger.event")
+
+    await ledger.grant(claim(book, waits=True))
+    assert await forget() is not None
+    await ledger.note_offers(book, [news()])
+    assert await forget() is None
+    assert await owner.fetchval("SELECT count(*) FROM ledger.offer_notice WHERE offer_group IS NOT NULL") == 0
     await assert_books_are_sound(owner)
 
 
