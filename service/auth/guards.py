@@ -44,7 +44,7 @@ class requires:  # noqa: N801 - reads as a word where routes say guards=[require
 
     def lets_through(self, principal: Principal) -> bool:
         """Whether whoever is known already may make the call."""
-        return principal.scopes.issuperset(self.scopes) or self.instead in principal.scopes
+        return _may(principal, self.scopes, self.instead)
 
     def require(self, principal: Principal) -> None:
         """Raise the problem of somebody who may not."""
@@ -57,11 +57,15 @@ async def admit(
 ) -> Principal:
     """Let a request through, or raise why not; ``sent`` is what its ``Authorization`` has. It takes one of the key's quota."""
     principal = await authenticate(services, scope, sent)
-    if not principal.scopes.issuperset(needed) and instead not in principal.scopes:
+    if not _may(principal, needed, instead):
         raise _missing(needed, instead)
     if principal.quota_per_minute is not None:
         await _spend(services, scope, principal, principal.quota_per_minute, 1)
     return principal
+
+
+def _may(principal: Principal, needed: Sequence[Scope], instead: Scope | None) -> bool:
+    return principal.scopes.issuperset(needed) or instead in principal.scopes
 
 
 def _missing(needed: Sequence[Scope], instead: Scope | None) -> Problem:
