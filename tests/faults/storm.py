@@ -265,6 +265,11 @@ class Storm:
             answer = await self._http[client].post(url, json=body, headers=headers)
         except httpx.TransportError:
             return None
+        except AttributeError as error:
+            # What anyio raises if the connection is lost at the moment at which it is made.
+            if error.name != "getpeername":
+                raise
+            return None
         if answer.status_code >= 500 or answer.status_code == 429:
             if answer.status_code == 500:
                 self.report.wrong.append(f"500 of {url}: {answer.text[:200]}")
